@@ -1,0 +1,47 @@
+"""Everything that streamlimit raises, in one closed tree. Decisions are values (model.py), not errors."""
+
+from streamlimit.model import Refusal
+
+
+class StreamlimitError(Exception):
+    """The root of all that is raised here."""
+
+
+class Refused(StreamlimitError):
+    """Raised by `Limiter.lease` when the session may not be issued the segment; `refusal` explains."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"{refusal.code}: {refusal.live} of {refusal.limit} seats taken")
+        self.refusal = refusal
+
+
+class StoreUnavailable(StreamlimitError):
+    """The store did not answer, or not in time. Nothing is known about what it did."""
+
+
+class SettingsError(StreamlimitError):
+    """A setting is wrong. Names it and says what was wrong."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}")
+        self.name, self.problem = name, problem
+
+
+class CatalogError(StreamlimitError):
+    """The stream cannot be served; the text says why, for the operator."""
+
+
+class UnknownStream(StreamlimitError):
+    """No stream of that id."""
+
+
+class UnknownSegment(StreamlimitError):
+    """The stream has no such file or segment."""
+
+
+class OriginFailed(StreamlimitError):
+    """The origin answered with something that is not the segment."""
+
+
+class OriginTimeout(OriginFailed):
+    """The origin did not answer in time."""

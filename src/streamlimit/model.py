@@ -1,0 +1,205 @@
+"""The words of the service: sessions, states, decisions, events. Reads no clock, no socket, no setting.
+
+All times are integer milliseconds of the store's clock (Unix epoch); all ids are the client's own strings.
+"""
+
+from enum import StrEnum
+from hashlib import sha256
+
+from msgspec import Struct
+
+
+class State(StrEnum):
+    """Where a session is in its life (rule 6). The last four are gone for good."""
+
+    STARTING = "starting"
+    ACTIVE = "active"
+    IDLE = "idle"
+    EXPIRED = "expired"
+    ENDED = "ended"
+    TERMINATED = "terminated"
+    ABANDONED = "abandoned"
+
+
+LEGAL_MOVES: dict[State, frozenset[State]] = {
+    State.STARTING: frozenset({State.ACTIVE, State.ENDED, State.TERMINATED, State.ABANDONED}),
+    State.ACTIVE: frozenset({State.IDLE, State.EXPIRED, State.ENDED, State.TERMINATED}),
+    State.IDLE: frozenset({State.ACTIVE, State.EXPIRED, State.ENDED, State.TERMINATED}),
+    State.EXPIRED: frozenset(),
+    State.ENDED: frozenset(),
+    State.TERMINATED: frozenset(),
+    State.ABANDONED: frozenset(),
+}
+
+
+class Device(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the viewer calls the thing it watches on. A bare string in JSON means its id."""
+
+    id: str | None = None
+    name: str | None = None
+    type: str | None = None
+
+
+class Session(Struct, frozen=True):
+    """What is shown of one session: a value, true at the moment the store made it."""
+
+    session_id: str
+    user_id: str
+    stream_id: str
+    state: State
+    device: str | Device | None
+    segment: str | None
+    sequence: int | None
+    started_at_ms: int
+    last_activity_ms: int | None
+    expires_at_ms: int
+    generation: int
+    move: int
+
+
+class Purpose(StrEnum):
+    """Why someone asks: to be issued a segment, to hold a seat for one, or to look at a playlist."""
+
+    LEASE = "lease"
+    SEAT = "seat"
+    CHECK = "check"
+
+
+class Ask(Struct, frozen=True, omit_defaults=True):
+    """One question to the store: may this session be issued this? `client` is a digest of its address."""
+
+    user_id: str
+    session_id: str
+    stream_id: str
+    purpose: Purpose = Purpose.LEASE
+    lease_id: str = ""
+    device: str | Device | None = None
+    client: str = ""
+    kind: str = "video"
+    sequence: int | None = None
+    replace: str | None = None
+    limit: int | None = None
+    may_start: bool = True
+
+
+class Lease(Struct, frozen=True):
+    """One admitted request while its segment is delivered. Names the generation and move it belongs to."""
+
+    ask: Ask
+    generation: int
+    move: int
+
+
+class Receipt(Struct, frozen=True):
+    """The client has the segment. `play_ms` is how long it plays (0 where that must not count twice)."""
+
+    lease: Lease
+    segment: str | None = None
+    sequence: int | None = None
+    kind: str = "video"
+    play_ms: int = 0
+
+
+class Event(Struct, frozen=True):
+    """One state change, or one refusal, of one session. `type` is the call back's name."""
+
+    type: str
+    session: Session
+    at_ms: int
+    reason: str = ""
+    by: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The same for the same change for ever, so that a receiver can drop a repeated one."""
+        s = self.session
+        text = f"{s.user_id}\n{s.session_id}\n{s.generation}\n{self.type}\n{s.move}"
+        return "evt_" + sha256(text.encode()).hexdigest()[:32]
+
+
+class Mark(Struct, omit_defaults=True):
+    """What is remembered of a session that was ended or terminated, until `until_ms`."""
+
+    session_id: str
+    generation: int
+    state: State
+    at_ms: int
+    until_ms: int
+    by: str = ""
+    reason: str = ""
+    by_session_id: str | None = None
+    by_device: str | Device | None = None
+
+
+class Admitted(Struct, frozen=True):
+    """Yes. `lease` is None where nothing was reserved (a check of a session without a seat).
+
+    `session` is None only for such a check; `existing` says that the session held its seat before.
+    """
+
+    session: Session | None
+    lease: Lease | None
+    limit: int
+    live: int
+    existing: bool
+    events: tuple[Event, ...] = ()
+
+
+class Refusal(Struct, frozen=True):
+    """No, and why: `code` is api.md's. It changed no living session."""
+
+    code: str
+    limit: int
+    live: int
+    sessions: tuple[Session, ...] = ()
+    retry_after_ms: int = 0
+    mark: Mark | None = None
+
+
+Decision = Admitted | Refusal
+
+
+class Confirmed(Struct, frozen=True):
+    """The receipt counts: the session is active."""
+
+    session: Session
+    limit: int
+    live: int
+    events: tuple[Event, ...] = ()
+
+
+class Gone(Struct, frozen=True):
+    """The receipt (or the sign of progress) came too late: the session holds no seat any more."""
+
+    state: State
+    mark: Mark | None = None
+    events: tuple[Event, ...] = ()
+
+
+Verdict = Confirmed | Gone
+
+
+class Roster(Struct, frozen=True):
+    """Who is watching on one user's seats."""
+
+    user_id: str
+    limit: int
+    sessions: tuple[Session, ...]
+
+    @property
+    def live(self) -> int:
+        return len(self.sessions)
+
+
+class Swept(Struct, frozen=True):
+    """What one bounded sweep removed; `more` says that more is due."""
+
+    events: tuple[Event, ...]
+    more: bool
+
+
+class Page(Struct, frozen=True):
+    """A page of live sessions; `cursor` is None on the last one."""
+
+    sessions: tuple[Session, ...]
+    cursor: str | None

@@ -1,0 +1,48 @@
+"""The numbers of the rules (product.md): limit, X, n and what happens at the limit. Pure values."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from streamlimit.model import State
+
+MARKS_KEPT = 16
+"""Terminated (and, apart from them, ended) sessions remembered per user; the newest stay (rule 12)."""
+
+LEASES_KEPT = 32
+"""Open leases remembered of one reservation; of a client that opens more, the newest count."""
+
+
+class OverLimit(StrEnum):
+    """Who gives way when a new session finds all seats taken (rule 12)."""
+
+    REFUSE = "refuse"
+    REPLACE_IDLE = "replace-idle"
+    REPLACE_OLDEST = "replace-oldest"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy for all users of a service. Times in milliseconds; derived ones are worked out once."""
+
+    max_sessions: int = 3
+    segment_ms: int = 6_000
+    missed_segments: int = 3
+    start_ms: int = 6_000
+    buffer_ms: int = 0
+    max_returns: int = 2
+    over_limit: OverLimit = OverLimit.REFUSE
+    reclaim_device: bool = True
+    expiry_ms: int = field(init=False)
+    """n·X: how long after its last activity a session expires."""
+    idle_victim_ms: int = field(init=False)
+    """(n−1)·X: how silent a session must be to give way under `replace-idle`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "expiry_ms", self.missed_segments * self.segment_ms)
+        object.__setattr__(self, "idle_victim_ms", (self.missed_segments - 1) * self.segment_ms)
+
+    def state(self, last_activity_ms: int | None, now_ms: int) -> State:
+        """The state of a session that holds its seat (rule 6)."""
+        if last_activity_ms is None:
+            return State.STARTING
+        return State.ACTIVE if now_ms - last_activity_ms < self.segment_ms else State.IDLE

@@ -1,0 +1,158 @@
+"""May this session be issued a segment? Existing before new, then the limit (rules 1, 2, 3, 8, 12)."""
+
+from streamlimit.model import Admitted, Ask, Decision, Event, Lease, Mark, Purpose, Refusal, State
+from streamlimit.policy import LEASES_KEPT, OverLimit, Policy
+from streamlimit.rules.departure import dismiss, lapse_all, silent_until_ms
+from streamlimit.rules.ledger import Ledger, Outcome, Seat, show, show_live
+from streamlimit.rules.sharing import is_shared
+
+
+def admit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
+    """Gives *ask* a seat or says why not. The same session twice gets the same answer and one seat."""
+    mark = ledger.mark_of(ask.session_id, State.TERMINATED, now_ms)
+    if mark is not None:
+        return _refuse_terminated(ledger, ask, mark, policy, now_ms)
+    seat = ledger.find(ask.session_id)
+    if seat is not None and seat.expires_at_ms > now_ms:
+        return _admit_sitting(ledger, seat, ask, policy, now_ms)
+    return _admit_new(ledger, ask, policy, now_ms)
+
+
+def _admit_sitting(
+    ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms: int
+) -> Outcome[Decision]:
+    if is_shared(seat, ask, policy, now_ms):
+        return Outcome(_refusal("session-shared", ledger, ask, policy, now_ms), changed=False)
+    adds_lease = (
+        ask.purpose is Purpose.LEASE and seat.last_activity_ms is None and ask.lease_id not in seat.leases
+    )
+    if adds_lease:
+        _open_lease(seat, ask, policy, now_ms)
+    answer = Admitted(
+        session=show(ask.user_id, seat, policy.state(seat.last_activity_ms, now_ms)),
+        lease=Lease(ask, seat.generation, seat.move),
+        limit=ledger.limit(ask.limit, policy),
+        live=len(ledger.live(now_ms)),
+        existing=True,
+    )
+    return Outcome(answer, changed=adds_lease)
+
+
+def _open_lease(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> None:
+    seat.leases = [*seat.leases, ask.lease_id][-LEASES_KEPT:]
+    seat.expires_at_ms = max(seat.expires_at_ms, now_ms + policy.start_ms)
+
+
+def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
+    if not ask.may_start:
+        return Outcome(_refusal("grant-expired", ledger, ask, policy, now_ms), changed=False)
+    limit, live = ledger.limit(ask.limit, policy), ledger.live(now_ms)
+    victim = None
+    if len(live) >= limit:
+        victim = _victim(live, ask, policy, now_ms)
+        if victim is None or len(live) > limit:  # one going makes no room where a limit was lowered
+            return Outcome(_refusal("session-limit", ledger, ask, policy, now_ms), changed=False)
+    if ask.purpose is Purpose.CHECK:
+        return Outcome(Admitted(None, None, limit, len(live), existing=False), changed=False)
+    events = lapse_all(ask.user_id, ledger, now_ms)
+    if victim is not None:
+        events += (_replace(ledger, victim, ask, policy, now_ms),)
+    seat = _reserve(ledger, ask, policy, now_ms)
+    answer = Admitted(
+        session=show(ask.user_id, seat, State.STARTING),
+        lease=Lease(ask, seat.generation, seat.move),
+        limit=limit,
+        live=len(ledger.seats),
+        existing=False,
+        events=events,
+    )
+    return Outcome(answer, changed=True, events=events)
+
+
+def _reserve(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Seat:
+    ended = [mark.generation for mark in ledger.marks if mark.session_id == ask.session_id]
+    seat = Seat(
+        session_id=ask.session_id,
+        stream_id=ask.stream_id,
+        # An ended session that comes back within the same millisecond is still another one.
+        generation=max([now_ms, *(old + 1 for old in ended)]),
+        started_at_ms=now_ms,
+        expires_at_ms=now_ms + policy.start_ms,
+        device=ask.device,
+        leases=[ask.lease_id] if ask.purpose is Purpose.LEASE else [],
+    )
+    ledger.seats.append(seat)
+    return seat
+
+
+def _victim(live: list[Seat], ask: Ask, policy: Policy, now_ms: int) -> Seat | None:
+    """Who gives way: the one the viewer named, the device's own old session, else as `over_limit` says."""
+    named = [seat for seat in live if seat.session_id == ask.replace]
+    if named:
+        return named[0]
+    own = [seat for seat in live if _is_left_behind(seat, ask, policy, now_ms)]
+    if own:
+        return min(own, key=_silent_since_ms)
+    if not live or policy.over_limit is OverLimit.REFUSE:
+        return None
+    if policy.over_limit is OverLimit.REPLACE_OLDEST:
+        return min(live, key=lambda seat: seat.started_at_ms)
+    longest = min(live, key=_silent_since_ms)
+    return longest if now_ms - _silent_since_ms(longest) >= policy.idle_victim_ms else None
+
+
+def _is_left_behind(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
+    """An old session of the asking device, silent for X: what a crashed player leaves behind."""
+    device_id = _device_id(ask.device)
+    return (
+        policy.reclaim_device
+        and device_id is not None
+        and device_id == _device_id(seat.device)
+        and now_ms - _silent_since_ms(seat) >= policy.segment_ms
+    )
+
+
+def _device_id(device: object) -> str | None:
+    return device if isinstance(device, str) else getattr(device, "id", None)
+
+
+def _silent_since_ms(seat: Seat) -> int:
+    return seat.started_at_ms if seat.last_activity_ms is None else seat.last_activity_ms
+
+
+def _replace(ledger: Ledger, victim: Seat, ask: Ask, policy: Policy, now_ms: int) -> Event:
+    reason = "replaced by another session of this user"
+    return dismiss(
+        ask.user_id,
+        ledger,
+        victim,
+        policy,
+        now_ms,
+        State.TERMINATED,
+        "viewer",
+        reason,
+        by_session_id=ask.session_id,
+        by_device=ask.device,
+    )
+
+
+def _refuse_terminated(
+    ledger: Ledger, ask: Ask, mark: Mark, policy: Policy, now_ms: int
+) -> Outcome[Decision]:
+    """410, and the silence that it takes to be forgiven starts anew (written at most once per X/4)."""
+    changed = mark.until_ms < now_ms + policy.expiry_ms
+    if changed:
+        mark.until_ms = silent_until_ms(policy, now_ms)
+    return Outcome(_refusal("session-terminated", ledger, ask, policy, now_ms, mark), changed)
+
+
+def _refusal(
+    code: str, ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, mark: Mark | None = None
+) -> Refusal:
+    sessions = show_live(ask.user_id, ledger, policy, now_ms)
+    limit = ledger.limit(ask.limit, policy)
+    # Room comes when so many seats have lapsed that fewer than the limit are left.
+    lapses = sorted(session.expires_at_ms for session in sessions)
+    nth = max(len(lapses) - max(limit, 1), 0)
+    retry_after_ms = max(lapses[nth] - now_ms, 0) if lapses else policy.segment_ms
+    return Refusal(code, limit, len(sessions), sessions, retry_after_ms, mark)

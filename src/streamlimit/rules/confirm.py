@@ -1,0 +1,114 @@
+"""The client has the segment: the session lives on, moves, or is seated again (rules 3, 5, 6, 8)."""
+
+from streamlimit.model import Confirmed, Event, Gone, Lease, Receipt, State, Verdict
+from streamlimit.policy import Policy
+from streamlimit.rules import sharing
+from streamlimit.rules.departure import lapse_all
+from streamlimit.rules.ledger import Ledger, Outcome, Seat, show
+
+
+def confirm(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -> Outcome[Verdict]:
+    """Counts *receipt* for its session. The same receipt twice is one; a late one takes nobody's seat."""
+    lease = receipt.lease
+    seat = ledger.find(lease.ask.session_id)
+    if seat is not None and seat.expires_at_ms > now_ms:
+        if seat.generation != lease.generation:
+            return Outcome(Gone(State.EXPIRED), changed=False)
+        events = _settle(seat, receipt, policy, now_ms)
+        return _confirmed(ledger, seat, receipt, policy, now_ms, events)
+    return _seat_again(ledger, receipt, policy, now_ms)
+
+
+def prolong(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcome[Gone | None]:
+    """Bytes of *lease* still make progress: its session expires later. None: it still holds its seat."""
+    seat = ledger.find(lease.ask.session_id)
+    if seat is None or seat.generation != lease.generation or seat.expires_at_ms <= now_ms:
+        return Outcome(_gone(ledger, lease, now_ms), changed=False)
+    life_ms = policy.start_ms if seat.last_activity_ms is None else policy.expiry_ms
+    changed = seat.expires_at_ms < now_ms + life_ms
+    if changed:
+        seat.expires_at_ms = now_ms + life_ms
+    return Outcome(None, changed)
+
+
+def _settle(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> list[Event]:
+    """Writes the receipt into the seat; a stale lease (an old move number) counts as activity alone."""
+    lease, user_id = receipt.lease, receipt.lease.ask.user_id
+    is_first, moved = seat.last_activity_ms is None, False
+    if lease.move == seat.move:
+        moved = _follow(seat, receipt, policy, now_ms)
+    seat.last_activity_ms = max(seat.last_activity_ms or 0, now_ms)
+    seat.leases = []
+    _prolong_by_receipt(seat, receipt.play_ms, policy, now_ms)
+    if is_first:
+        return [Event("session.started", show(user_id, seat, State.ACTIVE), now_ms)]
+    if moved:
+        return [Event("session.moved", show(user_id, seat, State.ACTIVE), now_ms)]
+    return []
+
+
+def _follow(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> bool:
+    """The session is where its newest receipt is. Says whether that is another stream."""
+    ask, moved = receipt.lease.ask, receipt.lease.ask.stream_id != seat.stream_id
+    if moved:
+        if sharing.is_return(seat, ask.stream_id, policy, now_ms):
+            sharing.note_return(seat, policy, now_ms)
+        sharing.note_left(seat, policy, now_ms)
+        seat.stream_id, seat.move = ask.stream_id, seat.move + 1
+        seat.segment, seat.sequence, seat.positions = None, None, {}
+    elif sharing.is_repeat(seat, receipt.kind, receipt.sequence, ask.client):
+        sharing.note_return(seat, policy, now_ms)
+    if receipt.segment is not None:
+        seat.segment, seat.sequence = receipt.segment, receipt.sequence
+    if receipt.sequence is not None:
+        sharing.note_position(seat, receipt.kind, receipt.sequence, ask.client)
+    return moved
+
+
+def _prolong_by_receipt(seat: Seat, play_ms: int, policy: Policy, now_ms: int) -> None:
+    """n·X from now, or from when the received media will have played, `buffer_seconds` at most (rule 6)."""
+    ahead_ms = max(seat.ahead_until_ms, now_ms) + play_ms
+    seat.ahead_until_ms = min(ahead_ms, now_ms + policy.buffer_ms) if policy.buffer_ms else 0
+    lives_until_ms = max(seat.ahead_until_ms, now_ms) + policy.expiry_ms
+    seat.expires_at_ms = max(seat.expires_at_ms, lives_until_ms)
+
+
+def _seat_again(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -> Outcome[Verdict]:
+    """The session expired while its segment was on the way: it sits again if there is room (rule 3)."""
+    lease, ask = receipt.lease, receipt.lease.ask
+    gone = _gone(ledger, lease, now_ms)
+    seat = ledger.find(ask.session_id)
+    is_another = seat is not None and seat.generation != lease.generation
+    has_room = len(ledger.live(now_ms)) < ledger.limit(ask.limit, policy)
+    if gone.mark is not None or is_another or not has_room:
+        return Outcome(gone, changed=False)
+    events = list(lapse_all(ask.user_id, ledger, now_ms))
+    seat = Seat(ask.session_id, ask.stream_id, now_ms, now_ms, now_ms, device=ask.device)
+    ledger.seats.append(seat)
+    events += _settle(seat, Receipt(Lease(ask, now_ms, 0), *_what(receipt)), policy, now_ms)
+    return _confirmed(ledger, seat, receipt, policy, now_ms, events)
+
+
+def _what(receipt: Receipt) -> tuple[str | None, int | None, str, int]:
+    return receipt.segment, receipt.sequence, receipt.kind, receipt.play_ms
+
+
+def _gone(ledger: Ledger, lease: Lease, now_ms: int) -> Gone:
+    """Why the lease's session holds no seat: someone sent it away, else its time ran out."""
+    session_id = lease.ask.session_id
+    terminated = ledger.mark_of(session_id, State.TERMINATED, now_ms)
+    if terminated is not None:
+        return Gone(State.TERMINATED, terminated)
+    for mark in ledger.marks:
+        if mark.session_id == session_id and mark.generation == lease.generation and mark.until_ms > now_ms:
+            return Gone(mark.state, mark)
+    return Gone(State.EXPIRED)
+
+
+def _confirmed(
+    ledger: Ledger, seat: Seat, receipt: Receipt, policy: Policy, now_ms: int, events: list[Event]
+) -> Outcome[Verdict]:
+    ask, told = receipt.lease.ask, tuple(events)
+    session = show(ask.user_id, seat, State.ACTIVE)
+    limit, live = ledger.limit(ask.limit, policy), len(ledger.live(now_ms))
+    return Outcome(Confirmed(session, limit, live, told), changed=True, events=told)

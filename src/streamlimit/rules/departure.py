@@ -1,0 +1,71 @@
+"""How a seat is lost, for whatever reason: it leaves the ledger, leaves a mark, makes one event."""
+
+from streamlimit.model import Device, Event, Mark, State
+from streamlimit.policy import MARKS_KEPT, Policy
+from streamlimit.rules.ledger import Ledger, Seat, show
+
+
+def lapse(user_id: str, ledger: Ledger, seat: Seat, now_ms: int) -> Event:
+    """The seat ran out of time: an expired session, or a reservation whose segment never arrived."""
+    if seat.last_activity_ms is None:
+        return give_back(user_id, ledger, seat, now_ms, "reservation ran out")
+    ledger.seats.remove(seat)
+    return Event("session.expired", show(user_id, seat, State.EXPIRED), now_ms, "idle")
+
+
+def lapse_all(user_id: str, ledger: Ledger, now_ms: int) -> tuple[Event, ...]:
+    """Every seat past its time goes; whoever changes the ledger does this on the way (rule 7)."""
+    due = [seat for seat in ledger.seats if seat.expires_at_ms <= now_ms]
+    return tuple(lapse(user_id, ledger, seat, now_ms) for seat in due)
+
+
+def give_back(user_id: str, ledger: Ledger, seat: Seat, now_ms: int, reason: str) -> Event:
+    """A reservation is given back: nobody received anything."""
+    ledger.seats.remove(seat)
+    return Event("session.abandoned", show(user_id, seat, State.ABANDONED), now_ms, reason)
+
+
+def dismiss(
+    user_id: str,
+    ledger: Ledger,
+    seat: Seat,
+    policy: Policy,
+    now_ms: int,
+    state: State,
+    by: str,
+    reason: str,
+    by_session_id: str | None = None,
+    by_device: str | Device | None = None,
+) -> Event:
+    """Someone sends the session away: the viewer (ended), or an operator or another device (terminated)."""
+    ledger.seats.remove(seat)
+    mark = Mark(
+        session_id=seat.session_id,
+        generation=seat.generation,
+        state=state,
+        at_ms=now_ms,
+        until_ms=silent_until_ms(policy, now_ms),
+        by=by,
+        reason=reason,
+        by_session_id=by_session_id,
+        by_device=by_device,
+    )
+    remember(ledger, mark, now_ms)
+    return Event(f"session.{state}", show(user_id, seat, state), now_ms, reason, by)
+
+
+def silent_until_ms(policy: Policy, now_ms: int) -> int:
+    """Until when a mark holds if its session stays silent: n·X (rule 12), and a quarter of X on top.
+
+    The quarter lets a hammering player's refusals prolong the mark with a write only that often.
+    """
+    return now_ms + policy.expiry_ms + policy.segment_ms // 4
+
+
+def remember(ledger: Ledger, mark: Mark, now_ms: int) -> None:
+    """Adds a mark; of each kind the newest `MARKS_KEPT` stay."""
+    kept = [old for old in ledger.marks if old.until_ms > now_ms]
+    same = [old for old in kept if old.state is mark.state]
+    if len(same) >= MARKS_KEPT:
+        kept.remove(same[0])
+    ledger.marks = [*kept, mark]

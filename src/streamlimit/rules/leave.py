@@ -1,0 +1,64 @@
+"""How sessions leave: a reservation given back, the viewer's own end, a termination, the sweep."""
+
+from streamlimit.model import Event, Lease, State
+from streamlimit.policy import Policy
+from streamlimit.rules.departure import dismiss, give_back, lapse_all
+from streamlimit.rules.ledger import Ledger, Outcome, Seat
+
+Events = tuple[Event, ...]
+
+
+def abandon(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcome[Events]:
+    """The segment did not arrive. A reservation without another open lease is given back; all else stays."""
+    seat = ledger.find(lease.ask.session_id)
+    if seat is None or seat.generation != lease.generation or lease.ask.lease_id not in seat.leases:
+        return Outcome((), changed=False)
+    seat.leases.remove(lease.ask.lease_id)
+    if seat.leases:
+        return Outcome((), changed=True)
+    events = (give_back(lease.ask.user_id, ledger, seat, now_ms, "nothing was received"),)
+    return Outcome(events, changed=True, events=events)
+
+
+def end(
+    ledger: Ledger, user_id: str, session_id: str, policy: Policy, now_ms: int
+) -> Outcome[Events]:
+    """The viewer stops. The second time there is nothing left to do."""
+    return _send_away(ledger, user_id, [session_id], policy, now_ms, State.ENDED, "viewer", "ended")
+
+
+def terminate(
+    ledger: Ledger, user_id: str, session_id: str | None, by: str, reason: str, policy: Policy, now_ms: int
+) -> Outcome[Events]:
+    """An operator stops one session, or all of the user's (None). It stays out until silent for n·X."""
+    named = [seat.session_id for seat in ledger.seats] if session_id is None else [session_id]
+    return _send_away(ledger, user_id, named, policy, now_ms, State.TERMINATED, by, reason)
+
+
+def expire(ledger: Ledger, user_id: str, policy: Policy, now_ms: int) -> Outcome[Events]:
+    """Takes out all that is past its time: seats with an event each, marks in silence."""
+    events = lapse_all(user_id, ledger, now_ms)
+    marks = [mark for mark in ledger.marks if mark.until_ms > now_ms]
+    changed = bool(events) or len(marks) != len(ledger.marks)
+    ledger.marks = marks
+    return Outcome(events, changed, events)
+
+
+def _send_away(
+    ledger: Ledger,
+    user_id: str,
+    session_ids: list[str],
+    policy: Policy,
+    now_ms: int,
+    state: State,
+    by: str,
+    reason: str,
+) -> Outcome[Events]:
+    events = lapse_all(user_id, ledger, now_ms)
+    for seat in _seats(ledger, session_ids):
+        events += (dismiss(user_id, ledger, seat, policy, now_ms, state, by, reason),)
+    return Outcome(events, bool(events), events)
+
+
+def _seats(ledger: Ledger, session_ids: list[str]) -> list[Seat]:
+    return [seat for seat in ledger.seats if seat.session_id in session_ids]

@@ -1,0 +1,122 @@
+"""One user's page in the books: who holds seats, and who is remembered as gone. Knows no rule.
+
+A store reads a `Ledger`, lets one rule work on it, and writes it back in the same atomic step. The
+rule owns the ledger that it is handed and may change it; it says in its `Outcome` whether it did.
+"""
+
+from typing import Generic, TypeVar
+
+from msgspec import Struct, field
+
+from streamlimit.model import Device, Event, Mark, Session, State
+from streamlimit.policy import Policy
+
+T = TypeVar("T")
+
+
+class Position(Struct, array_like=True):
+    """How far one kind of media got, and a digest of the address that fetched it."""
+
+    sequence: int
+    client: str
+
+
+class Left(Struct, array_like=True):
+    """A stream that the session moved away from, and when."""
+
+    stream_id: str
+    at_ms: int
+
+
+class Seat(Struct, omit_defaults=True):
+    """One session as the store keeps it. `last_activity_ms` None: reserved, nothing received yet."""
+
+    session_id: str
+    stream_id: str
+    generation: int
+    started_at_ms: int
+    expires_at_ms: int
+    last_activity_ms: int | None = None
+    move: int = 0
+    segment: str | None = None
+    sequence: int | None = None
+    device: str | Device | None = None
+    ahead_until_ms: int = 0
+    leases: list[str] = field(default_factory=list)
+    positions: dict[str, Position] = field(default_factory=dict)
+    left: list[Left] = field(default_factory=list)
+    returns: list[int] = field(default_factory=list)
+
+
+class Ledger(Struct, omit_defaults=True):
+    """All of one user. `max_sessions` is a limit of their own, None where the policy's holds."""
+
+    seats: list[Seat] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    max_sessions: int | None = None
+
+    def find(self, session_id: str) -> Seat | None:
+        """The session's seat, be it past its time or not."""
+        for seat in self.seats:
+            if seat.session_id == session_id:
+                return seat
+        return None
+
+    def live(self, now_ms: int) -> list[Seat]:
+        """The seats that count: a session past its time counts for nothing, swept or not (rule 7)."""
+        return [seat for seat in self.seats if seat.expires_at_ms > now_ms]
+
+    def mark_of(self, session_id: str, state: State, now_ms: int) -> Mark | None:
+        """The newest mark of that kind that still holds."""
+        for mark in reversed(self.marks):
+            if mark.session_id == session_id and mark.state is state and mark.until_ms > now_ms:
+                return mark
+        return None
+
+    def limit(self, asked: int | None, policy: Policy) -> int:
+        """Which limit holds: the user's own, else the asker's (token or plan), else the policy's."""
+        if self.max_sessions is not None:
+            return self.max_sessions
+        return policy.max_sessions if asked is None else asked
+
+    def due_at_ms(self) -> int | None:
+        """The earliest time at which anything here lapses; None where nothing ever does."""
+        times = [seat.expires_at_ms for seat in self.seats] + [mark.until_ms for mark in self.marks]
+        return min(times, default=None)
+
+    def is_blank(self) -> bool:
+        """Nothing worth keeping a row for."""
+        return not self.seats and not self.marks and self.max_sessions is None
+
+
+class Outcome(Struct, Generic[T]):
+    """What a rule decided, whether the ledger changed, and what there is to tell others."""
+
+    answer: T
+    changed: bool
+    events: tuple[Event, ...] = ()
+
+
+def show(user_id: str, seat: Seat, state: State) -> Session:
+    """The seat as others may see it."""
+    return Session(
+        session_id=seat.session_id,
+        user_id=user_id,
+        stream_id=seat.stream_id,
+        state=state,
+        device=seat.device,
+        segment=seat.segment,
+        sequence=seat.sequence,
+        started_at_ms=seat.started_at_ms,
+        last_activity_ms=seat.last_activity_ms,
+        expires_at_ms=seat.expires_at_ms,
+        generation=seat.generation,
+        move=seat.move,
+    )
+
+
+def show_live(user_id: str, ledger: Ledger, policy: Policy, now_ms: int) -> tuple[Session, ...]:
+    """Everyone who sits, oldest first."""
+    return tuple(
+        show(user_id, seat, policy.state(seat.last_activity_ms, now_ms)) for seat in ledger.live(now_ms)
+    )

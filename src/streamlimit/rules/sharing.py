@@ -1,0 +1,59 @@
+"""Two players on one session (rule 8): ping-pong between streams, and repeats from a second address."""
+
+from streamlimit.model import Ask
+from streamlimit.policy import Policy
+from streamlimit.rules.ledger import Left, Position, Seat
+
+STREAMS_REMEMBERED = 8
+"""Streams left within 2·X that one session is remembered by; the newest stay."""
+
+
+def is_return(seat: Seat, stream_id: str, policy: Policy, now_ms: int) -> bool:
+    """Would this bring the session back to a stream that it left within the last 2·X?"""
+    since_ms = now_ms - 2 * policy.segment_ms
+    return stream_id != seat.stream_id and any(
+        left.stream_id == stream_id and left.at_ms > since_ms for left in seat.left
+    )
+
+
+def is_repeat(seat: Seat, kind: str, sequence: int | None, client: str) -> bool:
+    """Is this media at or behind the position of its kind, from another address than the last one?"""
+    position = seat.positions.get(kind)
+    return (
+        position is not None
+        and sequence is not None
+        and sequence <= position.sequence
+        and client != position.client
+    )
+
+
+def is_shared(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
+    """Would this request be one return or repeat too many? The one who comes back is refused."""
+    if not policy.max_returns or recent_returns(seat, policy, now_ms) < policy.max_returns:
+        return False
+    if ask.stream_id != seat.stream_id:
+        return is_return(seat, ask.stream_id, policy, now_ms)
+    return is_repeat(seat, ask.kind, ask.sequence, ask.client)
+
+
+def recent_returns(seat: Seat, policy: Policy, now_ms: int) -> int:
+    """Returns and repeats within the last n·X."""
+    return sum(at_ms > now_ms - policy.expiry_ms for at_ms in seat.returns)
+
+
+def note_return(seat: Seat, policy: Policy, now_ms: int) -> None:
+    """Counts one; only as many are kept as can matter."""
+    recent = [at_ms for at_ms in seat.returns if at_ms > now_ms - policy.expiry_ms]
+    seat.returns = [*recent, now_ms][-(policy.max_returns + 1) :]
+
+
+def note_left(seat: Seat, policy: Policy, now_ms: int) -> None:
+    """Remembers the stream that the session is about to leave."""
+    since_ms = now_ms - 2 * policy.segment_ms
+    recent = [old for old in seat.left if old.at_ms > since_ms and old.stream_id != seat.stream_id]
+    seat.left = [*recent, Left(seat.stream_id, now_ms)][-STREAMS_REMEMBERED:]
+
+
+def note_position(seat: Seat, kind: str, sequence: int, client: str) -> None:
+    """Where this kind of media is now."""
+    seat.positions[kind] = Position(sequence, client)

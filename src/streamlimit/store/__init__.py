@@ -1,0 +1,1 @@
+"""Where the truth is kept: one contract (contract.py), one folder per engine."""

@@ -1,0 +1,99 @@
+"""Opening the file: pragmas, schema version, the clock's anchor, and waiting for another process's turn."""
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import TypeVar
+
+from streamlimit.errors import SettingsError, StoreUnavailable
+from streamlimit.store.sqlite import clock
+
+T = TypeVar("T")
+
+VERSION = 1
+TURN_SECONDS = 2.0
+"""How long to wait for other processes' transactions (each takes microseconds) before giving up."""
+
+
+def named_queries() -> dict[str, str]:
+    """The sections of queries.sql by their names."""
+    text = files("streamlimit.store.sqlite").joinpath("queries.sql").read_text()
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+QUERIES = named_queries()
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """An open connection to the file at *path*, its schema made or checked."""
+    try:
+        db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        in_turn(lambda: db.execute("PRAGMA journal_mode = WAL").fetchall())
+        db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut the last moments
+        in_turn(lambda: _migrate(db))
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"sqlite: cannot open {path}: {error}") from error
+    return db
+
+
+def in_turn(step: Callable[[], T]) -> T:
+    """Runs *step*, again and again while another process has its turn.
+
+    SQLite's own waiting starts at a millisecond; the turns waited for take some 20 µs.
+    """
+    deadline = time.monotonic() + TURN_SECONDS
+    while True:
+        try:
+            return step()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) and "busy" not in str(error):
+                raise
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.000_05)
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """One atomic step; `IMMEDIATE` takes the write lock before the first read, so nobody decides on old news."""
+    in_turn(lambda: db.execute("BEGIN IMMEDIATE"))
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    in_turn(lambda: db.execute("COMMIT"))
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    with transaction(db):
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise SettingsError("store", f"the file was made by a newer streamlimit (schema {version})")
+        if version < 1:
+            schema = files("streamlimit.store.sqlite").joinpath("schema.sql").read_text()
+            for statement in _statements(schema):
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        _anchor_clock(db)
+
+
+def _statements(script: str) -> list[str]:
+    bare = re.sub(r"--[^\n]*", "", script)
+    return [part for part in map(str.strip, bare.split(";")) if part]
+
+
+def _anchor_clock(db: sqlite3.Connection) -> None:
+    """Dates the uptime anew after a boot, and whenever nobody is on record whom a step could hurt."""
+    row = db.execute(QUERIES["get_clock"]).fetchone()
+    boot = clock.boot_id()
+    is_empty = db.execute(QUERIES["count_ledgers"]).fetchone()[0] == 0
+    if row is not None and row[0] == boot and not is_empty:
+        return
+    seen_ms = 0 if row is None or is_empty else row[2]
+    db.execute(QUERIES["clear_clock"])
+    db.execute(QUERIES["put_clock"], (boot, clock.offset_ms(seen_ms), seen_ms))
