@@ -5,8 +5,9 @@ All times are integer milliseconds of the store's clock (Unix epoch); all ids ar
 
 from enum import StrEnum
 from hashlib import sha256
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class State(StrEnum):
@@ -32,12 +33,15 @@ LEGAL_MOVES: dict[State, frozenset[State]] = {
 }
 
 
-class Device(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What the viewer calls the thing it watches on. A bare string in JSON means its id."""
+Label = Annotated[str, Meta(min_length=1, max_length=128)]
 
-    id: str | None = None
-    name: str | None = None
-    type: str | None = None
+
+class Device(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the viewer calls the thing it watches on. A bare string in its place means its id."""
+
+    id: Label | None = None
+    name: Label | None = None
+    type: Label | None = None
 
 
 class Session(Struct, frozen=True):

@@ -18,9 +18,7 @@ def admit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Deci
     return _admit_new(ledger, ask, policy, now_ms)
 
 
-def _admit_sitting(
-    ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms: int
-) -> Outcome[Decision]:
+def _admit_sitting(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
     if is_shared(seat, ask, policy, now_ms):
         return Outcome(_refusal("session-shared", ledger, ask, policy, now_ms), changed=False)
     adds_lease = (

@@ -12,8 +12,8 @@ def confirm(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -> Ou
     lease = receipt.lease
     seat = ledger.find(lease.ask.session_id)
     if seat is not None and seat.expires_at_ms > now_ms:
-        if seat.generation != lease.generation:
-            return Outcome(Gone(State.EXPIRED), changed=False)
+        if not _is_of(lease, seat):
+            return Outcome(_gone(ledger, lease, now_ms), changed=False)
         events = _settle(seat, receipt, policy, now_ms)
         return _confirmed(ledger, seat, receipt, policy, now_ms, events)
     return _seat_again(ledger, receipt, policy, now_ms)
@@ -22,7 +22,7 @@ def confirm(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -> Ou
 def prolong(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcome[Gone | None]:
     """Bytes of *lease* still make progress: its session expires later. None: it still holds its seat."""
     seat = ledger.find(lease.ask.session_id)
-    if seat is None or seat.generation != lease.generation or seat.expires_at_ms <= now_ms:
+    if seat is None or not _is_of(lease, seat) or seat.expires_at_ms <= now_ms:
         return Outcome(_gone(ledger, lease, now_ms), changed=False)
     life_ms = policy.start_ms if seat.last_activity_ms is None else policy.expiry_ms
     changed = seat.expires_at_ms < now_ms + life_ms
@@ -31,14 +31,21 @@ def prolong(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcom
     return Outcome(None, changed)
 
 
+def _is_of(lease: Lease, seat: Seat) -> bool:
+    """Was the lease admitted on this seat, or on the one that it revives?"""
+    return lease.generation in (seat.generation, seat.revives)
+
+
 def _settle(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> list[Event]:
-    """Writes the receipt into the seat; a stale lease (an old move number) counts as activity alone."""
+    """Writes the receipt into the seat; a stale lease (an older move or seat) counts as activity alone."""
     lease, user_id = receipt.lease, receipt.lease.ask.user_id
     is_first, moved = seat.last_activity_ms is None, False
-    if lease.move == seat.move:
+    if lease.generation == seat.generation and lease.move == seat.move:
         moved = _follow(seat, receipt, policy, now_ms)
     seat.last_activity_ms = max(seat.last_activity_ms or 0, now_ms)
     seat.leases = []
+    if is_first:
+        seat.expires_at_ms = now_ms  # from here on the reservation's own time does not count
     _prolong_by_receipt(seat, receipt.play_ms, policy, now_ms)
     if is_first:
         return [Event("session.started", show(user_id, seat, State.ACTIVE), now_ms)]
@@ -77,16 +84,29 @@ def _seat_again(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -
     """The session expired while its segment was on the way: it sits again if there is room (rule 3)."""
     lease, ask = receipt.lease, receipt.lease.ask
     gone = _gone(ledger, lease, now_ms)
-    seat = ledger.find(ask.session_id)
-    is_another = seat is not None and seat.generation != lease.generation
     has_room = len(ledger.live(now_ms)) < ledger.limit(ask.limit, policy)
-    if gone.mark is not None or is_another or not has_room:
+    if gone.mark is not None or not has_room:
         return Outcome(gone, changed=False)
     events = list(lapse_all(ask.user_id, ledger, now_ms))
-    seat = Seat(ask.session_id, ask.stream_id, now_ms, now_ms, now_ms, device=ask.device)
-    ledger.seats.append(seat)
-    events += _settle(seat, Receipt(Lease(ask, now_ms, 0), *_what(receipt)), policy, now_ms)
+    seat = _revive(ledger, lease, now_ms)
+    again = Lease(ask, seat.generation, seat.move)
+    events += _settle(seat, Receipt(again, *_what(receipt)), policy, now_ms)
     return _confirmed(ledger, seat, receipt, policy, now_ms, events)
+
+
+def _revive(ledger: Ledger, lease: Lease, now_ms: int) -> Seat:
+    """A seat of a new generation that remembers the old one: its other receipts are this session's too."""
+    seat = Seat(
+        session_id=lease.ask.session_id,
+        stream_id=lease.ask.stream_id,
+        generation=max(now_ms, lease.generation + 1),
+        started_at_ms=now_ms,
+        expires_at_ms=now_ms,
+        device=lease.ask.device,
+        revives=lease.generation,
+    )
+    ledger.seats.append(seat)
+    return seat
 
 
 def _what(receipt: Receipt) -> tuple[str | None, int | None, str, int]:
@@ -99,8 +119,8 @@ def _gone(ledger: Ledger, lease: Lease, now_ms: int) -> Gone:
     terminated = ledger.mark_of(session_id, State.TERMINATED, now_ms)
     if terminated is not None:
         return Gone(State.TERMINATED, terminated)
-    for mark in ledger.marks:
-        if mark.session_id == session_id and mark.generation == lease.generation and mark.until_ms > now_ms:
+    for mark in ledger.marks:  # of this seat, or of a later one of the same session: it left after the lease
+        if mark.session_id == session_id and mark.generation >= lease.generation and mark.until_ms > now_ms:
             return Gone(mark.state, mark)
     return Gone(State.EXPIRED)
 

@@ -20,9 +20,7 @@ def abandon(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcom
     return Outcome(events, changed=True, events=events)
 
 
-def end(
-    ledger: Ledger, user_id: str, session_id: str, policy: Policy, now_ms: int
-) -> Outcome[Events]:
+def end(ledger: Ledger, user_id: str, session_id: str, policy: Policy, now_ms: int) -> Outcome[Events]:
     """The viewer stops. The second time there is nothing left to do."""
     return _send_away(ledger, user_id, [session_id], policy, now_ms, State.ENDED, "viewer", "ended")
 

@@ -29,7 +29,10 @@ class Left(Struct, array_like=True):
 
 
 class Seat(Struct, omit_defaults=True):
-    """One session as the store keeps it. `last_activity_ms` None: reserved, nothing received yet."""
+    """One session as the store keeps it. `last_activity_ms` None: reserved, nothing received yet.
+
+    `revives` is the generation whose late receipt seated this one again (0: nobody's).
+    """
 
     session_id: str
     stream_id: str
@@ -38,6 +41,7 @@ class Seat(Struct, omit_defaults=True):
     expires_at_ms: int
     last_activity_ms: int | None = None
     move: int = 0
+    revives: int = 0
     segment: str | None = None
     sequence: int | None = None
     device: str | Device | None = None

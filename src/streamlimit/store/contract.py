@@ -7,13 +7,13 @@ the store does not answer: then nothing is known about whether the step happened
 
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from streamlimit.model import Ask, Decision, Event, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
 
 T = TypeVar("T")
-Answer = T | Awaitable[T]
-Events = tuple[Event, ...]
+Answer: TypeAlias = T | Awaitable[T]
+Events: TypeAlias = tuple[Event, ...]
 
 
 async def resolved(answer: Answer[T]) -> T:

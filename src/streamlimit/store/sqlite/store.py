@@ -12,7 +12,19 @@ import msgspec
 
 from streamlimit import rules
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Ask, Decision, Event, Gone, Lease, Page, Receipt, Roster, Session, Swept, Verdict
+from streamlimit.model import (
+    Ask,
+    Decision,
+    Event,
+    Gone,
+    Lease,
+    Page,
+    Receipt,
+    Roster,
+    Session,
+    Swept,
+    Verdict,
+)
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Ledger, Outcome, show_live
 from streamlimit.store.contract import Clock, Events
@@ -56,15 +68,21 @@ class SqliteStore:
 
     def confirm(self, receipt: Receipt) -> Verdict:
         user_id = receipt.lease.ask.user_id
-        return self._change(user_id, lambda ledger, now_ms: rules.confirm(ledger, receipt, self._policy, now_ms))
+        return self._change(
+            user_id, lambda ledger, now_ms: rules.confirm(ledger, receipt, self._policy, now_ms)
+        )
 
     def prolong(self, lease: Lease) -> Gone | None:
         user_id = lease.ask.user_id
-        return self._change(user_id, lambda ledger, now_ms: rules.prolong(ledger, lease, self._policy, now_ms))
+        return self._change(
+            user_id, lambda ledger, now_ms: rules.prolong(ledger, lease, self._policy, now_ms)
+        )
 
     def abandon(self, lease: Lease) -> Events:
         user_id = lease.ask.user_id
-        return self._change(user_id, lambda ledger, now_ms: rules.abandon(ledger, lease, self._policy, now_ms))
+        return self._change(
+            user_id, lambda ledger, now_ms: rules.abandon(ledger, lease, self._policy, now_ms)
+        )
 
     def end(self, user_id: str, session_id: str) -> Events:
         def rule(ledger: Ledger, now_ms: int) -> Outcome[Events]:

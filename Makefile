@@ -1,0 +1,76 @@
+# `make help` lists what there is. Everything runs in .venv, which `setup` makes from requirements.lock.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first that runs; `make PYTHON=/path/to/python3.12 …` picks another.
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	$$python -c '' 2>/dev/null && { command -v $$python; break; }; done)
+BIN := .venv/bin
+UV ?= $(shell test -x $(BIN)/uv && echo $(BIN)/uv || echo uv)
+PYTEST_ARGS ?=
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN { FS = ":[^#]*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/.ready ## make .venv from the lock (again only when the lock or pyproject.toml changed)
+
+.venv/.ready: requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'streamlimit needs Python 3.11 or newer: make setup PYTHON=/path/to/python3' >&2; exit 1; }
+	@test -x $(BIN)/pip || "$(PYTHON)" -m venv --clear .venv || { \
+		echo 'Cannot make .venv. On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: demo
+demo: setup ## play the sample streams against a limiter on this machine
+	$(BIN)/streamlimit demo
+
+.PHONY: test
+test: check ## everything CI runs: check, then the whole test suite (PYTEST_ARGS=… passes arguments)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: setup ## lint, formatting, types, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: setup ## let ruff fix and format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: mutants
+mutants: setup ## break the code in named ways; some test must notice each
+	$(BIN)/python -m tests.mutants
+
+.PHONY: soak
+soak: setup ## long runs that watch for leaks and drift
+	$(BIN)/python -m pytest tests/soak -n 0 --timeout 0 $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: setup ## measure this machine
+	$(BIN)/python -m bench
+
+.PHONY: samples
+samples: setup ## make the sample streams again (needs ffmpeg)
+	$(BIN)/python tools/make_samples.py
+
+.PHONY: lock
+lock: ## resolve pyproject.toml into requirements.lock (UPGRADE=--upgrade for newer releases)
+	$(UV) pip compile pyproject.toml --group test --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --quiet $(UPGRADE) --output-file requirements.lock
+	@if grep -nE '://|file:| @ |^-' requirements.lock; then \
+		echo 'requirements.lock names a host or a path' >&2; exit 1; fi
+
+.PHONY: clean
+clean: ## remove .venv, caches and build results
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

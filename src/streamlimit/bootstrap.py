@@ -1,0 +1,113 @@
+"""The composition root: the only place that names concrete parts. Settings in, a running worker out."""
+
+import asyncio
+import secrets
+from pathlib import Path
+
+import structlog
+
+from streamlimit.delivery.catalog import Catalog
+from streamlimit.delivery.local import LocalFiles
+from streamlimit.errors import SettingsError, StoreUnavailable
+from streamlimit.limiter import Limiter
+from streamlimit.logs import announce, configure_logs
+from streamlimit.policy import Policy
+from streamlimit.settings import Settings
+from streamlimit.store.contract import Store, resolved
+from streamlimit.store.sqlite import SqliteStore
+from streamlimit.sweeper import expire_forever
+from streamlimit.web.app import FrontDoor
+from streamlimit.web.auth import Doorman
+from streamlimit.web.grants import Grants
+from streamlimit.web.http import Receive, Scope, Send
+from streamlimit.web.service import Service
+
+log = structlog.get_logger("streamlimit")
+
+
+def open_store(settings: Settings, policy: Policy) -> Store:
+    """The store that the settings name. Raises `SettingsError` where it cannot be opened at all."""
+    path = settings.store.removeprefix("sqlite:///")
+    try:
+        return SqliteStore(path, policy, settings.subscribed)
+    except StoreUnavailable as error:
+        raise SettingsError("store", str(error)) from error
+
+
+def open_catalog(settings: Settings) -> Catalog | None:
+    """The streams, where any are set."""
+    if settings.streams is None:
+        return None
+    return Catalog(Path(settings.streams), on_problem=_log_problem)
+
+
+def open_limiter(settings: Settings) -> Limiter:
+    """A limiter without HTTP: for commands and for library users with a configuration."""
+    return Limiter(open_store(settings, settings.policy()), announce)
+
+
+async def build_service(settings: Settings) -> Service:
+    """All parts of one worker."""
+    limiter = open_limiter(settings)
+    keys = [key.get_secret_value() for key in settings.grant_keys]
+    keys = keys or [await resolved(limiter.store.secret("grant-key", secrets.token_urlsafe(32)))]
+    grants = Grants(keys, settings.grant_seconds)
+    operator_keys = [key.get_secret_value() for key in settings.operator_keys]
+    return Service(
+        settings=settings,
+        policy=settings.policy(),
+        limiter=limiter,
+        grants=grants,
+        doorman=Doorman(grants, operator_keys),
+        catalog=open_catalog(settings),
+        files=LocalFiles(),
+    )
+
+
+class Worker:
+    """One process's ASGI application: opens its parts when the server starts, closes them when it stops."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._door: FrontDoor | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._door is not None and scope["type"] != "lifespan":
+            return await self._door(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        configure_logs()
+        service = await build_service(self._settings)
+        sweeping = self._start_sweep(service.limiter)
+        self._door = FrontDoor(service)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        for task in sweeping:
+            task.cancel()
+        await asyncio.gather(*sweeping, return_exceptions=True)
+        await resolved(service.limiter.store.close())
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _start_sweep(self, limiter: Limiter) -> list[asyncio.Task[None]]:
+        every = self._settings.sweep_every_seconds
+        return [asyncio.create_task(expire_forever(limiter, every, log))] if every else []
+
+
+class WorkerFactory:
+    """What a worker process is started with; travels to it by pickling."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __call__(self) -> Worker:
+        return Worker(self._settings)
+
+
+def _log_problem(stream_id: str, problem: str | None) -> None:
+    if problem is None:
+        log.info("stream_mended", stream_id=stream_id)
+    else:
+        log.warning("stream_broken", stream_id=stream_id, problem=problem)

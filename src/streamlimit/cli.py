@@ -1,0 +1,237 @@
+"""The `streamlimit` command: each subcommand takes the settings as flags, too."""
+
+import asyncio
+import inspect
+import json
+import secrets
+import sys
+from collections.abc import Callable
+from functools import wraps
+from importlib.resources import files
+from typing import Annotated, Any, get_origin
+
+import typer
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from streamlimit import __version__
+from streamlimit.bootstrap import open_catalog, open_limiter
+from streamlimit.errors import SettingsError, StreamlimitError
+from streamlimit.limiter import Limiter
+from streamlimit.model import Device
+from streamlimit.settings import Settings, load_settings, unknown_variables
+from streamlimit.store.contract import resolved
+from streamlimit.sweeper import expire_once
+from streamlimit.web.render import rfc3339, session_json
+
+app = typer.Typer(
+    help="Keeps a subscriber from watching more streams at once than the plan allows.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DEMO = {"segment_seconds": 2, "max_sessions": 3, "auth": "open"}
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives *command* one flag per setting; it is called with the loaded `settings` in their place."""
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        flags = {name: _parsed(name, given.pop(name)) for name in Settings.model_fields}
+        command(load_settings(**flags), **given)
+
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+    run.__signature__ = inspect.Signature(own + [_flag(name) for name in Settings.model_fields])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in run.__signature__.parameters.values()}  # type: ignore[attr-defined]
+    return run
+
+
+def _flag(name: str) -> inspect.Parameter:
+    option = typer.Option(
+        "--" + name.replace("_", "-"),
+        help=Settings.model_fields[name].description,
+        rich_help_panel="Settings (before STREAMLIMIT_… variables and streamlimit.toml)",
+        show_default=False,
+    )
+    kind = Annotated[str | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+
+
+def _parsed(name: str, text: str | None) -> Any:
+    if text is None or get_origin(Settings.model_fields[name].annotation) is not list:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise SettingsError(name, "a list is given as JSON") from error
+
+
+@app.command()
+@with_settings
+def serve(settings: Settings) -> None:
+    """Serve streams (or only the ledger) to viewers, under the limit."""
+    _serve(settings)
+
+
+@app.command()
+@with_settings
+def demo(settings: Settings) -> None:
+    """Serve four sample streams on this machine and a page to watch them: the fourth is refused."""
+    given = settings.model_fields_set
+    changes = {name: value for name, value in DEMO.items() if name not in given}
+    if "streams" not in given:
+        changes["streams"] = str(files("streamlimit").joinpath("samples"))
+    _serve(settings.model_copy(update=changes), "/watch")
+
+
+@app.command()
+@with_settings
+def expire(
+    settings: Settings,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="stop after so long; exit code 3: more is due")
+    ] = None,
+) -> None:
+    """Expire idle sessions once (Endpoint 2's work), for cron."""
+
+    async def work(limiter: Limiter) -> None:
+        sweep = await expire_once(limiter, max_seconds)
+        pending = await resolved(limiter.store.pending())
+        print(f"expired {sweep.expired}, abandoned {sweep.abandoned}, call backs pending {pending}")
+        if not sweep.finished:
+            raise SystemExit(3)
+
+    _with_limiter(settings, work)
+
+
+@app.command()
+@with_settings
+def sessions(
+    settings: Settings,
+    user: Annotated[str | None, typer.Argument(help="only this user's")] = None,
+    end: Annotated[str | None, typer.Option(help="terminate this session of USER")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+) -> None:
+    """Show who is watching, or end a session."""
+    if end is not None and user is None:
+        raise SettingsError("--end", "name the user whose session it is")
+
+    async def work(limiter: Limiter) -> None:
+        if end is not None and user is not None:
+            told = await resolved(limiter.terminate(user, end, "operator", "ended from the command line"))
+            print(f"terminated {end}" if told else f"{user} has no session {end}")
+            return
+        await _print_sessions(limiter, user, as_json)
+
+    _with_limiter(settings, work)
+
+
+@app.command()
+@with_settings
+def streams(settings: Settings) -> None:
+    """List the streams that would be served, and what is wrong with others."""
+    catalog = open_catalog(settings)
+    if catalog is None:
+        raise SettingsError("streams", "no folder is set")
+    table = Table("stream", "title", "segments", "seconds", "live", "entry", box=None)
+    for stream in catalog.streams():
+        row = (stream.stream_id, stream.title, str(stream.segments), f"{stream.segment_seconds:g}")
+        table.add_row(*row, "yes" if stream.live else "no", stream.entry)
+    Console().print(table)
+    for stream_id, problem in catalog.problems.items():
+        print(f"{stream_id}: {problem}", file=sys.stderr)
+
+
+@app.command(name="check-config")
+@with_settings
+def check_config(settings: Settings) -> None:
+    """Load the settings, try the store and the streams, and say what is wrong in words."""
+
+    async def work(limiter: Limiter) -> None:
+        await resolved(limiter.store.ping())
+
+    _with_limiter(settings, work)
+    for name in unknown_variables():
+        print(f"note: {name} is no setting", file=sys.stderr)
+    catalog = open_catalog(settings)
+    found = 0 if catalog is None else len(catalog.streams())
+    print(f"settings are fine; the store answers; {found} streams; {_security(settings)}")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def main() -> None:
+    """The console script. A wrong setting: its name, what was wrong, exit code 2."""
+    try:
+        app()
+    except SettingsError as error:
+        print(f"streamlimit: {error}", file=sys.stderr)
+        sys.exit(2)
+    except StreamlimitError as error:
+        print(f"streamlimit: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _serve(settings: Settings, page: str = "") -> None:
+    from streamlimit.server import run  # uvicorn is for those who serve
+
+    if not settings.operator_keys and settings.is_loopback:
+        key = "op-" + secrets.token_urlsafe(18)
+        settings = settings.model_copy(update={"operator_keys": [SecretStr(key)]})
+        print(f"operator key (made for this run): {key}")
+    for name in unknown_variables():
+        print(f"note: {name} is no setting", file=sys.stderr)
+    open_limiter(settings).store.close()  # a store that cannot be opened stops the start
+    print(_security(settings))
+    run(settings, lambda where: print(f"streamlimit {__version__} on {where}{page}", flush=True))
+
+
+def _security(settings: Settings) -> str:
+    reach = "this machine only" if settings.is_loopback else "everyone who reaches the address"
+    plain = sum(not k.get_secret_value().startswith("sha256:") for k in settings.operator_keys)
+    note = f" ({plain} given in plain; sha256:<hex> would hide them)" if plain else ""
+    return f"security: open access for {reach}; {len(settings.operator_keys)} operator keys{note}"
+
+
+def _with_limiter(settings: Settings, work: Callable[[Limiter], Any]) -> None:
+    async def run() -> None:
+        limiter = open_limiter(settings)
+        try:
+            await work(limiter)
+        finally:
+            await resolved(limiter.store.close())
+
+    asyncio.run(run())
+
+
+async def _print_sessions(limiter: Limiter, user: str | None, as_json: bool) -> None:
+    table = Table(
+        "user", "session", "stream", "state", "device", "since", "last activity", "expires", box=None
+    )
+    cursor = None
+    while True:
+        page = await resolved(limiter.store.browse(cursor, 500, user, None, None))
+        for session in page.sessions:
+            if as_json:
+                print(json.dumps(session_json(session), default=str))
+                continue
+            last = "never" if session.last_activity_ms is None else rfc3339(session.last_activity_ms)
+            row = (session.user_id, session.session_id, session.stream_id, session.state)
+            device = session.device.id if isinstance(session.device, Device) else session.device
+            table.add_row(*row, device or "-", rfc3339(session.started_at_ms), last, rfc3339(session.expires_at_ms))
+        cursor = page.cursor
+        if cursor is None:
+            break
+    if not as_json:
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

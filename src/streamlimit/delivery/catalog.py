@@ -1,0 +1,285 @@
+"""The streams in a folder: each subfolder with a playlist is one. Notices what changes, without a restart.
+
+Asking for a stream costs a dict lookup and a comparison of times; now and then (LIVE_SECONDS, VOD_SECONDS)
+one of the asks pays for a stat of each of its playlists, and only a changed one is read again. A stream is
+read when it is first asked for. A playlist that is bad at the moment (half written, gone) leaves the last
+good version in place for GRACE_SECONDS; then the stream is unavailable, and `problems` says why.
+
+May be used from several threads: the worst that can happen is that two of them read the same stream.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from streamlimit.delivery import dash, hls
+from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, is_within, resolve, suffix_of
+from streamlimit.delivery.reader import Reader, Stamp, stamp_of
+from streamlimit.delivery.stream import Listing, Stream, build
+from streamlimit.errors import CatalogError, UnknownStream
+
+LIVE_SECONDS = 0.25
+VOD_SECONDS = 1.0
+SCAN_SECONDS = 1.0
+RELIST_SECONDS = 2.0
+"""How often the folder of a live stream is listed for playlists of new names; it may hold many files."""
+GRACE_SECONDS = 3.0
+RESOLVED_KEPT = 20_000
+
+STREAM_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,128}")
+ENTRY_NAMES = ("master", "index", "main", "playlist", "manifest", "stream")
+
+
+class Entry:
+    """What the catalog knows of one folder. `problem`: why `stream` is None, unless it just is no stream."""
+
+    def __init__(self, stream_id: str, folder: str) -> None:
+        self.stream_id, self.folder = stream_id, folder
+        self.stream: Stream | None = None
+        self.problem: str | None = None
+        self.due = 0.0
+        self.playlists: list[str] = []
+        self.listed_at = float("-inf")
+        self.folder_stamp: Stamp = None
+        self.stamps: dict[str, Stamp] | None = None
+        self.missing: set[str] = set()
+        self.bad_since: float | None = None
+        self.cache: dict[tuple[str, str], tuple[Stamp, object]] = {}
+
+    def has_changed(self, now: float) -> bool:
+        """One stat a playlist. Lists the folder, too, if it changed and was not listed just now."""
+        stamp = stamp_of(self.folder)
+        live = self.stream is not None and self.stream.live
+        if stamp != self.folder_stamp and not (live and now - self.listed_at < RELIST_SECONDS):
+            self.folder_stamp, self.listed_at = stamp, now
+            playlists = _playlists(self.folder)
+            if playlists != self.playlists:
+                self.playlists = playlists
+                return True
+        stamps = self.stamps
+        return stamps is None or any(stamp_of(path) != stamp for path, stamp in stamps.items())
+
+
+class Catalog:
+    """All streams under *folder*. `problems`: stream id -> why it, or a part of it, cannot be served.
+
+    *on_problem* is told each change of it once: (stream id, reason), or (stream id, None) when well again.
+    *clock* gives monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        on_problem: Callable[[str, str | None], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        self.folder = Path(folder)
+        self.problems: dict[str, str] = {}
+        self._root = os.path.realpath(folder)
+        self._on_problem, self._clock, self._grace = on_problem, clock, grace_seconds
+        self._entries: dict[str, Entry] = {}
+        self._scan_due, self._root_stamp = float("-inf"), stamp_of("")
+        self._resolved: dict[tuple[str, str], Path] = {}
+        self._resolved_due = float("-inf")
+
+    def streams(self) -> list[Stream]:
+        """All that can be served, by id. Reads every stream that was never asked for: not for a hot path."""
+        now = self._clock()
+        self._scan(now)
+        for entry in list(self._entries.values()):
+            self._check(entry, now)
+        found = [entry.stream for entry in self._entries.values() if entry.stream is not None]
+        return sorted(found, key=lambda stream: stream.stream_id)
+
+    def stream(self, stream_id: str, fresh: bool = False) -> Stream:
+        """The stream as of now, or of a moment ago; *fresh* looks at the disk whatever was seen a moment ago.
+
+        Raises UnknownStream, or CatalogError where the folder holds playlists that cannot be served.
+        """
+        entry = self._entries.get(stream_id)
+        if entry is not None and entry.stream is not None and self._clock() < entry.due and not fresh:
+            return entry.stream
+        return self._look(stream_id, fresh)
+
+    def resolve(self, stream: Stream, path: str) -> Path:
+        """The regular file that *path* (decoded) names in the stream; raises UnknownSegment for all else.
+
+        An answer is good for a second: following links costs ten times the rest of a request's look-ups.
+        """
+        now = self._clock()
+        if now >= self._resolved_due or len(self._resolved) > RESOLVED_KEPT:
+            self._resolved.clear()
+            self._resolved_due = now + SCAN_SECONDS
+        key = (stream.stream_id, path)
+        found = self._resolved.get(key)
+        if found is None:
+            found = resolve(self._root, f"{self._root}/{stream.stream_id}", path)
+            self._resolved[key] = found
+        return found
+
+    def _look(self, stream_id: str, fresh: bool) -> Stream:
+        now = self._clock()
+        self._scan(now)
+        entry = self._entries.get(stream_id)
+        if entry is None:
+            raise UnknownStream(f"no stream {stream_id}")
+        self._check(entry, now, fresh)
+        if entry.stream is not None:
+            return entry.stream
+        if entry.problem is not None:
+            raise CatalogError(entry.problem)
+        raise UnknownStream(f"no stream {stream_id}")
+
+    def _scan(self, now: float) -> None:
+        """New and removed folders; the names are only listed when the folder says that it changed."""
+        if now < self._scan_due:
+            return
+        self._scan_due = now + SCAN_SECONDS
+        stamp = stamp_of(self._root)
+        if stamp is not None and stamp == self._root_stamp:
+            return
+        # Listed again next time if it changed just now: a second change may leave the same mtime.
+        self._root_stamp = stamp if stamp and time.time_ns() - stamp[0] > 1e9 else None
+        names = _folders(self._root)
+        for name in self._entries.keys() - names:
+            self._remove(name)
+        for name in sorted(names - self._entries.keys()):
+            self._add(name)
+
+    def _add(self, name: str) -> None:
+        folder = f"{self._root}/{name}"
+        if not STREAM_ID.fullmatch(name):
+            if _playlists(folder):
+                self._report(name, "the folder's name is no stream id (A-Z a-z 0-9 . _ ~ : @ -)")
+        elif not is_within(self._root, os.path.realpath(folder)):
+            self._report(name, "the folder is a link that leads out of the streams folder")
+        else:
+            self._entries[name] = Entry(name, folder)
+
+    def _remove(self, name: str) -> None:
+        del self._entries[name]
+        self.problems.pop(name, None)
+
+    def _check(self, entry: Entry, now: float, fresh: bool = False) -> None:
+        if now < entry.due and not fresh:
+            return
+        stamp = stamp_of(entry.folder)
+        if stamp is None:
+            self._adopt(entry, None, [])
+            entry.problem = None  # gone: no stream, and the next scan forgets it
+            self._report(entry.stream_id, None)
+        elif entry.has_changed(now) or entry.bad_since is not None:
+            self._load(entry, now)
+        is_calm = entry.stream is not None and not entry.stream.live and entry.bad_since is None
+        entry.due = now + (VOD_SECONDS if is_calm else LIVE_SECONDS)
+
+    def _load(self, entry: Entry, now: float) -> None:
+        """Reads all of it; what looks half done counts only after the grace time, if there was more."""
+        reader = Reader(self._root, entry.folder, entry.cache)
+        listings, failures = _read(reader, entry.playlists)
+        stream = _build(reader, entry, listings) if listings else None
+        entry.stamps = reader.stamps
+        missing = {path for listing in listings for path in listing.missing}
+        if entry.stream is not None and _is_doubtful(entry, stream, listings, failures, missing):
+            entry.bad_since = now if entry.bad_since is None else entry.bad_since
+            if now - entry.bad_since < self._grace:
+                return
+        entry.bad_since, entry.missing = None, missing
+        reader.forget_unused()
+        self._adopt(entry, stream, failures)
+
+    def _adopt(self, entry: Entry, stream: Stream | None, failures: list[str]) -> None:
+        entry.stream = stream
+        entry.problem = "; ".join(failures) or None
+        if stream is None or not stream.live:
+            entry.cache.clear()  # it is kept for those that change all the time
+        self._report(entry.stream_id, entry.problem)
+
+    def _report(self, stream_id: str, problem: str | None) -> None:
+        if problem == self.problems.get(stream_id):
+            return
+        if problem is None:
+            self.problems.pop(stream_id, None)
+        else:
+            self.problems[stream_id] = problem
+        if self._on_problem is not None:
+            self._on_problem(stream_id, problem)
+
+
+def _folders(root: str) -> set[str]:
+    try:
+        with os.scandir(root) as found:
+            return {item.name for item in found if not item.name.startswith(".") and item.is_dir()}
+    except OSError:
+        return set()
+
+
+def _playlists(folder: str) -> list[str]:
+    """The playlists right in the folder, HLS before DASH, the likeliest entry first."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    found = [name for name in names if suffix_of(name) in PLAYLIST_SUFFIXES and not name.startswith(".")]
+    return sorted(found, key=_entry_rank)
+
+
+def _entry_rank(name: str) -> tuple[bool, int, str]:
+    stem, suffix = os.path.splitext(name.lower())
+    rank = ENTRY_NAMES.index(stem) if stem in ENTRY_NAMES else len(ENTRY_NAMES)
+    return suffix == ".mpd", rank, name
+
+
+def _read(reader: Reader, playlists: list[str]) -> tuple[list[Listing], list[str]]:
+    """What can be read of the stream, its entry first, and why the rest cannot."""
+    listings: list[Listing] = []
+    failures: list[str] = []
+    for name in playlists:
+        known = {path for listing in listings for path, what in listing.files.items() if what == "playlist"}
+        if name in known:
+            continue  # a master named it already
+        try:
+            listings.append((dash if suffix_of(name) == ".mpd" else hls).read(reader, name))
+        except CatalogError as problem:
+            failures.append(str(problem))
+    # A master before the playlists that it names, HLS before DASH: sorting keeps the order otherwise.
+    listings.sort(key=lambda listing: (suffix_of(listing.entry) == ".mpd", not listing.is_master))
+    return listings, failures
+
+
+def _build(reader: Reader, entry: Entry, listings: list[Listing]) -> Stream:
+    title = entry.stream_id
+    if reader.has("stream.json"):
+        try:
+            title = reader.parsed("stream.json", "", _title) or title
+        except CatalogError as problem:
+            listings[0].notes.append(f"stream.json: {problem}")
+    return build(entry.stream_id, title, listings, entry.stream)
+
+
+def _title(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except ValueError as problem:
+        raise CatalogError(f"is no JSON: {problem}") from None
+    title = found.get("title") if isinstance(found, dict) else None
+    return title[:200] if isinstance(title, str) else ""
+
+
+def _is_doubtful(
+    entry: Entry, stream: Stream | None, listings: list[Listing], failures: list[str], missing: set[str]
+) -> bool:
+    """Does the new version look as if someone were in the middle of writing it?"""
+    old = entry.stream
+    if stream is None or failures or missing - entry.missing or any(item.is_torn for item in listings):
+        return True
+    if old is None or not old.main:
+        return False
+    if not stream.main or stream.entry != old.entry or (stream.live and not old.live):
+        return True
+    is_shorter = len(stream.main) < len(old.main)
+    return stream.live and is_shorter and stream.main[0].sequence == old.main[0].sequence

@@ -1,0 +1,217 @@
+"""What each kind of connection lets us know about one body: how much arrived, and whether all of it did.
+
+Errs towards "not received": a count is never higher than the truth.
+"""
+
+from typing import Protocol
+
+from streamlimit.delivery.wire import Kind, Wire
+
+_TLS_RECORD_BYTES = 16_384  # of plain text, at most
+_TLS_LEAST_OVERHEAD = 21  # a record's, of the leanest suite (ChaCha20-Poly1305 in TLS 1.2)
+_TLS_MOST_OVERHEAD = 85  # CBC with SHA-384 and padding
+_TLS_HEADROOM = 20_480  # a record that is not whole yet, and the response's headers
+_QUIET_LOOKS = 3
+
+
+class Evidence(Protocol):
+    """How far one body of known length has come."""
+
+    def hand(self, n: int) -> None:
+        """*n* more bytes of the body were just passed to the server."""
+
+    def mark(self) -> int:
+        """Changes whenever the peer acknowledged something; the number handed over when nothing is outstanding."""
+
+    def acknowledged(self) -> int:
+        """Bytes of the body that the peer certainly has. Never falls."""
+
+    def verdict(self) -> bool | None:
+        """Whether the whole body arrived; None: not known yet."""
+
+
+class TcpEvidence:
+    """Counts: a byte has arrived when as many bytes were acknowledged as were written up to it.
+
+    `_origin` is the connection's count when the body's first byte is next; it outlives the transport, whose own
+    buffer vanishes with it. A body that is acknowledged by the time it is handed over needs no counting.
+    """
+
+    __slots__ = ("_acknowledged", "_arrived", "_dropped", "_handed", "_origin", "_total", "_wire")
+
+    def __init__(self, wire: Wire, total: int) -> None:
+        self._wire, self._total = wire, total
+        self._handed = self._acknowledged = 0
+        self._origin: int | None = None
+        self._arrived = self._dropped = False
+
+    def hand(self, n: int) -> None:
+        if self._wire.is_closing:
+            self._dropped = True
+            return
+        self._handed += n
+        if self._handed >= self._total and self._wire.outstanding() == 0:
+            self._arrived = True
+        elif self._origin is None:
+            self._origin = self._wire.written() - self._handed
+
+    def mark(self) -> int:
+        return self._handed - self._wire.outstanding()
+
+    def acknowledged(self) -> int:
+        self._acknowledged = max(self._acknowledged, min(self._known(), self._handed))
+        return self._acknowledged
+
+    def verdict(self) -> bool | None:
+        if self._arrived:
+            return True
+        if self._dropped:
+            return False
+        return self._verdict_by_count()
+
+    def _known(self) -> int:
+        if self._arrived:
+            return self._handed
+        if self._origin is None or self._wire.is_closed:
+            return 0
+        return self._wire.tcp()[1] - self._origin
+
+    def _verdict_by_count(self) -> bool | None:
+        wire = self._wire
+        waiting = wire.outstanding()  # before the count: what is acknowledged in between must not be missed
+        is_over, acknowledged = wire.tcp()
+        counted = self._origin is not None and acknowledged - self._origin >= self._total
+        if counted or (waiting == 0 and not wire.is_closing):
+            self._arrived = True
+            return True
+        # Lost with an empty queue: the rest was in the server's own buffer and never went out.
+        if is_over or (wire.is_lost and waiting == 0):
+            return False
+        return None
+
+
+class TlsEvidence:
+    """Counts encrypted bytes, so that the count alone cannot tell the last few.
+
+    The TLS layer's own transport cannot be asked for its buffer. But when the kernel's queue is empty that
+    transport writes on in the next turn of the loop; so nothing is left when the connection stays quiet for turns.
+    """
+
+    __slots__ = ("_acknowledged", "_dropped", "_goal", "_handed", "_origin", "_quiet", "_quiet_at", "_records",
+                 "_total", "_wire")  # fmt: skip
+
+    def __init__(self, wire: Wire, total: int) -> None:
+        self._wire, self._total = wire, total
+        self._handed = self._acknowledged = self._records = self._quiet = 0
+        self._origin = self._goal = self._quiet_at = 0 if wire.is_closing else wire.written()
+        self._dropped = wire.is_closing
+
+    def hand(self, n: int) -> None:
+        if self._wire.is_closing:
+            self._dropped = True
+            return
+        self._handed += n
+        self._records += -(-n // _TLS_RECORD_BYTES)
+        self._goal = self._origin + self._handed + self._records * _TLS_LEAST_OVERHEAD
+
+    def mark(self) -> int:
+        return self._handed - self._wire.outstanding()
+
+    def acknowledged(self) -> int:
+        if not self._wire.is_closed:
+            overhead = self._records * _TLS_MOST_OVERHEAD + _TLS_HEADROOM
+            known = self._wire.tcp()[1] - self._origin - overhead
+            self._acknowledged = max(self._acknowledged, min(known, self._handed))
+        return self._acknowledged
+
+    def verdict(self) -> bool | None:
+        if self._dropped:
+            return False
+        waiting = self._wire.queued()
+        is_over, acknowledged = self._wire.tcp()
+        if not self._wire.is_closing:
+            waiting = self._wire.outstanding()
+            self._goal = max(self._goal, acknowledged + waiting)
+        reached = acknowledged >= self._goal
+        if reached and (is_over or self._wire.is_lost):
+            return True  # what still waits is the TLS layer's farewell
+        if is_over or (self._wire.is_lost and waiting == 0):
+            return False
+        return True if self._is_quiet(reached and waiting == 0, acknowledged) else None
+
+    def _is_quiet(self, empty: bool, acknowledged: int) -> bool:
+        if not empty or acknowledged != self._quiet_at:
+            self._quiet = 0
+        self._quiet_at = acknowledged
+        self._quiet += empty
+        return self._quiet >= _QUIET_LOOKS
+
+
+class LocalEvidence:
+    """A Unix socket: the queue (with the kernel's own overhead) is what the peer has not read yet."""
+
+    __slots__ = ("_acknowledged", "_dropped", "_handed", "_wire")
+
+    def __init__(self, wire: Wire, total: int) -> None:
+        self._wire = wire
+        self._handed = self._acknowledged = 0
+        self._dropped = False
+
+    def hand(self, n: int) -> None:
+        self._dropped = self._dropped or self._wire.is_closing
+        self._handed += n
+
+    def mark(self) -> int:
+        return self._handed - self._wire.outstanding()
+
+    def acknowledged(self) -> int:
+        known = self.mark()  # before asking for a reset, which empties the queue
+        if not self._wire.is_closing and not self._wire.was_reset():
+            self._acknowledged = max(self._acknowledged, known)
+        return self._acknowledged
+
+    def verdict(self) -> bool | None:
+        waiting = self._wire.outstanding()  # before asking for a reset, as above
+        if self._dropped or self._wire.was_reset():
+            return False
+        # While it closes it may still turn out to be a reset. Lost without one means that its buffer was written.
+        if waiting or (self._wire.is_closing and not self._wire.is_lost):
+            return None
+        return True
+
+
+class Hearsay:
+    """No connection of ours (another ASGI server): received is what `send` accepted, as far as that goes.
+
+    That overstates: a body that fits the server's and the kernel's buffers counts though the client never had it.
+    """
+
+    __slots__ = ("_handed",)
+
+    def __init__(self) -> None:
+        self._handed = 0
+
+    def hand(self, n: int) -> None:
+        self._handed += n
+
+    def mark(self) -> int:
+        return self._handed
+
+    def acknowledged(self) -> int:
+        return self._handed
+
+    def verdict(self) -> bool | None:
+        return True
+
+
+def evidence_on(wire: Wire | None, total: int) -> Evidence:
+    """What can be known of a body of *total* bytes on *wire*."""
+    if wire is None:
+        return Hearsay()
+    match wire.kind:
+        case Kind.TCP:
+            return TcpEvidence(wire, total)
+        case Kind.TLS:
+            return TlsEvidence(wire, total)
+        case Kind.LOCAL:
+            return LocalEvidence(wire, total)

@@ -1,0 +1,145 @@
+"""Names of files inside one stream's folder: which may be asked for, what a URI means, what a suffix says.
+
+A *path* is relative to the stream's folder, URL-decoded, with `/` between its parts. Knows no playlist.
+"""
+
+import os
+import posixpath
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from streamlimit.errors import UnknownSegment
+
+MAX_PATH = 1_024
+"""Characters of a path, as api.md says."""
+
+PLAYLIST_SUFFIXES = (".m3u8", ".m3u", ".mpd")
+
+MEDIA_TYPES = {
+    ".m3u8": "application/vnd.apple.mpegurl",
+    ".m3u": "application/vnd.apple.mpegurl",
+    ".mpd": "application/dash+xml",
+    ".ts": "video/mp2t",
+    ".m2ts": "video/mp2t",
+    ".mts": "video/mp2t",
+    ".m4s": "video/iso.segment",
+    ".cmfv": "video/iso.segment",
+    ".cmfa": "audio/iso.segment",
+    ".cmft": "application/mp4",
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".m4f": "video/iso.segment",
+    ".m4a": "audio/mp4",
+    ".mp4a": "audio/mp4",
+    ".aac": "audio/aac",
+    ".mp3": "audio/mpeg",
+    ".ac3": "audio/ac3",
+    ".ec3": "audio/eac3",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".wav": "audio/wav",
+    ".webm": "video/webm",
+    ".weba": "audio/webm",
+    ".mkv": "video/x-matroska",
+    ".mpg": "video/mpeg",
+    ".flv": "video/x-flv",
+    ".vtt": "text/vtt",
+    ".webvtt": "text/vtt",
+    ".ttml": "application/ttml+xml",
+    ".srt": "application/x-subrip",
+    ".key": "application/octet-stream",
+    ".bin": "application/octet-stream",
+    ".json": "application/json",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+}
+
+MEDIA_SUFFIXES = frozenset(
+    suffix for suffix, name in MEDIA_TYPES.items() if name.startswith(("video/", "audio/"))
+)
+"""A file of such a name is media though no playlist lists it: nobody plays around the limit."""
+
+AUDIO_SUFFIXES = frozenset(suffix for suffix, name in MEDIA_TYPES.items() if name.startswith("audio/"))
+TEXT_SUFFIXES = frozenset({".vtt", ".webvtt", ".ttml", ".srt", ".cmft"})
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./")
+
+
+def suffix_of(path: str) -> str:
+    """The last suffix in lower case, with its dot; empty where there is none."""
+    return posixpath.splitext(path)[1].lower()
+
+
+def media_type(path: str) -> str:
+    """The content type that goes with the suffix."""
+    return MEDIA_TYPES.get(suffix_of(path), "application/octet-stream")
+
+
+def kind_by_suffix(path: str) -> str:
+    """`audio` or `text` where the suffix says so; everything else is taken for `video`."""
+    suffix = suffix_of(path)
+    if suffix in TEXT_SUFFIXES:
+        return "text"
+    return "audio" if suffix in AUDIO_SUFFIXES else "video"
+
+
+def is_safe(path: str) -> bool:
+    """Has *path* the form of a path inside a folder? No `..`, no dotfile, not absolute, nothing odd in it."""
+    if not path or len(path) > MAX_PATH or "\\" in path or not path.isprintable():
+        return False
+    return all(part and not part.startswith(".") for part in path.split("/"))
+
+
+def resolve(root: str, folder: str, path: str) -> Path:
+    """The file that *path* names in *folder*, links followed; a regular file somewhere inside *root*.
+
+    *root* is a real path (`os.path.realpath`). Links may lead to other places inside *root*, not out
+    of it. Raises UnknownSegment for everything else, without telling which it was.
+    """
+    if not is_safe(path):
+        raise UnknownSegment("not a path inside the stream")
+    try:
+        real = os.path.realpath(f"{folder}/{path}", strict=True)
+        is_file = stat.S_ISREG(os.stat(real).st_mode)
+    except (OSError, ValueError):
+        raise UnknownSegment(f"no file {path}") from None
+    if not is_file or not is_within(root, real):
+        raise UnknownSegment(f"no file {path}")
+    return Path(real)
+
+
+def is_within(root: str, real: str) -> bool:
+    """Both are real paths."""
+    return real == root or real.startswith(root.rstrip("/") + "/")
+
+
+def join(base: str, uri: str) -> str | None:
+    """*uri* seen from the playlist (or BaseURL) *base*, both still encoded; None: it leaves for elsewhere."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return None
+    if parts.scheme or parts.netloc or parts.path.startswith("/"):
+        return None
+    return posixpath.join(posixpath.dirname(base), parts.path) if parts.path else base
+
+
+def target(base: str, uri: str) -> str | None:
+    """The path that *uri* means in the playlist at path *base*; None where it lies outside the folder.
+
+    `../` is fine as long as it stays inside. A query or fragment names no other file.
+    """
+    if _PLAIN.issuperset(uri) and not uri.startswith("/") and "./" not in uri:
+        folder = posixpath.dirname(base)  # the common case, ten times as fast
+        path = f"{folder}/{uri}" if folder else uri
+        return path if is_safe(path) else None
+    joined = join("", uri)
+    if not joined:
+        return None
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(joined)))
+    return path if is_safe(path) else None

@@ -1,0 +1,68 @@
+"""The `sidx` box of an MP4 file (ISO 14496-12, 8.16.3): where its segments lie. Reads no file itself."""
+
+import struct
+from collections.abc import Callable
+
+from msgspec import Struct
+
+MAX_DEPTH = 3
+"""An index of indexes is common in long files; deeper than this is nonsense."""
+
+
+class Span(Struct, frozen=True):
+    """A segment's bytes (inclusive, in the file) and how long it plays."""
+
+    first: int
+    last: int
+    seconds: float
+
+
+def spans(read: Callable[[int, int], bytes], first: int, last: int, depth: int = 0) -> list[Span]:
+    """The segments that the index at bytes *first*–*last* names. Empty: there is no `sidx` box.
+
+    *read(first, last)* gives bytes of the file. Raises ValueError for a box that makes no sense.
+    """
+    found = _find(read(first, last))
+    if found is None:
+        return []
+    start, box = found
+    timescale, offset, references = _parse(box)
+    at = first + start + len(box) + offset  # counted from the end of this box
+    result: list[Span] = []
+    for is_index, size, duration in references:
+        if is_index:
+            if depth == MAX_DEPTH:
+                raise ValueError("sidx boxes nested too deeply")
+            result += spans(read, at, at + size - 1, depth + 1)
+        elif size:
+            result.append(Span(at, at + size - 1, duration / timescale))
+        at += size
+    return result
+
+
+def _find(content: bytes) -> tuple[int, bytes] | None:
+    """The first sidx box among the boxes in *content*: its start there, and the box with its head."""
+    at = 0
+    while at + 8 <= len(content):
+        size, name = struct.unpack_from(">I4s", content, at)
+        if name == b"sidx" and 32 <= size <= len(content) - at:
+            return at, content[at : at + size]
+        if size < 8:
+            return None
+        at += size
+    return None
+
+
+def _parse(box: bytes) -> tuple[int, int, list[tuple[bool, int, int]]]:
+    """Timescale, first offset, and (is an index, bytes, duration) of each reference."""
+    is_long = box[8] > 0
+    timescale = struct.unpack_from(">I", box, 16)[0]
+    offset = struct.unpack_from(">Q" if is_long else ">I", box, 28 if is_long else 24)[0]
+    head = 40 if is_long else 32
+    if len(box) < head or not timescale:
+        raise ValueError("a sidx box that is too short")
+    count = struct.unpack_from(">H", box, head - 2)[0]
+    if len(box) < head + 12 * count:
+        raise ValueError("a sidx box shorter than its references")
+    references = struct.iter_unpack(">III", box[head : head + 12 * count])
+    return timescale, offset, [(bool(a >> 31), a & 0x7FFFFFFF, duration) for a, duration, _ in references]

@@ -1,0 +1,282 @@
+"""A stream and its segments, as values: made by catalog.py, asked by the viewer's path. Reads no file.
+
+Of several renditions the first variant's video is the *main* one; what counts as "the next" and how
+many segments a stream has is said of it.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from operator import attrgetter
+
+from msgspec import Struct, field, structs
+
+from streamlimit.delivery.paths import MEDIA_SUFFIXES, PLAYLIST_SUFFIXES, suffix_of
+
+START_TARGETS = 3
+"""A live viewer starts that many target durations before the edge, as players do (RFC 8216, 6.3.3)."""
+
+RETIRED_KEPT = 256
+"""Segments of a live stream that are still known by name after they slid out of the window."""
+
+_by_sequence = attrgetter("sequence")
+_by_last = attrgetter("last")
+
+
+class Segment(Struct, frozen=True, gc=False):
+    """One media segment, or one part of it (low latency), which has its parent's sequence.
+
+    `name` is `path`, or `path@first-last` for a byte range of a bigger file (inclusive; None, None for a
+    whole file). `sequence` counts from 0 within `rendition`; of a live stream it is absolute and grows as
+    the window slides (by one a segment, but for DASH by `$Time$`: there it is the start in ms). `is_main`:
+    its play time counts as buffered media (the video's, or the audio's where there is no video).
+    """
+
+    name: str
+    path: str
+    first: int | None
+    last: int | None
+    sequence: int
+    kind: str
+    duration_ms: int
+    is_main: bool
+    media_type: str
+    rendition: str
+
+
+class LiveEdge(Struct, frozen=True):
+    """There is no next segment yet; about when to ask again."""
+
+    wait_ms: int
+
+
+class Track(Struct):
+    """One rendition: its segments in order. `target_seconds` is the longest that one may play."""
+
+    rendition: str
+    kind: str
+    segments: list[Segment]
+    target_seconds: float
+    live: bool
+    counts: bool = True
+
+
+class Listing(Struct):
+    """What one playlist or manifest says, with all that it refers to. All paths are the stream's.
+
+    `files`: path -> `playlist`, `init` or `key`. `headers`: path -> byte ranges (inclusive) that are
+    init or index. `missing`: what it refers to and is not there. `is_torn`: it may be half written.
+    """
+
+    entry: str
+    is_master: bool = False
+    tracks: list[Track] = field(default_factory=list)
+    parts: list[Segment] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    is_torn: bool = False
+
+    def main(self) -> Track | None:
+        """The first video, else the first audio, else whatever there is."""
+        for kind in ("video", "audio"):
+            for track in self.tracks:
+                if track.kind == kind and track.counts:
+                    return track
+        return self.tracks[0] if self.tracks else None
+
+
+class Stream(Struct, frozen=True):
+    """One version of one stream; a changed playlist makes a new one. Safe to keep while delivering."""
+
+    stream_id: str
+    title: str
+    entry: str
+    segment_seconds: float
+    live: bool
+    main: list[Segment]
+    notes: tuple[str, ...]
+    tracks: dict[str, list[Segment]]
+    names: dict[str, Segment]
+    ranges: dict[str, list[Segment]]
+    files: dict[str, str]
+    headers: dict[str, list[tuple[int, int]]]
+
+    @property
+    def segments(self) -> int:
+        """How many the main rendition has (of a live one: in its window)."""
+        return len(self.main)
+
+    @property
+    def is_finished(self) -> bool:
+        """Nothing will be added any more."""
+        return not self.live
+
+    def find(self, name: str) -> Segment | None:
+        """The segment or part of that name in any rendition of any playlist.
+
+        None for a live stream may mean that the playlist on disk is newer: ask the catalog `fresh=True` once.
+        """
+        return self.names.get(name)
+
+    def classify(self, path: str) -> str:
+        """What the file is: `playlist`, `init`, `key`, `media` (takes a seat) or `other` (text, images …)."""
+        listed = self.files.get(path)
+        if listed is not None:
+            return listed
+        suffix = suffix_of(path)
+        if suffix in PLAYLIST_SUFFIXES:
+            return "playlist"
+        return "media" if suffix in MEDIA_SUFFIXES else "other"
+
+    def is_single_file(self, path: str) -> bool:
+        """Is this one file with many segments in it, each a byte range?"""
+        return path in self.ranges
+
+    def segments_in(self, path: str, first: int, last: int) -> list[Segment]:
+        """The segments of a single-file stream whose last byte is in *first*–*last* (inclusive), in order."""
+        ranges = self.ranges.get(path, [])
+        return ranges[bisect_left(ranges, first, key=_by_last) : bisect_right(ranges, last, key=_by_last)]
+
+    def at(self, path: str, position: int) -> Segment | None:
+        """The segment of a single-file stream that holds the byte *position*, else the next one after it."""
+        ranges = self.ranges.get(path, [])
+        index = bisect_left(ranges, position, key=_by_last)
+        return ranges[index] if index < len(ranges) else None
+
+    def touches_media(self, path: str, first: int, last: int) -> bool:
+        """Is any of the bytes *first*–*last* (inclusive) of this file more than init or index?"""
+        if self.classify(path) != "media":
+            return False
+        for start, end in self.headers.get(path, ()):
+            if start <= first <= end:
+                first = end + 1
+        return first <= last
+
+    def after(self, sequence: int | None, rendition: str | None = None) -> Segment | LiveEdge | None:
+        """What follows *sequence* in the main (or the named) rendition; None after the end of a finished one.
+
+        No sequence means the start: the first segment, or a live stream's usual distance from the edge.
+        One that slid out of the window is followed by the oldest; one far ahead of it (the stream was
+        started anew) by the start.
+        """
+        segments = self.main if rendition is None else self.tracks.get(rendition, [])
+        if sequence is None or self._is_from_another_life(segments, sequence):
+            return self._start(segments)
+        index = bisect_right(segments, sequence, key=_by_sequence)
+        if index < len(segments):
+            return segments[index]
+        return LiveEdge(int(self.segment_seconds * 500)) if self.live else None
+
+    def follows(self, earlier: Segment, later: Segment) -> bool:
+        """Is *later* the segment directly after *earlier* of the same rendition?"""
+        if earlier.rendition != later.rendition or later.sequence <= earlier.sequence:
+            return False
+        following = self.after(earlier.sequence, earlier.rendition)
+        return isinstance(following, Segment) and following.sequence == later.sequence
+
+    def _is_from_another_life(self, segments: list[Segment], sequence: int) -> bool:
+        if not self.live or not segments:
+            return False
+        oldest, newest = segments[0].sequence, segments[-1].sequence
+        return sequence > newest + (newest - oldest) + START_TARGETS
+
+    def _start(self, segments: list[Segment]) -> Segment | LiveEdge | None:
+        if not segments:
+            return LiveEdge(int(self.segment_seconds * 500)) if self.live else None
+        if not self.live:
+            return segments[0]
+        left_ms = START_TARGETS * self.segment_seconds * 1000
+        for segment in reversed(segments):
+            left_ms -= segment.duration_ms
+            if left_ms <= 0:
+                return segment
+        return segments[0]
+
+
+def build(stream_id: str, title: str, listings: list[Listing], previous: Stream | None = None) -> Stream:
+    """The stream that *listings* (at least one, the entry first) describe together.
+
+    The same file in two of them is one segment, the first one's. A live stream still knows by name what
+    *previous* knew, so that a player a little behind is still served.
+    """
+    main = next((track for listing in listings if (track := listing.main())), None)
+    if main is not None and main.kind == "audio":
+        _count_audio(listings)
+    live = main is not None and main.live
+    names = _names(listings)
+    if live and previous is not None:
+        names = {**_retired(previous, names), **names}
+    return Stream(
+        stream_id=stream_id,
+        title=title,
+        entry=listings[0].entry,
+        segment_seconds=main.target_seconds if main else 0.0,
+        live=live,
+        main=main.segments if main else [],
+        notes=tuple(note for listing in listings for note in listing.notes),
+        tracks={track.rendition: track.segments for item in listings for track in item.tracks},
+        names=names,
+        ranges=_ranges(names.values()),
+        files=_files(listings, names.values()),
+        headers=_headers(listings),
+    )
+
+
+def _count_audio(listings: list[Listing]) -> None:
+    """A stream without video: its audio is what counts."""
+    for track in [track for listing in listings for track in listing.tracks]:
+        if track.kind == "audio" and track.counts:
+            track.segments[:] = [structs.replace(segment, is_main=True) for segment in track.segments]
+    for listing in listings:
+        listing.parts[:] = [structs.replace(part, is_main=part.kind == "audio") for part in listing.parts]
+
+
+def _names(listings: list[Listing]) -> dict[str, Segment]:
+    names: dict[str, Segment] = {}
+    for listing in listings:
+        for track in listing.tracks:
+            for segment in track.segments:
+                names.setdefault(segment.name, segment)
+        for part in listing.parts:
+            names.setdefault(part.name, part)
+    return names
+
+
+def _files(listings: list[Listing], segments: Iterable[Segment]) -> dict[str, str]:
+    """What each listed file is. Text is `other`; media wins over text and over being an init, too."""
+    files: dict[str, str] = {}
+    for segment in segments:
+        if segment.kind != "text":
+            files[segment.path] = "media"
+        else:
+            files.setdefault(segment.path, "other")
+    for listing in listings:
+        for path, what in listing.files.items():
+            if files.get(path) != "media":
+                files[path] = what
+    return files
+
+
+def _ranges(segments: Iterable[Segment]) -> dict[str, list[Segment]]:
+    ranges: dict[str, list[Segment]] = {}
+    for segment in segments:
+        if segment.last is not None:
+            ranges.setdefault(segment.path, []).append(segment)
+    for found in ranges.values():
+        found.sort(key=_by_last)
+    return ranges
+
+
+def _headers(listings: list[Listing]) -> dict[str, list[tuple[int, int]]]:
+    headers: dict[str, list[tuple[int, int]]] = {}
+    for listing in listings:
+        for path, found in listing.headers.items():
+            headers[path] = sorted({*headers.get(path, []), *found})
+    return headers
+
+
+def _retired(previous: Stream, names: dict[str, Segment]) -> dict[str, Segment]:
+    """What slid out of the window, oldest first; only the newest of it are kept."""
+    gone = [segment for name, segment in previous.names.items() if name not in names]
+    return {segment.name: segment for segment in gone[-RETIRED_KEPT:]}

@@ -1,0 +1,175 @@
+"""One client connection as delivery sees it: what was handed over and is not acknowledged by the peer yet.
+
+Reads the kernel's queue through a duplicate of the socket's descriptor, for that stays truthful when the
+transport has closed its own. Linux only (SIOCOUTQ, TCP_INFO). Knows no HTTP, no server, no session.
+"""
+
+import asyncio
+import fcntl
+import os
+import socket
+import struct
+import sys
+import termios
+from enum import Enum, auto
+from typing import Any, Protocol
+
+_EMPTY = bytes(4)
+_TCP_INFO_BYTES = 128
+_TCP_INFO = struct.Struct("=B119xQ")  # tcpi_state at offset 0, tcpi_bytes_acked at 120 (Linux 4.1)
+_TCP_CLOSE = 7
+_STEADY_TRIES = 4
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
+
+
+class Kind(Enum):
+    """What can be known of a connection: TCP counts, TCP below a TLS layer counts roughly, the rest only queues."""
+
+    TCP = auto()
+    TLS = auto()
+    LOCAL = auto()
+
+
+class Watcher(Protocol):
+    """Who wants to know when something came from the peer, or the connection went."""
+
+    def nudge(self) -> None:
+        """Look now."""
+
+
+class Wire:
+    """One client connection. Owns *fd*, a duplicate of the transport's, until `close`.
+
+    The duplicate holds the connection open: until it is closed (or `finish` was called) no FIN goes out.
+    """
+
+    __slots__ = ("_fd", "_socket", "_transport", "address", "is_lost", "is_reset", "kind", "watcher")
+
+    def __init__(self, fd: int, transport: asyncio.Transport) -> None:
+        self._fd = fd
+        self._socket = socket.socket(fileno=fd)
+        self._transport = transport
+        self.kind, self.address = _kind_and_address(self._socket, transport)
+        self.watcher: Watcher | None = None
+        self.is_lost = False
+        self.is_reset = False
+
+    @classmethod
+    def tap(cls, transport: asyncio.Transport) -> "Wire":
+        """Duplicates the descriptor of *transport*. Raises OSError when the process has none left."""
+        duplicate = os.dup(transport.get_extra_info("socket").fileno())
+        try:
+            return cls(duplicate, transport)
+        except BaseException:
+            os.close(duplicate)
+            raise
+
+    @property
+    def is_closing(self) -> bool:
+        """What is handed over now may never reach the kernel, and the server's own buffer tells nothing."""
+        return self.is_lost or self._transport.is_closing()
+
+    @property
+    def is_closed(self) -> bool:
+        """The duplicate is gone: nothing more can be learnt."""
+        return self._fd < 0
+
+    @property
+    def is_clogged(self) -> bool:
+        """Something is left in the server's own buffer, so that the next `send` may have to wait."""
+        return not self.is_lost and self._transport.get_write_buffer_size() > 0
+
+    def outstanding(self) -> int:
+        """Bytes handed over that the peer has not acknowledged: the server's own buffer and the kernel's queue.
+
+        Below TLS these are bytes as encrypted, without what the TLS layer has passed on to its own transport.
+        """
+        if self.is_lost:
+            return self.queued()
+        return self._transport.get_write_buffer_size() + self.queued()
+
+    def queued(self) -> int:
+        """The kernel's part of `outstanding`. On TCP an unacknowledged FIN is one of them."""
+        if self._fd < 0:
+            return 0
+        # On Linux TIOCOUTQ is the number of SIOCOUTQ.
+        return int.from_bytes(fcntl.ioctl(self._fd, termios.TIOCOUTQ, _EMPTY), sys.byteorder)
+
+    def tcp(self) -> tuple[bool, int]:
+        """Whether TCP is over (no acknowledgement comes any more), and the bytes acknowledged so far: one moment."""
+        if self._fd < 0:
+            return True, 0
+        info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        state, acknowledged = _TCP_INFO.unpack(info)
+        return state == _TCP_CLOSE, acknowledged
+
+    def written(self) -> int:
+        """All bytes ever handed over, acknowledged or not. Only true while not `is_closing`.
+
+        An acknowledgement between the two readings would count twice, hence the second look.
+        """
+        acknowledged = self.tcp()[1]
+        for _ in range(_STEADY_TRIES):
+            before, waiting = acknowledged, self.outstanding()
+            acknowledged = self.tcp()[1]
+            if acknowledged == before:
+                break
+        return acknowledged + waiting
+
+    def was_reset(self) -> bool:
+        """The peer closed with bytes unread, or we reset it. A Unix socket's queue is empty then, as if all had been read."""
+        if not self.is_reset and self._fd >= 0:
+            self.is_reset = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+        return self.is_reset
+
+    def nudge(self) -> None:
+        """Something came from the peer, so perhaps an acknowledgement with it."""
+        if self.watcher is not None:
+            self.watcher.nudge()
+
+    def lost(self, error: Exception | None) -> None:
+        """The transport is gone. A waiting receipt keeps the duplicate, with the FIN on its way."""
+        self.is_lost = True
+        self.is_reset = self.is_reset or error is not None
+        if self.watcher is not None:
+            self.watcher.nudge()
+        if self.watcher is None:
+            self.close()
+        else:
+            self._finish()
+
+    def release(self) -> None:
+        """The watcher has its answer."""
+        self.watcher = None
+        if self.is_lost:
+            self.close()
+
+    def abort(self) -> None:
+        """Ends the connection at once with a reset; what is queued is thrown away."""
+        if self._fd < 0:
+            return
+        self.is_reset = True
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.close()
+        if not self.is_lost:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Gives the duplicate back. Again: nothing."""
+        self._fd = -1
+        self._socket.close()
+
+    def _finish(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the peer was faster
+
+
+def _kind_and_address(sock: socket.socket, transport: asyncio.Transport) -> tuple[Kind, str]:
+    """`address` is the peer's IP address, empty where there is none."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return Kind.LOCAL, ""
+    peer: Any = transport.get_extra_info("peername")
+    sealed = transport.get_extra_info("sslcontext") is not None
+    return (Kind.TLS if sealed else Kind.TCP), str(peer[0]) if peer else ""

@@ -1,0 +1,156 @@
+"""The heart: admit, confirm, abandon, and `lease()` over them. No I/O of its own, no clock, no framework.
+
+Each operation returns its answer or an awaitable of it, as the store does, and needs no task; the
+ASGI path, the fast path and every edge call the same ones.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from itertools import count
+from types import TracebackType
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from streamlimit.errors import Refused
+from streamlimit.model import (
+    Admitted,
+    Ask,
+    Confirmed,
+    Decision,
+    Event,
+    Gone,
+    Lease,
+    Receipt,
+    Refusal,
+    Swept,
+    Verdict,
+)
+from streamlimit.store.contract import Answer, Events, Store, resolved
+
+T = TypeVar("T")
+Announce = Callable[[Event], None]
+
+
+class Limiter:
+    """Decides for all sessions of a service on one *store*; tells every state change to *announce*."""
+
+    def __init__(self, store: Store, announce: Announce | None = None) -> None:
+        self.store = store
+        self._announce = announce
+        self._lease_ids = map(f"{secrets.token_hex(4)}-{{:x}}".format, count())
+
+    def admit(self, ask: Ask) -> Answer[Decision]:
+        """May the session be issued this? Reserves a seat for it where it has none (rules 1–3)."""
+        return self._told(self.store.admit(replace(ask, lease_id=next(self._lease_ids))), _events)
+
+    def confirm(self, receipt: Receipt) -> Answer[Verdict]:
+        """The client has the segment (rule 4): the session lives on from now."""
+        return self._told(self.store.confirm(receipt), _events)
+
+    def abandon(self, lease: Lease) -> Answer[Events]:
+        """The client does not have it: a reservation is given back, anything else stays as it was."""
+        return self._told(self.store.abandon(lease), _themselves)
+
+    def prolong(self, lease: Lease) -> Answer[Gone | None]:
+        """The segment's bytes still move. None, or why the session holds no seat any more."""
+        return self.store.prolong(lease)
+
+    def end(self, user_id: str, session_id: str) -> Answer[Events]:
+        """The viewer stops."""
+        return self._told(self.store.end(user_id, session_id), _themselves)
+
+    def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
+        """Someone else stops one session of the user, or all of them (None)."""
+        return self._told(self.store.terminate(user_id, session_id, by, reason), _themselves)
+
+    async def expire(self, at_most: int) -> Swept:
+        """One bounded step of the sweep."""
+        return await resolved(self._told(self.store.expire(at_most), _events))
+
+    def lease(self, ask: Ask) -> "LeaseHolder":
+        """Reserves, or raises `Refused`; leaving the block normally confirms, by exception abandons."""
+        return LeaseHolder(self, ask)
+
+    def _told(self, answer: Answer[T], events_of: Callable[[T], Events]) -> Answer[T]:
+        """Announces what the answer tells, now or when it comes."""
+        if self._announce is None:
+            return answer
+        if isawaitable(answer):
+            return self._told_later(answer, events_of)
+        for event in events_of(answer):
+            self._announce(event)
+        return answer
+
+    async def _told_later(self, coming: Awaitable[T], events_of: Callable[[T], Events]) -> T:
+        answer = await coming
+        if self._announce is not None:
+            for event in events_of(answer):
+                self._announce(event)
+        return answer
+
+
+class LeaseHolder:
+    """One lease from reservation to receipt, as `async with`. `issue` names what is being delivered."""
+
+    admitted: Admitted
+    lease: Lease
+
+    def __init__(self, limiter: Limiter, ask: Ask) -> None:
+        self._limiter, self._ask = limiter, ask
+        self._issued: tuple[str | None, int | None, str, int] = (None, None, ask.kind, 0)
+        self._confirmed = False
+        self._settled = False
+
+    async def __aenter__(self) -> "LeaseHolder":
+        decision: Decision = await resolved(self._limiter.admit(self._ask))
+        if isinstance(decision, Refusal):
+            raise Refused(decision)
+        if decision.lease is None:
+            raise ValueError("a check holds no lease: ask with Purpose.LEASE or Purpose.SEAT")
+        self.admitted, self.lease = decision, decision.lease
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._settled:
+            return
+        if kind is None:
+            await self.confirm(*self._issued)
+        elif not self._confirmed:
+            await self.abandon()
+
+    def issue(self, segment: str | None, sequence: int | None, kind: str, play_ms: int) -> None:
+        """What leaving the block normally will confirm. *play_ms*: how long it plays."""
+        self._issued = (segment, sequence, kind, play_ms)
+
+    async def confirm(
+        self, segment: str | None, sequence: int | None, kind: str = "video", play_ms: int = 0
+    ) -> Verdict:
+        """The client has this segment; may be called for each of several within one lease."""
+        self._confirmed = True
+        verdict: Verdict = await resolved(self._limiter.confirm(Receipt(self.lease, segment, sequence, kind, play_ms)))
+        if isinstance(verdict, Confirmed) and verdict.session.stream_id == self._ask.stream_id:
+            # This lease may have moved the session, or seated it again: its next receipt is not a stale one.
+            self.lease = Lease(self._ask, verdict.session.generation, verdict.session.move)
+        return verdict
+
+    async def prolong(self) -> Gone | None:
+        """Its bytes still move."""
+        return await resolved(self._limiter.prolong(self.lease))
+
+    async def abandon(self) -> None:
+        """Nothing was received: settles the lease so; a second time, or after a receipt, it does nothing."""
+        if not self._settled:
+            self._settled = True
+            await resolved(self._limiter.abandon(self.lease))
+
+
+def _events(answer: Decision | Verdict | Swept) -> Events:
+    return () if isinstance(answer, Refusal) else answer.events
+
+
+def _themselves(events: Events) -> Events:
+    return events

@@ -1,0 +1,78 @@
+"""Runs workers under uvicorn: one in this process, or several that share one listening socket."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from streamlimit.bootstrap import WorkerFactory
+from streamlimit.errors import SettingsError
+from streamlimit.settings import Settings
+from streamlimit.web.protocol import ReceiptProtocol
+
+
+def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
+    """Tells where it listens, then serves until a signal says stop; running segments get `drain_seconds` to finish."""
+    config = uvicorn.Config(
+        WorkerFactory(settings),
+        factory=True,
+        http=ReceiptProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        workers=settings.workers,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=int(settings.drain_seconds),
+    )
+    listening = _bind(settings.listen)
+    on_listening(address_of(listening))
+    if settings.workers == 1:
+        uvicorn.Server(config).run(sockets=[listening])
+    else:
+        Multiprocess(config, sockets=[listening]).run()
+
+
+def _bind(listen: str) -> socket.socket:
+    """The listening socket. Port 0 lets the system choose; a Unix socket that nobody serves is replaced."""
+    try:
+        if "/" in listen:
+            return _bind_unix(listen)
+        host, port = listen.rsplit(":", 1)
+        host = host.strip("[]")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, int(port)))
+    except OSError as error:
+        raise SettingsError("listen", f"cannot listen on {listen}: {error.strerror or error}") from error
+    listening.set_inheritable(True)
+    return listening
+
+
+def _bind_unix(path: str) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX)
+    if Path(path).is_socket():
+        try:
+            listening.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink()  # left behind by a process that was killed
+            listening.close()
+            listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.set_inheritable(True)
+    return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """Where it listens, as a URL or a path."""
+    name = listening.getsockname()
+    if isinstance(name, str):
+        return name
+    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+    return f"http://{host}:{name[1]}"

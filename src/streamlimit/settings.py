@@ -1,0 +1,240 @@
+"""streamlimit.toml, then STREAMLIMIT_… variables, then flags: typed, checked values. Reads nothing else.
+
+Each setting is explained for operators in deploy/streamlimit.toml.
+"""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from streamlimit.errors import SettingsError
+from streamlimit.policy import OverLimit, Policy
+
+PREFIX = "STREAMLIMIT_"
+CONFIG_FILE = "streamlimit.toml"
+LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[?::1\]?")
+STORE_URL = re.compile(r"sqlite:///.|(valkeys?|rediss?)(\+cluster|\+sentinel)?://.")
+
+EVENT_TYPES = (
+    "session.started",
+    "session.moved",
+    "session.expired",
+    "session.ended",
+    "session.terminated",
+    "session.abandoned",
+    "session.refused",
+)
+
+Outage = Literal["keep-known", "admit-all", "refuse-all"]
+Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
+
+
+class Callback(BaseModel):
+    """One endpoint that is called back. *secret*: `whsec_…` (Standard Webhooks); *types* None: all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(pattern=r"^https?://[^\s]+$")
+    secret: SecretStr | list[SecretStr]
+    types: list[Literal[EVENT_TYPES]] | None = None  # type: ignore[valid-type]
+
+
+class Settings(BaseSettings):
+    """All settings, checked. Times in seconds; `None` where another setting's value is the default."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    listen: str = Field("127.0.0.1:8080", description="host:port, or the path of a Unix socket")
+    workers: int = Field(1, ge=1, le=256, description="worker processes")
+    streams: str | None = Field(None, description="folder of streams; each subfolder with a playlist is one")
+    store: str = Field("sqlite:///streamlimit.db", description="where sessions are kept")
+    max_sessions: int = Field(3, ge=1, le=64, description="streams that one user may watch at once")
+    segment_seconds: Seconds = Field(6, description="X: how long one segment plays")
+    missed_segments: int = Field(3, ge=1, le=1_000, description="n: a session silent for n·X expires")
+    start_seconds: Seconds | None = Field(None, description="life of a reservation (default X)")
+    buffer_seconds: float = Field(
+        0, ge=0, le=86_400, description="buffered media added to the expiry, at most"
+    )
+    max_returns: int = Field(
+        2, ge=0, le=1_000, description="returns and repeats within n·X; 0: not looked at"
+    )
+    over_limit: OverLimit = Field(OverLimit.REFUSE, description="who gives way when all seats are taken")
+    on_store_outage: Outage = Field("keep-known", description="what to do while the store is away")
+    outage_seconds: float = Field(
+        0, ge=0, le=86_400, description="how much longer who sits may sit in an outage"
+    )
+    reclaim_device: bool = Field(True, description="a crashed player's device gets its own silent seat back")
+    grant_keys: list[SecretStr] = Field([], description="keys of grants: the first signs, all verify")
+    grant_seconds: Seconds = Field(86_400, description="how long a grant may start a session")
+    sweep_seconds: float | None = Field(
+        None, ge=0, le=86_400, description="built-in sweep (default X); 0: none"
+    )
+    auth: Literal["open"] = Field("open", description="who may call: open (anyone on loopback)")
+    allow_open: bool = Field(False, description="open access beyond loopback is meant")
+    operator_keys: list[SecretStr] = Field([], description="keys of operators, plain or sha256:<hex>")
+    cors_origins: list[str] = Field(["*"], description="origins whose pages may call")
+    callbacks: list[Callback] = Field([], description="endpoints that are told of events")
+    allow_private_callbacks: bool = Field(False, description="call backs to private and loopback addresses")
+    outbox_max_events: int = Field(100_000, ge=1, description="events that may wait for their call back")
+    drain_seconds: float = Field(
+        10, ge=0, le=3_600, description="how long running segments may take at a stop"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags come in as keywords and win over the environment; the file is the last to be asked."""
+        return init_settings, env_settings, _FileSource(settings_cls)
+
+    @field_validator("listen")
+    @classmethod
+    def _listen_is_address(cls, value: str) -> str:
+        if "/" not in value and not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]\s]+):\d{1,5}", value):
+            raise ValueError("give host:port, [ipv6]:port, or the path of a Unix socket (with a slash)")
+        if "/" not in value and int(value.rsplit(":", 1)[1]) > 65_535:
+            raise ValueError("a port is at most 65535")
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _store_is_known(cls, value: str) -> str:
+        if not STORE_URL.match(value):
+            raise ValueError("give sqlite:///file, valkey://…, valkey+cluster://… or valkey+sentinel://…")
+        return value
+
+    @field_validator("streams")
+    @classmethod
+    def _streams_exist(cls, value: str | None) -> str | None:
+        if value is not None and not Path(value).is_dir():
+            raise ValueError(f"there is no folder {value}")
+        return value
+
+    @field_validator("grant_keys")
+    @classmethod
+    def _grant_keys_are_long(cls, value: list[SecretStr]) -> list[SecretStr]:
+        if any(len(key.get_secret_value()) < 16 for key in value):
+            raise ValueError("a key has at least 16 characters")
+        return value
+
+    @field_validator("operator_keys")
+    @classmethod
+    def _operator_keys_are_keys(cls, value: list[SecretStr]) -> list[SecretStr]:
+        for key in value:
+            text = key.get_secret_value()
+            if text.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
+                raise ValueError("a hashed key is sha256: and 64 hexadecimal digits in lower case")
+            if len(text) < 8:
+                raise ValueError("a key has at least 8 characters")
+        return value
+
+    @model_validator(mode="after")
+    def _open_is_meant(self) -> "Settings":
+        if self.auth == "open" and not self.is_loopback and not self.allow_open:
+            problem = "open access is for loopback only; set allow_open = true if it is meant"
+            raise SettingsError("auth", problem)
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Nobody beyond this machine reaches the listening address."""
+        host = self.listen.rsplit(":", 1)[0]
+        return "/" in self.listen or LOOPBACK.fullmatch(host) is not None
+
+    @property
+    def segment_ms(self) -> int:
+        """X in milliseconds."""
+        return _ms(self.segment_seconds)
+
+    @property
+    def sweep_every_seconds(self) -> float:
+        """How often the built-in sweep runs; 0: never."""
+        return self.segment_seconds if self.sweep_seconds is None else self.sweep_seconds
+
+    @property
+    def subscribed(self) -> frozenset[str]:
+        """Event types that some call back wants."""
+        return frozenset(t for callback in self.callbacks for t in callback.types or EVENT_TYPES)
+
+    def policy(self) -> Policy:
+        """The rules' numbers."""
+        return Policy(
+            max_sessions=self.max_sessions,
+            segment_ms=self.segment_ms,
+            missed_segments=self.missed_segments,
+            start_ms=self.segment_ms if self.start_seconds is None else _ms(self.start_seconds),
+            buffer_ms=_ms(self.buffer_seconds),
+            max_returns=self.max_returns,
+            over_limit=self.over_limit,
+            reclaim_device=self.reclaim_device,
+        )
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """The TOML file: STREAMLIMIT_CONFIG's, else streamlimit.toml in the working directory if there is one."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        raise KeyError(
+            field_name
+        )  # pydantic-settings asks field by field only where __call__ does not answer
+
+    def __call__(self) -> dict[str, Any]:
+        named = os.environ.get(PREFIX + "CONFIG")
+        path = Path(named or CONFIG_FILE)
+        if named is None and not path.exists():
+            return {}
+        try:
+            return tomllib.loads(path.read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(str(path), f"cannot be read: {error}") from error
+
+
+def load_settings(**flags: Any) -> Settings:
+    """The settings of this process; *flags* that are None were not given. Raises `SettingsError`."""
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(map(str, first["loc"])) or "settings"
+        raise SettingsError(name, _words(first)) from error
+    except ValueError as error:  # pydantic-settings: a list in a variable that is no JSON
+        raise SettingsError(_variable_named_in(str(error)), "every list in a variable is JSON") from error
+
+
+def unknown_variables() -> list[str]:
+    """STREAMLIMIT_… variables that no setting has. Not an error: Kubernetes makes some by itself."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {PREFIX + "CONFIG"}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def _words(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "there is no such setting"
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def _variable_named_in(text: str) -> str:
+    match = re.search(r'field "(\w+)"', text)
+    return match[1] if match else "settings"
+
+
+def _ms(seconds: float) -> int:
+    return max(round(seconds * 1_000), 1) if seconds else 0

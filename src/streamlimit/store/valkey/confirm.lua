@@ -1,0 +1,181 @@
+-- The client has the segment: the session lives on, moves, or is seated again (rules 3, 5, 6, 8; rules/confirm.py).
+--
+-- KEYS[1]  the user's ledger
+-- KEYS[2]  the shard's sweep index
+-- KEYS[3]  the shard's outbox, where anything is subscribed
+-- ARGV[1]  the policy (codec.py)
+-- ARGV[2]  the receipt: I6 generation · I4 move · I6 sequence + 1 · I4 client · I4 play ms · I2 limit · B session id
+--          B stream id · B kind · I2 segment · I2 device
+-- ARGV[3]  the time in ms, in tests
+-- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
+--          gone: 2 · I6 now · I2 limit · I2 live · B state · the mark or nothing
+
+-- include preamble
+
+local generation, move, sequence, client, play_ms, asked, id, stream, kind, segment, device =
+  struct.unpack('<I6I4I6I4I4I2Bc0Bc0Bc0I2c0I2c0', ARGV[2])
+local value = redis.call('GET', KEYS[1])
+
+local own_limit, seats = 65535, 0
+if value then own_limit, seats = struct.unpack('<I2xxxxxxI2', value) end
+local at, live, found, size = 12, 0, nil, nil
+for _ = 1, seats do
+  local length, other, expires = struct.unpack('<I2Bc0I6', value, at)
+  if expires > now then
+    live = live + 1
+    if other == id then found, size = at, length end
+  end
+  at = at + length
+end
+local limit = own_limit
+if limit == 65535 then limit = asked == 65535 and max_sessions or asked end
+
+-- The quick way, which nearly every receipt goes: the next segment of the same stream, its name as long as
+-- the last one's. Numbers, segment and position are overwritten where they stand: one read, one small write.
+if found then
+  local from = found + 3 + #id
+  local expires, last, old, ahead, its_move, its_generation, late, extras, its_segment, positions, place =
+    struct.unpack('<I6I6I6I6I4I6I3BI2c0B', value, from)
+  if its_generation == generation and its_move == move and last > 0 and extras == 0 and #segment == #its_segment
+    and sequence > 0
+  then
+    local until_kind, after, repeated = nil, place, false
+    for _ = 1, positions do
+      local its_kind, its_sequence, its_client, next_one = struct.unpack('<Bc0I6I4', value, after)
+      if its_kind == kind then
+        until_kind = after + #kind
+        repeated = sequence - 1 <= its_sequence and client ~= its_client
+      end
+      after = next_one
+    end
+    if until_kind and not repeated and struct.unpack('<Bc0', value, after) == stream then
+      last = math.max(last, now)
+      local ahead_until = now
+      if buffer_ms > 0 then
+        ahead = math.min(math.max(ahead, now) + play_ms, now + buffer_ms)
+        ahead_until = math.max(ahead, now)
+      else
+        ahead = 0
+      end
+      expires = math.max(expires, ahead_until + expiry_ms)
+      if segment == '' then sequence, old = old, sequence else old = sequence end
+      local patch = struct.pack('<I6I6I6I6I4I6I3BI2', expires, last, sequence, ahead, move, generation, late, 0, #segment)
+        .. segment .. value:sub(place - 1, until_kind) .. struct.pack('<I6I4', old - 1, client)
+      redis.call('SETRANGE', KEYS[1], from - 1, patch)
+      return struct.pack('<BI6I2I2', 1, now, limit, live) .. value:sub(found, from - 1) .. patch
+        .. value:sub(from + #patch, found + size - 1) .. '\0'
+    end
+  end
+end
+
+-- include ledger
+
+local ledger = open_ledger(value)
+
+local function note_position(seat)
+  for _, position in ipairs(seat.positions) do
+    if position[1] == kind then
+      position[2], position[3] = sequence - 1, client
+      return
+    end
+  end
+  seat.positions[#seat.positions + 1] = { kind, sequence - 1, client }
+end
+
+-- Counts a return or a repeat; only as many are kept as can matter.
+local function note_return(seat)
+  local kept = {}
+  for _, returned in ipairs(seat.returns) do
+    if returned > now - expiry_ms then kept[#kept + 1] = returned end
+  end
+  kept[#kept + 1] = now
+  while #kept > max_returns + 1 do table.remove(kept, 1) end
+  seat.returns = kept
+end
+
+-- Remembers the stream that the session is about to leave.
+local function note_left(seat)
+  local kept = {}
+  for _, left in ipairs(seat.left) do
+    if left[2] > now - 2 * segment_ms and left[1] ~= seat.stream then kept[#kept + 1] = left end
+  end
+  kept[#kept + 1] = { seat.stream, now }
+  if #kept > STREAMS_REMEMBERED then table.remove(kept, 1) end
+  seat.left = kept
+end
+
+-- The session is where its newest receipt is. Says whether that is another stream.
+local function follow(seat)
+  local moved = stream ~= seat.stream
+  if moved then
+    if is_return(seat, stream) then note_return(seat) end
+    note_left(seat)
+    seat.stream, seat.move = stream, seat.move + 1
+    seat.segment, seat.sequence, seat.positions = '', 0, {}
+  elseif is_repeat(seat, kind, sequence, client) then
+    note_return(seat)
+  end
+  if segment ~= '' then seat.segment, seat.sequence = segment, sequence end
+  if sequence > 0 then note_position(seat) end
+  return moved
+end
+
+-- n·X from now, or from when the received media will have played, `buffer_seconds` at most (rule 6).
+local function prolong(seat)
+  seat.ahead = buffer_ms > 0 and math.min(math.max(seat.ahead, now) + play_ms, now + buffer_ms) or 0
+  seat.expires = math.max(seat.expires, math.max(seat.ahead, now) + expiry_ms)
+end
+
+-- Writes the receipt into the seat; a stale lease (an older move or seat) counts as activity alone.
+local function settle(seat)
+  local is_first, moved = seat.last == 0, false
+  if generation == seat.generation and move == seat.move then moved = follow(seat) end
+  seat.last = math.max(seat.last, now)
+  seat.leases = {}
+  if is_first then seat.expires = now end -- from here on the reservation's own time does not count
+  prolong(seat)
+  pack_seat(seat)
+  if is_first then
+    tell(STARTED, 0, '', seat.packed)
+  elseif moved then
+    tell(MOVED, 0, '', seat.packed)
+  end
+end
+
+local function confirmed(seat)
+  save(ledger)
+  return pack('<BI6I2I2', 1, now, limit, count_live(ledger)) .. seat.packed .. told()
+end
+
+local function is_gone()
+  return pack('<BI6I2I2', 2, now, limit, live) .. gone(ledger, id, generation)
+end
+
+-- A seat of a new generation that remembers the old one: its other receipts are this session's too.
+local function revive()
+  local seat = {
+    id = id, stream = stream, device = device, expires = now, last = 0, sequence = 0, ahead = 0, move = 0,
+    generation = math.max(now, generation + 1), started = now, segment = '', positions = {},
+    revives = generation, left = {}, returns = {}, leases = {},
+  }
+  ledger.seats[#ledger.seats + 1] = seat
+  return seat
+end
+
+-- The session expired while its segment was on the way: it sits again if there is room (rule 3).
+local function seat_again()
+  local why = gone(ledger, id, generation)
+  if #why > 1 or live >= limit then return is_gone() end
+  lapse_all(ledger)
+  local seat = revive()
+  generation, move = seat.generation, 0
+  settle(seat)
+  return confirmed(seat)
+end
+
+local seat = find(ledger, id)
+if not seat or seat.expires <= now then return seat_again() end
+open_seat(seat)
+if generation ~= seat.generation and generation ~= seat.revives then return is_gone() end
+settle(seat)
+return confirmed(seat)

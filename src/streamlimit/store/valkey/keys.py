@@ -1,0 +1,57 @@
+"""Every key in the server, spelled once. `streamlimit` below is the prefix that the operator chose.
+
+    streamlimit:{017}:1:alice     string      the ledger of user alice (ledger.lua says how it is packed)
+    streamlimit:{017}:due         sorted set  the shard's users by the earliest time anything of theirs lapses
+    streamlimit:{017}:outbox      list        the shard's events that wait for their call back, oldest first
+    streamlimit:secret:grants     string      a secret that all workers share
+
+`{017}` is the shard, the crc of the user modulo 1,024, and a *hash tag*: Cluster places a key by what stands in
+braces, so all that one script changes (a ledger, the index, the outbox) lies on one node. A tag per
+user could not do that for the index and the outbox; one tag for all would leave the other nodes idle.
+1,024 spread evenly over any number of nodes, and an empty sweep still asks only so many questions.
+
+`1` is the format of a ledger. A release that packs them otherwise counts it up and starts with empty
+ledgers: within n·X everyone who watches is seated anew, and no script has to read two formats.
+"""
+
+from zlib import crc32
+
+from valkey.crc import key_slot
+
+SHARDS = 1_024
+FORMAT = 1
+
+
+def shard_of(user_id: str) -> int:
+    """Which shard holds the user; the same in every process of every release."""
+    return crc32(user_id.encode()) % SHARDS
+
+
+def tag(shard: int) -> str:
+    """The hash tag of a shard; three digits or four, it never changes."""
+    return f"{{{shard:03d}}}"
+
+
+SLOTS: tuple[int, ...] = tuple(key_slot(tag(shard).encode()) for shard in range(SHARDS))
+"""The cluster slot of each shard (of all its keys: only the tag counts)."""
+
+
+class Keys:
+    """The keys under one prefix. The shards' fixed parts are made once; a ledger's key costs a concatenation."""
+
+    def __init__(self, prefix: str) -> None:
+        if "{" in prefix or "}" in prefix:
+            raise ValueError("the prefix must not hold braces: they would become the hash tag")
+        shards = [f"{prefix}:{tag(shard)}:" for shard in range(SHARDS)]
+        self._prefix = prefix
+        self._ledgers = [f"{shard}{FORMAT}:".encode() for shard in shards]
+        self.due = [f"{shard}due".encode() for shard in shards]
+        self.outbox = [f"{shard}outbox".encode() for shard in shards]
+
+    def ledger(self, shard: int, user: bytes) -> bytes:
+        """The key of a user's ledger."""
+        return self._ledgers[shard] + user
+
+    def secret(self, name: str) -> bytes:
+        """The key of a secret; of no shard, it lies wherever its name puts it."""
+        return f"{self._prefix}:secret:{name}".encode()

@@ -1,0 +1,276 @@
+-- How one user's ledger is packed, and the rules that several scripts share (streamlimit/rules, in Lua).
+--
+-- A script says `-- include ledger` where it needs this; scripts.py puts the text there. Redis has no other way
+-- to share code between scripts, and runs what stands here at every call, so a script includes it
+-- only after its quick way. Uses `now` and the policy from preamble.lua, KEYS[1] to KEYS[3] as every script has them.
+--
+--   ledger  I2 own limit (65535: none) · I6 filed: the user's score in the sweep index (0: not there)
+--           I2 number of seats · B number of marks · the seats, oldest first · the marks, oldest first
+--   seat    I2 length of all · B session id · then what a receipt overwrites in place:
+--           I6 expires at · I6 last activity (0: none) · I6 sequence + 1 (0: none) · I6 ahead until · I4 move
+--           I6 generation · I3 generation − started at · B extras? · I2 segment
+--           B number of positions, each: B kind · I6 sequence · I4 crc of the client
+--           and what stays: B stream id · I2 device, and only with extras:
+--           I6 revives · B left, each: B stream id · I6 at · B returns, each: I6 at · B leases, each: B lease id
+--   mark    I2 length of all · B session id · I6 until · I6 generation · B state · I6 at · tail
+--   tail    B by · I2 reason · B by session id · I2 by device
+--   event   B type · B why · I6 at · I2 tail (where `why` is TOLD) · seat
+--
+-- `B x`, `I2 x` before a string: its length. Times are milliseconds in six bytes. Ids, kinds and devices are
+-- what codec.py made of them: here they are only compared and copied.
+
+local pack, unpack = struct.pack, struct.unpack
+local NO_LIMIT, HEADER = 65535, 12
+local STARTED, MOVED, EXPIRED, ENDED, TERMINATED, ABANDONED = 1, 2, 3, 4, 5, 6
+local TOLD, IDLE, RAN_OUT, NOTHING_RECEIVED = 1, 2, 3, 4
+local MARKS_KEPT, LEASES_KEPT, STREAMS_REMEMBERED = 16, 32, 8
+
+local segment_ms, start_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, subscribed, outbox_most =
+  unpack('<I4I4I2I4BBBI4', ARGV[1], 11)
+
+local events = {}
+
+-- One event: into the answer, and into the outbox where someone subscribed and there is room.
+-- A dropped one has 128 added to its type, so that the caller can count it.
+local function tell(kind, why, tail, seat)
+  local event = pack('<BI6I2', why, now, #tail) .. tail .. seat
+  if math.floor(subscribed / 2 ^ kind) % 2 == 1 then
+    if redis.call('LLEN', KEYS[3]) < outbox_most then
+      local user = KEYS[1]:sub(#KEYS[2])
+      redis.call('RPUSH', KEYS[3], pack('<I2', #user) .. user .. string.char(kind) .. event)
+    else
+      kind = kind + 128
+    end
+  end
+  events[#events + 1] = string.char(kind) .. event
+end
+
+-- The value of KEYS[1] (false: none) as a table; seats and marks stay packed, with what finding them needs.
+local function open_ledger(value)
+  local ledger = { own_limit = NO_LIMIT, filed = 0, seats = {}, marks = {} }
+  if not value then return ledger end
+  local seats, marks
+  ledger.own_limit, ledger.filed, seats, marks = unpack('<I2I6I2B', value)
+  local at = HEADER
+  for i = 1, seats do
+    local size, id, expires, last = unpack('<I2Bc0I6I6', value, at)
+    ledger.seats[i] = { id = id, expires = expires, last = last, packed = value:sub(at, at + size - 1) }
+    at = at + size
+  end
+  for i = 1, marks do
+    local size, id, till, generation, state = unpack('<I2Bc0I6I6B', value, at)
+    ledger.marks[i] = {
+      id = id, till = till, generation = generation, state = state, packed = value:sub(at, at + size - 1),
+    }
+    at = at + size
+  end
+  return ledger
+end
+
+-- Writes the ledger. An index entry that is early enough stays: the sweep corrects it, not each receipt.
+-- A blank ledger goes; its entry in the index is left to the sweep, too.
+local function save(ledger)
+  local parts, earliest = { '' }, nil
+  for _, seat in ipairs(ledger.seats) do
+    parts[#parts + 1] = seat.packed
+    if not earliest or seat.expires < earliest then earliest = seat.expires end
+  end
+  for _, mark in ipairs(ledger.marks) do
+    parts[#parts + 1] = mark.packed
+    if not earliest or mark.till < earliest then earliest = mark.till end
+  end
+  if not earliest and ledger.own_limit == NO_LIMIT then
+    redis.call('DEL', KEYS[1])
+    return
+  end
+  if earliest and (ledger.filed == 0 or earliest < ledger.filed) then
+    ledger.filed = earliest
+    redis.call('ZADD', KEYS[2], earliest, KEYS[1]:sub(#KEYS[2]))
+  end
+  parts[1] = pack('<I2I6I2B', ledger.own_limit, ledger.filed, #ledger.seats, #ledger.marks)
+  redis.call('SET', KEYS[1], table.concat(parts))
+end
+
+-- The seat of a session, be it past its time or not, and its place among the seats.
+local function find(ledger, id)
+  for i, seat in ipairs(ledger.seats) do
+    if seat.id == id then return seat, i end
+  end
+end
+
+-- How many seats count: one past its time counts for nothing, swept or not (rule 7).
+local function count_live(ledger)
+  local live = 0
+  for _, seat in ipairs(ledger.seats) do
+    if seat.expires > now then live = live + 1 end
+  end
+  return live
+end
+
+-- The user's own limit, else the asker's, else the policy's.
+local function limit_of(ledger, asked)
+  if ledger.own_limit ~= NO_LIMIT then return ledger.own_limit end
+  return asked ~= NO_LIMIT and asked or max_sessions
+end
+
+-- The newest mark of that kind that still holds.
+local function mark_of(ledger, id, state)
+  for i = #ledger.marks, 1, -1 do
+    local mark = ledger.marks[i]
+    if mark.id == id and mark.state == state and mark.till > now then return mark end
+  end
+end
+
+-- Reads *count* strings from *at*, each with a number after it; returns them and where they end.
+local function strings_and_numbers(packed, count, at)
+  local found = {}
+  for i = 1, count do
+    local text, number
+    text, number, at = unpack('<Bc0I6', packed, at)
+    found[i] = { text, number }
+  end
+  return found, at
+end
+
+-- Unpacks all of a seat into its table.
+local function open_seat(seat)
+  local packed, at, extras, count, late = seat.packed, nil, nil, nil, nil
+  seat.sequence, seat.ahead, seat.move, seat.generation, late, extras, seat.segment, count, at =
+    unpack('<I6I6I4I6I3BI2c0B', packed, 16 + #seat.id)
+  seat.started = seat.generation - late
+  seat.positions, seat.left, seat.returns, seat.leases, seat.revives = {}, {}, {}, {}, 0
+  for i = 1, count do
+    local kind, sequence, client
+    kind, sequence, client, at = unpack('<Bc0I6I4', packed, at)
+    seat.positions[i] = { kind, sequence, client }
+  end
+  seat.stream, seat.device, at = unpack('<Bc0I2c0', packed, at)
+  if extras == 0 then return seat end
+  seat.revives, count, at = unpack('<I6B', packed, at)
+  seat.left, at = strings_and_numbers(packed, count, at)
+  count, at = unpack('<B', packed, at)
+  for i = 1, count do
+    seat.returns[i], at = unpack('<I6', packed, at)
+  end
+  count, at = unpack('<B', packed, at)
+  for i = 1, count do
+    seat.leases[i], at = unpack('<Bc0', packed, at)
+  end
+  return seat
+end
+
+local function pack_extras(seat)
+  local parts = { pack('<I6B', seat.revives, #seat.left) }
+  for _, left in ipairs(seat.left) do
+    parts[#parts + 1] = pack('<Bc0I6', #left[1], left[1], left[2])
+  end
+  parts[#parts + 1] = pack('<B', #seat.returns)
+  for _, at in ipairs(seat.returns) do
+    parts[#parts + 1] = pack('<I6', at)
+  end
+  parts[#parts + 1] = pack('<B', #seat.leases)
+  for _, lease in ipairs(seat.leases) do
+    parts[#parts + 1] = pack('<Bc0', #lease, lease)
+  end
+  return table.concat(parts)
+end
+
+-- Packs what open_seat (or a rule) put into the table.
+local function pack_seat(seat)
+  local extras = ''
+  if seat.revives + #seat.left + #seat.returns + #seat.leases > 0 then extras = pack_extras(seat) end
+  local positions = {}
+  for i, position in ipairs(seat.positions) do
+    positions[i] = pack('<Bc0I6I4', #position[1], position[1], position[2], position[3])
+  end
+  local late = math.min(math.max(seat.generation - seat.started, 0), 2 ^ 24 - 1)
+  local rest = pack('<Bc0', #seat.id, seat.id)
+    .. pack('<I6I6I6I6I4I6I3BI2', seat.expires, seat.last, seat.sequence, seat.ahead, seat.move, seat.generation,
+      late, extras == '' and 0 or 1, #seat.segment)
+    .. seat.segment .. string.char(#positions) .. table.concat(positions)
+    .. pack('<Bc0I2', #seat.stream, seat.stream, #seat.device) .. seat.device .. extras
+  seat.packed = pack('<I2', #rest + 2) .. rest
+  return seat.packed
+end
+
+-- Every seat past its time goes, with its event; whoever changes a ledger does this on the way (rule 7).
+local function lapse_all(ledger)
+  local kept = {}
+  for _, seat in ipairs(ledger.seats) do
+    if seat.expires > now then
+      kept[#kept + 1] = seat
+    elseif seat.last == 0 then
+      tell(ABANDONED, RAN_OUT, '', seat.packed)
+    else
+      tell(EXPIRED, IDLE, '', seat.packed)
+    end
+  end
+  ledger.seats = kept
+end
+
+-- Until when a mark holds if its session stays silent: n·X, and a quarter of X (departure.py says why).
+local function silent_until()
+  return now + expiry_ms + (segment_ms - segment_ms % 4) / 4
+end
+
+-- Adds a mark; of each kind the newest MARKS_KEPT stay.
+local function remember(ledger, mark)
+  local kept, same, oldest = {}, 0, nil
+  for _, old in ipairs(ledger.marks) do
+    if old.till > now then
+      kept[#kept + 1] = old
+      if old.state == mark.state then
+        same, oldest = same + 1, oldest or #kept
+      end
+    end
+  end
+  if same >= MARKS_KEPT then table.remove(kept, oldest) end
+  kept[#kept + 1] = mark
+  ledger.marks = kept
+end
+
+-- Someone sends the session away: it leaves a mark and makes an event. *tail* says who and why.
+local function dismiss(ledger, place, state, tail)
+  local seat = open_seat(table.remove(ledger.seats, place))
+  local mark = { id = seat.id, till = silent_until(), generation = seat.generation, state = state }
+  local rest = pack('<Bc0I6I6BI6', #mark.id, mark.id, mark.till, mark.generation, state, now) .. tail
+  mark.packed = pack('<I2', #rest + 2) .. rest
+  remember(ledger, mark)
+  tell(state, TOLD, tail, seat.packed)
+end
+
+-- Why the lease's session holds no seat: B state · the mark, or nothing.
+local function gone(ledger, id, generation)
+  local mark = mark_of(ledger, id, TERMINATED)
+  if mark then return string.char(TERMINATED) .. mark.packed end
+  for _, old in ipairs(ledger.marks) do -- of this seat, or of a later one of the same session
+    if old.id == id and old.generation >= generation and old.till > now then
+      return string.char(old.state) .. old.packed
+    end
+  end
+  return string.char(EXPIRED)
+end
+
+-- All events of this call: B number · the events.
+local function told()
+  return string.char(#events) .. table.concat(events)
+end
+
+-- Is this media at or behind the position of its kind, from another address than the last one (rule 8)?
+local function is_repeat(seat, kind, sequence, client)
+  for _, position in ipairs(seat.positions) do
+    if position[1] == kind then
+      return sequence ~= 0 and sequence - 1 <= position[2] and client ~= position[3]
+    end
+  end
+  return false
+end
+
+-- Would this bring the session back to a stream that it left within the last 2·X (rule 8)?
+local function is_return(seat, stream)
+  if stream == seat.stream then return false end
+  for _, left in ipairs(seat.left) do
+    if left[1] == stream and left[2] > now - 2 * segment_ms then return true end
+  end
+  return false
+end

@@ -1,0 +1,27 @@
+-- Bytes of a lease still make progress: its session expires later (rule 6; rules/confirm.py).
+--
+-- KEYS[1]  the user's ledger
+-- KEYS[2]  the shard's sweep index
+-- ARGV[1]  the policy (codec.py)
+-- ARGV[2]  the lease: I6 generation · B session id
+-- ARGV[3]  the time in ms, in tests
+-- Returns  it sits: 1 · I6 now
+--          gone: 2 · I6 now · B state · the mark or nothing
+
+-- include preamble
+-- include ledger
+
+local generation, id = unpack('<I6Bc0', ARGV[2])
+local ledger = open_ledger(redis.call('GET', KEYS[1]))
+local seat = find(ledger, id)
+if seat then open_seat(seat) end
+if not seat or seat.expires <= now or (generation ~= seat.generation and generation ~= seat.revives) then
+  return pack('<BI6', 2, now) .. gone(ledger, id, generation)
+end
+local life_ms = seat.last == 0 and start_ms or expiry_ms
+if seat.expires < now + life_ms then
+  seat.expires = now + life_ms
+  pack_seat(seat)
+  save(ledger)
+end
+return pack('<BI6', 1, now)

@@ -1,0 +1,25 @@
+-- An operator sends one session away, or all of the user's; refused until silent for n·X (rule 12; rules/leave.py).
+--
+-- KEYS[1]  the user's ledger
+-- KEYS[2]  the shard's sweep index
+-- KEYS[3]  the shard's outbox, where anything is subscribed
+-- ARGV[1]  the policy (codec.py)
+-- ARGV[2]  what to terminate: B session id (empty: all) · tail (ledger.lua: by, reason)
+-- ARGV[3]  the time in ms, in tests
+-- Returns  I6 now · events
+
+-- include preamble
+-- include ledger
+
+local id, from = unpack('<Bc0', ARGV[2])
+local tail = ARGV[2]:sub(from)
+local ledger = open_ledger(redis.call('GET', KEYS[1]))
+lapse_all(ledger)
+if id == '' then
+  while #ledger.seats > 0 do dismiss(ledger, 1, TERMINATED, tail) end
+else
+  local _, place = find(ledger, id)
+  if place then dismiss(ledger, place, TERMINATED, tail) end
+end
+if #events > 0 then save(ledger) end
+return pack('<I6', now) .. told()

@@ -1,0 +1,65 @@
+"""Endpoint 2's work: take out what is due, in small steps, so that no viewer waits for it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.limiter import Limiter
+from streamlimit.model import Event, Session
+
+STEP_SESSIONS = 100
+"""How many users are looked at in one step; on SQLite some milliseconds."""
+
+SHOWN = 100
+
+
+class Sweep(Struct):
+    """What one call took out: counts, the first `SHOWN` expired sessions, and whether that was all."""
+
+    expired: int = 0
+    abandoned: int = 0
+    sessions: list[Session] = []
+    finished: bool = False
+
+    def add(self, events: tuple[Event, ...]) -> None:
+        """Counts the events of one step."""
+        gone = [event.session for event in events if event.type == "session.expired"]
+        self.expired += len(gone)
+        self.abandoned += len(events) - len(gone)
+        self.sessions += gone[: max(SHOWN - len(self.sessions), 0)]
+
+
+class Log(Protocol):
+    """Where the endless sweep says what went wrong."""
+
+    def warning(self, event: str, **fields: object) -> object: ...
+
+
+async def expire_once(
+    limiter: Limiter, max_seconds: float | None = None, clock: Callable[[], float] = time.monotonic
+) -> Sweep:
+    """Expires all that is due, for at most *max_seconds*. Safe from many places at once."""
+    deadline = None if max_seconds is None else clock() + max_seconds
+    sweep = Sweep()
+    while not sweep.finished:
+        step = await limiter.expire(STEP_SESSIONS)
+        sweep.add(step.events)
+        sweep.finished = not step.more
+        if deadline is not None and clock() >= deadline:
+            break
+        await asyncio.sleep(0)  # viewers first
+    return sweep
+
+
+async def expire_forever(limiter: Limiter, every_seconds: float, log: Log) -> None:
+    """The built-in sweep: once every X, until cancelled. A store that is away is for the next round."""
+    while True:
+        await asyncio.sleep(every_seconds)
+        try:
+            await expire_once(limiter)
+        except StoreUnavailable as error:
+            log.warning("sweep_postponed", problem=str(error))

@@ -1,0 +1,1 @@
+"""HTTP: the front door, the viewer's hot path, the control plane."""

@@ -1,0 +1,74 @@
+"""What the control plane's calls have in common: the service, the caller, a form, an answer in JSON."""
+
+import time
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from fastapi import Depends, Path, Request, Response
+
+from streamlimit.web.auth import Caller
+from streamlimit.web.forms import read_form
+from streamlimit.web.http import read_body, read_json_body
+from streamlimit.web.service import Service
+
+T = TypeVar("T")
+
+ID_PATTERN = r"^[A-Za-z0-9._~:@-]{1,128}$"
+IdInPath = Annotated[str, Path(pattern=ID_PATTERN)]
+
+
+def service_of(request: Request) -> Service:
+    """The worker's parts."""
+    service: Service = request.app.state.service
+    return service
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks."""
+    doorman = service_of(request).doorman
+    return doorman.identify(request.headers.get("authorization"), time.time())
+
+
+def operator_of(request: Request) -> Caller:
+    """An operator asks; 401 or 403 otherwise."""
+    caller = caller_of(request)
+    caller.require_operator()
+    return caller
+
+
+ServiceDep = Annotated[Service, Depends(service_of)]
+CallerDep = Annotated[Caller, Depends(caller_of)]
+OperatorDep = Annotated[Caller, Depends(operator_of)]
+
+
+async def form_in(request: Request, form: type[T]) -> T:
+    """The form in the request's body."""
+    return read_form(form, await read_json_body(request.scope, request.receive))
+
+
+async def form_or_default(request: Request, form: type[T]) -> T:
+    """The form, or its defaults where there is no body at all."""
+    body = await read_body(request.scope, request.receive)
+    return form() if not body else read_form(form, body)
+
+
+def described(form: type) -> dict[str, Any]:
+    """A form's JSON schema, as a route's `openapi_extra`."""
+    (schema,), parts = msgspec.json.schema_components([form], ref_template="#/components/schemas/{name}")
+    inlined = _inlined(schema, parts)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inlined}}}}
+
+
+def _inlined(node: Any, parts: dict[str, Any]) -> Any:
+    """References resolved in place: the forms are small and do not recur."""
+    if isinstance(node, dict):
+        if "$ref" in node:
+            return _inlined(parts[node["$ref"].rsplit("/", 1)[1]], parts)
+        return {key: _inlined(value, parts) for key, value in node.items()}
+    return [_inlined(item, parts) for item in node] if isinstance(node, list) else node
+
+
+def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """*value* as JSON; control answers are about this moment and not kept."""
+    own = {"Cache-Control": "no-store"} | (headers or {})
+    return Response(msgspec.json.encode(value), status, own, media_type="application/json")

@@ -1,0 +1,85 @@
+"""The JSON that viewers send, as typed forms: what is wrong with one is said by field (`malformed`)."""
+
+import re
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streamlimit.model import Device, Label
+from streamlimit.web.problems import Problem
+
+Id = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._~:@-]{1,128}\Z")]
+SegmentName = Annotated[str, Meta(min_length=1, max_length=1024)]
+T = TypeVar("T")
+
+_FIELD = re.compile(r"`\$\.?([^`]*)`$|field `([^`]*)`")
+
+
+class SegmentForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/segments`."""
+
+    user_id: Id
+    session_id: Id
+    stream_id: Id
+    segment: SegmentName | None = None
+    device: Label | Device | None = None
+    replace: Id | None = None
+
+
+class SessionForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/sessions`."""
+
+    user_id: Id
+    stream_id: Id
+    session_id: Id | None = None
+    device: Label | Device | None = None
+    replace: Id | None = None
+
+
+class HeartbeatForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST …/heartbeat`."""
+
+    stream_id: Id
+
+
+class ExpirationForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/expirations`."""
+
+    max_seconds: Annotated[float, Meta(gt=0, le=900)] | None = None
+
+
+class Reader:
+    """Decoders of the forms, made once."""
+
+    def __init__(self) -> None:
+        self._decoders: dict[type, msgspec.json.Decoder[object]] = {}
+
+    def read(self, form: type[T], body: bytes) -> T:
+        """The form in *body*. Raises `malformed`, naming the field."""
+        decoder = self._decoders.get(form)
+        if decoder is None:
+            decoder = self._decoders[form] = msgspec.json.Decoder(form)  # type: ignore[arg-type]
+        try:
+            return decoder.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise malformed(str(error)) from error
+
+
+read_form = Reader().read
+
+
+def check_id(name: str, value: str) -> str:
+    """An id that came in a path. Raises `malformed`."""
+    if not re.fullmatch(r"[A-Za-z0-9._~:@-]{1,128}", value):
+        raise Problem(
+            "malformed", f"{name}: ids are 1–128 characters of A-Z a-z 0-9 . _ ~ : @ -", {"field": name}
+        )
+    return value
+
+
+def malformed(text: str) -> Problem:
+    """The problem for a decoder's complaint."""
+    match = _FIELD.search(text)
+    field = (match[1] or match[2]) if match else None
+    return Problem("malformed", text, {"field": field} if field else {})

@@ -1,0 +1,89 @@
+"""Plain ASGI, for the hot path: read a request, write an answer. Knows no session and no stream."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from streamlimit.web.problems import Problem
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+class ClientLeft(Exception):
+    """The client went away before its request was whole; nobody is there to be answered."""
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of that (lower case) name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
+async def read_json_body(scope: Scope, receive: Receive) -> bytes:
+    """The whole body. Raises 415 for a body that says it is something else, 413 above `MAX_BODY_BYTES`."""
+    kind = header(scope, b"content-type")
+    if kind is not None and kind.partition(";")[0].strip().lower() != "application/json":
+        raise Problem("unsupported-media-type", "send application/json")
+    return await read_body(scope, receive)
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """The whole body, whatever it is. Raises 413 as soon as it is known to be too large."""
+    length = header(scope, b"content-length")
+    if length is not None and int(length) > MAX_BODY_BYTES:
+        raise _too_large()
+    body: bytes = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+        if not message.get("more_body", False):
+            return body
+
+
+def _too_large() -> Problem:
+    return Problem("too-large", "a body is at most 64 KiB", headers={"Connection": "close"})
+
+
+def encode_headers(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    """As ASGI wants them."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def send_start(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    """Status and headers."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def send_part(send: Send, part: bytes | memoryview) -> None:
+    """Some of the body; more follows."""
+    await send({"type": "http.response.body", "body": part, "more_body": True})
+
+
+async def send_end(send: Send, part: bytes = b"") -> None:
+    """The last of the body: from here on the connection's next request is looked at."""
+    await send({"type": "http.response.body", "body": part, "more_body": False})
+
+
+async def send_whole(send: Send, status: int, headers: dict[str, str], body: bytes = b"") -> None:
+    """A whole answer at once."""
+    if status != 204:
+        headers = headers | {"Content-Length": str(len(body))}
+    await send_start(send, status, encode_headers(headers))
+    await send_end(send, body)
+
+
+async def send_problem(send: Send, problem: Problem, headers: dict[str, str]) -> None:
+    """An error, as RFC 9457 wants it. *headers* (CORS) go along with the problem's own."""
+    own = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"} | problem.headers
+    await send_whole(send, problem.status, own | headers, problem.body())

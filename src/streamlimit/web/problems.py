@@ -1,0 +1,118 @@
+"""Every error a caller can get, in one table, and how it is written (RFC 9457). Codes are api.md's."""
+
+import math
+from typing import Any
+
+import msgspec
+
+from streamlimit import errors
+from streamlimit.model import Refusal
+from streamlimit.web.render import rfc3339, session_json
+
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "malformed": (400, "The request is malformed"),
+    "unauthenticated": (401, "No valid credential"),
+    "forbidden": (403, "The credential does not allow this"),
+    "not-found": (404, "There is nothing here"),
+    "unknown-stream": (404, "There is no such stream"),
+    "unknown-segment": (404, "The stream has no such segment"),
+    "unknown-session": (404, "There is no such session"),
+    "method-not-allowed": (405, "The method is not allowed here"),
+    "session-limit": (409, "All seats are taken"),
+    "session-shared": (409, "The session is used by more than one player"),
+    "session-terminated": (410, "The session was terminated"),
+    "too-large": (413, "The request is too large"),
+    "unsupported-media-type": (415, "The body must be JSON"),
+    "range-not-satisfiable": (416, "The file has no such range"),
+    "too-many-requests": (429, "Too many requests"),
+    "internal": (500, "Something went wrong here"),
+    "origin-failed": (502, "The origin failed"),
+    "store-unavailable": (503, "The store does not answer"),
+    "origin-timeout": (504, "The origin did not answer in time"),
+}
+
+ERRORS: dict[type[errors.StreamlimitError], str] = {
+    errors.UnknownStream: "unknown-stream",
+    errors.CatalogError: "unknown-stream",
+    errors.UnknownSegment: "unknown-segment",
+    errors.OriginTimeout: "origin-timeout",
+    errors.OriginFailed: "origin-failed",
+    errors.StoreUnavailable: "store-unavailable",
+}
+"""What we raise, and the code a caller gets for it; `Refused` carries its own."""
+
+STORE_RETRY_SECONDS = 2
+
+
+class Problem(Exception):
+    """An answer that is an error. *extra* are members of its own, *headers* go beside it."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        extra: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code, self.detail = code, detail
+        self.status, self.title = PROBLEMS[code]
+        self.extra, self.headers = extra or {}, headers or {}
+
+    def body(self) -> bytes:
+        """The JSON document."""
+        document = {
+            "type": f"/problems/{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        return msgspec.json.encode(document | self.extra)
+
+
+def problem_of(error: errors.StreamlimitError) -> Problem:
+    """The answer for what we raised."""
+    if isinstance(error, errors.Refused):
+        return problem_of_refusal(error.refusal)
+    for kind in type(error).__mro__:
+        if kind in ERRORS:
+            code = ERRORS[kind]
+            headers = {"Retry-After": str(STORE_RETRY_SECONDS)} if code == "store-unavailable" else {}
+            detail = "try again in a moment" if code == "store-unavailable" else str(error)
+            return Problem(code, detail, headers=headers)
+    raise error
+
+
+def problem_of_refusal(refusal: Refusal) -> Problem:
+    """A refusal explains itself (rule 10)."""
+    if refusal.code == "session-terminated" and refusal.mark is not None:
+        return _terminated(refusal)
+    if refusal.code == "grant-expired":
+        return Problem(
+            "unauthenticated", "the grant has expired and its session holds no seat", headers=CHALLENGE
+        )
+    seconds = round(refusal.retry_after_ms / 1_000, 3)
+    extra = {
+        "limit": refusal.limit,
+        "live_sessions": refusal.live,
+        "sessions": [session_json(session) for session in refusal.sessions],
+        "retry_after_seconds": seconds,
+    }
+    detail = f"{refusal.live} of {refusal.limit} seats are taken; the next may come free in {seconds:g} s"
+    if refusal.code == "session-shared":
+        detail = "this session went back and forth between players more often than one player does"
+    headers = {"Retry-After": str(max(math.ceil(seconds), 1))}
+    return Problem(refusal.code, detail, extra, headers)
+
+
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+
+def _terminated(refusal: Refusal) -> Problem:
+    mark = refusal.mark
+    assert mark is not None
+    extra: dict[str, Any] = {"by": mark.by, "reason": mark.reason, "at": rfc3339(mark.at_ms)}
+    if mark.by_session_id is not None:
+        extra |= {"by_session_id": mark.by_session_id, "by_device": mark.by_device}
+    return Problem("session-terminated", f"terminated by {mark.by}: {mark.reason}", extra)

@@ -1,0 +1,84 @@
+"""What one `GET /play/…` asks for: which bytes of which file, and which segments they complete."""
+
+from streamlimit.delivery.local import Body
+from streamlimit.delivery.paths import kind_by_suffix
+from streamlimit.delivery.stream import Segment, Stream
+from streamlimit.web.delivery import Part
+from streamlimit.web.http import Scope, header
+from streamlimit.web.problems import Problem
+from streamlimit.web.ranges import requested_range
+
+
+class PlayPath:
+    """`/play/<grant>/<stream_id>/<path>`, taken apart."""
+
+    __slots__ = ("grant", "path", "stream_id")
+
+    def __init__(self, scope: Scope) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise Problem("method-not-allowed", "GET it", headers={"Allow": "GET, HEAD, OPTIONS"})
+        parts = scope["path"].split("/", 4)
+        if len(parts) < 5 or not parts[4]:
+            raise Problem("not-found", "playback URLs are /play/<grant>/<stream_id>/<file>")
+        self.grant, self.stream_id, self.path = parts[2], parts[3], parts[4]
+
+
+class Requested:
+    """The answer to be given, before anyone has been asked whether it may be.
+
+    `takes_seat`: media bytes are to be sent. `completes`: they are the last that some segment needs.
+    """
+
+    def __init__(self, scope: Scope, stream: Stream, path: str, body: Body) -> None:
+        asked = requested_range(header(scope, b"range"), header(scope, b"if-range"), body.size, body.etag)
+        first, last = asked or (0, body.size - 1)
+        self.is_media = stream.touches_media(path, first, last)
+        self.is_head = scope["method"] == "HEAD"
+        self.is_unchanged = _is_known(header(scope, b"if-none-match"), body.etag)
+        self.part = Part(body, first, last, _completed(stream, path, first, last, body.size))
+        self.completes = bool(self.part.segments) or (stream.find(path) is None and last == body.size - 1)
+        started = self.part.segments[0] if self.part.segments else _begun(stream, path, first)
+        self.kind = kind_by_suffix(path) if started is None else started.kind
+        self.sequence = None if started is None else started.sequence
+        self._is_partial = asked is not None
+
+    @property
+    def takes_seat(self) -> bool:
+        """HEAD, 304 and what is no media neither seat nor confirm."""
+        return self.is_media and not self.is_head and not self.is_unchanged
+
+    @property
+    def status(self) -> int:
+        """200, 206 or 304."""
+        if self.is_unchanged:
+            return 304
+        return 206 if self._is_partial else 200
+
+    def headers(self) -> dict[str, str]:
+        """Of the file, without anything of the session."""
+        body, part = self.part.body, self.part
+        headers = {"ETag": body.etag, "Accept-Ranges": "bytes"}
+        headers["Cache-Control"] = "no-store" if self.is_media else "no-cache"
+        if not self.is_unchanged:
+            headers |= {"Content-Type": body.media_type, "Content-Length": str(part.length)}
+        if self._is_partial and not self.is_unchanged:
+            headers["Content-Range"] = f"bytes {part.first}-{part.last}/{body.size}"
+        return headers
+
+
+def _is_known(if_none_match: str | None, etag: str) -> bool:
+    if if_none_match is None:
+        return False
+    known = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in known or "*" in known
+
+
+def _completed(stream: Stream, path: str, first: int, last: int, size: int) -> tuple[Segment, ...]:
+    if stream.is_single_file(path):
+        return tuple(stream.segments_in(path, first, last))
+    segment = stream.find(path)
+    return (segment,) if segment is not None and last == size - 1 else ()
+
+
+def _begun(stream: Stream, path: str, first: int) -> Segment | None:
+    return stream.at(path, first) if stream.is_single_file(path) else stream.find(path)

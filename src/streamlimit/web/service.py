@@ -1,0 +1,24 @@
+"""The parts that the web layer works with, as the composition root hands them over."""
+
+from dataclasses import dataclass
+
+from streamlimit.delivery.catalog import Catalog
+from streamlimit.delivery.local import LocalFiles
+from streamlimit.limiter import Limiter
+from streamlimit.policy import Policy
+from streamlimit.settings import Settings
+from streamlimit.web.auth import Doorman
+from streamlimit.web.grants import Grants
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One worker's parts. `catalog` is None where no streams are set: then only the ledger works."""
+
+    settings: Settings
+    policy: Policy
+    limiter: Limiter
+    grants: Grants
+    doorman: Doorman
+    catalog: Catalog | None
+    files: LocalFiles

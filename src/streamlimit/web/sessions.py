@@ -1,0 +1,152 @@
+"""The viewer's control calls: open a session, see who is watching, keep alive, end."""
+
+import secrets
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from streamlimit.errors import Refused, UnknownStream
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Purpose, Refusal, Roster
+from streamlimit.store.contract import resolved
+from streamlimit.web.address import client_digest
+from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, described, form_in, json_answer
+from streamlimit.web.forms import HeartbeatForm, SessionForm
+from streamlimit.web.problems import Problem
+from streamlimit.web.render import session_json
+from streamlimit.web.service import Service
+
+router = APIRouter(tags=["viewer"])
+
+
+@router.get("/v1/streams")
+async def streams(service: ServiceDep) -> Response:
+    """The streams that can be played here."""
+    found = [] if service.catalog is None else service.catalog.streams()
+    return json_answer({"streams": [_stream_json(stream) for stream in found]})
+
+
+@router.post("/v1/sessions", status_code=201, openapi_extra=described(SessionForm))
+async def open_session(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
+    """Reserves a seat and hands out a playback URL. 200 instead of 201 where the session sits already."""
+    form = await form_in(request, SessionForm)
+    session_id = form.session_id or "s-" + secrets.token_hex(12)
+    caller.require_session(form.user_id, session_id)
+    if service.catalog is None:
+        raise UnknownStream("no streams are set here")
+    entry = service.catalog.stream(form.stream_id).entry
+    ask = Ask(
+        form.user_id,
+        session_id,
+        form.stream_id,
+        Purpose.SEAT,
+        device=form.device,
+        client=client_digest(request.scope),
+        replace=form.replace,
+        may_start=caller.may_start,
+    )
+    admitted = await _admitted(service, ask)
+    grant = service.grants.sign(form.user_id, session_id)
+    assert admitted.session is not None
+    document = {
+        "session": session_json(admitted.session),
+        "playback_url": f"/play/{grant}/{form.stream_id}/{entry}",
+        "grant": grant,
+        "limit": admitted.limit,
+        "live_sessions": admitted.live,
+    }
+    return json_answer(document, 200 if admitted.existing else 201)
+
+
+@router.get("/v1/users/{user_id}/sessions")
+async def user_sessions(user_id: IdInPath, service: ServiceDep, caller: CallerDep) -> Response:
+    """Who is watching on this user's seats."""
+    caller.require_session(user_id, None)
+    roster = await resolved(service.limiter.store.sessions(user_id))
+    return json_answer(_roster_json(roster))
+
+
+@router.get("/v1/users/{user_id}/sessions/{session_id}")
+async def user_session(
+    user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep
+) -> Response:
+    """One session."""
+    caller.require_session(user_id, session_id)
+    roster = await resolved(service.limiter.store.sessions(user_id))
+    for session in roster.sessions:
+        if session.session_id == session_id:
+            return json_answer(session_json(session))
+    raise Problem("unknown-session", "this user has no such session, or it is gone")
+
+
+@router.post("/v1/users/{user_id}/sessions/{session_id}/heartbeat", openapi_extra=described(HeartbeatForm))
+async def heartbeat(
+    request: Request, user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep
+) -> Response:
+    """A lease without bytes, where another party moves them: admitted and confirmed, or refused."""
+    form = await form_in(request, HeartbeatForm)
+    caller.require_session(user_id, session_id)
+    if service.catalog is not None:
+        service.catalog.stream(form.stream_id)
+    ask = Ask(
+        user_id,
+        session_id,
+        form.stream_id,
+        client=client_digest(request.scope),
+        may_start=caller.may_start,
+    )
+    async with service.limiter.lease(ask) as holder:
+        verdict = await holder.confirm(None, None)
+        await holder.abandon()
+    if not isinstance(verdict, Confirmed):
+        raise Problem("unknown-session", "the session went away at this moment")
+    return json_answer(session_json(verdict.session))
+
+
+@router.delete("/v1/users/{user_id}/sessions/{session_id}", status_code=204)
+async def end_session(
+    user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep, reason: str = "operator"
+) -> Response:
+    """The viewer's own end; with an operator key a termination. Again: the same answer."""
+    caller.require_session(user_id, session_id)
+    if caller.role == "operator":
+        await resolved(service.limiter.terminate(user_id, session_id, "operator", reason))
+    else:
+        await resolved(service.limiter.end(user_id, session_id))
+    return Response(status_code=204)
+
+
+@router.post("/v1/users/{user_id}/sessions/{session_id}/end", status_code=204)
+async def end_by_beacon(
+    user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep
+) -> Response:
+    """The viewer's end, for `navigator.sendBeacon`: a POST with any body or none."""
+    caller.require_session(user_id, session_id)
+    await resolved(service.limiter.end(user_id, session_id))
+    return Response(status_code=204)
+
+
+async def _admitted(service: Service, ask: Ask) -> Admitted:
+    decision: Decision = await resolved(service.limiter.admit(ask))
+    if isinstance(decision, Refusal):
+        raise Refused(decision)
+    return decision
+
+
+def _roster_json(roster: Roster) -> dict[str, Any]:
+    return {
+        "user_id": roster.user_id,
+        "limit": roster.limit,
+        "live_sessions": roster.live,
+        "sessions": [session_json(session) for session in roster.sessions],
+    }
+
+
+def _stream_json(stream: Any) -> dict[str, Any]:
+    return {
+        "stream_id": stream.stream_id,
+        "title": stream.title,
+        "entry": stream.entry,
+        "segments": stream.segments,
+        "segment_seconds": stream.segment_seconds,
+        "live": stream.live,
+    }

@@ -1,0 +1,156 @@
+"""The hot path: Endpoint 1 and /play. Who asks, for what; lease it; deliver it; confirm what arrived."""
+
+import math
+import time
+
+from streamlimit.delivery.local import Body
+from streamlimit.delivery.stream import LiveEdge, Segment, Stream
+from streamlimit.errors import Refused, UnknownSegment, UnknownStream
+from streamlimit.limiter import LeaseHolder
+from streamlimit.model import Ask, Decision, Purpose, Refusal
+from streamlimit.store.contract import resolved
+from streamlimit.web.address import client_digest
+from streamlimit.web.delivery import Deliverer, Part, wire_of
+from streamlimit.web.forms import SegmentForm, read_form
+from streamlimit.web.http import (
+    Receive,
+    Scope,
+    Send,
+    encode_headers,
+    header,
+    read_json_body,
+    send_end,
+    send_part,
+    send_start,
+    send_whole,
+)
+from streamlimit.web.problems import Problem
+from streamlimit.web.render import counts, names
+from streamlimit.web.requested import PlayPath, Requested
+from streamlimit.web.service import Service
+
+
+class Viewer:
+    """Segments for sessions. `segments` and `play` are ASGI callables; errors are raised, not sent."""
+
+    def __init__(self, service: Service) -> None:
+        self._limiter, self._doorman = service.limiter, service.doorman
+        self._catalog, self._files = service.catalog, service.files
+        self._deliverer = Deliverer(service.policy)
+
+    async def segments(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`POST /v1/segments`, Endpoint 1: the named segment, or the next one."""
+        if scope["method"] != "POST":
+            raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
+        form = read_form(SegmentForm, await read_json_body(scope, receive))
+        caller = self._doorman.identify(header(scope, b"authorization"), time.time())
+        caller.require_session(form.user_id, form.session_id)
+        stream = self._stream(form.stream_id)
+        named = None if form.segment is None else self._segment(stream, form.segment)
+        ask = Ask(
+            form.user_id,
+            form.session_id,
+            form.stream_id,
+            device=form.device,
+            client=client_digest(scope),
+            kind="video" if named is None else named.kind,
+            sequence=None if named is None else named.sequence,
+            replace=form.replace,
+            may_start=caller.may_start,
+        )
+        async with self._limiter.lease(ask) as holder:
+            chosen = named or _next(stream, holder)
+            if not isinstance(chosen, Segment):
+                await holder.abandon()
+                return await _send_nothing(chosen, holder, send)
+            body = self._open(stream, chosen.path)
+            part = _whole(body, chosen)
+            headers = {"Content-Type": chosen.media_type, "Content-Length": str(part.length)}
+            headers |= {"Cache-Control": "no-store"} | counts(holder.admitted)
+            headers |= names(chosen.name, chosen.sequence)
+            await send_start(send, 200, encode_headers(headers))
+            await self._deliverer.deliver(part, holder, wire_of(scope), send)
+        await send_end(send)
+
+    async def play(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`GET /play/<grant>/<stream_id>/<path>`: any file of the stream, for ordinary players."""
+        asked = PlayPath(scope)
+        caller = self._doorman.identify_grant(asked.grant, time.time())
+        stream = self._stream(asked.stream_id)
+        wanted = Requested(scope, stream, asked.path, self._open(stream, asked.path))
+        ask = Ask(
+            caller.user_id,
+            caller.session_id,
+            stream.stream_id,
+            Purpose.LEASE if wanted.takes_seat else Purpose.CHECK,
+            client=client_digest(scope),
+            kind=wanted.kind,
+            sequence=wanted.sequence,
+            may_start=caller.may_start,
+        )
+        if wanted.takes_seat:
+            await self._play_media(wanted, ask, scope, send)
+        else:
+            await self._play_other(wanted, ask, send)
+
+    async def _play_media(self, wanted: Requested, ask: Ask, scope: Scope, send: Send) -> None:
+        async with self._limiter.lease(ask) as holder:
+            headers = wanted.headers() | counts(holder.admitted)
+            if wanted.part.segments:
+                headers |= names(wanted.part.segments[-1].name, wanted.part.segments[-1].sequence)
+            await send_start(send, wanted.status, encode_headers(headers))
+            await self._deliverer.deliver(wanted.part, holder, wire_of(scope), send)
+            if not wanted.completes:
+                await holder.abandon()
+        await send_end(send)
+
+    async def _play_other(self, wanted: Requested, ask: Ask, send: Send) -> None:
+        """What is no media takes no seat, but who could not be issued a segment is refused here already."""
+        decision: Decision = await resolved(self._limiter.admit(ask))
+        if isinstance(decision, Refusal):
+            raise Refused(decision)
+        await send_start(send, wanted.status, encode_headers(wanted.headers()))
+        if not wanted.is_head and not wanted.is_unchanged:
+            for chunk in wanted.part.body.chunks(wanted.part.first, wanted.part.last):
+                await send_part(send, chunk)
+        await send_end(send)
+
+    def _stream(self, stream_id: str) -> Stream:
+        if self._catalog is None:
+            raise UnknownStream("no streams are set here")
+        return self._catalog.stream(stream_id)
+
+    def _segment(self, stream: Stream, name: str) -> Segment:
+        assert self._catalog is not None
+        segment = stream.find(name)
+        if segment is None and stream.live:  # the playlist on disk may be newer than what we know
+            segment = self._catalog.stream(stream.stream_id, fresh=True).find(name)
+        if segment is None:
+            raise UnknownSegment("the stream has no segment of that name")
+        return segment
+
+    def _open(self, stream: Stream, path: str) -> Body:
+        assert self._catalog is not None
+        return self._files.open(self._catalog.resolve(stream, path))
+
+
+def _next(stream: Stream, holder: LeaseHolder) -> Segment | LiveEdge | None:
+    """The segment after the last that this session received of this stream; the first after a move."""
+    session = holder.admitted.session
+    assert session is not None  # a lease always has one
+    return stream.after(session.sequence if session.stream_id == stream.stream_id else None)
+
+
+def _whole(body: Body, segment: Segment) -> Part:
+    first = segment.first or 0
+    last = body.size - 1 if segment.last is None else segment.last
+    return Part(body, first, last, (segment,))
+
+
+async def _send_nothing(edge: LiveEdge | None, holder: LeaseHolder, send: Send) -> None:
+    """204: the stream is over, or its live edge is reached."""
+    if edge is None:
+        headers = {"Streamlimit-End": "true"}
+    else:
+        headers = {"Retry-After": str(max(math.ceil(edge.wait_ms / 1_000), 1))}
+    await send_whole(send, 204, headers | counts(holder.admitted))

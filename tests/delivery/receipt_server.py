@@ -1,0 +1,133 @@
+"""A real uvicorn server in a thread that delivers bodies with receipts and keeps a journal of the outcomes."""
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from streamlimit.delivery.receipt import Passage
+from streamlimit.web.protocol import EXTENSION, ReceiptProtocol
+
+BODY = bytes(range(256)) * 16_384  # 4 MiB
+SLICE = 256 * 1024
+PATIENCE_SECONDS = 20.0
+
+
+def wait_until(condition: Callable[[], Any]) -> Any:
+    """Returns the first true answer of *condition*."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.001)
+    return answer
+
+
+class Deliverer:
+    """The app: `GET /<bytes>/<name>` delivers so many bytes; what became of it is in `journal[name]`.
+
+    `began` has the names in the order in which requests reached the app, each with the journal of that moment.
+    """
+
+    def __init__(self, stall_seconds: float, progress_seconds: float) -> None:
+        self.stall_seconds, self.progress_seconds = stall_seconds, progress_seconds
+        self.journal: dict[str, bool] = {}
+        self.began: list[tuple[str, dict[str, bool]]] = []
+        self.progress: list[int] = []
+        self.acknowledged: list[int] = []
+        self.addresses: set[str] = set()
+        self.passages: dict[str, Passage] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        _, size, name = scope["path"].split("/")
+        self.began.append((name, dict(self.journal)))
+        if size == "silent":
+            await receive()
+            await receive()
+            self.journal[name] = False
+            return
+        await self._deliver(scope["extensions"][EXTENSION], int(size), name, send)
+
+    async def _deliver(self, wire: Any, size: int, name: str, send: Any) -> None:
+        self.addresses.add(wire.address)
+        passage = Passage(wire, size, lambda: self._progressed(passage), self.stall_seconds, self.progress_seconds)
+        self.passages[name] = passage
+        try:
+            headers = [(b"content-length", str(size).encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            for at in range(0, size, SLICE):
+                chunk = memoryview(BODY)[at : min(at + SLICE, size)]
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                passage.handed(len(chunk))
+            self.journal[name] = await passage.received()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            passage.close()
+
+    def _progressed(self, passage: Passage) -> None:
+        self.progress.append(passage.acknowledged())
+
+
+class Running:
+    """The server as its clients see it."""
+
+    def __init__(self, app: Deliverer, address: Any, tls: ssl.SSLContext | None) -> None:
+        self.app, self.address, self._tls = app, address, tls
+
+    def connect(self) -> socket.socket:
+        """A client with the buffers that the system gives."""
+        family = socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET
+        plain = socket.socket(family, socket.SOCK_STREAM)
+        plain.settimeout(PATIENCE_SECONDS)
+        plain.connect(self.address)
+        return self._tls.wrap_socket(plain) if self._tls else plain
+
+    def outcome(self, name: str) -> bool:
+        """What the app found out; waits for it."""
+        wait_until(lambda: name in self.app.journal)
+        return self.app.journal[name]
+
+
+@contextlib.contextmanager
+def running(
+    loop: Any,
+    *,
+    stall_seconds: float = 10.0,
+    progress_seconds: float = 1.0,
+    unix: Path | None = None,
+    certificate: tuple[Path, Path] | None = None,
+) -> Iterator[Running]:
+    """Starts a server on a free loopback port (or the Unix socket *unix*), and stops it."""
+    app = Deliverer(stall_seconds, progress_seconds)
+    options: dict[str, Any] = {"http": ReceiptProtocol, "loop": loop, "lifespan": "off", "log_config": None}
+    if certificate:
+        options |= {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])}
+    sockets, address = None, str(unix)
+    if unix:
+        options["uds"] = address
+    else:
+        sockets = [socket.create_server(("127.0.0.1", 0), backlog=1024)]
+        address = sockets[0].getsockname()[:2]
+    server = uvicorn.Server(uvicorn.Config(app, **options))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": sockets})
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        yield Running(app, address, _trusting() if certificate else None)
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE_SECONDS)
+        for listener in sockets or ():
+            listener.close()
+
+
+def _trusting() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

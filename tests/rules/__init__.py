@@ -1,0 +1,1 @@
+"""The pure rules, where the store contract does not reach."""

@@ -1,0 +1,173 @@
+"""Starts the real `streamlimit serve` for a test: a free loopback port, readiness awaited, stopped after it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SAMPLES = Path(__file__).parent.parent / "src/streamlimit/samples"
+OPERATOR_KEY = "operator-key-of-the-tests"
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Answer:
+    """Status, headers (lower case) and body of one HTTP answer."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Service:
+    """A running service, as its callers see it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+        self.process, self.port, self.log_path = process, port, log
+        self.url = f"http://127.0.0.1:{port}"
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        key: str | None = None,
+    ) -> Answer:
+        """One request on a connection of its own. *body*: bytes as they are, anything else as JSON."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, headers or {}, method=method)
+        if data is not None and not request.has_header("Content-type"):
+            request.add_header("Content-Type", "application/json")
+        if key is not None:
+            request.add_header("Authorization", f"Bearer {key}")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return _answer(response)
+        except urllib.error.HTTPError as error:
+            return _answer(error)
+
+    def get(self, path: str, **more: Any) -> Answer:
+        return self.call("GET", path, **more)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> Answer:
+        return self.call("POST", path, body, **more)
+
+    def segment(self, user: str, session: str, stream: str, **more: Any) -> Answer:
+        """Endpoint 1."""
+        form = {"user_id": user, "session_id": session, "stream_id": stream} | more
+        return self.post("/v1/segments", form)
+
+    def watching(self, user: str) -> dict[str, Any]:
+        """Who is watching."""
+        found: dict[str, Any] = self.get(f"/v1/users/{user}/sessions").json
+        return found
+
+    def sweep(self) -> dict[str, Any]:
+        """Endpoint 2."""
+        found: dict[str, Any] = self.post("/v1/expirations", key=OPERATOR_KEY).json
+        return found
+
+    def log(self) -> str:
+        """All that it has written so far."""
+        return self.log_path.read_text()
+
+
+@contextmanager
+def started(folder: Path, command: str = "serve", **settings: Any) -> Iterator[Service]:
+    """`streamlimit <command>` with *settings* in its environment; *folder* keeps its database and log."""
+    port = free_port()
+    chosen = {
+        "listen": f"127.0.0.1:{port}",
+        "streams": str(SAMPLES),
+        "store": f"sqlite:///{folder}/streamlimit.db",
+        "operator_keys": [OPERATOR_KEY],
+    } | settings
+    log = folder / "service.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlimit.cli", command],
+            env=_environment(chosen),
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    service = Service(process, port, log)
+    try:
+        await_readiness(service)
+        yield service
+    finally:
+        stop(process)
+
+
+def await_readiness(service: Service, seconds: float = 20) -> None:
+    """Returns when /readyz says so; fails with the log when the process ends or time runs out."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if service.process.poll() is not None:
+            break
+        try:
+            if service.get("/readyz").status == 200:
+                return
+        except OSError:
+            time.sleep(0.02)
+    raise AssertionError(f"the service did not start:\n{service.log()}")
+
+
+def wait_until(condition: Any, seconds: float, what: str = "the condition") -> None:
+    """Polls *condition* until it is true; fails after *seconds*."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.01)
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM to all of it, SIGKILL if that does not help."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def temporary_folder() -> "tempfile.TemporaryDirectory[str]":
+    """For fixtures of a wider scope than a test's."""
+    return tempfile.TemporaryDirectory(prefix="streamlimit-test-")
+
+
+def _environment(settings: dict[str, Any]) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIMIT_")}
+    texts = {
+        f"STREAMLIMIT_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in settings.items()
+        if value is not None
+    }
+    return own | texts
+
+
+def _answer(response: Any) -> Answer:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status, headers, response.read())

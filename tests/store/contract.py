@@ -1,0 +1,1866 @@
+"""The promises of store/contract.py as tests: each in its meaning, in its race, and on its second call.
+
+`StoreContract` is not collected itself: a subclass per engine provides the fixture `open_store`
+(household.py says what that is) and nothing else. No engine is known here.
+"""
+
+import time
+from itertools import permutations
+
+import pytest
+
+from streamlimit.model import Admitted, Ask, Confirmed, Device, Gone, Purpose, Receipt, Refusal, State
+from streamlimit.policy import LEASES_KEPT, MARKS_KEPT, OverLimit, Policy
+from streamlimit.store.contract import Store, resolved
+from tests.store.household import (
+    ALL_TYPES,
+    LOSSES,
+    QUARTER,
+    QUICK,
+    Household,
+    ManualClock,
+    N,
+    OpenStore,
+    X,
+    new_user,
+    race,
+    story,
+    sweep_all,
+    types,
+)
+
+LONG_START = Policy(segment_ms=X, missed_segments=N, start_ms=10 * X)
+SHORT_START = Policy(segment_ms=X, missed_segments=N, start_ms=X // 2)
+BUFFER = Policy(segment_ms=X, missed_segments=N, start_ms=X, buffer_ms=4 * X)
+UNGUARDED = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_returns=0)
+IDLE_GOES = Policy(segment_ms=X, missed_segments=N, start_ms=X, over_limit=OverLimit.REPLACE_IDLE)
+OLDEST_GOES = Policy(segment_ms=X, missed_segments=N, start_ms=X, over_limit=OverLimit.REPLACE_OLDEST)
+NO_RECLAIM = Policy(segment_ms=X, missed_segments=N, start_ms=X, reclaim_device=False)
+PATIENT = Policy(segment_ms=X, missed_segments=6, start_ms=X)
+"""Expires late, so that several segments pass within n·X."""
+
+swept_or_not = pytest.mark.parametrize("swept", [False, True], ids=["unswept", "swept"])
+
+
+class Limits:
+    """Rules 1, 2 and 9: who sits goes on, who is new is counted, a retry changes nothing."""
+
+    @story()
+    async def test_the_first_session_gets_a_seat(self, home: Household) -> None:
+        answer = await home.ask("tv", "news", device="d1")
+        assert isinstance(answer, Admitted)
+        assert (answer.existing, answer.limit, answer.live, answer.events) == (False, 3, 1, ())
+        seen = answer.session
+        assert seen is not None
+        assert (seen.user_id, seen.session_id, seen.stream_id) == (home.user, "tv", "news")
+        assert (seen.state, seen.device, seen.last_activity_ms) == (State.STARTING, "d1", None)
+        assert (seen.started_at_ms, seen.expires_at_ms) == (home.now, home.now + X)
+        assert answer.lease is not None
+        assert (answer.lease.generation, answer.lease.move) == (seen.generation, seen.move)
+
+    @story()
+    async def test_three_run_and_the_fourth_is_refused(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        refusal = await home.refused("d")
+        assert (refusal.code, refusal.limit, refusal.live) == ("session-limit", 3, 3)
+        assert await home.sitting() == ["a", "b", "c"]
+
+    @story()
+    async def test_reservations_count_as_much_as_sessions(self, home: Household) -> None:
+        for session in "abc":
+            await home.lease(session)
+        assert (await home.refused("d")).code == "session-limit"
+
+    @story()
+    async def test_who_sits_is_admitted_while_all_seats_are_taken(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        for session in "abc":
+            answer = await home.ask(session)
+            assert isinstance(answer, Admitted)
+            assert (answer.existing, answer.live) == (True, 3)
+
+    @story()
+    async def test_a_reservation_is_admitted_again_while_all_seats_are_taken(self, home: Household) -> None:
+        for session in "abc":
+            await home.lease(session)
+        assert isinstance(await home.ask("b"), Admitted)
+
+    @story()
+    async def test_a_limit_lowered_below_what_sits_refuses_nobody_who_sits(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        await home.limit_to(1)
+        for session in "abc":
+            assert isinstance(await home.ask(session), Admitted)
+        refusal = await home.refused("d")
+        assert (refusal.limit, refusal.live) == (1, 3)
+        await home.end("a")
+        await home.end("b")
+        assert (await home.refused("d")).live == 1
+        await home.end("c")
+        await home.watch("d")
+
+    @story()
+    async def test_a_limit_of_their_own_goes_before_the_asked_one(self, home: Household) -> None:
+        assert await resolved(home.store.limit(home.user)) is None
+        await home.limit_to(2)
+        await home.limit_to(2)
+        assert await resolved(home.store.limit(home.user)) == 2
+        await home.watch_all("a", "b")
+        assert (await home.refused("c", limit=5)).limit == 2
+        assert (await home.roster()).limit == 2
+
+    @story()
+    async def test_a_limit_taken_back_gives_the_policys_again(self, home: Household) -> None:
+        await home.limit_to(1)
+        await home.limit_to(None)
+        await home.limit_to(None)
+        assert await resolved(home.store.limit(home.user)) is None
+        await home.watch_all("a", "b", "c")
+        assert (await home.refused("d")).limit == 3
+
+    @story()
+    async def test_the_asked_limit_goes_before_the_policys(self, home: Household) -> None:
+        await home.watch("a", limit=1)
+        assert (await home.refused("b", limit=1)).limit == 1
+        await home.watch("b", limit=2)
+
+    @story()
+    async def test_a_limit_of_their_own_outlives_their_sessions(self, home: Household) -> None:
+        await home.limit_to(1)
+        await home.watch("a")
+        home.later(N * X)
+        await home.sweep()
+        assert await resolved(home.store.limit(home.user)) == 1
+
+    @story()
+    async def test_users_take_no_seats_from_each_other(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        assert isinstance(await home.ask("a", user_id=new_user()), Admitted)
+
+    @story()
+    async def test_the_same_request_twice_is_one_seat_and_the_same_answer(self, home: Household) -> None:
+        ask = home.question("tv")
+        first = await resolved(home.store.admit(ask))
+        again = await resolved(home.store.admit(ask))
+        assert isinstance(first, Admitted)
+        assert isinstance(again, Admitted)
+        assert (again.session, again.lease, again.live) == (first.session, first.lease, first.live)
+
+    @story()
+    async def test_the_same_lease_twice_is_given_back_at_once(self, home: Household) -> None:
+        ask = home.question("tv")
+        for _ in range(2):
+            answer = await resolved(home.store.admit(ask))
+        assert isinstance(answer, Admitted)
+        assert answer.lease is not None
+        assert types(await home.abandon(answer.lease)) == ["abandoned"]
+
+    @story()
+    async def test_what_one_process_does_the_next_one_sees(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        other = await home.another_store()
+        assert isinstance(await resolved(other.admit(home.question("d"))), Refusal)
+        assert isinstance(await resolved(other.admit(home.question("a"))), Admitted)
+        assert await resolved(other.sessions(home.user)) == await home.roster()
+
+    def test_of_eight_for_the_last_seat_one_wins(self, open_store: OpenStore) -> None:
+        users = [new_user() for _ in range(30)]
+        clock = ManualClock()
+
+        def step(name: str):
+            async def ask(store: Store, number: int) -> bool:
+                home = _ask(users[number], name)
+                return isinstance(await resolved(store.admit(home)), Admitted)
+
+            return ask
+
+        race(open_store, [step("a"), step("b")], 30, policy=QUICK, clock=clock)
+        answers = race(open_store, [step(f"new-{k}") for k in range(8)], 30, policy=QUICK, clock=clock)
+        assert [sum(admitted) for admitted in answers] == [1] * 30
+
+    def test_of_eight_new_sessions_at_once_three_get_seats(self, open_store: OpenStore) -> None:
+        users = [new_user() for _ in range(40)]
+
+        def step(name: str):
+            async def ask(store: Store, number: int) -> bool:
+                return isinstance(await resolved(store.admit(_ask(users[number], name))), Admitted)
+
+            return ask
+
+        answers = race(open_store, [step(f"new-{k}") for k in range(8)], 40, policy=QUICK, clock=ManualClock())
+        assert [sum(admitted) for admitted in answers] == [3] * 40
+
+    def test_one_session_from_eight_places_at_once_takes_one_seat(self, open_store: OpenStore) -> None:
+        users = [new_user() for _ in range(20)]
+
+        def step(lease: str):
+            async def ask(store: Store, number: int) -> tuple[int, int]:
+                answer = await resolved(store.admit(_ask(users[number], "tv", lease)))
+                assert isinstance(answer, Admitted)
+                assert answer.lease is not None
+                return answer.live, answer.lease.generation
+
+            return ask
+
+        steps = [step(f"lease-{k}") for k in range(8)]
+        for answers in race(open_store, steps, 20, policy=QUICK, clock=ManualClock()):
+            assert len(set(answers)) == 1
+            assert answers[0][0] == 1
+
+    def test_who_sits_is_never_refused_in_a_storm_of_new_ones(self, open_store: OpenStore) -> None:
+        users = [new_user() for _ in range(20)]
+        clock = ManualClock()
+
+        def step(name: str):
+            async def watch(store: Store, number: int) -> bool:
+                answer = await resolved(store.admit(_ask(users[number], name, f"lease-{name}")))
+                if isinstance(answer, Refusal) or answer.lease is None:
+                    return False
+                return isinstance(await resolved(store.confirm(Receipt(answer.lease))), Confirmed)
+
+            return watch
+
+        sitting = [step("a"), step("b"), step("c")]
+        race(open_store, sitting, 20, policy=QUICK, clock=clock)
+        steps = [*sitting, *(step(f"new-{k}") for k in range(5))]
+        answers = race(open_store, steps, 20, policy=QUICK, clock=clock)
+        assert answers == [[True] * 3 + [False] * 5] * 20
+
+
+class Checks:
+    """Looking at a playlist (`Purpose.CHECK`) is answered like a segment and changes nothing."""
+
+    @story(subscribed=ALL_TYPES)
+    async def test_a_check_takes_no_seat(self, home: Household) -> None:
+        answer = await home.ask("tv", purpose=Purpose.CHECK)
+        assert isinstance(answer, Admitted)
+        assert (answer.session, answer.lease, answer.existing, answer.live) == (None, None, False, 0)
+        assert await home.sitting() == []
+
+    @story()
+    async def test_a_check_is_refused_where_a_segment_would_be(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        assert (await home.refused("d", purpose=Purpose.CHECK)).code == "session-limit"
+
+    @story()
+    async def test_a_check_of_a_reservation_opens_no_lease(self, home: Household) -> None:
+        lease = await home.lease("tv")
+        home.later(X // 2)
+        before = await home.session("tv")
+        assert isinstance(await home.ask("tv", purpose=Purpose.CHECK), Admitted)
+        assert await home.session("tv") == before
+        assert types(await home.abandon(lease)) == ["abandoned"]
+
+    @story()
+    async def test_a_check_is_no_activity_and_no_move(self, home: Household) -> None:
+        await home.watch("tv", "news")
+        before = (await home.session("tv")).last_activity_ms
+        home.later(X // 2)
+        assert isinstance(await home.ask("tv", "film", purpose=Purpose.CHECK), Admitted)
+        seen = await home.session("tv")
+        assert (seen.last_activity_ms, seen.stream_id, seen.expires_at_ms) == (before, "news", before + N * X)
+
+    @story(subscribed=ALL_TYPES)
+    async def test_a_check_replaces_nobody_and_sweeps_nobody(self, home: Household) -> None:
+        await home.watch("gone")
+        home.later(N * X - 1)
+        await home.watch_all("a", "b")
+        home.later(1)
+        told = await home.pending()
+        assert isinstance(await home.ask("c", purpose=Purpose.CHECK), Admitted)
+        await home.watch("c")
+        assert await home.sitting() == ["a", "b", "c"]
+        told = await home.pending()
+        answer = await home.ask("d", purpose=Purpose.CHECK, replace="a")
+        assert isinstance(answer, Admitted)
+        assert await home.sitting() == ["a", "b", "c"]
+        assert await home.pending() == told
+
+    @story()
+    async def test_who_may_not_start_goes_on_but_does_not_begin(self, home: Household) -> None:
+        assert (await home.refused("tv", may_start=False)).code == "grant-expired"
+        await home.watch("tv")
+        assert isinstance(await home.ask("tv", may_start=False), Admitted)
+        home.later(N * X)
+        assert (await home.refused("tv", may_start=False)).code == "grant-expired"
+        assert await home.sitting() == []
+
+    @story()
+    async def test_who_may_not_start_replaces_nobody(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        assert (await home.refused("d", may_start=False, replace="a")).code == "grant-expired"
+        assert await home.sitting() == ["a", "b", "c"]
+
+
+class Reservations:
+    """Rule 3 until the receipt: reserve, deliver, give back."""
+
+    @story()
+    async def test_a_reservation_given_back_frees_its_seat_at_once(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        lease = await home.lease("c")
+        events = await home.abandon(lease)
+        assert types(events) == ["abandoned"]
+        assert events[0].session.state is State.ABANDONED
+        assert await home.sitting() == ["a", "b"]
+        await home.watch("d")
+
+    @story()
+    async def test_giving_back_twice_is_once(self, home: Household) -> None:
+        lease = await home.lease("tv")
+        await home.abandon(lease)
+        assert await home.abandon(lease) == ()
+        assert await home.sitting() == []
+
+    @story()
+    async def test_giving_back_an_old_reservation_leaves_the_new_one(self, home: Household) -> None:
+        old = await home.lease("tv", lease_id="the-same")
+        home.later(X)
+        await home.lease("tv", lease_id="the-same")
+        assert await home.abandon(old) == ()
+        assert await home.sitting() == ["tv"]
+
+    @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+    @story()
+    async def test_the_last_lease_given_back_frees_the_seat(self, home: Household, order: tuple[int, ...]) -> None:
+        leases = [await home.lease("tv") for _ in range(3)]
+        told = [types(await home.abandon(leases[k])) for k in order]
+        assert told == [[], [], ["abandoned"]]
+        assert await home.sitting() == []
+
+    @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+    @story()
+    async def test_one_receipt_among_hang_ups_keeps_the_seat(self, home: Household, order: tuple[int, ...]) -> None:
+        leases = [await home.lease("tv") for _ in range(3)]
+        for k in order:
+            if k == 1:
+                await home.received(leases[k])
+            else:
+                assert await home.abandon(leases[k]) == ()
+        assert await home.state("tv") is State.ACTIVE
+
+    @story()
+    async def test_a_lease_hung_up_twice_does_not_count_for_another(self, home: Household) -> None:
+        one, other = await home.lease("tv"), await home.lease("tv")
+        await home.abandon(one)
+        assert await home.abandon(one) == ()
+        assert await home.sitting() == ["tv"]
+        assert types(await home.abandon(other)) == ["abandoned"]
+
+    @story()
+    async def test_a_hang_up_leaves_an_existing_session_as_it_was(self, home: Household) -> None:
+        await home.watch("tv", sequence=4)
+        before = await home.session("tv")
+        home.later(X // 2)
+        lease = await home.lease("tv", "film", sequence=5)
+        assert await home.abandon(lease) == ()
+        assert await home.session("tv") == before
+
+    @story()
+    async def test_a_second_lease_of_a_reservation_gives_it_its_time_anew(self, home: Household) -> None:
+        await home.lease("tv")
+        home.later(X - 1)
+        await home.lease("tv")
+        home.later(X - 1)
+        assert await home.sitting() == ["tv"]
+        home.later(1)
+        assert await home.sitting() == []
+
+    @story()
+    async def test_a_seat_without_a_lease_waits_for_its_player(self, home: Household) -> None:
+        seat = await home.lease("tv", purpose=Purpose.SEAT)
+        assert await home.abandon(seat) == ()
+        home.later(X - 1)
+        assert await home.state("tv") is State.STARTING
+        home.later(1)
+        assert types(await home.sweep()) == ["abandoned"]
+
+    @story()
+    async def test_a_seat_asked_for_twice_is_the_same_seat(self, home: Household) -> None:
+        one = await home.ask("tv", purpose=Purpose.SEAT)
+        home.later(X // 2)
+        two = await home.ask("tv", purpose=Purpose.SEAT)
+        assert isinstance(one, Admitted)
+        assert isinstance(two, Admitted)
+        assert (two.session, two.existing) == (one.session, True)
+
+    @story()
+    async def test_a_seat_becomes_real_by_a_receipt(self, home: Household) -> None:
+        await home.lease("tv", purpose=Purpose.SEAT)
+        verdict = await home.received(await home.lease("tv"))
+        assert types(verdict.events) == ["started"]
+        assert await home.state("tv") is State.ACTIVE
+
+    @story()
+    async def test_of_very_many_leases_the_newest_count(self, home: Household) -> None:
+        leases = [await home.lease("tv") for _ in range(LEASES_KEPT + 1)]
+        for lease in leases[1:-1]:
+            assert await home.abandon(lease) == ()
+        assert types(await home.abandon(leases[-1])) == ["abandoned"]
+
+    def test_of_leases_hung_up_at_once_the_last_one_frees_the_seat(self, open_store: OpenStore) -> None:
+        users = [new_user() for _ in range(20)]
+
+        def step(lease_id: str):
+            async def hang_up(store: Store, number: int) -> list[str]:
+                answer = await resolved(store.admit(_ask(users[number], "tv", lease_id)))
+                assert isinstance(answer, Admitted)
+                assert answer.lease is not None
+                return types(await resolved(store.abandon(answer.lease)))
+
+            return hang_up
+
+        # Each admits and hangs up; whoever comes when the seat was free again reserves it anew.
+        steps = [step(f"lease-{k}") for k in range(4)]
+        answers = race(open_store, steps, 20, policy=QUICK, clock=ManualClock())
+        for told in answers:
+            assert ["abandoned"] in told
+
+        async def nobody_sits(store: Store, number: int) -> int:
+            return (await resolved(store.sessions(users[number]))).live
+
+        assert race(open_store, [nobody_sits], 20, policy=QUICK, clock=ManualClock()) == [[0]] * 20
+
+    def test_a_receipt_and_a_hang_up_at_once_keep_the_seat(self, open_store: OpenStore) -> None:
+        users, clock = [new_user() for _ in range(30)], ManualClock()
+
+        def reserve(lease_id: str):
+            async def ask(store: Store, number: int) -> object:
+                return await resolved(store.admit(_ask(users[number], "tv", lease_id)))
+
+            return ask
+
+        reserved = race(open_store, [reserve("one"), reserve("two")], 30, policy=QUICK, clock=clock)
+
+        async def receive(store: Store, number: int) -> bool:
+            return isinstance(await resolved(store.confirm(Receipt(reserved[number][0].lease))), Confirmed)
+
+        async def hang_up(store: Store, number: int) -> bool:
+            return await resolved(store.abandon(reserved[number][1].lease)) == ()
+
+        answers = race(open_store, [receive, hang_up], 30, policy=QUICK, clock=clock)
+        assert answers == [[True, True]] * 30
+
+        async def sitting(store: Store, number: int) -> list[State]:
+            return [s.state for s in (await resolved(store.sessions(users[number]))).sessions]
+
+        assert race(open_store, [sitting], 30, policy=QUICK, clock=clock) == [[[State.ACTIVE]]] * 30
+
+
+class Receipts:
+    """Rules 3 and 5: what a receipt does, in time and late."""
+
+    @story()
+    async def test_a_receipt_makes_the_session_active(self, home: Household) -> None:
+        lease = await home.lease("tv")
+        home.later(X // 2)
+        verdict = await home.received(lease, 7)
+        assert types(verdict.events) == ["started"]
+        assert (verdict.limit, verdict.live) == (3, 1)
+        seen = await home.session("tv")
+        assert verdict.session == seen
+        assert (seen.state, seen.last_activity_ms, seen.expires_at_ms) == (
+            State.ACTIVE,
+            home.now,
+            home.now + N * X,
+        )
+        assert (seen.segment, seen.sequence, seen.started_at_ms) == ("video-7.m4s", 7, home.now - X // 2)
+
+    @story()
+    async def test_the_same_receipt_twice_is_one(self, home: Household) -> None:
+        lease = await home.lease("tv")
+        first = await home.received(lease, 7)
+        again = await home.received(lease, 7)
+        assert again.events == ()
+        assert again.session == first.session
+
+    @story()
+    async def test_a_receipt_from_another_process_is_the_same(self, home: Household) -> None:
+        lease = await home.lease("tv")
+        other = await home.another_store()
+        assert isinstance(await resolved(other.confirm(Receipt(lease))), Confirmed)
+        assert await home.state("tv") is State.ACTIVE
+
+    @story()
+    async def test_a_receipt_without_a_segment_keeps_the_last_one(self, home: Household) -> None:
+        await home.watch("tv", sequence=7)
+        home.later(X)
+        beat = await home.lease("tv")
+        seen = (await home.received(beat)).session
+        assert (seen.segment, seen.sequence, seen.last_activity_ms) == ("video-7.m4s", 7, home.now)
+
+    @story()
+    async def test_the_clock_going_back_moves_no_session_back(self, home: Household) -> None:
+        await home.watch("tv")
+        before = await home.session("tv")
+        home.later(-X)
+        await home.watch("tv")
+        seen = await home.session("tv")
+        assert (seen.last_activity_ms, seen.expires_at_ms) == (before.last_activity_ms, before.expires_at_ms)
+
+    @story()
+    async def test_receipts_out_of_order_move_no_session_back(self, home: Household) -> None:
+        early, late = await home.lease("tv"), await home.lease("tv")
+        home.later(10)
+        await home.received(late, 2)
+        home.later(10)
+        await home.received(early, 1)
+        seen = await home.session("tv")
+        assert (seen.last_activity_ms, seen.state) == (home.now, State.ACTIVE)
+
+    @swept_or_not
+    @story(subscribed=LOSSES)
+    async def test_a_receipt_of_an_expired_session_seats_it_again_if_there_is_room(
+        self, home: Household, swept: bool
+    ) -> None:
+        await home.watch("tv")
+        late = await home.lease("tv", "film", device="d1")
+        home.later(N * X)
+        events = await home.sweep() if swept else []
+        verdict = await home.received(late, 9)
+        told = types([*events, *verdict.events])
+        assert told == ["expired", "started"]
+        assert verdict.session.generation > late.generation
+        seen = await home.session("tv")
+        assert (seen.stream_id, seen.sequence, seen.device, seen.state) == ("film", 9, "d1", State.ACTIVE)
+        assert await home.pending() == 1
+        assert await home.sweep() == []
+
+    @swept_or_not
+    @story()
+    async def test_a_receipt_of_an_expired_session_takes_nobodys_seat(self, home: Household, swept: bool) -> None:
+        late = await home.watch("tv")
+        home.later(N * X)
+        if swept:
+            await home.sweep()
+        await home.watch_all("a", "b", "c")
+        assert (await home.late(late)).state is State.EXPIRED
+        assert await home.sitting() == ["a", "b", "c"]
+
+    @swept_or_not
+    @story()
+    async def test_a_receipt_after_the_reservation_ran_out_seats_it_again(self, home: Household, swept: bool) -> None:
+        late = await home.lease("tv")
+        home.later(X)
+        events = await home.sweep() if swept else []
+        verdict = await home.received(late)
+        assert types([*events, *verdict.events]) == ["abandoned", "started"]
+        assert await home.state("tv") is State.ACTIVE
+
+    @story()
+    async def test_a_late_receipt_counts_by_the_limit_of_now(self, home: Household) -> None:
+        late = await home.watch("tv")
+        home.later(N * X)
+        await home.watch("a")
+        await home.limit_to(1)
+        assert (await home.late(late)).state is State.EXPIRED
+
+    @story()
+    async def test_a_late_receipt_twice_is_once(self, home: Household) -> None:
+        late = await home.watch("tv")
+        home.later(N * X)
+        first = await home.received(late, 9)
+        again = await home.received(late, 9)
+        assert again.events == ()
+        assert again.session == first.session
+
+    @story()
+    async def test_both_late_receipts_of_audio_and_video_count(self, home: Household) -> None:
+        await home.watch("tv")
+        video, audio = await home.lease("tv"), await home.lease("tv", kind="audio")
+        home.later(N * X)
+        await home.received(video, 9)
+        home.later(X)
+        assert await home.prolong(audio) is None
+        assert (await home.received(audio, 9, kind="audio")).events == ()
+        assert (await home.session("tv")).last_activity_ms == home.now
+
+    @story()
+    async def test_a_second_late_receipt_does_not_move_the_session(self, home: Household) -> None:
+        await home.watch("tv")
+        news, film = await home.lease("tv", "news"), await home.lease("tv", "film")
+        home.later(N * X)
+        await home.received(film, 1)
+        await home.received(news, 9)
+        seen = await home.session("tv")
+        assert (seen.stream_id, seen.sequence) == ("film", 1)
+
+    @story()
+    async def test_a_session_seated_again_and_ended_stays_ended(self, home: Household) -> None:
+        await home.watch("tv")
+        one, other = await home.lease("tv"), await home.lease("tv")
+        home.later(N * X)
+        await home.received(one)
+        home.later(1)
+        await home.end("tv")
+        assert (await home.late(other)).state is State.ENDED
+        assert await home.sitting() == []
+
+    @swept_or_not
+    @story()
+    async def test_a_newer_seat_past_its_time_does_not_stand_in_the_way(self, home: Household, swept: bool) -> None:
+        late = await home.watch("tv")
+        home.later(N * X)
+        await home.lease("tv")
+        home.later(X)
+        if swept:
+            await home.sweep()
+        await home.received(late)
+        assert await home.sitting() == ["tv"]
+
+    @story()
+    async def test_a_receipt_of_an_ended_session_does_nothing(self, home: Household) -> None:
+        late = await home.watch("tv")
+        await home.end("tv")
+        home.later(1)
+        gone = await home.late(late)
+        assert gone.state is State.ENDED
+        assert gone.mark is not None
+        assert (gone.mark.by, gone.mark.generation) == ("viewer", late.generation)
+        assert await home.sitting() == []
+        assert (await home.late(late)).state is State.ENDED
+
+    @story()
+    async def test_a_receipt_of_a_reservation_that_was_ended_does_nothing(self, home: Household) -> None:
+        late = await home.lease("tv")
+        await home.end("tv")
+        assert (await home.late(late)).state is State.ENDED
+        assert await home.abandon(late) == ()
+        assert await home.sitting() == []
+
+    @story()
+    async def test_a_receipt_of_a_terminated_session_does_nothing(self, home: Household) -> None:
+        late = await home.watch("tv")
+        await home.terminate("tv", "ops", "too loud")
+        gone = await home.late(late)
+        assert gone.state is State.TERMINATED
+        assert gone.mark is not None
+        assert (gone.mark.by, gone.mark.reason, gone.mark.at_ms) == ("ops", "too loud", home.now)
+        assert await home.sitting() == []
+
+    @pytest.mark.parametrize("pause", [0, 1], ids=["same-millisecond", "later"])
+    @story()
+    async def test_a_receipt_of_an_ended_generation_does_nothing_for_the_next_one(
+        self, home: Household, pause: int
+    ) -> None:
+        late = await home.lease("tv")
+        await home.end("tv")
+        home.later(pause)
+        again = await home.lease("tv")
+        assert again.generation > late.generation
+        gone = await home.late(late)
+        assert (gone.state, gone.mark is not None) == (State.ENDED, True)
+        assert await home.state("tv") is State.STARTING
+        assert types(await home.abandon(again)) == ["abandoned"]
+
+    @story()
+    async def test_a_receipt_of_an_expired_generation_does_nothing_for_the_next_one(self, home: Household) -> None:
+        late = await home.watch("tv")
+        home.later(N * X)
+        await home.lease("tv")
+        assert (await home.late(late)).state is State.EXPIRED
+        assert await home.state("tv") is State.STARTING
+
+    @story()
+    async def test_a_late_hang_up_after_a_receipt_does_nothing(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        home.later(X)
+        assert await home.abandon(lease) == ()
+        assert await home.sitting() == ["tv"]
+
+    def test_of_two_late_receipts_for_the_last_seat_one_counts(self, open_store: OpenStore) -> None:
+        users, clock = [new_user() for _ in range(20)], ManualClock()
+
+        def reserve(name: str):
+            async def ask(store: Store, number: int) -> object:
+                return await resolved(store.admit(_ask(users[number], name)))
+
+            return ask
+
+        late = race(open_store, [reserve("a"), reserve("b"), reserve("c")], 20, policy=QUICK, clock=clock)
+        clock.now_ms += X
+        race(open_store, [reserve("new-1"), reserve("new-2")], 20, policy=QUICK, clock=clock)
+
+        def receive(which: int):
+            async def confirm(store: Store, number: int) -> bool:
+                lease = late[number][which].lease
+                return isinstance(await resolved(store.confirm(Receipt(lease))), Confirmed)
+
+            return confirm
+
+        answers = race(open_store, [receive(k) for k in range(3)], 20, policy=QUICK, clock=clock)
+        assert [sum(counted) for counted in answers] == [1] * 20
+
+    def test_a_receipt_never_beats_an_end_at_the_same_time(self, open_store: OpenStore) -> None:
+        users, clock = [new_user() for _ in range(30)], ManualClock()
+
+        async def reserve(store: Store, number: int) -> object:
+            return await resolved(store.admit(_ask(users[number], "tv")))
+
+        leases = race(open_store, [reserve], 30, policy=QUICK, clock=clock)
+
+        async def receive(store: Store, number: int) -> None:
+            await resolved(store.confirm(Receipt(leases[number][0].lease)))
+
+        async def end(store: Store, number: int) -> list[str]:
+            return types(await resolved(store.end(users[number], "tv")))
+
+        answers = race(open_store, [receive, receive, end, end], 30, policy=QUICK, clock=clock)
+        for _, _, one, other in answers:
+            assert sorted([one, other]) == [[], ["ended"]]
+
+        async def live(store: Store, number: int) -> int:
+            return (await resolved(store.sessions(users[number]))).live
+
+        assert race(open_store, [live], 30, policy=QUICK, clock=clock) == [[0]] * 30
+
+
+class Times:
+    """Rules 5, 6 and 7: what time does to a session, swept or not."""
+
+    @story()
+    async def test_a_session_is_active_for_x_then_idle_then_gone(self, home: Household) -> None:
+        await home.watch("tv")
+        home.later(X - 1)
+        assert await home.state("tv") is State.ACTIVE
+        home.later(1)
+        assert await home.state("tv") is State.IDLE
+        home.later((N - 1) * X - 1)
+        assert await home.state("tv") is State.IDLE
+        home.later(1)
+        assert await home.sitting() == []
+
+    @story()
+    async def test_an_idle_session_that_fetches_is_active_again(self, home: Household) -> None:
+        await home.watch("tv")
+        home.later(N * X - 1)
+        await home.watch("tv")
+        assert await home.state("tv") is State.ACTIVE
+        home.later(N * X - 1)
+        assert await home.state("tv") is State.IDLE
+
+    @story()
+    async def test_a_reservation_lives_its_start_time(self, home: Household) -> None:
+        await home.lease("tv")
+        home.later(X - 1)
+        assert await home.state("tv") is State.STARTING
+        home.later(1)
+        assert await home.sitting() == []
+
+    @story(SHORT_START)
+    async def test_a_short_start_time_is_kept_to_the_millisecond(self, home: Household) -> None:
+        await home.lease("tv")
+        home.later(X // 2 - 1)
+        assert await home.sitting() == ["tv"]
+        home.later(1)
+        assert await home.sitting() == []
+
+    @story(LONG_START)
+    async def test_a_long_start_time_ends_with_the_first_receipt(self, home: Household) -> None:
+        lease = await home.lease("tv")
+        home.later(9 * X)
+        assert await home.state("tv") is State.STARTING
+        await home.received(lease)
+        other = await home.lease("phone")
+        await home.received(other)
+        assert (await home.session("phone")).expires_at_ms == home.now + N * X
+        home.later(N * X)
+        assert await home.sitting() == []
+        assert types(await home.sweep()) == ["expired", "expired"]
+
+    @story()
+    async def test_bytes_on_the_way_keep_a_reservation(self, home: Household) -> None:
+        lease = await home.lease("tv")
+        for _ in range(10):
+            home.later(X - 1)
+            assert await home.prolong(lease) is None
+        assert await home.state("tv") is State.STARTING
+        home.later(X)
+        assert await home.sitting() == []
+
+    @story()
+    async def test_bytes_on_the_way_keep_a_session_but_are_no_activity(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        started = home.now
+        for _ in range(10):
+            home.later(X)
+            assert await home.prolong(lease) is None
+        seen = await home.session("tv")
+        assert (seen.last_activity_ms, seen.state) == (started, State.IDLE)
+        assert seen.expires_at_ms == home.now + N * X
+
+    @story()
+    async def test_prolonging_twice_is_once_and_never_shortens(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        home.later(X)
+        await home.prolong(lease)
+        once = await home.session("tv")
+        await home.prolong(lease)
+        assert await home.session("tv") == once
+        home.later(-X)
+        await home.prolong(lease)
+        assert (await home.session("tv")).expires_at_ms == once.expires_at_ms
+
+    @swept_or_not
+    @story()
+    async def test_bytes_of_a_session_past_its_time_do_not_bring_it_back(self, home: Household, swept: bool) -> None:
+        lease = await home.watch("tv")
+        home.later(N * X)
+        if swept:
+            await home.sweep()
+        for _ in range(2):
+            gone = await home.prolong(lease)
+            assert isinstance(gone, Gone)
+            assert gone.state is State.EXPIRED
+        assert await home.sitting() == []
+
+    @story()
+    async def test_bytes_of_a_session_that_was_sent_away_say_so(self, home: Household) -> None:
+        ended, stopped = await home.watch_all("a", "b")
+        await home.end("a")
+        await home.terminate("b", why="enough")
+        one, two = await home.prolong(ended), await home.prolong(stopped)
+        assert isinstance(one, Gone)
+        assert isinstance(two, Gone)
+        assert (one.state, two.state) == (State.ENDED, State.TERMINATED)
+        assert two.mark is not None
+        assert two.mark.reason == "enough"
+
+    @story()
+    async def test_bytes_of_an_older_generation_prolong_nothing(self, home: Household) -> None:
+        old = await home.watch("tv")
+        home.later(N * X)
+        await home.lease("tv")
+        before = await home.session("tv")
+        home.later(1)
+        assert isinstance(await home.prolong(old), Gone)
+        assert await home.session("tv") == before
+
+    @story()
+    async def test_without_a_buffer_setting_played_time_does_not_count(self, home: Household) -> None:
+        await home.watch("tv", play_ms=60 * X)
+        assert (await home.session("tv")).expires_at_ms == home.now + N * X
+
+    @story(BUFFER)
+    async def test_received_but_unplayed_media_prolongs_up_to_the_buffer(self, home: Household) -> None:
+        for k, ahead in enumerate((X, 2 * X, 3 * X, 4 * X, 4 * X)):
+            await home.watch("tv", sequence=k, play_ms=X)
+            assert (await home.session("tv")).expires_at_ms == home.now + ahead + N * X
+
+    @story(BUFFER)
+    async def test_the_buffer_empties_while_it_plays(self, home: Household) -> None:
+        for k in range(2):
+            await home.watch("tv", sequence=k, play_ms=X)
+        home.later(X + X // 2)
+        await home.watch("tv", sequence=2, play_ms=X)
+        assert (await home.session("tv")).expires_at_ms == home.now + X // 2 + X + N * X
+        home.later(4 * X)
+        await home.watch("tv", sequence=3, play_ms=X)
+        assert (await home.session("tv")).expires_at_ms == home.now + X + N * X
+
+    @story()
+    async def test_a_session_past_its_time_counts_for_nothing_unswept(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        home.later(N * X - 1)
+        assert (await home.refused("d")).code == "session-limit"
+        home.later(1)
+        answer = await home.ask("d")
+        assert isinstance(answer, Admitted)
+        assert answer.live == 1
+        assert types(answer.events) == ["expired"] * 3
+        assert await home.sweep() == []
+
+    @swept_or_not
+    @story(subscribed=LOSSES)
+    async def test_who_comes_back_too_late_is_a_new_session(self, home: Household, swept: bool) -> None:
+        old = await home.watch("tv", sequence=7)
+        home.later(N * X)
+        events = await home.sweep() if swept else []
+        answer = await home.ask("tv")
+        assert isinstance(answer, Admitted)
+        assert types([*events, *answer.events]) == ["expired"]
+        assert not answer.existing
+        assert answer.session is not None
+        assert answer.session.generation > old.generation
+        assert (answer.session.state, answer.session.sequence) == (State.STARTING, None)
+        assert await home.pending() == 1
+
+    @swept_or_not
+    @story()
+    async def test_who_comes_back_too_late_finds_the_seats_taken(self, home: Household, swept: bool) -> None:
+        await home.watch("tv")
+        home.later(N * X)
+        if swept:
+            await home.sweep()
+        await home.watch_all("a", "b", "c")
+        assert (await home.refused("tv")).code == "session-limit"
+
+    @story()
+    async def test_the_refusal_of_a_newcomer_tells_no_event(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        assert [s.session_id for s in (await home.refused("d")).sessions] == ["a", "b", "c"]
+        assert (await home.roster()).live == 3
+
+
+class Sweeps:
+    """Rule 7, Endpoint 2: what is due is taken out and told, once."""
+
+    @story()
+    async def test_the_sweep_takes_at_exactly_the_time_and_not_before(self, home: Household) -> None:
+        await home.watch("tv", device="d1")
+        home.later(N * X - 1)
+        assert await home.sweep() == []
+        assert await home.sitting() == ["tv"]
+        home.later(1)
+        events = await home.sweep()
+        assert types(events) == ["expired"]
+        seen = events[0].session
+        assert (seen.state, seen.device, seen.session_id) == (State.EXPIRED, "d1", "tv")
+        assert (events[0].at_ms, seen.last_activity_ms) == (home.now, home.now - N * X)
+        assert await home.sweep() == []
+
+    @story()
+    async def test_the_sweep_takes_a_reservation_at_exactly_its_time(self, home: Household) -> None:
+        await home.lease("tv")
+        home.later(X - 1)
+        assert await home.sweep() == []
+        home.later(1)
+        assert types(await home.sweep()) == ["abandoned"]
+
+    @story()
+    async def test_the_sweep_finds_a_session_that_was_prolonged_often(self, home: Household) -> None:
+        for _ in range(5):
+            lease = await home.watch("tv")
+            home.later(X)
+            assert await home.sweep() == []
+            await home.prolong(lease)
+        home.later(N * X - 1)
+        assert await home.sweep() == []
+        home.later(1)
+        assert types(await home.sweep()) == ["expired"]
+
+    @story()
+    async def test_the_sweep_finds_a_session_due_before_all_others_of_its_user(self, home: Household) -> None:
+        await home.watch("late")
+        home.later(X)
+        await home.sweep()
+        await home.lease("soon")
+        home.later(X)
+        assert [e.session.session_id for e in await home.sweep()] == ["soon"]
+        home.later(X)
+        assert [e.session.session_id for e in await home.sweep()] == ["late"]
+
+    @story()
+    async def test_each_session_of_a_user_goes_at_its_own_time(self, home: Household) -> None:
+        gone = []
+        for session in "abc":
+            await home.watch(session)
+            home.later(X // 2)
+        for _ in range(8):
+            home.later(X // 2)
+            gone.append([e.session.session_id for e in await home.sweep()])
+        assert [names for names in gone if names] == [["a"], ["b"], ["c"]]
+
+    @story()
+    async def test_an_old_mark_is_swept_in_silence(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        await home.end("a")
+        await home.terminate("b")
+        home.later(N * X + QUARTER)
+        assert await home.sweep() == []
+        assert (await home.roster()).live == 0
+
+    @story()
+    async def test_a_sweep_is_bounded_and_says_that_more_is_due(self, home: Household) -> None:
+        users = [f"{home.user}-{k}" for k in range(10)]
+        for user in users:
+            await home.watch("tv", user_id=user)
+        home.later(N * X)
+        seen, more = [], True
+        while more:
+            swept = await resolved(home.store.expire(3))
+            assert len(swept.events) <= 3
+            seen += [e.session.user_id for e in swept.events]
+            more = swept.more
+        assert sorted(seen) == users
+
+    @story()
+    async def test_a_sweep_of_nothing_says_that_no_more_is_due(self, home: Household) -> None:
+        await home.watch("tv")
+        assert not (await resolved(home.store.expire(100))).more
+
+    def test_of_many_sweepers_each_session_is_told_to_one(self, open_store: OpenStore) -> None:
+        clock, prefix = ManualClock(), new_user()
+
+        def watch(name: str):
+            async def reserve(store: Store, number: int) -> None:
+                await resolved(store.admit(_ask(f"{prefix}-{number}", name)))
+
+            return reserve
+
+        race(open_store, [watch("a"), watch("b"), watch("c")], 50, policy=QUICK, clock=clock)
+        clock.now_ms += X
+
+        async def sweep(store: Store, number: int) -> list[tuple[str, str]]:
+            events = await sweep_all(store, 7)
+            return [(e.session.user_id, e.session.session_id) for e in events]
+
+        [answers] = race(open_store, [sweep] * 4, 1, policy=QUICK, clock=clock)
+        told = [who for one in answers for who in one if who[0].startswith(prefix)]
+        assert sorted(told) == sorted((f"{prefix}-{k}", name) for k in range(50) for name in "abc")
+
+    def test_of_a_sweep_and_admissions_one_tells_the_event(self, open_store: OpenStore) -> None:
+        clock, users = ManualClock(), [new_user() for _ in range(30)]
+
+        async def reserve(store: Store, number: int) -> None:
+            await resolved(store.admit(_ask(users[number], "tv")))
+
+        race(open_store, [reserve], 30, policy=QUICK, clock=clock)
+        clock.now_ms += X
+
+        async def sweep(store: Store, number: int) -> list[str]:
+            return [e.session.user_id for e in await sweep_all(store)]
+
+        def come(name: str):
+            async def ask(store: Store, number: int) -> list[str]:
+                answer = await resolved(store.admit(_ask(users[number], name)))
+                assert isinstance(answer, Admitted)
+                return [e.session.user_id for e in answer.events]
+
+            return ask
+
+        answers = race(open_store, [sweep, come("tv"), come("b")], 30, policy=QUICK, clock=clock)
+        told = [user for step in answers for one in step for user in one if user in users]
+        assert sorted(told) == sorted(users)
+
+
+class Sharing:
+    """Rule 8: one session moves as it likes; two players on one session are told apart from one."""
+
+    @story()
+    async def test_a_session_moves_and_keeps_its_seat(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        old = await home.watch("tv", "news", sequence=7)
+        await home.lease("tv", "film")
+        assert (await home.session("tv")).stream_id == "news"
+        verdict = await home.received(await home.lease("tv", "film"), 0)
+        assert types(verdict.events) == ["moved"]
+        seen = await home.session("tv")
+        assert (seen.stream_id, seen.sequence, seen.move) == ("film", 0, old.move + 1)
+        assert (await home.roster()).live == 3
+
+    @story()
+    async def test_a_receipt_of_an_old_move_is_activity_but_moves_nothing_back(self, home: Household) -> None:
+        await home.watch("tv", "news", sequence=7)
+        stale = await home.lease("tv", "news", sequence=8)
+        await home.watch("tv", "film", sequence=0)
+        home.later(X)
+        verdict = await home.received(stale, 8)
+        assert verdict.events == ()
+        seen = verdict.session
+        assert (seen.stream_id, seen.sequence, seen.segment) == ("film", 0, "video-0.m4s")
+        assert (seen.last_activity_ms, seen.expires_at_ms) == (home.now, home.now + N * X)
+
+    @story()
+    async def test_moving_twice_by_the_same_receipt_is_once(self, home: Household) -> None:
+        await home.watch("tv", "news")
+        lease = await home.lease("tv", "film")
+        await home.received(lease, 0)
+        again = await home.received(lease, 0)
+        assert again.events == ()
+        assert again.session.move == lease.move + 1
+
+    @story()
+    async def test_a_move_does_not_wait_for_a_free_seat(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        for stream in ("film", "sport", "series", "kids"):
+            await home.watch("c", stream)
+        assert (await home.session("c")).stream_id == "kids"
+
+    @story()
+    async def test_a_reservation_that_moves_starts_once(self, home: Household) -> None:
+        news, film = await home.lease("tv", "news"), await home.lease("tv", "film")
+        assert types((await home.received(film)).events) == ["started"]
+        assert (await home.received(news)).events == ()
+        assert (await home.session("tv")).stream_id == "film"
+
+    @story()
+    async def test_zapping_on_is_never_sharing(self, home: Household) -> None:
+        for k in range(20):
+            await home.watch("tv", f"channel-{k}", sequence=0)
+        assert (await home.session("tv")).move == 19
+
+    @story(PATIENT)
+    async def test_ping_pong_between_two_streams_is_refused_at_the_third_return(self, home: Household) -> None:
+        for stream in ("news", "film", "news", "film"):
+            await home.watch("tv", stream)
+            home.later(X // 2)
+        refusal = await home.refused("tv", "news")
+        assert refusal.code == "session-shared"
+        assert [s.session_id for s in refusal.sessions] == ["tv"]
+        assert (await home.refused("tv", "news", purpose=Purpose.CHECK)).code == "session-shared"
+        await home.watch("tv", "film")
+        assert (await home.session("tv")).stream_id == "film"
+
+    @story(PATIENT)
+    async def test_who_ping_pongs_may_still_go_to_a_third_stream(self, home: Household) -> None:
+        for stream in ("news", "film", "news", "film"):
+            await home.watch("tv", stream)
+        await home.watch("tv", "sport")
+
+    @story(PATIENT)
+    async def test_refused_requests_count_for_nothing(self, home: Household) -> None:
+        for stream in ("news", "film", "news", "film"):
+            await home.watch("tv", stream)
+        before = await home.session("tv")
+        for _ in range(20):
+            await home.refused("tv", "news")
+        assert await home.session("tv") == before
+        # Had they counted, the last n·X would not be clean yet.
+        for _ in range(6):
+            home.later(X)
+            await home.watch("tv", "film")
+        await home.watch("tv", "news")
+
+    @story(PATIENT)
+    async def test_ping_pong_is_forgotten_after_the_expiry_time(self, home: Household) -> None:
+        for stream in ("news", "film", "news", "film"):
+            await home.watch("tv", stream)
+        home.later(3 * X)
+        await home.watch("tv", "film")
+        home.later(3 * X)
+        for stream in ("news", "film", "news"):
+            await home.watch("tv", stream)
+
+    @story(PATIENT)
+    async def test_coming_back_after_two_segments_is_no_return(self, home: Household) -> None:
+        for k in range(12):
+            await home.watch("tv", ("news", "film")[k % 2])
+            home.later(2 * X)
+        assert (await home.session("tv")).move == 11
+
+    @story(PATIENT)
+    async def test_coming_back_within_two_segments_is_a_return(self, home: Household) -> None:
+        for k in range(4):
+            await home.watch("tv", ("news", "film")[k % 2])
+            home.later(X)
+        # film was left 3 X ago when news came the second time: within 2 X, since it left at the second.
+        await home.refused("tv", "news")
+
+    @story(UNGUARDED)
+    async def test_zero_returns_turns_the_guard_off(self, home: Household) -> None:
+        for k in range(20):
+            await home.watch("tv", ("news", "film")[k % 2], sequence=k % 3, client=f"c{k % 2}")
+
+    @story(PATIENT)
+    async def test_two_players_on_one_stream_are_refused_at_the_third_repeat(self, home: Household) -> None:
+        await home.watch("tv", sequence=10, client="home")
+        for k in (3, 4):
+            await home.watch("tv", sequence=k, client="office")
+            await home.watch("tv", sequence=k + 8, client="home")
+        assert (await home.refused("tv", sequence=5, client="office")).code == "session-shared"
+        await home.watch("tv", sequence=13, client="home")
+
+    @story(PATIENT)
+    async def test_two_players_in_step_are_refused_too(self, home: Household) -> None:
+        for k in range(2):
+            await home.watch("tv", sequence=k, client="home")
+            await home.watch("tv", sequence=k, client="office")
+        await home.watch("tv", sequence=2, client="home")
+        assert (await home.refused("tv", sequence=2, client="office")).code == "session-shared"
+
+    @story(PATIENT)
+    async def test_stale_leases_count_as_no_repeat_and_no_return(self, home: Household) -> None:
+        await home.watch("tv", "news", sequence=9, client="home")
+        stale = [await home.lease("tv", "news", sequence=k, client=f"c{k}") for k in range(5)]
+        await home.watch("tv", "film", sequence=9, client="home")
+        for k, lease in enumerate(stale):
+            await home.received(lease, k)
+        await home.watch("tv", "film", sequence=5, client="phone")
+        assert (await home.session("tv")).stream_id == "film"
+
+    @story(PATIENT)
+    async def test_prefetch_out_of_order_is_honest(self, home: Household) -> None:
+        for k in (1, 0, 3, 2, 5, 4, 7, 6, 9, 8):
+            await home.watch("tv", sequence=k, client="home")
+            await home.watch("tv", sequence=k, client="home", kind="audio")
+
+    @story(PATIENT)
+    async def test_seeking_and_replaying_from_one_address_is_honest(self, home: Household) -> None:
+        for k in (50, 3, 3, 3, 40, 2, 1, 0, 0, 0):
+            await home.watch("tv", sequence=k, client="home")
+
+    @story(PATIENT)
+    async def test_a_phone_that_roams_is_honest(self, home: Household) -> None:
+        for k in range(5):
+            await home.watch("phone", sequence=k, client="wifi")
+        for k in range(4, 12):
+            await home.watch("phone", sequence=k, client="mobile")
+
+    @story(PATIENT)
+    async def test_one_seek_from_a_second_address_is_one_repeat(self, home: Household) -> None:
+        await home.watch("phone", sequence=50, client="wifi")
+        for k in range(3, 20):
+            await home.watch("phone", sequence=k, client="mobile")
+
+    @story(PATIENT)
+    async def test_switching_the_quality_is_honest(self, home: Household) -> None:
+        for k in range(6):
+            await home.watch("tv", sequence=k, client="home")
+            await home.watch("tv", sequence=k, client="home")
+
+    @story(PATIENT)
+    async def test_audio_from_a_second_address_ahead_of_the_video_is_honest(self, home: Household) -> None:
+        for k in range(8):
+            await home.watch("tv", sequence=k, client="v4")
+            await home.watch("tv", sequence=k, client="v6", kind="audio")
+
+    @story(PATIENT)
+    async def test_a_move_makes_positions_start_anew(self, home: Household) -> None:
+        for k in range(6):
+            await home.watch("tv", f"clip-{k}", sequence=9 - k, client=f"c{k}")
+
+    @story(PATIENT)
+    async def test_heartbeats_are_no_repeats(self, home: Household) -> None:
+        await home.watch("tv", sequence=9, client="home")
+        for k in range(6):
+            await home.received(await home.lease("tv", client=f"c{k}"))
+
+
+class Refusals:
+    """Rule 10: a refusal explains itself and changes nothing."""
+
+    @story()
+    async def test_a_refusal_lists_who_sits_oldest_first(self, home: Household) -> None:
+        await home.watch("a", "news", sequence=3, device=Device(id="d1", name="TV", type="tv"))
+        first = home.now
+        home.later(X)
+        await home.lease("b", "film", device="d2")
+        home.later(X // 2)
+        await home.watch("c", "kids")
+        refusal = await home.refused("d")
+        one, two, three = refusal.sessions
+        assert (one.session_id, one.stream_id, one.state, one.last_activity_ms) == (
+            "a",
+            "news",
+            State.IDLE,
+            first,
+        )
+        assert one.device == Device(id="d1", name="TV", type="tv")
+        assert (one.segment, one.started_at_ms) == ("video-3.m4s", first)
+        assert (two.session_id, two.state, two.device, two.last_activity_ms) == (
+            "b",
+            State.STARTING,
+            "d2",
+            None,
+        )
+        assert (three.session_id, three.state) == ("c", State.ACTIVE)
+        assert refusal.sessions == (await home.roster()).sessions
+
+    @story()
+    async def test_a_refusal_says_when_the_next_seat_may_come_free(self, home: Household) -> None:
+        for session in "abc":
+            await home.watch(session)
+            home.later(100)
+        assert (await home.refused("d")).retry_after_ms == N * X - 300
+
+    @story()
+    async def test_where_the_limit_was_lowered_more_must_go_first(self, home: Household) -> None:
+        for session in "abc":
+            await home.watch(session)
+            home.later(100)
+        await home.limit_to(1)
+        assert (await home.refused("d")).retry_after_ms == N * X - 100
+
+    @story(subscribed=ALL_TYPES)
+    async def test_a_refusal_changes_nothing(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        home.later(X)
+        before, told = await home.roster(), await home.pending()
+        for _ in range(3):
+            await home.refused("d")
+        assert await home.roster() == before
+        assert await home.pending() == told
+
+    @story()
+    async def test_the_same_refusal_twice_says_the_same(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        assert await home.refused("d") == await home.refused("d")
+
+
+class Departures:
+    """The viewer's end and the operator's termination (rules 3, 6 and 12)."""
+
+    @story()
+    async def test_an_end_frees_the_seat_at_once(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        events = await home.end("b")
+        assert types(events) == ["ended"]
+        assert events[0].session.state is State.ENDED
+        assert await home.sitting() == ["a", "c"]
+        await home.watch("d")
+
+    @story()
+    async def test_ending_twice_is_once(self, home: Household) -> None:
+        await home.watch("tv")
+        await home.end("tv")
+        assert await home.end("tv") == ()
+        assert await home.end("never-was") == ()
+
+    @story()
+    async def test_an_ended_session_may_come_back_as_a_new_one(self, home: Household) -> None:
+        old = await home.watch("tv", sequence=5)
+        await home.end("tv")
+        answer = await home.ask("tv")
+        assert isinstance(answer, Admitted)
+        assert answer.session is not None
+        assert not answer.existing
+        assert answer.session.generation > old.generation
+        assert answer.session.sequence is None
+
+    @story()
+    async def test_ending_what_is_past_its_time_tells_that_it_expired(self, home: Household) -> None:
+        await home.watch("tv")
+        home.later(N * X)
+        assert types(await home.end("tv")) == ["expired"]
+
+    @story()
+    async def test_a_terminated_session_is_refused_and_told_why(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        events = await home.terminate("b", "ops", "bill unpaid")
+        assert types(events) == ["terminated"]
+        assert (events[0].by, events[0].reason) == ("ops", "bill unpaid")
+        assert events[0].session.state is State.TERMINATED
+        refusal = await home.refused("b")
+        assert refusal.code == "session-terminated"
+        assert refusal.mark is not None
+        assert (refusal.mark.by, refusal.mark.reason, refusal.mark.at_ms) == ("ops", "bill unpaid", home.now)
+        assert await home.sitting() == ["a", "c"]
+
+    @story()
+    async def test_terminating_twice_is_once(self, home: Household) -> None:
+        await home.watch("tv")
+        await home.terminate("tv", "ops", "first")
+        assert await home.terminate("tv", "ops", "second") == ()
+        refusal = await home.refused("tv")
+        assert refusal.mark is not None
+        assert refusal.mark.reason == "first"
+
+    @story()
+    async def test_all_sessions_of_a_user_are_terminated_at_once(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        await home.lease("c")
+        assert types(await home.terminate(None)) == ["terminated"] * 3
+        assert await home.sitting() == []
+        for session in "abc":
+            assert (await home.refused(session)).code == "session-terminated"
+        assert await home.terminate(None) == ()
+        await home.watch("d")
+
+    @story()
+    async def test_terminating_all_tells_of_the_expired_that_they_expired(self, home: Household) -> None:
+        await home.watch("old")
+        home.later(N * X - 1)
+        await home.watch("tv")
+        home.later(1)
+        assert sorted(types(await home.terminate(None))) == ["expired", "terminated"]
+        assert isinstance(await home.ask("old"), Admitted)
+
+    @story()
+    async def test_a_terminated_session_is_forgiven_when_it_was_silent(self, home: Household) -> None:
+        await home.watch("tv")
+        await home.terminate("tv")
+        home.later(N * X - 1)
+        assert (await home.refused("tv")).code == "session-terminated"
+        home.later(N * X + QUARTER)
+        assert isinstance(await home.ask("tv"), Admitted)
+
+    @story()
+    async def test_a_hammering_player_stays_out(self, home: Household) -> None:
+        await home.watch("tv")
+        await home.terminate("tv", "ops", "why")
+        at = home.now
+        for step in (1, QUARTER // 2, X, N * X - 1, 1, 1, N * X - 1, X, N * X - 1, QUARTER, N * X - 1):
+            home.later(step)
+            refusal = await home.refused("tv")
+            assert refusal.mark is not None
+            assert (refusal.mark.at_ms, refusal.mark.reason) == (at, "why")
+        await home.sweep()
+        home.later(N * X - 1)
+        assert (await home.refused("tv", purpose=Purpose.CHECK)).code == "session-terminated"
+        home.later(N * X + QUARTER)
+        await home.sweep()
+        await home.watch("tv")
+
+    @swept_or_not
+    @story()
+    async def test_sweeping_forgives_nobody_early(self, home: Household, swept: bool) -> None:
+        await home.watch("tv")
+        await home.terminate("tv")
+        for _ in range(N):
+            home.later(X - 1)
+            if swept:
+                await home.sweep()
+        assert (await home.refused("tv")).code == "session-terminated"
+
+    @story()
+    async def test_the_newest_sixteen_terminations_are_remembered(self, home: Household) -> None:
+        for k in range(MARKS_KEPT + 2):
+            await home.watch(f"s{k}")
+            await home.terminate(f"s{k}")
+            home.later(1)
+        for k in range(2, MARKS_KEPT + 2):
+            assert (await home.refused(f"s{k}")).code == "session-terminated"
+        for k in range(2):
+            assert isinstance(await home.ask(f"s{k}"), Admitted)
+
+    @story()
+    async def test_ended_sessions_push_no_termination_out(self, home: Household) -> None:
+        await home.watch("bad")
+        await home.terminate("bad")
+        for k in range(MARKS_KEPT + 2):
+            await home.watch(f"s{k}")
+            await home.end(f"s{k}")
+        assert (await home.refused("bad")).code == "session-terminated"
+
+    def test_of_many_terminations_at_once_one_is_told(self, open_store: OpenStore) -> None:
+        users, clock = [new_user() for _ in range(20)], ManualClock()
+
+        async def reserve(store: Store, number: int) -> None:
+            await resolved(store.admit(_ask(users[number], "tv")))
+
+        race(open_store, [reserve], 20, policy=QUICK, clock=clock)
+
+        def stop(one: str | None):
+            async def terminate(store: Store, number: int) -> list[str]:
+                return types(await resolved(store.terminate(users[number], one, "ops", "")))
+
+            return terminate
+
+        answers = race(open_store, [stop("tv"), stop(None)] * 2, 20, policy=QUICK, clock=clock)
+        for told in answers:
+            assert sorted(told) == [[], [], [], ["terminated"]]
+
+
+class Replacements:
+    """Rule 12: who gives way at the limit."""
+
+    @story(IDLE_GOES)
+    async def test_the_longest_silent_gives_way(self, home: Household) -> None:
+        for session in "abc":
+            await home.watch(session)
+            home.later(10)
+        await home.watch("a")
+        home.later((N - 1) * X)
+        answer = await home.ask("d", device="phone")
+        assert isinstance(answer, Admitted)
+        assert (answer.live, types(answer.events)) == (3, ["terminated"])
+        assert answer.events[0].session.session_id == "b"
+        assert await home.sitting() == ["a", "c", "d"]
+        mark = (await home.refused("b")).mark
+        assert mark is not None
+        assert (mark.by_session_id, mark.by_device, mark.at_ms) == ("d", "phone", home.now)
+
+    @story(IDLE_GOES)
+    async def test_nobody_gives_way_before_n_minus_one_segments_of_silence(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        home.later((N - 1) * X - 1)
+        assert (await home.refused("d")).code == "session-limit"
+        home.later(1)
+        assert isinstance(await home.ask("d"), Admitted)
+
+    @story(OLDEST_GOES)
+    async def test_the_oldest_gives_way_however_busy(self, home: Household) -> None:
+        for session in "abc":
+            await home.watch(session)
+            home.later(10)
+        await home.watch("a")
+        await home.watch("d")
+        assert await home.sitting() == ["b", "c", "d"]
+        assert (await home.refused("a")).code == "session-terminated"
+
+    @story(OLDEST_GOES)
+    async def test_nobody_gives_way_while_there_is_room(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        home.later(10)
+        answer = await home.ask("c", replace="a")
+        assert isinstance(answer, Admitted)
+        assert answer.events == ()
+        assert await home.sitting() == ["a", "b", "c"]
+
+    @story()
+    async def test_a_viewer_may_name_who_gives_way(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        answer = await home.ask("d", replace="b")
+        assert isinstance(answer, Admitted)
+        assert [(e.type, e.session.session_id, e.by) for e in answer.events] == [("session.terminated", "b", "viewer")]
+        assert await home.sitting() == ["a", "c", "d"]
+
+    @story()
+    async def test_naming_one_who_does_not_sit_replaces_nobody(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        assert (await home.refused("d", replace="nobody")).code == "session-limit"
+        assert await home.sitting() == ["a", "b", "c"]
+
+    @story(OLDEST_GOES)
+    async def test_the_named_one_goes_before_the_oldest(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        await home.watch("d", replace="c")
+        assert await home.sitting() == ["a", "b", "d"]
+
+    @story()
+    async def test_repeating_an_executed_replacement_does_nothing(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        await home.watch("d", replace="b")
+        for _ in range(3):
+            answer = await home.ask("d", replace="b")
+            assert isinstance(answer, Admitted)
+            assert (answer.existing, answer.events) == (True, ())
+        assert await home.sitting() == ["a", "c", "d"]
+
+    @story(OLDEST_GOES)
+    async def test_who_sits_replaces_nobody(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        assert isinstance(await home.ask("c", replace="a"), Admitted)
+        assert await home.sitting() == ["a", "b", "c"]
+
+    @story()
+    async def test_an_abandoned_newcomer_does_not_bring_its_victim_back(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        newcomer = await home.lease("d", replace="b")
+        assert types(await home.abandon(newcomer)) == ["abandoned"]
+        assert await home.sitting() == ["a", "c"]
+        assert (await home.refused("b")).code == "session-terminated"
+
+    @story()
+    async def test_a_replaced_session_is_not_brought_back_by_its_own_receipt(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        late = await home.watch("c")
+        newcomer = await home.lease("d", replace="c")
+        await home.abandon(newcomer)
+        gone = await home.late(late)
+        assert gone.state is State.TERMINATED
+        assert gone.mark is not None
+        assert gone.mark.by_session_id == "d"
+        assert await home.sitting() == ["a", "b"]
+
+    @story(OLDEST_GOES)
+    async def test_a_retrying_victim_cannot_take_its_seat_back_in_turns(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        home.later(1)
+        await home.watch("d")
+        for _ in range(10):
+            home.later(X)
+            assert (await home.refused("a", replace="d")).code == "session-terminated"
+            for session in "bcd":
+                await home.watch(session)
+
+    @story(OLDEST_GOES)
+    async def test_where_the_limit_was_lowered_nobody_goes_for_nothing(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        await home.limit_to(2)
+        assert (await home.refused("d")).code == "session-limit"
+        assert (await home.refused("d", replace="a")).code == "session-limit"
+        assert await home.sitting() == ["a", "b", "c"]
+
+    @story()
+    async def test_a_device_takes_back_what_its_crashed_player_left(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        await home.watch("old", device=Device(id="tv-1", name="TV"))
+        home.later(X)
+        answer = await home.ask("new", device="tv-1")
+        assert isinstance(answer, Admitted)
+        assert [e.session.session_id for e in answer.events] == ["old"]
+        assert await home.sitting() == ["a", "b", "new"]
+
+    @story()
+    async def test_a_device_does_not_stop_its_own_session_that_plays(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        await home.watch("old", device="tv-1")
+        home.later(X - 1)
+        assert (await home.refused("new", device="tv-1")).code == "session-limit"
+
+    @story()
+    async def test_another_device_reclaims_nothing(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        await home.watch("old", device="tv-1")
+        home.later(X)
+        assert (await home.refused("new", device="tv-2")).code == "session-limit"
+        assert (await home.refused("new")).code == "session-limit"
+
+    @story(NO_RECLAIM)
+    async def test_reclaiming_can_be_turned_off(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        await home.watch("old", device="tv-1")
+        home.later(X)
+        assert (await home.refused("new", device="tv-1")).code == "session-limit"
+
+    def test_of_many_who_name_the_same_victim_one_gets_its_seat(self, open_store: OpenStore) -> None:
+        users, clock = [new_user() for _ in range(20)], ManualClock()
+
+        def step(name: str, replace: str | None = None):
+            async def ask(store: Store, number: int) -> bool:
+                ask = _ask(users[number], name, replace=replace)
+                return isinstance(await resolved(store.admit(ask)), Admitted)
+
+            return ask
+
+        race(open_store, [step("a"), step("b"), step("c")], 20, policy=QUICK, clock=clock)
+        steps = [step(f"new-{k}", "b") for k in range(6)]
+        answers = race(open_store, steps, 20, policy=QUICK, clock=clock)
+        assert [sum(admitted) for admitted in answers] == [1] * 20
+
+
+class Views:
+    """Who is watching: one user's sessions, and page by page everyone's."""
+
+    @story()
+    async def test_nobody_watches_on_an_unknown_users_seats(self, home: Household) -> None:
+        roster = await home.roster()
+        assert (roster.user_id, roster.limit, roster.sessions, roster.live) == (home.user, 3, (), 0)
+
+    @story()
+    async def test_looking_changes_nothing(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        home.later(N * X)
+        assert await home.sitting() == []
+        assert (await resolved(home.store.browse(None, 10, home.user, None, None))).sessions == ()
+        assert types(await home.sweep()) == ["expired", "expired"]
+
+    @story()
+    async def test_browsing_shows_every_live_session_once(self, home: Household) -> None:
+        expected = set()
+        for k in range(25):
+            for session in "abc"[: k % 3 + 1]:
+                await home.watch(session, user_id=f"{home.user}-{k}")
+                expected.add((f"{home.user}-{k}", session))
+        await home.watch("gone", user_id=f"{home.user}-gone")
+        await resolved(home.store.end(f"{home.user}-gone", "gone"))
+        seen = await _browse(home, 7)
+        assert len(seen) == len(set(seen)) == len(expected)
+        assert set(seen) == expected
+
+    @story()
+    async def test_who_sits_during_the_whole_browsing_is_shown_once(self, home: Household) -> None:
+        for k in range(20):
+            await home.watch("tv", user_id=f"{home.user}-{k:02}")
+        seen: list[str] = []
+        cursor, page_number = None, 0
+        while True:
+            page = await resolved(home.store.browse(cursor, 4, None, None, None))
+            seen += [s.user_id for s in page.sessions if s.user_id.startswith(home.user)]
+            for k in range(3):  # others come and go meanwhile
+                await home.watch("x", user_id=f"{home.user}-new-{page_number}-{k}")
+            await resolved(home.store.end(f"{home.user}-new-{page_number}-0", "x"))
+            cursor, page_number = page.cursor, page_number + 1
+            if cursor is None or page_number > 200:
+                break
+        for k in range(20):
+            assert seen.count(f"{home.user}-{k:02}") == 1
+
+    @story()
+    async def test_browsing_can_ask_for_user_stream_and_state(self, home: Household) -> None:
+        news, film = f"news-{home.user}", f"film-{home.user}"
+        await home.watch("a", news)
+        home.later(X)
+        await home.watch("b", film)
+        await home.lease("c", news)
+        await home.watch("d", news, user_id=f"{home.user}-2")
+        assert await _browse(home, 2, stream_id=news) == [
+            (home.user, "a"),
+            (home.user, "c"),
+            (f"{home.user}-2", "d"),
+        ]
+        assert await _browse(home, 2, user_id=home.user) == [(home.user, s) for s in "abc"]
+        assert await _browse(home, 2, user_id=home.user, stream_id=news) == [
+            (home.user, "a"),
+            (home.user, "c"),
+        ]
+        assert await _browse(home, 1, user_id=home.user, state="starting") == [(home.user, "c")]
+        assert await _browse(home, 1, stream_id=news, state="idle") == [(home.user, "a")]
+        assert await _browse(home, 1, stream_id=film, state="active") == [(home.user, "b")]
+
+    @story()
+    async def test_browsing_does_not_show_who_is_past_their_time(self, home: Household) -> None:
+        await home.watch("a")
+        home.later(N * X)
+        assert await _browse(home, 10) == []
+
+
+class Outboxes:
+    """Events for call backs: kept with a subscriber, in the same step, each once."""
+
+    @story()
+    async def test_without_a_subscriber_nothing_is_kept(self, home: Household) -> None:
+        before = await home.pending()
+        await home.watch_all("a", "b", "c")
+        await home.end("a")
+        await home.terminate("b")
+        home.later(N * X)
+        await home.sweep()
+        assert await home.pending() == before
+
+    @story(subscribed={"session.expired"})
+    async def test_only_what_is_subscribed_is_kept(self, home: Household) -> None:
+        before = await home.pending()
+        await home.watch_all("a", "b", "c")
+        await home.end("a")
+        assert await home.pending() == before
+        home.later(N * X)
+        await home.sweep()
+        assert await home.pending() == before + 2
+
+    @story(subscribed=ALL_TYPES)
+    async def test_each_change_is_kept_once_whoever_makes_it(self, home: Household) -> None:
+        counts = [await home.pending()]
+
+        async def told() -> int:
+            counts.append(await home.pending())
+            return counts[-1] - counts[-2]
+
+        lease = await home.lease("tv")
+        assert await told() == 0
+        await home.received(lease)
+        assert await told() == 1  # started
+        await home.received(lease)
+        assert await told() == 0
+        await home.watch("tv", "film")
+        assert await told() == 1  # moved
+        await home.end("tv")
+        await home.end("tv")
+        assert await told() == 1  # ended
+        reserved = await home.lease("phone")
+        await home.abandon(reserved)
+        await home.abandon(reserved)
+        assert await told() == 1  # abandoned
+        await home.watch("pad")
+        await home.terminate("pad")
+        await home.terminate("pad")
+        assert await told() == 2  # started, terminated
+        await home.watch("box")
+        home.later(N * X)
+        assert await told() == 1  # started
+        await home.lease("new")
+        assert await told() == 1  # expired, by an admission
+        home.later(X)
+        await home.sweep()
+        await home.sweep()
+        assert await told() == 1  # abandoned, by the sweep
+
+    @story(subscribed={"session.expired", "session.abandoned"})
+    async def test_every_process_keeps_events(self, home: Household) -> None:
+        await home.watch("tv")
+        before = await home.pending()
+        home.later(N * X)
+        other = await home.another_store()
+        await sweep_all(other)
+        assert await home.pending() == before + 1
+        assert await resolved(other.pending()) == before + 1
+
+    @story()
+    async def test_an_events_id_is_the_same_for_ever_and_for_one_change_alone(self, home: Household) -> None:
+        lease = await home.lease("tv")
+        events = [*(await home.received(lease)).events]
+        events += (await home.received(await home.lease("tv", "film"))).events
+        events += (await home.received(await home.lease("tv", "kids"))).events
+        events += await home.end("tv")
+        events += (await home.received(await home.lease("tv"))).events
+        events += await home.terminate("tv")
+        assert types(events) == ["started", "moved", "moved", "ended", "started", "terminated"]
+        ids = [event.id for event in events]
+        assert len(set(ids)) == 6
+        assert all(name.startswith("evt_") for name in ids)
+        assert [event.id for event in events] == ids
+
+    @story()
+    async def test_a_session_seated_again_and_expired_again_makes_another_event(self, home: Household) -> None:
+        late = await home.watch("tv")
+        home.later(N * X)
+        first = await home.sweep()
+        await home.received(late)
+        home.later(N * X)
+        second = await home.sweep()
+        assert types([*first, *second]) == ["expired", "expired"]
+        assert first[0].id != second[0].id
+
+
+class Sundries:
+    """Secrets, and the store itself."""
+
+    @story()
+    async def test_the_first_secret_of_a_name_stays_for_ever(self, home: Household) -> None:
+        name = f"secret-{home.user}"
+        assert await resolved(home.store.secret(name, "first")) == "first"
+        assert await resolved(home.store.secret(name, "second")) == "first"
+        other = await home.another_store()
+        assert await resolved(other.secret(name, "third")) == "first"
+        assert await resolved(home.store.secret(f"{name}-2", "other")) == "other"
+
+    def test_of_many_who_make_a_secret_all_get_the_same(self, open_store: OpenStore) -> None:
+        name = new_user()
+
+        def make(own: str):
+            async def secret(store: Store, number: int) -> str:
+                return await resolved(store.secret(f"{name}-{number}", own))
+
+            return secret
+
+        answers = race(open_store, [make(f"made-{k}") for k in range(6)], 10, policy=QUICK)
+        assert [len(set(got)) for got in answers] == [1] * 10
+
+    @story()
+    async def test_the_store_answers_and_closes_twice(self, home: Household) -> None:
+        other = await home.another_store()
+        assert await resolved(other.ping()) is None
+        await resolved(other.close())
+        await resolved(other.close())
+        assert await resolved(home.store.ping()) is None
+
+    def test_the_stores_own_clock_tells_the_date(self, open_store: OpenStore) -> None:
+        user = new_user()
+
+        async def start(store: Store, number: int) -> int:
+            answer = await resolved(store.admit(_ask(user, "tv")))
+            assert isinstance(answer, Admitted)
+            assert answer.session is not None
+            return answer.session.started_at_ms
+
+        [[started]] = race(open_store, [start], 1, policy=QUICK)
+        assert abs(started - time.time() * 1000) < 120_000
+
+
+class StoreContract(
+    Limits,
+    Checks,
+    Reservations,
+    Receipts,
+    Times,
+    Sweeps,
+    Sharing,
+    Refusals,
+    Departures,
+    Replacements,
+    Views,
+    Outboxes,
+    Sundries,
+):
+    """All promises. A subclass named `Test…` provides `open_store`."""
+
+
+def _ask(user: str, session: str, lease_id: str | None = None, replace: str | None = None) -> Ask:
+    return Ask(user, session, "news", lease_id=lease_id or f"lease-{session}", replace=replace)
+
+
+async def _browse(home: Household, at_most: int, **which: str) -> list[tuple[str, str]]:
+    """All pages; the sessions of this user and of users so called."""
+    seen: list[tuple[str, str]] = []
+    cursor: str | None = None
+    for _ in range(10_000):
+        page = await resolved(
+            home.store.browse(cursor, at_most, which.get("user_id"), which.get("stream_id"), which.get("state"))
+        )
+        seen += [(s.user_id, s.session_id) for s in page.sessions if s.user_id.startswith(home.user)]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    return seen
