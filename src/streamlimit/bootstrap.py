@@ -10,9 +10,10 @@ from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.limiter import Limiter
-from streamlimit.logs import announce, configure_logs
+from streamlimit.logs import announce, announce_outage, configure_logs
 from streamlimit.policy import Policy
 from streamlimit.settings import Settings
+from streamlimit.steady import Conduct, SteadyStore
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.sqlite import SqliteStore
 from streamlimit.sweeper import expire_forever
@@ -46,9 +47,20 @@ def open_limiter(settings: Settings) -> Limiter:
     return Limiter(open_store(settings, settings.policy()), announce)
 
 
+def steady(settings: Settings, store: Store) -> SteadyStore:
+    """The store as viewers may lean on it while it is away."""
+    conduct = Conduct(
+        spares=not settings.store.startswith("sqlite"),
+        on_outage=settings.on_store_outage,
+        outage_seconds=settings.outage_seconds,
+    )
+    return SteadyStore(store, settings.policy(), conduct, announce, announce_outage)
+
+
 async def build_service(settings: Settings) -> Service:
     """All parts of one worker."""
-    limiter = open_limiter(settings)
+    store = steady(settings, open_store(settings, settings.policy()))
+    limiter = Limiter(store, announce)
     keys = [key.get_secret_value() for key in settings.grant_keys]
     keys = keys or [await resolved(limiter.store.secret("grant-key", secrets.token_urlsafe(32)))]
     grants = Grants(keys, settings.grant_seconds)
@@ -57,6 +69,7 @@ async def build_service(settings: Settings) -> Service:
         settings=settings,
         policy=settings.policy(),
         limiter=limiter,
+        store=store,
         grants=grants,
         doorman=Doorman(grants, operator_keys),
         catalog=open_catalog(settings),
@@ -81,14 +94,15 @@ class Worker:
         await receive()
         configure_logs()
         service = await build_service(self._settings)
-        sweeping = self._start_sweep(service.limiter)
+        background = [asyncio.create_task(service.store.watch_forever()), *self._start_sweep(service.limiter)]
         self._door = FrontDoor(service)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        for task in sweeping:
+        for task in background:
             task.cancel()
-        await asyncio.gather(*sweeping, return_exceptions=True)
-        await resolved(service.limiter.store.close())
+        await asyncio.gather(*background, return_exceptions=True)
+        await service.store.tell_once()
+        await resolved(service.store.close())
         await send({"type": "lifespan.shutdown.complete"})
 
     def _start_sweep(self, limiter: Limiter) -> list[asyncio.Task[None]]:

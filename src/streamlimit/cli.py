@@ -19,6 +19,7 @@ from streamlimit import __version__
 from streamlimit.bootstrap import open_catalog, open_limiter
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.limiter import Limiter
+from streamlimit.logs import configure_logs
 from streamlimit.model import Device
 from streamlimit.settings import Settings, load_settings, unknown_variables
 from streamlimit.store.contract import resolved
@@ -169,6 +170,7 @@ def version() -> None:
 
 def main() -> None:
     """The console script. A wrong setting: its name, what was wrong, exit code 2."""
+    configure_logs()  # on standard error: what a command prints is for pipes
     try:
         app()
     except SettingsError as error:

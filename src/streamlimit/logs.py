@@ -48,3 +48,12 @@ def announce(event: Event) -> None:
         reason=event.reason or None,
         by=event.by,
     )
+
+
+def announce_outage(away: bool) -> None:
+    """Once when the store goes away, once when it is back; not per request."""
+    log = structlog.get_logger("streamlimit")
+    if away:
+        log.error("store_away", note="who sits goes on; new sessions are refused with 503")
+    else:
+        log.warning("store_back")

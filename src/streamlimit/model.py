@@ -70,7 +70,11 @@ class Purpose(StrEnum):
 
 
 class Ask(Struct, frozen=True, omit_defaults=True):
-    """One question to the store: may this session be issued this? `client` is a digest of its address."""
+    """One question to the store: may this session be issued this? `client` is a digest of its address.
+
+    `may_start`: it may be given a new seat. `granted`: it comes with a grant that has not expired.
+    `wants_next`: what it is issued depends on its position, which only the store knows for certain.
+    """
 
     user_id: str
     session_id: str
@@ -84,6 +88,8 @@ class Ask(Struct, frozen=True, omit_defaults=True):
     replace: str | None = None
     limit: int | None = None
     may_start: bool = True
+    granted: bool = False
+    wants_next: bool = False
 
 
 class Lease(Struct, frozen=True):
@@ -95,13 +101,17 @@ class Lease(Struct, frozen=True):
 
 
 class Receipt(Struct, frozen=True):
-    """The client has the segment. `play_ms` is how long it plays (0 where that must not count twice)."""
+    """The client has the segment. `play_ms` is how long it plays (0 where that must not count twice).
+
+    `age_ms`: how long ago it had it, where the store could not be told at once.
+    """
 
     lease: Lease
     segment: str | None = None
     sequence: int | None = None
     kind: str = "video"
     play_ms: int = 0
+    age_ms: int = 0
 
 
 class Event(Struct, frozen=True):
@@ -138,7 +148,9 @@ class Mark(Struct, omit_defaults=True):
 class Admitted(Struct, frozen=True):
     """Yes. `lease` is None where nothing was reserved (a check of a session without a seat).
 
-    `session` is None only for such a check; `existing` says that the session held its seat before.
+    `session` is None only for such a check; `existing` says that the session held its seat before;
+    `degraded` that the store was away, and the worker answered from what it knew; `would_refuse` is the
+    code of the refusal that a dry run left out.
     """
 
     session: Session | None
@@ -147,10 +159,16 @@ class Admitted(Struct, frozen=True):
     live: int
     existing: bool
     events: tuple[Event, ...] = ()
+    degraded: bool = False
+    would_refuse: str | None = None
 
 
 class Refusal(Struct, frozen=True):
-    """No, and why: `code` is api.md's. It changed no living session."""
+    """No, and why: `code` is api.md's. It changed no living session.
+
+    `scope` says what is full: the `user`'s seats, or those for this `stream` or `device-type`, of which
+    there are `scope_limit`.
+    """
 
     code: str
     limit: int
@@ -158,18 +176,21 @@ class Refusal(Struct, frozen=True):
     sessions: tuple[Session, ...] = ()
     retry_after_ms: int = 0
     mark: Mark | None = None
+    scope: str = "user"
+    scope_limit: int | None = None
 
 
 Decision = Admitted | Refusal
 
 
 class Confirmed(Struct, frozen=True):
-    """The receipt counts: the session is active."""
+    """The receipt counts: the session is active. `degraded`: the store will be told later."""
 
     session: Session
     limit: int
     live: int
     events: tuple[Event, ...] = ()
+    degraded: bool = False
 
 
 class Gone(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """The numbers of the rules (product.md): limit, X, n and what happens at the limit. Pure values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -10,6 +11,10 @@ MARKS_KEPT = 16
 
 LEASES_KEPT = 32
 """Open leases remembered of one reservation; of a client that opens more, the newest count."""
+
+
+DRY_RUN_SEATS = 256
+"""Seats of one user that a dry run keeps at most; who comes after them is let through unrecorded."""
 
 
 class OverLimit(StrEnum):
@@ -32,6 +37,10 @@ class Policy:
     max_returns: int = 2
     over_limit: OverLimit = OverLimit.REFUSE
     reclaim_device: bool = True
+    max_per_stream: int | None = None
+    max_per_device_type: Mapping[str, int] = field(default_factory=dict)
+    enforce: bool = True
+    """False: a dry run. Everything is decided and counted, and nobody is refused."""
     expiry_ms: int = field(init=False)
     """n·X: how long after its last activity a session expires."""
     idle_victim_ms: int = field(init=False)

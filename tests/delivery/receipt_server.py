@@ -34,12 +34,11 @@ class Deliverer:
     `began` has the names in the order in which requests reached the app, each with the journal of that moment.
     """
 
-    def __init__(self, stall_seconds: float, progress_seconds: float) -> None:
+    def __init__(self, stall_seconds: float = 10.0, progress_seconds: float = 1.0) -> None:
         self.stall_seconds, self.progress_seconds = stall_seconds, progress_seconds
         self.journal: dict[str, bool] = {}
         self.began: list[tuple[str, dict[str, bool]]] = []
         self.progress: list[int] = []
-        self.acknowledged: list[int] = []
         self.addresses: set[str] = set()
         self.passages: dict[str, Passage] = {}
 
@@ -74,10 +73,31 @@ class Deliverer:
 
 
 class Running:
-    """The server as its clients see it."""
+    """The server as its clients see it. Each test gives it an `app` of its own."""
 
-    def __init__(self, app: Deliverer, address: Any, tls: ssl.SSLContext | None) -> None:
-        self.app, self.address, self._tls = app, address, tls
+    def __init__(self, options: dict[str, Any], tls: ssl.SSLContext | None) -> None:
+        self.app = Deliverer()
+        self.address: Any = options.get("uds")
+        self.is_tls = tls is not None
+        self._tls, self._listeners = tls, []
+        if self.address is None:
+            self._listeners = [socket.create_server(("127.0.0.1", 0), backlog=1024)]
+            self.address = self._listeners[0].getsockname()
+        self._server = uvicorn.Server(uvicorn.Config(self._serve, **options))
+        self._thread = threading.Thread(target=self._server.run, args=(self._listeners or None,))
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+    def start(self) -> None:
+        self._thread.start()
+        wait_until(lambda: self._server.started)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(PATIENCE_SECONDS)
+        for listener in self._listeners:
+            listener.close()
 
     def connect(self) -> socket.socket:
         """A client with the buffers that the system gives."""
@@ -95,35 +115,20 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    loop: Any,
-    *,
-    stall_seconds: float = 10.0,
-    progress_seconds: float = 1.0,
-    unix: Path | None = None,
-    certificate: tuple[Path, Path] | None = None,
+    loop: Any, *, unix: Path | None = None, certificate: tuple[Path, Path] | None = None
 ) -> Iterator[Running]:
     """Starts a server on a free loopback port (or the Unix socket *unix*), and stops it."""
-    app = Deliverer(stall_seconds, progress_seconds)
     options: dict[str, Any] = {"http": ReceiptProtocol, "loop": loop, "lifespan": "off", "log_config": None}
     if certificate:
         options |= {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])}
-    sockets, address = None, str(unix)
     if unix:
-        options["uds"] = address
-    else:
-        sockets = [socket.create_server(("127.0.0.1", 0), backlog=1024)]
-        address = sockets[0].getsockname()[:2]
-    server = uvicorn.Server(uvicorn.Config(app, **options))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": sockets})
-    thread.start()
+        options["uds"] = str(unix)
+    server = Running(options, _trusting() if certificate else None)
+    server.start()
     try:
-        wait_until(lambda: server.started)
-        yield Running(app, address, _trusting() if certificate else None)
+        yield server
     finally:
-        server.should_exit = True
-        thread.join(PATIENCE_SECONDS)
-        for listener in sockets or ():
-            listener.close()
+        server.stop()
 
 
 def _trusting() -> ssl.SSLContext:

@@ -1,19 +1,264 @@
 """The contract on SQLite, and what only a file can do."""
 
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streamlimit.store.sqlite import SqliteStore
+from streamlimit.errors import SettingsError, StoreUnavailable
+from streamlimit.model import Admitted, Ask, Confirmed, Receipt, State
+from streamlimit.store.sqlite import SqliteStore, clock
+from tests.store import writers
 from tests.store.contract import StoreContract
+from tests.store.household import ALL_TYPES, QUICK, N, X, sweep_all, types
+from tests.store.writers import SLOW
+
+HOUR = 3_600_000
 
 
 @pytest.fixture
-def open_store(tmp_path: Path) -> Any:
-    return partial(SqliteStore, str(tmp_path / "streamlimit.db"))
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "streamlimit.db")
+
+
+@pytest.fixture
+def open_store(path: str) -> Callable[..., SqliteStore]:
+    return partial(SqliteStore, path)
 
 
 class TestSqliteStore(StoreContract):
     """One file per test; each open is another connection to it, as another process would have."""
+
+
+class Machine:
+    """A machine whose wall clock, uptime and boots are in the test's hands."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall_ms, self.up_ms, self.boot = 1_750_000_000_000, 50_000, "boot-1"
+        monkeypatch.setattr(time, "time_ns", lambda: self.wall_ms * 1_000_000)
+        monkeypatch.setattr(time, "clock_gettime_ns", lambda _: self.up_ms * 1_000_000)
+        monkeypatch.setattr(clock, "boot_id", lambda: self.boot)
+
+    def later(self, ms: int) -> None:
+        self.wall_ms, self.up_ms = self.wall_ms + ms, self.up_ms + ms
+
+    def reboot(self, after_ms: int, wall_is_off_by_ms: int = 0) -> None:
+        self.wall_ms += after_ms + wall_is_off_by_ms
+        self.up_ms, self.boot = 10_000, self.boot + "+"
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    if clock._BOOTTIME is None:
+        pytest.skip("this system has no clock of its uptime")
+    return Machine(monkeypatch)
+
+
+def watch(store: SqliteStore, user: str = "user", session: str = "tv") -> Receipt:
+    answer = store.admit(Ask(user, session, "news", lease_id="lease"))
+    assert isinstance(answer, Admitted)
+    assert answer.lease is not None
+    receipt = Receipt(answer.lease)
+    assert isinstance(store.confirm(receipt), Confirmed)
+    return receipt
+
+
+class TestClock:
+    """The machine's uptime, dated once: steps of the wall clock move nothing."""
+
+    @pytest.mark.parametrize("step_ms", [HOUR, -HOUR, 2 * N * X, -2 * N * X])
+    def test_a_step_of_the_wall_clock_moves_nothing(self, path: str, machine: Machine, step_ms: int) -> None:
+        store = SqliteStore(path, QUICK)
+        watch(store)
+        before = store.sessions("user")
+        machine.wall_ms += step_ms
+        assert store.sessions("user") == before
+        assert store.expire(10).events == ()
+        other = SqliteStore(path, QUICK)  # a process that starts after the step
+        assert other.sessions("user") == before
+        watch(other)
+        assert other.sessions("user").sessions[0].last_activity_ms == before.sessions[0].last_activity_ms
+        machine.later(N * X - 1)
+        assert [s.state for s in store.sessions("user").sessions] == [State.IDLE]
+        machine.later(1)
+        assert types(store.expire(10).events) == ["expired"]
+
+    def test_the_clock_goes_on_through_a_reboot(self, path: str, machine: Machine) -> None:
+        watch(SqliteStore(path, QUICK))
+        machine.reboot(after_ms=N * X - 1)
+        store = SqliteStore(path, QUICK)
+        assert store.sessions("user").live == 1
+        machine.later(1)
+        assert types(store.expire(10).events) == ["expired"]
+
+    def test_a_reboot_without_a_wall_clock_goes_on_from_the_latest_time_known(
+        self, path: str, machine: Machine
+    ) -> None:
+        store = SqliteStore(path, QUICK)
+        machine.later(HOUR)
+        watch(store)
+        store.expire(10)  # each sweep puts the time on record
+        last = store.sessions("user").sessions[0].last_activity_ms
+        machine.reboot(after_ms=0, wall_is_off_by_ms=-20 * HOUR)
+        store = SqliteStore(path, QUICK)
+        watch(store)
+        assert store.sessions("user").sessions[0].last_activity_ms == last
+        machine.later(N * X)
+        assert types(store.expire(10).events) == ["expired"]
+
+    def test_where_nobody_is_on_record_the_clock_is_dated_anew(self, path: str, machine: Machine) -> None:
+        SqliteStore(path, QUICK).close()
+        machine.wall_ms += HOUR
+        store = SqliteStore(path, QUICK)
+        watch(store)
+        assert store.sessions("user").sessions[0].started_at_ms == machine.wall_ms
+
+
+class TestFile:
+    """Opening and losing the file."""
+
+    def test_a_file_of_a_newer_version_is_refused_and_left_alone(self, path: str) -> None:
+        SqliteStore(path, QUICK).close()
+        db = sqlite3.connect(path)
+        db.execute("PRAGMA user_version = 99")
+        db.close()
+        with pytest.raises(SettingsError, match="newer streamlimit"):
+            SqliteStore(path, QUICK)
+        assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (99,)
+
+    def test_what_was_written_is_there_after_opening_anew(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, ALL_TYPES)
+        watch(store)
+        store.set_limit("other", 7)
+        before = store.sessions("user")
+        store.close()
+        store = SqliteStore(path, SLOW)
+        assert (store.sessions("user"), store.limit("other"), store.pending()) == (before, 7, 1)
+
+    def test_a_folder_that_is_not_there_is_an_unavailable_store(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreUnavailable):
+            SqliteStore(str(tmp_path / "nowhere" / "streamlimit.db"), QUICK)
+
+    def test_a_file_that_is_no_database_is_an_unavailable_store(self, path: str) -> None:
+        Path(path).write_bytes(b"this is a text and no database\n" * 100)
+        with pytest.raises(StoreUnavailable):
+            SqliteStore(path, QUICK)
+
+    def test_a_closed_store_is_unavailable(self, path: str) -> None:
+        store = SqliteStore(path, QUICK)
+        store.close()
+        with pytest.raises(StoreUnavailable):
+            store.ping()
+        with pytest.raises(StoreUnavailable):
+            store.admit(Ask("user", "tv", "news"))
+
+    def test_a_read_only_file_is_unavailable_for_writes_until_it_is_not(self, path: str) -> None:
+        store = SqliteStore(path, SLOW)
+        receipt = watch(store)
+        _db(store).execute("PRAGMA query_only = ON")
+        for write in (
+            lambda: store.confirm(receipt),
+            lambda: store.admit(Ask("user", "new", "news")),
+            lambda: store.end("user", "tv"),
+            lambda: store.expire(10),
+            lambda: store.set_limit("user", 1),
+        ):
+            with pytest.raises(StoreUnavailable, match="readonly"):
+                write()
+        assert isinstance(store.admit(Ask("user", "tv", "news")), Admitted)  # who sits goes on
+        _db(store).execute("PRAGMA query_only = OFF")
+        assert types(store.end("user", "tv")) == ["ended"]
+
+    def test_a_full_disk_is_unavailable_loses_nothing_and_heals(self, path: str) -> None:
+        [(error, users, sits, again, kept, other)] = writers.answers([writers.start(writers.fill_the_disk, path)])
+        assert error.startswith("sqlite: ")
+        assert (sits, again, kept, other) == (1, True, users, True)
+
+    def test_a_reader_waits_while_a_killed_process_is_cleaned_up_after(self, path: str) -> None:
+        store = SqliteStore(path, SLOW)
+        watch(store)
+        store._db = BusyAtFirst(_db(store))  # type: ignore[assignment]
+        assert isinstance(store.admit(Ask("user", "tv", "news")), Admitted)
+
+    def test_a_file_that_others_hold_for_ever_is_an_unavailable_store(
+        self, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = SqliteStore(path, SLOW)
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr("streamlimit.store.sqlite.connection.TURN_SECONDS", 0.01)
+        with pytest.raises(StoreUnavailable, match="locked"):
+            watch(store)
+        holder.execute("ROLLBACK")
+        watch(store)
+
+
+class BusyAtFirst:
+    """A connection that answers "locked" once, as SQLite does while another process repairs the file."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db, self._times = db, 1
+
+    def execute(self, *what: Any) -> sqlite3.Cursor:
+        if self._times:
+            self._times -= 1
+            raise sqlite3.OperationalError("database is locked")
+        return self._db.execute(*what)
+
+
+class TestProcesses:
+    """Several processes on one file."""
+
+    @pytest.mark.parametrize("sitting", [False, True], ids=["empty", "three-sit-and-fetch"])
+    def test_300_users_with_8_new_sessions_over_4_processes_get_3_seats_each(self, path: str, sitting: bool) -> None:
+        users, processes = 300, 4
+        if sitting:
+            writers.take_seats(path, users, ["sit-0", "sit-1", "sit-2"])
+        barrier = writers.SPAWN.Barrier(processes)
+        running = [
+            writers.start(writers.seat_everyone, path, users, (k, processes, barrier), sitting)
+            for k in range(processes)
+        ]
+        told = writers.answers(running)
+        assert sum(refused for _, refused in told) == 0
+        seats = [sum(counts) for counts in zip(*(admitted for admitted, _ in told), strict=True)]
+        assert seats == [0 if sitting else 3] * users
+        store = SqliteStore(path, SLOW)
+        assert {store.sessions(f"user-{user}").live for user in range(users)} == {3}
+
+    def test_killed_writers_lose_no_receipt_and_leave_no_stuck_seat(self, path: str) -> None:
+        for receipts in (1, 200, 600):
+            check_after_kill(path, writers.acknowledged_until_killed(path, 3, 10, receipts), 10)
+
+
+def check_after_kill(path: str, acknowledged: dict[tuple[str, str], int], users: int) -> None:
+    """No user is over the limit, each acknowledged receipt is on record, every seat comes free in time."""
+    store = SqliteStore(path, SLOW)
+    rosters = [store.sessions(f"user-{user}") for user in range(users)]
+    assert max(roster.live for roster in rosters) <= 3
+    on_record = {(s.user_id, s.session_id): s.sequence for roster in rosters for s in roster.sessions}
+    assert acknowledged
+    for who, sequence in acknowledged.items():
+        assert (on_record[who] or 0) >= sequence
+    latest = max(s.expires_at_ms for roster in rosters for s in roster.sessions)
+    later = SqliteStore(path, SLOW, clock=lambda: latest)
+    swept = _swept(later)
+    assert sorted((e.session.user_id, e.session.session_id) for e in swept) == sorted(on_record)
+    assert all(isinstance(later.admit(Ask(f"user-{k}", "x", "news")), Admitted) for k in range(users))
+    assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    for user in range(users):  # clean, for whoever comes next
+        later.end(f"user-{user}", "x")
+
+
+def _swept(store: SqliteStore) -> list[Any]:
+    return asyncio.run(sweep_all(store))  # type: ignore[arg-type]
+
+
+def _db(store: SqliteStore) -> sqlite3.Connection:
+    assert store._db is not None
+    return store._db

@@ -16,51 +16,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streamlimit.delivery import dash, hls
-from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, is_within, resolve, suffix_of
-from streamlimit.delivery.reader import Reader, Stamp, stamp_of
+from streamlimit.delivery.entry import Entry, folders, playlists
+from streamlimit.delivery.paths import is_within, resolve, suffix_of
+from streamlimit.delivery.reader import Reader, broken, stamp_of
 from streamlimit.delivery.stream import Listing, Stream, build
 from streamlimit.errors import CatalogError, UnknownStream
 
 LIVE_SECONDS = 0.25
 VOD_SECONDS = 1.0
 SCAN_SECONDS = 1.0
-RELIST_SECONDS = 2.0
-"""How often the folder of a live stream is listed for playlists of new names; it may hold many files."""
 GRACE_SECONDS = 3.0
 RESOLVED_KEPT = 20_000
 
 STREAM_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,128}")
-ENTRY_NAMES = ("master", "index", "main", "playlist", "manifest", "stream")
-
-
-class Entry:
-    """What the catalog knows of one folder. `problem`: why `stream` is None, unless it just is no stream."""
-
-    def __init__(self, stream_id: str, folder: str) -> None:
-        self.stream_id, self.folder = stream_id, folder
-        self.stream: Stream | None = None
-        self.problem: str | None = None
-        self.due = 0.0
-        self.playlists: list[str] = []
-        self.listed_at = float("-inf")
-        self.folder_stamp: Stamp = None
-        self.stamps: dict[str, Stamp] | None = None
-        self.missing: set[str] = set()
-        self.bad_since: float | None = None
-        self.cache: dict[tuple[str, str], tuple[Stamp, object]] = {}
-
-    def has_changed(self, now: float) -> bool:
-        """One stat a playlist. Lists the folder, too, if it changed and was not listed just now."""
-        stamp = stamp_of(self.folder)
-        live = self.stream is not None and self.stream.live
-        if stamp != self.folder_stamp and not (live and now - self.listed_at < RELIST_SECONDS):
-            self.folder_stamp, self.listed_at = stamp, now
-            playlists = _playlists(self.folder)
-            if playlists != self.playlists:
-                self.playlists = playlists
-                return True
-        stamps = self.stamps
-        return stamps is None or any(stamp_of(path) != stamp for path, stamp in stamps.items())
 
 
 class Catalog:
@@ -144,7 +112,7 @@ class Catalog:
             return
         # Listed again next time if it changed just now: a second change may leave the same mtime.
         self._root_stamp = stamp if stamp and time.time_ns() - stamp[0] > 1e9 else None
-        names = _folders(self._root)
+        names = folders(self._root)
         for name in self._entries.keys() - names:
             self._remove(name)
         for name in sorted(names - self._entries.keys()):
@@ -153,7 +121,7 @@ class Catalog:
     def _add(self, name: str) -> None:
         folder = f"{self._root}/{name}"
         if not STREAM_ID.fullmatch(name):
-            if _playlists(folder):
+            if playlists(folder):
                 self._report(name, "the folder's name is no stream id (A-Z a-z 0-9 . _ ~ : @ -)")
         elif not is_within(self._root, os.path.realpath(folder)):
             self._report(name, "the folder is a link that leads out of the streams folder")
@@ -161,7 +129,7 @@ class Catalog:
             self._entries[name] = Entry(name, folder)
 
     def _remove(self, name: str) -> None:
-        del self._entries[name]
+        self._entries.pop(name, None)
         self.problems.pop(name, None)
 
     def _check(self, entry: Entry, now: float, fresh: bool = False) -> None:
@@ -210,30 +178,6 @@ class Catalog:
             self._on_problem(stream_id, problem)
 
 
-def _folders(root: str) -> set[str]:
-    try:
-        with os.scandir(root) as found:
-            return {item.name for item in found if not item.name.startswith(".") and item.is_dir()}
-    except OSError:
-        return set()
-
-
-def _playlists(folder: str) -> list[str]:
-    """The playlists right in the folder, HLS before DASH, the likeliest entry first."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    found = [name for name in names if suffix_of(name) in PLAYLIST_SUFFIXES and not name.startswith(".")]
-    return sorted(found, key=_entry_rank)
-
-
-def _entry_rank(name: str) -> tuple[bool, int, str]:
-    stem, suffix = os.path.splitext(name.lower())
-    rank = ENTRY_NAMES.index(stem) if stem in ENTRY_NAMES else len(ENTRY_NAMES)
-    return suffix == ".mpd", rank, name
-
-
 def _read(reader: Reader, playlists: list[str]) -> tuple[list[Listing], list[str]]:
     """What can be read of the stream, its entry first, and why the rest cannot."""
     listings: list[Listing] = []
@@ -246,6 +190,8 @@ def _read(reader: Reader, playlists: list[str]) -> tuple[list[Listing], list[str
             listings.append((dash if suffix_of(name) == ".mpd" else hls).read(reader, name))
         except CatalogError as problem:
             failures.append(str(problem))
+        except Exception as problem:  # whatever one stream's files do to us, the others go on
+            failures.append(str(broken(name, problem)))
     # A master before the playlists that it names, HLS before DASH: sorting keeps the order otherwise.
     listings.sort(key=lambda listing: (suffix_of(listing.entry) == ".mpd", not listing.is_master))
     return listings, failures
@@ -255,7 +201,7 @@ def _build(reader: Reader, entry: Entry, listings: list[Listing]) -> Stream:
     title = entry.stream_id
     if reader.has("stream.json"):
         try:
-            title = reader.parsed("stream.json", "", _title) or title
+            title = reader.parsed("stream.json", "", lambda text, _: _title(text)) or title
         except CatalogError as problem:
             listings[0].notes.append(f"stream.json: {problem}")
     return build(entry.stream_id, title, listings, entry.stream)
@@ -264,7 +210,7 @@ def _build(reader: Reader, entry: Entry, listings: list[Listing]) -> Stream:
 def _title(text: str) -> str:
     try:
         found = json.loads(text)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise CatalogError(f"is no JSON: {problem}") from None
     title = found.get("title") if isinstance(found, dict) else None
     return title[:200] if isinstance(title, str) else ""
@@ -279,7 +225,7 @@ def _is_doubtful(
         return True
     if old is None or not old.main:
         return False
-    if not stream.main or stream.entry != old.entry or (stream.live and not old.live):
+    if not stream.main or old.entry not in stream.files or (stream.live and not old.live):
         return True
     is_shorter = len(stream.main) < len(old.main)
     return stream.live and is_shorter and stream.main[0].sequence == old.main[0].sequence

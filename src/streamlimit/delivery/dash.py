@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from streamlimit.delivery import template
 from streamlimit.delivery.paths import join, media_type, target
-from streamlimit.delivery.reader import Reader
+from streamlimit.delivery.reader import Reader, broken
+from streamlimit.delivery.segment import Listing, Segment, Track
 from streamlimit.delivery.sidx import spans
-from streamlimit.delivery.stream import Listing, Segment, Track
 from streamlimit.delivery.template import Piece, Template
 from streamlimit.errors import CatalogError
 
@@ -60,7 +60,7 @@ class Place(Struct, frozen=True):
 
 def read(reader: Reader, path: str) -> Listing:
     """The manifest at *path*. Raises CatalogError where it cannot be understood."""
-    mpd = reader.parsed(path, "", lambda text: _parse(path, text))
+    mpd = reader.parsed(path, "", lambda text, _: _parse(path, text))
     listing = Listing(entry=path, is_master=True, files={path: "playlist"})
     try:
         for place in _places(mpd, path, listing):
@@ -68,7 +68,7 @@ def read(reader: Reader, path: str) -> Listing:
     except CatalogError:
         raise
     except Exception as problem:  # numbers and attributes that make no sense, wherever they turn up
-        raise CatalogError(f"{path}: {type(problem).__name__}: {problem}") from None
+        raise broken(path, problem) from None
     if not listing.tracks or not (any(track.segments for track in listing.tracks) or mpd.type == "dynamic"):
         raise CatalogError(f"{path} has no segments" + (": " + listing.notes[0] if listing.notes else ""))
     _set_targets(listing, template.seconds(mpd.max_segment_duration))
@@ -81,7 +81,7 @@ def _parse(path: str, text: str) -> Any:
     try:
         found = parse_child_nodes(minidom.parseString(text.encode()), "MPD", MPEGDASH)
     except Exception as problem:  # XML that is none, attributes that are no numbers
-        raise CatalogError(f"{path}: {type(problem).__name__}: {problem}") from None
+        raise broken(path, problem) from None
     if not found or not found[0].periods:
         raise CatalogError(f"{path} has no MPD with a period")
     return found[0]
@@ -99,9 +99,7 @@ def _places(mpd: Any, path: str, listing: Listing) -> list[Place]:
                 if index == 0:
                     seen[kind] = seen.get(kind, -1) + 1
                 if base is None:
-                    listing.notes.append(
-                        f"{path}: {representation.id} lies outside and is ignored"
-                    )
+                    listing.notes.append(f"{path}: {representation.id} lies outside and is ignored")
                 elif kind:
                     slot = f"{path}#{kind}-{seen.setdefault(kind, 0)}-{index}"
                     places.append(Place(period, adaptation, representation, base, kind, slot, length, live))
@@ -237,10 +235,7 @@ def _single(reader: Reader, listing: Listing, place: Place, found: dict[str, Any
     index = template.byte_range(found.get("index_range"))
     if index is None:
         return [Piece(path, None, length)]
-    try:
-        cut = spans(lambda first, last: reader.read(path, first, last), *index)
-    except ValueError as problem:
-        raise CatalogError(f"{path}: {problem}") from None
+    cut = spans(lambda first, last: reader.read(path, first, last), *index)
     if not cut:  # WebM has cues instead: all of it is one segment
         listing.notes.append(f"{path}: bytes {index[0]}-{index[1]} hold no sidx box; it is one segment")
         listing.headers.setdefault(path, []).append((0, index[1]))

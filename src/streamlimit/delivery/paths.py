@@ -59,9 +59,7 @@ MEDIA_TYPES = {
     ".webp": "image/webp",
 }
 
-MEDIA_SUFFIXES = frozenset(
-    suffix for suffix, name in MEDIA_TYPES.items() if name.startswith(("video/", "audio/"))
-)
+MEDIA_SUFFIXES = frozenset(suffix for suffix, name in MEDIA_TYPES.items() if name.startswith(("video/", "audio/")))
 """A file of such a name is media though no playlist lists it: nobody plays around the limit."""
 
 AUDIO_SUFFIXES = frozenset(suffix for suffix, name in MEDIA_TYPES.items() if name.startswith("audio/"))

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from streamlimit.delivery.paths import resolve
 from streamlimit.errors import CatalogError, UnknownSegment
@@ -32,6 +32,12 @@ def stamp_of(path: str) -> Stamp:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
+def broken(path: str, problem: Exception) -> CatalogError:
+    """What to raise when reading the playlist stumbled over *problem*, whatever it is."""
+    kind = "" if isinstance(problem, ValueError) else f"{type(problem).__name__}: "
+    return CatalogError(f"{path}: {kind}{problem}")
+
+
 class Reader:
     """One reading of a stream. `stamps` tells by absolute path what everything looked like that was read.
 
@@ -43,15 +49,19 @@ class Reader:
         self.stamps: dict[str, Stamp] = {}
         self._cache, self._used = cache, set[tuple[str, str]]()
 
-    def parsed(self, path: str, how: str, parse: Callable[[str], T]) -> T:
-        """*parse* of the file's text; *how* tells apart the parsings of one file. Raises CatalogError."""
+    def parsed(self, path: str, how: str, parse: Callable[[str, T | None], T]) -> T:
+        """*parse* of the file's text and of what it gave before; *how* tells apart the parsings of one file.
+
+        Raises CatalogError.
+        """
         key = (path, how)
         stamp = self._note(path)
         known = self._cache.get(key)
         self._used.add(key)
-        if known is not None and known[0] == stamp != NEVER:
-            return known[1]  # type: ignore[return-value]  # the same path and how: the same parse
-        value = parse(self._text(path))
+        before = cast("T | None", known[1] if known else None)
+        if before is not None and known is not None and known[0] == stamp != NEVER:
+            return before
+        value = parse(self._text(path), before)
         self._cache[key] = (stamp, value)
         return value
 

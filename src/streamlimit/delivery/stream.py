@@ -8,9 +8,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from operator import attrgetter
 
-from msgspec import Struct, field, structs
+from msgspec import Struct, structs
 
 from streamlimit.delivery.paths import MEDIA_SUFFIXES, PLAYLIST_SUFFIXES, suffix_of
+from streamlimit.delivery.segment import Listing, LiveEdge, Segment
 
 START_TARGETS = 3
 """A live viewer starts that many target durations before the edge, as players do (RFC 8216, 6.3.3)."""
@@ -20,70 +21,6 @@ RETIRED_KEPT = 256
 
 _by_sequence = attrgetter("sequence")
 _by_last = attrgetter("last")
-
-
-class Segment(Struct, frozen=True, gc=False):
-    """One media segment, or one part of it (low latency), which has its parent's sequence.
-
-    `name` is `path`, or `path@first-last` for a byte range of a bigger file (inclusive; None, None for a
-    whole file). `sequence` counts from 0 within `rendition`; of a live stream it is absolute and grows as
-    the window slides (by one a segment, but for DASH by `$Time$`: there it is the start in ms). `is_main`:
-    its play time counts as buffered media (the video's, or the audio's where there is no video).
-    """
-
-    name: str
-    path: str
-    first: int | None
-    last: int | None
-    sequence: int
-    kind: str
-    duration_ms: int
-    is_main: bool
-    media_type: str
-    rendition: str
-
-
-class LiveEdge(Struct, frozen=True):
-    """There is no next segment yet; about when to ask again."""
-
-    wait_ms: int
-
-
-class Track(Struct):
-    """One rendition: its segments in order. `target_seconds` is the longest that one may play."""
-
-    rendition: str
-    kind: str
-    segments: list[Segment]
-    target_seconds: float
-    live: bool
-    counts: bool = True
-
-
-class Listing(Struct):
-    """What one playlist or manifest says, with all that it refers to. All paths are the stream's.
-
-    `files`: path -> `playlist`, `init` or `key`. `headers`: path -> byte ranges (inclusive) that are
-    init or index. `missing`: what it refers to and is not there. `is_torn`: it may be half written.
-    """
-
-    entry: str
-    is_master: bool = False
-    tracks: list[Track] = field(default_factory=list)
-    parts: list[Segment] = field(default_factory=list)
-    files: dict[str, str] = field(default_factory=dict)
-    headers: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    is_torn: bool = False
-
-    def main(self) -> Track | None:
-        """The first video, else the first audio, else whatever there is."""
-        for kind in ("video", "audio"):
-            for track in self.tracks:
-                if track.kind == kind and track.counts:
-                    return track
-        return self.tracks[0] if self.tracks else None
 
 
 class Stream(Struct, frozen=True):

@@ -7,15 +7,14 @@ from msgspec import Struct
 
 from streamlimit.delivery.paths import join, target
 from streamlimit.delivery.reader import Reader
-from streamlimit.errors import CatalogError
 
 MAX_SEGMENTS = 500_000
 """Of one representation in one period; a manifest that says more is a mistake (or an attack)."""
 
+MAX_SURPLUS = 2
+
 _VARIABLE = re.compile(r"\$(?:(RepresentationID|Number|Time|Bandwidth|SubNumber)(?:%0?(\d{1,2})[dux])?)?\$")
-_DURATION = re.compile(
-    r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d*)?)S)?)?$"
-)
+_DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d*)?)S)?)?$")
 _SECONDS = (31_536_000, 2_592_000, 86_400, 3_600, 60, 1)
 
 
@@ -43,26 +42,34 @@ class Template(Struct, frozen=True):
 
     def pieces(self, reader: Reader, seconds: float | None, live: bool) -> list[Piece]:
         """All segments of a period of *seconds* (None: open), in order."""
-        media = self.found.get("media") or ""
-        scale, start = self.found.get("timescale") or 1, self._start()
+        media, scale = self.found.get("media") or "", self.found.get("timescale") or 1
         if live and seconds is None and _is_open(self.found):
             return self._on_disk(reader, media, 0.0)
         entries = timeline(self.found, scale, seconds)
-        if entries and "$Time" in media:
-            return [
-                Piece(self.path(media, start + i, t), None, length, t * 1000 // scale)
-                for i, (t, length) in enumerate(entries)
-            ]
         if not entries:
-            length = (self.found.get("duration") or 0) / scale
-            count = None if live else self._count(length, seconds)
-            if count is None or "$Number" not in media:
-                return self._on_disk(reader, media, length)
-            entries = [(i * (self.found.get("duration") or 0), length) for i in range(count)]
+            ticks = self.found.get("duration") or 0
+            count = None if live else self._count(ticks / scale, seconds)
+            if count is None:
+                return self._on_disk(reader, media, ticks / scale)
+            count = 1 if "$" not in media else count + self._surplus(reader, media, count)
+            entries = [(i * ticks, ticks / scale) for i in range(count)]
+        return self._made(media, scale, entries)
+
+    def _made(self, media: str, scale: int, entries: list[tuple[int, float]]) -> list[Piece]:
+        """One segment an entry. What it is called by is its own number: `$Number$`, or its time in ms."""
+        start, by_time = self._start(), "$Time" in media
         return [
-            Piece(self.path(media, start + i, t), None, length, start + i)
+            Piece(self.path(media, start + i, t), None, length, t * 1000 // scale if by_time else start + i)
             for i, (t, length) in enumerate(entries)
         ]
+
+    def _surplus(self, reader: Reader, media: str, count: int) -> int:
+        """Segments beyond the count that are there: audio is often a little longer than the presentation."""
+        if self.found.get("end_number") is not None or "$Number" not in media:
+            return 0
+        paths = [self.path(media, self._start() + count + i) for i in range(MAX_SURPLUS)]
+        found = [path is not None and reader.has(path) for path in paths]
+        return (*found, False).index(False)
 
     def _start(self) -> int:
         start = self.found.get("start_number")
@@ -78,7 +85,7 @@ class Template(Struct, frozen=True):
         else:
             count = -int(-(round(seconds / length, 6)) // 1)  # rounded up, but not for a millionth
         if not 0 <= count <= MAX_SEGMENTS:
-            raise CatalogError(f"{count} segments of {self.id}")
+            raise ValueError(f"{count} segments of {self.id}")
         return count
 
     def _on_disk(self, reader: Reader, media: str, length: float) -> list[Piece]:
@@ -88,9 +95,7 @@ class Template(Struct, frozen=True):
             return []
         folder = example.rpartition("/")[0]
         pattern = re.compile(self._pattern(media.rpartition("/")[2]))
-        numbers = {
-            int(match["n"]): name for name in reader.names(folder) if (match := pattern.fullmatch(name))
-        }
+        numbers = {int(match["n"]): name for name in reader.names(folder) if (match := pattern.fullmatch(name))}
         scale = 1000 / (self.found.get("timescale") or 1) if "$Time" in media else 1
         prefix = f"{folder}/" if folder else ""
         return [Piece(prefix + name, None, length, int(n * scale)) for n, name in sorted(numbers.items())]
@@ -126,7 +131,7 @@ def timeline(found: dict[str, Any], scale: int, seconds: float | None) -> list[t
         end = following if following is not None else None if seconds is None else first + seconds * scale
         count = _repeats(row, at, end)
         if row.d <= 0 or len(entries) + count > MAX_SEGMENTS:
-            raise CatalogError(f"a timeline of {count} segments of {row.d} ticks")
+            raise ValueError(f"a timeline of {count} segments of {row.d} ticks")
         entries += [(at + i * row.d, row.d / scale) for i in range(count)]
         at += count * row.d
     return entries
@@ -147,12 +152,12 @@ def _repeats(row: Any, at: int, end: float | None) -> int:
 
 
 def byte_range(text: str | None) -> tuple[int, int] | None:
-    """`first-last` -> both, inclusive. Raises CatalogError."""
+    """`first-last` -> both, inclusive. Raises ValueError."""
     if not text:
         return None
     first, dash, last = text.strip().partition("-")
     if not dash or not first.isdecimal() or not last.isdecimal() or int(first) > int(last):
-        raise CatalogError(f"a byte range is {text}")
+        raise ValueError(f"a byte range is {text}")
     return int(first), int(last)
 
 
@@ -162,7 +167,7 @@ def seconds(text: str | None) -> float | None:
         return None
     match = _DURATION.match(text.strip())
     if match is None:
-        raise CatalogError(f"a duration is {text}")
+        raise ValueError(f"a duration is {text}")
     return sum(float(value) * unit for value, unit in zip(match.groups(), _SECONDS, strict=True) if value)
 
 

@@ -50,6 +50,10 @@ class Wire:
         self._socket = socket.socket(fileno=fd)
         self._transport = transport
         self.kind, self.address = _kind_and_address(self._socket, transport)
+        if self.kind is not Kind.LOCAL:
+            # asyncio forgets this on sockets made without a protocol number, as uvicorn makes them. Then a body
+            # waits behind its headers for the client's delayed acknowledgement: 40 ms.
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.watcher: Watcher | None = None
         self.is_lost = False
         self.is_reset = False

@@ -1,7 +1,10 @@
 """May this session be issued a segment? Existing before new, then the limit (rules 1, 2, 3, 8, 12)."""
 
-from streamlimit.model import Admitted, Ask, Decision, Event, Lease, Mark, Purpose, Refusal, State
-from streamlimit.policy import LEASES_KEPT, OverLimit, Policy
+from msgspec import Struct
+from msgspec.structs import replace
+
+from streamlimit.model import Admitted, Ask, Decision, Device, Event, Lease, Mark, Purpose, Refusal, State
+from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, OverLimit, Policy
 from streamlimit.rules.departure import dismiss, lapse_all, silent_until_ms
 from streamlimit.rules.ledger import Ledger, Outcome, Seat, show, show_live
 from streamlimit.rules.sharing import is_shared
@@ -9,21 +12,41 @@ from streamlimit.rules.sharing import is_shared
 
 def admit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
     """Gives *ask* a seat or says why not. The same session twice gets the same answer and one seat."""
+    outcome = _decide(ledger, ask, policy, now_ms)
+    if policy.enforce or not isinstance(outcome.answer, Refusal) or outcome.answer.code == "grant-expired":
+        return outcome
+    return _admit_anyway(ledger, ask, outcome.answer.code, policy, now_ms)
+
+
+def _decide(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
     mark = ledger.mark_of(ask.session_id, State.TERMINATED, now_ms)
     if mark is not None:
         return _refuse_terminated(ledger, ask, mark, policy, now_ms)
     seat = ledger.find(ask.session_id)
+    if seat is None or seat.expires_at_ms <= now_ms:
+        return _admit_new(ledger, ask, policy, now_ms)
+    if is_shared(seat, ask, policy, now_ms):
+        return Outcome(_refusal("session-shared", ledger, ask, policy, now_ms), changed=False)
+    return _admit_sitting(ledger, seat, ask, policy, now_ms)
+
+
+def _admit_anyway(ledger: Ledger, ask: Ask, code: str, policy: Policy, now_ms: int) -> Outcome[Decision]:
+    """A dry run: whom the rules refuse gets a seat beyond them, and the answer says so."""
+    seat, live = ledger.find(ask.session_id), ledger.live(now_ms)
     if seat is not None and seat.expires_at_ms > now_ms:
-        return _admit_sitting(ledger, seat, ask, policy, now_ms)
-    return _admit_new(ledger, ask, policy, now_ms)
+        outcome = _admit_sitting(ledger, seat, ask, policy, now_ms)
+    elif ask.purpose is Purpose.CHECK or len(live) >= DRY_RUN_SEATS:
+        lease = None if ask.purpose is Purpose.CHECK else Lease(ask, 0, 0)
+        answer = Admitted(None, lease, ledger.limit(ask.limit, policy), len(live), existing=False)
+        outcome = Outcome[Decision](answer, changed=False)
+    else:
+        outcome = _seat_new(ledger, ask, None, policy, now_ms)
+    assert isinstance(outcome.answer, Admitted)
+    return Outcome(replace(outcome.answer, would_refuse=code), outcome.changed, outcome.events)
 
 
 def _admit_sitting(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
-    if is_shared(seat, ask, policy, now_ms):
-        return Outcome(_refusal("session-shared", ledger, ask, policy, now_ms), changed=False)
-    adds_lease = (
-        ask.purpose is Purpose.LEASE and seat.last_activity_ms is None and ask.lease_id not in seat.leases
-    )
+    adds_lease = ask.purpose is Purpose.LEASE and seat.last_activity_ms is None and ask.lease_id not in seat.leases
     if adds_lease:
         _open_lease(seat, ask, policy, now_ms)
     answer = Admitted(
@@ -44,14 +67,20 @@ def _open_lease(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> None:
 def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
     if not ask.may_start:
         return Outcome(_refusal("grant-expired", ledger, ask, policy, now_ms), changed=False)
-    limit, live = ledger.limit(ask.limit, policy), ledger.live(now_ms)
-    victim = None
-    if len(live) >= limit:
-        victim = _victim(live, ask, policy, now_ms)
-        if victim is None or len(live) > limit:  # one going makes no room where a limit was lowered
-            return Outcome(_refusal("session-limit", ledger, ask, policy, now_ms), changed=False)
+    live = ledger.live(now_ms)
+    full, victim = _full_scopes(live, ledger.limit(ask.limit, policy), ask, policy), None
+    if full:
+        victim = _victim(_in_all(live, full), ask, policy, now_ms)
+        # One going makes no room where a limit was lowered below what sits.
+        if victim is None or any(len(scope.seats) > scope.limit for scope in full):
+            return Outcome(_refuse_full(ledger, ask, full[0], policy, now_ms), changed=False)
     if ask.purpose is Purpose.CHECK:
+        limit = ledger.limit(ask.limit, policy)
         return Outcome(Admitted(None, None, limit, len(live), existing=False), changed=False)
+    return _seat_new(ledger, ask, victim, policy, now_ms)
+
+
+def _seat_new(ledger: Ledger, ask: Ask, victim: Seat | None, policy: Policy, now_ms: int) -> Outcome[Decision]:
     events = lapse_all(ask.user_id, ledger, now_ms)
     if victim is not None:
         events += (_replace(ledger, victim, ask, policy, now_ms),)
@@ -59,7 +88,7 @@ def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome
     answer = Admitted(
         session=show(ask.user_id, seat, State.STARTING),
         lease=Lease(ask, seat.generation, seat.move),
-        limit=limit,
+        limit=ledger.limit(ask.limit, policy),
         live=len(ledger.seats),
         existing=False,
         events=events,
@@ -81,6 +110,32 @@ def _reserve(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Seat:
     )
     ledger.seats.append(seat)
     return seat
+
+
+class Scope(Struct, frozen=True):
+    """Seats that are counted together, and how many there may be."""
+
+    name: str
+    seats: list[Seat]
+    limit: int
+
+
+def _full_scopes(live: list[Seat], limit: int, ask: Ask, policy: Policy) -> list[Scope]:
+    """What is full for the asking session: the user's seats, those for its stream or its type of device."""
+    scopes = [Scope("user", live, limit)]
+    if policy.max_per_stream is not None:
+        same = [seat for seat in live if seat.stream_id == ask.stream_id]
+        scopes.append(Scope("stream", same, policy.max_per_stream))
+    kind = _device_type(ask.device)
+    if kind in policy.max_per_device_type:
+        alike = [seat for seat in live if _device_type(seat.device) == kind]
+        scopes.append(Scope("device-type", alike, policy.max_per_device_type[kind]))
+    return [scope for scope in scopes if len(scope.seats) >= scope.limit]
+
+
+def _in_all(live: list[Seat], scopes: list[Scope]) -> list[Seat]:
+    """Those whose going makes room in every one of *scopes*."""
+    return [seat for seat in live if all(any(seat is own for own in scope.seats) for scope in scopes)]
 
 
 def _victim(live: list[Seat], ask: Ask, policy: Policy, now_ms: int) -> Seat | None:
@@ -110,8 +165,12 @@ def _is_left_behind(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
     )
 
 
-def _device_id(device: object) -> str | None:
-    return device if isinstance(device, str) else getattr(device, "id", None)
+def _device_id(device: str | Device | None) -> str | None:
+    return device.id if isinstance(device, Device) else device
+
+
+def _device_type(device: str | Device | None) -> str:
+    return (device.type or "") if isinstance(device, Device) else ""
 
 
 def _silent_since_ms(seat: Seat) -> int:
@@ -134,9 +193,7 @@ def _replace(ledger: Ledger, victim: Seat, ask: Ask, policy: Policy, now_ms: int
     )
 
 
-def _refuse_terminated(
-    ledger: Ledger, ask: Ask, mark: Mark, policy: Policy, now_ms: int
-) -> Outcome[Decision]:
+def _refuse_terminated(ledger: Ledger, ask: Ask, mark: Mark, policy: Policy, now_ms: int) -> Outcome[Decision]:
     """410, and the silence that it takes to be forgiven starts anew (written at most once per X/4)."""
     changed = mark.until_ms < now_ms + policy.expiry_ms
     if changed:
@@ -144,13 +201,20 @@ def _refuse_terminated(
     return Outcome(_refusal("session-terminated", ledger, ask, policy, now_ms, mark), changed)
 
 
-def _refusal(
-    code: str, ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, mark: Mark | None = None
-) -> Refusal:
+def _refuse_full(ledger: Ledger, ask: Ask, scope: Scope, policy: Policy, now_ms: int) -> Refusal:
+    refusal = _refusal("session-limit", ledger, ask, policy, now_ms)
+    retry_after_ms = _room_in_ms(scope.seats, scope.limit, policy, now_ms)
+    return replace(refusal, retry_after_ms=retry_after_ms, scope=scope.name, scope_limit=scope.limit)
+
+
+def _refusal(code: str, ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, mark: Mark | None = None) -> Refusal:
+    live, limit = ledger.live(now_ms), ledger.limit(ask.limit, policy)
     sessions = show_live(ask.user_id, ledger, policy, now_ms)
-    limit = ledger.limit(ask.limit, policy)
-    # Room comes when so many seats have lapsed that fewer than the limit are left.
-    lapses = sorted(session.expires_at_ms for session in sessions)
+    return Refusal(code, limit, len(live), sessions, _room_in_ms(live, limit, policy, now_ms), mark)
+
+
+def _room_in_ms(seats: list[Seat], limit: int, policy: Policy, now_ms: int) -> int:
+    """When so many of *seats* will have lapsed, if nobody asks any more, that fewer than *limit* are left."""
+    lapses = sorted(seat.expires_at_ms for seat in seats)
     nth = max(len(lapses) - max(limit, 1), 0)
-    retry_after_ms = max(lapses[nth] - now_ms, 0) if lapses else policy.segment_ms
-    return Refusal(code, limit, len(sessions), sessions, retry_after_ms, mark)
+    return max(lapses[nth] - now_ms, 0) if lapses else policy.segment_ms

@@ -40,13 +40,14 @@ def _settle(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> list[E
     """Writes the receipt into the seat; a stale lease (an older move or seat) counts as activity alone."""
     lease, user_id = receipt.lease, receipt.lease.ask.user_id
     is_first, moved = seat.last_activity_ms is None, False
+    received_ms = now_ms - receipt.age_ms
     if lease.generation == seat.generation and lease.move == seat.move:
-        moved = _follow(seat, receipt, policy, now_ms)
-    seat.last_activity_ms = max(seat.last_activity_ms or 0, now_ms)
+        moved = _follow(seat, receipt, policy, received_ms)
+    seat.last_activity_ms = max(seat.last_activity_ms or 0, received_ms)
     seat.leases = []
     if is_first:
-        seat.expires_at_ms = now_ms  # from here on the reservation's own time does not count
-    _prolong_by_receipt(seat, receipt.play_ms, policy, now_ms)
+        seat.expires_at_ms = received_ms  # from here on the reservation's own time does not count
+    _prolong_by_receipt(seat, receipt.play_ms, policy, received_ms)
     if is_first:
         return [Event("session.started", show(user_id, seat, State.ACTIVE), now_ms)]
     if moved:
@@ -81,12 +82,19 @@ def _prolong_by_receipt(seat: Seat, play_ms: int, policy: Policy, now_ms: int) -
 
 
 def _seat_again(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -> Outcome[Verdict]:
-    """The session expired while its segment was on the way: it sits again if there is room (rule 3)."""
+    """The session expired while its segment was on the way: it sits again if there is room (rule 3).
+
+    Received in time and told late (rule 11), it sat all the while, if nobody took its seat meanwhile.
+    """
     lease, ask = receipt.lease, receipt.lease.ask
     gone = _gone(ledger, lease, now_ms)
     has_room = len(ledger.live(now_ms)) < ledger.limit(ask.limit, policy)
-    if gone.mark is not None or not has_room:
+    is_too_old = receipt.age_ms >= policy.expiry_ms
+    if gone.mark is not None or not has_room or is_too_old:
         return Outcome(gone, changed=False)
+    seat = ledger.find(ask.session_id)
+    if seat is not None and _is_of(lease, seat) and now_ms - receipt.age_ms < seat.expires_at_ms:
+        return _confirmed(ledger, seat, receipt, policy, now_ms, _settle(seat, receipt, policy, now_ms))
     events = list(lapse_all(ask.user_id, ledger, now_ms))
     seat = _revive(ledger, lease, now_ms)
     again = Lease(ask, seat.generation, seat.move)
@@ -109,8 +117,8 @@ def _revive(ledger: Ledger, lease: Lease, now_ms: int) -> Seat:
     return seat
 
 
-def _what(receipt: Receipt) -> tuple[str | None, int | None, str, int]:
-    return receipt.segment, receipt.sequence, receipt.kind, receipt.play_ms
+def _what(receipt: Receipt) -> tuple[str | None, int | None, str, int, int]:
+    return receipt.segment, receipt.sequence, receipt.kind, receipt.play_ms, receipt.age_ms
 
 
 def _gone(ledger: Ledger, lease: Lease, now_ms: int) -> Gone:
@@ -129,6 +137,6 @@ def _confirmed(
     ledger: Ledger, seat: Seat, receipt: Receipt, policy: Policy, now_ms: int, events: list[Event]
 ) -> Outcome[Verdict]:
     ask, told = receipt.lease.ask, tuple(events)
-    session = show(ask.user_id, seat, State.ACTIVE)
+    session = show(ask.user_id, seat, policy.state(seat.last_activity_ms, now_ms))
     limit, live = ledger.limit(ask.limit, policy), len(ledger.live(now_ms))
     return Outcome(Confirmed(session, limit, live, told), changed=True, events=told)

@@ -8,8 +8,9 @@ import structlog
 from streamlimit.errors import StreamlimitError
 from streamlimit.web.control import make_control
 from streamlimit.web.cors import Cors
+from streamlimit.web.delivery import NotReceived
 from streamlimit.web.http import ClientLeft, Receive, Scope, Send, send_problem
-from streamlimit.web.problems import Problem, problem_of
+from streamlimit.web.problems import Problem, log_problem, problem_of
 from streamlimit.web.service import Service
 from streamlimit.web.viewer import Viewer
 
@@ -35,11 +36,16 @@ class FrontDoor:
         try:
             await self._route(scope, receive, send)
         except Problem as problem:
-            await self._refuse(problem, send)
+            await self._refuse(problem, scope, send)
         except StreamlimitError as error:
-            await self._refuse(problem_of(error), send)
+            await self._refuse(problem_of(error), scope, send)
         except ClientLeft:
-            log.debug("client_left", path=scope["path"])
+            log.debug("client_left", route=_route_of(scope))
+        except NotReceived:
+            await receive()  # its connection is being reset; then the server, too, knows that nobody is there
+        except Exception:
+            log.exception("failed", method=scope["method"], route=_route_of(scope))
+            await self._refuse(Problem("internal", "this is our fault; the log says more"), scope, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: "_Watched") -> None:
         path: str = scope["path"]
@@ -50,9 +56,18 @@ class FrontDoor:
         else:
             await self._control(scope, receive, send)
 
-    async def _refuse(self, problem: Problem, send: "_Watched") -> None:
+    async def _refuse(self, problem: Problem, scope: Scope, send: "_Watched") -> None:
+        log_problem(problem, scope["method"], _route_of(scope))
         if not send.has_started:  # else half of an answer is out; the server closes the connection
             await send_problem(send, problem, {})
+
+
+def _route_of(scope: Scope) -> str | None:
+    """The call's name, for the log: a path may hold a grant, or whatever someone sent."""
+    path: str = scope["path"]
+    if path.startswith("/play/"):
+        return "/play"
+    return path if path == "/v1/segments" else getattr(scope.get("route"), "path", None)
 
 
 class _Watched:

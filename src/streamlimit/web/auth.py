@@ -18,6 +18,11 @@ class Caller(Struct, frozen=True):
     session_id: str = ""
     may_start: bool = True
 
+    @property
+    def is_granted(self) -> bool:
+        """It holds a grant that may start a session."""
+        return self.role == "grant" and self.may_start
+
     def require_session(self, user_id: str, session_id: str | None) -> None:
         """May it speak for this session (None: for any of the user's)? Raises 403."""
         if self.role == "grant" and (self.user_id != user_id or session_id not in (None, self.session_id)):

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Request, Response
 
 from streamlimit.web.auth import Caller
 from streamlimit.web.forms import read_form
-from streamlimit.web.http import read_body, read_json_body
+from streamlimit.web.http import read_body, read_json_body, require_json
 from streamlimit.web.service import Service
 
 T = TypeVar("T")
@@ -17,27 +17,29 @@ ID_PATTERN = r"^[A-Za-z0-9._~:@-]{1,128}$"
 IdInPath = Annotated[str, Path(pattern=ID_PATTERN)]
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """The worker's parts."""
     service: Service = request.app.state.service
     return service
 
 
-def caller_of(request: Request) -> Caller:
+ServiceDep = Annotated[Service, Depends(service_of)]
+
+
+async def caller_of(request: Request, service: ServiceDep) -> Caller:
     """Who asks."""
-    doorman = service_of(request).doorman
-    return doorman.identify(request.headers.get("authorization"), time.time())
+    return service.doorman.identify(request.headers.get("authorization"), time.time())
 
 
-def operator_of(request: Request) -> Caller:
+CallerDep = Annotated[Caller, Depends(caller_of)]
+
+
+async def operator_of(caller: CallerDep) -> Caller:
     """An operator asks; 401 or 403 otherwise."""
-    caller = caller_of(request)
     caller.require_operator()
     return caller
 
 
-ServiceDep = Annotated[Service, Depends(service_of)]
-CallerDep = Annotated[Caller, Depends(caller_of)]
 OperatorDep = Annotated[Caller, Depends(operator_of)]
 
 
@@ -49,7 +51,10 @@ async def form_in(request: Request, form: type[T]) -> T:
 async def form_or_default(request: Request, form: type[T]) -> T:
     """The form, or its defaults where there is no body at all."""
     body = await read_body(request.scope, request.receive)
-    return form() if not body else read_form(form, body)
+    if not body:
+        return form()
+    require_json(request.scope)
+    return read_form(form, body)
 
 
 def described(form: type) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from streamlimit import errors
-from streamlimit.web import operator, sessions
-from streamlimit.web.problems import Problem, problem_of
+from streamlimit.web import operator, pages, sessions
+from streamlimit.web.forms import bad_id
+from streamlimit.web.problems import Problem, log_problem, problem_of
 from streamlimit.web.service import Service
 
 _STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
@@ -22,6 +24,7 @@ def make_control(service: Service) -> FastAPI:
     app.state.service = service
     app.include_router(sessions.router)
     app.include_router(operator.router)
+    app.include_router(pages.router)
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(errors.StreamlimitError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -29,26 +32,39 @@ def make_control(service: Service) -> FastAPI:
     return app
 
 
-def answer(problem: Problem) -> Response:
-    """The problem as a response."""
+def answer(request: Request, problem: Problem) -> Response:
+    """The problem as a response; it is logged here."""
+    log_problem(problem, request.method, getattr(request.scope.get("route"), "path", None))
     headers = {"Cache-Control": "no-store"} | problem.headers
     return Response(problem.body(), problem.status, headers, media_type="application/problem+json")
 
 
-async def _on_problem(_request: Request, error: Any) -> Response:
-    return answer(error)
+async def _on_problem(request: Request, error: Any) -> Response:
+    return answer(request, error)
 
 
-async def _on_error(_request: Request, error: Any) -> Response:
-    return answer(problem_of(error))
+async def _on_error(request: Request, error: Any) -> Response:
+    return answer(request, problem_of(error))
 
 
-async def _on_invalid(_request: Request, error: Any) -> Response:
+async def _on_invalid(request: Request, error: Any) -> Response:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:])
-    return answer(Problem("malformed", f"{field}: {first['msg']}", {"field": field}))
+    is_id = first["type"] == "string_pattern_mismatch"
+    detail = bad_id(field) if is_id else f"{field}: {first['msg']}"
+    return answer(request, Problem("malformed", detail, {"field": field}))
 
 
-async def _on_http(_request: Request, error: Any) -> Response:
+async def _on_http(request: Request, error: Any) -> Response:
     code = _STATUS_CODES.get(error.status_code, "malformed")
-    return answer(Problem(code, str(error.detail), headers=dict(error.headers or {})))
+    headers = dict(error.headers or {})
+    if code == "method-not-allowed":
+        headers["Allow"] = ", ".join(_methods(request))
+    return answer(request, Problem(code, str(error.detail), headers=headers))
+
+
+def _methods(request: Request) -> list[str]:
+    """All that may be done at this path; the framework names only the first route's."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({"OPTIONS"}.union(*(route.methods or () for route in here)))

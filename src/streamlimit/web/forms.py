@@ -13,6 +13,8 @@ Id = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._~:@-]{1,128}\Z")]
 SegmentName = Annotated[str, Meta(min_length=1, max_length=1024)]
 T = TypeVar("T")
 
+_SHOWN = 200
+
 _FIELD = re.compile(r"`\$\.?([^`]*)`$|field `([^`]*)`")
 
 
@@ -69,17 +71,16 @@ class Reader:
 read_form = Reader().read
 
 
-def check_id(name: str, value: str) -> str:
-    """An id that came in a path. Raises `malformed`."""
-    if not re.fullmatch(r"[A-Za-z0-9._~:@-]{1,128}", value):
-        raise Problem(
-            "malformed", f"{name}: ids are 1–128 characters of A-Z a-z 0-9 . _ ~ : @ -", {"field": name}
-        )
-    return value
-
-
 def malformed(text: str) -> Problem:
     """The problem for a decoder's complaint."""
     match = _FIELD.search(text)
     field = (match[1] or match[2]) if match else None
-    return Problem("malformed", text, {"field": field} if field else {})
+    if field is None:
+        return Problem("malformed", text[:_SHOWN])
+    field = field[:_SHOWN]  # a caller's own word, of any length
+    return Problem("malformed", bad_id(field) if "matching regex" in text else text[:_SHOWN], {"field": field})
+
+
+def bad_id(field: str) -> str:
+    """What is wrong with an id, in words."""
+    return f"{field}: an id is 1–128 characters of A-Z a-z 0-9 . _ ~ : @ -"

@@ -13,11 +13,11 @@ CACHED = 65_536
 
 
 class Grant(Struct, frozen=True):
-    """What a grant says. `expires_at` in seconds of the epoch; after it no new seat is given."""
+    """What a grant says. `expires_at` in seconds of the epoch, to the ms; after it no new seat is given."""
 
     user_id: str
     session_id: str
-    expires_at: int
+    expires_at: float
 
     def may_start(self, now_seconds: float) -> bool:
         """Expiry bounds starting only: a session that sits is still issued its segments."""
@@ -39,7 +39,7 @@ class Grants:
 
     def sign(self, user_id: str, session_id: str) -> str:
         """A grant from now on."""
-        claims = {"u": user_id, "s": session_id, "exp": int(time.time() + self._seconds)}
+        claims = {"u": user_id, "s": session_id, "exp": round(time.time() + self._seconds, 3)}
         return jwt.encode({"alg": "HS256", "kid": self._signer}, claims, self._keys[self._signer])
 
     def verify(self, text: str) -> Grant:
@@ -56,7 +56,7 @@ class Grants:
         try:
             token = jwt.decode(text, self._find_key, algorithms=["HS256"])
             claims = token.claims
-            return Grant(str(claims["u"]), str(claims["s"]), int(claims["exp"]))
+            return Grant(str(claims["u"]), str(claims["s"]), float(claims["exp"]))
         except (JoseError, KeyError, ValueError, TypeError, UnicodeError) as error:
             raise BadGrant("this is no grant of this service") from error
 

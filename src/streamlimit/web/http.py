@@ -11,6 +11,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 64 * 1024
+DISCARDED_BYTES = 32 * 1024 * 1024
+"""Read of a body that is too large, so that its sender gets to read why."""
 
 
 class ClientLeft(Exception):
@@ -28,27 +30,37 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 async def read_json_body(scope: Scope, receive: Receive) -> bytes:
     """The whole body. Raises 415 for a body that says it is something else, 413 above `MAX_BODY_BYTES`."""
-    kind = header(scope, b"content-type")
-    if kind is not None and kind.partition(";")[0].strip().lower() != "application/json":
-        raise Problem("unsupported-media-type", "send application/json")
+    require_json(scope)
     return await read_body(scope, receive)
 
 
+def require_json(scope: Scope) -> None:
+    """Raises 415 for a body that says it is something else than JSON; one that says nothing is taken for it."""
+    kind = header(scope, b"content-type")
+    if kind is not None and kind.partition(";")[0].strip().lower() != "application/json":
+        raise Problem("unsupported-media-type", "send application/json")
+
+
 async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body, whatever it is. Raises 413 as soon as it is known to be too large."""
-    length = header(scope, b"content-length")
-    if length is not None and int(length) > MAX_BODY_BYTES:
-        raise _too_large()
+    """The whole body, whatever it is. Raises 413 for one that is too large, when most of it has come.
+
+    For a client reads no answer while it sends, and closing the connection before would reset it, answer and all.
+    """
+    if header(scope, b"expect") is not None and int(header(scope, b"content-length") or 0) > MAX_BODY_BYTES:
+        raise _too_large()  # this one asks before it sends
     body: bytes = b""
-    while True:
+    size, more = 0, True
+    while more and size <= DISCARDED_BYTES:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeft
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
-        if not message.get("more_body", False):
-            return body
+        part = message.get("body", b"")
+        size, more = size + len(part), message.get("more_body", False)
+        if size <= MAX_BODY_BYTES:
+            body += part
+    if size > MAX_BODY_BYTES:
+        raise _too_large()
+    return body
 
 
 def _too_large() -> Problem:

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import msgspec
+import structlog
 
 from streamlimit import errors
 from streamlimit.model import Refusal
@@ -43,6 +44,8 @@ ERRORS: dict[type[errors.StreamlimitError], str] = {
 
 STORE_RETRY_SECONDS = 2
 
+log = structlog.get_logger("streamlimit.web")
+
 
 class Problem(Exception):
     """An answer that is an error. *extra* are members of its own, *headers* go beside it."""
@@ -69,6 +72,12 @@ class Problem(Exception):
             "code": self.code,
         }
         return msgspec.json.encode(document | self.extra)
+
+
+def log_problem(problem: Problem, method: str, route: str | None) -> None:
+    """One line for one error answer. *route* is the call's name, never a path: that may hold a grant."""
+    say = log.info if problem.status < 500 else log.warning
+    say("refused", code=problem.code, status=problem.status, method=method, route=route)
 
 
 def problem_of(error: errors.StreamlimitError) -> Problem:

@@ -7,7 +7,7 @@ For `uvicorn.Config(http=ReceiptProtocol)`. Each request's scope has the connect
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from streamlimit.delivery.wire import Wire
 
@@ -25,11 +25,12 @@ class ReceiptProtocol(HttpToolsProtocol):
 
     wire: Wire | None = None
     _extensions: dict[str, Any]
+    _overtaken: list[RequestResponseCycle]
     _got_eof = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
-        self._extensions = {}
+        self._extensions, self._overtaken = {}, []
         try:
             self.wire = self._extensions[EXTENSION] = Wire.tap(transport)
         except OSError as error:  # no descriptor left: without a wire receipts would be guesses
@@ -39,6 +40,12 @@ class ReceiptProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
+
+    def on_headers_complete(self) -> None:
+        before = self.cycle
+        super().on_headers_complete()
+        if before is not None and not before.response_complete:
+            self._overtaken.append(before)
 
     def data_received(self, data: bytes) -> None:
         # The client's bytes carry its acknowledgements: what came before is settled before they are looked at.
@@ -57,11 +64,16 @@ class ReceiptProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._overtaken:
+            self._overtaken = [cycle for cycle in self._overtaken if not cycle.response_complete]
         if self._got_eof and not self._is_answering():
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        for cycle in self._overtaken:  # uvicorn tells the last one only; another would write to a closed transport
+            cycle.disconnected = True
+            cycle.message_event.set()
         if self.wire is not None:
             self.wire.lost(exc)
 

@@ -32,6 +32,8 @@ def session_json(session: Session) -> dict[str, Any]:
 def counts(admitted: Admitted) -> dict[str, str]:
     """The headers that say how the user's seats stand, as of the store's last answer."""
     headers = {"Streamlimit-Limit": str(admitted.limit), "Streamlimit-Live-Sessions": str(admitted.live)}
+    if admitted.degraded:
+        headers["Streamlimit-Degraded"] = "true"
     if admitted.session is not None:
         headers["Streamlimit-Expires-At"] = rfc3339(admitted.session.expires_at_ms)
     return headers

@@ -30,11 +30,13 @@ class Requested:
     """
 
     def __init__(self, scope: Scope, stream: Stream, path: str, body: Body) -> None:
-        asked = requested_range(header(scope, b"range"), header(scope, b"if-range"), body.size, body.etag)
-        first, last = asked or (0, body.size - 1)
-        self.is_media = stream.touches_media(path, first, last)
         self.is_head = scope["method"] == "HEAD"
         self.is_unchanged = _is_known(header(scope, b"if-none-match"), body.etag)
+        # A range is for GET alone, and looked at after the precondition (RFC 9110, 13.2.2 and 14.2).
+        ranged = None if self.is_head or self.is_unchanged else header(scope, b"range")
+        asked = requested_range(ranged, header(scope, b"if-range"), body.size, body.etag)
+        first, last = asked or (0, body.size - 1)
+        self.is_media = stream.touches_media(path, first, last)
         self.part = Part(body, first, last, _completed(stream, path, first, last, body.size))
         self.completes = bool(self.part.segments) or (stream.find(path) is None and last == body.size - 1)
         started = self.part.segments[0] if self.part.segments else _begun(stream, path, first)
@@ -61,7 +63,7 @@ class Requested:
         headers["Cache-Control"] = "no-store" if self.is_media else "no-cache"
         if not self.is_unchanged:
             headers |= {"Content-Type": body.media_type, "Content-Length": str(part.length)}
-        if self._is_partial and not self.is_unchanged:
+        if self._is_partial:
             headers["Content-Range"] = f"bytes {part.first}-{part.last}/{body.size}"
         return headers
 

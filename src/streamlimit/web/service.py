@@ -7,6 +7,7 @@ from streamlimit.delivery.local import LocalFiles
 from streamlimit.limiter import Limiter
 from streamlimit.policy import Policy
 from streamlimit.settings import Settings
+from streamlimit.steady import SteadyStore
 from streamlimit.web.auth import Doorman
 from streamlimit.web.grants import Grants
 
@@ -18,6 +19,7 @@ class Service:
     settings: Settings
     policy: Policy
     limiter: Limiter
+    store: SteadyStore
     grants: Grants
     doorman: Doorman
     catalog: Catalog | None

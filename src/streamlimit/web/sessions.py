@@ -1,9 +1,9 @@
 """The viewer's control calls: open a session, see who is watching, keep alive, end."""
 
 import secrets
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from streamlimit.errors import Refused, UnknownStream
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Purpose, Refusal, Roster
@@ -16,6 +16,8 @@ from streamlimit.web.render import session_json
 from streamlimit.web.service import Service
 
 router = APIRouter(tags=["viewer"])
+
+Reason = Annotated[str, Query(max_length=200)]
 
 
 @router.get("/v1/streams")
@@ -104,7 +106,11 @@ async def heartbeat(
 
 @router.delete("/v1/users/{user_id}/sessions/{session_id}", status_code=204)
 async def end_session(
-    user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep, reason: str = "operator"
+    user_id: IdInPath,
+    session_id: IdInPath,
+    service: ServiceDep,
+    caller: CallerDep,
+    reason: Reason = "operator",
 ) -> Response:
     """The viewer's own end; with an operator key a termination. Again: the same answer."""
     caller.require_session(user_id, session_id)

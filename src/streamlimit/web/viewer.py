@@ -57,6 +57,8 @@ class Viewer:
             sequence=None if named is None else named.sequence,
             replace=form.replace,
             may_start=caller.may_start,
+            granted=caller.is_granted,
+            wants_next=named is None,
         )
         async with self._limiter.lease(ask) as holder:
             chosen = named or _next(stream, holder)
@@ -87,6 +89,7 @@ class Viewer:
             kind=wanted.kind,
             sequence=wanted.sequence,
             may_start=caller.may_start,
+            granted=caller.is_granted,
         )
         if wanted.takes_seat:
             await self._play_media(wanted, ask, scope, send)

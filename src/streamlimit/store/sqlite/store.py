@@ -6,7 +6,7 @@ Any number of processes on one machine. Answers at once: a read takes some micro
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,7 +29,7 @@ from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Ledger, Outcome, show_live
 from streamlimit.store.contract import Clock, Events
 from streamlimit.store.sqlite.clock import uptime_ms
-from streamlimit.store.sqlite.connection import QUERIES, connect, transaction
+from streamlimit.store.sqlite.connection import QUERIES, connect, in_turn, transaction
 
 T = TypeVar("T")
 Rule = Callable[[Ledger, int], Outcome[T]]
@@ -129,7 +129,7 @@ class SqliteStore:
         with self._translated() as db:
             now_ms = self._load(db, "")[1]
             while len(found) < at_most:
-                rows = db.execute(QUERIES["browse"], (after, at_most)).fetchall()
+                rows = _rows(db, QUERIES["browse"], after, at_most)
                 if not rows:
                     return Page(tuple(found), None)
                 for after, body in rows:
@@ -158,12 +158,12 @@ class SqliteStore:
 
     def pending(self) -> int:
         with self._translated() as db:
-            count: int = db.execute(QUERIES["count_events"]).fetchone()[0]
+            count: int = _rows(db, QUERIES["count_events"])[0][0]
             return count
 
     def ping(self) -> None:
         with self._translated() as db:
-            db.execute(QUERIES["get_clock"]).fetchone()
+            _rows(db, QUERIES["get_clock"])
 
     def close(self) -> None:
         if self._db is not None:
@@ -181,7 +181,7 @@ class SqliteStore:
 
     def _load(self, db: sqlite3.Connection, user_id: str) -> tuple[Ledger, int, int | None]:
         """The user's ledger, the store's time, and when the user is due for a sweep."""
-        offset_ms, body, due_at_ms = db.execute(LOAD, (user_id,)).fetchone()
+        offset_ms, body, due_at_ms = _rows(db, LOAD, user_id)[0]
         now_ms = self._clock() if self._clock else uptime_ms() + offset_ms
         return (Ledger() if body is None else _decode(body)), now_ms, due_at_ms
 
@@ -211,6 +211,11 @@ class SqliteStore:
             yield self._db
         except sqlite3.Error as error:
             raise StoreUnavailable(f"sqlite: {error}") from error
+
+
+def _rows(db: sqlite3.Connection, query: str, *values: str | int) -> list[tuple[Any, ...]]:
+    """What *query* finds. Even a reader may have to wait: for the repair of what a killed process left."""
+    return in_turn(lambda: db.execute(query, values).fetchall())
 
 
 def _matches(session: Session, stream_id: str | None, state: str | None) -> bool:

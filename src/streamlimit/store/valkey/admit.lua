@@ -37,7 +37,7 @@ if limit == 65535 then limit = asked == 65535 and max_sessions or asked end
 if marks == 0 and found then
   local last, extras = struct.unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxB', value, found + 9 + #id)
   if extras == 0 and (last > 0 or purpose ~= LEASE) then
-    return struct.pack('<BI6I2I2', 2, now, limit, live) .. value:sub(found, found + size - 1) .. '\0'
+    return struct.pack('<BI6I2I2', 2, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0'
   end
 elseif marks == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK then
   local start_ms = struct.unpack('<I4', ARGV[1], 15)
@@ -52,7 +52,7 @@ elseif marks == 0 and live == seats and live < limit and may_start == 1 and purp
   end
   local header = struct.pack('<I2I6I2B', own_limit, filed, seats + 1, 0)
   redis.call('SET', KEYS[1], value and header .. value:sub(12) .. seat or header .. seat)
-  return struct.pack('<BI6I2I2', 1, now, limit, live + 1) .. seat .. '\0'
+  return struct.pack('<BI6I2I2', 1, now, limit, live + 1) .. seat .. '\0\0'
 end
 
 -- include ledger
@@ -81,7 +81,7 @@ local function is_shared(seat)
     if returned > now - expiry_ms then recent = recent + 1 end
   end
   if max_returns == 0 or recent < max_returns then return false end
-  if stream ~= seat.stream then return is_return(seat, stream) end
+  if stream ~= seat.stream then return is_return(seat, stream, now) end
   return is_repeat(seat, kind, sequence, client)
 end
 
@@ -100,7 +100,7 @@ local function admit_sitting(seat)
   open_seat(seat)
   if is_shared(seat) then return refused(5) end
   if purpose == LEASE and seat.last == 0 then open_lease(seat) end
-  return pack('<BI6I2I2', 2, now, limit, live) .. seat.packed .. '\0'
+  return pack('<BI6I2I2', 2, now, limit, live) .. seat.packed .. '\0\0'
 end
 
 local function silent_since(seat)
@@ -177,7 +177,7 @@ local function admit_new()
     going = victim()
     if not going or live > limit then return refused(4) end -- one going makes no room where a limit was lowered
   end
-  if purpose == CHECK then return pack('<BI6I2I2B', 3, now, limit, live, 0) end
+  if purpose == CHECK then return pack('<BI6I2I2I2', 3, now, limit, live, 0) end
   if going then replace_seat(going) else lapse_all(ledger) end
   local seat = reserve()
   save(ledger)

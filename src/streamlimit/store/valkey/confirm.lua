@@ -4,16 +4,16 @@
 -- KEYS[2]  the shard's sweep index
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
--- ARGV[2]  the receipt: I6 generation · I4 move · I6 sequence + 1 · I4 client · I4 play ms · I2 limit · B session id
---          B stream id · B kind · I2 segment · I2 device
+-- ARGV[2]  the receipt: I6 generation · I4 move · I6 sequence + 1 · I4 client · I4 play ms · I4 age ms · I2 limit
+--          B session id · B stream id · B kind · I2 segment · I2 device
 -- ARGV[3]  the time in ms, in tests
 -- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
 --          gone: 2 · I6 now · I2 limit · I2 live · B state · the mark or nothing
 
 -- include preamble
 
-local generation, move, sequence, client, play_ms, asked, id, stream, kind, segment, device =
-  struct.unpack('<I6I4I6I4I4I2Bc0Bc0Bc0I2c0I2c0', ARGV[2])
+local generation, move, sequence, client, play_ms, age_ms, asked, id, stream, kind, segment, device =
+  struct.unpack('<I6I4I6I4I4I4I2Bc0Bc0Bc0I2c0I2c0', ARGV[2])
 local value = redis.call('GET', KEYS[1])
 
 local own_limit, seats = 65535, 0
@@ -37,7 +37,7 @@ if found then
   local expires, last, old, ahead, its_move, its_generation, late, extras, its_segment, positions, place =
     struct.unpack('<I6I6I6I6I4I6I3BI2c0B', value, from)
   if its_generation == generation and its_move == move and last > 0 and extras == 0 and #segment == #its_segment
-    and sequence > 0
+    and sequence > 0 and age_ms == 0
   then
     local until_kind, after, repeated = nil, place, false
     for _ = 1, positions do
@@ -63,7 +63,7 @@ if found then
         .. segment .. value:sub(place - 1, until_kind) .. struct.pack('<I6I4', old - 1, client)
       redis.call('SETRANGE', KEYS[1], from - 1, patch)
       return struct.pack('<BI6I2I2', 1, now, limit, live) .. value:sub(found, from - 1) .. patch
-        .. value:sub(from + #patch, found + size - 1) .. '\0'
+        .. value:sub(from + #patch, found + size - 1) .. '\0\0'
     end
   end
 end
@@ -71,6 +71,7 @@ end
 -- include ledger
 
 local ledger = open_ledger(value)
+local received = now - age_ms
 
 local function note_position(seat)
   for _, position in ipairs(seat.positions) do
@@ -86,9 +87,9 @@ end
 local function note_return(seat)
   local kept = {}
   for _, returned in ipairs(seat.returns) do
-    if returned > now - expiry_ms then kept[#kept + 1] = returned end
+    if returned > received - expiry_ms then kept[#kept + 1] = returned end
   end
-  kept[#kept + 1] = now
+  kept[#kept + 1] = received
   while #kept > max_returns + 1 do table.remove(kept, 1) end
   seat.returns = kept
 end
@@ -97,9 +98,9 @@ end
 local function note_left(seat)
   local kept = {}
   for _, left in ipairs(seat.left) do
-    if left[2] > now - 2 * segment_ms and left[1] ~= seat.stream then kept[#kept + 1] = left end
+    if left[2] > received - 2 * segment_ms and left[1] ~= seat.stream then kept[#kept + 1] = left end
   end
-  kept[#kept + 1] = { seat.stream, now }
+  kept[#kept + 1] = { seat.stream, received }
   if #kept > STREAMS_REMEMBERED then table.remove(kept, 1) end
   seat.left = kept
 end
@@ -108,7 +109,7 @@ end
 local function follow(seat)
   local moved = stream ~= seat.stream
   if moved then
-    if is_return(seat, stream) then note_return(seat) end
+    if is_return(seat, stream, received) then note_return(seat) end
     note_left(seat)
     seat.stream, seat.move = stream, seat.move + 1
     seat.segment, seat.sequence, seat.positions = '', 0, {}
@@ -120,19 +121,19 @@ local function follow(seat)
   return moved
 end
 
--- n·X from now, or from when the received media will have played, `buffer_seconds` at most (rule 6).
+-- n·X from the receipt, or from when the received media will have played, `buffer_seconds` at most (rule 6).
 local function prolong(seat)
-  seat.ahead = buffer_ms > 0 and math.min(math.max(seat.ahead, now) + play_ms, now + buffer_ms) or 0
-  seat.expires = math.max(seat.expires, math.max(seat.ahead, now) + expiry_ms)
+  seat.ahead = buffer_ms > 0 and math.min(math.max(seat.ahead, received) + play_ms, received + buffer_ms) or 0
+  seat.expires = math.max(seat.expires, math.max(seat.ahead, received) + expiry_ms)
 end
 
 -- Writes the receipt into the seat; a stale lease (an older move or seat) counts as activity alone.
 local function settle(seat)
   local is_first, moved = seat.last == 0, false
   if generation == seat.generation and move == seat.move then moved = follow(seat) end
-  seat.last = math.max(seat.last, now)
+  seat.last = math.max(seat.last, received)
   seat.leases = {}
-  if is_first then seat.expires = now end -- from here on the reservation's own time does not count
+  if is_first then seat.expires = received end -- from here on the reservation's own time does not count
   prolong(seat)
   pack_seat(seat)
   if is_first then
@@ -162,10 +163,19 @@ local function revive()
   return seat
 end
 
+local function is_of(seat)
+  return generation == seat.generation or generation == seat.revives
+end
+
 -- The session expired while its segment was on the way: it sits again if there is room (rule 3).
-local function seat_again()
+-- Received in time and told late (rule 11), it sat all the while, if nobody took its seat meanwhile.
+local function seat_again(old)
   local why = gone(ledger, id, generation)
-  if #why > 1 or live >= limit then return is_gone() end
+  if #why > 1 or live >= limit or age_ms >= expiry_ms then return is_gone() end
+  if old and is_of(open_seat(old)) and received < old.expires then
+    settle(old)
+    return confirmed(old)
+  end
   lapse_all(ledger)
   local seat = revive()
   generation, move = seat.generation, 0
@@ -174,8 +184,7 @@ local function seat_again()
 end
 
 local seat = find(ledger, id)
-if not seat or seat.expires <= now then return seat_again() end
-open_seat(seat)
-if generation ~= seat.generation and generation ~= seat.revives then return is_gone() end
+if not seat or seat.expires <= now then return seat_again(seat) end
+if not is_of(open_seat(seat)) then return is_gone() end
 settle(seat)
 return confirmed(seat)

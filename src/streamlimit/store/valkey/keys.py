@@ -3,7 +3,7 @@
     streamlimit:{017}:1:alice     string      the ledger of user alice (ledger.lua says how it is packed)
     streamlimit:{017}:due         sorted set  the shard's users by the earliest time anything of theirs lapses
     streamlimit:{017}:outbox      list        the shard's events that wait for their call back, oldest first
-    streamlimit:secret:grants     string      a secret that all workers share
+    streamlimit:{000}:secret:a    string      the secret of the name a, the same for all workers
 
 `{017}` is the shard, the crc of the user modulo 1,024, and a *hash tag*: Cluster places a key by what stands in
 braces, so all that one script changes (a ledger, the index, the outbox) lies on one node. A tag per
@@ -53,5 +53,5 @@ class Keys:
         return self._ledgers[shard] + user
 
     def secret(self, name: str) -> bytes:
-        """The key of a secret; of no shard, it lies wherever its name puts it."""
-        return f"{self._prefix}:secret:{name}".encode()
+        """The key of a secret: there are a few at most, all in the first shard."""
+        return f"{self._prefix}:{tag(0)}:secret:{name}".encode()

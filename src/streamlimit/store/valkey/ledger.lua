@@ -14,7 +14,8 @@
 --           I6 revives · B left, each: B stream id · I6 at · B returns, each: I6 at · B leases, each: B lease id
 --   mark    I2 length of all · B session id · I6 until · I6 generation · B state · I6 at · tail
 --   tail    B by · I2 reason · B by session id · I2 by device
---   event   B type · B why · I6 at · I2 tail (where `why` is TOLD) · seat
+--   events  I2 number, each:
+--           B type · B why · I6 at · I2 tail (where `why` is TOLD) · seat
 --
 -- `B x`, `I2 x` before a string: its length. Times are milliseconds in six bytes. Ids, kinds and devices are
 -- what codec.py made of them: here they are only compared and copied.
@@ -251,9 +252,9 @@ local function gone(ledger, id, generation)
   return string.char(EXPIRED)
 end
 
--- All events of this call: B number · the events.
+-- All events of this call: I2 number · the events.
 local function told()
-  return string.char(#events) .. table.concat(events)
+  return pack('<I2', #events) .. table.concat(events)
 end
 
 -- Is this media at or behind the position of its kind, from another address than the last one (rule 8)?
@@ -266,11 +267,11 @@ local function is_repeat(seat, kind, sequence, client)
   return false
 end
 
--- Would this bring the session back to a stream that it left within the last 2·X (rule 8)?
-local function is_return(seat, stream)
+-- Would this, at that time, bring the session back to a stream that it left within the last 2·X (rule 8)?
+local function is_return(seat, stream, at)
   if stream == seat.stream then return false end
   for _, left in ipairs(seat.left) do
-    if left[1] == stream and left[2] > now - 2 * segment_ms then return true end
+    if left[1] == stream and left[2] > at - 2 * segment_ms then return true end
   end
   return false
 end

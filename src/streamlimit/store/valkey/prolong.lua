@@ -3,7 +3,7 @@
 -- KEYS[1]  the user's ledger
 -- KEYS[2]  the shard's sweep index
 -- ARGV[1]  the policy (codec.py)
--- ARGV[2]  the lease: I6 generation · B session id
+-- ARGV[2]  the lease: I6 generation · B session id · B lease id, which does not matter here
 -- ARGV[3]  the time in ms, in tests
 -- Returns  it sits: 1 · I6 now
 --          gone: 2 · I6 now · B state · the mark or nothing

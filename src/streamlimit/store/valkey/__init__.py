@@ -1,0 +1,5 @@
+"""The distributed store: one Valkey or Redis server, a cluster of them, or a primary that sentinels watch."""
+
+from streamlimit.store.valkey.store import ValkeyStore
+
+__all__ = ["ValkeyStore"]

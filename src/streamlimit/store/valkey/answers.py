@@ -1,0 +1,84 @@
+"""What a script answered, as the model's values; each as the script's header says."""
+
+from struct import Struct
+
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Gone, Lease, Receipt, Session, State, Verdict
+from streamlimit.policy import Policy
+from streamlimit.rules.admit import _refusal
+from streamlimit.rules.ledger import Ledger, show, show_live
+from streamlimit.store.contract import Events
+from streamlimit.store.valkey.codec import EVENT_TYPES, read_events, read_ledger, read_mark, read_seat
+
+NEW, EXISTING, CHECKED = 1, 2, 3
+CONFIRMED = SITS = 1
+REFUSED = {4: "session-limit", 5: "session-shared", 6: "grant-expired", 7: "session-terminated"}
+
+_decision = Struct("<BIHHH").unpack_from
+_verdict = Struct("<BIH").unpack_from
+_time = Struct("<IH").unpack_from
+AFTER_DECISION, AFTER_VERDICT, AFTER_TIME = 11, 7, 6
+
+
+class Answers:
+    """Reads answers under one policy. `dropped` counts the events that found their outbox full."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.dropped = 0
+
+    def decision(self, ask: Ask, reply: bytes) -> Decision:
+        """admit.lua's."""
+        code, low, high, limit, live = _decision(reply)
+        now_ms = low | high << 32
+        if code == CHECKED:
+            return Admitted(None, None, limit, live, existing=False)
+        if code not in (NEW, EXISTING):
+            return self._refusal(REFUSED[code], ask, now_ms, reply)
+        seat, end = read_seat(reply, AFTER_DECISION)
+        session = show(ask.user_id, seat, self._policy.state(seat.last_activity_ms, now_ms))
+        lease = Lease(ask, seat.generation, seat.move)
+        return Admitted(session, lease, limit, live, code == EXISTING, self._events(reply, end, ask.user_id))
+
+    def verdict(self, receipt: Receipt, reply: bytes) -> Verdict:
+        """confirm.lua's."""
+        code, low, high, limit, live = _decision(reply)
+        if code != CONFIRMED:
+            return self._gone(reply, AFTER_DECISION)
+        user_id = receipt.lease.ask.user_id
+        seat, end = read_seat(reply, AFTER_DECISION)
+        state = self._policy.state(seat.last_activity_ms, low | high << 32)
+        return Confirmed(show(user_id, seat, state), limit, live, self._events(reply, end, user_id))
+
+    def prolonged(self, reply: bytes) -> Gone | None:
+        """prolong.lua's."""
+        return None if reply[0] == SITS else self._gone(reply, AFTER_VERDICT)
+
+    def events(self, user_id: str, reply: bytes) -> Events:
+        """abandon.lua's, end.lua's, terminate.lua's and expire.lua's."""
+        return self._events(reply, AFTER_TIME, user_id)
+
+    def ledgers(self, reply: list[bytes | None]) -> tuple[int, list[Ledger]]:
+        """sessions.lua's: the time in ms and the ledgers."""
+        first, *values = reply
+        low, high = _time(first or b"")
+        return low | high << 32, [read_ledger(value or b"") for value in values]
+
+    def live(self, user_id: str, ledger: Ledger, now_ms: int) -> tuple[Session, ...]:
+        """Everyone who sits, oldest first."""
+        return show_live(user_id, ledger, self._policy, now_ms)
+
+    def _events(self, reply: bytes, at: int, user_id: str) -> Events:
+        events, dropped = read_events(reply, at, user_id)
+        self.dropped += dropped
+        return events
+
+    def _refusal(self, code: str, ask: Ask, now_ms: int, reply: bytes) -> Decision:
+        ledger = read_ledger(reply[AFTER_DECISION:])
+        mark = None
+        if code == "session-terminated":
+            mark = ledger.mark_of(ask.session_id, State.TERMINATED, now_ms)
+        return _refusal(code, ledger, ask, self._policy, now_ms, mark)
+
+    def _gone(self, reply: bytes, at: int) -> Gone:
+        state = EVENT_TYPES[reply[at] - 1][1]
+        return Gone(state, read_mark(reply, at + 1) if len(reply) > at + 1 else None)

@@ -1,0 +1,73 @@
+"""Calling a script for a user, reading ledgers of a shard, asking a plain command: what the store is made of."""
+
+from asyncio import Future
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from streamlimit.policy import Policy
+from streamlimit.rules.ledger import Ledger
+from streamlimit.store.contract import Clock, Events
+from streamlimit.store.valkey.answers import Answers
+from streamlimit.store.valkey.codec import pack_policy
+from streamlimit.store.valkey.connection import encode
+from streamlimit.store.valkey.keys import SHARDS, Keys, shard_of
+from streamlimit.store.valkey.location import Address, parse
+from streamlimit.store.valkey.messages import Commands
+from streamlimit.store.valkey.router import Router
+from streamlimit.store.valkey.scripts import SCRIPTS
+
+
+class Calls:
+    """See `ValkeyStore` for the arguments."""
+
+    def __init__(
+        self,
+        url: str,
+        policy: Policy,
+        subscribed: frozenset[str],
+        clock: Clock | None,
+        prefix: str,
+        timeout: float,
+        outbox_max_events: int,
+    ) -> None:
+        self.keys, self.answers, self._clock = Keys(prefix), Answers(policy), clock
+        packed = pack_policy(policy, subscribed, max(outbox_max_events // SHARDS, 1))
+        self._commands = Commands(self.keys, packed, bool(subscribed), clock)
+        self._router = Router(parse(url), timeout)
+        self.close = self._router.close
+        self.shard_of_each_server = self._router.shard_of_each_server
+        self.server_of: Callable[[int], Address | None] = self._router.node_of
+
+    def change(
+        self, name: str, user_id: str, message: bytes, decode: Callable[[bytes], Any]
+    ) -> Future[Any]:
+        """Runs the script *name* on the user's ledger."""
+        shard = shard_of(user_id)
+        command = self._commands.script(name, shard, user_id.encode(), message)
+        return self._router.call(shard, command, decode, SCRIPTS[name])
+
+    def told(self, name: str, user_id: str, message: bytes) -> Future[Events]:
+        """The same for a script that answers with events alone."""
+        return self.change(name, user_id, message, partial(self.answers.events, user_id))
+
+    def ledgers(self, shard: int, users: list[bytes]) -> Future[tuple[int, list[Ledger]]]:
+        """The time in ms and the ledgers of *users*, all of them of *shard*."""
+        script = SCRIPTS["sessions"]
+        command = self._commands.read(script, shard, users)
+        return self._router.call(shard, command, self.answers.ledgers, script)
+
+    def ask(self, shard: int, *command: str | int | bytes) -> Future[Any]:
+        """A plain command to the shard's server; the reply as it is."""
+        return self._router.call(shard, encode(*command), _as_it_is)
+
+    async def now_ms(self, shard: int) -> int:
+        """The time of the shard's server."""
+        if self._clock is not None:
+            return self._clock()
+        seconds, micros = await self.ask(shard, "TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+
+def _as_it_is(reply: Any) -> Any:
+    return reply

@@ -1,0 +1,251 @@
+"""What travels between the workers and the scripts, packed: small on the wire and in the server's memory.
+
+ledger.lua describes the forms. The scripts only compare and copy ids, kinds and devices, so these may be packed
+here: a UUID takes 17 bytes instead of 36, a known kind one letter, a client's address four bytes of crc.
+Numbers of six bytes are read as a pair (low four, high two), which `struct` does fastest.
+"""
+
+from functools import lru_cache
+from struct import Struct
+from zlib import crc32
+
+import msgspec
+
+from streamlimit.model import Device, Event, Mark, State
+from streamlimit.policy import OverLimit, Policy
+from streamlimit.rules.ledger import Ledger, Seat, show
+
+NO_LIMIT = 65_535
+MAX_LIMIT = NO_LIMIT - 1
+MAX_SEQUENCE = (1 << 48) - 2
+UUID_TAG = b"\xff"  # never the first byte of UTF-8
+
+EVENT_TYPES = (
+    ("session.started", State.ACTIVE),
+    ("session.moved", State.ACTIVE),
+    ("session.expired", State.EXPIRED),
+    ("session.ended", State.ENDED),
+    ("session.terminated", State.TERMINATED),
+    ("session.abandoned", State.ABANDONED),
+)
+"""By their code, from 1 on; the codes of states are the same."""
+
+REASONS = {0: "", 2: "idle", 3: "reservation ran out", 4: "nothing was received"}
+TOLD = 1
+DROPPED = 128
+
+_KINDS = {"video": b"v", "audio": b"a", "text": b"t"}
+_OVER_LIMIT = {OverLimit.REFUSE: 0, OverLimit.REPLACE_IDLE: 1, OverLimit.REPLACE_OLDEST: 2}
+_HEADER = Struct("<HIHHB")
+_SEAT = Struct("<IHIHIHIHIIHHBBH")
+_MARK = Struct("<IHIHBIH")
+_EVENT = Struct("<BBIHH")
+_POLICY = Struct("<IIHIIHIBBBI")
+_U16 = Struct("<H")
+_json = msgspec.json.Encoder().encode
+_name_and_type = msgspec.json.Decoder(tuple[str | None, str | None]).decode
+
+
+def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) -> bytes:
+    """The numbers of the rules as every script reads them; *outbox_most* bounds the outbox of one shard."""
+    wanted = sum(2**code for code, (name, _) in enumerate(EVENT_TYPES, 1) if name in subscribed)
+    return _POLICY.pack(
+        policy.expiry_ms,
+        policy.buffer_ms,
+        min(policy.max_sessions, MAX_LIMIT),
+        policy.segment_ms,
+        policy.start_ms,
+        min(policy.max_returns, 250),
+        policy.idle_victim_ms,
+        _OVER_LIMIT[policy.over_limit],
+        policy.reclaim_device,
+        wanted,
+        outbox_most,
+    )
+
+
+def pack_id(text: str) -> bytes:
+    """An id, 255 bytes at most; one that is a UUID in its usual spelling takes 17."""
+    if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
+        digits = text.replace("-", "")
+        try:
+            raw = bytes.fromhex(digits)
+        except ValueError:
+            return text.encode()
+        if raw.hex() == digits and len(raw) == 16:
+            return UUID_TAG + raw
+    return text.encode()
+
+
+def unpack_id(packed: bytes) -> str:
+    """The id that `pack_id` packed."""
+    if packed[:1] != UUID_TAG:
+        return packed.decode()
+    text = packed[1:].hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+remembered_id = lru_cache(4_096)(unpack_id)
+"""The same for ids that come again and again: streams."""
+
+
+def pack_kind(kind: str) -> bytes:
+    """A kind of media; the usual ones take a letter."""
+    return _KINDS.get(kind) or b"=" + kind.encode()
+
+
+def pack_client(client: str) -> int:
+    """The digest of an address, in four bytes: two addresses seem one in one of four billion cases."""
+    return crc32(client.encode())
+
+
+def pack_limit(limit: int | None) -> int:
+    """A limit in two bytes."""
+    return NO_LIMIT if limit is None else min(limit, MAX_LIMIT)
+
+
+def pack_sequence(sequence: int | None) -> int:
+    """A segment's number plus one, 0 for none; from 2**48 on all are the same."""
+    return 0 if sequence is None else min(sequence, MAX_SEQUENCE) + 1
+
+
+def pack_device(device: str | Device | None) -> bytes:
+    """Nothing for none; else the id first (length plus one in two bytes, 0: none), so that scripts can compare it."""
+    if device is None:
+        return b""
+    if isinstance(device, str):
+        name = pack_id(device)
+        return _U16.pack(len(name) + 1) + name
+    rest = _json((device.name, device.type))
+    if device.id is None:
+        return _U16.pack(0) + rest
+    name = pack_id(device.id)
+    return _U16.pack(len(name) + 1) + name + rest
+
+
+@lru_cache(4_096)
+def unpack_device(packed: bytes) -> str | Device | None:
+    """The device that `pack_device` packed."""
+    if not packed:
+        return None
+    length = _U16.unpack_from(packed)[0]
+    end = 2 + max(length - 1, 0)
+    device_id = unpack_id(packed[2:end]) if length else None
+    if end == len(packed):
+        return device_id
+    return Device(device_id, *_name_and_type(packed[end:]))
+
+
+def pack_tail(by: str, reason: str) -> bytes:
+    """Who sent a session away, and why: the tail of a mark and of an event (no other session, no device)."""
+    who, why = by.encode()[:255], reason.encode()[:65_535]
+    return bytes((len(who),)) + who + _U16.pack(len(why)) + why + b"\0\0\0"
+
+
+def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
+    """The seat that starts at *at* and where it ends; what only scripts look at is left out."""
+    id_end = at + 3 + data[at + 2]
+    end = at + _U16.unpack_from(data, at)[0]
+    (expires, expires_, last, last_, sequence, sequence_, _, _, move, born, born_, late, late_, _, size) = (
+        _SEAT.unpack_from(data, id_end)
+    )
+    place = id_end + 40 + size
+    segment = data[id_end + 40 : place].decode() if size else None
+    positions = data[place]
+    place += 1
+    for _ in range(positions):
+        place += 11 + data[place]
+    stream_end = place + 1 + data[place]
+    device_end = stream_end + 2 + _U16.unpack_from(data, stream_end)[0]
+    generation = born | born_ << 32
+    seat = Seat(
+        unpack_id(data[at + 3 : id_end]),
+        remembered_id(data[place + 1 : stream_end]),
+        generation,
+        generation - (late | late_ << 16),
+        expires | expires_ << 32,
+        (last | last_ << 32) or None,
+        move,
+        0,
+        segment,
+        (sequence | sequence_ << 32) - 1 if sequence or sequence_ else None,
+        unpack_device(data[stream_end + 2 : device_end]),
+    )
+    return seat, end
+
+
+def read_ledger(data: bytes) -> Ledger:
+    """A user's ledger as the server keeps it."""
+    if not data:
+        return Ledger()
+    own_limit, _, _, seats, marks = _HEADER.unpack_from(data)
+    ledger = Ledger(max_sessions=None if own_limit == NO_LIMIT else own_limit)
+    at = _HEADER.size
+    for _ in range(seats):
+        seat, at = read_seat(data, at)
+        ledger.seats.append(seat)
+    for _ in range(marks):
+        ledger.marks.append(read_mark(data, at))
+        at += _U16.unpack_from(data, at)[0]
+    return ledger
+
+
+def read_mark(data: bytes, at: int) -> Mark:
+    """The mark that starts at *at*."""
+    place = at + 3 + data[at + 2]
+    session_id = unpack_id(data[at + 3 : place])
+    until, until_, born, born_, state, since, since_ = _MARK.unpack_from(data, place)
+    by, reason, by_session_id, by_device, _ = read_tail(data, place + _MARK.size)
+    return Mark(
+        session_id=session_id,
+        generation=born | born_ << 32,
+        state=EVENT_TYPES[state - 1][1],
+        at_ms=since | since_ << 32,
+        until_ms=until | until_ << 32,
+        by=by,
+        reason=reason,
+        by_session_id=by_session_id,
+        by_device=by_device,
+    )
+
+
+def read_tail(data: bytes, at: int) -> tuple[str, str, str | None, str | Device | None, int]:
+    """By whom, why, by which session and device; and where it ends."""
+    by_end = at + 1 + data[at]
+    reason_end = by_end + 2 + _U16.unpack_from(data, by_end)[0]
+    session_end = reason_end + 1 + data[reason_end]
+    end = session_end + 2 + _U16.unpack_from(data, session_end)[0]
+    return (
+        data[at + 1 : by_end].decode(),
+        data[by_end + 2 : reason_end].decode(),
+        unpack_id(data[reason_end + 1 : session_end]) or None,
+        unpack_device(data[session_end + 2 : end]),
+        end,
+    )
+
+
+def read_events(data: bytes, at: int, user_id: str) -> tuple[tuple[Event, ...], int]:
+    """All events from *at* on, and how many of them found no room in the outbox."""
+    count = _U16.unpack_from(data, at)[0]
+    if not count:
+        return (), 0
+    events, dropped = [], 0
+    at += 2
+    for _ in range(count):
+        dropped += data[at] >= DROPPED
+        event, at = read_event(data, at, user_id)
+        events.append(event)
+    return tuple(events), dropped
+
+
+def read_event(data: bytes, at: int, user_id: str) -> tuple[Event, int]:
+    """The event that starts at *at*, and where it ends."""
+    code, why, since, since_, tail = _EVENT.unpack_from(data, at)
+    name, state = EVENT_TYPES[(code & 127) - 1]
+    by, reason, place = None, "", at + _EVENT.size
+    if why == TOLD:
+        by, reason, *_ = read_tail(data, place)
+    else:
+        reason = REASONS[why]
+    seat, end = read_seat(data, place + tail)
+    return Event(name, show(user_id, seat, state), since | since_ << 32, reason, by), end

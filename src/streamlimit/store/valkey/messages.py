@@ -1,0 +1,153 @@
+"""What a script is asked, packed as its header says (ARGV[2]), and the whole command around it.
+
+The command is put together by hand from parts made once: that is most of what a call costs here.
+"""
+
+from struct import Struct
+
+from streamlimit.model import Ask, Lease, Purpose, Receipt
+from streamlimit.store.contract import Clock
+from streamlimit.store.valkey.codec import (
+    pack_client,
+    pack_device,
+    pack_id,
+    pack_kind,
+    pack_limit,
+    pack_sequence,
+    pack_tail,
+)
+from streamlimit.store.valkey.keys import SHARDS, Keys
+from streamlimit.store.valkey.scripts import SCRIPTS, Script
+
+_PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
+_ASK = Struct("<BBHIHI").pack
+_RECEIPT = Struct("<IHIIHIIIH").pack
+_GENERATION = Struct("<IH").pack
+_U16 = Struct("<H").pack
+_LOW = 0xFFFFFFFF
+MAX_SPAN_MS = _LOW
+"""Longest time that a receipt can speak of: 49 days."""
+
+
+def ask_message(ask: Ask) -> bytes:
+    """For admit.lua."""
+    sequence = pack_sequence(ask.sequence)
+    numbers = _ASK(
+        _PURPOSES[ask.purpose],
+        ask.may_start,
+        pack_limit(ask.limit),
+        sequence & _LOW,
+        sequence >> 32,
+        pack_client(ask.client),
+    )
+    session, stream, kind = pack_id(ask.session_id), pack_id(ask.stream_id), pack_kind(ask.kind)
+    lease, replace, device = pack_id(ask.lease_id), pack_id(ask.replace or ""), pack_device(ask.device)
+    return b"%b%c%b%c%b%c%b%c%b%c%b%b%b" % (
+        numbers,
+        len(session),
+        session,
+        len(stream),
+        stream,
+        len(lease),
+        lease,
+        len(kind),
+        kind,
+        len(replace),
+        replace,
+        _U16(len(device)),
+        device,
+    )
+
+
+def receipt_message(receipt: Receipt) -> bytes:
+    """For confirm.lua."""
+    lease, ask, sequence = receipt.lease, receipt.lease.ask, pack_sequence(receipt.sequence)
+    numbers = _RECEIPT(
+        lease.generation & _LOW,
+        lease.generation >> 32,
+        lease.move,
+        sequence & _LOW,
+        sequence >> 32,
+        pack_client(ask.client),
+        min(receipt.play_ms, MAX_SPAN_MS),
+        min(receipt.age_ms, MAX_SPAN_MS),
+        pack_limit(ask.limit),
+    )
+    session, stream, kind = pack_id(ask.session_id), pack_id(ask.stream_id), pack_kind(receipt.kind)
+    segment, device = (receipt.segment or "").encode(), pack_device(ask.device)
+    return b"%b%c%b%c%b%c%b%b%b%b%b" % (
+        numbers,
+        len(session),
+        session,
+        len(stream),
+        stream,
+        len(kind),
+        kind,
+        _U16(len(segment)),
+        segment,
+        _U16(len(device)),
+        device,
+    )
+
+
+def lease_message(lease: Lease) -> bytes:
+    """For prolong.lua and abandon.lua."""
+    session, lease_id = pack_id(lease.ask.session_id), pack_id(lease.ask.lease_id)
+    generation = _GENERATION(lease.generation & _LOW, lease.generation >> 32)
+    return b"%b%c%b%c%b" % (generation, len(session), session, len(lease_id), lease_id)
+
+
+def leave_message(session_id: str | None, by: str, reason: str) -> bytes:
+    """For end.lua and terminate.lua; None is every session."""
+    session = pack_id(session_id or "")
+    return b"%c%b%b" % (len(session), session, pack_tail(by, reason))
+
+
+def limit_message(limit: int | None) -> bytes:
+    """For set_limit.lua."""
+    return _U16(pack_limit(limit))
+
+
+def bulk(part: bytes) -> bytes:
+    """One argument as the protocol wants it."""
+    return b"$%d\r\n%b\r\n" % (len(part), part)
+
+
+class Commands:
+    """Makes the commands. *policy* is ARGV[1] of every script; *clock* (tests only) becomes ARGV[3]."""
+
+    def __init__(self, keys: Keys, policy: bytes, has_outbox: bool, clock: Clock | None) -> None:
+        self._keys, self._policy, self._clock = keys, policy, clock
+        self._count = 2 + has_outbox
+        size = 5 + self._count + (clock is not None)
+        self._heads = {
+            name: b"*%d\r\n%b%b" % (size, script.head, bulk(b"%d" % self._count))
+            for name, script in SCRIPTS.items()
+        }
+        self._rests = [self._rest(shard, has_outbox) for shard in range(SHARDS)]
+
+    def script(self, name: str, shard: int, user: bytes, message: bytes) -> bytes:
+        """EVALSHA of a script that changes one user's ledger."""
+        key = self._keys.ledger(shard, user)
+        command = b"%b$%d\r\n%b\r\n%b$%d\r\n%b\r\n" % (
+            self._heads[name],
+            len(key),
+            key,
+            self._rests[shard],
+            len(message),
+            message,
+        )
+        return command if self._clock is None else command + bulk(b"%d" % self._clock())
+
+    def read(self, script: Script, shard: int, users: list[bytes]) -> bytes:
+        """EVALSHA of the script that reads ledgers of one shard."""
+        parts = [bulk(self._keys.ledger(shard, user)) for user in users]
+        parts += [bulk(self._policy), bulk(b"")]
+        if self._clock is not None:
+            parts.append(bulk(b"%d" % self._clock()))
+        head = b"*%d\r\n%b%b" % (3 + len(parts), script.head, bulk(b"%d" % len(users)))
+        return head + b"".join(parts)
+
+    def _rest(self, shard: int, has_outbox: bool) -> bytes:
+        outbox = bulk(self._keys.outbox[shard]) if has_outbox else b""
+        return bulk(self._keys.due[shard]) + outbox + bulk(self._policy)

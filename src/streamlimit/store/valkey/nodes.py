@@ -1,0 +1,165 @@
+"""One server and our connection to it: opens it, opens it again with growing pauses, and never makes a caller wait for it.
+
+While a server is met for the first time (or its connection closed in peace) callers queue for as long as an answer may
+take. After a time-out or a failed attempt they fail at once, until the server answers again.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.store.valkey.connection import Call, Pipe, encode
+from streamlimit.store.valkey.location import Address
+
+OPENING_SECONDS = 1.0
+"""How long connecting, TLS, login and loading the scripts may take together."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between attempts; doubled each time."""
+
+
+ASKING = encode("ASKING")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How to open a connection: TLS, how long an answer may take (seconds), and what to send first."""
+
+    tls: ssl.SSLContext | None
+    timeout: float
+    greeting: tuple[bytes, ...]
+
+    async def open(
+        self,
+        address: Address,
+        on_error: Callable[[Pipe, Call, str], None],
+        on_lost: Callable[[Pipe, str], None],
+    ) -> Pipe:
+        """An open connection that the server has greeted. Raises `OSError`, `TimeoutError`, `StoreUnavailable`."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(OPENING_SECONDS):
+            _, pipe = await loop.create_connection(
+                lambda: Pipe(self.timeout, on_error, on_lost), *address, ssl=self.tls
+            )
+            try:
+                await asyncio.gather(*(ask(pipe, command) for command in self.greeting))
+            except BaseException:
+                pipe.close("the greeting failed")
+                raise
+        return pipe
+
+
+def ask(pipe: Pipe, command: bytes) -> asyncio.Future[object]:
+    """Sends one command outside of all routing; the answer as it is."""
+    loop = asyncio.get_running_loop()
+    call = Call(command, loop.create_future(), 0.0, lambda reply: reply)
+    pipe.send(call, command)
+    return call.future
+
+
+class Node:
+    """One server. *on_error* gets what it refused, *on_trouble* is called whenever it cannot be reached."""
+
+    def __init__(
+        self,
+        address: Address,
+        opening: Opening,
+        on_error: Callable[[Pipe, Call, str], None],
+        on_trouble: Callable[[], None],
+    ) -> None:
+        self.address = address
+        self.pipe: Pipe | None = None
+        self._opening, self._on_error, self._on_trouble = opening, on_error, on_trouble
+        self._loop = asyncio.get_running_loop()
+        self._queue: list[tuple[Call, bool]] = []
+        self._trouble = ""
+        self._closed = False
+        self._patience: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._start()
+
+    def send(self, call: Call, asking: bool = False) -> None:
+        """Sends the call now, when the connection is open, or fails it."""
+        if self.pipe is not None:
+            if asking:
+                self.pipe.send(None, ASKING)
+            self.pipe.send(call, call.command)
+        elif self._trouble or self._closed:
+            call.fail(self._say(self._trouble or "closed"))
+        else:
+            self._queue.append((call, asking))
+
+    def close(self) -> None:
+        """Lets go of the connection; what waits on it fails."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+        self._fail_queue("closed")
+        if self.pipe is not None:
+            self.pipe.close("closed")
+
+    def retire(self) -> None:
+        """Not needed any more: closes once what is on its way has had the time for an answer."""
+        self._loop.call_later(2 * self._opening.timeout, self.close)
+
+    def _start(self) -> None:
+        if not self._trouble:
+            self._patience = self._loop.call_later(self._opening.timeout, self._fail_queue, "not connected in time")
+        self._task = self._loop.create_task(self._open_forever())
+
+    async def _open_forever(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._closed:
+            try:
+                await self._open_once()
+                return
+            except (OSError, TimeoutError, StoreUnavailable) as error:
+                self._fail_queue(str(error) or "no answer in time")
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _open_once(self) -> None:
+        pipe = await self._opening.open(self.address, self._on_error, self._lost)
+        self.pipe, self._trouble = pipe, ""
+        queue, self._queue = self._queue, []
+        self._calm()
+        for call, asking in queue:
+            self.send(call, asking)
+
+    def _lost(self, pipe: Pipe, why: str) -> None:
+        if pipe is not self.pipe:
+            return  # it never was ours: the greeting failed, and `_open_forever` goes on
+        self.pipe = None
+        if not self._closed:
+            self._trouble = why if "in time" in why else ""
+            self._on_trouble()
+            self._start()
+
+    def _fail_queue(self, why: str) -> None:
+        self._calm()
+        self._trouble = why
+        queue, self._queue = self._queue, []
+        for call, _ in queue:
+            call.fail(self._say(why))
+        if not self._closed:
+            self._on_trouble()
+
+    def _calm(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _say(self, why: str) -> str:
+        return f"{self.address[0]}:{self.address[1]}: {why}"
+
+
+async def ask_once(address: Address, opening: Opening, command: bytes) -> object:
+    """Opens a connection for one question only."""
+    pipe = await opening.open(address, lambda _, call, text: call.fail(text), lambda *_: None)
+    try:
+        return await ask(pipe, command)
+    finally:
+        pipe.close("done")

@@ -1,0 +1,207 @@
+"""Which server answers for a shard, and what to do when it says that it does not: one server, a cluster, or sentinels.
+
+A call goes to the server of its shard. Where that server points elsewhere (MOVED, ASK), lacks the script (NOSCRIPT) or is
+in the middle of handing the keys over (TRYAGAIN) the call goes on, within the time that an answer may take;
+every other refusal is `StoreUnavailable`. Meanwhile the layout is asked for anew, from any server that answers.
+"""
+
+import asyncio
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.store.valkey.connection import Call, Decode, Future, Pipe, encode
+from streamlimit.store.valkey.discovery import NotFound, Plan, find
+from streamlimit.store.valkey.keys import SHARDS, SLOTS
+from streamlimit.store.valkey.location import Address, Layout, Location
+from streamlimit.store.valkey.nodes import ASKING, Node, Opening
+from streamlimit.store.valkey.scripts import SCRIPTS, Script
+
+TRIES = 32
+PAUSE = 0.01
+"""Seconds before a call is tried again where servers are handing over the keys that it needs."""
+
+FIRST_REFRESH, LONGEST_REFRESH = 0.02, 0.25
+"""Seconds between questions for the layout while a server cannot be reached; doubled each time."""
+
+STALE = frozenset({"CLUSTERDOWN", "READONLY", "MASTERDOWN", "LOADING"})
+"""Refusals after which another server may be the one to ask."""
+
+
+class Router:
+    """Sends calls to the right server. Made anywhere; belongs to the event loop of its latest call.
+
+    *timeout* (seconds) is how long an answer may take, over all redirections.
+    """
+
+    def __init__(self, location: Location, timeout: float) -> None:
+        self._location, self._timeout = location, timeout
+        login = _login(location)
+        self._asking = Opening(location.tls, timeout, () if location.layout is Layout.SENTINEL else login)
+        loads = tuple(encode("SCRIPT", "LOAD", script.body) for script in SCRIPTS.values())
+        self._opening = Opening(location.tls, timeout, login + loads)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._reset()
+
+    def call(self, shard: int, command: bytes, decode: Decode, script: Script | None = None) -> Future:
+        """Sends *command* to the shard's server; a future of what *decode* makes of the reply."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._begin(loop)
+        future = loop.create_future()
+        call = Call(command, future, loop.time() + self._timeout, decode, script, shard)
+        node = self._by_shard[shard]
+        if node is not None:
+            node.send(call)
+        elif self._trouble:
+            call.fail(self._trouble)
+        else:
+            self._early.append(call)
+        return future
+
+    def node_of(self, shard: int) -> Address | None:
+        """The address of the shard's server, as far as it is known."""
+        node = self._by_shard[shard]
+        return None if node is None else node.address
+
+    def shard_of_each_server(self) -> list[int]:
+        """One shard of every server that is known, or any shard while none is."""
+        return list({node: shard for shard, node in enumerate(self._by_shard)}.values())
+
+    def close(self) -> None:
+        """Lets go of all connections; later calls raise `StoreUnavailable`. Twice is once."""
+        self._closed = True
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        self._fail_early("the store is closed")
+        for node in self._nodes.values():
+            node.close()
+        self._reset()
+        self._loop = None
+
+    def _reset(self) -> None:
+        self._nodes: dict[Address, Node] = {}
+        self._by_shard: list[Node | None] = [None] * SHARDS
+        self._early: list[Call] = []
+        self._trouble = ""
+        self._refreshing: asyncio.Task[None] | None = None
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._closed:
+            raise StoreUnavailable("valkey: the store is closed")
+        self._reset()
+        self._loop = loop
+        self._wanted = asyncio.Event()
+        if self._location.layout is Layout.SINGLE:
+            self._by_shard = [self._node(self._location.seeds[0])] * SHARDS
+        else:
+            loop.call_later(self._timeout, self._fail_early, "no server found in time")
+            self._refreshing = loop.create_task(self._refresh_forever())
+
+    def _node(self, address: Address) -> Node:
+        node = self._nodes.get(address)
+        if node is None:
+            node = Node(address, self._opening, self._refused, self._wanted.set)
+            self._nodes[address] = node
+        return node
+
+    def _refused(self, pipe: Pipe, call: Call, text: str) -> None:
+        """The one place where a server's error becomes another try or `StoreUnavailable`."""
+        code, _, rest = text.partition(" ")
+        if call.shard < 0 or call.tries >= TRIES:
+            call.fail(text)
+        elif code == "NOSCRIPT" and call.script is not None:
+            self._load(pipe, call, call.script)
+        elif code in {"MOVED", "ASK"}:
+            self._redirect(call, rest, asking=code == "ASK")
+        elif code == "TRYAGAIN" and self._loop is not None:
+            self._bound(call)
+            self._loop.call_later(PAUSE, self._resend, call)
+        else:
+            if code in STALE:
+                self._wanted.set()
+            call.fail(text)
+
+    def _load(self, pipe: Pipe, call: Call, script: Script) -> None:
+        """The server was restarted or flushed: it gets the script, and right behind it the call again."""
+        self._bound(call)
+        pipe.send(None, encode("SCRIPT", "LOAD", script.body))
+        if call.asking:
+            pipe.send(None, ASKING)
+        pipe.send(call, call.command)
+
+    def _redirect(self, call: Call, rest: str, asking: bool) -> None:
+        slot, _, where = rest.partition(" ")
+        host, _, port = where.rpartition(":")
+        node = self._node((host, int(port)))
+        if not asking:
+            for shard, its_slot in enumerate(SLOTS):
+                if its_slot == int(slot):
+                    self._by_shard[shard] = node
+            self._wanted.set()
+        self._bound(call)
+        call.asking = asking
+        node.send(call, asking)
+
+    def _resend(self, call: Call) -> None:
+        node = self._by_shard[call.shard]
+        call.asking = False
+        if node is not None and not call.future.done():
+            node.send(call)
+
+    def _bound(self, call: Call) -> None:
+        """However many servers a call sees, its answer is due when it was."""
+        if not call.tries and self._loop is not None:
+            self._loop.call_at(call.deadline, call.fail, "no answer in time")
+        call.tries += 1
+
+    async def _refresh_forever(self) -> None:
+        pause = FIRST_REFRESH
+        while True:
+            self._wanted.clear()
+            if await self._refresh_once():
+                pause = FIRST_REFRESH
+                await self._wanted.wait()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_REFRESH)
+
+    async def _refresh_once(self) -> bool:
+        """Asks for the layout and follows it. True: every shard's server is known and connected."""
+        pipes = {address: node.pipe for address, node in self._nodes.items()}
+        try:
+            plan = await find(self._location, self._asking, pipes)
+        except NotFound as error:
+            self._fail_early(str(error))
+            return False
+        self._follow(plan)
+        return all(node is not None and node.pipe is not None for node in self._by_shard)
+
+    def _follow(self, plan: Plan) -> None:
+        self._by_shard = [None if address is None else self._node(address) for address in plan]
+        self._trouble = "nobody serves these slots" if None in plan else ""
+        early, self._early = self._early, []
+        for call in early:
+            node = self._by_shard[call.shard]
+            if node is not None:
+                node.send(call)
+            else:
+                call.fail(self._trouble)
+        for address in self._nodes.keys() - set(plan):
+            self._nodes.pop(address).retire()
+
+    def _fail_early(self, why: str) -> None:
+        """Until some server is found callers wait as long as an answer may take; from then on they fail at once."""
+        if None in self._by_shard:
+            self._trouble = why
+        early, self._early = self._early, []
+        for call in early:
+            call.fail(why)
+
+
+def _login(location: Location) -> tuple[bytes, ...]:
+    commands = []
+    if location.password is not None:
+        user = () if location.user is None else (location.user,)
+        commands.append(encode("AUTH", *user, location.password))
+    if location.db:
+        commands.append(encode("SELECT", location.db))
+    return tuple(commands)

@@ -1,0 +1,113 @@
+"""The contract on Valkey and Redis: each promise is one Lua script on the user's shard, which the server runs alone.
+
+Any number of workers on any number of machines. Answers are futures: hot calls need no task, and
+the calls of one turn of the event loop travel together. Each is safe to repeat.
+"""
+
+from asyncio import Future, gather
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+from streamlimit.model import Ask, Decision, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
+from streamlimit.policy import Policy
+from streamlimit.store.contract import Clock, Events
+from streamlimit.store.valkey import walks
+from streamlimit.store.valkey.calls import Calls
+from streamlimit.store.valkey.keys import shard_of
+from streamlimit.store.valkey.messages import (
+    ask_message,
+    lease_message,
+    leave_message,
+    limit_message,
+    receipt_message,
+)
+
+ANSWER_SECONDS = 0.25
+"""How long an answer may take before the caller hears `StoreUnavailable`."""
+
+
+class ValkeyStore:
+    """A `Store` on the servers at *url* (location.py). *subscribed* are the event types that go into the outbox.
+
+    Connects at the first call. *clock* (tests only) replaces the servers' own; *timeout* is in seconds;
+    *outbox_max_events* bounds all outboxes together. Raises `SettingsError` where the URL is wrong.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        policy: Policy,
+        subscribed: frozenset[str] = frozenset(),
+        clock: Clock | None = None,
+        prefix: str = "streamlimit",
+        timeout: float = ANSWER_SECONDS,
+        outbox_max_events: int = 1_000_000,
+    ) -> None:
+        self._policy = policy
+        self._calls = Calls(url, policy, subscribed, clock, prefix, timeout, outbox_max_events)
+        self._answers = self._calls.answers
+        self._sweep = walks.Sweep(self._calls)
+
+    @property
+    def dropped_events(self) -> int:
+        """Events of this worker that found the outbox full."""
+        return self._answers.dropped
+
+    def admit(self, ask: Ask) -> "Future[Decision]":
+        decode = partial(self._answers.decision, ask)
+        return self._calls.change("admit", ask.user_id, ask_message(ask), decode)
+
+    def confirm(self, receipt: Receipt) -> "Future[Verdict]":
+        decode = partial(self._answers.verdict, receipt)
+        return self._calls.change("confirm", receipt.lease.ask.user_id, receipt_message(receipt), decode)
+
+    def prolong(self, lease: Lease) -> "Future[Gone | None]":
+        return self._calls.change("prolong", lease.ask.user_id, lease_message(lease), self._answers.prolonged)
+
+    def abandon(self, lease: Lease) -> "Future[Events]":
+        return self._calls.told("abandon", lease.ask.user_id, lease_message(lease))
+
+    def end(self, user_id: str, session_id: str) -> "Future[Events]":
+        return self._calls.told("end", user_id, leave_message(session_id, "viewer", "ended"))
+
+    def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> "Future[Events]":
+        return self._calls.told("terminate", user_id, leave_message(session_id, by, reason))
+
+    def expire(self, at_most: int) -> Coroutine[Any, Any, Swept]:
+        return self._sweep.once(at_most)
+
+    async def sessions(self, user_id: str) -> Roster:
+        now_ms, (ledger,) = await self._calls.ledgers(shard_of(user_id), [user_id.encode()])
+        live = self._answers.live(user_id, ledger, now_ms)
+        return Roster(user_id, ledger.limit(None, self._policy), live)
+
+    async def browse(
+        self, cursor: str | None, at_most: int, user_id: str | None, stream_id: str | None, state: str | None
+    ) -> Page:
+        if user_id is None:
+            return await walks.browse(self._calls, cursor, at_most, stream_id, state)
+        live = (await self.sessions(user_id)).sessions
+        return Page(tuple(s for s in live if walks.is_wanted(s, stream_id, state)), None)
+
+    async def limit(self, user_id: str) -> int | None:
+        _, (ledger,) = await self._calls.ledgers(shard_of(user_id), [user_id.encode()])
+        return ledger.max_sessions
+
+    def set_limit(self, user_id: str, max_sessions: int | None) -> "Future[None]":
+        return self._calls.change("set_limit", user_id, limit_message(max_sessions), lambda _: None)
+
+    async def secret(self, name: str, made: str) -> str:
+        """One command does it; the key lies in the first shard's slot, like all secrets."""
+        kept = await self._calls.ask(0, "SET", self._calls.keys.secret(name), made, "NX", "GET")
+        return made if kept is None else kept.decode()
+
+    async def pending(self) -> int:
+        return await walks.count_events(self._calls)
+
+    async def ping(self) -> None:
+        """Every server must answer: with one missing, some users have no store."""
+        await gather(*(self._calls.ask(shard, "PING") for shard in self._calls.shard_of_each_server()))
+
+    async def close(self) -> None:
+        self._calls.close()

@@ -1,0 +1,91 @@
+"""What goes over all shards: the sweep, browsing, counting. In steps of some shards, so that viewers get their turns."""
+
+from asyncio import gather
+
+from streamlimit.model import Event, Page, Session, Swept
+from streamlimit.store.valkey.calls import Calls
+from streamlimit.store.valkey.keys import SHARDS
+
+STEP = 32
+"""Shards asked together."""
+
+
+class Sweep:
+    """Takes out what is due. Each sweep begins where the last one stopped, so that no shard waits for another."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls, self._next = calls, 0
+
+    async def once(self, at_most: int) -> Swept:
+        """About *at_most* users' worth. `more` unless every shard was seen to the end of what is due."""
+        events: list[Event] = []
+        clocks: dict[object, int] = {}
+        start, left = self._next, at_most
+        for offset in range(0, SHARDS, STEP):
+            shards = [(start + offset + i) % SHARDS for i in range(STEP)]
+            due = await self._due(shards, clocks, left)
+            told = await gather(*(self._calls.told("expire", user, b"") for _, user in due[:left]))
+            events += (event for each in told for event in each)
+            if len(due) >= left:
+                self._next = due[left - 1][0]
+                return Swept(tuple(events), more=True)
+            left -= len(due)
+        return Swept(tuple(events), more=False)
+
+    async def _due(self, shards: list[int], clocks: dict[object, int], at_most: int) -> list[tuple[int, str]]:
+        """Users who are filed as due. Their scripts decide by the same server's clock, and file them anew."""
+        for shard in shards:
+            server = self._calls.server_of(shard)
+            if server not in clocks:
+                clocks[server] = await self._calls.now_ms(shard)
+        questions = [
+            self._calls.ask(
+                shard,
+                "ZRANGEBYSCORE",
+                self._calls.keys.due[shard],
+                "-inf",
+                clocks[self._calls.server_of(shard)],
+                "LIMIT",
+                0,
+                at_most,
+            )
+            for shard in shards
+        ]
+        answers = await gather(*questions)
+        return [(shard, user.decode()) for shard, users in zip(shards, answers, strict=True) for user in users]
+
+
+async def browse(
+    calls: Calls, cursor: str | None, at_most: int, stream_id: str | None, state: str | None
+) -> Page:
+    """Shard by shard, and in each by user: an order that nothing changes. `cursor` is the last shard and user seen."""
+    shard, _, after = (cursor or "0:").partition(":")
+    first, seen = int(shard), after.encode()
+    found: list[Session] = []
+    for number in range(first, SHARDS):
+        filed = await calls.ask(number, "ZRANGE", calls.keys.due[number], 0, -1)
+        users = sorted(user for user in filed if user > seen)
+        seen = b""
+        for place in range(0, len(users), STEP):
+            some = users[place : place + STEP]
+            now_ms, ledgers = await calls.ledgers(number, some)
+            for user, ledger in zip(some, ledgers, strict=True):
+                live = calls.answers.live(user.decode(), ledger, now_ms)
+                found += [session for session in live if is_wanted(session, stream_id, state)]
+                if len(found) >= at_most:
+                    return Page(tuple(found), f"{number}:{user.decode()}")
+    return Page(tuple(found), None)
+
+
+async def count_events(calls: Calls) -> int:
+    """Events in all outboxes."""
+    total = 0
+    for first in range(0, SHARDS, STEP):
+        shards = range(first, first + STEP)
+        total += sum(await gather(*(calls.ask(shard, "LLEN", calls.keys.outbox[shard]) for shard in shards)))
+    return total
+
+
+def is_wanted(session: Session, stream_id: str | None, state: str | None) -> bool:
+    """Does the session pass what was asked for (None: anything)?"""
+    return stream_id in (None, session.stream_id) and state in (None, session.state)

@@ -1,0 +1,126 @@
+"""The pages for people and the files they are made of, all from the package: no other host is asked."""
+
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from msgspec import Struct
+
+from streamlimit.web.calls import ServiceDep
+from streamlimit.web.problems import Problem
+from streamlimit.web.service import Service
+
+router = APIRouter(include_in_schema=False)
+
+MEDIA_TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".LICENSE": "text/plain; charset=utf-8",
+    ".md": "text/markdown; charset=utf-8",
+}
+"""What is served of `static/`; a file with another ending is not."""
+
+PAGE_HEADERS = {
+    # Scripts and styles only as files of ours; hls.js plays from blob: and runs its worker from one.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; media-src 'self' blob:; worker-src blob:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",  # playback URLs carry the grant
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-cache",
+}
+
+_environment = Environment(
+    loader=PackageLoader("streamlimit.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
+
+class StaticFile(Struct, frozen=True):
+    """One file of the package, whole: they are few, small and do not change while we run."""
+
+    body: bytes
+    media_type: str
+    etag: str
+
+
+def are_on(service: Service) -> bool:
+    """Pages are for whoever may open a session without a credential, and only where something plays."""
+    return service.settings.auth == "open" and service.catalog is not None
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def home(service: ServiceDep) -> Response:
+    """There is one page so far."""
+    _require_pages(service)
+    return RedirectResponse("/watch", 307)
+
+
+@router.api_route("/watch", methods=["GET", "HEAD"])
+async def watch(service: ServiceDep) -> Response:
+    """Players of one user, who holds the seats, and why the next one waits."""
+    _require_pages(service)
+    numbers = {
+        "segment_seconds": service.settings.segment_seconds,
+        "missed_segments": service.settings.missed_segments,
+    }
+    return _page("watch.html", settings=numbers)
+
+
+@router.api_route("/static/{name:path}", methods=["GET", "HEAD"])
+async def static(name: str, request: Request, service: ServiceDep) -> Response:
+    """A file of the pages. Always asked for again, seldom sent again: the ETag is of its content."""
+    _require_pages(service)
+    return _file(name, request)
+
+
+@router.api_route("/favicon.ico", methods=["GET", "HEAD"])
+async def favicon(request: Request, service: ServiceDep) -> Response:
+    """For browsers that show an answer in JSON and ask for one all the same."""
+    _require_pages(service)
+    return _file("favicon.svg", request)
+
+
+def _require_pages(service: Service) -> None:
+    if not are_on(service):
+        raise Problem("not-found", "there are no pages here: they need streams and open access")
+
+
+def _page(template: str, **values: Any) -> Response:
+    html = _environment.get_template(template).render(values)
+    return Response(html, headers=PAGE_HEADERS, media_type="text/html")
+
+
+def _file(name: str, request: Request) -> Response:
+    found = static_files().get(name)
+    if found is None:
+        raise Problem("not-found", "the pages have no such file")
+    headers = {"ETag": found.etag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    if found.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(found.body, headers=headers, media_type=found.media_type)
+
+
+@cache
+def static_files() -> dict[str, StaticFile]:
+    """Every file that is served, by its path under `/static/`: a name that is not here leads nowhere."""
+    return dict(_walk(files("streamlimit.web") / "static", ""))
+
+
+def _walk(folder: Traversable, prefix: str) -> list[tuple[str, StaticFile]]:
+    found = []
+    for entry in folder.iterdir():
+        name = prefix + entry.name
+        if entry.is_dir():
+            found += _walk(entry, name + "/")
+        elif media_type := MEDIA_TYPES.get("." + name.rpartition(".")[2]):
+            body = entry.read_bytes()
+            found.append((name, StaticFile(body, media_type, f'"{sha256(body).hexdigest()[:20]}"')))
+    return found

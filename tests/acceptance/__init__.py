@@ -1,0 +1,1 @@
+"""The brief, run against the real service."""

@@ -1,0 +1,328 @@
+"""The catalog: what is a stream, what changes are noticed when, and no path leaves a stream's folder."""
+
+import os
+import shutil
+import socket
+import timeit
+from pathlib import Path
+
+import pytest
+
+from streamlimit.delivery.catalog import GRACE_SECONDS, Catalog
+from streamlimit.errors import CatalogError, UnknownSegment, UnknownStream
+from tests.delivery.stream_folders import LONG_AGO_NS, Clock, Folder, mpd, playlist, video_set
+
+
+class House:
+    """A streams folder, its catalog, and a clock."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.clock, self.told = root, Clock(), list[tuple[str, str | None]]()
+        root.mkdir()
+        self.catalog = Catalog(root, lambda *what: self.told.append(what), self.clock)
+
+    def folder(self, name: str, **files: str) -> Folder:
+        folder = Folder(self.root / name)
+        for file, content in files.items():
+            folder.write(file.replace("_", "."), content)
+        Folder.written += 1
+        os.utime(self.root, ns=(LONG_AGO_NS, LONG_AGO_NS + Folder.written * 1_000_000_000))
+        return folder
+
+    def ids(self) -> list[str]:
+        return [stream.stream_id for stream in self.catalog.streams()]
+
+    def names(self, stream_id: str = "movie") -> list[str]:
+        return [segment.name for segment in self.catalog.stream(stream_id).main]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "streams")
+
+
+VOD = playlist(["1.ts", "2.ts"], vod=True)
+
+
+def test_each_folder_with_a_playlist_is_a_stream(house: House) -> None:
+    house.folder("b", index_m3u8=VOD)
+    house.folder("a", stream_json='{"title": "The A"}', index_m3u8=VOD)
+    house.folder("empty")
+    house.folder(".hidden", index_m3u8=VOD)
+    (house.root / "file.m3u8").write_text(VOD)
+    assert house.ids() == ["a", "b"]
+    assert [stream.title for stream in house.catalog.streams()] == ["The A", "b"]
+    for nothing in ("empty", ".hidden", "file.m3u8", "nope", "..", ".", "", "a/../b", "a\0", "x" * 200):
+        with pytest.raises(UnknownStream):
+            house.catalog.stream(nothing)
+
+
+def test_odd_folder_names_and_links_out_are_told_and_not_served(house: House, tmp_path: Path) -> None:
+    house.folder("two words", index_m3u8=VOD)
+    outside = Folder(tmp_path / "outside")
+    outside.write("index.m3u8", VOD)
+    (house.root / "link").symlink_to(outside.path)
+    house.folder("real", index_m3u8=VOD)
+    (house.root / "alias").symlink_to("real")
+    assert house.ids() == ["alias", "real"]
+    assert set(house.catalog.problems) == {"two words", "link"}
+    assert len(house.told) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "entry"),
+    [
+        (["other.m3u8", "main.m3u8", "index.m3u8", "manifest.mpd"], "index.m3u8"),
+        (["master.mpd", "zebra.m3u8"], "zebra.m3u8"),
+        (["b.m3u8", "a.m3u8"], "a.m3u8"),
+        (["x.mpd", "manifest.mpd"], "manifest.mpd"),
+        (["playlist.m3u8", "INDEX.M3U8"], "INDEX.M3U8"),
+    ],
+)
+def test_which_playlist_is_the_entry(house: House, files: list[str], entry: str) -> None:
+    folder = house.folder("movie")
+    template = '<SegmentTemplate media="$Number$.m4s" duration="5"/>'
+    manifest = mpd(f"<Period>{video_set(template)}</Period>")
+    for name in files:
+        folder.write(name, manifest if name.endswith("mpd") else VOD)
+    assert house.catalog.stream("movie").entry == entry
+
+
+def test_a_master_is_the_entry_whatever_its_name(house: House) -> None:
+    folder = house.folder("movie", index_m3u8=VOD)
+    folder.write("zz.m3u8", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nindex.m3u8\n")
+    assert house.catalog.stream("movie").entry == "zz.m3u8"
+
+
+def test_new_and_removed_folders_are_noticed_within_a_second(house: House) -> None:
+    house.folder("a", index_m3u8=VOD)
+    assert house.ids() == ["a"]
+    house.folder("b", index_m3u8=VOD)
+    with pytest.raises(UnknownStream):
+        house.catalog.stream("b")
+    house.clock.tick()
+    assert house.catalog.stream("b").segments == 2
+    shutil.rmtree(house.root / "a")
+    house.clock.tick()
+    with pytest.raises(UnknownStream):
+        house.catalog.stream("a")
+    assert house.ids() == ["b"]
+    house.folder("a", index_m3u8=playlist(["9.ts"]))
+    house.clock.tick()
+    assert house.names("a") == ["9.ts"]
+
+
+def test_a_folder_becomes_a_stream_when_its_playlist_arrives(house: House) -> None:
+    folder = house.folder("movie")
+    with pytest.raises(UnknownStream):
+        house.catalog.stream("movie")
+    folder.write("index.m3u8", VOD)
+    house.clock.tick()
+    assert house.catalog.stream("movie").segments == 2
+
+
+def test_a_changed_playlist_is_noticed_but_not_before_it_is_time(house: House) -> None:
+    folder = house.folder("movie", index_m3u8=VOD)
+    first = house.catalog.stream("movie")
+    folder.write("index.m3u8", playlist(["1.ts", "2.ts", "3.ts"]))
+    house.clock.tick(0.9)
+    assert house.catalog.stream("movie") is first
+    assert house.catalog.stream("movie", fresh=True).segments == 3
+    house.clock.tick(1.1)
+    second = house.catalog.stream("movie")
+    house.clock.tick(1.1)
+    assert house.catalog.stream("movie") is second  # unchanged: the very same
+
+
+def test_a_playlist_that_joins_is_noticed(house: House) -> None:
+    folder = house.folder("movie", index_m3u8=VOD)
+    assert house.catalog.stream("movie").entry == "index.m3u8"
+    folder.write("master.m3u8", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nindex.m3u8\n")
+    house.clock.tick()
+    assert house.catalog.stream("movie").entry == "master.m3u8"
+
+
+def test_a_broken_stream_says_why_once_and_hurts_no_other(house: House) -> None:
+    folder = house.folder("broken", index_m3u8="nonsense")
+    house.folder("movie", index_m3u8=VOD)
+    assert house.ids() == ["movie"]
+    for _ in range(5):
+        house.clock.tick()
+        with pytest.raises(CatalogError, match="does not begin with #EXTM3U"):
+            house.catalog.stream("broken")
+    assert house.told == [("broken", "index.m3u8 does not begin with #EXTM3U")]
+    folder.write("index.m3u8", "")
+    house.clock.tick()
+    with pytest.raises(CatalogError, match="is empty"):
+        house.catalog.stream("broken")
+    folder.write("index.m3u8", VOD)
+    house.clock.tick()
+    assert house.catalog.stream("broken").segments == 2
+    assert house.told[1:] == [("broken", "index.m3u8 is empty"), ("broken", None)]
+    assert house.catalog.problems == {}
+
+
+def test_a_broken_manifest_beside_a_good_playlist_is_told(house: House) -> None:
+    house.folder("movie", index_m3u8=VOD, manifest_mpd="<")
+    assert house.catalog.stream("movie").entry == "index.m3u8"
+    assert "manifest.mpd" in house.catalog.problems["movie"]
+
+
+@pytest.mark.parametrize(
+    "torn", ["", "#EXTM3U\n#EXT-X-TARG", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n", "#EXTM3U\n#EXTINF:2,\n1.t"]
+)
+@pytest.mark.parametrize("live", [True, False])
+def test_a_playlist_in_the_middle_of_being_written_keeps_the_last_good_one(house: House, torn: str, live: bool) -> None:
+    names = ["1.ts", "2.ts", "3.ts"]
+    folder = house.folder("movie", index_m3u8=playlist(names, over=not live))
+    assert house.names() == names
+    folder.write("index.m3u8", torn)
+    for _ in range(2):
+        house.clock.tick()
+        assert house.names() == names
+    folder.write("index.m3u8", playlist([*names, "4.ts"], over=not live))
+    house.clock.tick()
+    assert house.names() == [*names, "4.ts"]
+    assert house.told == []
+
+
+def test_a_playlist_that_stays_broken_counts_after_the_grace_time(house: House) -> None:
+    folder = house.folder("movie", index_m3u8=VOD)
+    house.names()
+    folder.write("index.m3u8", "")
+    house.clock.tick()
+    house.names()
+    house.clock.tick(GRACE_SECONDS + 0.1)
+    with pytest.raises(CatalogError, match="is empty"):
+        house.names()
+
+
+def test_a_playlist_that_is_gone_counts_after_the_grace_time(house: House) -> None:
+    folder = house.folder("movie", index_m3u8=VOD)
+    house.names()
+    (folder.path / "index.m3u8").unlink()
+    house.clock.tick()
+    assert house.names() == ["1.ts", "2.ts"]
+    house.clock.tick(GRACE_SECONDS + 0.1)
+    with pytest.raises(UnknownStream):
+        house.names()
+
+
+def test_a_live_playlist_that_lost_its_tail_is_a_torn_one(house: House) -> None:
+    folder = house.folder("movie", index_m3u8=playlist(["1.ts", "2.ts", "3.ts"], first=5, over=False))
+    house.names()
+    folder.write("index.m3u8", playlist(["1.ts"], first=5, over=False))
+    house.clock.tick(0.25)
+    assert house.names() == ["1.ts", "2.ts", "3.ts"]
+
+
+def test_a_playlist_written_twice_within_one_tick_of_its_mtime_is_read_twice(house: House) -> None:
+    folder = house.folder("movie", index_m3u8=VOD)
+    file = folder.path / "index.m3u8"
+    file.touch()
+    moment = file.stat().st_mtime_ns
+    assert house.names() == ["1.ts", "2.ts"]
+    file.write_text(VOD.replace("1.ts", "7.ts"))
+    os.utime(file, ns=(moment, moment))
+    house.clock.tick()
+    assert house.names() == ["7.ts", "2.ts"]
+
+
+def test_a_title_that_makes_no_sense_is_a_note(house: House) -> None:
+    house.folder("movie", index_m3u8=VOD, stream_json="{")
+    house.folder("list", index_m3u8=VOD, stream_json='["x"]')
+    assert house.catalog.stream("movie").title == "movie"
+    assert house.catalog.stream("list").title == "list"
+    assert "stream.json" in house.catalog.stream("movie").notes[0]
+
+
+def test_no_folder_is_no_streams(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "nowhere", clock=Clock())
+    assert catalog.streams() == []
+    with pytest.raises(UnknownStream):
+        catalog.stream("movie")
+
+
+ATTACKS = [
+    "", ".", "..", "/", "//", "./1.ts", "../other/1.ts", "../../secret.ts", "sub/../../other/1.ts",
+    "sub/../1.ts", "/etc/passwd", "//etc/passwd", "/1.ts", "sub//in.ts", "1.ts/", "sub/", "sub", "sub/.",
+    "sub/..", "..\\other\\1.ts", "sub\\in.ts", "\\etc\\passwd", "C:\\1.ts", "\\\\host\\share", "1.ts\0",
+    "\0", "1.ts\0.m3u8", "%2e%2e/other/1.ts", "..%2fother/1.ts", "%2e%2e%2f%2e%2e%2fsecret.ts",
+    "%252e%252e/x", "..%5cother", "%00", "1%2ets", "..%c0%af..%c0%afsecret.ts", "..;/secret.ts",
+    "....//secret.ts", ".../1.ts", "..\u2215secret.ts", "\uff0e\uff0e/1.ts", ".hidden.ts",
+    "sub/.hidden.ts", ".git/config", "sub/.git/1.ts", "out.ts", "out/secret.ts", "outrel.ts", "loop.ts",
+    "loopdir/loopdir/1.ts", "dangling.ts", "dirlink", "pipe.ts", "socket.ts", "1.ts\n", "1.ts\r\nX: y",
+    "1.ts\t", "\x7f", "\ud800.ts", "x" * 300, "x" * 1025, "a/" * 600 + "1.ts", "1.ts?x=1", "1.ts#f",
+    "file:///etc/passwd", "http://x/1.ts", "~/1.ts", "$HOME/1.ts", "*.ts", "1.ts/../1.ts", "1.ts/x",
+    "proc",
+]  # fmt: skip
+
+
+@pytest.fixture
+def fortress(house: House, tmp_path: Path) -> House:
+    movie, other = house.folder("movie", index_m3u8=VOD), house.folder("other", index_m3u8=VOD)
+    movie.media("1.ts", "sub/in.ts", ".hidden.ts", "sub/.hidden.ts", ".git/config", "sub/.git/1.ts")
+    other.media("1.ts")
+    secret = tmp_path / "secret.ts"
+    secret.write_text("secret")
+    for name, target in {
+        "out.ts": secret, "out": tmp_path, "outrel.ts": Path("../../secret.ts"), "loop.ts": Path("loop.ts"),
+        "loopdir": Path("."), "dangling.ts": Path("gone.ts"), "dirlink": Path("sub"),
+        "proc": Path("/proc/self/environ"),
+        "within.ts": Path("../other/1.ts"), "same.ts": Path("1.ts"),
+    }.items():  # fmt: skip
+        (movie.path / name).symlink_to(target)
+    os.mkfifo(movie.path / "pipe.ts")
+    with socket.socket(socket.AF_UNIX) as listener:
+        os.chdir(movie.path)
+        listener.bind("socket.ts")
+        os.chdir(tmp_path)
+    return house
+
+
+@pytest.mark.parametrize("path", ATTACKS, ids=range(len(ATTACKS)))
+def test_no_path_leaves_the_folder(fortress: House, path: str) -> None:
+    stream = fortress.catalog.stream("movie")
+    if path == "loopdir/loopdir/1.ts":  # odd, but a link that stays inside
+        assert fortress.catalog.resolve(stream, path) == fortress.root / "movie/1.ts"
+        return
+    for _ in range(2):
+        with pytest.raises(UnknownSegment):
+            fortress.catalog.resolve(stream, path)
+
+
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [("1.ts", "movie/1.ts"), ("sub/in.ts", "movie/sub/in.ts"), ("same.ts", "movie/1.ts"), ("within.ts", "other/1.ts")],
+)
+def test_paths_and_links_inside_are_found(fortress: House, path: str, file: str) -> None:
+    stream = fortress.catalog.stream("movie")
+    for _ in range(2):
+        assert fortress.catalog.resolve(stream, path) == fortress.root / file
+
+
+def test_a_link_that_is_bent_outwards_is_noticed_within_a_second(fortress: House, tmp_path: Path) -> None:
+    stream = fortress.catalog.stream("movie")
+    link = fortress.root / "movie/same.ts"
+    assert fortress.catalog.resolve(stream, "same.ts")
+    link.unlink()
+    link.symlink_to(tmp_path / "secret.ts")
+    fortress.clock.tick()
+    with pytest.raises(UnknownSegment):
+        fortress.catalog.resolve(stream, "same.ts")
+
+
+def test_a_streams_folder_that_is_a_link_works(house: House, tmp_path: Path) -> None:
+    house.folder("movie", index_m3u8=VOD).media("1.ts")
+    link = tmp_path / "link"
+    link.symlink_to(house.root)
+    catalog = Catalog(link, clock=house.clock)
+    assert catalog.resolve(catalog.stream("movie"), "1.ts") == house.root / "movie/1.ts"
+
+
+def test_asking_for_a_stream_again_costs_next_to_nothing(house: House) -> None:
+    house.folder("movie", index_m3u8=VOD)
+    catalog = Catalog(house.root)
+    catalog.stream("movie")
+    best = min(timeit.repeat(lambda: catalog.stream("movie"), number=2_000, repeat=7)) / 2_000
+    assert best < 5e-6  # measured: 0.2 µs; this bound only catches work that does not belong here

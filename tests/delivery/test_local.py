@@ -1,0 +1,153 @@
+"""Files are opened once, read in slices, and nothing that happens to them meanwhile ends the process."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from streamlimit.delivery.local import HOT, SLICE, SMALL, LocalFiles
+from streamlimit.errors import CatalogError, UnknownSegment
+
+BIG = bytes(range(256)) * 4096  # 1 MiB
+
+
+@pytest.fixture
+def files() -> LocalFiles:
+    return LocalFiles()
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def read(files: LocalFiles, path: Path, first: int = 0, last: int | None = None) -> bytes:
+    return b"".join(files.open(path).chunks(first, last))
+
+
+@pytest.mark.parametrize("size", [0, 1, SMALL, SMALL + 1, SLICE, SLICE + 1, len(BIG)])
+def test_all_of_a_file_arrives_cold_and_hot(files: LocalFiles, tmp_path: Path, size: int) -> None:
+    path = write(tmp_path / "1.ts", BIG[:size])
+    for _ in range(3):
+        body = files.open(path)
+        pieces = list(body.chunks())
+        assert b"".join(pieces) == BIG[:size]
+        assert (body.size, body.media_type) == (size, "video/mp2t")
+    assert body.is_in_memory
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 0), (5, 99), (SLICE - 1, SLICE), (100, None), (len(BIG) - 1, 10**9)])
+def test_ranges(files: LocalFiles, tmp_path: Path, first: int, last: int | None) -> None:
+    path = write(tmp_path / "1.mp4", BIG)
+    for _ in range(3):
+        assert read(files, path, first, last) == BIG[first : None if last is None else last + 1]
+
+
+def test_slices_are_of_bounded_size_while_cold(files: LocalFiles, tmp_path: Path) -> None:
+    sizes = [len(piece) for piece in files.open(write(tmp_path / "1.ts", BIG)).chunks()]
+    assert max(sizes) <= SLICE
+
+
+def test_a_range_beyond_the_end_is_empty(files: LocalFiles, tmp_path: Path) -> None:
+    for content in (BIG, b"abc"):
+        assert read(files, write(tmp_path / f"{len(content)}.ts", content), len(content)) == b""
+
+
+def test_a_hot_file_is_opened_once(files: LocalFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "1.ts", BIG)
+    files.open(path)
+    hot = files.open(path)
+    monkeypatch.setattr(os, "open", None)
+    assert files.open(path) is hot
+
+
+def test_an_etag_is_the_versions_own(files: LocalFiles, tmp_path: Path) -> None:
+    path = write(tmp_path / "1.ts", BIG)
+    tags = {files.open(path).etag for _ in range(3)}
+    assert len(tags) == 1
+    assert next(iter(tags)).startswith('"')
+    stamp = path.stat().st_mtime_ns
+    write(tmp_path / "new", BIG[::-1])
+    os.utime(tmp_path / "new", ns=(stamp, stamp))
+    os.replace(tmp_path / "new", path)  # same size, same mtime, another file
+    tags.add(files.open(path).etag)
+    os.utime(path, ns=(stamp, stamp + 1))
+    tags.add(files.open(path).etag)
+    write(path, BIG[1:])
+    tags.add(files.open(path).etag)
+    assert len(tags) == 4
+
+
+def test_a_replaced_file_is_delivered_to_its_end_as_it_was(files: LocalFiles, tmp_path: Path) -> None:
+    path = write(tmp_path / "1.ts", BIG)
+    chunks = files.open(path).chunks()
+    start = bytes(next(chunks))
+    os.replace(write(tmp_path / "new", b"new"), path)
+    files.close()
+    assert start + b"".join(chunks) == BIG
+    assert read(files, path) == b"new"
+
+
+def test_a_file_that_becomes_shorter_is_an_error_and_no_signal(files: LocalFiles, tmp_path: Path) -> None:
+    path = write(tmp_path / "1.ts", BIG)
+    chunks = files.open(path).chunks()
+    next(chunks)
+    os.truncate(path, SLICE + 10)
+    assert len(next(chunks)) == 10
+    with pytest.raises(CatalogError, match="shorter"):
+        next(chunks)
+
+
+def test_what_is_no_regular_file_is_unknown(files: LocalFiles, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("gone.ts", "pipe", ".", "a\0b", "x" * 300):
+        with pytest.raises(UnknownSegment):
+            files.open(f"{tmp_path}/{name}")
+    with pytest.raises(UnknownSegment):
+        files.open("/dev/zero")
+
+
+def test_a_file_that_went_away_is_unknown_though_it_was_open(files: LocalFiles, tmp_path: Path) -> None:
+    path = write(tmp_path / "1.ts", BIG)
+    files.open(path)
+    path.unlink()
+    with pytest.raises(UnknownSegment):
+        files.open(path)
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_descriptors_and_memory_are_bounded_and_given_back(tmp_path: Path) -> None:
+    files = LocalFiles(max_open=4, max_bytes=3 * len(BIG))
+    before = open_descriptors()
+    paths = [write(tmp_path / f"{n}.ts", BIG) for n in range(10)]
+    for path in paths:
+        assert read(files, path) == BIG
+    assert open_descriptors() <= before + 4
+    for path in paths * 3:
+        assert read(files, path) == BIG
+        assert read(files, path) == BIG
+    assert files._bytes <= 3 * len(BIG)
+    assert open_descriptors() <= before + 4
+    files.close()
+    assert open_descriptors() == before
+
+
+def test_one_in_use_stays_open_though_it_is_pushed_out(tmp_path: Path) -> None:
+    files = LocalFiles(max_open=1)
+    body = files.open(write(tmp_path / "0.ts", BIG))
+    for n in range(1, 5):
+        files.open(write(tmp_path / f"{n}.ts", BIG))
+    assert b"".join(body.chunks()) == BIG
+
+
+def test_a_file_too_big_to_be_hot_keeps_its_descriptor(files: LocalFiles, tmp_path: Path) -> None:
+    path = tmp_path / "1.mp4"
+    with path.open("wb") as file:
+        file.truncate(HOT + 1)
+    first = files.open(path)
+    assert files.open(path) is first
+    assert not first.is_in_memory
+    assert sum(len(piece) for piece in first.chunks()) == HOT + 1

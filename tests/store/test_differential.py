@@ -1,0 +1,151 @@
+"""The rules in Lua beside the rules in Python: the same steps at the same times must get the same answers.
+
+SQLite runs streamlimit/rules; the scripts of the Valkey store say the same again. Thousands of seeded random
+steps of a few users who do everything that can be done are the way to notice where they do not.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamlimit.model import Admitted, Ask, Confirmed, Device, Lease, Purpose, Receipt, Swept
+from streamlimit.policy import OverLimit, Policy
+from streamlimit.store.contract import Store, resolved
+from streamlimit.store.sqlite import SqliteStore
+from tests.store.household import ALL_TYPES, ManualClock
+
+X = 1_000
+POLICIES = {
+    "refuse": Policy(segment_ms=X, start_ms=X),
+    "buffer": Policy(segment_ms=X, start_ms=5 * X, buffer_ms=4 * X, max_sessions=2),
+    "replace-idle": Policy(segment_ms=X, start_ms=X // 2, over_limit=OverLimit.REPLACE_IDLE, missed_segments=2),
+    "replace-oldest": Policy(segment_ms=X, start_ms=X, over_limit=OverLimit.REPLACE_OLDEST, reclaim_device=False),
+    "unguarded": Policy(segment_ms=X + 2, start_ms=X, max_returns=0, missed_segments=6),
+}
+UUIDS = [f"{k:08x}-0123-4567-89ab-cdef01234567" for k in range(2)]
+USERS = ["ann", "bob~@:.-", UUIDS[0]]
+SESSIONS = ["tv", "phone", "pad", "box", *UUIDS]
+STREAMS = ["news", "film", "tv", UUIDS[1]]
+DEVICES = [None, "tv", UUIDS[0], Device(), Device("tv"), Device("tv", "Fernseher im Büro", "tv"), Device(None, "x")]
+SEGMENTS = [None, "s-1.m4s", "s-2.m4s", "a/long-name-1.m4s"]
+JUMPS = [0, 0, 0, 1, 1, 7, X // 4, X // 2, X - 1, X, 2 * X, 3 * X - 1, 3 * X, 4 * X]
+STEPS = 1_500
+
+
+class Walk:
+    """One random walk; both stores take each step."""
+
+    def __init__(self, seed: int, clock: ManualClock, stores: list[Store]) -> None:
+        self.dice, self.clock, self.stores = random.Random(seed), clock, stores
+        self.leases: list[Lease] = []
+        self.step = 0
+
+    async def both(self, promise: Callable[[Store], Any], shown: Callable[[Any], Any] = lambda answer: answer) -> Any:
+        answers = [await resolved(promise(store)) for store in self.stores]
+        first, second = map(shown, answers)
+        assert second == first, f"step {self.step}:\nPython {first}\nLua    {second}"
+        return answers[0]
+
+    def ask(self) -> Ask:
+        pick = self.dice.choice
+        return Ask(
+            pick(USERS),
+            pick(SESSIONS),
+            pick(STREAMS),
+            purpose=pick([Purpose.LEASE] * 4 + [Purpose.SEAT, Purpose.CHECK]),
+            lease_id=f"lease-{self.dice.randrange(self.step // 4, self.step + 1)}",
+            device=pick(DEVICES),
+            client=pick(["", "a", "b"]),
+            kind=pick(["video", "video", "audio", "subtitles"]),
+            sequence=pick([None, 0, 1, 2, 3, 50_000_000_000]),
+            replace=pick([None, None, None, *SESSIONS]),
+            limit=pick([None, None, None, 1, 2, 4]),
+            may_start=pick([True] * 9 + [False]),
+        )
+
+    async def admit(self) -> None:
+        answer = await self.both(lambda store, ask=self.ask(): store.admit(ask))
+        if isinstance(answer, Admitted) and answer.lease is not None:
+            self.leases.append(answer.lease)
+
+    def lease(self) -> Lease:
+        recent = self.leases[-25:]
+        return self.dice.choice(recent) if recent else Lease(self.ask(), 5, 0)
+
+    async def confirm(self) -> None:
+        pick, lease = self.dice.choice, self.lease()
+        receipt = Receipt(
+            lease,
+            pick(SEGMENTS),
+            pick([None, 0, 1, 2, 3, 50_000_000_000]),
+            pick([lease.ask.kind] * 4 + ["audio"]),
+            pick([0, X, 2 * X]),
+            pick([0, 0, 0, 0, 1, X, 2 * X, 3 * X]),
+        )
+        answer = await self.both(lambda store: store.confirm(receipt))
+        if isinstance(answer, Confirmed):
+            session = answer.session
+            self.leases.append(Lease(lease.ask, session.generation, session.move))
+
+    async def prolong(self) -> None:
+        lease = self.lease()
+        await self.both(lambda store: store.prolong(lease))
+
+    async def abandon(self) -> None:
+        lease = self.lease()
+        await self.both(lambda store: store.abandon(lease))
+
+    async def leave(self) -> None:
+        user, session = self.dice.choice(USERS), self.dice.choice(SESSIONS)
+        if self.dice.random() < 0.6:
+            await self.both(lambda store: store.end(user, session))
+        else:
+            whom = self.dice.choice([session, session, None])
+            await self.both(lambda store: store.terminate(user, whom, "ops", "weil ☂"))
+
+    async def look(self) -> None:
+        for user in USERS:
+            await self.both(lambda store, user=user: store.sessions(user))
+
+    async def set_limit(self) -> None:
+        user, limit = self.dice.choice(USERS), self.dice.choice([None, None, 1, 2, 5])
+        await self.both(lambda store: store.set_limit(user, limit))
+        await self.both(lambda store: store.limit(user))
+
+    async def expire(self) -> None:
+        def told(swept: Swept) -> Any:
+            return sorted(map(repr, swept.events)), swept.more
+
+        await self.both(lambda store: store.expire(100), told)
+
+    async def run(self, steps: int) -> None:
+        ways = [self.admit] * 40 + [self.confirm] * 40 + [self.prolong] * 6 + [self.abandon] * 8
+        ways += [self.leave] * 5 + [self.look] * 3 + [self.expire] * 2 + [self.set_limit]
+        for self.step in range(steps):
+            self.clock.now_ms += self.dice.choice(JUMPS)
+            await self.dice.choice(ways)()
+            if self.step % 500 == 499:
+                self.clock.now_ms += 20 * X  # everyone forgotten, now and then
+
+
+async def walk(seed: int, policy: Policy, path: Path, open_valkey: Callable[..., Store], subscribed: Any) -> None:
+    clock = ManualClock()
+    sqlite = SqliteStore(str(path / "beside.db"), policy, subscribed, clock)
+    valkey = open_valkey(policy=policy, subscribed=subscribed, clock=clock)
+    try:
+        await Walk(seed, clock, [sqlite, valkey]).run(STEPS)  # type: ignore[list-item]
+    finally:
+        sqlite.close()
+        await resolved(valkey.close())
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("subscribed", [frozenset(), ALL_TYPES], ids=["untold", "told"])
+def test_lua_and_python_give_the_same_answers(
+    name: str, subscribed: frozenset[str], tmp_path: Path, open_store: Callable[..., Store]
+) -> None:
+    asyncio.run(walk(len(name) + len(subscribed), POLICIES[name], tmp_path, open_store, subscribed))

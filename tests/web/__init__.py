@@ -1,0 +1,1 @@
+"""The HTTP contract (api.md), each call against a started server."""
