@@ -1,6 +1,7 @@
 """Received means that the client has it (rule 4), over HTTP: 3 MB segments, sockets that behave badly."""
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -210,6 +211,19 @@ def test_who_leaves_a_file_of_gigabytes_keeps_nobody_waiting(service: Service, o
     client.reset()
     slowest = max(delay_until(lambda: observer.watching("nobody") == {}, "an answer") for _ in range(50))
     delay_until(lambda: not observer.watching(user), "the seat to be free")
+    assert slowest < PROMPT_SECONDS
+
+
+def test_who_reads_a_file_of_gigabytes_at_full_speed_keeps_nobody_waiting(service: Service, observer: Client) -> None:
+    user = new_user()
+    with connected(service.port) as client:
+        client.send(play(user, "tv", "archive", ARCHIVE)).head()
+        reading = threading.Thread(target=client.read, args=(ARCHIVE_SIZE // 2,))
+        reading.start()
+        slowest = max(delay_until(lambda: observer.watching("nobody") == {}, "an answer") for _ in range(50))
+        assert reading.is_alive()
+        client.socket.shutdown(socket.SHUT_RDWR)
+        reading.join()
     assert slowest < PROMPT_SECONDS
 
 

@@ -180,7 +180,7 @@ class StoreMachine(RuleBasedStateMachine):
     def admit(
         self, name: str, stream: str, purpose: Purpose, over: OverLimit, replace: str | None, may_start: bool
     ) -> None:
-        self.clock.now_ms += 1  # so that no generation is made twice in one millisecond
+        self.clock.now_ms += 1  # a generation is the millisecond of its reservation
         ask = Ask(
             self.user,
             name,
@@ -246,7 +246,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert answer.events == ()
         assert answer.lease is not None
         assert (answer.lease.generation, answer.lease.move) == (seat.generation, seat.move)
-        if seat.last is None and ask.purpose is Purpose.LEASE:
+        is_retry = ask.lease_id in seat.open_leases
+        if seat.last is None and ask.purpose is Purpose.LEASE and not is_retry:
             seat.open_leases.add(ask.lease_id)
             seat.expires = max(seat.expires, self.now + START)
 
@@ -278,6 +279,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(which=WHICH, twice=st.booleans(), sequence=st.none() | st.integers(0, 9))
     def receive(self, which: int, twice: bool, sequence: int | None) -> None:
         lease = self._lease(which)
+        if lease.ask.session_id not in self.model.live(self.now):
+            self.clock.now_ms += 1
         for _ in range(1 + twice):
             self._receive(lease, sequence)
 
@@ -373,8 +376,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def wait_for_the_very_moment(self, which: int) -> None:
-        """When one of the sessions expires, or a millisecond before."""
-        times = sorted(seat.expires - which % 2 for seat in self.model.live(self.now).values())
+        """When one of the sessions expires, or a millisecond or two before."""
+        times = sorted(seat.expires - which % 3 for seat in self.model.live(self.now).values())
         if times:
             self.clock.now_ms = max(self.now, times[which % len(times)])
 

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streamlimit.delivery import dash, hls
-from streamlimit.delivery.entry import Entry, folders, playlists
+from streamlimit.delivery.entry import Entry, folders_in, playlists_in
 from streamlimit.delivery.paths import is_within, resolve, suffix_of
 from streamlimit.delivery.reader import Reader, broken, stamp_of
-from streamlimit.delivery.stream import Listing, Stream, build
+from streamlimit.delivery.segment import Listing
+from streamlimit.delivery.stream import Stream, build
 from streamlimit.errors import CatalogError, UnknownStream
 
 LIVE_SECONDS = 0.25
@@ -112,7 +113,7 @@ class Catalog:
             return
         # Listed again next time if it changed just now: a second change may leave the same mtime.
         self._root_stamp = stamp if stamp and time.time_ns() - stamp[0] > 1e9 else None
-        names = folders(self._root)
+        names = folders_in(self._root)
         for name in self._entries.keys() - names:
             self._remove(name)
         for name in sorted(names - self._entries.keys()):
@@ -121,7 +122,7 @@ class Catalog:
     def _add(self, name: str) -> None:
         folder = f"{self._root}/{name}"
         if not STREAM_ID.fullmatch(name):
-            if playlists(folder):
+            if playlists_in(folder):
                 self._report(name, "the folder's name is no stream id (A-Z a-z 0-9 . _ ~ : @ -)")
         elif not is_within(self._root, os.path.realpath(folder)):
             self._report(name, "the folder is a link that leads out of the streams folder")

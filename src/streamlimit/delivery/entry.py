@@ -34,7 +34,7 @@ class Entry:
         live = self.stream is not None and self.stream.live
         if stamp != self.folder_stamp and not (live and now - self.listed_at < RELIST_SECONDS):
             self.folder_stamp, self.listed_at = stamp, now
-            playlists = playlists(self.folder)
+            playlists = playlists_in(self.folder)
             if playlists != self.playlists:
                 self.playlists = playlists
                 return True
@@ -42,7 +42,7 @@ class Entry:
         return stamps is None or any(stamp_of(path) != stamp for path, stamp in stamps.items())
 
 
-def folders(root: str) -> set[str]:
+def folders_in(root: str) -> set[str]:
     try:
         with os.scandir(root) as found:
             return {item.name for item in found if not item.name.startswith(".") and item.is_dir()}
@@ -50,7 +50,7 @@ def folders(root: str) -> set[str]:
         return set()
 
 
-def playlists(folder: str) -> list[str]:
+def playlists_in(folder: str) -> list[str]:
     """The playlists right in the folder, HLS before DASH, the likeliest entry first."""
     try:
         names = os.listdir(folder)

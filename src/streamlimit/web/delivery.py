@@ -1,6 +1,7 @@
 """One response body on its way: sends it, watches it arrive, confirms what was received (rules 3 to 6)."""
 
 import asyncio
+
 from msgspec import Struct
 
 from streamlimit.delivery.stream import Segment
@@ -12,6 +13,8 @@ from streamlimit.model import Gone, State
 from streamlimit.policy import Policy
 from streamlimit.web.http import Scope, Send, send_part
 from streamlimit.web.protocol import EXTENSION
+
+_SLICES_A_TURN = 4
 
 
 class NotReceived(Exception):
@@ -55,11 +58,15 @@ class Deliverer:
         passage = Passage(wire, part.length, journey.progressed, self._stall_seconds, self._progress_seconds)
         journey.passage = passage
         try:
-            for chunk in part.body.chunks(part.first, part.last):
+            for number, chunk in enumerate(part.body.chunks(part.first, part.last), start=1):
                 await send_part(send, chunk)
                 passage.handed(len(chunk))
+                if passage.outcome is not None:
+                    break  # the client left, and what `send` takes from now on it throws away at once
                 if len(part.segments) > 1:
                     await journey.confirm_arrived()
+                if number % _SLICES_A_TURN == 0:
+                    await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
             received = await passage.received()
             await journey.confirm_arrived()
         finally:
