@@ -228,6 +228,26 @@ def test_a_playlist_written_twice_within_one_tick_of_its_mtime_is_read_twice(hou
     assert house.names() == ["7.ts", "2.ts"]
 
 
+def test_what_is_always_odd_about_a_live_stream_does_not_hold_it_up(house: House) -> None:
+    folder = house.folder("movie", index_m3u8=playlist(["1.ts"], first=1, over=False).rstrip(), manifest_mpd="<")
+    assert house.names() == ["1.ts"]
+    for n in range(2, 9):
+        folder.write("index.m3u8", playlist([f"{n}.ts"], first=n, over=False).rstrip())
+        folder.write("manifest.mpd", "<" * n)
+        house.clock.tick(0.25)
+        assert house.names() == [f"{n}.ts"]
+    assert {stream_id for stream_id, _ in house.told} == {"movie"}
+
+
+def test_a_playlist_that_a_master_names_is_what_the_master_says(house: House) -> None:
+    folder = house.folder("movie", audio_m3u8=playlist(["a.m4s"]), index_m3u8=playlist(["v.m4s"]))
+    media = '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",URI="audio.m3u8"'
+    folder.write("zz.m3u8", f'#EXTM3U\n{media}\n#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"\nindex.m3u8\n')
+    stream = house.catalog.stream("movie")
+    assert [(s.kind, s.is_main) for s in stream.tracks["audio.m3u8"]] == [("audio", False)]
+    assert stream.find("a.m4s") == stream.tracks["audio.m3u8"][0]
+
+
 def test_a_title_that_makes_no_sense_is_a_note(house: House) -> None:
     house.folder("movie", index_m3u8=VOD, stream_json="{")
     house.folder("list", index_m3u8=VOD, stream_json='["x"]')

@@ -24,13 +24,18 @@ POLICIES = {
     "buffer": Policy(segment_ms=X, start_ms=5 * X, buffer_ms=4 * X, max_sessions=2),
     "replace-idle": Policy(segment_ms=X, start_ms=X // 2, over_limit=OverLimit.REPLACE_IDLE, missed_segments=2),
     "replace-oldest": Policy(segment_ms=X, start_ms=X, over_limit=OverLimit.REPLACE_OLDEST, reclaim_device=False),
+    "caps": Policy(segment_ms=X, start_ms=X, max_per_stream=2, max_per_device_type={"tv": 1, "x": 2}),
+    "caps-replace": Policy(
+        segment_ms=X, start_ms=X, max_per_stream=1, max_per_device_type={"tv": 1}, over_limit=OverLimit.REPLACE_OLDEST
+    ),
+    "dry": Policy(segment_ms=X, start_ms=X, max_sessions=2, max_per_stream=1, enforce=False),
     "unguarded": Policy(segment_ms=X + 2, start_ms=X, max_returns=0, missed_segments=6),
 }
 UUIDS = [f"{k:08x}-0123-4567-89ab-cdef01234567" for k in range(2)]
 USERS = ["ann", "bob~@:.-", UUIDS[0]]
 SESSIONS = ["tv", "phone", "pad", "box", *UUIDS]
 STREAMS = ["news", "film", "tv", UUIDS[1]]
-DEVICES = [None, "tv", UUIDS[0], Device(), Device("tv"), Device("tv", "Fernseher im Büro", "tv"), Device(None, "x")]
+DEVICES = [None, "tv", UUIDS[0], Device(), Device("tv"), Device("tv", "Fernseher im Büro", "tv"), Device(None, "x"), Device("p", None, "x")]
 SEGMENTS = [None, "s-1.m4s", "s-2.m4s", "a/long-name-1.m4s"]
 JUMPS = [0, 0, 0, 1, 1, 7, X // 4, X // 2, X - 1, X, 2 * X, 3 * X - 1, 3 * X, 4 * X]
 STEPS = 1_500

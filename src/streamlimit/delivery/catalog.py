@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec import Struct
+
 from streamlimit.delivery import dash, hls
 from streamlimit.delivery.entry import Entry, folders_in, playlists_in
 from streamlimit.delivery.paths import is_within, resolve, suffix_of
@@ -138,9 +140,7 @@ class Catalog:
             return
         stamp = stamp_of(entry.folder)
         if stamp is None:
-            self._adopt(entry, None, [])
-            entry.problem = None  # gone: no stream, and the next scan forgets it
-            self._report(entry.stream_id, None)
+            self._adopt(entry, None, None)  # gone: the next scan forgets it
         elif entry.has_changed(now) or entry.bad_since is not None:
             self._load(entry, now)
         is_calm = entry.stream is not None and not entry.stream.live and entry.bad_since is None
@@ -149,21 +149,20 @@ class Catalog:
     def _load(self, entry: Entry, now: float) -> None:
         """Reads all of it; what looks half done counts only after the grace time, if there was more."""
         reader = Reader(self._root, entry.folder, entry.cache)
-        listings, failures = _read(reader, entry.playlists)
-        stream = _build(reader, entry, listings) if listings else None
+        reading = _read(reader, entry.playlists)
+        stream = _build(reader, entry, reading.listings) if reading.listings else None
         entry.stamps = reader.stamps
-        missing = {path for listing in listings for path in listing.missing}
-        if entry.stream is not None and _is_doubtful(entry, stream, listings, failures, missing):
+        if entry.stream is not None and _is_doubtful(entry, stream, reading):
             entry.bad_since = now if entry.bad_since is None else entry.bad_since
             if now - entry.bad_since < self._grace:
                 return
-        entry.bad_since, entry.missing = None, missing
+        entry.bad_since = None
+        entry.missing, entry.broken, entry.is_torn = reading.missing, set(reading.failures), reading.is_torn
         reader.forget_unused()
-        self._adopt(entry, stream, failures)
+        self._adopt(entry, stream, reading.problem)
 
-    def _adopt(self, entry: Entry, stream: Stream | None, failures: list[str]) -> None:
-        entry.stream = stream
-        entry.problem = "; ".join(failures) or None
+    def _adopt(self, entry: Entry, stream: Stream | None, problem: str | None) -> None:
+        entry.stream, entry.problem = stream, problem
         if stream is None or not stream.live:
             entry.cache.clear()  # it is kept for those that change all the time
         self._report(entry.stream_id, entry.problem)
@@ -179,23 +178,47 @@ class Catalog:
             self._on_problem(stream_id, problem)
 
 
-def _read(reader: Reader, playlists: list[str]) -> tuple[list[Listing], list[str]]:
-    """What can be read of the stream, its entry first, and why the rest cannot."""
+class Reading(Struct):
+    """What could be read of a stream, its entry first; playlist -> why the rest could not."""
+
+    listings: list[Listing]
+    failures: dict[str, str]
+
+    @property
+    def problem(self) -> str | None:
+        return "; ".join(self.failures.values()) or None
+
+    @property
+    def missing(self) -> set[str]:
+        """Playlists that a master names and that are not there."""
+        return {path for listing in self.listings for path in listing.missing}
+
+    @property
+    def is_torn(self) -> bool:
+        """Does one of them end in the middle of a line?"""
+        return any(listing.is_torn for listing in self.listings)
+
+
+def _read(reader: Reader, playlists: list[str]) -> Reading:
     listings: list[Listing] = []
-    failures: list[str] = []
+    failures: dict[str, str] = {}
     for name in playlists:
-        known = {path for listing in listings for path, what in listing.files.items() if what == "playlist"}
-        if name in known:
-            continue  # a master named it already
+        if _named_by(name, listings):
+            continue
         try:
             listings.append((dash if suffix_of(name) == ".mpd" else hls).read(reader, name))
         except CatalogError as problem:
-            failures.append(str(problem))
+            failures[name] = str(problem)
         except Exception as problem:  # whatever one stream's files do to us, the others go on
-            failures.append(str(broken(name, problem)))
+            failures[name] = str(broken(name, problem))
     # A master before the playlists that it names, HLS before DASH: sorting keeps the order otherwise.
     listings.sort(key=lambda listing: (suffix_of(listing.entry) == ".mpd", not listing.is_master))
-    return listings, failures
+    return Reading([item for item in listings if not _named_by(item.entry, listings)], failures)
+
+
+def _named_by(name: str, listings: list[Listing]) -> bool:
+    """Is the playlist one of a master's?"""
+    return any(name in listing.files and name != listing.entry for listing in listings)
 
 
 def _build(reader: Reader, entry: Entry, listings: list[Listing]) -> Stream:
@@ -217,12 +240,15 @@ def _title(text: str) -> str:
     return title[:200] if isinstance(title, str) else ""
 
 
-def _is_doubtful(
-    entry: Entry, stream: Stream | None, listings: list[Listing], failures: list[str], missing: set[str]
-) -> bool:
-    """Does the new version look as if someone were in the middle of writing it?"""
+def _is_doubtful(entry: Entry, stream: Stream | None, reading: Reading) -> bool:
+    """Does the new version look as if someone were in the middle of writing it?
+
+    What was so already when the last version was taken is how this stream is.
+    """
     old = entry.stream
-    if stream is None or failures or missing - entry.missing or any(item.is_torn for item in listings):
+    if stream is None or reading.missing - entry.missing or (reading.is_torn and not entry.is_torn):
+        return True
+    if reading.failures.keys() - entry.broken:
         return True
     if old is None or not old.main:
         return False

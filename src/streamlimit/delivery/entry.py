@@ -25,6 +25,8 @@ class Entry:
         self.folder_stamp: Stamp = None
         self.stamps: dict[str, Stamp] | None = None
         self.missing: set[str] = set()
+        self.broken: set[str] = set()
+        self.is_torn = False
         self.bad_since: float | None = None
         self.cache: dict[tuple[str, str], tuple[Stamp, object]] = {}
 

@@ -4,23 +4,27 @@
 -- KEYS[2]  the shard's sweep index
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
--- ARGV[2]  the ask: B purpose · B may start · I2 limit · I6 sequence + 1 · I4 client · B session id · B stream id
---          B lease id · B kind · B replace · I2 device
+-- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 sequence + 1
+--          I4 client · B session id · B stream id · B lease id · B kind · B replace · I2 device
 -- ARGV[3]  the time in ms, in tests
--- Returns  admitted: 1 new or 2 existing · I6 now · I2 limit · I2 live · seat · events
---          a check that would be admitted: 3 · I6 now · I2 limit · I2 live · events (none)
---          refused: 4 limit, 5 shared, 6 grant expired, 7 terminated · I6 now · I2 limit · I2 live · the ledger
+-- Returns  admitted: 1 new or 2 existing · B would refuse · I6 now · I2 limit · I2 live · seat · events
+--          admitted without a seat: 3 a check, 4 beyond what a dry run records · B would refuse · I6 now
+--          I2 limit · I2 live
+--          refused: 5 limit, 6 shared, 7 grant expired, 8 terminated · B 0 · I6 now · I2 0 · I2 0 · the ledger
+--          (`would refuse` is 0 or, in a dry run, one of the refusals)
 
 -- include preamble
 
-local LEASE, CHECK = 1, 3
-local purpose, may_start, asked, sequence, client, id, stream, lease, kind, replace, device =
-  struct.unpack('<BBI2I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
+local LEASE, CHECK, NONE = 1, 3, 65535
+local NEW, EXISTING = 1, 2
+local purpose, may_start, asked, type_cap, sequence, client, id, stream, lease, kind, replace, device =
+  struct.unpack('<BBI2I2I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
+local start_ms, stream_cap = struct.unpack('<I4I2', ARGV[1], 11)
 local value = redis.call('GET', KEYS[1])
 
 -- The quick ways, without taking the ledger apart. Who sits is admitted by one read; a new session is put behind the
 -- others where there is room. Everything else is below.
-local own_limit, filed, seats, marks = 65535, 0, 0, 0
+local own_limit, filed, seats, marks = NONE, 0, 0, 0
 if value then own_limit, filed, seats, marks = struct.unpack('<I2I6I2B', value) end
 local at, live, found, size = 12, 0, nil, nil
 for _ = 1, seats do
@@ -32,15 +36,16 @@ for _ = 1, seats do
   at = at + length
 end
 local limit = own_limit
-if limit == 65535 then limit = asked == 65535 and max_sessions or asked end
+if limit == NONE then limit = asked == NONE and max_sessions or asked end
 
 if marks == 0 and found then
   local last, extras = struct.unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxB', value, found + 9 + #id)
   if extras == 0 and (last > 0 or purpose ~= LEASE) then
-    return struct.pack('<BI6I2I2', 2, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0'
+    return struct.pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0'
   end
-elseif marks == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK then
-  local start_ms = struct.unpack('<I4', ARGV[1], 15)
+elseif marks == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK
+  and stream_cap == NONE and type_cap == NONE
+then
   local expires = now + start_ms
   local rest = struct.pack('<Bc0I6I6I6I6I4I6I3BI2BBc0I2', #id, id, expires, 0, 0, 0, 0, now, 0,
     purpose == LEASE and 1 or 0, 0, 0, #stream, stream, #device) .. device
@@ -52,27 +57,33 @@ elseif marks == 0 and live == seats and live < limit and may_start == 1 and purp
   end
   local header = struct.pack('<I2I6I2B', own_limit, filed, seats + 1, 0)
   redis.call('SET', KEYS[1], value and header .. value:sub(12) .. seat or header .. seat)
-  return struct.pack('<BI6I2I2', 1, now, limit, live + 1) .. seat .. '\0\0'
+  return struct.pack('<BBI6I2I2', NEW, 0, now, limit, live + 1) .. seat .. '\0\0'
 end
 
 -- include ledger
 
+local CHECKED, UNRECORDED = 3, 4
+local LIMIT, SHARED, GRANT_EXPIRED, IS_TERMINATED = 5, 6, 7, 8
 local REFUSE, REPLACE_OLDEST = 0, 2
+local DRY_RUN_SEATS = 256
 local ledger = open_ledger(value)
+local has_changed, would_refuse = false, 0
 
-local function refused(code)
-  return pack('<BI6I2I2', code, now, limit, live) .. (value or '')
+local function seated(code, seat, count)
+  if has_changed then save(ledger) end
+  return pack('<BBI6I2I2', code, would_refuse, now, limit, count) .. seat.packed .. told()
 end
 
--- 410, and the silence that it takes to be forgiven starts anew (written at most once per X/4).
-local function refuse_terminated(mark)
-  if mark.till < now + expiry_ms then
-    mark.till = silent_until()
-    mark.packed = mark.packed:sub(1, 3 + #id) .. pack('<I6', mark.till) .. mark.packed:sub(10 + #id)
-    save(ledger)
-    value = redis.call('GET', KEYS[1])
-  end
-  return refused(7)
+local function unseated(code)
+  return pack('<BBI6I2I2', code, would_refuse, now, limit, live)
+end
+
+-- The silence that it takes to be forgiven starts anew (written at most once per X/4).
+local function prolong_mark(mark)
+  if mark.till >= now + expiry_ms then return end
+  mark.till = silent_until()
+  mark.packed = mark.packed:sub(1, 3 + #id) .. pack('<I6', mark.till) .. mark.packed:sub(10 + #id)
+  if enforces == 1 then save(ledger) end
 end
 
 local function is_shared(seat)
@@ -85,6 +96,7 @@ local function is_shared(seat)
   return is_repeat(seat, kind, sequence, client)
 end
 
+-- A further lease on a reservation: it lives longer, too.
 local function open_lease(seat)
   for _, open in ipairs(seat.leases) do
     if open == lease then return end
@@ -93,57 +105,87 @@ local function open_lease(seat)
   if #seat.leases > LEASES_KEPT then table.remove(seat.leases, 1) end
   seat.expires = math.max(seat.expires, now + start_ms)
   pack_seat(seat)
-  save(ledger)
+  has_changed = true
 end
 
 local function admit_sitting(seat)
-  open_seat(seat)
-  if is_shared(seat) then return refused(5) end
   if purpose == LEASE and seat.last == 0 then open_lease(seat) end
-  return pack('<BI6I2I2', 2, now, limit, live) .. seat.packed .. '\0\0'
+  return seated(EXISTING, seat, live)
 end
 
 local function silent_since(seat)
   return seat.last == 0 and seat.started or seat.last
 end
 
--- The id in a device, as codec.py packs it: I2 length + 1 (0: none) · id · the rest.
-local function device_id(packed)
-  if packed == '' then return nil end
-  local length = unpack('<I2', packed)
-  return length > 0 and packed:sub(1, length + 1) or nil
+-- Seats that are counted together and are full: the user's, those for this stream, or for this type of device.
+local function full_scopes()
+  local scopes, full = { { limit, function() return true end } }, {}
+  if stream_cap ~= NONE then
+    scopes[#scopes + 1] = { stream_cap, function(seat) return seat.stream == stream end }
+  end
+  if type_cap ~= NONE then
+    local _, own_type = device_parts(device)
+    scopes[#scopes + 1] = { type_cap, function(seat)
+      local _, its_type = device_parts(seat.device)
+      return its_type == own_type
+    end }
+  end
+  for _, scope in ipairs(scopes) do
+    scope.count = 0
+    for _, seat in ipairs(ledger.seats) do
+      if seat.expires > now and scope[2](seat) then scope.count = scope.count + 1 end
+    end
+    if scope.count >= scope[1] then full[#full + 1] = scope end
+  end
+  return full
 end
 
--- The first of the live seats that *counts* and has the lowest *measure*.
-local function lowest(measure, counts)
-  local best, least
-  for place, seat in ipairs(ledger.seats) do
-    if seat.expires > now and counts(seat) then
-      local measured = measure(seat)
-      if not best or measured < least then best, least = place, measured end
+-- The live seats whose going makes room in every one of *full*.
+local function candidates(full)
+  local chosen = {}
+  for _, seat in ipairs(ledger.seats) do
+    local counts = seat.expires > now
+    for _, scope in ipairs(full) do
+      counts = counts and scope[2](seat)
     end
+    if counts then chosen[#chosen + 1] = seat end
+  end
+  return chosen
+end
+
+-- The first of *among* with the lowest *measure*.
+local function lowest(among, measure)
+  local best
+  for _, seat in ipairs(among) do
+    if not best or measure(seat) < measure(best) then best = seat end
   end
   return best
 end
 
-local function always() return true end
+-- The asking device's old sessions, silent for X: what a crashed player leaves behind.
+local function left_behind(among)
+  local own_id, chosen = device_parts(device), {}
+  if reclaims_device == 0 or not own_id then return chosen end
+  for _, seat in ipairs(among) do
+    if device_parts(seat.device) == own_id and now - silent_since(seat) >= segment_ms then
+      chosen[#chosen + 1] = seat
+    end
+  end
+  return chosen
+end
 
 -- Who gives way: the one the viewer named, the device's own old session, else as `over_limit` says.
-local function victim()
-  for place, seat in ipairs(ledger.seats) do
-    open_seat(seat)
-    if seat.expires > now and seat.id == replace then return place end
+local function victim(among)
+  for _, seat in ipairs(among) do
+    if seat.id == replace then return seat end
   end
-  local own_id = reclaims_device == 1 and device_id(device)
-  local own = own_id and lowest(silent_since, function(seat)
-    return device_id(seat.device) == own_id and now - silent_since(seat) >= segment_ms
-  end)
-  if own or over_limit == REFUSE then return own or nil end
+  local own = lowest(left_behind(among), silent_since)
+  if own or over_limit == REFUSE then return own end
   if over_limit == REPLACE_OLDEST then
-    return lowest(function(seat) return seat.started end, always)
+    return lowest(among, function(seat) return seat.started end)
   end
-  local longest = lowest(silent_since, always)
-  return longest and now - silent_since(ledger.seats[longest]) >= idle_victim_ms and longest or nil
+  local longest = lowest(among, silent_since)
+  return longest and now - silent_since(longest) >= idle_victim_ms and longest or nil
 end
 
 local function reserve()
@@ -162,30 +204,58 @@ local function reserve()
 end
 
 local function replace_seat(going)
-  local leaving = ledger.seats[going]
-  lapse_all(ledger)
-  local _, place = find(ledger, leaving.id)
+  local _, place = find(ledger, going.id)
   local reason = 'replaced by another session of this user'
   local tail = pack('<Bc0I2c0Bc0I2', 6, 'viewer', #reason, reason, #id, id, #device) .. device
   dismiss(ledger, place, TERMINATED, tail)
 end
 
-local function admit_new()
-  if may_start == 0 then return refused(6) end
-  local going
-  if live >= limit then
-    going = victim()
-    if not going or live > limit then return refused(4) end -- one going makes no room where a limit was lowered
-  end
-  if purpose == CHECK then return pack('<BI6I2I2I2', 3, now, limit, live, 0) end
-  if going then replace_seat(going) else lapse_all(ledger) end
+local function seat_new(going)
+  lapse_all(ledger)
+  if going then replace_seat(going) end
   local seat = reserve()
-  save(ledger)
-  return pack('<BI6I2I2', 1, now, limit, #ledger.seats) .. seat.packed .. told()
+  has_changed = true
+  return seated(NEW, seat, #ledger.seats)
 end
 
-local mark = mark_of(ledger, id, TERMINATED)
-if mark then return refuse_terminated(mark) end
-local seat = find(ledger, id)
-if seat and seat.expires > now then return admit_sitting(seat) end
-return admit_new()
+-- The answer, or nothing and the code of the refusal.
+local function admit_new()
+  if may_start == 0 then return nil, GRANT_EXPIRED end
+  for _, seat in ipairs(ledger.seats) do open_seat(seat) end
+  local full, going = full_scopes(), nil
+  if #full > 0 then
+    going = victim(candidates(full))
+    if not going then return nil, LIMIT end
+    for _, scope in ipairs(full) do -- one going makes no room where a limit was lowered below what sits
+      if scope.count > scope[1] then return nil, LIMIT end
+    end
+  end
+  if purpose == CHECK then return unseated(CHECKED) end
+  return seat_new(going)
+end
+
+local function decide()
+  local mark, seat = mark_of(ledger, id, TERMINATED), find(ledger, id)
+  if mark then
+    prolong_mark(mark)
+    return nil, IS_TERMINATED
+  end
+  if not seat or seat.expires <= now then return admit_new() end
+  if is_shared(open_seat(seat)) then return nil, SHARED end
+  return admit_sitting(seat)
+end
+
+-- A dry run: whom the rules refuse gets a seat beyond them, and the answer says so.
+local function admit_anyway(code)
+  local seat = find(ledger, id)
+  would_refuse = code
+  if seat and seat.expires > now then return admit_sitting(open_seat(seat)) end
+  if purpose == CHECK then return unseated(CHECKED) end
+  if live >= DRY_RUN_SEATS then return unseated(UNRECORDED) end
+  return seat_new(nil)
+end
+
+local answer, refusal = decide()
+if answer then return answer end
+if enforces == 0 and refusal ~= GRANT_EXPIRED then return admit_anyway(refusal) end
+return pack('<BBI6I2I2', refusal, 0, now, 0, 0) .. (redis.call('GET', KEYS[1]) or '')

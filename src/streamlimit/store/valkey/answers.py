@@ -4,19 +4,19 @@ from struct import Struct
 
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Gone, Lease, Receipt, Session, State, Verdict
 from streamlimit.policy import Policy
-from streamlimit.rules.admit import _refusal
+from streamlimit.rules.admit import _full_scopes, _refusal, _refuse_full
 from streamlimit.rules.ledger import Ledger, show, show_live
 from streamlimit.store.contract import Events
 from streamlimit.store.valkey.codec import EVENT_TYPES, read_events, read_ledger, read_mark, read_seat
 
-NEW, EXISTING, CHECKED = 1, 2, 3
+NEW, EXISTING, CHECKED, UNRECORDED = 1, 2, 3, 4
+REFUSED = {5: "session-limit", 6: "session-shared", 7: "grant-expired", 8: "session-terminated"}
 CONFIRMED = SITS = 1
-REFUSED = {4: "session-limit", 5: "session-shared", 6: "grant-expired", 7: "session-terminated"}
 
-_decision = Struct("<BIHHH").unpack_from
-_verdict = Struct("<BIH").unpack_from
+_decision = Struct("<BBIHHH").unpack_from
+_verdict = Struct("<BIHHH").unpack_from
 _time = Struct("<IH").unpack_from
-AFTER_DECISION, AFTER_VERDICT, AFTER_TIME = 11, 7, 6
+AFTER_DECISION, AFTER_VERDICT, AFTER_SITS, AFTER_TIME = 12, 11, 7, 6
 
 
 class Answers:
@@ -28,30 +28,38 @@ class Answers:
 
     def decision(self, ask: Ask, reply: bytes) -> Decision:
         """admit.lua's."""
-        code, low, high, limit, live = _decision(reply)
+        code, would, low, high, limit, live = _decision(reply)
         now_ms = low | high << 32
-        if code == CHECKED:
-            return Admitted(None, None, limit, live, existing=False)
-        if code not in (NEW, EXISTING):
+        would_refuse = REFUSED[would] if would else None
+        if code in REFUSED:
             return self._refusal(REFUSED[code], ask, now_ms, reply)
+        if code in (CHECKED, UNRECORDED):
+            lease = Lease(ask, 0, 0) if code == UNRECORDED else None
+            return Admitted(None, lease, limit, live, existing=False, would_refuse=would_refuse)
         seat, end = read_seat(reply, AFTER_DECISION)
-        session = show(ask.user_id, seat, self._policy.state(seat.last_activity_ms, now_ms))
-        lease = Lease(ask, seat.generation, seat.move)
-        return Admitted(session, lease, limit, live, code == EXISTING, self._events(reply, end, ask.user_id))
+        return Admitted(
+            show(ask.user_id, seat, self._policy.state(seat.last_activity_ms, now_ms)),
+            Lease(ask, seat.generation, seat.move),
+            limit,
+            live,
+            code == EXISTING,
+            self._events(reply, end, ask.user_id),
+            would_refuse=would_refuse,
+        )
 
     def verdict(self, receipt: Receipt, reply: bytes) -> Verdict:
         """confirm.lua's."""
-        code, low, high, limit, live = _decision(reply)
+        code, low, high, limit, live = _verdict(reply)
         if code != CONFIRMED:
-            return self._gone(reply, AFTER_DECISION)
+            return self._gone(reply, AFTER_VERDICT)
         user_id = receipt.lease.ask.user_id
-        seat, end = read_seat(reply, AFTER_DECISION)
+        seat, end = read_seat(reply, AFTER_VERDICT)
         state = self._policy.state(seat.last_activity_ms, low | high << 32)
         return Confirmed(show(user_id, seat, state), limit, live, self._events(reply, end, user_id))
 
     def prolonged(self, reply: bytes) -> Gone | None:
         """prolong.lua's."""
-        return None if reply[0] == SITS else self._gone(reply, AFTER_VERDICT)
+        return None if reply[0] == SITS else self._gone(reply, AFTER_SITS)
 
     def events(self, user_id: str, reply: bytes) -> Events:
         """abandon.lua's, end.lua's, terminate.lua's and expire.lua's."""
@@ -73,11 +81,15 @@ class Answers:
         return events
 
     def _refusal(self, code: str, ask: Ask, now_ms: int, reply: bytes) -> Decision:
-        ledger = read_ledger(reply[AFTER_DECISION:])
+        """What the script saw, explained by the rules themselves."""
+        ledger, policy = read_ledger(reply[AFTER_DECISION:]), self._policy
+        if code == "session-limit":
+            full = _full_scopes(ledger.live(now_ms), ledger.limit(ask.limit, policy), ask, policy)
+            return _refuse_full(ledger, ask, full[0], policy, now_ms)
         mark = None
         if code == "session-terminated":
             mark = ledger.mark_of(ask.session_id, State.TERMINATED, now_ms)
-        return _refusal(code, ledger, ask, self._policy, now_ms, mark)
+        return _refusal(code, ledger, ask, policy, now_ms, mark)
 
     def _gone(self, reply: bytes, at: int) -> Gone:
         state = EVENT_TYPES[reply[at] - 1][1]

@@ -9,8 +9,6 @@ from functools import lru_cache
 from struct import Struct
 from zlib import crc32
 
-import msgspec
-
 from streamlimit.model import Device, Event, Mark, State
 from streamlimit.policy import OverLimit, Policy
 from streamlimit.rules.ledger import Ledger, Seat, show
@@ -40,10 +38,8 @@ _HEADER = Struct("<HIHHB")
 _SEAT = Struct("<IHIHIHIHIIHHBBH")
 _MARK = Struct("<IHIHBIH")
 _EVENT = Struct("<BBIHH")
-_POLICY = Struct("<IIHIIHIBBBI")
+_POLICY = Struct("<IIHIHIHIBBBBI")
 _U16 = Struct("<H")
-_json = msgspec.json.Encoder().encode
-_name_and_type = msgspec.json.Decoder(tuple[str | None, str | None]).decode
 
 
 def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) -> bytes:
@@ -53,12 +49,14 @@ def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) ->
         policy.expiry_ms,
         policy.buffer_ms,
         min(policy.max_sessions, MAX_LIMIT),
-        policy.segment_ms,
         policy.start_ms,
+        pack_limit(policy.max_per_stream),
+        policy.segment_ms,
         min(policy.max_returns, 250),
         policy.idle_victim_ms,
         _OVER_LIMIT[policy.over_limit],
         policy.reclaim_device,
+        policy.enforce,
         wanted,
         outbox_most,
     )
@@ -110,17 +108,18 @@ def pack_sequence(sequence: int | None) -> int:
 
 
 def pack_device(device: str | Device | None) -> bytes:
-    """Nothing for none; else the id first (length plus one in two bytes, 0: none), so that scripts can compare it."""
+    """Nothing for none; ledger.lua says how, since scripts compare ids and types."""
     if device is None:
         return b""
     if isinstance(device, str):
         name = pack_id(device)
         return _U16.pack(len(name) + 1) + name
-    rest = _json((device.name, device.type))
+    kind, name = (device.type or "").encode(), (device.name or "").encode()
+    rest = b"%c%b%b" % (len(kind), kind, name)
     if device.id is None:
         return _U16.pack(0) + rest
-    name = pack_id(device.id)
-    return _U16.pack(len(name) + 1) + name + rest
+    device_id = pack_id(device.id)
+    return _U16.pack(len(device_id) + 1) + device_id + rest
 
 
 @lru_cache(4_096)
@@ -133,7 +132,8 @@ def unpack_device(packed: bytes) -> str | Device | None:
     device_id = unpack_id(packed[2:end]) if length else None
     if end == len(packed):
         return device_id
-    return Device(device_id, *_name_and_type(packed[end:]))
+    name = end + 1 + packed[end]
+    return Device(device_id, packed[name:].decode() or None, packed[end + 1 : name].decode() or None)
 
 
 def pack_tail(by: str, reason: str) -> bytes:

@@ -12,6 +12,7 @@
 --           B number of positions, each: B kind · I6 sequence · I4 crc of the client
 --           and what stays: B stream id · I2 device, and only with extras:
 --           I6 revives · B left, each: B stream id · I6 at · B returns, each: I6 at · B leases, each: B lease id
+--   device  I2 length of the id + 1 (0: none) · id · where it is more than an id: B type · name
 --   mark    I2 length of all · B session id · I6 until · I6 generation · B state · I6 at · tail
 --   tail    B by · I2 reason · B by session id · I2 by device
 --   events  I2 number, each:
@@ -26,8 +27,8 @@ local STARTED, MOVED, EXPIRED, ENDED, TERMINATED, ABANDONED = 1, 2, 3, 4, 5, 6
 local TOLD, IDLE, RAN_OUT, NOTHING_RECEIVED = 1, 2, 3, 4
 local MARKS_KEPT, LEASES_KEPT, STREAMS_REMEMBERED = 16, 32, 8
 
-local segment_ms, start_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, subscribed, outbox_most =
-  unpack('<I4I4I2I4BBBI4', ARGV[1], 11)
+local start_ms, stream_cap, segment_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, enforces, subscribed,
+  outbox_most = unpack('<I4I2I4I2I4BBBBI4', ARGV[1], 11)
 
 local events = {}
 
@@ -158,6 +159,15 @@ local function open_seat(seat)
     seat.leases[i], at = unpack('<Bc0', packed, at)
   end
   return seat
+end
+
+-- A device's id (nil: none) and type.
+local function device_parts(device)
+  if device == '' then return nil, '' end
+  local length = unpack('<I2', device)
+  local at = math.max(length, 1) + 2
+  local kind = at <= #device and unpack('<Bc0', device, at) or ''
+  return length > 0 and device:sub(3, at - 1) or nil, kind
 end
 
 local function pack_extras(seat)

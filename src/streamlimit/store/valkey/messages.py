@@ -20,7 +20,7 @@ from streamlimit.store.valkey.keys import SHARDS, Keys
 from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
 _PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
-_ASK = Struct("<BBHIHI").pack
+_ASK = Struct("<BBHHIHI").pack
 _RECEIPT = Struct("<IHIIHIIIH").pack
 _GENERATION = Struct("<IH").pack
 _U16 = Struct("<H").pack
@@ -29,13 +29,14 @@ MAX_SPAN_MS = _LOW
 """Longest time that a receipt can speak of: 49 days."""
 
 
-def ask_message(ask: Ask) -> bytes:
-    """For admit.lua."""
+def ask_message(ask: Ask, type_cap: int | None) -> bytes:
+    """For admit.lua. *type_cap* is the policy's for the asking type of device."""
     sequence = pack_sequence(ask.sequence)
     numbers = _ASK(
         _PURPOSES[ask.purpose],
         ask.may_start,
         pack_limit(ask.limit),
+        pack_limit(type_cap),
         sequence & _LOW,
         sequence >> 32,
         pack_client(ask.client),

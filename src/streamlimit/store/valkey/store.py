@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from streamlimit.model import Ask, Decision, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
+from streamlimit.model import Ask, Decision, Device, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
 from streamlimit.policy import Policy
 from streamlimit.store.contract import Clock, Events
 from streamlimit.store.valkey import walks
@@ -56,7 +56,7 @@ class ValkeyStore:
 
     def admit(self, ask: Ask) -> "Future[Decision]":
         decode = partial(self._answers.decision, ask)
-        return self._calls.change("admit", ask.user_id, ask_message(ask), decode)
+        return self._calls.change("admit", ask.user_id, ask_message(ask, self._type_cap(ask)), decode)
 
     def confirm(self, receipt: Receipt) -> "Future[Verdict]":
         decode = partial(self._answers.verdict, receipt)
@@ -111,3 +111,10 @@ class ValkeyStore:
 
     async def close(self) -> None:
         self._calls.close()
+
+    def _type_cap(self, ask: Ask) -> int | None:
+        """The policy's cap for the asking type of device; none for most."""
+        caps = self._policy.max_per_device_type
+        if not caps:
+            return None
+        return caps.get((ask.device.type or "") if isinstance(ask.device, Device) else "")

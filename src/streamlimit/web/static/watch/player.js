@@ -210,7 +210,8 @@ export class Player {
 
   async #beatIfDue() {
     const now = performance.now();
-    if (now - this.#beatAt < this.page.settings.segment_seconds * 1000) return;
+    // Once per X, a little early: what plays shall not look idle in between.
+    if (now - this.#beatAt < this.page.settings.segment_seconds * 800) return;
     this.#beatAt = now;
     const [user, session, stream] = [this.#user, this.#sessionId, this.select.value];
     const answer = await this.#ask(this.#turn, (signal) => heartbeat(user, session, stream, signal));

@@ -1,6 +1,11 @@
 // What the page says, and how it is put on the screen: as text, never as markup.
 
-const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = new Intl.DateTimeFormat([], {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 
 export const STATES = {
   stopped: "stopped",
@@ -45,7 +50,7 @@ export function describe(session, titles, now) {
   const last = session.last_activity_at;
   const silent = last === null ? null : Math.max(Math.round((now - Date.parse(last)) / 1000), 0);
   const left = Math.max((Date.parse(session.expires_at) - now) / 1000, 0);
-  const heard = silent === null ? "nothing received yet" : `last heard ${silent ? seconds(silent) + " ago" : "just now"}`;
+  const heard = silent === null ? "nothing yet" : `active ${silent ? `${seconds(silent)} ago` : "just now"}`;
   return {
     device: deviceName(session.device),
     stream: titles.get(session.stream_id) ?? session.stream_id,

@@ -1,0 +1,307 @@
+"""Named breakages of the rules and the SQLite store: each must be noticed by some test.
+
+`python -m tests.mutants [WORD …]` breaks a copy of src, one breakage at a time (two side by side), and runs
+the tests that should notice. A suite is worth what this table says. Where a text to break is not found
+exactly once the list has rotted, and that fails too (test_mutants.py looks at every run).
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SRC = ROOT / "src"
+SIDE_BY_SIDE = 2
+
+CONTRACT = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore")
+MACHINE = ("tests/store/test_machine.py",)
+SQLITE = ("tests/store/test_sqlite.py", "-k", "TestClock or TestFile")
+PROCESSES = ("tests/store/test_sqlite.py", "-k", "300_users or test_of")
+
+ADMIT, CONFIRM = "streamlimit/rules/admit.py", "streamlimit/rules/confirm.py"
+LEAVE, LEDGER = "streamlimit/rules/leave.py", "streamlimit/rules/ledger.py"
+DEPARTURE, SHARING = "streamlimit/rules/departure.py", "streamlimit/rules/sharing.py"
+POLICY = "streamlimit/policy.py"
+STORE, CLOCK = "streamlimit/store/sqlite/store.py", "streamlimit/store/sqlite/clock.py"
+CONNECTION, QUERIES = "streamlimit/store/sqlite/connection.py", "streamlimit/store/sqlite/queries.sql"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One breakage: in *file*, *old* (found exactly once) becomes *new*; *tests* should notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: Sequence[str] = CONTRACT
+
+
+MUTANTS = [
+    # the atomic step
+    Mutant("no transaction", CONNECTION, 'db.execute("BEGIN IMMEDIATE")', 'db.execute("SELECT 1")', PROCESSES),
+    Mutant("the lock comes late", CONNECTION, "BEGIN IMMEDIATE", "BEGIN", PROCESSES),
+    Mutant(
+        "decided before the transaction",
+        STORE,
+        "return self._change(ask.user_id, rule) if outcome.changed else outcome.answer",
+        "return self._change(ask.user_id, lambda *_: (setattr(_[0], 'seats', ledger.seats), outcome)[1])"
+        " if outcome.changed else outcome.answer",
+        PROCESSES,
+    ),
+    Mutant(
+        "a failed step is not rolled back", CONNECTION, 'db.execute("ROLLBACK")\n', 'db.execute("COMMIT")\n', SQLITE
+    ),
+    Mutant("errors of the driver leak", STORE, "except sqlite3.Error as error", "except KeyError as error", SQLITE),
+    Mutant(
+        "readers do not wait",
+        STORE,
+        "return in_turn(lambda: db.execute(query, values).fetchall())",
+        "return db.execute(query, values).fetchall()",
+        SQLITE,
+    ),
+    # rules 1, 2, 9
+    Mutant(
+        "new before existing",
+        ADMIT,
+        "seat is not None and seat.expires_at_ms > now_ms:",
+        "seat is not None and len(ledger.live(now_ms)) < ledger.limit(ask.limit, policy):",
+    ),
+    Mutant("one too many", ADMIT, "if len(live) >= limit:", "if len(live) > limit:"),
+    Mutant("one too few", ADMIT, "if len(live) >= limit:", "if len(live) >= limit - 1:"),
+    Mutant(
+        "reservations do not count",
+        LEDGER,
+        "if seat.expires_at_ms > now_ms]",
+        "if seat.expires_at_ms > now_ms and seat.last_activity_ms]",
+    ),
+    Mutant("a check takes a seat", ADMIT, "if ask.purpose is Purpose.CHECK:", "if False:"),
+    Mutant("anybody may start", ADMIT, "if not ask.may_start:", "if False:"),
+    Mutant("the user's own limit is forgotten", LEDGER, "if self.max_sessions is not None:", "if False:"),
+    # rule 3
+    Mutant("giving back ignores open leases", LEAVE, "    if seat.leases:\n", "    if False:\n"),
+    Mutant("giving back ignores the generation", LEAVE, "or seat.generation != lease.generation ", ""),
+    Mutant("giving back takes a session that received", CONFIRM, "    seat.leases = []\n", ""),
+    Mutant("a retried lease counts twice", ADMIT, " and ask.lease_id not in seat.leases\n", "\n"),
+    Mutant(
+        "a receipt counts past its time",
+        CONFIRM,
+        "    if seat is not None and seat.expires_at_ms > now_ms:",
+        "    if seat is not None:",
+    ),
+    Mutant("a late receipt ignores the limit", CONFIRM, "or not has_room:", "or False:"),
+    Mutant("a late receipt revives who was sent away", CONFIRM, "if gone.mark is not None or", "if"),
+    Mutant(
+        "a late receipt revives a later end",
+        CONFIRM,
+        "mark.generation >= lease.generation",
+        "mark.generation == lease.generation",
+    ),
+    Mutant("a late receipt twice is not once", CONFIRM, "        revives=lease.generation,\n", ""),
+    Mutant(
+        "generations are ignored", CONFIRM, "return lease.generation in (seat.generation, seat.revives)", "return True"
+    ),
+    Mutant("an ended session comes back as itself", ADMIT, "max([now_ms, *(old + 1 for old in ended)])", "now_ms"),
+    Mutant("move numbers are ignored", CONFIRM, " and lease.move == seat.move:", ":"),
+    Mutant(
+        "stale leases are no activity",
+        CONFIRM,
+        "    seat.last_activity_ms = max(seat.last_activity_ms or 0, now_ms)",
+        "    if lease.move == seat.move:\n        seat.last_activity_ms = max(seat.last_activity_ms or 0, now_ms)",
+    ),
+    # rules 5, 6, 7
+    Mutant("last activity moves back", CONFIRM, "max(seat.last_activity_ms or 0, now_ms)", "now_ms"),
+    Mutant(
+        "expiry waits for a sweep",
+        LEDGER,
+        "[seat for seat in self.seats if seat.expires_at_ms > now_ms]",
+        "list(self.seats)",
+    ),
+    Mutant("a millisecond too long", LEDGER, "if seat.expires_at_ms > now_ms]", "if seat.expires_at_ms >= now_ms]"),
+    Mutant("swept a millisecond late", DEPARTURE, "seat.expires_at_ms <= now_ms", "seat.expires_at_ms < now_ms"),
+    Mutant("idle a millisecond late", POLICY, "< self.segment_ms else", "<= self.segment_ms else"),
+    Mutant("expires a segment early", POLICY, "self.missed_segments * self", "(self.missed_segments - 1) * self"),
+    Mutant(
+        "start time outlives the first receipt", CONFIRM, "        seat.expires_at_ms = now_ms  #", "        pass  #"
+    ),
+    Mutant("progress does not prolong", CONFIRM, "        seat.expires_at_ms = now_ms + life_ms\n", "        pass\n"),
+    Mutant("progress brings the dead back", CONFIRM, " or seat.expires_at_ms <= now_ms:", ":"),
+    Mutant("the buffer knows no bound", CONFIRM, "min(ahead_ms, now_ms + policy.buffer_ms)", "ahead_ms"),
+    Mutant(
+        "a due time is never corrected",
+        STORE,
+        "self._save(db, user_id, ledger, due_at_ms=None)",
+        "self._save(db, user_id, ledger, due_at_ms=0)",
+    ),
+    Mutant("an earlier due time is not filed", STORE, "due_at_ms <= earliest_ms)", "True)"),
+    # the clock
+    Mutant(
+        "the wall clock decides",
+        CLOCK,
+        "return time.clock_gettime_ns(_BOOTTIME) // 1_000_000",
+        "return time.time_ns() // 1_000_000",
+        SQLITE,
+    ),
+    Mutant(
+        "every process dates the clock anew", CONNECTION, " and row[0] == boot and not is_empty:", " and False:", SQLITE
+    ),
+    Mutant("a reboot forgets the time", QUERIES, "max(seen_ms, ?)", "seen_ms + 0 * ?", SQLITE),
+    # events
+    Mutant(
+        "an event is not written",
+        STORE,
+        "                self._put_events(db, outcome.events)\n            db.",
+        "            db.",
+    ),
+    Mutant(
+        "an event is written outside the step",
+        STORE,
+        "                self._put_events(db, outcome.events)\n        return",
+        "        return",
+    ),
+    Mutant("everything is written, subscribed or not", STORE, "if event.type in self._subscribed:", "if True:"),
+    Mutant(
+        "a lost seat makes no event",
+        ADMIT,
+        "    events = lapse_all(ask.user_id, ledger, now_ms)\n",
+        "    events = lapse_all(ask.user_id, ledger, now_ms)[:0]\n",
+    ),
+    Mutant(
+        "two changes share an event id",
+        "streamlimit/model.py",
+        r"{s.generation}\n{self.type}\n{s.move}",
+        r"{s.generation}\n{self.type}",
+    ),
+    # rule 8
+    Mutant("the sharing guard is off", SHARING, "if not policy.max_returns or", "if True or"),
+    Mutant("one return too many", SHARING, "< policy.max_returns:", "<= policy.max_returns:"),
+    Mutant("a return for ever", SHARING, "left.at_ms > since_ms for left", "True for left"),
+    Mutant("every repeat is sharing", SHARING, "        and client != position.client\n", ""),
+    Mutant(
+        "returns are never forgiven",
+        SHARING,
+        "sum(at_ms > now_ms - policy.expiry_ms for at_ms in seat.returns)",
+        "len(seat.returns)",
+    ),
+    # rules 10 and 12
+    Mutant(
+        "a refusal names nobody",
+        ADMIT,
+        "return Refusal(code, limit, len(sessions), sessions,",
+        "return Refusal(code, limit, len(sessions), (),",
+    ),
+    Mutant("the next seat is the last one", ADMIT, "lapses[nth] - now_ms", "lapses[-1] - now_ms"),
+    Mutant("a mark is dropped", DEPARTURE, "    remember(ledger, mark, now_ms)\n", ""),
+    Mutant("the oldest marks are kept", DEPARTURE, "kept.remove(same[0])", "kept.remove(same[-1])"),
+    Mutant(
+        "hammering wears a mark out",
+        ADMIT,
+        "    if changed:\n        mark.until_ms",
+        "    if False:\n        mark.until_ms",
+    ),
+    Mutant(
+        "a replaced victim is brought back",
+        LEAVE,
+        '    events = (give_back(lease.ask.user_id, ledger, seat, now_ms, "nothing was received"),)\n',
+        '    events = (give_back(lease.ask.user_id, ledger, seat, now_ms, "nothing was received"),)\n'
+        "    ledger.marks = [m for m in ledger.marks if m.by_session_id != seat.session_id]\n",
+    ),
+    Mutant("the victim keeps its seat", ADMIT, "    if victim is not None:\n", "    if False:\n"),
+    Mutant("anybody gives way", ADMIT, ">= policy.idle_victim_ms else None", ">= 0 else None"),
+    Mutant(
+        "the newest gives way",
+        ADMIT,
+        "return min(live, key=lambda seat: seat.started_at_ms)",
+        "return max(live, key=lambda seat: seat.started_at_ms)",
+    ),
+    Mutant("one goes for nothing", ADMIT, "if victim is None or len(live) > limit:", "if victim is None:"),
+    Mutant(
+        "a playing device is stopped", ADMIT, "        and now_ms - _silent_since_ms(seat) >= policy.segment_ms\n", ""
+    ),
+    # the machine alone
+    Mutant("machine: one too many", ADMIT, "if len(live) >= limit:", "if len(live) > limit:", MACHINE),
+    Mutant("machine: giving back ignores open leases", LEAVE, "    if seat.leases:\n", "    if False:\n", MACHINE),
+    Mutant("machine: a late receipt revives who was sent away", CONFIRM, "if gone.mark is not None or", "if", MACHINE),
+    Mutant(
+        "machine: last activity moves on without a receipt",
+        CONFIRM,
+        "        seat.expires_at_ms = now_ms + life_ms\n",
+        "        seat.expires_at_ms = now_ms + life_ms\n        seat.last_activity_ms = now_ms\n",
+        MACHINE,
+    ),
+    Mutant(
+        "machine: a sweep forgets an event",
+        STORE,
+        "                events += outcome.events\n",
+        "                events += outcome.events[1:]\n",
+        MACHINE,
+    ),
+]
+
+
+def broken(mutant: Mutant, src: Path = SRC) -> str:
+    """The file's text with the breakage. Raises where the list has rotted."""
+    text = (src / mutant.file).read_text()
+    found = text.count(mutant.old)
+    if found != 1:
+        raise LookupError(f"{mutant.name}: {mutant.old!r} is {found} times in {mutant.file}, not once")
+    return text.replace(mutant.old, mutant.new)
+
+
+def caught_by(mutant: Mutant) -> str | None:
+    """The test that notices the breakage, or None."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        src = Path(folder) / "src"
+        shutil.copytree(SRC, src, ignore=shutil.ignore_patterns("__pycache__", "samples", "static"))
+        (src / mutant.file).write_text(broken(mutant))
+        run = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-x",
+                "-q",
+                "-n",
+                "0",
+                "--timeout=60",
+                "-p",
+                "no:cacheprovider",
+                f"--basetemp={folder}/tmp",
+                *mutant.tests,
+            ],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(src), "STREAMLIMIT_MUTANT": str(src), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+    if run.returncode == 0:
+        return None
+    failed = re.search(r"^(?:FAILED|ERROR) \S*?::?(\S+)", run.stdout, flags=re.MULTILINE)
+    if run.returncode != 1 or failed is None:
+        raise RuntimeError(f"{mutant.name}: the tests did not run\n{run.stdout[-3000:]}{run.stderr[-3000:]}")
+    return failed[1].split("::")[-1]
+
+
+def main(words: Sequence[str]) -> int:
+    chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
+    for mutant in chosen:
+        broken(mutant)
+    survived = 0
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        for mutant, test in zip(chosen, pool.map(caught_by, chosen), strict=True):
+            survived += test is None
+            print(f"{mutant.name:<55} {test or 'SURVIVED'}", flush=True)
+    print(f"{len(chosen) - survived} of {len(chosen)} caught")
+    return 1 if survived or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
