@@ -28,6 +28,7 @@ PROCESSES = ("tests/store/test_sqlite.py", "-k", "300_users or test_of")
 ADMIT, CONFIRM = "streamlimit/rules/admit.py", "streamlimit/rules/confirm.py"
 LEAVE, LEDGER = "streamlimit/rules/leave.py", "streamlimit/rules/ledger.py"
 DEPARTURE, SHARING = "streamlimit/rules/departure.py", "streamlimit/rules/sharing.py"
+SCOPES = "streamlimit/rules/scopes.py"
 POLICY = "streamlimit/policy.py"
 STORE, CLOCK = "streamlimit/store/sqlite/store.py", "streamlimit/store/sqlite/clock.py"
 CONNECTION, QUERIES = "streamlimit/store/sqlite/connection.py", "streamlimit/store/sqlite/queries.sql"
@@ -74,8 +75,8 @@ MUTANTS = [
         "seat is not None and seat.expires_at_ms > now_ms:",
         "seat is not None and len(ledger.live(now_ms)) < ledger.limit(ask.limit, policy):",
     ),
-    Mutant("one too many", ADMIT, "if len(live) >= limit:", "if len(live) > limit:"),
-    Mutant("one too few", ADMIT, "if len(live) >= limit:", "if len(live) >= limit - 1:"),
+    Mutant("one too many", SCOPES, "if len(scope.seats) >= scope.limit]", "if len(scope.seats) > scope.limit]"),
+    Mutant("one too few", SCOPES, "if len(scope.seats) >= scope.limit]", "if len(scope.seats) >= scope.limit - 1]"),
     Mutant(
         "reservations do not count",
         LEDGER,
@@ -96,8 +97,8 @@ MUTANTS = [
         "    if seat is not None and seat.expires_at_ms > now_ms:",
         "    if seat is not None:",
     ),
-    Mutant("a late receipt ignores the limit", CONFIRM, "or not has_room:", "or False:"),
-    Mutant("a late receipt revives who was sent away", CONFIRM, "if gone.mark is not None or", "if"),
+    Mutant("a late receipt ignores the limit", CONFIRM, " or not _has_room(ledger, ask, policy, now_ms):", ":"),
+    Mutant("a late receipt revives who was sent away", CONFIRM, "if gone.mark is not None or is", "if is"),
     Mutant(
         "a late receipt revives a later end",
         CONFIRM,
@@ -113,11 +114,11 @@ MUTANTS = [
     Mutant(
         "stale leases are no activity",
         CONFIRM,
-        "    seat.last_activity_ms = max(seat.last_activity_ms or 0, now_ms)",
-        "    if lease.move == seat.move:\n        seat.last_activity_ms = max(seat.last_activity_ms or 0, now_ms)",
+        "    seat.last_activity_ms = max(seat.last_activity_ms or 0, received_ms)",
+        "    if lease.move == seat.move:\n        seat.last_activity_ms = max(seat.last_activity_ms or 0, received_ms)",
     ),
     # rules 5, 6, 7
-    Mutant("last activity moves back", CONFIRM, "max(seat.last_activity_ms or 0, now_ms)", "now_ms"),
+    Mutant("last activity moves back", CONFIRM, "max(seat.last_activity_ms or 0, received_ms)", "received_ms"),
     Mutant(
         "expiry waits for a sweep",
         LEDGER,
@@ -129,7 +130,10 @@ MUTANTS = [
     Mutant("idle a millisecond late", POLICY, "< self.segment_ms else", "<= self.segment_ms else"),
     Mutant("expires a segment early", POLICY, "self.missed_segments * self", "(self.missed_segments - 1) * self"),
     Mutant(
-        "start time outlives the first receipt", CONFIRM, "        seat.expires_at_ms = now_ms  #", "        pass  #"
+        "start time outlives the first receipt",
+        CONFIRM,
+        "        seat.expires_at_ms = received_ms  #",
+        "        pass  #",
     ),
     Mutant("progress does not prolong", CONFIRM, "        seat.expires_at_ms = now_ms + life_ms\n", "        pass\n"),
     Mutant("progress brings the dead back", CONFIRM, " or seat.expires_at_ms <= now_ms:", ":"),
@@ -157,8 +161,8 @@ MUTANTS = [
     Mutant(
         "an event is not written",
         STORE,
-        "                self._put_events(db, outcome.events)\n            db.",
-        "            db.",
+        "                self._put_events(db, outcome.events)\n                events +=",
+        "                events +=",
     ),
     Mutant(
         "an event is written outside the step",
@@ -183,7 +187,12 @@ MUTANTS = [
     Mutant("the sharing guard is off", SHARING, "if not policy.max_returns or", "if True or"),
     Mutant("one return too many", SHARING, "< policy.max_returns:", "<= policy.max_returns:"),
     Mutant("a return for ever", SHARING, "left.at_ms > since_ms for left", "True for left"),
-    Mutant("every repeat is sharing", SHARING, "        and client != position.client\n", ""),
+    Mutant(
+        "every repeat is sharing",
+        SHARING,
+        "sequence <= position.sequence and client != position.client",
+        "sequence <= position.sequence",
+    ),
     Mutant(
         "returns are never forgiven",
         SHARING,
@@ -194,8 +203,8 @@ MUTANTS = [
     Mutant(
         "a refusal names nobody",
         ADMIT,
-        "return Refusal(code, limit, len(sessions), sessions,",
-        "return Refusal(code, limit, len(sessions), (),",
+        "return Refusal(code, limit, len(live), sessions,",
+        "return Refusal(code, limit, len(live), (),",
     ),
     Mutant("the next seat is the last one", ADMIT, "lapses[nth] - now_ms", "lapses[-1] - now_ms"),
     Mutant("a mark is dropped", DEPARTURE, "    remember(ledger, mark, now_ms)\n", ""),
@@ -221,14 +230,34 @@ MUTANTS = [
         "return min(live, key=lambda seat: seat.started_at_ms)",
         "return max(live, key=lambda seat: seat.started_at_ms)",
     ),
-    Mutant("one goes for nothing", ADMIT, "if victim is None or len(live) > limit:", "if victim is None:"),
+    Mutant(
+        "one goes for nothing",
+        ADMIT,
+        "if victim is None or any(len(scope.seats) > scope.limit for scope in full):",
+        "if victim is None:",
+    ),
     Mutant(
         "a playing device is stopped", ADMIT, "        and now_ms - _silent_since_ms(seat) >= policy.segment_ms\n", ""
     ),
+    # caps, dry run, old news
+    Mutant("a full stream takes more", SCOPES, "if policy.max_per_stream is not None:", "if False:"),
+    Mutant("a dry run refuses", ADMIT, "if policy.enforce or not", "if True or not"),
+    Mutant("old news is new", CONFIRM, "received_ms = now_ms - receipt.age_ms", "received_ms = now_ms"),
+    Mutant(
+        "ancient news seats again", CONFIRM, "is_too_old = receipt.age_ms >= policy.expiry_ms", "is_too_old = False"
+    ),
     # the machine alone
-    Mutant("machine: one too many", ADMIT, "if len(live) >= limit:", "if len(live) > limit:", MACHINE),
+    Mutant(
+        "machine: one too many",
+        SCOPES,
+        "if len(scope.seats) >= scope.limit]",
+        "if len(scope.seats) > scope.limit]",
+        MACHINE,
+    ),
     Mutant("machine: giving back ignores open leases", LEAVE, "    if seat.leases:\n", "    if False:\n", MACHINE),
-    Mutant("machine: a late receipt revives who was sent away", CONFIRM, "if gone.mark is not None or", "if", MACHINE),
+    Mutant(
+        "machine: a late receipt revives who was sent away", CONFIRM, "if gone.mark is not None or is", "if is", MACHINE
+    ),
     Mutant(
         "machine: last activity moves on without a receipt",
         CONFIRM,
@@ -277,7 +306,7 @@ def caught_by(mutant: Mutant) -> str | None:
                 *mutant.tests,
             ],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(src), "STREAMLIMIT_MUTANT": str(src), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONPATH": str(src), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
             timeout=600,

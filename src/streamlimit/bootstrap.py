@@ -2,10 +2,12 @@
 
 import asyncio
 import secrets
+from collections.abc import Coroutine
 from pathlib import Path
 
 import structlog
 
+from streamlimit.census import Counted
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.errors import SettingsError, StoreUnavailable
@@ -17,13 +19,17 @@ from streamlimit.steady import Conduct, SteadyStore
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.sqlite import SqliteStore
 from streamlimit.sweeper import expire_forever
+from streamlimit.tally import Tally
 from streamlimit.web.app import FrontDoor
 from streamlimit.web.auth import Doorman
 from streamlimit.web.grants import Grants
 from streamlimit.web.http import Receive, Scope, Send
+from streamlimit.web.metrics import Metrics
 from streamlimit.web.service import Service
 
 log = structlog.get_logger("streamlimit")
+
+STORE_RETRY_SECONDS = 0.5
 
 
 def open_store(settings: Settings, policy: Policy) -> Store:
@@ -59,22 +65,34 @@ def steady(settings: Settings, store: Store) -> SteadyStore:
 
 async def build_service(settings: Settings) -> Service:
     """All parts of one worker."""
-    store = steady(settings, open_store(settings, settings.policy()))
-    limiter = Limiter(store, announce)
-    keys = [key.get_secret_value() for key in settings.grant_keys]
-    keys = keys or [await resolved(limiter.store.secret("grant-key", secrets.token_urlsafe(32)))]
-    grants = Grants(keys, settings.grant_seconds)
-    operator_keys = [key.get_secret_value() for key in settings.operator_keys]
+    policy, tally = settings.policy(), Tally()
+    store = steady(settings, open_store(settings, policy))
+    grants = Grants(await grant_keys(settings, store), settings.grant_seconds)
     return Service(
         settings=settings,
-        policy=settings.policy(),
-        limiter=limiter,
+        policy=policy,
+        limiter=Limiter(store, announce, tally),
         store=store,
+        counted=Counted(store),
+        metrics=Metrics(tally, store),
+        tally=tally,
         grants=grants,
-        doorman=Doorman(grants, operator_keys),
+        doorman=Doorman(grants, [key.get_secret_value() for key in settings.operator_keys]),
         catalog=open_catalog(settings),
         files=LocalFiles(),
     )
+
+
+async def grant_keys(settings: Settings, store: Store) -> list[str]:
+    """The keys from the settings, else the one that the store keeps for all workers. Waits for the store."""
+    given = [key.get_secret_value() for key in settings.grant_keys]
+    while not given:
+        try:
+            given = [await resolved(store.secret("grant-key", secrets.token_urlsafe(32)))]
+        except StoreUnavailable as error:
+            log.warning("waiting_for_store", problem=str(error))
+            await asyncio.sleep(STORE_RETRY_SECONDS)
+    return given
 
 
 class Worker:
@@ -94,7 +112,7 @@ class Worker:
         await receive()
         configure_logs()
         service = await build_service(self._settings)
-        background = [asyncio.create_task(service.store.watch_forever()), *self._start_sweep(service.limiter)]
+        background = [asyncio.create_task(work) for work in _background(service)]
         self._door = FrontDoor(service)
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -105,9 +123,12 @@ class Worker:
         await resolved(service.store.close())
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _start_sweep(self, limiter: Limiter) -> list[asyncio.Task[None]]:
-        every = self._settings.sweep_every_seconds
-        return [asyncio.create_task(expire_forever(limiter, every, log))] if every else []
+
+def _background(service: Service) -> list[Coroutine[None, None, None]]:
+    """What runs beside the viewers, each for ever."""
+    every = service.settings.sweep_every_seconds
+    work = [service.store.watch_forever(), service.counted.count_forever(), service.metrics.flush_forever()]
+    return [*work, expire_forever(service.limiter, every, log)] if every else work
 
 
 class WorkerFactory:

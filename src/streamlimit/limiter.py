@@ -28,6 +28,7 @@ from streamlimit.model import (
     Verdict,
 )
 from streamlimit.store.contract import Answer, Events, Store, resolved
+from streamlimit.tally import Tally
 
 T = TypeVar("T")
 Announce = Callable[[Event], None]
@@ -36,22 +37,22 @@ Announce = Callable[[Event], None]
 class Limiter:
     """Decides for all sessions of a service on one *store*; tells every state change to *announce*."""
 
-    def __init__(self, store: Store, announce: Announce | None = None) -> None:
-        self.store = store
-        self._announce = announce
+    def __init__(self, store: Store, announce: Announce = lambda event: None, tally: Tally | None = None) -> None:
+        self.store, self._announce, self.tally = store, announce, tally or Tally()
         self._lease_ids = map(f"{secrets.token_hex(4)}-{{:x}}".format, count())
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         """May the session be issued this? Reserves a seat for it where it has none (rules 1–3)."""
-        return self._told(self.store.admit(replace(ask, lease_id=next(self._lease_ids))), _events)
+        return _then(self.store.admit(replace(ask, lease_id=next(self._lease_ids))), self._decided)
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """The client has the segment (rule 4): the session lives on from now."""
-        return self._told(self.store.confirm(receipt), _events)
+        return _then(self.store.confirm(receipt), self._confirmed)
 
     def abandon(self, lease: Lease) -> Answer[Events]:
         """The client does not have it: a reservation is given back, anything else stays as it was."""
-        return self._told(self.store.abandon(lease), _themselves)
+        self.tally.not_received += 1
+        return _then(self.store.abandon(lease), self._happened)
 
     def prolong(self, lease: Lease) -> Answer[Gone | None]:
         """The segment's bytes still move. None, or why the session holds no seat any more."""
@@ -59,36 +60,53 @@ class Limiter:
 
     def end(self, user_id: str, session_id: str) -> Answer[Events]:
         """The viewer stops."""
-        return self._told(self.store.end(user_id, session_id), _themselves)
+        return _then(self.store.end(user_id, session_id), self._happened)
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
         """Someone else stops one session of the user, or all of them (None)."""
-        return self._told(self.store.terminate(user_id, session_id, by, reason), _themselves)
+        return _then(self.store.terminate(user_id, session_id, by, reason), self._happened)
 
     async def expire(self, at_most: int) -> Swept:
         """One bounded step of the sweep."""
-        return await resolved(self._told(self.store.expire(at_most), _events))
+        swept = await resolved(self.store.expire(at_most))
+        self._happened(swept.events)
+        return swept
 
     def lease(self, ask: Ask) -> "LeaseHolder":
         """Reserves, or raises `Refused`; leaving the block normally confirms, by exception abandons."""
         return LeaseHolder(self, ask)
 
-    def _told(self, answer: Answer[T], events_of: Callable[[T], Events]) -> Answer[T]:
-        """Announces what the answer tells, now or when it comes."""
-        if self._announce is None:
-            return answer
-        if isawaitable(answer):
-            return self._told_later(answer, events_of)
-        for event in events_of(answer):
-            self._announce(event)
-        return answer
+    def _decided(self, decision: Decision) -> None:
+        if isinstance(decision, Refusal):
+            self.tally.refusals[decision.code] += 1
+            return
+        self.tally.admissions += 1
+        if decision.would_refuse is not None:
+            self.tally.would_refuse[decision.would_refuse] += 1
+        self._happened(decision.events)
 
-    async def _told_later(self, coming: Awaitable[T], events_of: Callable[[T], Events]) -> T:
-        answer = await coming
-        if self._announce is not None:
-            for event in events_of(answer):
-                self._announce(event)
-        return answer
+    def _confirmed(self, verdict: Verdict) -> None:
+        self.tally.confirmations += 1
+        self._happened(verdict.events)
+
+    def _happened(self, events: Events) -> None:
+        for event in events:
+            self.tally.events[event.type] += 1
+            self._announce(event)
+
+
+def _then(answer: Answer[T], note: Callable[[T], None]) -> Answer[T]:
+    """The answer, noted now or when it comes."""
+    if isawaitable(answer):
+        return _later(answer, note)
+    note(answer)
+    return answer
+
+
+async def _later(coming: Awaitable[T], note: Callable[[T], None]) -> T:
+    answer = await coming
+    note(answer)
+    return answer
 
 
 class LeaseHolder:
@@ -146,11 +164,3 @@ class LeaseHolder:
         if not self._settled:
             self._settled = True
             await resolved(self._limiter.abandon(self.lease))
-
-
-def _events(answer: Decision | Verdict | Swept) -> Events:
-    return () if isinstance(answer, Refusal) else answer.events
-
-
-def _themselves(events: Events) -> Events:
-    return events

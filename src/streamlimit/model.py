@@ -127,7 +127,8 @@ class Event(Struct, frozen=True):
     def id(self) -> str:
         """The same for the same change for ever, so that a receiver can drop a repeated one."""
         s = self.session
-        text = f"{s.user_id}\n{s.session_id}\n{s.generation}\n{self.type}\n{s.move}"
+        which = self.at_ms if self.type == "session.refused" else s.move  # a session may be refused again and again
+        text = f"{s.user_id}\n{s.session_id}\n{s.generation}\n{self.type}\n{which}"
         return "evt_" + sha256(text.encode()).hexdigest()[:32]
 
 

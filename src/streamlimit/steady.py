@@ -49,11 +49,13 @@ CALM_SECONDS = 1.0
 
 
 class Counts(Struct):
-    """What the metrics show of outages."""
+    """What the metrics show: outages, and how long `calls` admissions by the store took, `seconds` in all."""
 
     outages: int = 0
     degraded: int = 0
     failures: int = 0
+    calls: int = 0
+    seconds: float = 0.0
 
 
 class Conduct(Struct, frozen=True):
@@ -239,11 +241,11 @@ class SteadyStore:
             answer = self.store.admit(ask)
         except StoreUnavailable as error:
             return self._admit_in_outage(ask, known, now, error)
-        return self._admit_later(answer, ask, known, now) if isawaitable(answer) else self._seen(answer)
+        return self._admit_later(answer, ask, known, now) if isawaitable(answer) else self._seen(answer, now)
 
     async def _admit_later(self, answer: Awaitable[Decision], ask: Ask, known: Known | None, now: float) -> Decision:
         try:
-            return self._seen(await answer)
+            return self._seen(await answer, now)
         except StoreUnavailable as error:
             return self._admit_in_outage(ask, known, now, error)
 
@@ -370,7 +372,9 @@ class SteadyStore:
         if self._rests and self.is_away and now - self._failed_at < PROBE_SECONDS:
             raise StoreUnavailable("the store failed a moment ago")
 
-    def _seen(self, decision: Decision) -> Decision:
+    def _seen(self, decision: Decision, asked_at: float) -> Decision:
+        self.counts.calls += 1
+        self.counts.seconds += self._clock() - asked_at
         self._note_success()
         return decision
 

@@ -83,7 +83,8 @@ class Running:
         if self.address is None:
             self._listeners = [socket.create_server(("127.0.0.1", 0), backlog=1024)]
             self.address = self._listeners[0].getsockname()
-        self._server = uvicorn.Server(uvicorn.Config(self._serve, **options))
+        config = uvicorn.Config(self._serve, interface="asgi3", **options)
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=(self._listeners or None,))
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
@@ -114,9 +115,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(
-    loop: Any, *, unix: Path | None = None, certificate: tuple[Path, Path] | None = None
-) -> Iterator[Running]:
+def running(loop: Any, *, unix: Path | None = None, certificate: tuple[Path, Path] | None = None) -> Iterator[Running]:
     """Starts a server on a free loopback port (or the Unix socket *unix*), and stops it."""
     options: dict[str, Any] = {"http": ReceiptProtocol, "loop": loop, "lifespan": "off", "log_config": None}
     if certificate:

@@ -219,6 +219,18 @@ def test_a_live_timeline_slides(folder: Folder, media: str) -> None:
     assert [s.sequence for s in again.main] == [s.sequence for s in stream.main]  # another worker agrees
 
 
+def test_a_live_manifest_that_ends_keeps_its_numbers(folder: Folder) -> None:
+    clock = Clock()
+    catalog = Catalog(folder.path.parent, clock=clock)
+    folder.write("manifest.mpd", live_timeline(10))
+    assert catalog.stream("movie").main[-1].sequence == 14
+    folder.write("manifest.mpd", live_timeline(12).replace('type="dynamic"', 'type="static"'))
+    clock.tick(0.25)
+    stream = catalog.stream("movie")
+    assert stream.is_finished
+    assert [s.sequence for s in stream.main] == [12, 13, 14, 15, 16]
+
+
 def test_live_numbers_without_a_timeline_are_what_is_on_disk(folder: Folder) -> None:
     clock = Clock()
     catalog = Catalog(folder.path.parent, clock=clock)

@@ -232,7 +232,7 @@ def test_what_is_acknowledged_never_exceeds_what_the_client_can_have(tcp: Runnin
         read(client, PART)
         reset(client)
         assert not tcp.outcome("part")
-    assert PART <= tcp.app.passages["part"].acknowledged() < PART + 200_000
+    assert PART - 16_384 <= tcp.app.passages["part"].acknowledged() < PART + 200_000
 
 
 @pytest.mark.parametrize("size", [BIG, SMALL])
@@ -246,9 +246,7 @@ def test_who_half_closes_after_its_request_still_gets_it_all(tcp: Running, size:
         assert tcp.outcome(str(n))
 
 
-def test_who_half_closes_and_is_not_delivered_to_is_disconnected(
-    tcp: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_half_closes_and_is_not_delivered_to_is_disconnected(tcp: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "_HALF_OPEN_SECONDS", 0.05)
     with tcp.connect() as client:
         ask(client, "silent", "quiet")

@@ -9,7 +9,7 @@ from itertools import permutations
 
 import pytest
 
-from streamlimit.model import Admitted, Ask, Confirmed, Device, Gone, Purpose, Receipt, Refusal, State
+from streamlimit.model import Admitted, Ask, Confirmed, Device, Gone, Lease, Purpose, Receipt, Refusal, State, Verdict
 from streamlimit.policy import LEASES_KEPT, MARKS_KEPT, OverLimit, Policy
 from streamlimit.store.contract import Store, resolved
 from tests.store.household import (
@@ -36,6 +36,9 @@ UNGUARDED = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_returns=0)
 IDLE_GOES = Policy(segment_ms=X, missed_segments=N, start_ms=X, over_limit=OverLimit.REPLACE_IDLE)
 OLDEST_GOES = Policy(segment_ms=X, missed_segments=N, start_ms=X, over_limit=OverLimit.REPLACE_OLDEST)
 NO_RECLAIM = Policy(segment_ms=X, missed_segments=N, start_ms=X, reclaim_device=False)
+ONE_PER_STREAM = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_per_stream=1)
+ONE_TV = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_per_device_type={"tv": 1})
+DRY = Policy(segment_ms=X, missed_segments=N, start_ms=X, enforce=False)
 PATIENT = Policy(segment_ms=X, missed_segments=6, start_ms=X)
 """Expires late, so that several segments pass within n·X."""
 
@@ -1611,6 +1614,176 @@ class Replacements:
         assert [sum(admitted) for admitted in answers] == [1] * 20
 
 
+class Caps:
+    """Limits beside the user's: for one stream, for one type of device."""
+
+    @story(ONE_PER_STREAM)
+    async def test_a_full_stream_refuses_a_new_session_though_seats_are_free(self, home: Household) -> None:
+        await home.watch("a", "news")
+        refusal = await home.refused("b", "news")
+        assert (refusal.code, refusal.scope, refusal.scope_limit) == ("session-limit", "stream", 1)
+        assert (refusal.limit, refusal.live) == (3, 1)
+        assert (await home.refused("b", "news", purpose=Purpose.CHECK)).scope == "stream"
+        await home.watch("b", "film")
+
+    @story(ONE_PER_STREAM)
+    async def test_full_seats_are_told_before_a_full_stream(self, home: Household) -> None:
+        for k in range(3):
+            await home.watch(f"s{k}", f"stream-{k}")
+        refusal = await home.refused("new", "stream-0")
+        assert (refusal.scope, refusal.scope_limit) == ("user", 3)
+
+    @story(ONE_PER_STREAM)
+    async def test_a_full_stream_says_when_it_has_room(self, home: Household) -> None:
+        await home.watch("a", "film")
+        home.later(X)
+        await home.watch("b", "news")
+        assert (await home.refused("c", "news")).retry_after_ms == N * X
+
+    @story(ONE_PER_STREAM)
+    async def test_who_sits_may_move_to_a_full_stream(self, home: Household) -> None:
+        await home.watch("a", "news")
+        await home.watch("b", "film")
+        await home.watch("b", "news")
+        assert (await home.session("b")).stream_id == "news"
+
+    @story(ONE_TV)
+    async def test_a_type_of_device_has_a_cap_of_its_own(self, home: Household) -> None:
+        tv, phone = Device(id="d1", type="tv"), Device(id="d2", type="phone")
+        await home.watch("a", device=tv)
+        refusal = await home.refused("b", device=Device(id="d3", type="tv"))
+        assert (refusal.scope, refusal.scope_limit) == ("device-type", 1)
+        await home.watch("b", device=phone)
+        await home.watch("c", device="tv")
+
+    @story(ONE_PER_STREAM)
+    async def test_one_who_gives_way_must_make_the_room_that_is_missing(self, home: Household) -> None:
+        await home.watch("a", "news")
+        await home.watch("b", "film")
+        assert (await home.refused("c", "news", replace="b")).scope == "stream"
+        answer = await home.ask("c", "news", replace="a")
+        assert isinstance(answer, Admitted)
+        assert [e.session.session_id for e in answer.events] == ["a"]
+        assert await home.sitting() == ["b", "c"]
+
+    @swept_or_not
+    @story(ONE_PER_STREAM)
+    async def test_a_late_receipt_counts_by_the_caps_too(self, home: Household, swept: bool) -> None:
+        late, other = await home.watch("a", "news"), await home.watch("b", "film")
+        home.later(N * X)
+        if swept:
+            await home.sweep()
+        await home.watch("c", "news")
+        assert (await home.late(late)).state is State.EXPIRED
+        await home.received(other)
+        assert await home.sitting() == ["c", "b"]
+
+
+class DryRuns:
+    """`enforce` off: all is decided, and nobody is refused."""
+
+    @story(DRY)
+    async def test_a_dry_run_lets_the_fourth_through_and_says_so(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        answer = await home.ask("d")
+        assert isinstance(answer, Admitted)
+        assert (answer.would_refuse, answer.existing, answer.live) == ("session-limit", False, 4)
+        assert answer.lease is not None
+        await home.received(answer.lease)
+        assert await home.sitting() == ["a", "b", "c", "d"]
+        again = await home.ask("d")
+        assert isinstance(again, Admitted)
+        assert (again.would_refuse, again.existing) == (None, True)
+
+    @story(DRY)
+    async def test_a_dry_run_checks_without_a_seat(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        answer = await home.ask("d", purpose=Purpose.CHECK)
+        assert isinstance(answer, Admitted)
+        assert (answer.would_refuse, answer.session, answer.lease) == ("session-limit", None, None)
+        assert await home.sitting() == ["a", "b", "c"]
+
+    @story(DRY)
+    async def test_a_dry_run_admits_who_was_terminated(self, home: Household) -> None:
+        await home.watch("tv")
+        await home.terminate("tv")
+        answer = await home.ask("tv")
+        assert isinstance(answer, Admitted)
+        assert answer.would_refuse == "session-terminated"
+        assert answer.lease is not None
+        await home.received(answer.lease)
+        assert await home.sitting() == ["tv"]
+
+    @story(DRY)
+    async def test_a_dry_run_takes_late_receipts_beyond_the_limit(self, home: Household) -> None:
+        late = await home.watch("tv")
+        home.later(N * X)
+        await home.watch_all("a", "b", "c")
+        await home.received(late)
+        assert await home.sitting() == ["a", "b", "c", "tv"]
+
+    @story(DRY)
+    async def test_a_dry_run_still_refuses_who_may_not_start(self, home: Household) -> None:
+        assert (await home.refused("tv", may_start=False)).code == "grant-expired"
+
+
+class OldNews:
+    """Rule 11: receipts that are told some time after they happened."""
+
+    async def _told(self, home: Household, lease: Lease, age_ms: int) -> Verdict:
+        return await resolved(home.store.confirm(Receipt(lease, "video-9.m4s", 9, age_ms=age_ms)))
+
+    @story()
+    async def test_old_news_counts_from_when_it_happened(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        home.later(2 * X)
+        verdict = await self._told(home, lease, X + X // 2)
+        assert isinstance(verdict, Confirmed)
+        seen = await home.session("tv")
+        happened = home.now - X - X // 2
+        assert (seen.last_activity_ms, seen.expires_at_ms) == (happened, happened + N * X)
+        assert (seen.state, seen.sequence) == (State.IDLE, 9)
+        assert verdict.session == seen
+
+    @story()
+    async def test_old_news_moves_no_session_back(self, home: Household) -> None:
+        await home.watch("tv")
+        home.later(X)
+        lease = await home.watch("tv")
+        before = await home.session("tv")
+        await self._told(home, lease, X)
+        seen = await home.session("tv")
+        assert (seen.last_activity_ms, seen.expires_at_ms) == (before.last_activity_ms, before.expires_at_ms)
+
+    @story()
+    async def test_who_received_in_time_sat_all_the_while(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        home.later(N * X + X)
+        verdict = await self._told(home, lease, X + 1)
+        assert isinstance(verdict, Confirmed)
+        assert (verdict.events, verdict.session.generation) == ((), lease.generation)
+        assert verdict.session.expires_at_ms == home.now - X - 1 + N * X
+        assert await home.sweep() == []
+
+    @story()
+    async def test_who_received_in_time_loses_to_who_took_the_seat(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        home.later(N * X)
+        await home.watch_all("a", "b", "c")
+        home.later(X)
+        verdict = await self._told(home, lease, 2 * X)
+        assert isinstance(verdict, Gone)
+        assert await home.sitting() == ["a", "b", "c"]
+
+    @story()
+    async def test_news_as_old_as_the_expiry_seats_nobody(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        home.later(N * X)
+        verdict = await self._told(home, lease, N * X)
+        assert isinstance(verdict, Gone)
+        assert await home.sitting() == []
+
+
 class Views:
     """Who is watching: one user's sessions, and page by page everyone's."""
 
@@ -1840,6 +2013,9 @@ class StoreContract(
     Refusals,
     Departures,
     Replacements,
+    Caps,
+    DryRuns,
+    OldNews,
     Views,
     Outboxes,
     Sundries,

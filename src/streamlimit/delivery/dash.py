@@ -65,13 +65,13 @@ def read(reader: Reader, path: str) -> Listing:
     try:
         for place in _places(mpd, path, listing):
             _add(reader, listing, place)
+        _set_targets(listing, template.seconds(mpd.max_segment_duration))
     except CatalogError:
         raise
     except Exception as problem:  # numbers and attributes that make no sense, wherever they turn up
         raise broken(path, problem) from None
     if not listing.tracks or not (any(track.segments for track in listing.tracks) or mpd.type == "dynamic"):
         raise CatalogError(f"{path} has no segments" + (": " + listing.notes[0] if listing.notes else ""))
-    _set_targets(listing, template.seconds(mpd.max_segment_duration))
     return listing
 
 

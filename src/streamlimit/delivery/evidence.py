@@ -17,6 +17,9 @@ _QUIET_LOOKS = 3
 class Evidence(Protocol):
     """How far one body of known length has come."""
 
+    eager_looks: int
+    """How often in successive turns of the loop it is worth asking for a verdict."""
+
     def hand(self, n: int) -> None:
         """*n* more bytes of the body were just passed to the server."""
 
@@ -31,13 +34,16 @@ class Evidence(Protocol):
 
 
 class TcpEvidence:
-    """Counts: a byte has arrived when as many bytes were acknowledged as were written up to it.
+    """Counts: the body has arrived when as many bytes were acknowledged as were written up to its end.
 
-    `_origin` is the connection's count when the body's first byte is next; it outlives the transport, whose own
-    buffer vanishes with it. A body that is acknowledged by the time it is handed over needs no counting.
+    Counting is for the end of a connection, when the server's own buffer vanishes with the transport. Before, and
+    for a body that the kernel took whole, an empty queue says it all; `_origin` (the connection's count
+    at the body's first byte) is read only where that buffer is in play.
     """
 
     __slots__ = ("_acknowledged", "_arrived", "_dropped", "_handed", "_origin", "_total", "_wire")
+
+    eager_looks = 0
 
     def __init__(self, wire: Wire, total: int) -> None:
         self._wire, self._total = wire, total
@@ -46,48 +52,47 @@ class TcpEvidence:
         self._arrived = self._dropped = False
 
     def hand(self, n: int) -> None:
-        if self._wire.is_closing:
+        wire = self._wire
+        if wire.is_closing:
             self._dropped = True
             return
         self._handed += n
-        if self._handed >= self._total and self._wire.outstanding() == 0:
-            self._arrived = True
+        if self._handed >= self._total and not wire.is_clogged:
+            self._arrived = wire.queued() == 0
         elif self._origin is None:
-            self._origin = self._wire.written() - self._handed
+            self._origin = wire.written() - self._handed
 
     def mark(self) -> int:
         return self._handed - self._wire.outstanding()
 
     def acknowledged(self) -> int:
-        self._acknowledged = max(self._acknowledged, min(self._known(), self._handed))
+        if self._arrived:
+            return self._handed
+        if not self._wire.is_closed and (self._origin is not None or self._handed):
+            known = self._wire.tcp()[1] - self._first()
+            self._acknowledged = max(self._acknowledged, min(known, self._handed))
         return self._acknowledged
 
     def verdict(self) -> bool | None:
-        if self._arrived:
-            return True
-        if self._dropped:
-            return False
-        return self._verdict_by_count()
-
-    def _known(self) -> int:
-        if self._arrived:
-            return self._handed
-        if self._origin is None or self._wire.is_closed:
-            return 0
-        return self._wire.tcp()[1] - self._origin
-
-    def _verdict_by_count(self) -> bool | None:
+        if self._arrived or self._dropped:
+            return self._arrived
         wire = self._wire
-        waiting = wire.outstanding()  # before the count: what is acknowledged in between must not be missed
-        is_over, acknowledged = wire.tcp()
-        counted = self._origin is not None and acknowledged - self._origin >= self._total
-        if counted or (waiting == 0 and not wire.is_closing):
+        waiting = wire.outstanding()  # before the count, which must not miss what is acknowledged in between
+        is_over, acknowledged = wire.tcp() if waiting or wire.is_closing else (False, 0)
+        if waiting == 0 and not wire.is_closing:
             self._arrived = True
+        elif is_over or wire.is_closing:
+            self._arrived = acknowledged - self._first() >= self._total
+        if self._arrived:
             return True
         # Lost with an empty queue: the rest was in the server's own buffer and never went out.
-        if is_over or (wire.is_lost and waiting == 0):
-            return False
-        return None
+        return False if is_over or (wire.is_lost and waiting == 0) else None
+
+    def _first(self) -> int:
+        """The connection's count at the first byte. If not read so far the kernel took the body whole."""
+        if self._origin is None:
+            self._origin = self._wire.written() - self._handed
+        return self._origin
 
 
 class TlsEvidence:
@@ -98,10 +103,12 @@ class TlsEvidence:
     """
 
     __slots__ = ("_acknowledged", "_dropped", "_goal", "_handed", "_origin", "_quiet", "_quiet_at", "_records",
-                 "_total", "_wire")  # fmt: skip
+                 "_wire")  # fmt: skip
+
+    eager_looks = _QUIET_LOOKS
 
     def __init__(self, wire: Wire, total: int) -> None:
-        self._wire, self._total = wire, total
+        self._wire = wire
         self._handed = self._acknowledged = self._records = self._quiet = 0
         self._origin = self._goal = self._quiet_at = 0 if wire.is_closing else wire.written()
         self._dropped = wire.is_closing
@@ -152,6 +159,8 @@ class LocalEvidence:
 
     __slots__ = ("_acknowledged", "_dropped", "_handed", "_wire")
 
+    eager_looks = 0
+
     def __init__(self, wire: Wire, total: int) -> None:
         self._wire = wire
         self._handed = self._acknowledged = 0
@@ -187,6 +196,8 @@ class Hearsay:
     """
 
     __slots__ = ("_handed",)
+
+    eager_looks = 0
 
     def __init__(self) -> None:
         self._handed = 0

@@ -13,8 +13,7 @@ from streamlimit.delivery.wire import Wire
 
 __all__ = ["Passage", "Wire"]
 
-_EAGER_LOOKS = 3  # in successive turns of the loop
-_FIRST_DELAY_SECONDS = 0.000_25
+_FIRST_DELAY_SECONDS = 0.001  # what the loops' timers can tell apart
 _LONGEST_DELAY_SECONDS = 0.02
 
 
@@ -27,9 +26,10 @@ class Passage:
 
     *on_progress* is called at most every *progress_seconds* while acknowledgements come. Without any for
     *stall_seconds*, although bytes are outstanding, the connection is reset, which also frees a blocked `send`.
+    Whenever the outcome is "not received" the connection is reset, except by `close`.
     """
 
-    __slots__ = ("_delay", "_evidence", "_handed", "_looks", "_loop", "_mark", "_moved_at", "_on_progress", "_period",
+    __slots__ = ("_delay", "_evidence", "_handed", "_looks", "_loop", "_mark", "_moved_at", "_on_progress",
                  "_progress_seconds", "_stall_seconds", "_timer", "_told_at", "_total", "_waiter", "_wire",
                  "outcome")  # fmt: skip
 
@@ -43,11 +43,8 @@ class Passage:
     ) -> None:
         self.outcome: bool | None = None  # received, not received, not known yet
         self._wire, self._total, self._handed = wire, total, 0
-        self._on_progress, self._stall_seconds, self._progress_seconds = (
-            on_progress,
-            stall_seconds,
-            progress_seconds,
-        )
+        self._on_progress = on_progress
+        self._stall_seconds, self._progress_seconds = stall_seconds, progress_seconds
         self._evidence = evidence_on(wire, total)
         self._timer: asyncio.Handle | None = None
         self._waiter: asyncio.Future[bool] | None = None
@@ -76,8 +73,8 @@ class Passage:
         elif self._total == 0:
             self._evidence.hand(0)  # then it is about the headers alone
         if self.outcome is None and not self._look():
-            self._hurry()
             self._waiter = self._loop.create_future()
+            self._hurry()
             return await self._waiter
         return self.outcome is True
 
@@ -105,9 +102,8 @@ class Passage:
         """Looks now and then while the server is still taking the body; `send` may be blocked for long."""
         if self._wire is not None:
             self._moved_at = self._told_at = self._loop.time()
-            self._period = min(self._progress_seconds, self._stall_seconds / 4)
-            self._delay = self._period
-            self._timer = self._loop.call_later(self._delay, self._tick)
+            self._delay = min(self._progress_seconds, self._stall_seconds / 4)
+            self._schedule()
 
     def _hurry(self) -> None:
         """All is handed over: from now on look often."""
@@ -115,21 +111,23 @@ class Passage:
             self._moved_at = self._told_at = self._loop.time()
         else:
             self._timer.cancel()
-        self._delay = _FIRST_DELAY_SECONDS
-        self._timer = self._loop.call_soon(self._tick)
+        self._delay, self._looks = _FIRST_DELAY_SECONDS, 0
+        self._schedule()
 
-    def _tick(self) -> None:
-        self._looks += 1
-        if self._look():
-            return
+    def _schedule(self) -> None:
         if self._waiter is None:
             self._timer = self._loop.call_later(self._delay, self._tick)
-        elif self._looks <= _EAGER_LOOKS:
+        elif self._looks < self._evidence.eager_looks:
             self._timer = self._loop.call_soon(self._tick)
         else:
             self._timer = self._loop.call_later(self._delay, self._tick)
             self._delay = min(2 * self._delay, _LONGEST_DELAY_SECONDS)
-        self._account(self._loop.time())
+
+    def _tick(self) -> None:
+        self._looks += 1
+        if not self._look():
+            self._schedule()
+            self._account(self._loop.time())
 
     def _look(self) -> bool:
         """Whether the outcome is known."""

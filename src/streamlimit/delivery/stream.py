@@ -141,6 +141,8 @@ def build(stream_id: str, title: str, listings: list[Listing], previous: Stream 
     if main is not None and main.kind == "audio":
         _count_audio(listings)
     live = main is not None and main.live
+    if previous is not None and previous.live and not live:
+        _count_on(listings, previous)
     names = _names(listings)
     if live and previous is not None:
         names = {**_retired(previous, names), **names}
@@ -167,6 +169,15 @@ def _count_audio(listings: list[Listing]) -> None:
             track.segments[:] = [structs.replace(segment, is_main=True) for segment in track.segments]
     for listing in listings:
         listing.parts[:] = [structs.replace(part, is_main=part.kind == "audio") for part in listing.parts]
+
+
+def _count_on(listings: list[Listing], previous: Stream) -> None:
+    """A live stream that ended keeps its numbers: its viewers are somewhere in them."""
+    for track in [track for listing in listings for track in listing.tracks]:
+        known = next((segment for segment in track.segments if segment.name in previous.names), None)
+        shift = previous.names[known.name].sequence - known.sequence if known else 0
+        if shift:
+            track.segments[:] = [structs.replace(s, sequence=s.sequence + shift) for s in track.segments]
 
 
 def _names(listings: list[Listing]) -> dict[str, Segment]:

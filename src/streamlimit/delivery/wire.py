@@ -38,7 +38,7 @@ class Watcher(Protocol):
 
 
 class Wire:
-    """One client connection. Owns *fd*, a duplicate of the transport's, until `close`.
+    """One client connection, for the loop's own thread. Owns *fd*, a duplicate of the transport's, until `close`.
 
     The duplicate holds the connection open: until it is closed (or `finish` was called) no FIN goes out.
     """
@@ -121,7 +121,7 @@ class Wire:
         return acknowledged + waiting
 
     def was_reset(self) -> bool:
-        """The peer closed with bytes unread, or we reset it. A Unix socket's queue is empty then, as if all had been read."""
+        """The peer closed with bytes unread, or we reset it. A Unix socket's queue looks read to the end then."""
         if not self.is_reset and self._fd >= 0:
             self.is_reset = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
         return self.is_reset

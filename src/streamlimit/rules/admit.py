@@ -1,12 +1,13 @@
 """May this session be issued a segment? Existing before new, then the limit (rules 1, 2, 3, 8, 12)."""
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from streamlimit.model import Admitted, Ask, Decision, Device, Event, Lease, Mark, Purpose, Refusal, State
 from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, OverLimit, Policy
 from streamlimit.rules.departure import dismiss, lapse_all, silent_until_ms
 from streamlimit.rules.ledger import Ledger, Outcome, Seat, show, show_live
+from streamlimit.rules.scopes import Scope
+from streamlimit.rules.scopes import full_scopes as _full_scopes
 from streamlimit.rules.sharing import is_shared
 
 
@@ -112,27 +113,6 @@ def _reserve(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Seat:
     return seat
 
 
-class Scope(Struct, frozen=True):
-    """Seats that are counted together, and how many there may be."""
-
-    name: str
-    seats: list[Seat]
-    limit: int
-
-
-def _full_scopes(live: list[Seat], limit: int, ask: Ask, policy: Policy) -> list[Scope]:
-    """What is full for the asking session: the user's seats, those for its stream or its type of device."""
-    scopes = [Scope("user", live, limit)]
-    if policy.max_per_stream is not None:
-        same = [seat for seat in live if seat.stream_id == ask.stream_id]
-        scopes.append(Scope("stream", same, policy.max_per_stream))
-    kind = _device_type(ask.device)
-    if kind in policy.max_per_device_type:
-        alike = [seat for seat in live if _device_type(seat.device) == kind]
-        scopes.append(Scope("device-type", alike, policy.max_per_device_type[kind]))
-    return [scope for scope in scopes if len(scope.seats) >= scope.limit]
-
-
 def _in_all(live: list[Seat], scopes: list[Scope]) -> list[Seat]:
     """Those whose going makes room in every one of *scopes*."""
     return [seat for seat in live if all(any(seat is own for own in scope.seats) for scope in scopes)]
@@ -167,10 +147,6 @@ def _is_left_behind(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
 
 def _device_id(device: str | Device | None) -> str | None:
     return device.id if isinstance(device, Device) else device
-
-
-def _device_type(device: str | Device | None) -> str:
-    return (device.type or "") if isinstance(device, Device) else ""
 
 
 def _silent_since_ms(seat: Seat) -> int:

@@ -1,10 +1,11 @@
 """The client has the segment: the session lives on, moves, or is seated again (rules 3, 5, 6, 8)."""
 
-from streamlimit.model import Confirmed, Event, Gone, Lease, Receipt, State, Verdict
-from streamlimit.policy import Policy
+from streamlimit.model import Ask, Confirmed, Event, Gone, Lease, Receipt, State, Verdict
+from streamlimit.policy import DRY_RUN_SEATS, Policy
 from streamlimit.rules import sharing
 from streamlimit.rules.departure import lapse_all
 from streamlimit.rules.ledger import Ledger, Outcome, Seat, show
+from streamlimit.rules.scopes import full_scopes
 
 
 def confirm(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -> Outcome[Verdict]:
@@ -88,9 +89,8 @@ def _seat_again(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -
     """
     lease, ask = receipt.lease, receipt.lease.ask
     gone = _gone(ledger, lease, now_ms)
-    has_room = len(ledger.live(now_ms)) < ledger.limit(ask.limit, policy)
     is_too_old = receipt.age_ms >= policy.expiry_ms
-    if gone.mark is not None or not has_room or is_too_old:
+    if gone.mark is not None or is_too_old or not _has_room(ledger, ask, policy, now_ms):
         return Outcome(gone, changed=False)
     seat = ledger.find(ask.session_id)
     if seat is not None and _is_of(lease, seat) and now_ms - receipt.age_ms < seat.expires_at_ms:
@@ -100,6 +100,14 @@ def _seat_again(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -
     again = Lease(ask, seat.generation, seat.move)
     events += _settle(seat, Receipt(again, *_what(receipt)), policy, now_ms)
     return _confirmed(ledger, seat, receipt, policy, now_ms, events)
+
+
+def _has_room(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> bool:
+    """Would a new session be given a seat here, without replacing anybody?"""
+    live = ledger.live(now_ms)
+    if not policy.enforce:
+        return len(live) < DRY_RUN_SEATS
+    return not full_scopes(live, ledger.limit(ask.limit, policy), ask, policy)
 
 
 def _revive(ledger: Ledger, lease: Lease, now_ms: int) -> Seat:

@@ -121,6 +121,4 @@ def show(user_id: str, seat: Seat, state: State) -> Session:
 
 def show_live(user_id: str, ledger: Ledger, policy: Policy, now_ms: int) -> tuple[Session, ...]:
     """Everyone who sits, oldest first."""
-    return tuple(
-        show(user_id, seat, policy.state(seat.last_activity_ms, now_ms)) for seat in ledger.live(now_ms)
-    )
+    return tuple(show(user_id, seat, policy.state(seat.last_activity_ms, now_ms)) for seat in ledger.live(now_ms))

@@ -19,12 +19,7 @@ def is_return(seat: Seat, stream_id: str, policy: Policy, now_ms: int) -> bool:
 def is_repeat(seat: Seat, kind: str, sequence: int | None, client: str) -> bool:
     """Is this media at or behind the position of its kind, from another address than the last one?"""
     position = seat.positions.get(kind)
-    return (
-        position is not None
-        and sequence is not None
-        and sequence <= position.sequence
-        and client != position.client
-    )
+    return position is not None and sequence is not None and sequence <= position.sequence and client != position.client
 
 
 def is_shared(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:

@@ -5,11 +5,13 @@ calls awaits only what is awaitable. Every method raises `StoreUnavailable`, and
 the store does not answer: then nothing is known about whether the step happened, and doing it again is safe.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from inspect import isawaitable
 from typing import Protocol, TypeAlias, TypeVar
 
-from streamlimit.model import Ask, Decision, Event, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
+from msgspec import Struct
+
+from streamlimit.model import Ask, Decision, Event, Gone, Lease, Page, Receipt, Roster, Session, Swept, Verdict
 
 T = TypeVar("T")
 Answer: TypeAlias = T | Awaitable[T]
@@ -81,11 +83,120 @@ class Store(Protocol):
         ...
 
     def pending(self) -> Answer[int]:
-        """Events in the outbox that wait for their call back."""
+        """Call backs that wait; an event that is not sorted yet into its endpoints' queues counts once."""
         ...
 
     def ping(self) -> Answer[None]:
         """Does the store answer?"""
+        ...
+
+    def close(self) -> Answer[None]:
+        """Lets go of files and connections. Twice is once."""
+        ...
+
+
+class Letter(Struct, frozen=True):
+    """One event on its way to one endpoint. `number` names it there; who holds `ticket` may send it.
+
+    `attempts`: how often sending failed. `waited_ms`: since it was put into the queue (or replayed).
+    """
+
+    endpoint: str
+    number: int
+    event: Event
+    ticket: str
+    attempts: int = 0
+    waited_ms: int = 0
+
+
+class DeadLetter(Struct, frozen=True):
+    """A letter that was given up at `at_ms`, and why."""
+
+    endpoint: str
+    number: int
+    event: Event
+    problem: str
+    at_ms: int
+
+
+class Backlog(Struct, frozen=True):
+    """How one endpoint stands. `retrying`: users whose next letter failed before; `problem`: one reason of those.
+
+    `dropped`: events that found the queue full, or the endpoint disabled. `disabled`: why, None where it is not.
+    """
+
+    endpoint: str
+    pending: int = 0
+    retrying: int = 0
+    dead: int = 0
+    dropped: int = 0
+    problem: str | None = None
+    disabled: str | None = None
+
+
+class Outbox(Protocol):
+    """The events that `Store` keeps for call backs, as letters: each endpoint has queues of its own, one per user.
+
+    A user's letters leave in the order in which things happened, one at a time; those of different users and of
+    different endpoints do not wait for each other. Who *claims* a letter holds it by a ticket for so long; after that
+    anyone may claim it again, so a killed worker loses nothing, and a late word of its old holder changes nothing.
+    An endpoint's queues hold so many letters together, and so many dead ones; what finds no room is dropped, and counted.
+    """
+
+    def refused(self, session: Session, reason: str, quiet_ms: int) -> Answer[Event | None]:
+        """Keeps a refusal, dated by the store. None where the session's last one is not *quiet_ms* old; of a race one."""
+        ...
+
+    def claim(
+        self, endpoint: str, ticket: str, at_most: int, lease_ms: int, users: Collection[str] | None = None
+    ) -> Answer[tuple[Letter, ...]]:
+        """The next letter of each of up to *at_most* users, longest due first; nobody else gets them for *lease_ms*.
+
+        *users*: only theirs need be looked for. A user with a letter under claim has none to give; in a race one
+        gets it. Nothing for a disabled endpoint. *ticket* is new for each call.
+        """
+        ...
+
+    def settle(self, letter: Letter, lease_ms: int) -> Answer[Letter | None]:
+        """It arrived: the letter is gone, and the user's next one is claimed by the same ticket. Twice: None."""
+        ...
+
+    def retry_later(self, letter: Letter, wait_ms: int, problem: str) -> Answer[None]:
+        """It failed: it stays the user's next letter, and is due in *wait_ms*. Twice is once."""
+        ...
+
+    def release(self, letter: Letter) -> Answer[None]:
+        """It was not tried: anyone may claim it now. Twice is once."""
+        ...
+
+    def give_up(self, letter: Letter, problem: str) -> Answer[None]:
+        """It failed for the last time: it is a dead letter now, and the user's next one is due. Twice is once.
+
+        Where there are too many dead letters the oldest is dropped.
+        """
+        ...
+
+    def disable(self, endpoint: str, problem: str) -> Answer[bool]:
+        """The endpoint wants no more: what waits for it stays, what comes is dropped. False: it was so already."""
+        ...
+
+    def replay(self, endpoint: str, at_most: int) -> Answer[int]:
+        """Enables the endpoint, and puts up to *at_most* dead letters, the oldest first, back into its queues.
+
+        There they come before younger ones of their user. How many: 0 when none are left.
+        """
+        ...
+
+    def backlog(self) -> Answer[tuple[Backlog, ...]]:
+        """How every endpoint stands, in the order of the settings; then those the settings do not name any more."""
+        ...
+
+    def dead_letters(self, endpoint: str, at_most: int) -> Answer[tuple[DeadLetter, ...]]:
+        """Up to so many of them, the youngest first."""
+        ...
+
+    def retain(self, at_most: int) -> Answer[bool]:
+        """Forgets, in steps of about *at_most* letters, endpoints that the settings do not name; True: there is more."""
         ...
 
     def close(self) -> Answer[None]:

@@ -22,7 +22,7 @@ class FrontDoor:
 
     def __init__(self, service: Service) -> None:
         self._cors = Cors(service.settings.cors_origins)
-        self._viewer = Viewer(service)
+        self._viewer, self._tally = Viewer(service), service.tally
         self._control = make_control(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +57,7 @@ class FrontDoor:
             await self._control(scope, receive, send)
 
     async def _refuse(self, problem: Problem, scope: Scope, send: "_Watched") -> None:
+        self._tally.problems[problem.code] += 1
         log_problem(problem, scope["method"], _route_of(scope))
         if not send.has_started:  # else half of an answer is out; the server closes the connection
             await send_problem(send, problem, {})

@@ -36,6 +36,11 @@ class Caller(Struct, frozen=True):
             raise Problem("forbidden", "this call needs an operator key, not a viewer's grant")
 
 
+    def require_reader(self) -> None:
+        """May it look at everything? Raises as `require_operator`."""
+        self.require_operator()
+
+
 ANYONE = Caller("anyone")
 
 

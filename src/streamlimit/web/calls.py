@@ -43,6 +43,15 @@ async def operator_of(caller: CallerDep) -> Caller:
 OperatorDep = Annotated[Caller, Depends(operator_of)]
 
 
+async def reader_of(caller: CallerDep) -> Caller:
+    """Someone asks who may look at everything; 401 or 403 otherwise."""
+    caller.require_reader()
+    return caller
+
+
+ReaderDep = Annotated[Caller, Depends(reader_of)]
+
+
 async def form_in(request: Request, form: type[T]) -> T:
     """The form in the request's body."""
     return read_form(form, await read_json_body(request.scope, request.receive))

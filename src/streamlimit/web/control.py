@@ -34,6 +34,7 @@ def make_control(service: Service) -> FastAPI:
 
 def answer(request: Request, problem: Problem) -> Response:
     """The problem as a response; it is logged here."""
+    request.app.state.service.tally.problems[problem.code] += 1
     log_problem(problem, request.method, getattr(request.scope.get("route"), "path", None))
     headers = {"Cache-Control": "no-store"} | problem.headers
     return Response(problem.body(), problem.status, headers, media_type="application/problem+json")

@@ -4,7 +4,7 @@ import asyncio
 
 from msgspec import Struct
 
-from streamlimit.delivery.stream import Segment
+from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.local import Body
 from streamlimit.delivery.receipt import Passage, Wire
 from streamlimit.errors import StoreUnavailable

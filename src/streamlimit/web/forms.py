@@ -1,7 +1,7 @@
 """The JSON that viewers send, as typed forms: what is wrong with one is said by field (`malformed`)."""
 
 import re
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -45,6 +45,12 @@ class HeartbeatForm(Struct, frozen=True, forbid_unknown_fields=True):
     stream_id: Id
 
 
+class LimitForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """`PUT …/limit`."""
+
+    max_sessions: Annotated[int, Meta(ge=1, le=64)]
+
+
 class ExpirationForm(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /v1/expirations`."""
 
@@ -55,15 +61,15 @@ class Reader:
     """Decoders of the forms, made once."""
 
     def __init__(self) -> None:
-        self._decoders: dict[type, msgspec.json.Decoder[object]] = {}
+        self._decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
 
     def read(self, form: type[T], body: bytes) -> T:
         """The form in *body*. Raises `malformed`, naming the field."""
         decoder = self._decoders.get(form)
         if decoder is None:
-            decoder = self._decoders[form] = msgspec.json.Decoder(form)  # type: ignore[arg-type]
+            decoder = self._decoders[form] = msgspec.json.Decoder(form)
         try:
-            return decoder.decode(body)
+            return decoder.decode(body)  # type: ignore[no-any-return]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise malformed(str(error)) from error
 

@@ -1,14 +1,34 @@
-"""The operator's calls: Endpoint 2, and whether this process and its store are well."""
+"""The operator's calls: Endpoint 2, who is watching, sending away, limits of their own, numbers."""
 
-from fastapi import APIRouter, Request, Response
+import time
+from typing import Annotated, Any, Literal
 
+from fastapi import APIRouter, Query, Request, Response
+
+from streamlimit.model import Session
 from streamlimit.store.contract import resolved
 from streamlimit.sweeper import expire_once
-from streamlimit.web.calls import OperatorDep, ServiceDep, described, form_or_default, json_answer
-from streamlimit.web.forms import ExpirationForm
+from streamlimit.web.browsing import Filters, browse
+from streamlimit.web.calls import (
+    ID_PATTERN,
+    IdInPath,
+    OperatorDep,
+    ReaderDep,
+    ServiceDep,
+    described,
+    form_in,
+    form_or_default,
+    json_answer,
+)
+from streamlimit.web.forms import ExpirationForm, LimitForm
+from streamlimit.web.metrics import most
 from streamlimit.web.render import session_json
+from streamlimit.web.service import Service
 
 router = APIRouter(tags=["operator"])
+
+IdInQuery = Annotated[str | None, Query(pattern=ID_PATTERN)]
+Live = Literal["starting", "active", "idle"]
 
 
 @router.post("/v1/expirations", openapi_extra=described(ExpirationForm))
@@ -19,11 +39,85 @@ async def expirations(request: Request, service: ServiceDep, _operator: Operator
     document = {
         "expired": sweep.expired,
         "abandoned": sweep.abandoned,
-        "sessions": [session_json(session) for session in sweep.sessions],
-        "callbacks_pending": await resolved(service.limiter.store.pending()),
+        "sessions": _shown(sweep.sessions),
+        "callbacks_pending": await resolved(service.store.pending()),
         "finished": sweep.finished,
     }
     return json_answer(document)
+
+
+@router.get("/v1/sessions")
+async def all_sessions(
+    service: ServiceDep,
+    _reader: ReaderDep,
+    user_id: IdInQuery = None,
+    stream_id: IdInQuery = None,
+    state: Live | None = None,
+    cursor: Annotated[str | None, Query(max_length=2_048)] = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+) -> Response:
+    """Live sessions, page by page: follow `cursor` until it is null."""
+    filters = Filters(user_id, stream_id, state)
+    sessions, following = await browse(service.store, cursor, limit, filters)
+    return json_answer({"sessions": _shown(sessions), "cursor": following})
+
+
+@router.put("/v1/users/{user_id}/limit", openapi_extra=described(LimitForm))
+async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, _operator: OperatorDep) -> Response:
+    """Gives the user a limit of their own. Nobody who sits is refused by it."""
+    form = await form_in(request, LimitForm)
+    await resolved(service.store.set_limit(user_id, form.max_sessions))
+    return json_answer(await _limit_json(service, user_id))
+
+
+@router.get("/v1/users/{user_id}/limit")
+async def get_limit(user_id: IdInPath, service: ServiceDep, _reader: ReaderDep) -> Response:
+    """The user's limit, and whether it is one of their own."""
+    return json_answer(await _limit_json(service, user_id))
+
+
+@router.delete("/v1/users/{user_id}/limit", status_code=204)
+async def delete_limit(user_id: IdInPath, service: ServiceDep, _operator: OperatorDep) -> Response:
+    """The service's limit holds again."""
+    await resolved(service.store.set_limit(user_id, None))
+    return Response(status_code=204)
+
+
+@router.get("/v1/stats")
+async def stats(service: ServiceDep, _reader: ReaderDep) -> Response:
+    """Sessions by state, users, streams (from a background count, with its age), and what was decided."""
+    census, numbers = service.counted.look(), service.metrics.numbers()
+    seconds, calls = _total(numbers, "store_seconds"), _total(numbers, "store_calls")
+    document: dict[str, Any] = {
+        "sessions": None,
+        "users": None,
+        "streams": None,
+        "counted_seconds_ago": None,
+        "admissions": int(_total(numbers, "admissions")),
+        "confirmations": int(_total(numbers, "confirmations")),
+        "refusals": _whole(numbers.get("refusals", {})),
+        "would_refuse": _whole(numbers.get("would_refuse", {})),
+        "expiries": int(numbers.get("events", {}).get("session.expired", 0)),
+        "events": _whole(numbers.get("events", {})),
+        "callbacks": {"pending": await resolved(service.store.pending())},
+        "store": {
+            "away": service.store.is_away,
+            "degraded_answers": int(_total(numbers, "degraded")),
+            "latency_ms": round(1_000 * seconds / calls, 3) if calls else None,
+        },
+    }
+    if census is not None:
+        states = {state: census.states[state] for state in ("starting", "active", "idle")}
+        document |= {"sessions": states, "users": census.users, "streams": dict(most(census))}
+        document["counted_seconds_ago"] = round(time.monotonic() - census.taken_at, 3)
+    return json_answer(document)
+
+
+@router.get("/metrics", tags=["health"])
+async def metrics(service: ServiceDep) -> Response:
+    """Prometheus metrics of all workers."""
+    text = service.metrics.text(service.counted.look(), time.monotonic())
+    return Response(text, headers={"Cache-Control": "no-store"}, media_type="text/plain; version=0.0.4")
 
 
 @router.get("/healthz", tags=["health"])
@@ -35,5 +129,23 @@ async def healthz() -> Response:
 @router.get("/readyz", tags=["health"])
 async def readyz(service: ServiceDep) -> Response:
     """The store answers; 503 otherwise."""
-    await resolved(service.limiter.store.ping())
+    await resolved(service.store.ping())
     return json_answer({"status": "ready"})
+
+
+async def _limit_json(service: Service, user_id: str) -> dict[str, Any]:
+    own = await resolved(service.store.limit(user_id))
+    effective = service.policy.max_sessions if own is None else own
+    return {"user_id": user_id, "max_sessions": effective, "own": own is not None}
+
+
+def _shown(sessions: list[Session]) -> list[dict[str, Any]]:
+    return [session_json(session) for session in sessions]
+
+
+def _total(numbers: dict[str, dict[str, float]], name: str) -> float:
+    return sum(numbers.get(name, {}).values())
+
+
+def _whole(labelled: dict[str, float]) -> dict[str, int]:
+    return {label: int(value) for label, value in labelled.items() if label}

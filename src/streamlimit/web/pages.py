@@ -52,8 +52,8 @@ class StaticFile(Struct, frozen=True):
 
 
 def are_on(service: Service) -> bool:
-    """Pages are for whoever may open a session without a credential, and only where something plays."""
-    return service.settings.auth == "open" and service.catalog is not None
+    """Only where something plays: a service that keeps the ledger for others has no pages for viewers."""
+    return service.catalog is not None
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
@@ -90,7 +90,7 @@ async def favicon(request: Request, service: ServiceDep) -> Response:
 
 def _require_pages(service: Service) -> None:
     if not are_on(service):
-        raise Problem("not-found", "there are no pages here: they need streams and open access")
+        raise Problem("not-found", "there are no pages here: no streams are set")
 
 
 def _page(template: str, **values: Any) -> Response:

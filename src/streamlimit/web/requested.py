@@ -2,7 +2,8 @@
 
 from streamlimit.delivery.local import Body
 from streamlimit.delivery.paths import kind_by_suffix
-from streamlimit.delivery.stream import Segment, Stream
+from streamlimit.delivery.segment import Segment
+from streamlimit.delivery.stream import Stream
 from streamlimit.web.delivery import Part
 from streamlimit.web.http import Scope, header
 from streamlimit.web.problems import Problem

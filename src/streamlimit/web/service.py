@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
+from streamlimit.census import Counted
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.limiter import Limiter
 from streamlimit.policy import Policy
 from streamlimit.settings import Settings
 from streamlimit.steady import SteadyStore
+from streamlimit.tally import Tally
 from streamlimit.web.auth import Doorman
 from streamlimit.web.grants import Grants
+from streamlimit.web.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,10 @@ class Service:
     policy: Policy
     limiter: Limiter
     store: SteadyStore
+    counted: Counted
+    metrics: Metrics
     grants: Grants
     doorman: Doorman
     catalog: Catalog | None
     files: LocalFiles
+    tally: Tally

@@ -121,6 +121,22 @@ async def end_session(
     return Response(status_code=204)
 
 
+@router.delete("/v1/users/{user_id}/sessions", status_code=204)
+async def end_all_sessions(
+    user_id: IdInPath, service: ServiceDep, caller: CallerDep, reason: Reason = "operator"
+) -> Response:
+    """All of the user's sessions: ended by the viewer, or with an operator key terminated."""
+    caller.require_session(user_id, None)
+    if caller.role == "operator":
+        await resolved(service.limiter.terminate(user_id, None, "operator", reason))
+        return Response(status_code=204)
+    roster = await resolved(service.store.sessions(user_id))
+    for session in roster.sessions:
+        if caller.role != "grant" or session.session_id == caller.session_id:  # a grant speaks for its own
+            await resolved(service.limiter.end(user_id, session.session_id))
+    return Response(status_code=204)
+
+
 @router.post("/v1/users/{user_id}/sessions/{session_id}/end", status_code=204)
 async def end_by_beacon(
     user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep

@@ -4,7 +4,8 @@ import math
 import time
 
 from streamlimit.delivery.local import Body
-from streamlimit.delivery.stream import LiveEdge, Segment, Stream
+from streamlimit.delivery.segment import LiveEdge, Segment
+from streamlimit.delivery.stream import Stream
 from streamlimit.errors import Refused, UnknownSegment, UnknownStream
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Ask, Decision, Purpose, Refusal

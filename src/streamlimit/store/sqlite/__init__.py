@@ -1,5 +1,6 @@
 """The embedded store: one file, any number of processes on one machine."""
 
+from streamlimit.store.sqlite.outbox import SqliteOutbox
 from streamlimit.store.sqlite.store import SqliteStore
 
-__all__ = ["SqliteStore"]
+__all__ = ["SqliteOutbox", "SqliteStore"]

@@ -33,9 +33,7 @@ def connect(path: str) -> sqlite3.Connection:
     try:
         db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         in_turn(lambda: db.execute("PRAGMA journal_mode = WAL").fetchall())
-        db.execute(
-            "PRAGMA synchronous = NORMAL"
-        )  # a killed process loses nothing; a power cut the last moments
+        db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut the last moments
         in_turn(lambda: _migrate(db))
     except sqlite3.Error as error:
         raise StoreUnavailable(f"sqlite: cannot open {path}: {error}") from error

@@ -19,10 +19,142 @@ SELECT user_id FROM ledgers WHERE due_at_ms <= ? ORDER BY due_at_ms LIMIT ?;
 SELECT user_id, body FROM ledgers WHERE user_id > ? ORDER BY user_id LIMIT ?;
 
 -- name: put_event
-INSERT OR IGNORE INTO outbox (event_id, user_id, type, body) VALUES (?, ?, ?, ?);
+-- Nothing where the outbox is full. Numbers have next to no gaps, so first and last tell how many there are.
+INSERT INTO outbox (user_id, type, body) SELECT ?, ?, ?
+WHERE coalesce((SELECT max(number) FROM outbox) - (SELECT min(number) FROM outbox) + 1, 0) < ?;
 
 -- name: count_events
-SELECT count(*) FROM outbox;
+SELECT (SELECT count(*) FROM outbox) + (SELECT coalesce(sum(pending), 0) FROM endpoints);
+
+-- name: waits
+SELECT EXISTS (SELECT 1 FROM outbox) OR (
+    EXISTS (SELECT 1 FROM queues WHERE endpoint = ?1 AND due_at_ms <= ?2)
+    AND NOT EXISTS (SELECT 1 FROM endpoints WHERE endpoint = ?1 AND disabled IS NOT NULL)
+);
+
+-- name: unsorted
+SELECT number, user_id, type, body FROM outbox ORDER BY number LIMIT ?;
+
+-- name: sorted
+DELETE FROM outbox WHERE number <= ?;
+
+-- name: put_endpoint
+INSERT OR IGNORE INTO endpoints (endpoint) VALUES (?);
+
+-- name: take_room
+UPDATE endpoints SET pending = pending + 1 WHERE endpoint = ? AND pending < ? AND disabled IS NULL;
+
+-- name: count_dropped
+UPDATE endpoints SET dropped = dropped + ? WHERE endpoint = ?;
+
+-- name: put_letter
+INSERT INTO letters (endpoint, user_id, number, since_ms, body) VALUES (?, ?, ?, ?, ?);
+
+-- name: put_queue
+INSERT OR IGNORE INTO queues (endpoint, user_id, due_at_ms) VALUES (?, ?, ?);
+
+-- name: due_queues
+SELECT user_id FROM queues
+WHERE endpoint = ?1 AND due_at_ms <= ?2 AND NOT EXISTS (
+    SELECT 1 FROM endpoints WHERE endpoint = ?1 AND disabled IS NOT NULL
+) ORDER BY due_at_ms LIMIT ?3;
+
+-- name: take_queue
+UPDATE queues SET due_at_ms = ?, ticket = ? WHERE endpoint = ? AND user_id = ?;
+
+-- name: next_letter
+SELECT letters.number, letters.since_ms, letters.body, queues.attempts
+FROM queues JOIN letters USING (endpoint, user_id)
+WHERE endpoint = ? AND user_id = ? ORDER BY letters.number LIMIT 1;
+
+-- name: holds
+SELECT 1 FROM queues JOIN letters USING (endpoint, user_id)
+WHERE endpoint = ? AND user_id = ? AND ticket = ? AND number = ?;
+
+-- name: remove_letter
+DELETE FROM letters WHERE endpoint = ? AND user_id = ? AND number = ?;
+
+-- name: give_room
+UPDATE endpoints SET pending = pending - 1 WHERE endpoint = ?;
+
+-- name: renew_queue
+UPDATE queues SET due_at_ms = ?, ticket = ?, attempts = 0, problem = NULL WHERE endpoint = ? AND user_id = ?;
+
+-- name: remove_queue
+DELETE FROM queues WHERE endpoint = ? AND user_id = ?;
+
+-- name: retry_queue
+UPDATE queues SET due_at_ms = ?, ticket = NULL, attempts = attempts + 1, problem = ?
+WHERE endpoint = ? AND user_id = ?;
+
+-- name: release_queue
+UPDATE queues SET due_at_ms = ?, ticket = NULL WHERE endpoint = ? AND user_id = ?;
+
+-- name: bury
+INSERT OR REPLACE INTO dead_letters (endpoint, number, user_id, at_ms, problem, body)
+SELECT endpoint, number, user_id, ?, ?, body FROM letters WHERE endpoint = ? AND user_id = ? AND number = ?;
+
+-- name: more_dead
+UPDATE endpoints SET dead = dead + ? WHERE endpoint = ?;
+
+-- name: too_many_dead
+SELECT min(number) FROM dead_letters WHERE endpoint = ?1
+AND (SELECT dead FROM endpoints WHERE endpoint = ?1) > ?2;
+
+-- name: remove_dead
+DELETE FROM dead_letters WHERE endpoint = ? AND number = ?;
+
+-- name: oldest_dead
+SELECT number, user_id, body FROM dead_letters WHERE endpoint = ? ORDER BY number LIMIT ?;
+
+-- name: youngest_dead
+SELECT number, body, problem, at_ms FROM dead_letters WHERE endpoint = ? ORDER BY number DESC LIMIT ?;
+
+-- name: hurry_queue
+UPDATE queues SET due_at_ms = ?, attempts = 0 WHERE endpoint = ? AND user_id = ? AND ticket IS NULL;
+
+-- name: put_back_room
+UPDATE endpoints SET pending = pending + ?1, dead = dead - ?1 WHERE endpoint = ?2;
+
+-- name: disable
+UPDATE endpoints SET disabled = ? WHERE endpoint = ? AND disabled IS NULL;
+
+-- name: enable
+UPDATE endpoints SET disabled = NULL WHERE endpoint = ?;
+
+-- name: backlog
+SELECT endpoint, pending,
+    (SELECT count(*) FROM queues WHERE queues.endpoint = endpoints.endpoint AND attempts > 0),
+    dead, dropped,
+    (SELECT problem FROM queues WHERE queues.endpoint = endpoints.endpoint AND attempts > 0
+     ORDER BY attempts DESC LIMIT 1),
+    disabled
+FROM endpoints ORDER BY endpoint;
+
+-- name: forget_letters
+DELETE FROM letters WHERE (endpoint, user_id, number) IN (
+    SELECT endpoint, user_id, number FROM letters WHERE endpoint = ? LIMIT ?
+);
+
+-- name: forget_queues
+DELETE FROM queues WHERE (endpoint, user_id) IN (SELECT endpoint, user_id FROM queues WHERE endpoint = ? LIMIT ?);
+
+-- name: forget_dead
+DELETE FROM dead_letters WHERE (endpoint, number) IN (
+    SELECT endpoint, number FROM dead_letters WHERE endpoint = ? LIMIT ?
+);
+
+-- name: forget_endpoint
+DELETE FROM endpoints WHERE endpoint = ?;
+
+-- name: put_refusal
+INSERT INTO refusals (user_id, session_id, until_ms) VALUES (?1, ?2, ?3)
+ON CONFLICT (user_id, session_id) DO UPDATE SET until_ms = excluded.until_ms WHERE until_ms <= ?4;
+
+-- name: forget_refusals
+DELETE FROM refusals WHERE (user_id, session_id) IN (
+    SELECT user_id, session_id FROM refusals WHERE until_ms <= ? LIMIT 10
+);
 
 -- name: get_secret
 SELECT value FROM secrets WHERE name = ?;

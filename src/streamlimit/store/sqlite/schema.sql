@@ -7,14 +7,64 @@ CREATE TABLE ledgers (
 
 CREATE INDEX ledgers_due ON ledgers (due_at_ms) WHERE due_at_ms IS NOT NULL;
 
--- Events that wait for their call back, in the order in which they happened.
+-- Events for call backs, in the order in which they happened, until they are sorted into letters.
 CREATE TABLE outbox (
-    number   INTEGER PRIMARY KEY AUTOINCREMENT,
-    event_id TEXT NOT NULL UNIQUE,
-    user_id  TEXT NOT NULL,
-    type     TEXT NOT NULL,
-    body     BLOB NOT NULL       -- JSON of streamlimit.model.Event
+    number  INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: it orders a user's letters
+    user_id TEXT NOT NULL,
+    type    TEXT NOT NULL,
+    body    BLOB NOT NULL        -- JSON of streamlimit.model.Event
 );
+
+-- One event on its way to one endpoint.
+CREATE TABLE letters (
+    endpoint TEXT NOT NULL,
+    user_id  TEXT NOT NULL,
+    number   INTEGER NOT NULL,   -- the event's
+    since_ms INTEGER NOT NULL,   -- put here, or replayed
+    body     BLOB NOT NULL,
+    PRIMARY KEY (endpoint, user_id, number)
+) WITHOUT ROWID;
+
+-- One user's letters to one endpoint: there as long as there are any.
+CREATE TABLE queues (
+    endpoint  TEXT NOT NULL,
+    user_id   TEXT NOT NULL,
+    due_at_ms INTEGER NOT NULL,  -- when the next letter may be claimed; a claim puts its own end here
+    ticket    TEXT,              -- of the claim
+    attempts  INTEGER NOT NULL DEFAULT 0,  -- of the next letter
+    problem   TEXT,
+    PRIMARY KEY (endpoint, user_id)
+) WITHOUT ROWID;
+
+CREATE INDEX queues_due ON queues (endpoint, due_at_ms);
+
+CREATE TABLE dead_letters (
+    endpoint TEXT NOT NULL,
+    number   INTEGER NOT NULL,
+    user_id  TEXT NOT NULL,
+    at_ms    INTEGER NOT NULL,
+    problem  TEXT NOT NULL,
+    body     BLOB NOT NULL,
+    PRIMARY KEY (endpoint, number)
+) WITHOUT ROWID;
+
+CREATE TABLE endpoints (
+    endpoint TEXT PRIMARY KEY,
+    pending  INTEGER NOT NULL DEFAULT 0,  -- rows of letters and dead_letters: counting them would take too long
+    dead     INTEGER NOT NULL DEFAULT 0,
+    dropped  INTEGER NOT NULL DEFAULT 0,
+    disabled TEXT
+) WITHOUT ROWID;
+
+-- Sessions whose refusal was put into the outbox, until the next one may be.
+CREATE TABLE refusals (
+    user_id    TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    until_ms   INTEGER NOT NULL,
+    PRIMARY KEY (user_id, session_id)
+) WITHOUT ROWID;
+
+CREATE INDEX refusals_until ON refusals (until_ms);
 
 CREATE TABLE secrets (
     name  TEXT PRIMARY KEY,

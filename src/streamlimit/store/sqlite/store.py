@@ -38,12 +38,14 @@ _decode = msgspec.json.Decoder(Ledger).decode
 _encode = msgspec.json.Encoder().encode
 
 LOAD, SAVE, SAVE_BODY = QUERIES["load"], QUERIES["save"], QUERIES["save_body"]
+PUT_EVENT = QUERIES["put_event"]
 
 
 class SqliteStore:
     """A `Store` on the file at *path*. *subscribed* are the event types that go into the outbox.
 
-    *clock* (tests only) replaces the store's clock. Raises `StoreUnavailable` when the file cannot be used.
+    It holds *outbox_max_events*; `dropped_events` counts those of this process that found it full. *clock*
+    (tests only) replaces the store's clock. Raises `StoreUnavailable` when the file cannot be used.
     """
 
     def __init__(
@@ -52,8 +54,11 @@ class SqliteStore:
         policy: Policy,
         subscribed: frozenset[str] = frozenset(),
         clock: Clock | None = None,
+        outbox_max_events: int = 1_000_000,
     ) -> None:
         self._policy, self._subscribed, self._clock = policy, subscribed, clock
+        self._outbox_max_events = outbox_max_events
+        self.dropped_events = 0
         self._db: sqlite3.Connection | None = connect(path)
 
     def admit(self, ask: Ask) -> Decision:
@@ -68,21 +73,15 @@ class SqliteStore:
 
     def confirm(self, receipt: Receipt) -> Verdict:
         user_id = receipt.lease.ask.user_id
-        return self._change(
-            user_id, lambda ledger, now_ms: rules.confirm(ledger, receipt, self._policy, now_ms)
-        )
+        return self._change(user_id, lambda ledger, now_ms: rules.confirm(ledger, receipt, self._policy, now_ms))
 
     def prolong(self, lease: Lease) -> Gone | None:
         user_id = lease.ask.user_id
-        return self._change(
-            user_id, lambda ledger, now_ms: rules.prolong(ledger, lease, self._policy, now_ms)
-        )
+        return self._change(user_id, lambda ledger, now_ms: rules.prolong(ledger, lease, self._policy, now_ms))
 
     def abandon(self, lease: Lease) -> Events:
         user_id = lease.ask.user_id
-        return self._change(
-            user_id, lambda ledger, now_ms: rules.abandon(ledger, lease, self._policy, now_ms)
-        )
+        return self._change(user_id, lambda ledger, now_ms: rules.abandon(ledger, lease, self._policy, now_ms))
 
     def end(self, user_id: str, session_id: str) -> Events:
         def rule(ledger: Ledger, now_ms: int) -> Outcome[Events]:
@@ -199,8 +198,8 @@ class SqliteStore:
     def _put_events(self, db: sqlite3.Connection, events: Events) -> None:
         for event in events:
             if event.type in self._subscribed:
-                row = (event.id, event.session.user_id, event.type, _encode(event))
-                db.execute(QUERIES["put_event"], row)
+                row = (event.session.user_id, event.type, _encode(event), self._outbox_max_events)
+                self.dropped_events += db.execute(PUT_EVENT, row).rowcount == 0
 
     @contextmanager
     def _translated(self) -> Iterator[sqlite3.Connection]:

@@ -65,7 +65,6 @@ end
 local CHECKED, UNRECORDED = 3, 4
 local LIMIT, SHARED, GRANT_EXPIRED, IS_TERMINATED = 5, 6, 7, 8
 local REFUSE, REPLACE_OLDEST = 0, 2
-local DRY_RUN_SEATS = 256
 local ledger = open_ledger(value)
 local has_changed, would_refuse = false, 0
 
@@ -117,36 +116,13 @@ local function silent_since(seat)
   return seat.last == 0 and seat.started or seat.last
 end
 
--- Seats that are counted together and are full: the user's, those for this stream, or for this type of device.
-local function full_scopes()
-  local scopes, full = { { limit, function() return true end } }, {}
-  if stream_cap ~= NONE then
-    scopes[#scopes + 1] = { stream_cap, function(seat) return seat.stream == stream end }
-  end
-  if type_cap ~= NONE then
-    local _, own_type = device_parts(device)
-    scopes[#scopes + 1] = { type_cap, function(seat)
-      local _, its_type = device_parts(seat.device)
-      return its_type == own_type
-    end }
-  end
-  for _, scope in ipairs(scopes) do
-    scope.count = 0
-    for _, seat in ipairs(ledger.seats) do
-      if seat.expires > now and scope[2](seat) then scope.count = scope.count + 1 end
-    end
-    if scope.count >= scope[1] then full[#full + 1] = scope end
-  end
-  return full
-end
-
 -- The live seats whose going makes room in every one of *full*.
 local function candidates(full)
   local chosen = {}
   for _, seat in ipairs(ledger.seats) do
     local counts = seat.expires > now
     for _, scope in ipairs(full) do
-      counts = counts and scope[2](seat)
+      counts = counts and scope.counts(seat)
     end
     if counts then chosen[#chosen + 1] = seat end
   end
@@ -221,13 +197,12 @@ end
 -- The answer, or nothing and the code of the refusal.
 local function admit_new()
   if may_start == 0 then return nil, GRANT_EXPIRED end
-  for _, seat in ipairs(ledger.seats) do open_seat(seat) end
-  local full, going = full_scopes(), nil
+  local full, going = full_scopes(ledger, limit, stream, type_cap, device), nil
   if #full > 0 then
     going = victim(candidates(full))
     if not going then return nil, LIMIT end
     for _, scope in ipairs(full) do -- one going makes no room where a limit was lowered below what sits
-      if scope.count > scope[1] then return nil, LIMIT end
+      if scope.taken > scope.limit then return nil, LIMIT end
     end
   end
   if purpose == CHECK then return unseated(CHECKED) end

@@ -4,8 +4,9 @@ from struct import Struct
 
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Gone, Lease, Receipt, Session, State, Verdict
 from streamlimit.policy import Policy
-from streamlimit.rules.admit import _full_scopes, _refusal, _refuse_full
+from streamlimit.rules.admit import _refusal, _refuse_full
 from streamlimit.rules.ledger import Ledger, show, show_live
+from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
 from streamlimit.store.valkey.codec import EVENT_TYPES, read_events, read_ledger, read_mark, read_seat
 
@@ -84,7 +85,7 @@ class Answers:
         """What the script saw, explained by the rules themselves."""
         ledger, policy = read_ledger(reply[AFTER_DECISION:]), self._policy
         if code == "session-limit":
-            full = _full_scopes(ledger.live(now_ms), ledger.limit(ask.limit, policy), ask, policy)
+            full = full_scopes(ledger.live(now_ms), ledger.limit(ask.limit, policy), ask, policy)
             return _refuse_full(ledger, ask, full[0], policy, now_ms)
         mark = None
         if code == "session-terminated":

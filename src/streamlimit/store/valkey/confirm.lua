@@ -5,15 +5,15 @@
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the receipt: I6 generation · I4 move · I6 sequence + 1 · I4 client · I4 play ms · I4 age ms · I2 limit
---          B session id · B stream id · B kind · I2 segment · I2 device
+--          I2 cap for this type of device · B session id · B stream id · B kind · I2 segment · I2 device
 -- ARGV[3]  the time in ms, in tests
 -- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
 --          gone: 2 · I6 now · I2 limit · I2 live · B state · the mark or nothing
 
 -- include preamble
 
-local generation, move, sequence, client, play_ms, age_ms, asked, id, stream, kind, segment, device =
-  struct.unpack('<I6I4I6I4I4I4I2Bc0Bc0Bc0I2c0I2c0', ARGV[2])
+local generation, move, sequence, client, play_ms, age_ms, asked, type_cap, id, stream, kind, segment, device =
+  struct.unpack('<I6I4I6I4I4I4I2I2Bc0Bc0Bc0I2c0I2c0', ARGV[2])
 local value = redis.call('GET', KEYS[1])
 
 local own_limit, seats = 65535, 0
@@ -167,11 +167,17 @@ local function is_of(seat)
   return generation == seat.generation or generation == seat.revives
 end
 
+-- Would a new session be given a seat here, without replacing anybody?
+local function has_room()
+  if enforces == 0 then return live < DRY_RUN_SEATS end
+  return #full_scopes(ledger, limit, stream, type_cap, device) == 0
+end
+
 -- The session expired while its segment was on the way: it sits again if there is room (rule 3).
 -- Received in time and told late (rule 11), it sat all the while, if nobody took its seat meanwhile.
 local function seat_again(old)
   local why = gone(ledger, id, generation)
-  if #why > 1 or live >= limit or age_ms >= expiry_ms then return is_gone() end
+  if #why > 1 or age_ms >= expiry_ms or not has_room() then return is_gone() end
   if old and is_of(open_seat(old)) and received < old.expires then
     settle(old)
     return confirmed(old)

@@ -25,7 +25,7 @@ local pack, unpack = struct.pack, struct.unpack
 local NO_LIMIT, HEADER = 65535, 12
 local STARTED, MOVED, EXPIRED, ENDED, TERMINATED, ABANDONED = 1, 2, 3, 4, 5, 6
 local TOLD, IDLE, RAN_OUT, NOTHING_RECEIVED = 1, 2, 3, 4
-local MARKS_KEPT, LEASES_KEPT, STREAMS_REMEMBERED = 16, 32, 8
+local MARKS_KEPT, LEASES_KEPT, STREAMS_REMEMBERED, DRY_RUN_SEATS = 16, 32, 8, 256
 
 local start_ms, stream_cap, segment_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, enforces, subscribed,
   outbox_most = unpack('<I4I2I4I2I4BBBBI4', ARGV[1], 11)
@@ -202,6 +202,31 @@ local function pack_seat(seat)
     .. pack('<Bc0I2', #seat.stream, seat.stream, #seat.device) .. seat.device .. extras
   seat.packed = pack('<I2', #rest + 2) .. rest
   return seat.packed
+end
+
+-- What is full for a session that wants a seat: the user's seats, those for its stream, or for its type of device.
+-- Each with the number of seats counted, how many there may be, and which seats are counted (rules/scopes.py).
+local function full_scopes(ledger, limit, stream, type_cap, device)
+  local scopes, full = { { limit = limit, counts = function() return true end } }, {}
+  if stream_cap ~= NO_LIMIT then
+    scopes[#scopes + 1] = { limit = stream_cap, counts = function(seat) return seat.stream == stream end }
+  end
+  if type_cap ~= NO_LIMIT then
+    local _, own_type = device_parts(device)
+    scopes[#scopes + 1] = { limit = type_cap, counts = function(seat)
+      local _, its_type = device_parts(seat.device)
+      return its_type == own_type
+    end }
+  end
+  for _, seat in ipairs(ledger.seats) do open_seat(seat) end
+  for _, scope in ipairs(scopes) do
+    scope.taken = 0
+    for _, seat in ipairs(ledger.seats) do
+      if seat.expires > now and scope.counts(seat) then scope.taken = scope.taken + 1 end
+    end
+    if scope.taken >= scope.limit then full[#full + 1] = scope end
+  end
+  return full
 end
 
 -- Every seat past its time goes, with its event; whoever changes a ledger does this on the way (rule 7).

@@ -21,7 +21,7 @@ from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
 _PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
 _ASK = Struct("<BBHHIHI").pack
-_RECEIPT = Struct("<IHIIHIIIH").pack
+_RECEIPT = Struct("<IHIIHIIIHH").pack
 _GENERATION = Struct("<IH").pack
 _U16 = Struct("<H").pack
 _LOW = 0xFFFFFFFF
@@ -60,8 +60,8 @@ def ask_message(ask: Ask, type_cap: int | None) -> bytes:
     )
 
 
-def receipt_message(receipt: Receipt) -> bytes:
-    """For confirm.lua."""
+def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
+    """For confirm.lua; *type_cap* as above."""
     lease, ask, sequence = receipt.lease, receipt.lease.ask, pack_sequence(receipt.sequence)
     numbers = _RECEIPT(
         lease.generation & _LOW,
@@ -73,6 +73,7 @@ def receipt_message(receipt: Receipt) -> bytes:
         min(receipt.play_ms, MAX_SPAN_MS),
         min(receipt.age_ms, MAX_SPAN_MS),
         pack_limit(ask.limit),
+        pack_limit(type_cap),
     )
     session, stream, kind = pack_id(ask.session_id), pack_id(ask.stream_id), pack_kind(receipt.kind)
     segment, device = (receipt.segment or "").encode(), pack_device(ask.device)

@@ -60,7 +60,9 @@ class ValkeyStore:
 
     def confirm(self, receipt: Receipt) -> "Future[Verdict]":
         decode = partial(self._answers.verdict, receipt)
-        return self._calls.change("confirm", receipt.lease.ask.user_id, receipt_message(receipt), decode)
+        ask = receipt.lease.ask
+        message = receipt_message(receipt, self._type_cap(ask))
+        return self._calls.change("confirm", ask.user_id, message, decode)
 
     def prolong(self, lease: Lease) -> "Future[Gone | None]":
         return self._calls.change("prolong", lease.ask.user_id, lease_message(lease), self._answers.prolonged)

@@ -1,0 +1,75 @@
+"""How many sessions, users and streams there are: counted by walking the store in the background, with its age.
+
+A walk through a million sessions takes seconds, so nobody waits for one, and it rests long after each.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from msgspec import Struct, field
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.store.contract import Store, resolved
+
+PAGE_SESSIONS = 500
+LEAST_REST_SECONDS = 5.0
+REST_FACTOR = 20
+"""A walk takes at most one part in so many of a worker's time."""
+
+
+class Census(Struct):
+    """What one walk found; `taken_at` in monotonic seconds, when it began."""
+
+    taken_at: float
+    states: Counter[str] = field(default_factory=Counter)
+    streams: Counter[str] = field(default_factory=Counter)
+    users: int = 0
+
+    @property
+    def sessions(self) -> int:
+        """All that hold a seat."""
+        return sum(self.states.values())
+
+
+async def count_once(store: Store, clock: Callable[[], float] = time.monotonic) -> Census:
+    """Walks all live sessions once."""
+    census, cursor, last_user = Census(clock()), None, None
+    while True:
+        page = await resolved(store.browse(cursor, PAGE_SESSIONS, None, None, None))
+        for session in page.sessions:
+            census.states[session.state] += 1
+            census.streams[session.stream_id] += 1
+            if session.user_id != last_user:  # pages go by user
+                census.users, last_user = census.users + 1, session.user_id
+        cursor = page.cursor
+        if cursor is None:
+            return census
+        await asyncio.sleep(0)
+
+
+class Counted:
+    """The newest census, taken again while anyone is interested."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._clock = store, clock
+        self._wanted = asyncio.Event()
+        self.newest: Census | None = None
+
+    def look(self) -> Census | None:
+        """The newest, None before the first is done. Asking makes the next one come."""
+        self._wanted.set()
+        return self.newest
+
+    async def count_forever(self) -> None:
+        """Takes a census whenever someone has looked since the last one."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            began = self._clock()
+            try:
+                self.newest = await count_once(self._store, self._clock)
+            except StoreUnavailable:
+                pass  # the old one stays, and its age tells
+            await asyncio.sleep(max(REST_FACTOR * (self._clock() - began), LEAST_REST_SECONDS))

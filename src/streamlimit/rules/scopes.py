@@ -1,0 +1,32 @@
+"""What is full for a session that wants a seat: the user's seats, or those of its stream or type of device."""
+
+from msgspec import Struct
+
+from streamlimit.model import Ask, Device
+from streamlimit.policy import Policy
+from streamlimit.rules.ledger import Seat
+
+
+class Scope(Struct, frozen=True):
+    """Seats that are counted together, and how many there may be."""
+
+    name: str
+    seats: list[Seat]
+    limit: int
+
+
+def full_scopes(live: list[Seat], limit: int, ask: Ask, policy: Policy) -> list[Scope]:
+    """What is full for the asking session: the user's seats, those for its stream or its type of device."""
+    scopes = [Scope("user", live, limit)]
+    if policy.max_per_stream is not None:
+        same = [seat for seat in live if seat.stream_id == ask.stream_id]
+        scopes.append(Scope("stream", same, policy.max_per_stream))
+    kind = _device_type(ask.device)
+    if kind in policy.max_per_device_type:
+        alike = [seat for seat in live if _device_type(seat.device) == kind]
+        scopes.append(Scope("device-type", alike, policy.max_per_device_type[kind]))
+    return [scope for scope in scopes if len(scope.seats) >= scope.limit]
+
+
+def _device_type(device: str | Device | None) -> str:
+    return (device.type or "") if isinstance(device, Device) else ""

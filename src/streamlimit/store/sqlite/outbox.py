@@ -1,0 +1,224 @@
+"""The outbox on SQLite: the store's events are sorted into one queue per endpoint and user, and leave from there.
+
+Sorting happens at the next claim, so a state change writes one row, however many endpoints there are. A claim
+is a due time in the future with a ticket: when it comes, anyone may claim again.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+import msgspec
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.model import Event, Session
+from streamlimit.store.contract import Backlog, Clock, DeadLetter, Letter
+from streamlimit.store.sqlite.clock import uptime_ms
+from streamlimit.store.sqlite.connection import QUERIES, connect, in_turn, transaction
+
+SORTED_AT_ONCE = 200
+"""Events that one claim sorts; a few milliseconds at most."""
+
+REFUSED = "session.refused"
+
+_decode = msgspec.json.Decoder(Event).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class SqliteOutbox:
+    """An `Outbox` on the file at *path*. *subscriptions*: the event types that each endpoint wants.
+
+    Each endpoint's queues hold *max_events* together, and as many dead letters. *clock* as in `SqliteStore`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        subscriptions: Mapping[str, Collection[str]],
+        max_events: int = 1_000_000,
+        clock: Clock | None = None,
+    ) -> None:
+        self._subscriptions, self._max_events, self._clock = subscriptions, max_events, clock
+        self._db: sqlite3.Connection | None = connect(path)
+        with self._step() as db:
+            db.executemany(QUERIES["put_endpoint"], [(endpoint,) for endpoint in subscriptions])
+
+    def refused(self, session: Session, reason: str, quiet_ms: int) -> Event | None:
+        with self._step() as db:
+            now_ms = self._now_ms(db)
+            db.execute(QUERIES["forget_refusals"], (now_ms,))
+            key = (session.user_id, session.session_id)
+            if not db.execute(QUERIES["put_refusal"], (*key, now_ms + quiet_ms, now_ms)).rowcount:
+                return None
+            event = Event(REFUSED, session, now_ms, reason)
+            db.execute(QUERIES["put_event"], (session.user_id, REFUSED, _encode(event), self._max_events))
+            return event
+
+    def claim(
+        self, endpoint: str, ticket: str, at_most: int, lease_ms: int, users: Collection[str] | None = None
+    ) -> tuple[Letter, ...]:
+        """Looks everywhere, whoever the *users* are: that is as quick."""
+        with self._opened() as db:
+            now_ms = self._now_ms(db)
+            waits = in_turn(lambda: db.execute(QUERIES["waits"], (endpoint, now_ms)).fetchone()[0])
+        if not waits:  # by far the most often; seen without a lock
+            return ()
+        with self._step() as db:
+            now_ms = self._now_ms(db)
+            self._sort(db, now_ms)
+            due = db.execute(QUERIES["due_queues"], (endpoint, now_ms, at_most)).fetchall()
+            taken = [self._take(db, endpoint, user_id, ticket, now_ms, lease_ms) for (user_id,) in due]
+        return tuple(letter for letter in taken if letter is not None)
+
+    def settle(self, letter: Letter, lease_ms: int) -> Letter | None:
+        with self._held(letter) as (db, now_ms):
+            if db is None:
+                return None
+            self._remove(db, letter, now_ms)
+            user_id = letter.event.session.user_id
+            return self._take(db, letter.endpoint, user_id, letter.ticket, now_ms, lease_ms)
+
+    def retry_later(self, letter: Letter, wait_ms: int, problem: str) -> None:
+        with self._held(letter) as (db, now_ms):
+            if db is not None:
+                db.execute(QUERIES["retry_queue"], (now_ms + wait_ms, problem, *_queue(letter)))
+
+    def release(self, letter: Letter) -> None:
+        with self._held(letter) as (db, now_ms):
+            if db is not None:
+                db.execute(QUERIES["release_queue"], (now_ms, *_queue(letter)))
+
+    def give_up(self, letter: Letter, problem: str) -> None:
+        with self._held(letter) as (db, now_ms):
+            if db is not None:
+                db.execute(QUERIES["bury"], (now_ms, problem, *_queue(letter), letter.number))
+                db.execute(QUERIES["more_dead"], (1, letter.endpoint))
+                self._remove(db, letter, now_ms)
+                self._bound_the_dead(db, letter.endpoint)
+
+    def disable(self, endpoint: str, problem: str) -> bool:
+        with self._step() as db:
+            return db.execute(QUERIES["disable"], (problem, endpoint)).rowcount > 0
+
+    def replay(self, endpoint: str, at_most: int) -> int:
+        with self._step() as db:
+            now_ms = self._now_ms(db)
+            db.execute(QUERIES["enable"], (endpoint,))
+            dead = db.execute(QUERIES["oldest_dead"], (endpoint, at_most)).fetchall()
+            for number, user_id, body in dead:
+                db.execute(QUERIES["put_letter"], (endpoint, user_id, number, now_ms, body))
+                db.execute(QUERIES["put_queue"], (endpoint, user_id, now_ms))
+                db.execute(QUERIES["hurry_queue"], (now_ms, endpoint, user_id))
+                db.execute(QUERIES["remove_dead"], (endpoint, number))
+            db.execute(QUERIES["put_back_room"], (len(dead), endpoint))
+        return len(dead)
+
+    def backlog(self) -> tuple[Backlog, ...]:
+        with self._step() as db:
+            self._sort(db, self._now_ms(db))
+            found = {row[0]: Backlog(*row) for row in db.execute(QUERIES["backlog"])}
+        named = [found.pop(endpoint, Backlog(endpoint)) for endpoint in self._subscriptions]
+        return (*named, *found.values())
+
+    def dead_letters(self, endpoint: str, at_most: int) -> tuple[DeadLetter, ...]:
+        with self._opened() as db:
+            rows = in_turn(lambda: db.execute(QUERIES["youngest_dead"], (endpoint, at_most)).fetchall())
+        return tuple(DeadLetter(endpoint, number, _decode(body), problem, at) for number, body, problem, at in rows)
+
+    def retain(self, at_most: int) -> bool:
+        with self._step() as db:
+            known = [row[0] for row in db.execute(QUERIES["backlog"])]
+            for endpoint in known:
+                if endpoint not in self._subscriptions:
+                    return self._forget(db, endpoint, at_most)
+        return False
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _sort(self, db: sqlite3.Connection, now_ms: int) -> None:
+        """Events become letters to each endpoint that wants them and has room."""
+        rows = db.execute(QUERIES["unsorted"], (SORTED_AT_ONCE,)).fetchall()
+        if not rows:
+            return
+        for endpoint, types in self._subscriptions.items():
+            dropped = 0
+            for number, user_id, kind, body in rows:
+                if kind not in types:
+                    continue
+                if not db.execute(QUERIES["take_room"], (endpoint, self._max_events)).rowcount:
+                    dropped += 1
+                    continue
+                db.execute(QUERIES["put_letter"], (endpoint, user_id, number, now_ms, body))
+                db.execute(QUERIES["put_queue"], (endpoint, user_id, now_ms))
+            if dropped:
+                db.execute(QUERIES["count_dropped"], (dropped, endpoint))
+        db.execute(QUERIES["sorted"], (rows[-1][0],))
+
+    def _take(
+        self, db: sqlite3.Connection, endpoint: str, user_id: str, ticket: str, now_ms: int, lease_ms: int
+    ) -> Letter | None:
+        row = db.execute(QUERIES["next_letter"], (endpoint, user_id)).fetchone()
+        if row is None:
+            return None
+        number, since_ms, body, attempts = row
+        db.execute(QUERIES["take_queue"], (now_ms + lease_ms, ticket, endpoint, user_id))
+        return Letter(endpoint, number, _decode(body), ticket, attempts, now_ms - since_ms)
+
+    def _remove(self, db: sqlite3.Connection, letter: Letter, now_ms: int) -> None:
+        """The letter leaves its queue; the queue goes with its last one."""
+        db.execute(QUERIES["remove_letter"], (*_queue(letter), letter.number))
+        db.execute(QUERIES["give_room"], (letter.endpoint,))
+        if db.execute(QUERIES["next_letter"], _queue(letter)).fetchone() is None:
+            db.execute(QUERIES["remove_queue"], _queue(letter))
+        else:
+            db.execute(QUERIES["renew_queue"], (now_ms, None, *_queue(letter)))
+
+    def _bound_the_dead(self, db: sqlite3.Connection, endpoint: str) -> None:
+        oldest = db.execute(QUERIES["too_many_dead"], (endpoint, self._max_events)).fetchone()[0]
+        if oldest is not None:
+            db.execute(QUERIES["remove_dead"], (endpoint, oldest))
+            db.execute(QUERIES["more_dead"], (-1, endpoint))
+            db.execute(QUERIES["count_dropped"], (1, endpoint))
+
+    def _forget(self, db: sqlite3.Connection, endpoint: str, at_most: int) -> bool:
+        steps = ("forget_letters", "forget_queues", "forget_dead")
+        gone = [db.execute(QUERIES[step], (endpoint, at_most)).rowcount for step in steps]
+        if max(gone) < at_most:
+            db.execute(QUERIES["forget_endpoint"], (endpoint,))
+        return True
+
+    @contextmanager
+    def _held(self, letter: Letter) -> Iterator[tuple[sqlite3.Connection | None, int]]:
+        """One step of who holds the letter's ticket; no connection where the claim is not theirs any more."""
+        with self._step() as db:
+            key = (*_queue(letter), letter.ticket, letter.number)
+            held = db.execute(QUERIES["holds"], key).fetchone() is not None
+            yield (db if held else None), self._now_ms(db)
+
+    def _now_ms(self, db: sqlite3.Connection) -> int:
+        if self._clock is not None:
+            return self._clock()
+        offset_ms: int = in_turn(lambda: db.execute(QUERIES["get_clock"]).fetchone()[1])
+        return uptime_ms() + offset_ms
+
+    @contextmanager
+    def _step(self) -> Iterator[sqlite3.Connection]:
+        with self._opened() as db, transaction(db):
+            yield db
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """The open connection; whatever the driver raises becomes `StoreUnavailable`."""
+        if self._db is None:
+            raise StoreUnavailable("sqlite: the outbox is closed")
+        try:
+            yield self._db
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"sqlite: {error}") from error
+
+
+def _queue(letter: Letter) -> tuple[str, str]:
+    return letter.endpoint, letter.event.session.user_id

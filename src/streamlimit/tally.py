@@ -1,0 +1,16 @@
+"""What a worker counts on its hot path: plain numbers. Whoever exports them looks at them now and then."""
+
+from collections import Counter
+
+
+class Tally:
+    """Counts since the worker started: `events` by type; refusals, made or left out, and `problems` by code."""
+
+    def __init__(self) -> None:
+        self.admissions = 0
+        self.confirmations = 0
+        self.not_received = 0
+        self.events: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.problems: Counter[str] = Counter()
+        self.would_refuse: Counter[str] = Counter()

@@ -1,0 +1,67 @@
+"""Pages of exactly as many sessions as asked for, though a store's pages go by whole users.
+
+A cursor is opaque: the store's own, and, where a page ended between two sessions of one user, after which.
+"""
+
+import base64
+import binascii
+
+import msgspec
+from msgspec import Struct
+
+from streamlimit.model import Session
+from streamlimit.store.contract import Store, resolved
+from streamlimit.web.problems import Problem
+
+
+class Cursor(Struct, array_like=True):
+    """Where the next page begins: in *user_id*'s sessions after the named one, then where *store* says."""
+
+    store: str | None
+    user_id: str | None = None
+    after: tuple[int, str] | None = None
+
+
+class Filters(Struct, frozen=True):
+    """Which sessions are asked for; None: all."""
+
+    user_id: str | None
+    stream_id: str | None
+    state: str | None
+
+
+async def browse(store: Store, cursor: str | None, limit: int, filters: Filters) -> tuple[list[Session], str | None]:
+    """At most *limit* sessions, and the cursor of the next page (None on the last). Raises `malformed`."""
+    at = Cursor(None) if cursor is None else _read(cursor)
+    if at.user_id is not None and at.after is not None:
+        page = await resolved(store.browse(None, limit, at.user_id, filters.stream_id, filters.state))
+        sessions = [session for session in page.sessions if _rank(session) > tuple(at.after)]
+        following = at.store
+    else:
+        page = await resolved(store.browse(at.store, limit, *_fields(filters)))
+        sessions, following = list(page.sessions), page.cursor
+    if len(sessions) > limit:  # only the last user's sessions are too many
+        last = sessions[limit - 1]
+        return sessions[:limit], _written(Cursor(following, last.user_id, _rank(last)))
+    return sessions, None if following is None else _written(Cursor(following))
+
+
+def _rank(session: Session) -> tuple[int, str]:
+    """Who was seated first comes first, as in the store's own order."""
+    return session.generation, session.session_id
+
+
+def _fields(filters: Filters) -> tuple[str | None, str | None, str | None]:
+    return filters.user_id, filters.stream_id, filters.state
+
+
+def _written(cursor: Cursor) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
+
+
+def _read(text: str) -> Cursor:
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return msgspec.json.decode(raw, type=Cursor)
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise Problem("malformed", "cursor: give the one of the page before", {"field": "cursor"}) from error

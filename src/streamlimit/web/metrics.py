@@ -1,0 +1,127 @@
+"""Prometheus metrics of all workers of a service: `/metrics`, and the numbers of `/v1/stats`.
+
+The hot path counts plain numbers (tally.py); here they become metrics, once a second and at each scrape. With several
+workers the library's multiprocess mode adds them up: server.py names its folder before they start.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from streamlimit.census import Census
+from streamlimit.steady import SteadyStore
+from streamlimit.tally import Tally
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+FLUSH_SECONDS = 1.0
+STREAMS_SHOWN = 100
+"""Streams with a metric of their own: those with the most sessions."""
+
+
+class Metrics:
+    """One worker's metrics. `flush` brings them up to date; `text` is what Prometheus reads."""
+
+    def __init__(self, tally: Tally, store: SteadyStore) -> None:
+        self._tally, self._store = tally, store
+        self._seen: dict[tuple[str, str], float] = {}
+        self._registry = registry = CollectorRegistry()
+        self._admissions = Counter("streamlimit_admissions", "Requests admitted", registry=registry)
+        self._confirmations = Counter("streamlimit_confirmations", "Segments confirmed", registry=registry)
+        self._not_received = Counter("streamlimit_not_received", "Segments not received", registry=registry)
+        self._events = Counter("streamlimit_events", "State changes of sessions", ["type"], registry=registry)
+        self._refusals = Counter("streamlimit_refusals", "Requests refused", ["code"], registry=registry)
+        self._would = Counter("streamlimit_would_refuse", "Refusals left out by a dry run", ["code"], registry=registry)
+        self._problems = Counter("streamlimit_problems", "Error answers", ["code"], registry=registry)
+        self._degraded = Counter("streamlimit_degraded", "Answers given without the store", registry=registry)
+        self._outages = Counter("streamlimit_store_outages", "Outages of the store", registry=registry)
+        self._failures = Counter("streamlimit_store_failures", "Calls the store did not answer", registry=registry)
+        self._dropped = Counter("streamlimit_kept_dropped", "Kept confirmations dropped", registry=registry)
+        self._latency = Counter("streamlimit_store_seconds", "Time spent waiting for the store", registry=registry)
+        self._calls = Counter("streamlimit_store_calls", "Calls of the store that were timed", registry=registry)
+        self._away = _gauge("streamlimit_store_away", "Workers that see the store away", registry)
+        self._kept = _gauge("streamlimit_kept", "Confirmations that wait for the store", registry)
+        self._known = _gauge("streamlimit_known", "Sessions the workers know", registry)
+
+    def flush(self) -> None:
+        """The plain numbers into the metrics."""
+        tally, counts = self._tally, self._store.counts
+        self._add(self._admissions, "admissions", {"": tally.admissions})
+        self._add(self._confirmations, "confirmations", {"": tally.confirmations})
+        self._add(self._not_received, "not_received", {"": tally.not_received})
+        self._add(self._events, "events", tally.events)
+        self._add(self._refusals, "refusals", tally.refusals)
+        self._add(self._would, "would_refuse", tally.would_refuse)
+        self._add(self._problems, "problems", tally.problems)
+        self._add(self._degraded, "degraded", {"": counts.degraded})
+        self._add(self._outages, "outages", {"": counts.outages})
+        self._add(self._failures, "failures", {"": counts.failures})
+        self._add(self._latency, "seconds", {"": counts.seconds})
+        self._add(self._calls, "calls", {"": counts.calls})
+        self._add(self._dropped, "dropped", {"": self._store.knowledge.dropped})
+        self._away.set(self._store.is_away)
+        self._kept.set(self._store.knowledge.kept)
+        self._known.set(len(self._store.knowledge))
+
+    async def flush_forever(self) -> None:
+        """Other workers' scrapes see this one's numbers, too."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            self.flush()
+
+    def text(self, census: Census | None, now: float) -> bytes:
+        """What Prometheus reads: all workers, and the newest census."""
+        self.flush()
+        scraped = CollectorRegistry()
+        if FOLDER_VARIABLE in os.environ:
+            MultiProcessCollector(scraped)  # type: ignore[no-untyped-call]
+        own = b"" if FOLDER_VARIABLE in os.environ else generate_latest(self._registry)
+        if census is not None:
+            _census_gauges(scraped, census, now)
+        return own + generate_latest(scraped)
+
+    def numbers(self) -> dict[str, dict[str, float]]:
+        """The counters of all workers by name and label, for `/v1/stats`."""
+        self.flush()
+        registry = self._registry
+        if FOLDER_VARIABLE in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        found: dict[str, dict[str, float]] = {}
+        for metric in registry.collect():
+            samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            labelled = found.setdefault(metric.name.removeprefix("streamlimit_"), {})
+            for sample in samples:
+                label = "/".join(value for name, value in sample.labels.items() if name != "pid")
+                labelled[label] = labelled.get(label, 0) + sample.value
+        return found
+
+    def _add(self, metric: Counter, name: str, values: Mapping[str, float]) -> None:
+        for label, value in values.items():
+            grown = value - self._seen.get((name, label), 0)
+            if grown > 0:
+                self._seen[name, label] = value
+                (metric.labels(label) if label else metric).inc(grown)
+
+
+def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
+    return Gauge(name, text, registry=registry, multiprocess_mode="livesum")
+
+
+def _census_gauges(registry: CollectorRegistry, census: Census, now: float) -> None:
+    sessions = Gauge("streamlimit_sessions", "Live sessions by state", ["state"], registry=registry)
+    for state in ("starting", "active", "idle"):
+        sessions.labels(state).set(census.states[state])
+    Gauge("streamlimit_users", "Users with a live session", registry=registry).set(census.users)
+    streams = Gauge("streamlimit_stream_sessions", "Live sessions by stream", ["stream"], registry=registry)
+    for stream_id, count in most(census):
+        streams.labels(stream_id).set(count)
+    age = Gauge("streamlimit_census_age_seconds", "Age of these counts", registry=registry)
+    age.set(now - census.taken_at)
+
+
+def most(census: Census) -> Iterable[tuple[str, int]]:
+    """The streams with the most sessions."""
+    return census.streams.most_common(STREAMS_SHOWN)
