@@ -2,22 +2,30 @@
 
 import asyncio
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 
+from streamlimit.callbacks.addresses import Addresses, is_plainly_private
+from streamlimit.callbacks.office import Office
+from streamlimit.callbacks.postman import Postman
+from streamlimit.callbacks.refusals import Refusals
+from streamlimit.callbacks.sender import Sender
+from streamlimit.callbacks.webhook import Endpoint
 from streamlimit.census import Counted
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.errors import SettingsError, StoreUnavailable
-from streamlimit.limiter import Limiter
+from streamlimit.limiter import Limiter, OnRefusal
 from streamlimit.logs import announce, announce_outage, configure_logs
+from streamlimit.model import Event
 from streamlimit.policy import Policy
-from streamlimit.settings import Settings
+from streamlimit.settings import EVENT_TYPES, Settings
 from streamlimit.steady import Conduct, SteadyStore
-from streamlimit.store.contract import Store, resolved
-from streamlimit.store.sqlite import SqliteStore
+from streamlimit.store.contract import Outbox, Store, resolved
+from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
 from streamlimit.sweeper import expire_forever
 from streamlimit.tally import Tally
 from streamlimit.web.app import FrontDoor
@@ -36,9 +44,41 @@ def open_store(settings: Settings, policy: Policy) -> Store:
     """The store that the settings name. Raises `SettingsError` where it cannot be opened at all."""
     path = settings.store.removeprefix("sqlite:///")
     try:
-        return SqliteStore(path, policy, settings.subscribed)
+        return SqliteStore(path, policy, settings.subscribed, outbox_max_events=settings.outbox_max_events)
     except StoreUnavailable as error:
         raise SettingsError("store", str(error)) from error
+
+
+def open_outbox(settings: Settings) -> Outbox:
+    """The outbox of that store. Raises `SettingsError` where it cannot be opened at all."""
+    path = settings.store.removeprefix("sqlite:///")
+    subscriptions = {endpoint.name: endpoint.types for endpoint in open_endpoints(settings)}
+    try:
+        return SqliteOutbox(path, subscriptions, settings.outbox_max_events)
+    except StoreUnavailable as error:
+        raise SettingsError("store", str(error)) from error
+
+
+def open_endpoints(settings: Settings) -> list[Endpoint]:
+    """Who is called back. Raises `SettingsError` for one that plainly may not be."""
+    endpoints = []
+    for number, callback in enumerate(settings.callbacks):
+        host = urlsplit(callback.url).hostname or ""
+        if not settings.allow_private_callbacks and is_plainly_private(host):
+            problem = "a private or loopback address; set allow_private_callbacks = true if it is meant"
+            raise SettingsError(f"callbacks.{number}.url", problem)
+        endpoints.append(Endpoint(callback.url, callback.secrets, callback.types or EVENT_TYPES, callback.name))
+    return endpoints
+
+
+def open_office(settings: Settings) -> Office | None:
+    """Everything about call backs; None where nobody wants any."""
+    if not settings.callbacks:
+        return None
+    outbox, addresses = open_outbox(settings), Addresses(settings.allow_private_callbacks)
+    endpoints = open_endpoints(settings)
+    postmen = [Postman(e.name, outbox, Sender(e, addresses), log, e.types) for e in endpoints]
+    return Office(outbox, postmen)
 
 
 def open_catalog(settings: Settings) -> Catalog | None:
@@ -53,25 +93,25 @@ def open_limiter(settings: Settings) -> Limiter:
     return Limiter(open_store(settings, settings.policy()), announce)
 
 
-def steady(settings: Settings, store: Store) -> SteadyStore:
+def steady(settings: Settings, store: Store, tell: Callable[[Event], None] = announce) -> SteadyStore:
     """The store as viewers may lean on it while it is away."""
     conduct = Conduct(
         spares=not settings.store.startswith("sqlite"),
         on_outage=settings.on_store_outage,
         outage_seconds=settings.outage_seconds,
     )
-    return SteadyStore(store, settings.policy(), conduct, announce, announce_outage)
+    return SteadyStore(store, settings.policy(), conduct, tell, announce_outage)
 
 
-async def build_service(settings: Settings) -> Service:
-    """All parts of one worker."""
-    policy, tally = settings.policy(), Tally()
-    store = steady(settings, open_store(settings, policy))
+async def build_service(settings: Settings, office: Office | None = None) -> Service:
+    """All parts of one worker; *office* is told of events, so that call backs need not wait."""
+    policy, tally, tell = settings.policy(), Tally(), _telling(office)
+    store = steady(settings, open_store(settings, policy), tell)
     grants = Grants(await grant_keys(settings, store), settings.grant_seconds)
     return Service(
         settings=settings,
         policy=policy,
-        limiter=Limiter(store, announce, tally),
+        limiter=Limiter(store, tell, tally, _refusing(settings, office, tell)),
         store=store,
         counted=Counted(store),
         metrics=Metrics(tally, store),
@@ -81,6 +121,22 @@ async def build_service(settings: Settings) -> Service:
         catalog=open_catalog(settings),
         files=LocalFiles(),
     )
+
+
+def _telling(office: Office | None) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        announce(event)
+        if office is not None:
+            office.wake(event)
+
+    return tell
+
+
+def _refusing(settings: Settings, office: Office | None, tell: Callable[[Event], None]) -> OnRefusal:
+    """Refusals become events only where someone wants to be called back about them."""
+    if office is None or "session.refused" not in settings.subscribed:
+        return lambda ask, refusal: None
+    return Refusals(office.outbox, settings.policy().expiry_ms, tell)
 
 
 async def grant_keys(settings: Settings, store: Store) -> list[str]:
@@ -111,8 +167,10 @@ class Worker:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         configure_logs()
-        service = await build_service(self._settings)
-        background = [asyncio.create_task(work) for work in _background(service)]
+        office = open_office(self._settings)
+        service = await build_service(self._settings, office)
+        work = _background(service) + (office.work() if office else [])
+        background = [asyncio.create_task(each) for each in work]
         self._door = FrontDoor(service)
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -120,6 +178,8 @@ class Worker:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await service.store.tell_once()
+        if office is not None:
+            await office.stop()
         await resolved(service.store.close())
         await send({"type": "lifespan.shutdown.complete"})
 

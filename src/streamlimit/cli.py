@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from streamlimit import __version__
-from streamlimit.bootstrap import open_catalog, open_limiter
+from streamlimit.bootstrap import open_catalog, open_limiter, open_outbox
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.limiter import Limiter
 from streamlimit.logs import configure_logs
 from streamlimit.model import Device
 from streamlimit.settings import Settings, load_settings, unknown_variables
-from streamlimit.store.contract import resolved
+from streamlimit.store.contract import DeadLetter, Outbox, resolved
 from streamlimit.sweeper import expire_once
 from streamlimit.web.render import rfc3339, session_json
 
@@ -132,6 +132,26 @@ def sessions(
 
 @app.command()
 @with_settings
+def callbacks(
+    settings: Settings,
+    replay: Annotated[bool, typer.Option("--replay", help="send dead letters again, enable endpoints")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line and endpoint")] = False,
+) -> None:
+    """Show what waits for its call back, what failed for good, and endpoints that want no more."""
+
+    async def work() -> None:
+        outbox = open_outbox(settings)
+        try:
+            replayed = await _replay(outbox) if replay else {}
+            await _print_callbacks(outbox, replayed, as_json)
+        finally:
+            await resolved(outbox.close())
+
+    asyncio.run(work())
+
+
+@app.command()
+@with_settings
 def streams(settings: Settings) -> None:
     """List the streams that would be served, and what is wrong with others."""
     catalog = open_catalog(settings)
@@ -200,6 +220,40 @@ def _security(settings: Settings) -> str:
     plain = sum(not k.get_secret_value().startswith("sha256:") for k in settings.operator_keys)
     note = f" ({plain} given in plain; sha256:<hex> would hide them)" if plain else ""
     return f"security: open access for {reach}; {len(settings.operator_keys)} operator keys{note}"
+
+
+async def _replay(outbox: Outbox) -> dict[str, int]:
+    """How many dead letters of each endpoint wait again."""
+    replayed = dict.fromkeys((backlog.endpoint for backlog in await resolved(outbox.backlog())), 0)
+    for endpoint in replayed:
+        while count := await resolved(outbox.replay(endpoint, 500)):  # in steps: viewers wait for each
+            replayed[endpoint] += count
+            await asyncio.sleep(0.01)
+    return replayed
+
+
+async def _print_callbacks(outbox: Outbox, replayed: dict[str, int], as_json: bool) -> None:
+    columns = ("pending", "retrying", "dead", "dropped", "replayed", "disabled", "problem")
+    table = Table("endpoint", *columns, box=None)
+    dead = []
+    for backlog in await resolved(outbox.backlog()):
+        shown = {name: getattr(backlog, name, None) for name in columns}
+        shown["replayed"] = replayed.get(backlog.endpoint, 0)
+        letters = await resolved(outbox.dead_letters(backlog.endpoint, 100))
+        if as_json:
+            print(json.dumps({"endpoint": backlog.endpoint, **shown, "dead_letters": [_dead(d) for d in letters]}))
+        table.add_row(backlog.endpoint, *("-" if value is None else str(value) for value in shown.values()))
+        dead += [(backlog.endpoint, _dead(letter)) for letter in letters]
+    if not as_json:
+        Console().print(table)
+        for endpoint, letter in dead:
+            print(f"dead letter to {endpoint}: " + " ".join(map(str, letter.values())))
+
+
+def _dead(letter: DeadLetter) -> dict[str, str]:
+    session = letter.event.session
+    names = {"id": letter.event.id, "type": letter.event.type, "at": rfc3339(letter.at_ms)}
+    return names | {"user_id": session.user_id, "session_id": session.session_id, "problem": letter.problem}
 
 
 def _with_limiter(settings: Settings, work: Callable[[Limiter], Any]) -> None:

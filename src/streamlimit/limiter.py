@@ -6,6 +6,7 @@ ASGI path, the fast path and every edge call the same ones.
 
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from inspect import isawaitable
 from itertools import count
 from types import TracebackType
@@ -32,18 +33,29 @@ from streamlimit.tally import Tally
 
 T = TypeVar("T")
 Announce = Callable[[Event], None]
+OnRefusal = Callable[[Ask, Refusal], None]
 
 
 class Limiter:
-    """Decides for all sessions of a service on one *store*; tells every state change to *announce*."""
+    """Decides for all sessions of a service on one *store*; tells every state change to *announce*.
 
-    def __init__(self, store: Store, announce: Announce = lambda event: None, tally: Tally | None = None) -> None:
+    *on_refusal* is told each refusal, with what was asked.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        announce: Announce = lambda event: None,
+        tally: Tally | None = None,
+        on_refusal: OnRefusal = lambda ask, refusal: None,
+    ) -> None:
         self.store, self._announce, self.tally = store, announce, tally or Tally()
+        self._on_refusal = on_refusal
         self._lease_ids = map(f"{secrets.token_hex(4)}-{{:x}}".format, count())
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         """May the session be issued this? Reserves a seat for it where it has none (rules 1–3)."""
-        return _then(self.store.admit(replace(ask, lease_id=next(self._lease_ids))), self._decided)
+        return _then(self.store.admit(replace(ask, lease_id=next(self._lease_ids))), partial(self._decided, ask))
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """The client has the segment (rule 4): the session lives on from now."""
@@ -76,9 +88,10 @@ class Limiter:
         """Reserves, or raises `Refused`; leaving the block normally confirms, by exception abandons."""
         return LeaseHolder(self, ask)
 
-    def _decided(self, decision: Decision) -> None:
+    def _decided(self, ask: Ask, decision: Decision) -> None:
         if isinstance(decision, Refusal):
             self.tally.refusals[decision.code] += 1
+            self._on_refusal(ask, decision)
             return
         self.tally.admissions += 1
         if decision.would_refuse is not None:

@@ -1,6 +1,8 @@
 """Runs workers under uvicorn: one in this process, or several that share one listening socket."""
 
+import os
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from uvicorn.supervisors import Multiprocess
 from streamlimit.bootstrap import WorkerFactory
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings
-from streamlimit.web.protocol import ReceiptProtocol
+from streamlimit.web.fast import FastProtocol
+from streamlimit.web.metrics import FOLDER_VARIABLE
 
 
 def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
@@ -18,7 +21,7 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
     config = uvicorn.Config(
         WorkerFactory(settings),
         factory=True,
-        http=ReceiptProtocol,
+        http=FastProtocol,
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -34,7 +37,9 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
     on_listening(address_of(listening))
     if settings.workers == 1:
         uvicorn.Server(config).run(sockets=[listening])
-    else:
+        return
+    with tempfile.TemporaryDirectory(prefix="streamlimit-metrics-") as folder:
+        os.environ[FOLDER_VARIABLE] = folder  # where the workers' metrics are added up
         Multiprocess(config, sockets=[listening]).run()
 
 

@@ -6,6 +6,7 @@ Each setting is explained for operators in deploy/streamlimit.toml.
 import os
 import re
 import tomllib
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,13 +44,32 @@ Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
 
 
 class Callback(BaseModel):
-    """One endpoint that is called back. *secret*: `whsec_…` (Standard Webhooks); *types* None: all."""
+    """One endpoint that is called back. *types* None: all. *name*: in logs and commands, and in the outbox.
+
+    *secret*: `whsec_<base64>` (Standard Webhooks) or any text; of a list each makes a signature (rotation).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(pattern=r"^https?://[^\s]+$")
+    url: str = Field(pattern=r"^https?://[^\s/?#]+[^\s]*$")
     secret: SecretStr | list[SecretStr]
     types: list[Literal[EVENT_TYPES]] | None = None  # type: ignore[valid-type]
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9._~:@-]{1,64}$")
+
+    @property
+    def secrets(self) -> list[str]:
+        """All of them, in plain."""
+        given = self.secret if isinstance(self.secret, list) else [self.secret]
+        return [secret.get_secret_value() for secret in given]
+
+    @model_validator(mode="after")
+    def _secrets_are_keys(self) -> "Callback":
+        if not self.secrets or not all(self.secrets):
+            raise ValueError("a call back needs a secret")
+        for secret in self.secrets:
+            if secret.startswith("whsec_") and not _is_base64(secret.removeprefix("whsec_")):
+                raise ValueError("what follows whsec_ must be base64; any other text is taken as it is")
+        return self
 
 
 class Settings(BaseSettings):
@@ -153,6 +173,14 @@ class Settings(BaseSettings):
             raise SettingsError("auth", problem)
         return self
 
+    @field_validator("callbacks")
+    @classmethod
+    def _callbacks_are_different(cls, value: list[Callback]) -> list[Callback]:
+        names = [callback.name or callback.url for callback in value]
+        if len(set(names)) < len(names):
+            raise ValueError("two call backs with the same URL need different names")
+        return value
+
     @property
     def is_loopback(self) -> bool:
         """Nobody beyond this machine reaches the listening address."""
@@ -234,6 +262,13 @@ def _words(problem: Any) -> str:
 def _variable_named_in(text: str) -> str:
     match = re.search(r'field "(\w+)"', text)
     return match[1] if match else "settings"
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(b64decode(text + "==", validate=False)) and re.fullmatch(r"[A-Za-z0-9+/]+=*", text) is not None
+    except ValueError:
+        return False
 
 
 def _ms(seconds: float) -> int:

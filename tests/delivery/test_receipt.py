@@ -66,7 +66,7 @@ def server(each: Running) -> Running:
 @pytest.fixture
 def tcp(each_loop: Running) -> Running:
     """A plain TCP server that loses patience soon."""
-    each_loop.app = Deliverer(stall_seconds=0.4, progress_seconds=0.05)
+    each_loop.app = Deliverer(stall_seconds=1.0, progress_seconds=0.05)
     return each_loop
 
 
@@ -198,7 +198,7 @@ def test_who_stops_reading_is_given_up_and_disconnected(tcp: Running) -> None:
         ask(client, BIG, "stalled")
         started = time.monotonic()
         assert not tcp.outcome("stalled")
-        assert 0.4 <= time.monotonic() - started < 5
+        assert 0.9 <= time.monotonic() - started < 10
         with pytest.raises(ConnectionError):
             read(client, BIG)
 

@@ -134,17 +134,28 @@ class Line:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
 
     async def ask(self, request: bytes) -> tuple[Head, bytes]:
-        """One request, its whole answer. Raises OSError or IncompleteReadError when the server goes."""
-        if self._writer is None or self._reader is None:
-            await self.open()
-        assert self._reader is not None
-        assert self._writer is not None
-        self._writer.write(request)
-        head = Head((await self._reader.readuntil(b"\r\n\r\n"))[:-4])
-        return head, await self._reader.readexactly(head.length)
+        """One request, its whole answer. Raises OSError or EOFError when the server goes meanwhile.
+
+        A connection that the server closed because it was idle is opened anew, as browsers do.
+        """
+        if self._writer is not None:
+            try:
+                return await self._ask(request)
+            except (ConnectionError, asyncio.IncompleteReadError) as error:
+                if getattr(error, "partial", b""):
+                    raise
+        await self.open()
+        return await self._ask(request)
 
     def close(self) -> None:
         """Hangs up; the next request opens another connection."""
         if self._writer is not None:
             self._writer.transport.abort()
         self._reader = self._writer = None
+
+    async def _ask(self, request: bytes) -> tuple[Head, bytes]:
+        assert self._reader is not None
+        assert self._writer is not None
+        self._writer.write(request)
+        head = Head((await self._reader.readuntil(b"\r\n\r\n"))[:-4])
+        return head, await self._reader.readexactly(head.length)

@@ -1,16 +1,11 @@
-"""`kill -9` of writers under load, again and again, on one and the same file."""
+"""Ten times `kill -9` of the whole service under load, on one file."""
 
 from pathlib import Path
 
-import pytest
-
-from tests.store import writers
-from tests.store.test_sqlite import check_after_kill
+from tests.e2e.killing import make_films, one_round
 
 
-@pytest.mark.soak
-def test_twelve_times_killed_no_receipt_is_lost_and_no_seat_stuck(tmp_path: Path) -> None:
-    path = str(tmp_path / "streamlimit.db")
-    for turn in range(12):
-        acknowledged = writers.acknowledged_until_killed(path, 3, 25, receipts=500 + 700 * turn)
-        check_after_kill(path, acknowledged, 25)
+def test_ten_kills_lose_nothing_confirmed_and_leave_no_seat_stuck(tmp_path: Path) -> None:
+    settings = make_films(tmp_path)
+    for number in range(10):
+        one_round(tmp_path, settings, f"round-{number}", seconds=1.0 + 0.037 * number)

@@ -988,6 +988,16 @@ class Sweeps:
         assert sorted(seen) == users
 
     @story()
+    async def test_a_sweep_ends_though_those_it_finds_were_prolonged(self, home: Household) -> None:
+        users = [f"{home.user}-{k}" for k in range(3)]
+        for user in users:
+            await home.watch("tv", user_id=user)
+        home.later(2 * X)
+        assert await home.sweep(at_most=1) == []
+        home.later(X)
+        assert sorted(e.session.user_id for e in await home.sweep(at_most=1)) == users
+
+    @story()
     async def test_a_sweep_of_nothing_says_that_no_more_is_due(self, home: Household) -> None:
         await home.watch("tv")
         assert not (await resolved(home.store.expire(100))).more

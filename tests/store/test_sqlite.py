@@ -174,6 +174,20 @@ class TestFile:
         _db(store).execute("PRAGMA query_only = OFF")
         assert types(store.end("user", "tv")) == ["ended"]
 
+    def test_a_step_that_fails_half_way_leaves_nothing_behind(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, ALL_TYPES)
+        watch(store)
+        told = store.pending()
+        _db(store).execute(
+            "CREATE TRIGGER no_events BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'no events'); END"
+        )
+        with pytest.raises(StoreUnavailable, match="no events"):
+            store.end("user", "tv")
+        assert (store.sessions("user").live, store.pending()) == (1, told)
+        _db(store).execute("DROP TRIGGER no_events")
+        assert types(store.end("user", "tv")) == ["ended"]
+        assert store.pending() == told + 1
+
     def test_a_full_disk_is_unavailable_loses_nothing_and_heals(self, path: str) -> None:
         [(error, users, sits, again, kept, other)] = writers.answers([writers.start(writers.fill_the_disk, path)])
         assert error.startswith("sqlite: ")

@@ -69,6 +69,7 @@ def test_it_leaves_alone_who_still_watches(swept: Service) -> None:
     swept.segment("watcher", "s", "orchard")
     assert swept.sweep()["expired"] == 0
     assert swept.watching("watcher")["live_sessions"] == 1
+    swept.call("DELETE", "/v1/users/watcher/sessions/s")
 
 
 @pytest.mark.parametrize("body", [None, b"", b"{}", b'{"max_seconds": null}', b'{"max_seconds": 5}'])

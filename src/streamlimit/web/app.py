@@ -9,8 +9,9 @@ from streamlimit.errors import StreamlimitError
 from streamlimit.web.control import make_control
 from streamlimit.web.cors import Cors
 from streamlimit.web.delivery import NotReceived
+from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
 from streamlimit.web.http import ClientLeft, Receive, Scope, Send, send_problem
-from streamlimit.web.problems import Problem, log_problem, problem_of
+from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
 from streamlimit.web.service import Service
 from streamlimit.web.viewer import Viewer
 
@@ -22,7 +23,8 @@ class FrontDoor:
 
     def __init__(self, service: Service) -> None:
         self._cors = Cors(service.settings.cors_origins)
-        self._viewer, self._tally = Viewer(service), service.tally
+        self._viewer, self._heartbeat = Viewer(service), Heartbeat(service)
+        self._tally = service.tally
         self._control = make_control(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +47,7 @@ class FrontDoor:
             await receive()  # its connection is being reset; then the server, too, knows that nobody is there
         except Exception:
             log.exception("failed", method=scope["method"], route=_route_of(scope))
-            await self._refuse(Problem("internal", "this is our fault; the log says more"), scope, send)
+            await self._refuse(FAILURE, scope, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: "_Watched") -> None:
         path: str = scope["path"]
@@ -53,6 +55,8 @@ class FrontDoor:
             await self._viewer.segments(scope, receive, send)
         elif path.startswith("/play/"):
             await self._viewer.play(scope, receive, send)
+        elif is_heartbeat(path):
+            await self._heartbeat(scope, receive, send)
         else:
             await self._control(scope, receive, send)
 
@@ -68,6 +72,8 @@ def _route_of(scope: Scope) -> str | None:
     path: str = scope["path"]
     if path.startswith("/play/"):
         return "/play"
+    if is_heartbeat(path):
+        return "/v1/users/{user_id}/sessions/{session_id}/heartbeat"
     return path if path == "/v1/segments" else getattr(scope.get("route"), "path", None)
 
 

@@ -10,8 +10,10 @@ from starlette.routing import Match, Route
 from streamlimit import errors
 from streamlimit.web import operator, pages, sessions
 from streamlimit.web.forms import bad_id
-from streamlimit.web.problems import Problem, log_problem, problem_of
+from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
 from streamlimit.web.service import Service
+
+ROUTERS = (sessions.router, operator.router, pages.router)
 
 _STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 
@@ -22,13 +24,13 @@ def make_control(service: Service) -> FastAPI:
 
     app = FastAPI(title="streamlimit", version=__version__, redirect_slashes=False)
     app.state.service = service
-    app.include_router(sessions.router)
-    app.include_router(operator.router)
-    app.include_router(pages.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(errors.StreamlimitError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_failure)
     return app
 
 
@@ -36,6 +38,10 @@ def answer(request: Request, problem: Problem) -> Response:
     """The problem as a response; it is logged here."""
     request.app.state.service.tally.problems[problem.code] += 1
     log_problem(problem, request.method, getattr(request.scope.get("route"), "path", None))
+    return _response(problem)
+
+
+def _response(problem: Problem) -> Response:
     headers = {"Cache-Control": "no-store"} | problem.headers
     return Response(problem.body(), problem.status, headers, media_type="application/problem+json")
 
@@ -64,8 +70,13 @@ async def _on_http(request: Request, error: Any) -> Response:
     return answer(request, Problem(code, str(error.detail), headers=headers))
 
 
+async def _on_failure(_request: Request, _error: Any) -> Response:
+    """Something is wrong with us. The framework raises it again, and the front door logs and counts it."""
+    return _response(FAILURE)
+
+
 def _methods(request: Request) -> list[str]:
     """All that may be done at this path; the framework names only the first route's."""
-    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, Route)]
     here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return sorted({"OPTIONS"}.union(*(route.methods or () for route in here)))

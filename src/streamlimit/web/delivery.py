@@ -4,9 +4,9 @@ import asyncio
 
 from msgspec import Struct
 
-from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.local import Body
 from streamlimit.delivery.receipt import Passage, Wire
+from streamlimit.delivery.segment import Segment
 from streamlimit.errors import StoreUnavailable
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Gone, State

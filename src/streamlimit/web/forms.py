@@ -77,6 +77,13 @@ class Reader:
 read_form = Reader().read
 
 
+def check_id(name: str, value: str) -> str:
+    """An id that came in a path. Raises `malformed`."""
+    if not re.fullmatch(r"[A-Za-z0-9._~:@-]{1,128}", value):
+        raise Problem("malformed", bad_id(name), {"field": name})
+    return value
+
+
 def malformed(text: str) -> Problem:
     """The problem for a decoder's complaint."""
     match = _FIELD.search(text)
@@ -85,6 +92,10 @@ def malformed(text: str) -> Problem:
         return Problem("malformed", text[:_SHOWN])
     field = field[:_SHOWN]  # a caller's own word, of any length
     return Problem("malformed", bad_id(field) if "matching regex" in text else text[:_SHOWN], {"field": field})
+
+
+is_id = re.compile(r"[A-Za-z0-9._~:@-]{1,128}").fullmatch
+"""Is it an id? As `Id`, for those that come in paths."""
 
 
 def bad_id(field: str) -> str:

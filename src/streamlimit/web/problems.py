@@ -42,6 +42,15 @@ ERRORS: dict[type[errors.StreamlimitError], str] = {
 }
 """What we raise, and the code a caller gets for it; `Refused` carries its own."""
 
+DETAILS: dict[type[errors.StreamlimitError], str] = {
+    errors.CatalogError: "the stream cannot be served at the moment",
+    errors.UnknownSegment: "the stream has no segment or file of that name",
+    errors.OriginTimeout: "the origin did not answer in time",
+    errors.OriginFailed: "the origin did not answer with what was asked for",
+    errors.StoreUnavailable: "try again in a moment",
+}
+"""What the caller is told where our own words are for the operator: they may name folders and hosts."""
+
 STORE_RETRY_SECONDS = 2
 
 log = structlog.get_logger("streamlimit.web")
@@ -76,8 +85,11 @@ class Problem(Exception):
 
 def log_problem(problem: Problem, method: str, route: str | None) -> None:
     """One line for one error answer. *route* is the call's name, never a path: that may hold a grant."""
-    say = log.info if problem.status < 500 else log.warning
-    say("refused", code=problem.code, status=problem.status, method=method, route=route)
+    told = {"code": problem.code, "status": problem.status, "method": method, "route": route}
+    if problem.status < 500:
+        log.info("refused", **told)
+    else:
+        log.warning("refused", cause=str(problem.__cause__), **told)
 
 
 def problem_of(error: errors.StreamlimitError) -> Problem:
@@ -88,8 +100,9 @@ def problem_of(error: errors.StreamlimitError) -> Problem:
         if kind in ERRORS:
             code = ERRORS[kind]
             headers = {"Retry-After": str(STORE_RETRY_SECONDS)} if code == "store-unavailable" else {}
-            detail = "try again in a moment" if code == "store-unavailable" else str(error)
-            return Problem(code, detail, headers=headers)
+            problem = Problem(code, DETAILS.get(kind, str(error)), headers=headers)
+            problem.__cause__ = error
+            return problem
     raise error
 
 
@@ -115,6 +128,7 @@ def problem_of_refusal(refusal: Refusal) -> Problem:
     return Problem(refusal.code, detail, extra, headers)
 
 
+FAILURE = Problem("internal", "this is our fault; the log says more")
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 

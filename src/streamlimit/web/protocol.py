@@ -42,7 +42,7 @@ class ReceiptProtocol(HttpToolsProtocol):
         self.scope["extensions"] = self._extensions
 
     def on_headers_complete(self) -> None:
-        before = self.cycle
+        before: Any = self.cycle  # None at first, whatever its type says
         super().on_headers_complete()
         if before is not None and not before.response_complete:
             self._overtaken.append(before)
@@ -83,7 +83,8 @@ class ReceiptProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        cycle: Any = self.cycle  # None at first, whatever its type says
+        return cycle is not None and not cycle.response_complete
 
     def _close_unless_delivering(self) -> None:
         if self.wire is not None and self.wire.watcher is None:

@@ -1,32 +1,11 @@
 """Our values as the JSON and header texts of api.md."""
 
-from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
-from streamlimit.model import Admitted, Session
+from streamlimit.document import rfc3339, session_json
+from streamlimit.model import Admitted
 
-
-def rfc3339(ms: int) -> str:
-    """Milliseconds of the epoch as RFC 3339 UTC, with milliseconds."""
-    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def session_json(session: Session) -> dict[str, Any]:
-    """The `session` of api.md."""
-    last_ms = session.last_activity_ms
-    return {
-        "session_id": session.session_id,
-        "user_id": session.user_id,
-        "stream_id": session.stream_id,
-        "state": session.state,
-        "device": session.device,
-        "segment": session.segment,
-        "sequence": session.sequence,
-        "started_at": rfc3339(session.started_at_ms),
-        "last_activity_at": None if last_ms is None else rfc3339(last_ms),
-        "expires_at": rfc3339(session.expires_at_ms),
-    }
+__all__ = ["counts", "names", "rfc3339", "session_json"]
 
 
 def counts(admitted: Admitted) -> dict[str, str]:

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from streamlimit.errors import Refused, UnknownStream
-from streamlimit.model import Admitted, Ask, Confirmed, Decision, Purpose, Refusal, Roster
+from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Roster
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import client_digest
 from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, described, form_in, json_answer
-from streamlimit.web.forms import HeartbeatForm, SessionForm
+from streamlimit.web.forms import SessionForm
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import session_json
 from streamlimit.web.service import Service
@@ -78,30 +78,6 @@ async def user_session(
         if session.session_id == session_id:
             return json_answer(session_json(session))
     raise Problem("unknown-session", "this user has no such session, or it is gone")
-
-
-@router.post("/v1/users/{user_id}/sessions/{session_id}/heartbeat", openapi_extra=described(HeartbeatForm))
-async def heartbeat(
-    request: Request, user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep
-) -> Response:
-    """A lease without bytes, where another party moves them: admitted and confirmed, or refused."""
-    form = await form_in(request, HeartbeatForm)
-    caller.require_session(user_id, session_id)
-    if service.catalog is not None:
-        service.catalog.stream(form.stream_id)
-    ask = Ask(
-        user_id,
-        session_id,
-        form.stream_id,
-        client=client_digest(request.scope),
-        may_start=caller.may_start,
-    )
-    async with service.limiter.lease(ask) as holder:
-        verdict = await holder.confirm(None, None)
-        await holder.abandon()
-    if not isinstance(verdict, Confirmed):
-        raise Problem("unknown-session", "the session went away at this moment")
-    return json_answer(session_json(verdict.session))
 
 
 @router.delete("/v1/users/{user_id}/sessions/{session_id}", status_code=204)

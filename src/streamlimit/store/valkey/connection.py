@@ -7,7 +7,7 @@ taken out of the queue: when the oldest waits too long the whole connection goes
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from libvalkey import ProtocolError, Reader, ReplyError
 
@@ -102,8 +102,7 @@ class Pipe(asyncio.Protocol):
         return not self._waiting
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
 
     def data_received(self, data: bytes) -> None:
         try:

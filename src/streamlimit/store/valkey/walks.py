@@ -1,10 +1,14 @@
 """What goes over all shards: the sweep, browsing, counting. In steps of some shards, so that viewers get their turns."""
 
-from asyncio import gather
+from asyncio import Future, gather
 
 from streamlimit.model import Event, Page, Session, Swept
 from streamlimit.store.valkey.calls import Calls
 from streamlimit.store.valkey.keys import SHARDS
+from streamlimit.store.valkey.location import Address
+
+Clocks = dict[Address | None, int]
+"""The time in ms at each server."""
 
 STEP = 32
 """Shards asked together."""
@@ -19,7 +23,7 @@ class Sweep:
     async def once(self, at_most: int) -> Swept:
         """About *at_most* users' worth. `more` unless every shard was seen to the end of what is due."""
         events: list[Event] = []
-        clocks: dict[object, int] = {}
+        clocks: Clocks = {}
         start, left = self._next, at_most
         for offset in range(0, SHARDS, STEP):
             shards = [(start + offset + i) % SHARDS for i in range(STEP)]
@@ -32,27 +36,24 @@ class Sweep:
             left -= len(due)
         return Swept(tuple(events), more=False)
 
-    async def _due(self, shards: list[int], clocks: dict[object, int], at_most: int) -> list[tuple[int, str]]:
+    async def _due(self, shards: list[int], clocks: Clocks, at_most: int) -> list[tuple[int, str]]:
         """Users who are filed as due. Their scripts decide by the same server's clock, and file them anew."""
-        for shard in shards:
-            server = self._calls.server_of(shard)
-            if server not in clocks:
-                clocks[server] = await self._calls.now_ms(shard)
-        questions = [
-            self._calls.ask(
-                shard,
-                "ZRANGEBYSCORE",
-                self._calls.keys.due[shard],
-                "-inf",
-                clocks[self._calls.server_of(shard)],
-                "LIMIT",
-                0,
-                at_most,
-            )
-            for shard in shards
-        ]
-        answers = await gather(*questions)
+        times = [await self._time_of(shard, clocks) for shard in shards]
+        answers = await gather(*(self._filed(shard, till, at_most) for shard, till in zip(shards, times, strict=True)))
         return [(shard, user.decode()) for shard, users in zip(shards, answers, strict=True) for user in users]
+
+    async def _time_of(self, shard: int, clocks: Clocks) -> int:
+        """The time at the shard's server, asked once a sweep."""
+        server = self._calls.server_of(shard)
+        if server is None or server not in clocks:
+            now_ms = await self._calls.now_ms(shard)
+            clocks[self._calls.server_of(shard)] = now_ms
+            return now_ms
+        return clocks[server]
+
+    def _filed(self, shard: int, till_ms: int, at_most: int) -> Future[list[bytes]]:
+        key = self._calls.keys.due[shard]
+        return self._calls.ask(shard, "ZRANGEBYSCORE", key, "-inf", till_ms, "LIMIT", 0, at_most)
 
 
 async def browse(

@@ -1,0 +1,88 @@
+"""Refusals as events: at most once per session within n·X, and cheap, because players hammer.
+
+This worker remembers what it has told, so most refusals end at one look-up; the outbox knows what others told.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from inspect import isawaitable
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.model import Ask, Event, Refusal, Session, State
+from streamlimit.store.contract import Answer, Outbox
+
+USERS_REMEMBERED = 20_000
+SESSIONS_TOLD = 16
+"""Of one user within n·X: whoever makes up new session ids makes no flood of events by it."""
+
+
+class Refusals:
+    """Call it with each refusal. *announce* is told the events that were kept; *clock*: monotonic seconds."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        quiet_ms: int,
+        announce: Callable[[Event], None] = lambda event: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._outbox, self._quiet_ms, self._announce, self._clock = outbox, quiet_ms, announce, clock
+        self._told: OrderedDict[str, dict[str, float]] = OrderedDict()
+        self._asked: set[asyncio.Future[Event | None]] = set()
+        self.untold = 0
+
+    def __call__(self, ask: Ask, refusal: Refusal) -> None:
+        if self._is_new(ask):
+            try:
+                answer = self._outbox.refused(_session(ask, refusal), refusal.code, self._quiet_ms)
+            except StoreUnavailable:
+                self.untold += 1
+                return
+            self._hear(answer)
+
+    def _is_new(self, ask: Ask) -> bool:
+        now, quiet = self._clock(), self._quiet_ms / 1_000
+        sessions = self._told.get(ask.user_id)
+        if sessions is None:
+            if len(self._told) >= USERS_REMEMBERED:
+                self._told.popitem(last=False)
+            sessions = self._told[ask.user_id] = {}
+        elif now - sessions.get(ask.session_id, float("-inf")) < quiet:
+            return False
+        self._told.move_to_end(ask.user_id)
+        for session_id in [name for name, at in sessions.items() if now - at >= quiet]:
+            del sessions[session_id]
+        if len(sessions) >= SESSIONS_TOLD:
+            self.untold += 1
+            return False
+        sessions[ask.session_id] = now
+        return True
+
+    def _hear(self, answer: Answer[Event | None]) -> None:
+        """Nobody waits for the outbox: the viewer has the refusal already."""
+        if not isawaitable(answer):
+            if answer is not None:
+                self._announce(answer)
+            return
+        future = asyncio.ensure_future(answer)
+        self._asked.add(future)
+        future.add_done_callback(self._heard)
+
+    def _heard(self, future: "asyncio.Future[Event | None]") -> None:
+        self._asked.discard(future)
+        if future.cancelled() or isinstance(future.exception(), StoreUnavailable):
+            self.untold += 1
+        elif (event := future.result()) is not None:
+            self._announce(event)
+
+
+def _session(ask: Ask, refusal: Refusal) -> Session:
+    """The refused session: as it sits, or else as it asked, without a generation."""
+    for session in refusal.sessions:
+        if session.session_id == ask.session_id:
+            return session
+    generation = 0 if refusal.mark is None else refusal.mark.generation
+    state = State.STARTING if refusal.mark is None else refusal.mark.state
+    return Session(ask.session_id, ask.user_id, ask.stream_id, state, ask.device, None, None, 0, None, 0, generation, 0)

@@ -1,0 +1,155 @@
+"""One attempt to deliver one event to one endpoint: a POST whose outcome is a value. Never logs a body or a secret."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+
+import httpx
+from msgspec import Struct
+
+from streamlimit.callbacks.addresses import Addresses, AddressRefused
+from streamlimit.callbacks.webhook import Endpoint, payload
+from streamlimit.model import Event
+
+TIMEOUT_SECONDS = 10.0
+ANSWER_AT_MOST = 65_536
+"""Bytes of an answer that are read (and thrown away), so that its connection can be used again."""
+
+IDLE_SECONDS = 4.0
+"""How long an idle connection is kept: shorter than servers do (5 s and more), or requests meet closed ones."""
+
+LONGEST_WAIT_SECONDS = 86_400.0
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log each URL, and what is secret in it
+
+
+class Sent(Struct, frozen=True):
+    """2xx: the endpoint has it."""
+
+
+class Failed(Struct, frozen=True):
+    """It does not, and why. `wait_seconds`: what the endpoint asked for (`Retry-After` of a 429 or 503)."""
+
+    problem: str
+    wait_seconds: float | None = None
+
+
+class Unwanted(Struct, frozen=True):
+    """410: the endpoint wants no more."""
+
+
+Outcome = Sent | Failed | Unwanted
+
+
+class Sender:
+    """Delivers to one *endpoint* over connections that are kept open. Redirects are not followed.
+
+    No proxy of the environment is used: it would connect to where we did not look. *wall*: seconds of the epoch.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        addresses: Addresses,
+        connections: int = 32,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.endpoint, self._addresses, self._wall = endpoint, addresses, wall
+        self._timeout = timeout_seconds
+        self._url = httpx.URL(endpoint.url)
+        self._client = httpx.AsyncClient(
+            verify=httpx.create_ssl_context() if self._url.scheme == "https" else False,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(timeout_seconds, connect=timeout_seconds / 3),
+            limits=httpx.Limits(max_connections=connections, keepalive_expiry=IDLE_SECONDS),
+            headers={"user-agent": "streamlimit", "accept-encoding": "identity"},
+        )
+
+    async def send(self, event: Event) -> Outcome:
+        """One attempt. Whatever goes wrong with it becomes `Failed`."""
+        body = payload(event)
+        headers = self.endpoint.headers(event, body, self._wall())
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._send_somewhere(body, headers)
+        except (TimeoutError, httpx.TimeoutException):
+            return Failed("timed out")
+        except (AddressRefused, httpx.HTTPError, OSError, UnicodeError) as error:
+            return Failed(_words(error))
+
+    async def close(self) -> None:
+        """Lets go of its connections. Twice is once."""
+        await self._client.aclose()
+
+    async def _send_somewhere(self, body: bytes, headers: dict[str, str]) -> Outcome:
+        """To the first of the endpoint's addresses that takes a connection."""
+        host = self._url.host
+        error: httpx.TransportError = httpx.ConnectError("no address")
+        for address in list(await self._addresses.of(host)):
+            try:
+                outcome = await self._post(address, body, headers)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
+                error = problem
+                continue
+            self._addresses.prefer(host, address)
+            return outcome
+        self._addresses.forget(host)
+        raise error
+
+    async def _post(self, address: str, body: bytes, headers: dict[str, str]) -> Outcome:
+        """Connects to the checked address; the name stays in Host, in SNI and in what the certificate must say."""
+        request = self._client.build_request(
+            "POST",
+            self._url.copy_with(host=address),
+            content=body,
+            headers=headers | {"host": self._url.netloc.decode("ascii")},
+            extensions={"sni_hostname": self._url.raw_host.decode("ascii")},
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            await _read(response)
+            return _judged(response, self._wall())
+        finally:
+            await response.aclose()
+
+
+async def _read(response: httpx.Response) -> None:
+    read = 0
+    async for part in response.aiter_raw():
+        read += len(part)
+        if read > ANSWER_AT_MOST:
+            return
+
+
+def _judged(response: httpx.Response, now: float) -> Outcome:
+    status = response.status_code
+    if response.is_success:
+        return Sent()
+    if status == 410:
+        return Unwanted()
+    asked = response.headers.get("retry-after") if status in (429, 503) else None
+    return Failed(f"status {status}", None if asked is None else _seconds(asked, now))
+
+
+def _seconds(text: str, now: float) -> float | None:
+    """`Retry-After`: seconds, or a date."""
+    try:
+        wait = float(text) if text.strip().isdigit() else parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(wait, 0.0), LONGEST_WAIT_SECONDS)
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, without anything of the endpoint's own words."""
+    if isinstance(error, AddressRefused):
+        return str(error)
+    if isinstance(error, httpx.ConnectError):
+        return "certificate refused" if "CERTIFICATE" in str(error).upper() else "no connection"
+    if isinstance(error, httpx.HTTPError):
+        return "connection lost" if isinstance(error, httpx.NetworkError | httpx.ProtocolError) else "not HTTP"
+    return "name not found"

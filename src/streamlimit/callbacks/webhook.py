@@ -1,0 +1,63 @@
+"""What is sent: the payload of one event, and the headers of Standard Webhooks. Reads no clock, opens no socket."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from standardwebhooks import Webhook
+
+from streamlimit.document import rfc3339, session_json
+from streamlimit.model import Event
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Endpoint:
+    """One receiver: where it is, how it is signed for, what it wants. Its `name` is what logs and commands show.
+
+    A secret is `whsec_<base64>` as Standard Webhooks has it, or any other text, whose UTF-8 bytes are then the key.
+    Each of several secrets makes a signature: a receiver that knows one of them is content (rotation).
+    """
+
+    def __init__(self, url: str, secrets: Sequence[str], types: Sequence[str], name: str | None = None) -> None:
+        self.url, self.types = url, frozenset(types)
+        self.name = name or default_name(url)
+        self._signers = [Webhook(secret if secret.startswith("whsec_") else secret.encode()) for secret in secrets]
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.name})"  # neither secrets nor the URL, which may hold some
+
+    def headers(self, event: Event, body: bytes, now: float) -> dict[str, str]:
+        """The headers of one attempt at *now* (seconds of the epoch)."""
+        at, text = datetime.fromtimestamp(int(now), UTC), body.decode()
+        return {
+            "content-type": "application/json",
+            "webhook-id": event.id,
+            "webhook-timestamp": str(int(now)),
+            "webhook-signature": " ".join(signer.sign(event.id, at, text) for signer in self._signers),
+        }
+
+
+def default_name(url: str) -> str:
+    """The host, and enough of a digest to tell two URLs there apart."""
+    return f"{urlsplit(url).hostname}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
+
+
+def payload(event: Event) -> bytes:
+    """The body: always the same bytes for the same event, or signatures of retries would differ in more than time."""
+    data: dict[str, Any] = {"session": _session(event), "reason": event.reason}
+    if event.by is not None:
+        data["by"] = event.by
+    return _encode({"type": event.type, "timestamp": rfc3339(event.at_ms), "data": data})
+
+
+def _session(event: Event) -> dict[str, Any]:
+    session = event.session
+    document = session_json(session) | {"generation": session.generation, "move": session.move}
+    if not session.expires_at_ms:  # it was refused, and sits nowhere
+        document |= {"started_at": None, "last_activity_at": None, "expires_at": None}
+        document["state"] = session.state if session.generation else "refused"
+    return document

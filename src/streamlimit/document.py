@@ -1,0 +1,28 @@
+"""A session as the JSON of api.md: the same to whoever asks and to whoever is called back."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from streamlimit.model import Session
+
+
+def rfc3339(ms: int) -> str:
+    """Milliseconds of the epoch as RFC 3339 UTC, with milliseconds."""
+    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def session_json(session: Session) -> dict[str, Any]:
+    """The `session` of api.md."""
+    last_ms = session.last_activity_ms
+    return {
+        "session_id": session.session_id,
+        "user_id": session.user_id,
+        "stream_id": session.stream_id,
+        "state": session.state,
+        "device": session.device,
+        "segment": session.segment,
+        "sequence": session.sequence,
+        "started_at": rfc3339(session.started_at_ms),
+        "last_activity_at": None if last_ms is None else rfc3339(last_ms),
+        "expires_at": rfc3339(session.expires_at_ms),
+    }

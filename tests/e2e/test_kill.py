@@ -1,0 +1,68 @@
+"""`kill -9` under load: what was confirmed is on record, and no seat is stuck."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from tests.e2e.clients import Client
+from tests.e2e.killing import LIMIT, Load, make_films, one_round, workers_of
+from tests.service import Service, started, wait_until
+
+pytestmark = pytest.mark.xdist_group("kill")
+
+
+def test_after_a_kill_of_the_whole_service_nothing_confirmed_is_lost_and_no_seat_is_stuck(tmp_path: Path) -> None:
+    settings = make_films(tmp_path)
+    for number in range(2):
+        one_round(tmp_path, settings, f"round-{number}")
+
+
+def test_after_a_kill_of_one_worker_the_others_go_on_and_it_is_replaced(tmp_path: Path) -> None:
+    with started(tmp_path, **make_films(tmp_path)) as service:
+        before = workers_of(service)
+        assert len(before) == 3
+        load = Load(service.port, "round")
+        uvloop.run(kill_one_under(load, service, victim := min(before)))
+        assert load.broken  # its own clients noticed
+        assert {status for statuses in load.sitting.values() for status in statuses} == {200}
+        assert max(service.watching(user)["live_sessions"] for user in load.users()) <= LIMIT
+        wait_until(lambda: len(workers_of(service) - {victim}) == 3, 20, "the replacement")
+        newcomer = next(iter(workers_of(service) - before))
+        assert_serves(newcomer, service)
+
+
+async def kill_one_under(load: Load, service: Service, victim: int) -> None:
+    """Half a second after the load began; the load goes on for a second."""
+    running = asyncio.create_task(load.run(20))
+    await asyncio.sleep(0.5)
+    os.kill(victim, signal.SIGKILL)
+    asked = len(load.statuses)
+    await asyncio.sleep(1.0)
+    assert len(load.statuses) > asked + 100
+    load.stop()
+    await running
+
+
+def assert_serves(pid: int, service: Service) -> None:
+    """Of many new connections some are its own."""
+    idle = count_sockets(pid)
+    clients: list[Client] = []
+    try:
+        wait_until(lambda: answered(clients, service) and count_sockets(pid) > idle, 20, "an answer of it")
+    finally:
+        for client in clients:
+            client.close()
+
+
+def answered(clients: list[Client], service: Service) -> bool:
+    clients.append(Client(service.port).send(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"))
+    return clients[-1].answer().status == 200
+
+
+def count_sockets(pid: int) -> int:
+    folder = f"/proc/{pid}/fd"
+    return sum(os.readlink(f"{folder}/{name}").startswith("socket:") for name in os.listdir(folder))

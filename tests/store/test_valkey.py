@@ -1,0 +1,120 @@
+"""The contract on Redis and Valkey, alone and in a cluster, and the scripts' headers beside their bodies."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from uuid import uuid4
+
+import pytest
+
+from streamlimit.store.valkey import ValkeyStore
+from streamlimit.store.valkey.scripts import NAMES, source
+from tests import servers
+from tests.store.contract import StoreContract
+
+PATIENT = 5.0
+"""Seconds an answer may take here: tests share the machine with other tests."""
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    with servers.single("redis") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    with servers.single("valkey") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[servers.Cluster]:
+    with servers.cluster("redis") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster() -> Iterator[servers.Cluster]:
+    with servers.cluster("valkey") as cluster:
+        yield cluster
+
+
+def opener(url: str) -> Callable[..., ValkeyStore]:
+    """Every test has keys of its own, so that none sees another's users."""
+    return partial(ValkeyStore, url, prefix=f"test-{uuid4().hex[:8]}", timeout=PATIENT)
+
+
+@pytest.mark.xdist_group("redis")
+class TestOnRedis(StoreContract):
+    """Debian's Redis 7.0, one server."""
+
+    @pytest.fixture
+    def open_store(self, redis_url: str) -> Callable[..., ValkeyStore]:
+        return opener(redis_url)
+
+
+@pytest.mark.xdist_group("valkey")
+class TestOnValkey(StoreContract):
+    """Valkey 9, one server."""
+
+    @pytest.fixture
+    def open_store(self, valkey_url: str) -> Callable[..., ValkeyStore]:
+        return opener(valkey_url)
+
+
+@pytest.mark.xdist_group("redis-cluster")
+class TestOnRedisCluster(StoreContract):
+    """Redis 7.0, three primaries and three replicas."""
+
+    @pytest.fixture
+    def open_store(self, redis_cluster: servers.Cluster) -> Callable[..., ValkeyStore]:
+        return opener(redis_cluster.url)
+
+
+@pytest.mark.xdist_group("valkey-cluster")
+class TestOnValkeyCluster(StoreContract):
+    """Valkey 9, three primaries and three replicas."""
+
+    @pytest.fixture
+    def open_store(self, valkey_cluster: servers.Cluster) -> Callable[..., ValkeyStore]:
+        return opener(valkey_cluster.url)
+
+
+class TestScripts:
+    """Every script says in its header what it takes and returns; the body takes no less and no more."""
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_the_header_names_what_the_body_uses(self, name: str) -> None:
+        header, body = self.parts(name)
+        declared = set(re.findall(r"^-- ((?:KEYS|ARGV)\[\d\])  ", header, re.MULTILINE))
+        used = set(re.findall(r"(?:KEYS|ARGV)\[\d\]", self.with_includes(body)))
+        if "unpack(KEYS)" in body:
+            used.add("KEYS[1]")
+        assert used - {"KEYS[3]"} <= declared
+        assert declared - used <= {"ARGV[2]"}
+        assert re.search(r"^-- Returns  ", header, re.MULTILINE)
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_the_header_describes_the_message_as_the_body_reads_it(self, name: str) -> None:
+        header, body = self.parts(name)
+        described = re.search(r"^-- ARGV\[2\]  (.*?)^-- ARGV\[3\]", header, re.MULTILINE | re.DOTALL)
+        assert described
+        said = re.findall(r"\b(B|I[1-8]) (?!0\b)", described[1])
+        read = re.search(r"unpack\('<([^']*)', ARGV\[2\]\)", body)
+        if read:
+            forms = re.findall(r"B|I\d", read[1])
+            assert said[: len(forms)] == forms
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_only_redis_call_is_used(self, name: str) -> None:
+        for text in (source(name), source("ledger"), source("preamble")):
+            assert set(re.findall(r"\b(?:redis|server)\.(\w+)", text)) <= {"call"}
+
+    def parts(self, name: str) -> tuple[str, str]:
+        lines = source(name).splitlines(keepends=True)
+        length = next(i for i, line in enumerate(lines) if not line.startswith("--"))
+        return "".join(lines[:length]), "".join(lines[length:])
+
+    def with_includes(self, body: str) -> str:
+        return re.sub(r"^-- include (\w+)$", lambda found: source(found[1]), body, flags=re.MULTILINE)
