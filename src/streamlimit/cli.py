@@ -10,13 +10,15 @@ from functools import wraps
 from importlib.resources import files
 from typing import Annotated, Any, get_origin
 
+import msgspec
 import typer
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from streamlimit import __version__
-from streamlimit.bootstrap import open_catalog, open_limiter, open_outbox
+from streamlimit.bootstrap import open_catalog, open_endpoints, open_limiter, open_outbox
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.limiter import Limiter
 from streamlimit.logs import configure_logs
@@ -123,7 +125,8 @@ def sessions(
     async def work(limiter: Limiter) -> None:
         if end is not None and user is not None:
             told = await resolved(limiter.terminate(user, end, "operator", "ended from the command line"))
-            print(f"terminated {end}" if told else f"{user} has no session {end}")
+            was_there = any(event.type == "session.terminated" for event in told)  # else others that ran out
+            print(f"terminated {end}" if was_there else f"{user} has no session {end}")
             return
         await _print_sessions(limiter, user, as_json)
 
@@ -160,8 +163,8 @@ def streams(settings: Settings) -> None:
     table = Table("stream", "title", "segments", "seconds", "live", "entry", box=None)
     for stream in catalog.streams():
         row = (stream.stream_id, stream.title, str(stream.segments), f"{stream.segment_seconds:g}")
-        table.add_row(*row, "yes" if stream.live else "no", stream.entry)
-    Console().print(table)
+        table.add_row(*map(_shown, row), "yes" if stream.live else "no", _shown(stream.entry))
+    _print_table(table)
     for stream_id, problem in catalog.problems.items():
         print(f"{stream_id}: {problem}", file=sys.stderr)
 
@@ -174,6 +177,7 @@ def check_config(settings: Settings) -> None:
     async def work(limiter: Limiter) -> None:
         await resolved(limiter.store.ping())
 
+    open_endpoints(settings)
     _with_limiter(settings, work)
     for name in unknown_variables():
         print(f"note: {name} is no setting", file=sys.stderr)
@@ -210,6 +214,7 @@ def _serve(settings: Settings, page: str = "") -> None:
         print(f"operator key (made for this run): {key}")
     for name in unknown_variables():
         print(f"note: {name} is no setting", file=sys.stderr)
+    open_endpoints(settings)  # one that may not be called stops the start
     open_limiter(settings).store.close()  # a store that cannot be opened stops the start
     print(_security(settings))
     run(settings, lambda where: print(f"streamlimit {__version__} on {where}{page}", flush=True))
@@ -245,7 +250,7 @@ async def _print_callbacks(outbox: Outbox, replayed: dict[str, int], as_json: bo
         table.add_row(backlog.endpoint, *("-" if value is None else str(value) for value in shown.values()))
         dead += [(backlog.endpoint, _dead(letter)) for letter in letters]
     if not as_json:
-        Console().print(table)
+        _print_table(table)
         for endpoint, letter in dead:
             print(f"dead letter to {endpoint}: " + " ".join(map(str, letter.values())))
 
@@ -276,17 +281,28 @@ async def _print_sessions(limiter: Limiter, user: str | None, as_json: bool) -> 
         page = await resolved(limiter.store.browse(cursor, 500, user, None, None))
         for session in page.sessions:
             if as_json:
-                print(json.dumps(session_json(session), default=str))
+                print(msgspec.json.encode(session_json(session)).decode())
                 continue
             last = "never" if session.last_activity_ms is None else rfc3339(session.last_activity_ms)
             row = (session.user_id, session.session_id, session.stream_id, session.state)
             device = session.device.id if isinstance(session.device, Device) else session.device
-            table.add_row(*row, device or "-", rfc3339(session.started_at_ms), last, rfc3339(session.expires_at_ms))
+            table.add_row(*row, _shown(device or "-"), rfc3339(session.started_at_ms), last, rfc3339(session.expires_at_ms))
         cursor = page.cursor
         if cursor is None:
             break
     if not as_json:
-        Console().print(table)
+        _print_table(table)
+
+
+def _shown(text: str) -> Text:
+    """What somebody else chose, as it may go to a terminal: no markup, no control characters."""
+    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
+def _print_table(table: Table) -> None:
+    """As wide as the terminal; in a pipe as wide as it needs."""
+    console = Console()
+    console.print(table, width=None if console.is_terminal else console.measure(table).maximum, crop=False)
 
 
 if __name__ == "__main__":

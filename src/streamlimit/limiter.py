@@ -165,7 +165,8 @@ class LeaseHolder:
         verdict: Verdict = await resolved(self._limiter.confirm(Receipt(self.lease, segment, sequence, kind, play_ms)))
         if isinstance(verdict, Confirmed) and verdict.session.stream_id == self._ask.stream_id:
             # This lease may have moved the session, or seated it again: its next receipt is not a stale one.
-            self.lease = Lease(self._ask, verdict.session.generation, verdict.session.move)
+            session = verdict.session
+            self.lease = Lease(self._ask, session.generation, session.move, self.lease.admitted_ms)
         return verdict
 
     async def prolong(self) -> Gone | None:

@@ -74,6 +74,7 @@ class Ask(Struct, frozen=True, omit_defaults=True):
 
     `may_start`: it may be given a new seat. `granted`: it comes with a grant that has not expired.
     `wants_next`: what it is issued depends on its position, which only the store knows for certain.
+    `grant_generation`: the seat that its grant was given for; ended by the viewer, it stays so (None: no grant).
     """
 
     user_id: str
@@ -90,14 +91,19 @@ class Ask(Struct, frozen=True, omit_defaults=True):
     may_start: bool = True
     granted: bool = False
     wants_next: bool = False
+    grant_generation: int | None = None
 
 
 class Lease(Struct, frozen=True):
-    """One admitted request while its segment is delivered. Names the generation and move it belongs to."""
+    """One admitted request while its segment is delivered. Names the generation and move it belongs to.
+
+    `admitted_ms` orders receipts of requests that overlapped: an earlier one does not move the position back.
+    """
 
     ask: Ask
     generation: int
     move: int
+    admitted_ms: int = 0
 
 
 class Receipt(Struct, frozen=True):

@@ -144,8 +144,8 @@ class Settings(BaseSettings):
     @field_validator("streams")
     @classmethod
     def _streams_exist(cls, value: str | None) -> str | None:
-        if value is not None and not Path(value).is_dir():
-            raise ValueError(f"there is no folder {value}")
+        if value is not None and not (value and Path(value).is_dir()):
+            raise ValueError(f"there is no folder {value!r}")
         return value
 
     @field_validator("grant_keys")
@@ -266,7 +266,7 @@ def _variable_named_in(text: str) -> str:
 
 def _is_base64(text: str) -> bool:
     try:
-        return bool(b64decode(text + "==", validate=False)) and re.fullmatch(r"[A-Za-z0-9+/]+=*", text) is not None
+        return len(b64decode(text + "==")) > 0 and re.fullmatch(r"[A-Za-z0-9+/]+=*", text) is not None
     except ValueError:
         return False
 

@@ -288,7 +288,9 @@ class SteadyStore:
         if degraded:
             self.counts.degraded += 1
         session = known.session
-        lease = Lease(ask, session.generation, session.move)
+        # The store's clock, as far as this worker can tell: at `known.at` it was the last activity's time.
+        admitted_ms = (session.last_activity_ms or 0) + int((self._clock() - known.at) * 1_000)
+        lease = Lease(ask, session.generation, session.move, admitted_ms)
         return Admitted(session, lease, known.limit, known.live, existing=True, degraded=degraded)
 
     async def _confirm_later(

@@ -64,5 +64,11 @@ def answered(clients: list[Client], service: Service) -> bool:
 
 
 def count_sockets(pid: int) -> int:
-    folder = f"/proc/{pid}/fd"
-    return sum(os.readlink(f"{folder}/{name}").startswith("socket:") for name in os.listdir(folder))
+    return sum(map(is_socket, Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def is_socket(descriptor: Path) -> bool:
+    try:
+        return str(descriptor.readlink()).startswith("socket:")
+    except FileNotFoundError:
+        return False  # closed meanwhile

@@ -10,11 +10,14 @@ from streamlimit.rules.scopes import Scope
 from streamlimit.rules.scopes import full_scopes as _full_scopes
 from streamlimit.rules.sharing import is_shared
 
+BAD_GRANTS = frozenset({"grant-expired", "grant-ended"})
+"""Refusals of the credential, not of the limit: a dry run makes them, too."""
+
 
 def admit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
     """Gives *ask* a seat or says why not. The same session twice gets the same answer and one seat."""
     outcome = _decide(ledger, ask, policy, now_ms)
-    if policy.enforce or not isinstance(outcome.answer, Refusal) or outcome.answer.code == "grant-expired":
+    if policy.enforce or not isinstance(outcome.answer, Refusal) or outcome.answer.code in BAD_GRANTS:
         return outcome
     return _admit_anyway(ledger, ask, outcome.answer.code, policy, now_ms)
 
@@ -52,7 +55,7 @@ def _admit_sitting(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms:
         _open_lease(seat, ask, policy, now_ms)
     answer = Admitted(
         session=show(ask.user_id, seat, policy.state(seat.last_activity_ms, now_ms)),
-        lease=Lease(ask, seat.generation, seat.move),
+        lease=Lease(ask, seat.generation, seat.move, now_ms),
         limit=ledger.limit(ask.limit, policy),
         live=len(ledger.live(now_ms)),
         existing=True,
@@ -68,6 +71,8 @@ def _open_lease(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> None:
 def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
     if not ask.may_start:
         return Outcome(_refusal("grant-expired", ledger, ask, policy, now_ms), changed=False)
+    if _is_grant_dead(ledger, ask, now_ms):
+        return Outcome(_refusal("grant-ended", ledger, ask, policy, now_ms), changed=False)
     live = ledger.live(now_ms)
     full, victim = _full_scopes(live, ledger.limit(ask.limit, policy), ask, policy), None
     if full:
@@ -81,6 +86,14 @@ def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome
     return _seat_new(ledger, ask, victim, policy, now_ms)
 
 
+def _is_grant_dead(ledger: Ledger, ask: Ask, now_ms: int) -> bool:
+    """Did the viewer end the session after its grant was given, so that the grant is dead with it?"""
+    if ask.grant_generation is None:
+        return False
+    mark = ledger.mark_of(ask.session_id, State.ENDED, now_ms)
+    return mark is not None and mark.generation >= ask.grant_generation
+
+
 def _seat_new(ledger: Ledger, ask: Ask, victim: Seat | None, policy: Policy, now_ms: int) -> Outcome[Decision]:
     events = lapse_all(ask.user_id, ledger, now_ms)
     if victim is not None:
@@ -88,7 +101,7 @@ def _seat_new(ledger: Ledger, ask: Ask, victim: Seat | None, policy: Policy, now
     seat = _reserve(ledger, ask, policy, now_ms)
     answer = Admitted(
         session=show(ask.user_id, seat, State.STARTING),
-        lease=Lease(ask, seat.generation, seat.move),
+        lease=Lease(ask, seat.generation, seat.move, now_ms),
         limit=ledger.limit(ask.limit, policy),
         live=len(ledger.seats),
         existing=False,

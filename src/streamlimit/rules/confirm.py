@@ -65,10 +65,12 @@ def _follow(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> bool:
         sharing.note_left(seat, policy, now_ms)
         seat.stream_id, seat.move = ask.stream_id, seat.move + 1
         seat.segment, seat.sequence, seat.positions = None, None, {}
+    elif receipt.lease.admitted_ms < seat.placed_ms:
+        return False  # of requests that overlapped the later one says where the player is
     elif sharing.is_repeat(seat, receipt.kind, receipt.sequence, ask.client):
         sharing.note_return(seat, policy, now_ms)
     if receipt.segment is not None:
-        seat.segment, seat.sequence = receipt.segment, receipt.sequence
+        seat.segment, seat.sequence, seat.placed_ms = receipt.segment, receipt.sequence, receipt.lease.admitted_ms
     if receipt.sequence is not None:
         sharing.note_position(seat, receipt.kind, receipt.sequence, ask.client)
     return moved
@@ -97,7 +99,7 @@ def _seat_again(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -
         return _confirmed(ledger, seat, receipt, policy, now_ms, _settle(seat, receipt, policy, now_ms))
     events = list(lapse_all(ask.user_id, ledger, now_ms))
     seat = _revive(ledger, lease, now_ms)
-    again = Lease(ask, seat.generation, seat.move)
+    again = Lease(ask, seat.generation, seat.move, lease.admitted_ms)
     events += _settle(seat, Receipt(again, *_what(receipt)), policy, now_ms)
     return _confirmed(ledger, seat, receipt, policy, now_ms, events)
 

@@ -31,6 +31,8 @@ class Left(Struct, array_like=True):
 class Seat(Struct, omit_defaults=True):
     """One session as the store keeps it. `last_activity_ms` None: reserved, nothing received yet.
 
+    `placed_ms`: when the request was admitted whose receipt set the position (segment, sequence).
+
     `revives` is the generation whose late receipt seated this one again (0: nobody's).
     """
 
@@ -44,6 +46,7 @@ class Seat(Struct, omit_defaults=True):
     revives: int = 0
     segment: str | None = None
     sequence: int | None = None
+    placed_ms: int = 0
     device: str | Device | None = None
     ahead_until_ms: int = 0
     leases: list[str] = field(default_factory=list)

@@ -10,6 +10,7 @@ from starlette.routing import Match, Route
 from streamlimit import errors
 from streamlimit.web import operator, pages, sessions
 from streamlimit.web.forms import bad_id
+from streamlimit.web.openapi import with_hot_calls
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
 from streamlimit.web.service import Service
 
@@ -31,7 +32,7 @@ def make_control(service: Service) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_failure)
-    return app
+    return with_hot_calls(app)
 
 
 def answer(request: Request, problem: Problem) -> Response:
