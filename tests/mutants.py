@@ -159,16 +159,24 @@ MUTANTS = [
     Mutant("a reboot forgets the time", QUERIES, "max(seen_ms, ?)", "seen_ms + 0 * ?", SQLITE),
     # events
     Mutant(
-        "an event is not written",
+        "a sweep writes no event",
         STORE,
         "                self._put_events(db, outcome.events)\n                events +=",
         "                events +=",
     ),
     Mutant(
-        "an event is written outside the step",
+        "a change writes no event",
         STORE,
-        "                self._put_events(db, outcome.events)\n        return",
-        "        return",
+        "due_at_ms)\n                self._put_events(db, outcome.events)\n        ",
+        "due_at_ms)\n        ",
+    ),
+    Mutant(
+        "an event is written after the step",
+        STORE,
+        "due_at_ms)\n                self._put_events(db, outcome.events)\n        ",
+        "due_at_ms)\n        with self._translated() as db, transaction(db):\n"
+        "            self._put_events(db, outcome.events)\n        ",
+        SQLITE,
     ),
     Mutant("everything is written, subscribed or not", STORE, "if event.type in self._subscribed:", "if True:"),
     Mutant(

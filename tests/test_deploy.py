@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from streamlimit.settings import Settings
+from streamlimit.settings import JwtSettings, Settings
 
 TEXT = (Path(__file__).parent.parent / "deploy/streamlimit.toml").read_text()
-SHOWN_AS_COMMENT = re.compile(r"^# (?:\[\[)?(\w+)(?:\]\]| = )", re.MULTILINE)
+SHOWN_AS_COMMENT = re.compile(r"^# (?:\[\[?)?(\w+)(?:\]\]?$| = )", re.MULTILINE)
+COMMENTED_TABLE = TEXT[TEXT.index("# [jwt]") :]
 
 
 def test_every_setting_is_in_the_file_and_nothing_else() -> None:
-    told = set(tomllib.loads(TEXT)) | set(SHOWN_AS_COMMENT.findall(TEXT)) - {"url", "secret", "types"}
+    told = set(tomllib.loads(TEXT)) | set(SHOWN_AS_COMMENT.findall(TEXT)) - {"url", "secret", "types", "name"}
+    told -= set(JwtSettings.model_fields)
     assert told == set(Settings.model_fields)
 
 
@@ -26,10 +28,21 @@ def test_the_file_shows_the_default_of(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_each_setting_is_explained_right_above_it(name: str) -> None:
     lines = TEXT.splitlines()
-    at = next(n for n, line in enumerate(lines) if re.match(rf"(# )?(\[\[)?{name}\b", line))
+    at = next(n for n, line in enumerate(lines) if re.match(rf"(# )?(\[\[?)?{name}\b", line))
     above = lines[at - 1] if not re.match(r"\w+ = ", lines[at - 1]) else lines[at - 2]
     assert above.startswith("# ")
 
 
 def test_each_setting_has_a_description_for_the_commands_help() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("name", sorted(JwtSettings.model_fields))
+def test_the_table_of_tokens_explains_each_of_its_settings(name: str) -> None:
+    lines = COMMENTED_TABLE.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith(f"# {name} = "))
+    assert lines[at - 1].startswith("# # ")
+    assert JwtSettings.model_fields[name].description
+    default = JwtSettings.model_fields[name].default
+    if default is not None:
+        assert tomllib.loads(lines[at].removeprefix("# ")) == {name: default}

@@ -251,7 +251,10 @@ def test_a_port_in_use_stops_the_start(tmp_path: Path, start: str) -> None:
         taken.listen()
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         ended = subprocess.run(
-            [sys.executable, "-m", "streamlimit", start, "--listen", listen], cwd=tmp_path, capture_output=True, timeout=30
+            [sys.executable, "-m", "streamlimit", start, "--listen", listen],
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=30,
         )
     assert ended.returncode == 2
     assert f"streamlimit: listen: cannot listen on {listen}" in ended.stderr.decode()

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
+from pydantic import SecretStr
 
 from streamlimit.callbacks.addresses import Addresses, is_plainly_private
 from streamlimit.callbacks.office import Office
@@ -18,6 +19,7 @@ from streamlimit.census import Counted
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.errors import SettingsError, StoreUnavailable
+from streamlimit.hammering import Guard
 from streamlimit.limiter import Limiter, OnRefusal
 from streamlimit.logs import announce, announce_outage, configure_logs
 from streamlimit.model import Event
@@ -26,13 +28,17 @@ from streamlimit.settings import EVENT_TYPES, Settings
 from streamlimit.steady import Conduct, SteadyStore
 from streamlimit.store.contract import Outbox, Store, resolved
 from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
+from streamlimit.store.valkey import ValkeyStore
 from streamlimit.sweeper import expire_forever
 from streamlimit.tally import Tally
 from streamlimit.web.app import FrontDoor
-from streamlimit.web.auth import Doorman
+from streamlimit.web.address import Proxies
+from streamlimit.web.auth import Doorman, Plans
 from streamlimit.web.grants import Grants
 from streamlimit.web.http import Receive, Scope, Send
+from streamlimit.web.identity import Keys, Verifier
 from streamlimit.web.metrics import Metrics
+from streamlimit.web.rights import Role
 from streamlimit.web.service import Service
 
 log = structlog.get_logger("streamlimit")
@@ -40,8 +46,16 @@ log = structlog.get_logger("streamlimit")
 STORE_RETRY_SECONDS = 0.5
 
 
+def is_sqlite(settings: Settings) -> bool:
+    """One file on this machine, not servers across a wire."""
+    return settings.store.startswith("sqlite:")
+
+
 def open_store(settings: Settings, policy: Policy) -> Store:
     """The store that the settings name. Raises `SettingsError` where it cannot be opened at all."""
+    if not is_sqlite(settings):
+        url, most = settings.store, settings.outbox_max_events
+        return ValkeyStore(url, policy, settings.subscribed, outbox_max_events=most)
     path = settings.store.removeprefix("sqlite:///")
     try:
         return SqliteStore(path, policy, settings.subscribed, outbox_max_events=settings.outbox_max_events)
@@ -96,7 +110,7 @@ def open_limiter(settings: Settings) -> Limiter:
 def steady(settings: Settings, store: Store, tell: Callable[[Event], None] = announce) -> SteadyStore:
     """The store as viewers may lean on it while it is away."""
     conduct = Conduct(
-        spares=not settings.store.startswith("sqlite"),
+        spares=not is_sqlite(settings),
         on_outage=settings.on_store_outage,
         outage_seconds=settings.outage_seconds,
     )
@@ -107,17 +121,19 @@ async def build_service(settings: Settings, office: Office | None = None) -> Ser
     """All parts of one worker; *office* is told of events, so that call backs need not wait."""
     policy, tally, tell = settings.policy(), Tally(), _telling(office)
     store = steady(settings, open_store(settings, policy), tell)
-    grants = Grants(await grant_keys(settings, store), settings.grant_seconds)
+    grants, plans = Grants(await grant_keys(settings, store), settings.grant_seconds), Plans(settings.plans)
     return Service(
         settings=settings,
         policy=policy,
-        limiter=Limiter(store, tell, tally, _refusing(settings, office, tell)),
+        limiter=Limiter(store, tell, tally, _refusing(settings, office, tell), Guard(store.knowledge)),
         store=store,
         counted=Counted(store),
         metrics=Metrics(tally, store),
         tally=tally,
         grants=grants,
-        doorman=Doorman(grants, [key.get_secret_value() for key in settings.operator_keys]),
+        doorman=Doorman(grants, keys_of(settings), plans, verifier_of(settings), uncredentialed(settings)),
+        plans=plans,
+        proxies=Proxies(settings.trusted_proxies),
         catalog=open_catalog(settings),
         files=LocalFiles(),
     )
@@ -137,6 +153,30 @@ def _refusing(settings: Settings, office: Office | None, tell: Callable[[Event],
     if office is None or "session.refused" not in settings.subscribed:
         return lambda ask, refusal: None
     return Refusals(office.outbox, settings.policy().expiry_ms, tell)
+
+
+def keys_of(settings: Settings) -> dict[Role, list[str]]:
+    """The keys of each role."""
+    held: dict[Role, list[SecretStr]] = {
+        "service": settings.service_keys,
+        "reader": settings.operator_read_keys,
+        "operator": settings.operator_keys,
+    }
+    return {role: [key.get_secret_value() for key in keys] for role, keys in held.items()}
+
+
+def verifier_of(settings: Settings) -> Verifier | None:
+    """Who verifies viewers' tokens; None where there are none."""
+    if settings.auth != "jwt" or settings.jwt is None:
+        return None
+    return Verifier(settings.jwt, Keys(settings.jwt))
+
+
+def uncredentialed(settings: Settings) -> Role:
+    """What a caller without a credential is."""
+    if settings.auth == "jwt":
+        return "nobody"
+    return "local" if settings.is_loopback else "anyone"
 
 
 async def grant_keys(settings: Settings, store: Store) -> list[str]:
@@ -188,6 +228,8 @@ def _background(service: Service) -> list[Coroutine[None, None, None]]:
     """What runs beside the viewers, each for ever."""
     every = service.settings.sweep_every_seconds
     work = [service.store.watch_forever(), service.counted.count_forever(), service.metrics.flush_forever()]
+    if service.doorman.verifier is not None:
+        work.append(service.doorman.verifier.keys.refresh_forever())
     return [*work, expire_forever(service.limiter, every, log)] if every else work
 
 

@@ -22,7 +22,7 @@ from streamlimit.bootstrap import open_catalog, open_endpoints, open_limiter, op
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.limiter import Limiter
 from streamlimit.logs import configure_logs
-from streamlimit.model import Device
+from streamlimit.model import Device, Session
 from streamlimit.settings import Settings, load_settings, unknown_variables
 from streamlimit.store.contract import DeadLetter, Outbox, resolved
 from streamlimit.sweeper import expire_once
@@ -34,6 +34,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+IN_JSON = {n for n, f in Settings.model_fields.items() if n == "jwt" or get_origin(f.annotation) in (list, dict)}
+"""Settings that a flag gives as JSON."""
 
 DEMO = {"segment_seconds": 2, "max_sessions": 3, "auth": "open"}
 
@@ -64,12 +67,12 @@ def _flag(name: str) -> inspect.Parameter:
 
 
 def _parsed(name: str, text: str | None) -> Any:
-    if text is None or get_origin(Settings.model_fields[name].annotation) is not list:
+    if text is None or name not in IN_JSON:
         return text
     try:
         return json.loads(text)
     except ValueError as error:
-        raise SettingsError(name, "a list is given as JSON") from error
+        raise SettingsError(name, "a list or a table is given as JSON") from error
 
 
 @app.command()
@@ -215,7 +218,7 @@ def _serve(settings: Settings, page: str = "") -> None:
     for name in unknown_variables():
         print(f"note: {name} is no setting", file=sys.stderr)
     open_endpoints(settings)  # one that may not be called stops the start
-    open_limiter(settings).store.close()  # a store that cannot be opened stops the start
+    _with_limiter(settings, _nothing)  # a store that cannot be opened stops the start; one that is away does not
     print(_security(settings))
     run(settings, lambda where: print(f"streamlimit {__version__} on {where}{page}", flush=True))
 
@@ -261,6 +264,10 @@ def _dead(letter: DeadLetter) -> dict[str, str]:
     return names | {"user_id": session.user_id, "session_id": session.session_id, "problem": letter.problem}
 
 
+async def _nothing(_limiter: Limiter) -> None:
+    """Opening was all."""
+
+
 def _with_limiter(settings: Settings, work: Callable[[Limiter], Any]) -> None:
     async def run() -> None:
         limiter = open_limiter(settings)
@@ -283,15 +290,21 @@ async def _print_sessions(limiter: Limiter, user: str | None, as_json: bool) -> 
             if as_json:
                 print(msgspec.json.encode(session_json(session)).decode())
                 continue
-            last = "never" if session.last_activity_ms is None else rfc3339(session.last_activity_ms)
-            row = (session.user_id, session.session_id, session.stream_id, session.state)
-            device = session.device.id if isinstance(session.device, Device) else session.device
-            table.add_row(*row, _shown(device or "-"), rfc3339(session.started_at_ms), last, rfc3339(session.expires_at_ms))
+            table.add_row(*_row(session))
         cursor = page.cursor
         if cursor is None:
             break
     if not as_json:
         _print_table(table)
+
+
+def _row(session: Session) -> tuple[str | Text, ...]:
+    device = session.device
+    if isinstance(device, Device):
+        device = device.id or device.name or device.type
+    last = "never" if session.last_activity_ms is None else rfc3339(session.last_activity_ms)
+    times = rfc3339(session.started_at_ms), last, rfc3339(session.expires_at_ms)
+    return session.user_id, session.session_id, session.stream_id, session.state, _shown(device or "-"), *times
 
 
 def _shown(text: str) -> Text:
@@ -301,8 +314,7 @@ def _shown(text: str) -> Text:
 
 def _print_table(table: Table) -> None:
     """As wide as the terminal; in a pipe as wide as it needs."""
-    console = Console()
-    console.print(table, width=None if console.is_terminal else console.measure(table).maximum, crop=False)
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
 
 
 if __name__ == "__main__":

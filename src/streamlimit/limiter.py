@@ -15,6 +15,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from streamlimit.errors import Refused
+from streamlimit.hammering import Guard
 from streamlimit.model import (
     Admitted,
     Ask,
@@ -39,7 +40,8 @@ OnRefusal = Callable[[Ask, Refusal], None]
 class Limiter:
     """Decides for all sessions of a service on one *store*; tells every state change to *announce*.
 
-    *on_refusal* is told each refusal, with what was asked.
+    *on_refusal* is told each refusal, also one left out by a dry run, with what was asked; those that *guard* makes
+    from memory are only counted.
     """
 
     def __init__(
@@ -48,13 +50,18 @@ class Limiter:
         announce: Announce = lambda event: None,
         tally: Tally | None = None,
         on_refusal: OnRefusal = lambda ask, refusal: None,
+        guard: Guard | None = None,
     ) -> None:
         self.store, self._announce, self.tally = store, announce, tally or Tally()
-        self._on_refusal = on_refusal
+        self._on_refusal, self._guard = on_refusal, guard
         self._lease_ids = map(f"{secrets.token_hex(4)}-{{:x}}".format, count())
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         """May the session be issued this? Reserves a seat for it where it has none (rules 1–3)."""
+        held = None if self._guard is None else self._guard.hold(ask)
+        if held is not None:
+            self.tally.refusals[held.code] += 1
+            return held
         return _then(self.store.admit(replace(ask, lease_id=next(self._lease_ids))), partial(self._decided, ask))
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
@@ -91,11 +98,17 @@ class Limiter:
     def _decided(self, ask: Ask, decision: Decision) -> None:
         if isinstance(decision, Refusal):
             self.tally.refusals[decision.code] += 1
+            if self._guard is not None:
+                self._guard.note(ask, decision)
             self._on_refusal(ask, decision)
             return
         self.tally.admissions += 1
+        if self._guard is not None:
+            self._guard.note_admitted(ask)
         if decision.would_refuse is not None:
             self.tally.would_refuse[decision.would_refuse] += 1
+            sessions = () if decision.session is None else (decision.session,)
+            self._on_refusal(ask, Refusal(decision.would_refuse, decision.limit, decision.live, sessions))
         self._happened(decision.events)
 
     def _confirmed(self, verdict: Verdict) -> None:

@@ -7,6 +7,8 @@ import os
 import re
 import tomllib
 from base64 import b64decode
+from hashlib import sha256
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,6 +42,7 @@ EVENT_TYPES = (
 )
 
 Outage = Literal["keep-known", "admit-all", "refuse-all"]
+Seats = Annotated[int, Field(ge=1, le=64)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
 
 
@@ -72,6 +75,54 @@ class Callback(BaseModel):
         return self
 
 
+class JwtSettings(BaseModel):
+    """`auth = "jwt"`: how viewers' tokens are verified, and what their claims are called."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    jwks_url: str | None = Field(None, description="the provider's public keys; https, or http on loopback")
+    secret_file: Path | None = Field(None, description="instead: a file with the shared secret of HS256")
+    issuer: str | None = Field(None, description="what `iss` must be; left out: not looked at")
+    audience: str | None = Field(None, description="what `aud` must be or contain; left out: not looked at")
+    user_claim: str = Field("sub", min_length=1, description="the claim that names the user")
+    limit_claim: str = Field("streamlimit_limit", min_length=1, description="the claim with the user's limit")
+    plan_claim: str = Field("streamlimit_plan", min_length=1, description="the claim that names the user's plan")
+    streams_claim: str = Field("streamlimit_streams", min_length=1, description="the claim that lists the streams")
+    leeway_seconds: float = Field(30, ge=0, le=600, description="how far clocks may differ")
+    jwks_seconds: float = Field(600, ge=1, le=86_400, description="how often the provider's keys are fetched")
+    jwks_stale_seconds: float = Field(86_400, ge=1, description="how long keys count while the provider is away")
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _url_is_safe(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(rf"https://[^\s/?#]|http://({LOOPBACK.pattern})(:\d+)?(/|$)", value):
+            raise ValueError("give https://…, or http://… on loopback: who changes the keys lets anyone in")
+        return value
+
+    @field_validator("secret_file")
+    @classmethod
+    def _secret_is_long(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                secret = value.read_bytes().strip()
+            except OSError as error:
+                raise ValueError(f"{value} cannot be read: {error.strerror}") from error
+            if len(secret) < 32:
+                raise ValueError("a secret of HS256 has at least 32 bytes")
+        return value
+
+    @model_validator(mode="after")
+    def _keys_are_of_one_kind(self) -> "JwtSettings":
+        if (self.jwks_url is None) == (self.secret_file is None):
+            raise ValueError("give jwks_url or secret_file, one of the two")
+        return self
+
+    @property
+    def secret(self) -> bytes | None:
+        """The shared secret, where there is one."""
+        return None if self.secret_file is None else self.secret_file.read_bytes().strip()
+
+
 class Settings(BaseSettings):
     """All settings, checked. Times in seconds; `None` where another setting's value is the default."""
 
@@ -82,6 +133,10 @@ class Settings(BaseSettings):
     streams: str | None = Field(None, description="folder of streams; each subfolder with a playlist is one")
     store: str = Field("sqlite:///streamlimit.db", description="where sessions are kept")
     max_sessions: int = Field(3, ge=1, le=64, description="streams that one user may watch at once")
+    plans: dict[str, Seats] = Field({}, description="plans by name: what max_sessions is for their users")
+    max_per_stream: Seats | None = Field(None, description="sessions of one user on the same stream")
+    max_per_device_type: dict[str, Seats] = Field({}, description="sessions of one user by type of device")
+    enforce: bool = Field(True, description="false: a dry run, which decides and counts and refuses nobody")
     segment_seconds: Seconds = Field(6, description="X: how long one segment plays")
     missed_segments: int = Field(3, ge=1, le=1_000, description="n: a session silent for n·X expires")
     start_seconds: Seconds | None = Field(None, description="life of a reservation (default X)")
@@ -102,9 +157,16 @@ class Settings(BaseSettings):
     sweep_seconds: float | None = Field(
         None, ge=0, le=86_400, description="built-in sweep (default X); 0: none"
     )
-    auth: Literal["open"] = Field("open", description="who may call: open (anyone on loopback)")
+    grant_address: bool = Field(False, description="a grant counts only near the address it was given to")
+    auth: Literal["open", "jwt"] = Field("open", description="who may call: open (anyone), jwt (who has a token)")
     allow_open: bool = Field(False, description="open access beyond loopback is meant")
+    jwt: JwtSettings | None = Field(None, description="how viewers' tokens are verified (auth = jwt)")
+    service_keys: list[SecretStr] = Field([], description="keys of back ends that speak for any user")
     operator_keys: list[SecretStr] = Field([], description="keys of operators, plain or sha256:<hex>")
+    operator_read_keys: list[SecretStr] = Field([], description="keys that may look at everything")
+    trusted_proxies: list[str] = Field([], description="whose X-Forwarded-For counts: addresses, networks, unix")
+    connections_per_address: int = Field(1_000, ge=0, description="open connections of one address; 0: any number")
+    request_seconds: float = Field(10, gt=0, le=3_600, description="time for a request's head, and for its body")
     cors_origins: list[str] = Field(["*"], description="origins whose pages may call")
     callbacks: list[Callback] = Field([], description="endpoints that are told of events")
     allow_private_callbacks: bool = Field(False, description="call backs to private and loopback addresses")
@@ -155,9 +217,9 @@ class Settings(BaseSettings):
             raise ValueError("a key has at least 16 characters")
         return value
 
-    @field_validator("operator_keys")
+    @field_validator("service_keys", "operator_keys", "operator_read_keys")
     @classmethod
-    def _operator_keys_are_keys(cls, value: list[SecretStr]) -> list[SecretStr]:
+    def _keys_are_keys(cls, value: list[SecretStr]) -> list[SecretStr]:
         for key in value:
             text = key.get_secret_value()
             if text.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
@@ -165,6 +227,34 @@ class Settings(BaseSettings):
             if len(text) < 8:
                 raise ValueError("a key has at least 8 characters")
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_addresses(cls, value: list[str]) -> list[str]:
+        for proxy in value:
+            if proxy != "unix":
+                try:
+                    ip_network(proxy)
+                except ValueError as error:
+                    raise ValueError(f"{error}; give addresses, networks, or unix") from error
+        return value
+
+    @model_validator(mode="after")
+    def _credentials_are_apart(self) -> "Settings":
+        """No credential may be taken for another one."""
+        named = [("service_keys", self.service_keys), ("operator_keys", self.operator_keys)]
+        seen: dict[str, str] = {}
+        for name, keys in [*named, ("operator_read_keys", self.operator_read_keys)]:
+            for key in keys:
+                other = seen.setdefault(key_hash(key.get_secret_value()), name)
+                if other != name:
+                    raise SettingsError(name, f"a key of {other}: each role needs keys of its own")
+        if self.auth == "jwt" and self.jwt is None:
+            raise SettingsError("jwt", 'auth = "jwt" needs jwks_url or secret_file in it')
+        secret = None if self.jwt is None else self.jwt.secret
+        if secret is not None and any(key.get_secret_value().encode() == secret for key in self.grant_keys):
+            raise SettingsError("jwt.secret_file", "the secret is one of grant_keys, too: who makes tokens makes grants")
+        return self
 
     @model_validator(mode="after")
     def _open_is_meant(self) -> "Settings":
@@ -213,6 +303,9 @@ class Settings(BaseSettings):
             max_returns=self.max_returns,
             over_limit=self.over_limit,
             reclaim_device=self.reclaim_device,
+            max_per_stream=self.max_per_stream,
+            max_per_device_type=self.max_per_device_type,
+            enforce=self.enforce,
         )
 
 
@@ -251,6 +344,11 @@ def unknown_variables() -> list[str]:
     """STREAMLIMIT_… variables that no setting has. Not an error: Kubernetes makes some by itself."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {PREFIX + "CONFIG"}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def key_hash(key: str) -> str:
+    """`sha256:<hex>` of a plain key; a hashed one as it is."""
+    return key if key.startswith("sha256:") else "sha256:" + sha256(key.encode()).hexdigest()
 
 
 def _words(problem: Any) -> str:

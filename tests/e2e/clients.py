@@ -127,6 +127,7 @@ class Line:
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self.reopened = 0
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -144,6 +145,7 @@ class Line:
             except (ConnectionError, asyncio.IncompleteReadError) as error:
                 if getattr(error, "partial", b""):
                     raise
+            self.reopened += 1
         await self.open()
         return await self._ask(request)
 

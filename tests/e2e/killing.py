@@ -31,7 +31,7 @@ def make_films(folder: Path) -> dict[str, Any]:
 
 class Load:
     """Sessions that fetch one segment after the other. `confirmed`: the newest that each is known to have received,
-    and when that became known: when the next request of the same connection was issued the following one.
+    and when that became known: the session's next request was issued the following one.
     """
 
     def __init__(self, port: int, name: str) -> None:
@@ -68,6 +68,7 @@ class Load:
             self.statuses.append(head.status)
             before = self._note((user, session), head.status, head.sequence if head.status == 200 else None, before)
             await asyncio.sleep(0.01 if head.status == 200 else 0.1)
+        self.broken += line.reopened
         line.close()
 
     def _note(self, who: tuple[str, str], status: int, sequence: int | None, before: int | None) -> int | None:
@@ -133,7 +134,10 @@ def one_round(folder: Path, settings: dict[str, Any], name: str, seconds: float 
     found = on_record(folder / "streamlimit.db", load.users())
     assert max(map(len, found.values())) <= LIMIT
     assert_nothing_is_lost(load, seen, found, killed_at)
-    with started(folder, **settings | {"sweep_seconds": 0, "workers": 1}) as service, connected(service.port) as observer:
+    with (
+        started(folder, **settings | {"sweep_seconds": 0, "workers": 1}) as service,
+        connected(service.port) as observer,
+    ):
         assert max(len(observer.watching(user)) for user in load.users()) <= LIMIT
         wait_until(lambda: time.monotonic() > killed_at + N * X, N * X)
         assert_nobody_is_stuck(observer, load)

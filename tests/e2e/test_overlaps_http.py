@@ -41,7 +41,7 @@ class Model:
     def __init__(self, streams: str) -> None:
         self._streams = streams
         self._generations = count(1)
-        self._leases: dict[int, tuple[int, int]] = {}
+        self._leases: dict[int, tuple[int, int, int]] = {}
         self._is_terminated = False
         self.seat: dict[str, Any] | None = None
         self.receipts = 0
@@ -53,14 +53,17 @@ class Model:
             return False
         if self.seat is None:
             self.seat = {"generation": next(self._generations), "move": 0, "open": set()}
-            self.seat |= {"stream": self._streams[n], "segment": None}
+            self.seat |= {"stream": self._streams[n], "segment": None, "placed_by": -1}
         self.seat["open"].add(n)
-        self._leases[n] = (self.seat["generation"], self.seat["move"])
+        self._leases[n] = (self.seat["generation"], self.seat["move"], len(self._leases))
         return True
 
     def receipt(self, n: int) -> None:
-        """For another generation it does nothing; with an old move number it is activity, and no move back."""
-        generation, move = self._leases[n]
+        """For another generation it does nothing; with an old move number it is activity, and no move back.
+
+        Nor does it move the position back within a stream: of two requests the one admitted later says where it is.
+        """
+        generation, move, turn = self._leases[n]
         if self.seat is None or self.seat["generation"] != generation:
             return
         self.receipts += 1
@@ -68,8 +71,9 @@ class Model:
         self.seat["is_active"] = True
         if self.seat["move"] == move:
             if self.seat["stream"] != self._streams[n]:
-                self.seat |= {"move": move + 1, "stream": self._streams[n]}
-            self.seat["segment"] = f"{n + 1}.ts"
+                self.seat |= {"move": move + 1, "stream": self._streams[n], "placed_by": -1}
+            if turn > self.seat["placed_by"]:
+                self.seat |= {"segment": f"{n + 1}.ts", "placed_by": turn}
 
     def hang_up(self, n: int) -> None:
         """A reservation is given back when none of its leases is left; nothing happens to a real session."""
@@ -127,6 +131,7 @@ class Play:
             self._settle(what, *self._clients.pop(n), n)
 
     def _admit(self, n: int) -> None:
+        await_next_millisecond()
         client = Client(self._service.port)
         stream = (self._streams + self._streams[0])[n]
         head = client.send(endpoint(self._user, "tv", stream, f"{n + 1}.ts")).head()
@@ -165,6 +170,13 @@ class Play:
         if tv is None:
             return None, None
         return (tv["state"], tv["stream_id"], tv["segment"]), tv["last_activity_at"]
+
+
+def await_next_millisecond() -> None:
+    """The store tells admissions apart by their milliseconds."""
+    began = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+    while time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000 == began:
+        pass
 
 
 def orders_of(requests: int) -> Orders:

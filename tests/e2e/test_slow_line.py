@@ -25,7 +25,8 @@ def test_who_reads_50_kb_a_second_for_longer_than_n_x_keeps_the_seat(tmp_path: P
         connected(service.port, receive_buffer=4096) as slow,
     ):
         if not is_new:
-            assert observer.send(endpoint("user", "slow", "film")).answer().status == 200
+            observer.send(endpoint("user", "slow", "film")).answer()
+            assert observer.watching("user")["slow"]["segment"] == "0.ts"
         head, began = slow.send(endpoint("user", "slow", "film")).head(), time.monotonic()
         count = 0
         while count < head.length:

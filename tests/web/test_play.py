@@ -22,7 +22,6 @@ from tests.web.folders import (
     content,
     make_streams,
     packed_range,
-    packed_size,
 )
 
 pytestmark = pytest.mark.xdist_group("web-play")
@@ -465,7 +464,8 @@ def _forgeries() -> list[str]:
         f"{head}.{claims}.{signature}.x.y",
         _b64(b'{"alg":"dir","enc":"A128GCM"}') + "....",
         _b64(b'{"alg":"none"}') + f".{claims}.",
-        "x", ".", "..", "...", "null", "%C3%A9.%C3%A9.%C3%A9", "%00", "%ff", "a" * 5_000, "{}", " ", "-", "operator-key-of-the-tests",
+        "x", ".", "..", "...", "null", "%C3%A9.%C3%A9.%C3%A9", "%00", "%ff", "a" * 5_000, "{}", " ", "-",
+        "operator-key-of-the-tests",
     ]  # fmt: skip
 
 

@@ -42,7 +42,13 @@ def test_every_documented_code_has_its_status() -> None:
     assert {code: PROBLEMS[code][0] for code in API_CODES} == API_CODES
 
 
-@pytest.mark.parametrize("kind", sorted(_subclasses(errors.StreamlimitError), key=lambda kind: kind.__name__))
+def _ours() -> list[type[errors.StreamlimitError]]:
+    """Those of errors.py; what another room adds for itself is caught there."""
+    found = [kind for kind in _subclasses(errors.StreamlimitError) if kind.__module__ == errors.__name__]
+    return sorted(found, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", _ours())
 def test_every_error_of_ours_has_an_answer(kind: type[errors.StreamlimitError]) -> None:
     if kind is errors.SettingsError:
         return  # stops the start; nobody is there to be answered

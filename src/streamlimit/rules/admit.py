@@ -6,8 +6,7 @@ from streamlimit.model import Admitted, Ask, Decision, Device, Event, Lease, Mar
 from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, OverLimit, Policy
 from streamlimit.rules.departure import dismiss, lapse_all, silent_until_ms
 from streamlimit.rules.ledger import Ledger, Outcome, Seat, show, show_live
-from streamlimit.rules.scopes import Scope
-from streamlimit.rules.scopes import full_scopes as _full_scopes
+from streamlimit.rules.scopes import Scope, full_scopes
 from streamlimit.rules.sharing import is_shared
 
 BAD_GRANTS = frozenset({"grant-expired", "grant-ended"})
@@ -74,7 +73,7 @@ def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome
     if _is_grant_dead(ledger, ask, now_ms):
         return Outcome(_refusal("grant-ended", ledger, ask, policy, now_ms), changed=False)
     live = ledger.live(now_ms)
-    full, victim = _full_scopes(live, ledger.limit(ask.limit, policy), ask, policy), None
+    full, victim = full_scopes(live, ledger.limit(ask.limit, policy), ask, policy), None
     if full:
         victim = _victim(_in_all(live, full), ask, policy, now_ms)
         # One going makes no room where a limit was lowered below what sits.

@@ -1,10 +1,17 @@
 """Where a client asks from, as a short digest: enough to tell two apart, nothing to keep secret."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from streamlimit.web.http import Scope
+
+REVEALED = "streamlimit.revealed"
+"""In a scope: its client's address was told by a trusted proxy."""
+
+UNIX = "unix"
+"""Among trusted proxies: whoever comes by a Unix socket."""
 
 
 def client_digest(scope: Scope) -> str:
@@ -13,13 +20,75 @@ def client_digest(scope: Scope) -> str:
     return digest_of(client[0]) if client else ""
 
 
+def client_place(scope: Scope) -> str:
+    """The digest of the client's neighbourhood: its /24, or its /64 of IPv6."""
+    client = scope.get("client")
+    return place_of(client[0]) if client else ""
+
+
 @lru_cache(maxsize=16_384)
 def digest_of(address: str) -> str:
     """Eight hexadecimal digits. Of IPv6 the first 64 bits count: phones change the rest as they like."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        parsed = None
+    parsed = _parsed(address)
     if isinstance(parsed, IPv6Address):
         address = str(parsed.exploded)[:19]
     return blake2b(address.encode(), digest_size=4).hexdigest()
+
+
+@lru_cache(maxsize=16_384)
+def place_of(address: str) -> str:
+    """Eight hexadecimal digits, the same for all of one neighbourhood."""
+    parsed = _parsed(address)
+    if isinstance(parsed, IPv4Address):
+        address = str(parsed).rpartition(".")[0]
+    return digest_of(address)
+
+
+class Proxies:
+    """Those whose `X-Forwarded-For` is believed, so that a client cannot make itself an address."""
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self._networks = [ip_network(proxy) for proxy in trusted if proxy != UNIX]
+        self._unix = UNIX in trusted
+        self.are_any = bool(trusted)
+        self.trusts = lru_cache(maxsize=16_384)(self._trusts)
+
+    def reveal(self, scope: Scope) -> None:
+        """Puts the client's own address into *scope*: the last one on the way to us that is no trusted proxy's."""
+        client = scope.get("client")
+        if not (self.trusts(client[0]) if client else self._unix):
+            return
+        hops = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        for hop in reversed(",".join(hops).split(",")):
+            address = bare(hop.strip())
+            if address is None:
+                return  # what stands before it was not said by one of ours
+            scope["client"], scope[REVEALED] = (address, 0), True
+            if not self.trusts(address):
+                return
+
+    def _trusts(self, address: str) -> bool:
+        parsed = _parsed(address)
+        return parsed is not None and any(
+            parsed in network for network in self._networks if isinstance(network, IPv6Network) is (parsed.version == 6)
+        )
+
+
+def bare(text: str) -> str | None:
+    """The address in `1.2.3.4`, `1.2.3.4:80`, `::1` or `[::1]:80`; None where there is none."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    parsed = _parsed(text)
+    return None if parsed is None else str(parsed)
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped  # how a socket for both kinds shows an IPv4 client
+    return parsed

@@ -10,7 +10,7 @@ from streamlimit.web.control import make_control
 from streamlimit.web.cors import Cors
 from streamlimit.web.delivery import NotReceived
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
-from streamlimit.web.http import ClientLeft, Receive, Scope, Send, send_problem
+from streamlimit.web.http import ClientLeft, Receive, Scope, Send, encode_headers, send_problem
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
 from streamlimit.web.service import Service
 from streamlimit.web.viewer import Viewer
@@ -18,11 +18,19 @@ from streamlimit.web.viewer import Viewer
 log = structlog.get_logger("streamlimit.web")
 
 
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # playback URLs carry the grant
+}
+"""On every answer; pages add their own."""
+
+
 class FrontDoor:
     """The ASGI application of one worker."""
 
     def __init__(self, service: Service) -> None:
-        self._cors = Cors(service.settings.cors_origins)
+        self._cors, self._proxies = Cors(service.settings.cors_origins), service.proxies
+        self._same_for_all = self._headers({"headers": []}) if self._cors.is_for_all else None
         self._viewer, self._heartbeat = Viewer(service), Heartbeat(service)
         self._tally = service.tally
         self._control = make_control(service)
@@ -30,9 +38,16 @@ class FrontDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return None  # uvicorn refuses a WebSocket that nobody accepts
+        if self._proxies.are_any:
+            self._proxies.reveal(scope)
+        watched = _Watched(send, self._same_for_all or self._headers(scope))
         if scope["method"] == "OPTIONS":
-            return await self._cors.preflight(scope, send)
-        return await self._answer(scope, receive, _Watched(send, self._cors.headers(scope)))
+            return await self._cors.preflight(scope, watched)
+        return await self._answer(scope, receive, watched)
+
+    def _headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """What every answer has."""
+        return encode_headers(SECURITY_HEADERS | self._cors.headers(scope))
 
     async def _answer(self, scope: Scope, receive: Receive, send: "_Watched") -> None:
         try:
@@ -78,14 +93,14 @@ def _route_of(scope: Scope) -> str | None:
 
 
 class _Watched:
-    """`send` that adds the CORS headers and knows whether an answer has begun."""
+    """`send` that adds headers and knows whether an answer has begun."""
 
-    def __init__(self, send: Send, cors: dict[str, str]) -> None:
-        self._send, self._cors = send, [(k.lower().encode(), v.encode()) for k, v in cors.items()]
+    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+        self._send, self._headers = send, headers
         self.has_started = False
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.has_started = True
-            message["headers"] = [*message.get("headers", []), *self._cors]
+            message["headers"] = [*message.get("headers", []), *self._headers]
         await self._send(message)

@@ -1,89 +1,218 @@
-"""Who asks: anyone, a grant's session, or an operator. Knows nothing of what they may do with streams."""
+"""Who asks, and what that allows: a grant's session, a viewer by token, a back end, a reader, an operator, anyone."""
 
 import hmac
-from hashlib import sha256
-from typing import Literal
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import structlog
 from msgspec import Struct
 
-from streamlimit.web.grants import BadGrant, Grants
+from streamlimit.model import Device
+from streamlimit.settings import key_hash
+from streamlimit.web.grants import BadGrant, Grant, Grants
+from streamlimit.web.identity import BadToken, Identity, KeysUnavailable, Verifier
 from streamlimit.web.problems import CHALLENGE, Problem
+from streamlimit.web.recent import Recent
+from streamlimit.web.rights import RIGHTS, Role
+
+log = structlog.get_logger("streamlimit.auth")
+
+KEYS_RETRY_SECONDS = 2
+UNKNOWN_PLANS_LOGGED = 100
+NO_CREDENTIAL: frozenset[Role] = frozenset({"nobody", "anyone", "local"})
 
 
 class Caller(Struct, frozen=True):
-    """One caller. A grant speaks for one session of one user, an operator for all."""
+    """One caller. A grant speaks for one session of one user, a viewer for one user, the others for all.
 
-    role: Literal["anyone", "grant", "operator"]
+    `expires_at` (seconds of the epoch): after it a grant starts nothing, and a viewer's token is worth nothing.
+    `limit`, `streams`, `device`, `place`, `generation`: as in `Grant`.
+    """
+
+    role: Role
     user_id: str = ""
     session_id: str = ""
-    may_start: bool = True
+    expires_at: float = math.inf
+    limit: int | None = None
+    streams: frozenset[str] | None = None
+    device: str | Device | None = None
+    place: str | None = None
+    generation: int | None = None
+
+    @property
+    def may_start(self) -> bool:
+        """It may still be given a new seat."""
+        return self.expires_at == math.inf or time.time() < self.expires_at
 
     @property
     def is_granted(self) -> bool:
         """It holds a grant that may start a session."""
         return self.role == "grant" and self.may_start
 
+    def require(self, call: str) -> None:
+        """May it do this call of `RIGHTS`? Raises 401 without a credential, 403 with one of another role."""
+        if self.role in RIGHTS.get(call, ()):
+            return
+        if self.role in NO_CREDENTIAL:
+            raise Problem("unauthenticated", "this call needs a credential", headers=CHALLENGE)
+        raise Problem("forbidden", f"this call is not for a credential of your role ({self.role})")
+
     def require_session(self, user_id: str, session_id: str | None) -> None:
         """May it speak for this session (None: for any of the user's)? Raises 403."""
         if self.role == "grant" and (self.user_id != user_id or session_id not in (None, self.session_id)):
             raise Problem("forbidden", "this grant is for another user or session")
+        if self.role == "viewer" and self.user_id != user_id:
+            raise Problem("forbidden", "this token is for another user")
 
-    def require_operator(self) -> None:
-        """Raises 401 without a credential, 403 with a viewer's."""
-        if self.role == "anyone":
-            raise Problem("unauthenticated", "this call needs an operator key", headers=CHALLENGE)
-        if self.role != "operator":
-            raise Problem("forbidden", "this call needs an operator key, not a viewer's grant")
+    def require_stream(self, stream_id: str) -> None:
+        """May it watch this stream? Raises 403."""
+        if self.streams is not None and stream_id not in self.streams:
+            raise Problem("forbidden", "this credential is for other streams")
+
+    def require_place(self, place: str) -> None:
+        """Is its client where the grant was given? Raises 403."""
+        if self.place is not None and self.place != place:
+            raise Problem("forbidden", "this grant was given to another address; open the session again from here")
+
+    def require_replacement(self, session_id: str | None) -> None:
+        """May it choose this session to give way? The owner of the seats may; a shared playback URL may not."""
+        if self.role == "grant" and session_id not in (None, self.session_id):
+            raise Problem("forbidden", "a grant ends no other session; ask with the user's own credential")
+
+    def terms(self, device: str | Device | None = None, plan_limit: int | None = None) -> dict[str, Any]:
+        """What goes into the `Ask`: what the credential says before what the request says."""
+        return {
+            "device": device if self.device is None else self.device,
+            "limit": plan_limit if self.limit is None else self.limit,
+            "may_start": self.may_start,
+            "granted": self.is_granted,
+            "grant_generation": self.generation,
+        }
 
 
-    def require_reader(self) -> None:
-        """May it look at everything? Raises as `require_operator`."""
-        self.require_operator()
+class Plans:
+    """Limits by plan."""
 
+    def __init__(self, plans: Mapping[str, int]) -> None:
+        self._plans, self._unknown = dict(plans), set[str]()
 
-ANYONE = Caller("anyone")
+    def limit(self, plan: str | None) -> int | None:
+        """The plan's limit. None where there is no such plan: the service's own holds, and the log says so once."""
+        if plan is None:
+            return None
+        found = self._plans.get(plan)
+        if found is None and plan not in self._unknown and len(self._unknown) < UNKNOWN_PLANS_LOGGED:
+            self._unknown.add(plan)
+            log.warning("unknown_plan", plan=plan[:128], note="max_sessions holds for its users")
+        return found
+
+    def limit_of(self, caller: Caller, plan: str | None) -> int | None:
+        """The limit of the plan that a request names. Raises 403: viewers do not choose their own."""
+        if plan is not None and caller.role in ("grant", "viewer"):
+            raise Problem("forbidden", "the plan is named by the token, or by a back end of the platform")
+        return self.limit(plan)
 
 
 class Doorman:
-    """Tells callers apart by their `Authorization` header. *operator_keys*: plain or `sha256:<hex>`."""
+    """Tells callers apart by their credential. *keys*: the keys of each role, plain or `sha256:<hex>`.
 
-    def __init__(self, grants: Grants, operator_keys: list[str]) -> None:
-        self._grants = grants
-        self._operators = [key_hash(key) for key in operator_keys]
+    *verifier*: of viewers' tokens (`auth = "jwt"`); without it *uncredentialed* is what a caller without
+    a credential is.
+    """
 
-    def identify(self, authorization: str | None, now_seconds: float) -> Caller:
-        """The caller. Raises 401 for a credential that is none of ours."""
+    def __init__(
+        self,
+        grants: Grants,
+        keys: Mapping[Role, Sequence[str]],
+        plans: Plans | None = None,
+        verifier: Verifier | None = None,
+        uncredentialed: Role = "anyone",
+    ) -> None:
+        self._grants, self._plans, self.verifier = grants, plans or Plans({}), verifier
+        self._keys = [(key_hash(key), role) for role, held in keys.items() for key in held]
+        self._uncredentialed = Caller(uncredentialed)
+        self._known: Recent[Caller] = Recent()
+        self._granted: Recent[Caller] = Recent()
+        if verifier is not None:
+            verifier.keys.on_change = self._known.clear  # a key that was taken back opens nothing any more
+
+    async def identify(self, authorization: str | None) -> Caller:
+        """The caller with this `Authorization` header. Raises 401 for a credential that is none of ours."""
         if authorization is None:
-            return ANYONE
+            return self._uncredentialed
+        known = self._known.get(authorization)
+        if known is not None and (known.role != "viewer" or known.may_start):
+            return known
+        caller = await self._identify(authorization)
+        self._known.put(authorization, caller)
+        return caller
+
+    def identify_grant(self, token: str) -> Caller:
+        """The session that a grant speaks for. Raises 401."""
+        known = self._granted.get(token)
+        if known is not None:
+            return known
+        try:
+            caller = _granted(self._grants.verify(token))
+        except BadGrant as error:
+            raise _unauthenticated("this credential is not valid here") from error
+        self._granted.put(token, caller)
+        return caller
+
+    async def _identify(self, authorization: str) -> Caller:
         scheme, _, token = authorization.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
-            raise Problem(
-                "unauthenticated", "give the credential as 'Authorization: Bearer …'", headers=CHALLENGE
-            )
-        if self._is_operator(token):
-            return Caller("operator")
-        return self.identify_grant(token, now_seconds)
-
-    def identify_grant(self, token: str, now_seconds: float) -> Caller:
-        """The session that a grant speaks for. Raises 401."""
+            raise _unauthenticated("give the credential as 'Authorization: Bearer …'")
+        role = self._role_of_key(token)
+        if role is not None:
+            return Caller(role)
+        if self.verifier is None:
+            return self.identify_grant(token)
         try:
-            grant = self._grants.verify(token)
-        except BadGrant as error:
-            raise Problem(
-                "unauthenticated", "this credential is not valid here", headers=CHALLENGE
-            ) from error
-        return Caller("grant", grant.user_id, grant.session_id, grant.may_start(now_seconds))
+            return _granted(self._grants.verify(token))
+        except BadGrant:
+            return self._viewer(await self._verified(self.verifier, token))
 
-    def _is_operator(self, token: str) -> bool:
-        digest = _hashed(token)  # always hashed: a stored hash is no credential
-        return sum(hmac.compare_digest(digest, known) for known in self._operators) > 0  # all: constant time
+    async def _verified(self, verifier: Verifier, token: str) -> Identity:
+        try:
+            return await verifier.verify(token)
+        except BadToken as error:
+            raise _unauthenticated(str(error)) from error
+        except KeysUnavailable as error:
+            headers = {"Retry-After": str(KEYS_RETRY_SECONDS)}
+            raise Problem("identity-unavailable", "tokens cannot be verified; try again", headers=headers) from error
+
+    def _viewer(self, identity: Identity) -> Caller:
+        limit = self._plans.limit(identity.plan) if identity.limit is None else identity.limit
+        return Caller(
+            "viewer", identity.user_id, expires_at=identity.expires_at, limit=limit, streams=identity.streams
+        )
+
+    def _role_of_key(self, token: str) -> Role | None:
+        digest = key_hash("plain:" + token) if token.startswith("sha256:") else key_hash(token)
+        found: Role | None = None  # a stored hash is no credential: it is hashed again, and matches nothing
+        for known, role in self._keys:  # all of them, whichever matches: constant time
+            if hmac.compare_digest(digest, known):
+                found = role
+        return found
 
 
-def key_hash(key: str) -> str:
-    """`sha256:<hex>` of a plain key from the settings; a hashed one as it is."""
-    return key if key.startswith("sha256:") else _hashed(key)
+def _granted(grant: Grant) -> Caller:
+    return Caller(
+        "grant",
+        grant.user_id,
+        grant.session_id,
+        grant.expires_at,
+        grant.limit,
+        grant.streams,
+        grant.device,
+        grant.place,
+        grant.generation,
+    )
 
 
-def _hashed(text: str) -> str:
-    return "sha256:" + sha256(text.encode()).hexdigest()
+def _unauthenticated(detail: str) -> Problem:
+    return Problem("unauthenticated", detail, headers=CHALLENGE)

@@ -3,6 +3,7 @@
 A cursor is opaque: the store's own, and, where a page ended between two sessions of one user, after which.
 """
 
+import asyncio
 import base64
 import binascii
 
@@ -31,19 +32,27 @@ class Filters(Struct, frozen=True):
 
 
 async def browse(store: Store, cursor: str | None, limit: int, filters: Filters) -> tuple[list[Session], str | None]:
-    """At most *limit* sessions, and the cursor of the next page (None on the last). Raises `malformed`."""
+    """*limit* sessions (fewer on the last page), and the next page's cursor, None on the last. Raises `malformed`."""
     at = Cursor(None) if cursor is None else _read(cursor)
-    if at.user_id is not None and at.after is not None:
-        page = await resolved(store.browse(None, limit, at.user_id, filters.stream_id, filters.state))
-        sessions = [session for session in page.sessions if _rank(session) > tuple(at.after)]
-        following = at.store
-    else:
-        page = await resolved(store.browse(at.store, limit, *_fields(filters)))
-        sessions, following = list(page.sessions), page.cursor
-    if len(sessions) > limit:  # only the last user's sessions are too many
-        last = sessions[limit - 1]
-        return sessions[:limit], _written(Cursor(following, last.user_id, _rank(last)))
-    return sessions, None if following is None else _written(Cursor(following))
+    found = await _rest_of_user(store, at, filters)
+    following, more = at.store, at.user_id is None or at.store is not None
+    while more and len(found) < limit:
+        page = await resolved(store.browse(following, limit - len(found), *_fields(filters)))
+        found += page.sessions
+        following, more = page.cursor, page.cursor is not None
+        await asyncio.sleep(0)  # viewers first
+    if len(found) > limit:  # only the last user's sessions are too many
+        last = found[limit - 1]
+        return found[:limit], _written(Cursor(following, last.user_id, _rank(last)))
+    return found, None if following is None else _written(Cursor(following))
+
+
+async def _rest_of_user(store: Store, at: Cursor, filters: Filters) -> list[Session]:
+    """What the page before had no room for."""
+    if at.user_id is None or at.after is None:
+        return []
+    page = await resolved(store.browse(None, 1, at.user_id, filters.stream_id, filters.state))
+    return [session for session in page.sessions if _rank(session) > tuple(at.after)]
 
 
 def _rank(session: Session) -> tuple[int, str]:

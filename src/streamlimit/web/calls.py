@@ -1,11 +1,11 @@
 """What the control plane's calls have in common: the service, the caller, a form, an answer in JSON."""
 
-import time
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import Depends, Path, Request, Response
 
+from streamlimit.web.address import client_place
 from streamlimit.web.auth import Caller
 from streamlimit.web.forms import read_form
 from streamlimit.web.http import read_body, read_json_body, require_json
@@ -27,29 +27,15 @@ ServiceDep = Annotated[Service, Depends(service_of)]
 
 
 async def caller_of(request: Request, service: ServiceDep) -> Caller:
-    """Who asks."""
-    return service.doorman.identify(request.headers.get("authorization"), time.time())
+    """Who asks; 401 or 403 where they may not do this call (rights.py)."""
+    caller = await service.doorman.identify(request.headers.get("authorization"))
+    caller.require(f"{request.method} {request.scope['route'].path}")
+    if caller.place is not None:
+        caller.require_place(client_place(request.scope))
+    return caller
 
 
 CallerDep = Annotated[Caller, Depends(caller_of)]
-
-
-async def operator_of(caller: CallerDep) -> Caller:
-    """An operator asks; 401 or 403 otherwise."""
-    caller.require_operator()
-    return caller
-
-
-OperatorDep = Annotated[Caller, Depends(operator_of)]
-
-
-async def reader_of(caller: CallerDep) -> Caller:
-    """Someone asks who may look at everything; 401 or 403 otherwise."""
-    caller.require_reader()
-    return caller
-
-
-ReaderDep = Annotated[Caller, Depends(reader_of)]
 
 
 async def form_in(request: Request, form: type[T]) -> T:

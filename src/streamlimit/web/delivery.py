@@ -98,11 +98,7 @@ class _Journey:
             gone = await self._holder.prolong()
         except StoreUnavailable:
             return  # the next progress asks again; the viewer's bytes do not wait for the store
-        if (
-            isinstance(gone, Gone)
-            and gone.state in (State.ENDED, State.TERMINATED)
-            and self._wire is not None
-        ):
+        if isinstance(gone, Gone) and gone.state in (State.ENDED, State.TERMINATED) and self._wire is not None:
             self._wire.abort()  # who was sent away is not served to the end
 
     async def confirm_arrived(self) -> None:

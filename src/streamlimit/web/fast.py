@@ -143,7 +143,10 @@ class Exchange:
             self._go_on(future)
 
     def cancel(self, msg: str | None = None) -> None:
-        """As of a task: a shutdown that has no more time."""
+        """As of a task, in the next turn: a shutdown without more time is walking through the set of tasks."""
+        self._protocol.loop.call_soon(self._cancel, msg)
+
+    def _cancel(self, msg: str | None) -> None:
         self._waiting_for = None
         self._step(asyncio.CancelledError(msg))
 

@@ -27,6 +27,7 @@ class SegmentForm(Struct, frozen=True, forbid_unknown_fields=True):
     segment: SegmentName | None = None
     device: Label | Device | None = None
     replace: Id | None = None
+    plan: Label | None = None
 
 
 class SessionForm(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,12 +38,14 @@ class SessionForm(Struct, frozen=True, forbid_unknown_fields=True):
     session_id: Id | None = None
     device: Label | Device | None = None
     replace: Id | None = None
+    plan: Label | None = None
 
 
 class HeartbeatForm(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST …/heartbeat`."""
 
     stream_id: Id
+    plan: Label | None = None
 
 
 class LimitForm(Struct, frozen=True, forbid_unknown_fields=True):

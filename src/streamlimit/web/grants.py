@@ -1,23 +1,44 @@
-"""Grants: signed tokens that name a user and a session, short enough for a path. HS256 JWTs by joserfc."""
+"""Grants: signed tokens that name a user and a session, short enough for a path. HS256 JWTs by joserfc.
+
+A grant carries what its bearer may have been granted by others' tokens: a limit, the streams, the device, the
+neighbourhood it counts in, and the generation of its session's seat, with which it dies.
+"""
 
 import time
 from hashlib import sha256
+from typing import Any
 
+import msgspec
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from msgspec import Struct
 
-CACHED = 65_536
-"""Verified grants remembered; when there are more, all are forgotten and verified anew."""
+from streamlimit.model import Device
+from streamlimit.web.recent import Recent
+
+MAX_GRANT = 8_192
+"""Characters of a grant that is looked at."""
+
+STREAMS_CARRIED = 16
+DEVICE_CARRIED = 600
+"""Bytes. A device described at more length is left out: the grant is part of every URL."""
 
 
 class Grant(Struct, frozen=True):
-    """What a grant says. `expires_at` in seconds of the epoch, to the ms; after it no new seat is given."""
+    """What a grant says. `expires_at` in seconds of the epoch, to the ms; after it no new seat is given.
+
+    `place`: a digest of the client's neighbourhood. None, of any of these: the grant does not say, all will do.
+    """
 
     user_id: str
     session_id: str
     expires_at: float
+    limit: int | None = None
+    streams: frozenset[str] | None = None
+    device: str | Device | None = None
+    place: str | None = None
+    generation: int | None = None
 
     def may_start(self, now_seconds: float) -> bool:
         """Expiry bounds starting only: a session that sits is still issued its segments."""
@@ -35,11 +56,27 @@ class Grants:
         self._keys = {_key_id(key): OctKey.import_key(key) for key in keys}
         self._signer = _key_id(keys[0])
         self._seconds = seconds
-        self._verified: dict[str, Grant] = {}
+        self._verified: Recent[Grant] = Recent()
 
-    def sign(self, user_id: str, session_id: str) -> str:
-        """A grant from now on."""
-        claims = {"u": user_id, "s": session_id, "exp": round(time.time() + self._seconds, 3)}
+    def sign(self, user_id: str, session_id: str, **terms: Any) -> str:
+        """A grant from now on. *terms*: the other fields of `Grant`."""
+        return self.write(Grant(user_id, session_id, **({"expires_at": self.expiry()} | terms)))
+
+    def expiry(self) -> float:
+        """When a grant given now expires."""
+        return round(time.time() + self._seconds, 3)
+
+    def write(self, grant: Grant) -> str:
+        """The grant, signed."""
+        claims: dict[str, Any] = {"u": grant.user_id, "s": grant.session_id, "exp": grant.expires_at}
+        more = {
+            "l": grant.limit,
+            "t": None if grant.streams is None else sorted(grant.streams),
+            "d": _short(grant.device),
+            "p": grant.place,
+            "g": grant.generation,
+        }
+        claims |= {name: value for name, value in more.items() if value is not None}
         return jwt.encode({"alg": "HS256", "kid": self._signer}, claims, self._keys[self._signer])
 
     def verify(self, text: str) -> Grant:
@@ -47,22 +84,40 @@ class Grants:
         known = self._verified.get(text)
         if known is None:
             known = self._read(text)
-            if len(self._verified) >= CACHED:
-                self._verified.clear()
-            self._verified[text] = known
+            self._verified.put(text, known)
         return known
 
     def _read(self, text: str) -> Grant:
+        if len(text) > MAX_GRANT:
+            raise BadGrant("this is no grant of this service")
         try:
-            token = jwt.decode(text, self._find_key, algorithms=["HS256"])
-            claims = token.claims
-            return Grant(str(claims["u"]), str(claims["s"]), float(claims["exp"]))
-        except (JoseError, KeyError, ValueError, TypeError, UnicodeError) as error:
+            claims = jwt.decode(text, self._find_key, algorithms=["HS256"]).claims
+            return Grant(
+                str(claims["u"]),
+                str(claims["s"]),
+                float(claims["exp"]),
+                claims.get("l"),
+                frozenset(claims["t"]) if "t" in claims else None,
+                msgspec.convert(claims.get("d"), str | Device | None),
+                claims.get("p"),
+                claims.get("g"),
+            )
+        except (JoseError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise BadGrant("this is no grant of this service") from error
 
     def _find_key(self, token: object) -> OctKey:
         headers = token.headers()  # type: ignore[attr-defined]
         return self._keys[str(headers.get("kid"))]
+
+
+def streams_carried(streams: frozenset[str] | None, asked: str) -> frozenset[str] | None:
+    """The streams that a grant names: all that are allowed, or where they are too many the *asked* one."""
+    return streams if streams is None or len(streams) <= STREAMS_CARRIED else frozenset({asked})
+
+
+def _short(device: str | Device | None) -> Any:
+    plain = msgspec.to_builtins(device)
+    return plain if len(msgspec.json.encode(plain)) <= DEVICE_CARRIED else None
 
 
 def _key_id(key: str) -> str:

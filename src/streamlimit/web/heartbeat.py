@@ -1,13 +1,11 @@
 """`POST …/heartbeat`: a lease without bytes, where another party moves them. Admitted and confirmed, or refused."""
 
-import time
-
 import msgspec
 
 from streamlimit.errors import Refused
 from streamlimit.model import Ask, Confirmed, Decision, Receipt, Refusal, Verdict
 from streamlimit.store.contract import resolved
-from streamlimit.web.address import client_digest
+from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.forms import HeartbeatForm, bad_id, is_id, read_form
 from streamlimit.web.http import Receive, Scope, Send, header, read_json_body, send_whole
 from streamlimit.web.problems import Problem
@@ -16,6 +14,7 @@ from streamlimit.web.service import Service
 
 _encode = msgspec.json.Encoder().encode
 
+CALL = "POST /v1/users/{user_id}/sessions/{session_id}/heartbeat"
 PREFIX, SUFFIX = "/v1/users/", "/heartbeat"
 
 
@@ -28,7 +27,8 @@ class Heartbeat:
     """An ASGI callable; errors are raised, not sent."""
 
     def __init__(self, service: Service) -> None:
-        self._limiter, self._doorman, self._catalog = service.limiter, service.doorman, service.catalog
+        self._limiter, self._catalog = service.limiter, service.catalog
+        self._doorman, self._plans = service.doorman, service.plans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -37,9 +37,13 @@ class Heartbeat:
         for name, value in (("user_id", user_id), ("session_id", session_id)):
             if not is_id(value):
                 raise Problem("malformed", bad_id(name), {"field": name})
+        caller = await self._doorman.identify(header(scope, b"authorization"))
+        caller.require(CALL)
         form = read_form(HeartbeatForm, await read_json_body(scope, receive))
-        caller = self._doorman.identify(header(scope, b"authorization"), time.time())
         caller.require_session(user_id, session_id)
+        caller.require_stream(form.stream_id)
+        if caller.place is not None:
+            caller.require_place(client_place(scope))
         if self._catalog is not None:
             self._catalog.stream(form.stream_id)
         ask = Ask(
@@ -47,8 +51,7 @@ class Heartbeat:
             session_id,
             form.stream_id,
             client=client_digest(scope),
-            may_start=caller.may_start,
-            granted=caller.is_granted,
+            **caller.terms(None, self._plans.limit_of(caller, form.plan)),
         )
         confirmed, would_refuse = await self._beat(ask)
         headers: dict[str, str] = {"Content-Type": "application/json", "Cache-Control": "no-store"}

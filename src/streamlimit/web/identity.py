@@ -1,36 +1,43 @@
 """Viewers by the platform's own tokens: JWTs, verified with keys of its identity provider (JWKS) or a shared secret.
 
-A verified token is remembered until it expires, so a viewer's next request costs a look-up. Keys are fetched
-again when they are old or a token names an unknown one; while the provider is away, those at hand stay valid.
+Public keys are fetched in the background, so that no viewer waits for the provider; a token that names an unknown
+key makes us look at once. While the provider is away, the keys at hand go on to count for `jwks_stale_seconds`.
 """
 
+import asyncio
+import binascii
 import time
 import warnings
+from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import msgspec
 import structlog
 from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError, SecurityWarning
-from joserfc.jwk import KeySet, OctKey
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from msgspec import Struct
 
 from streamlimit.settings import JwtSettings
+from streamlimit.web.forms import is_id
 
-ASYMMETRIC = ["RS256", "ES256", "EdDSA", "Ed25519"]
-SYMMETRIC = ["HS256"]
-"""Never both at once: a public key cannot be passed off as a shared secret, and `none` is in neither."""
+KINDS: dict[str, type[Key]] = {"RS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey, "Ed25519": OKPKey}
+"""Algorithms of public keys. HS256 is none of them, and `none` is nowhere: no key can be passed off as another kind."""
 
-CACHED = 65_536
+PUBLIC_PARTS = frozenset({"kty", "kid", "alg", "use", "n", "e", "crv", "x", "y"})
+
 MAX_TOKEN = 8_192
 """Characters of a token that is looked at."""
 
+MAX_KEYS = 100
+MAX_JWKS = 1_000_000
 FETCH_SECONDS = 5.0
-UNKNOWN_KEY_SECONDS = 10.0
-"""A token that names an unknown key makes us fetch at most so often."""
+AWAY_SECONDS = 10.0
+"""How soon a provider that was away, or a key that nobody knows, makes us fetch again."""
 
-warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)  # providers still call it so
+warnings.filterwarnings("ignore", category=SecurityWarning, message="EdDSA is deprecated")  # providers still say so
 
 log = structlog.get_logger("streamlimit.identity")
 
@@ -49,12 +56,19 @@ class BadToken(Exception):
     """The text is no token that counts here; says why in words fit for a viewer."""
 
 
-class UnknownKey(Exception):
-    """The token names a key that is not at hand."""
+class KeysUnavailable(Exception):
+    """No keys are at hand: nothing can be said about any token."""
+
+
+class Header(Struct):
+    """What we look at of a token's header."""
+
+    alg: str
+    kid: str | None = None
 
 
 class Keys:
-    """The provider's public keys, or one shared secret. *fetch* brings a JWKS document."""
+    """The provider's public keys, or one shared secret. *fetch* brings a JWKS document; *on_change* hears of new ones."""
 
     def __init__(
         self,
@@ -63,84 +77,96 @@ class Keys:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._fetch, self._clock = settings, fetch or fetch_jwks, clock
-        self._known: KeySet | OctKey | None = None
+        self._public: dict[str, list[Key]] = {}
+        self._document: Any = None
+        self._secret = None if settings.secret is None else OctKey.import_key(settings.secret)
         self._fetched_at = self._tried_at = float("-inf")
-        if settings.secret_file is not None:
-            self._known = OctKey.import_key(settings.secret_file.read_text().strip())
-        self.algorithms = SYMMETRIC if settings.secret_file is not None else ASYMMETRIC
+        self._fetching: asyncio.Task[None] | None = None
+        self.on_change: Callable[[], None] = lambda: None
 
-    def find(self) -> KeySet | OctKey:
-        """What is at hand. Raises `UnknownKey` before the first fetch."""
-        if self._known is None:
-            raise UnknownKey
-        return self._known
+    async def find(self, header: Header) -> list[Key]:
+        """The keys that may have signed a token with this header. Raises `BadToken`, `KeysUnavailable`."""
+        if self._secret is not None:
+            if header.alg != "HS256":
+                raise BadToken("the token's algorithm is not accepted")
+            return [self._secret]
+        kind = KINDS.get(header.alg)
+        if kind is None:
+            raise BadToken("the token's algorithm is not accepted")
+        found = self._matching(header, kind)
+        if not found and self._clock() - self._tried_at >= AWAY_SECONDS:
+            await self.refresh()
+            found = self._matching(header, kind)
+        elif not found and self._fetching is not None:
+            await asyncio.shield(self._fetching)
+            found = self._matching(header, kind)
+        if not found and not self._are_fresh():
+            raise KeysUnavailable
+        return found
 
-    @property
-    def are_old(self) -> bool:
-        """Time for another fetch, though these still count."""
-        return self._settings.jwks_url is not None and (
-            self._clock() - self._fetched_at > self._settings.jwks_seconds
-        )
-
-    async def refresh(self, every_seconds: float = UNKNOWN_KEY_SECONDS) -> None:
-        """Fetches the keys, not more often than *every_seconds*. A failure leaves what is at hand."""
-        now = self._clock()
-        if self._settings.jwks_url is None or now - self._tried_at < every_seconds:
+    async def refresh(self) -> None:
+        """Fetches the keys; of many at once one does. A failure leaves what is at hand."""
+        if self._settings.jwks_url is None:
             return
-        self._tried_at = now
+        if self._fetching is None:
+            self._tried_at = self._clock()
+            # A task of its own: a viewer who leaves does not take the others' keys along.
+            self._fetching = asyncio.create_task(self._refresh(self._settings.jwks_url))
+        await asyncio.shield(self._fetching)
+
+    async def refresh_forever(self) -> None:
+        """Fetches the keys now and then, and more often while the provider is away."""
+        while True:
+            await self.refresh()
+            was_there = self._fetched_at >= self._tried_at
+            await asyncio.sleep(self._settings.jwks_seconds if was_there else AWAY_SECONDS)
+
+    async def _refresh(self, url: str) -> None:
         try:
-            self._known = _public(await self._fetch(self._settings.jwks_url))
-            self._fetched_at = now
-        except (httpx.HTTPError, ValueError, KeyError, TypeError, JoseError) as error:
+            document = await self._fetch(url)
+            keys = _public_keys(document)
+            if not keys:
+                raise ValueError("no key in it can be used")
+        except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError, AttributeError, TimeoutError) as error:
             problem = f"{type(error).__name__}: {error}"
-            log.warning("jwks_unavailable", problem=problem, keys_at_hand=self._known is not None)
+            log.warning("jwks_unavailable", problem=problem, keys_at_hand=len(self._public))
+        else:
+            self._fetched_at = self._clock()
+            if document != self._document:
+                self._document, self._public = document, keys
+                self.on_change()
+        finally:
+            self._fetching = None
+
+    def _matching(self, header: Header, kind: type[Key]) -> list[Key]:
+        if not self._are_fresh():
+            return []
+        named = self._public.get(header.kid, []) if header.kid is not None else sum(self._public.values(), [])
+        return [key for key in named if isinstance(key, kind) and key.alg in (None, header.alg)]
+
+    def _are_fresh(self) -> bool:
+        return self._clock() - self._fetched_at < self._settings.jwks_seconds + self._settings.jwks_stale_seconds
 
 
 class Verifier:
-    """Turns tokens into identities."""
+    """Turns tokens into identities. What was verified is for the caller to remember."""
 
     def __init__(self, settings: JwtSettings, keys: Keys, clock: Callable[[], float] = time.time) -> None:
-        self._settings, self._keys, self._clock = settings, keys, clock
-        self._verified: dict[str, Identity] = {}
-
-    def recall(self, token: str) -> Identity | None:
-        """The identity of a token verified before, if it has not expired."""
-        known = self._verified.get(token)
-        return known if known is not None and self._clock() < known.expires_at else None
+        self._settings, self.keys, self._clock = settings, keys, clock
 
     async def verify(self, token: str) -> Identity:
-        """Who the token speaks for. Raises `BadToken`."""
+        """Who the token speaks for. Raises `BadToken`, `KeysUnavailable`."""
         if len(token) > MAX_TOKEN:
             raise BadToken("the token is too long")
-        if self._keys.are_old:
-            await self._keys.refresh()
-        try:
-            identity = self._read(token)
-        except UnknownKey:
-            await self._keys.refresh()
-            try:
-                identity = self._read(token)
-            except UnknownKey as error:
-                raise BadToken("the token's key is not known") from error
-        if len(self._verified) >= CACHED:
-            self._verified.clear()
-        self._verified[token] = identity
-        return identity
-
-    def _read(self, token: str) -> Identity:
-        try:
-            claims = jwt.decode(token, self._keys.find(), algorithms=self._keys.algorithms).claims
-        except InvalidKeyIdError as error:
-            raise UnknownKey from error
-        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise BadToken("the token's signature or form is not valid") from error
+        header = _header(token)
+        claims = _claims(token, await self.keys.find(header), header.alg)
         self._check(claims)
         return _identity(claims, self._settings)
 
     def _check(self, claims: dict[str, Any]) -> None:
         now, leeway = self._clock(), self._settings.leeway_seconds
         expires = _number(claims, "exp")
-        if expires is None or now > expires + leeway:
+        if expires is None or now >= expires + leeway:
             raise BadToken("the token has expired" if expires is not None else "the token has no expiry")
         starts = _number(claims, "nbf")
         if starts is not None and now < starts - leeway:
@@ -154,23 +180,59 @@ class Verifier:
 
 
 async def fetch_jwks(url: str) -> Any:
-    """The JWKS document at *url*."""
-    async with httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False) as client:
-        response = await client.get(url)
+    """The JWKS document at *url*. Follows no redirect, and no proxy of the environment."""
+    async with (
+        asyncio.timeout(FETCH_SECONDS),
+        httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False) as client,
+        client.stream("GET", url, headers={"user-agent": "streamlimit"}) as response,
+    ):
         response.raise_for_status()
-        return response.json()
+        body = b""
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > MAX_JWKS:
+                raise ValueError("the document is too long")
+        return msgspec.json.decode(body)
 
 
-def _public(document: Any) -> KeySet:
-    """The asymmetric keys of a JWKS: a symmetric one has no place in public."""
-    keys = [key for key in document["keys"] if key.get("kty") in ("RSA", "EC", "OKP")]
-    return KeySet.import_key_set({"keys": keys})
+def _public_keys(document: Any) -> dict[str, list[Key]]:
+    """The usable keys of a JWKS by their ids. A symmetric one has no place in public; a broken one spoils no other."""
+    found: dict[str, list[Key]] = {}
+    for data in document["keys"][:MAX_KEYS]:
+        kinds: dict[str, Any] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+        kind = kinds.get(data.get("kty"))
+        if kind is None or data.get("use") not in (None, "sig"):
+            continue
+        try:
+            key = kind.import_key({name: value for name, value in data.items() if name in PUBLIC_PARTS})
+            found.setdefault(str(data.get("kid", "")), []).append(key)
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            log.warning("jwks_key_unusable", kid=str(data.get("kid"))[:128], problem=type(error).__name__)
+    return found
+
+
+def _header(token: str) -> Header:
+    """The token's own word on how it is signed; says nothing before the signature is checked."""
+    text = token.partition(".")[0]
+    try:
+        return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Header)
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise BadToken("this credential is not valid here") from error
+
+
+def _claims(token: str, keys: list[Key], algorithm: str) -> dict[str, Any]:
+    for key in keys:
+        try:
+            return jwt.decode(token, key, algorithms=[algorithm]).claims
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError):
+            continue
+    raise BadToken("the token's signature is not valid here")
 
 
 def _identity(claims: dict[str, Any], settings: JwtSettings) -> Identity:
     user = claims.get(settings.user_claim)
-    if not isinstance(user, str):
-        raise BadToken(f"the token has no {settings.user_claim}")
+    if not isinstance(user, str) or not is_id(user):
+        raise BadToken(f"the token's {settings.user_claim} is no id of a user")
     limit, plan = claims.get(settings.limit_claim), claims.get(settings.plan_claim)
     streams = claims.get(settings.streams_claim)
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= 64):
@@ -179,13 +241,8 @@ def _identity(claims: dict[str, Any], settings: JwtSettings) -> Identity:
         raise BadToken(f"the token's {settings.plan_claim} is no text")
     if streams is not None and not (isinstance(streams, list) and all(isinstance(s, str) for s in streams)):
         raise BadToken(f"the token's {settings.streams_claim} is no list of texts")
-    return Identity(
-        user,
-        float(claims["exp"]) + settings.leeway_seconds,
-        limit,
-        plan,
-        None if streams is None else frozenset(streams),
-    )
+    expires_at = float(claims["exp"]) + settings.leeway_seconds
+    return Identity(user, expires_at, limit, plan, None if streams is None else frozenset(streams))
 
 
 def _number(claims: dict[str, Any], name: str) -> float | None:

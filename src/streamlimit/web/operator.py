@@ -11,9 +11,8 @@ from streamlimit.sweeper import expire_once
 from streamlimit.web.browsing import Filters, browse
 from streamlimit.web.calls import (
     ID_PATTERN,
+    CallerDep,
     IdInPath,
-    OperatorDep,
-    ReaderDep,
     ServiceDep,
     described,
     form_in,
@@ -32,7 +31,7 @@ Live = Literal["starting", "active", "idle"]
 
 
 @router.post("/v1/expirations", openapi_extra=described(ExpirationForm))
-async def expirations(request: Request, service: ServiceDep, _operator: OperatorDep) -> Response:
+async def expirations(request: Request, service: ServiceDep, _operator: CallerDep) -> Response:
     """Endpoint 2: expires every session whose last activity is n·X or more ago. Safe at any time."""
     form = await form_or_default(request, ExpirationForm)
     sweep = await expire_once(service.limiter, form.max_seconds)
@@ -49,7 +48,7 @@ async def expirations(request: Request, service: ServiceDep, _operator: Operator
 @router.get("/v1/sessions")
 async def all_sessions(
     service: ServiceDep,
-    _reader: ReaderDep,
+    _reader: CallerDep,
     user_id: IdInQuery = None,
     stream_id: IdInQuery = None,
     state: Live | None = None,
@@ -63,7 +62,7 @@ async def all_sessions(
 
 
 @router.put("/v1/users/{user_id}/limit", openapi_extra=described(LimitForm))
-async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, _operator: OperatorDep) -> Response:
+async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
     """Gives the user a limit of their own. Nobody who sits is refused by it."""
     form = await form_in(request, LimitForm)
     await resolved(service.store.set_limit(user_id, form.max_sessions))
@@ -71,20 +70,20 @@ async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, _o
 
 
 @router.get("/v1/users/{user_id}/limit")
-async def get_limit(user_id: IdInPath, service: ServiceDep, _reader: ReaderDep) -> Response:
-    """The user's limit, and whether it is one of their own."""
+async def get_limit(user_id: IdInPath, service: ServiceDep, _reader: CallerDep) -> Response:
+    """The user's limit, where it comes from, and the plans. What a token or a grant says is kept nowhere."""
     return json_answer(await _limit_json(service, user_id))
 
 
 @router.delete("/v1/users/{user_id}/limit", status_code=204)
-async def delete_limit(user_id: IdInPath, service: ServiceDep, _operator: OperatorDep) -> Response:
+async def delete_limit(user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
     """The service's limit holds again."""
     await resolved(service.store.set_limit(user_id, None))
     return Response(status_code=204)
 
 
 @router.get("/v1/stats")
-async def stats(service: ServiceDep, _reader: ReaderDep) -> Response:
+async def stats(service: ServiceDep, _reader: CallerDep) -> Response:
     """Sessions by state, users, streams (from a background count, with its age), and what was decided."""
     census, numbers = service.counted.look(), service.metrics.numbers()
     seconds, calls = _total(numbers, "store_seconds"), _total(numbers, "store_calls")
@@ -114,8 +113,8 @@ async def stats(service: ServiceDep, _reader: ReaderDep) -> Response:
 
 
 @router.get("/metrics", tags=["health"])
-async def metrics(service: ServiceDep) -> Response:
-    """Prometheus metrics of all workers."""
+async def metrics(service: ServiceDep, _reader: CallerDep) -> Response:
+    """Prometheus metrics of all workers. Wants a reader's key, except with open access on loopback."""
     text = service.metrics.text(service.counted.look(), time.monotonic())
     return Response(text, headers={"Cache-Control": "no-store"}, media_type="text/plain; version=0.0.4")
 
@@ -135,8 +134,13 @@ async def readyz(service: ServiceDep) -> Response:
 
 async def _limit_json(service: Service, user_id: str) -> dict[str, Any]:
     own = await resolved(service.store.limit(user_id))
-    effective = service.policy.max_sessions if own is None else own
-    return {"user_id": user_id, "max_sessions": effective, "own": own is not None}
+    return {
+        "user_id": user_id,
+        "max_sessions": service.policy.max_sessions if own is None else own,
+        "own": own is not None,
+        "source": "max_sessions" if own is None else "own",
+        "plans": service.settings.plans,
+    }
 
 
 def _shown(sessions: list[Session]) -> list[dict[str, Any]]:

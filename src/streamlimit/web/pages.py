@@ -32,8 +32,6 @@ PAGE_HEADERS = {
     "connect-src 'self'; media-src 'self' blob:; worker-src blob:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",  # playback URLs carry the grant
-    "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-cache",
 }
@@ -102,7 +100,7 @@ def _file(name: str, request: Request) -> Response:
     found = static_files().get(name)
     if found is None:
         raise Problem("not-found", "the pages have no such file")
-    headers = {"ETag": found.etag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    headers = {"ETag": found.etag, "Cache-Control": "no-cache"}
     if found.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(found.body, headers=headers, media_type=found.media_type)

@@ -26,6 +26,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unsupported-media-type": (415, "The body must be JSON"),
     "range-not-satisfiable": (416, "The file has no such range"),
     "too-many-requests": (429, "Too many requests"),
+    "identity-unavailable": (503, "Tokens cannot be verified at the moment"),
     "internal": (500, "Something went wrong here"),
     "origin-failed": (502, "The origin failed"),
     "store-unavailable": (503, "The store does not answer"),
@@ -85,6 +86,8 @@ class Problem(Exception):
 
 def log_problem(problem: Problem, method: str, route: str | None) -> None:
     """One line for one error answer. *route* is the call's name, never a path: that may hold a grant."""
+    if problem.code == "too-many-requests":
+        return  # thousands a second of them; they are counted
     told = {"code": problem.code, "status": problem.status, "method": method, "route": route}
     if problem.status < 500:
         log.info("refused", **told)
@@ -110,10 +113,10 @@ def problem_of_refusal(refusal: Refusal) -> Problem:
     """A refusal explains itself (rule 10)."""
     if refusal.code == "session-terminated" and refusal.mark is not None:
         return _terminated(refusal)
-    if refusal.code == "grant-expired":
-        return Problem(
-            "unauthenticated", "the grant has expired and its session holds no seat", headers=CHALLENGE
-        )
+    if refusal.code in GRANT_REFUSALS:
+        return Problem("unauthenticated", GRANT_REFUSALS[refusal.code], headers=CHALLENGE)
+    if refusal.code == "too-many-requests":
+        return _hammering(refusal)
     seconds = round(refusal.retry_after_ms / 1_000, 3)
     extra = {
         "limit": refusal.limit,
@@ -130,6 +133,19 @@ def problem_of_refusal(refusal: Refusal) -> Problem:
 
 FAILURE = Problem("internal", "this is our fault; the log says more")
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+GRANT_REFUSALS = {
+    "grant-expired": "the grant has expired and its session holds no seat",
+    "grant-ended": "the session was ended, and its grant with it",
+}
+
+
+def _hammering(refusal: Refusal) -> Problem:
+    """Short, for it is made thousands of times a second, and the refusals before it have explained themselves."""
+    seconds = max(math.ceil(refusal.retry_after_ms / 1_000), 1)
+    detail = "refused again and again; wait before the next request"
+    extra = {"retry_after_seconds": round(refusal.retry_after_ms / 1_000, 3)}
+    return Problem("too-many-requests", detail, extra, {"Retry-After": str(seconds)})
 
 
 def _terminated(refusal: Refusal) -> Problem:

@@ -10,7 +10,8 @@ from streamlimit.policy import Policy
 from streamlimit.settings import Settings
 from streamlimit.steady import SteadyStore
 from streamlimit.tally import Tally
-from streamlimit.web.auth import Doorman
+from streamlimit.web.address import Proxies
+from streamlimit.web.auth import Doorman, Plans
 from streamlimit.web.grants import Grants
 from streamlimit.web.metrics import Metrics
 
@@ -27,6 +28,8 @@ class Service:
     metrics: Metrics
     grants: Grants
     doorman: Doorman
+    plans: Plans
+    proxies: Proxies
     catalog: Catalog | None
     files: LocalFiles
     tally: Tally

@@ -4,15 +4,18 @@ import secrets
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from msgspec.structs import replace
 
 from streamlimit.errors import Refused, UnknownStream
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Roster
 from streamlimit.store.contract import resolved
-from streamlimit.web.address import client_digest
+from streamlimit.web.address import REVEALED, client_digest, client_place
+from streamlimit.web.auth import Caller
 from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, described, form_in, json_answer
 from streamlimit.web.forms import SessionForm
+from streamlimit.web.grants import Grant, streams_carried
 from streamlimit.web.problems import Problem
-from streamlimit.web.render import session_json
+from streamlimit.web.render import reservations, session_json
 from streamlimit.web.service import Service
 
 router = APIRouter(tags=["viewer"])
@@ -21,10 +24,11 @@ Reason = Annotated[str, Query(max_length=200)]
 
 
 @router.get("/v1/streams")
-async def streams(service: ServiceDep) -> Response:
-    """The streams that can be played here."""
+async def streams(service: ServiceDep, caller: CallerDep) -> Response:
+    """The streams that can be played here, by the caller."""
     found = [] if service.catalog is None else service.catalog.streams()
-    return json_answer({"streams": [_stream_json(stream) for stream in found]})
+    allowed = [each for each in found if caller.streams is None or each.stream_id in caller.streams]
+    return json_answer({"streams": [_stream_json(stream) for stream in allowed]})
 
 
 @router.post("/v1/sessions", status_code=201, openapi_extra=described(SessionForm))
@@ -33,6 +37,8 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
     form = await form_in(request, SessionForm)
     session_id = form.session_id or "s-" + secrets.token_hex(12)
     caller.require_session(form.user_id, session_id)
+    caller.require_stream(form.stream_id)
+    caller.require_replacement(form.replace)
     if service.catalog is None:
         raise UnknownStream("no streams are set here")
     entry = service.catalog.stream(form.stream_id).entry
@@ -41,22 +47,20 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
         session_id,
         form.stream_id,
         Purpose.SEAT,
-        device=form.device,
         client=client_digest(request.scope),
         replace=form.replace,
-        may_start=caller.may_start,
+        **caller.terms(form.device, service.plans.limit_of(caller, form.plan)),
     )
     admitted = await _admitted(service, ask)
-    grant = service.grants.sign(form.user_id, session_id)
-    assert admitted.session is not None
+    grant = service.grants.write(_grant(service, caller, ask, admitted, request))
     document = {
-        "session": session_json(admitted.session),
+        "session": None if admitted.session is None else session_json(admitted.session),
         "playback_url": f"/play/{grant}/{form.stream_id}/{entry}",
         "grant": grant,
         "limit": admitted.limit,
         "live_sessions": admitted.live,
     }
-    return json_answer(document, 200 if admitted.existing else 201)
+    return json_answer(document, 200 if admitted.existing else 201, reservations(admitted))
 
 
 @router.get("/v1/users/{user_id}/sessions")
@@ -64,6 +68,8 @@ async def user_sessions(user_id: IdInPath, service: ServiceDep, caller: CallerDe
     """Who is watching on this user's seats."""
     caller.require_session(user_id, None)
     roster = await resolved(service.limiter.store.sessions(user_id))
+    if caller.limit is not None and await resolved(service.store.limit(user_id)) is None:
+        roster = replace(roster, limit=caller.limit)
     return json_answer(_roster_json(roster))
 
 
@@ -121,6 +127,22 @@ async def end_by_beacon(
     caller.require_session(user_id, session_id)
     await resolved(service.limiter.end(user_id, session_id))
     return Response(status_code=204)
+
+
+def _grant(service: Service, caller: Caller, ask: Ask, admitted: Admitted, request: Request) -> Grant:
+    """What the caller may, as a grant. One that was asked for with a grant is no better than that."""
+    is_their_own = caller.role != "service" or REVEALED in request.scope  # else it is the back end's address
+    binds = service.settings.grant_address and is_their_own and caller.role != "grant"
+    return Grant(
+        ask.user_id,
+        ask.session_id,
+        caller.expires_at if caller.role == "grant" else service.grants.expiry(),
+        ask.limit,
+        streams_carried(caller.streams, ask.stream_id),
+        ask.device,
+        client_place(request.scope) if binds else caller.place,
+        None if admitted.session is None else admitted.session.generation,
+    )
 
 
 async def _admitted(service: Service, ask: Ask) -> Admitted:

@@ -1,7 +1,6 @@
 """The hot path: Endpoint 1 and /play. Who asks, for what; lease it; deliver it; confirm what arrived."""
 
 import math
-import time
 
 from streamlimit.delivery.local import Body
 from streamlimit.delivery.segment import LiveEdge, Segment
@@ -10,7 +9,8 @@ from streamlimit.errors import Refused, UnknownSegment, UnknownStream
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Ask, Decision, Purpose, Refusal
 from streamlimit.store.contract import resolved
-from streamlimit.web.address import client_digest
+from streamlimit.web.address import client_digest, client_place
+from streamlimit.web.auth import Caller
 from streamlimit.web.delivery import Deliverer, Part, wire_of
 from streamlimit.web.forms import SegmentForm, read_form
 from streamlimit.web.http import (
@@ -26,7 +26,7 @@ from streamlimit.web.http import (
     send_whole,
 )
 from streamlimit.web.problems import Problem
-from streamlimit.web.render import counts, names
+from streamlimit.web.render import counts, names, reservations
 from streamlimit.web.requested import PlayPath, Requested
 from streamlimit.web.service import Service
 
@@ -35,7 +35,7 @@ class Viewer:
     """Segments for sessions. `segments` and `play` are ASGI callables; errors are raised, not sent."""
 
     def __init__(self, service: Service) -> None:
-        self._limiter, self._doorman = service.limiter, service.doorman
+        self._limiter, self._doorman, self._plans = service.limiter, service.doorman, service.plans
         self._catalog, self._files = service.catalog, service.files
         self._deliverer = Deliverer(service.policy)
 
@@ -43,23 +43,22 @@ class Viewer:
         """`POST /v1/segments`, Endpoint 1: the named segment, or the next one."""
         if scope["method"] != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
+        caller = await self._doorman.identify(header(scope, b"authorization"))
+        caller.require("POST /v1/segments")
         form = read_form(SegmentForm, await read_json_body(scope, receive))
-        caller = self._doorman.identify(header(scope, b"authorization"), time.time())
-        caller.require_session(form.user_id, form.session_id)
+        _require(caller, form, scope)
         stream = self._stream(form.stream_id)
         named = None if form.segment is None else self._segment(stream, form.segment)
         ask = Ask(
             form.user_id,
             form.session_id,
             form.stream_id,
-            device=form.device,
             client=client_digest(scope),
             kind="video" if named is None else named.kind,
             sequence=None if named is None else named.sequence,
             replace=form.replace,
-            may_start=caller.may_start,
-            granted=caller.is_granted,
             wants_next=named is None,
+            **caller.terms(form.device, self._plans.limit_of(caller, form.plan)),
         )
         async with self._limiter.lease(ask) as holder:
             chosen = named or _next(stream, holder)
@@ -78,7 +77,10 @@ class Viewer:
     async def play(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`GET /play/<grant>/<stream_id>/<path>`: any file of the stream, for ordinary players."""
         asked = PlayPath(scope)
-        caller = self._doorman.identify_grant(asked.grant, time.time())
+        caller = self._doorman.identify_grant(asked.grant)
+        caller.require_stream(asked.stream_id)
+        if caller.place is not None:
+            caller.require_place(client_place(scope))
         stream = self._stream(asked.stream_id)
         wanted = Requested(scope, stream, asked.path, self._open(stream, asked.path))
         ask = Ask(
@@ -89,8 +91,7 @@ class Viewer:
             client=client_digest(scope),
             kind=wanted.kind,
             sequence=wanted.sequence,
-            may_start=caller.may_start,
-            granted=caller.is_granted,
+            **caller.terms(),
         )
         if wanted.takes_seat:
             await self._play_media(wanted, ask, scope, send)
@@ -113,7 +114,7 @@ class Viewer:
         decision: Decision = await resolved(self._limiter.admit(ask))
         if isinstance(decision, Refusal):
             raise Refused(decision)
-        await send_start(send, wanted.status, encode_headers(wanted.headers()))
+        await send_start(send, wanted.status, encode_headers(wanted.headers() | reservations(decision)))
         if not wanted.is_head and not wanted.is_unchanged:
             for chunk in wanted.part.body.chunks(wanted.part.first, wanted.part.last):
                 await send_part(send, chunk)
@@ -141,8 +142,17 @@ class Viewer:
 def _next(stream: Stream, holder: LeaseHolder) -> Segment | LiveEdge | None:
     """The segment after the last that this session received of this stream; the first after a move."""
     session = holder.admitted.session
-    assert session is not None  # a lease always has one
-    return stream.after(session.sequence if session.stream_id == stream.stream_id else None)
+    is_here = session is not None and session.stream_id == stream.stream_id  # none: let through by a dry run
+    return stream.after(session.sequence if session is not None and is_here else None)
+
+
+def _require(caller: Caller, form: SegmentForm, scope: Scope) -> None:
+    """Raises 403 where the credential is for others than the form names."""
+    caller.require_session(form.user_id, form.session_id)
+    caller.require_stream(form.stream_id)
+    caller.require_replacement(form.replace)
+    if caller.place is not None:
+        caller.require_place(client_place(scope))
 
 
 def _whole(body: Body, segment: Segment) -> Part:

@@ -17,6 +17,9 @@ VERSION = 1
 TURN_SECONDS = 2.0
 """How long to wait for other processes' transactions (each takes microseconds) before giving up."""
 
+LONGEST_LOG_PAGES = 16_000
+"""From here on each commit carries the log over by itself, should a checkpointer not keep up (or not run)."""
+
 
 def named_queries() -> dict[str, str]:
     """The sections of queries.sql by their names."""
@@ -34,6 +37,7 @@ def connect(path: str) -> sqlite3.Connection:
         db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         in_turn(lambda: db.execute("PRAGMA journal_mode = WAL").fetchall())
         db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut the last moments
+        db.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG_PAGES}")
         in_turn(lambda: _migrate(db))
     except sqlite3.Error as error:
         raise StoreUnavailable(f"sqlite: cannot open {path}: {error}") from error

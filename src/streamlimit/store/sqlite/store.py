@@ -28,6 +28,7 @@ from streamlimit.model import (
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Ledger, Outcome, show_live
 from streamlimit.store.contract import Clock, Events
+from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import QUERIES, connect, in_turn, transaction
 
@@ -60,6 +61,7 @@ class SqliteStore:
         self._outbox_max_events = outbox_max_events
         self.dropped_events = 0
         self._db: sqlite3.Connection | None = connect(path)
+        self._checkpointer = Checkpointer(path)
 
     def admit(self, ask: Ask) -> Decision:
         def rule(ledger: Ledger, now_ms: int) -> Outcome[Decision]:
@@ -165,6 +167,7 @@ class SqliteStore:
             _rows(db, QUERIES["get_clock"])
 
     def close(self) -> None:
+        self._checkpointer.close()
         if self._db is not None:
             self._db.close()
             self._db = None
@@ -176,6 +179,7 @@ class SqliteStore:
             if outcome.changed:
                 self._save(db, user_id, ledger, due_at_ms)
                 self._put_events(db, outcome.events)
+        self._checkpointer.changed()
         return outcome.answer
 
     def _load(self, db: sqlite3.Connection, user_id: str) -> tuple[Ledger, int, int | None]:

@@ -18,17 +18,16 @@
 local LEASE, CHECK, NONE = 1, 3, 65535
 local NEW, EXISTING = 1, 2
 local purpose, may_start, asked, type_cap, sequence, client, id, stream, lease, kind, replace, device =
-  struct.unpack('<BBI2I2I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
-local start_ms, stream_cap = struct.unpack('<I4I2', ARGV[1], 11)
+  unpack('<BBI2I2I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
 local value = redis.call('GET', KEYS[1])
 
 -- The quick ways, without taking the ledger apart. Who sits is admitted by one read; a new session is put behind the
 -- others where there is room. Everything else is below.
 local own_limit, filed, seats, marks = NONE, 0, 0, 0
-if value then own_limit, filed, seats, marks = struct.unpack('<I2I6I2B', value) end
+if value then own_limit, filed, seats, marks = unpack('<I2I6I2B', value) end
 local at, live, found, size = 12, 0, nil, nil
 for _ = 1, seats do
-  local length, other, expires = struct.unpack('<I2Bc0I6', value, at)
+  local length, other, expires = unpack('<I2Bc0I6', value, at)
   if expires > now then
     live = live + 1
     if other == id then found, size = at, length end
@@ -39,32 +38,33 @@ local limit = own_limit
 if limit == NONE then limit = asked == NONE and max_sessions or asked end
 
 if marks == 0 and found then
-  local last, extras = struct.unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxB', value, found + 9 + #id)
+  local last, extras = unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxB', value, found + 9 + #id)
   if extras == 0 and (last > 0 or purpose ~= LEASE) then
-    return struct.pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0'
+    return pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0'
   end
 elseif marks == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK
   and stream_cap == NONE and type_cap == NONE
 then
   local expires = now + start_ms
-  local rest = struct.pack('<Bc0I6I6I6I6I4I6I3BI2BBc0I2', #id, id, expires, 0, 0, 0, 0, now, 0,
+  local rest = pack('<Bc0I6I6I6I6I4I6I3BI2BBc0I2', #id, id, expires, 0, 0, 0, 0, now, 0,
     purpose == LEASE and 1 or 0, 0, 0, #stream, stream, #device) .. device
-  if purpose == LEASE then rest = rest .. struct.pack('<I6BBBBc0', 0, 0, 0, 1, #lease, lease) end
-  local seat = struct.pack('<I2', #rest + 2) .. rest
+  if purpose == LEASE then rest = rest .. pack('<I6BBBBc0', 0, 0, 0, 1, #lease, lease) end
+  local seat = pack('<I2', #rest + 2) .. rest
   if filed == 0 or expires < filed then
     filed = expires
     redis.call('ZADD', KEYS[2], filed, KEYS[1]:sub(#KEYS[2]))
   end
-  local header = struct.pack('<I2I6I2B', own_limit, filed, seats + 1, 0)
+  local header = pack('<I2I6I2B', own_limit, filed, seats + 1, 0)
   redis.call('SET', KEYS[1], value and header .. value:sub(12) .. seat or header .. seat)
-  return struct.pack('<BBI6I2I2', NEW, 0, now, limit, live + 1) .. seat .. '\0\0'
+  return pack('<BBI6I2I2', NEW, 0, now, limit, live + 1) .. seat .. '\0\0'
 end
 
 -- include ledger
+-- include rules
 
 local CHECKED, UNRECORDED = 3, 4
 local LIMIT, SHARED, GRANT_EXPIRED, IS_TERMINATED = 5, 6, 7, 8
-local REFUSE, REPLACE_OLDEST = 0, 2
+local REFUSE, REPLACE_OLDEST, LEASES_KEPT = 0, 2, 32
 local ledger = open_ledger(value)
 local has_changed, would_refuse = false, 0
 

@@ -8,16 +8,17 @@ from streamlimit.rules.admit import _refusal, _refuse_full
 from streamlimit.rules.ledger import Ledger, show, show_live
 from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
-from streamlimit.store.valkey.codec import EVENT_TYPES, read_events, read_ledger, read_mark, read_seat
+from streamlimit.store.valkey.codec import EVENT_TYPES, read_events, read_ledger, read_mark, read_seat, unpack_device
 
 NEW, EXISTING, CHECKED, UNRECORDED = 1, 2, 3, 4
 REFUSED = {5: "session-limit", 6: "session-shared", 7: "grant-expired", 8: "session-terminated"}
-CONFIRMED = SITS = 1
+CONFIRMED, AS_RECEIVED, SITS = 1, 3, 1
 
 _decision = Struct("<BBIHHH").unpack_from
 _verdict = Struct("<BIHHH").unpack_from
+_as_received = Struct("<BIHHHIHIHHB").unpack_from
 _time = Struct("<IH").unpack_from
-AFTER_DECISION, AFTER_VERDICT, AFTER_SITS, AFTER_TIME = 12, 11, 7, 6
+AFTER_DECISION, AFTER_VERDICT, AFTER_AS_RECEIVED, AFTER_SITS, AFTER_TIME = 12, 11, 26, 7, 6
 
 
 class Answers:
@@ -51,6 +52,8 @@ class Answers:
     def verdict(self, receipt: Receipt, reply: bytes) -> Verdict:
         """confirm.lua's."""
         code, low, high, limit, live = _verdict(reply)
+        if code == AS_RECEIVED:
+            return self._as_received(receipt, low | high << 32, reply)
         if code != CONFIRMED:
             return self._gone(reply, AFTER_VERDICT)
         user_id = receipt.lease.ask.user_id
@@ -63,8 +66,17 @@ class Answers:
         return None if reply[0] == SITS else self._gone(reply, AFTER_SITS)
 
     def events(self, user_id: str, reply: bytes) -> Events:
-        """abandon.lua's, end.lua's, terminate.lua's and expire.lua's."""
+        """abandon.lua's, end.lua's and terminate.lua's."""
         return self._events(reply, AFTER_TIME, user_id)
+
+    def expired(self, users: list[bytes], replies: list[bytes]) -> Events:
+        """expire.lua's."""
+        return tuple(
+            event
+            for user, reply in zip(users, replies, strict=True)
+            if reply
+            for event in self._events(reply, 0, user.decode())
+        )
 
     def ledgers(self, reply: list[bytes | None]) -> tuple[int, list[Ledger]]:
         """sessions.lua's: the time in ms and the ledgers."""
@@ -75,6 +87,27 @@ class Answers:
     def live(self, user_id: str, ledger: Ledger, now_ms: int) -> tuple[Session, ...]:
         """Everyone who sits, oldest first."""
         return show_live(user_id, ledger, self._policy, now_ms)
+
+    def _as_received(self, receipt: Receipt, now_ms: int, reply: bytes) -> Confirmed:
+        """Nearly every confirmation: the seat is what the receipt says, and some numbers."""
+        _, _, _, limit, live, expires, expires_, last, last_, late, late_ = _as_received(reply)
+        lease, ask = receipt.lease, receipt.lease.ask
+        last_activity_ms = last | last_ << 32
+        session = Session(
+            ask.session_id,
+            ask.user_id,
+            ask.stream_id,
+            self._policy.state(last_activity_ms, now_ms),
+            unpack_device(reply[AFTER_AS_RECEIVED:]),
+            receipt.segment,
+            receipt.sequence,
+            lease.generation - (late | late_ << 16),
+            last_activity_ms,
+            expires | expires_ << 32,
+            lease.generation,
+            lease.move,
+        )
+        return Confirmed(session, limit, live)
 
     def _events(self, reply: bytes, at: int, user_id: str) -> Events:
         events, dropped = read_events(reply, at, user_id)

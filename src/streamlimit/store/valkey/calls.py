@@ -57,6 +57,12 @@ class Calls:
         command = self._commands.read(script, shard, users)
         return self._router.call(shard, command, self.answers.ledgers, script)
 
+    def expire(self, shard: int, users: list[bytes]) -> Future[Events]:
+        """Runs expire.lua for *users*, all of them of *shard*."""
+        script = SCRIPTS["expire"]
+        command = self._commands.sweep(script, shard, users)
+        return self._router.call(shard, command, partial(self.answers.expired, users), script)
+
     def ask(self, shard: int, *command: str | int | bytes) -> Future[Any]:
         """A plain command to the shard's server; the reply as it is."""
         return self._router.call(shard, encode(*command), _as_it_is)

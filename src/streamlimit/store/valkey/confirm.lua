@@ -8,19 +8,21 @@
 --          I2 cap for this type of device · B session id · B stream id · B kind · I2 segment · I2 device
 -- ARGV[3]  the time in ms, in tests
 -- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
+--          where the receipt says: 3 · I6 now · I2 limit · I2 live · I6 expires at · I6 last activity
+--          I3 generation − started at · device
 --          gone: 2 · I6 now · I2 limit · I2 live · B state · the mark or nothing
 
 -- include preamble
 
-local generation, move, sequence, client, play_ms, age_ms, asked, type_cap, id, stream, kind, segment, device =
-  struct.unpack('<I6I4I6I4I4I4I2I2Bc0Bc0Bc0I2c0I2c0', ARGV[2])
+local generation, move, sequence, client, play_ms, age_ms, asked, type_cap, id, stream, kind, segment, from =
+  unpack('<I6I4I6I4I4I4I2I2Bc0Bc0Bc0I2c0', ARGV[2])
 local value = redis.call('GET', KEYS[1])
 
-local own_limit, seats = 65535, 0
-if value then own_limit, seats = struct.unpack('<I2xxxxxxI2', value) end
+local own_limit, filed, seats = 65535, 0, 0
+if value then own_limit, filed, seats = unpack('<I2I6I2', value) end
 local at, live, found, size = 12, 0, nil, nil
 for _ = 1, seats do
-  local length, other, expires = struct.unpack('<I2Bc0I6', value, at)
+  local length, other, expires = unpack('<I2Bc0I6', value, at)
   if expires > now then
     live = live + 1
     if other == id then found, size = at, length end
@@ -30,46 +32,61 @@ end
 local limit = own_limit
 if limit == 65535 then limit = asked == 65535 and max_sessions or asked end
 
--- The quick way, which nearly every receipt goes: the next segment of the same stream, its name as long as
--- the last one's. Numbers, segment and position are overwritten where they stand: one read, one small write.
-if found then
-  local from = found + 3 + #id
-  local expires, last, old, ahead, its_move, its_generation, late, extras, its_segment, positions, place =
-    struct.unpack('<I6I6I6I6I4I6I3BI2c0B', value, from)
-  if its_generation == generation and its_move == move and last > 0 and extras == 0 and #segment == #its_segment
-    and sequence > 0 and age_ms == 0
-  then
-    local until_kind, after, repeated = nil, place, false
-    for _ = 1, positions do
-      local its_kind, its_sequence, its_client, next_one = struct.unpack('<Bc0I6I4', value, after)
-      if its_kind == kind then
-        until_kind = after + #kind
-        repeated = sequence - 1 <= its_sequence and client ~= its_client
-      end
-      after = next_one
+-- The quick ways, without taking the ledger apart. The next segment of the same stream, its name as long as the last
+-- one's, and the heartbeat: numbers, segment and position are overwritten where they stand, one read and one
+-- small write. The first segment: the seat is written anew among the others. Everything else is below.
+local expires, last, its_sequence, ahead, its_move, its_generation, late, extras, its_segment, positions, place
+if found and age_ms == 0 then
+  expires, last, its_sequence, ahead, its_move, its_generation, late, extras, its_segment, positions, place =
+    unpack('<I6I6I6I6I4I6I3BI2c0B', value, found + 3 + #id)
+end
+if its_generation == generation and its_move == move then
+  local is_first, position, is_repeat, after = last == 0, nil, false, place
+  for _ = 1, positions do
+    local its_kind, reached, its_client, next_one = unpack('<Bc0I6I4', value, after)
+    if its_kind == kind then
+      position = after + #kind
+      is_repeat = sequence - 1 <= reached and client ~= its_client
     end
-    if until_kind and not repeated and struct.unpack('<Bc0', value, after) == stream then
-      last = math.max(last, now)
-      local ahead_until = now
-      if buffer_ms > 0 then
-        ahead = math.min(math.max(ahead, now) + play_ms, now + buffer_ms)
-        ahead_until = math.max(ahead, now)
-      else
-        ahead = 0
-      end
-      expires = math.max(expires, ahead_until + expiry_ms)
-      if segment == '' then sequence, old = old, sequence else old = sequence end
-      local patch = struct.pack('<I6I6I6I6I4I6I3BI2', expires, last, sequence, ahead, move, generation, late, 0, #segment)
-        .. segment .. value:sub(place - 1, until_kind) .. struct.pack('<I6I4', old - 1, client)
-      redis.call('SETRANGE', KEYS[1], from - 1, patch)
-      return struct.pack('<BI6I2I2', 1, now, limit, live) .. value:sub(found, from - 1) .. patch
-        .. value:sub(from + #patch, found + size - 1) .. '\0\0'
-    end
+    after = next_one
+  end
+  local its_stream, device = unpack('<Bc0I2c0', value, after)
+  local ahead_until = now
+  if buffer_ms > 0 then
+    ahead = math.min(math.max(ahead, now) + play_ms, now + buffer_ms)
+    ahead_until = math.max(ahead, now)
+  else
+    ahead = 0
+  end
+  if is_first or ahead_until + expiry_ms > expires then expires = ahead_until + expiry_ms end
+  if now > last then last = now end
+
+  local is_next = its_stream == stream and extras == 0 and not is_first
+  if is_next and segment == '' and sequence == 0 then
+    local patch = pack('<I6I6I6I6', expires, last, its_sequence, ahead)
+    redis.call('SETRANGE', KEYS[1], found + 2 + #id, patch)
+    return pack('<BI6I2I2', 1, now, limit, live) .. value:sub(found, found + 2 + #id) .. patch
+      .. value:sub(found + 27 + #id, found + size - 1) .. '\0\0'
+  elseif is_next and segment ~= '' and #segment == #its_segment and position and sequence > 0 and not is_repeat then
+    redis.call('SETRANGE', KEYS[1], found + 2 + #id,
+      pack('<I6I6I6I6I4I6I3BI2', expires, last, sequence, ahead, move, generation, late, 0, #segment)
+      .. segment .. value:sub(place - 1, position) .. pack('<I6I4', sequence - 1, client))
+    return pack('<BI6I2I2I6I6I3', 3, now, limit, live, expires, last, late) .. device
+  elseif is_first and its_stream == stream and positions == 0 and sequence > 0 and expires >= filed and not KEYS[3] then
+    local rest = pack('<Bc0I6I6I6I6I4I6I3BI2', #id, id, expires, last, segment == '' and 0 or sequence, ahead, move,
+      generation, late, 0, #segment) .. segment .. pack('<BBc0I6I4Bc0I2', 1, #kind, kind, sequence - 1, client,
+      #stream, stream, #device) .. device
+    local seat = pack('<I2', #rest + 2) .. rest
+    redis.call('SET', KEYS[1], value:sub(1, found - 1) .. seat .. value:sub(found + size))
+    return pack('<BI6I2I2', 1, now, limit, live) .. seat .. pack('<I2BBI6I2', 1, 1, 0, now, 0) .. seat
   end
 end
 
 -- include ledger
+-- include rules
 
+local STREAMS_REMEMBERED = 8
+local device = unpack('<I2c0', ARGV[2], from)
 local ledger = open_ledger(value)
 local received = now - age_ms
 

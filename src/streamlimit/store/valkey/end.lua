@@ -10,6 +10,7 @@
 
 -- include preamble
 -- include ledger
+-- include rules
 
 local id, from = unpack('<Bc0', ARGV[2])
 local ledger = open_ledger(redis.call('GET', KEYS[1]))

@@ -1,8 +1,8 @@
--- How one user's ledger is packed, and the rules that several scripts share (streamlimit/rules, in Lua).
+-- How one user's ledger is packed: reading, changing and writing it, and telling of it.
 --
 -- A script says `-- include ledger` where it needs this; scripts.py puts the text there. Redis has no other way
--- to share code between scripts, and runs what stands here at every call, so a script includes it
--- only after its quick way. Uses `now` and the policy from preamble.lua, KEYS[1] to KEYS[3] as every script has them.
+-- to share code between scripts, and runs what stands here at every call (some microseconds), so a
+-- script includes it only after its quick ways. Needs preamble.lua.
 --
 --   ledger  I2 own limit (65535: none) · I6 filed: the user's score in the sweep index (0: not there)
 --           I2 number of seats · B number of marks · the seats, oldest first · the marks, oldest first
@@ -21,25 +21,29 @@
 -- `B x`, `I2 x` before a string: its length. Times are milliseconds in six bytes. Ids, kinds and devices are
 -- what codec.py made of them: here they are only compared and copied.
 
-local pack, unpack = struct.pack, struct.unpack
+local LEDGER, DUE, OUTBOX = KEYS[1], KEYS[2], KEYS[3]
 local NO_LIMIT, HEADER = 65535, 12
 local STARTED, MOVED, EXPIRED, ENDED, TERMINATED, ABANDONED = 1, 2, 3, 4, 5, 6
 local TOLD, IDLE, RAN_OUT, NOTHING_RECEIVED = 1, 2, 3, 4
-local MARKS_KEPT, LEASES_KEPT, STREAMS_REMEMBERED, DRY_RUN_SEATS = 16, 32, 8, 256
 
-local start_ms, stream_cap, segment_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, enforces, subscribed,
-  outbox_most = unpack('<I4I2I4I2I4BBBBI4', ARGV[1], 11)
+local segment_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, enforces, subscribed, outbox_most =
+  unpack('<I4I2I4BBBBI4', ARGV[1], 17)
 
 local events = {}
+
+-- The user whose ledger it is: what follows the shard's part of the key, which is as long in every key (keys.py).
+local function user_of(ledger_key)
+  return ledger_key:sub(#DUE)
+end
 
 -- One event: into the answer, and into the outbox where someone subscribed and there is room.
 -- A dropped one has 128 added to its type, so that the caller can count it.
 local function tell(kind, why, tail, seat)
   local event = pack('<BI6I2', why, now, #tail) .. tail .. seat
   if math.floor(subscribed / 2 ^ kind) % 2 == 1 then
-    if redis.call('LLEN', KEYS[3]) < outbox_most then
-      local user = KEYS[1]:sub(#KEYS[2])
-      redis.call('RPUSH', KEYS[3], pack('<I2', #user) .. user .. string.char(kind) .. event)
+    if redis.call('LLEN', OUTBOX) < outbox_most then
+      local user = user_of(LEDGER)
+      redis.call('RPUSH', OUTBOX, pack('<I2', #user) .. user .. string.char(kind) .. event)
     else
       kind = kind + 128
     end
@@ -47,7 +51,7 @@ local function tell(kind, why, tail, seat)
   events[#events + 1] = string.char(kind) .. event
 end
 
--- The value of KEYS[1] (false: none) as a table; seats and marks stay packed, with what finding them needs.
+-- The value of a ledger's key (false: none) as a table; seats and marks stay packed, with what finding them needs.
 local function open_ledger(value)
   local ledger = { own_limit = NO_LIMIT, filed = 0, seats = {}, marks = {} }
   if not value then return ledger end
@@ -82,15 +86,15 @@ local function save(ledger)
     if not earliest or mark.till < earliest then earliest = mark.till end
   end
   if not earliest and ledger.own_limit == NO_LIMIT then
-    redis.call('DEL', KEYS[1])
+    redis.call('DEL', LEDGER)
     return
   end
   if earliest and (ledger.filed == 0 or earliest < ledger.filed) then
     ledger.filed = earliest
-    redis.call('ZADD', KEYS[2], earliest, KEYS[1]:sub(#KEYS[2]))
+    redis.call('ZADD', DUE, earliest, user_of(LEDGER))
   end
   parts[1] = pack('<I2I6I2B', ledger.own_limit, ledger.filed, #ledger.seats, #ledger.marks)
-  redis.call('SET', KEYS[1], table.concat(parts))
+  redis.call('SET', LEDGER, table.concat(parts))
 end
 
 -- The seat of a session, be it past its time or not, and its place among the seats.
@@ -107,20 +111,6 @@ local function count_live(ledger)
     if seat.expires > now then live = live + 1 end
   end
   return live
-end
-
--- The user's own limit, else the asker's, else the policy's.
-local function limit_of(ledger, asked)
-  if ledger.own_limit ~= NO_LIMIT then return ledger.own_limit end
-  return asked ~= NO_LIMIT and asked or max_sessions
-end
-
--- The newest mark of that kind that still holds.
-local function mark_of(ledger, id, state)
-  for i = #ledger.marks, 1, -1 do
-    local mark = ledger.marks[i]
-    if mark.id == id and mark.state == state and mark.till > now then return mark end
-  end
 end
 
 -- Reads *count* strings from *at*, each with a number after it; returns them and where they end.
@@ -161,15 +151,6 @@ local function open_seat(seat)
   return seat
 end
 
--- A device's id (nil: none) and type.
-local function device_parts(device)
-  if device == '' then return nil, '' end
-  local length = unpack('<I2', device)
-  local at = math.max(length, 1) + 2
-  local kind = at <= #device and unpack('<Bc0', device, at) or ''
-  return length > 0 and device:sub(3, at - 1) or nil, kind
-end
-
 local function pack_extras(seat)
   local parts = { pack('<I6B', seat.revives, #seat.left) }
   for _, left in ipairs(seat.left) do
@@ -204,31 +185,6 @@ local function pack_seat(seat)
   return seat.packed
 end
 
--- What is full for a session that wants a seat: the user's seats, those for its stream, or for its type of device.
--- Each with the number of seats counted, how many there may be, and which seats are counted (rules/scopes.py).
-local function full_scopes(ledger, limit, stream, type_cap, device)
-  local scopes, full = { { limit = limit, counts = function() return true end } }, {}
-  if stream_cap ~= NO_LIMIT then
-    scopes[#scopes + 1] = { limit = stream_cap, counts = function(seat) return seat.stream == stream end }
-  end
-  if type_cap ~= NO_LIMIT then
-    local _, own_type = device_parts(device)
-    scopes[#scopes + 1] = { limit = type_cap, counts = function(seat)
-      local _, its_type = device_parts(seat.device)
-      return its_type == own_type
-    end }
-  end
-  for _, seat in ipairs(ledger.seats) do open_seat(seat) end
-  for _, scope in ipairs(scopes) do
-    scope.taken = 0
-    for _, seat in ipairs(ledger.seats) do
-      if seat.expires > now and scope.counts(seat) then scope.taken = scope.taken + 1 end
-    end
-    if scope.taken >= scope.limit then full[#full + 1] = scope end
-  end
-  return full
-end
-
 -- Every seat past its time goes, with its event; whoever changes a ledger does this on the way (rule 7).
 local function lapse_all(ledger)
   local kept = {}
@@ -244,69 +200,7 @@ local function lapse_all(ledger)
   ledger.seats = kept
 end
 
--- Until when a mark holds if its session stays silent: n·X, and a quarter of X (departure.py says why).
-local function silent_until()
-  return now + expiry_ms + (segment_ms - segment_ms % 4) / 4
-end
-
--- Adds a mark; of each kind the newest MARKS_KEPT stay.
-local function remember(ledger, mark)
-  local kept, same, oldest = {}, 0, nil
-  for _, old in ipairs(ledger.marks) do
-    if old.till > now then
-      kept[#kept + 1] = old
-      if old.state == mark.state then
-        same, oldest = same + 1, oldest or #kept
-      end
-    end
-  end
-  if same >= MARKS_KEPT then table.remove(kept, oldest) end
-  kept[#kept + 1] = mark
-  ledger.marks = kept
-end
-
--- Someone sends the session away: it leaves a mark and makes an event. *tail* says who and why.
-local function dismiss(ledger, place, state, tail)
-  local seat = open_seat(table.remove(ledger.seats, place))
-  local mark = { id = seat.id, till = silent_until(), generation = seat.generation, state = state }
-  local rest = pack('<Bc0I6I6BI6', #mark.id, mark.id, mark.till, mark.generation, state, now) .. tail
-  mark.packed = pack('<I2', #rest + 2) .. rest
-  remember(ledger, mark)
-  tell(state, TOLD, tail, seat.packed)
-end
-
--- Why the lease's session holds no seat: B state · the mark, or nothing.
-local function gone(ledger, id, generation)
-  local mark = mark_of(ledger, id, TERMINATED)
-  if mark then return string.char(TERMINATED) .. mark.packed end
-  for _, old in ipairs(ledger.marks) do -- of this seat, or of a later one of the same session
-    if old.id == id and old.generation >= generation and old.till > now then
-      return string.char(old.state) .. old.packed
-    end
-  end
-  return string.char(EXPIRED)
-end
-
 -- All events of this call: I2 number · the events.
 local function told()
   return pack('<I2', #events) .. table.concat(events)
-end
-
--- Is this media at or behind the position of its kind, from another address than the last one (rule 8)?
-local function is_repeat(seat, kind, sequence, client)
-  for _, position in ipairs(seat.positions) do
-    if position[1] == kind then
-      return sequence ~= 0 and sequence - 1 <= position[2] and client ~= position[3]
-    end
-  end
-  return false
-end
-
--- Would this, at that time, bring the session back to a stream that it left within the last 2·X (rule 8)?
-local function is_return(seat, stream, at)
-  if stream == seat.stream then return false end
-  for _, left in ipairs(seat.left) do
-    if left[1] == stream and left[2] > at - 2 * segment_ms then return true end
-  end
-  return false
 end

@@ -142,12 +142,20 @@ class Commands:
         return command if self._clock is None else command + bulk(b"%d" % self._clock())
 
     def read(self, script: Script, shard: int, users: list[bytes]) -> bytes:
-        """EVALSHA of the script that reads ledgers of one shard."""
-        parts = [bulk(self._keys.ledger(shard, user)) for user in users]
-        parts += [bulk(self._policy), bulk(b"")]
+        """EVALSHA of sessions.lua for users of one shard."""
+        return self._command(script, [bulk(self._keys.ledger(shard, user)) for user in users])
+
+    def sweep(self, script: Script, shard: int, users: list[bytes]) -> bytes:
+        """EVALSHA of expire.lua for users of one shard."""
+        first, *others = (bulk(self._keys.ledger(shard, user)) for user in users)
+        parts = [first, bulk(self._keys.due[shard]), bulk(self._keys.outbox[shard]), *others]
+        return self._command(script, parts)
+
+    def _command(self, script: Script, keys: list[bytes]) -> bytes:
+        parts = [*keys, bulk(self._policy), bulk(b"")]
         if self._clock is not None:
             parts.append(bulk(b"%d" % self._clock()))
-        head = b"*%d\r\n%b%b" % (3 + len(parts), script.head, bulk(b"%d" % len(users)))
+        head = b"*%d\r\n%b%b" % (3 + len(parts), script.head, bulk(b"%d" % len(keys)))
         return head + b"".join(parts)
 
     def _rest(self, shard: int, has_outbox: bool) -> bytes:

@@ -2,9 +2,11 @@
 --
 -- The server's clock decides, one for all workers; only a test hands in another one.
 
+local pack, unpack = struct.pack, struct.unpack
 local now = tonumber(ARGV[3])
 if not now then
   local time = redis.call('TIME')
-  now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
+  local ms = time[2] / 1000
+  now = time[1] * 1000 + ms - ms % 1
 end
-local expiry_ms, buffer_ms, max_sessions = struct.unpack('<I4I4I2', ARGV[1])
+local expiry_ms, buffer_ms, max_sessions, start_ms, stream_cap = unpack('<I4I4I2I4I2', ARGV[1])

@@ -6,8 +6,9 @@
 -- ARGV[3]  the time in ms, in tests
 -- Returns  a list: I6 now, then each ledger or nothing
 
+local answer = redis.call('MGET', unpack(KEYS))
+
 -- include preamble
 
-local answer = redis.call('MGET', unpack(KEYS))
-table.insert(answer, 1, struct.pack('<I6', now))
+table.insert(answer, 1, pack('<I6', now))
 return answer

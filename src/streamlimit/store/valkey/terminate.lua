@@ -10,6 +10,7 @@
 
 -- include preamble
 -- include ledger
+-- include rules
 
 local id, from = unpack('<Bc0', ARGV[2])
 local tail = ARGV[2]:sub(from)

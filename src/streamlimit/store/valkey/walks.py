@@ -1,6 +1,8 @@
 """What goes over all shards: the sweep, browsing, counting. In steps of some shards, so that viewers get their turns."""
 
 from asyncio import Future, gather
+from collections.abc import Iterator
+from itertools import groupby
 
 from streamlimit.model import Event, Page, Session, Swept
 from streamlimit.store.valkey.calls import Calls
@@ -12,6 +14,9 @@ Clocks = dict[Address | None, int]
 
 STEP = 32
 """Shards asked together."""
+
+USERS_AT_ONCE = 32
+"""Users that one call of expire.lua looks at."""
 
 
 class Sweep:
@@ -28,19 +33,20 @@ class Sweep:
         for offset in range(0, SHARDS, STEP):
             shards = [(start + offset + i) % SHARDS for i in range(STEP)]
             due = await self._due(shards, clocks, left)
-            told = await gather(*(self._calls.told("expire", user, b"") for _, user in due[:left]))
-            events += (event for each in told for event in each)
+            batches = _batches(due[:left])
+            for told in await gather(*(self._calls.expire(shard, users) for shard, users in batches)):
+                events += told
             if len(due) >= left:
                 self._next = due[left - 1][0]
                 return Swept(tuple(events), more=True)
             left -= len(due)
         return Swept(tuple(events), more=False)
 
-    async def _due(self, shards: list[int], clocks: Clocks, at_most: int) -> list[tuple[int, str]]:
+    async def _due(self, shards: list[int], clocks: Clocks, at_most: int) -> list[tuple[int, bytes]]:
         """Users who are filed as due. Their scripts decide by the same server's clock, and file them anew."""
         times = [await self._time_of(shard, clocks) for shard in shards]
         answers = await gather(*(self._filed(shard, till, at_most) for shard, till in zip(shards, times, strict=True)))
-        return [(shard, user.decode()) for shard, users in zip(shards, answers, strict=True) for user in users]
+        return [(shard, user) for shard, users in zip(shards, answers, strict=True) for user in users]
 
     async def _time_of(self, shard: int, clocks: Clocks) -> int:
         """The time at the shard's server, asked once a sweep."""
@@ -54,6 +60,14 @@ class Sweep:
     def _filed(self, shard: int, till_ms: int, at_most: int) -> Future[list[bytes]]:
         key = self._calls.keys.due[shard]
         return self._calls.ask(shard, "ZRANGEBYSCORE", key, "-inf", till_ms, "LIMIT", 0, at_most)
+
+
+def _batches(due: list[tuple[int, bytes]]) -> Iterator[tuple[int, list[bytes]]]:
+    """By shard, and not too many at once: while a script runs, the server answers nobody."""
+    for shard, group in groupby(due, key=lambda entry: entry[0]):
+        users = [user for _, user in group]
+        for first in range(0, len(users), USERS_AT_ONCE):
+            yield shard, users[first : first + USERS_AT_ONCE]
 
 
 async def browse(

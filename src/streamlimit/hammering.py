@@ -1,0 +1,134 @@
+"""Answers clients that hammer after a refusal, from memory: the store is not asked again and again for the same no.
+
+Players such as ffmpeg and yt-dlp repeat a refused request tens of times a second. A session that was refused more
+than `REFUSALS` times in a second is refused for a second without the store. A user whose sessions, whatever
+they call themselves, are refused more than `STORM` times in a second reaches the store only a few times
+a second with sessions that nobody knows. Who sits is never touched. Reads no clock but the one handed in.
+"""
+
+import time
+from collections.abc import Callable
+from math import inf
+
+from msgspec import Struct, field
+
+from streamlimit.knowledge import Knowledge
+from streamlimit.model import Ask, Refusal
+
+REFUSALS = 5
+HELD_SECONDS = 1.0
+STORM = 20
+ASKS_A_SECOND = 10
+USERS = 4_096
+"""Users remembered; of more, those who were refused last."""
+
+SESSIONS = 32
+"""Requests remembered of one user, by what they ask."""
+
+CODE = "too-many-requests"
+
+What = tuple[str, str, str, str | None]
+"""Session, stream, client and replacement: another player of the session, and another choice, are others."""
+
+
+class Tries(Struct):
+    """Refusals of one kind of request since `since`; held until `held_until`, `insisted` when it came meanwhile."""
+
+    since: float
+    count: int = 0
+    held_until: float = -inf
+    insisted: bool = False
+
+
+class Household(Struct):
+    """One user who was refused lately: all refusals since `since`, who sits, and when strangers may ask next."""
+
+    since: float
+    last: float
+    count: int = 0
+    stormy_until: float = -inf
+    next_ask: float = -inf
+    sitting: set[str] = field(default_factory=set)
+    tries: dict[What, Tries] = field(default_factory=dict)
+
+
+class Guard:
+    """One worker's memory of refusals. `hold` before the store is asked, `note` what it refused."""
+
+    def __init__(self, knowledge: Knowledge | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._knowledge, self._clock = knowledge, clock
+        self._users: dict[str, Household] = {}
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def hold(self, ask: Ask) -> Refusal | None:
+        """The refusal that needs no store, or None: ask it."""
+        user = self._users.get(ask.user_id)
+        if user is None:
+            return None
+        now = self._clock()
+        if now - user.last > 2 * HELD_SECONDS:
+            del self._users[ask.user_id]
+            return None
+        tries = user.tries.get(_what(ask))
+        if tries is not None and now < tries.held_until:
+            tries.insisted = True
+            return self._refusal(user, tries.held_until - now, now)
+        if now < user.stormy_until and not self._sits(user, ask, now):
+            if now < user.next_ask:
+                return self._refusal(user, HELD_SECONDS, now)
+            user.next_ask = now + 1 / ASKS_A_SECOND
+        return None
+
+    def note(self, ask: Ask, refusal: Refusal) -> None:
+        """The store refused."""
+        now = self._clock()
+        user = self._users.pop(ask.user_id, None) or Household(since=now, last=now)
+        self._users[ask.user_id] = user  # the youngest stand last
+        if len(self._users) > USERS:
+            del self._users[next(iter(self._users))]
+        user.sitting = {session.session_id for session in refusal.sessions}
+        self._count(user, now)
+        self._count_tries(user, _what(ask), now)
+
+    def note_admitted(self, ask: Ask) -> None:
+        """The store admitted: that session sits, is no stranger in a storm, and is not held."""
+        user = self._users.get(ask.user_id)
+        if user is not None:
+            user.sitting.add(ask.session_id)
+            for what in [what for what in user.tries if what[:2] == (ask.session_id, ask.stream_id)]:
+                del user.tries[what]
+
+    def _refusal(self, user: Household, seconds: float, now: float) -> Refusal:
+        self._count(user, now)
+        return Refusal(CODE, 0, 0, retry_after_ms=max(round(seconds * 1_000), 1))
+
+    def _count(self, user: Household, now: float) -> None:
+        user.last = now
+        if now - user.since >= 1:
+            user.since, user.count = now, 0
+        user.count += 1
+        if user.count > STORM:
+            user.stormy_until = now + HELD_SECONDS
+
+    def _count_tries(self, user: Household, what: What, now: float) -> None:
+        tries = user.tries.pop(what, None) or Tries(since=now)
+        user.tries[what] = tries
+        if len(user.tries) > SESSIONS:
+            del user.tries[next(iter(user.tries))]
+        if now - tries.since >= 1:
+            tries.since, tries.count = now, 0
+        tries.count += 1
+        if tries.count > REFUSALS or tries.insisted:  # who went on through the last second is asked once
+            tries.held_until = now + HELD_SECONDS
+            tries.since, tries.count, tries.insisted = now, 0, False
+
+    def _sits(self, user: Household, ask: Ask, now: float) -> bool:
+        if ask.session_id in user.sitting:
+            return True
+        return self._knowledge is not None and self._knowledge.recall(ask, now) is not None
+
+
+def _what(ask: Ask) -> What:
+    return ask.session_id, ask.stream_id, ask.client, ask.replace

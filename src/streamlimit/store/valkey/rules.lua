@@ -1,0 +1,107 @@
+-- The rules that admit, confirm, prolong, end and terminate share (streamlimit/rules, in Lua). Needs ledger.lua.
+
+local MARKS_KEPT, DRY_RUN_SEATS = 16, 256
+
+-- The newest mark of that kind that still holds.
+local function mark_of(ledger, id, state)
+  for i = #ledger.marks, 1, -1 do
+    local mark = ledger.marks[i]
+    if mark.id == id and mark.state == state and mark.till > now then return mark end
+  end
+end
+
+-- A device's id (nil: none) and type.
+local function device_parts(device)
+  if device == '' then return nil, '' end
+  local length = unpack('<I2', device)
+  local at = math.max(length, 1) + 2
+  local kind = at <= #device and unpack('<Bc0', device, at) or ''
+  return length > 0 and device:sub(3, at - 1) or nil, kind
+end
+
+-- What is full for a session that wants a seat: the user's seats, those for its stream, or for its type of device.
+-- Each with the number of seats counted, how many there may be, and which seats are counted (rules/scopes.py).
+local function full_scopes(ledger, limit, stream, type_cap, device)
+  local scopes, full = { { limit = limit, counts = function() return true end } }, {}
+  if stream_cap ~= NO_LIMIT then
+    scopes[#scopes + 1] = { limit = stream_cap, counts = function(seat) return seat.stream == stream end }
+  end
+  if type_cap ~= NO_LIMIT then
+    local _, own_type = device_parts(device)
+    scopes[#scopes + 1] = { limit = type_cap, counts = function(seat)
+      local _, its_type = device_parts(seat.device)
+      return its_type == own_type
+    end }
+  end
+  for _, seat in ipairs(ledger.seats) do open_seat(seat) end
+  for _, scope in ipairs(scopes) do
+    scope.taken = 0
+    for _, seat in ipairs(ledger.seats) do
+      if seat.expires > now and scope.counts(seat) then scope.taken = scope.taken + 1 end
+    end
+    if scope.taken >= scope.limit then full[#full + 1] = scope end
+  end
+  return full
+end
+
+-- Until when a mark holds if its session stays silent: n·X, and a quarter of X (departure.py says why).
+local function silent_until()
+  return now + expiry_ms + (segment_ms - segment_ms % 4) / 4
+end
+
+-- Adds a mark; of each kind the newest MARKS_KEPT stay.
+local function remember(ledger, mark)
+  local kept, same, oldest = {}, 0, nil
+  for _, old in ipairs(ledger.marks) do
+    if old.till > now then
+      kept[#kept + 1] = old
+      if old.state == mark.state then
+        same, oldest = same + 1, oldest or #kept
+      end
+    end
+  end
+  if same >= MARKS_KEPT then table.remove(kept, oldest) end
+  kept[#kept + 1] = mark
+  ledger.marks = kept
+end
+
+-- Someone sends the session away: it leaves a mark and makes an event. *tail* says who and why.
+local function dismiss(ledger, place, state, tail)
+  local seat = open_seat(table.remove(ledger.seats, place))
+  local mark = { id = seat.id, till = silent_until(), generation = seat.generation, state = state }
+  local rest = pack('<Bc0I6I6BI6', #mark.id, mark.id, mark.till, mark.generation, state, now) .. tail
+  mark.packed = pack('<I2', #rest + 2) .. rest
+  remember(ledger, mark)
+  tell(state, TOLD, tail, seat.packed)
+end
+
+-- Why the lease's session holds no seat: B state · the mark, or nothing.
+local function gone(ledger, id, generation)
+  local mark = mark_of(ledger, id, TERMINATED)
+  if mark then return string.char(TERMINATED) .. mark.packed end
+  for _, old in ipairs(ledger.marks) do -- of this seat, or of a later one of the same session
+    if old.id == id and old.generation >= generation and old.till > now then
+      return string.char(old.state) .. old.packed
+    end
+  end
+  return string.char(EXPIRED)
+end
+
+-- Is this media at or behind the position of its kind, from another address than the last one (rule 8)?
+local function is_repeat(seat, kind, sequence, client)
+  for _, position in ipairs(seat.positions) do
+    if position[1] == kind then
+      return sequence ~= 0 and sequence - 1 <= position[2] and client ~= position[3]
+    end
+  end
+  return false
+end
+
+-- Would this, at that time, bring the session back to a stream that it left within the last 2·X (rule 8)?
+local function is_return(seat, stream, at)
+  if stream == seat.stream then return false end
+  for _, left in ipairs(seat.left) do
+    if left[1] == stream and left[2] > at - 2 * segment_ms then return true end
+  end
+  return false
+end

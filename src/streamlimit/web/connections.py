@@ -1,0 +1,236 @@
+"""Guards on connections: slow heads and bodies, idle ones, too many of one address, heads that are too large.
+
+A connection that waits for its client (for a first request, or for the rest of one) stands in one queue, whose
+times are all equal, so one look a second at its front is enough: a request that arrives whole, as nearly
+all do, costs two flags and no timer. Knows no session and no stream.
+"""
+
+import asyncio
+import resource
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.utils import get_remote_addr
+
+from streamlimit.settings import LOOPBACK
+from streamlimit.web.fast import FastProtocol
+from streamlimit.web.problems import Problem
+
+MAX_HEAD = 32 * 1024
+"""Bytes of a request's line and headers together."""
+
+MAX_HEADERS = 100
+MAX_URL = 16 * 1024
+
+DESCRIPTORS = 1_048_576
+SWEEP_SECONDS = 1.0
+
+
+class Connections:
+    """All open connections of one worker, and how long each has been waited for.
+
+    *at_most*: open connections of one address (0: any number); *exempt*: addresses that may have more, beside
+    loopback. *seconds*: for a head, a body, or any sign of a client that reads.
+    """
+
+    def __init__(
+        self, at_most: int = 0, seconds: float = 10.0, exempt: Callable[[str], bool] = lambda address: False
+    ) -> None:
+        self._at_most, self._seconds, self._exempt = at_most, seconds, exempt
+        self._by_address: Counter[str] = Counter()
+        self._waiting: dict[GuardedProtocol, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self.turned_away = self.given_up = 0
+
+    def enter(self, address: str) -> bool:
+        """Counts a connection of *address*; False: it has too many."""
+        if self._at_most == 0 or not address:
+            return True
+        if self._by_address[address] >= self._at_most and not (LOOPBACK.fullmatch(address) or self._exempt(address)):
+            self.turned_away += 1
+            return False
+        self._by_address[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """One of them is closed."""
+        if self._at_most and address:
+            self._by_address[address] -= 1
+            if self._by_address[address] <= 0:
+                del self._by_address[address]
+
+    def await_client(self, connection: "GuardedProtocol") -> None:
+        """From now on the client has so many seconds."""
+        self._waiting.pop(connection, None)
+        self._waiting[connection] = connection.loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = connection.loop.call_later(min(SWEEP_SECONDS, self._seconds), self._sweep, connection.loop)
+
+    def forget(self, connection: "GuardedProtocol") -> None:
+        """Nothing is expected of the client any more."""
+        self._waiting.pop(connection, None)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Gives up those whose time is over; the oldest stand first."""
+        self._timer, now = None, loop.time()
+        for connection in [each for each, until in self._due(now)]:
+            del self._waiting[connection]
+            if connection.is_excused():
+                self.await_client(connection)
+            else:
+                self.given_up += 1
+                connection.give_up()
+        if self._waiting and self._timer is None:
+            self._timer = loop.call_later(min(SWEEP_SECONDS, self._seconds), self._sweep, loop)
+
+    def _due(self, now: float) -> list[tuple["GuardedProtocol", float]]:
+        due = []
+        for entry in self._waiting.items():
+            if entry[1] > now:
+                break
+            due.append(entry)
+        return due
+
+
+class GuardedProtocol(FastProtocol):
+    """`FastProtocol` that expects something of its clients. `functools.partial` hands it its *guard*."""
+
+    _address = ""
+    _is_in = _is_half = _is_waiting = _head_is_done = _is_stuck = False
+    _received = _unsent = 0
+
+    def __init__(self, *args: Any, guard: Connections, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._guard = guard
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        client = get_remote_addr(transport)
+        self._address = client[0] if client else ""
+        self._is_in = self._guard.enter(self._address)
+        if not self._is_in:
+            self.transport = transport
+            transport.abort()
+            return
+        super().connection_made(transport)
+        self._await()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._is_in:
+            self._is_in = False
+            self._guard.leave(self._address)
+            self._guard.forget(self)
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_in:
+            return
+        self._received += len(data)
+        super().data_received(data)
+        if self._is_half:
+            if not self._head_is_done and self._received > MAX_HEAD:
+                self._refuse("head-too-large", "the request's head is too large")
+            elif not self._is_waiting:
+                self._await()
+        elif self._is_waiting and self._head_is_done:
+            self._is_waiting = False
+            self._guard.forget(self)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_half, self._head_is_done = True, False
+
+    def on_headers_complete(self) -> None:
+        self._head_is_done = True
+        if len(self.headers) > MAX_HEADERS or len(self.url) > MAX_URL or self._is_large():
+            raise HeadTooLarge
+        super().on_headers_complete()
+        if self._is_waiting:
+            self._await()  # the body has its own time
+
+    def on_message_complete(self) -> None:
+        self._is_half, self._received = False, 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser does not like, as any other error of ours."""
+        if self._head_is_done and self._is_half and (len(self.headers) > MAX_HEADERS or self._is_large()):
+            self._refuse("head-too-large", "the request's head is too large")
+        elif len(self.url or b"") > MAX_URL:
+            self._refuse("url-too-long", f"a URL has at most {MAX_URL} bytes")
+        else:
+            self._refuse("malformed", "this is no HTTP/1.1 request")
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._is_stuck, self._unsent = True, self.transport.get_write_buffer_size()
+        if not self._is_waiting:
+            self._await()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._is_stuck = False
+        if self._is_waiting and not self._is_half:
+            self._is_waiting = False
+            self._guard.forget(self)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._is_waiting = True  # closed when all is sent; a client that does not read gets no more time than others
+        self._guard.await_client(self)
+
+    def is_excused(self) -> bool:
+        """Its time is over. Is it we who are slow, or does it read on, if slowly?"""
+        if self.transport.is_closing():
+            return False
+        if self._is_stuck and (self.wire is None or self.wire.watcher is None):
+            before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+            return self._unsent < before
+        return self._is_answering()
+
+    def give_up(self) -> None:
+        """Nobody is there, or someone who wants us to wait. A request that is half there is told so."""
+        self._is_waiting = False
+        if self._is_half and not self.transport.is_closing() and not self._is_answering():
+            self._refuse("request-timeout", "the request did not arrive in time")
+        else:
+            self.transport.abort()
+
+    def _await(self) -> None:
+        self._is_waiting = True
+        self._guard.await_client(self)
+
+    def _is_large(self) -> bool:
+        if self._received <= MAX_HEAD:
+            return False
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD
+
+    def _refuse(self, code: str, detail: str) -> None:
+        """An answer without an application, and the end of the connection."""
+        if not self.transport.is_closing():
+            if not self._is_answering():
+                self.transport.write(_answer(Problem(code, detail)))
+            self.transport.close()
+
+
+class HeadTooLarge(Exception):
+    """Stops the parser."""
+
+
+def _answer(problem: Problem) -> bytes:
+    body = problem.body()
+    head = (
+        b"content-type: application/problem+json\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+        b"referrer-policy: no-referrer\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+    )
+    return STATUS_LINE[problem.status] + head + body
+
+
+def raise_descriptors() -> None:
+    """As many open files as the system allows without asking: a connection costs two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

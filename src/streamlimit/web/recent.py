@@ -1,0 +1,39 @@
+"""What was verified lately, by the text that was verified: two generations, so that forgetting costs nothing."""
+
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Recent(Generic[T]):
+    """Remembers at least the newest values whose keys together have *characters* / 2, and never more than that twice.
+
+    A look-up reveals nothing by its time: the keys are found by a hash that is secret to this process.
+    """
+
+    def __init__(self, characters: int = 16_000_000) -> None:
+        self._room = characters // 2
+        self._young: dict[str, T] = {}
+        self._old: dict[str, T] = {}
+        self._size = 0
+
+    def get(self, key: str) -> T | None:
+        """The value, if it is still remembered."""
+        found = self._young.get(key)
+        if found is None and (found := self._old.get(key)) is not None:
+            self.put(key, found)
+        return found
+
+    def put(self, key: str, value: T) -> None:
+        """Remembers *value* for a while."""
+        if self._size + len(key) > self._room:
+            self._old, self._young, self._size = self._young, {}, 0
+        self._young[key] = value
+        self._size += len(key) + 64  # what an entry takes beside its text
+
+    def clear(self) -> None:
+        """Forgets all."""
+        self._young, self._old, self._size = {}, {}, 0
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)

@@ -1,0 +1,42 @@
+"""Which role may do which call: the one table. A call that is not in it is allowed to nobody."""
+
+from typing import Literal
+
+Role = Literal["nobody", "anyone", "local", "grant", "viewer", "service", "reader", "operator"]
+"""Without a credential: *nobody* (auth = "jwt"), *anyone* (open), *local* (open, on loopback only). With one:
+
+*grant*: one session of one user; *viewer*: one user, by the platform's token; *service*: any user, by the platform's
+back end; *reader*: may look at everything; *operator*: may do everything.
+"""
+
+_WATCHING: frozenset[Role] = frozenset({"anyone", "local", "grant", "viewer", "service", "operator"})
+_LOOKING: frozenset[Role] = _WATCHING | {"reader"}
+_INSPECTING: frozenset[Role] = frozenset({"reader", "operator"})
+_OPERATING: frozenset[Role] = frozenset({"operator"})
+
+RIGHTS: dict[str, frozenset[Role]] = {
+    "POST /v1/segments": _WATCHING,
+    "POST /v1/sessions": _WATCHING,
+    "GET /v1/streams": _LOOKING,
+    "GET /v1/users/{user_id}/sessions": _LOOKING,
+    "DELETE /v1/users/{user_id}/sessions": _WATCHING,
+    "GET /v1/users/{user_id}/sessions/{session_id}": _LOOKING,
+    "DELETE /v1/users/{user_id}/sessions/{session_id}": _WATCHING,
+    "POST /v1/users/{user_id}/sessions/{session_id}/end": _WATCHING,
+    "POST /v1/users/{user_id}/sessions/{session_id}/heartbeat": _WATCHING,
+    "POST /v1/expirations": _OPERATING,
+    "GET /v1/sessions": _INSPECTING,
+    "PUT /v1/users/{user_id}/limit": _OPERATING,
+    "GET /v1/users/{user_id}/limit": _INSPECTING,
+    "DELETE /v1/users/{user_id}/limit": _OPERATING,
+    "GET /v1/stats": _INSPECTING,
+    "GET /v1/events": _INSPECTING,
+    "GET /metrics": _INSPECTING | {"local"},
+}
+"""Beside these, `GET /play/…` is for the grant in its path, and the calls of `PUBLIC` are for everyone."""
+
+PUBLIC = frozenset(
+    {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/problems/{code}"}
+    | {"/", "/watch", "/static/{name:path}", "/favicon.ico"}
+)
+"""Paths that ask for no credential, by any method: they tell nothing of users, sessions or streams."""

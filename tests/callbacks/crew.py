@@ -1,0 +1,97 @@
+"""Worker processes that run sessions and deliver their call backs, to be killed with SIGKILL at any moment.
+
+What the store told such a worker it acknowledges through a pipe, at once: that must never be lost.
+"""
+
+import asyncio
+import multiprocessing
+import random
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from streamlimit.callbacks.addresses import Addresses
+from streamlimit.callbacks.office import Office
+from streamlimit.callbacks.postman import Postman
+from streamlimit.callbacks.sender import Sender
+from streamlimit.callbacks.webhook import Endpoint
+from streamlimit.model import Admitted, Ask, Event, Receipt
+from streamlimit.policy import Policy
+from streamlimit.settings import EVENT_TYPES
+from streamlimit.store.contract import Outbox, Store, resolved
+from tests.callbacks.receiver import SECRET
+
+SPAWN = multiprocessing.get_context("spawn")
+POLICY = Policy(max_sessions=8, segment_ms=300, missed_segments=3, start_ms=300)
+TIMEOUT_SECONDS = 0.5
+"""Of an attempt; so a killed worker's claims are anyone's after 1.5 s."""
+
+Opened = tuple[Store, Outbox]
+Acknowledged = tuple[str, str, str, str]
+"""User, session, type, id of an event that the store has told of."""
+
+
+class Silent:
+    """No log."""
+
+    def info(self, event: str, **fields: object) -> None: ...
+
+    warning = error = info
+
+
+def start(open_parts: Callable[[], Opened], url: str, users: list[str], number: int) -> tuple[Any, Connection]:
+    """A worker that runs the sessions of *users*; the process, and the pipe's reading end."""
+    mine, theirs = SPAWN.Pipe(duplex=False)
+    process = SPAWN.Process(target=work, args=(open_parts, url, users, number, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return process, mine
+
+
+def work(open_parts: Callable[[], Opened], url: str, users: list[str], number: int, pipe: Connection) -> None:
+    asyncio.run(_work(open_parts, url, users, number, pipe))
+
+
+async def _work(
+    open_parts: Callable[[], Opened], url: str, users: list[str], number: int, pipe: Connection
+) -> None:
+    store, outbox = open_parts()
+    endpoint = Endpoint(url, [SECRET], EVENT_TYPES, "hook")
+    sender = Sender(endpoint, Addresses(allow_private=True), timeout_seconds=TIMEOUT_SECONDS)
+    office = Office(outbox, [Postman("hook", outbox, sender, Silent(), EVENT_TYPES, TIMEOUT_SECONDS)])
+    background = [asyncio.create_task(each) for each in office.work()]
+
+    def tell(events: tuple[Event, ...]) -> None:
+        for event in events:
+            session = event.session
+            pipe.send((session.user_id, session.session_id, event.type.removeprefix("session."), event.id))
+            office.wake(event)
+
+    dice = random.Random(number)
+    for user in users:
+        for session in range(4):
+            await _live(store, tell, user, f"s{session}", dice)
+        pipe.send(user)  # done with them
+        await asyncio.sleep(0.002)
+    while True:  # sweeps and delivers until it is killed
+        tell((await resolved(store.expire(100))).events)
+        await asyncio.sleep(0.05)
+    await asyncio.gather(*background)
+
+
+async def _live(
+    store: Store, tell: Callable[[tuple[Event, ...]], None], user: str, session: str, dice: random.Random
+) -> None:
+    """One session: it starts, may move, and ends, is terminated, or falls silent."""
+    for stream in range(dice.choice((1, 1, 2))):
+        answer = await resolved(store.admit(Ask(user, session, f"stream-{stream}", lease_id=f"{session}-{stream}")))
+        if not isinstance(answer, Admitted) or answer.lease is None:
+            return  # a session that its killed worker had terminated
+        tell(answer.events)
+        verdict = await resolved(store.confirm(Receipt(answer.lease, f"{stream}.m4s", stream)))
+        tell(verdict.events)
+    how = dice.random()
+    if how < 0.4:
+        tell(await resolved(store.end(user, session)))
+    elif how < 0.6:
+        tell(await resolved(store.terminate(user, session, "operator", "enough")))

@@ -1,0 +1,180 @@
+"""Call backs of the real service, and the command that shows them."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamlimit.store.sqlite import SqliteOutbox
+from tests import service
+from tests.callbacks.receiver import SECRET, Receiver, Reply
+from tests.service import OPERATOR_KEY, Service
+
+STREAM = "clock"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+def called_back(receiver: Receiver, **more: Any) -> dict[str, Any]:
+    """The settings of a service that calls *receiver* back."""
+    callback = {"url": receiver.url, "secret": SECRET, "name": "hook"} | more
+    return {"callbacks": [callback], "allow_private_callbacks": True, "segment_seconds": 1, "sweep_seconds": 0.2}
+
+
+def types(receiver: Receiver, session: str) -> list[str]:
+    return [got.type for got in receiver.accepted if got.session[1] == session]
+
+
+def command(folder: Path, settings: dict[str, Any], *flags: str) -> "subprocess.CompletedProcess[str]":
+    """`streamlimit callbacks` beside the running service."""
+    chosen = settings | {"store": f"sqlite:///{folder}/streamlimit.db"}
+    return subprocess.run(
+        [sys.executable, "-m", "streamlimit", "callbacks", *flags],
+        env=service._environment(chosen),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+
+def shown(folder: Path, settings: dict[str, Any], *flags: str) -> Any:
+    return json.loads(command(folder, settings, "--json", *flags).stdout)
+
+
+def test_every_change_is_called_back_verified_and_in_order(tmp_path: Path, receiver: Receiver) -> None:
+    with service.started(tmp_path, **called_back(receiver)) as running:
+        assert running.segment("alice", "ended", STREAM).status == 200
+        receiver.wait_for(lambda: types(receiver, "ended") == ["started"])
+        running.segment("alice", "ended", "orchard")
+        receiver.wait_for(lambda: types(receiver, "ended") == ["started", "moved"])
+        running.call("DELETE", "/v1/users/alice/sessions/ended")
+        running.segment("alice", "sent-away", STREAM)
+        running.call("DELETE", "/v1/users/alice/sessions/sent-away?reason=loud", key=OPERATOR_KEY)
+        running.segment("alice", "silent", STREAM)
+        receiver.wait_for(lambda: "expired" in types(receiver, "silent"))
+        assert types(receiver, "ended") == ["started", "moved", "ended"]
+        assert types(receiver, "sent-away") == ["started", "terminated"]
+        assert types(receiver, "silent") == ["started", "expired"]
+        [told] = [got.event for got in receiver.accepted if got.type == "terminated"]
+        assert (told["data"]["by"], told["data"]["reason"]) == ("operator", "loud")
+        assert set(told["data"]["session"]) >= {"session_id", "user_id", "state", "device", "generation", "move"}
+        assert receiver.invalid == []
+        assert len({got.id for got in receiver.got}) == len(receiver.got) == 7
+        assert running.sweep()["callbacks_pending"] == 0
+        assert SECRET not in running.log()
+
+
+def test_a_refusal_is_called_back_once_however_often_it_is_made(tmp_path: Path, receiver: Receiver) -> None:
+    settings = called_back(receiver, types=["session.refused"]) | {"max_sessions": 1, "segment_seconds": 20}
+    with service.started(tmp_path, **settings) as running:
+        running.segment("alice", "tv", STREAM)
+        for _ in range(20):
+            assert running.segment("alice", "phone", STREAM).status in (409, 429)
+        receiver.wait_for(lambda: bool(receiver.got))
+        time.sleep(0.3)
+        [got] = receiver.got
+    assert (got.type, got.session) == ("refused", ("alice", "phone"))
+    assert (got.event["data"]["reason"], got.event["data"]["session"]["state"]) == ("session-limit", "refused")
+
+
+def test_an_event_arrives_within_a_tenth_of_a_second(tmp_path: Path, receiver: Receiver) -> None:
+    with service.started(tmp_path, **called_back(receiver) | {"max_sessions": 64}) as running:
+        took = []
+        for k in range(9):
+            running.segment("alice", f"s{k}", STREAM)
+            answered = time.time()
+            receiver.wait_for(lambda k=k: bool(types(receiver, f"s{k}")))  # type: ignore[misc]
+            took.append(receiver.accepted[-1].at - answered)
+    assert statistics.median(took) < 0.1
+
+
+def latency_ms(running: Service, requests: int = 60) -> float:
+    """The median of Endpoint 1's time, for sessions that begin (each makes an event)."""
+    took = []
+    for k in range(requests):
+        began = time.perf_counter()
+        assert running.segment(f"user-{k}", "tv", STREAM).status == 200
+        took.append(time.perf_counter() - began)
+    return statistics.median(took) * 1_000
+
+
+def test_a_receiver_that_hangs_slows_no_viewer(tmp_path: Path, receiver: Receiver) -> None:
+    (tmp_path / "quiet").mkdir()
+    (tmp_path / "loud").mkdir()
+    with service.started(tmp_path / "quiet", segment_seconds=60) as running:
+        quiet = latency_ms(running)
+    receiver.answer = lambda event: Reply(204, after=30)
+    with service.started(tmp_path / "loud", **called_back(receiver) | {"segment_seconds": 60}) as running:
+        loud = latency_ms(running)
+        assert running.sweep()["callbacks_pending"] == 60
+    assert loud < 2 * quiet + 10
+
+
+def test_an_endpoint_that_says_gone_is_shown_and_enabled_by_a_replay(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.answer = lambda event: Reply(410)
+    settings = called_back(receiver)
+    with service.started(tmp_path, **settings) as running:
+        running.segment("alice", "tv", STREAM)
+        receiver.wait_for(lambda: "callback_endpoint_disabled" in running.log())
+        seen = shown(tmp_path, settings)
+        assert (seen["endpoint"], seen["disabled"], seen["pending"]) == ("hook", "status 410", 1)
+        receiver.answer = lambda event: Reply()
+        shown(tmp_path, settings, "--replay")
+        receiver.wait_for(lambda: types(receiver, "tv")[:1] == ["started"])
+        assert shown(tmp_path, settings)["disabled"] is None
+
+
+def test_dead_letters_are_listed_and_replayed(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.answer = lambda event: Reply(500)
+    settings = called_back(receiver)
+    with service.started(tmp_path, **settings) as running:
+        running.segment("alice", "tv", STREAM)
+        receiver.wait_for(lambda: bool(receiver.got))
+        outbox = SqliteOutbox(f"{tmp_path}/streamlimit.db", {"hook": ["session.started"]})
+        service.wait_until(lambda: shown(tmp_path, settings)["retrying"] == 1, 10)
+        text = command(tmp_path, settings).stdout
+        assert "hook" in text
+        assert "status 500" in text
+        for _ in range(500):  # as if it had failed for a day
+            for letter in outbox.claim("hook", "test", 1, 5_000):
+                outbox.give_up(letter, "status 500")
+            if outbox.backlog()[0].dead:
+                break
+            time.sleep(0.01)
+        seen = shown(tmp_path, settings)
+        [dead] = [letter for letter in seen["dead_letters"] if letter["type"] == "session.started"]
+        assert (dead["user_id"], dead["session_id"], dead["problem"]) == ("alice", "tv", "status 500")
+        assert f"dead letter to hook: {dead['id']} session.started" in command(tmp_path, settings).stdout
+        receiver.answer = lambda event: Reply()
+        assert shown(tmp_path, settings, "--replay")["replayed"] >= 1
+        receiver.wait_for(lambda: dead["id"] in {got.id for got in receiver.accepted}, 30)
+        assert shown(tmp_path, settings)["dead"] == 0
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "http://localhost/", "http://[::1]/", "http://169.254.169.254/"])
+def test_a_private_address_stops_the_start_unless_it_is_meant(tmp_path: Path, url: str) -> None:
+    settings = {"callbacks": [{"url": url, "secret": SECRET}], "listen": "127.0.0.1:0"}
+    stopped = subprocess.run(
+        [sys.executable, "-m", "streamlimit", "serve"],
+        env=service._environment(settings),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert stopped.returncode == 2
+    assert "callbacks.0.url" in stopped.stderr
+    assert "allow_private_callbacks" in stopped.stderr

@@ -1,0 +1,316 @@
+"""The `streamlimit` command, run as its users run it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from streamlimit import __version__
+from streamlimit.cli import app
+from tests.service import OPERATOR_KEY, SAMPLES, Service, started, stop, temporary_folder, wait_until
+from tests.web.folders import content, make_streams, packed_size
+
+pytestmark = pytest.mark.xdist_group("cli")
+
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with temporary_folder() as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path) -> Iterator[Service]:
+    """Its database is the one that `_run` looks at."""
+    streams = make_streams(folder / "streams")
+    with started(folder, streams=str(streams), segment_seconds=60, sweep_seconds=0) as service:
+        yield service
+
+
+def _run(folder: Path, *arguments: str, **settings: str) -> tuple[int, str, str]:
+    """Exit code, standard output and error of the command on the database in *folder*."""
+    variables = {f"STREAMLIMIT_{name.upper()}": value for name, value in settings.items()}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIMIT_")}
+    command = [sys.executable, "-m", "streamlimit", *arguments]
+    ended = subprocess.run(command, cwd=folder, env=own | variables, capture_output=True, timeout=60)
+    return ended.returncode, ended.stdout.decode(), ended.stderr.decode()
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_the_commands_of_the_contract_are_there() -> None:
+    assert {"demo", "serve", "expire", "sessions", "streams", "check-config"} <= set(COMMANDS)
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    assert all(command in result.output for command in COMMANDS)
+
+
+def test_an_unknown_command_or_flag_is_exit_code_2(tmp_path: Path) -> None:
+    assert _run(tmp_path, "fly")[0] == 2
+    assert _run(tmp_path, "serve", "--altitude", "3")[0] == 2
+
+
+def test_the_version(tmp_path: Path) -> None:
+    assert _run(tmp_path, "version") == (0, __version__ + "\n", "")
+
+
+# Looking, and the sweep
+
+
+def test_check_config_says_in_words_that_all_is_well(tmp_path: Path) -> None:
+    code, out, err = _run(tmp_path, "check-config", streams=str(SAMPLES), operator_keys='["a-plain-key"]')
+    assert (code, err) == (0, "")
+    assert "settings are fine; the store answers; 4 streams" in out
+    assert "this machine only" in out
+    assert "1 given in plain" in out
+    assert "a-plain-key" not in out
+
+
+def test_streams_lists_them_and_says_what_is_wrong_with_others(tmp_path: Path) -> None:
+    streams = make_streams(tmp_path / "streams")
+    (streams / "broken").mkdir()
+    (streams / "broken" / "index.m3u8").write_text("no playlist")
+    code, out, err = _run(tmp_path, "streams", streams=str(streams))
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines()[1:]}
+    assert {"tiny", "live", "packed", "orchard"} <= rows.keys()
+    assert "broken" not in rows
+    assert rows["tiny"].split() == ["tiny", "tiny", "3", "2", "no", "index.m3u8"]
+    assert rows["live"].split()[4] == "yes"
+    assert "broken: index.m3u8 does not begin with #EXTM3U" in err.splitlines()
+
+
+def test_streams_without_a_folder_is_a_wrong_setting(tmp_path: Path) -> None:
+    code, _, err = _run(tmp_path, "streams")
+    assert code == 2
+    assert err.startswith("streamlimit: streams: ")
+
+
+def test_sessions_as_a_table_and_as_json(service: Service, folder: Path) -> None:
+    long = "s" * 120
+    service.segment("ann", "phone", "tiny", device={"id": "iPhone", "name": "Ann's"})
+    service.segment("ann", long, "orchard", device="[/red]\x1b[2J\u202eTV [b]bold")
+    service.post("/v1/sessions", {"user_id": "bob", "session_id": "tv", "stream_id": "tiny"})
+
+    code, out, err = _run(folder, "sessions")
+    assert (code, err) == (0, "")
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    lines = [line for line in out.splitlines() if line.strip().startswith(("ann", "bob"))]
+    assert len(lines) == 3
+    assert lines[0].split()[:5] == ["ann", "phone", "tiny", "active", "iPhone"]
+    assert long in out, "a pipe is as wide as it needs to be"
+    assert "[/red]" in out
+    assert "never" in lines[2]
+
+    code, out, err = _run(folder, "sessions", "--json")
+    assert (code, err) == (0, "")
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [(s["user_id"], s["session_id"]) for s in told] == [("ann", "phone"), ("ann", long), ("bob", "tv")]
+    assert told[:2] == service.watching("ann")["sessions"], "the very same document as over HTTP"
+
+    code, out, _ = _run(folder, "sessions", "bob", "--json")
+    assert [json.loads(line)["session_id"] for line in out.splitlines()] == ["tv"]
+    assert _run(folder, "sessions", "nobody", "--json")[:2] == (0, "")
+
+
+def test_sessions_end_terminates_one(service: Service, folder: Path) -> None:
+    service.segment("eve", "phone", "tiny")
+    service.segment("eve", "tv", "tiny")
+    assert _run(folder, "sessions", "eve", "--end", "tv")[:2] == (0, "terminated tv\n")
+    assert _run(folder, "sessions", "eve", "--end", "tv")[:2] == (0, "eve has no session tv\n")
+    assert [s["session_id"] for s in service.watching("eve")["sessions"]] == ["phone"]
+    refused = service.segment("eve", "tv", "tiny")
+    assert (refused.status, refused.json["by"]) == (410, "operator")
+
+
+def test_sessions_end_of_a_session_that_is_not_there_though_another_has_run_out(tmp_path: Path) -> None:
+    with started(tmp_path, segment_seconds=0.1, sweep_seconds=0) as service:
+        service.segment("eve", "phone", "orchard")
+        wait_until(lambda: not service.watching("eve")["live_sessions"], 10, "its expiry")
+        assert _run(tmp_path, "sessions", "eve", "--end", "tv")[1] == "eve has no session tv\n"
+
+
+def test_sessions_end_needs_a_user(tmp_path: Path) -> None:
+    code, _, err = _run(tmp_path, "sessions", "--end", "tv")
+    assert code == 2
+    assert err.startswith("streamlimit: --end: ")
+
+
+def test_expire_prints_counts(tmp_path: Path) -> None:
+    with started(tmp_path, segment_seconds=0.1, sweep_seconds=0) as service:
+        for user in ("ann", "bob"):
+            service.segment(user, "s", "orchard")
+        service.post("/v1/sessions", {"user_id": "cy", "session_id": "s", "stream_id": "orchard"})
+        wait_until(lambda: not any(service.watching(u)["live_sessions"] for u in ("ann", "bob", "cy")), 10, "expiry")
+        assert _run(tmp_path, "expire")[:2] == (0, "expired 2, abandoned 1, call backs pending 0\n")
+        assert _run(tmp_path, "expire", "--max-seconds", "1")[:2] == (
+            0,
+            "expired 0, abandoned 0, call backs pending 0\n",
+        )
+
+
+# Serving
+
+
+@contextmanager
+def _served(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    command = [sys.executable, "-m", "streamlimit", "serve", "--streams", str(SAMPLES), *arguments]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIMIT_")}
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=folder, env=own, stdout=log, stderr=log, start_new_session=True)
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def _ask_unix(path: Path) -> bytes:
+    body = b'{"user_id": "u", "session_id": "s", "stream_id": "orchard"}'
+    head = b"POST /v1/segments HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(path))
+        connection.sendall(head + body)
+        while part := connection.recv(65_536):
+            answer += part
+    return answer
+
+
+def _listens(path: Path) -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(path))
+            return True
+    except OSError:
+        return False
+
+
+def test_a_unix_socket_is_served_and_a_stale_one_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "limit.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    for sequence in (b"0", b"1"):  # the second time over what the first one left behind
+        assert path.is_socket()
+        with _served(tmp_path, "--listen", str(path)):
+            wait_until(lambda: _listens(path), 20, "the socket")
+            answer = _ask_unix(path)
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert b"streamlimit-sequence: " + sequence in answer
+            code, _, err = _run(tmp_path, "serve", "--listen", str(path))
+            assert code == 2, "one that is served is not taken away"
+            assert err.startswith("streamlimit: listen: cannot listen on")
+            assert _listens(path)
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("data")
+    code, _, err = _run(tmp_path, "serve", "--listen", "./precious")
+    assert code == 2
+    assert err.splitlines()[-1].startswith("streamlimit: listen: ")
+    assert (tmp_path / "precious").read_text() == "data"
+
+
+def test_two_workers_keep_one_limit(tmp_path: Path) -> None:
+    with started(tmp_path, workers=2, segment_seconds=6) as service:
+        statuses = [service.segment("u", f"s{number}", "orchard").status for number in range(12)]
+        assert statuses == [200] * 3 + [409] * 9
+        grant = service.post("/v1/sessions", {"user_id": "u", "session_id": "s0", "stream_id": "orchard"}).json["grant"]
+        playlist = f"/play/{grant}/orchard/master.m3u8"
+        assert {service.get(playlist).status for _ in range(12)} == {200}, "one key for all workers"
+        assert service.post("/v1/expirations", key=OPERATOR_KEY).status == 200
+    assert service.process.returncode is not None
+    assert not _is_open(service.port), "no worker is left behind"
+
+
+def test_it_says_where_it_listens_and_who_may_call(service: Service) -> None:
+    log = service.log()
+    assert f"streamlimit {__version__} on http://127.0.0.1:{service.port}" in log
+    assert "security: open access for this machine only" in log
+
+
+def test_demo_plays_the_samples_at_once_with_a_key_of_its_own(tmp_path: Path) -> None:
+    with started(tmp_path, "demo", streams=None, operator_keys=None) as service:
+        streams = service.get("/v1/streams").json["streams"]
+        assert len(streams) == 4
+        key = service.log().split("operator key (made for this run): ")[1].split()[0]
+        assert service.post("/v1/expirations", key=key).status == 200
+        session = service.post("/v1/sessions", {"user_id": "u", "stream_id": "orchard"}).json["session"]
+        assert session["state"] == "starting"
+        assert "/watch" in service.log()
+
+
+def _slow_download(service: Service) -> socket.socket:
+    """A connection on which a big file has begun to come; no buffer holds all of it."""
+    told = service.post("/v1/sessions", {"user_id": "slow", "session_id": "s", "stream_id": "packed"}).json
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    connection.settimeout(20)
+    connection.connect(("127.0.0.1", service.port))
+    connection.sendall(f"GET /play/{told['grant']}/packed/all.mp4 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return connection
+
+
+def test_sigterm_lets_a_running_download_finish(tmp_path: Path) -> None:
+    streams = make_streams(tmp_path / "streams")
+    with started(tmp_path, streams=str(streams), drain_seconds=15, segment_seconds=6) as service:
+        with _slow_download(service) as connection:
+            received = connection.recv(20_000)
+            service.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: not _is_open(service.port), 10, "the end of listening")
+            while len(received) < packed_size() + received.index(b"\r\n\r\n") + 4:
+                part = connection.recv(65_536)
+                assert part, f"cut off after {len(received)} bytes"
+                received += part
+            assert received.endswith(content("all", packed_size())[-1_000:])
+        assert service.process.wait(10) in (0, -signal.SIGTERM)
+    told = json.loads(_run(tmp_path, "sessions", "slow", "--json", segment_seconds="600")[1])
+    assert told["sequence"] == 3, "its receipt was counted"
+    assert "Traceback" not in service.log()
+
+
+def test_sigterm_waits_no_longer_than_drain_seconds(tmp_path: Path) -> None:
+    streams = make_streams(tmp_path / "streams")
+    settings: dict[str, Any] = {"drain_seconds": 1, "segment_seconds": 60}
+    with started(tmp_path, streams=str(streams), **settings) as service, _slow_download(service) as connection:
+        connection.recv(1)
+        begun = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(15) in (0, -signal.SIGTERM)
+        assert 0.9 < time.monotonic() - begun < 8
+    assert _run(tmp_path, "sessions", "slow", "--json")[:2] == (0, ""), "what nobody received holds no seat"
+    assert "Application shutdown complete" in service.log()
+    assert "Traceback" not in service.log()
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_the_module_and_the_script_are_the_same(tmp_path: Path) -> None:
+    script: Any = Path(sys.executable).parent / "streamlimit"
+    if not script.exists():
+        pytest.skip("not installed as a script")
+    assert subprocess.run([script, "version"], capture_output=True, check=True).stdout.decode().strip() == __version__

@@ -1,0 +1,329 @@
+"""The operator's side of the limit: lowered, raised, removed while viewers sit; who sits, paged; sent away; numbers."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder, wait_until
+
+pytestmark = pytest.mark.xdist_group("web-limits")
+
+X = 0.4
+N = 3
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    """Two workers, so that nothing below holds only within one."""
+    with temporary_folder() as folder, started(Path(folder), workers=2) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Service]:
+    """One whose n·X passes while a test waits."""
+    settings: dict[str, Any] = {"segment_seconds": X, "missed_segments": N}
+    with temporary_folder() as folder, started(Path(folder), **settings) as service:
+        yield service
+
+
+@pytest.fixture
+def user() -> str:
+    return "u-" + secrets.token_hex(4)
+
+
+def _beat(service: Service, user: str, session: str, stream: str = "orchard") -> Answer:
+    return service.post(f"/v1/users/{user}/sessions/{session}/heartbeat", {"stream_id": stream})
+
+
+def _seat(service: Service, user: str, sessions: str, stream: str = "orchard") -> None:
+    for session in sessions:
+        assert _beat(service, user, session, stream).status == 200
+
+
+def _limit(service: Service, user: str, max_sessions: int) -> dict[str, Any]:
+    path = f"/v1/users/{user}/limit"
+    answer = service.call("PUT", path, {"max_sessions": max_sessions}, key=OPERATOR_KEY)
+    assert answer.status == 200
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def _counts(service: Service, user: str) -> tuple[int, int]:
+    told = service.watching(user)
+    assert told["live_sessions"] == len(told["sessions"])
+    return told["limit"], told["live_sessions"]
+
+
+# The limit of their own
+
+
+def test_lowered_below_those_who_sit_nobody_is_refused_and_the_counts_are_true_at_once(
+    service: Service, user: str
+) -> None:
+    _seat(service, user, "abc")
+    assert _limit(service, user, 1) == {"user_id": user, "max_sessions": 1, "own": True}
+    assert _counts(service, user) == (1, 3)
+    for _ in range(3):
+        _seat(service, user, "abc")
+    issued = service.segment(user, "a", "clock")  # also while it moves
+    assert (issued.status, issued.headers["streamlimit-limit"], issued.headers["streamlimit-live-sessions"]) == (
+        200, "1", "3",
+    )  # fmt: skip
+    refused = _beat(service, user, "d")
+    assert (refused.status, refused.json["limit"], refused.json["live_sessions"]) == (409, 1, 3)
+    assert {s["session_id"] for s in refused.json["sessions"]} == {"a", "b", "c"}
+
+
+def test_after_lowering_a_seat_only_comes_free_below_the_new_limit(service: Service, user: str) -> None:
+    _seat(service, user, "abc")
+    _limit(service, user, 2)
+    assert service.post(f"/v1/users/{user}/sessions/a/end").status == 204
+    assert _counts(service, user) == (2, 2)
+    assert _beat(service, user, "d").status == 409  # two still sit
+    assert service.post(f"/v1/users/{user}/sessions/b/end").status == 204
+    assert _beat(service, user, "d").status == 200
+    assert _beat(service, user, "a").status == 409  # who ended is a new one
+
+
+def test_raised_the_next_one_is_welcome_at_once(service: Service, user: str) -> None:
+    _seat(service, user, "abc")
+    assert _beat(service, user, "d").status == 409
+    _limit(service, user, 5)
+    _seat(service, user, "de")
+    assert _counts(service, user) == (5, 5)
+    assert _beat(service, user, "f").status == 409
+
+
+def test_removed_the_services_limit_holds_again_and_nobody_who_sits_is_refused(service: Service, user: str) -> None:
+    _limit(service, user, 5)
+    _seat(service, user, "abcde")
+    for _ in range(2):  # again is the same
+        assert service.call("DELETE", f"/v1/users/{user}/limit", key=OPERATOR_KEY).status == 204
+    told = service.get(f"/v1/users/{user}/limit", key=OPERATOR_KEY).json
+    assert told == {"user_id": user, "max_sessions": 3, "own": False}
+    assert _counts(service, user) == (3, 5)
+    _seat(service, user, "abcde")
+    assert _beat(service, user, "f").status == 409
+
+
+def test_one_users_limit_is_nobody_elses(service: Service, user: str) -> None:
+    _limit(service, user, 1)
+    _seat(service, user, "a")
+    _seat(service, "another-" + user, "abc")
+    assert _beat(service, user, "b").status == 409
+
+
+def test_lowering_during_a_race_for_seats_never_seats_more_than_the_highest_limit(service: Service, user: str) -> None:
+    """Whatever order they come in: who got 200 sits, and goes on."""
+    _limit(service, user, 4)
+    with ThreadPoolExecutor(8) as pool:
+        beats = [pool.submit(_beat, service, user, f"s{n}") for n in range(12)]
+        lowered = pool.submit(_limit, service, user, 2)
+        seated = [n for n, beat in enumerate(beats) if beat.result().status == 200]
+    assert lowered.result()["max_sessions"] == 2
+    assert len(seated) in (2, 3, 4)
+    assert _counts(service, user) == (2, len(seated))
+    assert {_beat(service, user, f"s{n}").status for n in seated} == {200}
+
+
+@pytest.mark.parametrize("body", [{}, {"max_sessions": 0}, {"max_sessions": 65}, {"max_sessions": "3"},
+                                  {"max_sessions": 3, "more": 1}, {"max_sessions": True}, []])  # fmt: skip
+def test_a_bad_limit_changes_nothing(service: Service, user: str, body: Any) -> None:
+    answer = service.call("PUT", f"/v1/users/{user}/limit", body, key=OPERATOR_KEY)
+    assert (answer.status, answer.json["code"]) == (400, "malformed")
+    assert not service.get(f"/v1/users/{user}/limit", key=OPERATOR_KEY).json["own"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
+def test_limits_are_for_operators(service: Service, user: str, method: str) -> None:
+    body = {"max_sessions": 9} if method == "PUT" else None
+    assert service.call(method, f"/v1/users/{user}/limit", body).status == 401
+
+
+# Who sits, page by page
+
+
+def _pages(service: Service, query: str) -> list[list[dict[str, Any]]]:
+    """Every page of the listing."""
+    pages, cursor = [], ""
+    while True:
+        answer = service.get(f"/v1/sessions?{query}{cursor}", key=OPERATOR_KEY)
+        assert answer.status == 200, answer.body
+        assert answer.json.keys() == {"sessions", "cursor"}
+        pages.append(answer.json["sessions"])
+        if answer.json["cursor"] is None:
+            return pages
+        cursor = "&cursor=" + answer.json["cursor"]
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Iterator[Service]:
+    """Ten users with three sessions each (two of `orchard`, one of `clock`), and one with a reservation only."""
+    with temporary_folder() as folder, started(Path(folder), segment_seconds=60) as service:
+        for number in range(10):
+            _seat(service, f"u{number}", "ab")
+            _seat(service, f"u{number}", "c", "clock")
+        form = {"user_id": "late", "session_id": "r", "stream_id": "clock"}
+        assert service.post("/v1/sessions", form).status == 201
+        yield service
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 7, 30, 31, 100])
+def test_each_page_has_exactly_as_many_as_asked_for_and_none_is_missing_or_twice(crowd: Service, limit: int) -> None:
+    pages = _pages(crowd, f"limit={limit}")
+    assert {len(page) for page in pages[:-1]} <= {limit}
+    assert len(pages[-1]) <= limit
+    found = [(s["user_id"], s["session_id"]) for page in pages for s in page]
+    everyone = {(f"u{n}", s) for n in range(10) for s in "abc"} | {("late", "r")}
+    assert len(found) == len(set(found))
+    assert set(found) == everyone
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("user_id=u3", 3),
+        ("stream_id=clock", 11),
+        ("state=starting", 1),
+        ("state=active", 30),
+        ("state=idle", 0),
+        ("user_id=u3&stream_id=clock", 1),
+        ("user_id=nobody", 0),
+        ("stream_id=clock&state=active", 10),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 4, 100])
+def test_filters(crowd: Service, query: str, count: int, limit: int) -> None:
+    sessions = [session for page in _pages(crowd, f"{query}&limit={limit}") for session in page]
+    assert len(sessions) == count
+    wanted = dict(part.split("=") for part in query.split("&"))
+    assert all(session[name] == value for session in sessions for name, value in wanted.items())
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("cursor=nonsense", "cursor"),
+        ("cursor=%F0%9F%98%80", "cursor"),
+        ("cursor=bnVsbA", "cursor"),
+        ("cursor=W10", "cursor"),
+        ("cursor=" + "A" * 3_000, "cursor"),
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=many", "limit"),
+        ("state=gone", "state"),
+        ("user_id=%20", "user_id"),
+    ],
+)
+def test_a_bad_question_is_malformed_and_names_the_field(crowd: Service, query: str, field: str) -> None:
+    answer = crowd.get(f"/v1/sessions?{query}", key=OPERATOR_KEY)
+    assert (answer.status, answer.json["code"], answer.json["field"]) == (400, "malformed", field)
+
+
+# Sent away
+
+
+def test_a_terminated_session_is_told_who_why_and_when_by_every_call(hasty: Service, user: str) -> None:
+    _seat(hasty, user, "ab")
+    answer = hasty.call("DELETE", f"/v1/users/{user}/sessions/a?reason=payment+is+due", key=OPERATOR_KEY)
+    assert answer.status == 204
+    form = {"user_id": user, "session_id": "a", "stream_id": "orchard"}
+    for told in (_beat(hasty, user, "a"), hasty.segment(user, "a", "orchard"), hasty.post("/v1/sessions", form)):
+        assert (told.status, told.json["code"]) == (410, "session-terminated")
+        assert (told.json["by"], told.json["reason"]) == ("operator", "payment is due")
+        assert told.json["at"].endswith("Z")
+    assert _beat(hasty, user, "b").status == 200
+
+
+def test_all_of_a_user_are_sent_away_at_once(hasty: Service, user: str) -> None:
+    _seat(hasty, user, "abc")
+    assert hasty.call("DELETE", f"/v1/users/{user}/sessions?reason=moved", key=OPERATOR_KEY).status == 204
+    assert _counts(hasty, user) == (3, 0)
+    assert {_beat(hasty, user, session).status for session in "abc"} == {410}
+    assert _beat(hasty, user, "d").status == 200  # the user is not locked out, their old sessions are
+
+
+def test_it_is_forgiven_after_n_x_of_silence_and_not_while_it_knocks(hasty: Service, user: str) -> None:
+    _seat(hasty, user, "a")
+    hasty.call("DELETE", f"/v1/users/{user}/sessions/a", key=OPERATOR_KEY)
+    for _ in range(2 * N):
+        assert _beat(hasty, user, "a").status == 410
+        _silence(X)
+    _silence((N + 0.5) * X)
+    assert _beat(hasty, user, "a").status == 200
+
+
+def _silence(seconds: float) -> None:
+    """The player does nothing: what is tested here is time itself."""
+    time.sleep(seconds)
+
+
+# Numbers
+
+
+def _metrics(service: Service) -> dict[str, float]:
+    """Name and labels -> value, as Prometheus' own reader understands the page."""
+    answer = service.get("/metrics", key=OPERATOR_KEY)
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(answer.body.decode()):
+        assert family.documentation
+        for sample in family.samples:
+            key = sample.name + "".join(f"/{value}" for _, value in sorted(sample.labels.items()))
+            assert key not in found, f"{key} stands there twice"
+            found[key] = sample.value
+    return found
+
+
+def test_the_metrics_of_two_workers_are_one_sum(service: Service, user: str) -> None:
+    before = _metrics(service)
+    _seat(service, user, "abc")
+    for _ in range(5):  # each on a connection of its own, so now one worker answers and now the other
+        _seat(service, user, "abc")
+        assert _beat(service, user, "d").status == 409
+
+    def grown(name: str) -> float:
+        return _metrics(service).get(name, 0) - before.get(name, 0)
+
+    wait_until(lambda: grown("streamlimit_refusals_total/session-limit") == 5, 10, "both workers' numbers")
+    wait_until(lambda: grown("streamlimit_admissions_total") == 18, 10, "both workers' numbers")
+    assert grown("streamlimit_confirmations_total") == 18
+    assert grown("streamlimit_events_total/session.started") == 3
+    assert grown("streamlimit_problems_total/session-limit") == 5
+
+
+def test_the_stats_are_the_counts_with_their_age(crowd: Service) -> None:
+    def stats() -> dict[str, Any]:
+        answer = crowd.get("/v1/stats", key=OPERATOR_KEY)
+        assert answer.status == 200
+        found: dict[str, Any] = answer.json
+        return found
+
+    wait_until(lambda: stats()["sessions"] is not None, 10, "the first background count")
+    told = stats()
+    assert told["sessions"] == {"starting": 1, "active": 30, "idle": 0}
+    assert told["users"] == 11
+    assert told["streams"] == {"orchard": 20, "clock": 11}
+    assert 0 <= told["counted_seconds_ago"] < 60
+    assert told["admissions"] >= 31
+    assert told["confirmations"] >= 30
+    assert told["callbacks"] == {"pending": 0}
+    assert told["store"]["away"] is False
+    assert 0 <= told["store"]["latency_ms"] < 1_000
+    metrics = _metrics(crowd)
+    assert metrics["streamlimit_sessions/active"] == 30
+    assert metrics["streamlimit_users"] == 11
+    assert metrics["streamlimit_stream_sessions/orchard"] == 20
+    assert metrics["streamlimit_admissions_total"] == told["admissions"]
+
+
+@pytest.mark.parametrize("path", ["/v1/stats", "/v1/sessions"])
+def test_numbers_about_everyone_are_not_for_everyone(service: Service, path: str) -> None:
+    assert service.get(path).status == 401
