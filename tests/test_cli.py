@@ -33,9 +33,10 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Iterator[Service]:
-    """Its database is the one that `_run` looks at."""
+    """Its database and its settings are those that `_run` finds in *folder*."""
     streams = make_streams(folder / "streams")
-    with started(folder, streams=str(streams), segment_seconds=60, sweep_seconds=0) as service:
+    (folder / "streamlimit.toml").write_text("segment_seconds = 60\nsweep_seconds = 0\n")
+    with started(folder, streams=str(streams)) as service:
         yield service
 
 

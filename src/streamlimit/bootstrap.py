@@ -31,8 +31,8 @@ from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
 from streamlimit.store.valkey import ValkeyStore
 from streamlimit.sweeper import expire_forever
 from streamlimit.tally import Tally
-from streamlimit.web.app import FrontDoor
 from streamlimit.web.address import Proxies
+from streamlimit.web.app import FrontDoor
 from streamlimit.web.auth import Doorman, Plans
 from streamlimit.web.grants import Grants
 from streamlimit.web.http import Receive, Scope, Send

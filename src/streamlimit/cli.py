@@ -6,6 +6,7 @@ import json
 import secrets
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from functools import wraps
 from importlib.resources import files
 from typing import Annotated, Any, get_origin
@@ -23,7 +24,7 @@ from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.limiter import Limiter
 from streamlimit.logs import configure_logs
 from streamlimit.model import Device, Session
-from streamlimit.settings import Settings, load_settings, unknown_variables
+from streamlimit.settings import Settings, key_hash, load_settings, unknown_variables
 from streamlimit.store.contract import DeadLetter, Outbox, resolved
 from streamlimit.sweeper import expire_once
 from streamlimit.web.render import rfc3339, session_json
@@ -37,6 +38,24 @@ app = typer.Typer(
 
 IN_JSON = {n for n, f in Settings.model_fields.items() if n == "jwt" or get_origin(f.annotation) in (list, dict)}
 """Settings that a flag gives as JSON."""
+
+keys_app = typer.Typer(help="Keys of operators and back ends.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+
+class KeyRole(StrEnum):
+    """What a key opens."""
+
+    OPERATE = "operate"
+    READ = "read"
+    SERVICE = "service"
+
+
+KEY_SETTINGS = {
+    KeyRole.OPERATE: "operator_keys",
+    KeyRole.READ: "operator_read_keys",
+    KeyRole.SERVICE: "service_keys",
+}
 
 DEMO = {"segment_seconds": 2, "max_sessions": 3, "auth": "open"}
 
@@ -189,6 +208,16 @@ def check_config(settings: Settings) -> None:
     print(f"settings are fine; the store answers; {found} streams; {_security(settings)}")
 
 
+@keys_app.command(name="new")
+def new_key(
+    role: Annotated[KeyRole, typer.Option(help="what it opens")] = KeyRole.OPERATE,
+) -> None:
+    """Make a key: shown this once, and as the line for the settings, which keeps only its hash."""
+    key = f"{role}-{secrets.token_urlsafe(32)}"
+    print(f"key (shown only now): {key}")
+    print(f'{KEY_SETTINGS[role]} = ["{key_hash(key)}"]')
+
+
 @app.command()
 def version() -> None:
     """Print the version."""
@@ -224,10 +253,22 @@ def _serve(settings: Settings, page: str = "") -> None:
 
 
 def _security(settings: Settings) -> str:
+    """How it is secured, in one line."""
     reach = "this machine only" if settings.is_loopback else "everyone who reaches the address"
-    plain = sum(not k.get_secret_value().startswith("sha256:") for k in settings.operator_keys)
+    access = f"open access for {reach}"
+    if settings.auth == "jwt" and settings.jwt is not None:
+        access = f"viewers by token ({'HS256' if settings.jwt.jwks_url is None else settings.jwt.jwks_url})"
+    kinds = {
+        "operator": settings.operator_keys,
+        "read": settings.operator_read_keys,
+        "service": settings.service_keys,
+    }
+    counts = [f"{len(keys)} {kind} keys" for kind, keys in kinds.items() if keys or kind == "operator"]
+    every = [key.get_secret_value() for keys in kinds.values() for key in keys]
+    plain = sum(not key.startswith("sha256:") for key in every)
     note = f" ({plain} given in plain; sha256:<hex> would hide them)" if plain else ""
-    return f"security: open access for {reach}; {len(settings.operator_keys)} operator keys{note}"
+    dry = "" if settings.enforce else "; a dry run: nobody is refused"
+    return f"security: {access}; {', '.join(counts)}{note}{dry}"
 
 
 async def _replay(outbox: Outbox) -> dict[str, int]:

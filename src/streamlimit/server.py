@@ -4,6 +4,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -12,16 +13,18 @@ from uvicorn.supervisors import Multiprocess
 from streamlimit.bootstrap import WorkerFactory
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings
-from streamlimit.web.fast import FastProtocol
+from streamlimit.web.connections import Connections, GuardedProtocol, raise_descriptors
 from streamlimit.web.metrics import FOLDER_VARIABLE
 
 
 def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
     """Tells where it listens, then serves until a signal says stop; running segments get `drain_seconds` to finish."""
+    raise_descriptors()
+    guard = Connections(settings.connections_per_address, settings.request_seconds, settings.trusted_proxies)
     config = uvicorn.Config(
         WorkerFactory(settings),
         factory=True,
-        http=FastProtocol,
+        http=partial(GuardedProtocol, guard=guard),  # type: ignore[arg-type]  # it is only ever called
         loop="uvloop",
         ws="none",
         lifespan="on",

@@ -253,7 +253,7 @@ class Settings(BaseSettings):
             raise SettingsError("jwt", 'auth = "jwt" needs jwks_url or secret_file in it')
         secret = None if self.jwt is None else self.jwt.secret
         if secret is not None and any(key.get_secret_value().encode() == secret for key in self.grant_keys):
-            raise SettingsError("jwt.secret_file", "the secret is one of grant_keys, too: who makes tokens makes grants")
+            raise SettingsError("jwt.secret_file", "it is one of grant_keys, too: who makes tokens makes grants")
         return self
 
     @model_validator(mode="after")

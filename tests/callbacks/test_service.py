@@ -2,15 +2,16 @@
 
 import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from streamlimit.cli import app
+from streamlimit.errors import SettingsError
 from streamlimit.store.sqlite import SqliteOutbox
 from tests import service
 from tests.callbacks.receiver import SECRET, Receiver, Reply
@@ -35,22 +36,16 @@ def types(receiver: Receiver, session: str) -> list[str]:
     return [got.type for got in receiver.accepted if got.session[1] == session]
 
 
-def command(folder: Path, settings: dict[str, Any], *flags: str) -> "subprocess.CompletedProcess[str]":
-    """`streamlimit callbacks` beside the running service."""
+def command(folder: Path, settings: dict[str, Any], *flags: str) -> str:
+    """What `streamlimit callbacks` prints, beside the running service."""
     chosen = settings | {"store": f"sqlite:///{folder}/streamlimit.db"}
-    return subprocess.run(
-        [sys.executable, "-m", "streamlimit", "callbacks", *flags],
-        env=service._environment(chosen),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    names = {f"STREAMLIMIT_{name.upper()}": json.dumps(value).strip('"') for name, value in chosen.items()}
+    result = CliRunner().invoke(app, ["callbacks", *flags], env=names, catch_exceptions=False)
+    return result.stdout
 
 
 def shown(folder: Path, settings: dict[str, Any], *flags: str) -> Any:
-    return json.loads(command(folder, settings, "--json", *flags).stdout)
+    return json.loads(command(folder, settings, "--json", *flags))
 
 
 def test_every_change_is_called_back_verified_and_in_order(tmp_path: Path, receiver: Receiver) -> None:
@@ -144,7 +139,7 @@ def test_dead_letters_are_listed_and_replayed(tmp_path: Path, receiver: Receiver
         receiver.wait_for(lambda: bool(receiver.got))
         outbox = SqliteOutbox(f"{tmp_path}/streamlimit.db", {"hook": ["session.started"]})
         service.wait_until(lambda: shown(tmp_path, settings)["retrying"] == 1, 10)
-        text = command(tmp_path, settings).stdout
+        text = command(tmp_path, settings)
         assert "hook" in text
         assert "status 500" in text
         for _ in range(500):  # as if it had failed for a day
@@ -156,7 +151,7 @@ def test_dead_letters_are_listed_and_replayed(tmp_path: Path, receiver: Receiver
         seen = shown(tmp_path, settings)
         [dead] = [letter for letter in seen["dead_letters"] if letter["type"] == "session.started"]
         assert (dead["user_id"], dead["session_id"], dead["problem"]) == ("alice", "tv", "status 500")
-        assert f"dead letter to hook: {dead['id']} session.started" in command(tmp_path, settings).stdout
+        assert f"dead letter to hook: {dead['id']} session.started" in command(tmp_path, settings)
         receiver.answer = lambda event: Reply()
         assert shown(tmp_path, settings, "--replay")["replayed"] >= 1
         receiver.wait_for(lambda: dead["id"] in {got.id for got in receiver.accepted}, 30)
@@ -164,17 +159,8 @@ def test_dead_letters_are_listed_and_replayed(tmp_path: Path, receiver: Receiver
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "http://localhost/", "http://[::1]/", "http://169.254.169.254/"])
-def test_a_private_address_stops_the_start_unless_it_is_meant(tmp_path: Path, url: str) -> None:
-    settings = {"callbacks": [{"url": url, "secret": SECRET}], "listen": "127.0.0.1:0"}
-    stopped = subprocess.run(
-        [sys.executable, "-m", "streamlimit", "serve"],
-        env=service._environment(settings),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert stopped.returncode == 2
-    assert "callbacks.0.url" in stopped.stderr
-    assert "allow_private_callbacks" in stopped.stderr
+@pytest.mark.parametrize("command", ["serve", "check-config"])
+def test_a_private_address_stops_the_start_unless_it_is_meant(command: str, url: str) -> None:
+    callbacks = json.dumps([{"url": url, "secret": SECRET}])
+    with pytest.raises(SettingsError, match=r"callbacks.0.url: .*allow_private_callbacks"):
+        CliRunner().invoke(app, [command, "--callbacks", callbacks, "--store", "sqlite:///:memory:"], catch_exceptions=False)

@@ -30,6 +30,8 @@ SESSIONS = st.sampled_from(["tv", "phone", "pad", "box", "pc"])
 STREAMS = st.sampled_from(["news", "film"])
 STEPS = st.sampled_from([1, 7, X - 1, X, START, EXPIRY - X, EXPIRY - 1, EXPIRY, EXPIRY + X // 4])
 WHICH = st.integers(0, 10_000)
+FATES = st.tuples(st.integers(0, 99), st.sampled_from(["received", "hung up", "hung up", "left open"]))
+"""What becomes of a request, and when: the smaller number first."""
 
 
 @dataclass
@@ -267,6 +269,22 @@ class StoreMachine(RuleBasedStateMachine):
             seat.open_leases.add(ask.lease_id)
         assert answer.live == len(model.seats)
 
+    @rule(name=SESSIONS, stream=STREAMS, fates=st.lists(FATES, min_size=2, max_size=4))
+    def overlap(self, name: str, stream: str, fates: list[tuple[int, str]]) -> None:
+        """Several requests of one session at once, that are received, hung up or left open in any order."""
+        self.clock.now_ms += 1
+        before = len(self.leases)
+        for _ in fates:
+            self._admit(Ask(self.user, name, stream, lease_id=f"lease-{next(self._numbers)}"), OverLimit.REFUSE)
+            self.those_sit_who_should()
+        opened = zip(fates, self.leases[before:], strict=False)  # none, where they were refused
+        for (_, fate), lease in sorted(opened, key=lambda pair: pair[0][0]):
+            if fate == "received":
+                self._receive(lease, None)
+            elif fate == "hung up":
+                self._hang_up(lease)
+            self.those_sit_who_should()
+
     @precondition(lambda self: self.leases)
     @rule(which=WHICH, over=st.sampled_from(OverLimit))
     def ask_again(self, which: int, over: OverLimit) -> None:
@@ -324,14 +342,17 @@ class StoreMachine(RuleBasedStateMachine):
     def hang_up(self, which: int, twice: bool) -> None:
         lease = self._lease(which)
         for _ in range(1 + twice):
-            self._note(self.call(lambda: self.store.abandon(lease)))
-            seat = self.model.seats.get(lease.ask.session_id)
-            if seat is None or seat.generation != lease.generation:
-                continue
-            if lease.ask.lease_id in seat.open_leases:
-                seat.open_leases.remove(lease.ask.lease_id)
-                if not seat.open_leases:
-                    del self.model.seats[lease.ask.session_id]
+            self._hang_up(lease)
+
+    def _hang_up(self, lease: Lease) -> None:
+        self._note(self.call(lambda: self.store.abandon(lease)))
+        seat = self.model.seats.get(lease.ask.session_id)
+        if seat is None or seat.generation != lease.generation:
+            return
+        if lease.ask.lease_id in seat.open_leases:
+            seat.open_leases.remove(lease.ask.lease_id)
+            if not seat.open_leases:
+                del self.model.seats[lease.ask.session_id]
 
     @precondition(lambda self: self.leases)
     @rule(which=WHICH)

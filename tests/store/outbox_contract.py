@@ -157,8 +157,10 @@ class Claims:
     @story()
     async def test_a_users_letters_leave_one_by_one_in_order(self, office: PostOffice) -> None:
         await office.live("alice", streams=3)
+        assert await resolved(office.store.pending()) == 4
         letter = await office.claim_one()
         assert (word(letter), letter.endpoint, letter.attempts, letter.waited_ms) == ("started", "hook", 0, 0)
+        assert await resolved(office.store.pending()) == 4
         assert await office.settle_all(letter) == ["started", "moved", "moved", "ended"]
         assert await office.claim() == []
         assert await resolved(office.store.pending()) == 0

@@ -1,16 +1,32 @@
 """The contract on Redis and Valkey, alone and in a cluster, and the scripts' headers beside their bodies."""
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from streamlimit.store.valkey import ValkeyStore
 from streamlimit.store.valkey.scripts import NAMES, source
 from tests import servers
+from tests.store import differential
 from tests.store.contract import StoreContract
+from tests.store.household import ALL_TYPES
+from tests.store.machine import machine_of
+
+MACHINE = settings(
+    max_examples=25,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 PATIENT = 5.0
 """Seconds an answer may take here: tests share the machine with other tests."""
@@ -81,6 +97,39 @@ class TestOnValkeyCluster(StoreContract):
         return opener(valkey_cluster.url)
 
 
+class Beside:
+    """The rules in Lua beside the rules in Python, and the model's state machine."""
+
+    @pytest.mark.parametrize("name", differential.POLICIES)
+    @pytest.mark.parametrize("subscribed", [frozenset(), ALL_TYPES], ids=["untold", "told"])
+    def test_lua_and_python_give_the_same_answers(
+        self, name: str, subscribed: frozenset[str], tmp_path: Path, open_store: Callable[..., ValkeyStore]
+    ) -> None:
+        policy, seed = differential.POLICIES[name], len(name)
+        asyncio.run(differential.walk(seed, policy, tmp_path, open_store, subscribed))
+
+    def test_whatever_happens_the_rules_hold(self, open_store: Callable[..., ValkeyStore]) -> None:
+        run_state_machine_as_test(machine_of(open_store), settings=MACHINE)
+
+
+@pytest.mark.xdist_group("redis")
+class TestBesideOnRedis(Beside):
+    """Redis 7.0."""
+
+    @pytest.fixture
+    def open_store(self, redis_url: str) -> Callable[..., ValkeyStore]:
+        return opener(redis_url)
+
+
+@pytest.mark.xdist_group("valkey")
+class TestBesideOnValkey(Beside):
+    """Valkey 9."""
+
+    @pytest.fixture
+    def open_store(self, valkey_url: str) -> Callable[..., ValkeyStore]:
+        return opener(valkey_url)
+
+
 class TestScripts:
     """Every script says in its header what it takes and returns; the body takes no less and no more."""
 
@@ -91,6 +140,8 @@ class TestScripts:
         used = set(re.findall(r"(?:KEYS|ARGV)\[\d\]", self.with_includes(body)))
         if "unpack(KEYS)" in body:
             used.add("KEYS[1]")
+        if "ipairs(KEYS)" in body:
+            used.add("KEYS[4]")
         assert used - {"KEYS[3]"} <= declared
         assert declared - used <= {"ARGV[2]"}
         assert re.search(r"^-- Returns  ", header, re.MULTILINE)

@@ -187,9 +187,7 @@ class Doorman:
 
     def _viewer(self, identity: Identity) -> Caller:
         limit = self._plans.limit(identity.plan) if identity.limit is None else identity.limit
-        return Caller(
-            "viewer", identity.user_id, expires_at=identity.expires_at, limit=limit, streams=identity.streams
-        )
+        return Caller("viewer", identity.user_id, expires_at=identity.expires_at, limit=limit, streams=identity.streams)
 
     def _role_of_key(self, token: str) -> Role | None:
         digest = key_hash("plain:" + token) if token.startswith("sha256:") else key_hash(token)

@@ -8,14 +8,14 @@ all do, costs two flags and no timer. Knows no session and no stream.
 import asyncio
 import resource
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.protocols.utils import get_remote_addr
 
 from streamlimit.settings import LOOPBACK
+from streamlimit.web.address import Proxies
 from streamlimit.web.fast import FastProtocol
 from streamlimit.web.problems import Problem
 
@@ -32,14 +32,13 @@ SWEEP_SECONDS = 1.0
 class Connections:
     """All open connections of one worker, and how long each has been waited for.
 
-    *at_most*: open connections of one address (0: any number); *exempt*: addresses that may have more, beside
-    loopback. *seconds*: for a head, a body, or any sign of a client that reads.
+    *at_most*: open connections of one address (0: any number), except of loopback and of *proxies*.
+    *seconds*: for a head, a body, or any sign of a client that reads. Made before the workers are, and pickled.
     """
 
-    def __init__(
-        self, at_most: int = 0, seconds: float = 10.0, exempt: Callable[[str], bool] = lambda address: False
-    ) -> None:
-        self._at_most, self._seconds, self._exempt = at_most, seconds, exempt
+    def __init__(self, at_most: int = 0, seconds: float = 10.0, proxies: Sequence[str] = ()) -> None:
+        self._at_most, self._seconds, self._trusted = at_most, seconds, tuple(proxies)
+        self._proxies: Proxies | None = None
         self._by_address: Counter[str] = Counter()
         self._waiting: dict[GuardedProtocol, float] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -49,7 +48,7 @@ class Connections:
         """Counts a connection of *address*; False: it has too many."""
         if self._at_most == 0 or not address:
             return True
-        if self._by_address[address] >= self._at_most and not (LOOPBACK.fullmatch(address) or self._exempt(address)):
+        if self._by_address[address] >= self._at_most and not self._is_exempt(address):
             self.turned_away += 1
             return False
         self._by_address[address] += 1
@@ -61,6 +60,11 @@ class Connections:
             self._by_address[address] -= 1
             if self._by_address[address] <= 0:
                 del self._by_address[address]
+
+    def _is_exempt(self, address: str) -> bool:
+        if self._proxies is None:
+            self._proxies = Proxies(self._trusted)
+        return LOOPBACK.fullmatch(address) is not None or self._proxies.trusts(address)
 
     def await_client(self, connection: "GuardedProtocol") -> None:
         """From now on the client has so many seconds."""
@@ -134,19 +138,21 @@ class GuardedProtocol(FastProtocol):
                 self._refuse("head-too-large", "the request's head is too large")
             elif not self._is_waiting:
                 self._await()
-        elif self._is_waiting and self._head_is_done:
-            self._is_waiting = False
-            self._guard.forget(self)
+        elif self._is_waiting:
+            if self._head_is_done:
+                self._forget()
+        elif self.timeout_keep_alive_task is None and not self._is_answering():
+            self._await()  # stray bytes between requests: uvicorn has stopped its own timer for them
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_half, self._head_is_done = True, False
 
     def on_headers_complete(self) -> None:
-        self._head_is_done = True
         if len(self.headers) > MAX_HEADERS or len(self.url) > MAX_URL or self._is_large():
             raise HeadTooLarge
         super().on_headers_complete()
+        self._head_is_done = True
         if self._is_waiting:
             self._await()  # the body has its own time
 
@@ -156,51 +162,72 @@ class GuardedProtocol(FastProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What the parser does not like, as any other error of ours."""
-        if self._head_is_done and self._is_half and (len(self.headers) > MAX_HEADERS or self._is_large()):
-            self._refuse("head-too-large", "the request's head is too large")
-        elif len(self.url or b"") > MAX_URL:
+        if self._is_half and len(self.url) > MAX_URL:
             self._refuse("url-too-long", f"a URL has at most {MAX_URL} bytes")
+        elif self._is_half and (len(self.headers) > MAX_HEADERS or self._is_large()):
+            self._refuse("head-too-large", f"a head has at most {MAX_HEAD} bytes and {MAX_HEADERS} headers")
         else:
             self._refuse("malformed", "this is no HTTP/1.1 request")
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._is_stuck, self._unsent = True, self.transport.get_write_buffer_size()
-        if not self._is_waiting:
+        self._is_stuck = True
+        if not self._is_waiting and not self._is_delivering():
             self._await()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._is_stuck = False
-        if self._is_waiting and not self._is_half:
-            self._is_waiting = False
-            self._guard.forget(self)
+        if self._is_waiting and not self._is_half and not self.transport.is_closing():
+            self._forget()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing() and not self._is_waiting:
+            self._await()  # closed when all is sent, and some clients never read
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
-        self._is_waiting = True  # closed when all is sent; a client that does not read gets no more time than others
-        self._guard.await_client(self)
+        self._await()
 
     def is_excused(self) -> bool:
         """Its time is over. Is it we who are slow, or does it read on, if slowly?"""
-        if self.transport.is_closing():
-            return False
-        if self._is_stuck and (self.wire is None or self.wire.watcher is None):
+        if self._is_delivering():
+            return True  # delivery has its own eyes on who does not read
+        if self._is_stuck or self.transport.is_closing():
             before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
             return self._unsent < before
-        return self._is_answering()
+        if any(not cycle.response_complete for cycle in self._overtaken):
+            return True
+        has_body_to_come = self._is_half and self._head_is_done
+        return self._is_answering() and not has_body_to_come
 
     def give_up(self) -> None:
-        """Nobody is there, or someone who wants us to wait. A request that is half there is told so."""
-        self._is_waiting = False
-        if self._is_half and not self.transport.is_closing() and not self._is_answering():
+        """Nobody is there, or someone who wants us to wait. Who sent half a request is told so."""
+        if self._is_half and self._may_tell() and not self.transport.is_closing():
             self._refuse("request-timeout", "the request did not arrive in time")
         else:
             self.transport.abort()
 
+    def _may_tell(self) -> bool:
+        """Would an answer of ours stand by itself, not in the middle of another one?"""
+        if any(not cycle.response_complete for cycle in self._overtaken):
+            return False
+        cycle: Any = self.cycle
+        if self._is_half and self._head_is_done and not self._collecting:
+            return not cycle.response_started  # the half request's own
+        return cycle is None or cycle.response_complete
+
     def _await(self) -> None:
-        self._is_waiting = True
+        self._is_waiting, self._unsent = True, self.transport.get_write_buffer_size()
         self._guard.await_client(self)
+
+    def _forget(self) -> None:
+        self._is_waiting = False
+        self._guard.forget(self)
+
+    def _is_delivering(self) -> bool:
+        return self.wire is not None and self.wire.watcher is not None
 
     def _is_large(self) -> bool:
         if self._received <= MAX_HEAD:
@@ -210,9 +237,10 @@ class GuardedProtocol(FastProtocol):
     def _refuse(self, code: str, detail: str) -> None:
         """An answer without an application, and the end of the connection."""
         if not self.transport.is_closing():
-            if not self._is_answering():
+            if self._may_tell():
                 self.transport.write(_answer(Problem(code, detail)))
             self.transport.close()
+            self._await()
 
 
 class HeadTooLarge(Exception):

@@ -10,6 +10,7 @@ import time
 import warnings
 from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable
+from itertools import chain
 from typing import Any
 
 import httpx
@@ -68,7 +69,7 @@ class Header(Struct):
 
 
 class Keys:
-    """The provider's public keys, or one shared secret. *fetch* brings a JWKS document; *on_change* hears of new ones."""
+    """The provider's public keys, or one shared secret. *fetch* brings a JWKS; *on_change* hears of new ones."""
 
     def __init__(
         self,
@@ -141,7 +142,8 @@ class Keys:
     def _matching(self, header: Header, kind: type[Key]) -> list[Key]:
         if not self._are_fresh():
             return []
-        named = self._public.get(header.kid, []) if header.kid is not None else sum(self._public.values(), [])
+        every = chain.from_iterable(self._public.values())
+        named = every if header.kid is None else self._public.get(header.kid, [])
         return [key for key in named if isinstance(key, kind) and key.alg in (None, header.alg)]
 
     def _are_fresh(self) -> bool:

@@ -12,7 +12,7 @@
 -- include ledger
 
 local generation, id, lease = unpack('<I6Bc0Bc0', ARGV[2])
-local ledger = open_ledger(redis.call('GET', KEYS[1]))
+local ledger = open_ledger(call('GET', KEYS[1]))
 local seat, place = find(ledger, id)
 
 -- Closes the lease where it is open. The second time there is nothing left to do.

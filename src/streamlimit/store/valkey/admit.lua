@@ -5,21 +5,22 @@
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 sequence + 1
---          I4 client · B session id · B stream id · B lease id · B kind · B replace · I2 device
+--          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind · B replace
+--          I2 device
 -- ARGV[3]  the time in ms, in tests
 -- Returns  admitted: 1 new or 2 existing · B would refuse · I6 now · I2 limit · I2 live · seat · events
 --          admitted without a seat: 3 a check, 4 beyond what a dry run records · B would refuse · I6 now
 --          I2 limit · I2 live
---          refused: 5 limit, 6 shared, 7 grant expired, 8 terminated · B 0 · I6 now · I2 0 · I2 0 · the ledger
+--          refused: 5 limit, 6 shared, 7 grant expired, 8 terminated, 9 grant ended · B 0 · I6 now · I2 0 · I2 0 · the ledger
 --          (`would refuse` is 0 or, in a dry run, one of the refusals)
 
 -- include preamble
 
 local LEASE, CHECK, NONE = 1, 3, 65535
 local NEW, EXISTING = 1, 2
-local purpose, may_start, asked, type_cap, sequence, client, id, stream, lease, kind, replace, device =
-  unpack('<BBI2I2I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
-local value = redis.call('GET', KEYS[1])
+local purpose, may_start, asked, type_cap, sequence, granted, client, id, stream, lease, kind, replace, device =
+  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
+local value = call('GET', KEYS[1])
 
 -- The quick ways, without taking the ledger apart. Who sits is admitted by one read; a new session is put behind the
 -- others where there is room. Everything else is below.
@@ -38,24 +39,25 @@ local limit = own_limit
 if limit == NONE then limit = asked == NONE and max_sessions or asked end
 
 if marks == 0 and found then
-  local last, extras = unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxB', value, found + 9 + #id)
+  local last, extras = unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxB', value, found + 9 + #id)
   if extras == 0 and (last > 0 or purpose ~= LEASE) then
     return pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0'
   end
-elseif marks == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK
-  and stream_cap == NONE and type_cap == NONE
+elseif marks == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK and type_cap == NONE
+  and unpack('<I2', ARGV[1], 15) == NONE -- no cap for streams
 then
+  local start_ms = unpack('<I4', ARGV[1], 11)
   local expires = now + start_ms
-  local rest = pack('<Bc0I6I6I6I6I4I6I3BI2BBc0I2', #id, id, expires, 0, 0, 0, 0, now, 0,
+  local rest = pack('<Bc0I6I6I6I6I6I4I6I3BI2BBc0I2', #id, id, expires, 0, 0, 0, 0, 0, now, 0,
     purpose == LEASE and 1 or 0, 0, 0, #stream, stream, #device) .. device
   if purpose == LEASE then rest = rest .. pack('<I6BBBBc0', 0, 0, 0, 1, #lease, lease) end
   local seat = pack('<I2', #rest + 2) .. rest
   if filed == 0 or expires < filed then
     filed = expires
-    redis.call('ZADD', KEYS[2], filed, KEYS[1]:sub(#KEYS[2]))
+    call('ZADD', KEYS[2], filed, KEYS[1]:sub(#KEYS[2]))
   end
   local header = pack('<I2I6I2B', own_limit, filed, seats + 1, 0)
-  redis.call('SET', KEYS[1], value and header .. value:sub(12) .. seat or header .. seat)
+  call('SET', KEYS[1], value and header .. value:sub(12) .. seat or header .. seat)
   return pack('<BBI6I2I2', NEW, 0, now, limit, live + 1) .. seat .. '\0\0'
 end
 
@@ -63,7 +65,7 @@ end
 -- include rules
 
 local CHECKED, UNRECORDED = 3, 4
-local LIMIT, SHARED, GRANT_EXPIRED, IS_TERMINATED = 5, 6, 7, 8
+local LIMIT, SHARED, GRANT_EXPIRED, IS_TERMINATED, GRANT_ENDED = 5, 6, 7, 8, 9
 local REFUSE, REPLACE_OLDEST, LEASES_KEPT = 0, 2, 32
 local ledger = open_ledger(value)
 local has_changed, would_refuse = false, 0
@@ -171,7 +173,7 @@ local function reserve()
   end
   local seat = {
     id = id, stream = stream, device = device, expires = now + start_ms, last = 0, sequence = 0, ahead = 0,
-    move = 0, generation = generation, started = now, segment = '', positions = {}, revives = 0, left = {},
+    placed = 0, move = 0, generation = generation, started = now, segment = '', positions = {}, revives = 0, left = {},
     returns = {}, leases = purpose == LEASE and { lease } or {},
   }
   pack_seat(seat)
@@ -197,6 +199,8 @@ end
 -- The answer, or nothing and the code of the refusal.
 local function admit_new()
   if may_start == 0 then return nil, GRANT_EXPIRED end
+  local ended = granted > 0 and mark_of(ledger, id, ENDED)
+  if ended and ended.generation >= granted - 1 then return nil, GRANT_ENDED end
   local full, going = full_scopes(ledger, limit, stream, type_cap, device), nil
   if #full > 0 then
     going = victim(candidates(full))
@@ -232,5 +236,5 @@ end
 
 local answer, refusal = decide()
 if answer then return answer end
-if enforces == 0 and refusal ~= GRANT_EXPIRED then return admit_anyway(refusal) end
-return pack('<BBI6I2I2', refusal, 0, now, 0, 0) .. (redis.call('GET', KEYS[1]) or '')
+if enforces == 0 and refusal ~= GRANT_EXPIRED and refusal ~= GRANT_ENDED then return admit_anyway(refusal) end
+return pack('<BBI6I2I2', refusal, 0, now, 0, 0) .. (call('GET', KEYS[1]) or '')

@@ -11,7 +11,7 @@ from streamlimit.store.contract import Events
 from streamlimit.store.valkey.codec import EVENT_TYPES, read_events, read_ledger, read_mark, read_seat, unpack_device
 
 NEW, EXISTING, CHECKED, UNRECORDED = 1, 2, 3, 4
-REFUSED = {5: "session-limit", 6: "session-shared", 7: "grant-expired", 8: "session-terminated"}
+REFUSED = {5: "session-limit", 6: "session-shared", 7: "grant-expired", 8: "session-terminated", 9: "grant-ended"}
 CONFIRMED, AS_RECEIVED, SITS = 1, 3, 1
 
 _decision = Struct("<BBIHHH").unpack_from
@@ -41,7 +41,7 @@ class Answers:
         seat, end = read_seat(reply, AFTER_DECISION)
         return Admitted(
             show(ask.user_id, seat, self._policy.state(seat.last_activity_ms, now_ms)),
-            Lease(ask, seat.generation, seat.move),
+            Lease(ask, seat.generation, seat.move, now_ms),
             limit,
             live,
             code == EXISTING,
@@ -94,18 +94,18 @@ class Answers:
         lease, ask = receipt.lease, receipt.lease.ask
         last_activity_ms = last | last_ << 32
         session = Session(
-            ask.session_id,
-            ask.user_id,
-            ask.stream_id,
-            self._policy.state(last_activity_ms, now_ms),
-            unpack_device(reply[AFTER_AS_RECEIVED:]),
-            receipt.segment,
-            receipt.sequence,
-            lease.generation - (late | late_ << 16),
-            last_activity_ms,
-            expires | expires_ << 32,
-            lease.generation,
-            lease.move,
+            session_id=ask.session_id,
+            user_id=ask.user_id,
+            stream_id=ask.stream_id,
+            state=self._policy.state(last_activity_ms, now_ms),
+            device=unpack_device(reply[AFTER_AS_RECEIVED:]),
+            segment=receipt.segment,
+            sequence=receipt.sequence,
+            started_at_ms=lease.generation - (late | late_ << 16),
+            last_activity_ms=last_activity_ms,
+            expires_at_ms=expires | expires_ << 32,
+            generation=lease.generation,
+            move=lease.move,
         )
         return Confirmed(session, limit, live)
 

@@ -39,9 +39,7 @@ class Calls:
         self.shard_of_each_server = self._router.shard_of_each_server
         self.server_of: Callable[[int], Address | None] = self._router.node_of
 
-    def change(
-        self, name: str, user_id: str, message: bytes, decode: Callable[[bytes], Any]
-    ) -> Future[Any]:
+    def change(self, name: str, user_id: str, message: bytes, decode: Callable[[bytes], Any]) -> Future[Any]:
         """Runs the script *name* on the user's ledger."""
         shard = shard_of(user_id)
         command = self._commands.script(name, shard, user_id.encode(), message)

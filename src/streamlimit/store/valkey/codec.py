@@ -35,7 +35,7 @@ DROPPED = 128
 _KINDS = {"video": b"v", "audio": b"a", "text": b"t"}
 _OVER_LIMIT = {OverLimit.REFUSE: 0, OverLimit.REPLACE_IDLE: 1, OverLimit.REPLACE_OLDEST: 2}
 _HEADER = Struct("<HIHHB")
-_SEAT = Struct("<IHIHIHIHIIHHBBH")
+_SEAT = Struct("<IHIHIHIHIHIIHHBBH")
 _MARK = Struct("<IHIHBIH")
 _EVENT = Struct("<BBIHH")
 _POLICY = Struct("<IIHIHIHIBBBBI")
@@ -146,11 +146,11 @@ def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
     """The seat that starts at *at* and where it ends; what only scripts look at is left out."""
     id_end = at + 3 + data[at + 2]
     end = at + _U16.unpack_from(data, at)[0]
-    (expires, expires_, last, last_, sequence, sequence_, _, _, move, born, born_, late, late_, _, size) = (
+    (expires, expires_, last, last_, sequence, sequence_, _, _, _, _, move, born, born_, late, late_, _, size) = (
         _SEAT.unpack_from(data, id_end)
     )
-    place = id_end + 40 + size
-    segment = data[id_end + 40 : place].decode() if size else None
+    place = id_end + _SEAT.size + size
+    segment = data[id_end + _SEAT.size : place].decode() if size else None
     positions = data[place]
     place += 1
     for _ in range(positions):
@@ -159,17 +159,16 @@ def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
     device_end = stream_end + 2 + _U16.unpack_from(data, stream_end)[0]
     generation = born | born_ << 32
     seat = Seat(
-        unpack_id(data[at + 3 : id_end]),
-        remembered_id(data[place + 1 : stream_end]),
-        generation,
-        generation - (late | late_ << 16),
-        expires | expires_ << 32,
-        (last | last_ << 32) or None,
-        move,
-        0,
-        segment,
-        (sequence | sequence_ << 32) - 1 if sequence or sequence_ else None,
-        unpack_device(data[stream_end + 2 : device_end]),
+        session_id=unpack_id(data[at + 3 : id_end]),
+        stream_id=remembered_id(data[place + 1 : stream_end]),
+        generation=generation,
+        started_at_ms=generation - (late | late_ << 16),
+        expires_at_ms=expires | expires_ << 32,
+        last_activity_ms=(last | last_ << 32) or None,
+        move=move,
+        segment=segment,
+        sequence=(sequence | sequence_ << 32) - 1 if sequence or sequence_ else None,
+        device=unpack_device(data[stream_end + 2 : device_end]),
     )
     return seat, end
 

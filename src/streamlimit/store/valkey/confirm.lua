@@ -4,7 +4,7 @@
 -- KEYS[2]  the shard's sweep index
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
--- ARGV[2]  the receipt: I6 generation · I4 move · I6 sequence + 1 · I4 client · I4 play ms · I4 age ms · I2 limit
+-- ARGV[2]  the receipt: I6 generation · I4 move · I6 admitted at · I6 sequence + 1 · I4 client · I4 play ms · I4 age ms · I2 limit
 --          I2 cap for this type of device · B session id · B stream id · B kind · I2 segment · I2 device
 -- ARGV[3]  the time in ms, in tests
 -- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
@@ -14,9 +14,9 @@
 
 -- include preamble
 
-local generation, move, sequence, client, play_ms, age_ms, asked, type_cap, id, stream, kind, segment, from =
-  unpack('<I6I4I6I4I4I4I2I2Bc0Bc0Bc0I2c0', ARGV[2])
-local value = redis.call('GET', KEYS[1])
+local generation, move, admitted, sequence, client, play_ms, age_ms, asked, type_cap, id, stream, kind, segment, from =
+  unpack('<I6I4I6I6I4I4I4I2I2Bc0Bc0Bc0I2c0', ARGV[2])
+local value = call('GET', KEYS[1])
 
 local own_limit, filed, seats = 65535, 0, 0
 if value then own_limit, filed, seats = unpack('<I2I6I2', value) end
@@ -35,10 +35,10 @@ if limit == 65535 then limit = asked == 65535 and max_sessions or asked end
 -- The quick ways, without taking the ledger apart. The next segment of the same stream, its name as long as the last
 -- one's, and the heartbeat: numbers, segment and position are overwritten where they stand, one read and one
 -- small write. The first segment: the seat is written anew among the others. Everything else is below.
-local expires, last, its_sequence, ahead, its_move, its_generation, late, extras, its_segment, positions, place
+local expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, its_segment, positions, place
 if found and age_ms == 0 then
-  expires, last, its_sequence, ahead, its_move, its_generation, late, extras, its_segment, positions, place =
-    unpack('<I6I6I6I6I4I6I3BI2c0B', value, found + 3 + #id)
+  expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, its_segment, positions, place =
+    unpack('<I6I6I6I6I6I4I6I3BI2c0B', value, found + 3 + #id)
 end
 if its_generation == generation and its_move == move then
   local is_first, position, is_repeat, after = last == 0, nil, false, place
@@ -64,20 +64,22 @@ if its_generation == generation and its_move == move then
   local is_next = its_stream == stream and extras == 0 and not is_first
   if is_next and segment == '' and sequence == 0 then
     local patch = pack('<I6I6I6I6', expires, last, its_sequence, ahead)
-    redis.call('SETRANGE', KEYS[1], found + 2 + #id, patch)
+    call('SETRANGE', KEYS[1], found + 2 + #id, patch)
     return pack('<BI6I2I2', 1, now, limit, live) .. value:sub(found, found + 2 + #id) .. patch
       .. value:sub(found + 27 + #id, found + size - 1) .. '\0\0'
-  elseif is_next and segment ~= '' and #segment == #its_segment and position and sequence > 0 and not is_repeat then
-    redis.call('SETRANGE', KEYS[1], found + 2 + #id,
-      pack('<I6I6I6I6I4I6I3BI2', expires, last, sequence, ahead, move, generation, late, 0, #segment)
+  elseif is_next and segment ~= '' and #segment == #its_segment and position and sequence > 0 and not is_repeat
+    and admitted >= placed
+  then
+    call('SETRANGE', KEYS[1], found + 2 + #id,
+      pack('<I6I6I6I6I6I4I6I3BI2', expires, last, sequence, ahead, admitted, move, generation, late, 0, #segment)
       .. segment .. value:sub(place - 1, position) .. pack('<I6I4', sequence - 1, client))
     return pack('<BI6I2I2I6I6I3', 3, now, limit, live, expires, last, late) .. device
   elseif is_first and its_stream == stream and positions == 0 and sequence > 0 and expires >= filed and not KEYS[3] then
-    local rest = pack('<Bc0I6I6I6I6I4I6I3BI2', #id, id, expires, last, segment == '' and 0 or sequence, ahead, move,
-      generation, late, 0, #segment) .. segment .. pack('<BBc0I6I4Bc0I2', 1, #kind, kind, sequence - 1, client,
+    local rest = pack('<Bc0I6I6I6I6I6I4I6I3BI2', #id, id, expires, last, segment == '' and 0 or sequence, ahead,
+      segment == '' and 0 or admitted, move, generation, late, 0, #segment) .. segment .. pack('<BBc0I6I4Bc0I2', 1, #kind, kind, sequence - 1, client,
       #stream, stream, #device) .. device
     local seat = pack('<I2', #rest + 2) .. rest
-    redis.call('SET', KEYS[1], value:sub(1, found - 1) .. seat .. value:sub(found + size))
+    call('SET', KEYS[1], value:sub(1, found - 1) .. seat .. value:sub(found + size))
     return pack('<BI6I2I2', 1, now, limit, live) .. seat .. pack('<I2BBI6I2', 1, 1, 0, now, 0) .. seat
   end
 end
@@ -130,10 +132,12 @@ local function follow(seat)
     note_left(seat)
     seat.stream, seat.move = stream, seat.move + 1
     seat.segment, seat.sequence, seat.positions = '', 0, {}
+  elseif admitted < seat.placed then
+    return false -- of requests that overlapped the later one says where the player is
   elseif is_repeat(seat, kind, sequence, client) then
     note_return(seat)
   end
-  if segment ~= '' then seat.segment, seat.sequence = segment, sequence end
+  if segment ~= '' then seat.segment, seat.sequence, seat.placed = segment, sequence, admitted end
   if sequence > 0 then note_position(seat) end
   return moved
 end
@@ -172,7 +176,7 @@ end
 -- A seat of a new generation that remembers the old one: its other receipts are this session's too.
 local function revive()
   local seat = {
-    id = id, stream = stream, device = device, expires = now, last = 0, sequence = 0, ahead = 0, move = 0,
+    id = id, stream = stream, device = device, expires = now, last = 0, sequence = 0, ahead = 0, placed = 0, move = 0,
     generation = math.max(now, generation + 1), started = now, segment = '', positions = {},
     revives = generation, left = {}, returns = {}, leases = {},
   }

@@ -13,7 +13,7 @@
 -- include rules
 
 local id, from = unpack('<Bc0', ARGV[2])
-local ledger = open_ledger(redis.call('GET', KEYS[1]))
+local ledger = open_ledger(call('GET', KEYS[1]))
 lapse_all(ledger)
 local _, place = find(ledger, id)
 if place then dismiss(ledger, place, ENDED, ARGV[2]:sub(from)) end

@@ -17,7 +17,7 @@ local answer = {}
 for i, key in ipairs(KEYS) do
   if i == 1 or i > 3 then
     LEDGER, events = key, {}
-    local ledger, marks = open_ledger(redis.call('GET', key)), {}
+    local ledger, marks = open_ledger(call('GET', key)), {}
     for _, mark in ipairs(ledger.marks) do
       if mark.till > now then marks[#marks + 1] = mark end
     end
@@ -25,7 +25,7 @@ for i, key in ipairs(KEYS) do
     ledger.marks = marks
     ledger.filed = 0 -- so that `save` files the user under the time that is true now
     save(ledger)
-    if ledger.filed == 0 then redis.call('ZREM', DUE, user_of(key)) end
+    if ledger.filed == 0 then call('ZREM', DUE, user_of(key)) end
     answer[#answer + 1] = #events > 0 and told() or ''
   end
 end

@@ -2,7 +2,12 @@
 
     streamlimit:{017}:1:alice     string      the ledger of user alice (ledger.lua says how it is packed)
     streamlimit:{017}:due         sorted set  the shard's users by the earliest time anything of theirs lapses
-    streamlimit:{017}:outbox      list        the shard's events that wait for their call back, oldest first
+    streamlimit:{017}:outbox      list        the shard's events for call backs that are not sorted yet, oldest first
+    streamlimit:{017}:sorted      number      of the last event that was sorted
+    streamlimit:{017}:queues:hook …           seven keys for the letters to endpoint `hook` (letters.lua)
+    streamlimit:{017}:refused:alice:tv string until when no event is made of a refusal of that session
+    streamlimit:{000}:endpoints   set         endpoints with letters
+    streamlimit:{000}:disabled    hash        endpoints that want no more -> why
     streamlimit:{000}:secret:a    string      the secret of the name a, the same for all workers
 
 `{017}` is the shard, the crc of the user modulo 1,024, and a *hash tag*: Cluster places a key by what stands in
@@ -51,6 +56,28 @@ class Keys:
     def ledger(self, shard: int, user: bytes) -> bytes:
         """The key of a user's ledger."""
         return self._ledgers[shard] + user
+
+    def of_endpoint(self, shard: int, part: str, endpoint: str) -> bytes:
+        """One of the keys that letters.lua describes."""
+        return f"{self._prefix}:{tag(shard)}:{part}:{endpoint}".encode()
+
+    def sorted(self, shard: int) -> bytes:
+        """The number of the shard's last event that was sorted."""
+        return f"{self._prefix}:{tag(shard)}:sorted".encode()
+
+    def refused(self, shard: int, user_id: str, session_id: str) -> bytes:
+        """Until when a session is not told of as refused again."""
+        return f"{self._prefix}:{tag(shard)}:refused:{user_id}:{session_id}".encode()
+
+    @property
+    def endpoints(self) -> bytes:
+        """Endpoints that anyone subscribed; of the first shard."""
+        return f"{self._prefix}:{tag(0)}:endpoints".encode()
+
+    @property
+    def disabled(self) -> bytes:
+        """Endpoints that want no more; of the first shard."""
+        return f"{self._prefix}:{tag(0)}:disabled".encode()
 
     def secret(self, name: str) -> bytes:
         """The key of a secret: there are a few at most, all in the first shard."""

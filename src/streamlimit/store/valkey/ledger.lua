@@ -7,8 +7,8 @@
 --   ledger  I2 own limit (65535: none) · I6 filed: the user's score in the sweep index (0: not there)
 --           I2 number of seats · B number of marks · the seats, oldest first · the marks, oldest first
 --   seat    I2 length of all · B session id · then what a receipt overwrites in place:
---           I6 expires at · I6 last activity (0: none) · I6 sequence + 1 (0: none) · I6 ahead until · I4 move
---           I6 generation · I3 generation − started at · B extras? · I2 segment
+--           I6 expires at · I6 last activity (0: none) · I6 sequence + 1 (0: none) · I6 ahead until · I6 placed at
+--           I4 move · I6 generation · I3 generation − started at · B extras? · I2 segment
 --           B number of positions, each: B kind · I6 sequence · I4 crc of the client
 --           and what stays: B stream id · I2 device, and only with extras:
 --           I6 revives · B left, each: B stream id · I6 at · B returns, each: I6 at · B leases, each: B lease id
@@ -26,8 +26,8 @@ local NO_LIMIT, HEADER = 65535, 12
 local STARTED, MOVED, EXPIRED, ENDED, TERMINATED, ABANDONED = 1, 2, 3, 4, 5, 6
 local TOLD, IDLE, RAN_OUT, NOTHING_RECEIVED = 1, 2, 3, 4
 
-local segment_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, enforces, subscribed, outbox_most =
-  unpack('<I4I2I4BBBBI4', ARGV[1], 17)
+local start_ms, stream_cap, segment_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, enforces, subscribed,
+  outbox_most = unpack('<I4I2I4I2I4BBBBI4', ARGV[1], 11)
 
 local events = {}
 
@@ -41,9 +41,9 @@ end
 local function tell(kind, why, tail, seat)
   local event = pack('<BI6I2', why, now, #tail) .. tail .. seat
   if math.floor(subscribed / 2 ^ kind) % 2 == 1 then
-    if redis.call('LLEN', OUTBOX) < outbox_most then
+    if call('LLEN', OUTBOX) < outbox_most then
       local user = user_of(LEDGER)
-      redis.call('RPUSH', OUTBOX, pack('<I2', #user) .. user .. string.char(kind) .. event)
+      call('RPUSH', OUTBOX, pack('<I2', #user) .. user .. string.char(kind) .. event)
     else
       kind = kind + 128
     end
@@ -86,15 +86,15 @@ local function save(ledger)
     if not earliest or mark.till < earliest then earliest = mark.till end
   end
   if not earliest and ledger.own_limit == NO_LIMIT then
-    redis.call('DEL', LEDGER)
+    call('DEL', LEDGER)
     return
   end
   if earliest and (ledger.filed == 0 or earliest < ledger.filed) then
     ledger.filed = earliest
-    redis.call('ZADD', DUE, earliest, user_of(LEDGER))
+    call('ZADD', DUE, earliest, user_of(LEDGER))
   end
   parts[1] = pack('<I2I6I2B', ledger.own_limit, ledger.filed, #ledger.seats, #ledger.marks)
-  redis.call('SET', LEDGER, table.concat(parts))
+  call('SET', LEDGER, table.concat(parts))
 end
 
 -- The seat of a session, be it past its time or not, and its place among the seats.
@@ -127,8 +127,8 @@ end
 -- Unpacks all of a seat into its table.
 local function open_seat(seat)
   local packed, at, extras, count, late = seat.packed, nil, nil, nil, nil
-  seat.sequence, seat.ahead, seat.move, seat.generation, late, extras, seat.segment, count, at =
-    unpack('<I6I6I4I6I3BI2c0B', packed, 16 + #seat.id)
+  seat.sequence, seat.ahead, seat.placed, seat.move, seat.generation, late, extras, seat.segment, count, at =
+    unpack('<I6I6I6I4I6I3BI2c0B', packed, 16 + #seat.id)
   seat.started = seat.generation - late
   seat.positions, seat.left, seat.returns, seat.leases, seat.revives = {}, {}, {}, {}, 0
   for i = 1, count do
@@ -177,8 +177,8 @@ local function pack_seat(seat)
   end
   local late = math.min(math.max(seat.generation - seat.started, 0), 2 ^ 24 - 1)
   local rest = pack('<Bc0', #seat.id, seat.id)
-    .. pack('<I6I6I6I6I4I6I3BI2', seat.expires, seat.last, seat.sequence, seat.ahead, seat.move, seat.generation,
-      late, extras == '' and 0 or 1, #seat.segment)
+    .. pack('<I6I6I6I6I6I4I6I3BI2', seat.expires, seat.last, seat.sequence, seat.ahead, seat.placed, seat.move,
+      seat.generation, late, extras == '' and 0 or 1, #seat.segment)
     .. seat.segment .. string.char(#positions) .. table.concat(positions)
     .. pack('<Bc0I2', #seat.stream, seat.stream, #seat.device) .. seat.device .. extras
   seat.packed = pack('<I2', #rest + 2) .. rest

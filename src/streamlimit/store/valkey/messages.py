@@ -20,8 +20,8 @@ from streamlimit.store.valkey.keys import SHARDS, Keys
 from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
 _PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
-_ASK = Struct("<BBHHIHI").pack
-_RECEIPT = Struct("<IHIIHIIIHH").pack
+_ASK = Struct("<BBHHIHIHI").pack
+_RECEIPT = Struct("<IHIIHIHIIIHH").pack
 _GENERATION = Struct("<IH").pack
 _U16 = Struct("<H").pack
 _LOW = 0xFFFFFFFF
@@ -31,7 +31,7 @@ MAX_SPAN_MS = _LOW
 
 def ask_message(ask: Ask, type_cap: int | None) -> bytes:
     """For admit.lua. *type_cap* is the policy's for the asking type of device."""
-    sequence = pack_sequence(ask.sequence)
+    sequence, granted = pack_sequence(ask.sequence), pack_sequence(ask.grant_generation)
     numbers = _ASK(
         _PURPOSES[ask.purpose],
         ask.may_start,
@@ -39,6 +39,8 @@ def ask_message(ask: Ask, type_cap: int | None) -> bytes:
         pack_limit(type_cap),
         sequence & _LOW,
         sequence >> 32,
+        granted & _LOW,
+        granted >> 32,
         pack_client(ask.client),
     )
     session, stream, kind = pack_id(ask.session_id), pack_id(ask.stream_id), pack_kind(ask.kind)
@@ -67,6 +69,8 @@ def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
         lease.generation & _LOW,
         lease.generation >> 32,
         lease.move,
+        lease.admitted_ms & _LOW,
+        lease.admitted_ms >> 32,
         sequence & _LOW,
         sequence >> 32,
         pack_client(ask.client),
@@ -123,8 +127,7 @@ class Commands:
         self._count = 2 + has_outbox
         size = 5 + self._count + (clock is not None)
         self._heads = {
-            name: b"*%d\r\n%b%b" % (size, script.head, bulk(b"%d" % self._count))
-            for name, script in SCRIPTS.items()
+            name: b"*%d\r\n%b%b" % (size, script.head, bulk(b"%d" % self._count)) for name, script in SCRIPTS.items()
         }
         self._rests = [self._rest(shard, has_outbox) for shard in range(SHARDS)]
 

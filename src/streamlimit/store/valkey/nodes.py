@@ -1,4 +1,4 @@
-"""One server and our connection to it: opens it, opens it again with growing pauses, and never makes a caller wait for it.
+"""One server and our connection to it: opens it, opens it again with growing pauses, never makes a caller wait for it.
 
 While a server is met for the first time (or its connection closed in peace) callers queue for as long as an answer may
 take. After a time-out or a failed attempt they fail at once, until the server answers again.

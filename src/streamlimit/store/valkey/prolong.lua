@@ -13,7 +13,7 @@
 -- include rules
 
 local generation, id = unpack('<I6Bc0', ARGV[2])
-local ledger = open_ledger(redis.call('GET', KEYS[1]))
+local ledger = open_ledger(call('GET', KEYS[1]))
 local seat = find(ledger, id)
 if seat then open_seat(seat) end
 if not seat or seat.expires <= now or (generation ~= seat.generation and generation ~= seat.revives) then

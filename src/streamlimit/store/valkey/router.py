@@ -1,7 +1,7 @@
-"""Which server answers for a shard, and what to do when it says that it does not: one server, a cluster, or sentinels.
+"""Which server answers for a shard, and what to do when it says that it does not: one server, a cluster, sentinels.
 
-A call goes to the server of its shard. Where that server points elsewhere (MOVED, ASK), lacks the script (NOSCRIPT) or is
-in the middle of handing the keys over (TRYAGAIN) the call goes on, within the time that an answer may take;
+A call goes to the server of its shard. Where that server points elsewhere (MOVED, ASK), lacks the script (NOSCRIPT) or
+is in the middle of handing the keys over (TRYAGAIN) the call goes on, within the time that an answer may take;
 every other refusal is `StoreUnavailable`. Meanwhile the layout is asked for anew, from any server that answers.
 """
 

@@ -10,7 +10,7 @@
 -- include preamble
 -- include ledger
 
-local ledger = open_ledger(redis.call('GET', KEYS[1]))
+local ledger = open_ledger(call('GET', KEYS[1]))
 ledger.own_limit = unpack('<I2', ARGV[2])
 save(ledger)
 return pack('<I6', now)

@@ -14,7 +14,7 @@
 
 local id, from = unpack('<Bc0', ARGV[2])
 local tail = ARGV[2]:sub(from)
-local ledger = open_ledger(redis.call('GET', KEYS[1]))
+local ledger = open_ledger(call('GET', KEYS[1]))
 lapse_all(ledger)
 if id == '' then
   while #ledger.seats > 0 do dismiss(ledger, 1, TERMINATED, tail) end

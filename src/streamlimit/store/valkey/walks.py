@@ -1,4 +1,4 @@
-"""What goes over all shards: the sweep, browsing, counting. In steps of some shards, so that viewers get their turns."""
+"""What goes over all shards: the sweep, browsing, counting. In steps of some shards: viewers get their turns."""
 
 from asyncio import Future, gather
 from collections.abc import Iterator
@@ -70,10 +70,8 @@ def _batches(due: list[tuple[int, bytes]]) -> Iterator[tuple[int, list[bytes]]]:
             yield shard, users[first : first + USERS_AT_ONCE]
 
 
-async def browse(
-    calls: Calls, cursor: str | None, at_most: int, stream_id: str | None, state: str | None
-) -> Page:
-    """Shard by shard, and in each by user: an order that nothing changes. `cursor` is the last shard and user seen."""
+async def browse(calls: Calls, cursor: str | None, at_most: int, stream_id: str | None, state: str | None) -> Page:
+    """Shard by shard, in each by user: an order that nothing changes. `cursor` is the last shard and user seen."""
     shard, _, after = (cursor or "0:").partition(":")
     first, seen = int(shard), after.encode()
     found: list[Session] = []
@@ -93,11 +91,15 @@ async def browse(
 
 
 async def count_events(calls: Calls) -> int:
-    """Events in all outboxes."""
-    total = 0
+    """Events in all outboxes, and letters to all endpoints."""
+    keys, total = calls.keys, 0
+    endpoints = [name.decode() for name in await calls.ask(0, "SMEMBERS", keys.endpoints)]
     for first in range(0, SHARDS, STEP):
         shards = range(first, first + STEP)
-        total += sum(await gather(*(calls.ask(shard, "LLEN", calls.keys.outbox[shard]) for shard in shards)))
+        counts = [calls.ask(shard, "LLEN", keys.outbox[shard]) for shard in shards]
+        for endpoint in endpoints:
+            counts += [calls.ask(shard, "ZCARD", keys.of_endpoint(shard, "order", endpoint)) for shard in shards]
+        total += sum(await gather(*counts))
     return total
 
 

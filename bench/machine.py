@@ -1,0 +1,47 @@
+"""What was measured, and on what: machine, versions, commit."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+
+PACKAGES = ("uvicorn", "uvloop", "httptools", "fastapi", "msgspec", "valkey", "libvalkey")
+
+
+def described() -> dict[str, str]:
+    """One line a fact."""
+    return {
+        "machine": f"{os.cpu_count()} cores, {_cpu()}, {_memory()}",
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "programs": ", ".join(filter(None, map(_program, (["redis-server", "--version"], ["nginx", "-v"], ["wrk", "-v"])))),
+        "commit": _commit(),
+        "load before": f"{os.getloadavg()[0]:.2f}",
+    }
+
+
+def _cpu() -> str:
+    with open("/proc/cpuinfo") as file:
+        names = [line.partition(":")[2].strip() for line in file if line.startswith(("model name", "CPU part"))]
+    return names[0] if names else platform.machine()
+
+
+def _memory() -> str:
+    with open("/proc/meminfo") as file:
+        return f"{int(file.readline().split()[1]) / 2**20:.0f} GiB"
+
+
+def _program(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    words = (done.stdout + done.stderr).split("\n")[0].split()
+    return " ".join([command[0], *[word for word in words if word[0].isdigit() or word.startswith(("v=", "nginx/"))][:1]])
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + (" (changed)" if git("status", "--porcelain", "src") else "")

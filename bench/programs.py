@@ -1,0 +1,161 @@
+"""Starts what is measured, each on the core it is given, and reads how much CPU time it used."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+SERVER_CORE, OTHER_CORE = 0, 1
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Program:
+    """A running program with its children, on a loopback port."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int) -> None:
+        self.process, self.port = process, port
+        self.url = f"http://127.0.0.1:{port}"
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, of it and its living children."""
+        return sum(_cpu_of(pid) for pid in _family(self.process.pid))
+
+    def rss_bytes(self) -> int:
+        """Resident memory, with its children's."""
+        return sum(_rss_of(pid) for pid in _family(self.process.pid))
+
+
+@contextmanager
+def program(
+    command: list[str], core: int | None = SERVER_CORE, port: int | None = None, folder: Path | None = None, **env: str
+) -> Iterator[Program]:
+    """Runs *command* (`{port}` in it is filled in) until the block ends. Ready when its port accepts."""
+    chosen = port or free_port()
+    words = [word.replace("{port}", str(chosen)) for word in command]
+    pinned = words if core is None else ["taskset", "-c", str(core), *words]
+    values = {name: value.replace("{port}", str(chosen)) for name, value in env.items()}
+    process = subprocess.Popen(
+        pinned,
+        cwd=folder or HERE.parent,
+        env=os.environ | values,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        await_port(chosen, process)
+        yield Program(process, chosen)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def streamlimit(folder: Path, core: int | None = SERVER_CORE, **settings: Any) -> Iterator[Program]:
+    """Our own service with *settings*; long segments, so that nobody who sits expires meanwhile."""
+    chosen = {
+        "listen": "127.0.0.1:{port}",
+        "segment_seconds": 60,
+        "streams": str(HERE.parent / "src/streamlimit/samples"),
+        "store": f"sqlite:///{folder}/bench.db",
+        "operator_keys": ["bench-operator-key"],
+    } | settings
+    env = {
+        f"STREAMLIMIT_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in chosen.items()
+    }
+    with program([sys.executable, "-m", "streamlimit", "serve"], core, folder=folder, **env) as running:
+        yield running
+
+
+@contextmanager
+def uvicorn_app(name: str, **env: str) -> Iterator[Program]:
+    """An app of bench/peers under plain uvicorn."""
+    command = [sys.executable, "-m", "uvicorn", f"bench.peers.{name}:app", "--port", "{port}", "--no-access-log"]
+    with program([*command, "--log-level", "critical", "--loop", "uvloop", "--http", "httptools"], **env) as running:
+        yield running
+
+
+@contextmanager
+def redis(core: int = OTHER_CORE) -> Iterator[Program]:
+    """A server without persistence."""
+    command = ["redis-server", "--port", "{port}", "--save", "", "--appendonly", "no"]
+    with program(command, core, folder=Path("/tmp")) as running:
+        yield running
+
+
+@contextmanager
+def nginx(folder: Path, config: str) -> Iterator[Program]:
+    """Debian's nginx with one worker. *config* is what stands in the server block."""
+    text = (
+        "daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log /dev/null; events {{ worker_connections 1024; }}\n"
+        "http {{ access_log off; keepalive_requests 1000000000; sendfile on; tcp_nopush on;\n"
+        "server {{ listen 127.0.0.1:{port} backlog=1024; root {folder}; {config} }} }}\n"
+    )
+    port = free_port()
+    path = folder / "nginx.conf"
+    path.write_text(text.format(folder=folder, port=port, config=config))
+    binary = shutil.which("nginx") or "/usr/sbin/nginx"
+    with program([binary, "-c", str(path), "-p", str(folder)], port=port) as running:
+        yield running
+
+
+def free_port() -> int:
+    """Nobody listens there now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def await_port(port: int, process: "subprocess.Popen[bytes]", seconds: float = 30) -> None:
+    """Returns when something accepts there."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.01)
+    raise RuntimeError(f"{process.args} did not start")
+
+
+def _family(pid: int) -> list[int]:
+    found, waiting = [], [pid]
+    while waiting:
+        current = waiting.pop()
+        found.append(current)
+        try:
+            text = Path(f"/proc/{current}/task/{current}/children").read_text()
+        except OSError:
+            continue
+        waiting += map(int, text.split())
+    return found
+
+
+def _cpu_of(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _rss_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

@@ -1,0 +1,141 @@
+"""AWS Lambda: Endpoint 2 and the call backs as functions that a schedule calls (deploy/lambda/template.yaml).
+
+Settings come from STREAMLIMIT_… variables; what is secret in them from one entry of Secrets Manager, whose id is in
+STREAMLIMIT_SECRET_ID: a JSON object of settings. The event loop and the store live on between invocations.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
+
+from streamlimit.bootstrap import open_limiter, open_office, open_outbox
+from streamlimit.errors import SettingsError
+from streamlimit.limiter import Limiter
+from streamlimit.logs import configure_logs
+from streamlimit.settings import Settings, load_settings
+from streamlimit.store.contract import resolved
+from streamlimit.sweeper import expire_once
+
+T = TypeVar("T")
+
+SECRET_ID = "STREAMLIMIT_SECRET_ID"
+SPARE_SECONDS = 1.0
+"""Of the function's time limit, for the answer; a tenth of it where that is less."""
+
+
+class Context(Protocol):
+    """What Lambda says about an invocation."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+def expire(event: object, context: Context) -> dict[str, Any]:
+    """Endpoint 2's work within the time limit. `finished: false`: more is due, and the next call goes on with it."""
+    return _warm().run(_expire(_warm(), _seconds_left(context)))
+
+
+def deliver(event: object, context: Context) -> dict[str, Any]:
+    """Sends call backs that are due, within the time limit. `finished: false`: more wait, or an endpoint is away."""
+    return _warm().run(_deliver(_warm().settings, _seconds_left(context)))
+
+
+class Warm:
+    """What outlives an invocation: the loop, the settings, the limiter on its store."""
+
+    def __init__(self) -> None:
+        configure_logs()
+        self.settings = settings_of_function()
+        self._loop = asyncio.new_event_loop()
+        self._limiter: Limiter | None = None
+
+    def run(self, work: Coroutine[None, None, T]) -> T:
+        """Runs *work*. After an error the store is opened anew: a connection may have died while all was frozen."""
+        try:
+            return self._loop.run_until_complete(work)
+        except BaseException:
+            self._limiter = None
+            raise
+
+    @property
+    def limiter(self) -> Limiter:
+        if self._limiter is None:
+            self._limiter = open_limiter(self.settings)
+        return self._limiter
+
+
+def settings_of_function() -> Settings:
+    """The function's settings. Raises `SettingsError` for a store that functions cannot share."""
+    settings = load_settings(**_secret_settings())
+    if settings.store.startswith("sqlite"):
+        problem = "SQLite is a file on one machine, which a Lambda function does not see; give valkey://… or the like"
+        raise SettingsError("store", problem)
+    return settings
+
+
+async def _expire(warm: Warm, seconds: float) -> dict[str, Any]:
+    limiter = warm.limiter
+    sweep = await expire_once(limiter, seconds)
+    return {
+        "expired": sweep.expired,
+        "abandoned": sweep.abandoned,
+        "finished": sweep.finished,
+        "callbacks_pending": await resolved(limiter.store.pending()),
+    }
+
+
+async def _deliver(settings: Settings, seconds: float) -> dict[str, Any]:
+    """Nothing of it outlives the invocation: a frozen function must hold no claim and no half-sent request."""
+    office = open_office(settings)
+    if office is None:
+        raise SettingsError("callbacks", "none are set, so there is nothing to deliver")
+    try:
+        finished = await office.deliver_for(seconds)
+    finally:
+        await office.stop(grace_seconds=SPARE_SECONDS / 2)
+    counts = [postman.counts for postman in office.postmen]
+    return {
+        "sent": sum(each.sent for each in counts),
+        "failed": sum(each.failed + each.unwanted for each in counts),
+        "finished": finished,
+        "callbacks_pending": await _pending(settings),
+    }
+
+
+async def _pending(settings: Settings) -> int:
+    outbox = open_outbox(settings)
+    try:
+        return sum(backlog.pending for backlog in await resolved(outbox.backlog()))
+    finally:
+        await resolved(outbox.close())
+
+
+def _secret_settings() -> dict[str, Any]:
+    name = os.environ.get(SECRET_ID)
+    if not name:
+        return {}
+    import boto3  # Lambda's runtime brings it along; nobody else needs it
+
+    text = boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise SettingsError(SECRET_ID, "the secret must be a JSON object of settings")
+    return found
+
+
+def _seconds_left(context: Context) -> float:
+    left = context.get_remaining_time_in_millis() / 1_000
+    return max(left - min(SPARE_SECONDS, left / 10), 0.0)
+
+
+_kept: list[Warm] = []
+
+
+def _warm() -> Warm:
+    if not _kept:
+        _kept.append(Warm())
+    return _kept[0]

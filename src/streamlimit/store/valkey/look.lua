@@ -1,0 +1,12 @@
+-- Is there anything for a claim to find? Looked at for each shard, each second: it changes nothing.
+--
+-- KEYS[1]  the endpoint's queues in the shard (letters.lua)
+-- KEYS[2]  the shard's outbox
+-- ARGV[3]  the time in ms, in tests
+-- Returns  1 or 0
+
+if redis.call('EXISTS', KEYS[2]) == 1 then return 1 end
+local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+if not first then return 0 end
+local now = tonumber(ARGV[3]) or redis.call('TIME')[1] * 1000 + 999
+return tonumber(first) <= now and 1 or 0

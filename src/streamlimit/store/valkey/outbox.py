@@ -1,0 +1,255 @@
+"""The outbox on Valkey and Redis: each step of a letter is one Lua script on its user's shard (letters.lua).
+
+An event is kept by the script that changes the state, in the shard's outbox, once, however many endpoints there are;
+the next claim that looks there sorts it. Claims look at all shards in turn, each going on where the last one stopped.
+"""
+
+from asyncio import Future, gather
+from collections.abc import Collection, Mapping
+from struct import Struct
+from typing import Any
+
+import msgspec
+
+from streamlimit.model import Event, Session
+from streamlimit.store.contract import Backlog, Clock, DeadLetter, Letter
+from streamlimit.store.valkey.codec import EVENT_TYPES, read_event
+from streamlimit.store.valkey.connection import encode
+from streamlimit.store.valkey.keys import SHARDS, Keys, shard_of
+from streamlimit.store.valkey.location import parse
+from streamlimit.store.valkey.router import Router
+from streamlimit.store.valkey.scripts import Script
+
+ANSWER_SECONDS = 1.0
+"""How long an answer may take; nobody watches meanwhile."""
+
+NAMES = ("look", "claim", "settle", "retry_later", "release", "give_up", "replay", "refused")
+SCRIPTS = {name: Script(name) for name in NAMES}
+
+STEP = 64
+"""Shards asked together."""
+
+REFUSED, REFUSED_TYPE = "session.refused", 7
+_TYPES = {name: code for code, (name, _) in enumerate(EVENT_TYPES, 1)} | {REFUSED: REFUSED_TYPE}
+_PARTS = ("queues", "order", "letters", "tickets", "retries", "dead", "dropped")
+_QUEUES, _ORDER, _LETTERS, _TICKETS, _RETRIES, _DEAD, _DROPPED = range(7)
+_CLAIM, _REFUSAL, _U16, _TIME = Struct("<IHI"), Struct("<II"), Struct("<H"), Struct("<IH")
+
+_decode = msgspec.json.Decoder(Event).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class ValkeyOutbox:
+    """An `Outbox` on the servers at *url*. *subscriptions*: the event types that each endpoint wants.
+
+    *max_events* bounds each endpoint's queues over all shards: a shard holds its share. The rest as in `ValkeyStore`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        subscriptions: Mapping[str, Collection[str]],
+        max_events: int = 1_000_000,
+        clock: Clock | None = None,
+        prefix: str = "streamlimit",
+        timeout: float = ANSWER_SECONDS,
+    ) -> None:
+        self._subscriptions, self._most, self._clock = subscriptions, max(max_events // SHARDS, 1), clock
+        self._keys = Keys(prefix)
+        self._router = Router(parse(url), timeout)
+        self._wanted = {e: sum(2 ** _TYPES[name] for name in types) for e, types in subscriptions.items()}
+        self._next = dict.fromkeys(subscriptions, 0)
+        self._disabled: set[str] = set()
+        self._is_known = False
+
+    async def refused(self, session: Session, reason: str, quiet_ms: int) -> Event | None:
+        event = Event(REFUSED, session, 0, reason)
+        user, shard = session.user_id.encode(), shard_of(session.user_id)
+        message = _U16.pack(len(user)) + user + bytes((REFUSED_TYPE,)) + _encode(event)
+        keys = [self._keys.outbox[shard], self._keys.refused(shard, session.user_id, session.session_id)]
+        at_ms = await self._run("refused", shard, keys, [_REFUSAL.pack(self._most, quiet_ms), message])
+        return None if at_ms is None else msgspec.structs.replace(event, at_ms=at_ms)
+
+    async def claim(
+        self, endpoint: str, ticket: str, at_most: int, lease_ms: int, users: Collection[str] | None = None
+    ) -> tuple[Letter, ...]:
+        await self._learn()
+        if endpoint in self._disabled:
+            return ()
+        if users is not None:
+            shards = list({shard_of(user): None for user in users})
+            return tuple(await self._claim_in(shards, endpoint, ticket, at_most, lease_ms))
+        start, letters = self._next[endpoint], list[Letter]()
+        for offset in range(0, SHARDS, STEP):
+            shards = [(start + offset + i) % SHARDS for i in range(STEP)]
+            self._next[endpoint] = shards[0]
+            some = await gather(*(self._look(shard, endpoint) for shard in shards))
+            busy = [shard for shard, has_some in zip(shards, some, strict=True) if has_some]
+            letters += await self._claim_in(busy, endpoint, ticket, at_most - len(letters), lease_ms)
+            if len(letters) >= at_most:
+                break
+        return tuple(letters)
+
+    async def settle(self, letter: Letter, lease_ms: int) -> Letter | None:
+        found = await self._speak("settle", letter, lease_ms)
+        return None if found is None else _read(letter.endpoint, letter.ticket, found)
+
+    async def retry_later(self, letter: Letter, wait_ms: int, problem: str) -> None:
+        await self._speak("retry_later", letter, wait_ms, problem)
+
+    async def release(self, letter: Letter) -> None:
+        await self._speak("release", letter)
+
+    async def give_up(self, letter: Letter, problem: str) -> None:
+        await self._speak("give_up", letter, self._most, problem)
+
+    async def disable(self, endpoint: str, problem: str) -> bool:
+        self._disabled.add(endpoint)
+        return bool(await self._ask(0, "HSETNX", self._keys.disabled, endpoint, problem))
+
+    async def replay(self, endpoint: str, at_most: int) -> int:
+        await self._ask(0, "HDEL", self._keys.disabled, endpoint)
+        count = 0
+        for shard in range(SHARDS):
+            if count < at_most and await self._ask(shard, "EXISTS", self._parts(shard, endpoint)[_DEAD]):
+                keys = self._parts(shard, endpoint)[: _DEAD + 1]
+                count += await self._run("replay", shard, keys, [str(at_most - count), ""])
+        return count
+
+    async def backlog(self) -> tuple[Backlog, ...]:
+        await self._learn()
+        if self._subscriptions:
+            first = next(iter(self._subscriptions))
+            for start in range(0, SHARDS, STEP):
+                await gather(*(self._claim(s, first, "", 0, 0) for s in range(start, start + STEP)))
+        known = sorted(name.decode() for name in await self._ask(0, "SMEMBERS", self._keys.endpoints))
+        others = [name for name in known if name not in self._subscriptions]
+        return tuple([await self._stands(endpoint) for endpoint in (*self._subscriptions, *others)])
+
+    async def dead_letters(self, endpoint: str, at_most: int) -> tuple[DeadLetter, ...]:
+        found: list[DeadLetter] = []
+        for start in range(0, SHARDS, STEP):
+            for letters in await self._each(start, "LRANGE", endpoint, _DEAD, -at_most, -1):
+                found += [_read_dead(endpoint, data) for data in letters]
+        found.sort(key=lambda letter: letter.at_ms)  # keeps the order within each shard
+        return tuple(found[: -at_most - 1 : -1])
+
+    async def retain(self, at_most: int) -> bool:
+        """One endpoint in one call: its keys are unlinked, which takes no time however much is in them."""
+        known = {name.decode() for name in await self._ask(0, "SMEMBERS", self._keys.endpoints)}
+        for endpoint in known - set(self._subscriptions):
+            for start in range(0, SHARDS, STEP):
+                shards = range(start, start + STEP)
+                await gather(*(self._ask(shard, "UNLINK", *self._parts(shard, endpoint)) for shard in shards))
+            await self._ask(0, "HDEL", self._keys.disabled, endpoint)
+            await self._ask(0, "SREM", self._keys.endpoints, endpoint)
+            return True
+        return False
+
+    async def close(self) -> None:
+        self._router.close()
+
+    async def _learn(self) -> None:
+        """Makes the endpoints known, once, and learns which of them are disabled."""
+        if not self._is_known and self._subscriptions:
+            await self._ask(0, "SADD", self._keys.endpoints, *self._subscriptions)
+            self._is_known = True
+        self._disabled = {name.decode() for name in await self._ask(0, "HKEYS", self._keys.disabled)}
+
+    async def _claim_in(
+        self, shards: list[int], endpoint: str, ticket: str, at_most: int, lease_ms: int
+    ) -> list[Letter]:
+        """From all of *shards* about the same, at first from as many as there are letters wanted."""
+        letters: list[Letter] = []
+        while shards and (left := at_most - len(letters)) > 0:
+            some, shards = shards[:left], shards[left:]
+            share = left // len(some)
+            found = await gather(*(self._claim(shard, endpoint, ticket, share, lease_ms) for shard in some))
+            letters += [letter for each in found for letter in each]
+        return letters
+
+    async def _claim(self, shard: int, endpoint: str, ticket: str, at_most: int, lease_ms: int) -> list[Letter]:
+        keys = [*self._parts(shard, endpoint)[: _RETRIES + 1], self._keys.outbox[shard], self._keys.sorted(shard)]
+        numbers = [_CLAIM.pack(self._most, at_most, lease_ms)]
+        for each, types in self._wanted.items():
+            own = self._parts(shard, each)
+            keys += [own[_QUEUES], own[_ORDER], own[_LETTERS], own[_DROPPED]]
+            numbers.append(bytes((each not in self._disabled, types)))
+        found = await self._run("claim", shard, keys, [b"".join(numbers), ticket])
+        return [_read(endpoint, ticket, letter) for letter in found]
+
+    def _look(self, shard: int, endpoint: str) -> "Future[int]":
+        return self._run("look", shard, [self._parts(shard, endpoint)[_QUEUES], self._keys.outbox[shard]], ["", ""])
+
+    def _speak(self, name: str, letter: Letter, *more: int | str) -> "Future[Any]":
+        """A script in which the holder of a letter says something of it."""
+        user_id = letter.event.session.user_id
+        shard = shard_of(user_id)
+        keys = self._parts(shard, letter.endpoint)
+        called = keys if name == "give_up" else keys[: _RETRIES + 1]
+        return self._run(name, shard, called, [f"{user_id}\0{letter.number:015d}", letter.ticket], more)
+
+    async def _stands(self, endpoint: str) -> Backlog:
+        pending = retrying = dead = dropped = 0
+        problem: str | None = None
+        for start in range(0, SHARDS, STEP):
+            pending += sum(await self._each(start, "ZCARD", endpoint, _ORDER))
+            dead += sum(await self._each(start, "LLEN", endpoint, _DEAD))
+            dropped += sum(int(count or 0) for count in await self._each(start, "GET", endpoint, _DROPPED))
+            for shard, count in enumerate(await self._each(start, "HLEN", endpoint, _RETRIES), start):
+                retrying += count
+                if count and problem is None:
+                    some = await self._ask(shard, "HVALS", self._parts(shard, endpoint)[_RETRIES])
+                    problem = some[0][2:].decode() if some else None
+        disabled = await self._ask(0, "HGET", self._keys.disabled, endpoint)
+        words = None if disabled is None else disabled.decode()
+        return Backlog(endpoint, pending, retrying, dead, dropped, problem, words)
+
+    async def _each(self, start: int, command: str, endpoint: str, part: int, *more: int) -> list[Any]:
+        """A plain command to one part of the endpoint in each of some shards."""
+        shards = range(start, start + STEP)
+        return await gather(*(self._ask(s, command, self._parts(s, endpoint)[part], *more) for s in shards))
+
+    def _run(
+        self, name: str, shard: int, keys: list[bytes], two: list[bytes | str], more: Collection[int | str] = ()
+    ) -> "Future[Any]":
+        """EVALSHA with two arguments, the time (only tests give one), and *more*."""
+        script = SCRIPTS[name]
+        time = "" if self._clock is None else self._clock()
+        command = encode("EVALSHA", script.sha, len(keys), *keys, *two, time, *more)
+        return self._router.call(shard, command, _as_it_is, script)
+
+    def _ask(self, shard: int, *command: str | int | bytes) -> "Future[Any]":
+        return self._router.call(shard, encode(*command), _as_it_is)
+
+    def _parts(self, shard: int, endpoint: str) -> list[bytes]:
+        """All keys of an endpoint in a shard, in the order of `_PARTS`."""
+        return [self._keys.of_endpoint(shard, part, endpoint) for part in _PARTS]
+
+
+def _as_it_is(reply: Any) -> Any:
+    return reply
+
+
+def _read(endpoint: str, ticket: str, found: list[Any]) -> Letter:
+    """A letter as letters.lua hands it out."""
+    name, attempts, waited_ms, data = found
+    user, _, number = name.partition(b"\0")
+    return Letter(endpoint, int(number), _read_any(data, user.decode()), ticket, attempts, waited_ms)
+
+
+def _read_any(data: bytes, user_id: str) -> Event:
+    if data[0] != REFUSED_TYPE:
+        return read_event(data, 0, user_id)[0]
+    low, high = _TIME.unpack_from(data, 1)
+    return msgspec.structs.replace(_decode(data[1 + _TIME.size :]), at_ms=low | high << 32)
+
+
+def _read_dead(endpoint: str, data: bytes) -> DeadLetter:
+    end = 2 + _U16.unpack_from(data)[0]
+    user, _, number = data[2:end].partition(b"\0")
+    low, high = _TIME.unpack_from(data, end)
+    why = end + _TIME.size + 1
+    body = why + data[why - 1]
+    event = _read_any(data[body:], user.decode())
+    return DeadLetter(endpoint, int(number), event, data[why:body].decode(), low | high << 32)

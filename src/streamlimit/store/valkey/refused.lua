@@ -1,0 +1,23 @@
+-- Puts a refusal into the outbox, unless one of the same session is there or went out a short while ago.
+--
+-- KEYS[1]  the shard's outbox
+-- KEYS[2]  until when the session is not told of again
+-- ARGV[1]  I4 most events in the shard's outbox · I4 how long it is quiet, in ms
+-- ARGV[2]  I2 user · B type · the event but for its time
+-- ARGV[3]  the time in ms, in tests
+-- Returns  the time in ms, or nothing where it was told of already
+
+local now = tonumber(ARGV[3])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
+end
+local most, quiet = struct.unpack('<I4I4', ARGV[1])
+local till = redis.call('GET', KEYS[2])
+if till and tonumber(till) > now then return nil end
+redis.call('SET', KEYS[2], now + quiet, 'PX', quiet)
+if redis.call('LLEN', KEYS[1]) < most then
+  local head = 3 + struct.unpack('<I2', ARGV[2])
+  redis.call('RPUSH', KEYS[1], ARGV[2]:sub(1, head) .. struct.pack('<I6', now) .. ARGV[2]:sub(head + 1))
+end
+return now

@@ -1,0 +1,19 @@
+-- It failed: it stays the user's next letter, and is due later.
+--
+-- KEYS[1] to KEYS[5]  the endpoint's queues, order, letters, tickets, retries (letters.lua)
+-- ARGV[1]  the letter's name
+-- ARGV[2]  the ticket
+-- ARGV[3]  the time in ms, in tests
+-- ARGV[4]  in how many ms
+-- ARGV[5]  why
+-- Returns  nothing
+
+-- include letters
+
+if not is_held() then return nil end
+local user = user_of(ARGV[1])
+local retries = redis.call('HGET', RETRIES, user)
+local attempts = retries and unpack('<I2', retries) or 0
+redis.call('HSET', RETRIES, user, pack('<I2', math.min(attempts + 1, 65535)) .. ARGV[5])
+let_go(user, now + ARGV[4])
+return nil

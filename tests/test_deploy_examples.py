@@ -1,0 +1,58 @@
+"""The examples in deploy/ are read by the programs they are for, where these are installed."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.needs import needs
+
+DEPLOY = Path(__file__).parent.parent / "deploy"
+
+
+def test_nginx_takes_its_example(tmp_path: Path) -> None:
+    needs("nginx")
+    text = (DEPLOY / "nginx.conf").read_text().replace("/var/log/nginx", str(tmp_path))
+    (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/nginx.pid;\n{text}")
+    command = ["nginx", "-t", "-q", "-e", f"{tmp_path}/error.log", "-c", f"{tmp_path}/nginx.conf"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    needs("systemd-analyze")
+    text = (DEPLOY / "streamlimit.service").read_text()
+    unit = tmp_path / "streamlimit.service"
+    unit.write_text(text.replace("/opt/streamlimit/bin/streamlimit", "/bin/true"))  # it wants the program to exist
+    ended = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_unit_waits_longer_than_the_service_drains() -> None:
+    text = (DEPLOY / "streamlimit.service").read_text()
+    drain = re.search(r"^drain_seconds = (\d+)", (DEPLOY / "streamlimit.toml").read_text(), re.MULTILINE)
+    stop = re.search(r"^TimeoutStopSec=(\d+)", text, re.MULTILINE)
+    assert drain is not None
+    assert stop is not None
+    assert int(stop[1]) > int(drain[1])
+
+
+@pytest.mark.parametrize("name", ["streamlimit.service", "Containerfile"])
+def test_the_settings_file_is_where_the_how_to_says(name: str) -> None:
+    assert "STREAMLIMIT_CONFIG=/etc/streamlimit/streamlimit.toml" in (DEPLOY / name).read_text()
+
+
+def test_what_the_containerfile_copies_is_there() -> None:
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+    names = [name for line in lines for name in line.split()]
+    assert len(names) >= 5
+    assert all((DEPLOY.parent / name).exists() for name in names)
+
+
+def test_the_containerfile_runs_as_nobody_special_and_is_asked_how_it_is() -> None:
+    text = (DEPLOY / "Containerfile").read_text()
+    assert re.search(r"^USER 10001$", text, re.MULTILINE)
+    assert "/healthz" in text
