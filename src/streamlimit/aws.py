@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 from collections.abc import Coroutine
+from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
 from streamlimit.bootstrap import open_limiter, open_office, open_outbox
@@ -115,8 +116,7 @@ def _secret_settings() -> dict[str, Any]:
     name = os.environ.get(SECRET_ID)
     if not name:
         return {}
-    import boto3  # Lambda's runtime brings it along; nobody else needs it
-
+    boto3 = import_module("boto3")  # Lambda's runtime brings it along; nobody else needs it
     text = boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
     try:
         found = json.loads(text)

@@ -1,6 +1,6 @@
 """Everything that streamlimit raises, in one closed tree. Decisions are values (model.py), not errors."""
 
-from streamlimit.model import Refusal
+from streamlimit.model import Ask, Refusal
 
 
 class StreamlimitError(Exception):
@@ -8,11 +8,11 @@ class StreamlimitError(Exception):
 
 
 class Refused(StreamlimitError):
-    """Raised by `Limiter.lease` when the session may not be issued the segment; `refusal` explains."""
+    """Raised by `Limiter.lease` when the session may not be issued the segment; `refusal` explains, `ask` asked."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, ask: Ask | None = None) -> None:
         super().__init__(f"{refusal.code}: {refusal.live} of {refusal.limit} seats taken")
-        self.refusal = refusal
+        self.refusal, self.ask = refusal, ask
 
 
 class StoreUnavailable(StreamlimitError):

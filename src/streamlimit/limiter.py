@@ -150,7 +150,7 @@ class LeaseHolder:
     async def __aenter__(self) -> "LeaseHolder":
         decision: Decision = await resolved(self._limiter.admit(self._ask))
         if isinstance(decision, Refusal):
-            raise Refused(decision)
+            raise Refused(decision, self._ask)
         if decision.lease is None:
             raise ValueError("a check holds no lease: ask with Purpose.LEASE or Purpose.SEAT")
         self.admitted, self.lease = decision, decision.lease

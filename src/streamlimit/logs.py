@@ -2,17 +2,23 @@
 
 import logging
 import sys
+from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
+from typing import Any
 
 import structlog
 
 from streamlimit.model import Event
+
+asking: ContextVar[Callable[[], str] | None] = ContextVar("asking", default=None)
+"""Tells the id of the request that is being answered in this context; None in the background."""
 
 
 def configure_logs() -> None:
     """Once per process. uvicorn's own lines come through the same door."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _add_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -26,6 +32,13 @@ def configure_logs() -> None:
     server.handlers = [_Forwarder()]
     server.setLevel(logging.INFO)
     server.propagate = False
+
+
+def _add_request_id(_log: object, _level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    request = asking.get()
+    if request is not None:
+        line["request_id"] = request()
+    return line
 
 
 class _Forwarder(logging.Handler):

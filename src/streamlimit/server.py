@@ -1,5 +1,6 @@
 """Runs workers under uvicorn: one in this process, or several that share one listening socket."""
 
+import math
 import os
 import socket
 import tempfile
@@ -15,6 +16,13 @@ from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings
 from streamlimit.web.connections import Connections, GuardedProtocol, raise_descriptors
 from streamlimit.web.metrics import FOLDER_VARIABLE
+
+
+KEEP_ALIVE_SECONDS = 75
+"""A connection may rest so long at least, and always for n·X: players come once per segment."""
+
+HEALTHCHECK_SECONDS = 30
+"""A worker that is silent for so long is replaced; on a busy machine it takes seconds to start."""
 
 
 def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
@@ -34,7 +42,9 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=int(settings.drain_seconds),
+        timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
+        timeout_keep_alive=max(KEEP_ALIVE_SECONDS, math.ceil(settings.segment_seconds * settings.missed_segments)),
+        timeout_worker_healthcheck=HEALTHCHECK_SECONDS,
     )
     listening = _bind(settings.listen)
     on_listening(address_of(listening))

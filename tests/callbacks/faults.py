@@ -1,5 +1,6 @@
 """A run under faults: workers killed, a receiver that is down, errs, hangs and dawdles. And what must hold after it."""
 
+import asyncio
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 
+from streamlimit.store.contract import Outbox, resolved
 from tests.callbacks import crew
 from tests.callbacks.receiver import Receiver, Reply
 
@@ -68,19 +70,21 @@ class Run:
                 self._kill(self.kills % self._crews)
                 self._start((self.kills - 1) % self._crews)
 
-    def settle(self, outbox: Any, seconds: float = 120) -> None:
+    async def settle(self, outbox: Outbox, seconds: float = 120) -> None:
         """Waits until every session has gone and every call back has arrived."""
         deadline = time.monotonic() + seconds
         while True:
             self._hear_all()
-            ids = {got.id for got in self._receiver.accepted}
+            accepted = self._receiver.accepted
+            ids = {got.id for got in accepted}
             missing = [told for told in self.acknowledged if told[3] not in ids]
-            pending = outbox.backlog()[0].pending
-            over = Counter(told[2] in RANK and RANK[told[2]] for told in self.acknowledged)
-            if not missing and not pending and over[0] <= over[2]:
+            pending = (await resolved(outbox.backlog()))[0].pending
+            began, over = _lives(accepted, 0), _lives(accepted, 2)
+            if not missing and not pending and began <= over:
                 return
-            assert time.monotonic() < deadline, f"{len(missing)} missing, {pending} pending: {missing[:5]}"
-            time.sleep(0.1)
+            problem = f"{len(missing)} missing, {pending} pending, {len(began - over)} live: {missing[:5]}"
+            assert time.monotonic() < deadline, problem
+            await asyncio.sleep(0.1)
 
     def stop(self) -> None:
         for process, _ in self._workers.values():
@@ -136,6 +140,11 @@ def check(receiver: Receiver, acknowledged: list[crew.Acknowledged]) -> Counter[
         arrived = [event_id for event_id in by_user[user] if event_id in set(told)]
         assert arrived == told
     return times
+
+
+def _lives(accepted: list[Any], rank: int) -> set[Any]:
+    """Sessions, by generation, that a call back of that rank told of."""
+    return {(got.session, got.event["data"]["session"]["generation"]) for got in accepted if RANK[got.type] == rank}
 
 
 def _move(got: Any) -> int:

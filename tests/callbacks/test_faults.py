@@ -1,28 +1,54 @@
-"""2,000 sessions on SQLite while workers are killed and the receiver misbehaves: nothing lost, order kept."""
+"""2,000 sessions while workers are killed and the receiver misbehaves: nothing lost, order kept."""
 
+import asyncio
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from streamlimit.settings import EVENT_TYPES
 from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
+from streamlimit.store.valkey import ValkeyOutbox, ValkeyStore
+from tests import servers
 from tests.callbacks import crew
 from tests.callbacks.faults import Down, Moody, Run, check
 from tests.callbacks.receiver import Receiver
 
+TYPES = frozenset(EVENT_TYPES)
+PATIENT = 5.0
+
 
 def open_sqlite(path: str) -> crew.Opened:
-    return SqliteStore(path, crew.POLICY, frozenset(EVENT_TYPES)), SqliteOutbox(path, {"hook": EVENT_TYPES})
+    return SqliteStore(path, crew.POLICY, TYPES), SqliteOutbox(path, {"hook": EVENT_TYPES})
 
 
-def test_2000_sessions_lose_no_call_back_while_workers_are_killed_and_the_receiver_misbehaves(tmp_path: Path) -> None:
-    open_parts = partial(open_sqlite, str(tmp_path / "streamlimit.db"))
-    _, outbox = open_parts()
+def open_valkey(url: str) -> crew.Opened:
+    return ValkeyStore(url, crew.POLICY, TYPES, timeout=PATIENT), ValkeyOutbox(url, {"hook": EVENT_TYPES}, timeout=PATIENT)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[servers.Cluster]:
+    with servers.cluster("valkey") as running:
+        yield running
+
+
+def test_2000_sessions_on_sqlite_lose_no_call_back(tmp_path: Path) -> None:
+    run_with_faults(partial(open_sqlite, str(tmp_path / "streamlimit.db")))
+
+
+def test_2000_sessions_on_a_cluster_lose_no_call_back(cluster: servers.Cluster) -> None:
+    run_with_faults(partial(open_valkey, cluster.url))
+
+
+def run_with_faults(open_parts: Callable[[], crew.Opened]) -> None:
+    """Two workers, four kills; the receiver is down for a while, answers 500, 429 and 503, hangs, dawdles, cuts."""
     with Receiver() as receiver:
         receiver.answer = moody = Moody()
         run, down = Run(open_parts, receiver, users=500), Down(receiver, after=1_000, seconds=1.5)
         try:
             run.go(kill_after=[400, 900, 1_600, 2_500])
-            run.settle(outbox)
+            asyncio.run(run.settle(open_parts()[1]))
         finally:
             run.stop()
         times = check(receiver, run.acknowledged)

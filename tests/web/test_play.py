@@ -223,6 +223,26 @@ def test_a_range_that_does_not_complete_it_confirms_nothing(player: Player) -> N
     assert player.shown() == before
 
 
+def test_who_always_leaves_the_last_byte_out_is_taken_for_a_player(player: Player) -> None:
+    """Else it would watch all of it, each segment but for a byte, and never be on record."""
+    segments = [f"orchard/video-90p/seg-{number:05}.m4s" for number in range(1, 6)]
+    sizes = [int(player.get(path, "HEAD").headers["content-length"]) for path in segments]
+    for path, size in zip(segments, sizes, strict=True):
+        assert player.ranged(path, f"0-{size - 2}").status == 206
+    shown = player.shown()
+    assert shown is not None
+    assert (shown["state"], shown["segment"]) == ("active", None)
+
+
+def test_a_player_that_seeks_now_and_then_leaves_nothing_behind(player: Player) -> None:
+    for number in range(1, 9):
+        player.ranged(f"orchard/video-90p/seg-{number:05}.m4s", "0-99")
+        if number % 3 == 0:  # it settles somewhere, then stops
+            player.get(f"orchard/video-90p/seg-{number:05}.m4s")
+            player.service.call("DELETE", f"/v1/users/{player.user}/sessions/{player.session}")
+    assert player.shown() is None
+
+
 def test_who_has_no_seat_gets_no_range_of_media_either(service: Service) -> None:
     assert full_house(service).ranged("tiny/a.ts", "0-0").status == 409
 

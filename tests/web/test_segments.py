@@ -79,6 +79,8 @@ def test_a_segment_of_an_odd_name_can_be_named_as_it_is(service: Service, user: 
     assert (answer.status, answer.body) == (200, content("první díl.ts"))
     assert answer.headers["streamlimit-segment"] == "prvn%C3%AD%20d%C3%ADl.ts"
     assert service.segment(user, "s", "odd").body == content("100%.ts")
+    spelled = answer.headers["streamlimit-segment"]
+    assert service.segment(user, "s", "odd", segment=spelled).body == content("první díl.ts")
 
 
 def test_the_same_request_twice_is_one_seat_and_the_same_answer(service: Service, user: str) -> None:

@@ -30,8 +30,8 @@ class Passage:
     """
 
     __slots__ = ("_delay", "_evidence", "_handed", "_looks", "_loop", "_mark", "_moved_at", "_on_progress",
-                 "_progress_seconds", "_stall_seconds", "_timer", "_told_at", "_total", "_waiter", "_wire",
-                 "outcome")  # fmt: skip
+                 "_progress_seconds", "_stall_seconds", "_timer", "_told_at", "_total", "_untold", "_waiter",
+                 "_wire", "outcome")  # fmt: skip
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Passage:
         self._waiter: asyncio.Future[bool] | None = None
         self._loop = asyncio.get_running_loop()
         self._looks = self._mark = 0
+        self._untold = False
         if wire is not None:
             self._begin(wire)
 
@@ -102,7 +103,7 @@ class Passage:
         """Looks now and then while the server is still taking the body; `send` may be blocked for long."""
         if self._wire is not None:
             self._moved_at = self._told_at = self._loop.time()
-            self._delay = min(self._progress_seconds, self._stall_seconds / 4)
+            self._delay = min(self._progress_seconds, self._stall_seconds) / 4
             self._schedule()
 
     def _hurry(self) -> None:
@@ -143,14 +144,15 @@ class Passage:
         """Notes whether the client took something since the last time, or nothing for too long."""
         mark = self._evidence.mark()
         if mark != self._mark:
-            self._mark, self._moved_at = mark, now
-            if self._on_progress is not None and now - self._told_at >= self._progress_seconds:
-                self._told_at = now
-                self._on_progress()
+            self._mark, self._moved_at, self._untold = mark, now, True
         elif mark == self._handed:
             self._moved_at = now  # it has all there was: we are the slow ones
         elif now - self._moved_at >= self._stall_seconds:
             self._settle(False, reset=True)
+            return
+        if self._untold and self._on_progress is not None and now - self._told_at >= self._progress_seconds:
+            self._told_at, self._untold = now, False
+            self._on_progress()
 
     def _settle(self, outcome: bool, reset: bool = False) -> None:
         if not outcome:

@@ -12,6 +12,7 @@ from streamlimit.web.delivery import NotReceived
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
 from streamlimit.web.http import ClientLeft, Receive, Scope, Send, encode_headers, send_problem
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
+from streamlimit.web.request_id import begin, id_header
 from streamlimit.web.service import Service
 from streamlimit.web.viewer import Viewer
 
@@ -38,6 +39,7 @@ class FrontDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return None  # uvicorn refuses a WebSocket that nobody accepts
+        begin(scope)
         if self._proxies.are_any:
             self._proxies.reveal(scope)
         watched = _Watched(send, self._same_for_all or self._headers(scope))
@@ -79,7 +81,7 @@ class FrontDoor:
         self._tally.problems[problem.code] += 1
         log_problem(problem, scope["method"], _route_of(scope))
         if not send.has_started:  # else half of an answer is out; the server closes the connection
-            await send_problem(send, problem, {})
+            await send_problem(send, problem, id_header())
 
 
 def _route_of(scope: Scope) -> str | None:

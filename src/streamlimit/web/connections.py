@@ -25,6 +25,9 @@ MAX_HEAD = 32 * 1024
 MAX_HEADERS = 100
 MAX_URL = 16 * 1024
 
+MAX_DISCARDED = 4 * 1024 * 1024
+"""Read and thrown away of a client that was refused and goes on."""
+
 DESCRIPTORS = 1_048_576
 SWEEP_SECONDS = 1.0
 
@@ -103,7 +106,7 @@ class GuardedProtocol(FastProtocol):
     """`FastProtocol` that expects something of its clients. `functools.partial` hands it its *guard*."""
 
     _address = ""
-    _is_in = _is_half = _is_waiting = _head_is_done = _is_stuck = False
+    _is_in = _is_half = _is_waiting = _head_is_done = _is_stuck = _is_over = False
     _received = _unsent = 0
 
     def __init__(self, *args: Any, guard: Connections, **more: Any) -> None:
@@ -129,9 +132,11 @@ class GuardedProtocol(FastProtocol):
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if not self._is_in:
-            return
         self._received += len(data)
+        if not self._is_in or self._is_over:
+            if self._received > MAX_DISCARDED:
+                self.transport.abort()
+            return
         super().data_received(data)
         if self._is_half:
             if not self._head_is_done and self._received > MAX_HEAD:
@@ -192,6 +197,8 @@ class GuardedProtocol(FastProtocol):
 
     def is_excused(self) -> bool:
         """Its time is over. Is it we who are slow, or does it read on, if slowly?"""
+        if self._is_over:
+            return False
         if self._is_delivering():
             return True  # delivery has its own eyes on who does not read
         if self._is_stuck or self.transport.is_closing():
@@ -204,7 +211,7 @@ class GuardedProtocol(FastProtocol):
 
     def give_up(self) -> None:
         """Nobody is there, or someone who wants us to wait. Who sent half a request is told so."""
-        if self._is_half and self._may_tell() and not self.transport.is_closing():
+        if self._is_half and not self._is_over and self._may_tell() and not self.transport.is_closing():
             self._refuse("request-timeout", "the request did not arrive in time")
         else:
             self.transport.abort()
@@ -235,12 +242,19 @@ class GuardedProtocol(FastProtocol):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD
 
     def _refuse(self, code: str, detail: str) -> None:
-        """An answer without an application, and the end of the connection."""
-        if not self.transport.is_closing():
-            if self._may_tell():
-                self.transport.write(_answer(Problem(code, detail)))
+        """An answer without an application, and the end of the connection.
+
+        What the client still sends is read for a while: closing before would reset the connection, answer and all.
+        """
+        if self._is_over or self.transport.is_closing():
+            return
+        self._is_over, self._received = True, 0
+        if self._may_tell():
+            self.transport.write(_answer(Problem(code, detail)))
+            self.transport.write_eof()
+        else:
             self.transport.close()
-            self._await()
+        self._await()
 
 
 class HeadTooLarge(Exception):

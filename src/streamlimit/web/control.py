@@ -12,6 +12,7 @@ from streamlimit.web import operator, pages, sessions
 from streamlimit.web.forms import bad_id
 from streamlimit.web.openapi import with_hot_calls
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
+from streamlimit.web.request_id import id_header
 from streamlimit.web.service import Service
 
 ROUTERS = (sessions.router, operator.router, pages.router)
@@ -43,7 +44,7 @@ def answer(request: Request, problem: Problem) -> Response:
 
 
 def _response(problem: Problem) -> Response:
-    headers = {"Cache-Control": "no-store"} | problem.headers
+    headers = {"Cache-Control": "no-store"} | id_header() | problem.headers
     return Response(problem.body(), problem.status, headers, media_type="application/problem+json")
 
 

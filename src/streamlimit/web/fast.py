@@ -18,6 +18,7 @@ The cleverness is bounded: code on the hot path may not ask for `asyncio.current
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
+from contextvars import Context, copy_context
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -34,9 +35,10 @@ SMALL = 64 * 1024
 class FastProtocol(ReceiptProtocol):
     """`ReceiptProtocol` that answers hot requests itself. For `uvicorn.Config(http=FastProtocol)`."""
 
-    _collecting = False
+    _collecting = _is_receiving = False
     _parts: list[bytes]
     _size = 0
+    _rests_since = 0.0
 
     def on_message_begin(self) -> None:
         # uvicorn's scope is only made (by `_take_the_long_way`) for those who need it.
@@ -70,7 +72,40 @@ class FastProtocol(ReceiptProtocol):
         cycle: Any = self.cycle
         if isinstance(cycle, Exchange):
             cycle.go_on_now()  # the receipt that the nudge settled, before the next request is looked at
+        self._is_receiving = True
         super().data_received(data)
+        self._is_receiving = False
+
+    def on_response_complete(self) -> None:
+        """uvicorn's, but for the plain case: there one timer a connection does, instead of one a request."""
+        if self.pipeline or self._overtaken or self._got_eof or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._rests_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._rest(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The connection has rested long enough to be closed; or not yet, for there were requests meanwhile."""
+        self.timeout_keep_alive_task = None
+        left = self._rests_since + self.timeout_keep_alive - self.loop.time()
+        if self._is_answering() or left > 0:
+            self._rest(left if left > 0 else self.timeout_keep_alive)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def _unset_keepalive_if_required(self) -> None:
+        if not self._is_receiving:  # a request alone does not stop the timer: when it fires, it looks
+            super()._unset_keepalive_if_required()
+
+    def _rest(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def _is_hot(self) -> bool:
         cycle: Any = self.cycle  # None at first, whatever its type says
@@ -102,6 +137,7 @@ class Exchange:
     __slots__ = (
         "_body",
         "_chunked",
+        "_context",
         "_coroutine",
         "_head",
         "_is_head",
@@ -119,6 +155,7 @@ class Exchange:
         self._body: bytes | None = body
         self._head: bytes | None = None
         self._coroutine: Coroutine[Any, Any, None] | None = None
+        self._context: Context = copy_context()  # as a task has: what is logged here is about this request
         self._waiting_for: Any = None
         self._started = self._chunked = False
         self.disconnected = self.response_complete = False
@@ -198,7 +235,8 @@ class Exchange:
         if coroutine is None:
             return
         try:
-            future = coroutine.send(None) if error is None else coroutine.throw(error)
+            run = self._context.run
+            future = run(coroutine.send, None) if error is None else run(coroutine.throw, error)
         except StopIteration:
             self._end(None)
         except BaseException as failure:

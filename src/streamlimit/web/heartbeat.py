@@ -64,7 +64,7 @@ class Heartbeat:
     async def _beat(self, ask: Ask) -> tuple[Confirmed, str | None]:
         decision: Decision = await resolved(self._limiter.admit(ask))
         if isinstance(decision, Refusal):
-            raise Refused(decision)
+            raise Refused(decision, ask)
         assert decision.lease is not None  # not a check
         verdict: Verdict = await resolved(self._limiter.confirm(Receipt(decision.lease)))
         if not isinstance(verdict, Confirmed):

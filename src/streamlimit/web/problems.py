@@ -74,6 +74,7 @@ class Problem(Exception):
         self.code, self.detail = code, detail
         self.status, self.title = PROBLEMS[code]
         self.extra, self.headers = extra or {}, headers or {}
+        self.about: dict[str, str] = {}  # whose session it is about, for the log
 
     def body(self) -> bytes:
         """The JSON document."""
@@ -91,7 +92,7 @@ def log_problem(problem: Problem, method: str, route: str | None) -> None:
     """One line for one error answer. *route* is the call's name, never a path: that may hold a grant."""
     if problem.code == "too-many-requests":
         return  # thousands a second of them; they are counted
-    told = {"code": problem.code, "status": problem.status, "method": method, "route": route}
+    told = {"code": problem.code, "status": problem.status, "method": method, "route": route, **problem.about}
     if problem.status < 500:
         log.info("refused", **told)
     else:
@@ -101,7 +102,10 @@ def log_problem(problem: Problem, method: str, route: str | None) -> None:
 def problem_of(error: errors.StreamlimitError) -> Problem:
     """The answer for what we raised."""
     if isinstance(error, errors.Refused):
-        return problem_of_refusal(error.refusal)
+        problem, ask = problem_of_refusal(error.refusal), error.ask
+        if ask is not None:
+            problem.about = {"user_id": ask.user_id, "session_id": ask.session_id, "stream_id": ask.stream_id}
+        return problem
     for kind in type(error).__mro__:
         if kind in ERRORS:
             code = ERRORS[kind]

@@ -28,8 +28,9 @@ def reservations(admitted: Admitted) -> dict[str, str]:
 
 def names(name: str, sequence: int) -> dict[str, str]:
     """The headers that say which segment this is."""
-    # Header values are Latin-1; a file's name may be anything.
-    return {
-        "Streamlimit-Segment": quote(name, safe="/@:~!$&'()*+,;=%"),
-        "Streamlimit-Sequence": str(sequence),
-    }
+    return {"Streamlimit-Segment": spelled(name), "Streamlimit-Sequence": str(sequence)}
+
+
+def spelled(name: str) -> str:
+    """A segment's name as a header value, which is Latin-1 while a file's name may be anything: percent-encoded."""
+    return quote(name, safe="/@:~!$&'()*+,;=%")

@@ -43,6 +43,7 @@ class Requested:
         started = self.part.segments[0] if self.part.segments else _begun(stream, path, first)
         self.kind = kind_by_suffix(path) if started is None else started.kind
         self.sequence = None if started is None else started.sequence
+        self.begun = path if started is None else started.name
         self._is_partial = asked is not None
 
     @property

@@ -148,7 +148,7 @@ def _grant(service: Service, caller: Caller, ask: Ask, admitted: Admitted, reque
 async def _admitted(service: Service, ask: Ask) -> Admitted:
     decision: Decision = await resolved(service.limiter.admit(ask))
     if isinstance(decision, Refusal):
-        raise Refused(decision)
+        raise Refused(decision, ask)
     return decision
 
 

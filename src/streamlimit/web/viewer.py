@@ -1,6 +1,7 @@
 """The hot path: Endpoint 1 and /play. Who asks, for what; lease it; deliver it; confirm what arrived."""
 
 import math
+from urllib.parse import unquote
 
 from streamlimit.delivery.local import Body
 from streamlimit.delivery.segment import LiveEdge, Segment
@@ -25,8 +26,9 @@ from streamlimit.web.http import (
     send_start,
     send_whole,
 )
+from streamlimit.web.partials import Partials
 from streamlimit.web.problems import Problem
-from streamlimit.web.render import counts, names, reservations
+from streamlimit.web.render import counts, names, reservations, spelled
 from streamlimit.web.requested import PlayPath, Requested
 from streamlimit.web.service import Service
 
@@ -37,7 +39,7 @@ class Viewer:
     def __init__(self, service: Service) -> None:
         self._limiter, self._doorman, self._plans = service.limiter, service.doorman, service.plans
         self._catalog, self._files = service.catalog, service.files
-        self._deliverer = Deliverer(service.policy)
+        self._deliverer, self._partials = Deliverer(service.policy), Partials()
 
     async def segments(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`POST /v1/segments`, Endpoint 1: the named segment, or the next one."""
@@ -96,7 +98,7 @@ class Viewer:
         if wanted.takes_seat:
             await self._play_media(wanted, ask, scope, send)
         else:
-            await self._play_other(wanted, ask, send)
+            await self._play_other(wanted, ask, scope, send)
 
     async def _play_media(self, wanted: Requested, ask: Ask, scope: Scope, send: Send) -> None:
         async with self._limiter.lease(ask) as holder:
@@ -105,18 +107,23 @@ class Viewer:
                 headers |= names(wanted.part.segments[-1].name, wanted.part.segments[-1].sequence)
             await send_start(send, wanted.status, encode_headers(headers))
             await self._deliverer.deliver(wanted.part, holder, wire_of(scope), send)
-            if not wanted.completes:
+            if wanted.completes:
+                self._partials.completed(ask.user_id, ask.session_id)
+            elif not self._partials.counts(ask.user_id, ask.session_id, ask.stream_id, wanted.begun):
                 await holder.abandon()
         await send_end(send)
 
-    async def _play_other(self, wanted: Requested, ask: Ask, send: Send) -> None:
+    async def _play_other(self, wanted: Requested, ask: Ask, scope: Scope, send: Send) -> None:
         """What is no media takes no seat, but who could not be issued a segment is refused here already."""
         decision: Decision = await resolved(self._limiter.admit(ask))
         if isinstance(decision, Refusal):
-            raise Refused(decision)
+            raise Refused(decision, ask)
         await send_start(send, wanted.status, encode_headers(wanted.headers() | reservations(decision)))
         if not wanted.is_head and not wanted.is_unchanged:
+            wire = wire_of(scope)
             for chunk in wanted.part.body.chunks(wanted.part.first, wanted.part.last):
+                if wire is not None and wire.is_closing:
+                    return  # what is sent from now on is thrown away
                 await send_part(send, chunk)
         await send_end(send)
 
@@ -127,7 +134,7 @@ class Viewer:
 
     def _segment(self, stream: Stream, name: str) -> Segment:
         assert self._catalog is not None
-        segment = stream.find(name)
+        segment = stream.find(name) or _as_spelled(stream, name)
         if segment is None and stream.live:  # the playlist on disk may be newer than what we know
             segment = self._catalog.stream(stream.stream_id, fresh=True).find(name)
         if segment is None:
@@ -137,6 +144,12 @@ class Viewer:
     def _open(self, stream: Stream, path: str) -> Body:
         assert self._catalog is not None
         return self._files.open(self._catalog.resolve(stream, path))
+
+
+def _as_spelled(stream: Stream, text: str) -> Segment | None:
+    """The segment whose name our header spelled so."""
+    found = stream.find(unquote(text)) if "%" in text else None
+    return found if found is not None and spelled(found.name) == text else None
 
 
 def _next(stream: Stream, holder: LeaseHolder) -> Segment | LiveEdge | None:

@@ -1,5 +1,6 @@
 """The distributed store: one Valkey or Redis server, a cluster of them, or a primary that sentinels watch."""
 
+from streamlimit.store.valkey.outbox import ValkeyOutbox
 from streamlimit.store.valkey.store import ValkeyStore
 
-__all__ = ["ValkeyStore"]
+__all__ = ["ValkeyOutbox", "ValkeyStore"]

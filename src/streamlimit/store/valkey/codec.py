@@ -16,6 +16,9 @@ from streamlimit.rules.ledger import Ledger, Seat, show
 NO_LIMIT = 65_535
 MAX_LIMIT = NO_LIMIT - 1
 MAX_SEQUENCE = (1 << 48) - 2
+REMEMBERED = 8_192
+"""Ids and devices that need not be packed or unpacked again: those of the last that were seen."""
+
 UUID_TAG = b"\xff"  # never the first byte of UTF-8
 
 EVENT_TYPES = (
@@ -62,6 +65,7 @@ def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) ->
     )
 
 
+@lru_cache(REMEMBERED)
 def pack_id(text: str) -> bytes:
     """An id, 255 bytes at most; one that is a UUID in its usual spelling takes 17."""
     if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
@@ -83,7 +87,7 @@ def unpack_id(packed: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-remembered_id = lru_cache(4_096)(unpack_id)
+remembered_id = lru_cache(REMEMBERED)(unpack_id)
 """The same for ids that come again and again: streams."""
 
 
@@ -107,6 +111,7 @@ def pack_sequence(sequence: int | None) -> int:
     return 0 if sequence is None else min(sequence, MAX_SEQUENCE) + 1
 
 
+@lru_cache(REMEMBERED)
 def pack_device(device: str | Device | None) -> bytes:
     """Nothing for none; ledger.lua says how, since scripts compare ids and types."""
     if device is None:
@@ -122,7 +127,7 @@ def pack_device(device: str | Device | None) -> bytes:
     return _U16.pack(len(device_id) + 1) + device_id + rest
 
 
-@lru_cache(4_096)
+@lru_cache(REMEMBERED)
 def unpack_device(packed: bytes) -> str | Device | None:
     """The device that `pack_device` packed."""
     if not packed:

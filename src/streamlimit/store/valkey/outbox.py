@@ -60,6 +60,7 @@ class ValkeyOutbox:
         self._wanted = {e: sum(2 ** _TYPES[name] for name in types) for e, types in subscriptions.items()}
         self._next = dict.fromkeys(subscriptions, 0)
         self._disabled: set[str] = set()
+        self._looks: dict[str, dict[int, bytes]] = {endpoint: {} for endpoint in subscriptions}
         self._is_known = False
 
     async def refused(self, session: Session, reason: str, quiet_ms: int) -> Event | None:
@@ -179,7 +180,14 @@ class ValkeyOutbox:
         return [_read(endpoint, ticket, letter) for letter in found]
 
     def _look(self, shard: int, endpoint: str) -> "Future[int]":
-        return self._run("look", shard, [self._parts(shard, endpoint)[_QUEUES], self._keys.outbox[shard]], ["", ""])
+        """By far the most frequent call, so its command is made once, unless a test hands in the time."""
+        command = self._looks[endpoint].get(shard)
+        if command is None:
+            keys = [self._keys.of_endpoint(shard, "queues", endpoint), self._keys.outbox[shard]]
+            command = self._command("look", keys, ["", ""])
+            if self._clock is None:
+                self._looks[endpoint][shard] = command
+        return self._router.call(shard, command, _as_it_is, SCRIPTS["look"])
 
     def _speak(self, name: str, letter: Letter, *more: int | str) -> "Future[Any]":
         """A script in which the holder of a letter says something of it."""
@@ -213,11 +221,14 @@ class ValkeyOutbox:
     def _run(
         self, name: str, shard: int, keys: list[bytes], two: list[bytes | str], more: Collection[int | str] = ()
     ) -> "Future[Any]":
+        return self._router.call(shard, self._command(name, keys, two, more), _as_it_is, SCRIPTS[name])
+
+    def _command(
+        self, name: str, keys: list[bytes], two: list[bytes | str], more: Collection[int | str] = ()
+    ) -> bytes:
         """EVALSHA with two arguments, the time (only tests give one), and *more*."""
-        script = SCRIPTS[name]
         time = "" if self._clock is None else self._clock()
-        command = encode("EVALSHA", script.sha, len(keys), *keys, *two, time, *more)
-        return self._router.call(shard, command, _as_it_is, script)
+        return encode("EVALSHA", SCRIPTS[name].sha, len(keys), *keys, *two, time, *more)
 
     def _ask(self, shard: int, *command: str | int | bytes) -> "Future[Any]":
         return self._router.call(shard, encode(*command), _as_it_is)
