@@ -45,7 +45,9 @@ class Ways:
         self.shard, keys = shard_of(USER), Keys("streamlimit")
         self.keys = [keys.ledger(self.shard, USER.encode()), keys.due[self.shard]]
         self.policy, self.message = pack_policy(POLICY, frozenset(), 1_000), receipt_message(receipt, None)
-        self.command = Commands(keys, self.policy, False, None).script("confirm", self.shard, USER.encode(), self.message)
+        self.command = Commands(keys, self.policy, False, None).script(
+            "confirm", self.shard, USER.encode(), self.message
+        )
         self.client = Valkey(port=server.port)
         self.arguments = (CONFIRM.sha.decode(), 2, *self.keys, self.policy, self.message)
 

@@ -2,9 +2,10 @@
 
     python -m bench.valkey_layout [redis|valkey] [SESSIONS]
 
-*packed* is the store's own scripts (ledger.lua). *cmsgpack* keeps the whole ledger as one MessagePack value, *hash* one
-hash a user with a MessagePack value a session; their scripts do what the quick ways do and no more (clock, expiry, limit,
-index; no marks, caps, sharing), so they are measured kindly. Server CPU is the process's own (INFO cpu), pipelined. Prints a table.
+*packed* is the store's own scripts (ledger.lua). *cmsgpack* keeps the whole ledger as one MessagePack value, *hash*
+one hash a user with a MessagePack value a session; their scripts do what the quick ways do and no more (clock,
+expiry, limit, index; no marks, caps, sharing), so they are measured kindly. Server CPU is the process's own (INFO
+cpu), pipelined. Prints a table.
 """
 
 import random
@@ -18,7 +19,7 @@ from streamlimit.model import Ask, Lease, Receipt
 from streamlimit.policy import Policy
 from streamlimit.store.valkey.codec import pack_policy
 from streamlimit.store.valkey.keys import Keys, shard_of
-from streamlimit.store.valkey.messages import Commands, ask_message, receipt_message
+from streamlimit.store.valkey.messages import ask_message, receipt_message
 from streamlimit.store.valkey.scripts import SCRIPTS
 from tests import servers
 
@@ -26,19 +27,21 @@ POLICY = Policy(segment_ms=600_000, start_ms=600_000)
 PIPELINE = 128
 
 TIME = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
-ADMIT_FIELDS = """{id=ARGV[1], stream=ARGV[2], device=ARGV[3], expires=now+600000, last=0, sequence=0, ahead=0, placed=0,
-  move=0, generation=now, started=now, segment='', positions={}, left={}, returns={}, leases={ARGV[4]}, revives=0}"""
-CONFIRM_FIELDS = """seat.expires, seat.last, seat.sequence, seat.segment = now + 1800000, now, tonumber(ARGV[3]), ARGV[2]
+ADMIT_FIELDS = """{id=ARGV[1], stream=ARGV[2], device=ARGV[3], expires=now+600000, last=0, sequence=0, ahead=0,
+  placed=0, move=0, generation=now, started=now, segment='', positions={}, left={}, returns={}, leases={ARGV[4]},
+  revives=0}"""
+CONFIRM_FIELDS = """seat.expires, seat.last, seat.sequence, seat.segment =
+  now + 1800000, now, tonumber(ARGV[3]), ARGV[2]
   seat.leases, seat.positions = {}, {v={seat.sequence, ARGV[4]}}"""
-FILE = "if redis.call('ZSCORE', KEYS[2], ARGV[5]) == false then redis.call('ZADD', KEYS[2], now + 600000, ARGV[5]) end\n"
+FILE = (
+    "if redis.call('ZSCORE', KEYS[2], ARGV[5]) == false then redis.call('ZADD', KEYS[2], now + 600000, ARGV[5]) end\n"
+)
 
-CMSGPACK_ADMIT = (
-    f"""{TIME}local raw = redis.call('GET', KEYS[1]) local seats = raw and cmsgpack.unpack(raw) or {{}}
+CMSGPACK_ADMIT = f"""{TIME}local raw = redis.call('GET', KEYS[1]) local seats = raw and cmsgpack.unpack(raw) or {{}}
 local live = 0 for _, seat in ipairs(seats) do if seat.expires > now then live = live + 1 end end
 if live >= 3 then return 0 end
 seats[#seats + 1] = {ADMIT_FIELDS}
 {FILE}redis.call('SET', KEYS[1], cmsgpack.pack(seats)) return {{now, live}}"""
-)
 CMSGPACK_CONFIRM = f"""{TIME}local seats, live, found = cmsgpack.unpack(redis.call('GET', KEYS[1])), 0, nil
 for _, seat in ipairs(seats) do
   if seat.expires > now then live = live + 1 end
@@ -69,7 +72,9 @@ class Cast:
         dice = random.Random(7)
         streams = [self._id(dice) for _ in range(200)]
         self.asks = [
-            Ask(user, self._id(dice), dice.choice(streams), lease_id=self._id(dice), device="living-room-tv", client="c")
+            Ask(
+                user, self._id(dice), dice.choice(streams), lease_id=self._id(dice), device="living-room-tv", client="c"
+            )
             for user in (self._id(dice) for _ in range(sessions // 3))
             for _ in range(3)
         ]
@@ -155,7 +160,9 @@ def main(kind: str, sessions: int) -> None:
         "cmsgpack": lambda server, cast: other(CMSGPACK_ADMIT, CMSGPACK_CONFIRM, server, cast),
         "hash": lambda server, cast: other(HASH_ADMIT, HASH_CONFIRM, server, cast),
     }
-    print(f"| {kind}, {sessions:,} sessions | bytes a session | µs an admission | µs a confirmation |\n|---|---|---|---|")
+    print(
+        f"| {kind}, {sessions:,} sessions | bytes a session | µs an admission | µs a confirmation |\n|---|---|---|---|"
+    )
     for name, run in layouts.items():
         with servers.single(kind) as running:
             server = Server(running.client)

@@ -95,7 +95,7 @@ class Service:
 @contextmanager
 def started(folder: Path, command: str = "serve", **settings: Any) -> Iterator[Service]:
     """`streamlimit <command>` with *settings* in its environment; *folder* keeps its database and log."""
-    port = free_port()
+    port = int(settings["listen"].rsplit(":", 1)[1]) if "listen" in settings else free_port()
     chosen = {
         "listen": f"127.0.0.1:{port}",
         "streams": str(SAMPLES),

@@ -116,8 +116,9 @@ def _secret_settings() -> dict[str, Any]:
     name = os.environ.get(SECRET_ID)
     if not name:
         return {}
-    boto3 = import_module("boto3")  # Lambda's runtime brings it along; nobody else needs it
-    text = boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+    session = import_module("botocore.session")  # Lambda's runtime brings it along; nobody else needs it
+    secrets_manager = session.get_session().create_client("secretsmanager")
+    text = secrets_manager.get_secret_value(SecretId=name)["SecretString"]
     try:
         found = json.loads(text)
     except ValueError:

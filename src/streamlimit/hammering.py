@@ -47,7 +47,7 @@ class Household(Struct):
     last: float
     count: int = 0
     stormy_until: float = -inf
-    next_ask: float = -inf
+    next_ask: list[float] = field(default_factory=lambda: [-inf, -inf])
     sitting: set[str] = field(default_factory=set)
     tries: dict[What, Tries] = field(default_factory=dict)
 
@@ -76,9 +76,10 @@ class Guard:
             tries.insisted = True
             return self._refusal(user, tries.held_until - now, now)
         if now < user.stormy_until and not self._sits(user, ask, now):
-            if now < user.next_ask:
+            chooses = ask.replace in user.sitting  # the owner's way out of a storm does not queue with the storm
+            if now < user.next_ask[chooses]:
                 return self._refusal(user, HELD_SECONDS, now)
-            user.next_ask = now + 1 / ASKS_A_SECOND
+            user.next_ask[chooses] = now + 1 / ASKS_A_SECOND
         return None
 
     def note(self, ask: Ask, refusal: Refusal) -> None:

@@ -84,7 +84,7 @@ def running(handler: str, settings: dict[str, Any]) -> Iterator[Function]:
     process = subprocess.Popen(
         [sys.executable, "-m", "awslambdaric", handler],
         env=own | chosen | {"AWS_LAMBDA_RUNTIME_API": function.address},
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
     )
     try:

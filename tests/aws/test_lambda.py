@@ -153,12 +153,15 @@ def test_the_secret_holds_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Boto:
-    """Secrets Manager with one secret."""
+    """`botocore.session`, and its Secrets Manager with one secret."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def client(self, name: str) -> "_Boto":
+    def get_session(self) -> "_Boto":
+        return self
+
+    def create_client(self, name: str) -> "_Boto":
         assert name == "secretsmanager"
         return self
 

@@ -52,9 +52,7 @@ def work(open_parts: Callable[[], Opened], url: str, users: list[str], number: i
     asyncio.run(_work(open_parts, url, users, number, pipe))
 
 
-async def _work(
-    open_parts: Callable[[], Opened], url: str, users: list[str], number: int, pipe: Connection
-) -> None:
+async def _work(open_parts: Callable[[], Opened], url: str, users: list[str], number: int, pipe: Connection) -> None:
     store, outbox = open_parts()
     endpoint = Endpoint(url, [SECRET], EVENT_TYPES, "hook")
     sender = Sender(endpoint, Addresses(allow_private=True), timeout_seconds=TIMEOUT_SECONDS)

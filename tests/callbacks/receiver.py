@@ -4,10 +4,12 @@ How it answers is in the test's hands: `answer` is called with each event and gi
 """
 
 import json
+import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -37,7 +39,7 @@ class Reply(NamedTuple):
     """What to answer, and after how long. Status 0 closes the connection without a word."""
 
     status: int = 204
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
     after: float = 0.0
 
 
@@ -64,8 +66,10 @@ class Receiver:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/hook"
 
-    def start(self) -> None:
+    def start(self, tls: ssl.SSLContext | None = None) -> None:
         self._server = _Server(("127.0.0.1", self.port), self)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 

@@ -24,7 +24,8 @@ def open_sqlite(path: str) -> crew.Opened:
 
 
 def open_valkey(url: str) -> crew.Opened:
-    return ValkeyStore(url, crew.POLICY, TYPES, timeout=PATIENT), ValkeyOutbox(url, {"hook": EVENT_TYPES}, timeout=PATIENT)
+    outbox = ValkeyOutbox(url, {"hook": EVENT_TYPES}, timeout=PATIENT)
+    return ValkeyStore(url, crew.POLICY, TYPES, timeout=PATIENT), outbox
 
 
 @pytest.fixture(scope="module")

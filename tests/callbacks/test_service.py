@@ -158,9 +158,12 @@ def test_dead_letters_are_listed_and_replayed(tmp_path: Path, receiver: Receiver
         assert shown(tmp_path, settings)["dead"] == 0
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "http://localhost/", "http://[::1]/", "http://169.254.169.254/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/", "http://localhost/", "http://[::1]/", "http://169.254.169.254/"]
+)
 @pytest.mark.parametrize("command", ["serve", "check-config"])
 def test_a_private_address_stops_the_start_unless_it_is_meant(command: str, url: str) -> None:
     callbacks = json.dumps([{"url": url, "secret": SECRET}])
+    flags = ["--callbacks", callbacks, "--store", "sqlite:///:memory:"]
     with pytest.raises(SettingsError, match=r"callbacks.0.url: .*allow_private_callbacks"):
-        CliRunner().invoke(app, [command, "--callbacks", callbacks, "--store", "sqlite:///:memory:"], catch_exceptions=False)
+        CliRunner().invoke(app, [command, *flags], catch_exceptions=False)

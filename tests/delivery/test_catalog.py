@@ -346,3 +346,16 @@ def test_asking_for_a_stream_again_costs_next_to_nothing(house: House) -> None:
     catalog.stream("movie")
     best = min(timeit.repeat(lambda: catalog.stream("movie"), number=2_000, repeat=7)) / 2_000
     assert best < 5e-6  # measured: 0.2 µs; this bound only catches work that does not belong here
+
+
+def test_a_reason_does_not_tell_where_the_folder_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers get to read it."""
+    house.folder("movie", index_m3u8=VOD)
+
+    def refuse(path: str, *_more: object) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(CatalogError, match=r"index\.m3u8 cannot be read: Permission denied$") as told:
+        house.catalog.stream("movie")
+    assert str(house.root) not in str(told.value)

@@ -1,4 +1,4 @@
-"""Behind a real nginx with deploy/nginx.conf: what docs/how-to/nginx-in-front.md says about receipts, addresses and logs."""
+"""Behind a real nginx with deploy/nginx.conf: what docs/how-to/nginx-in-front.md says about receipts and logs."""
 
 import re
 import subprocess
@@ -125,10 +125,3 @@ def test_nginx_logs_no_grant_and_the_id_is_of_both_logs(front: Front) -> None:
     told = re.search(r"^\S+ (\w{32}) 404 GET /play/-/film/nothing.ts", front.log(), re.MULTILINE)
     assert told is not None
     assert f'"request_id": "{told[1]}"' in front.service.log()
-
-
-def test_two_addresses_behind_it_are_told_apart(front: Front) -> None:
-    """What nginx sets is believed, and not what the viewer sent."""
-    with connected(front.port) as client:
-        forged = "X-Forwarded-For: 198.51.100.7\r\n"
-        assert client.send(endpoint("gil", "tv", "film", extra=forged)).answer().status == 200

@@ -23,7 +23,11 @@ class PostOffice:
     """One outbox and the store that fills it; their clock stands still until told otherwise."""
 
     def __init__(
-        self, open_store: OpenStore, open_outbox: OpenStore, subscriptions: Mapping[str, Collection[str]], max_events: int
+        self,
+        open_store: OpenStore,
+        open_outbox: OpenStore,
+        subscriptions: Mapping[str, Collection[str]],
+        max_events: int,
     ) -> None:
         self.clock = ManualClock()
         self._open_store, self._open_outbox = open_store, open_outbox

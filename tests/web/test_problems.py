@@ -106,7 +106,7 @@ def test_a_refusal_says_when_a_seat_may_come_free() -> None:
     assert soon.headers["Retry-After"] == "1", "never at once"
 
 
-@pytest.mark.parametrize("kind", [errors.UnknownSegment, errors.CatalogError, errors.OriginFailed])
+@pytest.mark.parametrize("kind", [errors.UnknownSegment, errors.OriginFailed])
 def test_our_internals_are_not_told(kind: type[errors.StreamlimitError]) -> None:
     problem = problem_of(kind("/srv/streams/x cannot be opened"))
     assert b"/srv" not in problem.body()

@@ -102,7 +102,7 @@ class Catalog:
         if entry.stream is not None:
             return entry.stream
         if entry.problem is not None:
-            raise CatalogError(entry.problem)
+            raise CatalogError(f"the stream cannot be served: {entry.problem}")
         raise UnknownStream(f"no stream {stream_id}")
 
     def _scan(self, now: float) -> None:

@@ -35,7 +35,7 @@ def stamp_of(path: str) -> Stamp:
 def broken(path: str, problem: Exception) -> CatalogError:
     """What to raise when reading the playlist stumbled over *problem*, whatever it is."""
     kind = "" if isinstance(problem, ValueError) else f"{type(problem).__name__}: "
-    return CatalogError(f"{path}: {kind}{problem}")
+    return CatalogError(f"{path}: {kind}{_words(problem)}")
 
 
 class Reader:
@@ -72,7 +72,7 @@ class Reader:
             with open(resolve(self.root, self.folder, path), "rb", buffering=0) as file:
                 return os.pread(file.fileno(), max(0, last - first + 1), first)
         except (OSError, UnknownSegment) as problem:
-            raise CatalogError(f"{path} cannot be read: {problem}") from None
+            raise CatalogError(f"{path} cannot be read: {_words(problem)}") from None
 
     def size(self, path: str) -> int:
         """Bytes of a file, 0 where there is none."""
@@ -107,13 +107,18 @@ class Reader:
             with open(resolve(self.root, self.folder, path), "rb") as file:
                 content = file.read(MAX_PLAYLIST + 1)
         except (OSError, UnknownSegment) as problem:
-            raise CatalogError(f"{path} cannot be read: {problem}") from None
+            raise CatalogError(f"{path} cannot be read: {_words(problem)}") from None
         if len(content) > MAX_PLAYLIST:
             raise CatalogError(f"{path} is over {MAX_PLAYLIST} bytes")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise CatalogError(f"{path} is not UTF-8 text") from None
+
+
+def _words(problem: Exception) -> str:
+    """Without the folder's own place on this machine: callers get to read it."""
+    return problem.strerror or "an error" if isinstance(problem, OSError) else str(problem)
 
 
 def _settled(stamp: Stamp) -> Stamp:

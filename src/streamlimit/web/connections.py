@@ -193,7 +193,8 @@ class GuardedProtocol(FastProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
-        self._await()
+        if self.transport.is_closing() and not self._is_waiting:
+            self._await()
 
     def is_excused(self) -> bool:
         """Its time is over. Is it we who are slow, or does it read on, if slowly?"""
@@ -213,6 +214,8 @@ class GuardedProtocol(FastProtocol):
         """Nobody is there, or someone who wants us to wait. Who sent half a request is told so."""
         if self._is_half and not self._is_over and self._may_tell() and not self.transport.is_closing():
             self._refuse("request-timeout", "the request did not arrive in time")
+        elif self.wire is not None and self.transport.get_write_buffer_size():
+            self.wire.abort()  # resets: the kernel, too, lets go of what nobody reads
         else:
             self.transport.abort()
 

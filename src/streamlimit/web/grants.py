@@ -77,7 +77,8 @@ class Grants:
             "g": grant.generation,
         }
         claims |= {name: value for name, value in more.items() if value is not None}
-        return jwt.encode({"alg": "HS256", "kid": self._signer}, claims, self._keys[self._signer])
+        header = {"alg": "HS256", "kid": self._signer}
+        return jwt.encode(header, claims, self._keys[self._signer], default_type=None)
 
     def verify(self, text: str) -> Grant:
         """What the grant says. Raises `BadGrant`; an expired one is still read."""

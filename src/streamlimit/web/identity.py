@@ -34,6 +34,9 @@ MAX_TOKEN = 8_192
 
 MAX_KEYS = 100
 MAX_JWKS = 1_000_000
+LONG_PAST_ANY_TIME = 1e12
+"""JSON has room for NaN and infinity, in Python's reading; a time is neither."""
+
 FETCH_SECONDS = 5.0
 AWAY_SECONDS = 10.0
 """How soon a provider that was away, or a key that nobody knows, makes us fetch again."""
@@ -251,6 +254,6 @@ def _number(claims: dict[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LONG_PAST_ANY_TIME:
         raise BadToken(f"the token's {name} is no number")
     return float(value)

@@ -47,7 +47,6 @@ ERRORS: dict[type[errors.StreamlimitError], str] = {
 """What we raise, and the code a caller gets for it; `Refused` carries its own."""
 
 DETAILS: dict[type[errors.StreamlimitError], str] = {
-    errors.CatalogError: "the stream cannot be served at the moment",
     errors.UnknownSegment: "the stream has no segment or file of that name",
     errors.OriginTimeout: "the origin did not answer in time",
     errors.OriginFailed: "the origin did not answer with what was asked for",

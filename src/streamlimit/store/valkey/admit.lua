@@ -59,6 +59,14 @@ then
   local header = pack('<I2I6I2B', own_limit, filed, seats + 1, 0)
   call('SET', KEYS[1], value and header .. value:sub(12) .. seat or header .. seat)
   return pack('<BBI6I2I2', NEW, 0, now, limit, live + 1) .. seat .. '\0\0'
+elseif marks == 0 and not found and live >= limit and may_start == 1 and replace == '' then
+  -- Refused, unless the policy lets someone give way or the device has a seat already. Players ask again and again.
+  local over_limit, _, enforces = unpack('<BBB', ARGV[1], 27)
+  local id_length = device == '' and 0 or unpack('<I2', device)
+  local has_seat = value and id_length > 0 and value:find(device:sub(1, id_length + 1), 12, true)
+  if over_limit == 0 and enforces == 1 and not has_seat then
+    return pack('<BBI6I2I2', 5, 0, now, 0, 0) .. (value or '')
+  end
 end
 
 -- include ledger

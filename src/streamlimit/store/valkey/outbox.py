@@ -223,9 +223,7 @@ class ValkeyOutbox:
     ) -> "Future[Any]":
         return self._router.call(shard, self._command(name, keys, two, more), _as_it_is, SCRIPTS[name])
 
-    def _command(
-        self, name: str, keys: list[bytes], two: list[bytes | str], more: Collection[int | str] = ()
-    ) -> bytes:
+    def _command(self, name: str, keys: list[bytes], two: list[bytes | str], more: Collection[int | str] = ()) -> bytes:
         """EVALSHA with two arguments, the time (only tests give one), and *more*."""
         time = "" if self._clock is None else self._clock()
         return encode("EVALSHA", SCRIPTS[name].sha, len(keys), *keys, *two, time, *more)

@@ -1,0 +1,249 @@
+"""Guards on connections: slow heads and bodies, idle ones, too many of one address, large heads, who never reads."""
+
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamlimit.web.connections import MAX_HEAD, MAX_HEADERS, MAX_URL, Connections
+from tests.service import Service, free_port, started, temporary_folder, wait_until
+
+pytestmark = pytest.mark.xdist_group("web-connections")
+
+PATIENCE = 0.6
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    settings: dict[str, Any] = {"request_seconds": PATIENCE, "segment_seconds": 60}
+    with temporary_folder() as folder, started(Path(folder), **settings) as service:
+        yield service
+
+
+@pytest.fixture
+def line(service: Service) -> Iterator[socket.socket]:
+    with _connected(service) as line:
+        yield line
+
+
+def _connected(service: Service, **options: int) -> "closing[socket.socket]":
+    line = socket.socket()
+    if "receive" in options:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options["receive"])
+    line.settimeout(10)
+    line.connect(("127.0.0.1", service.port))
+    return closing(line)
+
+
+def _rest(line: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    got = b""
+    with suppress(ConnectionError):
+        while part := line.recv(65_536):
+            got += part
+    return got
+
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_who_never_asks_is_shown_out(line: socket.socket) -> None:
+    began = time.monotonic()
+    assert _rest(line) == b""
+    assert PATIENCE * 0.9 < time.monotonic() - began < PATIENCE + 2.5
+
+
+def test_a_slow_head_is_given_up_however_it_trickles(service: Service, line: socket.socket) -> None:
+    line.sendall(b"GET /healthz HTTP/1.1\r\n")
+    began = time.monotonic()
+    answer = b""
+    with suppress(OSError):
+        for n in range(200):
+            line.sendall(b"X-%d: y\r\n" % n)
+            time.sleep(0.05)
+            line.settimeout(0.001)
+            with suppress(TimeoutError):
+                answer += line.recv(65_536)
+                if answer:
+                    break
+    assert time.monotonic() - began < PATIENCE + 3
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert service.get("/healthz").status == 200
+
+
+@pytest.mark.parametrize("path", [b"/v1/segments", b"/v1/sessions"])
+@pytest.mark.parametrize("framing", [b"Content-Length: 60", b"Transfer-Encoding: chunked"])
+def test_a_slow_body_is_given_up(line: socket.socket, path: bytes, framing: bytes) -> None:
+    line.sendall(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n%b\r\n\r\n" % (path, framing))
+    began = time.monotonic()
+    line.sendall(b"1\r\n{\r\n" if b"chunked" in framing else b"{")
+    assert _rest(line).startswith(b"HTTP/1.1 408 ")
+    assert time.monotonic() - began < PATIENCE + 3
+
+
+def test_the_body_has_its_own_time(service: Service, line: socket.socket) -> None:
+    body = b'{"user_id": "slow", "session_id": "s", "stream_id": "orchard"}'
+    head = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
+    line.sendall(head[:20])
+    time.sleep(PATIENCE * 0.7)
+    line.sendall(head[20:] + body[:5])
+    time.sleep(PATIENCE * 0.7)
+    line.sendall(body[5:])
+    assert _rest(line).startswith(b"HTTP/1.1 201 ")
+
+
+def test_half_a_request_behind_a_whole_one_is_given_up_too(line: socket.socket) -> None:
+    line.sendall(GET + b"GET /healthz HT")
+    got = _rest(line)
+    assert got.count(b"HTTP/1.1 200 ") == 1
+    assert got.count(b"HTTP/1.1 408 ") == 1
+
+
+def test_keep_alive_is_as_long_as_ever(line: socket.socket) -> None:
+    line.sendall(GET)
+    assert line.recv(65_536).startswith(b"HTTP/1.1 200 ")
+    time.sleep(PATIENCE * 2)
+    line.sendall(GET)
+    assert line.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_slow_viewer_of_a_segment_is_not_given_up(service: Service) -> None:
+    """Delivery looks after those itself: X without progress."""
+    with _connected(service, receive=4_096) as line:
+        body = b'{"user_id": "far", "session_id": "s", "stream_id": "orchard"}'
+        line.sendall(b"POST /v1/segments HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        got = line.recv(2_000)
+        length = int(got.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        body_at = got.index(b"\r\n\r\n") + 4
+        while len(got) - body_at < length:
+            time.sleep(0.02)
+            got += line.recv(max(length // 60, 1_000))
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert service.watching("far")["live_sessions"] == 1
+
+
+def test_who_asks_and_never_reads_is_shown_out(service: Service) -> None:
+    with _connected(service, receive=2_048) as line:
+        with suppress(OSError):
+            line.settimeout(1)
+            for _ in range(2_000):  # far more than both buffers hold
+                line.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+        line.settimeout(10)
+
+        def is_gone() -> bool:
+            try:
+                return line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 1
+            except OSError:
+                return True
+
+        wait_until(is_gone, PATIENCE * 3 + 6, "the connection's end")
+
+
+# Heads
+
+LARGE = {
+    "a long header": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n" % (b"a" * MAX_HEAD), b"431"),
+    "many headers": (b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * (MAX_HEADERS + 1) + b"\r\n", b"431"),
+    "a header without an end": (b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 300_000, b"431"),
+    "a long URL": (b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * (MAX_URL + 1)), b"414"),
+    "a long query": (b"GET /v1/streams?%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * (MAX_URL + 1)), b"414"),
+    "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400"),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_head_that_is_too_large_is_refused_in_words(line: socket.socket, name: str) -> None:
+    request, status = LARGE[name]
+    line.sendall(request)
+    answer = _rest(line)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 " + status), answer[:100]
+    assert b"application/problem+json" in head
+    assert b"nosniff" in head
+    assert b'"status":' + status in body
+
+
+def test_as_much_as_is_allowed_is_served(line: socket.socket) -> None:
+    headers = b"".join(b"X-%d: y\r\n" % n for n in range(MAX_HEADERS - 2))
+    line.sendall(
+        b"GET /healthz?%b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%b\r\n" % (b"a" * (MAX_URL - 9), headers)
+    )
+    assert _rest(line).startswith(b"HTTP/1.1 200 ")
+
+
+# How many
+
+
+def test_idle_connections_hurt_nobody_and_go(service: Service) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    many = min(2_000, hard // 4)
+    lines = []
+    try:
+        for _ in range(many):
+            line = socket.socket()
+            line.connect(("127.0.0.1", service.port))
+            lines.append(line)
+        began = time.monotonic()
+        assert service.segment("calm", "s", "orchard").status == 200
+        assert time.monotonic() - began < 2
+        lines[0].settimeout(PATIENCE + 5)
+        assert lines[0].recv(1) == b""
+    finally:
+        for line in lines:
+            line.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert service.get("/healthz").status == 200
+
+
+def test_as_many_of_one_address_as_the_setting_says() -> None:
+    guard = Connections(at_most=2, proxies=["10.0.0.0/8"])
+    assert [guard.enter("192.0.2.1") for _ in range(3)] == [True, True, False]
+    assert guard.enter("192.0.2.2")
+    guard.leave("192.0.2.1")
+    assert guard.enter("192.0.2.1")
+    for free in ("127.0.0.1", "::1", "10.1.2.3", ""):
+        assert all(guard.enter(free) for _ in range(10)), free
+    assert all(Connections(at_most=0).enter("192.0.2.1") for _ in range(10))
+    for _ in range(2):
+        guard.leave("192.0.2.1")
+    assert "192.0.2.1" not in guard._by_address, "nothing is kept of those who left"
+
+
+def _own_address() -> str | None:
+    """An address of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address: str = probe.getsockname()[0]
+        return None if address.startswith("127.") else address
+
+
+@pytest.mark.skipif(_own_address() is None, reason="this machine has loopback alone")
+def test_one_more_is_turned_away_at_the_door(tmp_path: Path) -> None:
+    address = _own_address()
+    assert address is not None
+    port = free_port()
+    settings: dict[str, Any] = {"listen": f"0.0.0.0:{port}", "allow_open": True, "connections_per_address": 5}
+    with started(tmp_path, **settings):
+        lines = [socket.create_connection((address, port), 5) for _ in range(6)]
+        try:
+            for line in lines[:5]:
+                line.sendall(GET)
+                assert line.recv(65_536).startswith(b"HTTP/1.1 200 ")
+            assert _rest(lines[5]) == b""
+            lines[0].close()
+            time.sleep(0.2)
+            with socket.create_connection((address, port), 5) as again:
+                again.sendall(GET)
+                assert again.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        finally:
+            for line in lines:
+                line.close()

@@ -1,0 +1,143 @@
+"""Players that hammer after a refusal, against the running service: 429 from memory, and nobody who sits notices."""
+
+import http.client
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.service import OPERATOR_KEY, Service, started, temporary_folder
+
+pytestmark = pytest.mark.xdist_group("web-hammering")
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with temporary_folder() as folder, started(Path(folder), segment_seconds=60) as service:
+        yield service
+
+
+class Hammer:
+    """One connection, kept open."""
+
+    def __init__(self, service: Service) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+
+    def ask(self, user: str, session: str, **more: Any) -> tuple[int, dict[str, str], bytes]:
+        body = json.dumps({"user_id": user, "session_id": session, "stream_id": "orchard"} | more)
+        self._connection.request("POST", "/v1/segments", body, {"Content-Type": "application/json"})
+        answer = self._connection.getresponse()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+
+
+def _fill(service: Service, user: str) -> None:
+    for session in "abc":
+        assert service.segment(user, session, "orchard").status == 200
+
+
+def _store_calls(service: Service) -> int:
+    for line in service.get("/metrics").body.decode().splitlines():
+        if line.startswith("streamlimit_store_calls_total"):
+            return int(float(line.split()[-1]))
+    return 0
+
+
+def test_a_hammering_session_is_told_to_wait_and_the_store_is_left_alone(service: Service) -> None:
+    _fill(service, "ann")
+    hammer = Hammer(service)
+    assert hammer.ask("ann", "d")[0] == 409
+    before, began = _store_calls(service), time.monotonic()
+    answers: Counter[int] = Counter()
+    while time.monotonic() - began < 1.5:
+        status, headers, body = hammer.ask("ann", "d")
+        answers[status] += 1
+        if status == 429:
+            assert headers["retry-after"] == "1"
+            assert headers["content-type"] == "application/problem+json"
+            assert json.loads(body)["code"] == "too-many-requests"
+    assert answers[429] > 50
+    assert answers.keys() <= {409, 429}
+    assert _store_calls(service) - before <= 10
+    time.sleep(1.05)
+    assert hammer.ask("ann", "d")[0] == 409, "who waits as told hears from the store"
+
+
+def test_a_storm_of_made_up_sessions_costs_nearly_no_store_and_nobody_who_sits_notices(service: Service) -> None:
+    _fill(service, "bob")
+    stop, sitting = threading.Event(), Counter[int]()
+
+    def watch() -> None:
+        player = Hammer(service)
+        while not stop.is_set():
+            sitting[player.ask("bob", "a")[0]] += 1
+            time.sleep(0.01)
+
+    player = threading.Thread(target=watch)
+    player.start()
+    hammer, answers = Hammer(service), Counter[int]()
+    for n in range(100):  # the storm is noticed
+        hammer.ask("bob", f"x{n}")
+    began, n = time.monotonic(), 0
+    while time.monotonic() - began < 2:
+        n += 1
+        answers[hammer.ask("bob", f"y{n}")[0]] += 1
+    stop.set()
+    player.join()
+    assert sitting.keys() <= {200, 204}, "never refused, never told to wait; at last the stream is over"
+    assert sitting.total() > 20
+    assert answers[409] <= 2 * 10 + 3
+    assert answers[429] > 100
+    assert service.segment("bob", "b", "orchard").status == 200
+
+
+def test_a_seat_that_comes_free_is_given_within_a_second_or_so(service: Service) -> None:
+    _fill(service, "cid")
+    hammer = Hammer(service)
+    for _ in range(20):
+        hammer.ask("cid", "d")
+    service.call("DELETE", "/v1/users/cid/sessions/a")
+    deadline = time.monotonic() + 3
+    while hammer.ask("cid", "d")[0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_owners_choice_is_heard_while_the_player_hammers(service: Service) -> None:
+    _fill(service, "dan")
+    hammer = Hammer(service)
+    while hammer.ask("dan", "d")[0] != 429:
+        pass
+    form = {"user_id": "dan", "session_id": "d", "stream_id": "orchard", "replace": "b"}
+    assert service.post("/v1/sessions", form).status == 201
+    assert hammer.ask("dan", "d")[0] == 200, "at once: it sits"
+
+
+@pytest.mark.parametrize("path", ["heartbeat", "sessions", "play"])
+def test_every_door_is_guarded(service: Service, path: str) -> None:
+    user = f"eve-{path}"
+    grant = service.post("/v1/sessions", {"user_id": user, "session_id": "d", "stream_id": "orchard"}).json["grant"]
+    service.call("DELETE", f"/v1/users/{user}/sessions/d", key=OPERATOR_KEY)  # 410 from now on
+
+    def ask() -> int:
+        if path == "heartbeat":
+            return service.post(f"/v1/users/{user}/sessions/d/heartbeat", {"stream_id": "orchard"}).status
+        if path == "sessions":
+            return service.post("/v1/sessions", {"user_id": user, "session_id": "d", "stream_id": "orchard"}).status
+        return service.get(f"/play/{grant}/orchard/master.m3u8").status
+
+    answers = Counter(ask() for _ in range(30))
+    assert answers.keys() == {410, 429}
+
+
+def test_what_is_answered_from_memory_is_counted_and_not_logged_each_time(service: Service) -> None:
+    _fill(service, "fay")
+    hammer = Hammer(service)
+    for _ in range(200):
+        hammer.ask("fay", "d")
+    assert service.get("/v1/stats", key=OPERATOR_KEY).json["refusals"]["too-many-requests"] >= 190
+    assert service.log().count("too-many-requests") == 0
