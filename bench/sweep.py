@@ -2,9 +2,9 @@
 
     python -m bench.sweep [valkey|redis|sqlite] [SESSIONS]
 
-Two processes sweep together; each session must be told to exactly one of them. Then as many keys, with values as large as
-a ledger, are deleted by two processes in pipelines of 100 (on SQLite: rows, in transactions of 100). Meanwhile a
-viewer's process admits and confirms one after another: the p99 of its decisions idle, and during the sweep.
+Two processes sweep together; each session must be told to exactly one of them. Then as many keys, with values as
+large as a ledger, are deleted by two processes in pipelines of 100 (on SQLite: rows, in transactions of 100). Another
+process admits and confirms one after another: the p99 of its decisions before the sweep, and during it.
 """
 
 import asyncio

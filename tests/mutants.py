@@ -32,6 +32,14 @@ SCOPES = "streamlimit/rules/scopes.py"
 POLICY = "streamlimit/policy.py"
 STORE, CLOCK = "streamlimit/store/sqlite/store.py", "streamlimit/store/sqlite/clock.py"
 CONNECTION, QUERIES = "streamlimit/store/sqlite/connection.py", "streamlimit/store/sqlite/queries.sql"
+OUTBOX, POSTMAN = "streamlimit/store/sqlite/outbox.py", "streamlimit/callbacks/postman.py"
+SENDER, ADDRESSES = "streamlimit/callbacks/sender.py", "streamlimit/callbacks/addresses.py"
+WEBHOOK, REFUSALS = "streamlimit/callbacks/webhook.py", "streamlimit/callbacks/refusals.py"
+
+OUTBOX_CONTRACT = ("tests/store/test_sqlite_outbox.py",)
+POSTMAN_TESTS, SENDER_TESTS = ("tests/callbacks/test_postman.py",), ("tests/callbacks/test_sender.py",)
+ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/callbacks/test_addresses.py",), ("tests/callbacks/test_webhook.py",)
+REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
 
 
 @dataclass(frozen=True)
@@ -280,6 +288,139 @@ MUTANTS = [
         "                events += outcome.events[1:]\n",
         MACHINE,
     ),
+    # call backs
+    Mutant(
+        "a late holder is believed",
+        OUTBOX,
+        'held = db.execute(QUERIES["holds"], key).fetchone() is not None',
+        "held = True",
+        OUTBOX_CONTRACT,
+    ),
+    Mutant(
+        "a claim does not last",
+        QUERIES,
+        "-- name: take_queue\nUPDATE queues SET due_at_ms = ?",
+        "-- name: take_queue\nUPDATE queues SET due_at_ms = 0 * ?",
+        OUTBOX_CONTRACT,
+    ),
+    Mutant(
+        "claims have no lock",
+        OUTBOX,
+        """        with self._step() as db:
+            now_ms = self._now_ms(db)
+            self._sort(db, now_ms)""",
+        """        with self._opened() as db:
+            now_ms = self._now_ms(db)
+            self._sort(db, now_ms)""",
+        OUTBOX_CONTRACT,
+    ),
+    Mutant(
+        "the queue has no bound",
+        QUERIES,
+        "WHERE endpoint = ? AND pending < ? AND disabled IS NULL",
+        "WHERE endpoint = ? AND pending < ? + 1000000 AND disabled IS NULL",
+        OUTBOX_CONTRACT,
+    ),
+    Mutant(
+        "a disabled endpoint collects",
+        QUERIES,
+        "AND pending < ? AND disabled IS NULL",
+        "AND pending < ?",
+        OUTBOX_CONTRACT,
+    ),
+    Mutant(
+        "the outbox has no bound",
+        STORE,
+        "_encode(event), self._outbox_max_events)",
+        "_encode(event), 10**9)",
+        OUTBOX_CONTRACT,
+    ),
+    Mutant(
+        "letters out of order",
+        QUERIES,
+        "WHERE endpoint = ? AND user_id = ? ORDER BY letters.number LIMIT 1",
+        "WHERE endpoint = ? AND user_id = ? ORDER BY letters.number DESC LIMIT 1",
+        OUTBOX_CONTRACT,
+    ),
+    Mutant(
+        "attempts of the last letter stay",
+        QUERIES,
+        "ticket = ?, attempts = 0, problem = NULL WHERE",
+        "ticket = ? WHERE",
+        OUTBOX_CONTRACT,
+    ),
+    Mutant(
+        "a refusal is told again and again",
+        QUERIES,
+        "until_ms = excluded.until_ms WHERE until_ms <= ?4",
+        "until_ms = excluded.until_ms WHERE ?4",
+        OUTBOX_CONTRACT,
+    ),
+    Mutant(
+        "every endpoint gets every type",
+        OUTBOX,
+        "                if kind not in types:\n                    continue\n",
+        "",
+        OUTBOX_CONTRACT,
+    ),
+    Mutant(
+        "room is never given back", QUERIES, "SET pending = pending - 1", "SET pending = pending - 0", OUTBOX_CONTRACT
+    ),
+    Mutant(
+        "the dead are not bounded",
+        OUTBOX,
+        "                self._bound_the_dead(db, letter.endpoint)\n",
+        "",
+        OUTBOX_CONTRACT,
+    ),
+    Mutant(
+        "a failing endpoint is hammered",
+        POSTMAN,
+        "return (1 if self.is_failing else self._places) - len(self._carrying)",
+        "return self._places - len(self._carrying)",
+        POSTMAN_TESTS,
+    ),
+    Mutant("no pause", POSTMAN, "            self._paused_until = now + self._pause\n", "", POSTMAN_TESTS),
+    Mutant(
+        "retry-after is not heard",
+        POSTMAN,
+        "            self._paused_until = max(self._paused_until, now + outcome.wait_seconds)\n",
+        "            pass\n",
+        POSTMAN_TESTS,
+    ),
+    Mutant(
+        "never given up", POSTMAN, "if letter.waited_ms >= self._give_up_ms:", "if letter.waited_ms < 0:", POSTMAN_TESTS
+    ),
+    Mutant(
+        "410 is a failure like others", SENDER, "    if status == 410:\n        return Unwanted()\n", "", SENDER_TESTS
+    ),
+    Mutant("redirects are followed", SENDER, "follow_redirects=False", "follow_redirects=True", SENDER_TESTS),
+    Mutant("proxies are used", SENDER, "trust_env=False", "trust_env=True", SENDER_TESTS),
+    Mutant("the name is connected to", SENDER, "self._url.copy_with(host=address)", "self._url", SENDER_TESTS),
+    Mutant(
+        "no time-out",
+        SENDER,
+        "async with asyncio.timeout(self._timeout):",
+        "async with asyncio.timeout(None):",
+        SENDER_TESTS,
+    ),
+    Mutant("v4 in v6 is overlooked", ADDRESSES, "address = _embedded(address) or address", "pass", ADDRESS_TESTS),
+    Mutant(
+        "multicast is called",
+        ADDRESSES,
+        "address.is_global and not address.is_multicast",
+        "address.is_global",
+        ADDRESS_TESTS,
+    ),
+    Mutant("names are not pinned", ADDRESSES, "if not found or self._clock() >= until:", "if True:", ADDRESS_TESTS),
+    Mutant(
+        "only the newest secret signs",
+        WEBHOOK,
+        "for signer in self._signers)",
+        "for signer in self._signers[:1])",
+        WEBHOOK_TESTS,
+    ),
+    Mutant("made-up ids flood", REFUSALS, "if len(sessions) >= SESSIONS_TOLD:", "if False:", REFUSAL_TESTS),
 ]
 
 

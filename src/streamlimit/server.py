@@ -17,7 +17,6 @@ from streamlimit.settings import Settings
 from streamlimit.web.connections import Connections, GuardedProtocol, raise_descriptors
 from streamlimit.web.metrics import FOLDER_VARIABLE
 
-
 KEEP_ALIVE_SECONDS = 75
 """A connection may rest so long at least, and always for n·X: players come once per segment."""
 
@@ -53,7 +52,16 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="streamlimit-metrics-") as folder:
         os.environ[FOLDER_VARIABLE] = folder  # where the workers' metrics are added up
-        Multiprocess(config, sockets=[listening]).run()
+        Workers(config, sockets=[listening]).run()
+
+
+class Workers(Multiprocess):
+    """uvicorn's, but that at a stop nobody is kept waiting at a socket where nobody answers any more."""
+
+    def terminate_all(self) -> None:
+        for listening in self.sockets:
+            listening.close()
+        super().terminate_all()
 
 
 def _bind(listen: str) -> socket.socket:

@@ -1,7 +1,10 @@
 """One attempt against a real receiver: what becomes of it, over which connection, to which address."""
 
 import asyncio
+import contextlib
 import logging
+import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from email.utils import formatdate
@@ -83,6 +86,23 @@ def test_no_answer_in_time_is_a_failure(receiver: Receiver) -> None:
     began = time.monotonic()
     assert attempts(receiver.url) == [Failed("timed out")]
     assert time.monotonic() - began < 0.95
+
+
+def test_an_answer_that_trickles_in_takes_no_longer_than_any_other() -> None:
+    """Each byte comes in good time; the whole never ends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def trickle() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                for byte in b"HTTP/1.1 204 No Content\r\n" + b"x: y\r\n" * 1_000:
+                    connection.sendall(bytes((byte,)))
+                    time.sleep(0.05)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        began = time.monotonic()
+        assert attempts(f"http://127.0.0.1:{server.getsockname()[1]}/") == [Failed("timed out")]
+        assert time.monotonic() - began < 1.5
 
 
 def test_a_cut_connection_is_a_failure(receiver: Receiver) -> None:

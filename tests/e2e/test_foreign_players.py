@@ -1,7 +1,7 @@
-"""Players as their users run them: streamlink, yt-dlp, mpv and VLC play the samples by their playback URLs, unmodified."""
+"""Players as their users run them: streamlink, yt-dlp, mpv and VLC play the samples by playback URL, unmodified."""
 
+import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.needs import needs
-from tests.service import SAMPLES, Service, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder, wait_until
 
 pytestmark = pytest.mark.xdist_group("foreign-players")
 
@@ -22,16 +22,27 @@ Command = Callable[[str, Path], list[str]]
 
 
 def streamlink(url: str, folder: Path) -> list[str]:
-    return [str(BIN / "streamlink"), "--loglevel", "error", "--no-config", "-o", f"{folder}/out.ts", f"hls://{url}", "best"]
+    quiet = ["--loglevel", "error", "--no-config", "--force"]
+    return [str(BIN / "streamlink"), *quiet, "-o", f"{folder}/streamlink.ts", f"hls://{url}", "best"]
 
 
 def yt_dlp(url: str, folder: Path) -> list[str]:
     quiet = ["--quiet", "--no-config", "--no-cache-dir", "--hls-prefer-native"]
-    return [str(BIN / "yt-dlp"), *quiet, "-f", "bv+ba/b", "-o", f"{folder}/out.mp4", url]
+    return [str(BIN / "yt-dlp"), *quiet, "-f", "bv+ba/b", "-o", f"{folder}/yt-dlp.mp4", url]
 
 
 def mpv(url: str, _folder: Path) -> list[str]:
-    return ["mpv", "--no-config", "--really-quiet", "--vo=null", "--ao=null", "--untimed", "--no-ytdl", url]
+    return [
+        "mpv",
+        "--no-config",
+        "--really-quiet",
+        "--vo=null",
+        "--ao=null",
+        "--ao-null-untimed",
+        "--untimed",
+        "--no-ytdl",
+        url,
+    ]
 
 
 def vlc(url: str, _folder: Path) -> list[str]:
@@ -41,31 +52,46 @@ def vlc(url: str, _folder: Path) -> list[str]:
     return [*own, "env", "HOME=/tmp", "cvlc", *sinks, "--play-and-exit", url, "vlc://quit"]
 
 
+def ffmpeg(url: str, _folder: Path) -> list[str]:
+    return ["ffmpeg", "-v", "error", "-nostdin", "-i", url, "-map", "0:v:0", "-map", "0:a:0", "-f", "null", "-"]
+
+
 PLAYERS: dict[str, tuple[Command, str]] = {
     "streamlink": (streamlink, "ffmpeg"),
     "yt-dlp": (yt_dlp, "ffmpeg"),
     "mpv": (mpv, "mpv"),
     "vlc": (vlc, "cvlc"),
 }
+FIVE = PLAYERS | {"ffmpeg": (ffmpeg, "ffmpeg")}
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), "demo") as running:
+    """Reservations wait long: some of these programs take seconds to start."""
+    settings: dict[str, Any] = {"segment_seconds": 4, "start_seconds": 60}
+    with temporary_folder() as folder, started(Path(folder), **settings) as running:
+        yield running
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[Service]:
+    """Reservations are soon gone, and who sat once sits to the end of the test."""
+    settings: dict[str, Any] = {"segment_seconds": 30, "start_seconds": 0.5}
+    with started(tmp_path, **settings) as running:
         yield running
 
 
 def open_session(service: Service, user: str, stream: str, session: str) -> str:
-    """The playback URL. A reservation is not waited for: who is refused here gets no URL, which the players could not use."""
+    """The playback URL."""
     form = {"user_id": user, "stream_id": stream, "session_id": session}
     opened = service.post("/v1/sessions", form)
-    assert opened.status in (200, 201), opened.body
+    assert opened.status == 201, opened.body
     return service.url + str(opened.json["playback_url"])
 
 
-def session_of(service: Service, user: str) -> dict[str, Any]:
-    (session,) = service.watching(user)["sessions"]
-    return dict(session)
+def segments_of(service: Service, stream: str) -> int:
+    found = {each["stream_id"]: each["segments"] for each in service.get("/v1/streams").json["streams"]}
+    return int(found[stream])
 
 
 @pytest.mark.parametrize("stream", STREAMS)
@@ -89,6 +115,25 @@ def test_it_plays_the_stream_to_its_end_on_one_seat(service: Service, tmp_path: 
     assert last["sequence"] >= segments_of(service, stream) - 2, last
 
 
-def segments_of(service: Service, stream: str) -> int:
-    found = {each["stream_id"]: each["segments"] for each in service.get("/v1/streams").json["streams"]}
-    return int(found[stream])
+def test_of_five_at_once_two_are_refused_and_the_others_are_undisturbed(strict: Service, tmp_path: Path) -> None:
+    needs(*{program for _, program in FIVE.values()})
+    limit = {"max_sessions": 5}
+    assert strict.call("PUT", "/v1/users/ada/limit", limit, key=OPERATOR_KEY).status == 200
+    urls = {player: open_session(strict, "ada", "orchard", player) for player in FIVE}
+    wait_until(lambda: not strict.watching("ada")["live_sessions"], 10, "the reservations to run out")
+    assert strict.call("DELETE", "/v1/users/ada/limit", key=OPERATOR_KEY).status == 204
+    running = {player: _start(FIVE[player][0](urls[player], tmp_path)) for player in FIVE}
+    ended = {player: process.wait(100) for player, process in running.items()}
+    lines = [json.loads(line) for line in strict.log().splitlines() if line.startswith("{")]
+    sat = {line["session_id"] for line in lines if line["event"] == "session.started"}
+    refused = {line.get("session_id") for line in lines if line["event"] == "refused"} - {None}
+    assert len(sat) == 3
+    assert refused == set(FIVE) - sat
+    assert {player: ended[player] for player in sat} == dict.fromkeys(sat, 0)
+    last = {session["session_id"]: session["sequence"] for session in strict.watching("ada")["sessions"]}
+    assert last.keys() == sat
+    assert min(last.values()) >= segments_of(strict, "orchard") - 2
+
+
+def _start(command: list[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""All kinds of streams: encrypted, live while ffmpeg publishes, low-latency, subtitled; and folders that come and go."""
+"""All kinds of streams: encrypted, live while ffmpeg publishes, low-latency, subtitled; folders that come and go."""
 
 import json
 import shutil
@@ -160,21 +160,23 @@ def watch(house: House, stream: str, user: str, seconds: float) -> None:
     """ffmpeg plays the live stream; whoever looks sees one session, always the same one."""
     url = house.open(user, stream)
     began = house.session(user)["started_at"]
-    command = ["ffmpeg", "-v", "error", "-nostdin", "-progress", "pipe:1", "-i", url, "-f", "null", "-"]
+    report = house.streams.parent / f"{user}.progress"
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-progress", str(report), "-i", url, "-f", "null", "-"]
     seen: set[tuple[str, ...]] = set()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as player:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            assert player.poll() is None, player.communicate()[1]
-            seen.add(tuple(house.ids(user)))
-            time.sleep(0.1)  # a look at every moment is not needed, a core for the others is
-        session = house.session(user)
-        player.terminate()
-        told, errors = player.communicate()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as player:
+        try:
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                assert player.poll() is None, player.communicate()[1]
+                seen.add(tuple(house.ids(user)))
+                time.sleep(0.1)  # a look at every moment is not needed, a core for the others is
+            session = house.session(user)
+        finally:
+            player.terminate()
     assert seen == {("tv",)}
     assert session["started_at"] == began
     assert house.events(user) == ["session.started"], "not once gone, moved or begun anew"
-    assert decoded(told) > seconds - 6, errors
+    assert decoded(report.read_text()) > seconds - 6
 
 
 @pytest.mark.parametrize("kind", ["live", "dash"])

@@ -2012,6 +2012,78 @@ class Sundries:
         assert abs(started - time.time() * 1000) < 120_000
 
 
+class GrantsEnd:
+    """A grant is dead with its session (`Ask.grant_generation`): what the viewer ended it does not start again."""
+
+    @story()
+    async def test_what_was_ended_is_not_started_again_by_its_own_grant(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        await home.end("tv")
+        refusal = await home.refused("tv", grant_generation=lease.generation)
+        assert (refusal.code, refusal.live) == ("grant-ended", 0)
+        assert await home.sitting() == []
+        check = await home.ask("tv", purpose=Purpose.CHECK, grant_generation=lease.generation)
+        assert isinstance(check, Refusal)
+        assert check.code == "grant-ended"
+
+    @story()
+    async def test_a_newer_grant_and_no_grant_at_all_start_it(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        await home.end("tv")
+        again = await home.watch("tv")
+        assert again.generation > lease.generation
+        assert isinstance(await home.ask("tv", grant_generation=lease.generation), Admitted), "it sits"
+        await home.end("tv")
+        assert isinstance(await home.ask("tv", grant_generation=again.generation + 1), Admitted)
+
+    @story()
+    async def test_the_grant_of_an_expired_session_starts_it_again(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        home.later(N * X)
+        assert isinstance(await home.ask("tv", grant_generation=lease.generation), Admitted)
+
+    @story()
+    async def test_a_grant_that_started_it_again_is_dead_after_the_end_too(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        home.later(N * X)
+        await home.watch("tv", grant_generation=lease.generation)
+        await home.end("tv")
+        assert (await home.refused("tv", grant_generation=lease.generation)).code == "grant-ended"
+
+    @story()
+    async def test_another_sessions_end_and_a_termination_are_other_things(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        await home.watch("phone")
+        await home.end("phone")
+        home.later(N * X)
+        await home.watch("tv", grant_generation=lease.generation)
+        await home.terminate("tv")
+        assert (await home.refused("tv", grant_generation=lease.generation)).code == "session-terminated"
+
+    @story()
+    async def test_when_the_end_is_forgotten_the_grants_expiry_is_all_that_holds(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        await home.end("tv")
+        home.later(N * X + QUARTER)
+        await home.sweep()
+        assert isinstance(await home.ask("tv", grant_generation=lease.generation), Admitted)
+
+    @story()
+    async def test_it_is_refused_before_the_limit_and_replaces_nobody(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        await home.end("tv")
+        await home.watch_all("a", "b", "c")
+        refusal = await home.refused("tv", grant_generation=lease.generation, replace="a")
+        assert refusal.code == "grant-ended"
+        assert await home.sitting() == ["a", "b", "c"]
+
+    @story(policy=DRY)
+    async def test_a_dry_run_refuses_it_all_the_same(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        await home.end("tv")
+        assert (await home.refused("tv", grant_generation=lease.generation)).code == "grant-ended"
+
+
 class StoreContract(
     Limits,
     Checks,
@@ -2025,6 +2097,7 @@ class StoreContract(
     Replacements,
     Caps,
     DryRuns,
+    GrantsEnd,
     OldNews,
     Views,
     Outboxes,

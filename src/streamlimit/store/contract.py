@@ -140,11 +140,11 @@ class Outbox(Protocol):
     A user's letters leave in the order in which things happened, one at a time; those of different users and of
     different endpoints do not wait for each other. Who *claims* a letter holds it by a ticket for so long; after that
     anyone may claim it again, so a killed worker loses nothing, and a late word of its old holder changes nothing.
-    An endpoint's queues hold so many letters together, and so many dead ones; what finds no room is dropped, and counted.
+    An endpoint's queues hold so many letters together, and so many dead ones; what finds no room is dropped, counted.
     """
 
     def refused(self, session: Session, reason: str, quiet_ms: int) -> Answer[Event | None]:
-        """Keeps a refusal, dated by the store. None where the session's last one is not *quiet_ms* old; of a race one."""
+        """Keeps a refusal, dated by the store. None where the session's last is not *quiet_ms* old, also in a race."""
         ...
 
     def claim(
@@ -196,7 +196,7 @@ class Outbox(Protocol):
         ...
 
     def retain(self, at_most: int) -> Answer[bool]:
-        """Forgets, in steps of about *at_most* letters, endpoints that the settings do not name; True: there is more."""
+        """Forgets, in steps of about *at_most* letters, endpoints that the settings do not name. True: go on."""
         ...
 
     def close(self) -> Answer[None]:

@@ -105,6 +105,7 @@ class Connections:
 class GuardedProtocol(FastProtocol):
     """`FastProtocol` that expects something of its clients. `functools.partial` hands it its *guard*."""
 
+    _taps_at_once = False  # who never asks costs one descriptor, not two
     _address = ""
     _is_in = _is_half = _is_waiting = _head_is_done = _is_stuck = _is_over = False
     _received = _unsent = 0
@@ -156,6 +157,8 @@ class GuardedProtocol(FastProtocol):
     def on_headers_complete(self) -> None:
         if len(self.headers) > MAX_HEADERS or len(self.url) > MAX_URL or self._is_large():
             raise HeadTooLarge
+        if self.wire is None:
+            self._tap()
         super().on_headers_complete()
         self._head_is_done = True
         if self._is_waiting:

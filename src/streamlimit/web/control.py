@@ -15,7 +15,7 @@ from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
 from streamlimit.web.request_id import id_header
 from streamlimit.web.service import Service
 
-ROUTERS = (sessions.router, operator.router, pages.router)
+ROUTERS = (sessions.router, operator.router, operator.health, pages.router)
 
 _STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 
@@ -24,7 +24,8 @@ def make_control(service: Service) -> FastAPI:
     """The control plane of one worker."""
     from streamlimit import __version__
 
-    app = FastAPI(title="streamlimit", version=__version__, redirect_slashes=False)
+    # Its own pages load scripts from elsewhere; ours is in pages.py.
+    app = FastAPI(title="streamlimit", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service = service
     for router in ROUTERS:
         app.include_router(router)

@@ -100,6 +100,12 @@ class FastProtocol(ReceiptProtocol):
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """A request whose body is still on its way is answered, too: it has no exchange yet that would tell."""
+        if self._collecting:
+            self._take_the_long_way()
+        super().shutdown()
+
     def _unset_keepalive_if_required(self) -> None:
         if not self._is_receiving:  # a request alone does not stop the timer: when it fires, it looks
             super()._unset_keepalive_if_required()

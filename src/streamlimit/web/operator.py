@@ -25,6 +25,7 @@ from streamlimit.web.render import session_json
 from streamlimit.web.service import Service
 
 router = APIRouter(tags=["operator"])
+health = APIRouter(tags=["health"])
 
 IdInQuery = Annotated[str | None, Query(pattern=ID_PATTERN)]
 Live = Literal["starting", "active", "idle"]
@@ -112,20 +113,20 @@ async def stats(service: ServiceDep, _reader: CallerDep) -> Response:
     return json_answer(document)
 
 
-@router.get("/metrics", tags=["health"])
+@health.get("/metrics")
 async def metrics(service: ServiceDep, _reader: CallerDep) -> Response:
     """Prometheus metrics of all workers. Wants a reader's key, except with open access on loopback."""
     text = service.metrics.text(service.counted.look(), time.monotonic())
     return Response(text, headers={"Cache-Control": "no-store"}, media_type="text/plain; version=0.0.4")
 
 
-@router.get("/healthz", tags=["health"])
+@health.get("/healthz")
 async def healthz() -> Response:
     """This process runs."""
     return json_answer({"status": "ok"})
 
 
-@router.get("/readyz", tags=["health"])
+@health.get("/readyz")
 async def readyz(service: ServiceDep) -> Response:
     """The store answers; 503 otherwise."""
     await resolved(service.store.ping())

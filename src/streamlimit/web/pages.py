@@ -26,6 +26,9 @@ MEDIA_TYPES = {
 }
 """What is served of `static/`; a file with another ending is not."""
 
+DOCS_FILES = ("docs.js", "favicon.svg", "vendor/swagger-ui")
+"""How the files of `/docs` begin: that page is there whether or not anything plays."""
+
 PAGE_HEADERS = {
     # Scripts and styles only as files of ours; hls.js plays from blob: and runs its worker from one.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -35,6 +38,11 @@ PAGE_HEADERS = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-cache",
 }
+
+DOCS_HEADERS = PAGE_HEADERS | {
+    "Content-Security-Policy": PAGE_HEADERS["Content-Security-Policy"].replace("img-src 'self'", "img-src 'self' data:")
+}
+"""Swagger UI keeps its icons in its stylesheet."""
 
 _environment = Environment(
     loader=PackageLoader("streamlimit.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -72,10 +80,17 @@ async def watch(service: ServiceDep) -> Response:
     return _page("watch.html", settings=numbers)
 
 
+@router.api_route("/docs", methods=["GET", "HEAD"])
+async def docs() -> Response:
+    """`/openapi.json` as a page to read and to try."""
+    return _page("docs.html", DOCS_HEADERS)
+
+
 @router.api_route("/static/{name:path}", methods=["GET", "HEAD"])
 async def static(name: str, request: Request, service: ServiceDep) -> Response:
     """A file of the pages. Always asked for again, seldom sent again: the ETag is of its content."""
-    _require_pages(service)
+    if not name.startswith(DOCS_FILES):
+        _require_pages(service)
     return _file(name, request)
 
 
@@ -91,9 +106,9 @@ def _require_pages(service: Service) -> None:
         raise Problem("not-found", "there are no pages here: no streams are set")
 
 
-def _page(template: str, **values: Any) -> Response:
+def _page(template: str, headers: dict[str, str] = PAGE_HEADERS, **values: Any) -> Response:
     html = _environment.get_template(template).render(values)
-    return Response(html, headers=PAGE_HEADERS, media_type="text/html")
+    return Response(html, headers=headers, media_type="text/html")
 
 
 def _file(name: str, request: Request) -> Response:

@@ -24,6 +24,7 @@ class ReceiptProtocol(HttpToolsProtocol):
     """
 
     wire: Wire | None = None
+    _taps_at_once = True
     _extensions: dict[str, Any]
     _overtaken: list[RequestResponseCycle]
     _got_eof = False
@@ -31,11 +32,15 @@ class ReceiptProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
         self._extensions, self._overtaken = {}, []
+        if self._taps_at_once:
+            self._tap()
+
+    def _tap(self) -> None:
         try:
-            self.wire = self._extensions[EXTENSION] = Wire.tap(transport)
+            self.wire = self._extensions[EXTENSION] = Wire.tap(self.transport)
         except OSError as error:  # no descriptor left: without a wire receipts would be guesses
             self.logger.warning("Connection refused: %s", error)
-            transport.abort()
+            self.transport.abort()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

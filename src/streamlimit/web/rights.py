@@ -36,7 +36,7 @@ RIGHTS: dict[str, frozenset[Role]] = {
 """Beside these, `GET /play/…` is for the grant in its path, and the calls of `PUBLIC` are for everyone."""
 
 PUBLIC = frozenset(
-    {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/problems/{code}"}
+    {"/healthz", "/readyz", "/openapi.json", "/docs", "/problems/{code}"}
     | {"/", "/watch", "/static/{name:path}", "/favicon.ico"}
 )
 """Paths that ask for no credential, by any method: they tell nothing of users, sessions or streams."""

@@ -121,7 +121,10 @@ class SqliteStore:
     def browse(
         self, cursor: str | None, at_most: int, user_id: str | None, stream_id: str | None, state: str | None
     ) -> Page:
-        """Pages by user, so that all of a user's sessions are on one page; `cursor` is the last user seen."""
+        """Pages by user, so that all of a user's sessions are on one page; `cursor` is the last user seen.
+
+        A page may have fewer sessions than asked for, or none: looking for rare ones must not keep viewers waiting.
+        """
         if user_id is not None:
             live = self.sessions(user_id).sessions
             return Page(tuple(s for s in live if _matches(s, stream_id, state)), None)
@@ -129,16 +132,13 @@ class SqliteStore:
         after = cursor or ""
         with self._translated() as db:
             now_ms = self._load(db, "")[1]
-            while len(found) < at_most:
-                rows = _rows(db, QUERIES["browse"], after, at_most)
-                if not rows:
-                    return Page(tuple(found), None)
-                for after, body in rows:
-                    live = show_live(after, _decode(body), self._policy, now_ms)
-                    found += [s for s in live if _matches(s, stream_id, state)]
-                    if len(found) >= at_most:
-                        break
-        return Page(tuple(found), after)
+            rows = _rows(db, QUERIES["browse"], after, LOOKED_AT)
+            for after, body in rows:
+                live = show_live(after, _decode(body), self._policy, now_ms)
+                found += [s for s in live if _matches(s, stream_id, state)]
+                if len(found) >= at_most:
+                    return Page(tuple(found), after)
+        return Page(tuple(found), after if len(rows) == LOOKED_AT else None)
 
     def limit(self, user_id: str) -> int | None:
         with self._translated() as db:

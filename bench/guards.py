@@ -1,0 +1,213 @@
+"""Do attackers hurt those who watch? A viewer's p99 in calm, under slow clients, idle connections and a refusal storm.
+
+`python -m bench.guards` prints the latencies, their ratios to calm, and what the storm cost the store. Rounds are
+interleaved, and the viewer's turns are short, so that a busy machine disturbs all of them alike.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from bench.programs import OTHER_CORE, streamlimit
+
+VIEWERS, VIEWER_HZ = 20, 25
+SLOW, IDLE, STORM_HZ = 500, 10_000, 5_000
+ROUNDS, SECONDS = 3, 4.0
+JSON = b"Host: x\r\nContent-Type: application/json\r\n"
+
+
+def post(path: str, form: object) -> bytes:
+    """A request as bytes."""
+    body = json.dumps(form).encode()
+    return b"POST %b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (path.encode(), JSON, len(body), body)
+
+
+class Line:
+    """One connection, kept open; made again when the server closed it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def ask(self, request: bytes) -> int:
+        """The status of the answer."""
+        if self._reader is None or self._writer is None:
+            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writer.write(request)
+        try:
+            head = await self._reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) if b" 204 " not in head else 0
+            await self._reader.readexactly(length)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self._reader = None
+            return 0
+        return int(head[9:12])
+
+
+async def watch(port: int, seconds: float) -> list[float]:
+    """Latencies in milliseconds of viewers who sit, each asking as it would once a segment, only more often."""
+
+    async def one(number: int) -> None:
+        line, beat = Line(port), post(f"/v1/users/calm-{number}/sessions/tv/heartbeat", {"stream_id": "aurora"})
+        await asyncio.sleep(number / VIEWERS / VIEWER_HZ)
+        while time.perf_counter() < until:
+            began = time.perf_counter()
+            assert await line.ask(beat) in (200, 0)
+            found.append((time.perf_counter() - began) * 1_000)
+            await asyncio.sleep(max(1 / VIEWER_HZ - (time.perf_counter() - began), 0))
+
+    found: list[float] = []
+    until = time.perf_counter() + seconds
+    await asyncio.gather(*(one(number) for number in range(VIEWERS)))
+    return found
+
+
+async def slow(port: int, stop: Event) -> None:
+    """Heads and bodies that trickle; whoever is shown out comes back."""
+
+    async def one(number: int) -> None:
+        while not stop.is_set():
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                if number % 2:
+                    writer.write(b"POST /v1/segments HTTP/1.1\r\n%bContent-Length: 900\r\n\r\n" % JSON)
+                else:
+                    writer.write(b"GET /healthz HTTP/1.1\r\n")
+                while not stop.is_set() and not writer.is_closing():
+                    await asyncio.sleep(0.5)
+                    writer.write(b"x" if number % 2 else b"X: y\r\n")
+                writer.close()
+            except OSError:
+                await asyncio.sleep(0.1)
+
+    await asyncio.gather(*(one(number) for number in range(SLOW)))
+
+
+async def idle(port: int, stop: Event) -> None:
+    """Connections that never ask; whoever is shown out comes back."""
+
+    async def one() -> None:
+        while not stop.is_set():
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                while not stop.is_set() and not reader.at_eof():
+                    await asyncio.sleep(1)
+                writer.close()
+            except OSError:
+                await asyncio.sleep(1)
+
+    room = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200
+    lines = [asyncio.ensure_future(one()) for _ in range(min(IDLE, room))]
+    await asyncio.gather(*lines)
+
+
+async def storm(port: int, stop: Event) -> None:
+    """One user, refused, with ever new sessions."""
+
+    async def one(number: int, lines: int) -> None:
+        line, n = Line(port), 0
+        while not stop.is_set():
+            began, n = time.perf_counter(), n + 1
+            form = {"user_id": "storm", "session_id": f"x{number}-{n}", "stream_id": "aurora"}
+            await line.ask(post("/v1/segments", form))
+            await asyncio.sleep(max(lines / STORM_HZ - (time.perf_counter() - began), 0))
+
+    await asyncio.gather(*(one(number, 50) for number in range(50)))
+
+
+ATTACKS: dict[str, Callable[[int, Event], object]] = {"slow clients": slow, "idle connections": idle, "storm": storm}
+
+
+def attack(name: str, port: int, stop: Event) -> None:
+    """A process of its own."""
+    import os
+
+    os.sched_setaffinity(0, {OTHER_CORE})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    asyncio.run(ATTACKS[name](port, stop))  # type: ignore[arg-type]
+
+
+@dataclass
+class Row:
+    """What was found under one attack."""
+
+    latencies: list[float] = field(default_factory=list)
+    store_calls: list[int] = field(default_factory=list)
+    refusals: list[int] = field(default_factory=list)
+
+    def percentile(self, percent: float) -> float:
+        return statistics.quantiles(self.latencies, n=1_000)[round(percent * 10) - 1]
+
+
+def counters(url: str) -> tuple[int, int]:
+    """Calls of the store, and refusals, so far."""
+    text = urllib.request.urlopen(url + "/metrics", timeout=10).read().decode()
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    calls = sum(float(value) for name, value in lines if name == "streamlimit_store_calls_total")
+    refused = sum(float(value) for name, value in lines if name.startswith("streamlimit_refusals_total"))
+    return int(calls), int(refused)
+
+
+def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, Row]:
+    """Calm and each attack in turn, several times over."""
+    rows = {name: Row() for name in ("calm", *ATTACKS)}
+    spawn = multiprocessing.get_context("spawn")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        server = stack.enter_context(streamlimit(folder))
+        asyncio.run(_fill(server.port))
+        for _ in range(rounds):
+            for name, row in rows.items():
+                stop = spawn.Event()
+                attacker = None
+                if name != "calm":
+                    attacker = spawn.Process(target=attack, args=(name, server.port, stop))
+                    attacker.start()
+                    time.sleep(5 if name == "idle connections" else 2)
+                before = counters(server.url)
+                row.latencies += asyncio.run(watch(server.port, seconds))
+                after = counters(server.url)
+                row.store_calls.append(after[0] - before[0])
+                row.refusals.append(after[1] - before[1])
+                stop.set()
+                if attacker is not None:
+                    attacker.join(20)
+                    attacker.kill()
+    return rows
+
+
+async def _fill(port: int) -> None:
+    """The storm's user has no seat left."""
+    line = Line(port)
+    for session in "abc":
+        assert await line.ask(post(f"/v1/users/storm/sessions/{session}/heartbeat", {"stream_id": "aurora"})) == 200
+
+
+def report(rows: dict[str, Row]) -> str:
+    """The table."""
+    calm, lines = rows["calm"], []
+    for name, row in rows.items():
+        ratio = row.percentile(99) / calm.percentile(99)
+        extra = (sum(row.store_calls) - sum(calm.store_calls)) / len(row.store_calls) / SECONDS
+        refused = sum(row.refusals) / len(row.refusals) / SECONDS
+        lines.append(
+            f"{name:17} p50 {row.percentile(50):6.2f} ms  p99 {row.percentile(99):6.2f} ms  ×{ratio:4.2f} calm  "
+            f"{refused:7.0f} refusals/s  {max(extra, 0):6.1f} store calls/s more than in calm"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(report(measure()))

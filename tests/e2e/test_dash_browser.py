@@ -1,0 +1,131 @@
+"""Shaka Player and dash.js in a real Chromium play the samples' DASH, from a page of another origin, on one seat."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.browser import Page, open_browser
+from tests.e2e.publishing import DASH_LIVE, on_air
+from tests.needs import needs
+from tests.service import SAMPLES, Service, started, temporary_folder, wait_until
+
+pytestmark = pytest.mark.xdist_group("dash-browser")
+
+VENDOR = Path(__file__).parent / "vendor"
+STREAMS = sorted(folder.name for folder in SAMPLES.iterdir() if (folder / "stream.json").exists())
+PLAYED_SECONDS = 4
+FRAMES = 20
+
+PAGE = """<!doctype html><title>{player}</title><script src="/{script}"></script><video muted></video><script>
+const video = document.querySelector("video"), failures = [];
+async function start(url) {{ {start} }}
+</script>"""
+PLAYERS = {
+    "shaka": (
+        "shaka-player.dash.js",
+        "shaka.polyfill.installAll(); const player = new shaka.Player(); await player.attach(video);"
+        "player.addEventListener('error', event => failures.push(event.detail.code));"
+        "await player.load(url); await video.play();",
+    ),
+    "dashjs": (
+        "dash.all.min.js",
+        # Its own choice is to ask a host far away for the time.
+        "const player = dashjs.MediaPlayer().create();"
+        "player.updateSettings({streaming: {utcSynchronization: {enabled: false}}});"
+        "player.on('error', event => failures.push(event.error.message)); player.initialize(video, url, true);",
+    ),
+}
+every_player = pytest.mark.parametrize("player", PLAYERS)
+
+
+class Site(SimpleHTTPRequestHandler):
+    """The players' files, and a page for each player."""
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/")
+        if name not in PLAYERS:
+            return super().do_GET()
+        script, start = PLAYERS[name]
+        body = PAGE.format(player=name, script=script, start=start).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """Another origin than the service's."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Site, directory=str(VENDOR))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with temporary_folder() as folder, started(Path(folder), segment_seconds=2, start_seconds=30) as running:
+        yield running
+
+
+def manifest_of(service: Service, user: str, stream: str) -> str:
+    """The playback URL, but of the DASH manifest."""
+    opened = service.post("/v1/sessions", {"user_id": user, "stream_id": stream, "session_id": "tab"})
+    assert opened.status == 201, opened.body
+    return service.url + str(opened.json["playback_url"]).rpartition("/")[0] + "/manifest.mpd"
+
+
+async def play(service: Service, page_url: str, user: str, manifest: str) -> set[tuple[str, ...]]:
+    """Plays for some seconds; who was seen on the user's seats meanwhile."""
+    async with open_browser() as browser:
+        page = await browser.new_page(page_url)
+        await page.evaluate(f"start({manifest!r})")
+        seen = set()
+        async with asyncio.timeout(40):
+            while not await _has_played(page):
+                sessions = await asyncio.to_thread(service.watching, user)
+                seen.add(tuple(session["session_id"] for session in sessions["sessions"]))
+                assert await page.evaluate("failures.join()") == "", page.messages
+        return seen
+
+
+async def _has_played(page: Page) -> bool:
+    position, frames = await page.evaluate("[video.currentTime, video.getVideoPlaybackQuality().totalVideoFrames]")
+    first = await page.evaluate("video.played.length ? video.played.start(0) : video.currentTime")
+    return bool(position - first > PLAYED_SECONDS and frames > FRAMES)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@every_player
+def test_it_plays_the_sample_on_one_seat(service: Service, site: str, player: str, stream: str) -> None:
+    needs("chromium")
+    user = f"{player}-{stream}"
+    seen = asyncio.run(play(service, f"{site}/{player}", user, manifest_of(service, user, stream)))
+    assert seen == {("tab",)}
+    session = service.watching(user)["sessions"][0]
+    assert session["sequence"] >= 2
+    assert session["state"] in ("active", "idle")
+
+
+@every_player
+def test_it_plays_a_live_stream_while_it_is_published(site: str, player: str, tmp_path: Path) -> None:
+    needs("chromium", "ffmpeg")
+    settings = {"streams": str(tmp_path / "streams"), "segment_seconds": 1, "start_seconds": 30}
+    with on_air(tmp_path / "streams" / "live", *DASH_LIVE), started(tmp_path, **settings) as service:
+        wait_until(lambda: _segments(service) >= 5, 20, "the publisher")
+        manifest = manifest_of(service, "viewer", "live")
+        seen = asyncio.run(play(service, f"{site}/{player}", "viewer", manifest))
+    assert seen == {("tab",)}
+
+
+def _segments(service: Service) -> int:
+    return max((each["segments"] for each in service.get("/v1/streams").json["streams"]), default=0)

@@ -1,0 +1,99 @@
+"""`/openapi.json` is valid and tells of every call; `/docs` shows it, and asks no other host."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+
+from tests.e2e.browser import open_browser
+from tests.needs import needs
+from tests.service import Service, started, temporary_folder
+
+pytestmark = pytest.mark.xdist_group("openapi")
+
+PARAMETER = re.compile(r"\{(\w+)\}")
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    """Without streams: the page is there all the same."""
+    with temporary_folder() as folder, started(Path(folder), streams=None) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def document(service: Service) -> dict[str, Any]:
+    answer = service.get("/openapi.json")
+    assert answer.status == 200
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def _calls(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(method, path, call) for path, item in document["paths"].items() for method, call in item.items()]
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _nodes(child)
+
+
+def test_it_is_valid(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    schemathesis.openapi.from_dict(document).validate()
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    references = {node["$ref"] for node in _nodes(document) if isinstance(node, dict) and "$ref" in node}
+    assert references
+    for reference in references:
+        found: Any = document
+        for name in reference.removeprefix("#/").split("/"):
+            found = found[name]
+
+
+def test_every_call_has_a_name_of_its_own_words_and_a_way_to_say_no(document: dict[str, Any]) -> None:
+    calls = _calls(document)
+    assert len({call["operationId"] for _, _, call in calls}) == len(calls) >= 18
+    for method, path, call in calls:
+        assert call.get("summary"), f"{method} {path}"
+        assert "application/problem+json" in call["responses"]["default"]["content"]
+        assert "422" not in call["responses"], "never sent"
+        named = {p["name"] for p in call.get("parameters", []) if p["in"] == "path"}
+        assert named == set(PARAMETER.findall(path))
+
+
+def test_the_hot_calls_are_told_of(document: dict[str, Any]) -> None:
+    assert {"/v1/segments", "/play/{grant}/{stream_id}/{path}"} <= document["paths"].keys()
+
+
+def test_the_page_shows_the_calls_and_asks_no_other_host(service: Service, document: dict[str, Any]) -> None:
+    needs("chromium")
+
+    async def look() -> None:
+        async with open_browser() as browser:
+            page = await browser.new_page(service.url + "/docs")
+            await page.wait_for(f"document.querySelectorAll('.opblock').length === {len(_calls(document))}", 20)
+            asked = await page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
+            assert {url.partition("/static/")[0] for url in asked if "/static/" in url} == {service.url}
+            assert all(url.startswith(service.url) for url in asked)
+            assert [text for text in page.messages if "Content Security Policy" in text or "uncaught" in text] == []
+
+    asyncio.run(look())
+
+
+def test_the_page_has_the_headers_of_the_others(service: Service) -> None:
+    headers = service.get("/docs").headers
+    assert "script-src 'self'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-frame-options"] == "DENY"
+
+
+@pytest.mark.parametrize("path", ["/redoc", "/docs/oauth2-redirect", "/static/watch.js", "/watch"])
+def test_other_pages_are_not_there_without_streams(service: Service, path: str) -> None:
+    assert service.get(path).status == 404
