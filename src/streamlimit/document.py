@@ -1,6 +1,7 @@
 """A session as the JSON of api.md: the same to whoever asks and to whoever is called back."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from streamlimit.model import Session
@@ -8,7 +9,13 @@ from streamlimit.model import Session
 
 def rfc3339(ms: int) -> str:
     """Milliseconds of the epoch as RFC 3339 UTC, with milliseconds."""
-    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(ms, 1_000)
+    return f"{_to_the_second(seconds)}.{rest:03}Z"
+
+
+@lru_cache(maxsize=4_096)  # sessions that live at the same time share their seconds
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def session_json(session: Session) -> dict[str, Any]:

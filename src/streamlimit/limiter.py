@@ -7,7 +7,6 @@ ASGI path, the fast path and every edge call the same ones.
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
-from inspect import isawaitable
 from itertools import count
 from types import TracebackType
 from typing import TypeVar
@@ -29,7 +28,7 @@ from streamlimit.model import (
     Swept,
     Verdict,
 )
-from streamlimit.store.contract import Answer, Events, Store, resolved
+from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 from streamlimit.tally import Tally
 
 T = TypeVar("T")
@@ -123,7 +122,7 @@ class Limiter:
 
 def _then(answer: Answer[T], note: Callable[[T], None]) -> Answer[T]:
     """The answer, noted now or when it comes."""
-    if isawaitable(answer):
+    if is_coming(answer):
         return _later(answer, note)
     note(answer)
     return answer

@@ -41,6 +41,9 @@ _encode = msgspec.json.Encoder().encode
 LOAD, SAVE, SAVE_BODY = QUERIES["load"], QUERIES["save"], QUERIES["save_body"]
 PUT_EVENT = QUERIES["put_event"]
 
+LOOKED_AT = 500
+"""Users that one page of `browse` looks at: some milliseconds, in which nobody else has a turn."""
+
 
 class SqliteStore:
     """A `Store` on the file at *path*. *subscribed* are the event types that go into the outbox.
