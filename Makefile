@@ -27,6 +27,14 @@ setup: .venv/.ready ## make .venv from the lock (again only when the lock or pyp
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+.PHONY: sam
+sam: .venv-sam/.ready ## the SAM command line, whose pins suit nobody else, in a .venv-sam of its own
+
+.venv-sam/.ready: requirements-sam.lock .venv/.ready
+	"$(PYTHON)" -m venv --clear .venv-sam
+	$(BIN)/uv pip install --quiet --python .venv-sam/bin/python --require-hashes -r requirements-sam.lock
+	@touch $@
+
 .PHONY: demo
 demo: setup ## play the sample streams against a limiter on this machine
 	$(BIN)/streamlimit demo
@@ -67,10 +75,12 @@ samples: setup ## make the sample streams again (needs ffmpeg)
 lock: ## resolve pyproject.toml into requirements.lock (UPGRADE=--upgrade for newer releases)
 	$(UV) pip compile pyproject.toml --group test --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet $(UPGRADE) --output-file requirements.lock
-	@if grep -nE '://|file:| @ |^-' requirements.lock; then \
-		echo 'requirements.lock names a host or a path' >&2; exit 1; fi
+	echo aws-sam-cli | $(UV) pip compile - --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --quiet $(UPGRADE) --output-file requirements-sam.lock
+	@if grep -nE '://|file:| @ |^-' requirements.lock requirements-sam.lock; then \
+		echo 'a lock names a host or a path' >&2; exit 1; fi
 
 .PHONY: clean
 clean: ## remove .venv, caches and build results
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .venv-sam .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

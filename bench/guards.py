@@ -134,7 +134,7 @@ def attack(name: str, port: int, stop: Event) -> None:
     import os
 
     os.sched_setaffinity(0, {OTHER_CORE})
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     asyncio.run(ATTACKS[name](port, stop))  # type: ignore[arg-type]
 

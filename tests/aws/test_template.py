@@ -15,8 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests import servers
 from tests.aws.test_lambda import seat
 from tests.callbacks.receiver import SECRET, Receiver
@@ -27,13 +25,6 @@ REGION = "eu-central-1"
 Client = Callable[[str], Any]
 
 
-def run(*command: str) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"}
-    return subprocess.run(
-        [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, check=False
-    )
-
-
 def test_cfn_lint_finds_nothing() -> None:
     program = Path(sys.executable).with_name("cfn-lint")
     if not program.exists():
@@ -42,9 +33,13 @@ def test_cfn_lint_finds_nothing() -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-@pytest.mark.skipif(find_spec("samcli") is None, reason="no aws-sam-cli here; it is too big for everyone")
 def test_sam_finds_nothing() -> None:
-    found = run("samcli", "validate", "--lint", "--template", str(TEMPLATE))
+    program = Path(__file__).parents[2] / ".venv-sam/bin/sam"
+    if not program.exists():
+        servers.missing("no SAM command line here (make sam)")
+    own = {"AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"}
+    command = [program, "validate", "--lint", "--template", TEMPLATE]
+    found = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
 
 
@@ -112,11 +107,9 @@ def _status(client: Client) -> str:
     return str(stack["StackStatus"])
 
 
-@pytest.mark.skipif(
-    find_spec("ministack") is None or find_spec("samtranslator") is None,
-    reason="no ministack with aws-sam-translator here",
-)
 def test_the_scheduler_expires_an_idle_session_and_it_is_called_back(tmp_path: Path) -> None:
+    if find_spec("ministack") is None or find_spec("samtranslator") is None:
+        servers.missing("no ministack here (make setup)")
     with servers.single("valkey") as server, Receiver() as receiver, ministack(tmp_path) as client:
         callback = {"url": receiver.url, "secret": SECRET, "name": "hook"}
         settings = {"store": server.url, "callbacks": [callback], "allow_private_callbacks": True}

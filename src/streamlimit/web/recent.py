@@ -11,7 +11,7 @@ class Recent(Generic[T]):
     A look-up reveals nothing by its time: the keys are found by a hash that is secret to this process.
     """
 
-    def __init__(self, characters: int = 16_000_000) -> None:
+    def __init__(self, characters: int = 32_000_000) -> None:
         self._room = characters // 2
         self._young: dict[str, T] = {}
         self._old: dict[str, T] = {}

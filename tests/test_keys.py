@@ -1,0 +1,51 @@
+"""`streamlimit keys new`: a key that works, and a line for the settings that does not tell it."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.service import started
+
+
+def _new(*words: str) -> tuple[str, dict[str, list[str]]]:
+    done = subprocess.run([sys.executable, "-m", "streamlimit", "keys", "new", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    key, line = done.stdout.splitlines()
+    return key.rpartition(" ")[2], tomllib.loads(line)
+
+
+@pytest.mark.parametrize(
+    ("words", "setting", "prefix"),
+    [
+        ((), "operator_keys", "operate-"),
+        (("--role", "operate"), "operator_keys", "operate-"),
+        (("--role", "read"), "operator_read_keys", "read-"),
+        (("--role", "service"), "service_keys", "service-"),
+    ],
+)
+def test_a_new_key(words: tuple[str, ...], setting: str, prefix: str) -> None:
+    key, line = _new(*words)
+    assert key.startswith(prefix)
+    assert len(key) > 40
+    assert list(line) == [setting]
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", line[setting][0])
+    assert key not in str(line)
+    assert _new(*words)[0] != key
+
+
+def test_the_line_in_the_settings_lets_the_key_in(tmp_path: Path) -> None:
+    key, line = _new("--role", "read")
+    with started(tmp_path, **line) as service:
+        assert service.get("/v1/stats", key=key).status == 200
+        assert service.post("/v1/expirations", key=key).status == 403
+        assert key not in service.log()
+        assert "1 read keys" in service.log()
+
+
+def test_a_role_that_is_none_is_refused() -> None:
+    words = [sys.executable, "-m", "streamlimit", "keys", "new", "--role", "root"]
+    assert subprocess.run(words, capture_output=True).returncode == 2

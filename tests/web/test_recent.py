@@ -1,0 +1,36 @@
+"""The memory of what was verified: bounded, and the newest stay."""
+
+from streamlimit.web.recent import Recent
+
+
+def test_the_newest_stay_and_there_are_never_too_many() -> None:
+    recent: Recent[int] = Recent(characters=10_000)
+    for n in range(1_000):
+        recent.put(f"key-{n:04}", n)
+        assert recent.get(f"key-{n:04}") == n
+    assert recent.get("key-0000") is None
+    assert all(recent.get(f"key-{n:04}") == n for n in range(950, 1_000))
+    assert len(recent) <= 10_000 // (8 + 64) + 1
+
+
+def test_what_is_asked_for_again_and_again_stays() -> None:
+    recent: Recent[int] = Recent(characters=10_000)
+    recent.put("mine", 7)
+    for n in range(1_000):
+        recent.put(f"key-{n:04}", n)
+        assert recent.get("mine") == 7
+
+
+def test_long_texts_make_few() -> None:
+    recent: Recent[int] = Recent(characters=10_000)
+    for n in range(100):
+        recent.put(str(n) * 4_000, n)
+    assert len(recent) <= 3
+
+
+def test_all_can_be_forgotten() -> None:
+    recent: Recent[int] = Recent()
+    recent.put("a", 1)
+    recent.clear()
+    assert recent.get("a") is None
+    assert len(recent) == 0
