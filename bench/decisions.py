@@ -13,14 +13,13 @@ from pathlib import Path
 from bench.load import Load, load, post
 from bench.programs import Program, nginx, redis, streamlimit, uvicorn_app
 
-SITTING = post('"/v1/users/u"..(n % 1000).."/sessions/s1/heartbeat"', "'{\"stream_id\":\"aurora\"}'")
-NEW = post('"/v1/users/"..thread_salt.."-"..n.."/sessions/s1/heartbeat"', "'{\"stream_id\":\"aurora\"}'")
+SITTING = post('"/v1/users/u"..(n % 1000).."/sessions/s1/heartbeat"', '\'{"stream_id":"aurora"}\'')
+NEW = post('"/v1/users/"..thread_salt.."-"..n.."/sessions/s1/heartbeat"', '\'{"stream_id":"aurora"}\'')
 SEGMENT = post(
     '"/v1/segments"',
-    "'{\"user_id\":\"u'..(n % 1000)..'\",\"session_id\":\"s1\",\"stream_id\":\"aurora\","
-    "\"segment\":\"video-90p/seg-00002.m4s\"}'",
+    '\'{"user_id":"u\'..(n % 1000)..\'","session_id":"s1","stream_id":"aurora","segment":"video-90p/seg-00002.m4s"}\'',
 )
-BEAT = post('"/beat"', "'{\"user_id\":\"u'..(n % 1000)..'\",\"session_id\":\"s1\",\"stream_id\":\"aurora\"}'")
+BEAT = post('"/beat"', '\'{"user_id":"u\'..(n % 1000)..\'","session_id":"s1","stream_id":"aurora"}\'')
 
 
 @dataclass(frozen=True)

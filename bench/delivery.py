@@ -27,8 +27,8 @@ def measure(rounds: int = 3, seconds: int = 4) -> dict[str, list[Load]]:
                 path = f'"/streams/{name}/seg-"..(n % {SEGMENTS})..".ts"'
                 found[f"nginx, {size}"].append(load(theirs, f'return wrk.format("GET", {path})', seconds=seconds))
                 body = (
-                    f"'{{\"user_id\":\"u'..(n % 1000)..'\",\"session_id\":\"s\",\"stream_id\":\"{name}\","
-                    f"\"segment\":\"seg-'..(n % {SEGMENTS})..'.ts\"}}'"
+                    f'\'{{"user_id":"u\'..(n % 1000)..\'","session_id":"s","stream_id":"{name}",'
+                    f'"segment":"seg-\'..(n % {SEGMENTS})..\'.ts"}}\''
                 )
                 request = f'return wrk.format("POST", "/v1/segments", {{["Content-Type"]="application/json"}}, {body})'
                 found[f"streamlimit, {size}"].append(load(ours, request, seconds=seconds))

@@ -14,7 +14,9 @@ def described() -> dict[str, str]:
         "machine": f"{os.cpu_count()} cores, {_cpu()}, {_memory()}",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
-        "programs": ", ".join(filter(None, map(_program, (["redis-server", "--version"], ["nginx", "-v"], ["wrk", "-v"])))),
+        "programs": ", ".join(
+            filter(None, map(_program, (["redis-server", "--version"], ["nginx", "-v"], ["wrk", "-v"])))
+        ),
         "commit": _commit(),
         "load before": f"{os.getloadavg()[0]:.2f}",
     }
@@ -37,7 +39,9 @@ def _program(command: list[str]) -> str:
     except FileNotFoundError:
         return ""
     words = (done.stdout + done.stderr).split("\n")[0].split()
-    return " ".join([command[0], *[word for word in words if word[0].isdigit() or word.startswith(("v=", "nginx/"))][:1]])
+    return " ".join(
+        [command[0], *[word for word in words if word[0].isdigit() or word.startswith(("v=", "nginx/"))][:1]]
+    )
 
 
 def _commit() -> str:

@@ -100,8 +100,10 @@ def redis(core: int = OTHER_CORE) -> Iterator[Program]:
 @contextmanager
 def nginx(folder: Path, config: str) -> Iterator[Program]:
     """Debian's nginx with one worker. *config* is what stands in the server block."""
+    folder.chmod(0o755)  # its workers run as somebody else
     text = (
-        "daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log /dev/null; events {{ worker_connections 1024; }}\n"
+        "daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log /dev/null;\n"
+        "events {{ worker_connections 1024; }}\n"
         "http {{ access_log off; keepalive_requests 1000000000; sendfile on; tcp_nopush on;\n"
         "server {{ listen 127.0.0.1:{port} backlog=1024; root {folder}; {config} }} }}\n"
     )

@@ -1,157 +1,259 @@
-"""What one worker knows of sessions that the store confirmed to it, and what it still has to tell the store.
+"""What one worker knows of sessions: the store's last word on each, so that it can answer without asking (rule 11).
 
-Makes rule 11 possible: who sits goes on while the store is away, and no confirmation is lost. Reads no
-clock: times are seconds of a monotonic one, handed in.
+Admissions and confirmations by the store teach it, ends and terminations on this worker are remembered, so that
+an answer that comes after them does not bring the session back. Reads no clock: times are seconds of a
+monotonic one, handed in. A million sessions may be known, so an entry is small: numbers lie packed in one value,
+streams, segments and devices are shared, and one user's entries are a chain.
 """
 
-from itertools import islice
+import sys
+from collections.abc import Iterator
+from struct import Struct as Packing
+from zlib import crc32
 
 from msgspec import Struct
 
-from streamlimit.model import Ask, Confirmed, Lease, Receipt, Session
+from streamlimit.model import Admitted, Ask, Confirmed, Device, Lease, Receipt, Session, State
+from streamlimit.policy import Policy
 
-Key = tuple[str, str]
-"""User and session."""
+LEFT_AT_MOST = 10_000
+"""Sessions that left through this worker and are remembered for n·X; of more, the newest."""
 
-KEPT_AT_MOST = 100_000
-"""Receipts that wait for the store; beyond that the oldest are dropped (and counted)."""
+USERS_A_LOOK = 1_000
+
+_NUMBERS = Packing("<QIQIdIHHI")
+_SUPPOSED = 0xFFFFFFFF
+_MOST = 0xFFFE
 
 
-class Known(Struct):
-    """The store's last word on a session, told at `at` (seconds), for the client with that digest."""
+class Known(Struct, frozen=True):
+    """The store's last word. `at`: when, in the worker's time, the session's last activity (else its start) was."""
 
     session: Session
     limit: int
     live: int
     at: float
-    client: str
+    client: int
+
+    @property
+    def is_active(self) -> bool:
+        """It has received something, and the store knows."""
+        return self.session.last_activity_ms is not None
 
 
-class Kept(Struct, frozen=True):
-    """A receipt that the store was not there for; the client had the segment at `at` (seconds)."""
+class _Entry(Struct, gc=False):
+    """One session. `numbers`: started at (ms) · generation − started · last activity (ms, 0: none) · life (ms) · `at`
+    · move · limit · live · client. `other` is the user's next one."""
 
-    receipt: Receipt
-    at: float
+    session_id: str
+    stream_id: str
+    device: str | Device | None
+    segment: str | None
+    sequence: int | None
+    numbers: bytes
+    other: "_Entry | None" = None
 
 
 class Knowledge:
-    """Sessions confirmed to this worker, by user; receipts kept, newest per session, oldest first."""
+    """Of all sessions under *policy*. *extra_seconds*: how much longer than the store's word they may sit."""
 
-    def __init__(self, life_seconds: float, kept_at_most: int = KEPT_AT_MOST) -> None:
-        self._life, self._kept_at_most = life_seconds, kept_at_most
-        self._known: dict[str, dict[str, Known]] = {}
+    def __init__(self, policy: Policy, extra_seconds: float = 0.0) -> None:
+        self._policy, self._extra = policy, extra_seconds
+        self._first: dict[str, _Entry] = {}  # of each user
+        self._size = 0
         self._round: list[str] = []  # users still to be looked at by `forget_old`
-        self._kept: dict[Key, Kept] = {}
-        self._waiting: dict[str, set[str]] = {}  # user -> their sessions with a kept receipt
-        self.dropped = 0
+        self._left: dict[tuple[str, str], float] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self._known.values()))
-
-    @property
-    def kept(self) -> int:
-        """Receipts that wait for the store."""
-        return len(self._kept)
+        return self._size
 
     def recall(self, ask: Ask, now: float) -> Known | None:
-        """What is known of the asking session, if it may still sit: n·X (and `outage_seconds`) at most."""
-        sessions = self._known.get(ask.user_id)
-        known = None if sessions is None else sessions.get(ask.session_id)
-        return known if known is not None and now - known.at < self._life else None
+        """What is known of the asking session, as long as it may sit: until it expires by the store's last word."""
+        entry = self._find(ask.user_id, ask.session_id)
+        if entry is None:
+            return None
+        started, late, last, life, at, move, limit, live, client = _NUMBERS.unpack(entry.numbers)
+        if now >= at + life / 1_000 + self._extra:
+            return None
+        state = State.STARTING
+        if last:
+            state = State.ACTIVE if (now - at) * 1_000 < self._policy.segment_ms else State.IDLE
+        session = Session(
+            ask.session_id,
+            ask.user_id,
+            entry.stream_id,
+            state,
+            entry.device,
+            entry.segment,
+            entry.sequence,
+            started,
+            last or None,
+            (last or started) + life,
+            0 if late == _SUPPOSED else started + late,
+            move,
+        )
+        return Known(session, limit, live, at, client)
+
+    def met(self, ask: Ask, admitted: Admitted, asked_at: float) -> None:
+        """The store admitted the session; it was asked at *asked_at*. Whoever left before that is here again."""
+        session, lease = admitted.session, admitted.lease
+        if session is None or lease is None:
+            return
+        if self._left:
+            self._left.pop((ask.user_id, ask.session_id), None)
+        last_ms = session.last_activity_ms or session.started_at_ms
+        at = asked_at - max(lease.admitted_ms - last_ms, 0) / 1_000
+        entry = self._find(ask.user_id, ask.session_id)
+        client = digest(ask.client) if entry is None else _client_of(entry)
+        self._write(session, admitted.limit, admitted.live, at, client)
 
     def learn(self, receipt: Receipt, confirmed: Confirmed, at: float) -> None:
-        """The store confirmed *receipt*, which left this worker at *at*."""
-        ask = receipt.lease.ask
-        known = Known(confirmed.session, confirmed.limit, confirmed.live, at, ask.client)
-        self._known.setdefault(ask.user_id, {})[ask.session_id] = known
-        kept = self._kept.get((ask.user_id, ask.session_id))
-        if kept is not None and kept.at <= at:
-            self._drop((ask.user_id, ask.session_id))
+        """The store confirmed *receipt*, which was the client's at *at*. Of an older receipt there is nothing to learn."""
+        ask, session = receipt.lease.ask, confirmed.session
+        entry = self._find(ask.user_id, ask.session_id)
+        if self.has_left(ask) or (entry is not None and _is_newer(entry, session.generation, at)):
+            return
+        self._write(session, confirmed.limit, confirmed.live, at, digest(ask.client))
 
-    def foresee(self, receipt: Receipt, known: Known) -> None:
+    def suppose(self, session: Session, limit: int, live: int, at: float) -> None:
+        """The store is away and the session sits provisionally (generation 0), until n·X after it was here last."""
+        entry = self._find(session.user_id, session.session_id)
+        if entry is None:
+            self._write(session, limit, live, at, 0)
+        else:
+            started, late, last, life, _, *rest = _NUMBERS.unpack(entry.numbers)
+            entry.numbers = _NUMBERS.pack(started, late, last, life, at, *rest)
+
+    def foresee(self, receipt: Receipt) -> None:
         """The session is where *receipt* brings it, before the store has said so."""
-        if receipt.segment is not None and receipt.lease.ask.stream_id == known.session.stream_id:
-            known.session = _moved_on(known.session, receipt)
+        ask = receipt.lease.ask
+        entry = self._find(ask.user_id, ask.session_id)
+        if entry is not None and receipt.segment is not None:
+            entry.stream_id = sys.intern(ask.stream_id)
+            entry.segment, entry.sequence = receipt.segment, receipt.sequence
+
+    def prolonged(self, lease: Lease, at: float) -> None:
+        """The store, asked at *at*, prolonged the session: bytes of a segment still move (rule 6)."""
+        entry = self._find(lease.ask.user_id, lease.ask.session_id)
+        if entry is not None:
+            started, late, last, life, since, *rest = _NUMBERS.unpack(entry.numbers)
+            more_ms = self._policy.expiry_ms if last else self._policy.start_ms
+            life = max(life, int((at - since) * 1_000) + more_ms)
+            entry.numbers = _NUMBERS.pack(started, late, last, life, since, *rest)
+
+    def gone(self, lease: Lease) -> None:
+        """The store says that the seat of *lease* is gone; one that the session got later is not."""
+        entry = self._find(lease.ask.user_id, lease.ask.session_id)
+        if entry is not None and _generation_of(entry) <= lease.generation:
+            self.forget(lease.ask.user_id, lease.ask.session_id)
 
     def forget(self, user_id: str, session_id: str) -> None:
-        """The session is gone."""
-        sessions = self._known.get(user_id)
-        if sessions is not None:
-            sessions.pop(session_id, None)
-            if not sessions:
-                del self._known[user_id]
-        self._drop((user_id, session_id))
+        """Nothing is known of the session any more."""
+        entries = list(self._of(user_id))
+        self._chain(user_id, entries, [entry for entry in entries if entry.session_id != session_id])
 
-    def forget_user(self, user_id: str) -> None:
-        """All of the user's sessions are gone."""
-        for session_id in [*self._known.get(user_id, ()), *self._waiting.get(user_id, ())]:
-            self.forget(user_id, session_id)
+    def left(self, user_id: str, session_id: str, at: float) -> None:
+        """The session was ended or terminated here: what was under way for it does not bring it back."""
+        self.forget(user_id, session_id)
+        self._left.pop((user_id, session_id), None)
+        self._left[user_id, session_id] = at
+        if len(self._left) > LEFT_AT_MOST:
+            del self._left[next(iter(self._left))]
 
-    def forget_old(self, now: float, at_most: int = 1_000) -> None:
-        """Drops those that may not sit any more, of some users at a time, round after round."""
-        if not self._round:
-            self._round = list(self._known)
-        for user_id in self._round[-at_most:]:
-            sessions = self._known.get(user_id, {})
-            for session_id in [name for name, known in sessions.items() if now - known.at >= self._life]:
-                del sessions[session_id]
-            if not sessions:
-                self._known.pop(user_id, None)
-        del self._round[-at_most:]
+    def has_left(self, ask: Ask) -> bool:
+        """Was it ended or terminated here, and not admitted by the store since?"""
+        return bool(self._left) and (ask.user_id, ask.session_id) in self._left
 
-    def keep(self, receipt: Receipt, at: float) -> None:
-        """The store is away: *receipt* is told later. Newest per session, bounded."""
-        ask = receipt.lease.ask
-        key = (ask.user_id, ask.session_id)
-        self._kept.pop(key, None)
-        self._kept[key] = Kept(receipt, at)
-        self._waiting.setdefault(ask.user_id, set()).add(ask.session_id)
-        if len(self._kept) > self._kept_at_most:
-            self._drop(next(iter(self._kept)))
-            self.dropped += 1
-
-    def is_kept(self, lease: Lease | Ask) -> bool:
-        """Does a receipt of this session wait for the store?"""
-        ask = lease.ask if isinstance(lease, Lease) else lease
-        return (ask.user_id, ask.session_id) in self._kept
-
-    def waiting(self, user_id: str | None = None, at_most: int = 1_000) -> list[Kept]:
-        """Kept receipts, of one user or the oldest of all."""
-        if user_id is not None:
-            return [self._kept[user_id, session_id] for session_id in self._waiting.get(user_id, ())]
-        return list(islice(self._kept.values(), at_most))
-
-    def told(self, kept: Kept) -> None:
-        """The store has answered for *kept*; a newer receipt of the session stays."""
-        ask = kept.receipt.lease.ask
-        key = (ask.user_id, ask.session_id)
-        if self._kept.get(key) is kept:
-            self._drop(key)
+    def sessions_of(self, user_id: str) -> list[str]:
+        """Those of the user that anything is known of."""
+        return [entry.session_id for entry in self._of(user_id)]
 
     def sitting(self, user_id: str, now: float) -> int:
-        """How many of the user's sessions this worker knows to sit."""
-        return sum(now - known.at < self._life for known in self._known.get(user_id, {}).values())
+        """How many of the user's sessions may sit, as far as this worker knows."""
+        return sum(now < _until(entry) + self._extra for entry in self._of(user_id))
 
-    def _drop(self, key: Key) -> None:
-        if self._kept.pop(key, None) is not None:
-            sessions = self._waiting[key[0]]
-            sessions.discard(key[1])
-            if not sessions:
-                del self._waiting[key[0]]
+    def limit_of(self, user_id: str) -> int | None:
+        """The user's limit, as the store said last."""
+        entry = self._first.get(user_id)
+        return None if entry is None else int(_NUMBERS.unpack(entry.numbers)[6])
+
+    def forget_old(self, now: float) -> None:
+        """Drops those that may not sit any more, of some users at a time, round after round."""
+        if not self._round:
+            self._round = list(self._first)
+        for user_id in self._round[-USERS_A_LOOK:]:
+            entries = list(self._of(user_id))
+            self._chain(user_id, entries, [entry for entry in entries if now < _until(entry) + self._extra])
+        del self._round[-USERS_A_LOOK:]
+        while self._left and now - next(iter(self._left.values())) >= self._policy.expiry_ms / 1_000:
+            del self._left[next(iter(self._left))]
+
+    def _find(self, user_id: str, session_id: str) -> _Entry | None:
+        entry = self._first.get(user_id)
+        while entry is not None and entry.session_id != session_id:
+            entry = entry.other
+        return entry
+
+    def _of(self, user_id: str) -> Iterator[_Entry]:
+        entry = self._first.get(user_id)
+        while entry is not None:
+            yield entry
+            entry = entry.other
+
+    def _chain(self, user_id: str, before: list[_Entry], after: list[_Entry]) -> None:
+        """Makes *after*, a part of *before*, all that is known of the user."""
+        if len(after) == len(before):
+            return
+        self._size -= len(before) - len(after)
+        if not after:
+            del self._first[user_id]
+            return
+        for entry, other in zip(after, [*after[1:], None], strict=True):
+            entry.other = other
+        self._first[user_id] = after[0]
+
+    def _write(self, session: Session, limit: int, live: int, at: float, client: int) -> None:
+        entry = self._find(session.user_id, session.session_id)
+        numbers, stream_id = _packed(session, limit, live, at, client), sys.intern(session.stream_id)
+        if entry is None:
+            first = self._first.get(session.user_id)
+            self._first[session.user_id] = _Entry(
+                session.session_id, stream_id, session.device, session.segment, session.sequence, numbers, first
+            )
+            self._size += 1
+            return
+        entry.stream_id, entry.device, entry.numbers = stream_id, session.device, numbers
+        entry.segment, entry.sequence = session.segment, session.sequence
 
 
-def _moved_on(session: Session, receipt: Receipt) -> Session:
-    return Session(
-        session.session_id,
-        session.user_id,
-        session.stream_id,
-        session.state,
-        session.device,
-        receipt.segment,
-        receipt.sequence,
-        session.started_at_ms,
-        session.last_activity_ms,
-        session.expires_at_ms,
-        session.generation,
-        session.move,
-    )
+def digest(client: str) -> int:
+    """Enough of the client's digest to tell two apart."""
+    return crc32(client.encode())
+
+
+def _packed(session: Session, limit: int, live: int, at: float, client: int) -> bytes:
+    started, last = session.started_at_ms, session.last_activity_ms or 0
+    late = session.generation - started if session.generation else _SUPPOSED
+    life = session.expires_at_ms - (last or started)
+    return _NUMBERS.pack(started, late, last, life, at, session.move, min(limit, _MOST), min(live, _MOST), client)
+
+
+def _generation_of(entry: _Entry) -> int:
+    started, late, *_ = _NUMBERS.unpack(entry.numbers)
+    return 0 if late == _SUPPOSED else int(started + late)
+
+
+def _client_of(entry: _Entry) -> int:
+    return int(_NUMBERS.unpack(entry.numbers)[8])
+
+
+def _until(entry: _Entry) -> float:
+    _, _, _, life, at, *_ = _NUMBERS.unpack(entry.numbers)
+    return float(at + life / 1_000)
+
+
+def _is_newer(entry: _Entry, generation: int, at: float) -> bool:
+    """Is what *entry* says newer than a confirmation of that generation and moment?"""
+    _, _, last, _, its_at, *_ = _NUMBERS.unpack(entry.numbers)
+    its = _generation_of(entry)
+    return its > generation or (its == generation and last > 0 and its_at > at)

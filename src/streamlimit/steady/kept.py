@@ -1,0 +1,93 @@
+"""Receipts that the store was not there for: newest per session, bounded, told when it is back. Reads no clock."""
+
+from itertools import islice
+
+from msgspec import Struct
+
+from streamlimit.model import Ask, Lease, Receipt
+
+Key = tuple[str, str]
+"""User and session."""
+
+KEPT_AT_MOST = 100_000
+"""Receipts that wait for the store; beyond that the ones that were tried longest ago are dropped (and counted)."""
+
+
+class Kept(Struct, frozen=True):
+    """A receipt; the client had the segment at `at` (seconds of a monotonic clock)."""
+
+    receipt: Receipt
+    at: float
+
+
+class KeptReceipts:
+    """By session, and by user: the limit counts within one user, so nobody new of theirs comes before these."""
+
+    def __init__(self, at_most: int = KEPT_AT_MOST) -> None:
+        self._at_most = at_most
+        self._all: dict[Key, Kept] = {}
+        self._sessions: dict[str, set[str]] = {}
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def has(self, ask: Ask) -> bool:
+        """Does a receipt of this session wait?"""
+        return bool(self._all) and (ask.user_id, ask.session_id) in self._all
+
+    def has_of(self, user_id: str) -> bool:
+        """Does any of this user?"""
+        return user_id in self._sessions
+
+    def of(self, user_id: str) -> list[Kept]:
+        """All of one user."""
+        return [self._all[user_id, session_id] for session_id in self._sessions.get(user_id, ())]
+
+    def next(self, at_most: int) -> list[Kept]:
+        """Those that were not tried for the longest time."""
+        return list(islice(self._all.values(), at_most))
+
+    def keep(self, receipt: Receipt, at: float) -> None:
+        """The newest of its session stays."""
+        ask = receipt.lease.ask
+        key = (ask.user_id, ask.session_id)
+        before = self._all.pop(key, None)
+        self._all[key] = before if before is not None and before.at > at else Kept(receipt, at)
+        self._sessions.setdefault(ask.user_id, set()).add(ask.session_id)
+        if len(self._all) > self._at_most:
+            self._drop(next(iter(self._all)))
+            self.dropped += 1
+
+    def tried(self, kept: Kept) -> None:
+        """The store is still away for this one: others come before it is tried again."""
+        key = _key(kept.receipt.lease)
+        if self._all.get(key) is kept:
+            del self._all[key]
+            self._all[key] = kept
+
+    def settled(self, lease: Lease, at: float) -> None:
+        """The store has answered for a receipt of *at*, and so for all older ones of that session."""
+        if self._all:
+            kept = self._all.get(_key(lease))
+            if kept is not None and kept.at <= at:
+                self._drop(_key(lease))
+
+    def drop(self, user_id: str, session_id: str) -> None:
+        """The session left."""
+        self._drop((user_id, session_id))
+
+    def sessions_of(self, user_id: str) -> list[str]:
+        """The user's sessions with a receipt that waits."""
+        return list(self._sessions.get(user_id, ()))
+
+    def _drop(self, key: Key) -> None:
+        if self._all.pop(key, None) is not None:
+            sessions = self._sessions[key[0]]
+            sessions.discard(key[1])
+            if not sessions:
+                del self._sessions[key[0]]
+
+
+def _key(lease: Lease) -> Key:
+    return lease.ask.user_id, lease.ask.session_id

@@ -1,0 +1,86 @@
+"""Is the store away, since when, and what the operator wants to happen meanwhile. Asks no store."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+
+from streamlimit.errors import StoreUnavailable
+
+OnOutage = Literal["keep-known", "admit-all", "refuse-all"]
+
+PROBE_SECONDS = 0.25
+"""How often a store that is away is tried again."""
+
+CALM_SECONDS = 1.0
+"""No failure for so long: the outage is over (in a cluster some shards may fail while others answer)."""
+
+
+class Counts(Struct):
+    """What the metrics show: outages, and how long `calls` admissions by the store took, `seconds` in all."""
+
+    outages: int = 0
+    degraded: int = 0
+    failures: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+
+
+class Conduct(Struct, frozen=True):
+    """How to behave: *spares*: known sessions skip the round trip (a store across a wire)."""
+
+    spares: bool = False
+    on_outage: OnOutage = "keep-known"
+    outage_seconds: float = 0.0
+
+
+class Outage:
+    """From the first failure until nothing failed for a while. *on_change* is told True once, and False once."""
+
+    def __init__(self, conduct: Conduct, clock: Callable[[], float], on_change: Callable[[bool], None]) -> None:
+        self._conduct, self._clock, self._on_change = conduct, clock, on_change
+        self.counts, self.is_away = Counts(), False
+        self._failed_at = self._since = float("-inf")
+
+    @property
+    def refuses_all(self) -> bool:
+        """Even those who sit."""
+        return self.is_away and self._conduct.on_outage == "refuse-all"
+
+    @property
+    def admits_all(self) -> bool:
+        """Even those whom nobody knows."""
+        return self.is_away and self._conduct.on_outage == "admit-all"
+
+    @property
+    def admits_granted(self) -> bool:
+        """Those whom nobody knows, on an unexpired grant and up to the limit: within `outage_seconds`."""
+        return self.is_away and self._clock() - self._since < self._conduct.outage_seconds
+
+    @property
+    def rests(self) -> bool:
+        """A file that just failed is not tried again at once: each try may take long, and all wait for it.
+
+        What the servers of a cluster share could not be held against all of them; they are tried each time.
+        """
+        return self.is_away and not self._conduct.spares and self._clock() - self._failed_at < PROBE_SECONDS
+
+    def rest(self) -> None:
+        """Raises while the store `rests`."""
+        if self.rests:
+            raise StoreUnavailable("the store failed a moment ago")
+
+    def failed(self) -> None:
+        """The store did not answer."""
+        self.counts.failures += 1
+        self._failed_at = self._clock()
+        if not self.is_away:
+            self.is_away, self._since = True, self._failed_at
+            self.counts.outages += 1
+            self._on_change(True)
+
+    def answered(self, is_anything_kept: bool) -> None:
+        """The store did answer. While it still has to be told something, it is not back."""
+        if self.is_away and not is_anything_kept and self._clock() - self._failed_at >= CALM_SECONDS:
+            self.is_away = False
+            self._on_change(False)

@@ -1,0 +1,49 @@
+"""A store that does what another one does: the part of `SteadyStore` that has nothing to say."""
+
+from streamlimit.model import Page, Roster, Swept
+from streamlimit.store.contract import Answer, Store
+
+
+class Passing:
+    """Each promise here is kept by *store* itself; who watches, limits and secrets are never guessed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def expire(self, at_most: int) -> Answer[Swept]:
+        """As the store's."""
+        return self.store.expire(at_most)
+
+    def sessions(self, user_id: str) -> Answer[Roster]:
+        """As the store's."""
+        return self.store.sessions(user_id)
+
+    def browse(
+        self, cursor: str | None, at_most: int, user_id: str | None, stream_id: str | None, state: str | None
+    ) -> Answer[Page]:
+        """As the store's."""
+        return self.store.browse(cursor, at_most, user_id, stream_id, state)
+
+    def limit(self, user_id: str) -> Answer[int | None]:
+        """As the store's."""
+        return self.store.limit(user_id)
+
+    def set_limit(self, user_id: str, max_sessions: int | None) -> Answer[None]:
+        """As the store's."""
+        return self.store.set_limit(user_id, max_sessions)
+
+    def secret(self, name: str, made: str) -> Answer[str]:
+        """As the store's."""
+        return self.store.secret(name, made)
+
+    def pending(self) -> Answer[int]:
+        """As the store's."""
+        return self.store.pending()
+
+    def ping(self) -> Answer[None]:
+        """As the store's."""
+        return self.store.ping()
+
+    def close(self) -> Answer[None]:
+        """As the store's."""
+        return self.store.close()
