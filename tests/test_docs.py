@@ -131,3 +131,11 @@ def test_settings_and_flags_that_pages_name_exist() -> None:
     fields = {*Settings.model_fields, *Callback.model_fields, *JwtSettings.model_fields}
     named = {(page, name) for page, block in blocks for name in re.findall(r"^(\w+) = ", block, re.MULTILINE)}
     assert {(page, name) for page, name in named if name not in fields} == set()
+
+
+def test_the_architecture_names_every_room_and_only_files_that_are_there() -> None:
+    text, source = (ROOT / "docs/architecture.md").read_text(), ROOT / "src/streamlimit"
+    rooms = {entry.stem for entry in source.iterdir() if not entry.name.startswith("__")}
+    assert {room for room in rooms if not re.search(rf"\b{room}\b", text)} == set()
+    files = re.findall(r"`([\w/]+\.py)`", text)
+    assert [name for name in files if not (source / name).exists()] == []

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.knowledge import Knowledge
-from streamlimit.model import Admitted, Ask, Confirmed, Event, Lease, Purpose, Receipt, Refusal
+from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Purpose, Receipt, Refusal
 from streamlimit.policy import Policy
 from streamlimit.steady import CALM_SECONDS, PROBE_SECONDS, Conduct, SteadyStore
 from streamlimit.store.contract import resolved
@@ -34,10 +33,14 @@ class Time:
 
 
 class Moody:
-    """A store that can be away, counts what it is asked, and answers in the loop's next turn if `late`."""
+    """A store that can be away, counts what it is asked, and answers in the loop's next turn if `late`.
+
+    `away_for`: users whose part of it is away, as if it were one shard of a cluster.
+    """
 
     def __init__(self, store: SqliteStore) -> None:
         self._store, self.away, self.late = store, False, False
+        self.away_for: set[str] = set()
         self.asked: list[str] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -54,9 +57,17 @@ class Moody:
         return self._answer(name, args)
 
     def _answer(self, name: str, args: tuple[Any, ...]) -> Any:
-        if self.away:
+        if self.away or user_of(args) in self.away_for:
             raise StoreUnavailable("away")
         return getattr(self._store, name)(*args)
+
+
+def user_of(args: tuple[Any, ...]) -> str:
+    """Whose call it is; empty where it is nobody's."""
+    first = args[0] if args else ""
+    lease = getattr(first, "lease", first)
+    ask = getattr(lease, "ask", lease)
+    return str(getattr(ask, "user_id", ask))
 
 
 class Scene:
@@ -182,7 +193,7 @@ def test_what_was_received_meanwhile_is_told_with_its_age_when_the_store_is_back
         session = await scene.on_record("tv")
         assert (session.segment, session.last_activity_ms) == ("seg-2", received_ms)
         assert session.expires_at_ms == received_ms + N * X
-        assert scene.worker.knowledge.kept == 0
+        assert len(scene.worker.kept) == 0
 
     run(story())
 
@@ -194,7 +205,7 @@ def test_the_newest_receipt_of_a_session_is_kept(scene: Scene) -> None:
         for segment in (1, 2):
             scene.time.pass_ms(X // 2)
             await scene.play("tv", segment)
-        assert scene.worker.knowledge.kept == 1
+        assert len(scene.worker.kept) == 1
         scene.moody.away = False
         await scene.worker.watch_once()
         assert (await scene.on_record("tv")).segment == "seg-2"
@@ -249,7 +260,7 @@ def test_a_receipt_older_than_n_x_revives_nobody(scene: Scene) -> None:
         scene.moody.away = False
         await scene.worker.watch_once()
         assert await scene.on_record("tv") is None
-        assert scene.worker.knowledge.kept == 0
+        assert len(scene.worker.kept) == 0
 
     run(story())
 
@@ -261,7 +272,7 @@ def test_an_end_during_an_outage_is_not_undone_by_a_kept_receipt(scene: Scene) -
         await scene.play("tv", 1)
         with pytest.raises(StoreUnavailable):
             await resolved(scene.worker.end("u", "tv"))
-        assert scene.worker.knowledge.kept == 0
+        assert len(scene.worker.kept) == 0
 
     run(story())
 
@@ -354,7 +365,7 @@ def test_a_lost_confirmation_of_a_spared_round_trip_is_kept_and_told(scene: Scen
         scene.moody.away = True
         await scene.play("tv", 1)
         await asyncio.sleep(0.001)
-        assert scene.worker.knowledge.kept == 1
+        assert len(scene.worker.kept) == 1
         assert (await scene.admit("tv")).degraded
         scene.moody.away = False
         await scene.worker.watch_once()
@@ -374,14 +385,356 @@ def test_playlists_follow_the_same_rule(scene: Scene) -> None:
     run(story())
 
 
-def test_knowledge_is_bounded_and_forgets() -> None:
-    knowledge = Knowledge(life_seconds=3, kept_at_most=2)
-    receipts = [Receipt(_lease(f"s{n}")) for n in range(3)]
-    for at, receipt in enumerate(receipts):
-        knowledge.keep(receipt, float(at))
-    assert [kept.receipt for kept in knowledge.waiting()] == receipts[1:]
-    assert knowledge.dropped == 1
+def spared(scene: Scene, **conduct: Any) -> None:
+    """From now on as on Valkey: answers come later, and who is known does not wait for them."""
+    scene.worker, scene.moody.late = scene.another(spares=True, **conduct), True
 
 
-def _lease(session: str) -> Lease:
-    return Lease(Ask("u", session, "a"), 1, 0)
+async def turn() -> None:
+    """What is under way in the background arrives."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_requests_of_one_session_at_once_are_all_answered_in_an_outage(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        await scene.play("tv", 0)
+        scene.moody.away = True
+        for silence in (0, (N - 1) * X):  # at first from knowledge alone, then the store is tried each time
+            scene.time.pass_ms(silence)
+            confirmed = await asyncio.gather(*(scene.play("tv", 1 + n, kind=f"kind-{n}") for n in range(8)))
+            await turn()
+            assert all(isinstance(verdict, Confirmed) for verdict in confirmed)
+            assert len(scene.worker.kept) == 1
+        scene.moody.away = False
+        await scene.worker.watch_once()
+        assert (await scene.on_record("tv")).last_activity_ms == scene.time.store_ms
+
+    run(story())
+
+
+def test_who_was_only_just_admitted_goes_on_as_long_as_the_reservation_lives(scene: Scene) -> None:
+    async def story() -> None:
+        admitted = await scene.admit("tv")
+        scene.moody.away = True
+        kept = await resolved(scene.worker.confirm(Receipt(admitted.lease, "seg-0", 0)))
+        assert kept.degraded
+        assert (await scene.admit("tv")).degraded
+        scene.time.pass_ms(X)
+        with pytest.raises(StoreUnavailable):
+            await scene.admit("tv")
+        scene.moody.away = False
+        await scene.worker.watch_once()
+        assert (await scene.on_record("tv")).segment == "seg-0"
+
+    run(story())
+
+
+def test_who_moved_here_from_another_worker_goes_on_by_what_the_store_said_on_admission(scene: Scene) -> None:
+    async def story() -> None:
+        elsewhere = scene.another()
+        await scene.play("tv", 0)
+        scene.worker = elsewhere
+        scene.time.pass_ms(X)
+        await scene.admit("tv")
+        scene.moody.away = True
+        scene.time.pass_ms((N - 1) * X - 1)
+        assert (await scene.admit("tv")).degraded
+        scene.time.pass_ms(1)  # n·X after its last activity the store may give the seat away
+        with pytest.raises(StoreUnavailable):
+            await scene.admit("tv")
+
+    run(story())
+
+
+@pytest.mark.parametrize("leave", ["end", "terminate", "terminate all"])
+def test_who_left_here_while_the_store_is_away_is_neither_admitted_nor_brought_back(scene: Scene, leave: str) -> None:
+    async def story() -> None:
+        spared(scene)
+        await scene.play("tv", 0)
+        scene.moody.away = True
+        await scene.play("tv", 1)  # under way while the session leaves
+        session = None if leave == "terminate all" else "tv"
+        with pytest.raises(StoreUnavailable):
+            await resolved(
+                scene.worker.end("u", "tv")
+                if leave == "end"
+                else scene.worker.terminate("u", session, "operator", "why not")
+            )
+        await turn()
+        assert len(scene.worker.kept) == 0
+        with pytest.raises(StoreUnavailable):
+            await scene.admit("tv")
+        scene.moody.away = False
+        await scene.worker.watch_once()
+        assert (await scene.on_record("tv")).segment == "seg-0"
+
+    run(story())
+
+
+def test_an_answer_that_comes_after_the_end_does_not_make_the_session_known_again(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        await scene.play("tv", 0)
+        await scene.play("tv", 1)
+        await resolved(scene.worker.end("u", "tv"))
+        await turn()
+        del scene.moody.asked[:]
+        again = await scene.admit("tv")
+        assert scene.moody.asked == ["admit"]
+        assert not again.existing
+        await resolved(scene.worker.confirm(Receipt(again.lease, "seg-0", 0)))
+        assert (await scene.admit("tv")).existing
+
+    run(story())
+
+
+def test_a_late_no_for_an_earlier_seat_leaves_the_present_one_known(scene: Scene) -> None:
+    async def story() -> None:
+        await scene.play("tv", 0)
+        old = (await scene.admit("tv")).lease
+        await resolved(scene.worker.end("u", "tv"))
+        await scene.play("tv", 0)
+        assert isinstance(await resolved(scene.worker.confirm(Receipt(old, "seg-1", 1))), Gone)
+        scene.moody.away = True
+        assert (await scene.admit("tv")).degraded
+
+    run(story())
+
+
+def test_a_receipt_that_waits_comes_before_the_sessions_own_next_question(scene: Scene) -> None:
+    """Else the store, which has seen it expire, would seat it anew, and the receipt would be nobody's."""
+
+    async def story() -> None:
+        scene.worker = scene.another(outage_seconds=10)
+        before = await scene.play("tv", 0)
+        scene.moody.away = True
+        scene.time.pass_ms(2 * X)
+        await scene.play("tv", 2)
+        scene.time.pass_ms(2 * X)
+        scene.moody.away = False
+        admitted = await scene.admit("tv")
+        assert admitted.existing
+        assert admitted.session.generation == before.session.generation
+        assert admitted.session.segment == "seg-2"
+
+    run(story())
+
+
+def test_admit_all_seats_whom_it_let_in_when_the_store_is_back(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene, on_outage="admit-all")
+        scene.moody.away = True
+        for session in ("a", "b", "c", "d"):
+            assert (await scene.play(session, 0)).session.generation == 0
+            scene.time.pass_ms(10)
+        assert (await scene.admit("a", wants_next=True)).session.segment == "seg-0"  # and so it goes on from there
+        scene.moody.away = False
+        scene.time.pass_ms(int(CALM_SECONDS * 1_000))
+        await scene.worker.watch_once()
+        seated = [session for session in ("a", "b", "c", "d") if await scene.on_record(session) is not None]
+        assert seated == ["a", "b", "c"]
+        assert len(scene.worker.kept) == 0
+        assert [event.type for event in scene.events] == ["session.started"] * 3
+        refused = await scene.admit("d")
+        assert isinstance(refused, Refusal)
+        known = await scene.admit("a")
+        assert known.lease.generation == (await scene.on_record("a")).generation
+
+    run(story())
+
+
+def test_a_worker_restarted_in_an_outage_goes_on_with_the_seat_that_the_store_still_has(scene: Scene) -> None:
+    async def story() -> None:
+        first = await scene.play("tv", 0)
+        scene.moody.away = True
+        scene.worker = scene.another(outage_seconds=10)
+        scene.time.pass_ms(X)
+        played = await scene.play("tv", 1, granted=True)
+        assert played.degraded
+        with pytest.raises(StoreUnavailable):
+            await scene.admit("phone", purpose=Purpose.CHECK)
+        scene.moody.away = False
+        await scene.worker.watch_once()
+        session = await scene.on_record("tv")
+        assert (session.generation, session.last_activity_ms) == (first.session.generation, scene.time.store_ms)
+
+    run(story())
+
+
+def test_a_playlist_takes_no_provisional_seat(scene: Scene) -> None:
+    async def story() -> None:
+        scene.worker = scene.another(outage_seconds=10)
+        scene.moody.away = True
+        for number in range(5):
+            assert (await scene.admit(f"s{number}", granted=True, purpose=Purpose.CHECK)).degraded
+        assert (await scene.admit("tv", granted=True)).degraded
+
+    run(story())
+
+
+def test_a_provisional_seat_comes_free_after_n_x_of_silence(scene: Scene) -> None:
+    async def story() -> None:
+        scene.worker = scene.another(outage_seconds=100)
+        scene.moody.away = True
+        for number in range(3):
+            assert (await scene.admit(f"s{number}", granted=True)).degraded
+        scene.time.pass_ms(N * X + 100_000 - 1)
+        assert scene.worker.knowledge.sitting("u", scene.time.worker_s) == 3
+        scene.time.pass_ms(1)
+        assert scene.worker.knowledge.sitting("u", scene.time.worker_s) == 0
+
+    run(story())
+
+
+def test_only_the_users_of_the_shard_that_is_away_are_affected(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        for user in ("u", "v"):
+            await scene.play("tv", 0, user=user)
+        scene.moody.away_for = {"u"}
+        for segment in (1, 2):
+            scene.time.pass_ms(X)
+            for user in ("u", "v"):
+                await scene.play("tv", segment, user=user)
+            await turn()
+        assert (await scene.admit("tv", user="u")).degraded
+        assert not (await scene.admit("tv", user="v")).degraded
+        with pytest.raises(StoreUnavailable):
+            await scene.admit("phone", user="u")
+        assert not (await scene.admit("phone", user="v")).degraded
+        assert scene.worker.is_away
+        await scene.worker.watch_once()
+        assert len(scene.worker.kept) == 1
+        assert (await scene.on_record("tv", "v")).segment == "seg-2"
+
+    run(story())
+
+
+def test_receipts_of_a_living_shard_are_told_though_many_of_a_dead_one_wait_before_them(scene: Scene) -> None:
+    async def story() -> None:
+        for number in range(300):
+            await scene.play("tv", 0, user=f"dead-{number}")
+        await scene.play("tv", 0, user="alive")
+        scene.moody.away = True
+        for number in range(300):
+            await scene.play("tv", 1, user=f"dead-{number}")
+        await scene.play("tv", 1, user="alive")
+        scene.moody.away, scene.moody.away_for = False, {f"dead-{number}" for number in range(300)}
+        for _ in range(2):
+            await scene.worker.watch_once()
+        assert len(scene.worker.kept) == 300
+        assert (await scene.on_record("tv", "alive")).segment == "seg-1"
+
+    run(story())
+
+
+def test_all_that_was_kept_is_told_in_one_look_and_before_a_worker_stops(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        for number in range(600):
+            await scene.play("tv", 0, user=f"user-{number}")
+        scene.moody.away = True
+        for number in range(600):
+            await scene.play("tv", 1, user=f"user-{number}")
+        await turn()
+        assert len(scene.worker.kept) == 600
+        scene.moody.away = False
+        await scene.worker.finish()
+        assert len(scene.worker.kept) == 0
+
+    run(story())
+
+
+def test_bytes_that_still_move_prolong_what_the_worker_grants_and_an_outage_does_not_stop_them(scene: Scene) -> None:
+    async def story() -> None:
+        await scene.play("tv", 0)
+        lease = (await scene.admit("tv")).lease
+        scene.time.pass_ms(2 * X)
+        assert await resolved(scene.worker.prolong(lease)) is None
+        scene.moody.away = True
+        scene.time.pass_ms(2 * X)
+        assert await resolved(scene.worker.prolong(lease)) is None
+        assert (await scene.admit("tv")).degraded
+        scene.time.pass_ms(X)  # n·X after the store's last word, which was the first prolonging
+        with pytest.raises(StoreUnavailable):
+            await scene.admit("tv")
+
+    run(story())
+
+
+def test_a_session_that_is_gone_while_its_bytes_move_is_known_no_more(scene: Scene) -> None:
+    async def story() -> None:
+        await scene.play("tv", 0)
+        lease = (await scene.admit("tv")).lease
+        scene.moody._store.terminate("u", "tv", "operator", "moved house")
+        assert isinstance(await resolved(scene.worker.prolong(lease)), Gone)
+        scene.moody.away = True
+        with pytest.raises(StoreUnavailable):
+            await scene.admit("tv")
+
+    run(story())
+
+
+def test_an_abandoned_reservation_is_known_no_more(scene: Scene) -> None:
+    async def story() -> None:
+        lease = (await scene.admit("tv")).lease
+        await resolved(scene.worker.abandon(lease))
+        scene.moody.away = True
+        with pytest.raises(StoreUnavailable):
+            await scene.admit("tv")
+        assert await resolved(scene.worker.abandon(lease)) == ()
+
+    run(story())
+
+
+def test_events_of_confirmations_that_nobody_waited_for_are_told_exactly_once(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        started = await scene.play("tv", 0)  # whoever waits for the answer tells these
+        assert [event.type for event in started.events] == ["session.started"]
+        scene.moody.away = True
+        moved = await scene.play("tv", 1, stream="b")
+        assert moved.degraded
+        await scene.play("tv", 2, stream="b")
+        scene.moody.away = False
+        await asyncio.gather(scene.worker.watch_once(), scene.admit("phone"), scene.worker.watch_once())
+        await turn()
+        assert [event.type for event in scene.events] == ["session.moved"]
+        assert (await scene.on_record("tv")).stream_id == "b"
+
+    run(story())
+
+
+def test_a_file_that_failed_rests_and_is_tried_again_though_requests_keep_coming(scene: Scene) -> None:
+    async def story() -> None:
+        await scene.play("tv", 0)
+        scene.moody.away = True
+        await scene.admit("tv")
+        scene.moody.away = False
+        asked = len(scene.moody.asked)
+        for _ in range(int(PROBE_SECONDS * 1_000) // 50 - 1):
+            scene.time.pass_ms(50)
+            assert (await scene.admit("tv")).degraded
+        assert len(scene.moody.asked) == asked
+        scene.time.pass_ms(50)
+        assert not (await scene.admit("tv")).degraded
+
+    run(story())
+
+
+def test_refused_for_sharing_says_nothing_of_the_seat(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        for segment, client in ((5, "one"), (4, "two"), (3, "one"), (2, "two"), (1, "one")):
+            answer = await scene.admit("tv", client=client, sequence=segment)
+            if isinstance(answer, Refusal):
+                break
+            await resolved(scene.worker.confirm(Receipt(answer.lease, f"seg-{segment}", segment)))
+            await turn()
+        assert answer.code == "session-shared"
+        scene.moody.away = True
+        assert (await scene.admit("tv", client="one")).lease is not None
+
+    run(story())

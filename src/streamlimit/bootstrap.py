@@ -114,7 +114,7 @@ def steady(settings: Settings, store: Store, tell: Callable[[Event], None] = ann
     """The store as viewers may lean on it while it is away."""
     conduct = Conduct(
         spares=not is_sqlite(settings),
-        on_outage=settings.on_store_outage,
+        on_outage=settings.on_store_outage if settings.enforce else "admit-all",  # a dry run refuses nobody
         outage_seconds=settings.outage_seconds,
     )
     return SteadyStore(store, settings.policy(), conduct, tell, announce_outage)
@@ -221,7 +221,7 @@ class Worker:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        await service.store.tell_once()
+        await service.store.finish()
         if office is not None:
             await office.stop()
         await resolved(service.store.close())

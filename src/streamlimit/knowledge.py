@@ -13,7 +13,7 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from streamlimit.model import Admitted, Ask, Confirmed, Device, Lease, Receipt, Session, State
+from streamlimit.model import Admitted, Ask, Confirmed, Device, Lease, Receipt, Session
 from streamlimit.policy import Policy
 
 LEFT_AT_MOST = 10_000
@@ -75,9 +75,7 @@ class Knowledge:
         started, late, last, life, at, move, limit, live, client = _NUMBERS.unpack(entry.numbers)
         if now >= at + life / 1_000 + self._extra:
             return None
-        state = State.STARTING
-        if last:
-            state = State.ACTIVE if (now - at) * 1_000 < self._policy.segment_ms else State.IDLE
+        state = self._policy.state(last or None, (last or 0) + int((now - at) * 1_000))
         session = Session(
             ask.session_id,
             ask.user_id,
@@ -108,21 +106,21 @@ class Knowledge:
         self._write(session, admitted.limit, admitted.live, at, client)
 
     def learn(self, receipt: Receipt, confirmed: Confirmed, at: float) -> None:
-        """The store confirmed *receipt*, which was the client's at *at*. Of an older receipt there is nothing to learn."""
+        """The store confirmed *receipt*, which the client had at *at*; an older one than the last teaches nothing."""
         ask, session = receipt.lease.ask, confirmed.session
         entry = self._find(ask.user_id, ask.session_id)
         if self.has_left(ask) or (entry is not None and _is_newer(entry, session.generation, at)):
             return
         self._write(session, confirmed.limit, confirmed.live, at, digest(ask.client))
 
-    def suppose(self, session: Session, limit: int, live: int, at: float) -> None:
+    def suppose(self, session: Session, limit: int, at: float) -> None:
         """The store is away and the session sits provisionally (generation 0), until n·X after it was here last."""
         entry = self._find(session.user_id, session.session_id)
         if entry is None:
-            self._write(session, limit, live, at, 0)
+            self._write(session, limit, 0, at, 0)
         else:
-            started, late, last, life, _, *rest = _NUMBERS.unpack(entry.numbers)
-            entry.numbers = _NUMBERS.pack(started, late, last, life, at, *rest)
+            *before, _, move, its_limit, live, client = _NUMBERS.unpack(entry.numbers)
+            entry.numbers = _NUMBERS.pack(*before, at, move, its_limit, live, client)
 
     def foresee(self, receipt: Receipt) -> None:
         """The session is where *receipt* brings it, before the store has said so."""
@@ -234,7 +232,7 @@ def digest(client: str) -> int:
 def _packed(session: Session, limit: int, live: int, at: float, client: int) -> bytes:
     started, last = session.started_at_ms, session.last_activity_ms or 0
     late = session.generation - started if session.generation else _SUPPOSED
-    life = session.expires_at_ms - (last or started)
+    life = max(session.expires_at_ms - (last or started), 0)
     return _NUMBERS.pack(started, late, last, life, at, session.move, min(limit, _MOST), min(live, _MOST), client)
 
 

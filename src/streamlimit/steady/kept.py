@@ -41,8 +41,9 @@ class KeptReceipts:
         return user_id in self._sessions
 
     def of(self, user_id: str) -> list[Kept]:
-        """All of one user."""
-        return [self._all[user_id, session_id] for session_id in self._sessions.get(user_id, ())]
+        """All of one user, oldest first: where there is not room for all, who came first stays."""
+        found = [self._all[user_id, session_id] for session_id in self._sessions.get(user_id, ())]
+        return sorted(found, key=lambda kept: kept.at)
 
     def next(self, at_most: int) -> list[Kept]:
         """Those that were not tried for the longest time."""

@@ -1,11 +1,14 @@
-"""Is the store away, since when, and what the operator wants to happen meanwhile. Asks no store."""
+"""Is the store away, since when, and what does the operator want to happen meanwhile?"""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.store.contract import Answer
+
+T = TypeVar("T")
 
 OnOutage = Literal["keep-known", "admit-all", "refuse-all"]
 
@@ -65,10 +68,15 @@ class Outage:
         """
         return self.is_away and not self._conduct.spares and self._clock() - self._failed_at < PROBE_SECONDS
 
-    def rest(self) -> None:
-        """Raises while the store `rests`."""
+    def attempt(self, promise: Callable[..., Answer[T]], *args: object) -> Answer[T]:
+        """Asks the store, unless it `rests`; raises `StoreUnavailable` where it does not answer, or rests."""
         if self.rests:
             raise StoreUnavailable("the store failed a moment ago")
+        try:
+            return promise(*args)
+        except StoreUnavailable:
+            self.failed()
+            raise
 
     def failed(self) -> None:
         """The store did not answer."""

@@ -22,7 +22,8 @@ _STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 
 def make_control(service: Service) -> FastAPI:
     """The control plane of one worker."""
-    # The version is the API's: nobody beyond the operators need know which release runs. Its own pages load scripts from elsewhere; ours is in pages.py.
+    # The version is the API's: nobody beyond the operators need know which release runs.
+    # FastAPI's own pages load scripts from elsewhere; ours is in pages.py.
     app = FastAPI(title="streamlimit", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service = service
     for router in ROUTERS:

@@ -18,7 +18,6 @@ The cleverness is bounded: code on the hot path may not ask for `asyncio.current
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
-from contextvars import Context, copy_context
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -143,7 +142,6 @@ class Exchange:
     __slots__ = (
         "_body",
         "_chunked",
-        "_context",
         "_coroutine",
         "_head",
         "_is_head",
@@ -161,7 +159,6 @@ class Exchange:
         self._body: bytes | None = body
         self._head: bytes | None = None
         self._coroutine: Coroutine[Any, Any, None] | None = None
-        self._context: Context = copy_context()  # as a task has: what is logged here is about this request
         self._waiting_for: Any = None
         self._started = self._chunked = False
         self.disconnected = self.response_complete = False
@@ -241,8 +238,7 @@ class Exchange:
         if coroutine is None:
             return
         try:
-            run = self._context.run
-            future = run(coroutine.send, None) if error is None else run(coroutine.throw, error)
+            future = coroutine.send(None) if error is None else coroutine.throw(error)
         except StopIteration:
             self._end(None)
         except BaseException as failure:

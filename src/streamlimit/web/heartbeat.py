@@ -3,13 +3,13 @@
 import msgspec
 
 from streamlimit.errors import Refused
-from streamlimit.model import Ask, Confirmed, Decision, Receipt, Refusal, Verdict
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Receipt, Refusal, Verdict
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.forms import HeartbeatForm, bad_id, is_id, read_form
 from streamlimit.web.http import Receive, Scope, Send, header, read_json_body, send_whole
 from streamlimit.web.problems import Problem
-from streamlimit.web.render import session_json
+from streamlimit.web.render import reservations, session_json
 from streamlimit.web.service import Service
 
 _encode = msgspec.json.Encoder().encode
@@ -53,15 +53,14 @@ class Heartbeat:
             client=client_digest(scope),
             **caller.terms(None, self._plans.limit_of(caller, form.plan)),
         )
-        confirmed, would_refuse = await self._beat(ask)
+        admitted, confirmed = await self._beat(ask)
         headers: dict[str, str] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         if confirmed.degraded:
             headers["Streamlimit-Degraded"] = "true"
-        if would_refuse is not None:
-            headers["Streamlimit-Would-Refuse"] = would_refuse
+        headers |= reservations(admitted)
         await send_whole(send, 200, headers, _encode(session_json(confirmed.session)))
 
-    async def _beat(self, ask: Ask) -> tuple[Confirmed, str | None]:
+    async def _beat(self, ask: Ask) -> tuple[Admitted, Confirmed]:
         decision: Decision = await resolved(self._limiter.admit(ask))
         if isinstance(decision, Refusal):
             raise Refused(decision, ask)
@@ -69,4 +68,4 @@ class Heartbeat:
         verdict: Verdict = await resolved(self._limiter.confirm(Receipt(decision.lease)))
         if not isinstance(verdict, Confirmed):
             raise Problem("unknown-session", "the session went away at this moment")
-        return verdict, decision.would_refuse
+        return decision, verdict

@@ -60,9 +60,9 @@ class Metrics:
         self._add(self._failures, "failures", {"": counts.failures})
         self._add(self._latency, "seconds", {"": counts.seconds})
         self._add(self._calls, "calls", {"": counts.calls})
-        self._add(self._dropped, "dropped", {"": self._store.knowledge.dropped})
+        self._add(self._dropped, "dropped", {"": self._store.kept.dropped})
         self._away.set(self._store.is_away)
-        self._kept.set(self._store.knowledge.kept)
+        self._kept.set(len(self._store.kept))
         self._known.set(len(self._store.knowledge))
 
     async def flush_forever(self) -> None:

@@ -2,17 +2,39 @@
 
 from struct import Struct
 
-from streamlimit.model import Admitted, Ask, Confirmed, Decision, Gone, Lease, Receipt, Session, State, Verdict
+from streamlimit.model import (
+    Admitted,
+    Ask,
+    Confirmed,
+    Decision,
+    Event,
+    Gone,
+    Lease,
+    Receipt,
+    Session,
+    State,
+    Verdict,
+)
 from streamlimit.policy import Policy
 from streamlimit.rules.admit import _refusal, _refuse_full
 from streamlimit.rules.ledger import Ledger, show, show_live
 from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
-from streamlimit.store.valkey.codec import EVENT_TYPES, read_events, read_ledger, read_mark, read_seat, unpack_device
+from streamlimit.store.valkey.codec import (
+    EVENT_TYPES,
+    read_events,
+    read_lapsed,
+    read_ledger,
+    read_mark,
+    read_seat,
+    unpack_device,
+)
+
+Expired = tuple[list[Event], list[bytes]]
 
 NEW, EXISTING, CHECKED, UNRECORDED = 1, 2, 3, 4
 REFUSED = {5: "session-limit", 6: "session-shared", 7: "grant-expired", 8: "session-terminated", 9: "grant-ended"}
-CONFIRMED, AS_RECEIVED, SITS = 1, 3, 1
+CONFIRMED, AS_RECEIVED, SITS, WHOLE = 1, 3, 1, 1
 
 _decision = Struct("<BBIHHH").unpack_from
 _verdict = Struct("<BIHHH").unpack_from
@@ -69,14 +91,20 @@ class Answers:
         """abandon.lua's, end.lua's and terminate.lua's."""
         return self._events(reply, AFTER_TIME, user_id)
 
-    def expired(self, users: list[bytes], replies: list[bytes]) -> Events:
-        """expire.lua's."""
-        return tuple(
-            event
-            for user, reply in zip(users, replies, strict=True)
-            if reply
-            for event in self._events(reply, 0, user.decode())
-        )
+    def expired(self, users: list[bytes], reply: tuple[bytes, list[bytes], list[bytes]]) -> Expired:
+        """expire.lua's: the events, and users who are due next."""
+        now, answers, following = reply
+        low, high = _time(now)
+        now_ms = low | high << 32
+        events: list[Event] = []
+        for user, answer in zip(users, answers, strict=True):
+            if not answer:
+                continue
+            if answer[0] == WHOLE:
+                events += read_lapsed(answer, 1, user.decode(), now_ms)
+            else:
+                events += self._events(answer, 1, user.decode())
+        return events, following
 
     def ledgers(self, reply: list[bytes | None]) -> tuple[int, list[Ledger]]:
         """sessions.lua's: the time in ms and the ledgers."""

@@ -8,7 +8,7 @@ from typing import Any
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Ledger
 from streamlimit.store.contract import Clock, Events
-from streamlimit.store.valkey.answers import Answers
+from streamlimit.store.valkey.answers import Answers, Expired
 from streamlimit.store.valkey.codec import pack_policy
 from streamlimit.store.valkey.connection import encode
 from streamlimit.store.valkey.keys import SHARDS, Keys, shard_of
@@ -55,10 +55,10 @@ class Calls:
         command = self._commands.read(script, shard, users)
         return self._router.call(shard, command, self.answers.ledgers, script)
 
-    def expire(self, shard: int, users: list[bytes]) -> Future[Events]:
-        """Runs expire.lua for *users*, all of them of *shard*."""
+    def expire(self, shard: int, users: list[bytes], following: int) -> Future[Expired]:
+        """Runs expire.lua for *users*, all of them of *shard*; it names up to *following* who are due next."""
         script = SCRIPTS["expire"]
-        command = self._commands.sweep(script, shard, users)
+        command = self._commands.sweep(script, shard, users, following)
         return self._router.call(shard, command, partial(self.answers.expired, users), script)
 
     def ask(self, shard: int, *command: str | int | bytes) -> Future[Any]:

@@ -194,6 +194,21 @@ def read_ledger(data: bytes) -> Ledger:
     return ledger
 
 
+def read_lapsed(data: bytes, at: int, user_id: str, now_ms: int) -> list[Event]:
+    """The events of a ledger, from *at* on, all of whose seats ran out of time (departure.py's `lapse`)."""
+    events = []
+    seats = _HEADER.unpack_from(data, at)[3]
+    at += _HEADER.size
+    for _ in range(seats):
+        seat, at = read_seat(data, at)
+        if seat.last_activity_ms is None:
+            session = show(user_id, seat, State.ABANDONED)
+            events.append(Event("session.abandoned", session, now_ms, "reservation ran out"))
+        else:
+            events.append(Event("session.expired", show(user_id, seat, State.EXPIRED), now_ms, "idle"))
+    return events
+
+
 def read_mark(data: bytes, at: int) -> Mark:
     """The mark that starts at *at*."""
     place = at + 3 + data[at + 2]

@@ -148,14 +148,14 @@ class Commands:
         """EVALSHA of sessions.lua for users of one shard."""
         return self._command(script, [bulk(self._keys.ledger(shard, user)) for user in users])
 
-    def sweep(self, script: Script, shard: int, users: list[bytes]) -> bytes:
-        """EVALSHA of expire.lua for users of one shard."""
+    def sweep(self, script: Script, shard: int, users: list[bytes], following: int) -> bytes:
+        """EVALSHA of expire.lua for users of one shard; it names up to *following* who are due next."""
         first, *others = (bulk(self._keys.ledger(shard, user)) for user in users)
         parts = [first, bulk(self._keys.due[shard]), bulk(self._keys.outbox[shard]), *others]
-        return self._command(script, parts)
+        return self._command(script, parts, _U16(following))
 
-    def _command(self, script: Script, keys: list[bytes]) -> bytes:
-        parts = [*keys, bulk(self._policy), bulk(b"")]
+    def _command(self, script: Script, keys: list[bytes], message: bytes = b"") -> bytes:
+        parts = [*keys, bulk(self._policy), bulk(message)]
         if self._clock is not None:
             parts.append(bulk(b"%d" % self._clock()))
         head = b"*%d\r\n%b%b" % (3 + len(parts), script.head, bulk(b"%d" % len(keys)))

@@ -1,0 +1,80 @@
+"""Who is let in while the store is away: those who sit, and others only where the operator chose so (rule 11)."""
+
+from collections.abc import Callable
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.knowledge import Knowledge, Known
+from streamlimit.model import Admitted, Ask, Lease, Purpose, Session, State
+from streamlimit.policy import Policy
+from streamlimit.steady.outage import Outage
+
+
+class Guests:
+    """Decides by *knowledge* alone. *wall_ms* dates provisional sessions, for there is no clock of a store."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        knowledge: Knowledge,
+        outage: Outage,
+        clock: Callable[[], float],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._policy, self._knowledge, self._outage = policy, knowledge, outage
+        self._clock, self._wall_ms = clock, wall_ms
+
+    def admit(self, ask: Ask, known: Known | None, error: StoreUnavailable) -> Admitted:
+        """Who sits goes on. Raises *error*, what the store raised, where nobody may let the session in."""
+        if self._outage.refuses_all:
+            raise error
+        if known is None or not known.session.generation:
+            return self._admit_provisionally(ask, known, error)
+        return self.go_on(known, ask, degraded=True)
+
+    def go_on(self, known: Known, ask: Ask, degraded: bool) -> Admitted:
+        """It sits, as the store said last. *degraded*: the store was not, or could not be, asked since."""
+        if degraded:
+            self._outage.counts.degraded += 1
+        session = known.session
+        # The store's clock, as far as this worker can tell: at `known.at` it was the last activity's time.
+        told_ms = session.started_at_ms if session.last_activity_ms is None else session.last_activity_ms
+        lease = Lease(ask, session.generation, session.move, told_ms + int((self._clock() - known.at) * 1_000))
+        return Admitted(session, lease, known.limit, known.live, existing=True, degraded=degraded)
+
+    def session(self, ask: Ask) -> Session:
+        """A provisional one, of generation 0: the store gives it a real one when it is told of its receipt."""
+        now_ms = self._wall_ms()
+        return Session(
+            session_id=ask.session_id,
+            user_id=ask.user_id,
+            stream_id=ask.stream_id,
+            state=State.STARTING,
+            device=ask.device,
+            segment=None,
+            sequence=None,
+            started_at_ms=now_ms,
+            last_activity_ms=None,
+            expires_at_ms=now_ms + self._policy.expiry_ms,
+            generation=0,
+            move=0,
+        )
+
+    def limit(self, ask: Ask) -> int:
+        """The user's, as far as this worker knows."""
+        return self._knowledge.limit_of(ask.user_id) or ask.limit or self._policy.max_sessions
+
+    def live(self, ask: Ask) -> int:
+        """How many of the user's sessions sit, as far as this worker knows."""
+        return self._knowledge.sitting(ask.user_id, self._clock())
+
+    def _admit_provisionally(self, ask: Ask, known: Known | None, error: StoreUnavailable) -> Admitted:
+        """On an unexpired grant, within `outage_seconds`, at most the user's limit on this worker; or anyone at all."""
+        has_room = known is not None or self.live(ask) < self.limit(ask)
+        if not self._outage.admits_all and not (ask.granted and has_room and self._outage.admits_granted):
+            raise error
+        session = self.session(ask) if known is None else known.session
+        if ask.purpose is not Purpose.CHECK:  # a playlist takes no seat
+            self._knowledge.suppose(session, self.limit(ask), self._clock())
+        self._outage.counts.degraded += 1
+        lease = Lease(ask, 0, 0, self._wall_ms())
+        return Admitted(session, lease, self.limit(ask), self.live(ask), existing=known is not None, degraded=True)

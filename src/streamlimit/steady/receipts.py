@@ -1,0 +1,138 @@
+"""Receipts on their way to the store: what its answers teach, and what is kept while there are none (rule 11)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from inspect import isawaitable
+
+from msgspec.structs import replace
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.knowledge import Knowledge
+from streamlimit.model import Ask, Confirmed, Event, Gone, Receipt, State, Verdict
+from streamlimit.steady.guests import Guests
+from streamlimit.steady.kept import Kept, KeptReceipts
+from streamlimit.steady.outage import Outage
+from streamlimit.store.contract import Answer, Events, Store, resolved
+
+TOLD_TOGETHER = 256
+"""Kept receipts that travel together; between two such lots viewers get their turn."""
+
+
+class Receipts:
+    """Sends receipts to *store*. *announce* is told the events of those whose answer nobody waits for."""
+
+    def __init__(
+        self,
+        store: Store,
+        knowledge: Knowledge,
+        outage: Outage,
+        guests: Guests,
+        announce: Callable[[Event], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._store, self._knowledge, self._outage, self._guests = store, knowledge, outage, guests
+        self._announce, self._clock = announce, clock
+        self.kept = KeptReceipts()
+
+    def send(self, receipt: Receipt, spares: bool) -> Answer[Verdict]:
+        """The store's verdict; its last word where the session *spares* the wait; kept where the store is away."""
+        now = self._clock()
+        try:
+            answer: Answer[Verdict] = self._outage.attempt(self._store.confirm, receipt)
+        except StoreUnavailable:
+            return self._keep(receipt, now)
+        if not isawaitable(answer):
+            return self._learn(receipt, answer, now)
+        known = self._knowledge.recall(receipt.lease.ask, now) if spares else None
+        if known is None or not known.is_active or receipt.lease.ask.stream_id != known.session.stream_id:
+            return self._wait(answer, receipt, now)
+        asyncio.ensure_future(answer).add_done_callback(partial(self._answered, receipt, now))
+        self._knowledge.foresee(receipt)
+        return Confirmed(known.session, known.limit, known.live)
+
+    def forget(self, user_id: str, session_id: str) -> None:
+        """The session was ended or terminated here."""
+        self._knowledge.left(user_id, session_id, self._clock())
+        self.kept.drop(user_id, session_id)
+
+    async def tell_once(self, user_id: str | None = None) -> bool:
+        """Tells the store some of what was kept (all of one user's). Raises nothing; did it answer any?"""
+        waiting = self.kept.next(TOLD_TOGETHER) if user_id is None else self.kept.of(user_id)
+        # All are asked before the first answer is awaited, so that they travel together.
+        asked = [(kept, self._ask_again(kept)) for kept in waiting]
+        answered = [await self._hear(kept, answer) for kept, answer in asked]
+        return any(answered)
+
+    async def tell_all(self) -> None:
+        """Tells everything that was kept, as long as the store takes it."""
+        while self.kept and await self.tell_once():
+            await asyncio.sleep(0)
+
+    async def _wait(self, answer: Awaitable[Verdict], receipt: Receipt, sent_at: float) -> Verdict:
+        try:
+            return self._learn(receipt, await answer, sent_at)
+        except StoreUnavailable:
+            self._outage.failed()
+            return self._keep(receipt, sent_at)
+
+    def _answered(self, receipt: Receipt, sent_at: float, future: "asyncio.Future[Verdict]") -> None:
+        """The answer to a receipt that nobody waited for."""
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is None:
+            self._tell(self._learn(receipt, future.result(), sent_at).events)
+        elif isinstance(error, StoreUnavailable):
+            self._outage.failed()
+            self._keep(receipt, sent_at)
+        else:
+            raise error
+
+    def _learn(self, receipt: Receipt, verdict: Verdict, at: float) -> Verdict:
+        """The store answered for *receipt*, which the client had at *at*."""
+        self.kept.settled(receipt.lease, at)
+        self._outage.answered(bool(self.kept))
+        if isinstance(verdict, Confirmed):
+            self._knowledge.learn(receipt, verdict, at)
+        else:
+            self._knowledge.gone(receipt.lease)
+        return verdict
+
+    def _keep(self, receipt: Receipt, at: float) -> Verdict:
+        """The store is away: told later, unless the session left meanwhile."""
+        ask = receipt.lease.ask
+        if self._knowledge.has_left(ask):
+            return Gone(State.ENDED)
+        self.kept.keep(receipt, at)
+        self._knowledge.foresee(receipt)
+        return self._supposed(ask)
+
+    def _supposed(self, ask: Ask) -> Confirmed:
+        known = self._knowledge.recall(ask, self._clock())
+        if known is None:
+            return Confirmed(self._guests.session(ask), self._guests.limit(ask), self._guests.live(ask), degraded=True)
+        return Confirmed(known.session, known.limit, known.live, degraded=True)
+
+    def _ask_again(self, kept: Kept) -> Answer[Verdict] | None:
+        age_ms = max(int((self._clock() - kept.at) * 1_000), 0)
+        try:
+            return self._store.confirm(replace(kept.receipt, age_ms=age_ms))
+        except StoreUnavailable:
+            return None
+
+    async def _hear(self, kept: Kept, answer: Answer[Verdict] | None) -> bool:
+        """Did the store answer for what was kept?"""
+        try:
+            if answer is not None:
+                self._tell(self._learn(kept.receipt, await resolved(answer), kept.at).events)
+                return True
+        except StoreUnavailable:
+            pass
+        self._outage.failed()
+        self.kept.tried(kept)
+        return False
+
+    def _tell(self, events: Events) -> None:
+        for event in events:
+            self._announce(event)

@@ -1,0 +1,94 @@
+"""What a worker knows of sessions, and the receipts it keeps for a store that is away."""
+
+import gc
+import tracemalloc
+from uuid import uuid4
+
+import pytest
+
+from streamlimit.knowledge import Knowledge
+from streamlimit.model import Ask, Confirmed, Lease, Receipt, Session, State
+from streamlimit.policy import Policy
+from streamlimit.steady.kept import KeptReceipts
+
+X, N = 1_000, 3
+POLICY = Policy(max_sessions=3, segment_ms=X, missed_segments=N, start_ms=X)
+
+
+def test_a_buffer_the_store_knows_of_prolongs_what_the_worker_grants() -> None:
+    knowledge = Knowledge(POLICY)
+    knowledge.learn(_receipt("tv"), Confirmed(_session("tv", expires_in=5 * X), 3, 1), 10.0)
+    ask = Ask("u", "tv", "a")
+    assert knowledge.recall(ask, 14.9) is not None
+    assert knowledge.recall(ask, 15.0) is None
+
+
+def test_kept_receipts_are_bounded_and_the_newest_of_a_session_stays() -> None:
+    kept = KeptReceipts(at_most=2)
+    receipts = [_receipt(f"s{n}") for n in range(3)]
+    for at, receipt in enumerate(receipts):
+        kept.keep(receipt, float(at))
+    kept.keep(_receipt("s2"), 1.0)  # an older one, whose failure was heard of late
+    assert [each.receipt for each in kept.next(10)] == receipts[1:]
+    assert (kept.dropped, len(kept), kept.has_of("u")) == (1, 2, True)
+    kept.settled(receipts[2].lease, 1.5)
+    assert len(kept) == 2
+    kept.settled(receipts[2].lease, 2.0)
+    kept.drop("u", "s1")
+    assert (len(kept), kept.has_of("u")) == (0, False)
+
+
+def test_what_may_not_sit_any_more_is_forgotten() -> None:
+    knowledge = Knowledge(POLICY)
+    for at, session in enumerate(("tv", "phone", "pad")):
+        knowledge.learn(_receipt(session), Confirmed(_session(session), 3, 1), float(at))
+    knowledge.left("u", "box", 0.0)
+    knowledge.forget_old(4.5)
+    assert knowledge.sessions_of("u") == ["pad"]
+    assert not knowledge.has_left(Ask("u", "box", "a"))
+    knowledge.forget_old(10.0)
+    assert (len(knowledge), knowledge.sessions_of("u")) == (0, [])
+
+
+def test_an_older_answer_teaches_nothing() -> None:
+    knowledge, ask = Knowledge(POLICY), Ask("u", "tv", "a")
+    for at, limit in ((2.0, 3), (1.0, 5)):
+        knowledge.learn(_receipt("tv"), Confirmed(_session("tv"), limit, 1), at)
+    known = knowledge.recall(ask, 2.5)
+    assert known is not None
+    assert (known.at, known.limit, known.session) == (2.0, 3, _session("tv"))
+    assert known.session.last_activity_ms is not None
+    idle = knowledge.recall(ask, 4.0)
+    assert idle is not None
+    assert idle.session.state is State.IDLE
+
+
+@pytest.mark.parametrize("per_user", [1, 3])
+def test_a_known_session_takes_no_more_than_400_bytes(per_user: int) -> None:
+    segments = [f"segment-{number:05d}.m4s" for number in range(500)]
+    gc.collect()
+    tracemalloc.start()
+    knowledge, before = Knowledge(POLICY), tracemalloc.get_traced_memory()[0]
+    for number in range(30_000 // per_user):
+        user = str(uuid4())
+        for _ in range(per_user):
+            _teach(knowledge, user, str(uuid4()), segments[number % 500], number)
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown / len(knowledge) <= 400
+
+
+def _teach(knowledge: Knowledge, user: str, session: str, segment: str, number: int) -> None:
+    now_ms = 1_790_000_000_000 + 7 * number
+    ask = Ask(user, session, "-".join(("channel", "7")), client="a1b2c3d4")
+    times = now_ms, now_ms + 5, now_ms + 5 + N * X, now_ms, 0
+    shown = Session(session, user, ask.stream_id, State.ACTIVE, None, segment, number % 500, *times)
+    knowledge.learn(Receipt(Lease(ask, now_ms, 0, now_ms), segment), Confirmed(shown, 3, 1), float(number))
+
+
+def _receipt(session: str) -> Receipt:
+    return Receipt(Lease(Ask("u", session, "a"), 1, 0))
+
+
+def _session(session: str, expires_in: int = N * X) -> Session:
+    return Session(session, "u", "a", State.ACTIVE, None, "seg-1", 1, 1, 500, 500 + expires_in, 1, 0)
