@@ -224,10 +224,14 @@ class Roster(Struct, frozen=True):
 
 
 class Swept(Struct, frozen=True):
-    """What one bounded sweep removed; `more` says that more is due."""
+    """What one bounded sweep removed; `more` says that more is due.
+
+    `pause_seconds`: for how long to leave the store to others before the next one.
+    """
 
     events: tuple[Event, ...]
     more: bool
+    pause_seconds: float = 0.0
 
 
 class Page(Struct, frozen=True):

@@ -63,7 +63,10 @@ class Store(Protocol):
         ...
 
     def expire(self, at_most: int) -> Answer[Swept]:
-        """Takes out what is due, about *at_most* sessions. Of many callers each session is told to one."""
+        """Takes out what is due, about *at_most* sessions or fewer. Of many callers each session is told to one.
+
+        Nobody waits for it longer than a millisecond or so; `more` then says to go on, after a pause.
+        """
         ...
 
     def sessions(self, user_id: str) -> Answer[Roster]:

@@ -6,11 +6,12 @@ workers the library's multiprocess mode adds them up: server.py names its folder
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from streamlimit.callbacks.postman import Postman
 from streamlimit.census import Census
 from streamlimit.steady import SteadyStore
 from streamlimit.tally import Tally
@@ -24,8 +25,8 @@ STREAMS_SHOWN = 100
 class Metrics:
     """One worker's metrics. `flush` brings them up to date; `text` is what Prometheus reads."""
 
-    def __init__(self, tally: Tally, store: SteadyStore) -> None:
-        self._tally, self._store = tally, store
+    def __init__(self, tally: Tally, store: SteadyStore, postmen: Sequence[Postman] = ()) -> None:
+        self._tally, self._store, self._postmen = tally, store, postmen
         self._seen: dict[tuple[str, str], float] = {}
         self._registry = registry = CollectorRegistry()
         self._admissions = Counter("streamlimit_admissions", "Requests admitted", registry=registry)
@@ -41,6 +42,8 @@ class Metrics:
         self._dropped = Counter("streamlimit_kept_dropped", "Kept confirmations dropped", registry=registry)
         self._latency = Counter("streamlimit_store_seconds", "Time spent waiting for the store", registry=registry)
         self._calls = Counter("streamlimit_store_calls", "Calls of the store that were timed", registry=registry)
+        labels = ["endpoint", "outcome"]
+        self._letters = Counter("streamlimit_callbacks", "Attempts to call back", labels, registry=registry)
         self._away = _gauge("streamlimit_store_away", "Workers that see the store away", registry)
         self._kept = _gauge("streamlimit_kept", "Confirmations that wait for the store", registry)
         self._known = _gauge("streamlimit_known", "Sessions the workers know", registry)
@@ -61,6 +64,8 @@ class Metrics:
         self._add(self._latency, "seconds", {"": counts.seconds})
         self._add(self._calls, "calls", {"": counts.calls})
         self._add(self._dropped, "dropped", {"": self._store.kept.dropped})
+        for postman in self._postmen:
+            self._add_letters(postman)
         self._away.set(self._store.is_away)
         self._kept.set(len(self._store.kept))
         self._known.set(len(self._store.knowledge))
@@ -104,6 +109,14 @@ class Metrics:
             if grown > 0:
                 self._seen[name, label] = value
                 (metric.labels(label) if label else metric).inc(grown)
+
+    def _add_letters(self, postman: Postman) -> None:
+        for outcome in ("sent", "failed", "unwanted", "given_up"):
+            total = getattr(postman.counts, outcome)
+            grown = total - self._seen.get((postman.endpoint, outcome), 0)
+            if grown > 0:
+                self._seen[postman.endpoint, outcome] = total
+                self._letters.labels(postman.endpoint, outcome).inc(grown)
 
 
 def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:

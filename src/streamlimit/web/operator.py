@@ -99,7 +99,10 @@ async def stats(service: ServiceDep, _reader: CallerDep) -> Response:
         "would_refuse": _whole(numbers.get("would_refuse", {})),
         "expiries": int(numbers.get("events", {}).get("session.expired", 0)),
         "events": _whole(numbers.get("events", {})),
-        "callbacks": {"pending": await resolved(service.store.pending())},
+        "callbacks": {
+            "pending": await resolved(service.store.pending()),
+            "attempts": _whole(numbers.get("callbacks", {})),
+        },
         "store": {
             "away": service.store.is_away,
             "degraded_answers": int(_total(numbers, "degraded")),

@@ -26,10 +26,10 @@ class Checkpointer:
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    def changed(self) -> None:
-        """One more change was committed."""
-        self._changes += 1
-        if self._changes % CHANGES == 0 and not self._is_closed:
+    def changed(self, users: int = 1) -> None:
+        """Changes of so many users more were committed."""
+        before, self._changes = self._changes, self._changes + users
+        if before // CHANGES < self._changes // CHANGES and not self._is_closed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._forever, name="checkpoint", daemon=True)
                 self._thread.start()

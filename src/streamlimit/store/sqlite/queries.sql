@@ -13,7 +13,7 @@ UPDATE ledgers SET body = ? WHERE user_id = ?;
 DELETE FROM ledgers WHERE user_id = ?;
 
 -- name: due
-SELECT user_id FROM ledgers WHERE due_at_ms <= ? ORDER BY due_at_ms LIMIT ?;
+SELECT user_id, body FROM ledgers WHERE due_at_ms <= ? ORDER BY due_at_ms LIMIT ?;
 
 -- name: browse
 SELECT user_id, body FROM ledgers WHERE user_id > ? ORDER BY user_id LIMIT ?;

@@ -4,8 +4,9 @@ Any number of processes on one machine. Answers at once: a read takes some micro
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,6 +32,7 @@ from streamlimit.store.contract import Clock, Events
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import QUERIES, connect, in_turn, transaction
+from streamlimit.store.sqlite.pace import Pace
 
 T = TypeVar("T")
 Rule = Callable[[Ledger, int], Outcome[T]]
@@ -65,6 +67,7 @@ class SqliteStore:
         self.dropped_events = 0
         self._db: sqlite3.Connection | None = connect(path)
         self._checkpointer = Checkpointer(path)
+        self._pace = Pace()
 
     def admit(self, ask: Ask) -> Decision:
         def rule(ledger: Ledger, now_ms: int) -> Outcome[Decision]:
@@ -101,19 +104,40 @@ class SqliteStore:
         return self._change(user_id, rule)
 
     def expire(self, at_most: int) -> Swept:
-        """Users whose earliest time has come, in one transaction; a prolonged one is only filed anew."""
-        events: list[Event] = []
+        """Users whose earliest time has come, in one transaction of about `HOLD_SECONDS`.
+
+        Then everyone else has their turn for as long.
+        """
         with self._translated() as db, transaction(db):
+            began = perf_counter()
             now_ms = self._load(db, "")[1]
-            due = [row[0] for row in db.execute(QUERIES["due"], (now_ms, at_most))]
-            for user_id in due:
-                ledger = self._load(db, user_id)[0]
-                outcome = rules.expire(ledger, user_id, self._policy, now_ms)
-                self._save(db, user_id, ledger, due_at_ms=None)
-                self._put_events(db, outcome.events)
-                events += outcome.events
-            db.execute(QUERIES["see"], (now_ms,))
-        return Swept(tuple(events), more=len(due) == at_most)
+            looked_at = min(at_most, self._pace.users)
+            due = db.execute(QUERIES["due"], (now_ms, looked_at)).fetchall()
+            events = self._take_out(db, due, now_ms)
+            more = len(due) == looked_at
+            if not more:
+                db.execute(QUERIES["see"], (now_ms,))
+        took = perf_counter() - began
+        self._pace.took(len(due), took)
+        self._checkpointer.changed(len(due))
+        return Swept(tuple(events), more, pause_seconds=took)
+
+    def _take_out(self, db: sqlite3.Connection, due: list[tuple[str, bytes]], now_ms: int) -> list[Event]:
+        """What is past its time goes; a user of whom something is left is filed anew, under the time true now."""
+        events: list[Event] = []
+        gone: list[tuple[str]] = []
+        kept: list[tuple[str, bytes, int | None]] = []
+        for user_id, body in due:
+            ledger = _decode(body)
+            events += rules.expire(ledger, user_id, self._policy, now_ms).events
+            if ledger.is_blank():
+                gone.append((user_id,))
+            else:
+                kept.append((user_id, _encode(ledger), ledger.due_at_ms()))
+        db.executemany(QUERIES["remove"], gone)
+        db.executemany(SAVE, kept)
+        self._put_events(db, events)
+        return events
 
     def sessions(self, user_id: str) -> Roster:
         with self._translated() as db:
@@ -202,11 +226,13 @@ class SqliteStore:
         else:
             db.execute(SAVE, (user_id, _encode(ledger), earliest_ms))
 
-    def _put_events(self, db: sqlite3.Connection, events: Events) -> None:
+    def _put_events(self, db: sqlite3.Connection, events: Iterable[Event]) -> None:
+        rows = []
         for event in events:
             if event.type in self._subscribed:
-                row = (event.session.user_id, event.type, _encode(event), self._outbox_max_events)
-                self.dropped_events += db.execute(PUT_EVENT, row).rowcount == 0
+                rows.append((event.session.user_id, event.type, _encode(event), self._outbox_max_events))
+        if rows:
+            self.dropped_events += len(rows) - db.executemany(PUT_EVENT, rows).rowcount
 
     @contextmanager
     def _translated(self) -> Iterator[sqlite3.Connection]:

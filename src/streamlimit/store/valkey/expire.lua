@@ -80,4 +80,5 @@ end
 if #blank > 0 then call('DEL', spread(blank)) end
 if #unfiled > 0 then call('ZREM', DUE, spread(unfiled)) end
 if #filed > 0 then call('ZADD', DUE, spread(filed)) end
-return { pack('<I6', now), answers, call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, unpack('<I2', ARGV[2])) }
+local following = unpack('<I2', ARGV[2])
+return { pack('<I6', now), answers, call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, following) }

@@ -1,73 +1,105 @@
 """What goes over all shards: the sweep, browsing, counting. In steps of some shards: viewers get their turns."""
 
 from asyncio import Future, gather
-from collections.abc import Iterator
+from collections.abc import Iterable
 from itertools import groupby
+from random import randrange
 
+from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event, Page, Session, Swept
 from streamlimit.store.valkey.calls import Calls
 from streamlimit.store.valkey.keys import SHARDS
 from streamlimit.store.valkey.location import Address
 
-Clocks = dict[Address | None, int]
-"""The time in ms at each server."""
+Due = tuple[int, list[bytes]]
+"""A shard and users of it who are due."""
 
 STEP = 32
 """Shards asked together."""
 
 USERS_AT_ONCE = 32
-"""Users that one call of expire.lua looks at."""
+"""Users that one call of expire.lua looks at: while a script runs, the server answers nobody (some 0.1 ms)."""
 
 
 class Sweep:
-    """Takes out what is due. Each sweep begins where the last one stopped, so that no shard waits for another."""
+    """Takes out what is due. Each sweep begins where the last one stopped, so that no shard waits for another.
+
+    The first begins anywhere: many callers at once are soon in different shards.
+    """
 
     def __init__(self, calls: Calls) -> None:
-        self._calls, self._next = calls, 0
+        self._calls, self._next = calls, randrange(SHARDS)
 
     async def once(self, at_most: int) -> Swept:
-        """About *at_most* users' worth. `more` unless every shard was seen to the end of what is due."""
-        events: list[Event] = []
-        clocks: Clocks = {}
-        start, left = self._next, at_most
+        """About *at_most* users' worth. `more` unless every shard was seen to the end of what is due.
+
+        Where a server goes away meanwhile, what the others took out is told, and `more` is due.
+        """
+        step = _Step(self._calls, at_most)
+        start = self._next
         for offset in range(0, SHARDS, STEP):
             shards = [(start + offset + i) % SHARDS for i in range(STEP)]
-            due = await self._due(shards, clocks, left)
-            batches = _batches(due[:left])
-            for told in await gather(*(self._calls.expire(shard, users) for shard, users in batches)):
-                events += told
-            if len(due) >= left:
-                self._next = due[left - 1][0]
-                return Swept(tuple(events), more=True)
-            left -= len(due)
-        return Swept(tuple(events), more=False)
+            try:
+                unfinished = await step.sweep(shards)
+            except StoreUnavailable:
+                if step.events:
+                    return Swept(tuple(step.events), more=True)
+                raise
+            if unfinished:
+                self._next = min(unfinished, key=shards.index)
+                return Swept(tuple(step.events), more=True)
+        return Swept(tuple(step.events), more=False)
 
-    async def _due(self, shards: list[int], clocks: Clocks, at_most: int) -> list[tuple[int, bytes]]:
+
+class _Step:
+    """One bounded part of a sweep. Each server has one script of it to run at a time: others' calls come between."""
+
+    def __init__(self, calls: Calls, at_most: int) -> None:
+        self._calls, self._left = calls, at_most
+        self._clocks: dict[Address | None, int] = {}
+        self.events: list[Event] = []
+
+    async def sweep(self, shards: list[int]) -> list[int]:
+        """Sweeps these shards; those that it did not come to the end of."""
+        due = await self._due(shards)
+        servers = sorted(due, key=lambda each: str(self._calls.server_of(each[0])))
+        lanes = [list(lane) for _, lane in groupby(servers, key=lambda each: self._calls.server_of(each[0]))]
+        stops = await gather(*map(self._sweep_one_server, lanes), return_exceptions=True)
+        for stop in stops:
+            if isinstance(stop, BaseException):
+                raise stop
+        return [stop for stop in stops if isinstance(stop, int)]
+
+    async def _sweep_one_server(self, lane: Iterable[Due]) -> int | None:
+        """The shard in which it stopped, if it did not come to the end."""
+        for shard, users in lane:
+            while users:
+                if not self._left:
+                    return shard
+                users = users[: self._left]
+                self._left -= len(users)
+                events, users = await self._calls.expire(shard, users, USERS_AT_ONCE)
+                self.events += events
+        return None if self._left else shard
+
+    async def _due(self, shards: list[int]) -> list[Due]:
         """Users who are filed as due. Their scripts decide by the same server's clock, and file them anew."""
-        times = [await self._time_of(shard, clocks) for shard in shards]
-        answers = await gather(*(self._filed(shard, till, at_most) for shard, till in zip(shards, times, strict=True)))
-        return [(shard, user) for shard, users in zip(shards, answers, strict=True) for user in users]
+        times = [await self._time_of(shard) for shard in shards]
+        answers = await gather(*map(self._filed, shards, times))
+        return [(shard, users) for shard, users in zip(shards, answers, strict=True) if users]
 
-    async def _time_of(self, shard: int, clocks: Clocks) -> int:
-        """The time at the shard's server, asked once a sweep."""
+    async def _time_of(self, shard: int) -> int:
+        """The time at the shard's server, asked once a step."""
         server = self._calls.server_of(shard)
-        if server is None or server not in clocks:
+        if server is None or server not in self._clocks:
             now_ms = await self._calls.now_ms(shard)
-            clocks[self._calls.server_of(shard)] = now_ms
+            self._clocks[self._calls.server_of(shard)] = now_ms
             return now_ms
-        return clocks[server]
+        return self._clocks[server]
 
-    def _filed(self, shard: int, till_ms: int, at_most: int) -> Future[list[bytes]]:
-        key = self._calls.keys.due[shard]
+    def _filed(self, shard: int, till_ms: int) -> Future[list[bytes]]:
+        key, at_most = self._calls.keys.due[shard], min(self._left, USERS_AT_ONCE)
         return self._calls.ask(shard, "ZRANGEBYSCORE", key, "-inf", till_ms, "LIMIT", 0, at_most)
-
-
-def _batches(due: list[tuple[int, bytes]]) -> Iterator[tuple[int, list[bytes]]]:
-    """By shard, and not too many at once: while a script runs, the server answers nobody."""
-    for shard, group in groupby(due, key=lambda entry: entry[0]):
-        users = [user for _, user in group]
-        for first in range(0, len(users), USERS_AT_ONCE):
-            yield shard, users[first : first + USERS_AT_ONCE]
 
 
 async def browse(calls: Calls, cursor: str | None, at_most: int, stream_id: str | None, state: str | None) -> Page:
