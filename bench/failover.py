@@ -1,7 +1,7 @@
 """What does a viewer notice when a primary of the cluster dies, or hangs?
 
-`python -m bench.failover [ROUNDS]`: 600 sitting viewers fetch every second through two workers, newcomers come 25 times a
-second; a primary gets SIGKILL, another SIGSTOP. The code is that of tests/e2e/test_failover.py.
+`python -m bench.failover [ROUNDS]`: 600 sitting viewers fetch every second through two workers, newcomers come 25 times
+a second; a primary gets SIGKILL, another SIGSTOP. The code is that of tests/e2e/test_failover.py.
 """
 
 import asyncio

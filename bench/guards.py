@@ -115,7 +115,7 @@ async def idle(port: int, stop: Event) -> None:
 STORM_SCRIPT = """
 local salt, n = math.random(1, 1000000000), 0
 function init(args) math.randomseed(os.time()) end
-function delay() return {delay_ms} end
+function delay() return math.random(0, {delay_ms}) end  -- not all at the same moment
 function request()
   n = n + 1
   local body = '{{"user_id":"storm","session_id":"x' .. n .. '","stream_id":"aurora"}}'
@@ -128,7 +128,7 @@ async def storm(port: int, stop: Event) -> None:
     """One user, refused, with ever new sessions. By wrk, paced: a client in Python would take the viewers' core."""
     lines = 100
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(STORM_SCRIPT.format(delay_ms=lines * 1_000 // STORM_HZ))
+        script.write(STORM_SCRIPT.format(delay_ms=2 * lines * 1_000 // STORM_HZ))
         script.flush()
         words = ["wrk", "-t1", f"-c{lines}", "-d3600s", "-s", script.name, f"http://127.0.0.1:{port}"]
         wrk = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.DEVNULL)

@@ -172,18 +172,23 @@ def main(kind: str, sessions: int) -> None:
         answers, swept = together(sweepers)
         pipe.send("times")
         busy = p99(pipe.recv())
-        pipe.send("stop")
-        watcher.join(5)
         told = [user for users, _ in answers for user in users if user.startswith("user-")]
         assert len(told) == len(set(told)) == sessions, (len(told), len(set(told)))
         fill_bare(place, sessions)
-        _, bare = together(crew(delete, *[(place, number, sessions) for number in range(CALLERS)]))
+        deleters = crew(delete, *[(place, number, sessions) for number in range(CALLERS)])
+        pipe.send("times")
+        pipe.recv()
+        _, bare = together(deleters)
+        pipe.send("times")
+        beside_bare = p99(pipe.recv())
+        pipe.send("stop")
+        watcher.join(5)
         shares = " + ".join(str(len(users)) for users, _ in answers)
         print("\n".join(f"{name}: {value}" for name, value in described().items()))
         print(f"{kind}: {sessions} sessions swept by {CALLERS} callers ({shares}), each once")
         print(f"  sweep       {swept:6.2f} s  {swept / sessions * 1e6:6.1f} µs a session")
         print(f"  bare delete {bare:6.2f} s  {bare / sessions * 1e6:6.1f} µs a key   -> {swept / bare:.1f} times")
-        print(f"  viewer p99  {idle:6.2f} ms idle, {busy:.2f} ms during the sweep -> {busy / idle:.1f} times")
+        print(f"  viewer p99  {idle:6.2f} ms idle, {busy:.2f} ms during the sweep -> {busy / idle:.1f} times; {beside_bare:.2f} ms during the bare delete")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,11 @@ class Service:
 
 
 @contextmanager
-def started(folder: Path, command: str = "serve", **settings: Any) -> Iterator[Service]:
-    """`streamlimit <command>` with *settings* in its environment; *folder* keeps its database and log."""
+def started(folder: Path, command: str = "serve", wrapper: Sequence[str] = (), **settings: Any) -> Iterator[Service]:
+    """`streamlimit <command>` with *settings* in its environment; *folder* keeps its database and log.
+
+    *wrapper* comes before it on the command line.
+    """
     port = int(settings["listen"].rsplit(":", 1)[1]) if "listen" in settings else free_port()
     chosen = {
         "listen": f"127.0.0.1:{port}",
@@ -105,7 +108,7 @@ def started(folder: Path, command: str = "serve", **settings: Any) -> Iterator[S
     log = folder / "service.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlimit.cli", command],
+            [*wrapper, sys.executable, "-m", "streamlimit.cli", command],
             env=_environment(chosen),
             cwd=folder,
             stdout=out,

@@ -60,11 +60,11 @@ def settings(folder: Path) -> dict[str, object]:
     return {"streams": str(folder / "streams"), "segment_seconds": X, "missed_segments": N}
 
 
-def fetch(observer: Client) -> tuple[float, float, datetime]:
+def fetch(observer: Client, user: str = "user") -> tuple[float, float, datetime]:
     """The next segment; between which two moments, and the last activity that it made."""
     before = time.monotonic()
-    assert observer.send(endpoint("user", "tv", "film")).answer().status == 200
-    found = observer.watching("user")["tv"]
+    assert observer.send(endpoint(user, "tv", "film")).answer().status == 200
+    found = observer.watching(user)["tv"]
     return before, time.monotonic(), datetime.fromisoformat(found["last_activity_at"])
 
 
@@ -122,8 +122,8 @@ def assert_elapsed(first: tuple[float, float, datetime], second: tuple[float, fl
     assert second[0] - first[1] - 0.01 <= elapsed <= second[1] - first[0] + 0.01
 
 
-def assert_expires_in_time(observer: Client, last: tuple[float, float, datetime]) -> None:
+def assert_expires_in_time(observer: Client, last: tuple[float, float, datetime], user: str = "user") -> None:
     """Not before n·X after its last activity, and soon after."""
-    wait_until(lambda: not observer.watching("user"), N * X + 5, "the expiry")
+    wait_until(lambda: not observer.watching(user), N * X + 5, "the expiry")
     assert time.monotonic() - last[1] >= N * X - 0.05
     assert time.monotonic() - last[1] <= N * X + SLACK_SECONDS

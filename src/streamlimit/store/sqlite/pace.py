@@ -1,9 +1,23 @@
-"""How many users one step of the sweep takes, so that its transaction is short on this machine at this time."""
+"""One step of the sweep: what it takes out, and how many users of the sweep looks at, so that its transaction is short."""
+
+from msgspec import Struct
+
+from streamlimit.model import Event
 
 HOLD_SECONDS = 0.000_3
 """How long a step holds the write lock: as long as a dozen decisions, so a viewer who meets it hardly notices."""
 
 FEWEST, FIRST, MOST = 8, 32, 500
+
+
+class Takings(Struct):
+    """Decided at `now_ms` about so many users: rows to remove, rows to write, events to tell."""
+
+    now_ms: int
+    looked_at: int
+    gone: list[tuple[str]] = []
+    kept: list[tuple[str, bytes, int | None]] = []
+    events: list[Event] = []
 
 
 class Pace:

@@ -6,7 +6,7 @@ Any number of processes on one machine. Answers at once: a read takes some micro
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,7 +32,7 @@ from streamlimit.store.contract import Clock, Events
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import QUERIES, connect, in_turn, transaction
-from streamlimit.store.sqlite.pace import Pace
+from streamlimit.store.sqlite.pace import Pace, Takings
 
 T = TypeVar("T")
 Rule = Callable[[Ledger, int], Outcome[T]]
@@ -104,40 +104,43 @@ class SqliteStore:
         return self._change(user_id, rule)
 
     def expire(self, at_most: int) -> Swept:
-        """Users whose earliest time has come, in one transaction of about `HOLD_SECONDS`.
+        """Users whose earliest time has come: so many that the write lock is held for about `HOLD_SECONDS`.
 
-        Then everyone else has their turn for as long.
+        What becomes of them is decided before, without the lock, and again where anyone wrote meanwhile. Then everyone
+        else has their turn for as long as this took.
         """
-        with self._translated() as db, transaction(db):
-            began = perf_counter()
-            now_ms = self._load(db, "")[1]
-            looked_at = min(at_most, self._pace.users)
-            due = db.execute(QUERIES["due"], (now_ms, looked_at)).fetchall()
-            events = self._take_out(db, due, now_ms)
-            more = len(due) == looked_at
-            if not more:
-                db.execute(QUERIES["see"], (now_ms,))
-        took = perf_counter() - began
-        self._pace.took(len(due), took)
-        self._checkpointer.changed(len(due))
-        return Swept(tuple(events), more, pause_seconds=took)
+        began, looked_at = perf_counter(), min(at_most, self._pace.users)
+        with self._translated() as db:
+            seen = _version(db)
+            takings = self._look(db, looked_at)
+            with transaction(db):
+                locked = thread_time()
+                if seen != _version(db):
+                    takings = self._look(db, looked_at)
+                self._take_out(db, takings)
+            self._pace.took(takings.looked_at, thread_time() - locked)
+        self._checkpointer.changed(takings.looked_at)
+        return Swept(tuple(takings.events), takings.looked_at == looked_at, pause_seconds=perf_counter() - began)
 
-    def _take_out(self, db: sqlite3.Connection, due: list[tuple[str, bytes]], now_ms: int) -> list[Event]:
+    def _look(self, db: sqlite3.Connection, at_most: int) -> Takings:
         """What is past its time goes; a user of whom something is left is filed anew, under the time true now."""
-        events: list[Event] = []
-        gone: list[tuple[str]] = []
-        kept: list[tuple[str, bytes, int | None]] = []
+        now_ms = self._load(db, "")[1]
+        due = _rows(db, QUERIES["due"], now_ms, at_most)
+        takings = Takings(now_ms, len(due))
         for user_id, body in due:
             ledger = _decode(body)
-            events += rules.expire(ledger, user_id, self._policy, now_ms).events
+            takings.events += rules.expire(ledger, user_id, self._policy, now_ms).events
             if ledger.is_blank():
-                gone.append((user_id,))
+                takings.gone.append((user_id,))
             else:
-                kept.append((user_id, _encode(ledger), ledger.due_at_ms()))
-        db.executemany(QUERIES["remove"], gone)
-        db.executemany(SAVE, kept)
-        self._put_events(db, events)
-        return events
+                takings.kept.append((user_id, _encode(ledger), ledger.due_at_ms()))
+        return takings
+
+    def _take_out(self, db: sqlite3.Connection, takings: Takings) -> None:
+        db.executemany(QUERIES["remove"], takings.gone)
+        db.executemany(SAVE, takings.kept)
+        self._put_events(db, takings.events)
+        db.execute(QUERIES["see"], (takings.now_ms,))
 
     def sessions(self, user_id: str) -> Roster:
         with self._translated() as db:
@@ -248,6 +251,12 @@ class SqliteStore:
 def _rows(db: sqlite3.Connection, query: str, *values: str | int) -> list[tuple[Any, ...]]:
     """What *query* finds. Even a reader may have to wait: for the repair of what a killed process left."""
     return in_turn(lambda: db.execute(query, values).fetchall())
+
+
+def _version(db: sqlite3.Connection) -> int:
+    """Another one than before where another connection wrote since."""
+    version: int = _rows(db, "PRAGMA data_version")[0][0]
+    return version
 
 
 def _matches(session: Session, stream_id: str | None, state: str | None) -> bool:

@@ -1,0 +1,238 @@
+"""One hot request and its answer, stepped where it was parsed: see fast.py for why. Knows no URL and no session."""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from streamlimit.web.http import Scope
+from streamlimit.web.protocol import ReceiptProtocol as Protocol
+
+SMALL = 64 * 1024
+"""Bytes of a first part that are sent together with the headers: one system call instead of two."""
+
+
+class Exchange:
+    """One request and its answer, stepped where it was parsed. Stands where uvicorn has its cycle."""
+
+    __slots__ = (
+        "_body",
+        "_chunked",
+        "_coroutine",
+        "_head",
+        "_is_head",
+        "_protocol",
+        "_started",
+        "_waiting_for",
+        "disconnected",
+        "keep_alive",
+        "message_event",
+        "response_complete",
+    )
+
+    def __init__(self, protocol: Protocol, body: bytes) -> None:
+        self._protocol = protocol
+        self._body: bytes | None = body
+        self._head: bytes | None = None
+        self._coroutine: Coroutine[Any, Any, None] | None = None
+        self._waiting_for: Any = None
+        self._started = self._chunked = False
+        self.disconnected = self.response_complete = False
+        self.keep_alive: bool = protocol.parser.should_keep_alive()
+        self.message_event: Any = _Gone(self)
+
+    def begin(self) -> None:
+        """Answers at once as far as possible."""
+        protocol: Any = self._protocol
+        protocol.cycle = self
+        scope = self._scope()
+        self._is_head = scope["method"] == "HEAD"
+        self._coroutine = protocol.app(scope, self.receive, self.send)
+        self._step(None)
+        if self._coroutine is not None:
+            protocol.tasks.add(self)  # a shutdown waits for it as for a task
+
+    def go_on_now(self) -> None:
+        """What it waits for may be there: then the loop's next turn need not be awaited."""
+        future = self._waiting_for
+        if future is not None and future.done():
+            self._go_on(future)
+
+    def cancel(self, msg: str | None = None) -> None:
+        """As of a task, in the next turn: a shutdown without more time is walking through the set of tasks."""
+        self._protocol.loop.call_soon(self._cancel, msg)
+
+    def _cancel(self, msg: str | None) -> None:
+        self._waiting_for = None
+        self._step(asyncio.CancelledError(msg))
+
+    async def receive(self) -> dict[str, Any]:
+        """The body, once; then only the client's leaving."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        while not (self.disconnected or self.response_complete):
+            await self.message_event.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        """uvicorn's `send`, with the headers held back until the first part of the body."""
+        flow = self._protocol.flow
+        if flow.write_paused and not self.disconnected:
+            await flow.drain()
+        if self.disconnected:
+            return
+        if message["type"] == "http.response.start":
+            self._start(message)
+        else:
+            self._send_body(message)
+
+    def _scope(self) -> Scope:
+        protocol = self._protocol
+        path, _, query = protocol.url.partition(b"?")
+        text = path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": "1.1",
+            "method": protocol.parser.get_method().decode("ascii"),
+            "scheme": protocol.scheme,
+            "path": _unquoted(text),
+            "raw_path": path,
+            "query_string": query.partition(b"#")[0],
+            "root_path": "",
+            "headers": protocol.headers,
+            "server": protocol.server,
+            "client": protocol.client,
+            "state": {},
+            "extensions": protocol._extensions,
+        }
+
+    def _step(self, error: BaseException | None) -> None:
+        """Runs the application until it ends or waits."""
+        coroutine = self._coroutine
+        if coroutine is None:
+            return
+        try:
+            future = coroutine.send(None) if error is None else coroutine.throw(error)
+        except StopIteration:
+            self._end(None)
+        except BaseException as failure:
+            self._end(failure)
+        else:
+            self._wait(future)
+
+    def _wait(self, future: Any) -> None:
+        self._waiting_for = future
+        if future is None:  # a bare yield: asyncio.sleep(0)
+            self._protocol.loop.call_soon(self._go_on, None)
+            return
+        future._asyncio_future_blocking = False  # what a task does to say that it understood
+        future.add_done_callback(self._go_on)
+
+    def _go_on(self, future: Any) -> None:
+        if self._waiting_for is future and (future is not None or self._coroutine is not None):
+            self._waiting_for = None
+            self._step(None)
+
+    def _end(self, failure: BaseException | None) -> None:
+        self._coroutine = None
+        tasks: set[Any] = self._protocol.tasks
+        tasks.discard(self)
+        if failure is not None and not isinstance(failure, asyncio.CancelledError):
+            self._protocol.logger.error("Exception in ASGI application\n", exc_info=failure)
+        if not self.response_complete and not self.disconnected:
+            self._protocol.transport.close()  # half an answer, or none: the connection is of no more use
+
+    def _start(self, message: Any) -> None:
+        lines = [STATUS_LINE[message["status"]]]
+        has_length = message["status"] in (204, 304) or self._is_head
+        headers = [*self._protocol.server_state.default_headers, *message.get("headers", ())]
+        for name, value in headers:
+            if name == b"content-length":
+                has_length = True
+            elif name == b"connection" and value.lower() == b"close":
+                self.keep_alive = False
+                continue
+            lines += (name, b": ", value, b"\r\n")
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        self._chunked = not has_length
+        if self._chunked:
+            lines.append(b"transfer-encoding: chunked\r\n")
+        lines.append(b"\r\n")
+        head = b"".join(lines)
+        extra = 2 + (not self.keep_alive) + self._chunked
+        if head.count(b"\n") != len(headers) + extra - _dropped(headers):
+            raise RuntimeError("Invalid HTTP header value.")
+        self._head, self._started = head, True
+
+    def _send_body(self, message: Any) -> None:
+        part = message.get("body", b"")
+        more = message.get("more_body", False)
+        if self._is_head:
+            part = b""
+        if self._chunked:
+            part = _chunk(part, more)
+        write = self._protocol.transport.write
+        head, self._head = self._head, None
+        if head is None:
+            if part:
+                write(part)
+        elif len(part) <= SMALL:
+            write(b"".join((head, part)))
+        else:
+            write(head)
+            write(part)
+        if not more:
+            self._complete()
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        protocol = self._protocol
+        if not self.keep_alive:
+            protocol.transport.close()
+        protocol.on_response_complete()
+
+
+class _Gone:
+    """What uvicorn sets when the client leaves; `receive` waits for it. Most answers never do."""
+
+    __slots__ = ("_exchange", "_waiters")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    def set(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+
+def _unquoted(path: str) -> str:
+    if "%" not in path:
+        return path
+    from urllib.parse import unquote
+
+    return unquote(path)
+
+
+def _chunk(part: bytes, more: bool) -> bytes:
+    content = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
+    return content if more else content + b"0\r\n\r\n"
+
+
+def _dropped(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(name == b"connection" and value.lower() == b"close" for name, value in headers)

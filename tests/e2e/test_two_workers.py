@@ -1,0 +1,77 @@
+"""Two workers that share a Valkey server and nothing else: what is done on one bites on the other."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests import servers
+from tests.service import OPERATOR_KEY, Answer, Service, started
+from tests.streams import make_stream
+
+pytestmark = pytest.mark.xdist_group("valkey")
+
+ANSWER_SECONDS = 0.1
+"""Within so long a receipt is seen from anywhere (api.md), and its answer known to the worker that sent it."""
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Service]]:
+    folder = tmp_path_factory.mktemp("two")
+    make_stream(folder / "streams", "film", 20, 1_000)
+    with ExitStack() as stack:
+        server = stack.enter_context(servers.single("valkey"))
+        found = []
+        for name in ("one", "two"):
+            (home := folder / name).mkdir()
+            service = started(home, store=server.url, streams=str(folder / "streams"), segment_seconds=5)
+            found.append(stack.enter_context(service))
+        yield found
+
+
+def beat(service: Service, user: str) -> Answer:
+    return service.post(f"/v1/users/{user}/sessions/tv/heartbeat", {"stream_id": "film"})
+
+
+@pytest.mark.parametrize("kind", ["segment", "heartbeat"])
+@pytest.mark.parametrize("which", ["/tv", ""], ids=["one", "all"])
+def test_a_termination_on_one_worker_bites_on_the_other_at_the_next_request_but_one(
+    workers: list[Service], kind: str, which: str
+) -> None:
+    user, (here, elsewhere) = f"{kind}-{len(which)}", workers
+
+    def ask(service: Service, number: int) -> Answer:
+        return (
+            beat(service, user) if kind == "heartbeat" else service.segment(user, "tv", "film", segment=f"{number}.ts")
+        )
+
+    for number in range(3):
+        for service in workers:
+            assert ask(service, number).status == 200
+    terminated = elsewhere.call("DELETE", f"/v1/users/{user}/sessions{which}?reason=moved", key=OPERATOR_KEY)
+    assert terminated.status == 204
+    assert ask(elsewhere, 4).status == 410
+    assert ask(here, 4).status in (200, 410)
+    time.sleep(ANSWER_SECONDS)
+    for number in (5, 6):
+        answer = ask(here, number)
+        assert (answer.status, answer.json["by"], answer.json["reason"]) == (410, "operator", "moved")
+
+
+def test_an_end_on_one_worker_frees_the_seat_on_the_other_at_once(workers: list[Service]) -> None:
+    here, elsewhere = workers
+    for session in ("tv", "phone", "pad"):
+        assert here.segment("ender", session, "film").status == 200
+    assert elsewhere.segment("ender", "box", "film").status == 409
+    assert here.post("/v1/users/ender/sessions/pad/end").status == 204
+    assert elsewhere.segment("ender", "box", "film").status == 200
+    assert here.segment("ender", "pad", "film").status == 409
+
+
+def test_a_session_may_change_the_worker_at_every_segment(workers: list[Service]) -> None:
+    for number in range(8):
+        answer = workers[number % 2].segment("nomad", "tv", "film")
+        assert (answer.status, answer.headers["streamlimit-sequence"]) == (200, str(number))
+        time.sleep(ANSWER_SECONDS)
+    assert workers[0].watching("nomad")["live_sessions"] == 1
