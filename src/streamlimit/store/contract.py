@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
-
 from typing_extensions import TypeIs
 
 from streamlimit.model import Ask, Decision, Event, Gone, Lease, Page, Receipt, Roster, Session, Swept, Verdict
