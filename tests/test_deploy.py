@@ -46,3 +46,12 @@ def test_the_table_of_tokens_explains_each_of_its_settings(name: str) -> None:
     default = JwtSettings.model_fields[name].default
     if default is not None:
         assert tomllib.loads(lines[at].removeprefix("# ")) == {name: default}
+
+
+def test_the_tables_may_be_uncommented_where_they_stand() -> None:
+    """A table in the middle would swallow the settings below it."""
+    told = re.sub(r"^# (\[\[?\w+\]\]?|(?:url|secret|types|name) = .*)$", r"\1", TEXT, flags=re.MULTILINE)
+    read = tomllib.loads(told)
+    assert read["callbacks"] == [{"url": "https://example.org/hooks/streamlimit", "secret": "whsec_…",
+                                  "types": ["session.expired", "session.terminated"], "name": "billing"}]  # fmt: skip
+    assert set(read) > {"allow_private_callbacks", "outbox_max_events"}

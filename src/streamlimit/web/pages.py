@@ -58,8 +58,8 @@ class StaticFile(Struct, frozen=True):
 
 
 def are_on(service: Service) -> bool:
-    """Only where something plays: a service that keeps the ledger for others has no pages for viewers."""
-    return service.catalog is not None
+    """Only where something plays, and anyone may: the page has no credential to send."""
+    return service.catalog is not None and service.settings.auth == "open"
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
@@ -103,7 +103,7 @@ async def favicon(request: Request, service: ServiceDep) -> Response:
 
 def _require_pages(service: Service) -> None:
     if not are_on(service):
-        raise Problem("not-found", "there are no pages here: no streams are set")
+        raise Problem("not-found", "there are no pages here: no streams are set, or viewers need a credential")
 
 
 def _page(template: str, headers: dict[str, str] = PAGE_HEADERS, **values: Any) -> Response:
