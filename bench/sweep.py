@@ -1,26 +1,32 @@
 """What does it take to sweep 100,000 sessions that are all due at once, by two callers, beside a bare delete?
 
-    python -m bench.sweep [valkey|redis|sqlite] [SESSIONS]
+    python -m bench.sweep [KIND …] [--sessions N] [--rounds N]     KIND: sqlite, valkey, redis
+
+Writes results/sweep.md when more than one kind is asked for.
 
 Two processes sweep together; each session must be told to exactly one of them. Then as many keys, with values as
 large as a ledger, are deleted by two processes in pipelines of 100 (on SQLite: rows, in transactions of 100). Another
-process admits and confirms one after another: the p99 of its decisions before the sweep, and during it.
+process admits and confirms one after another: the p99 of its decisions before, during the sweep, and during the
+deletes. Wall times are the machine's as much as ours where others use it; CPU times (of both callers) less so.
 """
 
+import argparse
 import asyncio
 import multiprocessing
+import os
 import sqlite3
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
 from multiprocessing.connection import Connection
+from statistics import median
 from typing import Any
 
 from valkey import Valkey
 
-from bench.machine import described
+from bench import report
 from streamlimit.limiter import Limiter
 from streamlimit.model import Admitted, Ask, Receipt
 from streamlimit.policy import Policy
@@ -56,7 +62,7 @@ async def fill(place: str, sessions: int) -> None:
 
 
 def sweep(place: str, pipe: Connection) -> None:
-    """Sweeps all that is due when told to; which sessions it was told of, and how long it took."""
+    """Sweeps all that is due when told to; which sessions it was told of, and its CPU time."""
 
     async def run() -> tuple[list[str], float]:
         store, told = open_store(place), list[str]()
@@ -64,9 +70,9 @@ def sweep(place: str, pipe: Connection) -> None:
         await resolved(store.ping())
         pipe.send("ready")
         pipe.recv()
-        began = time.perf_counter()
+        began = time.process_time()
         await expire_once(limiter)
-        return told, time.perf_counter() - began
+        return told, time.process_time() - began
 
     pipe.send(asyncio.run(run()))
 
@@ -79,7 +85,7 @@ def delete(place: str, pipe: Connection, number: int, sessions: int) -> None:
     db = sqlite3.connect(place, isolation_level=None, timeout=30) if client is None else None
     pipe.send("ready")
     pipe.recv()
-    began = time.perf_counter()
+    began = time.process_time()
     for hundred in hundreds:
         if client is not None:
             pipeline = client.pipeline(transaction=False)
@@ -90,7 +96,7 @@ def delete(place: str, pipe: Connection, number: int, sessions: int) -> None:
             db.execute("BEGIN IMMEDIATE")
             db.executemany("DELETE FROM bare WHERE name = ?", [(name,) for name in hundred])
             db.execute("COMMIT")
-    pipe.send(time.perf_counter() - began)
+    pipe.send(time.process_time() - began)
 
 
 def fill_bare(place: str, sessions: int) -> None:
@@ -153,43 +159,121 @@ def p99(took: list[float]) -> float:
     return sorted(took)[int(len(took) * 0.99)]
 
 
-def main(kind: str, sessions: int) -> None:
+def measure(kind: str, sessions: int) -> dict[str, float]:
+    """One round: everything in µs a session (or key), latencies in ms."""
     with ExitStack() as stack:
+        server = None
         if kind == "sqlite":
             place = stack.enter_context(tempfile.TemporaryDirectory()) + "/streamlimit.db"
         else:
-            place = stack.enter_context(servers.single(kind)).url
+            server = stack.enter_context(servers.single(kind))
+            place = server.url
         asyncio.run(fill(place, sessions))
         time.sleep(3.1)
         [(watcher, pipe)] = crew(watch, (place,))
         sweepers = crew(sweep, *[(place,)] * CALLERS)
         time.sleep(2)
-        pipe.send("times")
-        pipe.recv()  # warming up
+        times(pipe)  # warming up
         time.sleep(5)
-        pipe.send("times")
-        idle = p99(pipe.recv())
-        answers, swept = together(sweepers)
-        pipe.send("times")
-        busy = p99(pipe.recv())
+        found = {"idle_p99": p99(times(pipe))}
+        server_began = server_cpu(server)
+        answers, seconds = together(sweepers)
+        found |= {"sweep": seconds, "sweep_cpu": sum(cpu for _, cpu in answers)}
+        found["sweep_server"] = server_cpu(server) - server_began
+        found["sweep_p99"] = p99(times(pipe))
         told = [user for users, _ in answers for user in users if user.startswith("user-")]
         assert len(told) == len(set(told)) == sessions, (len(told), len(set(told)))
         fill_bare(place, sessions)
         deleters = crew(delete, *[(place, number, sessions) for number in range(CALLERS)])
-        pipe.send("times")
-        pipe.recv()
-        _, bare = together(deleters)
-        pipe.send("times")
-        beside_bare = p99(pipe.recv())
+        times(pipe)
+        server_began = server_cpu(server)
+        cpus, seconds = together(deleters)
+        found |= {"bare": seconds, "bare_cpu": sum(cpus), "bare_server": server_cpu(server) - server_began}
+        found["bare_p99"] = p99(times(pipe))
         pipe.send("stop")
         watcher.join(5)
-        shares = " + ".join(str(len(users)) for users, _ in answers)
-        print("\n".join(f"{name}: {value}" for name, value in described().items()))
-        print(f"{kind}: {sessions} sessions swept by {CALLERS} callers ({shares}), each once")
-        print(f"  sweep       {swept:6.2f} s  {swept / sessions * 1e6:6.1f} µs a session")
-        print(f"  bare delete {bare:6.2f} s  {bare / sessions * 1e6:6.1f} µs a key   -> {swept / bare:.1f} times")
-        print(f"  viewer p99  {idle:6.2f} ms idle, {busy:.2f} ms during the sweep -> {busy / idle:.1f} times; {beside_bare:.2f} ms during the bare delete")
+    per_session = 1e6 / sessions
+    return {name: value if name.endswith("p99") else value * per_session for name, value in found.items()}
 
+
+def times(pipe: Connection) -> list[float]:
+    """The viewer's times since the last call."""
+    pipe.send("times")
+    answer: list[float] = pipe.recv()
+    return answer
+
+
+def server_cpu(server: servers.Server | None) -> float:
+    """CPU seconds of the store's server so far; SQLite has none."""
+    if server is None:
+        return 0.0
+    used = server.client.info("cpu")
+    return float(used["used_cpu_user"] + used["used_cpu_sys"])
+
+
+def rows(kind: str, rounds: list[dict[str, float]]) -> str:
+    """One kind's lines: medians, and the ratios of each round's own two halves."""
+
+    def middle(value: Callable[[dict[str, float]], float]) -> float:
+        return median(map(value, rounds))
+
+    def cells(which: str) -> str:
+        cpu = middle(lambda each: each[f"{which}_cpu"]), middle(lambda each: each[f"{which}_server"])
+        wall, late = middle(lambda each: each[which]), middle(lambda each: each[f"{which}_p99"])
+        return f"{wall:.1f} | {cpu[0]:.1f} | {cpu[1]:.1f} | {late:.2f} |"
+
+    wall = middle(lambda each: each["sweep"] / each["bare"])
+    cpu = middle(lambda each: (each["sweep_cpu"] + each["sweep_server"]) / (each["bare_cpu"] + each["bare_server"]))
+    late = middle(lambda each: each["sweep_p99"] / each["idle_p99"])
+    beside = middle(lambda each: each["sweep_p99"] / each["bare_p99"])
+    idle = middle(lambda each: each["idle_p99"])
+    return "\n".join(
+        [
+            f"| {kind}: sweep | **{wall:.1f}** | {cpu:.1f} | **{late:.1f}** | {beside:.2f} | " + cells("sweep"),
+            f"| {kind}: bare delete | 1 | 1 | | 1 | " + cells("bare"),
+            f"| {kind}: nobody else | | | 1 | | | | | {idle:.2f} |",
+        ]
+    )
+
+
+HEAD = """| what | × time of the bare delete | × its CPU | × p99 of idle | × p99 beside it | µs | callers' CPU µs \
+| server's CPU µs | viewer's p99 ms |
+|---|---|---|---|---|---|---|---|---|"""
+
+HOW = """{sessions:,} sessions of as many users, all due at once, swept by {callers} callers together: each was told \
+to exactly one. Beside it two processes that delete as many keys of {size} bytes in pipelines of 100 (SQLite: rows, in \
+transactions of 100). A viewer is admitted and confirms some 400 times a second meanwhile. Median of {rounds} rounds; \
+a ratio is taken within its round. Load average of the machine, which others use: {load:.1f} before. Aims: 5 times \
+the bare delete, 2 times the viewer's p99 of idle."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.sweep")
+    parser.add_argument("kinds", nargs="*", default=["sqlite", "valkey"], metavar="KIND")
+    parser.add_argument("--sessions", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    load = os.getloadavg()[0]
+    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in asked.kinds}
+    for _ in range(asked.rounds):
+        for kind in asked.kinds:
+            found[kind].append(measure(kind, asked.sessions))
+            print(kind, {name: round(value, 2) for name, value in found[kind][-1].items()}, flush=True)
+    how = HOW.format(sessions=asked.sessions, callers=CALLERS, size=LEDGER_BYTES, rounds=asked.rounds, load=load)
+    table = "\n".join([HEAD, *(rows(kind, rounds) for kind, rounds in found.items())])
+    print(table)
+    if len(found) > 1:
+        print(report.write("sweep", "The sweep beside a bare delete", [how, table, *kept_notes()]))
+
+
+def kept_notes() -> list[str]:
+    """What a person wrote below the table stays."""
+    path = report.RESULTS / "sweep.md"
+    text = path.read_text() if path.exists() else ""
+    return [NOTES + text.partition(NOTES)[2].rstrip()] if NOTES in text else []
+
+
+NOTES = "## Notes\n"
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "valkey", int(sys.argv[2]) if len(sys.argv) > 2 else 100_000)
+    main()

@@ -36,6 +36,11 @@ OUTBOX, POSTMAN = "streamlimit/store/sqlite/outbox.py", "streamlimit/callbacks/p
 SENDER, ADDRESSES = "streamlimit/callbacks/sender.py", "streamlimit/callbacks/addresses.py"
 WEBHOOK, REFUSALS = "streamlimit/callbacks/webhook.py", "streamlimit/callbacks/refusals.py"
 
+KNOWLEDGE, STEADY = "streamlimit/knowledge.py", "streamlimit/steady/store.py"
+RECEIPTS, GUESTS, KEPT = "streamlimit/steady/receipts.py", "streamlimit/steady/guests.py", "streamlimit/steady/kept.py"
+OUTAGE = "streamlimit/steady/outage.py"
+
+STEADY_TESTS = ("tests/test_steady.py", "tests/test_knowledge.py")
 OUTBOX_CONTRACT = ("tests/store/test_sqlite_outbox.py",)
 POSTMAN_TESTS, SENDER_TESTS = ("tests/callbacks/test_postman.py",), ("tests/callbacks/test_sender.py",)
 ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/callbacks/test_addresses.py",), ("tests/callbacks/test_webhook.py",)
@@ -76,6 +81,7 @@ MUTANTS = [
         "return db.execute(query, values).fetchall()",
         SQLITE,
     ),
+    Mutant("a sweep acts on old news", STORE, "if seen != _version(db):", "if False:", SQLITE),
     # rules 1, 2, 9
     Mutant(
         "new before existing",
@@ -149,8 +155,8 @@ MUTANTS = [
     Mutant(
         "a due time is never corrected",
         STORE,
-        "self._save(db, user_id, ledger, due_at_ms=None)",
-        "self._save(db, user_id, ledger, due_at_ms=0)",
+        "db.executemany(SAVE, takings.kept)",
+        "db.executemany(SAVE_BODY, [(body, user_id) for user_id, body, _ in takings.kept])",
     ),
     Mutant("an earlier due time is not filed", STORE, "due_at_ms <= earliest_ms)", "True)"),
     # the clock
@@ -169,8 +175,8 @@ MUTANTS = [
     Mutant(
         "a sweep writes no event",
         STORE,
-        "                self._put_events(db, outcome.events)\n                events +=",
-        "                events +=",
+        "        self._put_events(db, takings.events)\n",
+        "",
     ),
     Mutant(
         "a change writes no event",
@@ -284,8 +290,8 @@ MUTANTS = [
     Mutant(
         "machine: a sweep forgets an event",
         STORE,
-        "                events += outcome.events\n",
-        "                events += outcome.events[1:]\n",
+        "takings.events += rules.expire(ledger, user_id, self._policy, now_ms).events\n",
+        "takings.events += rules.expire(ledger, user_id, self._policy, now_ms).events[1:]\n",
         MACHINE,
     ),
     # call backs
@@ -421,6 +427,58 @@ MUTANTS = [
         WEBHOOK_TESTS,
     ),
     Mutant("made-up ids flood", REFUSALS, "if len(sessions) >= SESSIONS_TOLD:", "if False:", REFUSAL_TESTS),
+    # what a worker knows, and outages (rule 11)
+    Mutant(
+        "knowledge never lapses",
+        KNOWLEDGE,
+        "if now >= at + life / 1_000 + self._extra:",
+        "if False:",
+        STEADY_TESTS,
+    ),
+    Mutant("outage seconds do not count", KNOWLEDGE, "policy, extra_seconds\n", "policy, 0.0\n", STEADY_TESTS),
+    Mutant(
+        "an answer brings back who left",
+        RECEIPTS,
+        "elif not self._departed.has(receipt.lease.ask):",
+        "else:",
+        STEADY_TESTS,
+    ),
+    Mutant("an older answer counts", KNOWLEDGE, "(its_at > at and last and its == generation)", "False", STEADY_TESTS),
+    Mutant(
+        "a no for an old seat is one for the new",
+        KNOWLEDGE,
+        "_generation_of(entry) <= lease.generation",
+        "True",
+        STEADY_TESTS,
+    ),
+    Mutant("bytes that move teach nothing", STEADY, "self.knowledge.prolonged(lease, asked_at)", "pass", STEADY_TESTS),
+    Mutant(
+        "newcomers come before what was kept",
+        STEADY,
+        "if self.is_away and self.kept.has_of(ask.user_id):\n            return self._admit_after_telling(ask)",
+        "if False:\n            return self._admit_after_telling(ask)",
+        STEADY_TESTS,
+    ),
+    Mutant("knowledge is fresh for ever", STEADY, "and now - known.at < self._fresh", "", STEADY_TESTS),
+    Mutant("a second address is as good", STEADY, "and digest(ask.client) == known.client", "", STEADY_TESTS),
+    Mutant("a receipt of who left is kept", RECEIPTS, "if self._departed.has(ask):", "if False:", STEADY_TESTS),
+    Mutant("kept receipts are told without their age", RECEIPTS, "age_ms=age_ms", "age_ms=0", STEADY_TESTS),
+    Mutant("events nobody waited for are lost", RECEIPTS, "self._announce(event)", "pass", STEADY_TESTS),
+    Mutant("the dead shard is always tried first", RECEIPTS, "self.kept.tried(kept)", "pass", STEADY_TESTS),
+    Mutant("an older receipt replaces a newer", KEPT, "before.at > at", "before.at < at", STEADY_TESTS),
+    Mutant("kept without bound", KEPT, "if len(self._all) > self._at_most:", "if False:", STEADY_TESTS),
+    Mutant("a worker that knows nobody admits any number", GUESTS, "and has_room and", "and", STEADY_TESTS),
+    Mutant(
+        "a playlist takes a seat in an outage", GUESTS, "if ask.purpose is not Purpose.CHECK:", "if True:", STEADY_TESTS
+    ),
+    Mutant("every failure is an outage of its own", OUTAGE, "if not self.is_away:", "if True:", STEADY_TESTS),
+    Mutant(
+        "the outage ends while receipts wait",
+        OUTAGE,
+        "if self.is_away and not is_anything_kept and",
+        "if self.is_away and",
+        STEADY_TESTS,
+    ),
 ]
 
 

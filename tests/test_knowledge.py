@@ -9,6 +9,7 @@ import pytest
 from streamlimit.knowledge import Knowledge
 from streamlimit.model import Ask, Confirmed, Lease, Receipt, Session, State
 from streamlimit.policy import Policy
+from streamlimit.steady.departed import DEPARTED_AT_MOST, Departed
 from streamlimit.steady.kept import KeptReceipts
 
 X, N = 1_000, 3
@@ -42,12 +43,23 @@ def test_what_may_not_sit_any_more_is_forgotten() -> None:
     knowledge = Knowledge(POLICY)
     for at, session in enumerate(("tv", "phone", "pad")):
         knowledge.learn(_receipt(session), Confirmed(_session(session), 3, 1), float(at))
-    knowledge.left("u", "box", 0.0)
     knowledge.forget_old(4.5)
     assert knowledge.sessions_of("u") == ["pad"]
-    assert not knowledge.has_left(Ask("u", "box", "a"))
     knowledge.forget_old(10.0)
     assert (len(knowledge), knowledge.sessions_of("u")) == (0, [])
+
+
+def test_who_departed_is_remembered_for_a_while_and_until_it_comes_back() -> None:
+    departed, (box, tv) = Departed(seconds=3), (Ask("u", "box", "a"), Ask("u", "tv", "a"))
+    for at, ask in enumerate((box, tv)):
+        departed.add(ask.user_id, ask.session_id, float(at))
+    departed.forget_old(3.0)
+    assert (departed.has(box), departed.has(tv)) == (False, True)
+    departed.back(tv)
+    assert not departed.has(tv)
+    for number in range(DEPARTED_AT_MOST + 5):
+        departed.add("u", str(number), 5.0)
+    assert len(departed) == DEPARTED_AT_MOST
 
 
 def test_an_older_answer_teaches_nothing() -> None:

@@ -294,6 +294,23 @@ def test_the_outage_is_told_once_and_so_is_its_end(scene: Scene) -> None:
     run(story())
 
 
+def test_an_outage_is_not_over_while_anything_still_has_to_be_told(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        await scene.play("tv", 0)
+        scene.moody.away_for = {"u"}
+        await scene.play("tv", 1)
+        await turn()
+        scene.time.pass_ms(int(CALM_SECONDS * 1_000))
+        await scene.play("tv", 0, user="v")  # the other shards answer
+        assert (scene.changes, scene.worker.is_away) == ([True], True)
+        scene.moody.away_for = set()
+        await scene.worker.watch_once()
+        assert (scene.changes, scene.worker.is_away) == ([True, False], False)
+
+    run(story())
+
+
 def test_a_worker_without_knowledge_admits_on_unexpired_grants_up_to_the_limit(scene: Scene) -> None:
     async def story() -> None:
         scene.worker = scene.another(outage_seconds=10)

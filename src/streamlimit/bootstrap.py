@@ -30,6 +30,7 @@ from streamlimit.steady import Conduct, SteadyStore
 from streamlimit.store.contract import Outbox, Store, resolved
 from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
 from streamlimit.store.valkey import ValkeyOutbox, ValkeyStore
+from streamlimit.store.valkey import check as check_valkey
 from streamlimit.sweeper import expire_forever
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
@@ -62,6 +63,18 @@ def open_store(settings: Settings, policy: Policy) -> Store:
         return SqliteStore(path, policy, settings.subscribed, outbox_max_events=settings.outbox_max_events)
     except StoreUnavailable as error:
         raise SettingsError("store", str(error)) from error
+
+
+async def check_store(settings: Settings) -> list[str]:
+    """Tries the store. Notes on it; raises `SettingsError` or `StoreUnavailable`, with words, where it is no good."""
+    notes = [] if is_sqlite(settings) else await check_valkey(settings.store)
+    store = open_store(settings, settings.policy())
+    try:
+        await resolved(store.ping())
+        await resolved(store.sessions("check-config"))  # a step of its own kind: may this user run scripts?
+    finally:
+        await resolved(store.close())
+    return notes
 
 
 def open_outbox(settings: Settings) -> Outbox:

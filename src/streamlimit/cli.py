@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamlimit import __version__
-from streamlimit.bootstrap import open_catalog, open_endpoints, open_limiter, open_outbox
+from streamlimit.bootstrap import check_store, open_catalog, open_endpoints, open_limiter, open_outbox
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.limiter import Limiter
 from streamlimit.logs import configure_logs
@@ -196,11 +196,9 @@ def streams(settings: Settings) -> None:
 def check_config(settings: Settings) -> None:
     """Load the settings, try the store and the streams, and say what is wrong in words."""
 
-    async def work(limiter: Limiter) -> None:
-        await resolved(limiter.store.ping())
-
     open_endpoints(settings)
-    _with_limiter(settings, work)
+    for note in asyncio.run(check_store(settings)):
+        print(f"note: {note}", file=sys.stderr)
     for name in unknown_variables():
         print(f"note: {name} is no setting", file=sys.stderr)
     catalog = open_catalog(settings)

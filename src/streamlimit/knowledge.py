@@ -1,9 +1,8 @@
 """What one worker knows of sessions: the store's last word on each, so that it can answer without asking (rule 11).
 
-Admissions and confirmations by the store teach it, ends and terminations on this worker are remembered, so that
-an answer that comes after them does not bring the session back. Reads no clock: times are seconds of a
-monotonic one, handed in. A million sessions may be known, so an entry is small: numbers lie packed in one value,
-streams, segments and devices are shared, and one user's entries are a chain.
+Admissions and confirmations by the store teach it. Reads no clock: times are seconds of a monotonic one, handed in.
+A million sessions may be known, so an entry is small: numbers lie packed in one value, streams, segments and
+devices are shared, and one user's entries are a chain.
 """
 
 import sys
@@ -13,17 +12,16 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from streamlimit.model import Admitted, Ask, Confirmed, Device, Lease, Receipt, Session
+from streamlimit.model import Admitted, Ask, Confirmed, Device, Lease, Receipt, Session, State
 from streamlimit.policy import Policy
-
-LEFT_AT_MOST = 10_000
-"""Sessions that left through this worker and are remembered for n·X; of more, the newest."""
 
 USERS_A_LOOK = 1_000
 
 _NUMBERS = Packing("<QIQIdIHHI")
+_unpack = _NUMBERS.unpack
 _SUPPOSED = 0xFFFFFFFF
 _MOST = 0xFFFE
+_STARTING, _ACTIVE, _IDLE = State.STARTING, State.ACTIVE, State.IDLE  # looking up a member takes long
 
 
 class Known(Struct, frozen=True):
@@ -62,20 +60,23 @@ class Knowledge:
         self._first: dict[str, _Entry] = {}  # of each user
         self._size = 0
         self._round: list[str] = []  # users still to be looked at by `forget_old`
-        self._left: dict[tuple[str, str], float] = {}
 
     def __len__(self) -> int:
         return self._size
 
     def recall(self, ask: Ask, now: float) -> Known | None:
         """What is known of the asking session, as long as it may sit: until it expires by the store's last word."""
-        entry = self._find(ask.user_id, ask.session_id)
+        entry = self._first.get(ask.user_id)
+        while entry is not None and entry.session_id != ask.session_id:
+            entry = entry.other
         if entry is None:
             return None
-        started, late, last, life, at, move, limit, live, client = _NUMBERS.unpack(entry.numbers)
+        started, late, last, life, at, move, limit, live, client = _unpack(entry.numbers)
         if now >= at + life / 1_000 + self._extra:
             return None
-        state = self._policy.state(last or None, (last or 0) + int((now - at) * 1_000))
+        state = _STARTING
+        if last:
+            state = _ACTIVE if (now - at) * 1_000 < self._policy.segment_ms else _IDLE
         session = Session(
             ask.session_id,
             ask.user_id,
@@ -93,33 +94,30 @@ class Knowledge:
         return Known(session, limit, live, at, client)
 
     def met(self, ask: Ask, admitted: Admitted, asked_at: float) -> None:
-        """The store admitted the session; it was asked at *asked_at*. Whoever left before that is here again."""
+        """The store admitted the session; it was asked at *asked_at*."""
         session, lease = admitted.session, admitted.lease
         if session is None or lease is None:
             return
-        if self._left:
-            self._left.pop((ask.user_id, ask.session_id), None)
         last_ms = session.last_activity_ms or session.started_at_ms
         at = asked_at - max(lease.admitted_ms - last_ms, 0) / 1_000
         entry = self._find(ask.user_id, ask.session_id)
         client = digest(ask.client) if entry is None else _client_of(entry)
-        self._write(session, admitted.limit, admitted.live, at, client)
+        self._write(session, admitted.limit, admitted.live, at, client, entry)
 
     def learn(self, receipt: Receipt, confirmed: Confirmed, at: float) -> None:
         """The store confirmed *receipt*, which the client had at *at*; an older one than the last teaches nothing."""
-        ask, session = receipt.lease.ask, confirmed.session
+        ask = receipt.lease.ask
         entry = self._find(ask.user_id, ask.session_id)
-        if self.has_left(ask) or (entry is not None and _is_newer(entry, session.generation, at)):
-            return
-        self._write(session, confirmed.limit, confirmed.live, at, digest(ask.client))
+        if entry is None or not _is_newer(entry, confirmed.session.generation, at):
+            self._write(confirmed.session, confirmed.limit, confirmed.live, at, crc32(ask.client.encode()), entry)
 
     def suppose(self, session: Session, limit: int, at: float) -> None:
         """The store is away and the session sits provisionally (generation 0), until n·X after it was here last."""
         entry = self._find(session.user_id, session.session_id)
         if entry is None:
-            self._write(session, limit, 0, at, 0)
+            self._write(session, limit, 0, at, 0, None)
         else:
-            *before, _, move, its_limit, live, client = _NUMBERS.unpack(entry.numbers)
+            *before, _, move, its_limit, live, client = _unpack(entry.numbers)
             entry.numbers = _NUMBERS.pack(*before, at, move, its_limit, live, client)
 
     def foresee(self, receipt: Receipt) -> None:
@@ -127,14 +125,15 @@ class Knowledge:
         ask = receipt.lease.ask
         entry = self._find(ask.user_id, ask.session_id)
         if entry is not None and receipt.segment is not None:
-            entry.stream_id = sys.intern(ask.stream_id)
+            if entry.stream_id != ask.stream_id:
+                entry.stream_id = sys.intern(ask.stream_id)
             entry.segment, entry.sequence = receipt.segment, receipt.sequence
 
     def prolonged(self, lease: Lease, at: float) -> None:
         """The store, asked at *at*, prolonged the session: bytes of a segment still move (rule 6)."""
         entry = self._find(lease.ask.user_id, lease.ask.session_id)
         if entry is not None:
-            started, late, last, life, since, *rest = _NUMBERS.unpack(entry.numbers)
+            started, late, last, life, since, *rest = _unpack(entry.numbers)
             more_ms = self._policy.expiry_ms if last else self._policy.start_ms
             life = max(life, int((at - since) * 1_000) + more_ms)
             entry.numbers = _NUMBERS.pack(started, late, last, life, since, *rest)
@@ -150,18 +149,6 @@ class Knowledge:
         entries = list(self._of(user_id))
         self._chain(user_id, entries, [entry for entry in entries if entry.session_id != session_id])
 
-    def left(self, user_id: str, session_id: str, at: float) -> None:
-        """The session was ended or terminated here: what was under way for it does not bring it back."""
-        self.forget(user_id, session_id)
-        self._left.pop((user_id, session_id), None)
-        self._left[user_id, session_id] = at
-        if len(self._left) > LEFT_AT_MOST:
-            del self._left[next(iter(self._left))]
-
-    def has_left(self, ask: Ask) -> bool:
-        """Was it ended or terminated here, and not admitted by the store since?"""
-        return bool(self._left) and (ask.user_id, ask.session_id) in self._left
-
     def sessions_of(self, user_id: str) -> list[str]:
         """Those of the user that anything is known of."""
         return [entry.session_id for entry in self._of(user_id)]
@@ -173,7 +160,7 @@ class Knowledge:
     def limit_of(self, user_id: str) -> int | None:
         """The user's limit, as the store said last."""
         entry = self._first.get(user_id)
-        return None if entry is None else int(_NUMBERS.unpack(entry.numbers)[6])
+        return None if entry is None else int(_unpack(entry.numbers)[6])
 
     def forget_old(self, now: float) -> None:
         """Drops those that may not sit any more, of some users at a time, round after round."""
@@ -183,8 +170,6 @@ class Knowledge:
             entries = list(self._of(user_id))
             self._chain(user_id, entries, [entry for entry in entries if now < _until(entry) + self._extra])
         del self._round[-USERS_A_LOOK:]
-        while self._left and now - next(iter(self._left.values())) >= self._policy.expiry_ms / 1_000:
-            del self._left[next(iter(self._left))]
 
     def _find(self, user_id: str, session_id: str) -> _Entry | None:
         entry = self._first.get(user_id)
@@ -210,18 +195,28 @@ class Knowledge:
             entry.other = other
         self._first[user_id] = after[0]
 
-    def _write(self, session: Session, limit: int, live: int, at: float, client: int) -> None:
-        entry = self._find(session.user_id, session.session_id)
-        numbers, stream_id = _packed(session, limit, live, at, client), sys.intern(session.stream_id)
+    def _write(self, session: Session, limit: int, live: int, at: float, client: int, entry: _Entry | None) -> None:
+        """What *entry* says from now on, or a new one."""
+        started, last = session.started_at_ms, session.last_activity_ms or 0
+        late = session.generation - started if session.generation else _SUPPOSED
+        life = session.expires_at_ms - (last or started)
+        if live > _MOST:
+            live = _MOST
+        numbers = _NUMBERS.pack(started, late, last, life if life > 0 else 0, at, session.move, limit, live, client)
         if entry is None:
-            first = self._first.get(session.user_id)
-            self._first[session.user_id] = _Entry(
-                session.session_id, stream_id, session.device, session.segment, session.sequence, numbers, first
-            )
-            self._size += 1
+            self._add(session, numbers)
             return
-        entry.stream_id, entry.device, entry.numbers = stream_id, session.device, numbers
+        if entry.stream_id != session.stream_id:
+            entry.stream_id = sys.intern(session.stream_id)
+        entry.device, entry.numbers = session.device, numbers
         entry.segment, entry.sequence = session.segment, session.sequence
+
+    def _add(self, session: Session, numbers: bytes) -> None:
+        stream_id, first = sys.intern(session.stream_id), self._first.get(session.user_id)
+        self._first[session.user_id] = _Entry(
+            session.session_id, stream_id, session.device, session.segment, session.sequence, numbers, first
+        )
+        self._size += 1
 
 
 def digest(client: str) -> int:
@@ -229,29 +224,22 @@ def digest(client: str) -> int:
     return crc32(client.encode())
 
 
-def _packed(session: Session, limit: int, live: int, at: float, client: int) -> bytes:
-    started, last = session.started_at_ms, session.last_activity_ms or 0
-    late = session.generation - started if session.generation else _SUPPOSED
-    life = max(session.expires_at_ms - (last or started), 0)
-    return _NUMBERS.pack(started, late, last, life, at, session.move, min(limit, _MOST), min(live, _MOST), client)
-
-
 def _generation_of(entry: _Entry) -> int:
-    started, late, *_ = _NUMBERS.unpack(entry.numbers)
+    started, late, *_ = _unpack(entry.numbers)
     return 0 if late == _SUPPOSED else int(started + late)
 
 
 def _client_of(entry: _Entry) -> int:
-    return int(_NUMBERS.unpack(entry.numbers)[8])
+    return int(_unpack(entry.numbers)[8])
 
 
 def _until(entry: _Entry) -> float:
-    _, _, _, life, at, *_ = _NUMBERS.unpack(entry.numbers)
+    _, _, _, life, at, *_ = _unpack(entry.numbers)
     return float(at + life / 1_000)
 
 
 def _is_newer(entry: _Entry, generation: int, at: float) -> bool:
     """Is what *entry* says newer than a confirmation of that generation and moment?"""
-    _, _, last, _, its_at, *_ = _NUMBERS.unpack(entry.numbers)
-    its = _generation_of(entry)
-    return its > generation or (its == generation and last > 0 and its_at > at)
+    started, late, last, _, its_at, *_ = _unpack(entry.numbers)
+    its = 0 if late == _SUPPOSED else started + late
+    return bool(its > generation or (its_at > at and last and its == generation))

@@ -1793,6 +1793,44 @@ class OldNews:
         assert isinstance(verdict, Gone)
         assert await home.sitting() == []
 
+    def _provisional(self, home: Household, session: str) -> Lease:
+        """Of a session that a worker let in while the store was away: it belongs to no seat yet."""
+        return Lease(home.question(session), generation=0, move=0)
+
+    @story()
+    async def test_a_session_let_in_while_the_store_was_away_is_seated_by_its_receipt_if_there_is_room(
+        self, home: Household
+    ) -> None:
+        await home.watch("a")
+        await home.watch("b")
+        verdict = await self._told(home, self._provisional(home, "tv"), X)
+        assert isinstance(verdict, Confirmed)
+        assert types(verdict.events) == ["started"]
+        assert verdict.session.generation == home.now
+        assert (verdict.session.last_activity_ms, verdict.session.segment) == (home.now - X, "video-9.m4s")
+        again = await self._told(home, self._provisional(home, "tv"), X)
+        assert isinstance(again, Confirmed)
+        assert (again.events, again.session.generation) == ((), home.now)
+        late = await self._told(home, self._provisional(home, "c"), X)
+        assert (late, await home.sitting()) == (Gone(State.EXPIRED), ["a", "b", "tv"])
+
+    @story()
+    async def test_a_receipt_of_one_who_was_let_in_though_it_sat_counts_for_its_seat(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        home.later(2 * X)
+        verdict = await self._told(home, self._provisional(home, "tv"), X)
+        assert isinstance(verdict, Confirmed)
+        assert (verdict.session.generation, verdict.session.last_activity_ms) == (lease.generation, home.now - X)
+        assert verdict.events == ()
+
+    @story()
+    async def test_a_receipt_of_one_who_was_let_in_seats_nobody_who_was_sent_away(self, home: Household) -> None:
+        await home.watch("tv")
+        await home.terminate("tv")
+        gone = await self._told(home, self._provisional(home, "tv"), 0)
+        assert isinstance(gone, Gone)
+        assert (gone.state, await home.sitting()) == (State.TERMINATED, [])
+
 
 class Views:
     """Who is watching: one user's sessions, and page by page everyone's."""

@@ -13,9 +13,10 @@ import pytest
 from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Receipt, State
 from streamlimit.store.sqlite import SqliteStore, clock
+from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
 from tests.store import writers
 from tests.store.contract import StoreContract
-from tests.store.household import ALL_TYPES, QUICK, N, X, sweep_all, types
+from tests.store.household import ALL_TYPES, QUICK, ManualClock, N, X, sweep_all, types
 from tests.store.writers import SLOW
 
 HOUR = 3_600_000
@@ -188,6 +189,47 @@ class TestFile:
         assert types(store.end("user", "tv")) == ["ended"]
         assert store.pending() == told + 1
 
+    @pytest.mark.parametrize("times", [1, TRIES])
+    def test_a_sweep_decides_anew_where_others_wrote_meanwhile(self, path: str, times: int) -> None:
+        clock = ManualClock()
+        store, other = Overtaken(path, QUICK, clock=clock), SqliteStore(path, QUICK, clock=clock)
+        receipt = watch(store)
+        watch(store, "silent")
+        clock.now_ms += N * X
+        store.meanwhile += [lambda: other.confirm(receipt)]  # late, but there is room: it sits again
+        store.meanwhile += [partial(other.set_limit, "anyone", limit) for limit in range(1, times)]
+        assert [event.session.user_id for event in store.expire(10).events] == ["silent"]
+        assert not store.meanwhile
+        assert (store.sessions("user").live, store.sessions("silent").live) == (1, 0)
+
+    def test_a_long_sweep_goes_in_short_steps_with_pauses(self, path: str) -> None:
+        clock = ManualClock()
+        store = SqliteStore(path, QUICK, clock=clock)
+        for number in range(MOST + 1):
+            watch(store, f"user-{number}")
+        clock.now_ms += N * X
+        first = store.expire(1_000)
+        assert 0 < len(first.events) <= MOST
+        assert first.more
+        assert first.pause_seconds > HOLD_SECONDS
+        told, last = list(first.events), first
+        while last.more:
+            last = store.expire(1_000)
+            told += last.events
+        assert sorted(event.session.user_id for event in told) == sorted(f"user-{k}" for k in range(MOST + 1))
+        assert last.pause_seconds == 0
+
+    def test_a_step_is_as_long_as_the_lock_may_be_held(self) -> None:
+        pace = Pace()
+        pace.took(FIRST, HOLD_SECONDS / 100)
+        assert pace.users == 2 * FIRST, "it grows by steps"
+        pace.took(2 * FIRST, HOLD_SECONDS * 2)
+        assert pace.users == FIRST
+        pace.took(FIRST, 1.0)
+        assert pace.users == FEWEST
+        pace.took(0, 1.0)
+        assert pace.users == FEWEST
+
     def test_a_full_disk_is_unavailable_loses_nothing_and_heals(self, path: str) -> None:
         [(error, users, sits, again, kept, other)] = writers.answers([writers.start(writers.fill_the_disk, path)])
         assert error.startswith("sqlite: ")
@@ -267,6 +309,20 @@ def check_after_kill(path: str, acknowledged: dict[tuple[str, str], int], users:
     assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
     for user in range(users):  # clean, for whoever comes next
         later.end(f"user-{user}", "x")
+
+
+class Overtaken(SqliteStore):
+    """One that others overtake between the look at what is due and the lock: with `meanwhile`, one by one."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.meanwhile: list[Callable[[], object]] = []
+
+    def _look(self, db: sqlite3.Connection, at_most: int) -> Takings:
+        takings = super()._look(db, at_most)
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        return takings
 
 
 def _swept(store: SqliteStore) -> list[Any]:

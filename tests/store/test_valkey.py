@@ -5,14 +5,18 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from streamlimit.errors import StoreUnavailable
 from streamlimit.store.valkey import ValkeyStore
+from streamlimit.store.valkey.keys import Keys
 from streamlimit.store.valkey.scripts import NAMES, source
+from streamlimit.store.valkey.walks import Sweep
 from tests import servers
 from tests.store import differential
 from tests.store.contract import StoreContract
@@ -128,6 +132,43 @@ class TestBesideOnValkey(Beside):
     @pytest.fixture
     def open_store(self, valkey_url: str) -> Callable[..., ValkeyStore]:
         return opener(valkey_url)
+
+
+class Halves:
+    """Servers of which one answers and one does not, as `walks.Sweep` sees them: two users are due, one at each."""
+
+    def __init__(self) -> None:
+        self.keys = Keys("test")
+        self.due = {5: [b"here"], 6: [b"there"]}
+
+    def server_of(self, shard: int) -> tuple[str, int]:
+        return ("server", shard % 2)
+
+    async def now_ms(self, shard: int) -> int:
+        return 1
+
+    async def ask(self, shard: int, *command: object) -> list[bytes]:
+        return self.due.get(shard, [])
+
+    async def expire(self, shard: int, users: list[bytes], following: int) -> Any:
+        if shard == 6:
+            raise StoreUnavailable("away")
+        del self.due[shard]
+        return ["the event of here"], []
+
+
+class TestSweep:
+    """What the sweep over all shards adds to the scripts."""
+
+    def test_what_was_taken_out_is_told_though_another_server_is_away(self) -> None:
+        async def run() -> None:
+            sweep = Sweep(Halves())  # type: ignore[arg-type]
+            swept = await sweep.once(100)
+            assert (swept.events, swept.more) == (("the event of here",), True)
+            with pytest.raises(StoreUnavailable):
+                await sweep.once(100)
+
+        asyncio.run(run())
 
 
 class TestScripts:

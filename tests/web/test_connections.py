@@ -105,11 +105,15 @@ def test_half_a_request_behind_a_whole_one_is_given_up_too(line: socket.socket) 
 
 
 def test_keep_alive_is_as_long_as_ever(line: socket.socket) -> None:
-    line.sendall(GET)
-    assert line.recv(65_536).startswith(b"HTTP/1.1 200 ")
-    time.sleep(PATIENCE * 2)
-    line.sendall(GET)
-    assert line.recv(65_536).startswith(b"HTTP/1.1 200 ")
+    for rest_seconds in (0, PATIENCE * 2):
+        time.sleep(rest_seconds)
+        line.sendall(GET)
+        answer = b""
+        while not answer.endswith(b"}"):  # head and body may come in two pieces
+            part = line.recv(65_536)
+            assert part, answer
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_slow_viewer_of_a_segment_is_not_given_up(service: Service) -> None:

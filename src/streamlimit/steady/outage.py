@@ -70,7 +70,7 @@ class Outage:
 
     def attempt(self, promise: Callable[..., Answer[T]], *args: object) -> Answer[T]:
         """Asks the store, unless it `rests`; raises `StoreUnavailable` where it does not answer, or rests."""
-        if self.rests:
+        if self.is_away and self.rests:
             raise StoreUnavailable("the store failed a moment ago")
         try:
             return promise(*args)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from streamlimit.errors import StoreUnavailable
 from streamlimit.knowledge import Knowledge
 from streamlimit.model import Ask, Confirmed, Event, Gone, Receipt, State, Verdict
+from streamlimit.steady.departed import Departed
 from streamlimit.steady.guests import Guests
 from streamlimit.steady.kept import Kept, KeptReceipts
 from streamlimit.steady.outage import Outage
@@ -28,11 +29,12 @@ class Receipts:
         knowledge: Knowledge,
         outage: Outage,
         guests: Guests,
+        departed: Departed,
         announce: Callable[[Event], None],
         clock: Callable[[], float],
     ) -> None:
         self._store, self._knowledge, self._outage, self._guests = store, knowledge, outage, guests
-        self._announce, self._clock = announce, clock
+        self._departed, self._announce, self._clock = departed, announce, clock
         self.kept = KeptReceipts()
 
     def send(self, receipt: Receipt, spares: bool) -> Answer[Verdict]:
@@ -53,7 +55,8 @@ class Receipts:
 
     def forget(self, user_id: str, session_id: str) -> None:
         """The session was ended or terminated here."""
-        self._knowledge.left(user_id, session_id, self._clock())
+        self._departed.add(user_id, session_id, self._clock())
+        self._knowledge.forget(user_id, session_id)
         self.kept.drop(user_id, session_id)
 
     async def tell_once(self, user_id: str | None = None) -> bool:
@@ -91,18 +94,19 @@ class Receipts:
 
     def _learn(self, receipt: Receipt, verdict: Verdict, at: float) -> Verdict:
         """The store answered for *receipt*, which the client had at *at*."""
-        self.kept.settled(receipt.lease, at)
-        self._outage.answered(bool(self.kept))
-        if isinstance(verdict, Confirmed):
-            self._knowledge.learn(receipt, verdict, at)
-        else:
+        if self._outage.is_away:
+            self.kept.settled(receipt.lease, at)
+            self._outage.answered(bool(self.kept))
+        if not isinstance(verdict, Confirmed):
             self._knowledge.gone(receipt.lease)
+        elif not self._departed.has(receipt.lease.ask):
+            self._knowledge.learn(receipt, verdict, at)
         return verdict
 
     def _keep(self, receipt: Receipt, at: float) -> Verdict:
         """The store is away: told later, unless the session left meanwhile."""
         ask = receipt.lease.ask
-        if self._knowledge.has_left(ask):
+        if self._departed.has(ask):
             return Gone(State.ENDED)
         self.kept.keep(receipt, at)
         self._knowledge.foresee(receipt)

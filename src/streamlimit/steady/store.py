@@ -16,8 +16,8 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.knowledge import Knowledge, Known, digest
 from streamlimit.model import Admitted, Ask, Decision, Event, Gone, Lease, Receipt, Verdict
 from streamlimit.policy import Policy
+from streamlimit.steady.departed import Departed
 from streamlimit.steady.guests import Guests
-from streamlimit.steady.kept import KeptReceipts
 from streamlimit.steady.outage import PROBE_SECONDS, Conduct, Counts, Outage
 from streamlimit.steady.passing import Passing
 from streamlimit.steady.receipts import Receipts
@@ -49,11 +49,13 @@ class SteadyStore(Passing):
         self.knowledge = Knowledge(policy, conduct.outage_seconds)
         self._outage = Outage(conduct, clock, on_change)
         self._guests = Guests(policy, self.knowledge, self._outage, clock, wall_ms)
-        self._receipts = Receipts(store, self.knowledge, self._outage, self._guests, announce, clock)
+        self._departed = Departed(policy.expiry_ms / 1_000)
+        self._receipts = Receipts(store, self.knowledge, self._outage, self._guests, self._departed, announce, clock)
+        self.kept = self._receipts.kept
 
     @property
     def is_away(self) -> bool:
-        """Does the store, or a part of it, not answer?"""
+        """Does the store, or a part of it, not answer? As long as anything is kept, it is."""
         return self._outage.is_away
 
     @property
@@ -61,18 +63,13 @@ class SteadyStore(Passing):
         """For the metrics."""
         return self._outage.counts
 
-    @property
-    def kept(self) -> KeptReceipts:
-        """Receipts that wait for the store."""
-        return self._receipts.kept
-
     def admit(self, ask: Ask) -> Answer[Decision]:
         """As the store's; from knowledge where that will do, or must."""
         now = self._clock()
         known = self.knowledge.recall(ask, now)
         if known is not None and self._is_enough(known, ask, now):
-            return self._guests.go_on(known, ask, degraded=self.kept.has(ask))
-        if self.kept.has_of(ask.user_id):
+            return self._guests.go_on(known, ask, self.is_away and self.kept.has(ask))
+        if self.is_away and self.kept.has_of(ask.user_id):
             return self._admit_after_telling(ask)
         return self._ask_store(ask)
 
@@ -126,13 +123,15 @@ class SteadyStore(Passing):
             await self.tell_all()
         elif self.is_away:
             await self._probe()
-        self.knowledge.forget_old(self._clock())
+        now = self._clock()
+        self.knowledge.forget_old(now)
+        self._departed.forget_old(now)
 
     def _is_enough(self, known: Known, ask: Ask, now: float) -> bool:
         """May the worker answer without asking? Not if it could be a player too many (rule 8)."""
         return (
             self._spares
-            and known.is_active
+            and known.session.last_activity_ms is not None
             and now - known.at < self._fresh
             and not ask.wants_next
             and ask.stream_id == known.session.stream_id
@@ -168,8 +167,10 @@ class SteadyStore(Passing):
         """The store decided."""
         self.counts.calls += 1
         self.counts.seconds += self._clock() - asked_at
-        self._outage.answered(bool(self.kept))
+        if self._outage.is_away:
+            self._outage.answered(bool(self.kept))
         if isinstance(decision, Admitted):
+            self._departed.back(ask)
             self.knowledge.met(ask, decision, asked_at)
         elif decision.code != "session-shared":  # which says nothing of its seat
             self.knowledge.forget(ask.user_id, ask.session_id)

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Session
 from streamlimit.store.contract import resolved
+from streamlimit.store.diagnosis import in_words
 from streamlimit.sweeper import expire_once
 from streamlimit.web.browsing import Filters, browse
 from streamlimit.web.calls import (
@@ -21,6 +23,7 @@ from streamlimit.web.calls import (
 )
 from streamlimit.web.forms import ExpirationForm, LimitForm
 from streamlimit.web.metrics import most
+from streamlimit.web.problems import RETRY_STORE, Problem
 from streamlimit.web.render import session_json
 from streamlimit.web.service import Service
 
@@ -131,8 +134,11 @@ async def healthz() -> Response:
 
 @health.get("/readyz")
 async def readyz(service: ServiceDep) -> Response:
-    """The store answers; 503 otherwise."""
-    await resolved(service.store.ping())
+    """The store answers; 503 otherwise, and what is wrong with it."""
+    try:
+        await resolved(service.store.ping())
+    except StoreUnavailable as error:
+        raise Problem("store-unavailable", f"the store: {in_words(str(error))}", headers=dict(RETRY_STORE)) from error
     return json_answer({"status": "ready"})
 
 

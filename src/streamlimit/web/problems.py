@@ -55,6 +55,7 @@ DETAILS: dict[type[errors.StreamlimitError], str] = {
 """What the caller is told where our own words are for the operator: they may name folders and hosts."""
 
 STORE_RETRY_SECONDS = 2
+RETRY_STORE = {"Retry-After": str(STORE_RETRY_SECONDS)}
 
 log = structlog.get_logger("streamlimit.web")
 
@@ -108,7 +109,7 @@ def problem_of(error: errors.StreamlimitError) -> Problem:
     for kind in type(error).__mro__:
         if kind in ERRORS:
             code = ERRORS[kind]
-            headers = {"Retry-After": str(STORE_RETRY_SECONDS)} if code == "store-unavailable" else {}
+            headers = dict(RETRY_STORE) if code == "store-unavailable" else {}
             problem = Problem(code, DETAILS.get(kind, str(error)), headers=headers)
             problem.__cause__ = error
             return problem

@@ -1,13 +1,19 @@
-"""One step of the sweep: what it takes out, and how many users of the sweep looks at, so that its transaction is short."""
+"""One step of the sweep: what it takes out, and how many users it looks at, so that its transaction is short."""
 
 from msgspec import Struct
 
 from streamlimit.model import Event
 
-HOLD_SECONDS = 0.000_3
+HOLD_SECONDS = 0.000_25
 """How long a step holds the write lock: as long as a dozen decisions, so a viewer who meets it hardly notices."""
 
-FEWEST, FIRST, MOST = 8, 32, 500
+PAUSE_SECONDS = 0.001
+"""How long everyone else has their turn then: longer than the step, and the shortest that event loops know."""
+
+TRIES = 4
+"""How often to decide what to take out before it is done under the lock."""
+
+FEWEST, FIRST, MOST = 8, 32, 128
 
 
 class Takings(Struct):

@@ -6,7 +6,7 @@ Any number of processes on one machine. Answers at once: a read takes some micro
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from time import perf_counter, thread_time
+from time import thread_time
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,7 +32,7 @@ from streamlimit.store.contract import Clock, Events
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import QUERIES, connect, in_turn, transaction
-from streamlimit.store.sqlite.pace import Pace, Takings
+from streamlimit.store.sqlite.pace import PAUSE_SECONDS, TRIES, Pace, Takings
 
 T = TypeVar("T")
 Rule = Callable[[Ledger, int], Outcome[T]]
@@ -106,21 +106,30 @@ class SqliteStore:
     def expire(self, at_most: int) -> Swept:
         """Users whose earliest time has come: so many that the write lock is held for about `HOLD_SECONDS`.
 
-        What becomes of them is decided before, without the lock, and again where anyone wrote meanwhile. Then everyone
-        else has their turn for as long as this took.
+        What becomes of them is decided before, without the lock; under the lock only where others wrote meanwhile
+        again and again.
         """
-        began, looked_at = perf_counter(), min(at_most, self._pace.users)
+        looked_at = min(at_most, self._pace.users)
         with self._translated() as db:
-            seen = _version(db)
-            takings = self._look(db, looked_at)
-            with transaction(db):
-                locked = thread_time()
-                if seen != _version(db):
-                    takings = self._look(db, looked_at)
-                self._take_out(db, takings)
-            self._pace.took(takings.looked_at, thread_time() - locked)
+            tries = (self._swept(db, looked_at, is_last=number == TRIES) for number in range(1, TRIES + 1))
+            takings = next(filter(None, tries))
         self._checkpointer.changed(takings.looked_at)
-        return Swept(tuple(takings.events), takings.looked_at == looked_at, pause_seconds=perf_counter() - began)
+        more = takings.looked_at == looked_at
+        return Swept(tuple(takings.events), more, PAUSE_SECONDS if more else 0.0)
+
+    def _swept(self, db: sqlite3.Connection, at_most: int, is_last: bool) -> Takings | None:
+        """What was taken out, or None where anyone wrote since it was decided (never the last time)."""
+        seen = _version(db)
+        takings = self._look(db, at_most)
+        with transaction(db):
+            began = thread_time()
+            if seen != _version(db):
+                if not is_last:
+                    return None
+                takings = self._look(db, at_most)
+            self._take_out(db, takings)
+        self._pace.took(takings.looked_at, thread_time() - began)
+        return takings
 
     def _look(self, db: sqlite3.Connection, at_most: int) -> Takings:
         """What is past its time goes; a user of whom something is left is filed anew, under the time true now."""

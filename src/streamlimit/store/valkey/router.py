@@ -34,7 +34,7 @@ class Router:
 
     def __init__(self, location: Location, timeout: float) -> None:
         self._location, self._timeout = location, timeout
-        login = _login(location)
+        login = login_of(location)
         self._asking = Opening(location.tls, timeout, () if location.layout is Layout.SENTINEL else login)
         loads = tuple(encode("SCRIPT", "LOAD", script.body) for script in SCRIPTS.values())
         self._opening = Opening(location.tls, timeout, login + loads)
@@ -197,7 +197,8 @@ class Router:
             call.fail(why)
 
 
-def _login(location: Location) -> tuple[bytes, ...]:
+def login_of(location: Location) -> tuple[bytes, ...]:
+    """What a connection to one of the servers says first."""
     commands = []
     if location.password is not None:
         user = () if location.user is None else (location.user,)

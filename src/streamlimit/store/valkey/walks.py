@@ -1,6 +1,6 @@
 """What goes over all shards: the sweep, browsing, counting. In steps of some shards: viewers get their turns."""
 
-from asyncio import Future, gather
+from asyncio import Future, gather, sleep
 from collections.abc import Iterable
 from itertools import groupby
 from random import randrange
@@ -19,6 +19,9 @@ STEP = 32
 
 USERS_AT_ONCE = 32
 """Users that one call of expire.lua looks at: while a script runs, the server answers nobody (some 0.1 ms)."""
+
+CALLS_IN_A_ROW, PAUSE_SECONDS = 4, 0.001
+"""So many calls (some 2 ms), then a pause: all others of the server, and of this worker, have their turn."""
 
 
 class Sweep:
@@ -72,10 +75,14 @@ class _Step:
 
     async def _sweep_one_server(self, lane: Iterable[Due]) -> int | None:
         """The shard in which it stopped, if it did not come to the end."""
+        calls = 0
         for shard, users in lane:
             while users:
                 if not self._left:
                     return shard
+                calls += 1
+                if calls % CALLS_IN_A_ROW == 0:
+                    await sleep(PAUSE_SECONDS)
                 users = users[: self._left]
                 self._left -= len(users)
                 events, users = await self._calls.expire(shard, users, USERS_AT_ONCE)

@@ -1,0 +1,37 @@
+"""Sessions that were ended or terminated through this worker: what was under way for them does not bring them back."""
+
+from streamlimit.model import Ask
+
+DEPARTED_AT_MOST = 10_000
+
+
+class Departed:
+    """Remembered for *seconds* (n·X), or until the store admits them again; of too many, the newest."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: dict[tuple[str, str], float] = {}
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def has(self, ask: Ask) -> bool:
+        """Has the asking session left?"""
+        return bool(self._since) and (ask.user_id, ask.session_id) in self._since
+
+    def add(self, user_id: str, session_id: str, now: float) -> None:
+        """It leaves."""
+        self._since.pop((user_id, session_id), None)
+        self._since[user_id, session_id] = now
+        if len(self._since) > DEPARTED_AT_MOST:
+            del self._since[next(iter(self._since))]
+
+    def back(self, ask: Ask) -> None:
+        """The store admitted it."""
+        if self._since:
+            self._since.pop((ask.user_id, ask.session_id), None)
+
+    def forget_old(self, now: float) -> None:
+        """Nothing can be under way any more for those who left so long ago."""
+        while self._since and now - next(iter(self._since.values())) >= self._seconds:
+            del self._since[next(iter(self._since))]

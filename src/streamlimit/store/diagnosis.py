@@ -1,0 +1,47 @@
+"""What a store's failure means, in words for whoever has to mend it. Names no host, so that anyone may read it."""
+
+MEANINGS: tuple[tuple[str, str], ...] = (
+    ("WRONGPASS", "it does not accept the user or the password"),
+    ("NOAUTH", "it wants a password: user:password@ in the URL"),
+    ("NOPERM", "its user may not do what is needed: allow all commands on the keys streamlimit:*"),
+    ("Name or service not known", "the name of its host is not known"),
+    ("name resolution", "the name of its host cannot be looked up now"),
+    ("No address associated", "the name of its host has no address"),
+    ("Connect call failed", "nothing listens there: the connection is refused"),
+    ("Connection refused", "nothing listens there: the connection is refused"),
+    ("No route to host", "there is no way to its host"),
+    ("unreachable", "there is no way to its host"),
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted: name its authority with ?ca=/path/to/ca.pem"),
+    ("Hostname mismatch", "its certificate is for another name"),
+    ("CERTIFICATE_REQUIRED", "it wants a client's certificate: ?cert=…&key=… in the URL"),
+    ("certificate required", "it wants a client's certificate: ?cert=…&key=… in the URL"),
+    ("WRONG_VERSION_NUMBER", "it does not speak TLS: valkey:// instead of valkeys://"),
+    ("RECORD_LAYER_FAILURE", "it does not speak TLS: valkey:// instead of valkeys://"),
+    ("cluster support disabled", "it is no cluster: valkey:// instead of valkey+cluster://"),
+    ("READONLY", "a read-only replica answers, not the primary"),
+    ("MASTERDOWN", "a replica answers that has lost its primary"),
+    ("CLUSTERDOWN", "a part of the cluster is down, or not all slots are assigned"),
+    ("nobody serves these slots", "a part of the cluster is down, or not all slots are assigned"),
+    ("serves no slots", "the cluster was not created yet: no slots are assigned"),
+    ("LOADING", "it is still loading its data"),
+    ("MISCONF", "it cannot save to its disk, and takes no writes"),
+    ("OOM", "its memory is full, and it takes no writes: raise maxmemory"),
+    ("know no service", "the sentinels know no primary of that name"),
+    ("no such command", "it is too old: Redis 7.0 or any Valkey is needed"),
+    ("unknown command", "it is too old, or no Redis or Valkey: Redis 7.0 or any Valkey is needed"),
+    ("not the protocol", "what answers is no Redis or Valkey"),
+    ("closed the connection", "it closes the connection at once: perhaps it wants TLS (valkeys://)"),
+    ("onnection reset", "it closes the connection at once: perhaps it wants TLS (valkeys://)"),
+    ("connection lost", "it closes the connection at once: perhaps it wants TLS (valkeys://)"),
+    ("in time", "it does not answer in time: it hangs, or a firewall is in between"),
+    ("locked", "another process holds the file"),
+    ("cannot open", "the file cannot be opened"),
+    ("disk is full", "the disk is full"),
+    ("readonly database", "the file may not be written"),
+)
+"""The first that stands in the text of the failure, and what it means."""
+
+
+def in_words(problem: str) -> str:
+    """What the failure means; the most general words where it is a new one."""
+    return next((words for sign, words in MEANINGS if sign in problem), "it does not answer")

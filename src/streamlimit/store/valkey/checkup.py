@@ -1,0 +1,110 @@
+"""Is the `store` setting right? Asks every server once, with more patience than a viewer has, and says it in words."""
+
+import asyncio
+from typing import Any
+
+from streamlimit.errors import SettingsError, StoreUnavailable
+from streamlimit.store.diagnosis import in_words
+from streamlimit.store.valkey.connection import encode
+from streamlimit.store.valkey.discovery import NotFound, find
+from streamlimit.store.valkey.location import Address, Layout, Location, parse
+from streamlimit.store.valkey.nodes import Opening, ask_once
+from streamlimit.store.valkey.router import login_of
+
+PATIENCE_SECONDS = 2.0
+OLDEST = (7, 0)
+
+Info = dict[str, str]
+
+
+async def check(url: str) -> list[str]:
+    """Notes on what could be better. Raises `SettingsError` for what is wrong, `StoreUnavailable` for who is away."""
+    location = parse(url)
+    opening = Opening(location.tls, PATIENCE_SECONDS, login_of(location))
+    if location.layout is Layout.SINGLE:
+        (address,) = location.seeds
+        info = await _info(address, opening)
+        _must_be_alone(address, info)
+        return _judge(address, info)
+    notes = await _try_seeds(location, opening)
+    for address in sorted(await _primaries(location, opening)):
+        info = await _info(address, opening, f"{_name(location)} names {_shown(address)}, but from here ")
+        if location.layout is Layout.SENTINEL:
+            _must_be_alone(address, info)
+        notes += _judge(address, info)
+    return notes
+
+
+async def _try_seeds(location: Location, opening: Opening) -> list[str]:
+    """Those that do not answer, as notes, as long as one does."""
+    plain = Opening(location.tls, PATIENCE_SECONDS, () if location.layout is Layout.SENTINEL else opening.greeting)
+    found = await asyncio.gather(*(_info(seed, plain) for seed in location.seeds), return_exceptions=True)
+    failures = [each for each in found if isinstance(each, BaseException)]
+    if len(failures) == len(found):
+        raise failures[0]
+    for seed, info in zip(location.seeds, found, strict=True):
+        if isinstance(info, dict) and location.layout is Layout.CLUSTER and info.get("cluster_enabled") == "0":
+            words = "it is no cluster: valkey:// instead of valkey+cluster://"
+            raise SettingsError("store", f"{_shown(seed)}: {words}")
+    return [str(failure).removeprefix("store: ") for failure in failures]
+
+
+async def _primaries(location: Location, opening: Opening) -> set[Address]:
+    greeting = () if location.layout is Layout.SENTINEL else opening.greeting
+    try:
+        plan = await find(location, Opening(location.tls, PATIENCE_SECONDS, greeting), {})
+    except NotFound as error:
+        raise StoreUnavailable(f"{_name(location)}: {in_words(str(error))} ({error})") from error
+    if None in plan:
+        raise StoreUnavailable(f"{_name(location)}: {in_words('CLUSTERDOWN')}")
+    return {address for address in plan if address is not None}
+
+
+async def _info(address: Address, opening: Opening, before: str = "") -> Info:
+    """What the server tells of itself."""
+    try:
+        answer: Any = await ask_once(address, opening, encode("INFO"))
+    except (OSError, TimeoutError, StoreUnavailable) as error:
+        raise _failure(error, f"{before}{_shown(address)}", opening.tls is not None) from error
+    lines = [line.partition(":") for line in answer.decode().splitlines()]
+    return {name: value for name, colon, value in lines if colon}
+
+
+def _failure(error: Exception, who: str, by_tls: bool) -> StoreUnavailable | SettingsError:
+    """Who is silent or refuses may come yet; everything else is a wrong setting."""
+    told = str(error).removeprefix("valkey: ") or "no answer in time"
+    is_silent = "in time" in told
+    words = in_words(told) + (", or it does not speak TLS" if by_tls and is_silent else "")
+    text = f"{who}: {words} ({told})"
+    return StoreUnavailable(text) if is_silent or "refused" in words else SettingsError("store", text)
+
+
+def _must_be_alone(address: Address, info: Info) -> None:
+    if info.get("cluster_enabled") == "1":
+        words = "it is part of a cluster: valkey+cluster:// instead"
+        raise SettingsError("store", f"{_shown(address)}: {words}")
+    if info.get("role") == "slave":
+        primary = f"{info.get('master_host')}:{info.get('master_port')}"
+        raise SettingsError("store", f"{_shown(address)}: {in_words('READONLY')}; that is {primary}")
+
+
+def _judge(address: Address, info: Info) -> list[str]:
+    """What is too old is wrong; what may lose a ledger is worth a note."""
+    version = info.get("redis_version", "0")
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < OLDEST:
+        words = f"it is Redis {version}: 7.0 or later is needed, or any Valkey"
+        raise SettingsError("store", f"{_shown(address)}: {words}")
+    if info.get("loading") == "1":
+        raise StoreUnavailable(f"{_shown(address)}: {in_words('LOADING')}")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy == "noeviction":
+        return []
+    return [f"{_shown(address)}: maxmemory-policy is {policy}; an evicted user is an oversold one: set noeviction"]
+
+
+def _shown(address: Address) -> str:
+    return f"{address[0]}:{address[1]}"
+
+
+def _name(location: Location) -> str:
+    return "the sentinel" if location.layout is Layout.SENTINEL else "the cluster"
