@@ -87,9 +87,7 @@ def test_it_has_two_videos_and_one_audio_that_they_share(folder: Path):
     master = m3u8.load(str(folder / MASTER))
     assert [variant.stream_info.resolution for variant in master.playlists] == [(320, 180), (160, 90)]
     assert {variant.stream_info.audio for variant in master.playlists} == {"audio"}
-    assert [(media.type, media.group_id, media.uri) for media in master.media] == [
-        ("AUDIO", "audio", "audio.m3u8")
-    ]
+    assert [(media.type, media.group_id, media.uri) for media in master.media] == [("AUDIO", "audio", "audio.m3u8")]
     for variant in master.playlists:
         assert re.fullmatch(r"avc1\.[0-9a-f]{6},mp4a\.40\.2", variant.stream_info.codecs)
 

@@ -116,9 +116,7 @@ def demo(settings: Settings) -> None:
 @with_settings
 def expire(
     settings: Settings,
-    max_seconds: Annotated[
-        float | None, typer.Option(help="stop after so long; exit code 3: more is due")
-    ] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="stop after so long; exit code 3: more is due")] = None,
 ) -> None:
     """Expire idle sessions once (Endpoint 2's work), for cron."""
 
@@ -319,9 +317,7 @@ def _with_limiter(settings: Settings, work: Callable[[Limiter], Any]) -> None:
 
 
 async def _print_sessions(limiter: Limiter, user: str | None, as_json: bool) -> None:
-    table = Table(
-        "user", "session", "stream", "state", "device", "since", "last activity", "expires", box=None
-    )
+    table = Table("user", "session", "stream", "state", "device", "since", "last activity", "expires", box=None)
     cursor = None
     while True:
         page = await resolved(limiter.store.browse(cursor, 500, user, None, None))

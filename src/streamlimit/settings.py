@@ -140,23 +140,15 @@ class Settings(BaseSettings):
     segment_seconds: Seconds = Field(6, description="X: how long one segment plays")
     missed_segments: int = Field(3, ge=1, le=1_000, description="n: a session silent for n·X expires")
     start_seconds: Seconds | None = Field(None, description="life of a reservation (default X)")
-    buffer_seconds: float = Field(
-        0, ge=0, le=86_400, description="buffered media added to the expiry, at most"
-    )
-    max_returns: int = Field(
-        2, ge=0, le=1_000, description="returns and repeats within n·X; 0: not looked at"
-    )
+    buffer_seconds: float = Field(0, ge=0, le=86_400, description="buffered media added to the expiry, at most")
+    max_returns: int = Field(2, ge=0, le=1_000, description="returns and repeats within n·X; 0: not looked at")
     over_limit: OverLimit = Field(OverLimit.REFUSE, description="who gives way when all seats are taken")
     on_store_outage: Outage = Field("keep-known", description="what to do while the store is away")
-    outage_seconds: float = Field(
-        0, ge=0, le=86_400, description="how much longer who sits may sit in an outage"
-    )
+    outage_seconds: float = Field(0, ge=0, le=86_400, description="how much longer who sits may sit in an outage")
     reclaim_device: bool = Field(True, description="a crashed player's device gets its own silent seat back")
     grant_keys: list[SecretStr] = Field([], description="keys of grants: the first signs, all verify")
     grant_seconds: Seconds = Field(86_400, description="how long a grant may start a session")
-    sweep_seconds: float | None = Field(
-        None, ge=0, le=86_400, description="built-in sweep (default X); 0: none"
-    )
+    sweep_seconds: float | None = Field(None, ge=0, le=86_400, description="built-in sweep (default X); 0: none")
     grant_address: bool = Field(False, description="a grant counts only near the address it was given to")
     auth: Literal["open", "jwt"] = Field("open", description="who may call: open (anyone), jwt (who has a token)")
     allow_open: bool = Field(False, description="open access beyond loopback is meant")
@@ -171,9 +163,7 @@ class Settings(BaseSettings):
     callbacks: list[Callback] = Field([], description="endpoints that are told of events")
     allow_private_callbacks: bool = Field(False, description="call backs to private and loopback addresses")
     outbox_max_events: int = Field(100_000, ge=1, description="events that may wait for their call back")
-    drain_seconds: float = Field(
-        10, ge=0, le=3_600, description="how long running segments may take at a stop"
-    )
+    drain_seconds: float = Field(10, ge=0, le=3_600, description="how long running segments may take at a stop")
 
     @classmethod
     def settings_customise_sources(
@@ -313,9 +303,7 @@ class _FileSource(PydanticBaseSettingsSource):
     """The TOML file: STREAMLIMIT_CONFIG's, else streamlimit.toml in the working directory if there is one."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        raise KeyError(
-            field_name
-        )  # pydantic-settings asks field by field only where __call__ does not answer
+        raise KeyError(field_name)  # pydantic-settings asks field by field only where __call__ does not answer
 
     def __call__(self) -> dict[str, Any]:
         named = os.environ.get(PREFIX + "CONFIG")

@@ -74,9 +74,7 @@ async def user_sessions(user_id: IdInPath, service: ServiceDep, caller: CallerDe
 
 
 @router.get("/v1/users/{user_id}/sessions/{session_id}")
-async def user_session(
-    user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep
-) -> Response:
+async def user_session(user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep) -> Response:
     """One session."""
     caller.require_session(user_id, session_id)
     roster = await resolved(service.limiter.store.sessions(user_id))
@@ -120,9 +118,7 @@ async def end_all_sessions(
 
 
 @router.post("/v1/users/{user_id}/sessions/{session_id}/end", status_code=204)
-async def end_by_beacon(
-    user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep
-) -> Response:
+async def end_by_beacon(user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep) -> Response:
     """The viewer's end, for `navigator.sendBeacon`: a POST with any body or none."""
     caller.require_session(user_id, session_id)
     await resolved(service.limiter.end(user_id, session_id))
