@@ -155,3 +155,19 @@ def test_what_is_long_past_is_forgotten(door: Door) -> None:
     door.now += 10
     assert door.ask("d") == "refused"
     assert door.guard._users["u"].count == 1
+
+
+def test_a_seat_that_comes_free_ends_the_holding_at_once(door: Door) -> None:
+    assert door.hammer("d", 0.1, 1_000)[-1] == CODE
+    door.guard.note_freed("u")
+    assert door.ask("d") == "refused"  # asked for, that is
+
+
+def test_nobody_is_held_longer_than_until_the_next_seat_may_come_free() -> None:
+    guard = Guard(clock=lambda: 0.0)
+    ask, soon = Ask("u", "d", "a"), Refusal("session-limit", 3, 3, retry_after_ms=40)
+    for _ in range(REFUSALS + 1):
+        guard.note(ask, soon)
+    held = guard.hold(ask)
+    assert held is not None
+    assert held.retry_after_ms == 40

@@ -605,6 +605,34 @@ def test_a_provisional_seat_comes_free_after_n_x_of_silence(scene: Scene) -> Non
     run(story())
 
 
+def test_one_who_was_known_long_ago_is_let_in_as_a_stranger_is(scene: Scene) -> None:
+    async def story() -> None:
+        scene.worker = scene.another(outage_seconds=2)
+        await scene.play("tv", 0)
+        scene.time.pass_ms(100 * X)
+        scene.moody.away = True
+        assert (await scene.admit("tv", granted=True)).lease.generation == 0
+        scene.time.pass_ms(2_000)
+        with pytest.raises(StoreUnavailable):
+            await scene.admit("tv", granted=True)
+
+    run(story())
+
+
+def test_a_receipt_of_a_lease_that_another_worker_gave_keeps_its_generation(scene: Scene) -> None:
+    async def story() -> None:
+        lease = (await scene.admit("tv")).lease
+        scene.worker = scene.another()
+        scene.moody.away = True
+        kept = await resolved(scene.worker.confirm(Receipt(lease, "seg-0", 0)))
+        assert (kept.degraded, kept.session.generation) == (True, lease.generation)
+        scene.moody.away = False
+        await scene.worker.watch_once()
+        assert (await scene.on_record("tv")).segment == "seg-0"
+
+    run(story())
+
+
 def test_only_the_users_of_the_shard_that_is_away_are_affected(scene: Scene) -> None:
     async def story() -> None:
         spared(scene)

@@ -138,10 +138,11 @@ async def build_service(settings: Settings, office: Office | None = None) -> Ser
     policy, tally, tell = settings.policy(), Tally(), _telling(office)
     store = steady(settings, open_store(settings, policy), tell)
     grants, plans = Grants(await grant_keys(settings, store), settings.grant_seconds), Plans(settings.plans)
+    guard = Guard(store.knowledge, held_seconds=settings.segment_seconds / 4)
     return Service(
         settings=settings,
         policy=policy,
-        limiter=Limiter(store, tell, tally, _refusing(settings, office, tell), Guard(store.knowledge)),
+        limiter=Limiter(store, tell, tally, _refusing(settings, office, tell), guard),
         store=store,
         counted=Counted(store),
         metrics=Metrics(tally, store, office.postmen if office is not None else ()),

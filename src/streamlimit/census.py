@@ -15,6 +15,8 @@ from streamlimit.store.contract import Store, resolved
 
 PAGE_SESSIONS = 500
 LEAST_REST_SECONDS = 5.0
+STALE_SECONDS = 30.0
+PATIENCE_SECONDS = 1.0
 REST_FACTOR = 20
 """A walk takes at most one part in so many of a worker's time."""
 
@@ -54,12 +56,23 @@ class Counted:
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock = store, clock
-        self._wanted = asyncio.Event()
+        self._wanted, self._taken = asyncio.Event(), asyncio.Event()
         self.newest: Census | None = None
 
     def look(self) -> Census | None:
         """The newest, None before the first is done. Asking makes the next one come."""
         self._wanted.set()
+        return self.newest
+
+    async def recent(self) -> Census | None:
+        """As `look`, but waits a moment for the next one where there is none or only a stale one."""
+        census = self.look()
+        if census is None or self._clock() - census.taken_at > STALE_SECONDS:
+            self._taken.clear()
+            try:
+                await asyncio.wait_for(self._taken.wait(), PATIENCE_SECONDS)
+            except TimeoutError:
+                pass  # a long walk, or the store is away: the old one tells its age
         return self.newest
 
     async def count_forever(self) -> None:
@@ -70,6 +83,7 @@ class Counted:
             began = self._clock()
             try:
                 self.newest = await count_once(self._store, self._clock)
+                self._taken.set()
             except StoreUnavailable:
                 pass  # the old one stays, and its age tells
             await asyncio.sleep(max(REST_FACTOR * (self._clock() - began), LEAST_REST_SECONDS))

@@ -1,7 +1,8 @@
 """Answers clients that hammer after a refusal, from memory: the store is not asked again and again for the same no.
 
 Players such as ffmpeg and yt-dlp repeat a refused request tens of times a second. A session that was refused more
-than `REFUSALS` times in a second is refused for a second without the store. A user whose sessions, whatever
+than `REFUSALS` times in a second is refused without the store, for a second at most (less where X is short, or
+where a seat may come free before, and no longer when one is seen to). A user whose sessions, whatever
 they call themselves, are refused more than `STORM` times in a second reaches the store only a few times
 a second with sessions that nobody knows. Who sits is never touched. Reads no clock but the one handed in.
 """
@@ -15,9 +16,9 @@ from msgspec import Struct, field
 from streamlimit.knowledge import Knowledge
 from streamlimit.model import Ask, Refusal
 
-REFUSALS = 5
+REFUSALS = 20
 HELD_SECONDS = 1.0
-STORM = 20
+STORM = 200
 ASKS_A_SECOND = 10
 USERS = 4_096
 """Users remembered; of more, those who were refused last."""
@@ -55,8 +56,13 @@ class Household(Struct):
 class Guard:
     """One worker's memory of refusals. `hold` before the store is asked, `note` what it refused."""
 
-    def __init__(self, knowledge: Knowledge | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._knowledge, self._clock = knowledge, clock
+    def __init__(
+        self,
+        knowledge: Knowledge | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        held_seconds: float = HELD_SECONDS,
+    ) -> None:
+        self._knowledge, self._clock, self._held = knowledge, clock, min(held_seconds, HELD_SECONDS)
         self._users: dict[str, Household] = {}
 
     def __len__(self) -> int:
@@ -78,7 +84,7 @@ class Guard:
         if now < user.stormy_until and not self._sits(user, ask, now):
             chooses = ask.replace in user.sitting  # the owner's way out of a storm does not queue with the storm
             if now < user.next_ask[chooses]:
-                return self._refusal(user, HELD_SECONDS, now)
+                return self._refusal(user, self._held, now)
             user.next_ask[chooses] = now + 1 / ASKS_A_SECOND
         return None
 
@@ -91,7 +97,13 @@ class Guard:
             del self._users[next(iter(self._users))]
         user.sitting = {session.session_id for session in refusal.sessions}
         self._count(user, now)
-        self._count_tries(user, _what(ask), now)
+        room_in = refusal.retry_after_ms / 1_000 or self._held
+        self._count_tries(user, _what(ask), now, min(self._held, room_in))
+
+    def note_freed(self, user_id: str) -> None:
+        """A seat of the user came free: whoever asks next is asked for."""
+        if self._users:
+            self._users.pop(user_id, None)
 
     def note_admitted(self, ask: Ask) -> None:
         """The store admitted: that session sits, is no stranger in a storm, and is not held."""
@@ -111,9 +123,9 @@ class Guard:
             user.since, user.count = now, 0
         user.count += 1
         if user.count > STORM:
-            user.stormy_until = now + HELD_SECONDS
+            user.stormy_until = now + self._held
 
-    def _count_tries(self, user: Household, what: What, now: float) -> None:
+    def _count_tries(self, user: Household, what: What, now: float, held_seconds: float) -> None:
         tries = user.tries.pop(what, None) or Tries(since=now)
         user.tries[what] = tries
         if len(user.tries) > SESSIONS:
@@ -122,7 +134,7 @@ class Guard:
             tries.since, tries.count = now, 0
         tries.count += 1
         if tries.count > REFUSALS or tries.insisted:  # who went on through the last second is asked once
-            tries.held_until = now + HELD_SECONDS
+            tries.held_until = now + held_seconds
             tries.since, tries.count, tries.insisted = now, 0, False
 
     def _sits(self, user: Household, ask: Ask, now: float) -> bool:

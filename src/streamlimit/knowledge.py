@@ -114,11 +114,7 @@ class Knowledge:
     def suppose(self, session: Session, limit: int, at: float) -> None:
         """The store is away and the session sits provisionally (generation 0), until n·X after it was here last."""
         entry = self._find(session.user_id, session.session_id)
-        if entry is None:
-            self._write(session, limit, 0, at, 0, None)
-        else:
-            *before, _, move, its_limit, live, client = _unpack(entry.numbers)
-            entry.numbers = _NUMBERS.pack(*before, at, move, its_limit, live, client)
+        self._write(session, limit, 0, at, 0, entry)
 
     def foresee(self, receipt: Receipt) -> None:
         """The session is where *receipt* brings it, before the store has said so."""

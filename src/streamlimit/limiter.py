@@ -36,6 +36,10 @@ Announce = Callable[[Event], None]
 OnRefusal = Callable[[Ask, Refusal], None]
 
 
+LOSSES = frozenset({"session.expired", "session.ended", "session.terminated", "session.abandoned"})
+"""Events after which a seat is free."""
+
+
 class Limiter:
     """Decides for all sessions of a service on one *store*; tells every state change to *announce*.
 
@@ -118,6 +122,8 @@ class Limiter:
         for event in events:
             self.tally.events[event.type] += 1
             self._announce(event)
+            if self._guard is not None and event.type in LOSSES:
+                self._guard.note_freed(event.session.user_id)
 
 
 def _then(answer: Answer[T], note: Callable[[T], None]) -> Answer[T]:

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.xdist_group("failover")
 X, N = 1.0, 3
 EVERY_SECONDS = 0.2
 SLACK_SECONDS = 0.6
-"""Between two tries, and for a busy machine."""
+"""Between two tries."""
+BUSY_SECONDS = 1.5
+"""For a machine that does other things beside."""
 
 SEATS = ("tv", "phone", "pad")
 
@@ -108,7 +110,7 @@ def test_each_side_does_what_it_may_and_healed_they_agree(sides: Callable[..., S
     assert both.beat(both.connected, "newcomer", "tv").status == 200
 
     refused_at = both.watch_until_refused("robbed", "lucky") - last_word
-    assert N * X + extra - SLACK_SECONDS < refused_at < N * X + extra + SLACK_SECONDS
+    assert N * X + extra - SLACK_SECONDS < refused_at < N * X + extra + BUSY_SECONDS
 
     give_away(both, "robbed")
     assert both.beat(both.connected, "robbed", "a-fourth").status == 409

@@ -21,6 +21,9 @@ from tests.store.secured import Secured, Watched, secured, watched
 
 pytestmark = pytest.mark.xdist_group("checkup")
 
+ACL = ("on", ">secret", "~streamlimit:*", "+@all", "-@admin", "-@dangerous", "+info")
+"""What docs/how-to/many-machines.md tells."""
+
 SLOW = Policy(segment_ms=60_000, start_ms=60_000)
 
 
@@ -142,8 +145,7 @@ class TestUsers:
             server.client.config_set("requirepass", "")
 
     def test_an_acl_user_on_our_keys_is_all_that_is_needed(self, server: servers.Server) -> None:
-        acl = ("on", ">secret", "~streamlimit:*", "+@all", "-@admin", "-@dangerous", "+info")
-        server.client.execute_command("ACL", "SETUSER", "worker", *acl)
+        server.client.execute_command("ACL", "SETUSER", "worker", *ACL)
         url = server.url.replace("://", "://worker:secret@")
         assert said(url) == []
         asyncio.run(seat_and_confirm(url))
@@ -191,6 +193,13 @@ class TestCluster:
 
     def test_one_that_is_fine(self, cluster: servers.Cluster) -> None:
         assert said(cluster.url) == []
+
+    def test_the_acl_user_does_for_a_cluster_too(self, cluster: servers.Cluster) -> None:
+        for server in cluster.servers:
+            server.client.execute_command("ACL", "SETUSER", "worker", *ACL)
+        url = cluster.url.replace("://", "://worker:secret@")
+        assert said(url) == []
+        asyncio.run(seat_and_confirm(url))
 
     def test_a_host_that_is_away_is_noted(self, cluster: servers.Cluster) -> None:
         (note,) = said(f"{cluster.url},127.0.0.1:{servers.free_port()}")

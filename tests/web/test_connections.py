@@ -251,3 +251,12 @@ def test_one_more_is_turned_away_at_the_door(tmp_path: Path) -> None:
         finally:
             for line in lines:
                 line.close()
+
+
+def test_an_offer_of_http_2_is_passed_over(service: Service) -> None:
+    """As Java's client makes it with every first request; the parser would take the body for HTTP/2."""
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAEAAAAIAAAABAAMAAABk"}
+    form = {"user_id": "java", "session_id": "h2c", "stream_id": "orchard"}
+    assert service.post("/v1/segments", form, headers=offer).status == 200
+    assert service.post("/v1/sessions", form, headers=offer).status == 200
+    assert service.watching("java")["live_sessions"] == 1

@@ -234,6 +234,14 @@ def test_who_always_leaves_the_last_byte_out_is_taken_for_a_player(player: Playe
     assert (shown["state"], shown["segment"]) == ("active", None)
 
 
+def test_who_does_so_with_a_new_session_for_each_is_taken_for_a_player_too(player: Player) -> None:
+    for number in range(1, 7):
+        path = f"orchard/video-90p/seg-{number:05}.m4s"
+        size = int(player.get(path, "HEAD").headers["content-length"])
+        Player(player.service, player.user, f"s-{number}").ranged(path, f"0-{size - 2}")
+    assert player.service.watching(player.user)["live_sessions"] == 3
+
+
 def test_a_player_that_seeks_now_and_then_leaves_nothing_behind(player: Player) -> None:
     for number in range(1, 9):
         player.ranged(f"orchard/video-90p/seg-{number:05}.m4s", "0-99")

@@ -148,7 +148,7 @@ def test_the_table_here_the_one_in_the_code_and_the_routes_name_the_same_calls()
     assert set(DOCUMENTED) == set(rights.RIGHTS) - ELSEWHERE
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/watch", "/docs"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/docs"])
 def test_what_tells_nothing_asks_for_nothing(service: Service, path: str) -> None:
     assert service.get(path).status == 200
 

@@ -4,7 +4,7 @@ from streamlimit.model import Ask
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Left, Position, Seat
 
-STREAMS_REMEMBERED = 8
+STREAMS_REMEMBERED = 32
 """Streams left within 2·X that one session is remembered by; the newest stay."""
 
 

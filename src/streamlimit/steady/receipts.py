@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.knowledge import Knowledge
-from streamlimit.model import Ask, Confirmed, Event, Gone, Receipt, State, Verdict
+from streamlimit.model import Confirmed, Event, Gone, Lease, Receipt, State, Verdict
 from streamlimit.steady.departed import Departed
 from streamlimit.steady.guests import Guests
 from streamlimit.steady.kept import Kept, KeptReceipts
@@ -110,13 +110,16 @@ class Receipts:
             return Gone(State.ENDED)
         self.kept.keep(receipt, at)
         self._knowledge.foresee(receipt)
-        return self._supposed(ask)
+        return self._supposed(receipt.lease)
 
-    def _supposed(self, ask: Ask) -> Confirmed:
+    def _supposed(self, lease: Lease) -> Confirmed:
+        """What the session will be, as far as that can be told."""
+        ask = lease.ask
         known = self._knowledge.recall(ask, self._clock())
-        if known is None:
-            return Confirmed(self._guests.session(ask), self._guests.limit(ask), self._guests.live(ask), degraded=True)
-        return Confirmed(known.session, known.limit, known.live, degraded=True)
+        if known is not None:
+            return Confirmed(known.session, known.limit, known.live, degraded=True)
+        session = replace(self._guests.session(ask), generation=lease.generation, move=lease.move)
+        return Confirmed(session, self._guests.limit(ask), self._guests.live(ask), degraded=True)
 
     def _ask_again(self, kept: Kept) -> Answer[Verdict] | None:
         age_ms = max(int((self._clock() - kept.at) * 1_000), 0)

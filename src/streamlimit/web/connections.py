@@ -6,6 +6,7 @@ all do, costs two flags and no timer. Knows no session and no stream.
 """
 
 import asyncio
+import re
 import resource
 from collections import Counter
 from collections.abc import Sequence
@@ -30,6 +31,9 @@ MAX_DISCARDED = 4 * 1024 * 1024
 
 DESCRIPTORS = 1_048_576
 SWEEP_SECONDS = 1.0
+
+H2C = b"h2c"
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
 class Connections:
@@ -138,6 +142,8 @@ class GuardedProtocol(FastProtocol):
             if self._received > MAX_DISCARDED:
                 self.transport.abort()
             return
+        if H2C in data and not (self._is_half and self._head_is_done):
+            data = without_h2c(data)
         super().data_received(data)
         if self._is_half:
             if not self._head_is_done and self._received > MAX_HEAD:
@@ -261,6 +267,15 @@ class GuardedProtocol(FastProtocol):
         else:
             self.transport.close()
         self._await()
+
+
+def without_h2c(data: bytes) -> bytes:
+    """The request without its offer of HTTP/2, which a server may pass over (RFC 9110, 7.8).
+
+    Java's client makes one by itself; the parser would take the body for the other protocol's.
+    """
+    head, end, body = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nx-upgrade:", head) + end + body
 
 
 class HeadTooLarge(Exception):

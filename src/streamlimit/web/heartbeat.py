@@ -28,7 +28,7 @@ class Heartbeat:
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._catalog = service.limiter, service.catalog
-        self._doorman, self._plans = service.doorman, service.plans
+        self._doorman, self._plans, self._counts = service.doorman, service.plans, service.store.counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -55,7 +55,8 @@ class Heartbeat:
         )
         admitted, confirmed = await self._beat(ask)
         headers: dict[str, str] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-        if confirmed.degraded:
+        if confirmed.degraded and not admitted.degraded:
+            self._counts.degraded += 1  # the store went away between the two
             headers["Streamlimit-Degraded"] = "true"
         headers |= reservations(admitted)
         await send_whole(send, 200, headers, _encode(session_json(confirmed.session)))

@@ -89,7 +89,7 @@ async def delete_limit(user_id: IdInPath, service: ServiceDep, _operator: Caller
 @router.get("/v1/stats")
 async def stats(service: ServiceDep, _reader: CallerDep) -> Response:
     """Sessions by state, users, streams (from a background count, with its age), and what was decided."""
-    census, numbers = service.counted.look(), service.metrics.numbers()
+    census, numbers = await service.counted.recent(), service.metrics.numbers()
     seconds, calls = _total(numbers, "store_seconds"), _total(numbers, "store_calls")
     document: dict[str, Any] = {
         "sessions": None,
@@ -103,7 +103,7 @@ async def stats(service: ServiceDep, _reader: CallerDep) -> Response:
         "expiries": int(numbers.get("events", {}).get("session.expired", 0)),
         "events": _whole(numbers.get("events", {})),
         "callbacks": {
-            "pending": await resolved(service.store.pending()),
+            "pending": await _pending(service),
             "attempts": _whole(numbers.get("callbacks", {})),
         },
         "store": {
@@ -151,6 +151,14 @@ async def _limit_json(service: Service, user_id: str) -> dict[str, Any]:
         "source": "max_sessions" if own is None else "own",
         "plans": service.settings.plans,
     }
+
+
+async def _pending(service: Service) -> int | None:
+    """None while the store is away: then the rest of the numbers is wanted most."""
+    try:
+        return await resolved(service.store.pending())
+    except StoreUnavailable:
+        return None
 
 
 def _shown(sessions: list[Session]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from streamlimit.store.sqlite import clock
 T = TypeVar("T")
 
 VERSION = 1
-TURN_SECONDS = 2.0
+TURN_SECONDS = 0.5
 """How long to wait for other processes' transactions (each takes microseconds) before giving up."""
 
 LONGEST_LOG_PAGES = 16_000

@@ -87,7 +87,7 @@ end
 -- include ledger
 -- include rules
 
-local STREAMS_REMEMBERED = 8
+local STREAMS_REMEMBERED = 32
 local device = unpack('<I2c0', ARGV[2], from)
 local ledger = open_ledger(value)
 local received = now - age_ms
