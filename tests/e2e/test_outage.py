@@ -106,7 +106,8 @@ def test_refuse_all_refuses_those_who_sit(start: Callable[..., Service], server:
     service = start(on_store_outage="refuse-all")
     assert segment(service, "tv", 0).status == 200
     server.kill()
-    segment(service, "tv", 1)  # who comes first finds out
+    # Who comes first finds out: its confirmation, which nobody waits for, is not answered.
+    wait_until(lambda: segment(service, "tv", 1).status == 503, 5, "the outage to be noticed")
     assert segment(service, "tv", 2).status == 503
 
 
