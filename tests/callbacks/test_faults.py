@@ -1,16 +1,13 @@
 """2,000 sessions while workers are killed and the receiver misbehaves: nothing lost, order kept."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-
-import pytest
 
 from streamlimit.settings import EVENT_TYPES
 from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
 from streamlimit.store.valkey import ValkeyOutbox, ValkeyStore
-from tests import servers
 from tests.callbacks import crew
 from tests.callbacks.faults import Down, Moody, Run, check
 from tests.callbacks.receiver import Receiver
@@ -28,18 +25,8 @@ def open_valkey(url: str) -> crew.Opened:
     return ValkeyStore(url, crew.POLICY, TYPES, timeout=PATIENT), outbox
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[servers.Cluster]:
-    with servers.cluster("valkey") as running:
-        yield running
-
-
 def test_2000_sessions_on_sqlite_lose_no_call_back(tmp_path: Path) -> None:
     run_with_faults(partial(open_sqlite, str(tmp_path / "streamlimit.db")))
-
-
-def test_2000_sessions_on_a_cluster_lose_no_call_back(cluster: servers.Cluster) -> None:
-    run_with_faults(partial(open_valkey, cluster.url))
 
 
 def run_with_faults(open_parts: Callable[[], crew.Opened]) -> None:

@@ -30,7 +30,7 @@ def test_after_a_kill_of_one_worker_the_others_go_on_and_it_is_replaced(tmp_path
         assert load.broken  # its own clients noticed
         assert {status for statuses in load.sitting.values() for status in statuses} == {200}
         assert max(service.watching(user)["live_sessions"] for user in load.users()) <= LIMIT
-        wait_until(lambda: len(workers_of(service) - {victim}) == 3, 20, "the replacement")
+        wait_until(lambda: len(workers_of(service) - {victim}) == 3, 90, "the replacement")
         newcomer = next(iter(workers_of(service) - before))
         assert_serves(newcomer, service)
 
