@@ -10,11 +10,11 @@ RESULTS = Path(__file__).parent / "results"
 WIDTH, BAR, LABEL = 860, 22, 330
 
 
-def table(found: dict[str, list[Load]], floor: str, value: str = "per_second", unit: str = "/s") -> str:
+def table(found: dict[str, list[Load]], floor: str, value: str = "per_second", unit: str = "a second") -> str:
     """One line a row: its ratio to *floor*, the median, CPU, latencies, errors."""
     base = _median(found[floor], value)
     lines = [
-        f"| what | × {floor} | {unit.strip('/') or value} | CPU µs | p50 ms | p99 ms | p99.9 ms | errors |",
+        f"| what | × {floor} | {unit} | CPU µs | p50 ms | p99 ms | p99.9 ms | errors |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, loads in found.items():
