@@ -1,4 +1,4 @@
-"""Named breakages of the rules and the SQLite store: each must be noticed by some test.
+"""Named breakages of the rules and the stores: each must be noticed by some test.
 
 `python -m tests.mutants [NAME …]` breaks a copy of src, one breakage at a time (two side by side), and runs
 the tests that should notice. A suite is worth what this table says. Where a text to break is not found
@@ -24,16 +24,18 @@ CONTRACT = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore")
 MACHINE = ("tests/store/test_machine.py",)
 SQLITE = ("tests/store/test_sqlite.py", "-k", "TestClock or TestFile")
 PROCESSES = ("tests/store/test_sqlite.py", "-k", "300_users or test_of_eight")
+RACE_ON_REDIS = ("tests/store/test_policies.py", "-k", "redis")
 
 ADMIT, CONFIRM = "streamlimit/rules/admit.py", "streamlimit/rules/confirm.py"
 LEAVE, LEDGER = "streamlimit/rules/leave.py", "streamlimit/rules/ledger.py"
 DEPARTURE, SHARING = "streamlimit/rules/departure.py", "streamlimit/rules/sharing.py"
-SCOPES = "streamlimit/rules/scopes.py"
+SCOPES, BEAT = "streamlimit/rules/scopes.py", "streamlimit/rules/beat.py"
 POLICY = "streamlimit/policy.py"
 STORE, CLOCK = "streamlimit/store/sqlite/store.py", "streamlimit/store/sqlite/clock.py"
 CONNECTION, QUERIES = "streamlimit/store/sqlite/connection.py", "streamlimit/store/sqlite/queries.sql"
 OUTBOX, POSTMAN = "streamlimit/store/sqlite/outbox.py", "streamlimit/callbacks/postman.py"
 SENDER, ADDRESSES = "streamlimit/callbacks/sender.py", "streamlimit/callbacks/addresses.py"
+ADMIT_IN_LUA = "streamlimit/store/valkey/admit.lua"
 WEBHOOK, REFUSALS = "streamlimit/callbacks/webhook.py", "streamlimit/callbacks/refusals.py"
 
 KNOWLEDGE, STEADY = "streamlimit/knowledge.py", "streamlimit/steady/store.py"
@@ -82,6 +84,15 @@ MUTANTS = [
         SQLITE,
     ),
     Mutant("a sweep acts on old news", STORE, "if seen != _version(db):", "if False:", SQLITE),
+    # the same step in Lua
+    Mutant("in Lua nobody gives way", ADMIT_IN_LUA, "if going then replace_seat(going) end", "", RACE_ON_REDIS),
+    Mutant(
+        "in Lua newcomers are idle",
+        ADMIT_IN_LUA,
+        "longest and now - silent_since(longest) >= idle_victim_ms and longest or nil",
+        "longest",
+        RACE_ON_REDIS,
+    ),
     # rules 1, 2, 9
     Mutant(
         "new before existing",
@@ -261,6 +272,10 @@ MUTANTS = [
     Mutant(
         "a playing device is stopped", ADMIT, "        and now_ms - _silent_since_ms(seat) >= policy.segment_ms\n", ""
     ),
+    # heartbeats
+    Mutant("a beat tells nobody of who left", BEAT, "first.events + second.events)", "second.events)"),
+    Mutant("a beat that moves has an old lease", BEAT, "session.generation, session.move,", "session.generation, 0,"),
+    Mutant("machine: a beat is no receipt", BEAT, "first.changed or second.changed", "first.changed", MACHINE),
     # caps, dry run, old news
     Mutant("a full stream takes more", SCOPES, "if policy.max_per_stream is not None:", "if False:"),
     Mutant("a dry run refuses", ADMIT, "if policy.enforce or not", "if True or not"),
@@ -478,6 +493,28 @@ MUTANTS = [
         "if self.is_away and not is_anything_kept and",
         "if self.is_away and",
         STEADY_TESTS,
+    ),
+    # what runs beside the viewers
+    Mutant(
+        "a server's sweep goes on with what the others have taken",
+        "streamlimit/store/valkey/walks.py",
+        "if not self._left:  # looked",
+        "if not self._left and calls % CALLS_IN_A_ROW:  # looked",
+        ("tests/store/test_valkey.py", "-k", "TestSweep"),
+    ),
+    Mutant(
+        "work that broke stays undone",
+        "streamlimit/bootstrap.py",
+        "        await asyncio.sleep(BROKEN_SECONDS)\n",
+        "        return\n",
+        ("tests/test_background.py",),
+    ),
+    Mutant(
+        "a worker that died unheard is waited for",
+        "streamlimit/server.py",
+        "            process.child_conn.close()\n",
+        "            pass\n",
+        ("tests/e2e/test_kill.py", "-k", "asked_whether_it_lives"),
     ),
 ]
 

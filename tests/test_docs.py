@@ -18,8 +18,8 @@ from streamlimit.settings import EVENT_TYPES, Callback, JwtSettings, Settings
 from streamlimit.steady import Conduct, SteadyStore
 from streamlimit.store.sqlite import SqliteStore
 from streamlimit.tally import Tally
-from streamlimit.web.control import ROUTERS
 from streamlimit.web.metrics import Metrics
+from streamlimit.web.plane import ROUTERS
 from streamlimit.web.problems import PROBLEMS
 from streamlimit.web.rights import RIGHTS, Role
 

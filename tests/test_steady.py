@@ -52,6 +52,16 @@ class Moody:
 
         return call
 
+    def report(self, receipt: Receipt, heard: Callable[[Any], None]) -> None:
+        """`confirm`, told to *heard*."""
+        try:
+            answer = self.confirm(receipt)
+        except StoreUnavailable as error:
+            return heard(error)
+        if isinstance(answer, asyncio.Task):
+            return answer.add_done_callback(lambda task: heard(task.exception() or task.result()))
+        return heard(answer)
+
     async def _later(self, name: str, args: tuple[Any, ...]) -> Any:
         await asyncio.sleep(0)
         return self._answer(name, args)

@@ -25,8 +25,8 @@ from streamlimit.settings import Callback, JwtSettings, Settings
 from streamlimit.steady import SteadyStore
 from streamlimit.tally import Tally
 from streamlimit.web import metrics
-from streamlimit.web.control import ROUTERS
 from streamlimit.web.openapi import with_hot_calls
+from streamlimit.web.plane import ROUTERS
 from streamlimit.web.problems import PROBLEMS
 from streamlimit.web.rights import RIGHTS
 

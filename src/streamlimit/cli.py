@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamlimit import __version__
+from streamlimit.bench.command import bench
 from streamlimit.bootstrap import check_store, open_catalog, open_endpoints, open_limiter, open_outbox
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.limiter import Limiter
@@ -192,16 +193,18 @@ def streams(settings: Settings) -> None:
 @app.command(name="check-config")
 @with_settings
 def check_config(settings: Settings) -> None:
-    """Load the settings, try the store and the streams, and say what is wrong in words."""
+    """Load the settings, try the store, the provider's keys and the streams, and say what is wrong in words."""
+    from streamlimit.web.checkup import check_provider  # an HTTP client would slow the start of those who serve
 
     open_endpoints(settings)
     for note in asyncio.run(check_store(settings)):
         print(f"note: {note}", file=sys.stderr)
+    provider = asyncio.run(check_provider(settings))
     for name in unknown_variables():
         print(f"note: {name} is no setting", file=sys.stderr)
     catalog = open_catalog(settings)
     found = 0 if catalog is None else len(catalog.streams())
-    print(f"settings are fine; the store answers; {found} streams; {_security(settings)}")
+    print("; ".join(["settings are fine", "the store answers", *provider, f"{found} streams", _security(settings)]))
 
 
 @keys_app.command(name="new")
@@ -212,6 +215,9 @@ def new_key(
     key = f"{role}-{secrets.token_urlsafe(32)}"
     print(f"key (shown only now): {key}")
     print(f'{KEY_SETTINGS[role]} = ["{key_hash(key)}"]')
+
+
+app.command()(bench)  # no settings: it is a client of a service that may be anywhere
 
 
 @app.command()

@@ -31,6 +31,10 @@ class CatalogError(StreamlimitError):
     """The stream cannot be served; the text says why, for the operator."""
 
 
+class UnknownSession(StreamlimitError):
+    """No session of that id, or not any more."""
+
+
 class UnknownStream(StreamlimitError):
     """No stream of that id."""
 

@@ -93,15 +93,15 @@ class Knowledge:
         )
         return Known(session, limit, live, at, client)
 
-    def met(self, ask: Ask, admitted: Admitted, asked_at: float) -> None:
-        """The store admitted the session; it was asked at *asked_at*."""
+    def met(self, ask: Ask, admitted: Admitted, asked_at: float, beaten: bool = False) -> None:
+        """The store admitted the session, asked at *asked_at*; *beaten*: and confirmed that it is there."""
         session, lease = admitted.session, admitted.lease
         if session is None or lease is None:
             return
         last_ms = session.last_activity_ms or session.started_at_ms
         at = asked_at - max(lease.admitted_ms - last_ms, 0) / 1_000
         entry = self._find(ask.user_id, ask.session_id)
-        client = digest(ask.client) if entry is None else _client_of(entry)
+        client = digest(ask.client) if entry is None or beaten else _client_of(entry)
         self._write(session, admitted.limit, admitted.live, at, client, entry)
 
     def learn(self, receipt: Receipt, confirmed: Confirmed, at: float) -> None:

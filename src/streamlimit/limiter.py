@@ -67,6 +67,18 @@ class Limiter:
             return held
         return _then(self.store.admit(replace(ask, lease_id=next(self._lease_ids))), partial(self._decided, ask))
 
+    def beat(self, ask: Ask) -> Answer[Decision]:
+        """The session goes on where another party moves the bytes: admitted and confirmed in one step, or refused."""
+        held = None if self._guard is None else self._guard.hold(ask)
+        if held is not None:
+            self.tally.refusals[held.code] += 1
+            return held
+        answer = self.store.beat(ask)
+        if is_coming(answer):
+            return _later(answer, partial(self._beaten, ask))
+        self._beaten(ask, answer)
+        return answer
+
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """The client has the segment (rule 4): the session lives on from now."""
         return _then(self.store.confirm(receipt), self._confirmed)
@@ -113,6 +125,10 @@ class Limiter:
             sessions = () if decision.session is None else (decision.session,)
             self._on_refusal(ask, Refusal(decision.would_refuse, decision.limit, decision.live, sessions))
         self._happened(decision.events)
+
+    def _beaten(self, ask: Ask, decision: Decision) -> None:
+        self.tally.confirmations += isinstance(decision, Admitted)
+        self._decided(ask, decision)
 
     def _confirmed(self, verdict: Verdict) -> None:
         self.tally.confirmations += 1

@@ -14,6 +14,7 @@ from uvicorn.supervisors import Multiprocess
 from streamlimit.bootstrap import WorkerFactory
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings
+from streamlimit.tally import Tally
 from streamlimit.web.connections import Connections, GuardedProtocol, raise_descriptors
 from streamlimit.web.metrics import FOLDER_VARIABLE
 
@@ -27,9 +28,10 @@ HEALTHCHECK_SECONDS = 30
 def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
     """Tells where it listens, then serves until a signal says stop; running segments get `drain_seconds` to finish."""
     raise_descriptors()
-    guard = Connections(settings.connections_per_address, settings.request_seconds, settings.trusted_proxies)
+    tally, seconds = Tally(), settings.request_seconds  # pickled together, guard and factory share it in each worker
+    guard = Connections(settings.connections_per_address, seconds, settings.trusted_proxies, tally)
     config = uvicorn.Config(
-        WorkerFactory(settings),
+        WorkerFactory(settings, tally),
         factory=True,
         http=partial(GuardedProtocol, guard=guard),  # type: ignore[arg-type]  # it is only ever called
         loop="uvloop",
@@ -56,7 +58,18 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
 
 
 class Workers(Multiprocess):
-    """uvicorn's, but that at a stop nobody is kept waiting at a socket where nobody answers any more."""
+    """uvicorn's, but that a dead worker is noticed at once, and that at a stop nobody is kept waiting at a socket
+    where nobody answers any more.
+    """
+
+    def keep_subprocess_alive(self) -> None:
+        """Lets go of the workers' ends of their pipes first. While we hold them too, the pipe of a worker that dies
+        with a question unanswered does not end: it is waited for `HEALTHCHECK_SECONDS`, in which nobody is
+        replaced and no signal is heard.
+        """
+        for process in self.processes:
+            process.child_conn.close()
+        super().keep_subprocess_alive()
 
     def terminate_all(self) -> None:
         for listening in self.sockets:

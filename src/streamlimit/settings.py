@@ -11,6 +11,7 @@ from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -97,6 +98,8 @@ class JwtSettings(BaseModel):
     def _url_is_safe(cls, value: str | None) -> str | None:
         if value is not None and not re.match(rf"https://[^\s/?#]|http://({LOOPBACK.pattern})(:\d+)?(/|$)", value):
             raise ValueError("give https://…, or http://… on loopback: who changes the keys lets anyone in")
+        if value is not None and urlsplit(value).port == 0:  # `port` itself says what is wrong with others
+            raise ValueError("there is no port 0")
         return value
 
     @field_validator("secret_file")

@@ -4,7 +4,10 @@ from collections import Counter
 
 
 class Tally:
-    """Counts since the worker started: `events` by type; refusals, made or left out, and `problems` by code."""
+    """Counts since the worker started: `events` by type; refusals, made or left out, and `problems` by code.
+
+    Of connections: `turned_away` were too many of one address, `given_up` by what was waited for in vain.
+    """
 
     def __init__(self) -> None:
         self.admissions = 0
@@ -14,3 +17,5 @@ class Tally:
         self.refusals: Counter[str] = Counter()
         self.problems: Counter[str] = Counter()
         self.would_refuse: Counter[str] = Counter()
+        self.turned_away = 0
+        self.given_up: Counter[str] = Counter()

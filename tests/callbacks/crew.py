@@ -1,26 +1,30 @@
 """Worker processes that run sessions and deliver their call backs, to be killed with SIGKILL at any moment.
 
-What the store told such a worker it acknowledges through a pipe, at once: that must never be lost.
+What the store told such a worker it acknowledges through a pipe, at once: that must never be lost. What breaks one
+ends its process, which `faults.Run` notices.
 """
 
 import asyncio
 import multiprocessing
 import random
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 from streamlimit.callbacks.addresses import Addresses
 from streamlimit.callbacks.office import Office
 from streamlimit.callbacks.postman import Postman
 from streamlimit.callbacks.sender import Sender
 from streamlimit.callbacks.webhook import Endpoint
+from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Event, Receipt
 from streamlimit.policy import Policy
 from streamlimit.settings import EVENT_TYPES
-from streamlimit.store.contract import Outbox, Store, resolved
+from streamlimit.store.contract import Answer, Outbox, Store, resolved
 from tests.callbacks.receiver import SECRET
 
+T = TypeVar("T")
 SPAWN = multiprocessing.get_context("spawn")
 POLICY = Policy(max_sessions=8, segment_ms=300, missed_segments=3, start_ms=300)
 TIMEOUT_SECONDS = 0.5
@@ -57,7 +61,6 @@ async def _work(open_parts: Callable[[], Opened], url: str, users: list[str], nu
     endpoint = Endpoint(url, [SECRET], EVENT_TYPES, "hook")
     sender = Sender(endpoint, Addresses(allow_private=True), timeout_seconds=TIMEOUT_SECONDS)
     office = Office(outbox, [Postman("hook", outbox, sender, Silent(), EVENT_TYPES, TIMEOUT_SECONDS)])
-    background = [asyncio.create_task(each) for each in office.work()]
 
     def tell(events: tuple[Event, ...]) -> None:
         for event in events:
@@ -65,16 +68,27 @@ async def _work(open_parts: Callable[[], Opened], url: str, users: list[str], nu
             pipe.send((session.user_id, session.session_id, event.type.removeprefix("session."), event.id))
             office.wake(event)
 
-    dice = random.Random(number)
-    for user in users:
-        for session in range(4):
-            await _live(store, tell, user, f"s{session}", dice)
-        pipe.send(user)  # done with them
-        await asyncio.sleep(0.002)
-    while True:  # sweeps and delivers until it is killed
-        tell((await resolved(store.expire(100))).events)
-        await asyncio.sleep(0.05)
-    await asyncio.gather(*background)
+    async with asyncio.TaskGroup() as group:
+        for work in office.work():
+            group.create_task(work())
+        dice = random.Random(number)
+        for user in users:
+            for session in range(4):
+                await _live(store, tell, user, f"s{session}", dice)
+            pipe.send(user)  # done with them
+            await asyncio.sleep(0.002)
+        while True:  # sweeps and delivers until it is killed
+            tell((await answered(lambda: store.expire(100))).events)
+            await asyncio.sleep(0.05)
+
+
+async def answered(call: Callable[[], Answer[T]]) -> T:
+    """The answer, however often it takes: a busy machine's servers may be late, and each call is safe to repeat."""
+    while True:
+        try:
+            return await resolved(call())
+        except StoreUnavailable:
+            await asyncio.sleep(0.05)
 
 
 async def _live(
@@ -82,14 +96,15 @@ async def _live(
 ) -> None:
     """One session: it starts, may move, and ends, is terminated, or falls silent."""
     for stream in range(dice.choice((1, 1, 2))):
-        answer = await resolved(store.admit(Ask(user, session, f"stream-{stream}", lease_id=f"{session}-{stream}")))
+        ask = Ask(user, session, f"stream-{stream}", lease_id=f"{session}-{stream}")
+        answer = await answered(partial(store.admit, ask))
         if not isinstance(answer, Admitted) or answer.lease is None:
             return  # a session that its killed worker had terminated
         tell(answer.events)
-        verdict = await resolved(store.confirm(Receipt(answer.lease, f"{stream}.m4s", stream)))
+        verdict = await answered(partial(store.confirm, Receipt(answer.lease, f"{stream}.m4s", stream)))
         tell(verdict.events)
     how = dice.random()
     if how < 0.4:
-        tell(await resolved(store.end(user, session)))
+        tell(await answered(lambda: store.end(user, session)))
     elif how < 0.6:
-        tell(await resolved(store.terminate(user, session, "operator", "enough")))
+        tell(await answered(lambda: store.terminate(user, session, "operator", "enough")))

@@ -1,9 +1,7 @@
 """A run under faults: workers killed, a receiver that is down, errs, hangs and dawdles. And what must hold after it."""
 
 import asyncio
-import os
 import random
-import signal
 import threading
 import time
 from collections import Counter, defaultdict
@@ -11,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 
-from streamlimit.store.contract import Outbox, resolved
+from streamlimit.store.contract import Outbox
 from tests.callbacks import crew
 from tests.callbacks.receiver import Receiver, Reply
 
@@ -65,6 +63,7 @@ class Run:
             for number, (_, pipe) in list(self._workers.items()):
                 if pipe in ready:
                     self._hear(number, pipe)
+            self._check_workers()
             if plan and len(self.acknowledged) >= plan[0]:
                 plan.pop(0)
                 self._kill(self.kills % self._crews)
@@ -75,10 +74,11 @@ class Run:
         deadline = time.monotonic() + seconds
         while True:
             self._hear_all()
+            self._check_workers()
             accepted = self._receiver.accepted
             ids = {got.id for got in accepted}
             missing = [told for told in self.acknowledged if told[3] not in ids]
-            pending = (await resolved(outbox.backlog()))[0].pending
+            pending = (await crew.answered(outbox.backlog))[0].pending
             began, over = _lives(accepted, 0), _lives(accepted, 2)
             if not missing and not pending and began <= over:
                 return
@@ -88,7 +88,7 @@ class Run:
 
     def stop(self) -> None:
         for process, _ in self._workers.values():
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             process.join(10)
 
     def _start(self, number: int) -> None:
@@ -96,10 +96,15 @@ class Run:
 
     def _kill(self, number: int) -> None:
         process, pipe = self._workers[number]
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.join(10)
         self._hear(number, pipe)
         self.kills += 1
+
+    def _check_workers(self) -> None:
+        """One that ended by itself has a defect; waiting in vain for what it left would only hide that."""
+        for number, (process, _) in self._workers.items():
+            assert process.exitcode is None, f"worker {number} broke (exit code {process.exitcode}): see its traceback"
 
     def _hear_all(self) -> None:
         for number, (_, pipe) in self._workers.items():

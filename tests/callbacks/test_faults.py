@@ -5,12 +5,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from streamlimit.settings import EVENT_TYPES
 from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
 from streamlimit.store.valkey import ValkeyOutbox, ValkeyStore
+from tests import servers
 from tests.callbacks import crew
 from tests.callbacks.faults import Down, Moody, Run, check
 from tests.callbacks.receiver import Receiver
+
+pytestmark = pytest.mark.xdist_group("faults")  # each of them keeps a machine busy
 
 TYPES = frozenset(EVENT_TYPES)
 PATIENT = 5.0
@@ -27,6 +32,11 @@ def open_valkey(url: str) -> crew.Opened:
 
 def test_2000_sessions_on_sqlite_lose_no_call_back(tmp_path: Path) -> None:
     run_with_faults(partial(open_sqlite, str(tmp_path / "streamlimit.db")))
+
+
+def test_2000_sessions_on_a_cluster_lose_no_call_back() -> None:
+    with servers.cluster("valkey") as cluster:
+        run_with_faults(partial(open_valkey, cluster.url))
 
 
 def run_with_faults(open_parts: Callable[[], crew.Opened]) -> None:

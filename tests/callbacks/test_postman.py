@@ -284,7 +284,7 @@ def test_a_local_event_is_on_its_way_within_100_ms_and_others_within_a_second_or
         road = Road()
         postman = Postman("hook", outbox, road, Log(), ALL_TYPES)
         office = Office(outbox, [postman])
-        tasks = [asyncio.create_task(work) for work in office.work()]
+        tasks = [asyncio.create_task(work()) for work in office.work()]
         await asyncio.sleep(0.05)
         loop = asyncio.get_running_loop()
 

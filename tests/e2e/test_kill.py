@@ -3,11 +3,13 @@
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 import uvloop
 
+from streamlimit.server import HEALTHCHECK_SECONDS
 from tests.e2e.clients import Client
 from tests.e2e.killing import LIMIT, Load, make_films, one_round, workers_of
 from tests.service import Service, started, wait_until
@@ -33,6 +35,15 @@ def test_after_a_kill_of_one_worker_the_others_go_on_and_it_is_replaced(tmp_path
         wait_until(lambda: len(workers_of(service) - {victim}) == 3, 90, "the replacement")
         newcomer = next(iter(workers_of(service) - before))
         assert_serves(newcomer, service)
+
+
+def test_a_worker_that_dies_while_it_is_asked_whether_it_lives_is_replaced_at_once(tmp_path: Path) -> None:
+    with started(tmp_path, **make_films(tmp_path)) as service:
+        victim = min(workers_of(service))
+        os.kill(victim, signal.SIGSTOP)
+        time.sleep(2.5)  # it is asked twice a second; by now it owes an answer
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: len(workers_of(service) - {victim}) == 3, HEALTHCHECK_SECONDS / 2, "the replacement")
 
 
 async def kill_one_under(load: Load, service: Service, victim: int) -> None:

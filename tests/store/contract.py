@@ -4,13 +4,14 @@
 (household.py says what that is) and nothing else. No engine is known here.
 """
 
+import asyncio
 import time
 from itertools import permutations
 
 import pytest
 
 from streamlimit.model import Admitted, Ask, Confirmed, Device, Gone, Lease, Purpose, Receipt, Refusal, State, Verdict
-from streamlimit.policy import LEASES_KEPT, MARKS_KEPT, OverLimit, Policy
+from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARKS_KEPT, OverLimit, Policy
 from streamlimit.store.contract import Store, resolved
 from tests.store.household import (
     ALL_TYPES,
@@ -2122,6 +2123,249 @@ class GrantsEnd:
         assert (await home.refused("tv", grant_generation=lease.generation)).code == "grant-ended"
 
 
+class Beats:
+    """A heartbeat (`beat`) is a lease without bytes: admitted and received in one step."""
+
+    @story(subscribed=ALL_TYPES)
+    async def test_a_beat_seats_a_new_session_and_starts_it(self, home: Household) -> None:
+        await home.watch("a")
+        answer = await home.beaten("tv", device="d1")
+        assert (answer.existing, answer.limit, answer.live, answer.would_refuse) == (False, 3, 2, None)
+        assert types(answer.events) == ["started"]
+        seen = await home.session("tv")
+        assert answer.session == seen == answer.events[0].session
+        assert (seen.state, seen.stream_id, seen.device) == (State.ACTIVE, "news", "d1")
+        assert (seen.started_at_ms, seen.last_activity_ms, seen.expires_at_ms) == (home.now, home.now, home.now + N * X)
+        assert answer.lease is not None
+        assert (answer.lease.generation, answer.lease.move) == (seen.generation, seen.move)
+        assert await home.pending() == 2
+
+    @story(subscribed=ALL_TYPES)
+    async def test_a_beat_of_one_who_sits_is_activity_and_nothing_else(self, home: Household) -> None:
+        await home.watch("tv", sequence=7)
+        home.later(X + 1)
+        before, told = await home.session("tv"), await home.pending()
+        assert before.state is State.IDLE
+        answer = await home.beaten("tv")
+        assert (answer.existing, answer.live, answer.events) == (True, 1, ())
+        seen = await home.session("tv")
+        assert answer.session == seen
+        assert (seen.state, seen.last_activity_ms, seen.expires_at_ms) == (State.ACTIVE, home.now, home.now + N * X)
+        assert (seen.segment, seen.sequence, seen.generation) == (before.segment, 7, before.generation)
+        assert await home.pending() == told
+
+    @story()
+    async def test_a_session_lives_by_beats_alone_and_expires_without(self, home: Household) -> None:
+        await home.beaten("tv")
+        for _ in range(4):
+            home.later(N * X - 1)
+            assert (await home.beaten("tv")).existing
+        home.later(N * X)
+        assert types(await home.sweep()) == ["expired"]
+        assert not (await home.beaten("tv")).existing
+
+    @story()
+    async def test_the_fourth_beat_is_refused_and_changes_nothing(self, home: Household) -> None:
+        for session in "abc":
+            await home.beaten(session)
+        before = await home.roster()
+        refusal = await home.beat("d")
+        assert isinstance(refusal, Refusal)
+        assert refusal == await home.refused("d")
+        assert (refusal.code, refusal.live, refusal.limit, len(refusal.sessions)) == ("session-limit", 3, 3, 3)
+        assert await home.roster() == before
+        for session in "abc":
+            assert (await home.beaten(session)).existing
+
+    @story(subscribed=ALL_TYPES)
+    async def test_a_beat_twice_is_once(self, home: Household) -> None:
+        ask = home.question("tv", lease_id="")
+        first = await resolved(home.store.beat(ask))
+        again = await resolved(home.store.beat(ask))
+        assert isinstance(first, Admitted)
+        assert isinstance(again, Admitted)
+        assert (again.session, again.lease, again.live) == (first.session, first.lease, first.live)
+        assert (again.existing, again.events) == (True, ())
+        assert await home.pending() == 1
+
+    @story()
+    async def test_a_beat_leaves_no_lease_that_could_be_given_back(self, home: Household) -> None:
+        await home.lease("tv")
+        answer = await home.beaten("tv", lease_id="another")
+        assert types(answer.events) == ["started"]
+        assert answer.lease is not None
+        assert await home.abandon(answer.lease) == ()
+        assert await home.sitting() == ["tv"]
+
+    @story(subscribed=ALL_TYPES)
+    async def test_a_beat_moves_the_session_to_its_stream(self, home: Household) -> None:
+        await home.watch("tv", "news", sequence=7)
+        home.later(1)
+        answer = await home.beaten("tv", "film")
+        assert (answer.existing, types(answer.events)) == (True, ["moved"])
+        seen = await home.session("tv")
+        assert answer.session == seen
+        assert (seen.stream_id, seen.move, seen.sequence) == ("film", 1, None)
+        assert answer.lease is not None
+        assert answer.lease.move == 1
+        await home.received(answer.lease, 3)
+        assert (await home.session("tv")).sequence == 3
+
+    @story()
+    async def test_beats_in_ping_pong_are_refused_as_segments_are(self, home: Household) -> None:
+        for stream in ("news", "film", "news", "film"):
+            await home.beaten("tv", stream)
+            home.later(1)
+        refusal = await home.beat("tv", "news")
+        assert isinstance(refusal, Refusal)
+        assert refusal.code == "session-shared"
+        home.later(1)
+        assert (await home.beaten("tv", "film")).events == ()
+
+    @story(policy=BUFFER)
+    async def test_a_beat_keeps_what_is_played_ahead(self, home: Household) -> None:
+        await home.watch("tv", sequence=1, play_ms=3 * X)
+        await home.beaten("tv")
+        assert (await home.session("tv")).expires_at_ms == home.now + (3 + N) * X
+        home.later(3 * X)
+        await home.beaten("tv")
+        assert (await home.session("tv")).expires_at_ms == home.now + N * X
+
+    @story(subscribed=ALL_TYPES)
+    async def test_a_beat_tells_who_left_before_it(self, home: Household) -> None:
+        await home.watch("gone")
+        await home.lease("never")
+        home.later(N * X)
+        answer = await home.beaten("tv")
+        assert types(answer.events) == ["expired", "abandoned", "started"]
+        assert answer.live == 1
+        assert await home.pending() == 4
+
+    @story(policy=OLDEST_GOES)
+    async def test_a_beat_takes_the_seat_of_who_gives_way(self, home: Household) -> None:
+        for session in "abc":
+            await home.beaten(session)
+            home.later(1)
+        answer = await home.beaten("d")
+        assert types(answer.events) == ["terminated", "started"]
+        assert await home.sitting() == ["b", "c", "d"]
+        refusal = await home.beat("a")
+        assert isinstance(refusal, Refusal)
+        assert refusal.code == "session-terminated"
+
+    @story()
+    async def test_the_beat_of_one_who_was_ended_and_of_one_who_was_sent_away(self, home: Household) -> None:
+        for session in "abc":
+            await home.beaten(session)
+        await home.end("a")
+        await home.terminate("b")
+        back, other = await home.beaten("a"), await home.beaten("c")
+        assert not back.existing
+        assert other.existing
+        refusal = await home.beat("b")
+        assert isinstance(refusal, Refusal)
+        assert (refusal.code, refusal.mark is not None) == ("session-terminated", True)
+        assert await home.sitting() == ["c", "a"]
+
+    @story()
+    async def test_a_beat_whose_grant_was_ended_starts_nothing(self, home: Household) -> None:
+        answer = await home.beaten("tv")
+        assert answer.lease is not None
+        await home.end("tv")
+        refusal = await home.beat("tv", grant_generation=answer.lease.generation)
+        assert isinstance(refusal, Refusal)
+        assert refusal.code == "grant-ended"
+        refusal = await home.beat("other", may_start=False)
+        assert isinstance(refusal, Refusal)
+        assert refusal.code == "grant-expired"
+
+    @story(policy=DRY)
+    async def test_a_dry_run_lets_the_fourth_beat_through_and_says_so(self, home: Household) -> None:
+        for session in "abc":
+            await home.beaten(session)
+        answer = await home.beaten("d")
+        assert (answer.would_refuse, answer.live, types(answer.events)) == ("session-limit", 4, ["started"])
+        again = await home.beaten("d")
+        assert (again.would_refuse, again.existing) == (None, True)
+
+    @story(policy=DRY)
+    async def test_a_beat_beyond_what_a_dry_run_records_is_let_through_without_a_session(self, home: Household) -> None:
+        for k in range(DRY_RUN_SEATS):
+            await home.beaten(f"s{k}")
+        answer = await home.beaten("one-more")
+        assert (answer.session, answer.live, answer.events) == (None, DRY_RUN_SEATS, ())
+        assert answer.lease is not None
+        assert (answer.lease.generation, answer.would_refuse) == (0, "session-limit")
+
+    @story()
+    async def test_a_beat_that_only_looks_seats_nobody(self, home: Household) -> None:
+        answer = await home.beaten("tv", purpose=Purpose.CHECK)
+        assert (answer.session, answer.lease) == (None, None)
+        assert await home.sitting() == []
+
+    @pytest.mark.parametrize("policy", [ONE_PER_STREAM, ONE_TV], ids=["stream", "type"])
+    def test_caps_hold_for_beats(self, open_store: OpenStore, policy: Policy) -> None:
+        async def run() -> None:
+            home = Household(open_store, policy, ())
+            home.store = await home.another_store()
+            tv = Device("d", None, "tv")
+            assert (await home.beaten("a", device=tv)).live == 1
+            assert isinstance(await home.beat("b", device=Device("e", None, "tv")), Refusal)
+            assert (await home.beaten("c", "film")).live == 2
+            await home.close()
+
+        asyncio.run(run())
+
+    def test_of_eight_beats_for_the_last_seat_one_wins(self, open_store: OpenStore) -> None:
+        users, clock = [new_user() for _ in range(30)], ManualClock()
+
+        def step(name: str):
+            async def beat(store: Store, number: int) -> bool:
+                return isinstance(await resolved(store.beat(_ask(users[number], name))), Admitted)
+
+            return beat
+
+        race(open_store, [step("a"), step("b")], 30, policy=QUICK, clock=clock)
+        answers = race(open_store, [step(f"new-{k}") for k in range(8)], 30, policy=QUICK, clock=clock)
+        assert [sum(admitted) for admitted in answers] == [1] * 30
+
+    def test_one_session_that_beats_from_eight_places_starts_once(self, open_store: OpenStore) -> None:
+        users = [new_user() for _ in range(20)]
+
+        async def beat(store: Store, number: int) -> tuple[int, int, int]:
+            answer = await resolved(store.beat(_ask(users[number], "tv", "")))
+            assert isinstance(answer, Admitted)
+            assert answer.session is not None
+            return answer.live, answer.session.generation, len(answer.events)
+
+        for answers in race(open_store, [beat] * 8, 20, policy=QUICK, clock=ManualClock()):
+            assert len({(live, generation) for live, generation, _ in answers}) == 1
+            assert sum(told for *_, told in answers) == 1
+
+    def test_a_beat_never_beats_an_end_at_the_same_time(self, open_store: OpenStore) -> None:
+        """Before the end or after it, as another seat: each end that found a seat is told, each seat starts once."""
+        users, clock = [new_user() for _ in range(40)], ManualClock()
+
+        async def sit(store: Store, number: int) -> int:
+            await resolved(store.beat(_ask(users[number], "tv")))
+            return 0
+
+        async def beat(store: Store, number: int) -> int:
+            answer = await resolved(store.beat(_ask(users[number], "tv")))
+            assert isinstance(answer, Admitted)
+            return sum(event.type == "session.started" for event in answer.events)
+
+        async def end(store: Store, number: int) -> int:
+            return -len(await resolved(store.end(users[number], "tv")))
+
+        async def live(store: Store, number: int) -> int:
+            return (await resolved(store.sessions(users[number]))).live
+
+        race(open_store, [sit], 40, policy=QUICK, clock=clock)
+        balance = [1 + sum(answers) for answers in race(open_store, [beat, end, beat], 40, policy=QUICK, clock=clock)]
+        assert balance == [answers[0] for answers in race(open_store, [live], 40, policy=QUICK, clock=clock)]
+
+
 class StoreContract(
     Limits,
     Checks,
@@ -2136,6 +2380,7 @@ class StoreContract(
     Caps,
     DryRuns,
     GrantsEnd,
+    Beats,
     OldNews,
     Views,
     Outboxes,

@@ -11,9 +11,10 @@ from typing import Any
 
 from streamlimit.model import Admitted, Ask, Confirmed, Device, Lease, Purpose, Receipt, Swept
 from streamlimit.policy import OverLimit, Policy
+from streamlimit.rules.beat import beaten
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.sqlite import SqliteStore
-from tests.store.household import ManualClock
+from tests.store.household import ManualClock, OpenStore
 
 X = 1_000
 POLICIES = {
@@ -85,6 +86,12 @@ class Walk:
         if isinstance(answer, Admitted) and answer.lease is not None:
             self.leases.append(answer.lease)
 
+    async def beat(self) -> None:
+        ask = self.ask()
+        answer = await self.both(lambda store: store.beat(ask))
+        if isinstance(answer, Admitted) and answer.lease is not None:
+            self.leases.append(answer.lease)
+
     def lease(self) -> Lease:
         recent = self.leases[-25:]
         return self.dice.choice(recent) if recent else Lease(self.ask(), 5, 0)
@@ -136,13 +143,27 @@ class Walk:
         await self.both(lambda store: store.expire(100), told)
 
     async def run(self, steps: int) -> None:
-        ways = [self.admit] * 40 + [self.confirm] * 40 + [self.prolong] * 6 + [self.abandon] * 8
+        ways = [self.admit] * 30 + [self.confirm] * 30 + [self.beat] * 20 + [self.prolong] * 6 + [self.abandon] * 8
         ways += [self.leave] * 5 + [self.look] * 3 + [self.expire] * 2 + [self.set_limit]
         for self.step in range(steps):
             self.clock.now_ms += self.dice.choice(JUMPS)
             await self.dice.choice(ways)()
             if self.step % 500 == 499:
                 self.clock.now_ms += 20 * X  # everyone forgotten, now and then
+
+
+class Twins(Walk):
+    """The same store twice: the first one beats, the second one admits and confirms."""
+
+    async def beat(self) -> None:
+        ask, (first, second) = self.ask(), self.stores
+        answer = await resolved(first.beat(ask))
+        expected = await resolved(second.admit(ask))
+        if isinstance(expected, Admitted) and expected.lease is not None:
+            expected = beaten(expected, await resolved(second.confirm(Receipt(expected.lease))))
+        assert answer == expected, f"step {self.step}"
+        if isinstance(answer, Admitted) and answer.lease is not None:
+            self.leases.append(answer.lease)
 
 
 async def walk(seed: int, policy: Policy, path: Path, open_valkey: Callable[..., Store], subscribed: Any) -> None:
@@ -155,3 +176,16 @@ async def walk(seed: int, policy: Policy, path: Path, open_valkey: Callable[...,
     finally:
         sqlite.close()
         await resolved(valkey.close())
+
+
+async def walk_twins(seed: int, policy: Policy, open_first: OpenStore, open_second: OpenStore, subscribed: Any) -> None:
+    """One walk of two stores of one kind, that know nothing of each other; raises where a beat is not both steps."""
+    clock = ManualClock()
+    stores = [opener(policy=policy, subscribed=subscribed, clock=clock) for opener in (open_first, open_second)]
+    twins = Twins(seed, clock, stores)
+    try:
+        await twins.run(STEPS)
+        await twins.both(lambda store: store.pending())
+    finally:
+        for store in stores:
+            await resolved(store.close())

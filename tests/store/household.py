@@ -140,6 +140,16 @@ class Household:
     async def watch_all(self, *sessions: str) -> list[Lease]:
         return [await self.watch(session) for session in sessions]
 
+    async def beat(self, session: str, stream: str = "news", **more: Any) -> Decision:
+        """A heartbeat."""
+        return await resolved(self.store.beat(self.question(session, stream, **more)))
+
+    async def beaten(self, session: str, stream: str = "news", **more: Any) -> Admitted:
+        """A heartbeat that must be admitted."""
+        decision = await self.beat(session, stream, **more)
+        assert isinstance(decision, Admitted)
+        return decision
+
     async def prolong(self, lease: Lease) -> Gone | None:
         return await resolved(self.store.prolong(lease))
 

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
-from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Purpose, Receipt, Refusal, State
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, Lease, Purpose, Receipt, Refusal, State
 from streamlimit.policy import OverLimit, Policy
 from streamlimit.store.contract import Store, resolved
 from tests.store.household import ALL_TYPES, LOSSES, ManualClock, new_user
@@ -195,9 +196,12 @@ class StoreMachine(RuleBasedStateMachine):
         self._admit(ask, over)
 
     def _admit(self, ask: Ask, over: OverLimit) -> None:
+        self._judge(self.call(lambda: self.stores[over].admit(ask)), ask, over)
+
+    def _judge(self, answer: Decision, ask: Ask, over: OverLimit) -> None:
+        """Is the answer to *ask* right? The model does the same."""
         model, now, name = self.model, self.now, ask.session_id
         live, before = model.live(now), len(model.live(now))
-        answer = self.call(lambda: self.stores[over].admit(ask))
         away = model.terminated(name, now)
         if isinstance(answer, Refusal):
             self._check_refusal(answer, ask, over, away)
@@ -268,6 +272,26 @@ class StoreMachine(RuleBasedStateMachine):
         if ask.purpose is Purpose.LEASE:
             seat.open_leases.add(ask.lease_id)
         assert answer.live == len(model.seats)
+
+    @rule(name=SESSIONS, stream=STREAMS, over=st.sampled_from(OverLimit), replaced=st.none() | SESSIONS)
+    def beat(self, name: str, stream: str, over: OverLimit, replaced: str | None) -> None:
+        """A request and its receipt in one: what it tells of the second comes last."""
+        self.clock.now_ms += 1
+        ask, sitting = Ask(self.user, name, stream, replace=replaced), self.model.live(self.now).get(name)
+        answer = self.call(lambda: self.stores[over].beat(ask))
+        if isinstance(answer, Refusal):
+            self._judge(answer, ask, over)
+            return
+        assert answer.session is not None
+        lease = Lease(ask, answer.session.generation, 0 if sitting is None else sitting.move)
+        told = [event for event in answer.events if event.type in ("session.started", "session.moved")]
+        assert list(answer.events[len(answer.events) - len(told) :]) == told
+        self._judge(replace(answer, lease=lease, events=answer.events[: len(answer.events) - len(told)]), ask, over)
+        seat = self.model.seats[name]
+        first, moves = seat.last is None, seat.stream != stream
+        assert [event.type for event in told] == (["session.started"] if first else ["session.moved"] * moves)
+        self._settle(seat, lease, self.now)
+        self._note(tuple(told))
 
     @rule(name=SESSIONS, stream=STREAMS, fates=st.lists(FATES, min_size=2, max_size=4))
     def overlap(self, name: str, stream: str, fates: list[tuple[int, str]]) -> None:

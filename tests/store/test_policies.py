@@ -1,6 +1,9 @@
 """Every policy at the limit, in a race of eight processes: never over, and exactly one gives way for one that comes."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -9,74 +12,178 @@ import pytest
 
 from streamlimit.model import Admitted, Ask, Receipt
 from streamlimit.policy import OverLimit, Policy
+from streamlimit.store.contract import Store, resolved
 from streamlimit.store.sqlite import SqliteStore
+from streamlimit.store.valkey import ValkeyStore
+from tests import servers
 from tests.store.writers import SPAWN, answers, start
 
-PROCESSES, USERS, SEATS = 8, 25, 3
+PROCESSES, USERS, SEATS = 8, 15, 3
 X, N = 10_000, 3
 BEGAN = 1_750_000_000_000
 LATER = BEGAN + (N - 1) * X
 """Who sits has been silent for (n-1)·X: a victim of every policy, and not expired."""
 
+PATIENT = 30.0
+"""Seconds an answer may take: this machine is shared."""
 
-def _open_sqlite(where: str, policy: Policy, now_ms: int) -> Any:
-    return SqliteStore(where, policy, clock=lambda: now_ms)
-
-
-OPENERS: dict[str, Callable[[str, Policy, int], Any]] = {"sqlite": _open_sqlite}
-"""By name, for the processes: add a store here and its place to `where`."""
+SITTING = {f"sit-{n}" for n in range(SEATS)}
 
 
-def _policy(over_limit: OverLimit) -> Policy:
-    return Policy(max_sessions=SEATS, segment_ms=X, missed_segments=N, start_ms=X, over_limit=over_limit)
+@dataclass(frozen=True)
+class Case:
+    """Eight ask at once, for another seat than the others where `named` or `device` say so; `come_in` get one."""
+
+    over_limit: OverLimit
+    come_in: int
+    named: str = "nobody"
+    has_device: bool = False
+
+    def ask(self, user: str, number: int) -> Ask:
+        """What process *number* asks for."""
+        replace = {"nobody": None, "one": "sit-0", "each": f"sit-{number % SEATS}"}[self.named]
+        device = f"tv-{number % SEATS}" if self.has_device else f"new-{number}"
+        return Ask(user, f"p{number}", "news", lease_id=f"p{number}", device=device, replace=replace)
+
+    def policy(self) -> Policy:
+        return Policy(max_sessions=SEATS, segment_ms=X, missed_segments=N, start_ms=X, over_limit=self.over_limit)
 
 
-def _sit(name: str, where: str, policy: Policy) -> None:
-    store = OPENERS[name](where, policy, BEGAN)
+CASES = {
+    "refuse": Case(OverLimit.REFUSE, 0),
+    "replace-idle": Case(OverLimit.REPLACE_IDLE, SEATS),  # newcomers are not idle
+    "replace-oldest": Case(OverLimit.REPLACE_OLDEST, PROCESSES),  # each takes the oldest seat, be it a newcomer's
+    "replace-one-by-name": Case(OverLimit.REFUSE, 1, named="one"),  # it gives way once
+    "replace-each-by-name": Case(OverLimit.REFUSE, SEATS, named="each"),
+    "reclaim-device": Case(OverLimit.REFUSE, SEATS, has_device=True),  # a device gets its own silent seat back, once
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one process heard when it asked: did it come in, who gave way for it, how many sat after that?"""
+
+    session: str
+    came_in: bool
+    gone: list[str]
+    live: int
+
+
+# Where the race is
+
+
+@contextmanager
+def _file(folder: Path) -> Iterator[str]:
+    yield str(folder / "streamlimit.db")
+
+
+@contextmanager
+def _redis(_folder: Path) -> Iterator[str]:
+    with servers.single("redis") as server:
+        yield server.url
+
+
+@contextmanager
+def _valkey_cluster(_folder: Path) -> Iterator[str]:
+    with servers.cluster("valkey") as six:
+        yield six.url
+
+
+PLACES = {"sqlite": _file, "redis": _redis, "valkey-cluster": _valkey_cluster}
+
+
+def _open(where: str, policy: Policy, now_ms: int) -> Any:
+    """A store whose clock stands still at *now_ms*, in this process as in all others."""
+
+    def clock() -> int:
+        return now_ms
+
+    if where.startswith("valkey"):
+        return ValkeyStore(where, policy, clock=clock, timeout=PATIENT)
+    return SqliteStore(where, policy, clock=clock)
+
+
+def _user(name: str, number: int) -> str:
+    """Every case has users of its own."""
+    return f"{name}-{number}"
+
+
+# The race
+
+
+def come(where: str, pipe: Connection, number: int, barrier: Any) -> None:
+    """One process: asks for a seat of every user of every case when all others do. Sends what it heard."""
+
+    async def heard(name: str, case: Case) -> list[Told]:
+        store: Store = _open(where, case.policy(), LATER)
+        await resolved(store.ping())  # connections are there before the race
+        told = []
+        for user in range(USERS):
+            ask = case.ask(_user(name, user), number)
+            barrier.wait(60)
+            told.append(_told(ask, await resolved(store.admit(ask))))
+        await resolved(store.close())
+        return told
+
+    pipe.send({name: asyncio.run(heard(name, case)) for name, case in CASES.items()})
+
+
+def _told(ask: Ask, answer: Any) -> Told:
+    came_in = isinstance(answer, Admitted)
+    events = answer.events if came_in else ()
+    gone = [event.session.session_id for event in events if event.type == "session.terminated"]
+    return Told(ask.session_id, came_in, gone, answer.live)
+
+
+async def _sit(where: str, name: str, case: Case) -> None:
+    store: Store = _open(where, case.policy(), BEGAN)
     for user in range(USERS):
         for n in range(SEATS):
-            answer = store.admit(Ask(f"u{user}", f"sit-{n}", "news", lease_id=f"l{n}", device=f"tv-{n}"))
-            store.confirm(Receipt(answer.lease))
-    store.close()
+            ask = Ask(_user(name, user), f"sit-{n}", "news", lease_id=f"l{n}", device=f"tv-{n}")
+            answer = await resolved(store.admit(ask))
+            assert isinstance(answer, Admitted)
+            assert answer.lease is not None
+            await resolved(store.confirm(Receipt(answer.lease)))
+    await resolved(store.close())
 
 
-def come(where: str, pipe: Connection, name: str, number: int, barrier: Any, over_limit: OverLimit, how: str) -> None:
-    """One process: asks for a seat of every user. Sends how often it was admitted, and who gave way for it."""
-    store = OPENERS[name](where, _policy(over_limit), LATER)
-    admitted, gone = [0] * USERS, [0] * USERS
-    for user in range(USERS):
-        replace = {"same": "sit-0", "each": f"sit-{number % SEATS}"}.get(how)
-        device = f"tv-{number % SEATS}" if how == "device" else f"new-{number}"
-        ask = Ask(f"u{user}", f"p{number}", "news", lease_id=f"p{number}", device=device, replace=replace)
-        barrier.wait(60)
-        answer = store.admit(ask)
-        if isinstance(answer, Admitted):
-            admitted[user] += 1
-            gone[user] += sum(event.type == "session.terminated" for event in answer.events)
-    pipe.send((admitted, gone))
+async def _seats(where: str, name: str, case: Case) -> list[set[str]]:
+    """Who sits, by user."""
+    store: Store = _open(where, case.policy(), LATER)
+    rosters = [await resolved(store.sessions(_user(name, user))) for user in range(USERS)]
+    await resolved(store.close())
+    return [{session.session_id for session in roster.sessions} for roster in rosters]
 
 
-@pytest.mark.parametrize("name", OPENERS)
-@pytest.mark.parametrize(
-    ("over_limit", "how", "come_in"),
-    [
-        (OverLimit.REFUSE, "ask", 0),
-        (OverLimit.REPLACE_IDLE, "ask", SEATS),  # newcomers are not idle
-        (OverLimit.REPLACE_OLDEST, "ask", PROCESSES),  # each takes the oldest seat, be it a newcomer's
-        (OverLimit.REFUSE, "same", 1),  # the one that was named gives way once
-        (OverLimit.REFUSE, "each", SEATS),
-        (OverLimit.REFUSE, "device", SEATS),  # a device gets its own silent seat back, once
-    ],
+Race = Callable[[str], Iterator[tuple[list[Told], set[str]]]]
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"policies-{name}")) for name in PLACES]
 )
-def test_of_eight_at_once(tmp_path: Path, name: str, over_limit: OverLimit, how: str, come_in: int) -> None:
-    where = str(tmp_path / "streamlimit.db")
-    _sit(name, where, _policy(over_limit))
-    barrier = SPAWN.Barrier(PROCESSES)
-    running = [start(come, where, name, number, barrier, over_limit, how) for number in range(PROCESSES)]
-    told = answers(running)
-    store = OPENERS[name](where, _policy(over_limit), LATER)
-    for user in range(USERS):
-        assert sum(admitted[user] for admitted, _ in told) == come_in
-        assert sum(gone[user] for _, gone in told) == come_in, "one for one"
-        assert store.sessions(f"u{user}").live == SEATS, "never over"
-    store.close()
+def race(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Race]:
+    """A case's users: what all heard of one, and who sits. All cases are run at once: starting processes is slow."""
+    with PLACES[request.param](tmp_path_factory.mktemp("race")) as where:
+        for name, case in CASES.items():
+            asyncio.run(_sit(where, name, case))
+        barrier = SPAWN.Barrier(PROCESSES)
+        heard = answers([start(come, where, number, barrier) for number in range(PROCESSES)])
+        seats = {name: asyncio.run(_seats(where, name, case)) for name, case in CASES.items()}
+
+        def of(name: str) -> Iterator[tuple[list[Told], set[str]]]:
+            by_user = zip(*(each[name] for each in heard), strict=True)
+            return zip(map(list, by_user), seats[name], strict=True)
+
+        yield of
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_of_eight_at_once(race: Race, name: str) -> None:
+    for told, seats in race(name):
+        new = {each.session for each in told if each.came_in}
+        gone = [session for each in told for session in each.gone]
+        assert len(new) == CASES[name].come_in
+        assert all(len(each.gone) == each.came_in for each in told), "one for one"
+        assert len(set(gone)) == len(gone), "nobody gives way twice"
+        assert seats == (SITTING | new) - set(gone), "who gave way is gone, and nobody else"
+        assert {each.live for each in told} == {len(seats)} == {SEATS}, "never over"

@@ -14,7 +14,7 @@ from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Receipt, State
 from streamlimit.store.sqlite import SqliteStore, clock
 from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
-from tests.store import writers
+from tests.store import differential, writers
 from tests.store.contract import StoreContract
 from tests.store.household import ALL_TYPES, QUICK, ManualClock, N, X, sweep_all, types
 from tests.store.writers import SLOW
@@ -34,6 +34,15 @@ def open_store(path: str) -> Callable[..., SqliteStore]:
 
 class TestSqliteStore(StoreContract):
     """One file per test; each open is another connection to it, as another process would have."""
+
+
+class TestBeside:
+    """A heartbeat beside what it is made of."""
+
+    @pytest.mark.parametrize("name", differential.POLICIES)
+    def test_a_beat_is_an_admission_and_its_receipt(self, name: str, tmp_path: Path) -> None:
+        one, other = (partial(SqliteStore, str(tmp_path / f"{k}.db")) for k in range(2))
+        asyncio.run(differential.walk_twins(len(name), differential.POLICIES[name], one, other, ALL_TYPES))
 
 
 class Machine:

@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.store.valkey import ValkeyStore
-from streamlimit.store.valkey.keys import Keys
+from streamlimit.store.valkey.keys import SHARDS, Keys
 from streamlimit.store.valkey.scripts import NAMES, source
 from streamlimit.store.valkey.walks import Sweep
 from tests import servers
@@ -112,6 +112,15 @@ class Beside:
         policy, seed = differential.POLICIES[name], len(name)
         asyncio.run(differential.walk(seed, policy, tmp_path, open_store, subscribed))
 
+    @pytest.mark.parametrize("name", differential.POLICIES)
+    @pytest.mark.parametrize("subscribed", [frozenset(), ALL_TYPES], ids=["untold", "told"])
+    def test_a_beat_is_an_admission_and_its_receipt(
+        self, name: str, subscribed: frozenset[str], open_store: Callable[..., ValkeyStore]
+    ) -> None:
+        policy, seed, twin = differential.POLICIES[name], 100 + len(name), f"twin-{uuid4().hex[:8]}"
+        beside = partial(open_store, prefix=twin)
+        asyncio.run(differential.walk_twins(seed, policy, open_store, beside, subscribed))
+
     def test_whatever_happens_the_rules_hold(self, open_store: Callable[..., ValkeyStore]) -> None:
         run_state_machine_as_test(machine_of(open_store), settings=MACHINE)
 
@@ -157,8 +166,37 @@ class Halves:
         return ["the event of here"], []
 
 
+class Crowd(Halves):
+    """One user is due in every shard, and both servers answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.due = {shard: [b"user"] for shard in range(SHARDS)}
+
+    async def expire(self, shard: int, users: list[bytes], following: int) -> Any:
+        assert users == self.due.pop(shard)
+        return [shard], []
+
+
 class TestSweep:
     """What the sweep over all shards adds to the scripts."""
+
+    @pytest.mark.parametrize("at_most", [6, 100])
+    def test_though_the_servers_share_what_one_step_may_take_all_are_taken_out_once(self, at_most: int) -> None:
+        """With 6 one server pauses after the third user, and by then the other one has taken the rest."""
+
+        async def run() -> None:
+            sweep, told, steps = Sweep(Crowd()), list[Any](), 0  # type: ignore[arg-type]
+            more = True
+            while more:
+                swept = await sweep.once(at_most)
+                assert len(swept.events) <= at_most
+                told += swept.events
+                more, steps = swept.more, steps + 1
+            assert sorted(told) == list(range(SHARDS))
+            assert steps <= SHARDS // at_most + 2
+
+        asyncio.run(run())
 
     def test_what_was_taken_out_is_told_though_another_server_is_away(self) -> None:
         async def run() -> None:

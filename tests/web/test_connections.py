@@ -3,15 +3,17 @@
 import resource
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from streamlimit.web.connections import MAX_HEAD, MAX_HEADERS, MAX_URL, Connections
-from tests.service import Service, free_port, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, Service, free_port, started, temporary_folder, wait_until
 
 pytestmark = pytest.mark.xdist_group("web-connections")
 
@@ -104,6 +106,58 @@ def test_half_a_request_behind_a_whole_one_is_given_up_too(line: socket.socket) 
     assert got.count(b"HTTP/1.1 408 ") == 1
 
 
+# Counted
+
+
+def _counted(service: Service, name: str) -> dict[str, float]:
+    """A counter of /metrics, by label."""
+    text = service.get("/metrics", key=OPERATOR_KEY).body.decode()
+    family = {each.name: each for each in text_string_to_metric_families(text)}[f"streamlimit_{name}"]
+    samples = [sample for sample in family.samples if sample.name.endswith("_total")]
+    return {"".join(sample.labels.values()): sample.value for sample in samples}
+
+
+BODY_TO_COME = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n\r\n{"
+
+
+def test_who_is_given_up_is_counted_once_by_what_did_not_come(service: Service) -> None:
+    before = Counter(_counted(service, "connections_given_up"))
+    late = Counter(_counted(service, "problems"))["request-timeout"]
+    lines = [socket.create_connection(("127.0.0.1", service.port), 10) for _ in range(7)]
+    for line in lines[1:3]:
+        line.sendall(GET[:-2])
+    for line in lines[3:6]:
+        line.sendall(BODY_TO_COME)
+    lines[6].sendall(GET + GET + GET[:-4])
+    for line in lines[:6]:
+        _rest(line)  # to the end, though the client still holds it open
+    time.sleep(PATIENCE * 2 + 1)  # refused connections are looked at once more
+    for line in lines:
+        line.close()
+    given_up = Counter(_counted(service, "connections_given_up"))
+    assert given_up - before == Counter(request=1, head=3, body=3)
+    assert Counter(_counted(service, "problems"))["request-timeout"] - late == 6
+
+
+def test_who_never_reads_is_counted(service: Service) -> None:
+    before = Counter(_counted(service, "connections_given_up"))["reading"]
+    with _connected(service, receive=2_048) as line:
+        _ask_without_reading(line)
+        wait_until(lambda: _counted(service, "connections_given_up").get("reading", 0) > before, PATIENCE * 3 + 6)
+    assert _counted(service, "connections_given_up")["reading"] == before + 1
+
+
+def test_what_two_workers_count_is_added_up(tmp_path: Path) -> None:
+    with started(tmp_path, workers=2, request_seconds=PATIENCE) as service:
+        lines = [socket.create_connection(("127.0.0.1", service.port), 10) for _ in range(12)]
+        for line in lines:
+            line.sendall(GET[:-2])
+        for line in lines:
+            assert _rest(line).startswith(b"HTTP/1.1 408 ")
+            line.close()
+        wait_until(lambda: _counted(service, "connections_given_up") == {"head": 12}, 5, "the other worker's numbers")
+
+
 def test_keep_alive_is_as_long_as_ever(line: socket.socket) -> None:
     for rest_seconds in (0, PATIENCE * 2):
         time.sleep(rest_seconds)
@@ -131,12 +185,16 @@ def test_a_slow_viewer_of_a_segment_is_not_given_up(service: Service) -> None:
     assert service.watching("far")["live_sessions"] == 1
 
 
+def _ask_without_reading(line: socket.socket) -> None:
+    line.settimeout(1)
+    with suppress(OSError):
+        for _ in range(2_000):  # far more than both buffers hold
+            line.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
 def test_who_asks_and_never_reads_is_shown_out(service: Service) -> None:
     with _connected(service, receive=2_048) as line:
-        with suppress(OSError):
-            line.settimeout(1)
-            for _ in range(2_000):  # far more than both buffers hold
-                line.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+        _ask_without_reading(line)
         line.settimeout(10)
 
         def is_gone() -> bool:
@@ -236,13 +294,14 @@ def test_one_more_is_turned_away_at_the_door(tmp_path: Path) -> None:
     assert address is not None
     port = free_port()
     settings: dict[str, Any] = {"listen": f"0.0.0.0:{port}", "allow_open": True, "connections_per_address": 5}
-    with started(tmp_path, **settings):
+    with started(tmp_path, **settings) as service:
         lines = [socket.create_connection((address, port), 5) for _ in range(6)]
         try:
             for line in lines[:5]:
                 line.sendall(GET)
                 assert line.recv(65_536).startswith(b"HTTP/1.1 200 ")
             assert _rest(lines[5]) == b""
+            assert _counted(service, "connections_turned_away") == {"": 1}
             lines[0].close()
             time.sleep(0.2)
             with socket.create_connection((address, port), 5) as again:

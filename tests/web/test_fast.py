@@ -44,7 +44,14 @@ class Server:
             segment_seconds=60,
             operator_keys=[SecretStr("an-operator-key")],
         )
-        options = {"lifespan": "on", "interface": "asgi3", "server_header": False, "log_config": None, "ws": "none"}
+        options = {
+            "lifespan": "on",
+            "interface": "asgi3",
+            "server_header": False,
+            "log_config": None,
+            "ws": "none",
+            "proxy_headers": False,
+        }
         config = uvicorn.Config(WorkerFactory(settings), factory=True, http=protocol, access_log=False, **options)  # type: ignore[arg-type]
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.server = uvicorn.Server(config)

@@ -374,6 +374,7 @@ def test_every_key_is_compared_in_constant_time_whichever_matches(monkeypatch: p
         ({"jwks_url": "http://127.0.0.1.evil.org/"}, "jwt.jwks_url", "https"),
         ({"jwks_url": "http://localhost@evil.org/"}, "jwt.jwks_url", "https"),
         ({"jwks_url": "file:///etc/passwd"}, "jwt.jwks_url", "https"),
+        ({"jwks_url": "https://x:99999/"}, "jwt.jwks_url", "Port out of range"),
         ({"secret_file": "no-such-file"}, "jwt.secret_file", "cannot be read"),
         ({"secret_file": "SHORT"}, "jwt.secret_file", "32 bytes"),
         ({"jwks_url": "https://x/", "leeway_seconds": 601}, "jwt.leeway_seconds", "600"),

@@ -61,7 +61,7 @@ def test_every_error_of_ours_has_an_answer(kind: type[errors.StreamlimitError]) 
 
 
 def test_every_refusal_has_an_answer() -> None:
-    codes = _codes_in("_refusal", "Refusal")
+    codes = _codes_in("refusal", "Refusal")
     assert codes >= {"session-limit", "session-shared", "session-terminated", "grant-expired"}
     for code in codes:
         mark = model.Mark("s", 1, model.State.TERMINATED, 1, 2, by="operator", reason="why")

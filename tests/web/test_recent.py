@@ -4,7 +4,7 @@ from streamlimit.web.recent import Recent
 
 
 def test_the_newest_stay_and_there_are_never_too_many() -> None:
-    recent: Recent[int] = Recent(characters=10_000)
+    recent: Recent[str, int] = Recent(characters=10_000)
     for n in range(1_000):
         recent.put(f"key-{n:04}", n)
         assert recent.get(f"key-{n:04}") == n
@@ -14,7 +14,7 @@ def test_the_newest_stay_and_there_are_never_too_many() -> None:
 
 
 def test_what_is_asked_for_again_and_again_stays() -> None:
-    recent: Recent[int] = Recent(characters=10_000)
+    recent: Recent[str, int] = Recent(characters=10_000)
     recent.put("mine", 7)
     for n in range(1_000):
         recent.put(f"key-{n:04}", n)
@@ -22,14 +22,14 @@ def test_what_is_asked_for_again_and_again_stays() -> None:
 
 
 def test_long_texts_make_few() -> None:
-    recent: Recent[int] = Recent(characters=10_000)
+    recent: Recent[str, int] = Recent(characters=10_000)
     for n in range(100):
         recent.put(str(n) * 4_000, n)
     assert len(recent) <= 3
 
 
 def test_all_can_be_forgotten() -> None:
-    recent: Recent[int] = Recent()
+    recent: Recent[str, int] = Recent()
     recent.put("a", 1)
     recent.clear()
     assert recent.get("a") is None

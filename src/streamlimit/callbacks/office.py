@@ -1,7 +1,8 @@
 """All call backs of one worker: a postman per endpoint, beside each other."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeAlias
 
 from streamlimit.callbacks.postman import Postman
 from streamlimit.errors import StoreUnavailable
@@ -10,6 +11,8 @@ from streamlimit.store.contract import Outbox, resolved
 
 TIDY_SECONDS = 3_600.0
 TIDIED_AT_ONCE = 1_000
+
+Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Office:
@@ -23,9 +26,9 @@ class Office:
         for postman in self.postmen:
             postman.wake(event)
 
-    def work(self) -> list[Coroutine[None, None, None]]:
+    def work(self) -> list[Work]:
         """What runs beside the viewers, each for ever."""
-        return [self.tidy_forever(), *(postman.deliver_forever() for postman in self.postmen)]
+        return [self.tidy_forever, *(postman.deliver_forever for postman in self.postmen)]
 
     async def deliver_for(self, seconds: float) -> bool:
         """All that is due, for about so long. False: there is more, or an endpoint does not answer."""

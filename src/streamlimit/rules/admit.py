@@ -29,7 +29,7 @@ def _decide(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[De
     if seat is None or seat.expires_at_ms <= now_ms:
         return _admit_new(ledger, ask, policy, now_ms)
     if is_shared(seat, ask, policy, now_ms):
-        return Outcome(_refusal("session-shared", ledger, ask, policy, now_ms), changed=False)
+        return Outcome(refusal("session-shared", ledger, ask, policy, now_ms), changed=False)
     return _admit_sitting(ledger, seat, ask, policy, now_ms)
 
 
@@ -69,16 +69,16 @@ def _open_lease(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> None:
 
 def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
     if not ask.may_start:
-        return Outcome(_refusal("grant-expired", ledger, ask, policy, now_ms), changed=False)
+        return Outcome(refusal("grant-expired", ledger, ask, policy, now_ms), changed=False)
     if _is_grant_dead(ledger, ask, now_ms):
-        return Outcome(_refusal("grant-ended", ledger, ask, policy, now_ms), changed=False)
+        return Outcome(refusal("grant-ended", ledger, ask, policy, now_ms), changed=False)
     live = ledger.live(now_ms)
     full, victim = full_scopes(live, ledger.limit(ask.limit, policy), ask, policy), None
     if full:
         victim = _victim(_in_all(live, full), ask, policy, now_ms)
         # One going makes no room where a limit was lowered below what sits.
         if victim is None or any(len(scope.seats) > scope.limit for scope in full):
-            return Outcome(_refuse_full(ledger, ask, full[0], policy, now_ms), changed=False)
+            return Outcome(refuse_full(ledger, ask, full[0], policy, now_ms), changed=False)
     if ask.purpose is Purpose.CHECK:
         limit = ledger.limit(ask.limit, policy)
         return Outcome(Admitted(None, None, limit, len(live), existing=False), changed=False)
@@ -186,16 +186,18 @@ def _refuse_terminated(ledger: Ledger, ask: Ask, mark: Mark, policy: Policy, now
     changed = mark.until_ms < now_ms + policy.expiry_ms
     if changed:
         mark.until_ms = silent_until_ms(policy, now_ms)
-    return Outcome(_refusal("session-terminated", ledger, ask, policy, now_ms, mark), changed)
+    return Outcome(refusal("session-terminated", ledger, ask, policy, now_ms, mark), changed)
 
 
-def _refuse_full(ledger: Ledger, ask: Ask, scope: Scope, policy: Policy, now_ms: int) -> Refusal:
-    refusal = _refusal("session-limit", ledger, ask, policy, now_ms)
+def refuse_full(ledger: Ledger, ask: Ask, scope: Scope, policy: Policy, now_ms: int) -> Refusal:
+    """No seat is free where *scope* counts."""
+    told = refusal("session-limit", ledger, ask, policy, now_ms)
     retry_after_ms = _room_in_ms(scope.seats, scope.limit, policy, now_ms)
-    return replace(refusal, retry_after_ms=retry_after_ms, scope=scope.name, scope_limit=scope.limit)
+    return replace(told, retry_after_ms=retry_after_ms, scope=scope.name, scope_limit=scope.limit)
 
 
-def _refusal(code: str, ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, mark: Mark | None = None) -> Refusal:
+def refusal(code: str, ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, mark: Mark | None = None) -> Refusal:
+    """A refusal explains itself (rule 10): who sits, and when there may be room."""
     live, limit = ledger.live(now_ms), ledger.limit(ask.limit, policy)
     sessions = show_live(ask.user_id, ledger, policy, now_ms)
     return Refusal(code, limit, len(live), sessions, _room_in_ms(live, limit, policy, now_ms), mark)

@@ -1,7 +1,7 @@
 """A store that does what another one does: the part of `SteadyStore` that has nothing to say."""
 
-from streamlimit.model import Page, Roster, Swept
-from streamlimit.store.contract import Answer, Store
+from streamlimit.model import Page, Receipt, Roster, Swept
+from streamlimit.store.contract import Answer, Heard, Store
 
 
 class Passing:
@@ -9,6 +9,10 @@ class Passing:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+
+    def report(self, receipt: Receipt, heard: Heard) -> None:
+        """As the store's."""
+        self.store.report(receipt, heard)
 
     def expire(self, at_most: int) -> Answer[Swept]:
         """As the store's."""

@@ -3,21 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from inspect import isawaitable
 
 from msgspec.structs import replace
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.knowledge import Knowledge
-from streamlimit.model import Confirmed, Event, Gone, Lease, Receipt, State, Verdict
+from streamlimit.knowledge import Knowledge, Known
+from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Receipt, State, Verdict
 from streamlimit.steady.departed import Departed
 from streamlimit.steady.guests import Guests
 from streamlimit.steady.kept import Kept, KeptReceipts
 from streamlimit.steady.outage import Outage
-from streamlimit.store.contract import Answer, Events, Store, resolved
+from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 
 TOLD_TOGETHER = 256
 """Kept receipts that travel together; between two such lots viewers get their turn."""
+
+BEATS_REMEMBERED = 16_384
 
 
 class Receipts:
@@ -36,22 +37,52 @@ class Receipts:
         self._store, self._knowledge, self._outage, self._guests = store, knowledge, outage, guests
         self._departed, self._announce, self._clock = departed, announce, clock
         self.kept = KeptReceipts()
+        self._beats: dict[tuple[str, str], Receipt] = {}
 
     def send(self, receipt: Receipt, spares: bool) -> Answer[Verdict]:
         """The store's verdict; its last word where the session *spares* the wait; kept where the store is away."""
-        now = self._clock()
+        now, ask = self._clock(), receipt.lease.ask
+        known = self._knowledge.recall(ask, now) if spares else None
+        if known is None or not known.is_active or ask.stream_id != known.session.stream_id:
+            return self._ask(receipt, now)
+        self._knowledge.foresee(receipt)
+        is_heard = self._report(receipt, now)
+        return Confirmed(known.session, known.limit, known.live, degraded=not is_heard)
+
+    def _ask(self, receipt: Receipt, now: float) -> Answer[Verdict]:
         try:
             answer: Answer[Verdict] = self._outage.attempt(self._store.confirm, receipt)
         except StoreUnavailable:
-            return self._keep(receipt, now)
-        if not isawaitable(answer):
-            return self._learn(receipt, answer, now)
-        known = self._knowledge.recall(receipt.lease.ask, now) if spares else None
-        if known is None or not known.is_active or receipt.lease.ask.stream_id != known.session.stream_id:
-            return self._wait(answer, receipt, now)
-        asyncio.ensure_future(answer).add_done_callback(partial(self._answered, receipt, now))
-        self._knowledge.foresee(receipt)
-        return Confirmed(known.session, known.limit, known.live)
+            return self.keep(receipt, now)
+        return self._wait(answer, receipt, now) if is_coming(answer) else self._learn(receipt, answer, now)
+
+    def _report(self, receipt: Receipt, now: float) -> bool:
+        """Tells the store, and waits for nothing. False: it plainly is not there, and the receipt is kept."""
+        failures = self._outage.counts.failures
+        self._store.report(receipt, partial(self._heard, receipt, now))
+        return failures == self._outage.counts.failures
+
+    def beat(self, known: Known, ask: Ask, now: float) -> Admitted:
+        """The *known* session goes on; the store is told, and nobody waits for its answer."""
+        receipt = self._of_beat(known, ask)
+        is_heard = self._report(receipt, now)
+        if not is_heard:
+            self._outage.counts.degraded += 1
+        return Admitted(known.session, receipt.lease, known.limit, known.live, existing=True, degraded=not is_heard)
+
+    def _of_beat(self, known: Known, ask: Ask) -> Receipt:
+        """A beat's receipt is the same each time: one is made for as long as the session has its seat."""
+        key, session = (ask.user_id, ask.session_id), known.session
+        found = self._beats.get(key)
+        if found is not None:
+            lease = found.lease
+            if lease.ask is ask and lease.generation == session.generation and lease.move == session.move:
+                return found
+        if len(self._beats) >= BEATS_REMEMBERED:
+            self._beats.clear()
+        # The time of admission orders positions; a beat has none.
+        found = self._beats[key] = Receipt(Lease(ask, session.generation, session.move))
+        return found
 
     def forget(self, user_id: str, session_id: str) -> None:
         """The session was ended or terminated here."""
@@ -77,20 +108,15 @@ class Receipts:
             return self._learn(receipt, await answer, sent_at)
         except StoreUnavailable:
             self._outage.failed()
-            return self._keep(receipt, sent_at)
+            return self.keep(receipt, sent_at)
 
-    def _answered(self, receipt: Receipt, sent_at: float, future: "asyncio.Future[Verdict]") -> None:
+    def _heard(self, receipt: Receipt, sent_at: float, answer: Verdict | StoreUnavailable) -> None:
         """The answer to a receipt that nobody waited for."""
-        if future.cancelled():
-            return
-        error = future.exception()
-        if error is None:
-            self._tell(self._learn(receipt, future.result(), sent_at).events)
-        elif isinstance(error, StoreUnavailable):
+        if isinstance(answer, StoreUnavailable):
             self._outage.failed()
-            self._keep(receipt, sent_at)
+            self.keep(receipt, sent_at)
         else:
-            raise error
+            self._tell(self._learn(receipt, answer, sent_at).events)
 
     def _learn(self, receipt: Receipt, verdict: Verdict, at: float) -> Verdict:
         """The store answered for *receipt*, which the client had at *at*."""
@@ -103,7 +129,7 @@ class Receipts:
             self._knowledge.learn(receipt, verdict, at)
         return verdict
 
-    def _keep(self, receipt: Receipt, at: float) -> Verdict:
+    def keep(self, receipt: Receipt, at: float) -> Verdict:
         """The store is away: told later, unless the session left meanwhile."""
         ask = receipt.lease.ask
         if self._departed.has(ask):

@@ -9,19 +9,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from inspect import isawaitable
 from typing import TypeVar
 
-from streamlimit.errors import StoreUnavailable
+from streamlimit.errors import StoreUnavailable, UnknownSession
 from streamlimit.knowledge import Knowledge, Known, digest
-from streamlimit.model import Admitted, Ask, Decision, Event, Gone, Lease, Receipt, Verdict
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, Lease, Receipt, Verdict
 from streamlimit.policy import Policy
 from streamlimit.steady.departed import Departed
 from streamlimit.steady.guests import Guests
 from streamlimit.steady.outage import PROBE_SECONDS, Conduct, Counts, Outage
 from streamlimit.steady.passing import Passing
 from streamlimit.steady.receipts import Receipts
-from streamlimit.store.contract import Answer, Events, Store, resolved
+from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 
 T = TypeVar("T")
 
@@ -72,6 +71,20 @@ class SteadyStore(Passing):
         if self.is_away and self.kept.has_of(ask.user_id):
             return self._admit_after_telling(ask)
         return self._ask_store(ask)
+
+    def beat(self, ask: Ask) -> Answer[Decision]:
+        """As the store's; who is known goes on, and the store's answer decides the next beat."""
+        if self.is_away:
+            return self._beat_in_two(ask)
+        now = self._clock()
+        known = self.knowledge.recall(ask, now)
+        if known is not None and self._is_enough(known, ask, now):
+            return self._receipts.beat(known, ask, now)
+        try:
+            answer: Answer[Decision] = self._outage.attempt(self.store.beat, ask)
+        except StoreUnavailable as error:
+            return self._beat_alone(ask, error)
+        return self._beat_later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now, beaten=True)
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """As the store's; kept for later while it is away. Nobody who is known waits for the answer."""
@@ -145,7 +158,7 @@ class SteadyStore(Passing):
             answer: Answer[Decision] = self._outage.attempt(self.store.admit, ask)
         except StoreUnavailable as error:
             return self._guests.admit(ask, self.knowledge.recall(ask, now), error)
-        return self._admit_later(answer, ask, now) if isawaitable(answer) else self._seen(answer, ask, now)
+        return self._admit_later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now)
 
     async def _admit_later(self, answer: Awaitable[Decision], ask: Ask, asked_at: float) -> Decision:
         try:
@@ -163,7 +176,31 @@ class SteadyStore(Passing):
             return self._guests.admit(ask, self.knowledge.recall(ask, self._clock()), error)
         return await resolved(self._ask_store(ask))
 
-    def _seen(self, decision: Decision, ask: Ask, asked_at: float) -> Decision:
+    async def _beat_later(self, answer: Awaitable[Decision], ask: Ask, asked_at: float) -> Decision:
+        try:
+            return self._seen(await answer, ask, asked_at, beaten=True)
+        except StoreUnavailable as error:
+            self._outage.failed()
+            return self._beat_alone(ask, error)
+
+    def _beat_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
+        """The store just failed: the beat is kept where the session may go on, and *error* raised where not."""
+        now = self._clock()
+        admitted = self._guests.admit(ask, self.knowledge.recall(ask, now), error)
+        assert admitted.lease is not None  # not a check
+        return _both(admitted, self._receipts.keep(Receipt(admitted.lease), now))
+
+    async def _beat_in_two(self, ask: Ask) -> Decision:
+        """While the store is away it is not one step: what was kept of the user is told in between."""
+        decision: Decision = await resolved(self.admit(ask))
+        if not isinstance(decision, Admitted) or decision.lease is None:
+            return decision
+        verdict: Verdict = await resolved(self.confirm(Receipt(decision.lease)))
+        if not decision.degraded and isinstance(verdict, Confirmed) and verdict.degraded:
+            self.counts.degraded += 1  # the store went away between the two
+        return _both(decision, verdict)
+
+    def _seen(self, decision: Decision, ask: Ask, asked_at: float, beaten: bool = False) -> Decision:
         """The store decided."""
         self.counts.calls += 1
         self.counts.seconds += self._clock() - asked_at
@@ -171,7 +208,7 @@ class SteadyStore(Passing):
             self._outage.answered(bool(self.kept))
         if isinstance(decision, Admitted):
             self._departed.back(ask)
-            self.knowledge.met(ask, decision, asked_at)
+            self.knowledge.met(ask, decision, asked_at, beaten)
         elif decision.code != "session-shared":  # which says nothing of its seat
             self.knowledge.forget(ask.user_id, ask.session_id)
         return decision
@@ -194,7 +231,7 @@ class SteadyStore(Passing):
             answer = self._outage.attempt(promise, lease)
         except StoreUnavailable:
             return otherwise
-        if isawaitable(answer):
+        if is_coming(answer):
             return self._forgive(answer, otherwise, note)
         note(answer)
         return answer
@@ -216,3 +253,19 @@ class SteadyStore(Passing):
             self._outage.failed()
         else:
             self._outage.answered(bool(self.kept))
+
+
+def _both(admitted: Admitted, verdict: Verdict) -> Admitted:
+    """One answer for the two. Raises `UnknownSession` where the session left between them."""
+    if not isinstance(verdict, Confirmed):
+        raise UnknownSession("the session went away at this moment")
+    return Admitted(
+        verdict.session,
+        admitted.lease,
+        verdict.limit,
+        verdict.live,
+        admitted.existing,
+        admitted.events + verdict.events,
+        admitted.degraded or verdict.degraded,
+        admitted.would_refuse,
+    )

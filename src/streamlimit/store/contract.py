@@ -11,11 +11,15 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from msgspec import Struct
 from typing_extensions import TypeIs
 
+from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Ask, Decision, Event, Gone, Lease, Page, Receipt, Roster, Session, Swept, Verdict
 
 T = TypeVar("T")
 Answer: TypeAlias = T | Awaitable[T]
 Events: TypeAlias = tuple[Event, ...]
+
+
+Heard: TypeAlias = Callable[["Verdict | StoreUnavailable"], None]
 
 
 async def resolved(answer: Answer[T]) -> T:
@@ -42,6 +46,18 @@ class Store(Protocol):
         """The client has the segment: last activity is now. A session ended meanwhile stays ended.
 
         One that expired meanwhile sits again if there is room. Twice is once.
+        """
+        ...
+
+    def report(self, receipt: Receipt, heard: Heard) -> None:
+        """`confirm` where nobody waits: *heard* is told its answer once, now or later, or the error it would raise."""
+        ...
+
+    def beat(self, ask: Ask) -> Answer[Decision]:
+        """Admits and confirms in one step, where nothing is delivered (a heartbeat). Twice is once.
+
+        Admitted: the session, its lease and `live` as they are after the confirmation, the events of both; no session
+        where nothing was seated: a check, who is beyond what a dry run records, who was sent away at this very moment.
         """
         ...
 

@@ -1,17 +1,20 @@
 """The front door: the hot path is picked here, before any framework; all else goes to the control plane."""
 
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from typing import Any
 
 import structlog
 
 from streamlimit.errors import StreamlimitError
+from streamlimit.model import Decision
+from streamlimit.store.contract import Answer
 from streamlimit.web.control import make_control
 from streamlimit.web.cors import Cors
 from streamlimit.web.delivery import NotReceived
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
 from streamlimit.web.http import ClientLeft, Receive, Scope, Send, encode_headers, send_problem
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
+from streamlimit.web.quick import Beat, Beats
 from streamlimit.web.request_id import begin, id_header
 from streamlimit.web.service import Service
 from streamlimit.web.viewer import Viewer
@@ -33,6 +36,7 @@ class FrontDoor:
         self._cors, self._proxies = Cors(service.settings.cors_origins), service.proxies
         self._same_for_all = self._headers({"headers": []}) if self._cors.is_for_all else None
         self._viewer, self._heartbeat = Viewer(service), Heartbeat(service)
+        self.beats = Beats(service, self._heartbeat, self._common)
         self._tally = service.tally
         self._control = make_control(service)
 
@@ -42,18 +46,29 @@ class FrontDoor:
         begin(scope)
         if self._proxies.are_any:
             self._proxies.reveal(scope)
-        watched = _Watched(send, self._same_for_all or self._headers(scope))
+        watched = _Watched(send, self._common(scope))
         if scope["method"] == "OPTIONS":
             return await self._cors.preflight(scope, watched)
-        return await self._answer(scope, receive, watched)
+        return await self._answer(self._route(scope, receive, watched), scope, receive, watched)
+
+    async def go_on(
+        self, beat: Beat, coming: Answer[Decision] | StreamlimitError, receive: Receive, send: Send
+    ) -> None:
+        """Tells what became of a heartbeat that `Beats` began."""
+        scope = beat.scope()
+        watched = _Watched(send, self._common(scope))
+        await self._answer(self._heartbeat.answer(coming, beat.ask, watched), scope, receive, watched)
+
+    def _common(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        return self._same_for_all or self._headers(scope)
 
     def _headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         """What every answer has."""
         return encode_headers(SECURITY_HEADERS | self._cors.headers(scope))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: "_Watched") -> None:
+    async def _answer(self, work: Awaitable[None], scope: Scope, receive: Receive, send: "_Watched") -> None:
         try:
-            await self._route(scope, receive, send)
+            await work
         except Problem as problem:
             await self._refuse(problem, scope, send)
         except StreamlimitError as error:

@@ -3,7 +3,7 @@
 import hmac
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -133,18 +133,27 @@ class Doorman:
         self._grants, self._plans, self.verifier = grants, plans or Plans({}), verifier
         self._keys = [(key_hash(key), role) for role, held in keys.items() for key in held]
         self._uncredentialed = Caller(uncredentialed)
-        self._known: Recent[Caller] = Recent()
-        self._granted: Recent[Caller] = Recent()
-        if verifier is not None:
-            verifier.keys.on_change = self._known.clear  # a key that was taken back opens nothing any more
+        self._known: Recent[str, Caller] = Recent()
+        self._granted: Recent[str, Caller] = Recent()
+        self.on_change(self._known.clear)  # a key that was taken back opens nothing any more
 
-    async def identify(self, authorization: str | None) -> Caller:
-        """The caller with this `Authorization` header. Raises 401 for a credential that is none of ours."""
+    def on_change(self, forget: Callable[[], None]) -> None:
+        """*forget* is called whenever credentials that were good may be so no more."""
+        if self.verifier is not None:
+            self.verifier.keys.on_change.append(forget)
+
+    def recall(self, authorization: str | None) -> Caller | None:
+        """As `identify`, of a caller that was identified lately; None for everybody else."""
         if authorization is None:
             return self._uncredentialed
         known = self._known.get(authorization)
-        if known is not None and (known.role != "viewer" or known.may_start):
-            return known
+        return known if known is not None and (known.role != "viewer" or known.may_start) else None
+
+    async def identify(self, authorization: str | None) -> Caller:
+        """The caller with this `Authorization` header. Raises 401 for a credential that is none of ours."""
+        known = self.recall(authorization)
+        if known is not None or authorization is None:
+            return known or self._uncredentialed
         caller = await self._identify(authorization)
         self._known.put(authorization, caller)
         return caller

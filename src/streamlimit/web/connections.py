@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.protocols.utils import get_remote_addr
 
 from streamlimit.settings import LOOPBACK
+from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
 from streamlimit.web.fast import FastProtocol
 from streamlimit.web.problems import Problem
@@ -40,23 +41,26 @@ class Connections:
     """All open connections of one worker, and how long each has been waited for.
 
     *at_most*: open connections of one address (0: any number), except of loopback and of *proxies*.
-    *seconds*: for a head, a body, or any sign of a client that reads. Made before the workers are, and pickled.
+    *seconds*: for a head, a body, or any sign of a client that reads. Whom it sends away it counts in *tally*.
+    Made before the workers are, and pickled.
     """
 
-    def __init__(self, at_most: int = 0, seconds: float = 10.0, proxies: Sequence[str] = ()) -> None:
+    def __init__(
+        self, at_most: int = 0, seconds: float = 10.0, proxies: Sequence[str] = (), tally: Tally | None = None
+    ) -> None:
         self._at_most, self._seconds, self._trusted = at_most, seconds, tuple(proxies)
+        self.tally = tally or Tally()
         self._proxies: Proxies | None = None
         self._by_address: Counter[str] = Counter()
         self._waiting: dict[GuardedProtocol, float] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.turned_away = self.given_up = 0
 
     def enter(self, address: str) -> bool:
         """Counts a connection of *address*; False: it has too many."""
         if self._at_most == 0 or not address:
             return True
         if self._by_address[address] >= self._at_most and not self._is_exempt(address):
-            self.turned_away += 1
+            self.tally.turned_away += 1
             return False
         self._by_address[address] += 1
         return True
@@ -92,7 +96,8 @@ class Connections:
             if connection.is_excused():
                 self.await_client(connection)
             else:
-                self.given_up += 1
+                if not connection.is_over():
+                    self.tally.given_up[connection.awaited()] += 1
                 connection.give_up()
         if self._waiting and self._timer is None:
             self._timer = loop.call_later(min(SWEEP_SECONDS, self._seconds), self._sweep, loop)
@@ -111,7 +116,7 @@ class GuardedProtocol(FastProtocol):
 
     _taps_at_once = False  # who never asks costs one descriptor, not two
     _address = ""
-    _is_in = _is_half = _is_waiting = _head_is_done = _is_stuck = _is_over = False
+    _is_in = _is_waiting = _head_is_done = _is_stuck = _is_over = False
     _received = _unsent = 0
 
     def __init__(self, *args: Any, guard: Connections, **more: Any) -> None:
@@ -158,7 +163,7 @@ class GuardedProtocol(FastProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._is_half, self._head_is_done = True, False
+        self._head_is_done = False
 
     def on_headers_complete(self) -> None:
         if len(self.headers) > MAX_HEADERS or len(self.url) > MAX_URL or self._is_large():
@@ -171,8 +176,14 @@ class GuardedProtocol(FastProtocol):
             self._await()  # the body has its own time
 
     def on_message_complete(self) -> None:
-        self._is_half, self._received = False, 0
+        self._received = 0
         super().on_message_complete()
+
+    def _beat_again(self, data: bytes) -> bool:
+        is_whole = super()._beat_again(data)
+        if is_whole:
+            self._received, self._head_is_done = 0, True
+        return is_whole
 
     def send_400_response(self, msg: str) -> None:
         """What the parser does not like, as any other error of ours."""
@@ -219,6 +230,18 @@ class GuardedProtocol(FastProtocol):
         has_body_to_come = self._is_half and self._head_is_done
         return self._is_answering() and not has_body_to_come
 
+    def is_over(self) -> bool:
+        """Was it refused before, so that giving it up is no news?"""
+        return self._is_over
+
+    def awaited(self) -> str:
+        """What it is waited for: the `request`, the rest of its `head` or `body`, or that it is `reading`."""
+        if self._is_stuck or self.transport.is_closing():
+            return "reading"
+        if self._is_half:
+            return "body" if self._head_is_done else "head"
+        return "request"
+
     def give_up(self) -> None:
         """Nobody is there, or someone who wants us to wait. Who sent half a request is told so."""
         if self._is_half and not self._is_over and self._may_tell() and not self.transport.is_closing():
@@ -262,6 +285,7 @@ class GuardedProtocol(FastProtocol):
             return
         self._is_over, self._received = True, 0
         if self._may_tell():
+            self._guard.tally.problems[code] += 1
             self.transport.write(_answer(Problem(code, detail)))
             self.transport.write_eof()
         else:

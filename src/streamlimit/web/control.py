@@ -1,84 +1,38 @@
-"""The control plane on FastAPI: everything that is not the hot path, and its OpenAPI document."""
+"""The door to the control plane (plane.py). FastAPI is a third of a start and no viewer needs it, so it is imported in
+a thread while the first viewers are answered already.
+"""
 
-from typing import Any
+import asyncio
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
-
-from streamlimit import errors
-from streamlimit.web import operator, pages, sessions
-from streamlimit.web.forms import bad_id
-from streamlimit.web.openapi import with_hot_calls
-from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
-from streamlimit.web.request_id import id_header
+from streamlimit.web.http import App, Receive, Scope, Send
 from streamlimit.web.service import Service
 
-ROUTERS = (sessions.router, operator.router, operator.health, pages.router)
 
-_STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
+class Control:
+    """The control plane of one worker, as an ASGI application. Who comes before it is there waits for it."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._plane: App | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._plane is None:
+            await import_plane()
+            from streamlimit.web.plane import make_plane
+
+            self._plane = make_plane(self._service)  # of two who waited each makes one: they are alike
+        await self._plane(scope, receive, send)
 
 
-def make_control(service: Service) -> FastAPI:
+def make_control(service: Service) -> Control:
     """The control plane of one worker."""
-    # The version is the API's: nobody beyond the operators need know which release runs.
-    # FastAPI's own pages load scripts from elsewhere; ours is in pages.py.
-    app = FastAPI(title="streamlimit", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.service = service
-    for router in ROUTERS:
-        app.include_router(router)
-    app.add_exception_handler(Problem, _on_problem)
-    app.add_exception_handler(errors.StreamlimitError, _on_error)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_failure)
-    return with_hot_calls(app)
+    return Control(service)
 
 
-def answer(request: Request, problem: Problem) -> Response:
-    """The problem as a response; it is logged here."""
-    request.app.state.service.tally.problems[problem.code] += 1
-    log_problem(problem, request.method, getattr(request.scope.get("route"), "path", None))
-    return _response(problem)
+async def import_plane() -> None:
+    """Returns when it is imported, by whichever call."""
+    await asyncio.to_thread(_import_plane)
 
 
-def _response(problem: Problem) -> Response:
-    headers = {"Cache-Control": "no-store"} | id_header() | problem.headers
-    return Response(problem.body(), problem.status, headers, media_type="application/problem+json")
-
-
-async def _on_problem(request: Request, error: Any) -> Response:
-    return answer(request, error)
-
-
-async def _on_error(request: Request, error: Any) -> Response:
-    return answer(request, problem_of(error))
-
-
-async def _on_invalid(request: Request, error: Any) -> Response:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"][1:])
-    is_id = first["type"] == "string_pattern_mismatch"
-    detail = bad_id(field) if is_id else f"{field}: {first['msg']}"
-    return answer(request, Problem("malformed", detail, {"field": field}))
-
-
-async def _on_http(request: Request, error: Any) -> Response:
-    code = _STATUS_CODES.get(error.status_code, "malformed")
-    headers = dict(error.headers or {})
-    if code == "method-not-allowed":
-        headers["Allow"] = ", ".join(_methods(request))
-    return answer(request, Problem(code, str(error.detail), headers=headers))
-
-
-async def _on_failure(_request: Request, _error: Any) -> Response:
-    """Something is wrong with us. The framework raises it again, and the front door logs and counts it."""
-    return _response(FAILURE)
-
-
-def _methods(request: Request) -> list[str]:
-    """All that may be done at this path; the framework names only the first route's."""
-    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, Route)]
-    here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted({"OPTIONS"}.union(*(route.methods or () for route in here)))
+def _import_plane() -> None:
+    import streamlimit.web.plane  # noqa: F401

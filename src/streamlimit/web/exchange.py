@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from streamlimit.web.http import Scope
+from streamlimit.web.http import Receive, Scope, Send
 from streamlimit.web.protocol import ReceiptProtocol as Protocol
 
 SMALL = 64 * 1024
@@ -38,18 +39,22 @@ class Exchange:
         self._head: bytes | None = None
         self._coroutine: Coroutine[Any, Any, None] | None = None
         self._waiting_for: Any = None
-        self._started = self._chunked = False
+        self._started = self._chunked = self._is_head = False
         self.disconnected = self.response_complete = False
         self.keep_alive: bool = protocol.parser.should_keep_alive()
         self.message_event: Any = _Gone(self)
 
     def begin(self) -> None:
         """Answers at once as far as possible."""
-        protocol: Any = self._protocol
-        protocol.cycle = self
         scope = self._scope()
         self._is_head = scope["method"] == "HEAD"
-        self._coroutine = protocol.app(scope, self.receive, self.send)
+        self.run(partial(self._protocol.app, scope))
+
+    def run(self, app: Callable[[Receive, Send], Coroutine[Any, Any, None]]) -> None:
+        """The same for an application that needs no scope."""
+        protocol: Any = self._protocol
+        protocol.cycle = self
+        self._coroutine = app(self.receive, self.send)
         self._step(None)
         if self._coroutine is not None:
             protocol.tasks.add(self)  # a shutdown waits for it as for a task

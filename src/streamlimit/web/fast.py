@@ -15,11 +15,15 @@ The cleverness is bounded: code on the hot path may not ask for `asyncio.current
 `asyncio.timeout`), for it has none while it is stepped here.
 """
 
+import asyncio
+from functools import partial
 from typing import Any
 
+from streamlimit.web.app import FrontDoor
 from streamlimit.web.exchange import Exchange
 from streamlimit.web.http import MAX_BODY_BYTES
 from streamlimit.web.protocol import ReceiptProtocol
+from streamlimit.web.quick import Beat, host_of
 
 HOT_PREFIXES = (b"/v1/segments", b"/play/", b"/edge/")
 HOT_SUFFIX = b"/heartbeat"
@@ -28,13 +32,22 @@ HOT_SUFFIX = b"/heartbeat"
 class FastProtocol(ReceiptProtocol):
     """`ReceiptProtocol` that answers hot requests itself. For `uvicorn.Config(http=FastProtocol)`."""
 
-    _collecting = _is_receiving = False
+    _collecting = _is_receiving = _is_half = False
     _parts: list[bytes]
+    _data = b""
+    _host = ""
     _size = 0
     _rests_since = 0.0
+    _door: FrontDoor | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        super().connection_made(transport)
+        self._door = getattr(self.app, "door", None)
+        self._host = host_of(self.client)
 
     def on_message_begin(self) -> None:
         # uvicorn's scope is only made (by `_take_the_long_way`) for those who need it.
+        self._is_half = True
         self.url, self.headers, self.expect_100_continue, self._collecting = b"", [], False, False
 
     def on_headers_complete(self) -> None:
@@ -53,11 +66,14 @@ class FastProtocol(ReceiptProtocol):
             self._take_the_long_way()
 
     def on_message_complete(self) -> None:
+        self._is_half = False
         if not self._collecting:
             super().on_message_complete()
             return
         self._collecting = False
-        Exchange(self, b"".join(self._parts)).begin()
+        body = b"".join(self._parts)
+        if not self._beat_first(body):
+            Exchange(self, body).begin()
 
     def data_received(self, data: bytes) -> None:
         if self.wire is not None:
@@ -65,9 +81,11 @@ class FastProtocol(ReceiptProtocol):
         cycle: Any = self.cycle
         if isinstance(cycle, Exchange):
             cycle.go_on_now()  # the receipt that the nudge settled, before the next request is looked at
-        self._is_receiving = True
+        if self._beat_again(data):
+            return
+        self._is_receiving, self._data = True, data
         super().data_received(data)
-        self._is_receiving = False
+        self._is_receiving, self._data = False, b""
 
     def on_response_complete(self) -> None:
         """uvicorn's, but for the plain case: there one timer a connection does, instead of one a request."""
@@ -106,11 +124,47 @@ class FastProtocol(ReceiptProtocol):
     def _rest(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
-    def _is_hot(self) -> bool:
+    def _beat_again(self, data: bytes) -> bool:
+        """Is *data* a heartbeat that was read before? Then it is answered, or will be."""
+        if self._door is None or self._is_half or not self._is_free() or self.flow.write_paused:
+            return False
+        beat = self._door.beats.again(data, self._host)
+        if beat is None:
+            return False
+        self._answer(self._door, beat)
+        return True
+
+    def _beat_first(self, body: bytes) -> bool:
+        """The same after it was parsed."""
+        door, parser = self._door, self.parser
+        if door is None or not self.url.endswith(HOT_SUFFIX) or self.flow.write_paused:
+            return False
+        if parser.get_method() != b"POST" or not parser.should_keep_alive():
+            return False
+        beat = door.beats.first(self.url, self.headers, body, self.client)
+        if beat is None:
+            return False
+        if self._data.find(b"\r\n\r\n") + 4 + len(body) == len(self._data):  # all of it, and nothing else
+            door.beats.remember(self._data, beat)
+        self._answer(door, beat)
+        return True
+
+    def _answer(self, door: FrontDoor, beat: Beat) -> None:
+        answer = door.beats.answer(beat, self.server_state.default_headers)
+        if isinstance(answer, bytes):
+            self.transport.write(answer)
+            self.on_response_complete()
+        else:
+            Exchange(self, b"").run(partial(door.go_on, beat, answer))
+
+    def _is_free(self) -> bool:
+        """No answer is under way."""
         cycle: Any = self.cycle  # None at first, whatever its type says
-        is_free = cycle is None or cycle.response_complete
+        return cycle is None or cycle.response_complete
+
+    def _is_hot(self) -> bool:
         return (
-            is_free
+            self._is_free()
             and (self.url.startswith(HOT_PREFIXES) or self.url.endswith(HOT_SUFFIX))
             and not self.expect_100_continue
             and not self.parser.should_upgrade()

@@ -56,7 +56,7 @@ class Grants:
         self._keys = {_key_id(key): OctKey.import_key(key) for key in keys}
         self._signer = _key_id(keys[0])
         self._seconds = seconds
-        self._verified: Recent[Grant] = Recent()
+        self._verified: Recent[str, Grant] = Recent()
 
     def sign(self, user_id: str, session_id: str, **terms: Any) -> str:
         """A grant from now on. *terms*: the other fields of `Grant`."""

@@ -1,21 +1,23 @@
 """`POST …/heartbeat`: a lease without bytes, where another party moves them. Admitted and confirmed, or refused."""
 
 import msgspec
+from msgspec import Struct
 
-from streamlimit.errors import Refused
-from streamlimit.model import Admitted, Ask, Confirmed, Decision, Receipt, Refusal, Verdict
-from streamlimit.store.contract import resolved
+from streamlimit.document import rfc3339
+from streamlimit.errors import Refused, StreamlimitError, UnknownSession
+from streamlimit.model import Admitted, Ask, Decision, Device, Refusal, Session, State
+from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import client_digest, client_place
+from streamlimit.web.auth import Caller
 from streamlimit.web.forms import HeartbeatForm, bad_id, is_id, read_form
 from streamlimit.web.http import Receive, Scope, Send, header, read_json_body, send_whole
 from streamlimit.web.problems import Problem
-from streamlimit.web.render import reservations, session_json
+from streamlimit.web.render import reservations
 from streamlimit.web.service import Service
-
-_encode = msgspec.json.Encoder().encode
 
 CALL = "POST /v1/users/{user_id}/sessions/{session_id}/heartbeat"
 PREFIX, SUFFIX = "/v1/users/", "/heartbeat"
+HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 
 def is_heartbeat(path: str) -> bool:
@@ -23,50 +25,96 @@ def is_heartbeat(path: str) -> bool:
     return path.endswith(SUFFIX) and path.startswith(PREFIX) and path.count("/") == 6 and "/sessions/" in path
 
 
+class Shown(Struct, frozen=True):
+    """The `session` of api.md, as `session_json`, in a form that is written faster."""
+
+    session_id: str
+    user_id: str
+    stream_id: str
+    state: State
+    device: str | Device | None
+    segment: str | None
+    sequence: int | None
+    started_at: str
+    last_activity_at: str | None
+    expires_at: str
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def shown(session: Session) -> bytes:
+    """The answer's body."""
+    last_ms = session.last_activity_ms
+    return _encode(
+        Shown(
+            session.session_id,
+            session.user_id,
+            session.stream_id,
+            session.state,
+            session.device,
+            session.segment,
+            session.sequence,
+            rfc3339(session.started_at_ms),
+            None if last_ms is None else rfc3339(last_ms),
+            rfc3339(session.expires_at_ms),
+        )
+    )
+
+
 class Heartbeat:
     """An ASGI callable; errors are raised, not sent."""
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._catalog = service.limiter, service.catalog
-        self._doorman, self._plans, self._counts = service.doorman, service.plans, service.store.counts
+        self._doorman, self._plans = service.doorman, service.plans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
-        _, _, _, user_id, _, session_id, _ = scope["path"].split("/")
-        for name, value in (("user_id", user_id), ("session_id", session_id)):
-            if not is_id(value):
-                raise Problem("malformed", bad_id(name), {"field": name})
+        user_id, session_id = ids_in(scope["path"])
         caller = await self._doorman.identify(header(scope, b"authorization"))
         caller.require(CALL)
         form = read_form(HeartbeatForm, await read_json_body(scope, receive))
+        ask = self.ask(user_id, session_id, form, caller, scope)
+        await self.answer(self.begin(ask), ask, send)
+
+    def ask(self, user_id: str, session_id: str, form: HeartbeatForm, caller: Caller, scope: Scope) -> Ask:
+        """What the store is asked. Raises 403 where the credential is for others."""
         caller.require_session(user_id, session_id)
         caller.require_stream(form.stream_id)
         if caller.place is not None:
             caller.require_place(client_place(scope))
-        if self._catalog is not None:
-            self._catalog.stream(form.stream_id)
-        ask = Ask(
-            user_id,
-            session_id,
-            form.stream_id,
-            client=client_digest(scope),
-            **caller.terms(None, self._plans.limit_of(caller, form.plan)),
-        )
-        admitted, confirmed = await self._beat(ask)
-        headers: dict[str, str] = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-        if confirmed.degraded and not admitted.degraded:
-            self._counts.degraded += 1  # the store went away between the two
-            headers["Streamlimit-Degraded"] = "true"
-        headers |= reservations(admitted)
-        await send_whole(send, 200, headers, _encode(session_json(confirmed.session)))
+        terms = caller.terms(None, self._plans.limit_of(caller, form.plan))
+        return Ask(user_id, session_id, form.stream_id, client=client_digest(scope), **terms)
 
-    async def _beat(self, ask: Ask) -> tuple[Admitted, Confirmed]:
-        decision: Decision = await resolved(self._limiter.admit(ask))
+    def begin(self, ask: Ask) -> Answer[Decision]:
+        """The decision, or what will be one. Raises `UnknownStream`, `StoreUnavailable`."""
+        if self._catalog is not None:
+            self._catalog.stream(ask.stream_id)
+        return self._limiter.beat(ask)
+
+    async def answer(self, coming: Answer[Decision] | StreamlimitError, ask: Ask, send: Send) -> None:
+        """Tells the decision. Raises `Refused`, `UnknownSession`, or the error itself."""
+        if isinstance(coming, StreamlimitError):
+            raise coming
+        decision: Decision = await resolved(coming)
         if isinstance(decision, Refusal):
             raise Refused(decision, ask)
-        assert decision.lease is not None  # not a check
-        verdict: Verdict = await resolved(self._limiter.confirm(Receipt(decision.lease)))
-        if not isinstance(verdict, Confirmed):
-            raise Problem("unknown-session", "the session went away at this moment")
-        return decision, verdict
+        await send_whole(send, 200, HEADERS | reservations(decision), shown(seated(decision)))
+
+
+def ids_in(path: str) -> tuple[str, str]:
+    """User and session. Raises `malformed`."""
+    _, _, _, user_id, _, session_id, _ = path.split("/")
+    for name, value in (("user_id", user_id), ("session_id", session_id)):
+        if not is_id(value):
+            raise Problem("malformed", bad_id(name), {"field": name})
+    return user_id, session_id
+
+
+def seated(admitted: Admitted) -> Session:
+    """The session. Raises `UnknownSession` where a dry run let it through without recording it."""
+    if admitted.session is None:
+        raise UnknownSession("the session is not recorded: too many of this user are")
+    return admitted.session

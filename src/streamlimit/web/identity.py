@@ -9,11 +9,10 @@ import binascii
 import time
 import warnings
 from base64 import urlsafe_b64decode
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from itertools import chain
 from typing import Any
 
-import httpx
 import msgspec
 import structlog
 from joserfc import jwt
@@ -86,7 +85,7 @@ class Keys:
         self._secret = None if settings.secret is None else OctKey.import_key(settings.secret)
         self._fetched_at = self._tried_at = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
-        self.on_change: Callable[[], None] = lambda: None
+        self.on_change: list[Callable[[], None]] = []
 
     async def find(self, header: Header) -> list[Key]:
         """The keys that may have signed a token with this header. Raises `BadToken`, `KeysUnavailable`."""
@@ -128,17 +127,18 @@ class Keys:
     async def _refresh(self, url: str) -> None:
         try:
             document = await self._fetch(url)
-            keys = _public_keys(document)
+            keys = public_keys(document)
             if not keys:
                 raise ValueError("no key in it can be used")
-        except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError, AttributeError, TimeoutError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, TimeoutError) as error:
             problem = f"{type(error).__name__}: {error}"
             log.warning("jwks_unavailable", problem=problem, keys_at_hand=len(self._public))
         else:
             self._fetched_at = self._clock()
             if document != self._document:
                 self._document, self._public = document, keys
-                self.on_change()
+                for tell in self.on_change:
+                    tell()
         finally:
             self._fetching = None
 
@@ -186,21 +186,29 @@ class Verifier:
 
 async def fetch_jwks(url: str) -> Any:
     """The JWKS document at *url*. Follows no redirect, and no proxy of the environment."""
-    async with (
-        asyncio.timeout(FETCH_SECONDS),
-        httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False) as client,
-        client.stream("GET", url, headers={"user-agent": "streamlimit"}) as response,
-    ):
-        response.raise_for_status()
-        body = b""
-        async for part in response.aiter_bytes():
-            body += part
-            if len(body) > MAX_JWKS:
-                raise ValueError("the document is too long")
-        return msgspec.json.decode(body)
+    import httpx  # only where viewers have tokens: it would slow every start
+
+    known = httpx.create_ssl_context()  # this one knows SSL_CERT_FILE: some providers have their own authority
+    client = httpx.AsyncClient(timeout=FETCH_SECONDS, follow_redirects=False, trust_env=False, verify=known)
+    asked = client.stream("GET", url, headers={"user-agent": "streamlimit"})
+    try:
+        async with asyncio.timeout(FETCH_SECONDS), client, asked as response:
+            response.raise_for_status()
+            return msgspec.json.decode(await _joined(response.aiter_bytes()))
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
-def _public_keys(document: Any) -> dict[str, list[Key]]:
+async def _joined(parts: AsyncIterable[bytes]) -> bytes:
+    body = b""
+    async for part in parts:
+        body += part
+        if len(body) > MAX_JWKS:
+            raise ValueError("the document is too long")
+    return body
+
+
+def public_keys(document: Any) -> dict[str, list[Key]]:
     """The usable keys of a JWKS by their ids. A symmetric one has no place in public; a broken one spoils no other."""
     found: dict[str, list[Key]] = {}
     for data in document["keys"][:MAX_KEYS]:

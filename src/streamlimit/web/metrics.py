@@ -7,14 +7,17 @@ workers the library's multiprocess mode adds them up: server.py names its folder
 import asyncio
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from streamlimit.callbacks.postman import Postman
 from streamlimit.census import Census
 from streamlimit.steady import SteadyStore
 from streamlimit.tally import Tally
+
+if TYPE_CHECKING:
+    from streamlimit.callbacks.postman import Postman
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 FLUSH_SECONDS = 1.0
@@ -25,7 +28,7 @@ STREAMS_SHOWN = 100
 class Metrics:
     """One worker's metrics. `flush` brings them up to date; `text` is what Prometheus reads."""
 
-    def __init__(self, tally: Tally, store: SteadyStore, postmen: Sequence[Postman] = ()) -> None:
+    def __init__(self, tally: Tally, store: SteadyStore, postmen: "Sequence[Postman]" = ()) -> None:
         self._tally, self._store, self._postmen = tally, store, postmen
         self._seen: dict[tuple[str, str], float] = {}
         self._registry = registry = CollectorRegistry()
@@ -36,6 +39,10 @@ class Metrics:
         self._refusals = Counter("streamlimit_refusals", "Requests refused", ["code"], registry=registry)
         self._would = Counter("streamlimit_would_refuse", "Refusals left out by a dry run", ["code"], registry=registry)
         self._problems = Counter("streamlimit_problems", "Error answers", ["code"], registry=registry)
+        text = "Connections turned away: too many of one address"
+        self._turned = Counter("streamlimit_connections_turned_away", text, registry=registry)
+        text = "Connections given up, by what did not come in time: request, head, body, reading"
+        self._given_up = Counter("streamlimit_connections_given_up", text, ["awaited"], registry=registry)
         self._degraded = Counter("streamlimit_degraded", "Answers given without the store", registry=registry)
         self._outages = Counter("streamlimit_store_outages", "Outages of the store", registry=registry)
         self._failures = Counter("streamlimit_store_failures", "Calls the store did not answer", registry=registry)
@@ -58,6 +65,8 @@ class Metrics:
         self._add(self._refusals, "refusals", tally.refusals)
         self._add(self._would, "would_refuse", tally.would_refuse)
         self._add(self._problems, "problems", tally.problems)
+        self._add(self._turned, "turned_away", {"": tally.turned_away})
+        self._add(self._given_up, "given_up", tally.given_up)
         self._add(self._degraded, "degraded", {"": counts.degraded})
         self._add(self._outages, "outages", {"": counts.outages})
         self._add(self._failures, "failures", {"": counts.failures})
@@ -110,7 +119,7 @@ class Metrics:
                 self._seen[name, label] = value
                 (metric.labels(label) if label else metric).inc(grown)
 
-    def _add_letters(self, postman: Postman) -> None:
+    def _add_letters(self, postman: "Postman") -> None:
         for outcome in ("sent", "failed", "unwanted", "given_up"):
             total = getattr(postman.counts, outcome)
             grown = total - self._seen.get((postman.endpoint, outcome), 0)

@@ -2,10 +2,11 @@
 
 from typing import Generic, TypeVar
 
+K = TypeVar("K", str, bytes)
 T = TypeVar("T")
 
 
-class Recent(Generic[T]):
+class Recent(Generic[K, T]):
     """Remembers at least the newest values whose keys together have *characters* / 2, and never more than that twice.
 
     A look-up reveals nothing by its time: the keys are found by a hash that is secret to this process.
@@ -13,18 +14,18 @@ class Recent(Generic[T]):
 
     def __init__(self, characters: int = 32_000_000) -> None:
         self._room = characters // 2
-        self._young: dict[str, T] = {}
-        self._old: dict[str, T] = {}
+        self._young: dict[K, T] = {}
+        self._old: dict[K, T] = {}
         self._size = 0
 
-    def get(self, key: str) -> T | None:
+    def get(self, key: K) -> T | None:
         """The value, if it is still remembered."""
         found = self._young.get(key)
         if found is None and (found := self._old.get(key)) is not None:
             self.put(key, found)
         return found
 
-    def put(self, key: str, value: T) -> None:
+    def put(self, key: K, value: T) -> None:
         """Remembers *value* for a while."""
         if self._size + len(key) > self._room:
             self._old, self._young, self._size = self._young, {}, 0

@@ -28,7 +28,7 @@ from streamlimit.model import (
 )
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Ledger, Outcome, show_live
-from streamlimit.store.contract import Clock, Events
+from streamlimit.store.contract import Clock, Events, Heard
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import QUERIES, connect, in_turn, transaction
@@ -82,6 +82,16 @@ class SqliteStore:
     def confirm(self, receipt: Receipt) -> Verdict:
         user_id = receipt.lease.ask.user_id
         return self._change(user_id, lambda ledger, now_ms: rules.confirm(ledger, receipt, self._policy, now_ms))
+
+    def report(self, receipt: Receipt, heard: Heard) -> None:
+        try:
+            answer: Verdict | StoreUnavailable = self.confirm(receipt)
+        except StoreUnavailable as error:
+            answer = error
+        heard(answer)
+
+    def beat(self, ask: Ask) -> Decision:
+        return self._change(ask.user_id, lambda ledger, now_ms: rules.beat(ledger, ask, self._policy, now_ms))
 
     def prolong(self, lease: Lease) -> Gone | None:
         user_id = lease.ask.user_id

@@ -16,7 +16,7 @@ from streamlimit.model import (
     Verdict,
 )
 from streamlimit.policy import Policy
-from streamlimit.rules.admit import _refusal, _refuse_full
+from streamlimit.rules.admit import refusal, refuse_full
 from streamlimit.rules.ledger import Ledger, show, show_live
 from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
@@ -51,7 +51,7 @@ class Answers:
         self.dropped = 0
 
     def decision(self, ask: Ask, reply: bytes) -> Decision:
-        """admit.lua's."""
+        """admit.lua's, and beat.lua's where it answers."""
         code, would, low, high, limit, live = _decision(reply)
         now_ms = low | high << 32
         would_refuse = REFUSED[would] if would else None
@@ -147,11 +147,11 @@ class Answers:
         ledger, policy = read_ledger(reply[AFTER_DECISION:]), self._policy
         if code == "session-limit":
             full = full_scopes(ledger.live(now_ms), ledger.limit(ask.limit, policy), ask, policy)
-            return _refuse_full(ledger, ask, full[0], policy, now_ms)
+            return refuse_full(ledger, ask, full[0], policy, now_ms)
         mark = None
         if code == "session-terminated":
             mark = ledger.mark_of(ask.session_id, State.TERMINATED, now_ms)
-        return _refusal(code, ledger, ask, policy, now_ms, mark)
+        return refusal(code, ledger, ask, policy, now_ms, mark)
 
     def _gone(self, reply: bytes, at: int) -> Gone:
         state = EVENT_TYPES[reply[at] - 1][1]

@@ -5,17 +5,28 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
+
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Ledger
 from streamlimit.store.contract import Clock, Events
 from streamlimit.store.valkey.answers import Answers, Expired
 from streamlimit.store.valkey.codec import pack_policy
-from streamlimit.store.valkey.connection import encode
+from streamlimit.store.valkey.connection import Ear, encode
 from streamlimit.store.valkey.keys import SHARDS, Keys, shard_of
 from streamlimit.store.valkey.location import Address, parse
 from streamlimit.store.valkey.messages import Commands
 from streamlimit.store.valkey.router import Router
-from streamlimit.store.valkey.scripts import SCRIPTS
+from streamlimit.store.valkey.scripts import SCRIPTS, Script
+
+
+class Packed(Struct, frozen=True):
+    """A call that is ready to be sent."""
+
+    shard: int
+    command: bytes
+    decode: Callable[[bytes], Any]
+    script: Script
 
 
 class Calls:
@@ -32,6 +43,7 @@ class Calls:
         outbox_max_events: int,
     ) -> None:
         self.keys, self.answers, self._clock = Keys(prefix), Answers(policy), clock
+        self.packs_the_time = clock is not None
         packed = pack_policy(policy, subscribed, max(outbox_max_events // SHARDS, 1))
         self._commands = Commands(self.keys, packed, bool(subscribed), clock)
         self._router = Router(parse(url), timeout)
@@ -44,6 +56,16 @@ class Calls:
         shard = shard_of(user_id)
         command = self._commands.script(name, shard, user_id.encode(), message)
         return self._router.call(shard, command, decode, SCRIPTS[name])
+
+    def pack(self, name: str, user_id: str, message: bytes, decode: Callable[[bytes], Any]) -> Packed:
+        """The same, to be sent again and again."""
+        shard = shard_of(user_id)
+        command = self._commands.script(name, shard, user_id.encode(), message)
+        return Packed(shard, command, decode, SCRIPTS[name])
+
+    def send(self, packed: Packed, heard: Callable[[Any], None]) -> None:
+        """Nobody waits: *heard* is told what *decode* makes of the reply, or `StoreUnavailable`."""
+        self._router.send(packed.shard, packed.command, packed.decode, packed.script, Ear(heard))
 
     def told(self, name: str, user_id: str, message: bytes) -> Future[Events]:
         """The same for a script that answers with events alone."""

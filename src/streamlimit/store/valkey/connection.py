@@ -28,6 +28,26 @@ def encode(*parts: str | int | bytes) -> bytes:
     return b"*%d\r\n" % len(packed) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in packed)
 
 
+class Ear:
+    """Stands where a future would, for an answer that nobody awaits: *heard* is told in the turn that brings it."""
+
+    __slots__ = ("_heard", "_is_done")
+
+    def __init__(self, heard: Callable[[Any], None]) -> None:
+        self._heard, self._is_done = heard, False
+
+    def done(self) -> bool:
+        """It was told."""
+        return self._is_done
+
+    def set_result(self, answer: Any) -> None:
+        """Tells the answer."""
+        self._is_done = True
+        self._heard(answer)
+
+    set_exception = set_result
+
+
 class Call:
     """One command on its way to an answer, over as many servers as it takes."""
 
@@ -36,7 +56,7 @@ class Call:
     def __init__(
         self,
         command: bytes,
-        future: Future,
+        future: Future | Ear,
         deadline: float,
         decode: Decode,
         script: Script | None = None,
@@ -51,9 +71,11 @@ class Call:
         if self.future.done():
             return
         try:
-            self.future.set_result(self.decode(reply))
+            answer = self.decode(reply)
         except Exception as error:
             self.future.set_exception(StoreUnavailable(f"valkey: unreadable answer: {error!r}"))
+        else:
+            self.future.set_result(answer)
 
     def fail(self, why: str) -> None:
         """Nobody knows whether the command was run."""

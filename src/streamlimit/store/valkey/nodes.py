@@ -54,10 +54,9 @@ class Opening:
 
 def ask(pipe: Pipe, command: bytes) -> asyncio.Future[object]:
     """Sends one command outside of all routing; the answer as it is."""
-    loop = asyncio.get_running_loop()
-    call = Call(command, loop.create_future(), 0.0, lambda reply: reply)
-    pipe.send(call, command)
-    return call.future
+    answer = asyncio.get_running_loop().create_future()
+    pipe.send(Call(command, answer, 0.0, lambda reply: reply), command)
+    return answer
 
 
 class Node:

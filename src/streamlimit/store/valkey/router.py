@@ -8,7 +8,7 @@ every other refusal is `StoreUnavailable`. Meanwhile the layout is asked for ane
 import asyncio
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.store.valkey.connection import Call, Decode, Future, Pipe, encode
+from streamlimit.store.valkey.connection import Call, Decode, Ear, Future, Pipe, encode
 from streamlimit.store.valkey.discovery import NotFound, Plan, find
 from streamlimit.store.valkey.keys import SHARDS, SLOTS
 from streamlimit.store.valkey.location import Address, Layout, Location
@@ -44,10 +44,15 @@ class Router:
 
     def call(self, shard: int, command: bytes, decode: Decode, script: Script | None = None) -> Future:
         """Sends *command* to the shard's server; a future of what *decode* makes of the reply."""
+        future = asyncio.get_running_loop().create_future()
+        self.send(shard, command, decode, script, future)
+        return future
+
+    def send(self, shard: int, command: bytes, decode: Decode, script: Script | None, future: Future | Ear) -> None:
+        """The same where *future* is there already, or its ear."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._begin(loop)
-        future = loop.create_future()
         call = Call(command, future, loop.time() + self._timeout, decode, script, shard)
         node = self._by_shard[shard]
         if node is not None:
@@ -56,7 +61,6 @@ class Router:
             call.fail(self._trouble)
         else:
             self._early.append(call)
-        return future
 
     def node_of(self, shard: int) -> Address | None:
         """The address of the shard's server, as far as it is known."""

@@ -13,6 +13,7 @@ from typing import Final
 NAMES: Final = (
     "admit",
     "confirm",
+    "beat",
     "prolong",
     "abandon",
     "end",

@@ -11,9 +11,9 @@ from typing import Any
 
 from streamlimit.model import Ask, Decision, Device, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
 from streamlimit.policy import Policy
-from streamlimit.store.contract import Clock, Events
-from streamlimit.store.valkey import walks
-from streamlimit.store.valkey.calls import Calls
+from streamlimit.store.contract import Clock, Events, Heard
+from streamlimit.store.valkey import beats, walks
+from streamlimit.store.valkey.calls import Calls, Packed
 from streamlimit.store.valkey.keys import shard_of
 from streamlimit.store.valkey.messages import (
     ask_message,
@@ -25,6 +25,9 @@ from streamlimit.store.valkey.messages import (
 
 ANSWER_SECONDS = 0.25
 """How long an answer may take before the caller hears `StoreUnavailable`."""
+
+REPORTS_KEPT = 8_192
+NOTHING: tuple[None, None] = (None, None)
 
 
 class ValkeyStore:
@@ -47,6 +50,7 @@ class ValkeyStore:
         self._policy = policy
         self._calls = Calls(url, policy, subscribed, clock, prefix, timeout, outbox_max_events)
         self._answers = self._calls.answers
+        self._reports: dict[int, tuple[Packed, Receipt]] = {}
         self._sweep = walks.Sweep(self._calls)
 
     @property
@@ -63,6 +67,16 @@ class ValkeyStore:
         ask = receipt.lease.ask
         message = receipt_message(receipt, self._type_cap(ask))
         return self._calls.change("confirm", ask.user_id, message, decode)
+
+    def report(self, receipt: Receipt, heard: Heard) -> None:
+        packed, its_receipt = self._reports.get(id(receipt), NOTHING)
+        if packed is None or its_receipt is not receipt:
+            packed = self._pack_report(receipt)
+        self._calls.send(packed, heard)
+
+    def beat(self, ask: Ask) -> "Future[Decision]":
+        call = partial(self._calls.change, "beat", ask.user_id, ask_message(ask, self._type_cap(ask)))
+        return beats.beat(self, ask, call, partial(self._answers.decision, ask))
 
     def prolong(self, lease: Lease) -> "Future[Gone | None]":
         return self._calls.change("prolong", lease.ask.user_id, lease_message(lease), self._answers.prolonged)
@@ -113,6 +127,17 @@ class ValkeyStore:
 
     async def close(self) -> None:
         self._calls.close()
+
+    def _pack_report(self, receipt: Receipt) -> Packed:
+        """A heartbeat's receipt comes again, the very same object: what was packed for it is kept, found by its id."""
+        ask = receipt.lease.ask
+        decode = partial(self._answers.verdict, receipt)
+        packed = self._calls.pack("confirm", ask.user_id, receipt_message(receipt, self._type_cap(ask)), decode)
+        if receipt.segment is None and not self._calls.packs_the_time:
+            if len(self._reports) >= REPORTS_KEPT:
+                self._reports.clear()
+            self._reports[id(receipt)] = packed, receipt
+        return packed
 
     def _type_cap(self, ask: Ask) -> int | None:
         """The policy's cap for the asking type of device; none for most."""

@@ -78,11 +78,11 @@ class _Step:
         calls = 0
         for shard, users in lane:
             while users:
-                if not self._left:
-                    return shard
                 calls += 1
                 if calls % CALLS_IN_A_ROW == 0:
                     await sleep(PAUSE_SECONDS)
+                if not self._left:  # looked at after the pause: the other servers' sweeps take from it meanwhile
+                    return shard
                 users = users[: self._left]
                 self._left -= len(users)
                 events, users = await self._calls.expire(shard, users, USERS_AT_ONCE)

@@ -1,0 +1,155 @@
+"""A whole run: the service is asked what it is, viewers come, viewers go, and everything is ended again."""
+
+import asyncio
+import random
+import secrets
+import signal
+import ssl
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from streamlimit.bench.calls import Calls
+from streamlimit.bench.figures import Figures
+from streamlimit.bench.household import Household, Run
+from streamlimit.bench.proof import Proof, Verdict, judge
+from streamlimit.bench.screen import Screen
+from streamlimit.bench.stage import NotReady, Stage, find_stage
+
+CROWDED = 0.3
+"""Share of users with one screen more than they have seats; the first is one in any case."""
+
+ARRIVING_USERS_A_SECOND = 50.0
+"""Within X, or at this rate: a connection costs us more than a request."""
+
+LAST_CALL_SECONDS = 10.0
+"""How long calls that are on their way at the end may take, before they are cut off."""
+
+ENDING_AT_ONCE, ENDING_SECONDS = 32, 30.0
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+TICK_SECONDS = 0.2
+
+Tick = Callable[[float, Figures], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for."""
+
+    url: str
+    users: int
+    seconds: float
+    speed: float
+    seed: int
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found. *seconds* is how long it really ran; *left*: sessions that did not end."""
+
+    plan: Plan
+    stage: Stage
+    screens: int
+    seconds: float
+    figures: Figures
+    verdict: Verdict
+    left: int
+
+
+async def run(plan: Plan, on_tick: Tick) -> Result:
+    """Runs until it is over, or until Ctrl-C, which makes it a shorter run. Raises `NotReady`."""
+    tls, prefix = ssl.create_default_context(), f"bench-{secrets.token_hex(4)}"
+    stage, figures = await _stage(plan, prefix, tls), Figures()
+    shared = Run(stage, figures, stage.pace / plan.speed)
+    houses = [_household(shared, plan, prefix, number, tls) for number in range(plan.users)]
+    with _stopped_by_signals(shared.over):
+        begun = time.monotonic()
+        try:
+            await _play(shared, houses, plan, on_tick)
+            seconds = time.monotonic() - begun
+        finally:  # whatever happened: nothing of ours stays
+            left = await _end(houses)
+    verdict = judge((house.proof for house in houses), stage.limit)
+    return Result(plan, stage, sum(house.screens for house in houses), seconds, figures, verdict, left)
+
+
+@contextmanager
+def _stopped_by_signals(over: asyncio.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the run early. Pressed again they change nothing: what is left to do has its own end."""
+    loop = asyncio.get_running_loop()
+    for number in STOPPING:
+        loop.add_signal_handler(number, over.set)
+    try:
+        yield
+    finally:
+        for number in STOPPING:
+            loop.remove_signal_handler(number)
+
+
+async def _stage(plan: Plan, prefix: str, tls: ssl.SSLContext) -> Stage:
+    try:
+        calls = Calls(plan.url, plan.key, Figures(), tls)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise NotReady(f"is no URL: {error}") from error
+    try:
+        return await find_stage(calls, f"{prefix}-probe")
+    finally:
+        await calls.close()
+
+
+def _household(shared: Run, plan: Plan, prefix: str, number: int, tls: ssl.SSLContext) -> Household:
+    rng, limit = random.Random(f"{plan.seed}-{number}"), shared.stage.limit
+    is_crowded = rng.random() < CROWDED or number == 0
+    screens = limit + 1 if is_crowded else rng.randint(1, limit)
+    user_id = f"{prefix}-{number}"
+    calls = Calls(plan.url, plan.key, shared.figures, tls)
+    proof = Proof(user_id, limit, shared.stage.lifetime)
+    return Household(user_id, screens, shared, calls, proof, rng)
+
+
+async def _play(shared: Run, houses: list[Household], plan: Plan, on_tick: Tick) -> None:
+    begun = time.monotonic()
+    arrival = max(shared.pace, min(plan.users / ARRIVING_USERS_A_SECOND, plan.seconds / 3))
+    tasks = [asyncio.create_task(work) for house in houses for work in _work(house, begun, arrival)]
+    try:
+        while (elapsed := time.monotonic() - begun) < plan.seconds and not shared.over.is_set():
+            on_tick(elapsed, shared.figures)
+            await shared.pause(min(TICK_SECONDS, plan.seconds - elapsed))
+    finally:
+        shared.over.set()
+        _, late = await asyncio.wait(tasks, timeout=LAST_CALL_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=bool(late))
+
+
+def _work(house: Household, begun: float, arrival: float) -> Iterator[Coroutine[Any, Any, None]]:
+    """Its screens come in at moments of their own, or, where there are too many of them, all at the same one."""
+    rng, together = house.rng, begun + house.rng.uniform(0, arrival)
+    is_crowded = house.screens > house.run.stage.limit
+    for number in range(1, house.screens + 1):
+        due = together if is_crowded else begun + rng.uniform(0, arrival)
+        yield Screen(house, number, random.Random(rng.random()), due).watch()
+    yield house.look_on()
+
+
+async def _end(houses: list[Household]) -> int:
+    """Ends all sessions; returns how many did not end, as far as the service tells."""
+    turns = asyncio.Semaphore(ENDING_AT_ONCE)
+
+    async def end(house: Household) -> int:
+        async with turns:
+            return await house.end()
+
+    tasks = {asyncio.create_task(end(house)): house for house in houses}
+    done, late = await asyncio.wait(tasks, timeout=ENDING_SECONDS)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=bool(late))
+    await asyncio.gather(*(house.calls.close() for house in houses))
+    return sum(task.result() for task in done) + sum(tasks[task].screens for task in late)

@@ -1,0 +1,177 @@
+"""One player: comes in, takes a segment each X, and does what viewers do: hangs up, zaps, leaves, comes back."""
+
+import random
+import time
+from dataclasses import dataclass
+
+from streamlimit.bench.calls import Answer
+from streamlimit.bench.household import Household
+from streamlimit.bench.stage import NO_STREAM
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How likely each is, a segment."""
+
+    hangs_up: float = 0.04
+    zaps: float = 0.05
+    leaves: float = 0.02
+    falls_silent: float = 0.015
+
+
+HABITS = Habits()
+BEATS, COMES_BY_GRANT = 0.2, 0.5
+"""Shares of screens whose bytes come from elsewhere (heartbeats), and that open a session before they play."""
+
+ZAPS_AT_MOST = 4
+"""Channels in a row."""
+
+
+class Screen:
+    """The *number*-th screen of *house*, which comes in at *due* (of the monotonic clock)."""
+
+    def __init__(self, house: Household, number: int, rng: random.Random, due: float) -> None:
+        self._house, self._run, self._rng, self._due = house, house.run, rng, due
+        stage = house.run.stage
+        self._name, self._lives, self._comes = f"{house.user_id}-{number}", 1, "came in"
+        self._beats = not stage.has_segments or rng.random() < BEATS
+        self._comes_by_grant = stage.has_segments and rng.random() < COMES_BY_GRANT
+        self._stream = rng.choice(stage.streams) if stage.has_segments else NO_STREAM
+        self._left: dict[str, float] = {}
+        self._grant: str | None = None
+        self._wanted: str | None = None
+        self._is_in, self._zaps = False, 0
+
+    @property
+    def _session(self) -> str:
+        """Its session id: the same for every visit, unless the session was sent away."""
+        return self._name if self._lives == 1 else f"{self._name}.{self._lives}"
+
+    async def watch(self) -> None:
+        """Until the run is over."""
+        while await self._run.until(self._due):
+            wait = await self._turn()
+            self._due = max(self._due + wait, time.monotonic())
+
+    async def _turn(self) -> float:
+        """One thing that a viewer does; returns how many seconds until the next."""
+        if not self._is_in:
+            return await self._come_in()
+        if self._zaps:
+            return await self._zap()
+        habits, mood = HABITS, self._rng.random()
+        if mood < habits.leaves:
+            return await self._leave()
+        if mood < habits.leaves + habits.falls_silent:
+            return self._fall_silent()
+        if mood < habits.leaves + habits.falls_silent + habits.zaps:
+            self._zaps = self._rng.randint(1, ZAPS_AT_MOST)
+            return await self._zap()
+        return await self._take()
+
+    async def _come_in(self) -> float:
+        self._do(self._comes)
+        if not self._comes_by_grant:
+            return await self._take()
+        form = {"user_id": self._house.user_id, "session_id": self._session, "stream_id": self._stream}
+        joined = await self._house.calls.ask("join", "POST", "/v1/sessions", form)
+        document = joined.document
+        if joined.status not in (200, 201) or not isinstance(document, dict):
+            return self._heed(joined)
+        self._grant = document.get("grant")
+        playlist = str(document.get("playback_url", ""))
+        if playlist.startswith("/play/"):  # never to another host
+            await self._house.calls.ask("playlist", "GET", playlist)
+        return await self._take()
+
+    async def _take(self) -> float:
+        """The next segment, or a heartbeat."""
+        house, session = self._house, self._session
+        if self._beats:
+            path, form = f"{house.path}/{session}/heartbeat", {"stream_id": self._stream}
+            return self._heed(await house.calls.ask("heartbeat", "POST", path, form, self._grant))
+        form = {"user_id": house.user_id, "session_id": session, "stream_id": self._stream}
+        if self._wanted is not None:
+            form["segment"] = self._wanted
+        hang_up = self._rng.random() < HABITS.hangs_up
+        answer = await house.calls.ask("segment", "POST", "/v1/segments", form, self._grant, hang_up)
+        return self._heed(answer)
+
+    async def _zap(self) -> float:
+        """Another channel, soon after the last one. Not one that was left a moment ago: that would be two players."""
+        self._zaps -= 1
+        now, lifetime = time.monotonic(), self._run.stage.lifetime
+        fresh = [s for s in self._run.stage.streams if s != self._stream and now - self._left.get(s, -1e9) > lifetime]
+        if not fresh:
+            self._zaps = 0
+            return await self._take()
+        self._do("zapped")
+        self._left[self._stream] = now
+        self._stream, self._wanted = self._rng.choice(fresh), None
+        return await self._take() * (self._rng.uniform(0.1, 0.4) if self._zaps else 1)
+
+    async def _leave(self) -> float:
+        self._do("left")
+        self._go()
+        await self._house.calls.ask("end", "POST", f"{self._house.path}/{self._session}/end")
+        return self._run.pace * self._rng.uniform(1, 4)
+
+    def _fall_silent(self) -> float:
+        """A crash, a lost line: long enough that the seat runs out."""
+        self._do("fell silent")
+        self._go()
+        return self._run.stage.lifetime * self._rng.uniform(1.1, 1.5)
+
+    def _heed(self, answer: Answer) -> float:
+        """What the answer means for this screen; seconds until its next turn."""
+        if answer.status == 200:
+            return self._enjoy(answer)
+        if answer.status in (201, 204):
+            return self._reach_the_end(answer)
+        if answer.status in (409, 410):
+            return self._be_refused(answer)
+        if answer.status in (401, 404):  # a grant that its session's end took along, a stream that was taken away
+            self._go()
+        return max(answer.retry_seconds(), self._run.pace)
+
+    def _enjoy(self, answer: Answer) -> float:
+        self._is_in = True
+        name = answer.headers.get("streamlimit-segment")
+        if name is not None and answer.headers.get("streamlimit-sequence") == "0":
+            self._run.first_segments.setdefault(self._stream, name)
+        if answer.received:
+            self._wanted = None
+        else:
+            self._do("hung up")
+        if not answer.is_degraded:  # such an answer does not rest on the store: it proves no seat
+            proof = self._house.proof
+            proof.note_issued(self._session, answer.asked_at, answer.answered_at, answer.received)
+        return self._run.pace
+
+    def _reach_the_end(self, answer: Answer) -> float:
+        """The stream is over, and is watched once more; or its live edge is reached."""
+        if "streamlimit-end" in answer.headers:
+            self._wanted = self._run.first_segments.get(self._stream)
+            return 0.0 if self._wanted else self._run.pace
+        return self._run.pace
+
+    def _be_refused(self, answer: Answer) -> float:
+        if answer.code == "session-limit":
+            self._do("refused at the limit")
+            if self._house.proof.sat(self._session, answer.answered_at):
+                self._do("refused while sitting")
+            if not (isinstance(answer.document, dict) and answer.document.get("sessions")):
+                self._do("refused without saying who sits")
+        self._go()
+        self._comes = "tried again"
+        if answer.code == "session-terminated":
+            self._lives += 1  # the service remembers a session that was sent away; its viewer starts anew
+        return self._run.pace * self._rng.uniform(1, 3)
+
+    def _go(self) -> None:
+        self._comes = "came back"
+        self._is_in, self._grant, self._wanted, self._zaps = False, None, None, 0
+        self._house.proof.note_gone(self._session)
+
+    def _do(self, what: str) -> None:
+        self._run.figures.doings[what] += 1

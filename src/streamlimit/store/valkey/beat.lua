@@ -1,0 +1,93 @@
+-- A heartbeat: admitted and received at once (rules 1, 2, 3 and 5; rules/beat.py). Only the quick ways, without taking
+-- the ledger apart: who sits on that stream, who is new where there is room, who is refused where nobody gives way.
+-- Where it is anything else nothing is changed, and the worker calls admit.lua and confirm.lua.
+--
+-- KEYS[1]  the user's ledger
+-- KEYS[2]  the shard's sweep index
+-- KEYS[3]  the shard's outbox, where anything is subscribed
+-- ARGV[1]  the policy (codec.py)
+-- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 sequence + 1
+--          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind · B replace
+--          I2 device
+-- ARGV[3]  the time in ms, in tests
+-- Returns  admitted: 1 new or 2 existing · B 0 · I6 now · I2 limit · I2 live · seat · events
+--          refused: 5 limit · B 0 · I6 now · I2 0 · I2 0 · the ledger
+--          not here: nothing
+
+-- include preamble
+
+local CHECK, NONE, STARTED = 3, 65535, 1
+local NEW, EXISTING, LIMIT = 1, 2, 5
+local purpose, may_start, asked, type_cap, sequence, granted, client, id, stream, lease, kind, replace, device =
+  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
+local value = call('GET', KEYS[1])
+if purpose == CHECK then return '' end
+
+local own_limit, filed, seats, marks = NONE, 0, 0, 0
+if value then own_limit, filed, seats, marks = unpack('<I2I6I2B', value) end
+local at, live, found, size = 12, 0, nil, nil
+for _ = 1, seats do
+  local length, other, expires = unpack('<I2Bc0I6', value, at)
+  if expires > now then
+    live = live + 1
+    if other == id then found, size = at, length end
+  end
+  at = at + length
+end
+local seats_end = at
+for _ = 1, marks do -- of others they change nothing
+  local length, other = unpack('<I2Bc0', value, at)
+  if other == id then return '' end
+  at = at + length
+end
+local limit = own_limit
+if limit == NONE then limit = asked == NONE and max_sessions or asked end
+
+if found then
+  local expires, last, its_sequence, ahead, extras, its_segment, positions, after =
+    unpack('<I6I6I6I6xxxxxxxxxxxxxxxxxxxBI2c0B', value, found + 3 + #id)
+  for _ = 1, positions do
+    local length = unpack('<B', value, after)
+    after = after + length + 11
+  end
+  -- A reservation has open leases; with a position asked for, what two players did before (the extras) may count.
+  local is_simple = last > 0 and (extras == 0 or sequence == 0)
+  if not is_simple or unpack('<Bc0', value, after) ~= stream then return '' end
+  if now > last then last = now end
+  ahead = buffer_ms > 0 and math.min(math.max(ahead, now), now + buffer_ms) or 0
+  expires = math.max(expires, math.max(ahead, now) + expiry_ms)
+  local patch = pack('<I6I6I6I6', expires, last, its_sequence, ahead)
+  call('SETRANGE', KEYS[1], found + 2 + #id, patch)
+  return pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + 2 + #id) .. patch
+    .. value:sub(found + 27 + #id, found + size - 1) .. '\0\0'
+end
+
+local over_limit, _, enforces, subscribed, outbox_most = unpack('<BBBBI4', ARGV[1], 27)
+if may_start == 0 then return '' end
+if live < limit then
+  if live < seats or type_cap ~= NONE or unpack('<I2', ARGV[1], 15) ~= NONE then return '' end
+  local expires = now + expiry_ms
+  local rest = pack('<Bc0I6I6I6I6I6I4I6I3BI2BBc0I2', #id, id, expires, now, 0, buffer_ms > 0 and now or 0, 0, 0, now, 0,
+    0, 0, 0, #stream, stream, #device) .. device
+  local seat = pack('<I2', #rest + 2) .. rest
+  local event = pack('<BBI6I2', STARTED, 0, now, 0) .. seat
+  local user = KEYS[1]:sub(#KEYS[2])
+  if subscribed % 4 >= 2 then -- to `started`
+    if call('LLEN', KEYS[3]) >= outbox_most then return '' end
+    call('RPUSH', KEYS[3], pack('<I2', #user) .. user .. event)
+  end
+  if filed == 0 or expires < filed then
+    filed = expires
+    call('ZADD', KEYS[2], filed, user)
+  end
+  local header = pack('<I2I6I2B', own_limit, filed, seats + 1, marks)
+  call('SET', KEYS[1], value and header .. value:sub(12, seats_end - 1) .. seat .. value:sub(seats_end) or header .. seat)
+  return pack('<BBI6I2I2', NEW, 0, now, limit, live + 1) .. seat .. pack('<I2', 1) .. event
+elseif replace == '' then
+  local id_length = device == '' and 0 or unpack('<I2', device)
+  local has_seat = value and id_length > 0 and value:find(device:sub(1, id_length + 1), 12, true)
+  if over_limit == 0 and enforces == 1 and not has_seat then
+    return pack('<BBI6I2I2', LIMIT, 0, now, 0, 0) .. (value or '')
+  end
+end
+return ''

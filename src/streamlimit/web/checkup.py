@@ -1,0 +1,119 @@
+"""Is `jwt.jwks_url` right? Asks the provider once, as the workers will, and says in words what is wrong with it."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
+
+from streamlimit.errors import SettingsError, StreamlimitError
+from streamlimit.settings import Settings
+from streamlimit.web.identity import fetch_jwks, public_keys
+
+NAME = "jwt.jwks_url"
+
+MEANINGS: tuple[tuple[str, str], ...] = (
+    ("Name or service not known", "the name of its host is not known"),
+    ("name resolution", "the name of its host cannot be looked up now"),
+    ("No address associated", "the name of its host has no address"),
+    ("Connect call failed", "nothing listens there: the connection is refused"),
+    ("No route to host", "there is no way to its host"),
+    ("unreachable", "there is no way to its host"),
+    ("Hostname mismatch", "its certificate is for another name"),
+    ("IP address mismatch", "its certificate is for another address"),
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted: name its authority in SSL_CERT_FILE"),
+    ("WRONG_VERSION_NUMBER", "it does not speak TLS"),
+    ("RECORD_LAYER_FAILURE", "it does not speak TLS"),
+    ("disconnected", "it closes the connection without an answer: perhaps it wants https"),
+    ("TimeoutError", "it does not answer in time: it hangs, or a firewall is in between"),
+    ("Timeout", "it does not answer in time: it hangs, or a firewall is in between"),
+    ("too long", "the document is too long to be a JWKS"),
+    ("InvalidURL", "it is no URL"),
+    ("JSON", "what it answers is no JSON: is it the URL of the JWKS itself?"),
+)
+"""The first that stands in the text of the failure, and what it means."""
+
+MAY_COME_YET = ("refused", "no way", "in time", "looked up now")
+"""Words of failures that end by themselves, perhaps; all others are a wrong setting."""
+
+NO_JWKS = "what it answers is no JWKS: no object with a list of `keys`"
+NO_USE = "none of its {} keys is one for RS256 (RSA), ES256 (P-256) or EdDSA (Ed25519) signatures"
+
+
+class ProviderUnavailable(StreamlimitError):
+    """The provider does not answer now; nothing is wrong with the setting as far as we can tell."""
+
+
+async def check_provider(settings: Settings) -> list[str]:
+    """What was found, if there is a provider to ask. Raises `SettingsError`, `ProviderUnavailable`, with words."""
+    url = settings.jwt.jwks_url if settings.auth == "jwt" and settings.jwt is not None else None
+    if url is None:
+        return []
+    count = _usable(await _document(url), _shown(url))
+    return [f"the provider shows {count} usable {'key' if count == 1 else 'keys'}"]
+
+
+async def _document(url: str) -> Any:
+    try:
+        return await fetch_jwks(url)
+    except (OSError, ValueError) as error:
+        response = getattr(error.__cause__, "response", None)
+        if response is None:
+            raise _failure(error, _shown(url)) from error
+        raise _bad_answer(response, _shown(url)) from error
+
+
+def _bad_answer(response: Any, who: str) -> StreamlimitError:
+    """It answered (an `httpx.Response`), but not with the document."""
+    status, where = response.status_code, response.headers.get("location")
+    told = f"{who}: it answers {status} {HTTPStatus(status).phrase if status in set(HTTPStatus) else ''}".rstrip()
+    if response.is_redirect:
+        return SettingsError(NAME, f"{told} to {where}: redirects are not followed, name the last URL")
+    if status >= 500 or status == HTTPStatus.TOO_MANY_REQUESTS:
+        return ProviderUnavailable(f"{NAME}: {told}")
+    return SettingsError(NAME, f"{told}: a JWKS is there for everyone to read")
+
+
+def _failure(error: Exception, who: str) -> StreamlimitError:
+    """Who is silent or refuses may come yet, as with a store (store/valkey/checkup.py)."""
+    told = list(_told(error))
+    known = ((words, text) for sign, words in MEANINGS for text in told if sign in text)
+    words, reason = next(known, ("it does not answer", told[0]))
+    text = f"{who}: {words} ({reason})"
+    if any(sign in words for sign in MAY_COME_YET):
+        return ProviderUnavailable(f"{NAME}: {text}")
+    return SettingsError(NAME, text)
+
+
+def _told(error: BaseException | None) -> Iterable[str]:
+    """The error and what it came from: the client's own words tell little."""
+    while error is not None:
+        yield f"{type(error).__name__}: {error}".removesuffix(": ")
+        error = error.__cause__ or error.__context__
+
+
+def _usable(document: Any, who: str) -> int:
+    """How many keys can verify a token."""
+    try:
+        shown, keys = len(document["keys"]), public_keys(document)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SettingsError(NAME, f"{who}: {NO_JWKS}") from error
+    count = sum(_verifies(key) for several in keys.values() for key in several)
+    if count == 0:
+        raise SettingsError(NAME, f"{who}: {NO_USE.format(shown)}")
+    return count
+
+
+def _verifies(key: Key) -> bool:
+    """Is it of an algorithm that a token may have here?"""
+    if isinstance(key, RSAKey):
+        return key.alg in (None, "RS256")
+    if isinstance(key, ECKey):
+        return key.curve_name == "P-256" and key.alg in (None, "ES256")
+    return isinstance(key, OKPKey) and key.curve_name == "Ed25519" and key.alg in (None, "EdDSA", "Ed25519")
+
+
+def _shown(url: str) -> str:
+    """The host, without what stands before an @: that may be a password."""
+    return urlsplit(url).netloc.rpartition("@")[2]
