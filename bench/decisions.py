@@ -4,83 +4,86 @@ Sitting: a heartbeat of one of 1,000 sessions that sit: validated, decided, conf
 never seen: a seat reserved and confirmed.
 """
 
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from bench.load import Load, load, post
-from bench.programs import Program, nginx, redis, streamlimit, uvicorn_app
+from bench.load import load
+from bench.paced import paced
+from bench.programs import Program, is_here, valkey, valkey_cluster
+from bench.race import users_over
+from bench.rows import ROWS, Row
+from bench.surviving import attempt
 
-SITTING = post('"/v1/users/u"..(n % 1000).."/sessions/s1/heartbeat"', '\'{"stream_id":"aurora"}\'')
-NEW = post('"/v1/users/"..thread_salt.."-"..n.."/sessions/s1/heartbeat"', '\'{"stream_id":"aurora"}\'')
-SEGMENT = post(
-    '"/v1/segments"',
-    '\'{"user_id":"u\'..(n % 1000)..\'","session_id":"s1","stream_id":"aurora","segment":"video-90p/seg-00002.m4s"}\'',
-)
-BEAT = post('"/beat"', '\'{"user_id":"u\'..(n % 1000)..\'","session_id":"s1","stream_id":"aurora"}\'')
+SITTERS = 1_000
 
 
-@dataclass(frozen=True)
-class Row:
-    """One server and one kind of request."""
+def measure(rounds: int = 3, seconds: int = 3, only: str = "") -> dict[str, Any]:
+    """Each row (with *only* in its name) *rounds* times, interleaved, so that a slow moment hits all alike."""
+    rows = [row for row in ROWS if only in row.name]
+    here = [row for row in rows if row.program is None or is_here(row.program)]
+    found: dict[str, Any] = {row.name: {"loads": [], "half": []} for row in here}
+    for number in range(rounds):
+        with _stores() as stores:
+            for row in here:
+                print(f"round {number + 1}: {row.name}", file=sys.stderr, flush=True)
+                _survive(row, found[row.name], stores, seconds)
+    left_out = {row.name: f"no {row.program} here" for row in rows if row not in here}
+    return {"rounds": rounds, "seconds": seconds, "rows": found, "left out": left_out}
 
-    name: str
-    start: Callable[[Path, str], object]
-    request: str
+
+class Stores:
+    """Started when a row needs one. The cluster is for all rows of a round: it takes seconds to come together."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack, self._cluster = stack, ""
+
+    @contextmanager
+    def opened(self, row: Row) -> Iterator[str]:
+        """The URL of the row's store; empty where it needs none."""
+        if row.store == "cluster":
+            self._cluster = self._cluster or self._stack.enter_context(valkey_cluster())
+            yield self._cluster
+        elif row.store == "one":
+            with valkey() as server:
+                yield f"redis://127.0.0.1:{server.port}/0"
+        else:
+            yield ""
 
 
 @contextmanager
-def _nothing(folder: Path, _store: str) -> Iterator[Program]:
-    with nginx(folder, "location / { return 204; }") as running:
-        yield running
-
-
-def _constant(_folder: Path, _store: str) -> object:
-    return uvicorn_app("constant")
-
-
-def _peer(name: str) -> Callable[[Path, str], object]:
-    return lambda _folder, store: uvicorn_app(name, BENCH_STORE=store)
-
-
-def _ours(on_valkey: bool, workers: int = 1) -> Callable[[Path, str], object]:
-    def start(folder: Path, store: str) -> object:
-        chosen = {"store": store} if on_valkey else {}
-        return streamlimit(folder, core=0 if workers == 1 else None, workers=workers, **chosen)
-
-    return start
-
-
-FLOOR = "uvicorn raw ASGI, JSON, no store"
-NAIVE = "FastAPI, get-check-set"
-ROWS = [
-    Row("nginx answering 204", _nothing, 'return wrk.format("GET", "/")'),
-    Row(FLOOR, _constant, BEAT),
-    Row("streamlimit on Valkey, sitting", _ours(on_valkey=True), SITTING),
-    Row("streamlimit on Valkey, new", _ours(on_valkey=True), NEW),
-    Row("streamlimit on SQLite, sitting", _ours(on_valkey=False), SITTING),
-    Row("streamlimit on SQLite, new", _ours(on_valkey=False), NEW),
-    Row("streamlimit on SQLite, a 2 KB segment received", _ours(on_valkey=False), SEGMENT),
-    Row("FastAPI, one script a request", _peer("scripted"), BEAT),
-    Row(NAIVE, _peer("naive"), BEAT),
-]
-
-
-def measure(rounds: int = 3, seconds: int = 4) -> dict[str, list[Load]]:
-    """Each row *rounds* times, interleaved, so that a slow moment of the machine hits all alike."""
-    found: dict[str, list[Load]] = {row.name: [] for row in ROWS}
-    for _ in range(rounds):
-        for row in ROWS:
-            found[row.name].append(_once(row, seconds))
-    return found
-
-
-def _once(row: Row, seconds: int) -> Load:
+def _stores() -> Iterator[Stores]:
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        store = stack.enter_context(redis())
-        server = stack.enter_context(row.start(folder, f"redis://127.0.0.1:{store.port}/0"))  # type: ignore[arg-type]
-        load(server, row.request, seconds=1)  # warm, and seated
-        return load(server, row.request, seconds=seconds)
+        yield Stores(stack)
+
+
+def _survive(row: Row, found: dict[str, Any], stores: Stores, seconds: int) -> None:
+    """One broken row does not spoil the others; it is named in the report."""
+    problem = attempt(lambda: _once(row, found, stores, seconds))
+    if problem is not None:
+        found["problem"] = problem
+
+
+def _once(row: Row, found: dict[str, Any], stores: Stores, seconds: int) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        stores.opened(row) as store,
+        row.start(Path(folder), store) as server,
+    ):
+        load(server, row.asked.lua, seconds=1)  # warm, and seated
+        measured = load(server, row.asked.lua, seconds=seconds)
+        found["loads"].append(asdict(measured))
+        if row.at_half:
+            found["half"].append(_at_half(row, server, measured.per_second, seconds))
+        if row.asked.raw is not None and "over" not in found:
+            found["over"] = users_over(server.port, row.asked.raw)
+
+
+def _at_half(row: Row, server: Program, rate: float, seconds: int) -> dict[str, float]:
+    assert row.asked.raw is not None
+    requests = [row.asked.raw(f"u{number}", "s1") for number in range(SITTERS)]
+    return asdict(paced(server.port, rate / 2, seconds, requests))

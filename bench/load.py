@@ -4,14 +4,14 @@ import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from random import randrange
 
 from bench.programs import OTHER_CORE, Program
 
 SCRIPT = """
-{setup}
-local thread_salt = math.random(1, 1000000000)
+local salt = {salt}
 local n = 0
-function init(args) math.randomseed(os.time() + thread_salt) end
+math.randomseed(salt)
 function request()
   n = n + 1
   {request}
@@ -29,6 +29,7 @@ end
 class Load:
     """What one run found. Latencies in milliseconds; CPU of the server alone."""
 
+    requests: int
     per_second: float
     bytes_per_second: float
     errors: int
@@ -39,10 +40,10 @@ class Load:
     bytes_per_cpu_second: float
 
 
-def load(server: Program, request: str, setup: str = "", seconds: int = 4, connections: int = 32) -> Load:
-    """Drives *server*. *request*: Lua that returns the request's text; `n` counts from 1."""
+def load(server: Program, request: str, seconds: int = 4, connections: int = 32) -> Load:
+    """Drives *server*. *request*: Lua that returns the request's text; `n` counts from 1, `salt` is new each time."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(SCRIPT.format(setup=setup, request=request))
+        script.write(SCRIPT.format(salt=randrange(10**9), request=request))
         script.flush()
         command = ["taskset", "-c", str(OTHER_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
         before = server.cpu_seconds()
@@ -64,5 +65,13 @@ def _read(text: str, cpu: float) -> Load:
     seconds = micros / 1e6
     cpu_us = cpu / requests * 1e6 if requests else 0.0
     return Load(
-        requests / seconds, size / seconds, errors, p50 / 1e3, p99 / 1e3, p999 / 1e3, cpu_us, size / cpu if cpu else 0.0
+        requests,
+        requests / seconds,
+        size / seconds,
+        errors,
+        p50 / 1e3,
+        p99 / 1e3,
+        p999 / 1e3,
+        cpu_us,
+        size / cpu if cpu else 0.0,
     )

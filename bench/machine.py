@@ -3,8 +3,10 @@
 import os
 import platform
 import subprocess
+import time
 from importlib.metadata import version
 
+PROGRAMS = (["redis-server", "--version"], ["nginx", "-v"], ["wrk", "-v"], ["node", "-v"])
 PACKAGES = ("uvicorn", "uvloop", "httptools", "fastapi", "msgspec", "valkey", "libvalkey")
 
 
@@ -14,9 +16,8 @@ def described() -> dict[str, str]:
         "machine": f"{os.cpu_count()} cores, {_cpu()}, {_memory()}",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
-        "programs": ", ".join(
-            filter(None, map(_program, (["redis-server", "--version"], ["nginx", "-v"], ["wrk", "-v"])))
-        ),
+        "programs": ", ".join(filter(None, map(_program, PROGRAMS))),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "commit": _commit(),
         "load before": f"{os.getloadavg()[0]:.2f}",
     }

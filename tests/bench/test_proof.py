@@ -17,7 +17,7 @@ class Viewers:
     def take(self, at: float, *sessions: str, received: bool = True) -> None:
         """All at once: asked at that moment, answered a tenth of a second later."""
         for session in sessions:
-            self.proof.note_issued(session, at, at + 0.1, received)
+            self.proof.note_issued(session, at, at + 0.1, at + 0.2 if received else None)
 
     def end(self, *sessions: str) -> None:
         for session in sessions:
@@ -96,6 +96,25 @@ def test_who_may_have_expired_between_two_segments_did_not_sit_between_them(view
     assert not viewers.is_broken
 
 
+def test_a_newcomer_whose_first_segment_was_slow_may_have_lost_its_reservation(viewers: Viewers) -> None:
+    for at in range(5):
+        viewers.take(at, "a", "b")
+    viewers.proof.note_issued("c", 0, 0.1, 2.0)
+    viewers.take(2.1, "c")
+    assert not viewers.is_broken
+
+
+def test_who_received_only_after_its_time_may_have_lost_its_seat(viewers: Viewers) -> None:
+    for at in range(7):
+        viewers.take(at, "a")
+    viewers.take(0, "c")
+    viewers.proof.note_issued("c", 2.5, 2.6, LIFETIME + 0.1)
+    for at in (3.05, 4, 5):
+        viewers.take(at, "b")
+    viewers.take(5.2, "c")
+    assert not viewers.is_broken, "b sat in its place, and left"
+
+
 def test_who_ended_sits_only_until_its_last_request(viewers: Viewers) -> None:
     viewers.take(0, "a", "b")
     viewers.take(1, "a", "b")
@@ -115,7 +134,7 @@ def test_a_newcomer_that_hung_up_holds_no_seat(viewers: Viewers) -> None:
 def test_who_went_as_another_came_did_not_meet_it(viewers: Viewers) -> None:
     viewers.take(0, "a", "b")
     viewers.take(1, "a", "b")
-    viewers.proof.note_issued("c", 0.9, 1.0, True)  # answered at the moment of a's last request
+    viewers.proof.note_issued("c", 0.9, 1.0, 1.1)  # answered at the moment of a's last request
     viewers.take(2, "b", "c")
     assert not viewers.is_broken
 

@@ -16,6 +16,10 @@ from tests.callbacks.receiver import Receiver, Reply
 RANK = {"started": 0, "moved": 1, "expired": 2, "ended": 2, "terminated": 2, "abandoned": 2}
 
 
+IDLE_SECONDS = 30.0
+"""How long may nothing happen at all? While the receiver is away it is some seconds."""
+
+
 class Moody:
     """Answers as real receivers do on their bad days."""
 
@@ -53,18 +57,19 @@ class Run:
         self.kills = 0
 
     def go(self, kill_after: list[int]) -> None:
-        """Runs all sessions; after so many acknowledged events one worker is killed and replaced, in turns."""
+        """Runs all sessions; after so many arrived events one worker is killed and replaced, in turns."""
         for number in range(self._crews):
             self._start(number)
-        plan = sorted(kill_after)
-        while any(self._left):
-            ready = wait([pipe for _, pipe in self._workers.values()], timeout=30)
-            assert ready, "no worker does anything any more"
-            for number, (_, pipe) in list(self._workers.items()):
-                if pipe in ready:
-                    self._hear(number, pipe)
+        plan, seen, deadline = sorted(kill_after), (0, 0), time.monotonic() + IDLE_SECONDS
+        while any(self._left) or plan:
+            wait([pipe for _, pipe in self._workers.values()], timeout=0.05)
+            self._hear_all()
             self._check_workers()
-            if plan and len(self.acknowledged) >= plan[0]:
+            now = len(self.acknowledged), len(self._receiver.got)
+            if now != seen:
+                seen, deadline = now, time.monotonic() + IDLE_SECONDS
+            assert time.monotonic() < deadline, f"no worker does anything any more: {now}, {self.kills} kills"
+            if plan and len(self._receiver.got) >= plan[0]:
                 plan.pop(0)
                 self._kill(self.kills % self._crews)
                 self._start((self.kills - 1) % self._crews)

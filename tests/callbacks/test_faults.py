@@ -45,7 +45,7 @@ def run_with_faults(open_parts: Callable[[], crew.Opened]) -> None:
         receiver.answer = moody = Moody()
         run, down = Run(open_parts, receiver, users=500), Down(receiver, after=1_000, seconds=1.5)
         try:
-            run.go(kill_after=[400, 900, 1_600, 2_500])
+            run.go(kill_after=[300, 900, 1_900, 3_200])
             asyncio.run(run.settle(open_parts()[1]))
         finally:
             run.stop()

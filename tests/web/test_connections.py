@@ -110,11 +110,10 @@ def test_half_a_request_behind_a_whole_one_is_given_up_too(line: socket.socket) 
 
 
 def _counted(service: Service, name: str) -> dict[str, float]:
-    """A counter of /metrics, by label."""
-    text = service.get("/metrics", key=OPERATOR_KEY).body.decode()
-    family = {each.name: each for each in text_string_to_metric_families(text)}[f"streamlimit_{name}"]
-    samples = [sample for sample in family.samples if sample.name.endswith("_total")]
-    return {"".join(sample.labels.values()): sample.value for sample in samples}
+    """A counter of /metrics, by label; of several workers, nothing before the first count."""
+    families = text_string_to_metric_families(service.get("/metrics", key=OPERATOR_KEY).body.decode())
+    samples = [sample for family in families for sample in family.samples]
+    return {"".join(s.labels.values()): s.value for s in samples if s.name == f"streamlimit_{name}_total"}
 
 
 BODY_TO_COME = b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n\r\n{"

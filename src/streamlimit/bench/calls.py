@@ -26,8 +26,9 @@ class Answer:
     problem: str = ""
     asked_at: float = 0.0
     answered_at: float = 0.0
-    received: bool = False
-    """All of its bytes came."""
+    """When its head was there."""
+    received_at: float | None = None
+    """When all of its bytes were there, if they were."""
 
     @property
     def is_degraded(self) -> bool:
@@ -46,14 +47,17 @@ class Answer:
 
 
 class Calls:
-    """Connections of one household: as many as it has calls at the same time."""
+    """Connections of one household: as many as it has calls at the same time. Kept for *idle_seconds* between them."""
 
-    def __init__(self, url: str, key: str | None, figures: Figures, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, url: str, key: str | None, figures: Figures, tls: ssl.SSLContext, idle_seconds: float = 5.0
+    ) -> None:
         self.figures = figures
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={"Accept-Encoding": "identity", "User-Agent": "streamlimit-bench"} | _bearer(key),
             timeout=TIMEOUT,
+            limits=httpx.Limits(keepalive_expiry=idle_seconds),
             verify=tls,
             trust_env=False,  # a proxy of the environment would be measured, too
         )
@@ -92,7 +96,7 @@ class Calls:
                 kept += part
             if hang_up:
                 return
-        answer.received = not hang_up
+        answer.received_at = time.monotonic()
         if is_json:
             answer.document = _parsed(bytes(kept))
         if answer.status >= 400:
@@ -104,8 +108,8 @@ class Calls:
         figures.answers[f"{answer.status or ''} {answer.code}".strip()] += 1
         figures.degraded += answer.is_degraded
         figures.let_through += answer.is_let_through
-        if answer.received:
-            figures.note_time(kind, time.monotonic() - answer.asked_at)
+        if answer.received_at is not None:
+            figures.note_time(kind, answer.received_at - answer.asked_at)
 
 
 def _bearer(credential: str | None) -> dict[str, str]:

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+PROMPT = 0.1
+"""Share of the lifetime within which a newcomer must have its segment: how long a reservation lives is not known."""
+
 
 @dataclass
 class Stay:
@@ -49,17 +52,24 @@ class Proof:
     breaches: list[Breach] = field(default_factory=list)
     _open: dict[str, Stay] = field(default_factory=dict)
 
-    def note_issued(self, session_id: str, asked_at: float, answered_at: float, received: bool) -> None:
-        """An answer 200 to a segment or heartbeat. *received*: all of its bytes came."""
+    def note_issued(self, session_id: str, asked_at: float, answered_at: float, received_at: float | None) -> None:
+        """An answer 200 to a segment or heartbeat. *received_at*: when all of its bytes had come (None: cut off)."""
         stay = self._open.get(session_id)
         if stay is not None and asked_at < stay.received_after + self.lifetime:
             stay.until = max(stay.until, asked_at)
-        elif received:
+            in_time = stay.received_after + self.lifetime
+        else:
+            stay, in_time = None, asked_at + self.lifetime * PROMPT
+        if received_at is None:
+            return
+        self.receipts += 1
+        if received_at >= in_time:  # the seat may have run out under way
+            self._open.pop(session_id, None)
+            return
+        if stay is None:
             stay = self._open[session_id] = Stay(session_id, answered_at, answered_at, asked_at)
             self.stays.append(stay)
-        if stay is not None and received:
-            stay.received_after = asked_at
-        self.receipts += received
+        stay.received_after = asked_at
 
     def note_gone(self, session_id: str) -> None:
         """It ended, or was refused: it holds no seat as far as we can tell."""

@@ -126,7 +126,7 @@ class Screen:
         """What the answer means for this screen; seconds until its next turn."""
         if answer.status == 200:
             return self._enjoy(answer)
-        if answer.status in (201, 204):
+        if answer.status == 204:
             return self._reach_the_end(answer)
         if answer.status in (409, 410):
             return self._be_refused(answer)
@@ -139,13 +139,13 @@ class Screen:
         name = answer.headers.get("streamlimit-segment")
         if name is not None and answer.headers.get("streamlimit-sequence") == "0":
             self._run.first_segments.setdefault(self._stream, name)
-        if answer.received:
-            self._wanted = None
-        else:
+        if answer.received_at is None:
             self._do("hung up")
+        else:
+            self._wanted = None
         if not answer.is_degraded:  # such an answer does not rest on the store: it proves no seat
             proof = self._house.proof
-            proof.note_issued(self._session, answer.asked_at, answer.answered_at, answer.received)
+            proof.note_issued(self._session, answer.asked_at, answer.answered_at, answer.received_at)
         return self._run.pace
 
     def _reach_the_end(self, answer: Answer) -> float:

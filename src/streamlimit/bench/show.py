@@ -38,8 +38,8 @@ def sentence(result: Result) -> str:
     verdict, figures = result.verdict, result.figures
     if figures.let_through:
         return (
-            f"not checked: the service is in a dry run (enforce = false) and let {figures.let_through:,} requests "
-            "through that it would refuse"
+            "not checked: the service is in a dry run (enforce = false) and let in whom it would refuse, "
+            f"{figures.let_through:,} times"
         )
     if verdict.kept is None:
         return "not checked: the service issued nothing"

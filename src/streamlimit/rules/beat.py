@@ -2,21 +2,37 @@
 
 from msgspec.structs import replace
 
-from streamlimit.model import Admitted, Ask, Confirmed, Decision, Lease, Receipt, Verdict
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Lease, Purpose, Receipt, State, Verdict
 from streamlimit.policy import Policy
 from streamlimit.rules.admit import admit
-from streamlimit.rules.confirm import confirm
-from streamlimit.rules.ledger import Ledger, Outcome
+from streamlimit.rules.confirm import confirm, prolong_by_receipt
+from streamlimit.rules.ledger import Ledger, Outcome, Seat, show
+
+_ACTIVE = State.ACTIVE  # looked up once
 
 
 def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
-    """What `admit` and then a receipt of its lease do. No lease stays open, so *ask* needs no name for one."""
-    first = admit(ledger, ask, policy, now_ms)
-    if not isinstance(first.answer, Admitted) or first.answer.lease is None:
-        return first
-    second = confirm(ledger, Receipt(first.answer.lease), policy, now_ms)
-    answer = beaten(first.answer, second.answer)
-    return Outcome(answer, first.changed or second.changed, first.events + second.events)
+    """What `admit` and then a receipt of its lease do. No lease stays open, so *ask* needs no name for one.
+
+    Nearly every beat is of one who sits on that stream, or of one who is new where there is room: those two are
+    written down here as what the two rules come to then.
+    """
+    if ledger.marks or ask.purpose is Purpose.CHECK:
+        return _one_by_one(ledger, ask, policy, now_ms)
+    seat, live = None, 0
+    for other in ledger.seats:
+        if other.expires_at_ms > now_ms:
+            live += 1
+            if other.session_id == ask.session_id:
+                seat = other
+    if seat is not None:
+        if _just_goes_on(seat, ask):
+            return _go_on(seat, ask, policy, now_ms, ledger.limit(ask.limit, policy), live)
+    elif live == len(ledger.seats) and _just_starts(ask, policy):
+        limit = ledger.limit(ask.limit, policy)
+        if live < limit:
+            return _start(ledger, ask, policy, now_ms, limit)
+    return _one_by_one(ledger, ask, policy, now_ms)
 
 
 def beaten(admitted: Admitted, verdict: Verdict) -> Admitted:
@@ -28,3 +44,41 @@ def beaten(admitted: Admitted, verdict: Verdict) -> Admitted:
     assert lease is not None
     lease = Lease(lease.ask, session.generation, session.move, lease.admitted_ms)
     return replace(admitted, session=session, lease=lease, limit=verdict.limit, live=verdict.live, events=events)
+
+
+def _one_by_one(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
+    first = admit(ledger, ask, policy, now_ms)
+    if not isinstance(first.answer, Admitted) or first.answer.lease is None:
+        return first
+    second = confirm(ledger, Receipt(first.answer.lease), policy, now_ms)
+    answer = beaten(first.answer, second.answer)
+    return Outcome(answer, first.changed or second.changed, first.events + second.events)
+
+
+def _just_goes_on(seat: Seat, ask: Ask) -> bool:
+    """Is it no reservation, no move, and (rule 8) nothing that could be one repeat too many?"""
+    is_no_repeat = ask.sequence is None or not seat.returns
+    return seat.last_activity_ms is not None and seat.stream_id == ask.stream_id and is_no_repeat
+
+
+def _go_on(seat: Seat, ask: Ask, policy: Policy, now_ms: int, limit: int, live: int) -> Outcome[Decision]:
+    if seat.last_activity_ms is None or seat.last_activity_ms < now_ms:
+        seat.last_activity_ms = now_ms
+    prolong_by_receipt(seat, 0, policy, now_ms)
+    session = show(ask.user_id, seat, _ACTIVE)
+    return Outcome(Admitted(session, Lease(ask, seat.generation, seat.move, now_ms), limit, live, True), True)
+
+
+def _just_starts(ask: Ask, policy: Policy) -> bool:
+    """Is the user's own limit all that counts for a new seat?"""
+    return ask.may_start and policy.max_per_stream is None and not policy.max_per_device_type
+
+
+def _start(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, limit: int) -> Outcome[Decision]:
+    seat = Seat(ask.session_id, ask.stream_id, now_ms, now_ms, now_ms, now_ms, device=ask.device)
+    prolong_by_receipt(seat, 0, policy, now_ms)
+    ledger.seats.append(seat)
+    session = show(ask.user_id, seat, _ACTIVE)
+    events = (Event("session.started", session, now_ms),)
+    lease, live = Lease(ask, now_ms, 0, now_ms), len(ledger.seats)
+    return Outcome(Admitted(session, lease, limit, live, False, events), True, events)

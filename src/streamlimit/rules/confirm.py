@@ -48,7 +48,7 @@ def _settle(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> list[E
     seat.leases = []
     if is_first:
         seat.expires_at_ms = received_ms  # from here on the reservation's own time does not count
-    _prolong_by_receipt(seat, receipt.play_ms, policy, received_ms)
+    prolong_by_receipt(seat, receipt.play_ms, policy, received_ms)
     if is_first:
         return [Event("session.started", show(user_id, seat, State.ACTIVE), now_ms)]
     if moved:
@@ -76,12 +76,17 @@ def _follow(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> bool:
     return moved
 
 
-def _prolong_by_receipt(seat: Seat, play_ms: int, policy: Policy, now_ms: int) -> None:
+def prolong_by_receipt(seat: Seat, play_ms: int, policy: Policy, now_ms: int) -> None:
     """n·X from now, or from when the received media will have played, `buffer_seconds` at most (rule 6)."""
-    ahead_ms = max(seat.ahead_until_ms, now_ms) + play_ms
-    seat.ahead_until_ms = min(ahead_ms, now_ms + policy.buffer_ms) if policy.buffer_ms else 0
-    lives_until_ms = max(seat.ahead_until_ms, now_ms) + policy.expiry_ms
-    seat.expires_at_ms = max(seat.expires_at_ms, lives_until_ms)
+    plays_until_ms = now_ms
+    if not policy.buffer_ms:
+        seat.ahead_until_ms = 0
+    else:
+        ahead_ms = max(seat.ahead_until_ms, now_ms) + play_ms
+        seat.ahead_until_ms = min(ahead_ms, now_ms + policy.buffer_ms)
+        plays_until_ms = max(seat.ahead_until_ms, now_ms)
+    if seat.expires_at_ms < plays_until_ms + policy.expiry_ms:
+        seat.expires_at_ms = plays_until_ms + policy.expiry_ms
 
 
 def _seat_again(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -> Outcome[Verdict]:

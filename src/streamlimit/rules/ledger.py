@@ -28,8 +28,8 @@ class Left(Struct, array_like=True):
     at_ms: int
 
 
-class Seat(Struct, omit_defaults=True):
-    """One session as the store keeps it. `last_activity_ms` None: reserved, nothing received yet.
+class Seat(Struct, array_like=True):
+    """One session as the store keeps it, field by field: a new one goes to the end. `last_activity_ms` None: reserved, nothing received yet.
 
     `placed_ms`: when the request was admitted whose receipt set the position (segment, sequence).
 
@@ -55,7 +55,7 @@ class Seat(Struct, omit_defaults=True):
     returns: list[int] = field(default_factory=list)
 
 
-class Ledger(Struct, omit_defaults=True):
+class Ledger(Struct, array_like=True):
     """All of one user. `max_sessions` is a limit of their own, None where the policy's holds."""
 
     seats: list[Seat] = field(default_factory=list)
@@ -88,8 +88,14 @@ class Ledger(Struct, omit_defaults=True):
 
     def due_at_ms(self) -> int | None:
         """The earliest time at which anything here lapses; None where nothing ever does."""
-        times = [seat.expires_at_ms for seat in self.seats] + [mark.until_ms for mark in self.marks]
-        return min(times, default=None)
+        earliest = None
+        for seat in self.seats:
+            if earliest is None or seat.expires_at_ms < earliest:
+                earliest = seat.expires_at_ms
+        for mark in self.marks:
+            if earliest is None or mark.until_ms < earliest:
+                earliest = mark.until_ms
+        return earliest
 
     def is_blank(self) -> bool:
         """Nothing worth keeping a row for."""
@@ -106,19 +112,19 @@ class Outcome(Struct, Generic[T]):
 
 def show(user_id: str, seat: Seat, state: State) -> Session:
     """The seat as others may see it."""
-    return Session(
-        session_id=seat.session_id,
-        user_id=user_id,
-        stream_id=seat.stream_id,
-        state=state,
-        device=seat.device,
-        segment=seat.segment,
-        sequence=seat.sequence,
-        started_at_ms=seat.started_at_ms,
-        last_activity_ms=seat.last_activity_ms,
-        expires_at_ms=seat.expires_at_ms,
-        generation=seat.generation,
-        move=seat.move,
+    return Session(  # in its order: names would take as long again
+        seat.session_id,
+        user_id,
+        seat.stream_id,
+        state,
+        seat.device,
+        seat.segment,
+        seat.sequence,
+        seat.started_at_ms,
+        seat.last_activity_ms,
+        seat.expires_at_ms,
+        seat.generation,
+        seat.move,
     )
 
 

@@ -116,7 +116,9 @@ class Receipts:
             self._outage.failed()
             self.keep(receipt, sent_at)
         else:
-            self._tell(self._learn(receipt, answer, sent_at).events)
+            verdict = self._learn(receipt, answer, sent_at)
+            if verdict.events:
+                self._tell(verdict.events)
 
     def _learn(self, receipt: Receipt, verdict: Verdict, at: float) -> Verdict:
         """The store answered for *receipt*, which the client had at *at*."""

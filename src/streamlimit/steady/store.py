@@ -74,7 +74,7 @@ class SteadyStore(Passing):
 
     def beat(self, ask: Ask) -> Answer[Decision]:
         """As the store's; who is known goes on, and the store's answer decides the next beat."""
-        if self.is_away:
+        if self._outage.is_away:
             return self._beat_in_two(ask)
         now = self._clock()
         known = self.knowledge.recall(ask, now)
@@ -149,7 +149,7 @@ class SteadyStore(Passing):
             and not ask.wants_next
             and ask.stream_id == known.session.stream_id
             and digest(ask.client) == known.client
-            and not self._outage.refuses_all
+            and not (self._outage.is_away and self._outage.refuses_all)
         )
 
     def _ask_store(self, ask: Ask) -> Answer[Decision]:

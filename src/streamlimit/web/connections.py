@@ -142,14 +142,18 @@ class GuardedProtocol(FastProtocol):
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._received += len(data)
-        if not self._is_in or self._is_over:
-            if self._received > MAX_DISCARDED:
-                self.transport.abort()
+        if self._is_in and not self._is_over:
+            super().data_received(data)
             return
+        self._received += len(data)
+        if self._received > MAX_DISCARDED:
+            self.transport.abort()
+
+    def _parse(self, data: bytes) -> None:
+        self._received += len(data)
         if H2C in data and not (self._is_half and self._head_is_done):
             data = without_h2c(data)
-        super().data_received(data)
+        super()._parse(data)
         if self._is_half:
             if not self._head_is_done and self._received > MAX_HEAD:
                 self._refuse("head-too-large", "the request's head is too large")
@@ -180,10 +184,10 @@ class GuardedProtocol(FastProtocol):
         super().on_message_complete()
 
     def _beat_again(self, data: bytes) -> bool:
-        is_whole = super()._beat_again(data)
-        if is_whole:
-            self._received, self._head_is_done = 0, True
-        return is_whole
+        is_answered = super()._beat_again(data)
+        if is_answered and self._is_waiting:
+            self._forget()
+        return is_answered
 
     def send_400_response(self, msg: str) -> None:
         """What the parser does not like, as any other error of ours."""

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
-from functools import partial
+from collections.abc import Coroutine
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from streamlimit.web.http import Receive, Scope, Send
+from streamlimit.web.http import Scope
 from streamlimit.web.protocol import ReceiptProtocol as Protocol
 
 SMALL = 64 * 1024
@@ -48,13 +47,14 @@ class Exchange:
         """Answers at once as far as possible."""
         scope = self._scope()
         self._is_head = scope["method"] == "HEAD"
-        self.run(partial(self._protocol.app, scope))
+        app: Any = self._protocol.app
+        self.run(app(scope, self.receive, self.send))
 
-    def run(self, app: Callable[[Receive, Send], Coroutine[Any, Any, None]]) -> None:
-        """The same for an application that needs no scope."""
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """The same by *work*, which may do without ASGI."""
         protocol: Any = self._protocol
         protocol.cycle = self
-        self._coroutine = app(self.receive, self.send)
+        self._coroutine = work
         self._step(None)
         if self._coroutine is not None:
             protocol.tasks.add(self)  # a shutdown waits for it as for a task
@@ -93,6 +93,13 @@ class Exchange:
             self._start(message)
         else:
             self._send_body(message)
+
+    def send_whole(self, answer: bytes) -> None:
+        """Head and body at once, made by somebody who knows how; for a connection that is kept."""
+        if not self.disconnected:
+            self._started = True
+            self._protocol.transport.write(answer)
+            self._complete()
 
     def _scope(self) -> Scope:
         protocol = self._protocol

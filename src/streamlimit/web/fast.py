@@ -16,9 +16,11 @@ The cleverness is bounded: code on the hot path may not ask for `asyncio.current
 """
 
 import asyncio
-from functools import partial
-from typing import Any
+from typing import Any, cast
 
+from streamlimit.errors import StreamlimitError
+from streamlimit.model import Decision
+from streamlimit.store.contract import Answer, is_coming
 from streamlimit.web.app import FrontDoor
 from streamlimit.web.exchange import Exchange
 from streamlimit.web.http import MAX_BODY_BYTES
@@ -81,8 +83,11 @@ class FastProtocol(ReceiptProtocol):
         cycle: Any = self.cycle
         if isinstance(cycle, Exchange):
             cycle.go_on_now()  # the receipt that the nudge settled, before the next request is looked at
-        if self._beat_again(data):
-            return
+        if not self._beat_again(data):
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        """Reads *data* as uvicorn does."""
         self._is_receiving, self._data = True, data
         super().data_received(data)
         self._is_receiving, self._data = False, b""
@@ -91,9 +96,12 @@ class FastProtocol(ReceiptProtocol):
         """uvicorn's, but for the plain case: there one timer a connection does, instead of one a request."""
         if self.pipeline or self._overtaken or self._got_eof or self.transport.is_closing():
             super().on_response_complete()
-            return
+        else:
+            self.flow.resume_reading()
+            self._go_to_rest()
+
+    def _go_to_rest(self) -> None:
         self.server_state.total_requests += 1
-        self.flow.resume_reading()
         self._rests_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._rest(self.timeout_keep_alive)
@@ -126,12 +134,13 @@ class FastProtocol(ReceiptProtocol):
 
     def _beat_again(self, data: bytes) -> bool:
         """Is *data* a heartbeat that was read before? Then it is answered, or will be."""
-        if self._door is None or self._is_half or not self._is_free() or self.flow.write_paused:
+        door, cycle = self._door, cast(Any, self.cycle)
+        if door is None or self._is_half or (cycle is not None and not cycle.response_complete):
             return False
-        beat = self._door.beats.again(data, self._host)
-        if beat is None:
+        beat = door.beats.again(data, self._host)
+        if beat is None or self.flow.write_paused:
             return False
-        self._answer(self._door, beat)
+        self._answer(door, beat)
         return True
 
     def _beat_first(self, body: bytes) -> bool:
@@ -150,12 +159,27 @@ class FastProtocol(ReceiptProtocol):
         return True
 
     def _answer(self, door: FrontDoor, beat: Beat) -> None:
-        answer = door.beats.answer(beat, self.server_state.default_headers)
-        if isinstance(answer, bytes):
+        decision = door.beats.begin(beat)
+        answer = door.beats.answer(beat, decision, self.server_state.default_headers)
+        if answer is not None:
             self.transport.write(answer)
-            self.on_response_complete()
+            if self._got_eof or self.transport.is_closing():
+                self.on_response_complete()
+            else:
+                self._go_to_rest()
         else:
-            Exchange(self, b"").run(partial(door.go_on, beat, answer))
+            exchange = Exchange(self, b"")
+            exchange.run(self._answer_later(exchange, door, beat, decision))
+
+    async def _answer_later(
+        self, exchange: Exchange, door: FrontDoor, beat: Beat, coming: Answer[Decision] | StreamlimitError
+    ) -> None:
+        decision = await door.beats.come(coming) if is_coming(coming) else coming
+        answer = door.beats.answer(beat, decision, self.server_state.default_headers)
+        if answer is not None:
+            exchange.send_whole(answer)
+        else:
+            await door.go_on(beat, decision, exchange.receive, exchange.send)
 
     def _is_free(self) -> bool:
         """No answer is under way."""

@@ -10,7 +10,7 @@ Remembered are the newest, by the room they take; with the client's address, and
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
@@ -30,9 +30,9 @@ REMEMBERED_BYTES = 4_000_000
 """Of requests; what they mean takes about three times as much."""
 
 MAX_REQUEST = 2_048
-TAILS_REMEMBERED = 100
 NEEDED_LATER = frozenset({b"x-request-id", b"origin"})
 Headers = list[tuple[bytes, bytes]]
+NONE: Headers = []
 Peer = tuple[str, int] | None
 """Host and port; None of a Unix socket."""
 
@@ -61,7 +61,8 @@ class Beats:
     def __init__(self, service: Service, heartbeat: Heartbeat, common: Callable[[Scope], Headers]) -> None:
         self._heartbeat, self._doorman, self._proxies = heartbeat, service.doorman, service.proxies
         self._common = common
-        self._tails: dict[tuple[tuple[bytes, bytes], ...], bytes] = {}
+        self._lines: Headers = []
+        self._last = b""
         self._known: Recent[bytes, Beat] = Recent(REMEMBERED_BYTES)
         self._dated: Headers = []
         self._head = b""
@@ -82,18 +83,18 @@ class Beats:
         scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "client": peer}
         if self._proxies.are_any:
             self._proxies.reveal(scope)
+        caller = self._doorman.recall(header(scope, b"authorization"))
+        if caller is None:
+            return None
         try:
             user_id, session_id = ids_in(path)
-            caller = self._doorman.recall(header(scope, b"authorization"))
-            if caller is None:
-                return None
             caller.require(CALL)
             require_json(scope)
             form = read_form(HeartbeatForm, body)
             ask = self._heartbeat.ask(user_id, session_id, form, caller, scope)
         except Problem:
             return None
-        kept = [each for each in headers if each[0] in NEEDED_LATER]
+        kept = [each for each in headers if each[0] in NEEDED_LATER] or NONE
         until = caller.expires_at if caller.may_start else math.inf
         return Beat(ask, host_of(peer), until, kept, self._tail(scope))
 
@@ -102,29 +103,36 @@ class Beats:
         if len(request) <= MAX_REQUEST:
             self._known.put(request, beat)
 
-    def answer(self, beat: Beat, dated: Headers) -> bytes | Answer[Decision] | StreamlimitError:
-        """The whole answer, or the decision that `FrontDoor.go_on` must tell. *dated*: the server's own headers."""
+    def begin(self, beat: Beat) -> Answer[Decision] | StreamlimitError:
+        """The decision, what will be one, or why there is none."""
         asking.set(RequestId(beat.headers))
         try:
-            decision = self._heartbeat.begin(beat.ask)
+            return self._heartbeat.begin(beat.ask)
         except StreamlimitError as error:
             return error
+
+    async def come(self, coming: Awaitable[Decision]) -> Decision | StreamlimitError:
+        """The same, when it is there."""
+        try:
+            return await coming
+        except StreamlimitError as error:
+            return error
+
+    def answer(self, beat: Beat, decision: object, dated: Headers) -> bytes | None:
+        """The whole answer to a *decision* that is plainly good, else None. *dated*: the server's own headers."""
         if type(decision) is not Admitted or decision.degraded or decision.would_refuse or decision.session is None:
-            return decision
+            return None
         if dated is not self._dated:
             self._date(dated)
         body = shown(decision.session)
         return b"%b%d\r\n%b%b" % (self._head, len(body), beat.tail, body)
 
     def _tail(self, scope: Scope) -> bytes:
-        """The common headers, and the end of the head; for all alike where CORS is for all."""
-        lines = tuple(self._common(scope))
-        tail = self._tails.get(lines)
-        if tail is None:
-            tail = b"".join(b"%b: %b\r\n" % each for each in lines) + b"\r\n"
-            if len(self._tails) < TAILS_REMEMBERED:
-                self._tails[lines] = tail
-        return tail
+        """The common headers, and the end of the head; the same object for all where CORS is for all."""
+        lines = self._common(scope)
+        if lines is not self._lines:
+            self._lines, self._last = lines, b"".join(b"%b: %b\r\n" % each for each in lines) + b"\r\n"
+        return self._last
 
     def _date(self, dated: Headers) -> None:
         """The head of all answers of this second."""

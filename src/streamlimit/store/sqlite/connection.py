@@ -9,13 +9,16 @@ from importlib.resources import files
 from typing import TypeVar
 
 from streamlimit.errors import SettingsError, StoreUnavailable
-from streamlimit.store.sqlite import clock
+from streamlimit.store.sqlite import bodies, clock
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 TURN_SECONDS = 0.5
 """How long to wait for other processes' transactions (each takes microseconds) before giving up."""
+
+PAGE_BYTES = 2_048
+"""Of a new file. A commit writes whole pages; a user with some sessions fits one."""
 
 LONGEST_LOG_PAGES = 16_000
 """From here on each commit carries the log over by itself, should a checkpointer not keep up (or not run)."""
@@ -35,6 +38,7 @@ def connect(path: str) -> sqlite3.Connection:
     """An open connection to the file at *path*, its schema made or checked."""
     try:
         db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         in_turn(lambda: db.execute("PRAGMA journal_mode = WAL").fetchall())
         db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut the last moments
         db.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG_PAGES}")
@@ -54,11 +58,16 @@ def in_turn(step: Callable[[], T]) -> T:
         try:
             return step()
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error) and "busy" not in str(error):
+            if not is_others_turn(error):
                 raise
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.000_05)
+
+
+def is_others_turn(error: sqlite3.OperationalError) -> bool:
+    """Is it only that another process is at it?"""
+    return "locked" in str(error) or "busy" in str(error)
 
 
 @contextmanager
@@ -78,12 +87,26 @@ def _migrate(db: sqlite3.Connection) -> None:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise SettingsError("store", f"the file was made by a newer streamlimit (schema {version})")
-        if version < 1:
-            schema = files("streamlimit.store.sqlite").joinpath("schema.sql").read_text()
-            for statement in _statements(schema):
+        if version == 1:
+            _from_version_1(db)
+        elif version < VERSION:
+            for statement in _statements(_schema()):
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {VERSION}")
         _anchor_clock(db)
+
+
+def _from_version_1(db: sqlite3.Connection) -> None:
+    """Each user's row was JSON, and there was an index by time."""
+    db.execute("ALTER TABLE ledgers RENAME TO old_ledgers")
+    db.execute(next(statement for statement in _statements(_schema()) if "TABLE ledgers" in statement))
+    for user_id, body in db.execute("SELECT user_id, body FROM old_ledgers"):
+        db.execute(QUERIES["save"], (user_id, *bodies.from_version_1(body)))
+    db.execute("DROP TABLE old_ledgers")
+
+
+def _schema() -> str:
+    return files("streamlimit.store.sqlite").joinpath("schema.sql").read_text()
 
 
 def _statements(script: str) -> list[str]:

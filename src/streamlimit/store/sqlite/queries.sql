@@ -1,19 +1,27 @@
 -- name: load
-SELECT clock.offset_ms, ledgers.body, ledgers.due_at_ms
-FROM clock LEFT JOIN ledgers ON ledgers.user_id = ?;
+SELECT clock.offset_ms, ledgers.body FROM clock LEFT JOIN ledgers ON ledgers.user_id = ?;
+
+-- name: change
+-- One user's row becomes what the rule makes of it, in the middle of this one statement (rows.py): `new_due_at_ms` runs the
+-- rule, `new_body` is what it left, and NULL there means that nothing is to be written.
+INSERT OR IGNORE INTO ledgers (user_id, due_at_ms, body) VALUES (
+    ?1,
+    new_due_at_ms((SELECT body FROM ledgers WHERE user_id = ?1), (SELECT offset_ms FROM clock)),
+    new_body()
+) ON CONFLICT (user_id) DO UPDATE SET due_at_ms = excluded.due_at_ms, body = excluded.body;
 
 -- name: save
-INSERT INTO ledgers (user_id, body, due_at_ms) VALUES (?, ?, ?)
-ON CONFLICT (user_id) DO UPDATE SET body = excluded.body, due_at_ms = excluded.due_at_ms;
-
--- name: save_body
-UPDATE ledgers SET body = ? WHERE user_id = ?;
+INSERT INTO ledgers (user_id, due_at_ms, body) VALUES (?, ?, ?)
+ON CONFLICT (user_id) DO UPDATE SET due_at_ms = excluded.due_at_ms, body = excluded.body;
 
 -- name: remove
 DELETE FROM ledgers WHERE user_id = ?;
 
+-- name: end_of_stretch
+SELECT user_id FROM ledgers WHERE user_id > ? ORDER BY user_id LIMIT 1 OFFSET ?;
+
 -- name: due
-SELECT user_id, body FROM ledgers WHERE due_at_ms <= ? ORDER BY due_at_ms LIMIT ?;
+SELECT user_id, body FROM ledgers WHERE user_id > ? AND user_id <= ? AND due_at_ms <= ? ORDER BY user_id LIMIT ?;
 
 -- name: browse
 SELECT user_id, body FROM ledgers WHERE user_id > ? ORDER BY user_id LIMIT ?;

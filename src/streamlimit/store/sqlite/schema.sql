@@ -1,11 +1,10 @@
--- Version 1. A user is one row: all that counts against one limit is read and written together.
+-- Version 2. A user is one row: all that counts against one limit is read and written together.
+-- No index by time: it would cost each new session more than the sweep spends on walking through the users.
 CREATE TABLE ledgers (
     user_id   TEXT PRIMARY KEY,
-    body      BLOB NOT NULL,     -- JSON of streamlimit.rules.ledger.Ledger
-    due_at_ms INTEGER            -- not later than the first moment at which anything in body lapses
+    due_at_ms INTEGER,           -- the first moment at which anything in body lapses; none where nothing ever does
+    body      BLOB NOT NULL      -- streamlimit.rules.ledger.Ledger as MessagePack (rows.py)
 ) WITHOUT ROWID;
-
-CREATE INDEX ledgers_due ON ledgers (due_at_ms) WHERE due_at_ms IS NOT NULL;
 
 -- Events for call backs, in the order in which they happened, until they are sorted into letters.
 CREATE TABLE outbox (

@@ -71,6 +71,10 @@ class Answers:
             would_refuse=would_refuse,
         )
 
+    def beaten(self, ask: Ask, reply: bytes) -> Decision | None:
+        """beat.lua's; None where it leaves it to admit.lua and confirm.lua."""
+        return self.decision(ask, reply) if reply else None
+
     def verdict(self, receipt: Receipt, reply: bytes) -> Verdict:
         """confirm.lua's."""
         code, low, high, limit, live = _verdict(reply)

@@ -4,14 +4,18 @@ A future of its own, since the script's is answered in either case. Where it is 
 further turn of the event loop, and no task is made.
 """
 
-from asyncio import Future, Task, get_running_loop
+from asyncio import Future, Task, ensure_future, get_running_loop
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
+from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Decision, Receipt, Verdict
 from streamlimit.rules.beat import beaten
 from streamlimit.store.contract import Answer, resolved
+
+Reply = Decision | StoreUnavailable | None
+"""What beat.lua decided, that nobody knows it, or nothing: it was not simple."""
 
 
 class Steps(Protocol):
@@ -22,23 +26,21 @@ class Steps(Protocol):
     def confirm(self, receipt: Receipt) -> Answer[Verdict]: ...
 
 
-def beat(
-    steps: Steps,
-    ask: Ask,
-    call: Callable[[Callable[[bytes], None]], Future[None]],
-    read: Callable[[bytes], Decision],
-) -> "Future[Decision]":
-    """*call* runs beat.lua and hands its reply on, *read* makes an answer of one; *steps* do what it leaves to them."""
-    loop = get_running_loop()
-    answer: Future[Decision] = loop.create_future()
+def beat(steps: Steps, ask: Ask, call: Callable[[Callable[[Reply], None]], None]) -> "Future[Decision]":
+    """*call* runs beat.lua and tells what came of it; *steps* do what the script leaves to them."""
+    answer: Future[Decision] = get_running_loop().create_future()
 
-    def replied(reply: bytes) -> None:
-        if not reply:
-            loop.create_task(one_by_one(steps, ask)).add_done_callback(partial(_hand_over, answer))
-        elif not answer.done():
-            answer.set_result(read(reply))
+    def heard(reply: Reply) -> None:
+        if reply is None:
+            ensure_future(one_by_one(steps, ask)).add_done_callback(partial(_hand_over, answer))
+        elif answer.done():
+            return
+        elif isinstance(reply, StoreUnavailable):
+            answer.set_exception(reply)
+        else:
+            answer.set_result(reply)
 
-    call(replied).add_done_callback(partial(_tell_failure, answer))
+    call(heard)
     return answer
 
 
@@ -51,14 +53,11 @@ async def one_by_one(steps: Steps, ask: Ask) -> Decision:
 
 
 def _hand_over(answer: "Future[Decision]", task: "Task[Decision]") -> None:
-    if not task.cancelled() and task.exception() is None and not answer.done():
-        answer.set_result(task.result())
-    else:
-        _tell_failure(answer, task)
-
-
-def _tell_failure(answer: "Future[Decision]", done: "Future[Any]") -> None:
-    if done.cancelled():
+    if answer.done():
+        return
+    if task.cancelled():
         answer.cancel()
-    elif (problem := done.exception()) is not None and not answer.done():
+    elif (problem := task.exception()) is not None:
         answer.set_exception(problem)
+    else:
+        answer.set_result(task.result())

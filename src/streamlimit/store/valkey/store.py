@@ -75,8 +75,10 @@ class ValkeyStore:
         self._calls.send(packed, heard)
 
     def beat(self, ask: Ask) -> "Future[Decision]":
-        call = partial(self._calls.change, "beat", ask.user_id, ask_message(ask, self._type_cap(ask)))
-        return beats.beat(self, ask, call, partial(self._answers.decision, ask))
+        packed = self._calls.pack(
+            "beat", ask.user_id, ask_message(ask, self._type_cap(ask)), partial(self._answers.beaten, ask)
+        )
+        return beats.beat(self, ask, partial(self._calls.send, packed))
 
     def prolong(self, lease: Lease) -> "Future[Gone | None]":
         return self._calls.change("prolong", lease.ask.user_id, lease_message(lease), self._answers.prolonged)

@@ -1,0 +1,43 @@
+"""Is the limit kept when a user's players all come at once? Eight requests of eight sessions go out together."""
+
+import socket
+from collections.abc import Callable
+from random import randrange
+
+USERS, TOGETHER, LIMIT = 200, 8, 3
+
+
+def users_over(port: int, raw: Callable[[str, str], bytes]) -> int:
+    """Of `USERS` users, those of whom more than `LIMIT` sessions were admitted."""
+    salt = randrange(10**9)
+    lines = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(TOGETHER)]
+    try:
+        return sum(_admitted(lines, f"race-{salt}-{number}", raw) > LIMIT for number in range(USERS))
+    finally:
+        for line in lines:
+            line.close()
+
+
+def _admitted(lines: list[socket.socket], user: str, raw: Callable[[str, str], bytes]) -> int:
+    for number, line in enumerate(lines):
+        line.sendall(raw(user, f"s{number}"))
+    return sum(status_of(line) == 200 for line in lines)
+
+
+def status_of(line: socket.socket) -> int:
+    """Of the next answer, which is read whole."""
+    text = b""
+    while b"\r\n\r\n" not in text:
+        text += _more(line)
+    head, _, body = text.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += _more(line)
+    return int(head[9:12])
+
+
+def _more(line: socket.socket) -> bytes:
+    part = line.recv(65_536)
+    if not part:
+        raise ConnectionError("it hung up")
+    return part

@@ -1,0 +1,48 @@
+"""A sweep's way through the users, in the order of their ids: stretch by stretch, so that nobody waits for it.
+
+A stretch takes some hundred microseconds, and no lock. Who falls due behind it is for the next round.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from streamlimit.store.sqlite.connection import QUERIES
+
+STRETCH = 2_000
+"""Users looked at in one step, nearly all of them by a number only."""
+
+END = b""
+"""Behind every user: a blob comes after every text."""
+
+END_OF_STRETCH, DUE = QUERIES["end_of_stretch"], QUERIES["due"]
+Find = Callable[..., list[tuple[Any, ...]]]
+
+
+class Round:
+    """Where it is: behind one user, and up to another."""
+
+    def __init__(self) -> None:
+        self._after = ""
+        self._until: str | bytes | None = None
+
+    def due(self, find: Find, now_ms: int, at_most: int) -> list[tuple[str, bytes]]:
+        """Who of the stretch is due: *at_most* users and their bodies. As often as one likes, until `go_on`."""
+        if self._until is None:
+            last = find(END_OF_STRETCH, self._after, STRETCH - 1)
+            self._until = last[0][0] if last else END
+        return find(DUE, self._after, self._until, now_ms, at_most)
+
+    @property
+    def ends_here(self) -> bool:
+        """Is this the last stretch?"""
+        return self._until == END
+
+    def go_on(self, last_user: str | None) -> bool:
+        """Behind *last_user*, or (None) to the next stretch. False where the round is over, and a new one begins."""
+        is_over = last_user is None and self.ends_here
+        if last_user is not None:
+            self._after = last_user
+        else:
+            self._after = self._until if isinstance(self._until, str) else ""
+            self._until = None
+        return not is_over

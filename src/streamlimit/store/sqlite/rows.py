@@ -1,0 +1,103 @@
+"""One user's row: read by itself, or changed by a rule in one atomic step.
+
+Nearly every change is one statement. SQLite takes the lock, reads the row, calls the rule in the middle of it (by
+the names of two functions of ours) and commits what came of it; BEGIN, SELECT, UPDATE and COMMIT are that
+too, for a quarter more. What needs more than the row is left to them: events for the outbox, a row to remove.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from streamlimit.rules.ledger import Ledger, Outcome
+from streamlimit.store.contract import Clock
+from streamlimit.store.sqlite.bodies import decode, encode
+from streamlimit.store.sqlite.clock import uptime_ms
+from streamlimit.store.sqlite.connection import QUERIES, in_turn, is_others_turn
+
+Rule = Callable[[Ledger, int], Outcome[Any]]
+
+LOAD, CHANGE = QUERIES["load"], QUERIES["change"]
+
+
+class Rows:
+    """Rows of *db*. *clock* (tests only) replaces the store's; *subscribed* are the events that need the outbox."""
+
+    def __init__(self, db: sqlite3.Connection, clock: Clock | None, subscribed: frozenset[str]) -> None:
+        self._cursor = db.cursor()  # one for all: a new one takes half a microsecond
+        self._middle = Middle(clock, subscribed)
+        db.create_function("new_due_at_ms", 2, self._middle.new_due_at_ms)
+        db.create_function("new_body", 0, self._middle.new_body)
+
+    def load(self, user_id: str) -> tuple[Ledger, int]:
+        """The user's ledger and the store's time. No lock is taken."""
+        offset_ms, body = self.find(LOAD, user_id)[0]
+        return Ledger() if body is None else decode(body), self._middle.now_ms(offset_ms)
+
+    def find(self, query: str, *values: str | int | bytes) -> list[tuple[Any, ...]]:
+        """What *query* finds. Even a reader may have to wait: for the repair of what a killed process left."""
+        return self._run(query, values).fetchall()
+
+    def change(self, user_id: str, rule: Rule) -> Outcome[Any] | None:
+        """What *rule* came to, committed where it changed anything; None, and nothing done, where a row is not enough."""
+        middle = self._middle
+        middle.begin(rule)
+        written = self._run(CHANGE, (user_id,)).rowcount
+        outcome = middle.end()
+        return outcome if outcome is None or written == outcome.changed else None
+
+    def _run(self, query: str, values: tuple[str | int | bytes, ...]) -> sqlite3.Cursor:
+        try:
+            return self._cursor.execute(query, values)
+        except sqlite3.OperationalError as error:
+            if not is_others_turn(error):
+                raise
+            return in_turn(lambda: self._cursor.execute(query, values))
+
+
+class Middle:
+    """What SQLite calls in the middle of a change. Knows no connection, since the connection knows it."""
+
+    def __init__(self, clock: Clock | None, subscribed: frozenset[str]) -> None:
+        self._clock, self._subscribed = clock, subscribed
+        self._rule: Rule | None = None
+        self._outcome: Outcome[Any] | None = None
+        self._body: bytes | None = None
+        self._error: Exception | None = None
+
+    def now_ms(self, offset_ms: int) -> int:
+        """The store's time."""
+        return self._clock() if self._clock else uptime_ms() + offset_ms
+
+    def begin(self, rule: Rule) -> None:
+        """The next change is by *rule*."""
+        self._rule, self._outcome, self._body, self._error = rule, None, None, None
+
+    def end(self) -> Outcome[Any] | None:
+        """What came of it. Raises what *rule* raised: through SQLite no exception finds its way."""
+        if self._error is not None:
+            raise self._error
+        return self._outcome
+
+    def new_due_at_ms(self, body: bytes | None, offset_ms: int) -> int | None:
+        """Runs the rule on the row's *body*: when the user will be due."""
+        try:
+            return self._decide(Ledger() if body is None else decode(body), self.now_ms(offset_ms))
+        except Exception as error:
+            self._error = error
+            return None
+
+    def new_body(self) -> bytes | None:
+        """What the rule left. SQLite asks in the order of the columns; in another one nothing would be written here."""
+        body, self._body = self._body, None
+        return body
+
+    def _decide(self, ledger: Ledger, now_ms: int) -> int | None:
+        assert self._rule is not None
+        outcome = self._rule(ledger, now_ms)
+        if not outcome.changed:
+            self._outcome = outcome
+        elif not (ledger.is_blank() or (self._subscribed and any(e.type in self._subscribed for e in outcome.events))):
+            self._outcome, self._body = outcome, encode(ledger)
+            return ledger.due_at_ms()
+        return None
