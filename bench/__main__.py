@@ -1,48 +1,64 @@
-"""`make bench`: measures decisions and delivery, and writes results/. Wants a machine that does nothing else.
+"""`make bench`: measures this machine, which should do nothing else, and writes results/ and README's table.
 
-`python -m bench [decisions|delivery] [--rounds N] [--seconds N]`
+    python -m bench [PART …] [--rounds N] [--seconds N] [--into FOLDER]
+
+Without a PART all but the million, which takes minutes of its own. `table` measures nothing and writes all anew from
+report.json. A part that fails is named in the report, the others are measured nevertheless, and the exit code is 1.
 """
 
 import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from bench import decisions, delivery, report
+from bench import book, crowd, decisions, delivery, startup, sweep
+from bench.record import Record
+from bench.report import RESULTS
+
+Part = Callable[[int, int], dict[str, Any]]
+"""Given rounds and the seconds of each."""
+
+PARTS: dict[str, Part] = {
+    "decisions": decisions.measure,
+    "delivery": delivery.measure,
+    "crowd": lambda rounds, seconds: crowd.measure(crowd.SIZES, rounds, seconds),
+    "startup": lambda rounds, seconds: startup.measure(),
+    "sweep": lambda rounds, seconds: sweep.measure_all(rounds),
+}
+APART: dict[str, Part] = {
+    "million": lambda rounds, seconds: crowd.measure(crowd.MILLION, rounds, seconds),
+    "table": lambda rounds, seconds: {},
+}
 
 
 def main() -> None:
-    """All questions, or the one that is named."""
+    """All parts, or those that are named."""
     parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("question", nargs="?", choices=["decisions", "delivery"])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(PARTS | APART)}")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--into", type=Path, default=RESULTS, metavar="FOLDER", help="README stays as it is then")
     asked = parser.parse_args()
-    if asked.question in (None, "decisions"):
-        print(_decisions(asked.rounds, asked.seconds))
-    if asked.question in (None, "delivery"):
-        print(_delivery(asked.rounds, asked.seconds))
-
-
-def _decisions(rounds: int, seconds: int) -> str:
-    found = decisions.measure(rounds, seconds)
-    how = (
-        f"One server core, wrk `-t1 -c32` and the store on the other; median of {rounds} interleaved rounds of "
-        f"{seconds} s. Sitting: a heartbeat of one of 1,000 sessions that sit, decided and confirmed. New: a session "
-        "never seen is seated and confirmed. Limit 3, all rules, validation and metrics on."
-    )
-    parts = [how, report.table(found, decisions.FLOOR), report.chart("decisions", found)]
-    return str(report.write("decisions", "Decisions a second", parts))
-
-
-def _delivery(rounds: int, seconds: int) -> str:
-    found = delivery.measure(rounds, seconds)
-    how = (
-        "Segments with receipts beside nginx's static files (sendfile) on the same core: bytes per CPU second of the "
-        f"server. Median of {rounds} interleaved rounds of {seconds} s."
-    )
-    tables = []
-    for size in delivery.SIZES:
-        rows = {name: loads for name, loads in found.items() if name.endswith(size)}
-        tables.append(report.table(rows, f"nginx, {size}", "bytes_per_cpu_second", "bytes per CPU second"))
-    return str(report.write("delivery", "Bytes per server CPU second", [how, *tables]))
+    if wrong := set(asked.parts) - set(PARTS | APART):
+        parser.error(f"there is no {', '.join(sorted(wrong))}")
+    record, problems = Record(asked.into), {}
+    for name in asked.parts or PARTS:
+        if name == "table":
+            record.write()
+            continue
+        began = time.monotonic()
+        problem = record.measure(name, lambda name=name: (PARTS | APART)[name](asked.rounds, asked.seconds))  # type: ignore[misc]
+        print(f"{name}: {problem or 'done'} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+        if problem:
+            problems[name] = problem
+    print((asked.into / "report.md").read_text())
+    for what in book.missed(record.parts):
+        print(f"missed: {what}", file=sys.stderr)
+    for name, problem in problems.items():
+        print(f"failed: {name}: {problem}", file=sys.stderr)
+    sys.exit(bool(problems))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Does a worker stay as quick and as small with a crowd? One worker on Valkey, three sessions a user, over HTTP.
 
 Ids are of 36 characters. Memory: of the worker what it grew by (resident), of the store its `used_memory`, both per
-session beyond the first size. Heartbeats come from sessions at random.
+session more than at the size before. Heartbeats come from sessions at random.
 """
 
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,8 +17,7 @@ from valkey import Valkey
 from bench.load import Load, load, post
 from bench.programs import Program, streamlimit, valkey
 
-SMALLEST = 1_000
-SIZES = (SMALLEST, 100_000)
+SIZES = (1_000, 10_000, 100_000)
 MILLION = (*SIZES, 1_000_000)
 HOUR = 3_600
 FILL_SECONDS = 2
@@ -67,9 +67,8 @@ def _line(size: int, loads: list[Load], worker: Program, client: "Valkey[Any]") 
 
 
 def _per_session(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    least = lines[0]
-    for line in lines[1:]:
-        more = line["sessions"] - least["sessions"]
+    for less, line in pairwise(lines):
+        more = line["sessions"] - less["sessions"]
         for who in ("worker", "store"):
-            line[f"{who} bytes a session"] = (line[who] - least[who]) / more
+            line[f"{who} bytes a session"] = (line[who] - less[who]) / more
     return lines

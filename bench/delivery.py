@@ -3,36 +3,49 @@
 import os
 import tempfile
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from bench.load import Load, load
+from bench.load import load, post
 from bench.programs import nginx, streamlimit
 
 SIZES = {"3 MB": 3_000_000, "100 KB": 100_000}
 SEGMENTS = 20
+USERS = 1_000
 
 
-def measure(rounds: int = 3, seconds: int = 4) -> dict[str, list[Load]]:
-    """Each size on both servers, interleaved."""
-    found: dict[str, list[Load]] = {f"{who}, {size}": [] for size in SIZES for who in ("nginx", "streamlimit")}
+def measure(rounds: int = 3, seconds: int = 3) -> dict[str, Any]:
+    """Each size on both servers, interleaved, after a second that does not count."""
+    found: dict[str, Any] = {f"{who}, {size}": {"loads": []} for size in SIZES for who in ("nginx", "streamlimit")}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         for size, count in SIZES.items():
-            _make_stream(folder / "streams" / size.replace(" ", "-"), count)
+            _make_stream(folder / "streams" / _stream(size), count)
         ours = stack.enter_context(streamlimit(folder, streams=str(folder / "streams")))
         theirs = stack.enter_context(nginx(folder, ""))
-        for _ in range(rounds):
+        for number in range(rounds):
             for size in SIZES:
-                name = size.replace(" ", "-")
-                path = f'"/streams/{name}/seg-"..(n % {SEGMENTS})..".ts"'
-                found[f"nginx, {size}"].append(load(theirs, f'return wrk.format("GET", {path})', seconds=seconds))
-                body = (
-                    f'\'{{"user_id":"u\'..(n % 1000)..\'","session_id":"s","stream_id":"{name}",'
-                    f'"segment":"seg-\'..(n % {SEGMENTS})..\'.ts"}}\''
-                )
-                request = f'return wrk.format("POST", "/v1/segments", {{["Content-Type"]="application/json"}}, {body})'
-                found[f"streamlimit, {size}"].append(load(ours, request, seconds=seconds))
-    return found
+                for who, server, request in (("nginx", theirs, _get(size)), ("streamlimit", ours, _issue(size))):
+                    if number == 0:
+                        load(server, request, seconds=1)
+                    found[f"{who}, {size}"]["loads"].append(asdict(load(server, request, seconds=seconds)))
+    return {"rounds": rounds, "seconds": seconds, "rows": found}
+
+
+def _stream(size: str) -> str:
+    return size.replace(" ", "-")
+
+
+def _get(size: str) -> str:
+    return f'return wrk.format("GET", "/streams/{_stream(size)}/seg-"..(n % {SEGMENTS})..".ts")'
+
+
+def _issue(size: str) -> str:
+    """Each size has users of its own: a session that went to and fro between streams would be refused as shared."""
+    stream = _stream(size)
+    body = f'\'{{"user_id":"{stream}-\'..(n % {USERS})..\'","session_id":"s","stream_id":"{stream}",'
+    return post('"/v1/segments"', body + f'"segment":"seg-\'..(n % {SEGMENTS})..\'.ts"}}\'')
 
 
 def _make_stream(folder: Path, size: int) -> None:

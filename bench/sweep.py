@@ -196,6 +196,15 @@ def measure(kind: str, sessions: int) -> dict[str, float]:
     return {name: value if name.endswith("p99") else value * per_session for name, value in found.items()}
 
 
+def measure_all(rounds: int, sessions: int = 30_000, kinds: tuple[str, ...] = ("sqlite", "valkey")) -> dict[str, Any]:
+    """For the report of `make bench`: fewer sessions than alone, for its time is short."""
+    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    for _ in range(rounds):
+        for kind in kinds:
+            found[kind].append(measure(kind, sessions))
+    return {"rounds": rounds, "sessions": sessions, "kinds": found}
+
+
 def times(pipe: Connection) -> list[float]:
     """The viewer's times since the last call."""
     pipe.send("times")

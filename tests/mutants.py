@@ -33,6 +33,7 @@ SCOPES, BEAT = "streamlimit/rules/scopes.py", "streamlimit/rules/beat.py"
 POLICY = "streamlimit/policy.py"
 STORE, CLOCK = "streamlimit/store/sqlite/store.py", "streamlimit/store/sqlite/clock.py"
 CONNECTION, QUERIES = "streamlimit/store/sqlite/connection.py", "streamlimit/store/sqlite/queries.sql"
+ROWS, ROUND = "streamlimit/store/sqlite/rows.py", "streamlimit/store/sqlite/round.py"
 OUTBOX, POSTMAN = "streamlimit/store/sqlite/outbox.py", "streamlimit/callbacks/postman.py"
 SENDER, ADDRESSES = "streamlimit/callbacks/sender.py", "streamlimit/callbacks/addresses.py"
 ADMIT_IN_LUA = "streamlimit/store/valkey/admit.lua"
@@ -68,23 +69,19 @@ MUTANTS = [
     Mutant(
         "decided before the transaction",
         STORE,
-        "return self._change(ask.user_id, rule) if outcome.changed else outcome.answer",
-        "return self._change(ask.user_id, lambda *_: (setattr(_[0], 'seats', ledger.seats), outcome)[1])"
-        " if outcome.changed else outcome.answer",
+        "self._change(ask.user_id, lambda ledger, now_ms: rules.admit(ledger, ask, self._policy, now_ms))",
+        "self._change(ask.user_id, lambda *_: (setattr(_[0], 'seats', ledger.seats), outcome)[1])",
         PROCESSES,
     ),
     Mutant(
         "a failed step is not rolled back", CONNECTION, 'db.execute("ROLLBACK")\n', 'db.execute("COMMIT")\n', SQLITE
     ),
-    Mutant("errors of the driver leak", STORE, "except sqlite3.Error as error", "except KeyError as error", SQLITE),
-    Mutant(
-        "readers do not wait",
-        STORE,
-        "return in_turn(lambda: db.execute(query, values).fetchall())",
-        "return db.execute(query, values).fetchall()",
-        SQLITE,
-    ),
-    Mutant("a sweep acts on old news", STORE, "if seen != _version(db):", "if False:", SQLITE),
+    Mutant("errors of the driver leak", STORE, "isinstance(error, sqlite3.Error)", "False", SQLITE),
+    Mutant("errors of a rule are lost", ROWS, "if self._error is not None:", "if False:", SQLITE),
+    Mutant("readers do not wait", ROWS, "if not is_others_turn(error):", "if True:", SQLITE),
+    Mutant("a sweep acts on old news", STORE, "if seen != self._version():", "if False:", SQLITE),
+    Mutant("a sweep ends with its first stretch", ROUND, "is None and self.ends_here", "is None", SQLITE),
+    Mutant("a sweep goes on behind the stretch", ROUND, "self._after = last_user", "self._after = self._until", SQLITE),
     # the same step in Lua
     Mutant("in Lua nobody gives way", ADMIT_IN_LUA, "if going then replace_seat(going) end", "", RACE_ON_REDIS),
     Mutant(
@@ -168,9 +165,14 @@ MUTANTS = [
         "a due time is never corrected",
         STORE,
         "db.executemany(SAVE, takings.kept)",
-        "db.executemany(SAVE_BODY, [(body, user_id) for user_id, body, _ in takings.kept])",
+        "db.executemany(SAVE, [(user_id, 10**15, body) for user_id, _, body in takings.kept])",
     ),
-    Mutant("an earlier due time is not filed", STORE, "due_at_ms <= earliest_ms)", "True)"),
+    Mutant(
+        "an earlier due time is not filed",
+        QUERIES,
+        ") ON CONFLICT (user_id) DO UPDATE SET due_at_ms = excluded.due_at_ms, body",
+        ") ON CONFLICT (user_id) DO UPDATE SET body",
+    ),
     # the clock
     Mutant(
         "the wall clock decides",
@@ -193,16 +195,22 @@ MUTANTS = [
     Mutant(
         "a change writes no event",
         STORE,
-        "due_at_ms)\n                self._put_events(db, outcome.events)\n        ",
-        "due_at_ms)\n        ",
+        "user_id, ledger)\n                self._put_events(db, outcome.events)\n        ",
+        "user_id, ledger)\n        ",
     ),
     Mutant(
         "an event is written after the step",
         STORE,
-        "due_at_ms)\n                self._put_events(db, outcome.events)\n        ",
-        "due_at_ms)\n        with self._translated() as db, transaction(db):\n"
+        "user_id, ledger)\n                self._put_events(db, outcome.events)\n        ",
+        "user_id, ledger)\n        with self._translated, transaction(db):\n"
         "            self._put_events(db, outcome.events)\n        ",
         SQLITE,
+    ),
+    Mutant(
+        "a change of one row forgets its events",
+        ROWS,
+        " or (self._subscribed and any(e.type in self._subscribed for e in outcome.events))",
+        "",
     ),
     Mutant("everything is written, subscribed or not", STORE, "if event.type in self._subscribed:", "if True:"),
     Mutant(

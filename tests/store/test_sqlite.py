@@ -8,14 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import structs
 
 from streamlimit.errors import SettingsError, StoreUnavailable
-from streamlimit.model import Admitted, Ask, Confirmed, Receipt, State
-from streamlimit.store.sqlite import SqliteStore, clock
+from streamlimit.model import Admitted, Ask, Confirmed, Device, Receipt, Refusal, State
+from streamlimit.rules.ledger import Seat
+from streamlimit.store.sqlite import SqliteStore, bodies, clock, round
 from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
 from tests.store import differential, writers
-from tests.store.contract import StoreContract
+from tests.store.contract import OLDEST_GOES, StoreContract
 from tests.store.household import ALL_TYPES, QUICK, ManualClock, N, X, sweep_all, types
 from tests.store.writers import SLOW
 
@@ -228,6 +231,55 @@ class TestFile:
         assert sorted(event.session.user_id for event in told) == sorted(f"user-{k}" for k in range(MOST + 1))
         assert last.pause_seconds == 0
 
+    def test_a_sweep_passes_everyone_in_stretches(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(round, "STRETCH", 3)
+        clock = ManualClock()
+        store = SqliteStore(path, QUICK, clock=clock)
+        for number in range(10, 20):
+            watch(store, f"user-{number}")
+        store.set_limit("user-10", 5)
+        clock.now_ms += N * X
+        for number in (11, 12, 16):
+            watch(store, f"user-{number}")
+        due = [f"user-{k}" for k in (10, 13, 14, 15, 17, 18, 19)]
+        assert _in_steps(store, 100) == [due[:1], due[1:4], due[4:6], due[6:]]
+        assert _in_steps(store, 100) == [[], []], "four users have a row: three who sit, and one with a limit"
+        clock.now_ms += N * X
+        assert _in_steps(store, 1) == [["user-11"], ["user-12"], [], ["user-16"], []]
+
+    def test_what_a_rule_raises_comes_through_and_nothing_is_written(
+        self, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = SqliteStore(path, SLOW)
+        receipt, before = watch(store), store.sessions("user")
+        with monkeypatch.context() as patched:
+            patched.setattr("streamlimit.rules.confirm", _broken)
+            with pytest.raises(ZeroDivisionError):
+                store.confirm(receipt)
+        assert store.sessions("user") == before
+        assert isinstance(store.confirm(receipt), Confirmed)
+
+    def test_a_file_of_version_1_keeps_everybody(self, path: str) -> None:
+        clock = ManualClock()
+        store = SqliteStore(path, OLDEST_GOES, clock=clock)
+        for name in "abcd":
+            receipt = watch(store, session=name)
+            clock.now_ms += 1
+        store.confirm(Receipt(receipt.lease, "s.m4s", 7))
+        store.beat(Ask("user", "c", "film", device=Device("d", None, "tv")))
+        store.set_limit("other", 7)
+        before = store.sessions("user")
+        _make_version_1(_db(store))
+        store.close()
+        store = SqliteStore(path, OLDEST_GOES, clock=clock)
+        assert (store.sessions("user"), store.limit("other")) == (before, 7)
+        refusal = store.admit(Ask("user", "a", "news"))
+        assert isinstance(refusal, Refusal)
+        assert refusal.mark is not None
+        assert refusal.mark.by_session_id == "d"
+        clock.now_ms += N * X
+        assert len(_swept(store)) == 3
+
     def test_a_step_is_as_long_as_the_lock_may_be_held(self) -> None:
         pace = Pace()
         pace.took(FIRST, HOLD_SECONDS / 100)
@@ -247,7 +299,7 @@ class TestFile:
     def test_a_reader_waits_while_a_killed_process_is_cleaned_up_after(self, path: str) -> None:
         store = SqliteStore(path, SLOW)
         watch(store)
-        store._db = BusyAtFirst(_db(store))  # type: ignore[assignment]
+        store._rows._cursor = BusyAtFirst(store._rows._cursor)  # type: ignore[assignment]
         assert isinstance(store.admit(Ask("user", "tv", "news")), Admitted)
 
     def test_a_file_that_others_hold_for_ever_is_an_unavailable_store(
@@ -264,29 +316,32 @@ class TestFile:
 
 
 class BusyAtFirst:
-    """A connection that answers "locked" once, as SQLite does while another process repairs the file."""
+    """A cursor that answers "locked" once, as SQLite does while another process repairs the file."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db, self._times = db, 1
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._cursor, self._times = cursor, 1
 
     def execute(self, *what: Any) -> sqlite3.Cursor:
         if self._times:
             self._times -= 1
             raise sqlite3.OperationalError("database is locked")
-        return self._db.execute(*what)
+        return self._cursor.execute(*what)
 
 
 class TestProcesses:
     """Several processes on one file."""
 
     @pytest.mark.parametrize("sitting", [False, True], ids=["empty", "three-sit-and-fetch"])
-    def test_300_users_with_8_new_sessions_over_4_processes_get_3_seats_each(self, path: str, sitting: bool) -> None:
+    @pytest.mark.parametrize("subscribed", [frozenset(), ALL_TYPES], ids=["one-statement", "transactions"])
+    def test_300_users_with_8_new_sessions_over_4_processes_get_3_seats_each(
+        self, path: str, sitting: bool, subscribed: frozenset[str]
+    ) -> None:
         users, processes = 300, 4
         if sitting:
             writers.take_seats(path, users, ["sit-0", "sit-1", "sit-2"])
         barrier = writers.SPAWN.Barrier(processes)
         running = [
-            writers.start(writers.seat_everyone, path, users, (k, processes, barrier), sitting)
+            writers.start(writers.seat_everyone, path, users, (k, processes, barrier), sitting, subscribed)
             for k in range(processes)
         ]
         told = writers.answers(running)
@@ -327,11 +382,43 @@ class Overtaken(SqliteStore):
         super().__init__(*arguments, **more)
         self.meanwhile: list[Callable[[], object]] = []
 
-    def _look(self, db: sqlite3.Connection, at_most: int) -> Takings:
-        takings = super()._look(db, at_most)
+    def _look(self, at_most: int) -> Takings:
+        takings = super()._look(at_most)
         if self.meanwhile:
             self.meanwhile.pop(0)()
         return takings
+
+
+def _in_steps(store: SqliteStore, at_most: int) -> list[list[str]]:
+    """Who goes in each step of a whole round."""
+    steps, more = [], True
+    while more:
+        swept = store.expire(at_most)
+        steps.append([event.session.user_id for event in swept.events])
+        more = swept.more
+    return steps
+
+
+def _broken(*_: Any) -> Any:
+    return 1 / 0
+
+
+def _make_version_1(db: sqlite3.Connection) -> None:
+    """What schema 1 had otherwise: JSON with the names of the fields, what is as usual left out, and an index."""
+    rows = db.execute("SELECT user_id, due_at_ms, body FROM ledgers").fetchall()
+    db.execute("DROP TABLE ledgers")
+    db.execute("CREATE TABLE ledgers (user_id TEXT PRIMARY KEY, body BLOB NOT NULL, due_at_ms INTEGER) WITHOUT ROWID")
+    db.execute("CREATE INDEX ledgers_due ON ledgers (due_at_ms) WHERE due_at_ms IS NOT NULL")
+    for user_id, due_at_ms, body in rows:
+        ledger = bodies.decode(body)
+        old = {"seats": [_as_object(seat) for seat in ledger.seats], "marks": ledger.marks}
+        old |= {"max_sessions": ledger.max_sessions} if ledger.max_sessions else {}
+        db.execute("INSERT INTO ledgers VALUES (?, ?, ?)", (user_id, msgspec.json.encode(old), due_at_ms))
+    db.execute("PRAGMA user_version = 1")
+
+
+def _as_object(seat: Seat) -> dict[str, Any]:
+    return {name: value for name, value in structs.asdict(seat).items() if value not in (None, 0, [], {})}
 
 
 def _swept(store: SqliteStore) -> list[Any]:

@@ -41,13 +41,15 @@ def answers(running: list[tuple[Any, Connection]]) -> list[Any]:
     return got
 
 
-def seat_everyone(path: str, pipe: Connection, users: int, crew: Crew, sitting: bool) -> None:
+def seat_everyone(
+    path: str, pipe: Connection, users: int, crew: Crew, sitting: bool, subscribed: frozenset[str]
+) -> None:
     """Asks for two new sessions of every user, at the same time as the other processes; counts admissions.
 
     Where three sit already, process k < 3 fetches for the k-th of them in between; counts its refusals.
     """
     number, _, barrier = crew
-    store = SqliteStore(path, SLOW)
+    store = SqliteStore(path, SLOW, subscribed)
     admitted, refused = [0] * users, 0
     for user in range(users):
         barrier.wait(60)

@@ -29,7 +29,9 @@ class Left(Struct, array_like=True):
 
 
 class Seat(Struct, array_like=True):
-    """One session as the store keeps it, field by field: a new one goes to the end. `last_activity_ms` None: reserved, nothing received yet.
+    """One session as the store keeps it. `last_activity_ms` None: reserved, nothing received yet.
+
+    It is kept as an array, in this order: a new field goes to the end, with a default.
 
     `placed_ms`: when the request was admitted whose receipt set the position (segment, sequence).
 

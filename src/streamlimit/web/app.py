@@ -12,7 +12,7 @@ from streamlimit.web.control import make_control
 from streamlimit.web.cors import Cors
 from streamlimit.web.delivery import NotReceived
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
-from streamlimit.web.http import ClientLeft, Receive, Scope, Send, encode_headers, send_problem
+from streamlimit.web.http import WHOLE, ClientLeft, Receive, Scope, Send, encode_headers, send_problem
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
 from streamlimit.web.quick import Beat, Beats
 from streamlimit.web.request_id import begin, id_header
@@ -46,7 +46,7 @@ class FrontDoor:
         begin(scope)
         if self._proxies.are_any:
             self._proxies.reveal(scope)
-        watched = _Watched(send, self._common(scope))
+        watched = _Watched(send, self._common(scope), WHOLE in scope.get("extensions", ()))
         if scope["method"] == "OPTIONS":
             return await self._cors.preflight(scope, watched)
         return await self._answer(self._route(scope, receive, watched), scope, receive, watched)
@@ -56,7 +56,7 @@ class FrontDoor:
     ) -> None:
         """Tells what became of a heartbeat that `Beats` began."""
         scope = beat.scope()
-        watched = _Watched(send, self._common(scope))
+        watched = _Watched(send, self._common(scope), takes_whole=True)
         await self._answer(self._heartbeat.answer(coming, beat.ask, watched), scope, receive, watched)
 
     def _common(self, scope: Scope) -> list[tuple[bytes, bytes]]:
@@ -112,12 +112,17 @@ def _route_of(scope: Scope) -> str | None:
 class _Watched:
     """`send` that adds headers and knows whether an answer has begun."""
 
-    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
-        self._send, self._headers = send, headers
-        self.has_started = False
+    __slots__ = ("_headers", "_send", "has_started", "takes_whole")
 
-    async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
+    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]], takes_whole: bool) -> None:
+        self._send, self._headers = send, headers
+        self.has_started, self.takes_whole = False, takes_whole
+
+    def __call__(self, message: MutableMapping[str, Any]) -> Awaitable[None]:
+        if not self.has_started:
             self.has_started = True
-            message["headers"] = [*message.get("headers", []), *self._headers]
-        await self._send(message)
+            if self.takes_whole:
+                message["common"] = self._headers
+            else:
+                message["headers"] = [*message.get("headers", []), *self._headers]
+        return self._send(message)

@@ -46,11 +46,6 @@ class Caller(Struct, frozen=True):
         """It may still be given a new seat."""
         return self.expires_at == math.inf or time.time() < self.expires_at
 
-    @property
-    def is_granted(self) -> bool:
-        """It holds a grant that may start a session."""
-        return self.role == "grant" and self.may_start
-
     def require(self, call: str) -> None:
         """May it do this call of `RIGHTS`? Raises 401 without a credential, 403 with one of another role."""
         if self.role in RIGHTS.get(call, ()):
@@ -83,11 +78,12 @@ class Caller(Struct, frozen=True):
 
     def terms(self, device: str | Device | None = None, plan_limit: int | None = None) -> dict[str, Any]:
         """What goes into the `Ask`: what the credential says before what the request says."""
+        may_start = self.may_start
         return {
             "device": device if self.device is None else self.device,
             "limit": plan_limit if self.limit is None else self.limit,
-            "may_start": self.may_start,
-            "granted": self.is_granted,
+            "may_start": may_start,
+            "granted": may_start and self.role == "grant",
             "grant_generation": self.generation,
         }
 

@@ -7,8 +7,11 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from streamlimit.web.http import Scope
+from streamlimit.web.http import WHOLE, Scope
 from streamlimit.web.protocol import ReceiptProtocol as Protocol
+
+LISTS_KNOWN = 64
+Headers = list[tuple[bytes, bytes]]
 
 SMALL = 64 * 1024
 """Bytes of a first part that are sent together with the headers: one system call instead of two."""
@@ -83,14 +86,22 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
-        """uvicorn's `send`, with the headers held back until the first part of the body."""
+        """uvicorn's `send`, with the headers held back until the first part of the body.
+
+        Takes `WHOLE`, too: `http.response.start` and the only `http.response.body` in one. Either may have `common`:
+        headers after its own, in a list that is the same object for many answers.
+        """
         flow = self._protocol.flow
         if flow.write_paused and not self.disconnected:
             await flow.drain()
         if self.disconnected:
             return
-        if message["type"] == "http.response.start":
+        kind = message["type"]
+        if kind == "http.response.start":
             self._start(message)
+        elif kind == WHOLE:
+            self._start(message)
+            self._send_body(message)
         else:
             self._send_body(message)
 
@@ -119,7 +130,7 @@ class Exchange:
             "server": protocol.server,
             "client": protocol.client,
             "state": {},
-            "extensions": protocol._extensions,
+            "extensions": protocol._extensions | _EXTENSIONS,
         }
 
     def _step(self, error: BaseException | None) -> None:
@@ -159,9 +170,10 @@ class Exchange:
             self._protocol.transport.close()  # half an answer, or none: the connection is of no more use
 
     def _start(self, message: Any) -> None:
-        lines = [STATUS_LINE[message["status"]]]
-        has_length = message["status"] in (204, 304) or self._is_head
-        headers = [*self._protocol.server_state.default_headers, *message.get("headers", ())]
+        status, headers = message["status"], message.get("headers", ())
+        has_length = status in (204, 304) or self._is_head
+        lines: list[bytes] = []
+        count = 0
         for name, value in headers:
             if name == b"content-length":
                 has_length = True
@@ -169,17 +181,17 @@ class Exchange:
                 self.keep_alive = False
                 continue
             lines += (name, b": ", value, b"\r\n")
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        self._chunked = not has_length
-        if self._chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
-        lines.append(b"\r\n")
-        head = b"".join(lines)
-        extra = 2 + (not self.keep_alive) + self._chunked
-        if head.count(b"\n") != len(headers) + extra - _dropped(headers):
+            count += 1
+        own = b"".join(lines)
+        if own.count(b"\n") != count:
             raise RuntimeError("Invalid HTTP header value.")
-        self._head, self._started = head, True
+        self._chunked = not has_length
+        closing = b"" if self.keep_alive else b"connection: close\r\n"
+        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
+        dated = lines_of(self._protocol.server_state.default_headers)
+        common = lines_of(message["common"]) if "common" in message else b""
+        self._head = b"".join((STATUS_LINE[status], dated, own, common, closing, framing, b"\r\n"))
+        self._started = True
 
     def _send_body(self, message: Any) -> None:
         part = message.get("body", b"")
@@ -230,6 +242,7 @@ class _Gone:
         await waiter
 
 
+_EXTENSIONS: dict[str, Any] = {WHOLE: {}}
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -246,5 +259,21 @@ def _chunk(part: bytes, more: bool) -> bytes:
     return content if more else content + b"0\r\n\r\n"
 
 
-def _dropped(headers: list[tuple[bytes, bytes]]) -> int:
-    return sum(name == b"connection" and value.lower() == b"close" for name, value in headers)
+class _Lines:
+    """Headers as they are sent. The same few lists come with every answer, and are joined once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Headers, bytes]] = {}
+
+    def __call__(self, headers: Headers) -> bytes:
+        found = self._known.get(id(headers))
+        if found is not None and found[0] is headers:
+            return found[1]
+        joined = b"".join(b"%b: %b\r\n" % header for header in headers)
+        if len(self._known) >= LISTS_KNOWN:
+            self._known.clear()
+        self._known[id(headers)] = headers, joined
+        return joined
+
+
+lines_of = _Lines()

@@ -1,6 +1,7 @@
 """Plain ASGI, for the hot path: read a request, write an answer. Knows no session and no stream."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from streamlimit.web.problems import Problem
@@ -11,6 +12,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 64 * 1024
+WHOLE = "streamlimit.whole"
+"""The message of a whole answer; where the scope's extensions have this name, `send` takes it (see exchange.py)."""
+
 DISCARDED_BYTES = 32 * 1024 * 1024
 """Read of a body that is too large, so that its sender gets to read why."""
 
@@ -69,7 +73,12 @@ def _too_large() -> Problem:
 
 def encode_headers(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     """As ASGI wants them."""
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return [(_spelled(name), value.encode("latin-1")) for name, value in headers.items()]
+
+
+@lru_cache(maxsize=256)
+def _spelled(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 async def send_start(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -89,10 +98,14 @@ async def send_end(send: Send, part: bytes = b"") -> None:
 
 async def send_whole(send: Send, status: int, headers: dict[str, str], body: bytes = b"") -> None:
     """A whole answer at once."""
+    encoded = encode_headers(headers)
     if status != 204:
-        headers = headers | {"Content-Length": str(len(body))}
-    await send_start(send, status, encode_headers(headers))
-    await send_end(send, body)
+        encoded.append((b"content-length", b"%d" % len(body)))
+    if getattr(send, "takes_whole", False):
+        await send({"type": WHOLE, "status": status, "headers": encoded, "body": body})
+    else:
+        await send_start(send, status, encoded)
+        await send_end(send, body)
 
 
 async def send_problem(send: Send, problem: Problem, headers: dict[str, str]) -> None:

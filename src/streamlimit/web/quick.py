@@ -20,7 +20,7 @@ from streamlimit.model import Admitted, Ask, Decision
 from streamlimit.store.contract import Answer
 from streamlimit.web.forms import HeartbeatForm, read_form
 from streamlimit.web.heartbeat import CALL, HEADERS, Heartbeat, ids_in, is_heartbeat, shown
-from streamlimit.web.http import Scope, encode_headers, header, require_json
+from streamlimit.web.http import Scope, encode_headers, require_json
 from streamlimit.web.problems import Problem
 from streamlimit.web.recent import Recent
 from streamlimit.web.request_id import RequestId
@@ -83,18 +83,21 @@ class Beats:
         scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "client": peer}
         if self._proxies.are_any:
             self._proxies.reveal(scope)
-        caller = self._doorman.recall(header(scope, b"authorization"))
+        fields = dict(reversed(headers))  # of several of one name the first
+        credential = fields.get(b"authorization")
+        caller = self._doorman.recall(None if credential is None else credential.decode("latin-1"))
         if caller is None:
             return None
         try:
             user_id, session_id = ids_in(path)
             caller.require(CALL)
-            require_json(scope)
+            if fields.get(b"content-type") != b"application/json":
+                require_json(scope)
             form = read_form(HeartbeatForm, body)
             ask = self._heartbeat.ask(user_id, session_id, form, caller, scope)
         except Problem:
             return None
-        kept = [each for each in headers if each[0] in NEEDED_LATER] or NONE
+        kept = NONE if NEEDED_LATER.isdisjoint(fields) else [each for each in headers if each[0] in NEEDED_LATER]
         until = caller.expires_at if caller.may_start else math.inf
         return Beat(ask, host_of(peer), until, kept, self._tail(scope))
 

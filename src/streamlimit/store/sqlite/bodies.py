@@ -1,6 +1,6 @@
-"""A ledger as the bytes in its row: MessagePack, where seats are arrays, half as long as with the names of their fields.
+"""A ledger as the bytes in its row: MessagePack, where seats are arrays.
 
-So three sessions fit a page, and fewer pages are split when users come.
+Half as long as with the names of the fields: so three sessions fit a page, and fewer pages are split when users come.
 """
 
 import msgspec

@@ -17,12 +17,16 @@ FEWEST, FIRST, MOST = 8, 32, 128
 
 
 class Takings(Struct):
-    """Decided at `now_ms` about so many users: rows to remove, rows to write, events to tell."""
+    """Decided at `now_ms` about so many users: rows to remove, rows to write, events to tell.
+
+    `last_user`: behind whom to go on; None where all of the stretch were looked at.
+    """
 
     now_ms: int
     looked_at: int
+    last_user: str | None
     gone: list[tuple[str]] = []
-    kept: list[tuple[str, bytes, int | None]] = []
+    kept: list[tuple[str, int | None, bytes]] = []
     events: list[Event] = []
 
 

@@ -39,7 +39,7 @@ class Rows:
         return self._run(query, values).fetchall()
 
     def change(self, user_id: str, rule: Rule) -> Outcome[Any] | None:
-        """What *rule* came to, committed where it changed anything; None, and nothing done, where a row is not enough."""
+        """What *rule* came to, committed where it changed anything. None, and nothing done: the row is not enough."""
         middle = self._middle
         middle.begin(rule)
         written = self._run(CHANGE, (user_id,)).rowcount

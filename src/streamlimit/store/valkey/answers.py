@@ -17,7 +17,7 @@ from streamlimit.model import (
 )
 from streamlimit.policy import Policy
 from streamlimit.rules.admit import refusal, refuse_full
-from streamlimit.rules.ledger import Ledger, show, show_live
+from streamlimit.rules.ledger import Ledger, Seat, show, show_live
 from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
 from streamlimit.store.valkey.codec import (
@@ -67,7 +67,7 @@ class Answers:
             limit,
             live,
             code == EXISTING,
-            self._events(reply, end, ask.user_id),
+            self._events(reply, end, ask.user_id, seat, AFTER_DECISION),
             would_refuse=would_refuse,
         )
 
@@ -85,7 +85,8 @@ class Answers:
         user_id = receipt.lease.ask.user_id
         seat, end = read_seat(reply, AFTER_VERDICT)
         state = self._policy.state(seat.last_activity_ms, low | high << 32)
-        return Confirmed(show(user_id, seat, state), limit, live, self._events(reply, end, user_id))
+        events = self._events(reply, end, user_id, seat, AFTER_VERDICT)
+        return Confirmed(show(user_id, seat, state), limit, live, events)
 
     def prolonged(self, reply: bytes) -> Gone | None:
         """prolong.lua's."""
@@ -141,8 +142,11 @@ class Answers:
         )
         return Confirmed(session, limit, live)
 
-    def _events(self, reply: bytes, at: int, user_id: str) -> Events:
-        events, dropped = read_events(reply, at, user_id)
+    def _events(self, reply: bytes, at: int, user_id: str, seat: Seat | None = None, seat_at: int = 0) -> Events:
+        """Those from *at* on; *seat* was read from *seat_at* up to there."""
+        if reply[at] == reply[at + 1] == 0:
+            return ()
+        events, dropped = read_events(reply, at, user_id, seat, reply[seat_at:at])
         self.dropped += dropped
         return events
 

@@ -243,8 +243,10 @@ def read_tail(data: bytes, at: int) -> tuple[str, str, str | None, str | Device 
     )
 
 
-def read_events(data: bytes, at: int, user_id: str) -> tuple[tuple[Event, ...], int]:
-    """All events from *at* on, and how many of them found no room in the outbox."""
+def read_events(
+    data: bytes, at: int, user_id: str, seat: Seat | None = None, packed: bytes = b""
+) -> tuple[tuple[Event, ...], int]:
+    """All events from *at* on, and how many of them found no room in the outbox. *seat* was read from *packed*."""
     count = _U16.unpack_from(data, at)[0]
     if not count:
         return (), 0
@@ -252,13 +254,13 @@ def read_events(data: bytes, at: int, user_id: str) -> tuple[tuple[Event, ...], 
     at += 2
     for _ in range(count):
         dropped += data[at] >= DROPPED
-        event, at = read_event(data, at, user_id)
+        event, at = read_event(data, at, user_id, seat, packed)
         events.append(event)
     return tuple(events), dropped
 
 
-def read_event(data: bytes, at: int, user_id: str) -> tuple[Event, int]:
-    """The event that starts at *at*, and where it ends."""
+def read_event(data: bytes, at: int, user_id: str, seat: Seat | None = None, packed: bytes = b"") -> tuple[Event, int]:
+    """The event that starts at *at*, and where it ends. Most are about the *seat* that the answer began with."""
     code, why, since, since_, tail = _EVENT.unpack_from(data, at)
     name, state = EVENT_TYPES[(code & 127) - 1]
     by, reason, place = None, "", at + _EVENT.size
@@ -266,5 +268,8 @@ def read_event(data: bytes, at: int, user_id: str) -> tuple[Event, int]:
         by, reason, *_ = read_tail(data, place)
     else:
         reason = REASONS[why]
-    seat, end = read_seat(data, place + tail)
+    if seat is not None and data.startswith(packed, place + tail):
+        end = place + tail + len(packed)
+    else:
+        seat, end = read_seat(data, place + tail)
     return Event(name, show(user_id, seat, state), since | since_ << 32, reason, by), end

@@ -1,0 +1,127 @@
+"""The whole report, and README's table: from report.json alone, so that a test can tell a figure edited by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+from bench import race, tables
+from bench.aims import AIMS, FLOOR, NAIVE, VALKEY_SITTING, aims
+
+BEGIN, END = "<!-- bench: written by `make bench`, checked by tests/test_bench_table.py -->", "<!-- /bench -->"
+
+IN_README = (
+    "nginx answering 204",
+    "uvloop and httptools alone, JSON, no store",
+    FLOOR,
+    VALKEY_SITTING,
+    "streamlimit on Valkey, new",
+    "streamlimit on SQLite, sitting",
+    "streamlimit on SQLite, new",
+    "Node http, one script a request",
+    "uvicorn raw ASGI, one script a request",
+    "FastAPI, one script a request",
+    NAIVE,
+)
+DECISIONS = """One server core; wrk (`-t1 -c32`) and the store share the other. Median of {rounds} interleaved rounds
+of {seconds} s, each after a second that does not count. Sitting: a heartbeat of one of 1,000 sessions that sit, decided
+and confirmed. New: a session never seen is seated and confirmed. Limit 3; all rules, validation and metrics are on. CPU
+is the server's alone, per request.
+
+The race: each of {racers} users comes with 8 players at once; of how many users were more than 3 admitted?
+
+Two workers run on both cores, which they share with wrk and the store: with so few cores these rows show that nothing
+breaks, not what a second worker adds. The cluster is three primaries with a replica each, all on that one core."""
+
+AT_HALF = """Requests come by chance (Poisson) at half of the rate that the row had in the same round; a latency counts
+from the moment when the request was to be sent. The driver is Python on the store's core and wakes up some 0.06 ms
+late."""
+
+DELIVERY = """3 MB and 100 KB segments with receipts beside nginx's static files (sendfile) on the same core. Median of
+{rounds} interleaved rounds of {seconds} s."""
+
+SWEEP = """{sessions:,} sessions all due at once, swept by two callers together (each was told to exactly one), beside
+two processes that delete as many keys or rows, 100 at a time. A viewer asks some 400 times a second meanwhile. Median
+of {rounds} rounds, ratios within a round. Aims: 5 times the bare delete, 2 times the viewer's p99 of idle; why they are
+missed or met is in [sweep.md](sweep.md)."""
+
+CROWD = """One worker on Valkey that is filled further and further, three sessions a user, ids of 36 characters;
+heartbeats of sessions at random over HTTP, median of {rounds} rounds of {seconds} s. Memory: what the worker's resident
+memory and the store's `used_memory` grew by since the line above, per session."""
+
+STARTUP = """From the start of the command `streamlimit serve` on the sample streams, caches of the system warm. The
+control plane (FastAPI) is imported in a thread while viewers are answered already; `/readyz` waits for it."""
+
+ELSEWHERE = """- what the store's scripts take from a thousand sessions to a million: [Valkey](growth-valkey.md),
+  [Redis](growth-redis.md) (`python -m bench.growth`)
+- [what viewers notice of a failover](failover.md) (`python -m bench.failover`)
+- [the sweep with 100,000 sessions](sweep.md) (`python -m bench.sweep`)
+- attackers beside viewers: `python -m bench.guards`; our client beside others: `python -m bench.valkey_client`"""
+
+
+def report(parts: dict[str, Any], notes: str = "") -> str:
+    """results/report.md. *notes*: what a person wrote, in results/notes.md."""
+    good = {name: part["data"] for name, part in parts.items() if "data" in part}
+    text = ["# How fast", "Made by `make bench` from report.json; what people have to say of it is in notes.md."]
+    text += ["## Aims", aims(good)]
+    known: dict[str, str] = {}
+    for name, (title, body) in SECTIONS.items():
+        if name in parts:
+            text += [f"## {title}", *_facts(parts[name]["facts"], known), *_section(parts[name], body)]
+    text += ["## Elsewhere", ELSEWHERE]
+    if notes:
+        text += ["## Notes", notes.strip()]
+    return "\n\n".join(text) + "\n"
+
+
+def _facts(facts: dict[str, str], known: dict[str, str]) -> list[str]:
+    """What was measured and on what, as far as it is not what the section before had, too."""
+    new = {name: text for name, text in facts.items() if known.get(name) != text}
+    known |= facts
+    return ["\n".join(f"- {name}: {text}" for name, text in new.items())] if new else []
+
+
+def _section(part: dict[str, Any], body: Callable[[dict[str, Any]], list[str]]) -> list[str]:
+    found = [f"**It failed:** `{part['problem']}`"] if "problem" in part else []
+    return found + (body(part["data"]) if "data" in part else [])
+
+
+def _decisions(data: dict[str, Any]) -> list[str]:
+    how = DECISIONS.format(rounds=data["rounds"], seconds=data["seconds"], racers=race.USERS)
+    text = [how, tables.decisions(data, FLOOR, race.USERS), "![Decisions a second](report.svg)"]
+    text += [f"**Failed:** {row}: `{found['problem']}`" for row, found in data["rows"].items() if "problem" in found]
+    text += [f"Left out: {row} ({why})." for row, why in data["left out"].items()]
+    if any(row.get("half") for row in data["rows"].values()):
+        text += ["### At half of that rate", AT_HALF, tables.at_half(data)]
+    return text
+
+
+SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
+    "decisions": ("Decisions a second", _decisions),
+    "delivery": ("Bytes per server CPU second", lambda data: [DELIVERY.format(**data), tables.delivery(data)]),
+    "crowd": ("A crowd", lambda data: [CROWD.format(**data), tables.crowd(data)]),
+    "million": ("A million (`python -m bench million`)", lambda data: [CROWD.format(**data), tables.crowd(data)]),
+    "startup": ("Start-up", lambda data: [STARTUP, tables.startup(data)]),
+    "sweep": ("The sweep beside a bare delete", lambda data: [SWEEP.format(**data), tables.sweep(data)]),
+}
+
+
+def readme(parts: dict[str, Any]) -> str:
+    """README's block, marks and all."""
+    data, facts = parts["decisions"]["data"], parts["decisions"]["facts"]
+    rows = {name: data["rows"][name] for name in IN_README if data["rows"].get(name, {}).get("loads")}
+    where = f"{facts['machine']}; {facts['system']}; commit {facts['commit']}, {facts['date']}."
+    return "\n\n".join([BEGIN, tables.in_short(data | {"rows": rows}, FLOOR, race.USERS), where, END])
+
+
+def with_table(text: str, block: str) -> str:
+    """*text* with the block between the marks replaced."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md has lost its marks {BEGIN} … {END}")
+    return before + block + after
+
+
+def missed(parts: dict[str, Any]) -> list[str]:
+    """Aims that what was measured does not meet."""
+    good = {name: part["data"] for name, part in parts.items() if "data" in part}
+    return [aim.what for aim in AIMS if "missed" in aim.line(good)[-1]]

@@ -1,0 +1,158 @@
+"""The report's parts as Markdown. Pure: from what report.json holds, so that a test can make them again."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Any
+
+Part = dict[str, Any]
+
+
+def table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Markdown."""
+    rows = [heads, ["---"] * len(heads), *lines]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+
+
+def middle(loads: list[Part], field: str) -> float:
+    """The median of the rounds."""
+    return median(float(load[field]) for load in loads)
+
+
+def rate_of(part: Part, row: str) -> float | None:
+    """Decisions a second; None where the row was not measured."""
+    loads = part["rows"].get(row, {}).get("loads")
+    return middle(loads, "per_second") if loads else None
+
+
+def short(rate: float) -> str:
+    """Three figures and a unit."""
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if rate >= limit:
+            return f"{rate / limit:.2f}{unit}" if limit > 1e3 else f"{rate / limit:.1f}{unit}"
+    return f"{rate:.0f}"
+
+
+LATENCIES = ("p50_ms", "p99_ms", "p999_ms")
+LATENCY_HEADS = ["p50 ms", "p99 ms", "p99.9 ms"]
+
+
+def latencies(loads: list[Part]) -> list[str]:
+    """Three cells."""
+    return [f"{middle(loads, name):.2f}" for name in LATENCIES]
+
+
+def decisions(part: Part, floor: str, users: int) -> str:
+    """One line a row: its ratio to *floor* first. The race was one of *users*."""
+    base = rate_of(part, floor)
+    heads = ["what", f"× {floor}", "a second", "CPU µs", *LATENCY_HEADS, "errors", "users over the limit in a race"]
+    lines = []
+    for name, row in part["rows"].items():
+        loads = row["loads"]
+        if not loads:
+            lines.append([name, *["–"] * (len(heads) - 1)])
+            continue
+        rate = middle(loads, "per_second")
+        ratio = f"**{rate / base:.2f}**" if base else "–"
+        errors = str(sum(load["errors"] for load in loads))
+        cells = [name, ratio, short(rate), f"{middle(loads, 'cpu_us'):.1f}", *latencies(loads), errors]
+        lines.append([*cells, _race(row, users)])
+    return table(heads, lines)
+
+
+def in_short(part: Part, floor: str, users: int) -> str:
+    """The same with fewer columns, for those who pass by."""
+    base = rate_of(part, floor)
+    lines = []
+    for name, row in part["rows"].items():
+        rate = middle(row["loads"], "per_second")
+        ratio = f"**{rate / base:.2f}**" if base else "–"
+        p99, cpu = f"{middle(row['loads'], 'p99_ms'):.1f}", f"{middle(row['loads'], 'cpu_us'):.0f}"
+        lines.append([name, ratio, short(rate), cpu, p99, _race(row, users)])
+    return table(["what", f"× {floor}", "a second", "CPU µs", "p99 ms", "users over the limit in a race"], lines)
+
+
+def _race(row: Part, users: int) -> str:
+    over = row.get("over")
+    return "" if over is None else "none" if over == 0 else f"**{over} of {users}**"
+
+
+def at_half(part: Part) -> str:
+    """Latencies at half of a row's own rate."""
+    lines = []
+    for name, row in part["rows"].items():
+        if half := row.get("half"):
+            rates = [short(middle(half, field)) for field in ("asked", "answered")]
+            lines.append([name, *rates, *latencies(half), str(sum(each["errors"] for each in half))])
+    return table(["what", "asked a second", "answered", *LATENCY_HEADS, "errors"], lines)
+
+
+def delivery(part: Part) -> str:
+    """Each size beside nginx."""
+    lines = []
+    for name, row in part["rows"].items():
+        loads, nginx = row["loads"], part["rows"]["nginx, " + name.partition(", ")[2]]["loads"]
+        base, bytes_ = (middle(each, "bytes_per_cpu_second") for each in (nginx, loads))
+        ratio, errors = f"**{bytes_ / base:.2f}**", str(sum(load["errors"] for load in loads))
+        lines.append([name, ratio, short(bytes_), f"{middle(loads, 'cpu_us'):.1f}", *latencies(loads), errors])
+    return table(["what", "× nginx", "bytes per CPU second", "CPU µs a segment", *LATENCY_HEADS, "errors"], lines)
+
+
+def sweep_ratios(rounds: list[Part]) -> dict[str, float]:
+    """Each within its round: times of the bare delete, of its CPU, of the viewer's p99 of idle and beside it."""
+
+    def cpu(each: Part, which: str) -> float:
+        return float(each[f"{which}_cpu"] + each[f"{which}_server"])
+
+    return {
+        "time": median(each["sweep"] / each["bare"] for each in rounds),
+        "cpu": median(cpu(each, "sweep") / cpu(each, "bare") for each in rounds),
+        "idle": median(each["sweep_p99"] / each["idle_p99"] for each in rounds),
+        "beside": median(each["sweep_p99"] / each["bare_p99"] for each in rounds),
+    }
+
+
+def sweep(part: Part) -> str:
+    """Each kind of store."""
+    lines = []
+    for kind, rounds in part["kinds"].items():
+        ratios = [f"{ratio:.2f}" for ratio in sweep_ratios(rounds).values()]
+        figures = [
+            f"{median(each[name] for each in rounds):.2f}" for name in ("sweep", "bare", "idle_p99", "sweep_p99")
+        ]
+        lines.append([kind, f"**{ratios[0]}**", *ratios[1:], *figures])
+    ratio_heads = [
+        "× time of the bare delete",
+        "× its CPU",
+        "× viewer's p99 of idle",
+        "× viewer's p99 beside the delete",
+    ]
+    figure_heads = ["µs a session", "µs a bare delete", "viewer's p99 idle, ms", "during the sweep, ms"]
+    return table(["store", *ratio_heads, *figure_heads], lines)
+
+
+def crowd(part: Part) -> str:
+    """A line for each size."""
+    least = part["lines"][0]
+    heads = ["sessions", f"× rate of {least['sessions']:,}", "heartbeats a second", "CPU µs", "p99 ms"]
+    heads += ["worker's bytes a session", "store's bytes a session"]
+    lines = []
+    for line in part["lines"]:
+        ratio = f"**{line['per_second'] / least['per_second']:.2f}**"
+        memory = [f"{line[name]:.0f}" if name in line else "" for name in MEMORY]
+        rate, cpu = short(line["per_second"]), f"{line['cpu_us']:.1f}"
+        lines.append([f"{line['sessions']:,}", ratio, rate, cpu, f"{line['p99_ms']:.2f}", *memory])
+    return table(heads, lines)
+
+
+MEMORY = ("worker bytes a session", "store bytes a session")
+
+
+def startup(part: Part) -> str:
+    """Each store."""
+    heads = ["store", "first heartbeat answered, s", "of it CPU, s", "`/readyz` says 200, s", "all starts, s"]
+    lines = []
+    for store, starts in part["starts"].items():
+        figures = [f"{middle(starts, name):.2f}" for name in ("first answer", "cpu", "ready")]
+        every = ", ".join(f"{each['first answer']:.2f}" for each in starts)
+        lines.append([store, f"**{figures[0]}**", *figures[1:], every])
+    return table(heads, lines)
