@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def main() -> None:
             record.write()
             continue
         began = time.monotonic()
-        problem = record.measure(name, lambda name=name: (PARTS | APART)[name](asked.rounds, asked.seconds))  # type: ignore[misc]
+        problem = record.measure(name, partial((PARTS | APART)[name], asked.rounds, asked.seconds))
         print(f"{name}: {problem or 'done'} ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
         if problem:
             problems[name] = problem

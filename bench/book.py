@@ -31,6 +31,8 @@ The race: each of {racers} users comes with 8 players at once; of how many users
 Two workers run on both cores, which they share with wrk and the store: with so few cores these rows show that nothing
 breaks, not what a second worker adds. The cluster is three primaries with a replica each, all on that one core."""
 
+RACE = f"The race: {race.USERS} users come with {race.TOGETHER} players each, all at once; the limit is {race.LIMIT}."
+
 AT_HALF = """Requests come by chance (Poisson) at half of the rate that the row had in the same round; a latency counts
 from the moment when the request was to be sent. The driver is Python on the store's core and wakes up some 0.06 ms
 late."""
@@ -60,7 +62,7 @@ ELSEWHERE = """- what the store's scripts take from a thousand sessions to a mil
 def report(parts: dict[str, Any], notes: str = "") -> str:
     """results/report.md. *notes*: what a person wrote, in results/notes.md."""
     good = {name: part["data"] for name, part in parts.items() if "data" in part}
-    text = ["# How fast", "Made by `make bench` from report.json; what people have to say of it is in notes.md."]
+    text = ["# How fast", "Made by `make bench` from report.json, never by hand."]
     text += ["## Aims", aims(good)]
     known: dict[str, str] = {}
     for name, (title, body) in SECTIONS.items():
@@ -108,8 +110,9 @@ def readme(parts: dict[str, Any]) -> str:
     """README's block, marks and all."""
     data, facts = parts["decisions"]["data"], parts["decisions"]["facts"]
     rows = {name: data["rows"][name] for name in IN_README if data["rows"].get(name, {}).get("loads")}
+    raced = [RACE] if any("over" in row for row in rows.values()) else []
     where = f"{facts['machine']}; {facts['system']}; commit {facts['commit']}, {facts['date']}."
-    return "\n\n".join([BEGIN, tables.in_short(data | {"rows": rows}, FLOOR, race.USERS), where, END])
+    return "\n\n".join([BEGIN, tables.in_short(data | {"rows": rows}, FLOOR, race.USERS), *raced, where, END])
 
 
 def with_table(text: str, block: str) -> str:

@@ -51,7 +51,7 @@ def _fill(worker: Program, first: int, size: int) -> None:
     while first < size:
         request = f"local k = math.min({first} + n - 1, {size - 1})\n{BEAT}"
         found = load(worker, request, seconds=FILL_SECONDS)
-        if found.errors or not found.requests:
+        if found.errors * 100 > found.requests or not found.requests:  # a few time-outs spoil nothing
             raise RuntimeError(f"{found.errors} errors and {found.requests} answers while it was filled")
         first += found.requests
 

@@ -1,6 +1,7 @@
 """Load by wrk: one thread, 32 connections, requests made by a small Lua script."""
 
 import re
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -42,14 +43,16 @@ class Load:
 
 def load(server: Program, request: str, seconds: int = 4, connections: int = 32) -> Load:
     """Drives *server*. *request*: Lua that returns the request's text; `n` counts from 1, `salt` is new each time."""
+    if shutil.which("wrk") is None:
+        raise RuntimeError("no wrk here (Debian: apt-get install wrk)")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(SCRIPT.format(salt=randrange(10**9), request=request))
         script.flush()
         command = ["taskset", "-c", str(OTHER_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
         before = server.cpu_seconds()
-        done = subprocess.run([*command, "-s", script.name, server.url], capture_output=True, text=True, check=True)
+        done = subprocess.run([*command, "-s", script.name, server.url], capture_output=True, text=True, check=False)
         cpu = server.cpu_seconds() - before
-    return _read(done.stdout, cpu)
+    return _read(done.stdout, cpu, f"wrk ended with {done.returncode}: {done.stdout[-200:]}{done.stderr[-200:]}")
 
 
 def post(path: str, body: str) -> str:
@@ -57,10 +60,10 @@ def post(path: str, body: str) -> str:
     return f'return wrk.format("POST", {path}, {{["Content-Type"]="application/json"}}, {body})'
 
 
-def _read(text: str, cpu: float) -> Load:
+def _read(text: str, cpu: float, otherwise: str) -> Load:
     found = re.search(r"RESULT (.*)", text)
     if found is None:
-        raise RuntimeError(text)
+        raise RuntimeError(otherwise)
     requests, micros, size, errors, p50, p99, p999, _ = map(int, found[1].split())
     seconds = micros / 1e6
     cpu_us = cpu / requests * 1e6 if requests else 0.0

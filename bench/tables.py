@@ -61,14 +61,15 @@ def decisions(part: Part, floor: str, users: int) -> str:
 
 def in_short(part: Part, floor: str, users: int) -> str:
     """The same with fewer columns, for those who pass by."""
-    base = rate_of(part, floor)
+    base, raced = rate_of(part, floor), any("over" in row for row in part["rows"].values())
     lines = []
     for name, row in part["rows"].items():
         rate = middle(row["loads"], "per_second")
         ratio = f"**{rate / base:.2f}**" if base else "–"
         p99, cpu = f"{middle(row['loads'], 'p99_ms'):.1f}", f"{middle(row['loads'], 'cpu_us'):.0f}"
-        lines.append([name, ratio, short(rate), cpu, p99, _race(row, users)])
-    return table(["what", f"× {floor}", "a second", "CPU µs", "p99 ms", "users over the limit in a race"], lines)
+        lines.append([name, ratio, short(rate), cpu, p99, *([_race(row, users)] if raced else [])])
+    heads = ["what", f"× {floor}", "a second", "CPU µs", "p99 ms at full load"]
+    return table([*heads, "users over the limit in a race"] if raced else heads, lines)
 
 
 def _race(row: Part, users: int) -> str:

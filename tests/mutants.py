@@ -77,7 +77,7 @@ MUTANTS = [
         "a failed step is not rolled back", CONNECTION, 'db.execute("ROLLBACK")\n', 'db.execute("COMMIT")\n', SQLITE
     ),
     Mutant("errors of the driver leak", STORE, "isinstance(error, sqlite3.Error)", "False", SQLITE),
-    Mutant("errors of a rule are lost", ROWS, "if self._error is not None:", "if False:", SQLITE),
+    Mutant("a rule's error becomes the driver's", ROWS, "except Exception:", "except KeyError:", SQLITE),
     Mutant("readers do not wait", ROWS, "if not is_others_turn(error):", "if True:", SQLITE),
     Mutant("a sweep acts on old news", STORE, "if seen != self._version():", "if False:", SQLITE),
     Mutant("a sweep ends with its first stretch", ROUND, "is None and self.ends_here", "is None", SQLITE),

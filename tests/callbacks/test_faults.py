@@ -15,7 +15,10 @@ from tests.callbacks import crew
 from tests.callbacks.faults import Down, Moody, Run, check
 from tests.callbacks.receiver import Receiver
 
-pytestmark = pytest.mark.xdist_group("faults")  # each of them keeps a machine busy
+pytestmark = [
+    pytest.mark.xdist_group("faults"),  # each of them keeps a machine busy
+    pytest.mark.timeout(300),  # the waits in faults.py end before, and say what is missing
+]
 
 TYPES = frozenset(EVENT_TYPES)
 PATIENT = 5.0

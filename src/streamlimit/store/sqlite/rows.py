@@ -43,7 +43,7 @@ class Rows:
         middle = self._middle
         middle.begin(rule)
         written = self._run(CHANGE, (user_id,)).rowcount
-        outcome = middle.end()
+        outcome = middle.outcome
         return outcome if outcome is None or written == outcome.changed else None
 
     def _run(self, query: str, values: tuple[str | int | bytes, ...]) -> sqlite3.Cursor:
@@ -61,9 +61,8 @@ class Middle:
     def __init__(self, clock: Clock | None, subscribed: frozenset[str]) -> None:
         self._clock, self._subscribed = clock, subscribed
         self._rule: Rule | None = None
-        self._outcome: Outcome[Any] | None = None
+        self.outcome: Outcome[Any] | None = None
         self._body: bytes | None = None
-        self._error: Exception | None = None
 
     def now_ms(self, offset_ms: int) -> int:
         """The store's time."""
@@ -71,21 +70,14 @@ class Middle:
 
     def begin(self, rule: Rule) -> None:
         """The next change is by *rule*."""
-        self._rule, self._outcome, self._body, self._error = rule, None, None, None
-
-    def end(self) -> Outcome[Any] | None:
-        """What came of it. Raises what *rule* raised: through SQLite no exception finds its way."""
-        if self._error is not None:
-            raise self._error
-        return self._outcome
+        self._rule, self.outcome, self._body = rule, None, None
 
     def new_due_at_ms(self, body: bytes | None, offset_ms: int) -> int | None:
         """Runs the rule on the row's *body*: when the user will be due."""
         try:
             return self._decide(Ledger() if body is None else decode(body), self.now_ms(offset_ms))
-        except Exception as error:
-            self._error = error
-            return None
+        except Exception:
+            return None  # through SQLite no exception finds its way: the transaction meets it again, and raises it
 
     def new_body(self) -> bytes | None:
         """What the rule left. SQLite asks in the order of the columns; in another one nothing would be written here."""
@@ -96,8 +88,8 @@ class Middle:
         assert self._rule is not None
         outcome = self._rule(ledger, now_ms)
         if not outcome.changed:
-            self._outcome = outcome
+            self.outcome = outcome
         elif not (ledger.is_blank() or (self._subscribed and any(e.type in self._subscribed for e in outcome.events))):
-            self._outcome, self._body = outcome, encode(ledger)
+            self.outcome, self._body = outcome, encode(ledger)
             return ledger.due_at_ms()
         return None
