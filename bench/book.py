@@ -34,8 +34,8 @@ breaks, not what a second worker adds. The cluster is three primaries with a rep
 RACE = f"The race: {race.USERS} users come with {race.TOGETHER} players each, all at once; the limit is {race.LIMIT}."
 
 AT_HALF = """Requests come by chance (Poisson) at half of the rate that the row had in the same round; a latency counts
-from the moment when the request was to be sent. The driver is Python on the store's core and wakes up some 0.06 ms
-late."""
+from the moment when the request was to be sent. The driver is Python on the store's core; what it is
+late itself is part of the latencies."""
 
 DELIVERY = """3 MB and 100 KB segments with receipts beside nginx's static files (sendfile) on the same core. Median of
 {rounds} interleaved rounds of {seconds} s."""

@@ -29,7 +29,9 @@ GRACE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Paced:
-    """*asked*: requests a second that were meant; *answered*: that were. Latencies in milliseconds."""
+    """*asked*: requests a second that were meant; *answered*: that were. Latencies in milliseconds; *late_p99_ms* of
+    them is the driver's own, which sent its requests so late.
+    """
 
     asked: float
     answered: float
@@ -37,6 +39,7 @@ class Paced:
     p50_ms: float
     p99_ms: float
     p999_ms: float
+    late_p99_ms: float
 
 
 def paced(port: int, rate: float, seconds: float, requests: list[bytes]) -> Paced:
@@ -70,6 +73,7 @@ class Driver:
         self._ready = select.epoll()
         self._asked = 0
         self.took: list[float] = []
+        self.late: list[float] = []
         self.errors = 0
         for _ in range(CONNECTIONS):
             line = socket.create_connection(("127.0.0.1", port))
@@ -85,6 +89,7 @@ class Driver:
         end = due + seconds
         while (now := clock()) < end:
             while due <= now:
+                self.late.append(clock() - due)
                 self._ask(due)
                 due += chance(rate)
             self._hear(min(due, end) - clock())
@@ -128,9 +133,14 @@ def main(port: int, rate: float, seconds: float) -> None:
     gc.disable()  # its pauses would be the server's
     os.sched_yield()
     driver.run(rate, seconds)
-    took = sorted(driver.took)
-    percentiles = {name: took[int(len(took) * part)] * 1e3 for name, part in PARTS.items()}
-    print(json.dumps({"asked": rate, "answered": len(took) / seconds, "errors": driver.errors} | percentiles))
+    found = {name: percentile_ms(driver.took, part) for name, part in PARTS.items()}
+    found |= {"late_p99_ms": percentile_ms(driver.late, 0.99), "asked": rate, "answered": len(driver.took) / seconds}
+    print(json.dumps(found | {"errors": driver.errors}))
+
+
+def percentile_ms(seconds: list[float], part: float) -> float:
+    """Of any number of them, in milliseconds."""
+    return sorted(seconds)[int(len(seconds) * part)] * 1e3
 
 
 PARTS = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}

@@ -83,8 +83,9 @@ def at_half(part: Part) -> str:
     for name, row in part["rows"].items():
         if half := row.get("half"):
             rates = [short(middle(half, field)) for field in ("asked", "answered")]
-            lines.append([name, *rates, *latencies(half), str(sum(each["errors"] for each in half))])
-    return table(["what", "asked a second", "answered", *LATENCY_HEADS, "errors"], lines)
+            late, errors = f"{middle(half, 'late_p99_ms'):.2f}", str(sum(each["errors"] for each in half))
+            lines.append([name, *rates, *latencies(half), late, errors])
+    return table(["what", "asked a second", "answered", *LATENCY_HEADS, "driver late, p99 ms", "errors"], lines)
 
 
 def delivery(part: Part) -> str:

@@ -21,6 +21,7 @@ SRC = ROOT / "src"
 SIDE_BY_SIDE = 2
 
 CONTRACT = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore")
+BESIDE = ("tests/store/test_sqlite.py", "-k", "TestBeside")
 MACHINE = ("tests/store/test_machine.py",)
 SQLITE = ("tests/store/test_sqlite.py", "-k", "TestClock or TestFile")
 PROCESSES = ("tests/store/test_sqlite.py", "-k", "300_users or test_of_eight")
@@ -284,6 +285,10 @@ MUTANTS = [
     # heartbeats
     Mutant("a beat tells nobody of who left", BEAT, "first.events + second.events)", "second.events)"),
     Mutant("a beat that moves has an old lease", BEAT, "session.generation, session.move,", "session.generation, 0,"),
+    Mutant("a beat is never one repeat too many", BEAT, "ask.sequence is None or not seat.returns", "True", BESIDE),
+    Mutant("a beat starts though a scope is full", BEAT, " and not policy.max_per_device_type", "", BESIDE),
+    Mutant("a beat leaves who ran out of time", BEAT, "live == len(ledger.seats) and _just", "_just", BESIDE),
+    Mutant("a beat goes on past a mark", BEAT, "if ledger.marks or ask", "if ask", BESIDE),
     Mutant("machine: a beat is no receipt", BEAT, "first.changed or second.changed", "first.changed", MACHINE),
     # caps, dry run, old news
     Mutant("a full stream takes more", SCOPES, "if policy.max_per_stream is not None:", "if False:"),

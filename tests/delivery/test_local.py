@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streamlimit.delivery.local import HOT, SLICE, SMALL, LocalFiles
+from streamlimit.delivery.local import SLICE, SMALL, SPAN, TRUSTED_SECONDS, LocalFiles
 from streamlimit.errors import CatalogError, UnknownSegment
 
 BIG = bytes(range(256)) * 4096  # 1 MiB
@@ -26,14 +26,14 @@ def read(files: LocalFiles, path: Path, first: int = 0, last: int | None = None)
 
 
 @pytest.mark.parametrize("size", [0, 1, SMALL, SMALL + 1, SLICE, SLICE + 1, len(BIG)])
-def test_all_of_a_file_arrives_cold_and_hot(files: LocalFiles, tmp_path: Path, size: int) -> None:
+def test_all_of_a_file_arrives_the_first_time_and_again(files: LocalFiles, tmp_path: Path, size: int) -> None:
     path = write(tmp_path / "1.ts", BIG[:size])
     for _ in range(3):
         body = files.open(path)
         pieces = list(body.chunks())
         assert b"".join(pieces) == BIG[:size]
         assert (body.size, body.media_type) == (size, "video/mp2t")
-    assert body.is_in_memory
+    assert body.is_in_memory is (size <= SMALL)
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 0), (5, 99), (SLICE - 1, SLICE), (100, None), (len(BIG) - 1, 10**9)])
@@ -43,7 +43,7 @@ def test_ranges(files: LocalFiles, tmp_path: Path, first: int, last: int | None)
         assert read(files, path, first, last) == BIG[first : None if last is None else last + 1]
 
 
-def test_slices_are_of_bounded_size_while_cold(files: LocalFiles, tmp_path: Path) -> None:
+def test_slices_are_of_bounded_size(files: LocalFiles, tmp_path: Path) -> None:
     sizes = [len(piece) for piece in files.open(write(tmp_path / "1.ts", BIG)).chunks()]
     assert max(sizes) <= SLICE
 
@@ -53,12 +53,11 @@ def test_a_range_beyond_the_end_is_empty(files: LocalFiles, tmp_path: Path) -> N
         assert read(files, write(tmp_path / f"{len(content)}.ts", content), len(content)) == b""
 
 
-def test_a_hot_file_is_opened_once(files: LocalFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_opened_once(files: LocalFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "1.ts", BIG)
-    files.open(path)
-    hot = files.open(path)
+    body = files.open(path)
     monkeypatch.setattr(os, "open", None)
-    assert files.open(path) is hot
+    assert files.open(path) is body
 
 
 def test_an_etag_is_the_versions_own(files: LocalFiles, tmp_path: Path) -> None:
@@ -120,17 +119,15 @@ def open_descriptors() -> int:
 
 
 def test_descriptors_and_memory_are_bounded_and_given_back(tmp_path: Path) -> None:
-    files = LocalFiles(max_open=4, max_bytes=3 * len(BIG))
+    files = LocalFiles(max_open=4, max_bytes=3 * SMALL)
     before = open_descriptors()
-    paths = [write(tmp_path / f"{n}.ts", BIG) for n in range(10)]
-    for path in paths:
-        assert read(files, path) == BIG
-    assert open_descriptors() <= before + 4
-    for path in paths * 3:
-        assert read(files, path) == BIG
-        assert read(files, path) == BIG
-    assert files._bytes <= 3 * len(BIG)
-    assert open_descriptors() <= before + 4
+    large = [write(tmp_path / f"{n}.ts", BIG) for n in range(10)]
+    small = [write(tmp_path / f"{n}.m3u8", BIG[:SMALL]) for n in range(10)]
+    for path in (large + small) * 3:
+        age(path)
+        assert read(files, path) == path.read_bytes()
+        assert open_descriptors() <= before + 4
+        assert files._bytes <= 3 * SMALL
     files.close()
     assert open_descriptors() == before
 
@@ -143,11 +140,63 @@ def test_one_in_use_stays_open_though_it_is_pushed_out(tmp_path: Path) -> None:
     assert b"".join(body.chunks()) == BIG
 
 
-def test_a_file_too_big_to_be_hot_keeps_its_descriptor(files: LocalFiles, tmp_path: Path) -> None:
+def age(path: Path) -> Path:
+    """As if nobody had written into it for an hour."""
+    os.utime(path, ns=(0, path.stat().st_mtime_ns - 3_600 * 10**9))
+    return path
+
+
+def test_a_file_that_was_long_not_written_is_looked_at_now_and_then(tmp_path: Path) -> None:
+    now = [100.0]
+    files, path = LocalFiles(clock=lambda: now[0]), age(write(tmp_path / "1.ts", BIG))
+    body = files.open(path)
+    os.replace(age(write(tmp_path / "new", b"new")), path)
+    assert files.open(path) is body
+    now[0] += TRUSTED_SECONDS
+    assert read(files, path) == b"new"
+    path.unlink()
+    assert read(files, path) == b"new"
+    now[0] += TRUSTED_SECONDS
+    with pytest.raises(UnknownSegment):
+        files.open(path)
+
+
+def test_a_file_that_is_written_lately_is_looked_at_each_time(tmp_path: Path) -> None:
+    files, path = LocalFiles(clock=lambda: 0.0), write(tmp_path / "1.ts", BIG[:10])
+    for size in (20, 1000, SMALL + 1):
+        files.open(path)
+        write(path, BIG[:size])
+        assert files.open(path).size == size
+
+
+def test_nothing_is_trusted_that_is_not_kept(tmp_path: Path) -> None:
+    files = LocalFiles(max_open=1, clock=lambda: 0.0)
+    first = files.open(age(write(tmp_path / "1.ts", BIG)))
+    files.open(age(write(tmp_path / "2.ts", BIG)))
+    assert files.open(tmp_path / "1.ts") is not first
+
+
+def test_spans_cover_the_range(files: LocalFiles, tmp_path: Path) -> None:
     path = tmp_path / "1.mp4"
     with path.open("wb") as file:
-        file.truncate(HOT + 1)
-    first = files.open(path)
-    assert files.open(path) is first
-    assert not first.is_in_memory
-    assert sum(len(piece) for piece in first.chunks()) == HOT + 1
+        file.truncate(2 * SPAN + 5)
+    body = files.open(path)
+    assert list(body.spans(0, body.size - 1)) == [(0, SPAN), (SPAN, SPAN), (2 * SPAN, 5)]
+    assert list(body.spans(7, 10**9)) == [(7, SPAN), (SPAN + 7, SPAN - 2)]
+    assert list(body.spans(7, 8, 1)) == [(7, 1), (8, 1)]
+    assert list(body.spans(body.size, body.size)) == []
+
+
+def test_who_gets_a_file_in_pieces_does_not_get_the_last_one_of_another_version(
+    files: LocalFiles, tmp_path: Path
+) -> None:
+    path = age(write(tmp_path / "1.ts", BIG))
+    chunks, spans = files.open(path).chunks(), files.open(path).spans(0, len(BIG) - 1, len(BIG) // 2)
+    for _ in range(3):
+        next(chunks)
+    next(spans)
+    with path.open("r+b") as file:
+        file.write(b"another")
+    for pieces in (chunks, spans):
+        with pytest.raises(CatalogError, match="changed"):
+            next(pieces)  # type: ignore[call-overload]

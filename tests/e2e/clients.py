@@ -5,7 +5,8 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from streamlimit.web.grants import Grants
@@ -48,13 +49,18 @@ class Head:
 
 
 class Client:
-    """One connection, with the buffers that the system gives unless *receive_buffer* says otherwise."""
+    """One connection, with the buffers that the system gives unless *receive_buffer* says otherwise.
 
-    def __init__(self, port: int, receive_buffer: int | None = None) -> None:
+    *address*: where it comes from; all of 127.0.0.0/8 is this machine.
+    """
+
+    def __init__(self, port: int, receive_buffer: int | None = None, address: str | None = None) -> None:
         self.socket = socket.socket()
         self.socket.settimeout(PATIENCE_SECONDS)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if address is not None:
+            self.socket.bind((address, 0))
         self.socket.connect(("127.0.0.1", port))
         self._early = b""
 
@@ -92,11 +98,26 @@ class Client:
 
     def json(self, request: bytes) -> Any:
         """Sends *request* and returns the answer's JSON."""
-        head = self.send(request).head()
+        return json.loads(self.send(request).whole()[1])
+
+    def whole(self) -> tuple[Head, bytes]:
+        """Reads a whole answer, which is not large."""
+        head = self.head()
         while len(self._early) < head.length:
-            self._early += self.socket.recv(65_536)
+            got = self.socket.recv(65_536)
+            if not got:
+                raise ConnectionError("closed before the body was whole")
+            self._early += got
         body, self._early = self._early[: head.length], self._early[head.length :]
-        return json.loads(body)
+        return head, body
+
+    def rest(self) -> bytes:
+        """All that still comes until the server hangs up."""
+        got, self._early = self._early, b""
+        with suppress(ConnectionError):
+            while part := self.socket.recv(65_536):
+                got += part
+        return got
 
     def watching(self, user: str) -> dict[str, Any]:
         """The user's sessions by their ids."""
@@ -113,13 +134,26 @@ class Client:
 
 
 @contextmanager
-def connected(port: int, receive_buffer: int | None = None) -> Iterator[Client]:
+def connected(port: int, receive_buffer: int | None = None, address: str | None = None) -> Iterator[Client]:
     """A `Client` that is closed afterwards."""
-    client = Client(port, receive_buffer)
+    client = Client(port, receive_buffer, address)
     try:
         yield client
     finally:
         client.close()
+
+
+def is_read(line: socket.socket) -> bool:
+    """Has the program on the other side, which is on this machine, taken all that was sent? What is sent from now on
+    comes to it as a piece of its own.
+    """
+    ours, theirs = line.getsockname()[1], line.getpeername()[1]
+    ports = f":{theirs:04X}", f":{ours:04X}"
+    for text in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = text.split()
+        if (local[-5:], remote[-5:]) == ports:
+            return queues.endswith(":00000000")
+    return False
 
 
 class Line:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from streamlimit.model import Admitted, Ask, Confirmed, Device, Lease, Purpose, Receipt, Swept
 from streamlimit.policy import OverLimit, Policy
 from streamlimit.rules.beat import beaten
@@ -50,6 +52,9 @@ STEPS = 800
 
 class Walk:
     """One random walk; both stores take each step."""
+
+    jumps = JUMPS
+    beats = 20
 
     def __init__(self, seed: int, clock: ManualClock, stores: list[Store]) -> None:
         self.dice, self.clock, self.stores = random.Random(seed), clock, stores
@@ -143,17 +148,29 @@ class Walk:
         await self.both(lambda store: store.expire(100), told)
 
     async def run(self, steps: int) -> None:
-        ways = [self.admit] * 30 + [self.confirm] * 30 + [self.beat] * 20 + [self.prolong] * 6 + [self.abandon] * 8
+        ways = (
+            [self.admit] * 30 + [self.confirm] * 30 + [self.beat] * self.beats + [self.prolong] * 6 + [self.abandon] * 8
+        )
         ways += [self.leave] * 5 + [self.look] * 3 + [self.expire] * 2 + [self.set_limit]
         for self.step in range(steps):
-            self.clock.now_ms += self.dice.choice(JUMPS)
+            self.clock.now_ms += self.dice.choice(self.jumps)
             await self.dice.choice(ways)()
             if self.step % 500 == 499:
                 self.clock.now_ms += 20 * X  # everyone forgotten, now and then
 
 
 class Twins(Walk):
-    """The same store twice: the first one beats, the second one admits and confirms."""
+    """The same store twice: the first one beats, the second one admits and confirms. Most of those who beat sit."""
+
+    jumps = (0, 0, 1, 1, 1, 1, 7, 7, X // 4, X // 4, X // 2, X, 2 * X, 3 * X)
+    beats = 120
+
+    def ask(self) -> Ask:
+        recent = self.leases[-9:]
+        if not recent or self.dice.random() < 0.3:
+            return super().ask()
+        again, client = self.dice.choice(recent).ask, self.dice.choice(["a", "b"])
+        return replace(again, sequence=self.dice.choice([None, None, None, 0, 1]), client=client, kind="video")
 
     async def beat(self) -> None:
         ask, (first, second) = self.ask(), self.stores

@@ -41,15 +41,13 @@ class TcpEvidence:
     at the body's first byte) is read only where that buffer is in play.
     """
 
-    __slots__ = ("_acknowledged", "_arrived", "_dropped", "_handed", "_origin", "_total", "_wire")
-
     eager_looks = 0
+    _handed = _acknowledged = 0
+    _origin: int | None = None
+    _arrived = _dropped = _has_looked = False
 
     def __init__(self, wire: Wire, total: int) -> None:
         self._wire, self._total = wire, total
-        self._handed = self._acknowledged = 0
-        self._origin: int | None = None
-        self._arrived = self._dropped = False
 
     def hand(self, n: int) -> None:
         wire = self._wire
@@ -58,7 +56,7 @@ class TcpEvidence:
             return
         self._handed += n
         if self._handed >= self._total and not wire.is_clogged:
-            self._arrived = wire.queued() == 0
+            self._arrived, self._has_looked = wire.queued() == 0, True
         elif self._origin is None:
             self._origin = wire.written() - self._handed
 
@@ -76,6 +74,9 @@ class TcpEvidence:
     def verdict(self) -> bool | None:
         if self._arrived or self._dropped:
             return self._arrived
+        if self._has_looked:
+            self._has_looked = False
+            return None  # asked right after the last byte was handed over: nothing is new
         wire = self._wire
         waiting = wire.outstanding()  # before the count, which must not miss what is acknowledged in between
         is_over, acknowledged = wire.tcp() if waiting or wire.is_closing else (False, 0)
@@ -215,14 +216,13 @@ class Hearsay:
         return True
 
 
+_TCP, _TLS = Kind.TCP, Kind.TLS  # looking up a member takes long
+
+
 def evidence_on(wire: Wire | None, total: int) -> Evidence:
     """What can be known of a body of *total* bytes on *wire*."""
     if wire is None:
         return Hearsay()
-    match wire.kind:
-        case Kind.TCP:
-            return TcpEvidence(wire, total)
-        case Kind.TLS:
-            return TlsEvidence(wire, total)
-        case Kind.LOCAL:
-            return LocalEvidence(wire, total)
+    if wire.kind is _TCP:
+        return TcpEvidence(wire, total)
+    return TlsEvidence(wire, total) if wire.kind is _TLS else LocalEvidence(wire, total)

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from streamlimit.delivery.evidence import evidence_on
+from streamlimit.delivery.rounds import Rounds
 from streamlimit.delivery.wire import Wire
 
 __all__ = ["Passage", "Wire"]
@@ -20,18 +21,23 @@ _LONGEST_DELAY_SECONDS = 0.02
 class Passage:
     """One response body of *total* bytes on its way to one client. Only for the loop's own thread.
 
-    The server says `handed(n)` after each part that `send` took, awaits `received()` *before* the message with
-    `more_body: False` (so that the client's next request is looked at after the outcome), and calls `close()` in
-    any case. Without a wire (a server that is not ours) received means that all was handed over: see `Hearsay`.
+    The server says `handed(n)` after each part that `send` took (of what is poured the wire does), awaits
+    `received()` *before* the message with `more_body: False` (so that the client's next request is looked at after the
+    outcome), and calls `close()` in any case. Without a wire (a server that is not ours) received means that all
+    was handed over: see `Hearsay`.
 
     *on_progress* is called at most every *progress_seconds* while acknowledgements come. Without any for
     *stall_seconds*, although bytes are outstanding, the connection is reset, which also frees a blocked `send`.
-    Whenever the outcome is "not received" the connection is reset, except by `close`.
+    Whenever the outcome is "not received" the connection is reset, except by `close`. *rounds*: the loop's, if shared.
     """
 
-    __slots__ = ("_delay", "_evidence", "_handed", "_looks", "_loop", "_mark", "_moved_at", "_on_progress",
-                 "_progress_seconds", "_stall_seconds", "_timer", "_told_at", "_total", "_untold", "_waiter",
-                 "_wire", "outcome")  # fmt: skip
+    # What most passages never change; they are made for each request.
+    outcome: bool | None = None
+    """Received, not received, not known yet."""
+    _handed = _turn = _looks = _mark = 0
+    _delay = _moved_at = _told_at = 0.0
+    _is_watched = _untold = False
+    _waiter: "asyncio.Future[bool] | None" = None
 
     def __init__(
         self,
@@ -40,17 +46,12 @@ class Passage:
         on_progress: Callable[[], object] | None = None,
         stall_seconds: float = 6.0,
         progress_seconds: float = 2.0,
+        rounds: Rounds | None = None,
     ) -> None:
-        self.outcome: bool | None = None  # received, not received, not known yet
-        self._wire, self._total, self._handed = wire, total, 0
-        self._on_progress = on_progress
+        self._wire, self._total = wire, total
+        self._on_progress, self._rounds = on_progress, rounds
         self._stall_seconds, self._progress_seconds = stall_seconds, progress_seconds
         self._evidence = evidence_on(wire, total)
-        self._timer: asyncio.Handle | None = None
-        self._waiter: asyncio.Future[bool] | None = None
-        self._loop = asyncio.get_running_loop()
-        self._looks = self._mark = 0
-        self._untold = False
         if wire is not None:
             self._begin(wire)
 
@@ -58,8 +59,18 @@ class Passage:
         """*n* more bytes of the body (headers never count) were passed to the server."""
         self._handed += n
         self._evidence.hand(n)
-        if self._timer is None and self._handed < self._total and self.outcome is None:
+        if self._handed < self._total:
+            self.blocked()
+
+    def blocked(self) -> None:
+        """It may take a while until the server takes more."""
+        if not self._is_watched and self._wire is not None and self.outcome is None:
             self._watch()
+
+    @property
+    def handed_over(self) -> int:
+        """Bytes of the body that the server, or the kernel, took so far."""
+        return self._handed
 
     def acknowledged(self) -> int:
         """Bytes of the body that the client certainly has. Never falls; all of them once received."""
@@ -74,7 +85,7 @@ class Passage:
         elif self._total == 0:
             self._evidence.hand(0)  # then it is about the headers alone
         if self.outcome is None and not self._look():
-            self._waiter = self._loop.create_future()
+            self._waiter = asyncio.get_running_loop().create_future()
             self._hurry()
             return await self._waiter
         return self.outcome is True
@@ -83,6 +94,13 @@ class Passage:
         """Something came from the client, or the connection went: look now."""
         if self.outcome is None:
             self._look()
+
+    def ring(self, turn: int) -> None:
+        """A look that was planned."""
+        if turn == self._turn and not self._look():
+            self._looks += 1
+            self._plan()
+            self._account(asyncio.get_running_loop().time())
 
     def close(self) -> None:
         """No more interest: without an outcome so far it is "not received". Again: nothing."""
@@ -101,34 +119,31 @@ class Passage:
 
     def _watch(self) -> None:
         """Looks now and then while the server is still taking the body; `send` may be blocked for long."""
-        if self._wire is not None:
-            self._moved_at = self._told_at = self._loop.time()
-            self._delay = min(self._progress_seconds, self._stall_seconds) / 4
-            self._schedule()
+        self._is_watched = True
+        self._moved_at = self._told_at = asyncio.get_running_loop().time()
+        self._delay = min(self._progress_seconds, self._stall_seconds) / 4
+        self._plan()
 
     def _hurry(self) -> None:
         """All is handed over: from now on look often."""
-        if self._timer is None:
-            self._moved_at = self._told_at = self._loop.time()
-        else:
-            self._timer.cancel()
+        if not self._is_watched:
+            self._is_watched = True
+            self._moved_at = self._told_at = asyncio.get_running_loop().time()
         self._delay, self._looks = _FIRST_DELAY_SECONDS, 0
-        self._schedule()
+        self._plan()
 
-    def _schedule(self) -> None:
-        if self._waiter is None:
-            self._timer = self._loop.call_later(self._delay, self._tick)
-        elif self._looks < self._evidence.eager_looks:
-            self._timer = self._loop.call_soon(self._tick)
-        else:
-            self._timer = self._loop.call_later(self._delay, self._tick)
+    def _plan(self) -> None:
+        """The next look; one that was planned before is off."""
+        self._turn += 1
+        loop = asyncio.get_running_loop()
+        if self._waiter is not None and self._looks < self._evidence.eager_looks:
+            loop.call_soon(self.ring, self._turn)
+            return
+        if self._rounds is None:
+            self._rounds = Rounds()
+        self._rounds.later(loop, self._delay, self, self._turn)
+        if self._waiter is not None:
             self._delay = min(2 * self._delay, _LONGEST_DELAY_SECONDS)
-
-    def _tick(self) -> None:
-        self._looks += 1
-        if not self._look():
-            self._schedule()
-            self._account(self._loop.time())
 
     def _look(self) -> bool:
         """Whether the outcome is known."""
@@ -158,9 +173,8 @@ class Passage:
         if not outcome:
             self._evidence.acknowledged()  # the last chance to count
         self.outcome = outcome
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._turn += 1  # no look that was planned is needed
+        self._on_progress = None  # whose owner may well hold us, too
         if self._wire is not None:
             self._wire.release()
             if reset:

@@ -30,11 +30,20 @@ class Kind(Enum):
     LOCAL = auto()
 
 
+_TCP = Kind.TCP  # looking up a member takes long
+
+
 class Watcher(Protocol):
-    """Who wants to know when something came from the peer, or the connection went."""
+    """Who wants to know when something came from the peer, or the connection went, and how a `pour` goes on."""
 
     def nudge(self) -> None:
         """Look now."""
+
+    def handed(self, n: int) -> None:
+        """The kernel took *n* more bytes of the file."""
+
+    def blocked(self) -> None:
+        """It takes no more at the moment."""
 
 
 class Wire:
@@ -43,12 +52,13 @@ class Wire:
     The duplicate holds the connection open: until it is closed (or `finish` was called) no FIN goes out.
     """
 
-    __slots__ = ("_fd", "_socket", "_transport", "address", "is_lost", "is_reset", "kind", "watcher")
+    __slots__ = ("_fd", "_room", "_socket", "_transport", "address", "is_lost", "is_reset", "kind", "watcher")
 
     def __init__(self, fd: int, transport: asyncio.Transport) -> None:
         self._fd = fd
         self._socket = socket.socket(fileno=fd)
         self._transport = transport
+        self._room: asyncio.Future[None] | None = None
         self.kind, self.address = _kind_and_address(self._socket, transport)
         if self.kind is not Kind.LOCAL:
             # asyncio forgets this on sockets made without a protocol number, as uvicorn makes them. Then a body
@@ -82,6 +92,32 @@ class Wire:
     def is_clogged(self) -> bool:
         """Something is left in the server's own buffer, so that the next `send` may have to wait."""
         return not self.is_lost and self._transport.get_write_buffer_size() > 0
+
+    @property
+    def can_pour(self) -> bool:
+        """Can bytes go to the kernel past the transport? Not past its TLS, nor past what waits in its buffer."""
+        return self.kind is _TCP and not self.is_closing and self._transport.get_write_buffer_size() == 0
+
+    async def pour(self, head: bytes, file: int, first: int, left: int) -> None:
+        """Gives the kernel *head*, and *left* bytes of *file* from *first* on, which never pass through our memory.
+
+        The watcher is told how many it took: not all of them where the file ended before, or the connection is over.
+        """
+        while (head or left) and not self.is_closing:
+            try:
+                if head:
+                    # MSG_MORE: the head waits for the first bytes of the file, to go in one packet with them.
+                    head = head[self._socket.send(head, socket.MSG_MORE) :]
+                while left and not head and (taken := os.sendfile(self._fd, file, first, left)):
+                    first, left = first + taken, left - taken
+                    if self.watcher is not None:
+                        self.watcher.handed(taken)
+                if left and not head:
+                    break  # the file ended
+            except BlockingIOError:
+                await self._wait_for_room()
+            except OSError:  # the peer went away, or the disk failed
+                self.abort()
 
     def outstanding(self) -> int:
         """Bytes handed over that the peer has not acknowledged: the server's own buffer and the kernel's queue.
@@ -135,6 +171,7 @@ class Wire:
         """The transport is gone. A waiting receipt keeps the duplicate, with the FIN on its way."""
         self.is_lost = True
         self.is_reset = self.is_reset or error is not None
+        self._wake()
         if self.watcher is not None:
             self.watcher.nudge()
         if self.watcher is None:
@@ -160,8 +197,29 @@ class Wire:
 
     def close(self) -> None:
         """Gives the duplicate back. Again: nothing."""
+        self._wake()
         self._fd = -1
         self._socket.close()
+
+    async def _wait_for_room(self) -> None:
+        """Until the kernel takes more, or the connection is over."""
+        if self.watcher is not None:
+            self.watcher.blocked()
+        loop = asyncio.get_running_loop()
+        self._room = loop.create_future()
+        loop.add_writer(self._fd, self._wake)
+        try:
+            await self._room
+        finally:
+            self._wake()  # cancelled: nobody waits any more
+
+    def _wake(self) -> None:
+        """Whoever waits for room goes on. Comes before the descriptor is closed: its number will be another file's."""
+        room, self._room = self._room, None
+        if room is not None:
+            room.get_loop().remove_writer(self._fd)
+            if not room.done():
+                room.set_result(None)
 
     def _finish(self) -> None:
         try:

@@ -18,7 +18,9 @@ def admit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Deci
     outcome = _decide(ledger, ask, policy, now_ms)
     if policy.enforce or not isinstance(outcome.answer, Refusal) or outcome.answer.code in BAD_GRANTS:
         return outcome
-    return _admit_anyway(ledger, ask, outcome.answer.code, policy, now_ms)
+    anyway = _admit_anyway(ledger, ask, outcome.answer.code, policy, now_ms)
+    anyway.changed |= outcome.changed  # a mark that was prolonged
+    return anyway
 
 
 def _decide(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:

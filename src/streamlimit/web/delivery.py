@@ -4,14 +4,15 @@ import asyncio
 
 from msgspec import Struct
 
-from streamlimit.delivery.local import Body
+from streamlimit.delivery.local import SLICE, SPAN, Body
 from streamlimit.delivery.receipt import Passage, Wire
+from streamlimit.delivery.rounds import Rounds
 from streamlimit.delivery.segment import Segment
 from streamlimit.errors import StoreUnavailable
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Gone, State
 from streamlimit.policy import Policy
-from streamlimit.web.http import Scope, Send, send_part
+from streamlimit.web.http import POUR, Scope, Send, send_part
 from streamlimit.web.protocol import EXTENSION
 
 _SLICES_A_TURN = 4
@@ -45,28 +46,26 @@ class Deliverer:
     """Delivers parts under one policy."""
 
     def __init__(self, policy: Policy) -> None:
+        self._rounds = Rounds()
         self._stall_seconds = policy.segment_ms / 1_000
         # Prolonged well within the shortest life that a lease's session can have left.
         self._progress_seconds = min(policy.segment_ms, policy.start_ms) / 3_000
 
-    async def deliver(self, part: Part, holder: LeaseHolder, wire: Wire | None, send: Send) -> None:
+    async def deliver(self, part: Part, holder: LeaseHolder, scope: Scope, send: Send) -> None:
         """Sends *part* and returns when the client has all of it; raises `NotReceived` otherwise.
 
         Segments before the last are confirmed as their bytes arrive; the last by leaving the lease.
         """
+        wire = wire_of(scope)
         journey = _Journey(part, holder, wire)
-        passage = Passage(wire, part.length, journey.progressed, self._stall_seconds, self._progress_seconds)
-        journey.passage = passage
+        passage = journey.passage = Passage(
+            wire, part.length, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
+        )
         try:
-            for number, chunk in enumerate(part.body.chunks(part.first, part.last), start=1):
-                await send_part(send, chunk)
-                passage.handed(len(chunk))
-                if passage.outcome is not None:
-                    break  # the client left, and what `send` takes from now on it throws away at once
-                if len(part.segments) > 1:
-                    await journey.confirm_arrived()
-                if number % _SLICES_A_TURN == 0:
-                    await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
+            if wire is not None and not part.body.is_in_memory and POUR in scope["extensions"] and wire.can_pour:
+                await _pour(part, journey, wire, send)
+            else:
+                await _send(part, journey, send)
             received = await passage.received()
             await journey.confirm_arrived()
         finally:
@@ -74,18 +73,46 @@ class Deliverer:
         if not received:
             raise NotReceived
         if part.segments:
-            _issue(holder, part.segments[-1])
+            holder.issue(*_receipt(part.segments[-1]))
+
+
+async def _send(part: Part, journey: "_Journey", send: Send) -> None:
+    """By way of our memory and the server's buffer."""
+    passage = journey.passage
+    for number, chunk in enumerate(part.body.chunks(part.first, part.last), start=1):
+        await send_part(send, chunk)
+        passage.handed(len(chunk))
+        if passage.outcome is not None:
+            break  # the client left, and what `send` takes from now on it throws away at once
+        await journey.confirm_arrived()
+        if number % _SLICES_A_TURN == 0:
+            await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
+
+
+async def _pour(part: Part, journey: "_Journey", wire: Wire, send: Send) -> None:
+    """From the file straight to the kernel, which tells the passage itself what it took."""
+    passage, body = journey.passage, part.body
+    most = SPAN if len(part.segments) < 2 else SLICE  # between two pieces those that arrived are confirmed
+    for at, count in body.spans(part.first, part.last, most):
+        if at > part.first:
+            await asyncio.sleep(0)  # others get their turn
+        await send({"type": POUR, "file": body.fileno(), "first": at, "count": count})
+        if passage.handed_over < at + count - part.first:
+            if not wire.is_closing:
+                raise body.shortened()
+            break  # the client left
+        await journey.confirm_arrived()
 
 
 class _Journey:
     """What is to be done while one part is under way."""
 
     passage: Passage
+    _working: "asyncio.Task[None] | None" = None
 
     def __init__(self, part: Part, holder: LeaseHolder, wire: Wire | None) -> None:
-        self._part, self._holder, self._wire = part, holder, wire
-        self._earlier = list(part.segments[:-1])
-        self._working: asyncio.Task[None] | None = None
+        self._holder, self._wire, self._first = holder, wire, part.first
+        self._earlier = part.segments[:-1]
 
     def progressed(self) -> None:
         """Bytes moved (told at most every third of X): the session is prolonged meanwhile (rule 6)."""
@@ -103,14 +130,12 @@ class _Journey:
 
     async def confirm_arrived(self) -> None:
         """Confirms each segment, but the last, of which every byte has arrived."""
-        arrived = self._part.first + self.passage.acknowledged()
+        if not self._earlier:
+            return
+        arrived = self._first + self.passage.acknowledged()
         while self._earlier and (self._earlier[0].last or 0) < arrived:
-            segment = self._earlier.pop(0)
+            segment, self._earlier = self._earlier[0], self._earlier[1:]
             await self._holder.confirm(*_receipt(segment))
-
-
-def _issue(holder: LeaseHolder, segment: Segment) -> None:
-    holder.issue(*_receipt(segment))
 
 
 def _receipt(segment: Segment) -> tuple[str, int, str, int]:

@@ -15,6 +15,10 @@ MAX_BODY_BYTES = 64 * 1024
 WHOLE = "streamlimit.whole"
 """The message of a whole answer; where the scope's extensions have this name, `send` takes it (see exchange.py)."""
 
+POUR = "streamlimit.pour"
+"""The message of a part of a file that the kernel sends by itself (see `Wire.can_pour`). Where the scope's extensions
+have this name, `send` takes it, and a start whose headers are encoded already (`lines`)."""
+
 DISCARDED_BYTES = 32 * 1024 * 1024
 """Read of a body that is too large, so that its sender gets to read why."""
 
@@ -84,6 +88,15 @@ def _spelled(name: str) -> bytes:
 async def send_start(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
     """Status and headers."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def send_head(scope: Scope, send: Send, status: int, lines: bytes) -> None:
+    """Status and headers that are encoded already, each a line with its CRLF; good values, for nobody looks again."""
+    if POUR in scope.get("extensions", ()):
+        await send({"type": "http.response.start", "status": status, "lines": lines})
+        return
+    headers = [(name, value) for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])]
+    await send_start(send, status, headers)
 
 
 async def send_part(send: Send, part: bytes | memoryview) -> None:

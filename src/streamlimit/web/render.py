@@ -1,11 +1,12 @@
 """Our values as the JSON and header texts of api.md."""
 
+from functools import lru_cache
 from urllib.parse import quote
 
 from streamlimit.document import rfc3339, session_json
 from streamlimit.model import Admitted
 
-__all__ = ["counts", "names", "rfc3339", "session_json"]
+__all__ = ["counted", "counts", "named", "rfc3339", "session_json"]
 
 
 def counts(admitted: Admitted) -> dict[str, str]:
@@ -26,11 +27,32 @@ def reservations(admitted: Admitted) -> dict[str, str]:
     return headers
 
 
-def names(name: str, sequence: int) -> dict[str, str]:
-    """The headers that say which segment this is."""
-    return {"Streamlimit-Segment": spelled(name), "Streamlimit-Sequence": str(sequence)}
+def counted(admitted: Admitted) -> bytes:
+    """As `counts`, as lines."""
+    if admitted.degraded or admitted.would_refuse is not None or admitted.session is None:
+        return lines(counts(admitted))
+    return b"%bstreamlimit-expires-at: %b\r\n" % (
+        _seats(admitted.limit, admitted.live),
+        rfc3339(admitted.session.expires_at_ms).encode(),
+    )
 
 
+@lru_cache(maxsize=4_096)
+def _seats(limit: int, live: int) -> bytes:
+    return lines({"Streamlimit-Limit": str(limit), "Streamlimit-Live-Sessions": str(live)})
+
+
+def named(name: str, sequence: int) -> bytes:
+    """The lines that say which segment this is."""
+    return b"streamlimit-segment: %b\r\nstreamlimit-sequence: %d\r\n" % (spelled(name).encode(), sequence)
+
+
+def lines(headers: dict[str, str]) -> bytes:
+    """Headers as they go out, each with its CRLF."""
+    return "".join([f"{name.lower()}: {value}\r\n" for name, value in headers.items()]).encode("latin-1")
+
+
+@lru_cache(maxsize=16_384)
 def spelled(name: str) -> str:
     """A segment's name as a header value, which is Latin-1 while a file's name may be anything: percent-encoded."""
     return quote(name, safe="/@:~!$&'()*+,;=%")

@@ -8,6 +8,7 @@ from streamlimit.web.delivery import Part
 from streamlimit.web.http import Scope, header
 from streamlimit.web.problems import Problem
 from streamlimit.web.ranges import requested_range
+from streamlimit.web.render import lines, named
 
 
 class PlayPath:
@@ -57,6 +58,11 @@ class Requested:
         if self.is_unchanged:
             return 304
         return 206 if self._is_partial else 200
+
+    def lines(self) -> bytes:
+        """The same of media, encoded, and which segment it completes."""
+        completed = self.part.segments[-1:]
+        return lines(self.headers()) + b"".join([named(each.name, each.sequence) for each in completed])
 
     def headers(self) -> dict[str, str]:
         """Of the file, without anything of the session."""

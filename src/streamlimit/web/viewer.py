@@ -22,15 +22,19 @@ from streamlimit.web.http import (
     header,
     read_json_body,
     send_end,
+    send_head,
     send_part,
     send_start,
     send_whole,
 )
 from streamlimit.web.partials import Partials
 from streamlimit.web.problems import Problem
-from streamlimit.web.render import counts, names, reservations, spelled
+from streamlimit.web.render import counted, counts, lines, named, reservations, spelled
 from streamlimit.web.requested import PlayPath, Requested
 from streamlimit.web.service import Service
+
+NOTES_A_FILE = 1_000
+"""Segments of one file whose headers are remembered."""
 
 
 class Viewer:
@@ -69,11 +73,8 @@ class Viewer:
                 return await _send_nothing(chosen, holder, send)
             body = self._open(stream, chosen.path)
             part = _whole(body, chosen)
-            headers = {"Content-Type": chosen.media_type, "Content-Length": str(part.length)}
-            headers |= {"Cache-Control": "no-store"} | counts(holder.admitted)
-            headers |= names(chosen.name, chosen.sequence)
-            await send_start(send, 200, encode_headers(headers))
-            await self._deliverer.deliver(part, holder, wire_of(scope), send)
+            await send_head(scope, send, 200, _lines_of(part, chosen) + counted(holder.admitted))
+            await self._deliverer.deliver(part, holder, scope, send)
         await send_end(send)
 
     async def play(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,11 +103,8 @@ class Viewer:
 
     async def _play_media(self, wanted: Requested, ask: Ask, scope: Scope, send: Send) -> None:
         async with self._limiter.lease(ask) as holder:
-            headers = wanted.headers() | counts(holder.admitted)
-            if wanted.part.segments:
-                headers |= names(wanted.part.segments[-1].name, wanted.part.segments[-1].sequence)
-            await send_start(send, wanted.status, encode_headers(headers))
-            await self._deliverer.deliver(wanted.part, holder, wire_of(scope), send)
+            await send_head(scope, send, wanted.status, wanted.lines() + counted(holder.admitted))
+            await self._deliverer.deliver(wanted.part, holder, scope, send)
             if wanted.completes:
                 self._partials.completed(ask.user_id, ask.session_id)
             elif not self._partials.counts(ask.user_id, ask.session_id, ask.stream_id, wanted.begun):
@@ -172,6 +170,18 @@ def _whole(body: Body, segment: Segment) -> Part:
     first = segment.first or 0
     last = body.size - 1 if segment.last is None else segment.last
     return Part(body, first, last, (segment,))
+
+
+def _lines_of(part: Part, segment: Segment) -> bytes:
+    """Headers that are the same for everyone who gets it."""
+    notes, key = part.body.notes, (segment.name, segment.sequence)
+    found = notes.get(key)
+    if found is None:
+        if len(notes) >= NOTES_A_FILE:
+            notes.clear()
+        kind = {"Content-Type": segment.media_type, "Content-Length": str(part.length), "Cache-Control": "no-store"}
+        found = notes[key] = lines(kind) + named(segment.name, segment.sequence)
+    return found
 
 
 async def _send_nothing(edge: LiveEdge | None, holder: LeaseHolder, send: Send) -> None:

@@ -92,7 +92,7 @@ local function prolong_mark(mark)
   if mark.till >= now + expiry_ms then return end
   mark.till = silent_until()
   mark.packed = mark.packed:sub(1, 3 + #id) .. pack('<I6', mark.till) .. mark.packed:sub(10 + #id)
-  if enforces == 1 then save(ledger) end
+  save(ledger)
 end
 
 local function is_shared(seat)
