@@ -285,13 +285,14 @@ MUTANTS = [
     # heartbeats
     Mutant("a beat tells nobody of who left", BEAT, "first.events + second.events)", "second.events)"),
     Mutant("a beat that moves has an old lease", BEAT, "session.generation, session.move,", "session.generation, 0,"),
-    Mutant("a beat is never one repeat too many", BEAT, "ask.sequence is None or not seat.returns", "True", BESIDE),
-    Mutant("a beat starts though a scope is full", BEAT, " and not policy.max_per_device_type", "", BESIDE),
+    Mutant("a beat is never one repeat too many", BEAT, "ask.sequence is None or not seat.returns", "True"),
+    Mutant("a beat starts though a scope is full", BEAT, " and not policy.max_per_device_type", ""),
     Mutant("a beat leaves who ran out of time", BEAT, "live == len(ledger.seats) and _just", "_just", BESIDE),
     Mutant("a beat goes on past a mark", BEAT, "if ledger.marks or ask", "if ask", BESIDE),
     Mutant("machine: a beat is no receipt", BEAT, "first.changed or second.changed", "first.changed", MACHINE),
     # caps, dry run, old news
     Mutant("a full stream takes more", SCOPES, "if policy.max_per_stream is not None:", "if False:"),
+    Mutant("a dry run forgets who hammers", ADMIT, "    anyway.changed |= outcome.changed", "    pass"),
     Mutant("a dry run refuses", ADMIT, "if policy.enforce or not", "if True or not"),
     Mutant("old news is new", CONFIRM, "received_ms = now_ms - receipt.age_ms", "received_ms = now_ms"),
     Mutant(

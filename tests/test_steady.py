@@ -4,16 +4,17 @@ The store is a real one on a file; `Moody` stands before it and can be told to b
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streamlimit.errors import StoreUnavailable
+from streamlimit.errors import StoreUnavailable, StreamlimitError, UnknownSession
 from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Purpose, Receipt, Refusal
 from streamlimit.policy import Policy
-from streamlimit.steady import CALM_SECONDS, PROBE_SECONDS, Conduct, SteadyStore
+from streamlimit.steady import CALM_SECONDS, PROBE_SECONDS, Conduct, SteadyStore, receipts
 from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore
 
@@ -35,12 +36,14 @@ class Time:
 class Moody:
     """A store that can be away, counts what it is asked, and answers in the loop's next turn if `late`.
 
-    `away_for`: users whose part of it is away, as if it were one shard of a cluster.
+    `away_for`: users whose part of it is away, as if it were one shard of a cluster. `fails`: calls that it misses
+    though it is there.
     """
 
     def __init__(self, store: SqliteStore) -> None:
         self._store, self.away, self.late = store, False, False
         self.away_for: set[str] = set()
+        self.fails: set[str] = set()
         self.asked: list[str] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -67,7 +70,7 @@ class Moody:
         return self._answer(name, args)
 
     def _answer(self, name: str, args: tuple[Any, ...]) -> Any:
-        if self.away or user_of(args) in self.away_for:
+        if self.away or name in self.fails or user_of(args) in self.away_for:
             raise StoreUnavailable("away")
         return getattr(self._store, name)(*args)
 
@@ -112,6 +115,10 @@ class Scene:
         assert admitted.lease is not None
         receipt = Receipt(admitted.lease, f"seg-{segment}", segment)
         return await resolved(self.worker.confirm(receipt))
+
+    async def beat(self, session: str, stream: str = "a", user: str = "u", **more: Any) -> Any:
+        """A heartbeat."""
+        return await resolved(self.worker.beat(Ask(user, session, stream, **more)))
 
     async def on_record(self, session: str, user: str = "u") -> Any:
         """The session as the store has it."""
@@ -791,5 +798,371 @@ def test_refused_for_sharing_says_nothing_of_the_seat(scene: Scene) -> None:
         assert answer.code == "session-shared"
         scene.moody.away = True
         assert (await scene.admit("tv", client="one")).lease is not None
+
+    run(story())
+
+
+# Heartbeats: admitted and confirmed in one
+
+
+def test_the_beats_of_a_known_session_need_no_round_trip_and_each_counts(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        ask = Ask("u", "tv", "a")  # the same each time, as where its bytes are remembered
+        await resolved(scene.worker.beat(ask))
+        del scene.moody.asked[:]
+        for _ in range(9):
+            scene.time.pass_ms(X)
+            admitted = scene.worker.beat(ask)
+            assert isinstance(admitted, Admitted), "nobody waits"
+            assert (admitted.existing, admitted.degraded, admitted.limit, admitted.live) == (True, False, 3, 1)
+            await turn()
+            assert (await scene.on_record("tv")).last_activity_ms == scene.time.store_ms
+        assert scene.moody.asked == ["confirm"] * 9
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("wait_ms", "more"),
+    [((N - 1) * X, {}), (0, {"stream": "b"}), (0, {"client": "elsewhere"})],
+    ids=["long silent", "another stream", "another address"],
+)
+def test_the_store_is_asked_for_a_beat_where_knowledge_is_not_enough(
+    scene: Scene, wait_ms: int, more: dict[str, Any]
+) -> None:
+    async def story() -> None:
+        spared(scene)
+        await scene.beat("tv")
+        del scene.moody.asked[:]
+        scene.time.pass_ms(wait_ms)
+        for _ in range(2):  # the first answer teaches
+            assert isinstance(await scene.beat("tv", **more), Admitted)
+            await turn()
+        assert scene.moody.asked == ["beat", "confirm"]
+        session = await scene.on_record("tv")
+        assert (session.last_activity_ms, session.stream_id) == (scene.time.store_ms, more.get("stream", "a"))
+
+    run(story())
+
+
+def test_a_file_is_asked_for_every_beat(scene: Scene) -> None:
+    async def story() -> None:
+        for _ in range(3):
+            await scene.beat("tv")
+        assert scene.moody.asked == ["beat"] * 3
+
+    run(story())
+
+
+def test_a_fourth_beat_is_refused_though_three_are_known(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        for session in ("tv", "phone", "tablet"):
+            await scene.beat(session)
+        assert isinstance(await scene.beat("laptop"), Refusal)
+        assert isinstance(await scene.beat("tv"), Admitted)
+
+    run(story())
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["file", "servers"])
+def test_who_is_known_beats_on_while_the_store_is_away_and_that_is_told_with_its_age(scene: Scene, fast: bool) -> None:
+    async def story() -> None:
+        scene.worker, scene.moody.late = scene.another(spares=fast), fast
+        await scene.beat("tv")
+        scene.moody.away = True
+        for _ in range(2):
+            scene.time.pass_ms(X - 1)
+            admitted = await scene.beat("tv")
+            await turn()
+            assert isinstance(admitted, Admitted)
+        assert (admitted.degraded, admitted.live, len(scene.worker.kept)) == (True, 1, 1)
+        beaten_ms = scene.time.store_ms
+        scene.time.pass_ms(X // 2)
+        scene.moody.away = False
+        await scene.worker.watch_once()
+        session = await scene.on_record("tv")
+        assert (session.last_activity_ms, session.expires_at_ms) == (beaten_ms, beaten_ms + N * X)
+        assert len(scene.worker.kept) == 0
+
+    run(story())
+
+
+def test_who_is_unknown_does_not_beat_while_the_store_is_away(scene: Scene) -> None:
+    async def story() -> None:
+        scene.moody.away = True
+        for late in (False, True):
+            scene.worker, scene.moody.late = scene.another(spares=late), late
+            for _ in range(2):  # at first it is not known to be away
+                with pytest.raises(StoreUnavailable):
+                    await scene.beat("tv")
+            assert (len(scene.worker.kept), scene.worker.counts.degraded) == (0, 0)
+
+    run(story())
+
+
+def test_refuse_all_lets_nobody_beat_on(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene, on_outage="refuse-all")
+        await scene.beat("tv")
+        scene.moody.away = True
+        await scene.beat("tv")  # this one finds out
+        await turn()
+        for session in ("tv", "phone"):
+            with pytest.raises(StoreUnavailable):
+                await scene.beat(session)
+
+    run(story())
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["file", "servers"])
+def test_admit_all_lets_everyone_beat_and_the_limit_wins_when_the_store_is_back(scene: Scene, fast: bool) -> None:
+    async def story() -> None:
+        scene.worker, scene.moody.late = scene.another(spares=fast, on_outage="admit-all"), fast
+        scene.moody.away = True
+        for session in ("a", "b", "c", "d"):
+            admitted = await scene.beat(session)
+            assert (admitted.degraded, admitted.session.generation) == (True, 0)
+            scene.time.pass_ms(10)
+        assert (scene.worker.counts.degraded, len(scene.worker.kept)) == (4, 4)
+        scene.moody.away = False
+        scene.time.pass_ms(int(CALM_SECONDS * 1_000))
+        await scene.worker.watch_once()
+        seated = [session for session in ("a", "b", "c", "d") if await scene.on_record(session) is not None]
+        assert seated == ["a", "b", "c"]
+        assert [event.type for event in scene.events] == ["session.started"] * 3
+        assert isinstance(await scene.beat("d"), Refusal)
+        assert not (await scene.beat("a")).degraded
+
+    run(story())
+
+
+def test_on_unexpired_grants_as_many_beat_as_the_limit_says(scene: Scene) -> None:
+    async def story() -> None:
+        scene.worker = scene.another(outage_seconds=10)
+        scene.moody.away = True
+        for session in ("a", "b", "c", "a"):
+            assert (await scene.beat(session, granted=True)).degraded
+        for session, granted in (("d", True), ("e", False)):
+            with pytest.raises(StoreUnavailable):
+                await scene.beat(session, granted=granted)
+
+    run(story())
+
+
+def test_a_beat_that_fails_on_its_way_is_kept(scene: Scene) -> None:
+    """The store was there when it was asked, and never answered."""
+
+    async def story() -> None:
+        spared(scene)
+        await scene.beat("tv")
+        scene.time.pass_ms((N - 1) * X)  # so long that the store is asked
+        coming = scene.worker.beat(Ask("u", "tv", "a"))
+        scene.moody.away = True
+        admitted = await resolved(coming)
+        assert isinstance(admitted, Admitted)
+        assert (admitted.degraded, len(scene.worker.kept), scene.worker.counts.degraded) == (True, 1, 1)
+        scene.moody.away = False
+        await scene.worker.watch_once()
+        assert (await scene.on_record("tv")).last_activity_ms == scene.time.store_ms
+
+    run(story())
+
+
+def test_a_beat_that_fails_between_its_two_steps_is_kept_and_marked_once(scene: Scene) -> None:
+    async def story() -> None:
+        await scene.beat("tv")
+        scene.moody.away = True
+        await scene.beat("tv")
+        scene.moody.away, scene.moody.fails = False, {"confirm"}
+        scene.time.pass_ms(int(PROBE_SECONDS * 1_000))
+        await scene.worker.watch_once()
+        scene.time.pass_ms(int(PROBE_SECONDS * 1_000))
+        scene.moody.fails = {"confirm"}
+        before = scene.worker.counts.degraded
+        admitted = await scene.beat("tv")
+        assert (admitted.degraded, scene.worker.counts.degraded - before, len(scene.worker.kept)) == (True, 1, 1)
+        scene.moody.fails = set()
+        await scene.worker.watch_once()
+        assert (await scene.on_record("tv")).last_activity_ms == scene.time.store_ms
+
+    run(story())
+
+
+def test_while_the_store_is_coming_back_what_was_kept_is_told_before_a_new_beat(scene: Scene) -> None:
+    async def story() -> None:
+        for session in ("tv", "phone", "tablet"):
+            await scene.beat(session)
+        scene.moody.away = True
+        scene.time.pass_ms(2 * X)
+        for session in ("tv", "phone", "tablet"):
+            await scene.beat(session)
+        scene.time.pass_ms(X + 1)  # in the store's books all three are past their time now
+        scene.moody.away = False
+        assert isinstance(await scene.beat("laptop"), Refusal)
+
+    run(story())
+
+
+def test_a_termination_elsewhere_bites_at_the_next_beat_but_one(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        await scene.beat("tv")
+        scene.moody._store.terminate("u", "tv", "operator", "moved house")
+        assert isinstance(await scene.beat("tv"), Admitted)  # this worker does not know yet
+        await turn()
+        refused = await scene.beat("tv")
+        assert isinstance(refused, Refusal)
+        assert refused.code == "session-terminated"
+
+    run(story())
+
+
+def test_who_was_ended_and_seated_anew_elsewhere_beats_for_the_new_seat(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        ask = Ask("u", "tv", "a")
+        first = await resolved(scene.worker.beat(ask))
+        scene.moody._store.end("u", "tv")
+        for _ in range(2):
+            await resolved(scene.worker.beat(ask))
+            await turn()
+        second = await resolved(scene.worker.beat(ask))
+        assert second.session.generation > first.session.generation
+        scene.time.pass_ms(X)
+        await resolved(scene.worker.beat(ask))
+        await turn()
+        assert (await scene.on_record("tv")).last_activity_ms == scene.time.store_ms
+        assert isinstance(scene.worker.beat(ask), Admitted), "it is known, and stays so"
+
+    run(story())
+
+
+@pytest.mark.parametrize("leave", ["end", "terminate"])
+@pytest.mark.parametrize("way", ["beat", "admit"])
+def test_who_leaves_while_the_store_is_asked_is_known_no_more(scene: Scene, leave: str, way: str) -> None:
+    """The store seated or confirmed it before it left; its answer comes after that."""
+
+    async def story() -> None:
+        spared(scene)
+        await scene.beat("tv")
+        scene.time.pass_ms((N - 1) * X)  # so long that the store is asked
+        ask = Ask("u", "tv", "a", lease_id="late")
+        coming = asyncio.ensure_future(scene.worker.beat(ask) if way == "beat" else scene.worker.admit(ask))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        if leave == "end":
+            await resolved(scene.worker.end("u", "tv"))
+        else:
+            await resolved(scene.worker.terminate("u", "tv", "operator", "moved house"))
+        await coming
+        del scene.moody.asked[:]
+        await scene.beat("tv")
+        assert scene.moody.asked == ["beat"], "the store decides whether it may come back"
+
+    run(story())
+
+
+def test_a_beat_on_its_way_while_the_session_leaves_and_the_store_goes_brings_nobody_back(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        await scene.beat("tv")
+        scene.time.pass_ms((N - 1) * X)
+        coming = scene.worker.beat(Ask("u", "tv", "a"))
+        scene.moody.away = True
+        with pytest.raises(StoreUnavailable):
+            await resolved(scene.worker.end("u", "tv"))
+        with pytest.raises(StreamlimitError):
+            await resolved(coming)
+        assert len(scene.worker.kept) == 0
+        with pytest.raises(StoreUnavailable):
+            await scene.beat("tv")
+
+    run(story())
+
+
+def test_who_is_ended_between_the_two_steps_of_a_beat_is_unknown(scene: Scene) -> None:
+    async def story() -> None:
+        await scene.beat("tv")
+        scene.moody.away = True
+        await scene.beat("tv")
+        scene.moody.away, scene.moody.late = False, True
+        scene.time.pass_ms(int(PROBE_SECONDS * 1_000))
+        await scene.worker.tell_all()
+        del scene.moody.asked[:]
+        coming = asyncio.ensure_future(scene.beat("tv"))
+        while scene.moody.asked != ["admit", "confirm"]:
+            await asyncio.sleep(0)
+        scene.moody._store.end("u", "tv")
+        with pytest.raises(UnknownSession):
+            await coming
+        assert await scene.on_record("tv") is None
+
+    run(story())
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["file", "servers"])
+def test_an_end_in_an_outage_is_not_undone_by_a_kept_beat(scene: Scene, fast: bool) -> None:
+    async def story() -> None:
+        scene.worker, scene.moody.late = scene.another(spares=fast), fast
+        await scene.beat("tv")
+        scene.moody.away = True
+        await scene.beat("tv")  # on servers it is under way while the session ends
+        with pytest.raises(StoreUnavailable):
+            await resolved(scene.worker.end("u", "tv"))
+        await turn()
+        assert len(scene.worker.kept) == 0
+        with pytest.raises(StoreUnavailable):
+            await scene.beat("tv")
+
+    run(story())
+
+
+def test_every_beat_without_the_store_is_marked_and_counted_once(scene: Scene) -> None:
+    async def story() -> None:
+        for late in (False, True):  # it says at once that it is not there, or later
+            scene.worker, scene.moody.late, scene.moody.away = scene.another(spares=True), late, False
+            await scene.beat("tv")
+            scene.moody.away = True
+            answers = []
+            for _ in range(4):
+                answers.append(await scene.beat("tv"))
+                await turn()
+            marked = [answer.degraded for answer in answers]
+            assert marked == [not late, True, True, True]
+            assert scene.worker.counts.degraded == sum(marked)
+
+    run(story())
+
+
+def test_events_of_a_beat_that_nobody_waited_for_are_told_once(scene: Scene) -> None:
+    async def story() -> None:
+        spared(scene)
+        before = await scene.beat("tv")
+        del scene.events[:]
+        with sqlite3.connect(scene.path) as db:
+            db.execute("DELETE FROM ledgers")  # the store loses everything: the beat seats it again
+        for _ in range(2):
+            await scene.beat("tv")
+            await turn()
+        assert [event.type for event in scene.events] == ["session.started"]
+        again = await scene.on_record("tv")
+        assert again.generation > before.session.generation
+        assert isinstance(scene.worker.beat(Ask("u", "tv", "a")), Admitted)
+
+    run(story())
+
+
+def test_what_is_remembered_of_beats_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receipts, "BEATS_REMEMBERED", 10)
+
+    async def story() -> None:
+        spared(scene)
+        asks = [Ask(f"user-{number}", "tv", "a") for number in range(50)]
+        for ask in asks * 3:
+            await resolved(scene.worker.beat(ask))
+        await turn()
+        assert len(scene.worker._receipts._beats) <= 10
+        assert (scene.moody.asked.count("beat"), scene.moody.asked.count("confirm")) == (50, 100)
 
     run(story())

@@ -1726,6 +1726,18 @@ class DryRuns:
         assert await home.sitting() == ["tv"]
 
     @story(DRY)
+    async def test_a_dry_run_says_terminated_until_the_player_was_silent(self, home: Household) -> None:
+        await home.watch("tv")
+        await home.terminate("tv")
+        for _ in range(4):
+            answer = await home.ask("tv")
+            assert isinstance(answer, Admitted)
+            assert answer.would_refuse == "session-terminated"
+            assert answer.lease is not None
+            await home.received(answer.lease)
+            home.later(N * X - 1)
+
+    @story(DRY)
     async def test_a_dry_run_takes_late_receipts_beyond_the_limit(self, home: Household) -> None:
         late = await home.watch("tv")
         home.later(N * X)
@@ -2221,6 +2233,15 @@ class Beats:
         assert refusal.code == "session-shared"
         home.later(1)
         assert (await home.beaten("tv", "film")).events == ()
+
+    @story(PATIENT)
+    async def test_a_beat_that_names_a_position_may_be_one_repeat_too_many(self, home: Household) -> None:
+        for client in ("a", "b", "a"):
+            await home.watch("tv", sequence=9, client=client)
+        refusal = await home.beat("tv", sequence=9, client="b")
+        assert isinstance(refusal, Refusal)
+        assert refusal.code == "session-shared"
+        assert (await home.beaten("tv", client="b")).existing
 
     @story(policy=BUFFER)
     async def test_a_beat_keeps_what_is_played_ahead(self, home: Household) -> None:

@@ -3,11 +3,13 @@
 Two servers in this process, one with each protocol class; only dates, times and etags are passed over.
 """
 
+import asyncio
 import json
 import re
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,14 @@ import uvicorn
 from pydantic import SecretStr
 
 from streamlimit.bootstrap import WorkerFactory
+from streamlimit.limiter import Limiter
+from streamlimit.model import Ask
 from streamlimit.settings import Settings
 from streamlimit.web.exchange import Exchange
 from streamlimit.web.fast import FastProtocol
 from streamlimit.web.grants import Grants
 from streamlimit.web.protocol import ReceiptProtocol
+from tests.e2e.clients import is_read
 from tests.service import wait_until
 from tests.web.folders import make_streams
 
@@ -30,6 +35,7 @@ VOLATILE = re.compile(
     rb"(?mi)^(date|etag|streamlimit-expires-at|x-request-id): .*?\r\n|\d{4}-\d\d-\d\dT[\d:.]+Z|"
     rb'"retry_after_seconds":[\d.]+|free in [\d.]+ s'
 )
+_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)")
 
 
 class Server:
@@ -68,9 +74,38 @@ class Server:
                 found += part
         return found
 
+    def converse(self, *requests: bytes) -> list[bytes]:
+        """The answers on one connection; each request is sent when the one before was answered."""
+        with socket.create_connection(self.listening.getsockname(), 10) as connection:
+            return [_ask(connection, request) for request in requests]
+
     def stop(self) -> None:
         self.server.should_exit = True
         self.thread.join(15)
+
+
+def _ask(connection: socket.socket, request: bytes) -> bytes:
+    """One answer of a known length; nothing where the connection is closed instead."""
+    with suppress(ConnectionError):
+        connection.sendall(request)
+    found, length = b"", -1
+    while length < 0 or len(found) < length:
+        try:
+            part = connection.recv(65_536)
+        except ConnectionError:
+            part = b""
+        if not part:
+            break
+        found += part
+        if length < 0 and b"\r\n\r\n" in found:
+            length = found.index(b"\r\n\r\n") + 4 + int(_LENGTH.findall(found)[0])
+    return found
+
+
+def lasting(answer: bytes) -> bytes:
+    """What is the same however long it took. A refusal tells seconds, of as many digits as there are."""
+    answer = VOLATILE.sub(b"", answer)
+    return _LENGTH.sub(b"", answer, count=1) if b" 409 " in answer[:20] else answer
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +130,25 @@ def segment(session: str, stream: str = "tiny", **more: Any) -> bytes:
     return request("POST", "/v1/segments", json.dumps(form).encode())
 
 
-def beat(session: str, stream: str = "tiny") -> bytes:
+def beat(session: str, stream: str = "tiny", *headers: str) -> bytes:
     body = json.dumps({"stream_id": stream}).encode()
-    return request("POST", f"/v1/users/u/sessions/{session}/heartbeat", body)
+    return request("POST", _beats_of(session), body, *headers)
+
+
+def kept(sent: bytes) -> bytes:
+    """The same request on a connection that is kept."""
+    return sent.replace(b"Connection: close\r\n", b"")
+
+
+def _beats_of(session: str) -> str:
+    return f"/v1/users/u/sessions/{session}/heartbeat"
 
 
 def play(path: str, *headers: str, method: str = "GET") -> bytes:
     return request(method, f"/play/{GRANT}/{path}", None, *headers)
 
+
+CHUNKS = b'15\r\n{"stream_id": "tiny"}\r\n0\r\n\r\n'
 
 STORY = [
     ("a first segment", segment("s")),
@@ -141,27 +187,114 @@ STORY = [
     ("asking first", request("POST", "/v1/segments", b"{}", "Expect: 100-continue")),
     ("HTTP/1.0", segment("s").replace(b"HTTP/1.1", b"HTTP/1.0")),
     ("another origin's bearer", segment("s").replace(b"Host: here", b"Host: here\r\nAuthorization: Bearer nonsense")),
+    ("a beat with a key", beat("s", "tiny", "Authorization: Bearer an-operator-key")),
+    ("with a wrong one", beat("s", "tiny", "Authorization: Bearer nonsense")),
+    ("with two", beat("s", "tiny", "Authorization: Bearer an-operator-key", "Authorization: Bearer nonsense")),
+    ("with the wrong one first", beat("s", "tiny", "Authorization: Bearer x", "Authorization: Bearer an-operator-key")),
+    ("with an id", beat("w", "tiny", "X-Request-Id: given")),
+    ("from a page", beat("s", "tiny", "Origin: http://a")),
+    ("of an unknown stream", beat("s", "nowhere")),
+    ("of no session", beat("s%20s")),
+    ("spelled otherwise", beat("%73")),
+    ("with a query", request("POST", _beats_of("s") + "?x=1", b'{"stream_id": "tiny"}')),
+    ("with a query of its own shape", request("POST", "/v1/users/u/sessions/s?/heartbeat", b'{"stream_id": "tiny"}')),
+    ("at a whole URL", request("POST", "http://here" + _beats_of("s"), b'{"stream_id": "tiny"}')),
+    ("without a body", request("POST", _beats_of("s"))),
+    ("no JSON in a beat", request("POST", _beats_of("s"), b"{")),
+    ("a field too many", request("POST", _beats_of("s"), b'{"stream_id": "tiny", "x": 1}')),
+    ("lines in its body", request("POST", _beats_of("s"), b'\r\n\r\n{"stream_id": "tiny"}\r\n\r\n')),
+    ("another kind of body", beat("s").replace(b"application/json", b"text/plain")),
+    ("of its kind in other words", beat("s").replace(b"application/json", b"Application/JSON; charset=utf-8")),
+    ("of no kind", beat("s").replace(b"Content-Type: application/json\r\n", b"")),
+    ("of two kinds", beat("s", "tiny", "Content-Type: text/plain")),
+    ("a beat in chunks", request("POST", _beats_of("s"), None, "Transfer-Encoding: chunked") + CHUNKS),
+    ("a beat that asks first", request("POST", _beats_of("s"), b'{"stream_id": "tiny"}', "Expect: 100-continue")),
+    ("a beat by HTTP/1.0", beat("s").replace(b"HTTP/1.1", b"HTTP/1.0")),
+    ("an empty line before it", b"\r\n" + beat("s")),
+    ("a beat got", request("GET", _beats_of("s"))),
+    ("its head", request("HEAD", _beats_of("s"))),
+    ("its preflight", request("OPTIONS", _beats_of("s"), None, "Access-Control-Request-Method: POST")),
 ]
+
+BEAT, HEALTH = kept(beat("s")), kept(request("GET", "/healthz"))
+
+CONVERSATIONS = {
+    "one": [BEAT],
+    "the same bytes twice": [BEAT] * 2,
+    "three times": [BEAT] * 3,
+    "refused ones": [HEALTH, *[kept(beat("w"))] * 3],
+    "refused from the start": [kept(beat("x"))] * 3,
+    "two in turn": [BEAT, kept(beat("t"))] * 3,
+    "refused between good ones": [BEAT, kept(beat("y"))] * 3,
+    "beside others": [BEAT, HEALTH, BEAT, kept(segment("v")), BEAT, kept(play("tiny/index.m3u8")), BEAT],
+    "empty lines between": [BEAT, b"\r\n" + BEAT, BEAT, b"\r\n\r\n" + BEAT],
+    "of an unknown stream": [HEALTH, *[kept(beat("s", "nowhere"))] * 3],
+    "with a key": [kept(beat("s", "tiny", "Authorization: Bearer an-operator-key"))] * 4,
+    "with an id": [HEALTH, *[kept(beat("z", "tiny", "X-Request-Id: given"))] * 3],
+    "ended by the client": [BEAT, BEAT, beat("s")],
+    "ended by HTTP/1.0": [BEAT, kept(beat("s")).replace(b"HTTP/1.1", b"HTTP/1.0")],
+    "no HTTP behind it": [BEAT, b"{}\r\n\r\n"],
+}
 
 
 def test_both_ways_answer_alike(both: tuple[Server, Server]) -> None:
+    different = {}
     for name, sent in STORY:
-        fast, slow = (VOLATILE.sub(b"", server.exchange(sent)) for server in both)
-        assert fast[:2_000] == slow[:2_000], name
-        assert fast == slow, name
+        fast, slow = (lasting(server.exchange(sent)) for server in both)
+        if fast != slow:
+            different[name] = (fast[:2_000], slow[:2_000])
+    assert different == {}
+
+
+def test_both_ways_answer_alike_on_a_connection_that_is_kept(both: tuple[Server, Server]) -> None:
+    """Each twice: the second time all bytes are known from the start."""
+    for server in both:
+        server.exchange(request("DELETE", "/v1/users/u/sessions", None))
+        for session in "stv":
+            server.exchange(beat(session))
+    different = {}
+    for name, sent in [*CONVERSATIONS.items(), *CONVERSATIONS.items()]:
+        fast, slow = ([lasting(answer) for answer in server.converse(*sent)] for server in both)
+        if fast != slow:
+            different[name] = [(one[:2_000], other[:2_000]) for one, other in zip(fast, slow, strict=True)]
+    assert different == {}
+
+
+def test_a_known_heartbeat_may_come_in_any_two_pieces(both: tuple[Server, Server]) -> None:
+    with socket.create_connection(both[0].listening.getsockname(), 10) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        whole = lasting(_ask(line, BEAT))
+        for cut in range(1, len(BEAT)):
+            line.sendall(BEAT[:cut])
+            wait_until(lambda: is_read(line), 5, "the server to read")
+            assert [lasting(_ask(line, rest)) for rest in (BEAT[cut:], BEAT)] == [whole] * 2, cut
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["at once", "later"])
+def test_what_breaks_a_heartbeat_is_our_fault_and_not_the_clients(
+    both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    """Known, read before and never seen."""
+
+    def break_at_once(self: Limiter, ask: Ask) -> None:
+        raise RuntimeError("broken")
+
+    async def break_later(self: Limiter, ask: Ask) -> None:
+        await asyncio.sleep(0.001)
+        raise RuntimeError("broken")
+
+    for server in both:
+        server.converse(BEAT, BEAT, BEAT)
+    monkeypatch.setattr(Limiter, "beat", break_later if is_late else break_at_once)
+    for sent in (BEAT, kept(beat("t", "tiny", "X-Late: " + str(is_late)))):
+        for server in both:
+            assert [answer[:12] for answer in server.converse(HEALTH, sent, sent)[1:]] == [b"HTTP/1.1 500"] * 2
 
 
 def test_pipelined_requests_are_answered_in_their_order(both: tuple[Server, Server]) -> None:
     """One after the other they arrive in one piece: hot, cold and hot again."""
-    keeping = [segment("p", "clock").replace(b"Connection: close\r\n", b"") for _ in range(3)]
-    cold = request("GET", "/healthz").replace(b"Connection: close\r\n", b"")
-    sent = (
-        keeping[0]
-        + cold
-        + keeping[1]
-        + beat("p", "clock").replace(b"Connection: close\r\n", b"")
-        + segment("p", "clock")
-    )
+    keeping = [kept(segment("p", "clock")) for _ in range(3)]
+    sent = keeping[0] + HEALTH + keeping[1] + kept(beat("p", "clock")) + segment("p", "clock")
     for server in both:
         server.exchange(request("DELETE", "/v1/users/u/sessions", None))
     answers = [VOLATILE.sub(b"", server.exchange(sent)) for server in both]
@@ -191,11 +324,12 @@ def test_a_rested_connection_is_closed_and_a_busy_one_is_not(both: tuple[Server,
     fast = both[0]
     fast.server.config.timeout_keep_alive, kept = 1, fast.server.config.timeout_keep_alive
     try:
-        with socket.create_connection(fast.listening.getsockname(), 10) as connection:
-            for _ in range(3):
-                connection.sendall(beat("s").replace(b"Connection: close\r\n", b""))
-                assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
-            connection.settimeout(8)
-            assert connection.recv(65_536) == b""  # closed by the server, after its second of rest
+        address = fast.listening.getsockname()
+        with socket.create_connection(address, 10) as connection, socket.create_connection(address, 10) as another:
+            for line in (connection, connection, connection, another):  # to this one nothing but known bytes come
+                assert _ask(line, BEAT).startswith(b"HTTP/1.1 200")
+            for line in (connection, another):
+                line.settimeout(8)
+                assert line.recv(65_536) == b""  # closed by the server, after its second of rest
     finally:
         fast.server.config.timeout_keep_alive = kept

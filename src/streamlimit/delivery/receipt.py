@@ -85,7 +85,7 @@ class Passage:
         elif self._total == 0:
             self._evidence.hand(0)  # then it is about the headers alone
         if self.outcome is None and not self._look():
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._loop.create_future()
             self._hurry()
             return await self._waiter
         return self.outcome is True
@@ -100,12 +100,17 @@ class Passage:
         if turn == self._turn and not self._look():
             self._looks += 1
             self._plan()
-            self._account(asyncio.get_running_loop().time())
+            self._account(self._loop.time())
 
     def close(self) -> None:
         """No more interest: without an outcome so far it is "not received". Again: nothing."""
         if self.outcome is None:
             self._settle(False)
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        assert self._wire is not None  # without one everything is known at once
+        return self._wire.loop
 
     def _begin(self, wire: Wire) -> None:
         if wire.watcher is not None:
@@ -120,7 +125,7 @@ class Passage:
     def _watch(self) -> None:
         """Looks now and then while the server is still taking the body; `send` may be blocked for long."""
         self._is_watched = True
-        self._moved_at = self._told_at = asyncio.get_running_loop().time()
+        self._moved_at = self._told_at = self._loop.time()
         self._delay = min(self._progress_seconds, self._stall_seconds) / 4
         self._plan()
 
@@ -128,20 +133,19 @@ class Passage:
         """All is handed over: from now on look often."""
         if not self._is_watched:
             self._is_watched = True
-            self._moved_at = self._told_at = asyncio.get_running_loop().time()
+            self._moved_at = self._told_at = self._loop.time()
         self._delay, self._looks = _FIRST_DELAY_SECONDS, 0
         self._plan()
 
     def _plan(self) -> None:
         """The next look; one that was planned before is off."""
         self._turn += 1
-        loop = asyncio.get_running_loop()
         if self._waiter is not None and self._looks < self._evidence.eager_looks:
-            loop.call_soon(self.ring, self._turn)
+            self._loop.call_soon(self.ring, self._turn)
             return
         if self._rounds is None:
             self._rounds = Rounds()
-        self._rounds.later(loop, self._delay, self, self._turn)
+        self._rounds.later(self._loop, self._delay, self, self._turn)
         if self._waiter is not None:
             self._delay = min(2 * self._delay, _LONGEST_DELAY_SECONDS)
 

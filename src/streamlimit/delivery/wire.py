@@ -52,12 +52,13 @@ class Wire:
     The duplicate holds the connection open: until it is closed (or `finish` was called) no FIN goes out.
     """
 
-    __slots__ = ("_fd", "_room", "_socket", "_transport", "address", "is_lost", "is_reset", "kind", "watcher")
+    __slots__ = ("_fd", "_room", "_socket", "_transport", "address", "is_lost", "is_reset", "kind", "loop", "watcher")
 
     def __init__(self, fd: int, transport: asyncio.Transport) -> None:
         self._fd = fd
         self._socket = socket.socket(fileno=fd)
         self._transport = transport
+        self.loop = asyncio.get_running_loop()  # asking for it costs a system call
         self._room: asyncio.Future[None] | None = None
         self.kind, self.address = _kind_and_address(self._socket, transport)
         if self.kind is not Kind.LOCAL:
@@ -205,9 +206,8 @@ class Wire:
         """Until the kernel takes more, or the connection is over."""
         if self.watcher is not None:
             self.watcher.blocked()
-        loop = asyncio.get_running_loop()
-        self._room = loop.create_future()
-        loop.add_writer(self._fd, self._wake)
+        self._room = self.loop.create_future()
+        self.loop.add_writer(self._fd, self._wake)
         try:
             await self._room
         finally:
@@ -217,7 +217,7 @@ class Wire:
         """Whoever waits for room goes on. Comes before the descriptor is closed: its number will be another file's."""
         room, self._room = self._room, None
         if room is not None:
-            room.get_loop().remove_writer(self._fd)
+            self.loop.remove_writer(self._fd)
             if not room.done():
                 room.set_result(None)
 

@@ -35,7 +35,7 @@ class Exchange:
         "response_complete",
     )
 
-    def __init__(self, protocol: Protocol, body: bytes) -> None:
+    def __init__(self, protocol: Protocol, body: bytes, keep_alive: bool) -> None:
         self._protocol = protocol
         self._body: bytes | None = body
         self._head: bytes | None = None
@@ -43,7 +43,7 @@ class Exchange:
         self._waiting_for: Any = None
         self._started = self._chunked = self._is_head = False
         self.disconnected = self.response_complete = False
-        self.keep_alive: bool = protocol.parser.should_keep_alive()
+        self.keep_alive = keep_alive
         self.message_event: Any = _Gone(self)
 
     def begin(self) -> None:

@@ -75,7 +75,7 @@ class FastProtocol(ReceiptProtocol):
         self._collecting = False
         body = b"".join(self._parts)
         if not self._beat_first(body):
-            Exchange(self, body).begin()
+            Exchange(self, body, self.parser.should_keep_alive()).begin()
 
     def data_received(self, data: bytes) -> None:
         if self.wire is not None:
@@ -168,7 +168,7 @@ class FastProtocol(ReceiptProtocol):
             else:
                 self._go_to_rest()
         else:
-            exchange = Exchange(self, b"")
+            exchange = Exchange(self, b"", keep_alive=True)
             exchange.run(self._answer_later(exchange, door, beat, decision))
 
     async def _answer_later(

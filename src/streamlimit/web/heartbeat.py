@@ -1,5 +1,7 @@
 """`POST …/heartbeat`: a lease without bytes, where another party moves them. Admitted and confirmed, or refused."""
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
@@ -76,17 +78,17 @@ class Heartbeat:
         caller = await self._doorman.identify(header(scope, b"authorization"))
         caller.require(CALL)
         form = read_form(HeartbeatForm, await read_json_body(scope, receive))
-        ask = self.ask(user_id, session_id, form, caller, scope)
+        caller.require_session(user_id, session_id)
+        ask = Ask(user_id, session_id, **self.terms(form, caller, scope))
         await self.answer(self.begin(ask), ask, send)
 
-    def ask(self, user_id: str, session_id: str, form: HeartbeatForm, caller: Caller, scope: Scope) -> Ask:
-        """What the store is asked. Raises 403 where the credential is for others."""
-        caller.require_session(user_id, session_id)
+    def terms(self, form: HeartbeatForm, caller: Caller, scope: Scope) -> dict[str, Any]:
+        """What the store is asked beside whose session it is. Raises 403 where the credential is for other streams."""
         caller.require_stream(form.stream_id)
         if caller.place is not None:
             caller.require_place(client_place(scope))
         terms = caller.terms(None, self._plans.limit_of(caller, form.plan))
-        return Ask(user_id, session_id, form.stream_id, client=client_digest(scope), **terms)
+        return {"stream_id": form.stream_id, "client": client_digest(scope)} | terms
 
     def begin(self, ask: Ask) -> Answer[Decision]:
         """The decision, or what will be one. Raises `UnknownStream`, `StoreUnavailable`."""

@@ -1,16 +1,21 @@
 """Heartbeats answered where they were parsed, without a scope, a coroutine or two sends: the shortest way there is.
 
-A player sends the same heartbeat, byte for byte, every few seconds. What its bytes mean (whose it is, what its
-credential allows, what the store is asked) is worked out once, by the parts that every other way uses,
-and remembered by the bytes: `Beats.again`. A heartbeat that was never seen is read after parsing: `Beats.first`.
-Either way the limiter decides as ever, each time. Whatever is not plainly good takes the long way, which says why.
+A player sends the same heartbeat, byte for byte, every few seconds; and those that one back end, or one make of
+player, sends for many sessions differ in their first line alone. What is in them beside that line (a credential and
+what it allows, a stream, what the answer needs) is worked out once, by the parts that every other way
+uses, and remembered by its bytes. So is the whole, for some sessions. `Beats.again` finds what was remembered;
+`Beats.first` reads, after parsing, what never was seen. Either way the limiter decides as ever, each time.
+Whatever is not plainly good takes the long way, which says why.
 
 Remembered are the newest, by the room they take; with the client's address, and never beyond the credential's time.
 """
 
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable
+from random import getrandbits
+from typing import Any
 
 from msgspec import Struct
 
@@ -18,6 +23,7 @@ from streamlimit.errors import StreamlimitError
 from streamlimit.logs import asking
 from streamlimit.model import Admitted, Ask, Decision
 from streamlimit.store.contract import Answer
+from streamlimit.web.auth import Caller
 from streamlimit.web.forms import HeartbeatForm, read_form
 from streamlimit.web.heartbeat import CALL, HEADERS, Heartbeat, ids_in, is_heartbeat, shown
 from streamlimit.web.http import Scope, encode_headers, require_json
@@ -27,32 +33,53 @@ from streamlimit.web.request_id import RequestId
 from streamlimit.web.service import Service
 
 REMEMBERED_BYTES = 4_000_000
-"""Of requests; what they mean takes about three times as much."""
+"""Of whole requests; what they mean takes about three times as much."""
 
+EACH_BITS = 3
+"""Of 2**3 heartbeats that are not remembered as a whole one is, by chance. Those of few sessions soon all are; of very
+many hardly any would be found again, and remembering each would cost more than it saves."""
+
+RESTS_BYTES = 1_000_000
 MAX_REQUEST = 2_048
-NEEDED_LATER = frozenset({b"x-request-id", b"origin"})
 Headers = list[tuple[bytes, bytes]]
 NONE: Headers = []
 Peer = tuple[str, int] | None
 """Host and port; None of a Unix socket."""
 
+_first_line = re.compile(
+    rb"POST /v1/users/([A-Za-z0-9._~:@-]{1,128})/sessions/([A-Za-z0-9._~:@-]{1,128})/heartbeat HTTP/1\.1\r\n"
+).match
 
-class Beat(Struct, frozen=True):
-    """One heartbeat, understood. `host`: where its connection comes from; good before `until` (seconds of the epoch).
 
-    `headers`: those of its own that are needed later; `tail`: the last ones of every answer to it.
+class Rest(Struct, frozen=True):
+    """What a heartbeat says beside its first line. `host`: where its connection comes from; good before `until`
+    (seconds of the epoch; None: for ever).
+
+    `terms` of the `Ask`; `headers`: those of its own that are needed later; `tail`: the last ones of every answer.
     """
 
-    ask: Ask
+    caller: Caller
+    terms: dict[str, Any]
     host: str
-    until: float
+    until: float | None
     headers: Headers
     tail: bytes
+
+    def holds(self, host: str) -> bool:
+        """Does it still mean the same, from there?"""
+        return self.host == host and (self.until is None or time.time() < self.until)
+
+
+class Beat(Struct, frozen=True):
+    """One heartbeat, understood."""
+
+    ask: Ask
+    rest: Rest
 
     def scope(self) -> Scope:
         """As much of ASGI's as the long way needs from here on."""
         path = f"/v1/users/{self.ask.user_id}/sessions/{self.ask.session_id}/heartbeat"
-        return {"type": "http", "method": "POST", "path": path, "headers": self.headers}
+        return {"type": "http", "method": "POST", "path": path, "headers": self.rest.headers}
 
 
 class Beats:
@@ -61,18 +88,27 @@ class Beats:
     def __init__(self, service: Service, heartbeat: Heartbeat, common: Callable[[Scope], Headers]) -> None:
         self._heartbeat, self._doorman, self._proxies = heartbeat, service.doorman, service.proxies
         self._common = common
-        self._lines: Headers = []
-        self._last = b""
         self._known: Recent[bytes, Beat] = Recent(REMEMBERED_BYTES)
-        self._dated: Headers = []
-        self._head = b""
+        self._rests: Recent[bytes, Rest] = Recent(RESTS_BYTES)
+        self._lines, self._last = NONE, b""
+        self._dated, self._head = NONE, b""
         self._doorman.on_change(self._known.clear)
+        self._doorman.on_change(self._rests.clear)
 
     def again(self, request: bytes, host: str) -> Beat | None:
-        """What *request*, head and body, meant before, if it still does."""
+        """What *request*, head and body, means, if all of it, or all but its first line, was seen before."""
         beat = self._known.get(request)
-        if beat is None or beat.host != host or (beat.until != math.inf and time.time() >= beat.until):
+        if beat is not None:
+            return beat if beat.rest.holds(host) else None
+        line = _first_line(request)
+        if line is None:
             return None
+        rest = self._rests.get(request[line.end() :])
+        if rest is None or not rest.holds(host):
+            return None
+        beat = self._of(line[1].decode(), line[2].decode(), rest)
+        if beat is not None and not getrandbits(EACH_BITS):
+            self._known.put(request, beat)
         return beat
 
     def first(self, url: bytes, headers: Headers, body: bytes, peer: Peer) -> Beat | None:
@@ -80,35 +116,47 @@ class Beats:
         path = url.decode("latin-1")
         if not is_heartbeat(path):
             return None
+        try:
+            user_id, session_id = ids_in(path)
+            rest = self._read(path, headers, body, peer)
+        except Problem:
+            return None
+        return None if rest is None else self._of(user_id, session_id, rest)
+
+    def remember(self, request: bytes, beat: Beat) -> None:
+        """*request*, head and body, means *beat*; not worth it where each has an id of its own."""
+        line = _first_line(request)
+        if line is not None and len(request) <= MAX_REQUEST and not beat.rest.headers:
+            self._rests.put(request[line.end() :], beat.rest)
+
+    def _of(self, user_id: str, session_id: str, rest: Rest) -> Beat | None:
+        try:
+            rest.caller.require_session(user_id, session_id)
+        except Problem:
+            return None
+        return Beat(Ask(user_id, session_id, **rest.terms), rest)
+
+    def _read(self, path: str, headers: Headers, body: bytes, peer: Peer) -> Rest | None:
+        """Raises `Problem` where it is not good."""
+        fields = dict(reversed(headers))  # of several of one name the first
         scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "client": peer}
         if self._proxies.are_any:
             self._proxies.reveal(scope)
-        fields = dict(reversed(headers))  # of several of one name the first
         credential = fields.get(b"authorization")
         caller = self._doorman.recall(None if credential is None else credential.decode("latin-1"))
         if caller is None:
             return None
-        try:
-            user_id, session_id = ids_in(path)
-            caller.require(CALL)
-            if fields.get(b"content-type") != b"application/json":
-                require_json(scope)
-            form = read_form(HeartbeatForm, body)
-            ask = self._heartbeat.ask(user_id, session_id, form, caller, scope)
-        except Problem:
-            return None
-        kept = NONE if NEEDED_LATER.isdisjoint(fields) else [each for each in headers if each[0] in NEEDED_LATER]
-        until = caller.expires_at if caller.may_start else math.inf
-        return Beat(ask, host_of(peer), until, kept, self._tail(scope))
-
-    def remember(self, request: bytes, beat: Beat) -> None:
-        """*request*, head and body, means *beat*."""
-        if len(request) <= MAX_REQUEST:
-            self._known.put(request, beat)
+        caller.require(CALL)
+        if fields.get(b"content-type") != b"application/json":
+            require_json(scope)
+        terms = self._heartbeat.terms(read_form(HeartbeatForm, body), caller, scope)
+        until = caller.expires_at if caller.may_start and caller.expires_at < math.inf else None
+        kept = [each for each in headers if each[0] in (b"x-request-id", b"origin")] or NONE
+        return Rest(caller, terms, host_of(peer), until, kept, self._tail(scope))
 
     def begin(self, beat: Beat) -> Answer[Decision] | StreamlimitError:
         """The decision, what will be one, or why there is none."""
-        asking.set(RequestId(beat.headers))
+        asking.set(RequestId(beat.rest.headers))
         try:
             return self._heartbeat.begin(beat.ask)
         except StreamlimitError as error:
@@ -128,7 +176,7 @@ class Beats:
         if dated is not self._dated:
             self._date(dated)
         body = shown(decision.session)
-        return b"%b%d\r\n%b%b" % (self._head, len(body), beat.tail, body)
+        return b"%b%d\r\n%b%b" % (self._head, len(body), beat.rest.tail, body)
 
     def _tail(self, scope: Scope) -> bytes:
         """The common headers, and the end of the head; the same object for all where CORS is for all."""

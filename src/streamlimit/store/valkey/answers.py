@@ -7,6 +7,7 @@ from streamlimit.model import (
     Ask,
     Confirmed,
     Decision,
+    Device,
     Event,
     Gone,
     Lease,
@@ -34,13 +35,14 @@ Expired = tuple[list[Event], list[bytes]]
 
 NEW, EXISTING, CHECKED, UNRECORDED = 1, 2, 3, 4
 REFUSED = {5: "session-limit", 6: "session-shared", 7: "grant-expired", 8: "session-terminated", 9: "grant-ended"}
-CONFIRMED, AS_RECEIVED, SITS, WHOLE = 1, 3, 1, 1
+CONFIRMED, AS_RECEIVED, AS_BEFORE, SITS, WHOLE = 1, 3, 4, 1, 1
 
 _decision = Struct("<BBIHHH").unpack_from
 _verdict = Struct("<BIHHH").unpack_from
 _as_received = Struct("<BIHHHIHIHHB").unpack_from
+_position = Struct("<IHH").unpack_from
 _time = Struct("<IH").unpack_from
-AFTER_DECISION, AFTER_VERDICT, AFTER_AS_RECEIVED, AFTER_SITS, AFTER_TIME = 12, 11, 26, 7, 6
+AFTER_DECISION, AFTER_VERDICT, AFTER_AS_RECEIVED, AFTER_POSITION, AFTER_SITS, AFTER_TIME = 12, 11, 26, 34, 7, 6
 
 
 class Answers:
@@ -79,7 +81,14 @@ class Answers:
         """confirm.lua's."""
         code, low, high, limit, live = _verdict(reply)
         if code == AS_RECEIVED:
-            return self._as_received(receipt, low | high << 32, reply)
+            device = unpack_device(reply[AFTER_AS_RECEIVED:])
+            return self._moved_on(receipt, receipt.segment, receipt.sequence, device, low | high << 32, reply)
+        if code == AS_BEFORE:
+            sequence, sequence_, size = _position(reply, AFTER_AS_RECEIVED)
+            device_at = AFTER_POSITION + size
+            segment = reply[AFTER_POSITION:device_at].decode() if size else None
+            number = (sequence | sequence_ << 32) - 1 if sequence or sequence_ else None
+            return self._moved_on(receipt, segment, number, unpack_device(reply[device_at:]), low | high << 32, reply)
         if code != CONFIRMED:
             return self._gone(reply, AFTER_VERDICT)
         user_id = receipt.lease.ask.user_id
@@ -121,24 +130,32 @@ class Answers:
         """Everyone who sits, oldest first."""
         return show_live(user_id, ledger, self._policy, now_ms)
 
-    def _as_received(self, receipt: Receipt, now_ms: int, reply: bytes) -> Confirmed:
+    def _moved_on(
+        self,
+        receipt: Receipt,
+        segment: str | None,
+        sequence: int | None,
+        device: str | Device | None,
+        now_ms: int,
+        reply: bytes,
+    ) -> Confirmed:
         """Nearly every confirmation: the seat is what the receipt says, and some numbers."""
         _, _, _, limit, live, expires, expires_, last, last_, late, late_ = _as_received(reply)
         lease, ask = receipt.lease, receipt.lease.ask
         last_activity_ms = last | last_ << 32
-        session = Session(
-            session_id=ask.session_id,
-            user_id=ask.user_id,
-            stream_id=ask.stream_id,
-            state=self._policy.state(last_activity_ms, now_ms),
-            device=unpack_device(reply[AFTER_AS_RECEIVED:]),
-            segment=receipt.segment,
-            sequence=receipt.sequence,
-            started_at_ms=lease.generation - (late | late_ << 16),
-            last_activity_ms=last_activity_ms,
-            expires_at_ms=expires | expires_ << 32,
-            generation=lease.generation,
-            move=lease.move,
+        session = Session(  # in its order: names would take as long again
+            ask.session_id,
+            ask.user_id,
+            ask.stream_id,
+            self._policy.state(last_activity_ms, now_ms),
+            device,
+            segment,
+            sequence,
+            lease.generation - (late | late_ << 16),
+            last_activity_ms,
+            expires | expires_ << 32,
+            lease.generation,
+            lease.move,
         )
         return Confirmed(session, limit, live)
 

@@ -10,6 +10,7 @@
 -- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
 --          where the receipt says: 3 · I6 now · I2 limit · I2 live · I6 expires at · I6 last activity
 --          I3 generation − started at · device
+--          where it was, by a heartbeat: 4 · as 3 up to the device · I6 sequence + 1 · I2 segment · device
 --          gone: 2 · I6 now · I2 limit · I2 live · B state · the mark or nothing
 
 -- include preamble
@@ -65,8 +66,8 @@ if its_generation == generation and its_move == move then
   if is_next and segment == '' and sequence == 0 then
     local patch = pack('<I6I6I6I6', expires, last, its_sequence, ahead)
     call('SETRANGE', KEYS[1], found + 2 + #id, patch)
-    return pack('<BI6I2I2', 1, now, limit, live) .. value:sub(found, found + 2 + #id) .. patch
-      .. value:sub(found + 27 + #id, found + size - 1) .. '\0\0'
+    return pack('<BI6I2I2I6I6I3I6I2', 4, now, limit, live, expires, last, late, its_sequence, #its_segment) .. its_segment
+      .. device
   elseif is_next and segment ~= '' and #segment == #its_segment and position and sequence > 0 and not is_repeat
     and admitted >= placed
   then

@@ -19,9 +19,8 @@ user could not do that for the index and the outbox; one tag for all would leave
 ledgers: within n·X everyone who watches is seated anew, and no script has to read two formats.
 """
 
+from binascii import crc_hqx
 from zlib import crc32
-
-from valkey.crc import key_slot
 
 SHARDS = 1_024
 FORMAT = 1
@@ -37,8 +36,9 @@ def tag(shard: int) -> str:
     return f"{{{shard:03d}}}"
 
 
-SLOTS: tuple[int, ...] = tuple(key_slot(tag(shard).encode()) for shard in range(SHARDS))
-"""The cluster slot of each shard (of all its keys: only the tag counts)."""
+SLOTS: tuple[int, ...] = tuple(crc_hqx(tag(shard)[1:-1].encode(), 0) % 16_384 for shard in range(SHARDS))
+"""The cluster slot of each shard (of all its keys: only the tag counts): CRC-16/XMODEM, as the cluster
+specification says (valkey.io/topics/cluster-spec)."""
 
 
 class Keys:
