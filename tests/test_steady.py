@@ -62,7 +62,7 @@ class Moody:
         except StoreUnavailable as error:
             return heard(error)
         if isinstance(answer, asyncio.Task):
-            return answer.add_done_callback(lambda task: heard(task.exception() or task.result()))
+            return answer.add_done_callback(lambda task: task.cancelled() or heard(task.exception() or task.result()))
         return heard(answer)
 
     async def _later(self, name: str, args: tuple[Any, ...]) -> Any:

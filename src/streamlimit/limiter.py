@@ -44,7 +44,7 @@ class Limiter:
     """Decides for all sessions of a service on one *store*; tells every state change to *announce*.
 
     *on_refusal* is told each refusal, also one left out by a dry run, with what was asked; those that *guard* makes
-    from memory are only counted.
+    from memory are only counted. `lease_ids` are names for leases; an `Ask` without one is given one.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Limiter:
     ) -> None:
         self.store, self._announce, self.tally = store, announce, tally or Tally()
         self._on_refusal, self._guard = on_refusal, guard
-        self._lease_ids = map(f"{secrets.token_hex(4)}-{{:x}}".format, count())
+        self.lease_ids = map(f"{secrets.token_hex(4)}-{{:x}}".format, count())
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         """May the session be issued this? Reserves a seat for it where it has none (rules 1–3)."""
@@ -65,7 +65,9 @@ class Limiter:
         if held is not None:
             self.tally.refusals[held.code] += 1
             return held
-        return _then(self.store.admit(replace(ask, lease_id=next(self._lease_ids))), partial(self._decided, ask))
+        if not ask.lease_id:
+            ask = replace(ask, lease_id=next(self.lease_ids))
+        return _then(self.store.admit(ask), partial(self._decided, ask))
 
     def beat(self, ask: Ask) -> Answer[Decision]:
         """The session goes on where another party moves the bytes: admitted and confirmed in one step, or refused."""

@@ -6,10 +6,12 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from itertools import permutations
 
 import pytest
 
+from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Device, Gone, Lease, Purpose, Receipt, Refusal, State, Verdict
 from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARKS_KEPT, OverLimit, Policy
 from streamlimit.store.contract import Store, resolved
@@ -2387,6 +2389,97 @@ class Beats:
         assert balance == [answers[0] for answers in race(open_store, [live], 40, policy=QUICK, clock=clock)]
 
 
+class Reports:
+    """Receipts whose answer nobody waits for."""
+
+    @story(subscribed=ALL_TYPES)
+    async def test_a_report_is_a_receipt_and_tells_its_verdict_once(self, home: Household) -> None:
+        receipt = Receipt(await home.lease("tv"), "s-1", 1)
+        first = await _reported(home.store, receipt)
+        assert isinstance(first, Confirmed)
+        assert (first.session.state, first.session.segment, first.live) == (State.ACTIVE, "s-1", 1)
+        assert (types(first.events), await home.pending()) == (["started"], 1)
+        assert first.session == await home.session("tv")
+        home.later(1)
+        again = await _reported(home.store, receipt)
+        assert isinstance(again, Confirmed)
+        assert (again.session.last_activity_ms, again.events, await home.pending()) == (home.now, (), 1)
+
+    @story()
+    async def test_a_report_for_a_session_that_left_says_how(self, home: Household) -> None:
+        for session in ("ended", "terminated"):
+            receipt = Receipt(await home.watch(session))
+            await (home.end(session) if session == "ended" else home.terminate(session))
+            verdict = await _reported(home.store, receipt)
+            assert isinstance(verdict, Gone)
+            assert verdict == await resolved(home.store.confirm(receipt))
+            assert verdict.state.value == session
+        assert await home.sitting() == []
+
+    @story()
+    async def test_the_same_report_again_and_again_is_activity_each_time(self, home: Household) -> None:
+        receipt = Receipt(await home.watch("tv"))
+        for _ in range(5):
+            home.later((N - 1) * X)
+            verdict = await _reported(home.store, receipt)
+            assert isinstance(verdict, Confirmed)
+            assert verdict.session.last_activity_ms == home.now
+            assert verdict.session == await home.session("tv")
+
+    def test_the_same_report_again_and_again_counts_by_the_stores_own_clock(self, open_store: OpenStore) -> None:
+        """Of one that ended and came back, too."""
+        user = new_user()
+
+        async def last_activity_ms(store: Store, receipt: Receipt) -> int:
+            verdict = await _reported(store, receipt)
+            assert isinstance(verdict, Confirmed)
+            assert verdict.session.last_activity_ms is not None
+            return verdict.session.last_activity_ms
+
+        async def report(store: Store, number: int) -> None:
+            for _ in range(2):
+                answer = await resolved(store.beat(_ask(user, "tv")))
+                assert isinstance(answer, Admitted)
+                assert answer.lease is not None
+                receipt, before = Receipt(answer.lease), 0
+                for _ in range(3):
+                    while (now := await last_activity_ms(store, receipt)) <= before:
+                        await asyncio.sleep(0.001)  # the clock is to move on
+                    before = now
+                await resolved(store.end(user, "tv"))
+                assert isinstance(await _reported(store, receipt), Gone)
+
+        race(open_store, [report], 1, policy=QUICK)
+
+    @story()
+    async def test_each_report_tells_its_own_hearer(self, home: Household) -> None:
+        """Many of one turn, for sessions of many users, of receipts that nobody else keeps."""
+        users, heard = [new_user() for _ in range(50)], dict[str, list[Verdict]]()
+        leases = {user: (await home.beaten("tv", user_id=user)).lease for user in users}
+        for user in users * 2:
+            home.store.report(Receipt(leases[user]), heard.setdefault(user, []).append)  # type: ignore[arg-type]
+        await _until(lambda: all(len(heard[user]) == 2 for user in users))
+        for user in users:
+            assert [isinstance(verdict, Confirmed) and verdict.session.user_id for verdict in heard[user]] == [user] * 2
+
+    @story()
+    async def test_what_is_asked_after_a_report_comes_after_it(self, home: Household) -> None:
+        receipt, heard = Receipt(await home.watch("tv")), list[object]()
+        home.later(1)
+        home.store.report(receipt, heard.append)
+        (event,) = await home.end("tv")
+        assert event.session.last_activity_ms == home.now
+        await _until(lambda: len(heard) == 1)
+        assert (isinstance(heard[0], Confirmed), await home.sitting()) == (True, [])
+
+    @story()
+    async def test_a_report_to_a_store_that_is_closed_is_told_so(self, home: Household) -> None:
+        receipt, other = Receipt(await home.watch("tv")), await home.another_store()
+        assert isinstance(await _reported(other, receipt), Confirmed)
+        await resolved(other.close())
+        assert isinstance(await _reported(other, receipt), StoreUnavailable)
+
+
 class StoreContract(
     Limits,
     Checks,
@@ -2402,6 +2495,7 @@ class StoreContract(
     DryRuns,
     GrantsEnd,
     Beats,
+    Reports,
     OldNews,
     Views,
     Outboxes,
@@ -2412,6 +2506,21 @@ class StoreContract(
 
 def _ask(user: str, session: str, lease_id: str | None = None, replace: str | None = None) -> Ask:
     return Ask(user, session, "news", lease_id=lease_id or f"lease-{session}", replace=replace)
+
+
+async def _reported(store: Store, receipt: Receipt) -> Verdict | StoreUnavailable:
+    """What is heard of a report: it must be heard once."""
+    heard: list[Verdict | StoreUnavailable] = []
+    store.report(receipt, heard.append)
+    await _until(lambda: bool(heard))
+    (answer,) = heard
+    return answer
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 async def _browse(home: Household, at_most: int, **which: str) -> list[tuple[str, str]]:

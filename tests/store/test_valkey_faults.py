@@ -108,6 +108,48 @@ class TestOneServer:
         await store.close()
 
     @on_loop
+    async def test_a_report_that_is_not_answered_is_told_so_once(self, server: servers.Server) -> None:
+        store, heard = open_store(server.url), list[object]()
+        receipt = await seat(store, "user")
+        server.hang()
+        try:
+            for number in range(1, 4):  # one waits for its time, the others hear at once
+                store.report(receipt, heard.append)
+                async with asyncio.timeout(WAIT_SECONDS + 1):
+                    while len(heard) < number:
+                        await asyncio.sleep(0.01)
+        finally:
+            server.resume()
+        assert {type(answer) for answer in heard} == {StoreUnavailable}
+        assert isinstance(await until_it_answers(lambda: store.confirm(receipt)), Confirmed)
+        assert len(heard) == 3, "late answers are told to nobody"
+        await store.close()
+
+    @on_loop
+    async def test_a_hearer_that_breaks_leaves_the_others_their_answers(self, server: servers.Server) -> None:
+        store, heard = open_store(server.url), list[object]()
+        receipt = await seat(store, "user")
+
+        def breaks(answer: object) -> None:
+            raise RuntimeError("its own fault")
+
+        def report_three() -> "asyncio.Future[object]":
+            for hearer in (heard.append, breaks, heard.append):
+                store.report(receipt, hearer)
+            return store.confirm(receipt)  # type: ignore[return-value]
+
+        async with asyncio.timeout(5):
+            assert isinstance(await report_three(), Confirmed)
+            server.hang()
+            try:
+                with pytest.raises(StoreUnavailable):
+                    await report_three()
+            finally:
+                server.resume()
+        assert [type(answer) for answer in heard] == [Confirmed] * 2 + [StoreUnavailable] * 2
+        await store.close()
+
+    @on_loop
     async def test_late_replies_are_nobodys(self, server: servers.Server) -> None:
         """Every answer names its own session, however many answers came too late before it."""
         store = open_store(server.url, timeout=0.05)

@@ -28,6 +28,7 @@ from streamlimit.web.connections import Connections, GuardedProtocol
 from streamlimit.web.grants import Grant, Grants
 from streamlimit.web.heartbeat import Heartbeat
 from streamlimit.web.quick import MAX_REQUEST, Beats
+from streamlimit.web.recent import Recent
 from tests import servers
 from tests.e2e.clients import GRANT_KEY, Client, connected, endpoint, is_read
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
@@ -208,6 +209,15 @@ def test_a_new_connection_that_begins_with_known_bytes_is_kept(service: Service,
 # Never for somebody else
 
 
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[tuple[Service, Provider]]:
+    """Viewers have tokens, and keys are fetched often."""
+    with running_provider() as provider, temporary_folder() as folder:
+        settings = provider.settings(jwks_seconds=1, leeway_seconds=0) | {"service_keys": [SERVICE_KEY]}
+        with started(Path(folder), segment_seconds=60, **settings) as service:
+            yield service, provider
+
+
 @pytest.mark.parametrize("cut", [b"Content-Type", b"\r\n\r\n{"])
 def test_the_rest_of_a_request_is_no_request(service: Service, line: Client, user: str, cut: bytes) -> None:
     """Its path and its credential were in the part before."""
@@ -229,6 +239,19 @@ def test_a_heartbeat_inside_the_head_of_anothers_is_not_remembered_for_it(
     assert json.loads(line.whole()[1])["user_id"] == f"mallory-{user}"
     with connected(service.port) as other:
         assert other.json(inner)["user_id"] == user
+
+
+def test_the_credential_of_the_head_around_it_is_not_remembered_with_a_heartbeat(
+    guarded: tuple[Service, Provider], user: str
+) -> None:
+    service, _ = guarded
+    inner = beat(user, stream="orchard")
+    outer = f"POST /v1/users/x-{user}/sessions/tv/heartbeat HTTP/1.1\r\nAuthorization: Bearer {SERVICE_KEY}\r\nX: "
+    with connected(service.port) as client:
+        learnt(client, beat(user, stream="orchard", key=SERVICE_KEY))
+        assert in_pieces(client, outer.encode(), inner).whole()[0].status == 200
+    with connected(service.port) as other:
+        assert statuses(other, inner, inner) == [401, 401]
 
 
 def test_known_bytes_that_are_the_body_of_another_request_are_that(line: Client, user: str) -> None:
@@ -305,15 +328,6 @@ def test_a_stream_that_goes_and_comes_back(service: Service, line: Client, user:
     wait_until(lambda: statuses(line, known) == [200], 5, "the stream to come back")
 
 
-@pytest.fixture(scope="module")
-def guarded() -> Iterator[tuple[Service, Provider]]:
-    """Viewers have tokens, and keys are fetched often."""
-    with running_provider() as provider, temporary_folder() as folder:
-        settings = provider.settings(jwks_seconds=1, leeway_seconds=0)
-        with started(Path(folder), segment_seconds=60, **settings) as service:
-            yield service, provider
-
-
 def test_an_expired_token_is_worth_nothing_to_who_sits_either(guarded: tuple[Service, Provider], user: str) -> None:
     service, provider = guarded
     expires = int(time.time()) + 2
@@ -354,6 +368,9 @@ def made(caller: Caller, trusted: list[str] | None = None) -> Beats:
     return Beats(parts, Heartbeat(parts), lambda scope: [])
 
 
+REQUEST = beat("ann")
+
+
 def first(beats: Beats, peer: tuple[str, int] | None = ("127.0.0.1", 1), **headers: str) -> quick.Beat | None:
     named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return beats.first(b"/v1/users/ann/sessions/tv/heartbeat", named, b'{"stream_id": "film"}', peer)
@@ -367,8 +384,12 @@ def test_a_credential_that_expires_while_it_is_looked_at_is_not_good_for_ever(
     beats = made(Caller(role, "ann", "tv", expires_at=1_000.0))
     monkeypatch.setattr(auth, "time", Moments(early))
     beat = first(beats, authorization="Bearer known")
-    is_over = beat is None or (role == "grant" and not beat.ask.may_start)
-    assert is_over or (beat is not None and beat.until == 1_000.0)
+    if beat is not None:
+        beats.remember(REQUEST, beat)
+    for module in (auth, quick):
+        monkeypatch.setattr(module, "time", Moments(0))
+    later = beats.again(REQUEST, "127.0.0.1")
+    assert later is None or (role == "grant" and not later.ask.may_start)
 
 
 def test_of_a_unix_socket_there_is_no_address_but_what_a_proxy_there_tells() -> None:
@@ -376,22 +397,28 @@ def test_of_a_unix_socket_there_is_no_address_but_what_a_proxy_there_tells() -> 
         beats = made(Caller("service"), trusted)
         beat = first(beats, None, authorization="Bearer known", x_forwarded_for="203.0.113.7")
         assert beat is not None
-        beats.remember(b"bytes", beat)
-        assert beat.ask.client == client
-        assert (beats.again(b"bytes", ""), beats.again(b"bytes", "127.0.0.1")) == (beat, None)
+        beats.remember(REQUEST, beat)
+        again = beats.again(REQUEST, "")
+        assert again is not None
+        assert (again.ask, again.ask.client, beats.again(REQUEST, "127.0.0.1")) == (beat.ask, client, None)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quick, "REMEMBERED_BYTES", 20_000)
+    monkeypatch.setattr(quick, "RESTS_BYTES", 20_000)
     beats = made(Caller("service"))
-    beat = first(beats, authorization="Bearer known")
-    assert beat is not None
+    understood = first(beats, authorization="Bearer known")
+    assert understood is not None
     for number in range(1_000):
-        beats.remember(b"%0200d" % number, beat)
-    assert len(beats._known) < 100
-    assert beats.again(b"%0200d" % 999, "127.0.0.1") is beat
-    beats.remember(b"x" * (MAX_REQUEST + 1), beat)
-    assert beats.again(b"x" * (MAX_REQUEST + 1), "127.0.0.1") is None
+        request = beat("ann", X_Number=str(number))
+        beats.remember(request, understood)
+        for session in "abcd":
+            beats.again(request.replace(b"/tv/", f"/{session}/".encode()), "127.0.0.1")
+    assert sum(len(part) for part in vars(beats).values() if isinstance(part, Recent)) < 250
+    assert beats.again(request, "127.0.0.1") is not None
+    long = beat("ann", X=MAX_REQUEST * "x")
+    beats.remember(long, understood)
+    assert beats.again(long, "127.0.0.1") is None
 
 
 # Never past what happened meanwhile

@@ -51,9 +51,7 @@ class FrontDoor:
             return await self._cors.preflight(scope, watched)
         return await self._answer(self._route(scope, receive, watched), scope, receive, watched)
 
-    async def go_on(
-        self, beat: Beat, coming: Answer[Decision] | StreamlimitError, receive: Receive, send: Send
-    ) -> None:
+    async def go_on(self, beat: Beat, coming: Answer[Decision] | Exception, receive: Receive, send: Send) -> None:
         """Tells what became of a heartbeat that `Beats` began."""
         scope = beat.scope()
         watched = _Watched(send, self._common(scope), takes_whole=True)

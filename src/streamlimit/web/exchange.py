@@ -1,7 +1,6 @@
 """One hot request and its answer, stepped where it was parsed: see fast.py for why. Knows no URL and no session."""
 
 import asyncio
-from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
@@ -28,10 +27,10 @@ class Exchange:
         "_is_head",
         "_protocol",
         "_started",
+        "_waiters",
         "_waiting_for",
         "disconnected",
         "keep_alive",
-        "message_event",
         "response_complete",
     )
 
@@ -44,7 +43,7 @@ class Exchange:
         self._started = self._chunked = self._is_head = False
         self.disconnected = self.response_complete = False
         self.keep_alive = keep_alive
-        self.message_event: Any = _Gone(self)
+        self._waiters: list[asyncio.Future[None]] = []
 
     def begin(self) -> None:
         """Answers at once as far as possible."""
@@ -68,6 +67,18 @@ class Exchange:
         if future is not None and future.done():
             self._go_on(future)
 
+    @property
+    def message_event(self) -> "Exchange":
+        """What uvicorn sets when the client leaves: ourselves, so that nothing has to be made, and no cycle of it."""
+        return self
+
+    def set(self) -> None:
+        """The client left; `receive` waits for it. Most answers never do."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
     def cancel(self, msg: str | None = None) -> None:
         """As of a task, in the next turn: a shutdown without more time is walking through the set of tasks."""
         self._protocol.loop.call_soon(self._cancel, msg)
@@ -82,7 +93,9 @@ class Exchange:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
         while not (self.disconnected or self.response_complete):
-            await self.message_event.wait()
+            waiter: asyncio.Future[None] = self._protocol.loop.create_future()
+            self._waiters.append(waiter)
+            await waiter
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
@@ -219,27 +232,6 @@ class Exchange:
         if not self.keep_alive:
             protocol.transport.close()
         protocol.on_response_complete()
-
-
-class _Gone:
-    """What uvicorn sets when the client leaves; `receive` waits for it. Most answers never do."""
-
-    __slots__ = ("_exchange", "_waiters")
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._waiters: deque[asyncio.Future[None]] = deque()
-
-    def set(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-
-    async def wait(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        await waiter
 
 
 _EXTENSIONS: dict[str, Any] = {WHOLE: {}}

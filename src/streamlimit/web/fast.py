@@ -18,7 +18,6 @@ The cleverness is bounded: code on the hot path may not ask for `asyncio.current
 import asyncio
 from typing import Any, cast
 
-from streamlimit.errors import StreamlimitError
 from streamlimit.model import Decision
 from streamlimit.store.contract import Answer, is_coming
 from streamlimit.web.app import FrontDoor
@@ -172,7 +171,7 @@ class FastProtocol(ReceiptProtocol):
             exchange.run(self._answer_later(exchange, door, beat, decision))
 
     async def _answer_later(
-        self, exchange: Exchange, door: FrontDoor, beat: Beat, coming: Answer[Decision] | StreamlimitError
+        self, exchange: Exchange, door: FrontDoor, beat: Beat, coming: Answer[Decision] | Exception
     ) -> None:
         decision = await door.beats.come(coming) if is_coming(coming) else coming
         answer = door.beats.answer(beat, decision, self.server_state.default_headers)
@@ -189,7 +188,7 @@ class FastProtocol(ReceiptProtocol):
     def _is_hot(self) -> bool:
         return (
             self._is_free()
-            and (self.url.startswith(HOT_PREFIXES) or self.url.endswith(HOT_SUFFIX))
+            and (self.url.startswith(HOT_PREFIXES) or (self.url.endswith(HOT_SUFFIX) and self.url.startswith(b"/")))
             and not self.expect_100_continue
             and not self.parser.should_upgrade()
             and self.parser.get_http_version() == "1.1"

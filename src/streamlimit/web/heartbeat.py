@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from streamlimit.document import rfc3339
-from streamlimit.errors import Refused, StreamlimitError, UnknownSession
+from streamlimit.errors import Refused, UnknownSession
 from streamlimit.model import Admitted, Ask, Decision, Device, Refusal, Session, State
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import client_digest, client_place
@@ -96,9 +96,9 @@ class Heartbeat:
             self._catalog.stream(ask.stream_id)
         return self._limiter.beat(ask)
 
-    async def answer(self, coming: Answer[Decision] | StreamlimitError, ask: Ask, send: Send) -> None:
+    async def answer(self, coming: Answer[Decision] | Exception, ask: Ask, send: Send) -> None:
         """Tells the decision. Raises `Refused`, `UnknownSession`, or the error itself."""
-        if isinstance(coming, StreamlimitError):
+        if isinstance(coming, Exception):
             raise coming
         decision: Decision = await resolved(coming)
         if isinstance(decision, Refusal):

@@ -19,7 +19,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from streamlimit.errors import StreamlimitError
 from streamlimit.logs import asking
 from streamlimit.model import Admitted, Ask, Decision
 from streamlimit.store.contract import Answer
@@ -154,19 +153,19 @@ class Beats:
         kept = [each for each in headers if each[0] in (b"x-request-id", b"origin")] or NONE
         return Rest(caller, terms, host_of(peer), until, kept, self._tail(scope))
 
-    def begin(self, beat: Beat) -> Answer[Decision] | StreamlimitError:
+    def begin(self, beat: Beat) -> Answer[Decision] | Exception:
         """The decision, what will be one, or why there is none."""
         asking.set(RequestId(beat.rest.headers))
         try:
             return self._heartbeat.begin(beat.ask)
-        except StreamlimitError as error:
+        except Exception as error:  # the long way tells and logs it, whatever it is
             return error
 
-    async def come(self, coming: Awaitable[Decision]) -> Decision | StreamlimitError:
+    async def come(self, coming: Awaitable[Decision]) -> Decision | Exception:
         """The same, when it is there."""
         try:
             return await coming
-        except StreamlimitError as error:
+        except Exception as error:  # the long way tells and logs it, whatever it is
             return error
 
     def answer(self, beat: Beat, decision: object, dated: Headers) -> bytes | None:

@@ -64,6 +64,7 @@ class Viewer:
             sequence=None if named is None else named.sequence,
             replace=form.replace,
             wants_next=named is None,
+            lease_id=next(self._limiter.lease_ids),
             **caller.terms(form.device, self._plans.limit_of(caller, form.plan)),
         )
         async with self._limiter.lease(ask) as holder:
@@ -94,6 +95,7 @@ class Viewer:
             client=client_digest(scope),
             kind=wanted.kind,
             sequence=wanted.sequence,
+            lease_id=next(self._limiter.lease_ids),
             **caller.terms(),
         )
         if wanted.takes_seat:
