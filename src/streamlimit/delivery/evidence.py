@@ -20,6 +20,9 @@ class Evidence(Protocol):
     eager_looks: int
     """How often in successive turns of the loop it is worth asking for a verdict."""
 
+    is_prompt: bool
+    """Is it worth asking right after the last byte was handed over?"""
+
     def hand(self, n: int) -> None:
         """*n* more bytes of the body were just passed to the server."""
 
@@ -42,9 +45,10 @@ class TcpEvidence:
     """
 
     eager_looks = 0
+    is_prompt = False  # nothing is acknowledged in no time
     _handed = _acknowledged = 0
     _origin: int | None = None
-    _arrived = _dropped = _has_looked = False
+    _arrived = _dropped = False
 
     def __init__(self, wire: Wire, total: int) -> None:
         self._wire, self._total = wire, total
@@ -52,12 +56,10 @@ class TcpEvidence:
     def hand(self, n: int) -> None:
         wire = self._wire
         if wire.is_closing:
-            self._dropped = True
+            self._dropped = self.is_prompt = True
             return
         self._handed += n
-        if self._handed >= self._total and not wire.is_clogged:
-            self._arrived, self._has_looked = wire.queued() == 0, True
-        elif self._origin is None:
+        if self._origin is None and (self._handed < self._total or wire.is_clogged):
             self._origin = wire.written() - self._handed
 
     def mark(self) -> int:
@@ -74,9 +76,6 @@ class TcpEvidence:
     def verdict(self) -> bool | None:
         if self._arrived or self._dropped:
             return self._arrived
-        if self._has_looked:
-            self._has_looked = False
-            return None  # asked right after the last byte was handed over: nothing is new
         wire = self._wire
         waiting = wire.outstanding()  # before the count, which must not miss what is acknowledged in between
         is_over, acknowledged = wire.tcp() if waiting or wire.is_closing else (False, 0)
@@ -107,6 +106,7 @@ class TlsEvidence:
                  "_wire")  # fmt: skip
 
     eager_looks = _QUIET_LOOKS
+    is_prompt = True
 
     def __init__(self, wire: Wire, total: int) -> None:
         self._wire = wire
@@ -161,6 +161,7 @@ class LocalEvidence:
     __slots__ = ("_acknowledged", "_dropped", "_handed", "_wire")
 
     eager_looks = 0
+    is_prompt = True
 
     def __init__(self, wire: Wire, total: int) -> None:
         self._wire = wire
@@ -199,6 +200,7 @@ class Hearsay:
     __slots__ = ("_handed",)
 
     eager_looks = 0
+    is_prompt = True
 
     def __init__(self) -> None:
         self._handed = 0

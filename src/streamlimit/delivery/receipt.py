@@ -1,7 +1,7 @@
 """Has the client received it? Watches one response body until every byte is acknowledged, or it is given up.
 
 Received (rule 4) is what the client's TCP stack acknowledged; what lies in its kernel's buffer counts. The kernel
-sends no notice of that, so the queue is looked at: at once, then ever more slowly, and whenever something comes
+sends no notice of that, so the queue is looked at: soon, then ever more slowly, and whenever something comes
 from the client. Knows no HTTP, no server, no session.
 """
 
@@ -14,7 +14,7 @@ from streamlimit.delivery.wire import Wire
 
 __all__ = ["Passage", "Wire"]
 
-_FIRST_DELAY_SECONDS = 0.001  # what the loops' timers can tell apart
+_FIRST_DELAY_SECONDS = 0.004  # on a fast line the client's next request is there before, and settles it for less
 _LONGEST_DELAY_SECONDS = 0.02
 
 
@@ -84,7 +84,7 @@ class Passage:
             self.close()
         elif self._total == 0:
             self._evidence.hand(0)  # then it is about the headers alone
-        if self.outcome is None and not self._look():
+        if self.outcome is None and not (self._evidence.is_prompt and self._look()):
             self._waiter = self._loop.create_future()
             self._hurry()
             return await self._waiter

@@ -1,6 +1,7 @@
 """One response body on its way: sends it, watches it arrive, confirms what was received (rules 3 to 6)."""
 
 import asyncio
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -102,8 +103,7 @@ async def _may_pour(scope: Scope, wire: Wire, send: Send) -> bool:
 async def _pour(part: Part, journey: "_Journey", wire: Wire, send: Send | None) -> None:
     """From the file straight to the kernel, which tells the passage itself what it took."""
     passage, body = journey.passage, part.body
-    most = SPAN if len(part.segments) < 2 else SLICE  # between two pieces those that arrived are confirmed
-    for at, count in body.spans(part.first, part.last, most):
+    for at, count in _pieces(part):
         if at > part.first:
             await asyncio.sleep(0)  # others get their turn
         if send is None:
@@ -115,6 +115,13 @@ async def _pour(part: Part, journey: "_Journey", wire: Wire, send: Send | None) 
                 raise body.shortened()
             break  # the client left
         await journey.confirm_arrived()
+
+
+def _pieces(part: Part) -> Iterable[tuple[int, int]]:
+    """One for the usual segment; small ones for several, for between two of them those that arrived are confirmed."""
+    if len(part.segments) > 1:
+        return part.body.spans(part.first, part.last, SLICE)
+    return ((part.first, part.length),) if part.length <= SPAN else part.body.spans(part.first, part.last)
 
 
 class _Journey:

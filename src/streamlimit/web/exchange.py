@@ -6,7 +6,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from streamlimit.web.http import WHOLE, Scope
+from streamlimit.web.http import POUR, WHOLE, Scope
 from streamlimit.web.protocol import ReceiptProtocol as Protocol
 
 LISTS_KNOWN = 64
@@ -102,7 +102,8 @@ class Exchange:
         """uvicorn's `send`, with the headers held back until the first part of the body.
 
         Takes `WHOLE`, too: `http.response.start` and the only `http.response.body` in one. Either may have `common`:
-        headers after its own, in a list that is the same object for many answers.
+        headers after its own, in a list that is the same object for many answers. And `POUR`: *count* bytes of
+        *file* from *first* on, of which more follows or the end.
         """
         flow = self._protocol.flow
         if flow.write_paused and not self.disconnected:
@@ -112,10 +113,11 @@ class Exchange:
         kind = message["type"]
         if kind == "http.response.start":
             self._start(message)
-        elif kind == WHOLE:
-            self._start(message)
-            self._send_body(message)
+        elif kind == POUR:
+            await self._pour(message)
         else:
+            if kind == WHOLE:
+                self._start(message)
             self._send_body(message)
 
     def send_whole(self, answer: bytes) -> None:
@@ -183,10 +185,21 @@ class Exchange:
             self._protocol.transport.close()  # half an answer, or none: the connection is of no more use
 
     def _start(self, message: Any) -> None:
-        status, headers = message["status"], message.get("headers", ())
-        has_length = status in (204, 304) or self._is_head
+        status, own = message["status"], message.get("lines")
+        if own is None:  # else all is said, and its length is among it
+            own, has_length = self._joined(message.get("headers", ()))
+            self._chunked = not has_length and status not in (204, 304) and not self._is_head
+        closing = b"" if self.keep_alive else b"connection: close\r\n"
+        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
+        dated = lines_of(self._protocol.server_state.default_headers)
+        common = lines_of(message["common"]) if "common" in message else b""
+        self._head = b"".join((STATUS_LINE[status], dated, own, common, closing, framing, b"\r\n"))
+        self._started = True
+
+    def _joined(self, headers: Headers) -> tuple[bytes, bool]:
+        """As they are sent; is their body's length among them?"""
         lines: list[bytes] = []
-        count = 0
+        count, has_length = 0, False
         for name, value in headers:
             if name == b"content-length":
                 has_length = True
@@ -195,16 +208,16 @@ class Exchange:
                 continue
             lines += (name, b": ", value, b"\r\n")
             count += 1
-        own = b"".join(lines)
-        if own.count(b"\n") != count:
+        joined = b"".join(lines)
+        if joined.count(b"\n") != count:
             raise RuntimeError("Invalid HTTP header value.")
-        self._chunked = not has_length
-        closing = b"" if self.keep_alive else b"connection: close\r\n"
-        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
-        dated = lines_of(self._protocol.server_state.default_headers)
-        common = lines_of(message["common"]) if "common" in message else b""
-        self._head = b"".join((STATUS_LINE[status], dated, own, common, closing, framing, b"\r\n"))
-        self._started = True
+        return joined, has_length
+
+    async def _pour(self, message: Any) -> None:
+        head, self._head = self._head, None
+        wire = self._protocol.wire
+        assert wire is not None  # it was asked whether it can
+        await wire.pour(head or b"", message["file"], message["first"], message["count"])
 
     def _send_body(self, message: Any) -> None:
         part = message.get("body", b"")
@@ -234,7 +247,7 @@ class Exchange:
         protocol.on_response_complete()
 
 
-_EXTENSIONS: dict[str, Any] = {WHOLE: {}}
+_EXTENSIONS: dict[str, Any] = {WHOLE: {}, POUR: {}}
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
