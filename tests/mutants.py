@@ -49,6 +49,14 @@ OUTBOX_CONTRACT = ("tests/store/test_sqlite_outbox.py",)
 POSTMAN_TESTS, SENDER_TESTS = ("tests/callbacks/test_postman.py",), ("tests/callbacks/test_sender.py",)
 ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/callbacks/test_addresses.py",), ("tests/callbacks/test_webhook.py",)
 REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
+
+QUICK, FAST, CONNECTIONS = "streamlimit/web/quick.py", "streamlimit/web/fast.py", "streamlimit/web/connections.py"
+
+
+def quickly(which: str, file: str = "tests/web/test_quick.py") -> tuple[str, ...]:
+    return file, "-k", which
+
+
 PROOF, PROOF_TESTS = "streamlimit/bench/proof.py", ("tests/bench/test_proof.py",)
 
 
@@ -508,6 +516,163 @@ MUTANTS = [
         "if self.is_away and not is_anything_kept and",
         "if self.is_away and",
         STEADY_TESTS,
+    ),
+    # heartbeats that are known by their bytes
+    Mutant(
+        "known bytes count from any address",
+        QUICK,
+        "self.host == host and (self.until is None or time.time() < self.until)",
+        "self.until is None or time.time() < self.until",
+        quickly("bound_to_an_address or a_proxy_tells or unix"),
+    ),
+    Mutant(
+        "known bytes outlive their credential",
+        QUICK,
+        " and (self.until is None or time.time() < self.until)",
+        "",
+        quickly("expired"),
+    ),
+    Mutant(
+        "known bytes outlive the key",
+        QUICK,
+        "        self._doorman.on_change(self._known.clear)\n",
+        "",
+        quickly("taken_back"),
+    ),
+    Mutant(
+        "what is below the first line outlives the key",
+        QUICK,
+        "        self._doorman.on_change(self._rests.clear)\n",
+        "",
+        quickly("taken_back"),
+    ),
+    Mutant(
+        "keys that change clear nothing",
+        "streamlimit/web/auth.py",
+        "            self.verifier.keys.on_change.append(forget)\n",
+        "            pass\n",
+        quickly("taken_back"),
+    ),
+    Mutant(
+        "a credential counts for others' first lines",
+        QUICK,
+        "            rest.caller.require_session(user_id, session_id)\n",
+        "            pass\n",
+        quickly("stays_so"),
+    ),
+    Mutant(
+        "half a request is ignored", FAST, "door is None or self._is_half or", "door is None or", quickly("body_of")
+    ),
+    Mutant(
+        "known heartbeats overtake what is under way",
+        FAST,
+        " or (cycle is not None and not cycle.response_complete):",
+        ":",
+        quickly("segment_under_way or waits_for_the_store"),
+    ),
+    Mutant(
+        "several in a packet are taken for one",
+        FAST,
+        'if self._data.find(b"\\r\\n\\r\\n") + 4 + len(body) == len(self._data):',
+        "if True:",
+        quickly("one_by_one"),
+    ),
+    Mutant(
+        "the parser is asked about what it has not seen",
+        FAST,
+        'Exchange(self, b"", keep_alive=True)',
+        'Exchange(self, b"", keep_alive=self.parser.should_keep_alive())',
+        quickly("begins_with_known_bytes"),
+    ),
+    Mutant(
+        "who sent known bytes alone never rests",
+        FAST,
+        "            else:\n                self._go_to_rest()\n",
+        "",
+        quickly("rested", "tests/web/test_fast.py"),
+    ),
+    Mutant(
+        "who sent known bytes alone is still waited for",
+        CONNECTIONS,
+        "if is_answered and self._is_waiting",
+        "if False and self._is_waiting",
+        quickly("known_heartbeats_alone"),
+    ),
+    Mutant(
+        "known heartbeats have no id",
+        QUICK,
+        "        asking.set(RequestId(beat.rest.headers))\n",
+        "",
+        quickly("own_id or with_their_id"),
+    ),
+    Mutant("the given id is lost", QUICK, '(b"x-request-id", b"origin")', '(b"origin",)', quickly("own_id")),
+    Mutant("the page's origin is lost", QUICK, '(b"x-request-id", b"origin")', '(b"x-request-id",)', quickly("pages")),
+    Mutant("long requests are remembered", QUICK, " and len(request) <= MAX_REQUEST", "", quickly("bounded")),
+    Mutant("known bytes hide an outage", QUICK, " or decision.degraded", "", quickly("store_is_away")),
+    Mutant("known bytes hide a dry run", QUICK, " or decision.would_refuse", "", quickly("dry_run")),
+    Mutant(
+        "a stream that is gone goes on",
+        "streamlimit/web/heartbeat.py",
+        "            self._catalog.stream(ask.stream_id)\n",
+        "            pass\n",
+        quickly("comes_back"),
+    ),
+    Mutant(
+        "heartbeats are not counted as confirmations",
+        "streamlimit/limiter.py",
+        "        if isinstance(decision, Admitted):\n            self.tally.confirmations += 1\n",
+        "",
+        quickly("counted"),
+    ),
+    Mutant(
+        "a beat that failed is forgotten",
+        STEADY,
+        "return _both(admitted, self._receipts.keep(Receipt(admitted.lease), now))",
+        "return admitted",
+        STEADY_TESTS,
+    ),
+    Mutant(
+        "in an outage a beat comes before what was kept",
+        STEADY,
+        "        if self._outage.is_away:\n            return self._beat_in_two(ask)\n",
+        "",
+        STEADY_TESTS,
+    ),
+    Mutant(
+        "a beat that fails half way is not marked",
+        STEADY,
+        "            self.counts.degraded += 1  # the store",
+        "            pass  # the store",
+        STEADY_TESTS,
+    ),
+    Mutant(
+        "a beat without the store is not counted",
+        RECEIPTS,
+        "            self._outage.counts.degraded += 1\n",
+        "            pass\n",
+        STEADY_TESTS,
+    ),
+    Mutant(
+        "beats go on for the old seat",
+        RECEIPTS,
+        "lease.ask is ask and lease.generation == session.generation and",
+        "lease.ask is ask and",
+        STEADY_TESTS,
+    ),
+    Mutant(
+        "who beats from elsewhere is asked for each time",
+        KNOWLEDGE,
+        "if entry is None or beaten else",
+        "if entry is None else",
+        STEADY_TESTS,
+    ),
+    Mutant("receipts of beats pile up", RECEIPTS, ">= BEATS_REMEMBERED:", "< 0:", STEADY_TESTS),
+    Mutant(
+        "a report is packed with its time",
+        "streamlimit/store/valkey/store.py",
+        " and not self._calls.packs_the_time",
+        "",
+        ("tests/store/test_valkey.py", "-k", "TestOnRedis and report"),
     ),
     # the limit as `streamlimit bench` sees it from outside
     Mutant("one too many delivered is overlooked", PROOF, "if len(delivered) > self.limit:", "if False:", PROOF_TESTS),

@@ -7,6 +7,7 @@ devices are shared, and one user's entries are a chain.
 
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from struct import Struct as Packing
 from zlib import crc32
 
@@ -109,7 +110,7 @@ class Knowledge:
         ask = receipt.lease.ask
         entry = self._find(ask.user_id, ask.session_id)
         if entry is None or not _is_newer(entry, confirmed.session.generation, at):
-            self._write(confirmed.session, confirmed.limit, confirmed.live, at, crc32(ask.client.encode()), entry)
+            self._write(confirmed.session, confirmed.limit, confirmed.live, at, digest(ask.client), entry)
 
     def suppose(self, session: Session, limit: int, at: float) -> None:
         """The store is away and the session sits provisionally (generation 0), until n·X after it was here last."""
@@ -215,6 +216,7 @@ class Knowledge:
         self._size += 1
 
 
+@lru_cache(maxsize=16_384)
 def digest(client: str) -> int:
     """Enough of the client's digest to tell two apart."""
     return crc32(client.encode())

@@ -173,7 +173,8 @@ class LeaseHolder:
         self._settled = False
 
     async def __aenter__(self) -> "LeaseHolder":
-        decision: Decision = await resolved(self._limiter.admit(self._ask))
+        coming = self._limiter.admit(self._ask)
+        decision: Decision = await coming if is_coming(coming) else coming
         if isinstance(decision, Refusal):
             raise Refused(decision, self._ask)
         if decision.lease is None:
@@ -200,7 +201,8 @@ class LeaseHolder:
     ) -> Verdict:
         """The client has this segment; may be called for each of several within one lease."""
         self._confirmed = True
-        verdict: Verdict = await resolved(self._limiter.confirm(Receipt(self.lease, segment, sequence, kind, play_ms)))
+        coming = self._limiter.confirm(Receipt(self.lease, segment, sequence, kind, play_ms))
+        verdict: Verdict = await coming if is_coming(coming) else coming
         if isinstance(verdict, Confirmed) and verdict.session.stream_id == self._ask.stream_id:
             # This lease may have moved the session, or seated it again: its next receipt is not a stale one.
             session = verdict.session

@@ -1,6 +1,9 @@
 """A real uvicorn server in a thread that delivers bodies with receipts and keeps a journal of the outcomes."""
 
+import asyncio
 import contextlib
+import functools
+import os
 import socket
 import ssl
 import threading
@@ -19,6 +22,15 @@ SLICE = 256 * 1024
 PATIENCE_SECONDS = 20.0
 
 
+@functools.cache
+def body_file() -> int:
+    """A descriptor of a file with BODY in it."""
+    fd = os.memfd_create("body")
+    with open(fd, "wb", closefd=False) as file:
+        file.write(BODY)
+    return fd
+
+
 def wait_until(condition: Callable[[], Any]) -> Any:
     """Returns the first true answer of *condition*."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -34,8 +46,10 @@ class Deliverer:
     `began` has the names in the order in which requests reached the app, each with the journal of that moment.
     """
 
-    def __init__(self, stall_seconds: float = 10.0, progress_seconds: float = 1.0) -> None:
+    def __init__(self, stall_seconds: float = 10.0, progress_seconds: float = 1.0, pours: bool = False) -> None:
+        """*pours*: past the server, from a file."""
         self.stall_seconds, self.progress_seconds = stall_seconds, progress_seconds
+        self.file = body_file() if pours else None
         self.journal: dict[str, bool] = {}
         self.began: list[tuple[str, dict[str, bool]]] = []
         self.progress: list[int] = []
@@ -59,7 +73,9 @@ class Deliverer:
         try:
             headers = [(b"content-length", str(size).encode())]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            for at in range(0, size, SLICE):
+            if self.file is not None:
+                await self._pour(wire, size, send)
+            for at in range(0 if self.file is None else size, size, SLICE):
                 chunk = memoryview(BODY)[at : min(at + SLICE, size)]
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 passage.handed(len(chunk))
@@ -68,6 +84,15 @@ class Deliverer:
         finally:
             passage.close()
 
+    async def _pour(self, wire: Any, size: int, send: Any) -> None:
+        """By the wire itself, when the head is out; uvicorn counts what it sends, so it has to be told."""
+        assert self.file is not None
+        while wire.is_clogged:
+            await asyncio.sleep(0)
+        if wire.can_pour:
+            await wire.pour(b"", self.file, 0, size)
+        send.__self__.expected_content_length -= size
+
     def _progressed(self, passage: Passage) -> None:
         self.progress.append(passage.acknowledged())
 
@@ -75,8 +100,9 @@ class Deliverer:
 class Running:
     """The server as its clients see it. Each test gives it an `app` of its own."""
 
-    def __init__(self, options: dict[str, Any], tls: ssl.SSLContext | None) -> None:
-        self.app = Deliverer()
+    def __init__(self, options: dict[str, Any], tls: ssl.SSLContext | None, pours: bool) -> None:
+        self.pours = pours
+        self.app = Deliverer(pours=pours)
         self.address: Any = options.get("uds")
         self.is_tls = tls is not None
         self._tls, self._listeners = tls, []
@@ -115,14 +141,16 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(loop: Any, *, unix: Path | None = None, certificate: tuple[Path, Path] | None = None) -> Iterator[Running]:
+def running(
+    loop: Any, *, unix: Path | None = None, certificate: tuple[Path, Path] | None = None, pours: bool = False
+) -> Iterator[Running]:
     """Starts a server on a free loopback port (or the Unix socket *unix*), and stops it."""
     options: dict[str, Any] = {"http": ReceiptProtocol, "loop": loop, "lifespan": "off", "log_config": None}
     if certificate:
         options |= {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])}
     if unix:
         options["uds"] = str(unix)
-    server = Running(options, _trusting() if certificate else None)
+    server = Running(options, _trusting() if certificate else None, pours)
     server.start()
     try:
         yield server

@@ -21,6 +21,7 @@ from tests.delivery.receipt_server import Deliverer, Running, running, wait_unti
 BIG, SMALL = 3_000_000, 10_000
 PART = 100_000
 LOOPS = ("asyncio", "uvloop")
+KINDS = ("tcp", "poured", "tls", "unix")
 
 
 @pytest.fixture(scope="module")
@@ -40,33 +41,36 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return pem, private
 
 
-@pytest.fixture(scope="module", params=[f"{loop}-{kind}" for loop in LOOPS for kind in ("tcp", "tls", "unix")])
+@pytest.fixture(scope="module", params=[f"{loop}-{kind}" for loop in LOOPS for kind in KINDS])
 def each(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]
 ) -> Iterator[Running]:
     loop, kind = request.param.split("-")
     unix = tmp_path_factory.mktemp("unix") / "socket" if kind == "unix" else None
-    with running(loop, unix=unix, certificate=certificate if kind == "tls" else None) as started:
+    with running(
+        loop, unix=unix, certificate=certificate if kind == "tls" else None, pours=kind == "poured"
+    ) as started:
         yield started
 
 
-@pytest.fixture(scope="module", params=LOOPS)
+@pytest.fixture(scope="module", params=[f"{loop}-{kind}" for loop in LOOPS for kind in ("tcp", "poured")])
 def each_loop(request: pytest.FixtureRequest) -> Iterator[Running]:
-    with running(request.param) as started:
+    loop, kind = request.param.split("-")
+    with running(loop, pours=kind == "poured") as started:
         yield started
 
 
 @pytest.fixture
 def server(each: Running) -> Running:
     """A server of each kind on each loop, that has not delivered anything."""
-    each.app = Deliverer()
+    each.app = Deliverer(pours=each.pours)
     return each
 
 
 @pytest.fixture
 def tcp(each_loop: Running) -> Running:
     """A plain TCP server that loses patience soon."""
-    each_loop.app = Deliverer(stall_seconds=1.0, progress_seconds=0.05)
+    each_loop.app = Deliverer(stall_seconds=1.0, progress_seconds=0.05, pours=each_loop.pours)
     return each_loop
 
 

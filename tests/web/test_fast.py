@@ -308,9 +308,9 @@ def test_hot_requests_really_take_the_fast_path(both: tuple[Server, Server], mon
     taken: list[str] = []
     begin = Exchange.begin
 
-    def noting(self: Exchange) -> None:
+    def noting(self: Exchange, app: Any) -> None:
         taken.append(self._protocol.url.decode())
-        begin(self)
+        begin(self, app)
 
     monkeypatch.setattr(Exchange, "begin", noting)
     both[0].exchange(beat("s"))

@@ -108,7 +108,7 @@ class Wire:
             try:
                 if head:
                     # MSG_MORE: the head waits for the first bytes of the file, to go in one packet with them.
-                    head = head[self._socket.send(head, socket.MSG_MORE) :]
+                    head = head[self._socket.send(head, socket.MSG_MORE if left else 0) :]
                 while left and not head and (taken := os.sendfile(self._fd, file, first, left)):
                     first, left = first + taken, left - taken
                     if self.watcher is not None:

@@ -40,16 +40,16 @@ class FrontDoor:
         self._tally = service.tally
         self._control = make_control(service)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            return None  # uvicorn refuses a WebSocket that nobody accepts
+            return _nothing()  # uvicorn refuses a WebSocket that nobody accepts
         begin(scope)
         if self._proxies.are_any:
             self._proxies.reveal(scope)
         watched = _Watched(send, self._common(scope), WHOLE in scope.get("extensions", ()))
         if scope["method"] == "OPTIONS":
-            return await self._cors.preflight(scope, watched)
-        return await self._answer(self._route(scope, receive, watched), scope, receive, watched)
+            return self._cors.preflight(scope, watched)
+        return self._answer(self._route(scope, receive, watched), scope, receive, watched)
 
     async def go_on(self, beat: Beat, coming: Answer[Decision] | Exception, receive: Receive, send: Send) -> None:
         """Tells what became of a heartbeat that `Beats` began."""
@@ -79,22 +79,25 @@ class FrontDoor:
             log.exception("failed", method=scope["method"], route=_route_of(scope))
             await self._refuse(FAILURE, scope, send)
 
-    async def _route(self, scope: Scope, receive: Receive, send: "_Watched") -> None:
+    def _route(self, scope: Scope, receive: Receive, send: "_Watched") -> Awaitable[None]:
         path: str = scope["path"]
         if path == "/v1/segments":
-            await self._viewer.segments(scope, receive, send)
-        elif path.startswith("/play/"):
-            await self._viewer.play(scope, receive, send)
-        elif is_heartbeat(path):
-            await self._heartbeat(scope, receive, send)
-        else:
-            await self._control(scope, receive, send)
+            return self._viewer.segments(scope, receive, send)
+        if path.startswith("/play/"):
+            return self._viewer.play(scope, receive, send)
+        if is_heartbeat(path):
+            return self._heartbeat(scope, receive, send)
+        return self._control(scope, receive, send)
 
     async def _refuse(self, problem: Problem, scope: Scope, send: "_Watched") -> None:
         self._tally.problems[problem.code] += 1
         log_problem(problem, scope["method"], _route_of(scope))
         if not send.has_started:  # else half of an answer is out; the server closes the connection
             await send_problem(send, problem, id_header())
+
+
+async def _nothing() -> None:
+    """No answer."""
 
 
 def _route_of(scope: Scope) -> str | None:

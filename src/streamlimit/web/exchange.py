@@ -6,7 +6,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from streamlimit.web.http import POUR, WHOLE, Scope
+from streamlimit.web.http import BODY, POUR, WHOLE, App, Scope
 from streamlimit.web.protocol import ReceiptProtocol as Protocol
 
 LISTS_KNOWN = 64
@@ -45,15 +45,14 @@ class Exchange:
         self.keep_alive = keep_alive
         self._waiters: list[asyncio.Future[None]] = []
 
-    def begin(self) -> None:
+    def begin(self, app: App) -> None:
         """Answers at once as far as possible."""
         scope = self._scope()
         self._is_head = scope["method"] == "HEAD"
-        app: Any = self._protocol.app
         self.run(app(scope, self.receive, self.send))
 
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """The same by *work*, which may do without ASGI."""
+    def run(self, work: Any) -> None:
+        """The same by *work*, a coroutine which may do without ASGI."""
         protocol: Any = self._protocol
         protocol.cycle = self
         self._coroutine = work
@@ -146,6 +145,7 @@ class Exchange:
             "client": protocol.client,
             "state": {},
             "extensions": protocol._extensions | _EXTENSIONS,
+            BODY: self._body,
         }
 
     def _step(self, error: BaseException | None) -> None:

@@ -74,7 +74,7 @@ class FastProtocol(ReceiptProtocol):
         self._collecting = False
         body = b"".join(self._parts)
         if not self._beat_first(body):
-            Exchange(self, body, self.parser.should_keep_alive()).begin()
+            Exchange(self, body, self.parser.should_keep_alive()).begin(self._door or self.app)
 
     def data_received(self, data: bytes) -> None:
         if self.wire is not None:

@@ -15,6 +15,12 @@ MAX_BODY_BYTES = 64 * 1024
 WHOLE = "streamlimit.whole"
 """The message of a whole answer; where the scope's extensions have this name, `send` takes it (see exchange.py)."""
 
+FIELDS = "streamlimit.fields"
+"""In a scope: its headers by their names, made when the first is asked for."""
+
+BODY = "streamlimit.body"
+"""In a scope: the whole body, where it was there before anybody asked."""
+
 POUR = "streamlimit.pour"
 """The message of a part of a file that the kernel sends by itself (see `Wire.can_pour`). Where the scope's extensions
 have this name, `send` takes it, and a start whose headers are encoded already (`lines`)."""
@@ -29,11 +35,11 @@ class ClientLeft(Exception):
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The first header of that (lower case) name."""
-    for key, value in scope["headers"]:
-        if key == name:
-            text: str = value.decode("latin-1")
-            return text
-    return None
+    fields = scope.get(FIELDS)
+    if fields is None:
+        fields = scope[FIELDS] = dict(reversed(scope["headers"]))
+    value: bytes | None = fields.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 async def read_json_body(scope: Scope, receive: Receive) -> bytes:
@@ -56,7 +62,9 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
     """
     if header(scope, b"expect") is not None and int(header(scope, b"content-length") or 0) > MAX_BODY_BYTES:
         raise _too_large()  # this one asks before it sends
-    body: bytes = b""
+    body: bytes = scope.get(BODY, b"")
+    if body:
+        return body
     size, more = 0, True
     while more and size <= DISCARDED_BYTES:
         message = await receive()

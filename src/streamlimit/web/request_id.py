@@ -8,6 +8,8 @@ import re
 import secrets
 from itertools import count
 
+from msgspec import Struct
+
 from streamlimit.logs import asking
 from streamlimit.web.http import Scope
 
@@ -15,20 +17,20 @@ HEADER = "X-Request-Id"
 _IS_SANE = re.compile(r"[A-Za-z0-9._~:@+/=-]{1,128}").fullmatch
 
 
-class RequestId:
-    """One request's, with these headers. Called, it tells the id."""
+_made = map(f"{secrets.token_hex(4)}-{{:x}}".format, count(1))  # a worker's own prefix, and a number
 
-    __slots__ = ("_headers", "_id")
-    _made = map(f"{secrets.token_hex(4)}-{{:x}}".format, count(1))  # a worker's own prefix, and a number
 
-    def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
-        self._headers, self._id = headers, ""  # not the scope: an idle connection keeps this
+class RequestId(Struct):
+    """One request's, with these headers (not its scope: an idle connection keeps this). Called, it tells the id."""
+
+    headers: list[tuple[bytes, bytes]]
+    id: str = ""
 
     def __call__(self) -> str:
-        if not self._id:
-            given = next((value for name, value in self._headers if name == b"x-request-id"), b"").decode("latin-1")
-            self._id = given if _IS_SANE(given) else next(self._made)
-        return self._id
+        if not self.id:
+            given = next((value for name, value in self.headers if name == b"x-request-id"), b"").decode("latin-1")
+            self.id = given if _IS_SANE(given) else next(_made)
+        return self.id
 
 
 def begin(scope: Scope) -> None:

@@ -1,0 +1,200 @@
+"""What goes from a file to the kernel past the server: the head first, all of it in order, and nobody waits for ever.
+
+What becomes of the receipts of such bodies is in test_receipt.py.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from streamlimit.delivery.wire import Wire
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+BIG = os.urandom(1 << 20) * 8
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+class Transport:
+    """As much of one as a wire asks for."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection, self.waiting, self.is_aborted = connection, 0, False
+        self.told: dict[str, Any] = {"socket": connection, "peername": connection.getpeername()}
+
+    def get_extra_info(self, name: str) -> Any:
+        return self.told.get(name)
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def abort(self) -> None:
+        self.is_aborted = True
+        self.connection.close()
+
+
+class Watcher:
+    """Who is told how it goes on."""
+
+    def __init__(self) -> None:
+        self.count = self.waits = 0
+
+    def nudge(self) -> None:
+        pass
+
+    def handed(self, n: int) -> None:
+        self.count += n
+
+    def blocked(self) -> None:
+        self.waits += 1
+
+
+class Line:
+    """A wire with its two ends."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        server.setblocking(False)
+        client.setblocking(False)
+        self.client, self.transport, self.watcher = client, Transport(server), Watcher()
+        self.wire = Wire.tap(self.transport)  # type: ignore[arg-type]
+        self.wire.watcher = self.watcher
+
+    async def read(self, count: int) -> bytes:
+        found, loop = b"", asyncio.get_running_loop()
+        while len(found) < count and (part := await loop.sock_recv(self.client, 1 << 18)):
+            found += part
+        return found
+
+    async def blocked(self, *what: Any) -> "asyncio.Task[None]":
+        """The pouring of *what*, once the kernel takes no more."""
+        task = asyncio.ensure_future(self.wire.pour(*what))
+        while not self.watcher.waits:
+            await asyncio.sleep(0.001)
+        return task
+
+
+@contextlib.asynccontextmanager
+async def line() -> AsyncIterator[Line]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    made = Line(client, server)
+    try:
+        yield made
+    finally:
+        made.wire.close()
+        client.close()
+        server.close()
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    factory = uvloop.new_event_loop if request.param == "uvloop" else None
+
+    def run(work: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(asyncio.wait_for(work, 30))
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "1.ts").write_bytes(BIG)
+    return tmp_path / "1.ts"
+
+
+@pytest.mark.parametrize(("first", "count"), [(0, 1), (5, 100_000), (0, len(BIG)), (len(BIG) - 3, 3), (7, 0)])
+def test_the_head_and_then_the_part_of_the_file_arrive(run: Run, file: Path, first: int, count: int) -> None:
+    async def work() -> None:
+        async with line() as one:
+            with file.open("rb") as opened:
+                pouring = asyncio.ensure_future(one.wire.pour(HEAD, opened.fileno(), first, count))
+                assert await one.read(len(HEAD) + count) == HEAD + BIG[first : first + count]
+                await pouring
+            assert one.watcher.count == count
+
+    run(work())
+
+
+def test_one_after_the_other_on_a_line_that_is_full_in_between(run: Run, file: Path) -> None:
+    async def work() -> None:
+        async with line() as one:
+            with file.open("rb") as opened:
+                fd = opened.fileno()
+
+                async def pour() -> None:
+                    for at in range(0, len(BIG), 300_000):
+                        await one.wire.pour(HEAD, fd, at, min(300_000, len(BIG) - at))
+
+                pouring = asyncio.ensure_future(pour())
+                expected = b"".join(HEAD + BIG[at : at + 300_000] for at in range(0, len(BIG), 300_000))
+                assert await one.read(len(expected)) == expected
+                await pouring
+            assert one.watcher.waits
+
+    run(work())
+
+
+def test_a_file_that_becomes_shorter_ends_it(run: Run, file: Path) -> None:
+    async def work() -> None:
+        async with line() as one:
+            with file.open("rb") as opened:
+                pouring = await one.blocked(HEAD, opened.fileno(), 0, len(BIG))
+                os.truncate(file, one.watcher.count + 10)
+                assert len(await one.read(len(HEAD) + one.watcher.count + 10)) == len(HEAD) + one.watcher.count
+                await pouring
+            assert one.watcher.count < len(BIG)
+            assert not one.transport.is_aborted
+
+    run(work())
+
+
+@pytest.mark.parametrize("end", ["close", "abort", "lost", "cancel", "reset"])
+def test_who_waits_for_room_goes_on_when_the_connection_ends(run: Run, file: Path, end: str) -> None:
+    async def work() -> None:
+        async with line() as one:
+            with file.open("rb") as opened:
+                pouring = await one.blocked(HEAD, opened.fileno(), 0, len(BIG))
+                match end:
+                    case "close":
+                        one.transport.is_aborted = True
+                        one.wire.close()
+                    case "abort":
+                        one.wire.abort()
+                    case "lost":
+                        one.wire.lost(None)
+                    case "cancel":
+                        pouring.cancel()
+                    case "reset":
+                        one.client.close()  # with bytes unread
+                await asyncio.wait([pouring])
+                assert pouring.cancelled() or pouring.exception() is None
+            assert one.watcher.count < len(BIG)
+            if end == "reset":
+                assert one.transport.is_aborted
+            if end == "cancel":  # nobody is left who would be woken
+                assert not asyncio.get_running_loop().remove_writer(one.wire._fd)
+
+    run(work())
+
+
+def test_nothing_is_poured_past_what_waits_in_the_servers_buffer(run: Run) -> None:
+    async def work() -> None:
+        async with line() as one:
+            assert one.wire.can_pour
+            one.transport.waiting = 1
+            assert not one.wire.can_pour
+            one.transport.waiting, one.transport.is_aborted = 0, True
+            assert not one.wire.can_pour
+
+    run(work())
