@@ -1050,6 +1050,7 @@ def test_who_leaves_while_the_store_is_asked_is_known_no_more(scene: Scene, leav
         ask = Ask("u", "tv", "a", lease_id="late")
         coming = asyncio.ensure_future(scene.worker.beat(ask) if way == "beat" else scene.worker.admit(ask))  # type: ignore[arg-type]
         await asyncio.sleep(0)
+        scene.time.pass_ms(1)
         if leave == "end":
             await resolved(scene.worker.end("u", "tv"))
         else:

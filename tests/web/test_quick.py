@@ -360,7 +360,9 @@ def test_an_expired_token_is_worth_nothing_to_who_sits_either(guarded: tuple[Ser
 def test_a_token_of_a_key_that_was_taken_back_is_worth_nothing(guarded: tuple[Service, Provider], user: str) -> None:
     service, provider = guarded
     with connected(service.port) as client:
-        known = learnt(client, beat(user, stream="orchard", key=provider.token(user)))
+        key = provider.token(user)
+        known = learnt(client, beat(user, stream="orchard", key=key))
+        assert statuses(client, *[beat(f"not-{user}", stream="orchard", key=key)] * 3) == [403] * 3
         provider.keys = [new_key("ES256")]
         new = provider.token(user, algorithm="ES256")
         wait_until(lambda: service.get("/v1/streams", key=new).status == 200, 5, "the new key")

@@ -26,10 +26,11 @@ class Departed:
         if len(self._since) > DEPARTED_AT_MOST:
             del self._since[next(iter(self._since))]
 
-    def back(self, ask: Ask) -> None:
-        """The store admitted it."""
-        if self._since:
-            self._since.pop((ask.user_id, ask.session_id), None)
+    def back(self, ask: Ask, asked_at: float) -> None:
+        """The store, asked at *asked_at*, admitted it; if it left only after that it stays away."""
+        key = (ask.user_id, ask.session_id)
+        if key in self._since and self._since[key] <= asked_at:
+            del self._since[key]
 
     def forget_old(self, now: float) -> None:
         """Nothing can be under way any more for those who left so long ago."""

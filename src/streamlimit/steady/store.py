@@ -207,8 +207,9 @@ class SteadyStore(Passing):
         if self._outage.is_away:
             self._outage.answered(bool(self.kept))
         if isinstance(decision, Admitted):
-            self._departed.back(ask)
-            self.knowledge.met(ask, decision, asked_at, beaten)
+            self._departed.back(ask, asked_at)
+            if not self._departed.has(ask):
+                self.knowledge.met(ask, decision, asked_at, beaten)
         elif decision.code != "session-shared":  # which says nothing of its seat
             self.knowledge.forget(ask.user_id, ask.session_id)
         return decision

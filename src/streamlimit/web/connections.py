@@ -160,7 +160,7 @@ class GuardedProtocol(FastProtocol):
             elif not self._is_waiting:
                 self._await()
         elif self._is_waiting:
-            if self._head_is_done:
+            if self._head_is_done and not self._is_stuck:
                 self._forget()
         elif self.timeout_keep_alive_task is None and not self._is_answering():
             self._await()  # stray bytes between requests: uvicorn has stopped its own timer for them
@@ -185,7 +185,7 @@ class GuardedProtocol(FastProtocol):
 
     def _beat_again(self, data: bytes) -> bool:
         is_answered = super()._beat_again(data)
-        if is_answered and self._is_waiting:
+        if is_answered and self._is_waiting and not self._is_stuck:
             self._forget()
         return is_answered
 

@@ -13,7 +13,7 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Gone, State
 from streamlimit.policy import Policy
-from streamlimit.web.http import POUR, WHOLE, Scope, Send, send_part
+from streamlimit.web.http import POUR, Scope, Send, send_part
 from streamlimit.web.protocol import EXTENSION
 
 _SLICES_A_TURN = 4
@@ -63,8 +63,8 @@ class Deliverer:
             wire, part.length, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
         )
         try:
-            if wire is not None and not part.body.is_in_memory and await _may_pour(scope, wire, send):
-                await _pour(part, journey, wire, send if POUR in scope["extensions"] else None)
+            if wire is not None and not part.body.is_in_memory and POUR in scope["extensions"] and wire.can_pour:
+                await _pour(part, journey, wire, send)
             else:
                 await _send(part, journey, send)
             received = await passage.received()
@@ -90,26 +90,13 @@ async def _send(part: Part, journey: "_Journey", send: Send) -> None:
             await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
 
 
-async def _may_pour(scope: Scope, wire: Wire, send: Send) -> bool:
-    """Can what follows go past the server? Where it would hold back the head, the head goes first, by itself."""
-    if POUR not in scope["extensions"]:
-        if WHOLE not in scope["extensions"]:
-            return False
-        await send_part(send, b"")
-        await asyncio.sleep(0)
-    return wire.can_pour
-
-
-async def _pour(part: Part, journey: "_Journey", wire: Wire, send: Send | None) -> None:
+async def _pour(part: Part, journey: "_Journey", wire: Wire, send: Send) -> None:
     """From the file straight to the kernel, which tells the passage itself what it took."""
     passage, body = journey.passage, part.body
     for at, count in _pieces(part):
         if at > part.first:
             await asyncio.sleep(0)  # others get their turn
-        if send is None:
-            await wire.pour(b"", body.fileno(), at, count)
-        else:
-            await send({"type": POUR, "file": body.fileno(), "first": at, "count": count})
+        await send({"type": POUR, "file": body.fileno(), "first": at, "count": count})
         if passage.handed_over < at + count - part.first:
             if not wire.is_closing:
                 raise body.shortened()

@@ -123,6 +123,8 @@ class Exchange:
         """Head and body at once, made by somebody who knows how; for a connection that is kept."""
         if not self.disconnected:
             self._started = True
+            if not self.keep_alive:
+                answer = answer.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1)
             self._protocol.transport.write(answer)
             self._complete()
 

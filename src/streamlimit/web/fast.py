@@ -87,7 +87,8 @@ class FastProtocol(ReceiptProtocol):
 
     def _parse(self, data: bytes) -> None:
         """Reads *data* as uvicorn does."""
-        self._is_receiving, self._data = True, data
+        self._is_receiving = True
+        self._data = b"" if self._is_half else data  # the end of a head says nothing by itself
         super().data_received(data)
         self._is_receiving, self._data = False, b""
 

@@ -59,6 +59,8 @@ class ReceiptProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # True keeps the transport open
+        if self.wire is None and self.scheme != "https" and self._is_answering():
+            self._tap()
         if self.wire is None or self.scheme == "https":  # TLS has no half-open connections
             return False
         self.wire.nudge()

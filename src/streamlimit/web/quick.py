@@ -115,6 +115,7 @@ class Beats:
         path = url.decode("latin-1")
         if not is_heartbeat(path):
             return None
+        asking.set(RequestId(headers))
         try:
             user_id, session_id = ids_in(path)
             rest = self._read(path, headers, body, peer)
@@ -149,7 +150,8 @@ class Beats:
         if fields.get(b"content-type") != b"application/json":
             require_json(scope)
         terms = self._heartbeat.terms(read_form(HeartbeatForm, body), caller, scope)
-        until = caller.expires_at if caller.may_start and caller.expires_at < math.inf else None
+        runs_out = terms["may_start"] or caller.role == "viewer"  # a grant that has: it only goes on
+        until = caller.expires_at if runs_out and caller.expires_at < math.inf else None
         kept = [each for each in headers if each[0] in (b"x-request-id", b"origin")] or NONE
         return Rest(caller, terms, host_of(peer), until, kept, self._tail(scope))
 

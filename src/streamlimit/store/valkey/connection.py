@@ -7,6 +7,7 @@ taken out of the queue: when the oldest waits too long the whole connection goes
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, cast
 
 from libvalkey import ProtocolError, Reader, ReplyError
@@ -29,12 +30,15 @@ def encode(*parts: str | int | bytes) -> bytes:
 
 
 class Ear:
-    """Stands where a future would, for an answer that nobody awaits: *heard* is told in the turn that brings it."""
+    """Stands where a future would, for an answer that nobody awaits: *heard* is told in the turn that brings it.
 
-    __slots__ = ("_heard", "_is_done")
+    And in the context of whoever asked: what it logs is about that request.
+    """
+
+    __slots__ = ("_context", "_heard", "_is_done")
 
     def __init__(self, heard: Callable[[Any], None]) -> None:
-        self._heard, self._is_done = heard, False
+        self._heard, self._is_done, self._context = heard, False, copy_context()
 
     def done(self) -> bool:
         """It was told."""
@@ -43,7 +47,11 @@ class Ear:
     def set_result(self, answer: Any) -> None:
         """Tells the answer."""
         self._is_done = True
-        self._heard(answer)
+        try:
+            self._context.run(self._heard, answer)
+        except Exception as error:  # as a future's callback: it costs the others on the connection nothing
+            report = {"message": "the answer of the store could not be told", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(report)
 
     set_exception = set_result
 

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
+from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Ask, Decision, Device, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
 from streamlimit.policy import Policy
 from streamlimit.store.contract import Clock, Events, Heard
@@ -72,7 +73,10 @@ class ValkeyStore:
         packed, its_receipt = self._reports.get(id(receipt), NOTHING)
         if packed is None or its_receipt is not receipt:
             packed = self._pack_report(receipt)
-        self._calls.send(packed, heard)
+        try:
+            self._calls.send(packed, heard)
+        except StoreUnavailable as error:
+            heard(error)
 
     def beat(self, ask: Ask) -> "Future[Decision]":
         packed = self._calls.pack(
