@@ -51,6 +51,7 @@ ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/callbacks/test_addresses.py",), ("tests/c
 REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
 
 QUICK, FAST, CONNECTIONS = "streamlimit/web/quick.py", "streamlimit/web/fast.py", "streamlimit/web/connections.py"
+VALKEY_STORE, VALKEY_CONNECTION = "streamlimit/store/valkey/store.py", "streamlimit/store/valkey/connection.py"
 
 
 def quickly(which: str, file: str = "tests/web/test_quick.py") -> tuple[str, ...]:
@@ -669,10 +670,95 @@ MUTANTS = [
     Mutant("receipts of beats pile up", RECEIPTS, ">= BEATS_REMEMBERED:", "< 0:", STEADY_TESTS),
     Mutant(
         "a report is packed with its time",
-        "streamlimit/store/valkey/store.py",
+        VALKEY_STORE,
         " and not self._calls.packs_the_time",
         "",
         ("tests/store/test_valkey.py", "-k", "TestOnRedis and report"),
+    ),
+    # where a quick heartbeat was not as good as a slow one
+    Mutant(
+        "the credential of the head around it is remembered",
+        FAST,
+        'self._data = b"" if self._is_half else data',
+        "self._data = data",
+        quickly("head_around_it"),
+    ),
+    Mutant(
+        "who expires while looked at is known for ever",
+        QUICK,
+        'runs_out = terms["may_start"] or caller.role == "viewer"',
+        "runs_out = caller.may_start",
+        quickly("while_it_is_looked_at"),
+    ),
+    Mutant(
+        "what is logged while it is understood has an old id",
+        QUICK,
+        "        asking.set(RequestId(headers))\n",
+        "",
+        quickly("is_understood"),
+    ),
+    Mutant(
+        "who leaves while the store is asked is back",
+        "streamlimit/steady/departed.py",
+        " and self._since[key] <= asked_at",
+        "",
+        quickly("who_leaves_while_the_store_is_asked", "tests/test_steady.py"),
+    ),
+    Mutant(
+        "who leaves while the store is asked is met",
+        STEADY,
+        "            if not self._departed.has(ask):\n",
+        "            if True:\n",
+        quickly("who_leaves_while_the_store_is_asked", "tests/test_steady.py"),
+    ),
+    Mutant(
+        "who does not read is forgotten when read",
+        CONNECTIONS,
+        "if self._head_is_done and not self._is_stuck:",
+        "if self._head_is_done:",
+        quickly("does_not_read"),
+    ),
+    Mutant(
+        "who does not read is forgotten when known",
+        CONNECTIONS,
+        "if is_answered and self._is_waiting and not self._is_stuck:",
+        "if is_answered and self._is_waiting:",
+        quickly("does_not_read"),
+    ),
+    Mutant(
+        "who half-closes while the store is asked is left",
+        "streamlimit/web/protocol.py",
+        'if self.wire is None and self.scheme != "https" and self._is_answering():',
+        "if False:",
+        quickly("half_closes_while"),
+    ),
+    Mutant(
+        "a stop while the store is asked is not told",
+        "streamlimit/web/exchange.py",
+        "            if not self.keep_alive:\n                answer =",
+        "            if False:\n                answer =",
+        quickly("a_stop_while"),
+    ),
+    Mutant(
+        "what the store tells later has no id",
+        VALKEY_CONNECTION,
+        "self._context.run(self._heard, answer)",
+        "self._heard(answer)",
+        quickly("the_store_tells_later"),
+    ),
+    Mutant(
+        "a hearer that breaks costs the others theirs",
+        VALKEY_CONNECTION,
+        "except Exception as error:  # as a future's",
+        "except KeyError as error:  # as a future's",
+        quickly("hearer_that_breaks", "tests/store/test_valkey_faults.py"),
+    ),
+    Mutant(
+        "a report to a closed store breaks",
+        VALKEY_STORE,
+        "        except StoreUnavailable as error:\n            heard(error)\n",
+        "        except KeyError as error:\n            heard(error)\n",
+        quickly("TestOnRedis and store_that_is_closed", "tests/store/test_valkey.py"),
     ),
     # the limit as `streamlimit bench` sees it from outside
     Mutant("one too many delivered is overlooked", PROOF, "if len(delivered) > self.limit:", "if False:", PROOF_TESTS),

@@ -55,7 +55,9 @@ def test_who_departed_is_remembered_for_a_while_and_until_it_comes_back() -> Non
         departed.add(ask.user_id, ask.session_id, float(at))
     departed.forget_old(3.0)
     assert (departed.has(box), departed.has(tv)) == (False, True)
-    departed.back(tv)
+    departed.back(tv, asked_at=0.5)
+    assert departed.has(tv), "it left after the store was asked"
+    departed.back(tv, asked_at=1.0)
     assert not departed.has(tv)
     for number in range(DEPARTED_AT_MOST + 5):
         departed.add("u", str(number), 5.0)

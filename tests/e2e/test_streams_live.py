@@ -294,12 +294,13 @@ def test_a_new_folder_is_playable_and_a_removed_one_is_404_without_a_restart(hou
     url = house.open("decoder", "newcomer")
     assert decode(url, "-t", "4") == pytest.approx(4, abs=0.5)
     shutil.rmtree(house.streams / "newcomer")
-    wait_until(lambda: house.service.segment("late", "tv", "newcomer").status == 404, 10, "its absence")
+    wait_until(lambda: house.service.segment("meanwhile", "tv", "newcomer").status == 404, 10, "its absence")
 
     def is_unknown() -> bool:
-        return bool(house.service.segment("late", "tv", "newcomer").json["code"] == "unknown-stream")
+        return bool(house.service.segment("meanwhile", "tv", "newcomer").json["code"] == "unknown-stream")
 
     wait_until(is_unknown, 5, "more than its segments to be missed")
+    assert house.service.segment("late", "tv", "newcomer").status == 404
     assert house.ids("late") == []
 
 

@@ -1,6 +1,7 @@
 """A sweep's way through the users, in the order of their ids: stretch by stretch, so that nobody waits for it.
 
-A stretch takes some hundred microseconds, and no lock. Who falls due behind it is for the next round.
+A stretch takes some hundred microseconds, and no lock. Who falls due behind it is for the next round. So after one in
+which anybody was due, or which began long ago, there is one more: a short one that found nobody says that nobody is.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from streamlimit.store.sqlite.connection import QUERIES
 
 STRETCH = 2_000
 """Users looked at in one step, nearly all of them by a number only."""
+
+LONG_MS = 2_000
+"""A round among a million users takes half of it; one that takes longer was left lying in its middle."""
 
 END = b""
 """Behind every user: a blob comes after every text."""
@@ -24,9 +28,13 @@ class Round:
     def __init__(self) -> None:
         self._after = ""
         self._until: str | bytes | None = None
+        self._began_ms: int | None = None
+        self._has_found = False
 
     def due(self, find: Find, now_ms: int, at_most: int) -> list[tuple[str, bytes]]:
         """Who of the stretch is due: *at_most* users and their bodies. As often as one likes, until `go_on`."""
+        if self._began_ms is None:
+            self._began_ms = now_ms
         if self._until is None:
             last = find(END_OF_STRETCH, self._after, STRETCH - 1)
             self._until = last[0][0] if last else END
@@ -37,12 +45,17 @@ class Round:
         """Is this the last stretch?"""
         return self._until == END
 
-    def go_on(self, last_user: str | None) -> bool:
-        """Behind *last_user*, or (None) to the next stretch. False where the round is over, and a new one begins."""
+    def go_on(self, last_user: str | None, has_found: bool, now_ms: int) -> bool:
+        """Behind *last_user*, or (None) to the next stretch. *has_found*: anybody was due. False: nobody is now."""
+        self._has_found = self._has_found or has_found
         is_over = last_user is None and self.ends_here
         if last_user is not None:
             self._after = last_user
         else:
             self._after = self._until if isinstance(self._until, str) else ""
             self._until = None
-        return not is_over
+        if not is_over:
+            return True
+        is_new = self._began_ms is not None and now_ms - self._began_ms < LONG_MS
+        more, self._began_ms, self._has_found = self._has_found or not is_new, None, False
+        return more

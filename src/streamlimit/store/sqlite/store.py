@@ -126,7 +126,7 @@ class SqliteStore:
             tries = (self._swept(db, looked_at, is_last=number == TRIES) for number in range(1, TRIES + 1))
             takings = next(filter(None, tries))
         self._checkpointer.changed(takings.looked_at)
-        more = self._round.go_on(takings.last_user)
+        more = self._round.go_on(takings.last_user, takings.looked_at > 0, takings.now_ms)
         return Swept(tuple(takings.events), more, PAUSE_SECONDS if more else 0.0)
 
     def _swept(self, db: sqlite3.Connection, at_most: int, is_last: bool) -> Takings | None:
