@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from streamlimit.model import Admitted, Ask, Confirmed, Device, Lease, Purpose, Receipt, Swept
+from streamlimit.model import Admitted, Ask, Confirmed, Device, Event, Lease, Purpose, Receipt, Swept
 from streamlimit.policy import OverLimit, Policy
 from streamlimit.rules.beat import beaten
 from streamlimit.store.contract import Store, resolved
@@ -142,10 +142,15 @@ class Walk:
         await self.both(lambda store: store.limit(user))
 
     async def expire(self) -> None:
-        def told(swept: Swept) -> Any:
-            return sorted(map(repr, swept.events)), swept.more
+        async def to_the_end(store: Any) -> list[Event]:
+            events: list[Event] = []
+            swept = Swept((), more=True)
+            while swept.more:  # how many steps it takes is each store's own
+                swept = await resolved(store.expire(100))
+                events += swept.events
+            return events
 
-        await self.both(lambda store: store.expire(100), told)
+        await self.both(to_the_end, lambda events: sorted(map(repr, events)))
 
     async def run(self, steps: int) -> None:
         ways = (
