@@ -94,6 +94,10 @@ class Ask(Struct, frozen=True, omit_defaults=True):
     grant_generation: int | None = None
 
 
+class Repeated(Ask, frozen=True):
+    """An `Ask` that comes again and again, the very same object: what was made of it is worth keeping."""
+
+
 class Lease(Struct, frozen=True):
     """One admitted request while its segment is delivered. Names the generation and move it belongs to.
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.knowledge import Knowledge, Known
-from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Receipt, State, Verdict
+from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Receipt, Repeated, State, Verdict
 from streamlimit.steady.departed import Departed
 from streamlimit.steady.guests import Guests
 from streamlimit.steady.kept import Kept, KeptReceipts
@@ -71,8 +71,10 @@ class Receipts:
         return Admitted(known.session, receipt.lease, known.limit, known.live, existing=True, degraded=not is_heard)
 
     def _of_beat(self, known: Known, ask: Ask) -> Receipt:
-        """A beat's receipt is the same each time: one is made for as long as the session has its seat."""
+        """A beat's receipt is the same each time: where the ask is, one is made for as long as it has its seat."""
         key, session = (ask.user_id, ask.session_id), known.session
+        if not isinstance(ask, Repeated):
+            return Receipt(Lease(ask, session.generation, session.move))
         found = self._beats.get(key)
         if found is not None:
             lease = found.lease

@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import Struct
 
 from streamlimit.logs import asking
-from streamlimit.model import Admitted, Ask, Decision
+from streamlimit.model import Admitted, Ask, Decision, Repeated
 from streamlimit.store.contract import Answer
 from streamlimit.web.auth import Caller
 from streamlimit.web.forms import HeartbeatForm, read_form
@@ -105,8 +105,9 @@ class Beats:
         rest = self._rests.get(request[line.end() :])
         if rest is None or not rest.holds(host):
             return None
-        beat = self._of(line[1].decode(), line[2].decode(), rest)
-        if beat is not None and not getrandbits(EACH_BITS):
+        kind = Ask if getrandbits(EACH_BITS) else Repeated
+        beat = self._of(line[1].decode(), line[2].decode(), rest, kind)
+        if beat is not None and kind is Repeated:
             self._known.put(request, beat)
         return beat
 
@@ -129,12 +130,12 @@ class Beats:
         if line is not None and len(request) <= MAX_REQUEST and not beat.rest.headers:
             self._rests.put(request[line.end() :], beat.rest)
 
-    def _of(self, user_id: str, session_id: str, rest: Rest) -> Beat | None:
+    def _of(self, user_id: str, session_id: str, rest: Rest, kind: type[Ask] = Ask) -> Beat | None:
         try:
             rest.caller.require_session(user_id, session_id)
         except Problem:
             return None
-        return Beat(Ask(user_id, session_id, **rest.terms), rest)
+        return Beat(kind(user_id, session_id, **rest.terms), rest)
 
     def _read(self, path: str, headers: Headers, body: bytes, peer: Peer) -> Rest | None:
         """Raises `Problem` where it is not good."""

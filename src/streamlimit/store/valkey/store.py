@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Ask, Decision, Device, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
+from streamlimit.model import Ask, Decision, Device, Gone, Lease, Page, Receipt, Repeated, Roster, Swept, Verdict
 from streamlimit.policy import Policy
 from streamlimit.store.contract import Clock, Events, Heard
 from streamlimit.store.valkey import beats, walks
@@ -139,7 +139,7 @@ class ValkeyStore:
         ask = receipt.lease.ask
         decode = partial(self._answers.verdict, receipt)
         packed = self._calls.pack("confirm", ask.user_id, receipt_message(receipt, self._type_cap(ask)), decode)
-        if receipt.segment is None and not self._calls.packs_the_time:
+        if isinstance(ask, Repeated) and receipt.segment is None and not self._calls.packs_the_time:
             if len(self._reports) >= REPORTS_KEPT:
                 self._reports.clear()
             self._reports[id(receipt)] = packed, receipt
