@@ -56,7 +56,8 @@ ELSEWHERE = """- what the store's scripts take from a thousand sessions to a mil
   [Redis](growth-redis.md) (`python -m bench.growth`)
 - [what viewers notice of a failover](failover.md) (`python -m bench.failover`)
 - [the sweep with 100,000 sessions](sweep.md) (`python -m bench.sweep`)
-- [attackers beside viewers](guards.md) (`python -m bench.guards`); our client beside others: `python -m bench.valkey_client`"""
+- [attackers beside viewers](guards.md) (`python -m bench.guards`)
+- our client beside others: `python -m bench.valkey_client`"""
 
 
 def report(parts: dict[str, Any], notes: str = "") -> str:
