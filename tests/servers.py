@@ -7,7 +7,6 @@ fails it where `CI` is set. Servers are shared by a worker's tests; tests keep a
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,11 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from random import randrange
 
 import pytest
 from valkey import Valkey
 from valkey.exceptions import ValkeyError
+
+from tests.ports import free_port
 
 PATIENCE_SECONDS = 20.0
 REPLICAS = 3
@@ -34,7 +34,7 @@ class Server:
         command += ["--save", "", "--appendonly", "no", "--logfile", f"{folder}/{port}.log", *options]
         self._command, self._process = command, subprocess.Popen(command, stdout=subprocess.DEVNULL)
         self.client = Valkey(port=port, socket_timeout=PATIENCE_SECONDS)
-        wait_until(self._answers, f"{binary} on port {port}")
+        wait_until(self._is_up, f"{binary} on port {port}")
 
     @property
     def url(self) -> str:
@@ -59,7 +59,7 @@ class Server:
         """The same server anew, with nothing in it."""
         self.stop()
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        wait_until(self._answers, f"port {self.port} again")
+        wait_until(self._is_up, f"port {self.port} again")
 
     def stop(self) -> None:
         """Twice is once."""
@@ -67,11 +67,16 @@ class Server:
             self.resume()
             self.kill()
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         try:
             return bool(self.client.ping())
         except ValkeyError:
             return False
+
+    def _is_up(self) -> bool:
+        """It, and not another that was given its port."""
+        assert self._process.poll() is None, f"{self._command} ended with code {self._process.returncode}"
+        return self.answers() and self.client.info("server")["process_id"] == self._process.pid
 
 
 class Cluster:
@@ -139,7 +144,7 @@ class Cluster:
         self.wait_until_whole()
 
     def _living(self) -> Server:
-        return next(server for server in self.servers if server._answers())
+        return next(server for server in self.servers if server.answers())
 
     def _is_whole(self) -> bool:
         living = [server for server in self.servers if server._process.poll() is None]
@@ -158,19 +163,6 @@ def wait_until(is_true: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"still waiting for {what}")
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A port that is free, and whose cluster bus port (10,000 further) is free too."""
-    while True:
-        port = randrange(20_000, 32_000)
-        try:
-            for each in (port, port + 10_000):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", each))
-        except OSError:
-            continue
-        return port
 
 
 def needed(program: str) -> str:

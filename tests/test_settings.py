@@ -14,7 +14,7 @@ import pytest
 from streamlimit import cli
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings, load_settings, unknown_variables
-from tests.service import free_port
+from tests.ports import free_port
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -18,6 +18,7 @@ from typing import Any
 from tests import servers
 from tests.aws.test_lambda import seat
 from tests.callbacks.receiver import SECRET, Receiver
+from tests.ports import free_port
 
 TEMPLATE = Path(__file__).parents[2] / "deploy/lambda/template.yaml"
 REGION = "eu-central-1"
@@ -46,7 +47,7 @@ def test_sam_finds_nothing() -> None:
 @contextmanager
 def ministack(folder: Path) -> Iterator[Client]:
     """A local AWS on loopback; clients of its services."""
-    port = servers.free_port()
+    port = free_port()
     own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "TMPDIR": str(folder), "MINISTACK_REGION": REGION}
     own |= {"IOT_MTLS_ENABLED": "false", "SFTP_ENABLED": "false", "AWS_DEFAULT_REGION": REGION}
     with (folder / "ministack.log").open("wb") as log:

@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from tests.service import free_port
+from tests.ports import free_port
 
 LIMIT, LIFETIME_SECONDS = 3, 30
 SESSION = re.compile(r"/v1/users/([^/]+)/sessions(?:/([^/]+))?(/heartbeat|/end)?")

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from streamlimit.cli import app
 from tests.bench.impostor import pretending
-from tests.service import OPERATOR_KEY, Service, free_port, started, temporary_folder, wait_until
+from tests.ports import free_port
+from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 
 pytestmark = pytest.mark.xdist_group("bench")
 

@@ -14,7 +14,8 @@ from streamlimit.settings import load_settings
 from tests import servers
 from tests.e2e.clients import GRANT_KEY, connected, endpoint, play
 from tests.needs import needs
-from tests.service import OPERATOR_KEY, Service, free_port, started, stop, wait_until
+from tests.ports import free_port
+from tests.service import OPERATOR_KEY, Service, started, stop, wait_until
 from tests.streams import make_stream
 
 pytestmark = pytest.mark.xdist_group("valkey")

@@ -11,7 +11,8 @@ import pytest
 
 from tests.e2e.clients import GRANT_KEY, Client, connected, endpoint, play
 from tests.needs import needs
-from tests.service import Service, free_port, started, temporary_folder, wait_until
+from tests.ports import free_port
+from tests.service import Service, started, temporary_folder, wait_until
 from tests.streams import BIG, make_stream
 
 pytestmark = pytest.mark.xdist_group("nginx")

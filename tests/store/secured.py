@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests import servers
+from tests.ports import free_port
 
 
 class Authority:
@@ -68,13 +69,13 @@ class Secured:
 def secured(wants_client_certificate: bool = False) -> Iterator[Secured]:
     """One, with a certificate for localhost and 127.0.0.1, stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="streamlimit-tls-") as folder:
-        authority, tls_port = Authority(Path(folder)), servers.free_port()
+        authority, tls_port = Authority(Path(folder)), free_port()
         authority.sign("localhost", "127.0.0.1")
         authority.sign("worker")
         options = ["--tls-port", str(tls_port), "--tls-ca-cert-file", str(authority.ca)]
         options += ["--tls-cert-file", f"{folder}/localhost.pem", "--tls-key-file", f"{folder}/localhost.key"]
         options += ["--tls-auth-clients", "yes" if wants_client_certificate else "no"]
-        server = servers.Server(servers.binary("redis"), servers.free_port(), folder, *options)
+        server = servers.Server(servers.binary("redis"), free_port(), folder, *options)
         try:
             yield Secured(server, authority, tls_port)
         finally:
@@ -98,14 +99,12 @@ def watched() -> Iterator[Watched]:
     with tempfile.TemporaryDirectory(prefix="streamlimit-sentinels-") as folder, ExitStack() as stack:
         binary = servers.binary("redis")
         options = ("--repl-diskless-sync-delay", "0")
-        primary = servers.Server(binary, servers.free_port(), folder, *options)
+        primary = servers.Server(binary, free_port(), folder, *options)
         stack.callback(primary.stop)
-        replica = servers.Server(
-            binary, servers.free_port(), folder, *options, "--replicaof", f"127.0.0.1 {primary.port}"
-        )
+        replica = servers.Server(binary, free_port(), folder, *options, "--replicaof", f"127.0.0.1 {primary.port}")
         stack.callback(replica.stop)
         servers.wait_until(lambda: replica.info("master_link_status") == "up", "the replica")
-        ports = [servers.free_port() for _ in range(3)]
+        ports = [free_port() for _ in range(3)]
         clients = [_sentinel(stack, binary, Path(folder), port, primary.port) for port in ports]
         servers.wait_until(lambda: all(map(_sees_all, clients)), "the sentinels to find each other")
         yield Watched(primary, replica, ports)

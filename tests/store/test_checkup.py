@@ -17,6 +17,7 @@ from streamlimit.store.diagnosis import MEANINGS, in_words
 from streamlimit.store.valkey import ValkeyStore, check
 from streamlimit.store.valkey.checkup import _judge
 from tests import servers
+from tests.ports import free_port
 from tests.store.secured import Secured, Watched, secured, watched
 
 pytestmark = pytest.mark.xdist_group("checkup")
@@ -97,7 +98,7 @@ class TestPlain:
             assert said(one.url) == []
 
     def test_nothing_listens_there(self) -> None:
-        port = servers.free_port()
+        port = free_port()
         assert f"127.0.0.1:{port}: nothing listens there" in away(f"valkey://127.0.0.1:{port}")
 
     def test_a_name_that_nobody_knows(self) -> None:
@@ -111,7 +112,7 @@ class TestPlain:
         assert "is no cluster: valkey://" in wrong(server.url.replace("valkey://", "valkey+cluster://"))
 
     def test_a_replica(self, server: servers.Server) -> None:
-        port = servers.free_port()
+        port = free_port()
         server.client.replicaof("127.0.0.1", port)
         try:
             assert f"read-only replica answers, not the primary; that is 127.0.0.1:{port}" in wrong(server.url)
@@ -202,7 +203,7 @@ class TestCluster:
         asyncio.run(seat_and_confirm(url))
 
     def test_a_host_that_is_away_is_noted(self, cluster: servers.Cluster) -> None:
-        (note,) = said(f"{cluster.url},127.0.0.1:{servers.free_port()}")
+        (note,) = said(f"{cluster.url},127.0.0.1:{free_port()}")
         assert "nothing listens there" in note
 
     def test_a_node_is_not_one_server(self, cluster: servers.Cluster) -> None:
@@ -260,7 +261,7 @@ class TestCommand:
         code, _, err = self.run(tmp_path, server.url.replace("valkey://", "valkey+cluster://"))
         assert code == 2
         assert err.startswith(f"streamlimit: store: 127.0.0.1:{server.port}: it is no cluster")
-        code, _, err = self.run(tmp_path, f"valkey://127.0.0.1:{servers.free_port()}")
+        code, _, err = self.run(tmp_path, f"valkey://127.0.0.1:{free_port()}")
         assert code == 1
         assert "nothing listens there" in err
         assert "Traceback" not in err

@@ -16,6 +16,7 @@ from streamlimit.policy import Policy
 from streamlimit.store.valkey import ValkeyStore
 from streamlimit.store.valkey.keys import SLOTS, shard_of
 from tests import servers
+from tests.ports import free_port
 
 T = TypeVar("T")
 
@@ -178,7 +179,7 @@ class TestOneServer:
 
     @on_loop
     async def test_nobody_there_is_unavailable_at_once(self) -> None:
-        store = open_store(f"valkey://127.0.0.1:{servers.free_port()}")
+        store = open_store(f"valkey://127.0.0.1:{free_port()}")
         for _ in range(3):
             with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):
                 await store.ping()
@@ -204,7 +205,7 @@ class TestOneServer:
     async def test_a_replica_refuses_writes_as_unavailable(self, server: servers.Server) -> None:
         store = open_store(server.url, timeout=5)
         await store.ping()
-        server.client.replicaof("127.0.0.1", servers.free_port())
+        server.client.replicaof("127.0.0.1", free_port())
         try:
             with pytest.raises(StoreUnavailable, match=r"READONLY|MASTERDOWN"):
                 await store.admit(Ask("someone", "tv", "news"))

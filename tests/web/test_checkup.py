@@ -20,7 +20,7 @@ from streamlimit.errors import SettingsError
 from streamlimit.settings import load_settings
 from streamlimit.web import identity
 from streamlimit.web.checkup import ProviderUnavailable, check_provider
-from tests.servers import free_port
+from tests.ports import free_port
 from tests.store.secured import Authority
 from tests.web.provider import Provider, jwks, new_key, running_provider
 

@@ -13,7 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamlimit.web.connections import MAX_HEAD, MAX_HEADERS, MAX_URL, Connections
-from tests.service import OPERATOR_KEY, Service, free_port, started, temporary_folder, wait_until
+from tests.ports import free_port
+from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 
 pytestmark = pytest.mark.xdist_group("web-connections")
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.clients import GRANT_KEY, connected, endpoint, play
-from tests.service import OPERATOR_KEY, Service, free_port, started, temporary_folder, wait_until
+from tests.ports import free_port
+from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.streams import make_stream
 
 pytestmark = pytest.mark.xdist_group("web-logs")
