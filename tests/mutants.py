@@ -25,6 +25,7 @@ BESIDE = ("tests/store/test_sqlite.py", "-k", "TestBeside")
 MACHINE = ("tests/store/test_machine.py",)
 SQLITE = ("tests/store/test_sqlite.py", "-k", "TestClock or TestFile")
 PROCESSES = ("tests/store/test_sqlite.py", "-k", "300_users or test_of_eight")
+TURN = ("tests/store/test_sqlite_together.py", "-k", "OneTurn or Trouble")
 RACE_ON_REDIS = ("tests/store/test_policies.py", "-k", "redis")
 
 ADMIT, CONFIRM = "streamlimit/rules/admit.py", "streamlimit/rules/confirm.py"
@@ -35,6 +36,7 @@ POLICY = "streamlimit/policy.py"
 STORE, CLOCK = "streamlimit/store/sqlite/store.py", "streamlimit/store/sqlite/clock.py"
 CONNECTION, QUERIES = "streamlimit/store/sqlite/connection.py", "streamlimit/store/sqlite/queries.sql"
 ROWS, ROUND = "streamlimit/store/sqlite/rows.py", "streamlimit/store/sqlite/round.py"
+TOGETHER, COMING = "streamlimit/store/sqlite/together.py", "streamlimit/store/coming.py"
 OUTBOX, POSTMAN = "streamlimit/store/sqlite/outbox.py", "streamlimit/callbacks/postman.py"
 SENDER, ADDRESSES = "streamlimit/callbacks/sender.py", "streamlimit/callbacks/addresses.py"
 ADMIT_IN_LUA = "streamlimit/store/valkey/admit.lua"
@@ -51,11 +53,16 @@ ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/callbacks/test_addresses.py",), ("tests/c
 REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
 
 QUICK, FAST, CONNECTIONS = "streamlimit/web/quick.py", "streamlimit/web/fast.py", "streamlimit/web/connections.py"
+HEADS = "streamlimit/web/heads.py"
 VALKEY_STORE, VALKEY_CONNECTION = "streamlimit/store/valkey/store.py", "streamlimit/store/valkey/connection.py"
 
 
 def quickly(which: str, file: str = "tests/web/test_quick.py") -> tuple[str, ...]:
     return file, "-k", which
+
+
+def by_head(which: str) -> tuple[str, ...]:
+    return quickly(which, "tests/web/test_heads.py")
 
 
 PROOF, PROOF_TESTS = "streamlimit/bench/proof.py", ("tests/bench/test_proof.py",)
@@ -92,6 +99,42 @@ MUTANTS = [
     Mutant("a sweep acts on old news", STORE, "if seen != self._version():", "if False:", SQLITE),
     Mutant("a sweep ends with its first stretch", ROUND, "is None and self.ends_here", "is None", SQLITE),
     Mutant("a sweep goes on behind the stretch", ROUND, "self._after = last_user", "self._after = self._until", SQLITE),
+    # those of one turn
+    Mutant(
+        "answers go out before the commit",
+        CONNECTION,
+        'in_turn(lambda: db.execute("COMMIT"))',
+        '__import__("asyncio").get_running_loop().call_soon(db.execute, "COMMIT")',
+        TURN,
+    ),
+    Mutant(
+        "beats of one turn are not written",
+        STORE,
+        "self._rows.change(*change) or self._step(db, *change)",
+        "change[1](*self._rows.load(change[0]))",
+        TURN,
+    ),
+    Mutant(
+        "one who fails spoils it for all of the turn",
+        TOGETHER,
+        "            except Exception:\n                pass",
+        "            except Exception as error:\n                return [error] * len(changes)",
+        TURN,
+    ),
+    Mutant(
+        "a file that failed is tried again by each",
+        TOGETHER,
+        "            except StoreUnavailable:\n                raise\n",
+        "",
+        TURN,
+    ),
+    Mutant(
+        "what comes later forgets who asked",
+        COMING,
+        "self._context.run(self._take, answer)",
+        "self._take(answer)",
+        ("tests/store/test_coming.py",),
+    ),
     # the same step in Lua
     Mutant("in Lua nobody gives way", ADMIT_IN_LUA, "if going then replace_seat(going) end", "", RACE_ON_REDIS),
     Mutant(
@@ -205,15 +248,15 @@ MUTANTS = [
     Mutant(
         "a change writes no event",
         STORE,
-        "user_id, ledger)\n                self._put_events(db, outcome.events)\n        ",
+        "user_id, ledger)\n            self._put_events(db, outcome.events)\n        ",
         "user_id, ledger)\n        ",
     ),
     Mutant(
         "an event is written after the step",
         STORE,
-        "user_id, ledger)\n                self._put_events(db, outcome.events)\n        ",
-        "user_id, ledger)\n        with self._translated, transaction(db):\n"
-        "            self._put_events(db, outcome.events)\n        ",
+        "user_id, ledger)\n            self._put_events(",
+        'user_id, ledger)\n            db.execute("COMMIT")\n            db.execute("BEGIN IMMEDIATE")\n'
+        "            self._put_events(",
         SQLITE,
     ),
     Mutant(
@@ -588,7 +631,7 @@ MUTANTS = [
     Mutant(
         "who sent known bytes alone never rests",
         FAST,
-        "            else:\n                self._go_to_rest()\n",
+        "        else:\n            self._go_to_rest()\n",
         "",
         quickly("rested", "tests/web/test_fast.py"),
     ),
@@ -674,6 +717,105 @@ MUTANTS = [
         " and not self._calls.packs_the_time",
         "",
         ("tests/store/test_valkey.py", "-k", "TestOnRedis and report"),
+    ),
+    # requests for segments that are known by their head
+    Mutant(
+        "a known head counts from any address",
+        HEADS,
+        "self.host == host and (self.until is None or time.time() < self.until)",
+        "self.until is None or time.time() < self.until",
+        by_head("same_host or unix or bound_to_an_address or a_proxy_tells"),
+    ),
+    Mutant(
+        "a known head outlives its token",
+        HEADS,
+        " and (self.until is None or time.time() < self.until)",
+        "",
+        by_head("token"),
+    ),
+    Mutant(
+        "a known head outlives the key",
+        HEADS,
+        "        self._doorman.on_change(self._heads.clear)\n",
+        "",
+        by_head("token"),
+    ),
+    Mutant(
+        "a known head takes any body",
+        HEADS,
+        "and len(data) - end == head.length and",
+        "and",
+        by_head("alike or pieces"),
+    ),
+    Mutant(
+        "a head is remembered with what else came",
+        HEADS,
+        " or len(data) - end != head.length:",
+        ":",
+        by_head("whole_plain"),
+    ),
+    Mutant("long heads are remembered", HEADS, " or end > MAX_HEAD", "", by_head("whole_plain")),
+    Mutant("a given id is remembered for others", HEADS, "if head.named or", "if", by_head("whole_plain or logged")),
+    Mutant(
+        "a range is remembered for others",
+        HEADS,
+        "elif wanted.is_plain and (line",
+        "elif (line",
+        by_head("whole_plain or asks_for"),
+    ),
+    Mutant(
+        "a head may do what another credential may", HEADS, "        caller.require(CALL)\n", "", by_head("plainly")
+    ),
+    Mutant("any kind of body is read", HEADS, '        require_json({"headers": headers})\n', "", by_head("plainly")),
+    Mutant("a path with a question is a path", HEADS, '[!\\"$->@-~]+', "[!-~]+", by_head("plainly")),
+    Mutant(
+        "a refusal from memory is no problem",
+        HEADS,
+        "        self._tally.problems[problem.code] += 1\n",
+        "",
+        by_head("hammers"),
+    ),
+    Mutant(
+        "a refusal from memory is no refusal",
+        "streamlimit/limiter.py",
+        "            self.tally.refusals[held.code] += 1\n",
+        "            pass\n",
+        by_head("hammers"),
+    ),
+    Mutant(
+        "what is held is asked all the same",
+        FAST,
+        "refusal = door.heads.refuse(hot, self.server_state.default_headers)",
+        "refusal = None",
+        by_head("hammers"),
+    ),
+    Mutant(
+        "what a known head's request logs has an old id",
+        HEADS,
+        "                    asking.set(RequestId(NONE))\n                    return self._segment",
+        "                    return self._segment",
+        by_head("has_its_id"),
+    ),
+    Mutant(
+        "who sent a known head first has no wire",
+        FAST,
+        "        if self.wire is None:\n            self._tap()\n",
+        "",
+        by_head("begins_with_known"),
+    ),
+    Mutant(
+        "a segment is given to a grant from anywhere",
+        "streamlimit/web/viewer.py",
+        "form.replace)\n    caller.require_place(place)\n",
+        "form.replace)\n",
+        by_head("bound_to_an_address"),
+    ),
+    Mutant(
+        "a file is given to a grant from anywhere",
+        "streamlimit/web/viewer.py",
+        "        caller.require_place(place)\n        stream",
+        "        stream",
+        by_head("bound_to_an_address"),
     ),
     # where a quick heartbeat was not as good as a slow one
     Mutant(
@@ -775,10 +917,75 @@ MUTANTS = [
     ),
     Mutant(
         "work that broke stays undone",
-        "streamlimit/bootstrap.py",
+        "streamlimit/bootstrap/background.py",
         "        await asyncio.sleep(BROKEN_SECONDS)\n",
         "        return\n",
         ("tests/test_background.py",),
+    ),
+    Mutant(
+        "a worker's work is on its own",
+        "streamlimit/bootstrap/background.py",
+        "create_task(go_on_forever(each))",
+        "create_task(each())",
+        ("tests/test_background.py",),
+    ),
+    Mutant(
+        "a command waits for what serves",
+        "streamlimit/cli/commands.py",
+        "from streamlimit import __version__\n",
+        "from streamlimit import __version__\nfrom streamlimit import server as server\n",
+        ("tests/test_startup.py",),
+    ),
+    Mutant(
+        "a function waits for the web",
+        "streamlimit/bootstrap/callbacks.py",
+        "from streamlimit.limiter import OnRefusal\n",
+        "from streamlimit.limiter import OnRefusal\nfrom streamlimit.web import app as app\n",
+        ("tests/test_startup.py",),
+    ),
+    # what is wrong with the settings
+    Mutant(
+        "only the first that is wrong is told",
+        "streamlimit/cli/__init__.py",
+        "in (error, *error.others):",
+        "in (error,):",
+        quickly("check_config_tells", "tests/test_settings.py"),
+    ),
+    Mutant(
+        "what is tried ends with what is wrong",
+        "streamlimit/cli/checking.py",
+        "            wrong += (error, *error.others)\n",
+        "            raise\n",
+        quickly("check_config_tries", "tests/test_settings.py"),
+    ),
+    Mutant(
+        "open access is judged by what is wrong",
+        "streamlimit/settings/table.py",
+        'others.data.get("allow_open", True)',
+        'others.data.get("allow_open", False)',
+        quickly("only_follows", "tests/test_settings.py"),
+    ),
+    # what load balancers and readers of logs see
+    Mutant(
+        "a head is another method",
+        "streamlimit/web/control.py",
+        'if scope["method"] == "HEAD" else',
+        "if False else",
+        ("tests/web/test_head_method.py",),
+    ),
+    Mutant(
+        "a head is not told of",
+        "streamlimit/web/plane.py",
+        'if "GET" in methods else',
+        "if False else",
+        quickly("what_may_be_done", "tests/web/test_errors.py"),
+    ),
+    Mutant(
+        "lines of the log have two forms",
+        "streamlimit/logs.py",
+        'JSONRenderer(separators=(",", ":"))',
+        "JSONRenderer()",
+        quickly("compact_form", "tests/web/test_logs.py"),
     ),
     Mutant(
         "a worker that died unheard is waited for",

@@ -268,6 +268,53 @@ def test_an_address_that_is_not_ours_stops_the_start(tmp_path: Path, listen: str
     assert f"streamlimit: listen: cannot listen on {listen}" in ended.stderr.decode()
 
 
+# All that is wrong, at once
+
+
+def _complaints(err: str) -> list[str]:
+    """The names of the settings, each with its reason on a line of its own."""
+    return [line.removeprefix("streamlimit: ").partition(": ")[0] for line in err.splitlines()]
+
+
+def test_check_config_tells_all_that_is_wrong_wherever_it_stands(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _toml("max_sesions = 4\nlisten = '8080'\n[[callbacks]]\nurl = 'ftp://x'\n")
+    monkeypatch.setenv("STREAMLIMIT_GRANT_KEYS", "no-json")
+    monkeypatch.setenv("STREAMLIMIT_CORS_ORIGINS", "[")
+    code, out, err = command("check-config", "--max-sessions=0", "--store=mysql://x", "--service-keys=no-json")
+    wrong = ["listen", "store", "max_sessions", "grant_keys", "service_keys", "cors_origins"]
+    assert _complaints(err) == [*wrong, "callbacks.0.url", "callbacks.0.secret", "max_sesions"]
+    assert (code, out, err.count("JSON")) == (2, "", 3)
+
+
+def test_check_config_tells_what_settings_say_of_one_another_beside_what_is_wrong_with_one(command: Command) -> None:
+    keys = ["--service-keys", '["the-same-key"]', "--operator-read-keys", '["the-same-key"]']
+    code, _, err = command("check-config", "--workers=0", "--listen=0.0.0.0:80", *keys)
+    assert (code, _complaints(err)) == (2, ["workers", "auth", "operator_read_keys"])
+
+
+def test_what_only_follows_from_a_wrong_setting_is_not_told(command: Command) -> None:
+    for flags, name in [
+        (["--listen=0.0.0.0:99999"], "listen"),
+        (["--listen=0.0.0.0:80", "--allow-open=perhaps"], "allow_open"),
+        (["--auth=jwt", '--jwt={"jwks_url": "http://x/"}'], "jwt.jwks_url"),
+        (["--auth=jot"], "auth"),
+    ]:
+        assert _complaints(command("check-config", *flags)[2]) == [name]
+
+
+def test_check_config_tries_each_thing_whatever_is_wrong_with_the_others(command: Command, tmp_path: Path) -> None:
+    secret = "whsec_YQ=="
+    hooks = [{"url": f"http://{host}/", "secret": secret} for host in ("127.0.0.1", "example.org", "10.0.0.1")]
+    provider = f'{{"jwks_url": "http://127.0.0.1:{free_port()}/"}}'
+    flags = ["--callbacks", json.dumps(hooks), "--auth=jwt", "--jwt", provider]
+    code, out, err = command("check-config", f"--store=sqlite:///{tmp_path}/no/db", *flags)
+    assert (code, out) == (2, "")
+    assert _complaints(err) == ["callbacks.0.url", "callbacks.2.url", "store", "jwt.jwks_url"]
+    assert command("check-config", "--auth=jwt", "--jwt", provider)[0] == 1, "it may answer yet"
+
+
 def test_a_wrong_setting_does_not_show_a_secret(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMLIMIT_GRANT_KEYS", '["hush"]')
     monkeypatch.setenv("STREAMLIMIT_OPERATOR_KEYS", '["psst"]')

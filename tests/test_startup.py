@@ -1,4 +1,7 @@
-"""A start imports what its first answer needs; what takes long and is not needed waits. How long: bench/startup.py."""
+"""A start imports what its first answer needs; what takes long and is not needed waits. How long: bench/startup.py.
+
+The same goes for a command, and for a function of Lambda.
+"""
 
 import subprocess
 import sys
@@ -8,11 +11,32 @@ import pytest
 SERVING = "import sys, streamlimit.cli, streamlimit.server, streamlimit.store.{store}; print(*sys.modules)"
 
 
+COMMAND = "import sys, streamlimit.cli; print(*sys.modules)"
+FUNCTION = "import sys, streamlimit.aws; print(*sys.modules)"
+
+
+def _imported(code: str) -> set[str]:
+    command = [sys.executable, "-c", code]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
 @pytest.mark.parametrize("store", ["sqlite", "valkey"])
 def test_neither_the_control_plane_nor_call_backs_nor_an_http_client_are_imported(store: str) -> None:
-    command = [sys.executable, "-c", SERVING.format(store=store)]
-    modules = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    modules = _imported(SERVING.format(store=store))
     other = {"sqlite": "valkey", "valkey": "sqlite"}[store]
     late = {"fastapi", "httpx", "jinja2", "standardwebhooks", "streamlimit.callbacks", f"streamlimit.store.{other}"}
     assert late & modules == set()
-    assert "streamlimit.bootstrap" in modules
+    assert "streamlimit.bootstrap.worker" in modules
+
+
+def test_a_command_waits_for_nothing_that_only_another_one_needs() -> None:
+    modules = _imported(COMMAND)
+    assert {"streamlimit.bootstrap", "streamlimit.server", "streamlimit.web", "streamlimit.delivery"} & modules == set()
+    assert {"uvicorn", "httpx", "valkey", "sqlite3"} & modules == set()
+    assert "streamlimit.cli.commands" in modules
+
+
+def test_a_function_serves_nothing() -> None:
+    modules = _imported(FUNCTION)
+    assert {"streamlimit.web", "streamlimit.delivery", "uvicorn", "fastapi"} & modules == set()
+    assert "streamlimit.bootstrap.callbacks" in modules

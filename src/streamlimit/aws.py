@@ -11,7 +11,8 @@ from collections.abc import Coroutine
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
-from streamlimit.bootstrap import open_limiter, open_office, open_outbox
+from streamlimit.bootstrap.callbacks import open_office, open_outbox
+from streamlimit.bootstrap.store import open_limiter
 from streamlimit.errors import SettingsError
 from streamlimit.limiter import Limiter
 from streamlimit.logs import configure_logs

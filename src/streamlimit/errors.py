@@ -1,10 +1,14 @@
 """Everything that streamlimit raises, in one closed tree. Decisions are values (model.py), not errors."""
 
+from collections.abc import Sequence
+
 from streamlimit.model import Ask, Refusal
 
 
 class StreamlimitError(Exception):
-    """The root of all that is raised here."""
+    """The root of all that is raised here. *others*: what was wrong beside it, where several things were looked at."""
+
+    others: "Sequence[StreamlimitError]" = ()
 
 
 class Refused(StreamlimitError):
@@ -25,6 +29,13 @@ class SettingsError(StreamlimitError):
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}: {problem}")
         self.name, self.problem = name, problem
+
+
+def several(found: Sequence[StreamlimitError]) -> StreamlimitError:
+    """All that is wrong, as one to raise: a wrong setting, if there is any, with the `others` in it."""
+    first, *others = sorted(found, key=lambda each: not isinstance(each, SettingsError))
+    first.others = others
+    return first
 
 
 class CatalogError(StreamlimitError):

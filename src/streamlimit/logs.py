@@ -1,4 +1,4 @@
-"""Structured logs: one JSON line a state change on standard error. Never a secret, a grant or an address."""
+"""Structured logs: one line of compact JSON a state change on standard error. Never a secret, a grant or an address."""
 
 import logging
 import sys
@@ -26,7 +26,7 @@ def configure_logs() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(separators=(",", ":")),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from streamlimit.bootstrap import WorkerFactory
+from streamlimit.bootstrap.worker import WorkerFactory
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings
 from streamlimit.tally import Tally

@@ -125,4 +125,4 @@ def test_nginx_logs_no_grant_and_the_id_is_of_both_logs(front: Front) -> None:
     assert "secret-of-fay" not in front.log()
     told = re.search(r"^\S+ (\w{32}) 404 GET /play/-/film/nothing.ts", front.log(), re.MULTILINE)
     assert told is not None
-    assert f'"request_id": "{told[1]}"' in front.service.log()
+    assert f'"request_id":"{told[1]}"' in front.service.log()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from streamlimit.bootstrap import build_service
+from streamlimit.bootstrap.service import build_service
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.settings import load_settings
 from streamlimit.web.app import FrontDoor
@@ -108,13 +108,13 @@ CREDENTIALS = [
 ]  # fmt: skip
 METHODS = [
     ("/v1/segments", "POST", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"]),
-    ("/v1/streams", "GET", ["POST", "PUT", "DELETE", "PATCH"]),
-    ("/v1/expirations", "POST", ["GET", "PUT", "DELETE", "PATCH"]),
+    ("/v1/streams", "GET, HEAD", ["POST", "PUT", "DELETE", "PATCH"]),
+    ("/v1/expirations", "POST", ["GET", "HEAD", "PUT", "DELETE", "PATCH"]),
     (f"{HERE}/m/heartbeat", "POST", ["GET", "PUT", "DELETE"]),
-    (f"{HERE}/m/end", "POST", ["GET", "PUT", "DELETE"]),
-    (f"{HERE}/m", "DELETE, GET", ["POST", "PUT", "PATCH"]),
+    (f"{HERE}/m/end", "POST", ["GET", "HEAD", "PUT", "DELETE"]),
+    (f"{HERE}/m", "DELETE, GET, HEAD", ["POST", "PUT", "PATCH"]),
     (f"/play/{GRANT}/tiny/a.ts", "GET, HEAD", ["POST", "PUT", "DELETE", "PATCH"]),
-    ("/healthz", "GET", ["POST", "PUT", "DELETE"]),
+    ("/healthz", "GET, HEAD", ["POST", "PUT", "DELETE"]),
 ]
 NOWHERE = [
     "/v1", "/v1/", "/v2/segments", "/v1/segments/", "/V1/segments", "//v1/segments", "/v1//segments", "/v1/segment",

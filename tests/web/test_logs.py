@@ -83,6 +83,15 @@ def test_one_line_a_state_change(service: Service, user: str) -> None:
     assert (of(service, user)[4]["by"], of(service, user)[4]["reason"]) == ("operator", "moved")
 
 
+def test_every_line_has_the_same_compact_form(service: Service, user: str) -> None:
+    for session in "abcd":
+        _beat(service, user, session)
+    service.segment(user, "a", "broken")
+    texts = [line for line in service.log().splitlines() if line.startswith("{")]
+    assert {"refused", "session.started", "stream_broken", "server"} <= {line["event"] for line in lines(service)}
+    assert [text for text in texts if text != json.dumps(json.loads(text), separators=(",", ":"))] == []
+
+
 def test_one_line_a_refusal_says_who_and_what(service: Service, user: str) -> None:
     for session in "abc":
         assert _beat(service, user, session).status == 200

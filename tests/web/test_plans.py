@@ -102,7 +102,7 @@ def test_the_plan_goes_along_in_the_grant(service: Service) -> None:
 def test_an_unknown_plan_is_logged_once(service: Service, provider: Provider) -> None:
     for n in range(3):
         _open(service, f"odd-{n}", "a", provider.token(f"odd-{n}", streamlimit_plan="no-such-plan"))
-    assert service.log().count('"plan": "no-such-plan"') == 1
+    assert service.log().count('"plan":"no-such-plan"') == 1
 
 
 def test_the_limit_call_tells_where_the_limit_is_from(service: Service) -> None:

@@ -5,10 +5,13 @@ import json
 import random
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
+
+if TYPE_CHECKING:
+    from streamlimit.bench.run import Plan
 
 
 def bench(
@@ -40,16 +43,23 @@ def bench(
 
         streamlimit bench http://127.0.0.1:8080 --seconds 10
     """
-    from streamlimit.bench import show  # an HTTP client is for those who measure
-    from streamlimit.bench.run import Plan, run
+    from streamlimit.bench.run import Plan  # an HTTP client is for those who measure
+
+    if seed is None:
+        seed = random.randrange(1_000_000)
+    _measure(Plan(_checked(url), users, seconds, speed, seed, key), as_json)
+
+
+def _measure(plan: "Plan", as_json: bool) -> None:
+    from streamlimit.bench import show
+    from streamlimit.bench.run import run
     from streamlimit.bench.stage import NotReady
 
-    plan = Plan(_checked(url), users, seconds, speed, random.randrange(1_000_000) if seed is None else seed, key)
     try:
         with show.progress(plan) as tick, asyncio.Runner(loop_factory=_loop()) as runner:
             result = runner.run(run(plan, tick))
     except NotReady as problem:
-        print(f"streamlimit: {url} {problem}", file=sys.stderr)
+        print(f"streamlimit: {plan.url} {problem}", file=sys.stderr)
         raise typer.Exit(2) from problem
     if as_json:
         print(json.dumps(show.document(result)))

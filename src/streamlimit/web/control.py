@@ -7,6 +7,9 @@ import asyncio
 from streamlimit.web.http import App, Receive, Scope, Send
 from streamlimit.web.service import Service
 
+ASKED = "streamlimit.method"
+"""Where a scope keeps the method that was asked for, if it is answered as another one."""
+
 
 class Control:
     """The control plane of one worker, as an ASGI application. Who comes before it is there waits for it."""
@@ -21,7 +24,14 @@ class Control:
             from streamlimit.web.plane import make_plane
 
             self._plane = make_plane(self._service)  # of two who waited each makes one: they are alike
-        await self._plane(scope, receive, send)
+        await self._plane(_as_get(scope), receive, send)
+
+
+def _as_get(scope: Scope) -> Scope:
+    """HEAD is answered where GET is, in the same way: who sends the answer has the scope as it was, and leaves the body
+    out. (The framework would want two routes for it, and tell of both.)
+    """
+    return {**scope, "method": "GET", ASKED: "HEAD"} if scope["method"] == "HEAD" else scope
 
 
 def make_control(service: Service) -> Control:

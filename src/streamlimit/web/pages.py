@@ -62,14 +62,14 @@ def are_on(service: Service) -> bool:
     return service.catalog is not None and service.settings.auth == "open"
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def home(service: ServiceDep) -> Response:
     """There is one page so far."""
     _require_pages(service)
     return RedirectResponse("/watch", 307)
 
 
-@router.api_route("/watch", methods=["GET", "HEAD"])
+@router.get("/watch")
 async def watch(service: ServiceDep) -> Response:
     """Players of one user, who holds the seats, and why the next one waits."""
     _require_pages(service)
@@ -80,13 +80,13 @@ async def watch(service: ServiceDep) -> Response:
     return _page("watch.html", settings=numbers)
 
 
-@router.api_route("/docs", methods=["GET", "HEAD"])
+@router.get("/docs")
 async def docs() -> Response:
     """`/openapi.json` as a page to read and to try."""
     return _page("docs.html", DOCS_HEADERS)
 
 
-@router.api_route("/static/{name:path}", methods=["GET", "HEAD"])
+@router.get("/static/{name:path}")
 async def static(name: str, request: Request, service: ServiceDep) -> Response:
     """A file of the pages. Always asked for again, seldom sent again: the ETag is of its content."""
     if not name.startswith(DOCS_FILES):
@@ -94,7 +94,7 @@ async def static(name: str, request: Request, service: ServiceDep) -> Response:
     return _file(name, request)
 
 
-@router.api_route("/favicon.ico", methods=["GET", "HEAD"])
+@router.get("/favicon.ico")
 async def favicon(request: Request, service: ServiceDep) -> Response:
     """For browsers that show an answer in JSON and ask for one all the same."""
     _require_pages(service)

@@ -9,6 +9,7 @@ from starlette.routing import Match, Route
 
 from streamlimit import errors
 from streamlimit.web import operator, pages, sessions
+from streamlimit.web.control import ASKED
 from streamlimit.web.forms import bad_id
 from streamlimit.web.openapi import with_hot_calls
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
@@ -39,7 +40,7 @@ def make_plane(service: Service) -> FastAPI:
 def answer(request: Request, problem: Problem) -> Response:
     """The problem as a response; it is logged here."""
     request.app.state.service.tally.problems[problem.code] += 1
-    log_problem(problem, request.method, getattr(request.scope.get("route"), "path", None))
+    log_problem(problem, request.scope.get(ASKED, request.method), getattr(request.scope.get("route"), "path", None))
     return _response(problem)
 
 
@@ -81,4 +82,5 @@ def _methods(request: Request) -> list[str]:
     """All that may be done at this path; the framework names only the first route's."""
     routes = [route for router in ROUTERS for route in router.routes if isinstance(route, Route)]
     here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted({"OPTIONS"}.union(*(route.methods or () for route in here)))
+    methods = {"OPTIONS"}.union(*(route.methods or () for route in here))
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)

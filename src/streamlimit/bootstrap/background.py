@@ -1,0 +1,44 @@
+"""What runs beside the viewers, each for ever."""
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from streamlimit.sweeper import expire_forever
+from streamlimit.web.service import Service
+
+if TYPE_CHECKING:
+    from streamlimit.callbacks.office import Office, Work
+
+log = structlog.get_logger("streamlimit")
+
+BROKEN_SECONDS = 1.0
+"""How long work in the background rests after something broke it."""
+
+
+def start(service: Service, office: "Office | None") -> "list[asyncio.Task[None]]":
+    """Begins it all; each ends only by being cancelled."""
+    work = _work(service) + (office.work() if office else [])
+    return [asyncio.create_task(go_on_forever(each)) for each in work]
+
+
+def _work(service: Service) -> "list[Work]":
+    every = service.settings.sweep_every_seconds
+    work = [service.store.watch_forever, service.counted.count_forever, service.metrics.flush_forever]
+    if service.doorman.verifier is not None:
+        work.append(service.doorman.verifier.keys.refresh_forever)
+    return [*work, partial(expire_forever, service.limiter, every, log)] if every else work
+
+
+async def go_on_forever(work: "Work") -> None:
+    """What breaks *work* is a defect and gets a line in the log; but nobody would miss a sweep that stopped, so it
+    begins anew.
+    """
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            log.error("background_broken", problem=str(error), exc_info=True)
+        await asyncio.sleep(BROKEN_SECONDS)

@@ -1,0 +1,94 @@
+"""Call backs: who is called, what waits for them, and what tells them."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import structlog
+
+from streamlimit.bootstrap.store import is_sqlite, sqlite_path
+from streamlimit.errors import SettingsError, StoreUnavailable, several
+from streamlimit.limiter import OnRefusal
+from streamlimit.logs import announce
+from streamlimit.model import Event
+from streamlimit.settings import EVENT_TYPES, Settings
+from streamlimit.store.contract import Outbox
+
+if TYPE_CHECKING:
+    from streamlimit.callbacks.office import Office
+    from streamlimit.callbacks.webhook import Endpoint
+
+log = structlog.get_logger("streamlimit")
+
+PRIVATE = "a private or loopback address; set allow_private_callbacks = true if it is meant"
+
+
+def open_endpoints(settings: Settings) -> "list[Endpoint]":
+    """Who is called back. Raises `SettingsError` for those that plainly may not be."""
+    if not settings.callbacks:
+        return []
+    from streamlimit.callbacks.webhook import Endpoint
+
+    _require_public(settings)
+    return [Endpoint(each.url, each.secrets, each.types or EVENT_TYPES, each.name) for each in settings.callbacks]
+
+
+def _require_public(settings: Settings) -> None:
+    from streamlimit.callbacks.addresses import is_plainly_private
+
+    if settings.allow_private_callbacks:
+        return
+    hosts = enumerate(urlsplit(callback.url).hostname or "" for callback in settings.callbacks)
+    private = [SettingsError(f"callbacks.{number}.url", PRIVATE) for number, host in hosts if is_plainly_private(host)]
+    if private:
+        raise several(private)
+
+
+def open_outbox(settings: Settings) -> Outbox:
+    """The outbox of the store that the settings name. Raises `SettingsError` where it cannot be opened at all."""
+    subscriptions = {endpoint.name: endpoint.types for endpoint in open_endpoints(settings)}
+    if not is_sqlite(settings):
+        from streamlimit.store.valkey import ValkeyOutbox
+
+        return ValkeyOutbox(settings.store, subscriptions, settings.outbox_max_events)
+    from streamlimit.store.sqlite import SqliteOutbox
+
+    try:
+        return SqliteOutbox(sqlite_path(settings), subscriptions, settings.outbox_max_events)
+    except StoreUnavailable as error:
+        raise SettingsError("store", str(error)) from error
+
+
+def open_office(settings: Settings) -> "Office | None":
+    """Everything about call backs; None where nobody wants any."""
+    if not settings.callbacks:
+        return None
+    from streamlimit.callbacks.addresses import Addresses
+    from streamlimit.callbacks.office import Office
+    from streamlimit.callbacks.postman import Postman
+    from streamlimit.callbacks.sender import Sender
+
+    outbox, addresses = open_outbox(settings), Addresses(settings.allow_private_callbacks)
+    endpoints = open_endpoints(settings)
+    postmen = [Postman(e.name, outbox, Sender(e, addresses), log, e.types) for e in endpoints]
+    return Office(outbox, postmen)
+
+
+def telling(office: "Office | None") -> Callable[[Event], None]:
+    """Logs an event, and wakes who calls back about it, so that call backs need not wait."""
+
+    def tell(event: Event) -> None:
+        announce(event)
+        if office is not None:
+            office.wake(event)
+
+    return tell
+
+
+def refusing(settings: Settings, office: "Office | None", tell: Callable[[Event], None]) -> OnRefusal:
+    """Refusals become events only where someone wants to be called back about them."""
+    if office is None or "session.refused" not in settings.subscribed:
+        return lambda ask, refusal: None
+    from streamlimit.callbacks.refusals import Refusals
+
+    return Refusals(office.outbox, settings.policy().expiry_ms, tell)

@@ -1,0 +1,44 @@
+"""All parts of one worker, put together."""
+
+from typing import TYPE_CHECKING
+
+from streamlimit.bootstrap.access import open_doorman, open_grants
+from streamlimit.bootstrap.callbacks import refusing, telling
+from streamlimit.bootstrap.store import open_store, steady
+from streamlimit.bootstrap.streams import open_catalog
+from streamlimit.census import Counted
+from streamlimit.delivery.local import LocalFiles
+from streamlimit.hammering import Guard
+from streamlimit.limiter import Limiter
+from streamlimit.settings import Settings
+from streamlimit.tally import Tally
+from streamlimit.web.address import Proxies
+from streamlimit.web.auth import Plans
+from streamlimit.web.metrics import Metrics
+from streamlimit.web.service import Service
+
+if TYPE_CHECKING:
+    from streamlimit.callbacks.office import Office
+
+
+async def build_service(settings: Settings, office: "Office | None" = None, tally: Tally | None = None) -> Service:
+    """All parts of one worker; *office* is told of events, so that call backs need not wait."""
+    policy, tally, tell = settings.policy(), tally or Tally(), telling(office)
+    store = steady(settings, open_store(settings, policy), tell)
+    grants, plans = await open_grants(settings, store), Plans(settings.plans)
+    guard = Guard(store.knowledge, held_seconds=settings.segment_seconds / 4)
+    return Service(
+        settings=settings,
+        policy=policy,
+        limiter=Limiter(store, tell, tally, refusing(settings, office, tell), guard),
+        store=store,
+        counted=Counted(store),
+        metrics=Metrics(tally, store, office.postmen if office is not None else ()),
+        tally=tally,
+        grants=grants,
+        doorman=open_doorman(settings, grants, plans),
+        plans=plans,
+        proxies=Proxies(settings.trusted_proxies),
+        catalog=open_catalog(settings),
+        files=LocalFiles(),
+    )

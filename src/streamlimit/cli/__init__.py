@@ -1,0 +1,24 @@
+"""The `streamlimit` command.
+
+`commands.py` lists the commands with their options, `flags.py` makes a flag of every setting. What a command does is a
+file of its own, imported when it is called: none waits for what only another one needs.
+"""
+
+import sys
+
+from streamlimit.cli.commands import app
+from streamlimit.errors import SettingsError, StreamlimitError
+from streamlimit.logs import configure_logs
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """The console script. Wrong settings: the name of each, what was wrong, exit code 2."""
+    configure_logs()  # on standard error: what a command prints is for pipes
+    try:
+        app()
+    except StreamlimitError as error:
+        for each in (error, *error.others):
+            print(f"streamlimit: {each}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)

@@ -1,0 +1,56 @@
+"""`streamlimit check-config`: tries what the settings name, and tells all that is wrong with it at once."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+from streamlimit.bootstrap.callbacks import open_endpoints
+from streamlimit.bootstrap.store import check_store
+from streamlimit.bootstrap.streams import open_catalog
+from streamlimit.cli.security import security
+from streamlimit.errors import StreamlimitError, several
+from streamlimit.settings import Settings, unknown_variables
+from streamlimit.web.checkup import check_provider
+
+
+def check(settings: Settings) -> None:
+    """Says what was found. Raises what is wrong."""
+    found, wrong = ["settings are fine"], list[StreamlimitError]()
+    for attempt in ATTEMPTS:
+        try:
+            found += attempt(settings)
+        except StreamlimitError as error:
+            wrong += (error, *error.others)
+    for name in unknown_variables():
+        _note(f"{name} is no setting")
+    if wrong:
+        raise several(wrong)
+    print("; ".join([*found, security(settings)]))
+
+
+def _endpoints(settings: Settings) -> list[str]:
+    open_endpoints(settings)
+    return []
+
+
+def _store(settings: Settings) -> list[str]:
+    for note in asyncio.run(check_store(settings)):
+        _note(note)
+    return ["the store answers"]
+
+
+def _provider(settings: Settings) -> list[str]:
+    return asyncio.run(check_provider(settings))
+
+
+def _streams(settings: Settings) -> list[str]:
+    catalog = open_catalog(settings)
+    return [f"{0 if catalog is None else len(catalog.streams())} streams"]
+
+
+ATTEMPTS: tuple[Callable[[Settings], list[str]], ...] = (_endpoints, _store, _provider, _streams)
+"""Each says what it found, or raises what is wrong."""
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)

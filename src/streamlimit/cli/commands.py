@@ -1,0 +1,124 @@
+"""Every command, with its options and its words; what it does is imported when it is called."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from streamlimit import __version__
+from streamlimit.bench.command import bench
+from streamlimit.cli.flags import with_settings
+from streamlimit.settings import Settings
+
+app = typer.Typer(
+    help="Keeps a subscriber from watching more streams at once than the plan allows.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+keys_app = typer.Typer(help="Keys of operators and back ends.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+
+class KeyRole(StrEnum):
+    """What a key opens."""
+
+    OPERATE = "operate"
+    READ = "read"
+    SERVICE = "service"
+
+
+@app.command()
+@with_settings
+def serve(settings: Settings) -> None:
+    """Serve streams (or only the ledger) to viewers, under the limit."""
+    from streamlimit.cli import serving
+
+    serving.serve(settings)
+
+
+@app.command()
+@with_settings
+def demo(settings: Settings) -> None:
+    """Serve four sample streams on this machine and a page to watch them: the fourth is refused."""
+    from streamlimit.cli import serving
+
+    serving.demo(settings)
+
+
+@app.command()
+@with_settings
+def expire(
+    settings: Settings,
+    max_seconds: Annotated[float | None, typer.Option(help="stop after so long; exit code 3: more is due")] = None,
+) -> None:
+    """Expire idle sessions once (Endpoint 2's work), for cron."""
+    from streamlimit.cli import expiring
+
+    expiring.expire(settings, max_seconds)
+
+
+@app.command(name="sessions")
+@with_settings
+def show_sessions(
+    settings: Settings,
+    user: Annotated[str | None, typer.Argument(help="only this user's")] = None,
+    end: Annotated[str | None, typer.Option(help="terminate this session of USER")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+) -> None:
+    """Show who is watching, or end a session."""
+    from streamlimit.cli import sessions
+
+    if end is None:
+        sessions.show(settings, user, as_json)
+    else:
+        sessions.end(settings, user, end)
+
+
+@app.command(name="callbacks")
+@with_settings
+def show_callbacks(
+    settings: Settings,
+    replay: Annotated[bool, typer.Option("--replay", help="send dead letters again, enable endpoints")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line and endpoint")] = False,
+) -> None:
+    """Show what waits for its call back, what failed for good, and endpoints that want no more."""
+    from streamlimit.cli import callbacks
+
+    callbacks.show(settings, replay, as_json)
+
+
+@app.command(name="streams")
+@with_settings
+def show_streams(settings: Settings) -> None:
+    """List the streams that would be served, and what is wrong with others."""
+    from streamlimit.cli import streams
+
+    streams.show(settings)
+
+
+@app.command(name="check-config")
+@with_settings
+def check_config(settings: Settings) -> None:
+    """Load the settings, try the store, the provider's keys and the streams, and say what is wrong in words."""
+    from streamlimit.cli import checking
+
+    checking.check(settings)
+
+
+app.command()(bench)  # no settings: it is a client of a service that may be anywhere
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+@keys_app.command()
+def new(role: Annotated[KeyRole, typer.Option(help="what it opens")] = KeyRole.OPERATE) -> None:
+    """Make a key: shown this once, and as the line for the settings, which keeps only its hash."""
+    from streamlimit.cli import keys
+
+    keys.make(role)

@@ -1,0 +1,20 @@
+"""`streamlimit expire`: Endpoint 2's work, once."""
+
+from streamlimit.cli.limiter import on_limiter
+from streamlimit.limiter import Limiter
+from streamlimit.settings import Settings
+from streamlimit.store.contract import resolved
+from streamlimit.sweeper import expire_once
+
+
+def expire(settings: Settings, max_seconds: float | None) -> None:
+    """Within *max_seconds*, where it is given. Exit code 3: more is due."""
+
+    async def work(limiter: Limiter) -> None:
+        sweep = await expire_once(limiter, max_seconds)
+        pending = await resolved(limiter.store.pending())
+        print(f"expired {sweep.expired}, abandoned {sweep.abandoned}, call backs pending {pending}")
+        if not sweep.finished:
+            raise SystemExit(3)
+
+    on_limiter(settings, work)

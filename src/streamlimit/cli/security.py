@@ -1,0 +1,24 @@
+"""Who may call, as the operator is told it."""
+
+from streamlimit.settings import Settings
+
+
+def security(settings: Settings) -> str:
+    """How it is secured, in one line."""
+    kinds = {
+        "operator": settings.operator_keys,
+        "read": settings.operator_read_keys,
+        "service": settings.service_keys,
+    }
+    counts = [f"{len(keys)} {kind} keys" for kind, keys in kinds.items() if keys or kind == "operator"]
+    every = [key.get_secret_value() for keys in kinds.values() for key in keys]
+    plain = sum(not key.startswith("sha256:") for key in every)
+    note = f" ({plain} given in plain; sha256:<hex> would hide them)" if plain else ""
+    dry = "" if settings.enforce else "; a dry run: nobody is refused"
+    return f"security: {_access(settings)}; {', '.join(counts)}{note}{dry}"
+
+
+def _access(settings: Settings) -> str:
+    if settings.auth == "jwt" and settings.jwt is not None:
+        return f"viewers by token ({'HS256' if settings.jwt.jwks_url is None else settings.jwt.jwks_url})"
+    return f"open access for {'this machine only' if settings.is_loopback else 'everyone who reaches the address'}"

@@ -1,0 +1,24 @@
+"""streamlimit.toml, then STREAMLIMIT_… variables, then flags: typed, checked values. Reads nothing else.
+
+`table.py` lists the settings, `jwt.py` and `callback.py` the tables within; `kinds.py` and `keys.py` say what single
+values must look like; `sources.py` reads, `load.py` puts together and says what is wrong. Each setting is explained for
+operators in deploy/streamlimit.toml.
+"""
+
+from streamlimit.settings.callback import EVENT_TYPES, Callback
+from streamlimit.settings.jwt import JwtSettings
+from streamlimit.settings.keys import key_hash
+from streamlimit.settings.kinds import LOOPBACK
+from streamlimit.settings.load import load_settings, unknown_variables
+from streamlimit.settings.table import Settings
+
+__all__ = [
+    "EVENT_TYPES",
+    "LOOPBACK",
+    "Callback",
+    "JwtSettings",
+    "Settings",
+    "key_hash",
+    "load_settings",
+    "unknown_variables",
+]

@@ -1,0 +1,54 @@
+"""Kinds of values: what one of them must look like, and what is said of one that does not."""
+
+import re
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[?::1\]?")
+STORE_URL = re.compile(r"sqlite:///.|(valkeys?|rediss?)(\+cluster|\+sentinel)?://.")
+
+
+def _is_address(value: str) -> str:
+    if "/" not in value and not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]\s]+):\d{1,5}", value):
+        raise ValueError("give host:port, [ipv6]:port, or the path of a Unix socket (with a slash)")
+    if "/" not in value and int(value.rsplit(":", 1)[1]) > 65_535:
+        raise ValueError("a port is at most 65535")
+    return value
+
+
+def is_loopback(address: str) -> bool:
+    """Nobody beyond this machine reaches what listens there."""
+    return "/" in address or LOOPBACK.fullmatch(address.rsplit(":", 1)[0]) is not None
+
+
+def _is_store(value: str) -> str:
+    if not STORE_URL.match(value):
+        raise ValueError("give sqlite:///file, valkey://…, valkey+cluster://… or valkey+sentinel://…")
+    return value
+
+
+def _is_folder(value: str) -> str:
+    if not (value and Path(value).is_dir()):
+        raise ValueError(f"there is no folder {value!r}")
+    return value
+
+
+def _is_proxy(value: str) -> str:
+    if value != "unix":
+        try:
+            ip_network(value)
+        except ValueError as error:
+            raise ValueError(f"{error}; give addresses, networks, or unix") from error
+    return value
+
+
+Address = Annotated[str, AfterValidator(_is_address)]
+StoreUrl = Annotated[str, AfterValidator(_is_store)]
+Folder = Annotated[str, AfterValidator(_is_folder)]
+Proxy = Annotated[str, AfterValidator(_is_proxy)]
+Outage = Literal["keep-known", "admit-all", "refuse-all"]
+Seats = Annotated[int, Field(ge=1, le=64)]
+Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]

@@ -1,0 +1,48 @@
+"""Where settings stand: the environment and the file. (Flags are keywords of `load_settings`.)"""
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
+
+from streamlimit.errors import SettingsError
+
+PREFIX = "STREAMLIMIT_"
+CONFIG = PREFIX + "CONFIG"
+CONFIG_FILE = "streamlimit.toml"
+
+
+class Variables(EnvSettingsSource):
+    """STREAMLIMIT_… variables; lists and tables in them are JSON."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        return json_or_text(value)
+
+
+class File(PydanticBaseSettingsSource):
+    """The TOML file: STREAMLIMIT_CONFIG's, else streamlimit.toml in the working directory if there is one."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        raise KeyError(field_name)  # pydantic-settings asks field by field only where __call__ does not answer
+
+    def __call__(self) -> dict[str, Any]:
+        named = os.environ.get(CONFIG)
+        path = Path(named or CONFIG_FILE)
+        if named is None and not path.exists():
+            return {}
+        try:
+            return tomllib.loads(path.read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(str(path), f"cannot be read: {error}") from error
+
+
+def json_or_text(text: str) -> Any:
+    """A list or a table. What is no JSON stays text, which is neither: that is told with all else that is wrong."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,138 @@
+"""Every setting: its name, kind, default and meaning; what they say of one another; and what follows from them."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from streamlimit.policy import OverLimit, Policy
+from streamlimit.settings.callback import EVENT_TYPES, Callbacks
+from streamlimit.settings.jwt import JwtSettings
+from streamlimit.settings.keys import GrantKeys, Keys, hashes
+from streamlimit.settings.kinds import Address, Folder, Outage, Proxy, Seats, Seconds, StoreUrl, is_loopback
+from streamlimit.settings.sources import PREFIX, File, Variables
+
+
+class Settings(BaseSettings):
+    """All settings, checked. Times in seconds; `None` where another setting's value is the default."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    listen: Address = Field("127.0.0.1:8080", description="host:port, or the path of a Unix socket")
+    workers: int = Field(1, ge=1, le=256, description="worker processes")
+    streams: Folder | None = Field(None, description="folder of streams; each subfolder with a playlist is one")
+    store: StoreUrl = Field("sqlite:///streamlimit.db", description="where sessions are kept")
+    max_sessions: int = Field(3, ge=1, le=64, description="streams that one user may watch at once")
+    plans: dict[str, Seats] = Field({}, description="plans by name: what max_sessions is for their users")
+    max_per_stream: Seats | None = Field(None, description="sessions of one user on the same stream")
+    max_per_device_type: dict[str, Seats] = Field({}, description="sessions of one user by type of device")
+    enforce: bool = Field(True, description="false: a dry run, which decides and counts and refuses nobody")
+    segment_seconds: Seconds = Field(6, description="X: how long one segment plays")
+    missed_segments: int = Field(3, ge=1, le=1_000, description="n: a session silent for n·X expires")
+    start_seconds: Seconds | None = Field(None, description="life of a reservation (default X)")
+    buffer_seconds: float = Field(0, ge=0, le=86_400, description="buffered media added to the expiry, at most")
+    max_returns: int = Field(2, ge=0, le=1_000, description="returns and repeats within n·X; 0: not looked at")
+    over_limit: OverLimit = Field(OverLimit.REFUSE, description="who gives way when all seats are taken")
+    on_store_outage: Outage = Field("keep-known", description="what to do while the store is away")
+    outage_seconds: float = Field(0, ge=0, le=86_400, description="how much longer who sits may sit in an outage")
+    reclaim_device: bool = Field(True, description="a crashed player's device gets its own silent seat back")
+    grant_keys: GrantKeys = Field([], description="keys of grants: the first signs, all verify")
+    grant_seconds: Seconds = Field(86_400, description="how long a grant may start a session")
+    sweep_seconds: float | None = Field(None, ge=0, le=86_400, description="built-in sweep (default X); 0: none")
+    grant_address: bool = Field(False, description="a grant counts only near the address it was given to")
+    allow_open: bool = Field(False, description="open access beyond loopback is meant")
+    auth: Literal["open", "jwt"] = Field("open", description="who may call: open (anyone), jwt (who has a token)")
+    jwt: JwtSettings | None = Field(None, description="how viewers' tokens are verified (auth = jwt)")
+    service_keys: Keys = Field([], description="keys of back ends that speak for any user")
+    operator_keys: Keys = Field([], description="keys of operators, plain or sha256:<hex>")
+    operator_read_keys: Keys = Field([], description="keys that may look at everything")
+    trusted_proxies: list[Proxy] = Field([], description="whose X-Forwarded-For counts: addresses, networks, unix")
+    connections_per_address: int = Field(1_000, ge=0, description="open connections of one address; 0: any number")
+    request_seconds: float = Field(10, gt=0, le=3_600, description="time for a request's head, and for its body")
+    cors_origins: list[str] = Field(["*"], description="origins whose pages may call")
+    callbacks: Callbacks = Field([], description="endpoints that are told of events")
+    allow_private_callbacks: bool = Field(False, description="call backs to private and loopback addresses")
+    outbox_max_events: int = Field(100_000, ge=1, description="events that may wait for their call back")
+    drain_seconds: float = Field(10, ge=0, le=3_600, description="how long running segments may take at a stop")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags come in as keywords and win over the environment; the file is the last to be asked."""
+        return init_settings, Variables(settings_cls), File(settings_cls)
+
+    # A check of several settings stands at the last of them, as they are listed: it sees those before that are right,
+    # so that all that is wrong is told at once, and nothing that only follows from it.
+
+    @field_validator("auth")
+    @classmethod
+    def _open_is_meant(cls, value: str, others: ValidationInfo) -> str:
+        is_reached = "listen" in others.data and not is_loopback(others.data["listen"])
+        if value == "open" and is_reached and not others.data.get("allow_open", True):
+            raise ValueError("open access is for loopback only; set allow_open = true if it is meant")
+        return value
+
+    @field_validator("jwt")
+    @classmethod
+    def _tokens_can_be_verified(cls, value: JwtSettings | None, others: ValidationInfo) -> JwtSettings | None:
+        if value is None and others.data.get("auth") == "jwt":
+            raise ValueError('auth = "jwt" needs jwks_url or secret_file in it')
+        secret = None if value is None else value.secret
+        grant_keys = [key.get_secret_value().encode() for key in others.data.get("grant_keys", [])]
+        if secret in grant_keys:
+            raise ValueError("its secret_file is one of grant_keys, too: who makes tokens makes grants")
+        return value
+
+    @field_validator("operator_keys", "operator_read_keys")
+    @classmethod
+    def _keys_are_of_one_role(cls, value: Keys, others: ValidationInfo) -> Keys:
+        for name in ("service_keys", "operator_keys"):
+            if hashes(value) & hashes(others.data.get(name, [])):
+                raise ValueError(f"a key of {name}: each role needs keys of its own")
+        return value
+
+    @property
+    def is_loopback(self) -> bool:
+        """Nobody beyond this machine reaches the listening address."""
+        return is_loopback(self.listen)
+
+    @property
+    def segment_ms(self) -> int:
+        """X in milliseconds."""
+        return _ms(self.segment_seconds)
+
+    @property
+    def sweep_every_seconds(self) -> float:
+        """How often the built-in sweep runs; 0: never."""
+        return self.segment_seconds if self.sweep_seconds is None else self.sweep_seconds
+
+    @property
+    def subscribed(self) -> frozenset[str]:
+        """Event types that some call back wants."""
+        return frozenset(t for callback in self.callbacks for t in callback.types or EVENT_TYPES)
+
+    def policy(self) -> Policy:
+        """The rules' numbers."""
+        return Policy(
+            max_sessions=self.max_sessions,
+            segment_ms=self.segment_ms,
+            missed_segments=self.missed_segments,
+            start_ms=self.segment_ms if self.start_seconds is None else _ms(self.start_seconds),
+            buffer_ms=_ms(self.buffer_seconds),
+            max_returns=self.max_returns,
+            over_limit=self.over_limit,
+            reclaim_device=self.reclaim_device,
+            max_per_stream=self.max_per_stream,
+            max_per_device_type=self.max_per_device_type,
+            enforce=self.enforce,
+        )
+
+
+def _ms(seconds: float) -> int:
+    return max(round(seconds * 1_000), 1) if seconds else 0
