@@ -15,7 +15,7 @@ from streamlimit.model import Admitted, Ask, Confirmed, Receipt
 from streamlimit.policy import Policy
 from streamlimit.store.diagnosis import MEANINGS, in_words
 from streamlimit.store.valkey import ValkeyStore, check
-from streamlimit.store.valkey.checkup import _judge
+from streamlimit.store.valkey.checkup import _failure, _judge
 from tests import servers
 from tests.ports import free_port
 from tests.store.secured import Secured, Watched, secured, watched
@@ -187,6 +187,13 @@ class TestTls:
             url = f"valkeys://127.0.0.1:{strict.tls_port}?ca={strict.authority.ca}"
             assert "certificate" in wrong(url)
             asyncio.run(seat_and_confirm(f"{url}&cert={folder}/worker.pem&key={folder}/worker.key"))
+
+    @pytest.mark.parametrize(
+        ("by_tls", "wants"), [(True, "a client's certificate: ?cert="), (False, "TLS (valkeys://)")]
+    )
+    def test_who_is_reset_is_told_what_may_be_wanted(self, by_tls: bool, wants: str) -> None:
+        reset = ConnectionResetError("[Errno 104] Connection reset by peer")
+        assert f"perhaps it wants {wants}" in str(_failure(reset, "films", by_tls))
 
 
 class TestCluster:

@@ -74,7 +74,10 @@ def _failure(error: Exception, who: str, by_tls: bool) -> StoreUnavailable | Set
     """Who is silent or refuses may come yet; everything else is a wrong setting."""
     told = str(error).removeprefix("valkey: ") or "no answer in time"
     is_silent = "in time" in told
-    words = in_words(told) + (", or it does not speak TLS" if by_tls and is_silent else "")
+    words = in_words(told)
+    if by_tls:  # a reset may overtake the alert that would say why
+        words = words.replace("wants TLS (valkeys://)", "wants a client's certificate: ?cert=…&key=… in the URL")
+        words += ", or it does not speak TLS" if is_silent else ""
     text = f"{who}: {words} ({told})"
     return StoreUnavailable(text) if is_silent or "refused" in words else SettingsError("store", text)
 
