@@ -25,7 +25,8 @@ BESIDE = ("tests/store/test_sqlite.py", "-k", "TestBeside")
 MACHINE = ("tests/store/test_machine.py",)
 SQLITE = ("tests/store/test_sqlite.py", "-k", "TestClock or TestFile")
 PROCESSES = ("tests/store/test_sqlite.py", "-k", "300_users or test_of_eight")
-TURN = ("tests/store/test_sqlite_together.py", "-k", "OneTurn or Trouble")
+TURN_ON_THE_WEB = ("tests/web/test_together.py",)
+TURN = ("tests/store/test_sqlite_together.py", "-k", "OneTurn or TestAlone or Trouble")
 RACE_ON_REDIS = ("tests/store/test_policies.py", "-k", "redis")
 
 ADMIT, CONFIRM = "streamlimit/rules/admit.py", "streamlimit/rules/confirm.py"
@@ -128,6 +129,28 @@ MUTANTS = [
         "",
         TURN,
     ),
+    Mutant(
+        "a beat seats again who left after it",
+        STORE,
+        "            self._together.make_all()\n",
+        "            pass\n",
+        TURN,
+    ),
+    Mutant(
+        "the log names another request of the turn",
+        COMING,
+        "self._context.run(self._take, answer)",
+        "self._take(answer)",
+        TURN_ON_THE_WEB,
+    ),
+    Mutant(
+        "a refusal that comes later is not told",
+        FAST,
+        "exchange.run(door.go_on(beat, decision, ",
+        "exchange.run(door.go_on(beat, ValueError(), ",
+        TURN_ON_THE_WEB,
+    ),
+    Mutant("one alone waits for others", TOGETHER, "if self._count_before <= ALONE:", "if False:", TURN),
     Mutant(
         "what comes later forgets who asked",
         COMING,

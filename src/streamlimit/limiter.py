@@ -28,6 +28,7 @@ from streamlimit.model import (
     Swept,
     Verdict,
 )
+from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 from streamlimit.tally import Tally
 
@@ -61,21 +62,29 @@ class Limiter:
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         """May the session be issued this? Reserves a seat for it where it has none (rules 1–3)."""
+        return self.hold(ask) or self.decide(ask)
+
+    def hold(self, ask: Ask) -> Refusal | None:
+        """The refusal that needs no store: of one who was refused again and again. None: `decide`."""
         held = None if self._guard is None else self._guard.hold(ask)
         if held is not None:
             self.tally.refusals[held.code] += 1
-            return held
+        return held
+
+    def decide(self, ask: Ask) -> Answer[Decision]:
+        """As `admit`, of an *ask* that nothing holds back."""
         if not ask.lease_id:
             ask = replace(ask, lease_id=next(self.lease_ids))
         return _then(self.store.admit(ask), partial(self._decided, ask))
 
     def beat(self, ask: Ask) -> Answer[Decision]:
         """The session goes on where another party moves the bytes: admitted and confirmed in one step, or refused."""
-        held = None if self._guard is None else self._guard.hold(ask)
+        held = self.hold(ask)
         if held is not None:
-            self.tally.refusals[held.code] += 1
             return held
         answer = self.store.beat(ask)
+        if isinstance(answer, Coming):
+            return answer.then(partial(self._beat_came, ask))
         if isinstance(answer, Decision):
             self._beaten(ask, answer)
             return answer
@@ -108,9 +117,12 @@ class Limiter:
         self._happened(swept.events)
         return swept
 
-    def lease(self, ask: Ask) -> "LeaseHolder":
-        """Reserves, or raises `Refused`; leaving the block normally confirms, by exception abandons."""
-        return LeaseHolder(self, ask)
+    def lease(self, ask: Ask, coming: Answer[Decision] | None = None) -> "LeaseHolder":
+        """Reserves, or raises `Refused`; leaving the block normally confirms, by exception abandons.
+
+        *coming*: the answer of `admit`, where it was asked before.
+        """
+        return LeaseHolder(self, ask, coming)
 
     def _decided(self, ask: Ask, decision: Decision) -> None:
         if isinstance(decision, Refusal):
@@ -133,6 +145,11 @@ class Limiter:
         self._decided(ask, decision)
         if isinstance(decision, Admitted):
             self.tally.confirmations += 1
+
+    def _beat_came(self, ask: Ask, answer: Decision | Exception) -> Decision | Exception:
+        if not isinstance(answer, Exception):
+            self._beaten(ask, answer)
+        return answer
 
     def _confirmed(self, verdict: Verdict) -> None:
         self.tally.confirmations += 1
@@ -166,14 +183,14 @@ class LeaseHolder:
     admitted: Admitted
     lease: Lease
 
-    def __init__(self, limiter: Limiter, ask: Ask) -> None:
-        self._limiter, self._ask = limiter, ask
+    def __init__(self, limiter: Limiter, ask: Ask, coming: Answer[Decision] | None = None) -> None:
+        self._limiter, self._ask, self._coming = limiter, ask, coming
         self._issued: tuple[str | None, int | None, str, int] = (None, None, ask.kind, 0)
         self._confirmed = False
         self._settled = False
 
     async def __aenter__(self) -> "LeaseHolder":
-        coming = self._limiter.admit(self._ask)
+        coming = self._limiter.admit(self._ask) if self._coming is None else self._coming
         decision: Decision = await coming if is_coming(coming) else coming
         if isinstance(decision, Refusal):
             raise Refused(decision, self._ask)

@@ -294,8 +294,10 @@ class TestFile:
         pace.took(0, 1.0)
         assert pace.users == FEWEST
 
-    def test_a_full_disk_is_unavailable_loses_nothing_and_heals(self, path: str) -> None:
-        [(error, users, sits, again, kept, other)] = writers.answers([writers.start(writers.fill_the_disk, path)])
+    @pytest.mark.parametrize("subscribed", [frozenset(), ALL_TYPES], ids=["one-statement", "transactions"])
+    def test_a_full_disk_is_unavailable_loses_nothing_and_heals(self, path: str, subscribed: frozenset[str]) -> None:
+        running = [writers.start(writers.fill_the_disk, path, subscribed)]
+        [(error, users, sits, again, kept, other)] = writers.answers(running)
         assert error.startswith("sqlite: ")
         assert (sits, again, kept, other) == (1, True, users, True)
 

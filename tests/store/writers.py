@@ -3,6 +3,7 @@
 What such a process is told was done, it acknowledges through a pipe, at once.
 """
 
+import asyncio
 import multiprocessing
 import os
 import random
@@ -15,6 +16,7 @@ from typing import Any
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Receipt
 from streamlimit.policy import Policy
+from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -85,10 +87,45 @@ def write_for_ever(path: str, pipe: Connection, number: int, users: int) -> None
             store.abandon(answer.lease)
 
 
-def fill_the_disk(path: str, pipe: Connection) -> None:
+def beat_everyone(path: str, pipe: Connection, users: int, crew: Crew) -> None:
+    """As `seat_everyone`, by heartbeats: those of four users in one turn of the loop, two new sessions of each."""
+    number, _, barrier = crew
+    store = SqliteStore(path, SLOW, gathers=True)
+    admitted = [0] * users
+
+    async def run() -> None:
+        for first in range(0, users, 4):
+            some = [user for user in range(first, min(first + 4, users)) for _ in range(2)]
+            barrier.wait(60)
+            asks = [_ask(user, f"p{number}-{k % 2}") for k, user in enumerate(some)]
+            for user, answer in zip(some, await _together(store, asks), strict=True):
+                admitted[user] += isinstance(answer, Admitted)
+
+    asyncio.run(run())
+    pipe.send(admitted)
+
+
+def beat_for_ever(path: str, pipe: Connection, number: int, users: int) -> None:
+    """Heartbeat after heartbeat, those of all users in one turn, for a session of its own per user."""
+    store = SqliteStore(path, SLOW, gathers=True)
+
+    async def run() -> None:
+        while True:
+            for answer in await _together(store, [_ask(user, f"w{number}") for user in range(users)]):
+                session = answer.session
+                pipe.send((session.user_id, session.session_id, session.last_activity_ms))
+
+    asyncio.run(run())
+
+
+async def _together(store: SqliteStore, asks: list[Ask]) -> list[Any]:
+    return await asyncio.gather(*(resolved(store.beat(ask)) for ask in asks))
+
+
+def fill_the_disk(path: str, pipe: Connection, subscribed: frozenset[str]) -> None:
     """Writes until the file may not grow, then lets it grow again. Sends what happened at each."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    store = SqliteStore(path, SLOW)
+    store = SqliteStore(path, SLOW, subscribed)
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, hard))
     users, error = 0, ""
@@ -106,12 +143,14 @@ def fill_the_disk(path: str, pipe: Connection) -> None:
     pipe.send((error, users, sits, again, kept, _fetch(other, 100_001, "tv", 0)))
 
 
-def acknowledged_until_killed(path: str, writers: int, users: int, receipts: int) -> dict[tuple[str, str], int]:
+def acknowledged_until_killed(
+    path: str, writers: int, users: int, receipts: int, job: Callable[..., None] = write_for_ever
+) -> dict[tuple[str, str], int]:
     """Runs *writers* (as many as there are seats) and kills each with SIGKILL after about so many *receipts*.
 
-    The last sequence that was acknowledged of each (user, session).
+    The last number that was acknowledged of each (user, session): what *job* sends, a sequence or a time.
     """
-    running = dict(enumerate(start(write_for_ever, path, number, users) for number in range(writers)))
+    running = dict(enumerate(start(job, path, number, users) for number in range(writers)))
     seen: dict[tuple[str, str], int] = {}
     counts = [0] * writers
     while running:

@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 import uvicorn
 from pydantic import SecretStr
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from streamlimit.bootstrap import WorkerFactory
+from streamlimit.bootstrap.worker import WorkerFactory
 from streamlimit.limiter import Limiter
 from streamlimit.model import Ask
 from streamlimit.settings import Settings
+from streamlimit.web.app import FrontDoor
 from streamlimit.web.exchange import Exchange
 from streamlimit.web.fast import FastProtocol
 from streamlimit.web.grants import Grants
@@ -99,14 +101,14 @@ def _ask(connection: socket.socket, request: bytes) -> bytes:
             break
         found += part
         if length < 0 and b"\r\n\r\n" in found:
-            length = found.index(b"\r\n\r\n") + 4 + int(_LENGTH.findall(found)[0])
+            length = found.index(b"\r\n\r\n") + 4 + int((_LENGTH.findall(found) or [b"0"])[0])
     return found
 
 
 def lasting(answer: bytes) -> bytes:
     """What is the same however long it took. A refusal tells seconds, of as many digits as there are."""
     answer = VOLATILE.sub(b"", answer)
-    return _WAITING.sub(b"", answer, count=2) if b" 409 " in answer[:20] else answer
+    return _WAITING.sub(b"", answer, count=2) if answer[9:12] in (b"409", b"429") else answer
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +128,9 @@ def request(method: str, path: str, body: bytes | None = None, *headers: str) ->
     return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
 
 
-def segment(session: str, stream: str = "tiny", **more: Any) -> bytes:
+def segment(session: str, stream: str = "tiny", headers: tuple[str, ...] = (), **more: Any) -> bytes:
     form = {"user_id": "u", "session_id": session, "stream_id": stream} | more
-    return request("POST", "/v1/segments", json.dumps(form).encode())
+    return request("POST", "/v1/segments", json.dumps(form).encode(), *headers)
 
 
 def beat(session: str, stream: str = "tiny", *headers: str) -> bytes:
@@ -232,6 +234,20 @@ CONVERSATIONS = {
     "of an unknown stream": [HEALTH, *[kept(beat("s", "nowhere"))] * 3],
     "with a key": [kept(beat("s", "tiny", "Authorization: Bearer an-operator-key"))] * 4,
     "with an id": [HEALTH, *[kept(beat("z", "tiny", "X-Request-Id: given"))] * 3],
+    "segments": [kept(segment("s", segment="a.ts"))] * 3,
+    "other segments": [kept(segment("s", segment=name)) for name in ("a.ts", "b.ts", "c.ts")],
+    "the next ones": [kept(segment("s")), *[HEALTH, kept(segment("s"))] * 2],
+    "of another stream": [kept(segment("s", segment="a.ts")), kept(segment("s", "packed"))],
+    "a refused segment": [kept(segment("w"))] * 3,
+    "an unknown one": [kept(segment("s", segment="x.ts")), kept(segment("s", segment="y.ts"))],
+    "a segment with an id": [HEALTH, *[kept(segment("z", headers=("X-Request-Id: given",)))] * 3],
+    "files": [kept(play(f"tiny/{name}")) for name in ("a.ts", "index.m3u8", "b.ts", "x.ts", "a.ts", "a.ts?x", "c.ts")],
+    "files of odd names": [kept(play("odd/prvn%C3%AD%20d%C3%ADl.ts"))] * 2,
+    "ranges of files": [kept(play("tiny/a.ts", "Range: bytes=10-99")), kept(play("tiny/a.ts"))] * 2,
+    "a forged grant": [kept(play("tiny/a.ts")), kept(play("tiny/a.ts").replace(GRANT.encode(), b"forged"))],
+    "segments by HTTP/1.0": [kept(segment("s")), kept(segment("s")).replace(b"HTTP/1.1", b"HTTP/1.0")],
+    "a segment that ends it": [kept(segment("s")), segment("s")],
+    "a file that ends it": [kept(play("tiny/a.ts")), play("tiny/a.ts")],
     "ended by the client": [BEAT, BEAT, beat("s")],
     "ended by HTTP/1.0": [BEAT, kept(beat("s")).replace(b"HTTP/1.1", b"HTTP/1.0")],
     "no HTTP behind it": [BEAT, b"{}\r\n\r\n"],
@@ -292,6 +308,53 @@ def test_what_breaks_a_heartbeat_is_our_fault_and_not_the_clients(
             assert [answer[:12] for answer in server.converse(HEALTH, sent, sent)[1:]] == [b"HTTP/1.1 500"] * 2
 
 
+def test_who_hammers_hears_the_same_from_both(both: tuple[Server, Server]) -> None:
+    """Refused from memory: known by the head, by a head of its own, at the end of a connection."""
+    asked = segment("hammer")
+    told = []
+    for server in both:
+        for session in "stv":
+            server.exchange(segment(session, segment="a.ts"))
+        answers = server.converse(*[kept(asked)] * 60)
+        assert {answer[9:12] for answer in answers} == {b"409", b"429"}
+        told.append([lasting(answers[-1])])
+        for other in (kept(asked), kept(asked).replace(b"Host: here", b"Host: there"), asked):
+            told[-1].append(lasting(server.converse(other)[0]))
+        assert [answer[9:12] for answer in told[-1]] == [b"429"] * 4
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["at once", "later"])
+def test_what_breaks_a_segment_is_our_fault_and_not_the_clients(
+    both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    def break_at_once(self: Limiter, ask: Ask) -> None:
+        raise RuntimeError("broken")
+
+    async def break_later(self: Limiter, ask: Ask) -> None:
+        await asyncio.sleep(0.001)
+        raise RuntimeError("broken")
+
+    sent = [kept(segment("s", segment="a.ts")), kept(play("tiny/a.ts"))]
+    for server in both:
+        assert {answer[9:12] for answer in server.converse(*sent, *sent)} == {b"200"}
+    monkeypatch.setattr(Limiter, "decide", break_later if is_late else break_at_once)
+    told = [[lasting(answer) for answer in server.converse(*sent, *sent)] for server in both]
+    assert {answer[:12] for answer in told[0]} == {b"HTTP/1.1 500"}
+    assert told[0] == told[1]
+
+
+def test_a_known_head_is_not_parsed_again(both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [kept(segment("s", segment="b.ts")), kept(play("tiny/b.ts"))]
+    both[0].converse(*asked, *asked)
+    read: list[bytes] = []
+    parse = FastProtocol._parse
+    monkeypatch.setattr(FastProtocol, "_parse", lambda self, data: (read.append(data), parse(self, data))[1])
+    assert [answer[:12] for answer in both[0].converse(*asked, *asked)] == [b"HTTP/1.1 200"] * 4
+    assert both[0].converse(kept(segment("s", segment="a.ts")))[0].startswith(b"HTTP/1.1 200")
+    assert read == []
+
+
 def test_pipelined_requests_are_answered_in_their_order(both: tuple[Server, Server]) -> None:
     """One after the other they arrive in one piece: hot, cold and hot again."""
     keeping = [kept(segment("p", "clock")) for _ in range(3)]
@@ -305,20 +368,23 @@ def test_pipelined_requests_are_answered_in_their_order(both: tuple[Server, Serv
 
 
 def test_hot_requests_really_take_the_fast_path(both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is good without an application, what is not by an exchange, and neither as a task of uvicorn's."""
     taken: list[str] = []
-    begin = Exchange.begin
 
-    def noting(self: Exchange, app: Any) -> None:
-        taken.append(self._protocol.url.decode())
-        begin(self, app)
+    def noting(kind: type[Any], name: str) -> None:
+        method = getattr(kind, name)
+        monkeypatch.setattr(kind, name, lambda *given: (taken.append(name), method(*given))[1])
 
-    monkeypatch.setattr(Exchange, "begin", noting)
-    both[0].exchange(beat("s"))
-    both[0].exchange(segment("s"))
-    both[0].exchange(play("tiny/a.ts"))
+    noting(FrontDoor, "serve")
+    noting(Exchange, "begin")
+    noting(RequestResponseCycle, "run_asgi")
+    for sent in (beat("s"), segment("s"), play("tiny/a.ts"), play("tiny/index.m3u8"), play("odd/a%20b.ts")):
+        both[0].exchange(sent)
+    assert taken == ["begin", "serve", "serve", "serve", "begin"]
+    both[0].exchange(play("tiny/a.ts", method="HEAD"))
     both[0].exchange(request("GET", "/healthz"))
-    both[1].exchange(beat("s"))
-    assert [url.split("/")[1] for url in taken] == ["v1", "v1", "play"]
+    both[1].exchange(segment("s"))
+    assert taken[5:] == ["begin", "run_asgi", "run_asgi"]
 
 
 def test_a_rested_connection_is_closed_and_a_busy_one_is_not(both: tuple[Server, Server]) -> None:

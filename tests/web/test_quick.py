@@ -586,7 +586,8 @@ def test_who_does_not_read_the_answers_is_given_up(way: str) -> None:
     async def story() -> None:
         beats = {"again": lambda *_: None, "first": lambda *_: None, way: lambda *_: "a heartbeat"}
         more = {"begin": lambda *_: None, "answer": lambda *_: b"answer", "remember": lambda *_: None}
-        app = SimpleNamespace(door=SimpleNamespace(beats=SimpleNamespace(**beats, **more)))
+        heads = SimpleNamespace(again=lambda *_: None)
+        app = SimpleNamespace(door=SimpleNamespace(beats=SimpleNamespace(**beats, **more), heads=heads))
         config = uvicorn.Config(app, log_config=None, interface="asgi3", proxy_headers=False)  # type: ignore[arg-type]
         guard = Connections(0, 0.05)
         protocol = GuardedProtocol(config, ServerState(), {}, guard=guard)

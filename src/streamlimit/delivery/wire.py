@@ -104,21 +104,29 @@ class Wire:
 
         The watcher is told how many it took: not all of them where the file ended before, or the connection is over.
         """
-        while (head or left) and not self.is_closing:
-            try:
-                if head:
-                    # MSG_MORE: the head waits for the first bytes of the file, to go in one packet with them.
-                    head = head[self._socket.send(head, socket.MSG_MORE if left else 0) :]
-                while left and not head and (taken := os.sendfile(self._fd, file, first, left)):
-                    first, left = first + taken, left - taken
-                    if self.watcher is not None:
-                        self.watcher.handed(taken)
-                if left and not head:
-                    break  # the file ended
-            except BlockingIOError:
-                await self._wait_for_room()
-            except OSError:  # the peer went away, or the disk failed
-                self.abort()
+        rest = self.push(head, file, first, left)
+        while rest is not None:
+            await self._wait_for_room()
+            rest = self.push(*rest)
+
+    def push(self, head: bytes, file: int, first: int, left: int) -> tuple[bytes, int, int, int] | None:
+        """As much of the same as the kernel takes at once, and what is left then; None: there is no more to wait for."""
+        if self.is_closing:
+            return None
+        try:
+            if head:
+                # MSG_MORE: the head waits for the first bytes of the file, to go in one packet with them.
+                head = head[self._socket.send(head, socket.MSG_MORE if left else 0) :]
+            while left and not head and (taken := os.sendfile(self._fd, file, first, left)):
+                first, left = first + taken, left - taken
+                if self.watcher is not None:
+                    self.watcher.handed(taken)
+        except BlockingIOError:
+            return head, file, first, left
+        except OSError:  # the peer went away, or the disk failed
+            self.abort()
+            return None
+        return (head, file, first, left) if head else None  # without one the file ended, or all is out
 
     def outstanding(self) -> int:
         """Bytes handed over that the peer has not acknowledged: the server's own buffer and the kernel's queue.

@@ -20,6 +20,7 @@ from streamlimit.steady.guests import Guests
 from streamlimit.steady.outage import PROBE_SECONDS, Conduct, Counts, Outage
 from streamlimit.steady.passing import Passing
 from streamlimit.steady.receipts import Receipts
+from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class SteadyStore(Passing):
     def admit(self, ask: Ask) -> Answer[Decision]:
         """As the store's; from knowledge where that will do, or must."""
         now = self._clock()
-        known = self.knowledge.recall(ask, now)
+        known = self.knowledge.recall(ask, now) if self._spares else None
         if known is not None and self._is_enough(known, ask, now):
             return self._guests.go_on(known, ask, self.is_away and self.kept.has(ask))
         if self.is_away and self.kept.has_of(ask.user_id):
@@ -77,13 +78,15 @@ class SteadyStore(Passing):
         if self._outage.is_away:
             return self._beat_in_two(ask)
         now = self._clock()
-        known = self.knowledge.recall(ask, now)
+        known = self.knowledge.recall(ask, now) if self._spares else None
         if known is not None and self._is_enough(known, ask, now):
             return self._receipts.beat(known, ask, now)
         try:
             answer: Answer[Decision] = self._outage.attempt(self.store.beat, ask)
         except StoreUnavailable as error:
             return self._beat_alone(ask, error)
+        if isinstance(answer, Coming):
+            return answer.then(partial(self._beat_came, ask, now))
         return self._beat_later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now, beaten=True)
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
@@ -143,8 +146,7 @@ class SteadyStore(Passing):
     def _is_enough(self, known: Known, ask: Ask, now: float) -> bool:
         """May the worker answer without asking? Not if it could be a player too many (rule 8)."""
         return (
-            self._spares
-            and known.session.last_activity_ms is not None
+            known.session.last_activity_ms is not None
             and now - known.at < self._fresh
             and not ask.wants_next
             and ask.stream_id == known.session.stream_id
@@ -182,6 +184,12 @@ class SteadyStore(Passing):
         except StoreUnavailable as error:
             self._outage.failed()
             return self._beat_alone(ask, error)
+
+    def _beat_came(self, ask: Ask, asked_at: float, answer: Decision | Exception) -> Decision | Exception:
+        if isinstance(answer, StoreUnavailable):
+            self._outage.failed()
+            return self._beat_alone(ask, answer)
+        return answer if isinstance(answer, Exception) else self._seen(answer, ask, asked_at, beaten=True)
 
     def _beat_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
         """The store just failed: the beat is kept where the session may go on, and *error* raised where not."""

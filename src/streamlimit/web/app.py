@@ -11,6 +11,8 @@ from streamlimit.store.contract import Answer
 from streamlimit.web.control import make_control
 from streamlimit.web.cors import Cors
 from streamlimit.web.delivery import NotReceived
+from streamlimit.web.exchange import Exchange
+from streamlimit.web.heads import Heads, Hot
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
 from streamlimit.web.http import WHOLE, ClientLeft, Receive, Scope, Send, encode_headers, send_problem
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
@@ -37,7 +39,8 @@ class FrontDoor:
         self._same_for_all = self._headers({"headers": []}) if self._cors.is_for_all else None
         self._viewer, self._heartbeat = Viewer(service), Heartbeat(service)
         self.beats = Beats(service, self._heartbeat, self._common)
-        self._tally = service.tally
+        self.heads = Heads(service, self._viewer, self._common)
+        self._tally, self._limiter = service.tally, service.limiter
         self._control = make_control(service)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -57,6 +60,16 @@ class FrontDoor:
         watched = _Watched(send, self._common(scope), takes_whole=True)
         await self._answer(self._heartbeat.answer(coming, beat.ask, watched), scope, receive, watched)
 
+    async def serve(self, hot: Hot, exchange: Exchange) -> None:
+        """Answers a request that `Heads` understood and nothing holds back."""
+        try:
+            await self._viewer.serve(hot.wanted, self._limiter.decide(hot.wanted.ask), exchange)
+        except Exception as error:
+            scope = hot.scope()
+            watched = _Watched(exchange.send, hot.head.common, takes_whole=True)
+            watched.has_started = exchange.has_started
+            await self._fail(error, scope, exchange.receive, watched)
+
     def _common(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         return self._same_for_all or self._headers(scope)
 
@@ -67,16 +80,21 @@ class FrontDoor:
     async def _answer(self, work: Awaitable[None], scope: Scope, receive: Receive, send: "_Watched") -> None:
         try:
             await work
-        except Problem as problem:
-            await self._refuse(problem, scope, send)
-        except StreamlimitError as error:
+        except Exception as error:
+            await self._fail(error, scope, receive, send)
+
+    async def _fail(self, error: Exception, scope: Scope, receive: Receive, send: "_Watched") -> None:
+        """Tells what became of it instead."""
+        if isinstance(error, Problem):
+            await self._refuse(error, scope, send)
+        elif isinstance(error, StreamlimitError):
             await self._refuse(problem_of(error), scope, send)
-        except ClientLeft:
+        elif isinstance(error, ClientLeft):
             log.debug("client_left", route=_route_of(scope))
-        except NotReceived:
+        elif isinstance(error, NotReceived):
             await receive()  # its connection is being reset; then the server, too, knows that nobody is there
-        except Exception:
-            log.exception("failed", method=scope["method"], route=_route_of(scope))
+        else:
+            log.error("failed", exc_info=error, method=scope["method"], route=_route_of(scope))
             await self._refuse(FAILURE, scope, send)
 
     def _route(self, scope: Scope, receive: Receive, send: "_Watched") -> Awaitable[None]:

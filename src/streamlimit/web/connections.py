@@ -183,8 +183,8 @@ class GuardedProtocol(FastProtocol):
         self._received = 0
         super().on_message_complete()
 
-    def _beat_again(self, data: bytes) -> bool:
-        is_answered = super()._beat_again(data)
+    def _again(self, data: bytes) -> bool:
+        is_answered = super()._again(data)
         if is_answered and self._is_waiting and not self._is_stuck:
             self._forget()
         return is_answered

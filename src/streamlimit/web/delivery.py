@@ -13,8 +13,7 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Gone, State
 from streamlimit.policy import Policy
-from streamlimit.web.http import POUR, Scope, Send, send_part
-from streamlimit.web.protocol import EXTENSION
+from streamlimit.web.outlet import Outlet
 
 _SLICES_A_TURN = 4
 
@@ -37,12 +36,6 @@ class Part(Struct, frozen=True):
         return self.last - self.first + 1
 
 
-def wire_of(scope: Scope) -> Wire | None:
-    """The client's connection, where our protocol class serves it."""
-    wire: Wire | None = scope.get("extensions", {}).get(EXTENSION)
-    return wire
-
-
 class Deliverer:
     """Delivers parts under one policy."""
 
@@ -52,21 +45,21 @@ class Deliverer:
         # Prolonged well within the shortest life that a lease's session can have left.
         self._progress_seconds = min(policy.segment_ms, policy.start_ms) / 3_000
 
-    async def deliver(self, part: Part, holder: LeaseHolder, scope: Scope, send: Send) -> None:
+    async def deliver(self, part: Part, holder: LeaseHolder, outlet: Outlet) -> None:
         """Sends *part* and returns when the client has all of it; raises `NotReceived` otherwise.
 
         Segments before the last are confirmed as their bytes arrive; the last by leaving the lease.
         """
-        wire = wire_of(scope)
+        wire = outlet.wire
         journey = _Journey(part, holder, wire)
         passage = journey.passage = Passage(
             wire, part.length, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
         )
         try:
-            if wire is not None and not part.body.is_in_memory and POUR in scope["extensions"] and wire.can_pour:
-                await _pour(part, journey, wire, send)
+            if wire is not None and outlet.pours and not part.body.is_in_memory and wire.can_pour:
+                await _pour(part, journey, wire, outlet)
             else:
-                await _send(part, journey, send)
+                await _send(part, journey, outlet)
             received = await passage.received()
             await journey.confirm_arrived()
         finally:
@@ -77,11 +70,13 @@ class Deliverer:
             holder.issue(*_receipt(part.segments[-1]))
 
 
-async def _send(part: Part, journey: "_Journey", send: Send) -> None:
+async def _send(part: Part, journey: "_Journey", outlet: Outlet) -> None:
     """By way of our memory and the server's buffer."""
     passage = journey.passage
     for number, chunk in enumerate(part.body.chunks(part.first, part.last), start=1):
-        await send_part(send, chunk)
+        coming = outlet.part(chunk)
+        if coming is not None:
+            await coming
         passage.handed(len(chunk))
         if passage.outcome is not None:
             break  # the client left, and what `send` takes from now on it throws away at once
@@ -90,13 +85,15 @@ async def _send(part: Part, journey: "_Journey", send: Send) -> None:
             await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
 
 
-async def _pour(part: Part, journey: "_Journey", wire: Wire, send: Send) -> None:
+async def _pour(part: Part, journey: "_Journey", wire: Wire, outlet: Outlet) -> None:
     """From the file straight to the kernel, which tells the passage itself what it took."""
     passage, body = journey.passage, part.body
     for at, count in _pieces(part):
         if at > part.first:
             await asyncio.sleep(0)  # others get their turn
-        await send({"type": POUR, "file": body.fileno(), "first": at, "count": count})
+        coming = outlet.pour(body.fileno(), at, count)
+        if coming is not None:
+            await coming
         if passage.handed_over < at + count - part.first:
             if not wire.is_closing:
                 raise body.shortened()

@@ -1,12 +1,13 @@
 """One hot request and its answer, stepped where it was parsed: see fast.py for why. Knows no URL and no session."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from streamlimit.web.http import BODY, POUR, WHOLE, App, Scope
+from streamlimit.delivery.wire import Wire
+from streamlimit.web.http import BODY, WHOLE, App, Scope
 from streamlimit.web.protocol import ReceiptProtocol as Protocol
 
 LISTS_KNOWN = 64
@@ -17,7 +18,10 @@ SMALL = 64 * 1024
 
 
 class Exchange:
-    """One request and its answer, stepped where it was parsed. Stands where uvicorn has its cycle."""
+    """One request and its answer, stepped where it was parsed. Stands where uvicorn has its cycle.
+
+    The answer is given by ASGI's `send`, or as to an `Outlet` (outlet.py): then *tail* ends its head.
+    """
 
     __slots__ = (
         "_body",
@@ -26,21 +30,24 @@ class Exchange:
         "_head",
         "_is_head",
         "_protocol",
-        "_started",
+        "_tail",
         "_waiters",
         "_waiting_for",
         "disconnected",
+        "has_started",
         "keep_alive",
         "response_complete",
     )
 
-    def __init__(self, protocol: Protocol, body: bytes, keep_alive: bool) -> None:
-        self._protocol = protocol
+    pours = True
+
+    def __init__(self, protocol: Protocol, body: bytes, keep_alive: bool, tail: bytes = b"\r\n") -> None:
+        self._protocol, self._tail = protocol, tail
         self._body: bytes | None = body
         self._head: bytes | None = None
         self._coroutine: Coroutine[Any, Any, None] | None = None
         self._waiting_for: Any = None
-        self._started = self._chunked = self._is_head = False
+        self.has_started = self._chunked = self._is_head = False
         self.disconnected = self.response_complete = False
         self.keep_alive = keep_alive
         self._waiters: list[asyncio.Future[None]] = []
@@ -50,6 +57,12 @@ class Exchange:
         scope = self._scope()
         self._is_head = scope["method"] == "HEAD"
         self.run(app(scope, self.receive, self.send))
+
+    def stand_by(self) -> None:
+        """The answer is not there yet, and comes by `send_whole` or `run`; a shutdown waits for it."""
+        protocol: Any = self._protocol
+        protocol.cycle = self
+        protocol.tasks.add(self)
 
     def run(self, work: Any) -> None:
         """The same by *work*, a coroutine which may do without ASGI."""
@@ -101,8 +114,7 @@ class Exchange:
         """uvicorn's `send`, with the headers held back until the first part of the body.
 
         Takes `WHOLE`, too: `http.response.start` and the only `http.response.body` in one. Either may have `common`:
-        headers after its own, in a list that is the same object for many answers. And `POUR`: *count* bytes of
-        *file* from *first* on, of which more follows or the end.
+        headers after its own, in a list that is the same object for many answers.
         """
         flow = self._protocol.flow
         if flow.write_paused and not self.disconnected:
@@ -112,21 +124,61 @@ class Exchange:
         kind = message["type"]
         if kind == "http.response.start":
             self._start(message)
-        elif kind == POUR:
-            await self._pour(message)
         else:
             if kind == WHOLE:
                 self._start(message)
-            self._send_body(message)
+            self._send_body(message.get("body", b""), message.get("more_body", False))
+
+    @property
+    def wire(self) -> Wire | None:
+        return self._protocol.wire
+
+    def start(self, status: int, lines: bytes) -> None:
+        dated = lines_of(self._protocol.server_state.default_headers)
+        tail = self._tail if self.keep_alive else b"%bconnection: close\r\n\r\n" % self._tail[:-2]
+        self._head = b"".join((STATUS_LINE[status], dated, lines, tail))
+
+    def part(self, part: bytes | memoryview) -> Awaitable[None] | None:
+        return self._write(part, more=True)
+
+    def pour(self, file: int, first: int, count: int) -> Awaitable[None] | None:
+        head, self._head = self._head, None
+        self.has_started = True
+        wire = self._protocol.wire
+        assert wire is not None  # it was asked whether it can
+        rest = wire.push(head or b"", file, first, count)
+        return None if rest is None else wire.pour(*rest)
+
+    def end(self) -> Awaitable[None] | None:
+        return self._write(b"", more=False)
 
     def send_whole(self, answer: bytes) -> None:
         """Head and body at once, made by somebody who knows how; for a connection that is kept."""
         if not self.disconnected:
-            self._started = True
+            self.has_started = True
             if not self.keep_alive:
                 answer = answer.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1)
             self._protocol.transport.write(answer)
             self._complete()
+
+    def _write(self, part: bytes | memoryview, more: bool) -> Awaitable[None] | None:
+        """A part of the body, now or when there is room again; nothing where nobody is there any more."""
+        if self.disconnected:
+            return None
+        if self._protocol.flow.write_paused:
+            return self._write_later(part, more)
+        self._send_body(part, more)
+        return None
+
+    async def _write_later(self, part: bytes | memoryview, more: bool) -> None:
+        await self._protocol.flow.drain()
+        if not self.disconnected:
+            self._send_body(part, more)
+
+    def is_over(self) -> None:
+        """What `stand_by` began is done."""
+        tasks: set[Any] = self._protocol.tasks
+        tasks.discard(self)
 
     def _scope(self) -> Scope:
         protocol = self._protocol
@@ -138,7 +190,7 @@ class Exchange:
             "http_version": "1.1",
             "method": protocol.parser.get_method().decode("ascii"),
             "scheme": protocol.scheme,
-            "path": _unquoted(text),
+            "path": unquoted(text),
             "raw_path": path,
             "query_string": query.partition(b"#")[0],
             "root_path": "",
@@ -187,16 +239,14 @@ class Exchange:
             self._protocol.transport.close()  # half an answer, or none: the connection is of no more use
 
     def _start(self, message: Any) -> None:
-        status, own = message["status"], message.get("lines")
-        if own is None:  # else all is said, and its length is among it
-            own, has_length = self._joined(message.get("headers", ()))
-            self._chunked = not has_length and status not in (204, 304) and not self._is_head
+        status = message["status"]
+        own, has_length = self._joined(message.get("headers", ()))
+        self._chunked = not has_length and status not in (204, 304) and not self._is_head
         closing = b"" if self.keep_alive else b"connection: close\r\n"
         framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
         dated = lines_of(self._protocol.server_state.default_headers)
         common = lines_of(message["common"]) if "common" in message else b""
         self._head = b"".join((STATUS_LINE[status], dated, own, common, closing, framing, b"\r\n"))
-        self._started = True
 
     def _joined(self, headers: Headers) -> tuple[bytes, bool]:
         """As they are sent; is their body's length among them?"""
@@ -215,19 +265,12 @@ class Exchange:
             raise RuntimeError("Invalid HTTP header value.")
         return joined, has_length
 
-    async def _pour(self, message: Any) -> None:
-        head, self._head = self._head, None
-        wire = self._protocol.wire
-        assert wire is not None  # it was asked whether it can
-        await wire.pour(head or b"", message["file"], message["first"], message["count"])
-
-    def _send_body(self, message: Any) -> None:
-        part = message.get("body", b"")
-        more = message.get("more_body", False)
+    def _send_body(self, part: bytes | memoryview, more: bool) -> None:
         if self._is_head:
             part = b""
         if self._chunked:
-            part = _chunk(part, more)
+            part = _chunk(bytes(part), more)
+        self.has_started = True
         write = self._protocol.transport.write
         head, self._head = self._head, None
         if head is None:
@@ -249,11 +292,12 @@ class Exchange:
         protocol.on_response_complete()
 
 
-_EXTENSIONS: dict[str, Any] = {WHOLE: {}, POUR: {}}
+_EXTENSIONS: dict[str, Any] = {WHOLE: {}}
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
-def _unquoted(path: str) -> str:
+def unquoted(path: str) -> str:
+    """Percent-decoded."""
     if "%" not in path:
         return path
     from urllib.parse import unquote

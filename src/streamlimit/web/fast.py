@@ -16,12 +16,15 @@ The cleverness is bounded: code on the hot path may not ask for `asyncio.current
 """
 
 import asyncio
+from functools import partial
 from typing import Any, cast
 
 from streamlimit.model import Decision
+from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, is_coming
 from streamlimit.web.app import FrontDoor
 from streamlimit.web.exchange import Exchange
+from streamlimit.web.heads import Hot
 from streamlimit.web.http import MAX_BODY_BYTES
 from streamlimit.web.protocol import ReceiptProtocol
 from streamlimit.web.quick import Beat, host_of
@@ -73,7 +76,7 @@ class FastProtocol(ReceiptProtocol):
             return
         self._collecting = False
         body = b"".join(self._parts)
-        if not self._beat_first(body):
+        if not self._beat_first(body) and not self._serve_first(body):
             Exchange(self, body, self.parser.should_keep_alive()).begin(self._door or self.app)
 
     def data_received(self, data: bytes) -> None:
@@ -82,7 +85,7 @@ class FastProtocol(ReceiptProtocol):
         cycle: Any = self.cycle
         if isinstance(cycle, Exchange):
             cycle.go_on_now()  # the receipt that the nudge settled, before the next request is looked at
-        if not self._beat_again(data):
+        if not self._again(data):
             self._parse(data)
 
     def _parse(self, data: bytes) -> None:
@@ -132,15 +135,49 @@ class FastProtocol(ReceiptProtocol):
     def _rest(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
-    def _beat_again(self, data: bytes) -> bool:
-        """Is *data* a heartbeat that was read before? Then it is answered, or will be."""
+    def _again(self, data: bytes) -> bool:
+        """Is *data* a request that means what it meant before? Then it is answered, or will be."""
         door, cycle = self._door, cast(Any, self.cycle)
         if door is None or self._is_half or (cycle is not None and not cycle.response_complete):
             return False
-        beat = door.beats.again(data, self._host)
-        if beat is None or self.flow.write_paused:
+        if self.flow.write_paused:
             return False
-        self._answer(door, beat)
+        hot = door.heads.again(data, self._host)
+        if hot is not None:
+            return self._serve(door, hot, keep_alive=True)
+        beat = door.beats.again(data, self._host)
+        if beat is not None:
+            self._answer(door, beat)
+        return beat is not None
+
+    def _serve_first(self, body: bytes) -> bool:
+        """A segment, or a file, that was parsed: if it is plainly good it is answered, and what it meant remembered."""
+        door, parser = self._door, self.parser
+        if door is None or self.flow.write_paused:
+            return False
+        hot = door.heads.first(parser.get_method(), self.url, self.headers, body, self.client)
+        if hot is None:
+            return False
+        keep_alive = parser.should_keep_alive()
+        if keep_alive:
+            door.heads.remember(self._data, hot)
+        return self._serve(door, hot, keep_alive)
+
+    def _serve(self, door: FrontDoor, hot: Hot, keep_alive: bool) -> bool:
+        refusal = door.heads.refuse(hot, self.server_state.default_headers)
+        if refusal is not None and keep_alive:
+            self._write(refusal)
+            return True
+        if self.wire is None:
+            self._tap()
+        if self.wire is None:
+            return True  # no descriptor is left: the connection is being reset
+        exchange = Exchange(self, b"", keep_alive, hot.head.tail)
+        if refusal is None:
+            exchange.run(door.serve(hot, exchange))
+        else:
+            self.cycle = cast(Any, exchange)
+            exchange.send_whole(refusal)
         return True
 
     def _beat_first(self, body: bytes) -> bool:
@@ -162,14 +199,30 @@ class FastProtocol(ReceiptProtocol):
         decision = door.beats.begin(beat)
         answer = door.beats.answer(beat, decision, self.server_state.default_headers)
         if answer is not None:
-            self.transport.write(answer)
-            if self._got_eof or self.transport.is_closing():
-                self.on_response_complete()
-            else:
-                self._go_to_rest()
+            self._write(answer)
+            return
+        exchange = Exchange(self, b"", keep_alive=True)
+        if isinstance(decision, Coming):
+            exchange.stand_by()
+            decision.hear(partial(self._came, exchange, door, beat))
         else:
-            exchange = Exchange(self, b"", keep_alive=True)
             exchange.run(self._answer_later(exchange, door, beat, decision))
+
+    def _write(self, answer: bytes) -> None:
+        """The whole of it, at once."""
+        self.transport.write(answer)
+        if self._got_eof or self.transport.is_closing():
+            self.on_response_complete()
+        else:
+            self._go_to_rest()
+
+    def _came(self, exchange: Exchange, door: FrontDoor, beat: Beat, decision: Decision | Exception) -> None:
+        answer = door.beats.answer(beat, decision, self.server_state.default_headers)
+        if answer is not None:
+            exchange.send_whole(answer)
+            exchange.is_over()
+        else:
+            exchange.run(door.go_on(beat, decision, exchange.receive, exchange.send))
 
     async def _answer_later(
         self, exchange: Exchange, door: FrontDoor, beat: Beat, coming: Answer[Decision] | Exception

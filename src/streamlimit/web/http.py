@@ -21,10 +21,6 @@ FIELDS = "streamlimit.fields"
 BODY = "streamlimit.body"
 """In a scope: the whole body, where it was there before anybody asked."""
 
-POUR = "streamlimit.pour"
-"""The message of a part of a file that the kernel sends by itself (see `Wire.can_pour`). Where the scope's extensions
-have this name, `send` takes it, and a start whose headers are encoded already (`lines`)."""
-
 DISCARDED_BYTES = 32 * 1024 * 1024
 """Read of a body that is too large, so that its sender gets to read why."""
 
@@ -98,15 +94,6 @@ async def send_start(send: Send, status: int, headers: list[tuple[bytes, bytes]]
     await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
-async def send_head(scope: Scope, send: Send, status: int, lines: bytes) -> None:
-    """Status and headers that are encoded already, each a line with its CRLF; good values, for nobody looks again."""
-    if POUR in scope.get("extensions", ()):
-        await send({"type": "http.response.start", "status": status, "lines": lines})
-        return
-    headers = [(name, value) for name, _, value in (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])]
-    await send_start(send, status, headers)
-
-
 async def send_part(send: Send, part: bytes | memoryview) -> None:
     """Some of the body; more follows."""
     await send({"type": "http.response.body", "body": part, "more_body": True})
@@ -131,5 +118,9 @@ async def send_whole(send: Send, status: int, headers: dict[str, str], body: byt
 
 async def send_problem(send: Send, problem: Problem, headers: dict[str, str]) -> None:
     """An error, as RFC 9457 wants it. *headers* (CORS) go along with the problem's own."""
-    own = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"} | problem.headers
-    await send_whole(send, problem.status, own | headers, problem.body())
+    await send_whole(send, problem.status, headers_of(problem) | headers, problem.body())
+
+
+def headers_of(problem: Problem) -> dict[str, str]:
+    """Its own."""
+    return {"Content-Type": "application/problem+json", "Cache-Control": "no-store"} | problem.headers

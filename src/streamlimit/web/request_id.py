@@ -38,7 +38,13 @@ def begin(scope: Scope) -> None:
     asking.set(RequestId(scope["headers"]))
 
 
-def id_header() -> dict[str, str]:
-    """The header that tells the id of the request in whose context we are."""
+def own_id() -> str:
+    """The id of the request in whose context we are; empty where there is none."""
     request = asking.get()
-    return {} if request is None else {HEADER: request()}
+    return "" if request is None else request()
+
+
+def id_header() -> dict[str, str]:
+    """The header that tells it."""
+    own = own_id()
+    return {HEADER: own} if own else {}

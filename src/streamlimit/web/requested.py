@@ -1,5 +1,7 @@
 """What one `GET /play/…` asks for: which bytes of which file, and which segments they complete."""
 
+from msgspec import Struct
+
 from streamlimit.delivery.local import Body
 from streamlimit.delivery.paths import kind_by_suffix
 from streamlimit.delivery.segment import Segment
@@ -11,15 +13,35 @@ from streamlimit.web.ranges import requested_range
 from streamlimit.web.render import lines, named
 
 
+class Conditions(Struct, frozen=True):
+    """What a request says beside its path."""
+
+    is_head: bool = False
+    if_none_match: str | None = None
+    range: str | None = None
+    if_range: str | None = None
+
+
+PLAIN = Conditions()
+"""Of nearly all."""
+
+
+def conditions_of(scope: Scope) -> Conditions:
+    """Those in its headers. Raises 405 for what is neither GET nor HEAD."""
+    if scope["method"] not in ("GET", "HEAD"):
+        raise Problem("method-not-allowed", "GET it", headers={"Allow": "GET, HEAD, OPTIONS"})
+    names = (b"if-none-match", b"range", b"if-range")
+    found = Conditions(scope["method"] == "HEAD", *[header(scope, name) for name in names])
+    return PLAIN if found == PLAIN else found
+
+
 class PlayPath:
     """`/play/<grant>/<stream_id>/<path>`, taken apart."""
 
     __slots__ = ("grant", "path", "stream_id")
 
-    def __init__(self, scope: Scope) -> None:
-        if scope["method"] not in ("GET", "HEAD"):
-            raise Problem("method-not-allowed", "GET it", headers={"Allow": "GET, HEAD, OPTIONS"})
-        parts = scope["path"].split("/", 4)
+    def __init__(self, path: str) -> None:
+        parts = path.split("/", 4)
         if len(parts) < 5 or not parts[4]:
             raise Problem("not-found", "playback URLs are /play/<grant>/<stream_id>/<file>")
         self.grant, self.stream_id, self.path = parts[2], parts[3], parts[4]
@@ -31,13 +53,13 @@ class Requested:
     `takes_seat`: media bytes are to be sent. `completes`: they are the last that some segment needs.
     """
 
-    def __init__(self, scope: Scope, stream: Stream, path: str, body: Body) -> None:
-        self.is_head = scope["method"] == "HEAD"
-        self.is_unchanged = _is_known(header(scope, b"if-none-match"), body.etag)
+    def __init__(self, asked: Conditions, stream: Stream, path: str, body: Body) -> None:
+        self.is_head = asked.is_head
+        self.is_unchanged = _is_known(asked.if_none_match, body.etag)
         # A range is for GET alone, and looked at after the precondition (RFC 9110, 13.2.2 and 14.2).
-        ranged = None if self.is_head or self.is_unchanged else header(scope, b"range")
-        asked = requested_range(ranged, header(scope, b"if-range"), body.size, body.etag)
-        first, last = asked or (0, body.size - 1)
+        ranged = None if self.is_head or self.is_unchanged else asked.range
+        found = requested_range(ranged, asked.if_range, body.size, body.etag)
+        first, last = found or (0, body.size - 1)
         self.is_media = stream.touches_media(path, first, last)
         self.part = Part(body, first, last, _completed(stream, path, first, last, body.size))
         self.completes = bool(self.part.segments) or (stream.find(path) is None and last == body.size - 1)
@@ -45,7 +67,7 @@ class Requested:
         self.kind = kind_by_suffix(path) if started is None else started.kind
         self.sequence = None if started is None else started.sequence
         self.begun = path if started is None else started.name
-        self._is_partial = asked is not None
+        self._is_partial = found is not None
 
     @property
     def takes_seat(self) -> bool:

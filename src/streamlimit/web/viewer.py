@@ -3,42 +3,57 @@
 import math
 from urllib.parse import unquote
 
+from msgspec import Struct
+
 from streamlimit.delivery.local import Body
 from streamlimit.delivery.segment import LiveEdge, Segment
 from streamlimit.delivery.stream import Stream
 from streamlimit.errors import Refused, UnknownSegment, UnknownStream
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Ask, Decision, Purpose, Refusal
-from streamlimit.store.contract import resolved
+from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.auth import Caller
-from streamlimit.web.delivery import Deliverer, Part, wire_of
+from streamlimit.web.delivery import Deliverer, NotReceived, Part
 from streamlimit.web.forms import SegmentForm, read_form
-from streamlimit.web.http import (
-    Receive,
-    Scope,
-    Send,
-    encode_headers,
-    header,
-    read_json_body,
-    send_end,
-    send_head,
-    send_part,
-    send_start,
-    send_whole,
-)
+from streamlimit.web.http import Receive, Scope, Send, header, read_json_body
+from streamlimit.web.outlet import AsgiOutlet, Outlet
 from streamlimit.web.partials import Partials
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import counted, counts, lines, named, reservations, spelled
-from streamlimit.web.requested import PlayPath, Requested
+from streamlimit.web.requested import PLAIN, Conditions, PlayPath, Requested, conditions_of
 from streamlimit.web.service import Service
 
+CALL = "POST /v1/segments"
 NOTES_A_FILE = 1_000
 """Segments of one file whose headers are remembered."""
 
 
+class Issue(Struct, frozen=True):
+    """One `POST /v1/segments`: the segment that it names, or the next one (None)."""
+
+    ask: Ask
+    stream: Stream
+    named: Segment | None
+
+
+class Playback(Struct, frozen=True):
+    """One `GET /play/…`."""
+
+    ask: Ask
+    requested: Requested
+    is_plain: bool
+
+
+Wanted = Issue | Playback
+
+
 class Viewer:
-    """Segments for sessions. `segments` and `play` are ASGI callables; errors are raised, not sent."""
+    """Segments for sessions. `segments` and `play` are ASGI callables; errors are raised, not sent.
+
+    Who reads requests in a way of his own (heads.py) uses their parts: what is asked for (`issue`, `playback`),
+    then, with the limiter's answer, `serve`.
+    """
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._doorman, self._plans = service.limiter, service.doorman, service.plans
@@ -50,16 +65,26 @@ class Viewer:
         if scope["method"] != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
         caller = await self._doorman.identify(header(scope, b"authorization"))
-        caller.require("POST /v1/segments")
+        caller.require(CALL)
         form = read_form(SegmentForm, await read_json_body(scope, receive))
-        _require(caller, form, scope)
+        wanted = self.issue(form, caller, client_digest(scope), client_place(scope))
+        await self.serve(wanted, self._limiter.admit(wanted.ask), AsgiOutlet(scope, send))
+
+    async def play(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`GET /play/<grant>/<stream_id>/<path>`: any file of the stream, for ordinary players."""
+        wanted = self.playback(scope["path"], conditions_of(scope), client_digest(scope), client_place(scope))
+        await self.serve(wanted, self._limiter.admit(wanted.ask), AsgiOutlet(scope, send))
+
+    def issue(self, form: SegmentForm, caller: Caller, client: str, place: str) -> Issue:
+        """What *form* asks for, by a client at that address. Raises 403 and 404."""
+        _require(caller, form, place)
         stream = self._stream(form.stream_id)
         named = None if form.segment is None else self._segment(stream, form.segment)
         ask = Ask(
             form.user_id,
             form.session_id,
             form.stream_id,
-            client=client_digest(scope),
+            client=client,
             kind="video" if named is None else named.kind,
             sequence=None if named is None else named.sequence,
             replace=form.replace,
@@ -67,65 +92,78 @@ class Viewer:
             lease_id=next(self._limiter.lease_ids),
             **caller.terms(form.device, self._plans.limit_of(caller, form.plan)),
         )
-        async with self._limiter.lease(ask) as holder:
-            chosen = named or _next(stream, holder)
-            if not isinstance(chosen, Segment):
-                await holder.abandon()
-                return await _send_nothing(chosen, holder, send)
-            body = self._open(stream, chosen.path)
-            part = _whole(body, chosen)
-            await send_head(scope, send, 200, _lines_of(part, chosen) + counted(holder.admitted))
-            await self._deliverer.deliver(part, holder, scope, send)
-        await send_end(send)
+        return Issue(ask, stream, named)
 
-    async def play(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """`GET /play/<grant>/<stream_id>/<path>`: any file of the stream, for ordinary players."""
-        asked = PlayPath(scope)
+    def playback(self, path: str, conditions: Conditions, client: str, place: str) -> Playback:
+        """What a URL asks for, by a client at that address. Raises 401, 403, 404 and 416."""
+        asked = PlayPath(path)
         caller = self._doorman.identify_grant(asked.grant)
         caller.require_stream(asked.stream_id)
-        if caller.place is not None:
-            caller.require_place(client_place(scope))
+        caller.require_place(place)
         stream = self._stream(asked.stream_id)
-        wanted = Requested(scope, stream, asked.path, self._open(stream, asked.path))
+        requested = Requested(conditions, stream, asked.path, self._open(stream, asked.path))
         ask = Ask(
             caller.user_id,
             caller.session_id,
             stream.stream_id,
-            Purpose.LEASE if wanted.takes_seat else Purpose.CHECK,
-            client=client_digest(scope),
-            kind=wanted.kind,
-            sequence=wanted.sequence,
+            Purpose.LEASE if requested.takes_seat else Purpose.CHECK,
+            client=client,
+            kind=requested.kind,
+            sequence=requested.sequence,
             lease_id=next(self._limiter.lease_ids),
             **caller.terms(),
         )
-        if wanted.takes_seat:
-            await self._play_media(wanted, ask, scope, send)
+        return Playback(ask, requested, conditions is PLAIN)
+
+    async def serve(self, wanted: Wanted, coming: Answer[Decision], outlet: Outlet) -> None:
+        """Delivers what is *wanted* as the limiter's answer, or what will be it, allows. Raises `Refused`."""
+        if isinstance(wanted, Issue):
+            await self._issue(wanted, coming, outlet)
+        elif wanted.requested.takes_seat:
+            await self._play_media(wanted, coming, outlet)
         else:
-            await self._play_other(wanted, ask, scope, send)
+            await self._play_other(wanted, coming, outlet)
+        ending = outlet.end()
+        if ending is not None:
+            await ending
 
-    async def _play_media(self, wanted: Requested, ask: Ask, scope: Scope, send: Send) -> None:
-        async with self._limiter.lease(ask) as holder:
-            await send_head(scope, send, wanted.status, wanted.lines() + counted(holder.admitted))
-            await self._deliverer.deliver(wanted.part, holder, scope, send)
-            if wanted.completes:
-                self._partials.completed(ask.user_id, ask.session_id)
-            elif not self._partials.counts(ask.user_id, ask.session_id, ask.stream_id, wanted.begun):
+    async def _issue(self, wanted: Issue, coming: Answer[Decision], outlet: Outlet) -> None:
+        async with self._limiter.lease(wanted.ask, coming) as holder:
+            chosen = wanted.named or _next(wanted.stream, holder)
+            if not isinstance(chosen, Segment):
                 await holder.abandon()
-        await send_end(send)
+                outlet.start(204, lines(_nothing(chosen) | counts(holder.admitted)))
+                return
+            body = self._open(wanted.stream, chosen.path)
+            part = _whole(body, chosen)
+            outlet.start(200, _lines_of(part, chosen) + counted(holder.admitted))
+            await self._deliverer.deliver(part, holder, outlet)
 
-    async def _play_other(self, wanted: Requested, ask: Ask, scope: Scope, send: Send) -> None:
+    async def _play_media(self, wanted: Playback, coming: Answer[Decision], outlet: Outlet) -> None:
+        ask, requested = wanted.ask, wanted.requested
+        async with self._limiter.lease(ask, coming) as holder:
+            outlet.start(requested.status, requested.lines() + counted(holder.admitted))
+            await self._deliverer.deliver(requested.part, holder, outlet)
+            if requested.completes:
+                self._partials.completed(ask.user_id, ask.session_id)
+            elif not self._partials.counts(ask.user_id, ask.session_id, ask.stream_id, requested.begun):
+                await holder.abandon()
+
+    async def _play_other(self, wanted: Playback, coming: Answer[Decision], outlet: Outlet) -> None:
         """What is no media takes no seat, but who could not be issued a segment is refused here already."""
-        decision: Decision = await resolved(self._limiter.admit(ask))
+        decision: Decision = await resolved(coming)
         if isinstance(decision, Refusal):
-            raise Refused(decision, ask)
-        await send_start(send, wanted.status, encode_headers(wanted.headers() | reservations(decision)))
-        if not wanted.is_head and not wanted.is_unchanged:
-            wire = wire_of(scope)
-            for chunk in wanted.part.body.chunks(wanted.part.first, wanted.part.last):
-                if wire is not None and wire.is_closing:
-                    return  # what is sent from now on is thrown away
-                await send_part(send, chunk)
-        await send_end(send)
+            raise Refused(decision, wanted.ask)
+        requested, wire = wanted.requested, outlet.wire
+        outlet.start(requested.status, lines(requested.headers() | reservations(decision)))
+        if requested.is_head or requested.is_unchanged:
+            return
+        for chunk in requested.part.body.chunks(requested.part.first, requested.part.last):
+            if wire is not None and wire.is_closing:
+                raise NotReceived  # what is sent from now on is thrown away
+            sending = outlet.part(chunk)
+            if sending is not None:
+                await sending
 
     def _stream(self, stream_id: str) -> Stream:
         if self._catalog is None:
@@ -159,13 +197,12 @@ def _next(stream: Stream, holder: LeaseHolder) -> Segment | LiveEdge | None:
     return stream.after(session.sequence if session is not None and is_here else None)
 
 
-def _require(caller: Caller, form: SegmentForm, scope: Scope) -> None:
+def _require(caller: Caller, form: SegmentForm, place: str) -> None:
     """Raises 403 where the credential is for others than the form names."""
     caller.require_session(form.user_id, form.session_id)
     caller.require_stream(form.stream_id)
     caller.require_replacement(form.replace)
-    if caller.place is not None:
-        caller.require_place(client_place(scope))
+    caller.require_place(place)
 
 
 def _whole(body: Body, segment: Segment) -> Part:
@@ -186,10 +223,8 @@ def _lines_of(part: Part, segment: Segment) -> bytes:
     return found
 
 
-async def _send_nothing(edge: LiveEdge | None, holder: LeaseHolder, send: Send) -> None:
-    """204: the stream is over, or its live edge is reached."""
+def _nothing(edge: LiveEdge | None) -> dict[str, str]:
+    """What a 204 says: the stream is over, or its live edge is reached."""
     if edge is None:
-        headers = {"Streamlimit-End": "true"}
-    else:
-        headers = {"Retry-After": str(max(math.ceil(edge.wait_ms / 1_000), 1))}
-    await send_whole(send, 204, headers | counts(holder.admitted))
+        return {"Streamlimit-End": "true"}
+    return {"Retry-After": str(max(math.ceil(edge.wait_ms / 1_000), 1))}

@@ -76,10 +76,11 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     in_turn(lambda: db.execute("BEGIN IMMEDIATE"))
     try:
         yield
+        in_turn(lambda: db.execute("COMMIT"))
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # SQLite itself has ended it where the disk is full
+            db.execute("ROLLBACK")
         raise
-    in_turn(lambda: db.execute("COMMIT"))
 
 
 def _migrate(db: sqlite3.Connection) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from time import thread_time
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -28,13 +28,14 @@ from streamlimit.model import (
 )
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Ledger, Outcome, show_live
-from streamlimit.store.contract import Clock, Events, Heard
+from streamlimit.store.contract import Answer, Clock, Events, Heard
 from streamlimit.store.sqlite.bodies import decode, encode
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.connection import QUERIES, connect, transaction
 from streamlimit.store.sqlite.pace import PAUSE_SECONDS, TRIES, Pace, Takings
 from streamlimit.store.sqlite.round import Round
 from streamlimit.store.sqlite.rows import Rows
+from streamlimit.store.sqlite.together import Change, Together
 
 T = TypeVar("T")
 Rule = Callable[[Ledger, int], Outcome[T]]
@@ -51,7 +52,8 @@ class SqliteStore:
     """A `Store` on the file at *path*. *subscribed* are the event types that go into the outbox.
 
     It holds *outbox_max_events*; `dropped_events` counts those of this process that found it full. *clock*
-    (tests only) replaces the store's clock. Raises `StoreUnavailable` when the file cannot be used.
+    (tests only) replaces the store's clock. *gathers*: where several heartbeats come in one turn of the event loop they
+    are made together, and answered after it. Raises `StoreUnavailable` when the file cannot be used.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class SqliteStore:
         subscribed: frozenset[str] = frozenset(),
         clock: Clock | None = None,
         outbox_max_events: int = 1_000_000,
+        gathers: bool = False,
     ) -> None:
         self._policy, self._subscribed = policy, subscribed
         self._outbox_max_events = outbox_max_events
@@ -70,6 +73,7 @@ class SqliteStore:
         self._translated = Translated()
         self._checkpointer = Checkpointer(path)
         self._pace, self._round = Pace(), Round()
+        self._together = Together(self._change, self._change_all) if gathers else None
 
     def admit(self, ask: Ask) -> Decision:
         # Who sits is admitted without a write: one consistent read decides, and no lock is taken.
@@ -91,8 +95,14 @@ class SqliteStore:
             answer = error
         heard(answer)
 
-    def beat(self, ask: Ask) -> Decision:
-        return self._change(ask.user_id, lambda ledger, now_ms: rules.beat(ledger, ask, self._policy, now_ms))
+    def beat(self, ask: Ask) -> Answer[Decision]:
+        def rule(ledger: Ledger, now_ms: int) -> Outcome[Decision]:
+            return rules.beat(ledger, ask, self._policy, now_ms)
+
+        if self._together is None:
+            return self._change(ask.user_id, rule)
+        answer: Answer[Decision] = self._together.ask(ask.user_id, rule)
+        return answer
 
     def prolong(self, lease: Lease) -> Gone | None:
         user_id = lease.ask.user_id
@@ -103,12 +113,16 @@ class SqliteStore:
         return self._transact(user_id, lambda ledger, now_ms: rules.abandon(ledger, lease, self._policy, now_ms))
 
     def end(self, user_id: str, session_id: str) -> Events:
+        self._catch_up()
+
         def rule(ledger: Ledger, now_ms: int) -> Outcome[Events]:
             return rules.end(ledger, user_id, session_id, self._policy, now_ms)
 
         return self._transact(user_id, rule)
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Events:
+        self._catch_up()
+
         def rule(ledger: Ledger, now_ms: int) -> Outcome[Events]:
             return rules.terminate(ledger, user_id, session_id, by, reason, self._policy, now_ms)
 
@@ -225,6 +239,11 @@ class SqliteStore:
             self._db.close()
             self._db = None
 
+    def _catch_up(self) -> None:
+        """Who leaves right after a heartbeat must not be seated by it again: what was asked before is made before."""
+        if self._together is not None:
+            self._together.make_all()
+
     def _change(self, user_id: str, rule: Rule[T]) -> T:
         """By one statement, where the user's row is all that changes."""
         with self._translated:
@@ -235,16 +254,27 @@ class SqliteStore:
         answer: T = outcome.answer
         return answer
 
+    def _change_all(self, changes: list[Change]) -> list[Any]:
+        """The answers to all of them, by one transaction."""
+        with self._translated, transaction(db := self._open()):
+            outcomes = [self._rows.change(*change) or self._step(db, *change) for change in changes]
+        self._checkpointer.changed(len(changes))
+        return [outcome.answer for outcome in outcomes]
+
     def _transact(self, user_id: str, rule: Rule[T]) -> T:
         """By one transaction, with the events for the outbox."""
         with self._translated, transaction(db := self._open()):
-            ledger, now_ms = self._rows.load(user_id)
-            outcome = rule(ledger, now_ms)
-            if outcome.changed:
-                self._save(db, user_id, ledger)
-                self._put_events(db, outcome.events)
+            outcome = self._step(db, user_id, rule)
         self._checkpointer.changed()
         return outcome.answer
+
+    def _step(self, db: sqlite3.Connection, user_id: str, rule: Rule[T]) -> Outcome[T]:
+        ledger, now_ms = self._rows.load(user_id)
+        outcome = rule(ledger, now_ms)
+        if outcome.changed:
+            self._save(db, user_id, ledger)
+            self._put_events(db, outcome.events)
+        return outcome
 
     def _save(self, db: sqlite3.Connection, user_id: str, ledger: Ledger) -> None:
         if ledger.is_blank():

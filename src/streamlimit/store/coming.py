@@ -1,0 +1,78 @@
+"""An answer that is not there yet, without the future, the coroutines and the task that usually bring one.
+
+Each layer hangs up what it does with the answer (`then`), and the one that asked first hears it (`hear`) in the very
+turn that brings it. Who would rather wait awaits it.
+"""
+
+from asyncio import Future, get_running_loop
+from collections.abc import Callable, Generator
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+Step = Callable[[Any], Any]
+"""From what came (an answer, or the exception in its place) to what goes on. May raise: that is what goes on then."""
+
+_NOTHING = object()
+
+
+class Coming(Generic[T]):
+    """One answer, or an exception in its place. All runs in the context of whoever asked: logs name their request."""
+
+    __slots__ = ("_answer", "_context", "_heard", "_steps")
+
+    def __init__(self) -> None:
+        self._context, self._answer = copy_context(), _NOTHING
+        self._steps: list[Step] = []
+        self._heard: Callable[[Any], object] | None = None
+
+    def then(self, step: Step) -> "Coming[Any]":
+        """*step* gets what the steps before made of it; from here on this stands for what *step* makes."""
+        assert self._answer is _NOTHING, "too late"
+        self._steps.append(step)
+        return self
+
+    def hear(self, heard: Callable[[T | Exception], object]) -> None:
+        """*heard* is told in the end, or now if it came. One hears it; what that raises the loop's handler is told."""
+        assert self._heard is None, "somebody else hears it"
+        self._heard = heard
+        if self._answer is not _NOTHING:
+            self._context.run(self._tell)
+
+    def come(self, answer: T | Exception) -> None:
+        """It is here. Raises nothing."""
+        self._context.run(self._take, answer)
+
+    def _take(self, answer: Any) -> None:
+        for step in self._steps:
+            try:
+                answer = step(answer)
+            except Exception as error:
+                answer = error
+        self._answer = answer
+        if self._heard is not None:
+            self._tell()
+
+    def _tell(self) -> None:
+        assert self._heard is not None
+        try:
+            self._heard(self._answer)
+        except Exception as error:  # as a future's callback: it costs the others of this turn nothing
+            report = {"message": "the answer of the store could not be told", "exception": error}
+            get_running_loop().call_exception_handler(report)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if self._answer is _NOTHING:
+            is_here: Future[None] = get_running_loop().create_future()
+            self.hear(partial(_wake, is_here))
+            yield from is_here
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        answer: T = self._answer  # type: ignore[assignment]  # it is not nothing
+        return answer
+
+
+def _wake(waiter: "Future[None]", _: object) -> None:
+    if not waiter.done():  # who waited may have been cancelled
+        waiter.set_result(None)

@@ -1,0 +1,66 @@
+"""Where the answer to a hot request goes: by any server's ASGI, or straight to the connection (exchange.py)."""
+
+from collections.abc import Awaitable
+from typing import Protocol
+
+from streamlimit.delivery.wire import Wire
+from streamlimit.web.http import Scope, Send, send_end, send_part, send_start
+from streamlimit.web.protocol import EXTENSION
+
+
+class Outlet(Protocol):
+    """One answer's way out: `start` once, then parts of the body, then `end`.
+
+    What is returned is to be awaited; None, where that was all.
+    """
+
+    @property
+    def wire(self) -> Wire | None:
+        """The client's connection, where our protocol class serves it."""
+
+    @property
+    def pours(self) -> bool:
+        """Does it take a file's bytes without having them read (see `Wire.can_pour`)?"""
+
+    def start(self, status: int, lines: bytes) -> None:
+        """Status and headers, each a line with its CRLF; good values, for nobody looks again. Sent with what follows."""
+
+    def part(self, part: bytes | memoryview) -> Awaitable[None] | None:
+        """Some of the body."""
+
+    def pour(self, file: int, first: int, count: int) -> Awaitable[None] | None:
+        """The same from a file, where it `pours`; less where the client left, or the file ended."""
+
+    def end(self) -> Awaitable[None] | None:
+        """From here on the connection's next request is looked at."""
+
+
+class AsgiOutlet:
+    """By `send`, whoever's it is."""
+
+    pours = False
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.wire: Wire | None = scope.get("extensions", {}).get(EXTENSION)
+        self._send = send
+        self._head: tuple[int, bytes] | None = None
+
+    def start(self, status: int, lines: bytes) -> None:
+        self._head = status, lines
+
+    async def part(self, part: bytes | memoryview) -> None:
+        await self._begin()
+        await send_part(self._send, part)
+
+    async def pour(self, file: int, first: int, count: int) -> None:
+        raise NotImplementedError("ASGI knows no files")
+
+    async def end(self) -> None:
+        await self._begin()
+        await send_end(self._send)
+
+    async def _begin(self) -> None:
+        if self._head is not None:
+            (status, lines), self._head = self._head, None
+            split = (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])
+            await send_start(self._send, status, [(name, value) for name, _, value in split])

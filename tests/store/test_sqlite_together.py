@@ -1,0 +1,254 @@
+"""Heartbeats of one turn of the event loop are made in one transaction, and answered after it."""
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamlimit import rules
+from streamlimit.errors import StoreUnavailable
+from streamlimit.model import Admitted, Ask, Refusal
+from streamlimit.store.contract import resolved
+from streamlimit.store.sqlite import SqliteStore, together
+from streamlimit.store.sqlite.together import AT_MOST
+from tests.store import differential, writers
+from tests.store.contract import StoreContract
+from tests.store.household import ALL_TYPES, types
+from tests.store.writers import SLOW
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "streamlimit.db")
+
+
+@pytest.fixture
+def open_store(path: str) -> Callable[..., SqliteStore]:
+    return partial(SqliteStore, path, gathers=True)
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one alone is answered later."""
+    monkeypatch.setattr(together, "ALONE", -1)
+
+
+@pytest.mark.usefixtures("always")
+class TestTogether(StoreContract):
+    """The contract, where heartbeats are answered later."""
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("name", differential.POLICIES)
+def test_a_beat_is_an_admission_and_its_receipt(name: str, tmp_path: Path) -> None:
+    one, other = (partial(SqliteStore, str(tmp_path / f"{k}.db"), gathers=True) for k in range(2))
+    asyncio.run(differential.walk_twins(len(name), differential.POLICIES[name], one, other, ALL_TYPES))
+
+
+def ask(user: str, session: str = "tv") -> Ask:
+    return Ask(user, session, "news")
+
+
+def at_once(store: SqliteStore, asks: Sequence[Ask]) -> list[Any]:
+    """What each is answered that is asked in one turn of the loop: a decision, or an error."""
+
+    async def run() -> list[Any]:
+        return await asyncio.gather(*(resolved(store.beat(each)) for each in asks), return_exceptions=True)
+
+    return asyncio.run(run())
+
+
+def statements(store: SqliteStore) -> list[str]:
+    """All that the store runs from here on, by their first words (behind the comments)."""
+    seen: list[str] = []
+    assert store._db is not None
+    store._db.set_trace_callback(lambda text: seen.append(re.sub(r"--.*\n", "", text).split()[0]))
+    return seen
+
+
+@pytest.mark.usefixtures("always")
+class TestOneTurn:
+    """How many transactions, and when answers come."""
+
+    def test_those_of_one_turn_are_one_transaction(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+        seen = statements(store)
+        answers = at_once(store, [ask(f"user-{k}") for k in range(AT_MOST)])
+        assert seen == ["BEGIN", *["INSERT"] * AT_MOST, "COMMIT"]
+        assert [answer.session.user_id for answer in answers] == [f"user-{k}" for k in range(AT_MOST)]
+
+    def test_one_alone_is_one_statement(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+        seen = statements(store)
+        assert isinstance(at_once(store, [ask("user")])[0], Admitted)
+        assert seen == ["INSERT"]
+
+    def test_many_are_several_transactions(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+        seen = statements(store)
+        answers = at_once(store, [ask(f"user-{k}") for k in range(2 * AT_MOST + 1)])
+        assert seen == [*["BEGIN", *["INSERT"] * AT_MOST, "COMMIT"] * 2, "INSERT"]
+        assert len({answer.session.user_id for answer in answers}) == 2 * AT_MOST + 1
+
+    def test_the_next_turn_is_the_next_transaction(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+        seen = statements(store)
+        for _ in range(2):
+            at_once(store, [ask("user"), ask("other")])
+        assert seen == ["BEGIN", "INSERT", "INSERT", "COMMIT"] * 2
+
+    def test_nobody_hears_an_answer_before_others_see_what_it_says(self, path: str) -> None:
+        store, other = SqliteStore(path, SLOW, gathers=True), SqliteStore(path, SLOW)
+        users = [f"user-{k}" for k in range(3)]
+        seen: list[list[int]] = []
+
+        async def run() -> None:
+            for user in users:
+                coming: Any = store.beat(ask(user))
+                coming.hear(lambda _: seen.append([other.sessions(each).live for each in users]))
+            assert (seen, [other.sessions(each).live for each in users]) == ([], [0, 0, 0])
+            await asyncio.sleep(0)
+
+        asyncio.run(run())
+        assert seen == [[1, 1, 1]] * 3
+
+    def test_of_one_user_the_first_ones_get_the_seats(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+        answers = at_once(store, [ask("user", session) for session in "abcde"])
+        assert [type(answer) for answer in answers] == [Admitted] * 3 + [Refusal] * 2
+        assert [session.session_id for session in answers[3].sessions] == ["a", "b", "c"]
+        assert store.sessions("user").live == 3
+
+    @pytest.mark.parametrize("leave", ["end", "terminate"])
+    def test_who_leaves_in_the_same_turn_has_left(self, path: str, leave: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+
+        async def run() -> list[Any]:
+            beats: list[Any] = [store.beat(ask("user")), store.beat(ask("other"))]
+            left = store.end("user", "tv") if leave == "end" else store.terminate("user", None, "operator", "")
+            return [types(left), *[type(await beat) for beat in beats], store.sessions("user").live]
+
+        assert asyncio.run(run()) == [[leave + ("ed" if leave == "end" else "d")], Admitted, Admitted, 0]
+        assert store.sessions("other").live == 1
+
+    def test_each_event_is_put_into_the_outbox_by_the_same_transaction(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, ALL_TYPES, gathers=True)
+        seen = statements(store)
+        answers = at_once(store, [ask("user"), ask("other"), ask("user")])
+        assert [types(answer.events) for answer in answers] == [["started"], ["started"], []]
+        assert (seen.count("BEGIN"), seen.count("COMMIT")) == (1, 1)
+        assert store.pending() == 2
+
+
+class TestAlone:
+    """Who comes alone is answered at once."""
+
+    def test_one_after_the_other_waits_for_nothing(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+        seen = statements(store)
+
+        async def run() -> list[Any]:
+            answers = []
+            for _ in range(3):
+                answers.append(store.beat(ask("user")))
+                await asyncio.sleep(0)
+            return answers
+
+        assert [type(answer) for answer in asyncio.run(run())] == [Admitted] * 3
+        assert seen == ["INSERT"] * 3
+
+    def test_of_those_that_come_together_for_once_all_but_the_first_wait(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+        seen = statements(store)
+        several = [ask(f"user-{k}") for k in range(3)]
+        for asks in (several, several, several[:1], several):
+            assert all(isinstance(answer, Admitted) for answer in at_once(store, asks))
+        some, all_of_them = ["BEGIN", "INSERT", "INSERT", "COMMIT"], ["BEGIN", *["INSERT"] * 3, "COMMIT"]
+        assert seen == ["INSERT", *some, *all_of_them, "INSERT", "INSERT", *some]
+
+
+@pytest.mark.usefixtures("always")
+class TestTrouble:
+    """One who fails fails alone; a file that fails does so for all, once."""
+
+    def test_an_error_of_a_rule_is_only_for_who_asked(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+
+        def beat(ledger: Any, asked: Ask, *more: Any) -> Any:
+            return 1 // 0 if asked.user_id == "bad" else rule(ledger, asked, *more)
+
+        rule = rules.beat
+        monkeypatch.setattr(rules, "beat", beat)
+        for users in (["good", "bad", "fine"], ["bad"]):
+            answers = at_once(store, [ask(user) for user in users])
+            assert [type(answer) is ZeroDivisionError for answer in answers] == [user == "bad" for user in users]
+        assert [store.sessions(user).live for user in ("good", "bad", "fine")] == [1, 0, 1]
+
+    @pytest.mark.parametrize("users", [1, 2 * AT_MOST])
+    def test_a_file_that_others_hold_is_waited_for_once(
+        self, path: str, users: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr("streamlimit.store.sqlite.connection.TURN_SECONDS", 0.01)
+        seen = statements(store)
+        answers = at_once(store, [ask(f"user-{k}") for k in range(users)])
+        assert {(type(answer), str(answer)) for answer in answers} == {(StoreUnavailable, "sqlite: database is locked")}
+        assert len(answers) == users
+        assert len(set(seen)) == 1, "nothing but the first statement was tried"
+        holder.execute("ROLLBACK")
+        assert all(isinstance(answer, Admitted) for answer in at_once(store, [ask(f"user-{k}") for k in range(users)]))
+
+    def test_where_one_cannot_be_written_none_is(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, ALL_TYPES, gathers=True)
+        assert store._db is not None
+        store._db.execute(
+            "CREATE TRIGGER no_events BEFORE INSERT ON outbox WHEN new.user_id = 'bad'"
+            " BEGIN SELECT RAISE(ABORT, 'no events'); END"
+        )
+        answers = at_once(store, [ask(user) for user in ("good", "bad")])
+        assert [str(answer) for answer in answers] == ["sqlite: no events"] * 2
+        assert [store.sessions(user).live for user in ("good", "bad")] == [0, 0]
+        store._db.execute("DROP TRIGGER no_events")
+        assert isinstance(at_once(store, [ask("good"), ask("bad")])[1], Admitted)
+        assert store.pending() == 2
+
+    def test_a_store_that_is_closed_meanwhile_says_so(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+
+        async def run() -> list[Any]:
+            coming: list[Any] = [store.beat(ask("user")), store.beat(ask("other"))]
+            store.close()
+            return await asyncio.gather(*coming, return_exceptions=True)
+
+        assert [type(answer) for answer in asyncio.run(run())] == [StoreUnavailable] * 2
+
+
+class TestProcesses:
+    """Several processes on one file, each with many heartbeats in a turn."""
+
+    def test_200_users_with_8_new_sessions_over_4_processes_get_3_seats_each(self, path: str) -> None:
+        users, processes = 200, 4
+        barrier = writers.SPAWN.Barrier(processes)
+        running = [writers.start(writers.beat_everyone, path, users, (k, processes, barrier)) for k in range(processes)]
+        seats = [sum(counts) for counts in zip(*writers.answers(running), strict=True)]
+        assert seats == [3] * users
+        store = SqliteStore(path, SLOW)
+        assert {store.sessions(f"user-{user}").live for user in range(users)} == {3}
+
+    def test_killed_writers_lose_no_beat_that_was_answered(self, path: str) -> None:
+        for beats in (1, 300, 900):
+            acknowledged = writers.acknowledged_until_killed(path, 3, 10, beats, writers.beat_for_ever)
+            store = SqliteStore(path, SLOW)
+            rosters = [store.sessions(f"user-{user}") for user in range(10)]
+            assert max(roster.live for roster in rosters) <= 3
+            on_record = {(s.user_id, s.session_id): s.last_activity_ms for r in rosters for s in r.sessions}
+            assert acknowledged
+            assert all((on_record[who] or 0) >= last_ms for who, last_ms in acknowledged.items())
+            assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)

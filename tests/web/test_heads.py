@@ -1,0 +1,504 @@
+"""Requests for segments whose head was understood before are answered without parsing it again: never for somebody
+else, never for longer than their credential; and what looks alike but is not the same is parsed.
+
+A credential is verified with the first request and its head remembered with the second: so each is sent several times.
+"""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streamlimit.web import auth, heads
+from streamlimit.web.address import Proxies, digest_of, place_of
+from streamlimit.web.auth import Caller, Doorman, Plans
+from streamlimit.web.grants import Grants
+from streamlimit.web.heads import MAX_HEAD, Heads, Hot
+from streamlimit.web.recent import Recent
+from streamlimit.web.requested import PLAIN, Conditions
+from streamlimit.web.viewer import Issue, Playback
+from tests.e2e.clients import GRANT_KEY, Client, connected
+from tests.service import Service, started, temporary_folder, wait_until
+from tests.web.folders import content, make_streams
+from tests.web.provider import Provider, new_key, running_provider
+from tests.web.test_quick import Moments, counted, granted, in_pieces, lines, statuses
+
+pytestmark = pytest.mark.xdist_group("web-heads")
+
+SERVICE_KEY, ORIGIN = "service-key-of-the-tests", "https://player.example.org"
+PROXY, ELSEWHERE, NEIGHBOUR = "127.0.0.9", "127.0.1.1", "127.0.0.200"
+PATIENCE = 0.6
+FIRST = "audio/seg-00001.m4s"
+_users = count(1)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with temporary_folder() as name:
+        folder = Path(name)
+        streams = make_streams(folder / "streams")
+        settings: dict[str, Any] = {
+            "streams": str(streams),
+            "segment_seconds": 60,
+            "request_seconds": PATIENCE,
+            "service_keys": [SERVICE_KEY],
+            "grant_keys": [GRANT_KEY],
+            "trusted_proxies": [PROXY],
+            "cors_origins": [ORIGIN],
+        }
+        with started(folder, **settings) as service:
+            yield service
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[tuple[Service, Provider]]:
+    """Viewers have tokens, and keys are fetched often."""
+    with running_provider() as provider, temporary_folder() as folder:
+        settings = provider.settings(jwks_seconds=1, leeway_seconds=0) | {"service_keys": [SERVICE_KEY]}
+        with started(Path(folder), segment_seconds=60, **settings) as service:
+            key = provider.token("anyone")
+            wait_until(lambda: service.get("/v1/streams", key=key).status == 200, 5, "the keys")
+            yield service, provider
+
+
+@pytest.fixture
+def line(service: Service) -> Iterator[Client]:
+    with connected(service.port) as client:
+        yield client
+
+
+@pytest.fixture
+def user() -> str:
+    return f"user-{next(_users)}"
+
+
+def post(user: str, segment: str | None = "a.ts", session: str = "tv", stream: str = "tiny", **more: str) -> bytes:
+    """*more*: headers, `_` for `-`; but `key`, `replace` and `plan` are what they are."""
+    key, form = more.pop("key", None), {"user_id": user, "session_id": session, "stream_id": stream}
+    form |= {} if segment is None else {"segment": segment}
+    form |= {name: more.pop(name) for name in ("replace", "plan") if name in more}
+    body = json.dumps(form).encode()
+    headers = {"Host": "t"} | {name.replace("_", "-"): value for name, value in more.items()}
+    headers |= {} if key is None else {"Authorization": f"Bearer {key}"}
+    headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    return b"POST /v1/segments HTTP/1.1\r\n" + _told(headers) + body
+
+
+def get(grant: str, path: str = "tiny/a.ts", **more: str) -> bytes:
+    headers = {"Host": "t"} | {name.replace("_", "-"): value for name, value in more.items()}
+    return f"GET /play/{grant}/{path} HTTP/1.1\r\n".encode() + _told(headers)
+
+
+def _told(headers: dict[str, str]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode() + b"\r\n"
+
+
+def learnt(client: Client, request: bytes) -> bytes:
+    """The same request, sent until its head is known."""
+    assert statuses(client, *[request] * 3) == [200] * 3
+    return request
+
+
+# One whole head, as the parser saw it
+
+
+REST = b"Host: x\r\nAccept: */*\r\n\r\n"
+HERE = ("127.0.0.1", 1)
+
+
+class Echo:
+    """Stands for the viewer: tells what it was asked for, and decides nothing."""
+
+    def issue(self, form: Any, *_: Any) -> Issue:
+        ask: Any = form.session_id
+        return Issue(ask, ask, None)
+
+    def playback(self, path: str, conditions: Conditions, *_: Any) -> Playback:
+        ask: Any = path
+        return Playback(ask, ask, conditions is PLAIN)
+
+
+def made(caller: Caller = Caller("anyone"), trusted: tuple[str, ...] = ()) -> Heads:  # noqa: B008  # frozen
+    """Of a worker that has just identified *caller*, `Bearer known`; who gives no credential is anyone."""
+    doorman = Doorman(Grants([GRANT_KEY], 60), {})
+    doorman._known.put("Bearer known", caller)
+    parts: Any = SimpleNamespace(limiter=None, tally=None, doorman=doorman, plans=Plans({}), proxies=Proxies(trusted))
+    viewer: Any = Echo()
+    return Heads(parts, viewer, lambda scope: [])
+
+
+def parsed(data: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]], bytes]:
+    """Method, URL, headers and body of a plain request."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *rest = head.split(b"\r\n")
+    method, url, _ = first.split(b" ")
+    return method, url, [(name.lower(), value) for name, _, value in (each.partition(b": ") for each in rest)], body
+
+
+def understood(each: Heads, data: bytes, seen: bytes | None = None, peer: Any = HERE) -> Hot | None:
+    """As after parsing *data*, of which the connection *seen* (else all) as one packet."""
+    hot = each.first(*parsed(data), peer)
+    if hot is not None:
+        each.remember(data if seen is None else seen, hot)
+    return hot
+
+
+def form(session: str) -> bytes:
+    return b'{"user_id":"u","session_id":"%b","stream_id":"s"}' % session.encode()
+
+
+def plain(body: bytes, *more: bytes) -> bytes:
+    length = b"Content-Length: %d" % len(body)
+    return b"\r\n".join([b"POST /v1/segments HTTP/1.1", b"Host: x", *more, length, b"", b""]) + body
+
+
+ONE, OTHER = plain(form("tv")), plain(form("pc"))
+FILE = b"GET /play/g.r-a_n/s/a.ts HTTP/1.1\r\n" + REST
+
+
+def both_known() -> Heads:
+    each = made()
+    assert understood(each, ONE)
+    assert understood(each, FILE)
+    return each
+
+
+@pytest.mark.parametrize(
+    ("data", "asked"),
+    [
+        (ONE, "tv"),
+        (OTHER, "pc"),
+        (FILE, "/play/g.r-a_n/s/a.ts"),
+        (FILE.replace(b"s/a.ts", b"other/low/b,1.m4s"), "/play/g.r-a_n/other/low/b,1.m4s"),
+    ],
+)
+def test_the_head_stays_and_the_rest_changes(data: bytes, asked: str) -> None:
+    hot = both_known().again(data, "127.0.0.1")
+    assert hot is not None
+    assert hot.wanted.ask == asked  # type: ignore[comparison-overlap]  # what `Echo` says
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ONE[:-1],
+        ONE[: ONE.index(b"{")],
+        ONE[:30],
+        ONE + b"G",
+        ONE + b" ",
+        ONE + OTHER,
+        OTHER + FILE,
+        b"\r\n" + ONE,
+        ONE.replace(b"x", b"y"),
+        ONE.replace(b"Host", b"host"),
+        ONE.replace(b"Host", b"A: b\r\nHost"),
+        ONE.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        ONE.replace(b"POST ", b"POST  "),
+        ONE.replace(b"POST", b"PUT"),
+        ONE.replace(b"/v1/segments", b"/v1/segments?x"),
+        ONE.replace(b"/v1/segments", b"http://x/v1/segments"),
+        ONE.replace(b"\r\n", b"\n"),
+        ONE.replace(b"session_id", b"session-id"),
+        FILE + b"G",
+        FILE + FILE,
+        FILE[:-1],
+        FILE[:-2],
+        FILE.replace(b"GET", b"HEAD"),
+        FILE.replace(b"GET", b"POST"),
+        FILE.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        FILE.replace(b"a.ts", b"a%20b.ts"),
+        FILE.replace(b"a.ts", b"a.ts?x=1"),
+        FILE.replace(b"a.ts", b"a.ts#x"),
+        FILE.replace(b"a.ts", b"\xc3\xa9.ts"),
+        FILE.replace(b"a.ts", b"a b.ts"),
+        FILE.replace(b"Host", b"Range: bytes=0-1\r\nHost"),
+        b"GET /play/g/s/a.ts HTTP/1.1\r\n" + ONE,
+        b"",
+    ],
+)
+def test_what_looks_alike_is_parsed(data: bytes) -> None:
+    assert both_known().again(data, "127.0.0.1") is None
+
+
+@pytest.mark.parametrize(
+    ("data", "seen"),
+    [
+        (ONE, ONE + b"G"),
+        (ONE, ONE + FILE),
+        (ONE, FILE + ONE),
+        (ONE, b"\r\n" + ONE),
+        (ONE, b"\r\n\r\n" + ONE),
+        (ONE, b""),
+        (ONE, ONE[: ONE.index(b"{")]),
+        (ONE, b"31\r\n".join(ONE.partition(b"\r\n\r\n")[::2]) + b"\r\n0\r\n\r\n"),
+        (plain(form("tv"), b"X-Request-Id: mine"), None),
+        (plain(form("tv"), b"X: " + b"x" * MAX_HEAD), None),
+        (FILE, FILE + b"G"),
+        (FILE, FILE + ONE),
+        (FILE, b""),
+        (FILE.replace(b"Accept", b"Range"), None),
+        (FILE.replace(b"Accept: */*", b'If-None-Match: "x"'), None),
+        (FILE.replace(b"Accept", b"X-Request-Id"), None),
+        (FILE.replace(b"*/*", b"x" * MAX_HEAD), None),
+    ],
+)
+def test_only_one_whole_plain_request_is_remembered(data: bytes, seen: bytes | None) -> None:
+    each = made()
+    assert understood(each, data, seen)
+    assert each.again(data, "127.0.0.1") is None
+    assert each.again(seen or data, "127.0.0.1") is None
+
+
+def test_what_is_not_plainly_good_is_nothing() -> None:
+    for data in (
+        ONE.replace(b"POST", b"PUT"),
+        ONE.replace(b"{", b"["),
+        plain(form("tv"), b"Authorization: Bearer unheard-of"),
+        plain(form("tv"), b"Content-Type: text/plain"),
+        FILE.replace(b"GET", b"HEAD"),
+        FILE.replace(b"a.ts", b"a.ts?x=1"),
+        FILE + b"body",
+    ):
+        assert understood(made(), data) is None, data
+    assert understood(made(Caller("reader")), plain(form("tv"), b"Authorization: Bearer known")) is None
+
+
+def test_it_counts_for_connections_of_the_same_host_alone() -> None:
+    each = both_known()
+    for data in (ONE, FILE):
+        assert each.again(data, "127.0.0.2") is None
+        assert each.again(data, "") is None
+
+
+def test_of_a_unix_socket_there_is_no_address_but_what_a_proxy_there_tells() -> None:
+    data = plain(form("tv"), b"X-Forwarded-For: 203.0.113.7")
+    for trusted, client in (((), ""), (("unix",), digest_of("203.0.113.7"))):
+        each = made(trusted=trusted)
+        assert understood(each, data, peer=None)
+        hot = each.again(data, "")
+        assert hot is not None
+        assert hot.head.client == client
+        assert each.again(data, "127.0.0.1") is None
+
+
+@pytest.mark.parametrize("early", range(5))
+def test_a_token_that_expires_while_it_is_looked_at_is_not_good_for_ever(
+    monkeypatch: pytest.MonkeyPatch, early: int
+) -> None:
+    data = plain(form("tv"), b"Authorization: Bearer known")
+    each = made(Caller("viewer", "u", expires_at=1_000.0))
+    monkeypatch.setattr(auth, "time", Moments(early))
+    understood(each, data)
+    for module in (auth, heads):
+        monkeypatch.setattr(module, "time", Moments(0))
+    assert each.again(data, "127.0.0.1") is None
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "HEADS_BYTES", 20_000)
+    each = made()
+    for number in range(1_000):
+        one, file = plain(form("tv"), b"X: %d" % number), FILE.replace(b"*/*", b"%d" % number)
+        assert understood(each, one)
+        assert understood(each, file)
+    assert each.again(one, "127.0.0.1")
+    assert each.again(file, "127.0.0.1")
+    assert sum(len(part) for part in vars(each).values() if isinstance(part, Recent)) < 400
+
+
+# The same through the service
+
+
+def test_each_request_on_a_connection_gets_what_it_asks_for(service: Service, line: Client, user: str) -> None:
+    grant = granted(user)
+    for _ in range(3):
+        for name in ("a.ts", "b.ts", "c.ts"):
+            for asked in (post(user, name), get(grant, f"tiny/{name}")):
+                head, body = line.send(asked).whole()
+                assert (head.status, body, head.headers["streamlimit-segment"]) == (200, content(name), name)
+        assert line.send(post(user, None)).head().status == 204
+        assert statuses(line, post(user)[:-1] + b" ", post(user, stream="nowhere"), post(user, "x.ts")) == [
+            400,
+            404,
+            404,
+        ]
+        assert statuses(line, post(user, key="x"), post(user, Content_Encoding="x").replace(b"json", b"x")) == [
+            401,
+            415,
+        ]
+        assert statuses(line, get("forged"), get(grant, "tiny/x.ts"), get(grant, "nowhere/a.ts")) == [401, 404, 404]
+        head, body = line.send(get(grant, Range="bytes=1-2")).whole()
+        assert (head.status, body) == (206, content("a.ts")[1:3])
+        etag = line.send(get(grant, "tiny/index.m3u8")).whole()[0].headers["etag"]
+        assert line.send(get(grant, "tiny/index.m3u8", If_None_Match=etag)).head().status == 304
+    told = service.watching(user)
+    assert [(each["segment"], each["sequence"]) for each in told["sessions"]] == [("c.ts", 2)]
+
+
+def test_in_pieces_and_together_they_are_read_too(line: Client, user: str) -> None:
+    grant = granted(user)
+    for request in (post(user), get(grant)):
+        learnt(line, request)
+        for cut in (1, 20, 40, len(request) - 1):
+            assert in_pieces(line, request[:cut], request[cut:]).whole()[1] == content("a.ts")
+        line.send(request * 3)
+        assert [line.whole()[1] for _ in range(3)] == [content("a.ts")] * 3
+
+
+def test_a_known_head_inside_anothers_is_not_remembered_with_its_credential(
+    guarded: tuple[Service, Provider], user: str
+) -> None:
+    service, _ = guarded
+    inner = post(user, None, stream="orchard")
+    outer = f"POST /v1/segments HTTP/1.1\r\nAuthorization: Bearer {SERVICE_KEY}\r\nX: ".encode()
+    with connected(service.port) as client:
+        learnt(client, post(user, FIRST, stream="orchard", key=SERVICE_KEY))
+        assert in_pieces(client, outer, inner).whole()[0].status in (200, 204)
+    with connected(service.port) as other:
+        assert statuses(other, inner, inner) == [401, 401]
+
+
+def test_known_bytes_that_are_the_body_of_another_request_are_that(line: Client, user: str) -> None:
+    for known in (learnt(line, post(user)), learnt(line, get(granted(user)))):
+        head = b"POST /v1/segments HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % len(known)
+        in_pieces(line, head, known)
+        assert (line.whole()[0].status, *statuses(line, known)) == (400, 200)
+
+
+def test_a_grant_bound_to_an_address_opens_nothing_from_another(service: Service, line: Client, user: str) -> None:
+    grant = granted(user, place=place_of("127.0.0.1"))
+    for known in (learnt(line, post(user, key=grant)), learnt(line, get(grant))):
+        with connected(service.port, address=ELSEWHERE) as other:
+            assert statuses(other, known, known, known) == [403] * 3
+        with connected(service.port, address=NEIGHBOUR) as neighbour:
+            assert statuses(neighbour, known, known, known) == [200] * 3
+        assert statuses(line, known) == [200]
+
+
+def test_an_address_that_a_proxy_tells_counts_only_from_that_proxy(service: Service, line: Client, user: str) -> None:
+    grant = granted(user, place=place_of("203.0.113.7"))
+    for known in (post(user, key=grant, X_Forwarded_For="203.0.113.9"), get(grant, X_Forwarded_For="203.0.113.9")):
+        with connected(service.port, address=PROXY) as proxy:
+            learnt(proxy, known)
+            assert statuses(line, known, known) == [403, 403]
+            assert statuses(proxy, known.replace(b"113.9", b"114.9")) == [403]
+
+
+def test_what_is_forbidden_stays_so_whatever_is_known(line: Client, user: str) -> None:
+    grant = granted(user)
+    learnt(line, post(user, key=grant))
+    for wrong in (
+        post(user, session="pc", key=grant),
+        post(f"{user[:-1]}x", key=grant),
+        post(user, key=grant, replace="pc"),
+        post(user, key=grant, plan="basic"),
+        post(user, key=granted(user, streams=frozenset({"odd"}))),
+        get(granted(user, streams=frozenset({"odd"}))),
+    ):
+        assert statuses(line, *[wrong] * 3) == [403] * 3, wrong
+
+
+def test_a_grant_that_expired_meanwhile_lets_who_sits_go_on_and_starts_nothing(
+    service: Service, line: Client, user: str
+) -> None:
+    grant, expires = granted(user, seconds=1), time.time() + 1
+    known = learnt(line, post(user, key=grant)), learnt(line, get(grant))
+    wait_until(lambda: time.time() > expires + 0.01, 5, "the grant to expire")
+    assert statuses(line, *known, *known) == [200] * 4
+    service.post(f"/v1/users/{user}/sessions/tv/end")
+    assert statuses(line, *known, *known) == [401] * 4
+    assert service.watching(user)["sessions"] == []
+
+
+def test_a_token_is_worth_nothing_after_its_time_or_its_keys(guarded: tuple[Service, Provider], user: str) -> None:
+    service, provider = guarded
+    expires = int(time.time()) + 2
+    with connected(service.port) as client:
+        known = learnt(client, post(user, FIRST, stream="orchard", key=provider.token(user, exp=expires)))
+        wait_until(lambda: time.time() >= expires, 5, "the token to expire")
+        assert statuses(client, known, known) == [401, 401]
+        known = learnt(client, post(user, FIRST, stream="orchard", key=provider.token(user)))
+        provider.keys = [new_key("ES256")]
+        new = provider.token(user, algorithm="ES256")
+        wait_until(lambda: service.get("/v1/streams", key=new).status == 200, 5, "the new key")
+        assert statuses(client, known, known) == [401, 401]
+
+
+def test_pages_of_the_origins_that_are_allowed_may_read_it(line: Client, user: str) -> None:
+    for session in "abc":
+        learnt(line, post(user, session=session, Origin=ORIGIN))
+    for origin, allowed in ((ORIGIN, ORIGIN), ("https://evil.example.org", None)):
+        for request in (post(user, session="a", Origin=origin), get(granted(user, "a"), Origin=origin)):
+            for _ in range(3):
+                head, _ = line.send(request).whole()
+                assert (head.status, head.headers.get("access-control-allow-origin")) == (200, allowed)
+                assert head.headers["x-content-type-options"] == "nosniff"
+        told = [line.send(post(user, session="d", Origin=origin)).whole()[0] for _ in range(30)]
+        assert {head.status for head in told} <= {409, 429}
+        assert {head.headers.get("access-control-allow-origin") for head in told} == {allowed}
+
+
+def test_who_hammers_is_told_to_wait_each_time_with_an_id_of_its_own_and_is_counted(
+    service: Service, line: Client, user: str
+) -> None:
+    for session in "abc":
+        learnt(line, post(user, session=session))
+    names = ["refusals_total too-many-requests", "problems_total too-many-requests"]
+    before = [counted(service, name) for name in names]
+    told = [line.send(post(user, session="d")).whole() for _ in range(60)]
+    held = [(head, json.loads(body)) for head, body in told if head.status == 429]
+    assert len(held) >= 30
+    assert [counted(service, name) - was for name, was in zip(names, before, strict=True)] == [len(held)] * 2
+    assert len({head.headers["x-request-id"] for head, _ in held}) == len(held)
+    assert {(head.headers["retry-after"], body["code"]) for head, body in held} == {("1", "too-many-requests")}
+    given = line.send(post(user, session="d", X_Request_Id="mine")).whole()[0]
+    assert (given.status, given.headers["x-request-id"]) == (429, "mine")
+    assert statuses(line, post(user, session="a")) == [200]
+
+
+def test_refusals_and_starts_are_logged_with_their_ids(service: Service, line: Client, user: str) -> None:
+    learnt(line, post(user, session="a", X_Request_Id="one"))
+    for session in "bc":
+        learnt(line, post(user, session=session))
+    told = [line.send(post(user, session="d")).whole()[0].headers["x-request-id"] for _ in range(4)]
+    assert [each["request_id"] for each in lines(service, "refused", user_id=user)] == told
+    started_by = [each["request_id"] for each in lines(service, "session.started", user_id=user)]
+    assert (started_by[0], len({*started_by, *told})) == ("one", 7)
+
+
+def test_what_is_logged_while_a_known_head_is_understood_has_its_id(service: Service, line: Client, user: str) -> None:
+    learnt(line, post(user, key=SERVICE_KEY, plan="heard-of"))
+    for plan in ("never-1.", "never-2."):
+        assert statuses(line, post(user, key=SERVICE_KEY, plan=plan)) == [200]
+    told = [
+        each["request_id"] for plan in ("never-1.", "never-2.") for each in lines(service, "unknown_plan", plan=plan)
+    ]
+    assert len(set(told)) == 2
+
+
+def test_a_stream_that_goes_and_comes_back(service: Service, line: Client, user: str) -> None:
+    streams = service.log_path.parent / "streams"
+    known = [learnt(line, post(user)), learnt(line, get(granted(user)))]
+    (streams / "tiny").rename(streams.parent / "gone")
+    wait_until(lambda: statuses(line, *known) == [404, 404], 5, "the stream to go")
+    (streams.parent / "gone").rename(streams / "tiny")
+    wait_until(lambda: statuses(line, *known) == [200, 200], 5, "the stream to come back")
+
+
+def test_a_new_connection_that_begins_with_known_bytes_is_kept_and_not_given_up(service: Service, user: str) -> None:
+    with connected(service.port) as client:
+        known = learnt(client, post(user)), learnt(client, get(granted(user)))
+    for each in known:
+        with connected(service.port) as fresh, connected(service.port) as idle:
+            head, body = fresh.send(each).whole()
+            assert (head.status, head.headers.get("connection"), body) == (200, None, content("a.ts"))
+            assert idle.rest() == b"", "shown out: who never asked, and came later"
+            assert statuses(fresh, *known) == [200, 200]
+            fresh.send(each).socket.shutdown(socket.SHUT_WR)
+            assert fresh.rest().endswith(content("a.ts"))

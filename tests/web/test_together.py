@@ -1,0 +1,134 @@
+"""Heartbeats that a worker on SQLite reads in one turn of its loop: made together, each answered to whoever sent it."""
+
+import json
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.clients import Client, connected
+from tests.service import Service, started, temporary_folder
+from tests.streams import make_stream
+
+pytestmark = pytest.mark.xdist_group("web-together")
+
+_users = count(1)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with temporary_folder() as name:
+        make_stream(Path(name) / "streams", "film", 10)
+        with started(Path(name), streams=str(Path(name) / "streams"), segment_seconds=60) as service:
+            yield service
+
+
+@pytest.fixture
+def user() -> str:
+    return f"user-{next(_users)}"
+
+
+@contextmanager
+def clients(service: Service, number: int) -> Iterator[list[Client]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(connected(service.port)) for _ in range(number)]
+
+
+def beat(user: str, session: str, stream: str = "film", request_id: str = "") -> bytes:
+    body = json.dumps({"stream_id": stream})
+    named = f"X-Request-Id: {request_id}\r\n" if request_id else ""
+    return (
+        f"POST /v1/users/{user}/sessions/{session}/heartbeat HTTP/1.1\r\nHost: t\r\n{named}"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
+def in_one_turn(service: Service, sent: Sequence[tuple[Client, bytes]]) -> None:
+    """All is there when the server looks, since it was made to look away."""
+    service.process.send_signal(signal.SIGSTOP)
+    try:
+        for client, data in sent:
+            client.send(data)
+    finally:
+        service.process.send_signal(signal.SIGCONT)
+
+
+def answers(some: Sequence[Client]) -> list[tuple[int, Any]]:
+    found = []
+    for client in some:
+        head, body = client.whole()
+        found.append((head.status, json.loads(body)))
+    return found
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_each_is_answered_about_its_own_session(service: Service, user: str, times: int) -> None:
+    with clients(service, 40) as some:
+        for _ in range(times):
+            in_one_turn(service, [(client, beat(f"{user}-{k}", f"tv-{k}")) for k, client in enumerate(some)])
+            told = answers(some)
+            assert [status for status, _ in told] == [200] * 40
+            assert [(s["user_id"], s["session_id"]) for _, s in told] == [(f"{user}-{k}", f"tv-{k}") for k in range(40)]
+
+
+def test_of_one_user_three_sit_and_the_others_are_told_why_not(service: Service, user: str) -> None:
+    with clients(service, 8) as some:
+        in_one_turn(service, [(client, beat(user, f"tv-{k}")) for k, client in enumerate(some)])
+        told = answers(some)
+        assert sorted(status for status, _ in told) == [200] * 3 + [409] * 5
+        seated = {session["session_id"] for status, session in told if status == 200}
+        for status, body in told:
+            if status == 409:
+                assert (body["code"], {each["session_id"] for each in body["sessions"]}) == ("session-limit", seated)
+        assert {each["session_id"] for each in service.watching(user)["sessions"]} == seated
+
+
+def test_what_is_wrong_with_one_is_only_its_own(service: Service, user: str) -> None:
+    with clients(service, 4) as some:
+        streams = ["film", "nowhere", "film", "film"]
+        in_one_turn(service, [(c, beat(user + str(k), "tv", streams[k])) for k, c in enumerate(some)])
+        assert [status for status, _ in answers(some)] == [200, 404, 200, 200]
+
+
+def test_each_line_of_the_log_names_its_own_request(service: Service, user: str) -> None:
+    with clients(service, 6) as some:
+        in_one_turn(service, [(c, beat(f"{user}-{k}", "tv", request_id=f"{user}-no-{k}")) for k, c in enumerate(some)])
+        assert [status for status, _ in answers(some)] == [200] * 6
+    lines = [json.loads(line) for line in service.log().splitlines() if line.startswith("{")]
+    named = {line["user_id"]: line["request_id"] for line in lines if line.get("user_id", "").startswith(f"{user}-")}
+    assert named == {f"{user}-{k}": f"{user}-no-{k}" for k in range(6)}
+
+
+def test_what_a_connection_sends_meanwhile_is_answered_after_it(service: Service, user: str) -> None:
+    with clients(service, 6) as some:
+        in_one_turn(service, [(client, beat(f"{user}-{k}", "tv")) for k, client in enumerate(some)])
+        answers(some)
+        several = [
+            (
+                client,
+                beat(f"{user}-{k}", "tv") + beat(f"{user}-{k}", "pc") + b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n",
+            )
+            for k, client in enumerate(some)
+        ]
+        in_one_turn(service, several)
+        first, second = answers(some), answers(some)
+        assert [body["session_id"] for _, body in first] == ["tv"] * 6
+        assert [body["session_id"] for _, body in second] == ["pc"] * 6
+        assert [client.whole()[0].status for client in some] == [200] * 6
+
+
+def test_who_left_meanwhile_is_no_trouble_for_the_others(service: Service, user: str) -> None:
+    with clients(service, 6) as some:
+        service.process.send_signal(signal.SIGSTOP)
+        for k, client in enumerate(some):
+            client.send(beat(f"{user}-{k}", "tv"))
+        for client in some[::2]:
+            client.close()
+        service.process.send_signal(signal.SIGCONT)
+        assert [status for status, _ in answers(some[1::2])] == [200] * 3
+        in_one_turn(service, [(client, beat(f"{user}-{k}", "tv")) for k, client in enumerate(some) if k % 2])
+        assert [status for status, _ in answers(some[1::2])] == [200] * 3
