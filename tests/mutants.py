@@ -1017,6 +1017,27 @@ MUTANTS = [
         "            pass\n",
         ("tests/e2e/test_kill.py", "-k", "asked_whether_it_lives"),
     ),
+    Mutant(
+        "a trailer tells who asks",
+        CONNECTIONS,
+        "        if not self._head_is_done:\n            super().on_header(name, value)",
+        "        super().on_header(name, value)",
+        ("tests/web/test_connections.py", "-k", "trailer"),
+    ),
+    Mutant(
+        "trailers have no end",
+        CONNECTIONS,
+        "elif self._head_is_done and self._framing() > MAX_HEAD:",
+        "elif False:",
+        ("tests/web/test_connections.py", "-k", "trailer"),
+    ),
+    Mutant(
+        "a full cap is told as a full limit",
+        "streamlimit/web/problems.py",
+        'if refusal.scope == "stream":',
+        "if False:",
+        ("tests/web/test_plans.py", "-k", "caps"),
+    ),
 ]
 
 

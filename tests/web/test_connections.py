@@ -230,6 +230,36 @@ def test_a_head_that_is_too_large_is_refused_in_words(line: socket.socket, name:
     assert b'"status":' + status in body
 
 
+CHUNKED = (
+    b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+)
+TRAILERS = {"one": b"X: " + b"y" * 3_000_000, "many": b"X: y\r\n" * 500_000}
+
+
+@pytest.mark.parametrize("path", [b"/v1/segments", b"/v1/sessions"])
+@pytest.mark.parametrize("kind", TRAILERS)
+def test_trailers_without_an_end_are_refused(line: socket.socket, path: bytes, kind: str) -> None:
+    with suppress(ConnectionError):
+        line.sendall(CHUNKED % path + b"0\r\n" + TRAILERS[kind])
+    assert _rest(line).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_body_in_chunks_of_one_byte_is_read(line: socket.socket) -> None:
+    form = b'{"user_id":"chunks","session_id":"tv","stream_id":"%b"}' % (b"a" * 120)
+    head, _, _ = CHUNKED.partition(b"2\r\n{}")
+    pieces = b"".join(b"1;why=not\r\n%c\r\n" % byte for byte in form + b" " * 50_000)
+    line.sendall(head % b"/v1/segments" + pieces + b"0\r\n\r\n")
+    assert line.recv(65_536).startswith(b"HTTP/1.1 404 ")  # understood: there is no such stream
+
+
+def test_a_trailer_says_nothing_of_who_asks(line: socket.socket) -> None:
+    key = b"Authorization: Bearer %b\r\n" % OPERATOR_KEY.encode()
+    line.sendall(CHUNKED % b"/v1/expirations" + b"0\r\n" + key + b"\r\n")
+    assert line.recv(65_536).startswith(b"HTTP/1.1 401 ")
+    line.sendall(CHUNKED.replace(b"Host", key + b"Host") % b"/v1/expirations" + b"0\r\nX: y\r\n\r\n")
+    assert line.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
 def test_as_much_as_is_allowed_is_served(line: socket.socket) -> None:
     headers = b"".join(b"X-%d: y\r\n" % n for n in range(MAX_HEADERS - 2))
     line.sendall(

@@ -131,7 +131,11 @@ def test_caps_by_stream_and_by_type_of_device(tmp_path: Path) -> None:
         assert ask("a", "orchard", "tv").status == 200
         full = ask("b", "orchard", "mobile")
         assert (full.status, full.json["code"]) == (409, "session-limit")
-        assert ask("b", "harbour", "tv").status == 409
+        assert (full.json["scope"], full.json["scope_limit"]) == ("stream", 1)
+        assert full.json["detail"].startswith("of one stream a user may watch 1 at once")
+        full = ask("b", "harbour", "tv")
+        assert (full.status, full.json["scope"], full.json["scope_limit"]) == (409, "device-type", 1)
+        assert full.json["detail"].startswith("on devices of this type a user may watch 1 at once")
         assert ask("b", "harbour", "mobile").status == 200
 
 

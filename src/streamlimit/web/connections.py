@@ -19,10 +19,14 @@ from streamlimit.settings import LOOPBACK
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
 from streamlimit.web.fast import FastProtocol
+from streamlimit.web.http import MAX_BODY_BYTES
 from streamlimit.web.problems import Problem
 
 MAX_HEAD = 32 * 1024
 """Bytes of a request's line and headers together."""
+
+MAX_FRAMING = 16
+"""Bytes that a chunked body may take for one of its own: chunks of one byte, with room for their extensions."""
 
 MAX_HEADERS = 100
 MAX_URL = 16 * 1024
@@ -117,7 +121,7 @@ class GuardedProtocol(FastProtocol):
     _taps_at_once = False  # who never asks costs one descriptor, not two
     _address = ""
     _is_in = _is_waiting = _head_is_done = _is_stuck = _is_over = False
-    _received = _unsent = 0
+    _received = _body_bytes = _unsent = 0
 
     def __init__(self, *args: Any, guard: Connections, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -157,6 +161,8 @@ class GuardedProtocol(FastProtocol):
         if self._is_half:
             if not self._head_is_done and self._received > MAX_HEAD:
                 self._refuse("head-too-large", "the request's head is too large")
+            elif self._head_is_done and self._framing() > MAX_HEAD:
+                self._refuse("head-too-large", "the request's trailers are too large")
             elif not self._is_waiting:
                 self._await()
         elif self._is_waiting:
@@ -167,7 +173,16 @@ class GuardedProtocol(FastProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_is_done = False
+        self._head_is_done, self._body_bytes = False, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Trailers are left out: they say neither who asks nor from where (RFC 9110, 6.5.1)."""
+        if not self._head_is_done:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         if len(self.headers) > MAX_HEADERS or len(self.url) > MAX_URL or self._is_large():
@@ -274,6 +289,10 @@ class GuardedProtocol(FastProtocol):
 
     def _is_delivering(self) -> bool:
         return self.wire is not None and self.wire.watcher is not None
+
+    def _framing(self) -> int:
+        """Bytes of a request that are not its body, beyond what a body in small chunks needs: its trailers, then."""
+        return self._received - self._body_bytes - MAX_FRAMING * min(self._body_bytes, MAX_BODY_BYTES)
 
     def _is_large(self) -> bool:
         if self._received <= MAX_HEAD:

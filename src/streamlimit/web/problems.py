@@ -132,11 +132,22 @@ def problem_of_refusal(refusal: Refusal) -> Problem:
         "sessions": [session_json(session) for session in refusal.sessions],
         "retry_after_seconds": seconds,
     }
-    detail = f"{refusal.live} of {refusal.limit} seats are taken; the next may come free in {seconds:g} s"
+    detail = f"{_taken(refusal)}; the next may come free in {seconds:g} s"
+    if refusal.scope != "user":
+        extra |= {"scope": refusal.scope, "scope_limit": refusal.scope_limit}
     if refusal.code == "session-shared":
         detail = "this session went back and forth between players more often than one player does"
     headers = {"Retry-After": str(max(math.ceil(seconds), 1))}
     return Problem(refusal.code, detail, extra, headers)
+
+
+def _taken(refusal: Refusal) -> str:
+    """What is full."""
+    if refusal.scope == "stream":
+        return f"of one stream a user may watch {refusal.scope_limit} at once, and does"
+    if refusal.scope == "device-type":
+        return f"on devices of this type a user may watch {refusal.scope_limit} at once, and does"
+    return f"{refusal.live} of {refusal.limit} seats are taken"
 
 
 FAILURE = Problem("internal", "this is our fault; the log says more")
