@@ -36,6 +36,7 @@ SCOPES, BEAT = "streamlimit/rules/scopes.py", "streamlimit/rules/beat.py"
 POLICY = "streamlimit/policy.py"
 STORE, CLOCK = "streamlimit/store/sqlite/store.py", "streamlimit/store/sqlite/clock.py"
 CONNECTION, QUERIES = "streamlimit/store/sqlite/connection.py", "streamlimit/store/sqlite/queries.sql"
+INTAKE, LATE = "streamlimit/store/sqlite/intake.py", "streamlimit/store/sqlite/late.py"
 ROWS, ROUND = "streamlimit/store/sqlite/rows.py", "streamlimit/store/sqlite/round.py"
 TOGETHER, COMING = "streamlimit/store/sqlite/together.py", "streamlimit/store/coming.py"
 OUTBOX, POSTMAN = "streamlimit/store/sqlite/outbox.py", "streamlimit/callbacks/postman.py"
@@ -47,6 +48,8 @@ KNOWLEDGE, STEADY = "streamlimit/knowledge.py", "streamlimit/steady/store.py"
 RECEIPTS, GUESTS, KEPT = "streamlimit/steady/receipts.py", "streamlimit/steady/guests.py", "streamlimit/steady/kept.py"
 OUTAGE = "streamlimit/steady/outage.py"
 
+ORDER_TESTS, GONE_TESTS = ("tests/test_steady_order.py",), ("tests/test_steady_gone.py",)
+MARKED_TESTS = ("tests/test_steady_marked.py",)
 STEADY_TESTS = ("tests/test_steady.py", "tests/test_knowledge.py")
 OUTBOX_CONTRACT = ("tests/store/test_sqlite_outbox.py",)
 POSTMAN_TESTS, SENDER_TESTS = ("tests/callbacks/test_postman.py",), ("tests/callbacks/test_sender.py",)
@@ -55,6 +58,7 @@ REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
 
 QUICK, FAST, CONNECTIONS = "streamlimit/web/quick.py", "streamlimit/web/fast.py", "streamlimit/web/connections.py"
 HEADS = "streamlimit/web/heads.py"
+ALIKE, VALKEY_MESSAGES = "streamlimit/store/valkey/alike.py", ("tests/store/test_valkey_messages.py",)
 VALKEY_STORE, VALKEY_CONNECTION = "streamlimit/store/valkey/store.py", "streamlimit/store/valkey/connection.py"
 
 
@@ -65,6 +69,28 @@ def quickly(which: str, file: str = "tests/web/test_quick.py") -> tuple[str, ...
 def by_head(which: str) -> tuple[str, ...]:
     return quickly(which, "tests/web/test_heads.py")
 
+
+ACCESS, BACKGROUND = "streamlimit/bootstrap/access.py", "streamlimit/bootstrap/background.py"
+GRANTS, LIMITER = "streamlimit/web/grants.py", "streamlimit/limiter.py"
+EXPIRING, SHOWING = "streamlimit/cli/expiring.py", "streamlimit/cli/sessions.py"
+LATE_STORE = ("tests/test_late_store.py",)
+AGAIN = "    except StoreUnavailable:\n        await asyncio.sleep(0.5)\n        return await _learn_key(grants, store)"
+SECRET_FAILED = (
+    "except StoreUnavailable:\n            self._outage.failed()\n            raise\n\n    async def tell_all"
+)
+READ_NEEDS_KEYS = 'remember what they read."""\n        self.require_keys()\n'
+MARK_AND_A_QUARTER = "until_ms=now_ms + policy.expiry_ms + policy.segment_ms // 4,"
+WRITES = ("tests/store/test_sqlite.py", "-k", "fifty_times")
+MARKS_ON_REDIS = (
+    "tests/store/test_valkey.py",
+    "-k",
+    "TestOnRedis and not Cluster and (never_asked or the_silence_counts)",
+)
+OUTBOX_ON_REDIS = ("tests/store/test_valkey_outbox.py", "-k", "OnRedis or Room")
+UNASKED = "for count in unkept.values()"
+DROPS = ("tests/callbacks/test_service.py", "-k", "every_drop")
+RAISED = ("tests/web/test_hammering.py", "-k", "limit_that_is_raised")
+USAGE, PORTS = ("tests/test_cli.py", "-k", "cannot_be_meant"), ("tests/test_settings.py", "-k", "port_that_there")
 
 PROOF, PROOF_TESTS = "streamlimit/bench/proof.py", ("tests/bench/test_proof.py",)
 
@@ -139,8 +165,8 @@ MUTANTS = [
     Mutant(
         "the log names another request of the turn",
         COMING,
-        "self._context.run(self._take, answer)",
-        "self._take(answer)",
+        "self._context.run(self._take, answer, self._steps)",
+        "self._take(answer, self._steps)",
         TURN_ON_THE_WEB,
     ),
     Mutant(
@@ -150,12 +176,26 @@ MUTANTS = [
         "exchange.run(door.go_on(beat, ValueError(), ",
         TURN_ON_THE_WEB,
     ),
+    Mutant(
+        "what a connection sent meanwhile is forgotten",
+        FAST,
+        "            self.loop.call_soon(self._release)\n",
+        '            self._held = b""\n',
+        TURN_ON_THE_WEB,
+    ),
+    Mutant(
+        "a half-closed connection forgets what it holds back",
+        FAST,
+        "bool(self._held) or super()",
+        "super()",
+        TURN_ON_THE_WEB,
+    ),
     Mutant("one alone waits for others", TOGETHER, "if self._count_before <= ALONE:", "if False:", TURN),
     Mutant(
         "what comes later forgets who asked",
         COMING,
-        "self._context.run(self._take, answer)",
-        "self._take(answer)",
+        "self._context.run(self._take, answer, self._steps)",
+        "self._take(answer, self._steps)",
         ("tests/store/test_coming.py",),
     ),
     # the same step in Lua
@@ -288,7 +328,7 @@ MUTANTS = [
         " or (self._subscribed and any(e.type in self._subscribed for e in outcome.events))",
         "",
     ),
-    Mutant("everything is written, subscribed or not", STORE, "if event.type in self._subscribed:", "if True:"),
+    Mutant("everything is written, subscribed or not", STORE, "if event.type in self._subscribed)", "if True)"),
     Mutant(
         "a lost seat makes no event",
         ADMIT,
@@ -441,9 +481,9 @@ MUTANTS = [
     ),
     Mutant(
         "the outbox has no bound",
-        STORE,
-        "_encode(event), self._outbox_max_events)",
-        "_encode(event), 10**9)",
+        INTAKE,
+        "room = max(most, LEAST)",
+        "room = 10**9",
         OUTBOX_CONTRACT,
     ),
     Mutant(
@@ -544,7 +584,7 @@ MUTANTS = [
     Mutant(
         "an answer brings back who left",
         RECEIPTS,
-        "elif not self._departed.has(receipt.lease.ask):",
+        "elif not self._departed.has(lease.ask):",
         "else:",
         STEADY_TESTS,
     ),
@@ -552,7 +592,7 @@ MUTANTS = [
     Mutant(
         "a no for an old seat is one for the new",
         KNOWLEDGE,
-        "_generation_of(entry) <= lease.generation",
+        "_generation_of(entry) <= generation",
         "True",
         STEADY_TESTS,
     ),
@@ -733,7 +773,235 @@ MUTANTS = [
         "if entry is None else",
         STEADY_TESTS,
     ),
+    # the position, however long the store's words take
+    Mutant(
+        "a lease is dated before an earlier one where the guess goes back",
+        KNOWLEDGE,
+        "            least = max(least, reached - its_started)\n",
+        "            pass\n",
+        ORDER_TESTS,
+    ),
+    Mutant(
+        "the store's own date may lie before an earlier guess",
+        STEADY,
+        "lease.admitted_ms >= at_least_ms or",
+        "True or",
+        ORDER_TESTS,
+    ),
+    Mutant(
+        "the store's clock is taken for that of the sending",
+        KNOWLEDGE,
+        "return Known(session, limit, live, at, client, (low + high) / 2, started + least)",
+        "return Known(session, limit, live, at, client, high, started + least)",
+        ORDER_TESTS,
+    ),
+    Mutant(
+        "two exchanges that exclude each other are both believed",
+        KNOWLEDGE,
+        "        if low > high:\n            low, high, _ = told\n",
+        "",
+        ORDER_TESTS,
+    ),
+    # who loses the seat to another
+    Mutant(
+        "who is replaced here plays on",
+        STEADY,
+        "                self._receipts.heed(decision.events)\n",
+        "                pass\n",
+        GONE_TESTS,
+    ),
+    Mutant(
+        "what a receipt's answer says of others is not heard",
+        RECEIPTS,
+        "            self.heed(verdict.events)\n",
+        "            pass\n",
+        GONE_TESTS,
+    ),
+    Mutant(
+        "who is replaced is kept in mind",
+        RECEIPTS,
+        "                self.forget(session.user_id, session.session_id)\n",
+        "                self._knowledge.gone(session.user_id, session.session_id, session.generation)\n",
+        GONE_TESTS,
+    ),
+    Mutant(
+        "who is seen to expire sits on",
+        RECEIPTS,
+        "            elif event.type in LOST:",
+        "            elif False:",
+        GONE_TESTS,
+    ),
+    Mutant(
+        "beats outrun a termination elsewhere",
+        STEADY,
+        "known is not None and not self._receipts.is_unanswered(ask) and self._is_enough",
+        "known is not None and self._is_enough",
+        GONE_TESTS,
+    ),
+    Mutant(
+        "a report is under way for ever",
+        RECEIPTS,
+        "            del self._unanswered[ask.user_id, ask.session_id]\n",
+        "            pass\n",
+        GONE_TESTS,
+    ),
+    # each answer without the store says so
+    Mutant(
+        "the first answer without the store does not say so",
+        STEADY,
+        "known.at <= self._outage.since or self.kept.has(ask)",
+        "self.kept.has(ask)",
+        MARKED_TESTS,
+    ),
+    Mutant(
+        "a part that goes away later is not noticed",
+        STEADY,
+        "known.at <= self._outage.since or self.kept.has(ask)",
+        "known.at <= self._outage.since",
+        MARKED_TESTS,
+    ),
+    Mutant(
+        "in an outage of a part all others wait for the store",
+        STEADY,
+        "and not (self._outage.is_away and (known.at <= self._outage.since or self.kept.has(ask)))",
+        "and not self._outage.is_away",
+        MARKED_TESTS,
+    ),
+    Mutant(
+        "a server that cannot be reached is no outage until somebody asks",
+        "streamlimit/store/valkey/router.py",
+        "        if why:\n            self.on_failure()\n",
+        "",
+        ("tests/store/test_valkey_trouble.py",),
+    ),
+    Mutant(
+        "a connection that is closed is an outage",
+        "streamlimit/store/valkey/router.py",
+        "        if why:\n            self.on_failure()\n",
+        "        self.on_failure()\n",
+        ("tests/store/test_valkey_trouble.py",),
+    ),
+    Mutant(
+        "nobody is told of a server that cannot be reached",
+        "streamlimit/bootstrap/store.py",
+        "store.when_it_fails(found.failed)",
+        "pass",
+        quickly("killed_store_is_noticed", "tests/e2e/test_outage.py"),
+    ),
+    Mutant(
+        "the log says of all settings what is true of one",
+        "streamlimit/logs.py",
+        "note = WHILE_AWAY[on_outage]",
+        'note = WHILE_AWAY["keep-known"]',
+        quickly("killed_store_is_noticed", "tests/e2e/test_outage.py"),
+    ),
     Mutant("receipts of beats pile up", RECEIPTS, ">= BEATS_REMEMBERED:", "< 0:", STEADY_TESTS),
+    Mutant(
+        "receipts of beats are forgotten all at once",
+        RECEIPTS,
+        "list(islice(self._beats, BEATS_FORGOTTEN))",
+        "list(self._beats)",
+        STEADY_TESTS,
+    ),
+    Mutant(
+        "all that is known is looked at at once",
+        KNOWLEDGE,
+        "left, now = USERS_A_LOOK,",
+        "left, now = 99,",
+        STEADY_TESTS,
+    ),
+    Mutant(
+        "what was seen of a drawer is looked at again",
+        KNOWLEDGE,
+        "self._passed += len(some) - (before - len(drawer))",
+        "self._passed = 0",
+        STEADY_TESTS,
+    ),
+    Mutant(
+        "who is long gone is never looked at",
+        KNOWLEDGE,
+        "self._next, self._passed = (self._next + 1) % DRAWERS, 0",
+        "self._passed = 0",
+        STEADY_TESTS,
+    ),
+    Mutant(
+        "all who left are forgotten at once",
+        "streamlimit/steady/departed.py",
+        "islice(self._since.items(), FORGOTTEN_AT_MOST)",
+        "self._since.items()",
+        STEADY_TESTS,
+    ),
+    Mutant(
+        "what is forgotten of requests goes at once",
+        "streamlimit/web/recent.py",
+        "self._fading, self._old,",
+        "_, self._old,",
+        ("tests/web/test_recent.py",),
+    ),
+    Mutant(
+        "what a worker keeps of beats is walked",
+        "streamlimit/model.py",
+        "class Repeated(Ask, frozen=True, gc=False):",
+        "class Repeated(Ask, frozen=True, gc=True):",
+        STEADY_TESTS,
+    ),
+    # heartbeats on Valkey
+    Mutant(
+        "a heartbeat with a position is packed like one without",
+        ALIKE,
+        "if ask.sequence is not None or ask.replace",
+        "if ask.replace",
+        VALKEY_MESSAGES,
+    ),
+    Mutant(
+        "a heartbeat kept for later is packed like one of now",
+        ALIKE,
+        "receipt.play_ms or receipt.age_ms or",
+        "receipt.play_ms or",
+        VALKEY_MESSAGES,
+    ),
+    Mutant(
+        "who starts has been there",
+        "streamlimit/store/valkey/answers.py",
+        "limit, live, False, (event,))",
+        "limit, live, True, (event,))",
+        quickly("TestOnRedis and beat", "tests/store/test_valkey.py"),
+    ),
+    Mutant(
+        "a heartbeat that is not simple is not answered",
+        "streamlimit/store/valkey/beats.py",
+        "        self.come(answer)\n",
+        "",
+        quickly("TestOnRedis and Beats", "tests/store/test_valkey.py"),
+    ),
+    Mutant(
+        "a loop that has ended is taken for the one that runs",
+        "streamlimit/store/valkey/router.py",
+        "if loop is None or not loop.is_running():",
+        "if loop is None:",
+        quickly("one_loop_after_another", "tests/store/test_valkey_faults.py"),
+    ),
+    Mutant(
+        "reports are forgotten all at once",
+        VALKEY_STORE,
+        "list(islice(self._reports, REPORTS_FORGOTTEN))",
+        "list(self._reports)",
+        quickly("packed_for_reports", "tests/store/test_valkey_faults.py"),
+    ),
+    Mutant(
+        "what was packed for reports piles up",
+        VALKEY_STORE,
+        "if len(self._reports) >= REPORTS_KEPT:",
+        "if False:",
+        quickly("packed_for_reports", "tests/store/test_valkey_faults.py"),
+    ),
+    Mutant(
+        "what is added after the answer is not done",
+        COMING,
+        "            self._context.run(self._take, self._answer, [step])\n",
+        "            pass\n",
+        ("tests/store/test_coming.py",),
+    ),
     Mutant(
         "a report is packed with its time",
         VALKEY_STORE,
@@ -839,6 +1107,62 @@ MUTANTS = [
         "        caller.require_place(place)\n        stream",
         "        stream",
         by_head("bound_to_an_address"),
+    ),
+    Mutant(
+        "what breaks before the first byte is not told",
+        "streamlimit/web/exchange.py",
+        '        self._head = b"".join((STATUS_LINE[status], dated, lines, tail))\n',
+        '        self._head, self.has_started = b"".join((STATUS_LINE[status], dated, lines, tail)), True\n',
+        quickly("before_the_first_byte", "tests/web/test_fast.py"),
+    ),
+    Mutant(
+        "what breaks in the middle is told behind it",
+        "streamlimit/web/app.py",
+        "            watched.has_started = exchange.has_started\n",
+        "",
+        quickly("before_the_first_byte", "tests/web/test_fast.py"),
+    ),
+    Mutant(
+        "what breaks a known head's request is told nobody",
+        "streamlimit/web/app.py",
+        "            await self._fail(error, scope, exchange.receive, watched)\n",
+        "            raise\n",
+        quickly("breaks_a_segment", "tests/web/test_fast.py"),
+    ),
+    Mutant(
+        "a range has the lines of another",
+        "streamlimit/web/requested.py",
+        "self._is_partial, part.first, part.last, *told)",
+        "*told)",
+        by_head("asks_for"),
+    ),
+    Mutant(
+        "a file that is played keeps its number",
+        "streamlimit/web/requested.py",
+        ", part.last, *told)",
+        ", part.last)",
+        by_head("another_place"),
+    ),
+    Mutant(
+        "a file that is issued keeps its number",
+        "streamlimit/web/viewer.py",
+        '("issue", segment.name, segment.sequence)',
+        '("issue", segment.name)',
+        by_head("another_place"),
+    ),
+    Mutant(
+        "notes pile up",
+        "streamlimit/delivery/local.py",
+        "len(self._notes) >= NOTES:",
+        "False:",
+        quickly("notes_of_a_file", "tests/delivery/test_local.py"),
+    ),
+    Mutant(
+        "the answer of admit is asked for again",
+        "streamlimit/limiter.py",
+        "self._limiter.admit(self._ask) if self._coming is None else self._coming",
+        "self._limiter.admit(self._ask)",
+        by_head("counted_once"),
     ),
     # where a quick heartbeat was not as good as a slow one
     Mutant(
@@ -1038,6 +1362,118 @@ MUTANTS = [
         "if False:",
         ("tests/web/test_plans.py", "-k", "caps"),
     ),
+    # the store comes after the start
+    Mutant(
+        "the start waits for the key of grants",
+        ACCESS,
+        "    except StoreUnavailable:\n        return",
+        AGAIN,
+        LATE_STORE,
+    ),
+    Mutant(
+        "the key of grants is asked for once", BACKGROUND, "if not service.grants.are_known:", "if False:", LATE_STORE
+    ),
+    Mutant(
+        "a locked file stops the start", LATE, "except StoreLocked as error:", "except KeyError as error:", LATE_STORE
+    ),
+    Mutant(
+        "a file that never opens is waited for",
+        CONNECTION,
+        "isinstance(error, sqlite3.OperationalError) and is_others_turn(error) else",
+        "True else",
+        LATE_STORE,
+    ),
+    Mutant("a locked file is tried at every call", LATE, "< REST_SECONDS", "< 0", LATE_STORE),
+    Mutant("a locked file breaks a report", LATE, "            heard(error)", "            raise", LATE_STORE),
+    Mutant(
+        "an outage at the start is not told",
+        STEADY,
+        SECRET_FAILED,
+        SECRET_FAILED.replace("_outage.failed", "kept.__len__"),
+        LATE_STORE,
+    ),
+    Mutant("without keys a grant is called bad", GRANTS, READ_NEEDS_KEYS, 'remember what they read."""\n', LATE_STORE),
+    Mutant(
+        "a viewer's token waits for the key of grants",
+        "streamlimit/web/auth.py",
+        "except StoreUnavailable as error:  # what",
+        "except KeyError as error:  # what",
+        LATE_STORE,
+    ),
+    Mutant("a secret is read in turn", STORE, "if not found:  # else nobody", "if True:  # else nobody", LATE_STORE),
+    # a mark lasts as long as it should
+    Mutant("a mark outlasts its silence", DEPARTURE, "until_ms=now_ms + policy.expiry_ms,", MARK_AND_A_QUARTER),
+    Mutant("refusals prolong a mark by too much", POLICY, "MARK_WRITES = 50", "MARK_WRITES = 40"),
+    Mutant("each refusal of a terminated session is written", ADMIT, " + policy.segment_ms // MARK_WRITES", "", WRITES),
+    Mutant(
+        "in Lua a mark outlasts its silence",
+        "streamlimit/store/valkey/rules.lua",
+        "till = now + expiry_ms,",
+        "till = now + expiry_ms + 20,",
+        MARKS_ON_REDIS,
+    ),
+    Mutant(
+        "in Lua refusals prolong a mark by too much",
+        ADMIT_IN_LUA,
+        "(segment_ms - segment_ms % 50) / 50",
+        "(segment_ms - segment_ms % 40) / 40",
+        MARKS_ON_REDIS,
+    ),
+    Mutant(
+        "a hammering terminated player is held into silence",
+        "streamlimit/hammering.py",
+        "self._held if refusal.mark is None else self._marked",
+        "self._held",
+        ("tests/test_hammering.py",),
+    ),
+    # every dropped event is counted
+    Mutant("what the outbox drops is counted for nobody", INTAKE, "if kept < len(rows):", "if False:", OUTBOX_CONTRACT),
+    Mutant(
+        "what the outbox drops is counted again and again", INTAKE, "    if found:", "    if False:", OUTBOX_CONTRACT
+    ),
+    Mutant(
+        "drops are counted for who wanted none",
+        OUTBOX,
+        "for kind, count in unkept.items() if kind in types",
+        UNASKED,
+        OUTBOX_CONTRACT,
+    ),
+    Mutant("others' events fill a small outbox", INTAKE, "LEAST = 1_024", "LEAST = 1", OUTBOX_CONTRACT),
+    Mutant(
+        "in Lua what the outbox drops is counted for nobody",
+        "streamlimit/store/valkey/claim.lua",
+        "if wants(each) then",
+        "if false then",
+        OUTBOX_ON_REDIS,
+    ),
+    Mutant(
+        "in Lua one drop is all that is counted",
+        "streamlimit/store/valkey/intake.lua",
+        "is_counted and last or NONE_YET",
+        "NONE_YET",
+        OUTBOX_ON_REDIS,
+    ),
+    Mutant(
+        "a shard has no room for a household",
+        "streamlimit/store/valkey/keys.py",
+        "LEAST_ROOM = 16",
+        "LEAST_ROOM = 1",
+        OUTBOX_ON_REDIS,
+    ),
+    Mutant(
+        "drops are not scraped",
+        "streamlimit/web/operator.py",
+        "time.monotonic(), await _dropped(service)",
+        "time.monotonic()",
+        DROPS,
+    ),
+    # what an operator does and says
+    Mutant(
+        "a raised limit leaves players waiting", LIMITER, "lambda _: self._freed(user_id))", "lambda _: None)", RAISED
+    ),
+    Mutant("no time at all is given to a sweep", EXPIRING, "not 0 < max_seconds < math.inf", "max_seconds < -1", USAGE),
+    Mutant("a user that cannot be is looked for", SHOWING, "given is not None and not is_id(given)", "False", USAGE),
+    Mutant("any port will do", "streamlimit/settings/callback.py", "        require_port(value)\n", "", PORTS),
 ]
 
 

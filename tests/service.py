@@ -86,10 +86,12 @@ class Service:
 
 
 @contextmanager
-def started(folder: Path, command: str = "serve", wrapper: Sequence[str] = (), **settings: Any) -> Iterator[Service]:
+def started(
+    folder: Path, command: str = "serve", wrapper: Sequence[str] = (), awaited: str = "/readyz", **settings: Any
+) -> Iterator[Service]:
     """`streamlimit <command>` with *settings* in its environment; *folder* keeps its database and log.
 
-    *wrapper* comes before it on the command line.
+    *wrapper* comes before it on the command line; it has started when *awaited* is answered with 200.
     """
     port = int(settings["listen"].rsplit(":", 1)[1]) if "listen" in settings else free_port()
     chosen = {
@@ -110,20 +112,20 @@ def started(folder: Path, command: str = "serve", wrapper: Sequence[str] = (), *
         )
     service = Service(process, port, log)
     try:
-        await_readiness(service)
+        await_readiness(service, path=awaited)
         yield service
     finally:
         stop(process)
 
 
-def await_readiness(service: Service, seconds: float = 20) -> None:
-    """Returns when /readyz says so; fails with the log when the process ends or time runs out."""
+def await_readiness(service: Service, seconds: float = 20, path: str = "/readyz") -> None:
+    """Returns when *path* says so; fails with the log when the process ends or time runs out."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if service.process.poll() is not None:
             break
         try:
-            if service.get("/readyz").status == 200:
+            if service.get(path).status == 200:
                 return
         except OSError:
             time.sleep(0.02)

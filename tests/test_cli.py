@@ -152,6 +152,25 @@ def test_sessions_end_of_a_session_that_is_not_there_though_another_has_run_out(
         assert _run(tmp_path, "sessions", "eve", "--end", "tv")[1] == "eve has no session tv\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("expire", "--max-seconds", "-1"), "--max-seconds"),
+        (("expire", "--max-seconds", "0"), "--max-seconds"),
+        (("expire", "--max-seconds", "nan"), "--max-seconds"),
+        (("expire", "--max-seconds", "inf"), "--max-seconds"),
+        (("sessions", "bad user!"), "USER"),
+        (("sessions", ""), "USER"),
+        (("sessions", "eve", "--end", "bad session!"), "--end"),
+        (("sessions", "bad user!", "--end", "tv"), "USER"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(tmp_path: Path, arguments: tuple[str, ...], named: str) -> None:
+    code, out, err = _run(tmp_path, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"streamlimit: {named}: ")
+
+
 def test_sessions_end_needs_a_user(tmp_path: Path) -> None:
     code, _, err = _run(tmp_path, "sessions", "--end", "tv")
     assert code == 2

@@ -3,7 +3,7 @@
 import pytest
 
 from streamlimit.hammering import ASKS_A_SECOND, CODE, REFUSALS, SESSIONS, STORM, USERS, Guard
-from streamlimit.model import Ask, Refusal, Session, State
+from streamlimit.model import Ask, Mark, Refusal, Session, State
 
 
 def _session(name: str) -> Session:
@@ -161,6 +161,18 @@ def test_a_seat_that_comes_free_ends_the_holding_at_once(door: Door) -> None:
     assert door.hammer("d", 0.1, 1_000)[-1] == CODE
     door.guard.note_freed("u")
     assert door.ask("d") == "refused"  # asked for, that is
+
+
+def test_who_was_terminated_is_asked_for_often_enough_to_be_no_silent_one() -> None:
+    now, asked = 0.0, 0
+    guard, ask = Guard(clock=lambda: now, held_seconds=1.0, marked_seconds=0.1), Ask("u", "d", "a")
+    mark = Mark("d", 1, State.TERMINATED, 0, 18_000, "operator", "why")
+    for _ in range(2_000):
+        if guard.hold(ask) is None:
+            asked += 1
+            guard.note(ask, Refusal("session-terminated", 3, 0, mark=mark))
+        now += 0.005
+    assert 10 / 0.105 - 1 <= asked <= 10 / 0.1 + REFUSALS + 1
 
 
 def test_nobody_is_held_longer_than_until_the_next_seat_may_come_free() -> None:

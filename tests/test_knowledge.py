@@ -2,14 +2,16 @@
 
 import gc
 import tracemalloc
+from itertools import pairwise
 from uuid import uuid4
 
 import pytest
 
-from streamlimit.knowledge import Knowledge
-from streamlimit.model import Ask, Confirmed, Lease, Receipt, Session, State
+from streamlimit import knowledge as memory
+from streamlimit.knowledge import DRAWERS, DRAWERS_A_LOOK, USERS_A_LOOK, Knowledge
+from streamlimit.model import Ask, Confirmed, Lease, Receipt, Repeated, Session, State
 from streamlimit.policy import Policy
-from streamlimit.steady.departed import DEPARTED_AT_MOST, Departed
+from streamlimit.steady.departed import DEPARTED_AT_MOST, FORGOTTEN_AT_MOST, Departed
 from streamlimit.steady.kept import KeptReceipts
 
 X, N = 1_000, 3
@@ -22,6 +24,12 @@ def test_a_buffer_the_store_knows_of_prolongs_what_the_worker_grants() -> None:
     ask = Ask("u", "tv", "a")
     assert knowledge.recall(ask, 14.9) is not None
     assert knowledge.recall(ask, 15.0) is None
+
+
+def test_what_a_worker_keeps_by_the_thousand_need_not_be_walked_by_the_collector() -> None:
+    ask = Repeated("u", "tv", "a")
+    for kept in (ask, _receipt("tv"), _receipt("tv").lease, _session("tv")):
+        assert not gc.is_tracked(kept)
 
 
 def test_kept_receipts_are_bounded_and_the_newest_of_a_session_stays() -> None:
@@ -43,10 +51,33 @@ def test_what_may_not_sit_any_more_is_forgotten() -> None:
     knowledge = Knowledge(POLICY)
     for at, session in enumerate(("tv", "phone", "pad")):
         knowledge.learn(_receipt(session), Confirmed(_session(session), 3, 1), float(at))
-    knowledge.forget_old(4.5)
+    _look_at_all(knowledge, 4.5)
     assert knowledge.sessions_of("u") == ["pad"]
-    knowledge.forget_old(10.0)
+    _look_at_all(knowledge, 10.0)
     assert (len(knowledge), knowledge.sessions_of("u")) == (0, [])
+
+
+def test_one_look_is_short_and_a_round_finds_all() -> None:
+    users = 2 * DRAWERS
+    knowledge = Knowledge(POLICY)
+    for number in range(users):
+        _teach(knowledge, f"user-{number}", "tv", "segment", 0)
+    known = [users]
+    while known[-1] and len(known) < DRAWERS:
+        knowledge.forget_old(10.0)
+        known.append(len(knowledge))
+    assert known[-1] == 0
+    assert max(before - after for before, after in pairwise(known)) == USERS_A_LOOK
+
+
+def test_a_drawer_that_holds_many_is_looked_through_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "DRAWERS", 1)
+    knowledge, users = Knowledge(POLICY), 3 * USERS_A_LOOK
+    for number in range(users):
+        _teach(knowledge, f"user-{number}", "tv", "segment", 0 if number == users - 1 else 100)
+    for _ in range(users // USERS_A_LOOK):
+        knowledge.forget_old(50.0)
+    assert len(knowledge) == users - 1
 
 
 def test_who_departed_is_remembered_for_a_while_and_until_it_comes_back() -> None:
@@ -62,6 +93,8 @@ def test_who_departed_is_remembered_for_a_while_and_until_it_comes_back() -> Non
     for number in range(DEPARTED_AT_MOST + 5):
         departed.add("u", str(number), 5.0)
     assert len(departed) == DEPARTED_AT_MOST
+    departed.forget_old(8.0)
+    assert len(departed) == DEPARTED_AT_MOST - FORGOTTEN_AT_MOST, "not all at once"
 
 
 def test_an_older_answer_teaches_nothing() -> None:
@@ -90,6 +123,11 @@ def test_a_known_session_takes_no_more_than_400_bytes(per_user: int) -> None:
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown / len(knowledge) <= 400
+
+
+def _look_at_all(knowledge: Knowledge, now: float) -> None:
+    for _ in range(DRAWERS // DRAWERS_A_LOOK):
+        knowledge.forget_old(now)
 
 
 def _teach(knowledge: Knowledge, user: str, session: str, segment: str, number: int) -> None:

@@ -166,6 +166,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("operator_keys", f'["{HASH.upper()}x", "sha256:{"A" * 64}"]', "64"),
     ("operator_keys", "[1]", "string"),
     ("callbacks", '[{"url": "ftp://x", "secret": "s"}]', "pattern"),
+    ("callbacks", '[{"url": "https://x:99999/", "secret": "s"}]', "0-65535"),
     ("callbacks", '[{"secret": "s"}]', "required"),
     ("callbacks", '[{"url": "https://x", "secret": "s", "types": ["session.born"]}]', "session.started"),
     ("callbacks", '[{"url": "https://x", "secret": "s", "colour": "red"}]', "no such setting"),
@@ -173,6 +174,16 @@ WRONG: list[tuple[str, str, str]] = [
     ("outbox_max_events", "0", "greater"),
     ("drain_seconds", "-1", "greater"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"), [("x:65536", "0-65535"), ("x:0", "no port 0"), ("x:http", "ort"), ("[::1", "IPv6")]
+)
+def test_a_call_back_goes_to_a_port_that_there_may_be(place: str, reason: str) -> None:
+    hook = {"url": f"https://{place}/", "secret": "s"}
+    with pytest.raises(SettingsError, match=rf"callbacks\.0\.url: .*{reason}"):
+        load_settings(callbacks=[hook])
+    assert load_settings(callbacks=[hook | {"url": "https://x:65535/"}]).callbacks
 
 
 @pytest.mark.parametrize(("name", "value", "reason"), WRONG)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from streamlimit.errors import StoreUnavailable, StreamlimitError, UnknownSession
-from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Purpose, Receipt, Refusal
+from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Purpose, Receipt, Refusal, Repeated
 from streamlimit.policy import Policy
 from streamlimit.steady import CALM_SECONDS, PROBE_SECONDS, Conduct, SteadyStore, receipts
 from streamlimit.store.contract import resolved
@@ -1155,14 +1155,16 @@ def test_events_of_a_beat_that_nobody_waited_for_are_told_once(scene: Scene) -> 
 
 def test_what_is_remembered_of_beats_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receipts, "BEATS_REMEMBERED", 10)
+    monkeypatch.setattr(receipts, "BEATS_FORGOTTEN", 3)
 
     async def story() -> None:
         spared(scene)
-        asks = [Ask(f"user-{number}", "tv", "a") for number in range(50)]
-        for ask in asks * 3:
-            await resolved(scene.worker.beat(ask))
-        await turn()
-        assert len(scene.worker._receipts._beats) <= 10
-        assert (scene.moody.asked.count("beat"), scene.moody.asked.count("confirm")) == (50, 100)
+        asks = [Repeated(f"user-{number}", "tv", "a") for number in range(53)]
+        for _ in range(3):
+            for ask in asks:
+                await resolved(scene.worker.beat(ask))
+            await turn()
+        assert 7 < len(scene.worker._receipts._beats) <= 10, "few are forgotten at a time"
+        assert (scene.moody.asked.count("beat"), scene.moody.asked.count("confirm")) == (53, 106)
 
     run(story())

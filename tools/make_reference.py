@@ -185,6 +185,8 @@ def _metrics() -> Iterable[tuple[str, ...]]:
         name, kind = metric._name, metric._type  # type: ignore[attr-defined]
         suffix = "_total" if kind == "counter" else ""
         yield f"`{name}{suffix}`", kind, ", ".join(f"`{label}`" for label in labels) or "–", metric._documentation  # type: ignore[attr-defined]
+    told = metrics.dropped_callbacks({})
+    yield f"`{told.name}_total`", told.type, "`endpoint`", told.documentation
 
 
 def commands_table() -> str:

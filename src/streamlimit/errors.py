@@ -23,6 +23,10 @@ class StoreUnavailable(StreamlimitError):
     """The store did not answer, or not in time. Nothing is known about what it did."""
 
 
+class StoreLocked(StoreUnavailable):
+    """The store's file cannot be opened as long as another process holds it."""
+
+
 class SettingsError(StreamlimitError):
     """A setting is wrong. Names it and says what was wrong."""
 

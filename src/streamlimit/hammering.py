@@ -54,15 +54,20 @@ class Household(Struct):
 
 
 class Guard:
-    """One worker's memory of refusals. `hold` before the store is asked, `note` what it refused."""
+    """One worker's memory of refusals. `hold` before the store is asked, `note` what it refused.
+
+    Who was terminated is held for *marked_seconds* at most: what the store is not asked is silence to it (rule 12).
+    """
 
     def __init__(
         self,
         knowledge: Knowledge | None = None,
         clock: Callable[[], float] = time.monotonic,
         held_seconds: float = HELD_SECONDS,
+        marked_seconds: float = HELD_SECONDS,
     ) -> None:
         self._knowledge, self._clock, self._held = knowledge, clock, min(held_seconds, HELD_SECONDS)
+        self._marked = min(marked_seconds, self._held)
         self._users: dict[str, Household] = {}
 
     def __len__(self) -> int:
@@ -97,11 +102,12 @@ class Guard:
             del self._users[next(iter(self._users))]
         user.sitting = {session.session_id for session in refusal.sessions}
         self._count(user, now)
-        room_in = refusal.retry_after_ms / 1_000 or self._held
-        self._count_tries(user, _what(ask), now, min(self._held, room_in))
+        most = self._held if refusal.mark is None else self._marked
+        room_in = refusal.retry_after_ms / 1_000 or most
+        self._count_tries(user, _what(ask), now, min(most, room_in))
 
     def note_freed(self, user_id: str) -> None:
-        """A seat of the user came free: whoever asks next is asked for."""
+        """A seat of the user came free, or may have: whoever asks next is asked for."""
         if self._users:
             self._users.pop(user_id, None)
 

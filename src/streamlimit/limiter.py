@@ -75,7 +75,11 @@ class Limiter:
         """As `admit`, of an *ask* that nothing holds back."""
         if not ask.lease_id:
             ask = replace(ask, lease_id=next(self.lease_ids))
-        return _then(self.store.admit(ask), partial(self._decided, ask))
+        answer = self.store.admit(ask)
+        if is_coming(answer):
+            return _later(answer, partial(self._decided, ask))
+        self._decided(ask, answer)
+        return answer
 
     def beat(self, ask: Ask) -> Answer[Decision]:
         """The session goes on where another party moves the bytes: admitted and confirmed in one step, or refused."""
@@ -92,7 +96,10 @@ class Limiter:
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """The client has the segment (rule 4): the session lives on from now."""
-        return _then(self.store.confirm(receipt), self._confirmed)
+        answer = self.store.confirm(receipt)
+        if isinstance(answer, Coming):
+            return answer.then(self._confirm_came)
+        return _then(answer, self._confirmed)
 
     def abandon(self, lease: Lease) -> Answer[Events]:
         """The client does not have it: a reservation is given back, anything else stays as it was."""
@@ -110,6 +117,10 @@ class Limiter:
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
         """Someone else stops one session of the user, or all of them (None)."""
         return _then(self.store.terminate(user_id, session_id, by, reason), self._happened)
+
+    def set_limit(self, user_id: str, max_sessions: int | None) -> Answer[None]:
+        """Gives the user a limit of their own, or (None) takes it away. Whoever was told to wait is asked for again."""
+        return _then(self.store.set_limit(user_id, max_sessions), lambda _: self._freed(user_id))
 
     async def expire(self, at_most: int) -> Swept:
         """One bounded step of the sweep."""
@@ -153,14 +164,24 @@ class Limiter:
 
     def _confirmed(self, verdict: Verdict) -> None:
         self.tally.confirmations += 1
-        self._happened(verdict.events)
+        if verdict.events:
+            self._happened(verdict.events)
+
+    def _confirm_came(self, answer: Verdict | Exception) -> Verdict | Exception:
+        if not isinstance(answer, Exception):
+            self._confirmed(answer)
+        return answer
 
     def _happened(self, events: Events) -> None:
         for event in events:
             self.tally.events[event.type] += 1
             self._announce(event)
-            if self._guard is not None and event.type in LOSSES:
-                self._guard.note_freed(event.session.user_id)
+            if event.type in LOSSES:
+                self._freed(event.session.user_id)
+
+    def _freed(self, user_id: str) -> None:
+        if self._guard is not None:
+            self._guard.note_freed(user_id)
 
 
 def _then(answer: Answer[T], note: Callable[[T], None]) -> Answer[T]:
@@ -222,8 +243,9 @@ class LeaseHolder:
         verdict: Verdict = await coming if is_coming(coming) else coming
         if isinstance(verdict, Confirmed) and verdict.session.stream_id == self._ask.stream_id:
             # This lease may have moved the session, or seated it again: its next receipt is not a stale one.
-            session = verdict.session
-            self.lease = Lease(self._ask, session.generation, session.move, self.lease.admitted_ms)
+            session, lease = verdict.session, self.lease
+            if (session.move, session.generation) != (lease.move, lease.generation):
+                self.lease = Lease(self._ask, session.generation, session.move, lease.admitted_ms)
         return verdict
 
     async def prolong(self) -> Gone | None:

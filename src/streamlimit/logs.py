@@ -89,10 +89,21 @@ def announce(event: Event) -> None:
     sys.stderr.write(_encode(line).decode() + "\n")
 
 
-def announce_outage(away: bool) -> None:
+WHILE_AWAY = {
+    "keep-known": "who sits goes on; new sessions are refused with 503",
+    "admit-all": "who sits goes on; new sessions are admitted, also beyond the limit",
+    "refuse-all": "everyone is refused with 503, also who sits",
+}
+"""What `on_store_outage` comes to."""
+
+
+def announce_outage(on_outage: str, outage_seconds: float, away: bool) -> None:
     """Once when the store goes away, once when it is back; not per request."""
     log = structlog.get_logger("streamlimit")
     if away:
-        log.error("store_away", note="who sits goes on; new sessions are refused with 503")
+        note = WHILE_AWAY[on_outage]
+        if on_outage == "keep-known" and outage_seconds:
+            note += f", but for {outage_seconds:g} s not those with a valid grant"
+        log.error("store_away", note=note)
     else:
         log.warning("store_back")

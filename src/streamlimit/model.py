@@ -1,6 +1,7 @@
 """The words of the service: sessions, states, decisions, events. Reads no clock, no socket, no setting.
 
-All times are integer milliseconds of the store's clock (Unix epoch); all ids are the client's own strings.
+All times are integer milliseconds of the store's clock (Unix epoch); all ids are the client's own strings. `gc=False`:
+made of values alone, so never part of a cycle; a worker keeps many, and the collector need not walk them.
 """
 
 from enum import StrEnum
@@ -44,7 +45,7 @@ class Device(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     type: Label | None = None
 
 
-class Session(Struct, frozen=True):
+class Session(Struct, frozen=True, gc=False):
     """What is shown of one session: a value, true at the moment the store made it."""
 
     session_id: str
@@ -69,7 +70,7 @@ class Purpose(StrEnum):
     CHECK = "check"
 
 
-class Ask(Struct, frozen=True, omit_defaults=True):
+class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
     """One question to the store: may this session be issued this? `client` is a digest of its address.
 
     `may_start`: it may be given a new seat. `granted`: it comes with a grant that has not expired.
@@ -94,11 +95,11 @@ class Ask(Struct, frozen=True, omit_defaults=True):
     grant_generation: int | None = None
 
 
-class Repeated(Ask, frozen=True):
+class Repeated(Ask, frozen=True, gc=False):
     """An `Ask` that comes again and again, the very same object: what was made of it is worth keeping."""
 
 
-class Lease(Struct, frozen=True):
+class Lease(Struct, frozen=True, gc=False):
     """One admitted request while its segment is delivered. Names the generation and move it belongs to.
 
     `admitted_ms` orders receipts of requests that overlapped: an earlier one does not move the position back.
@@ -110,7 +111,7 @@ class Lease(Struct, frozen=True):
     admitted_ms: int = 0
 
 
-class Receipt(Struct, frozen=True):
+class Receipt(Struct, frozen=True, gc=False):
     """The client has the segment. `play_ms` is how long it plays (0 where that must not count twice).
 
     `age_ms`: how long ago it had it, where the store could not be told at once.
@@ -124,7 +125,7 @@ class Receipt(Struct, frozen=True):
     age_ms: int = 0
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, gc=False):
     """One state change, or one refusal, of one session. `type` is the call back's name."""
 
     type: str
@@ -156,7 +157,7 @@ class Mark(Struct, omit_defaults=True):
     by_device: str | Device | None = None
 
 
-class Admitted(Struct, frozen=True):
+class Admitted(Struct, frozen=True, gc=False):
     """Yes. `lease` is None where nothing was reserved (a check of a session without a seat).
 
     `session` is None only for such a check; `existing` says that the session held its seat before;
@@ -194,7 +195,7 @@ class Refusal(Struct, frozen=True):
 Decision = Admitted | Refusal
 
 
-class Confirmed(Struct, frozen=True):
+class Confirmed(Struct, frozen=True, gc=False):
     """The receipt counts: the session is active. `degraded`: the store will be told later."""
 
     session: Session

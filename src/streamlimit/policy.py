@@ -8,6 +8,8 @@ from streamlimit.model import State
 
 MARKS_KEPT = 16
 """Terminated (and, apart from them, ended) sessions remembered per user; the newest stay (rule 12)."""
+MARK_WRITES = 50
+"""In one X, at most: refusals of a terminated session that are written down (rules/admit.py)."""
 
 LEASES_KEPT = 32
 """Open leases remembered of one reservation; of a client that opens more, the newest count."""

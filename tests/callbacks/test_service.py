@@ -158,6 +158,25 @@ def test_dead_letters_are_listed_and_replayed(tmp_path: Path, receiver: Receiver
         assert shown(tmp_path, settings)["dead"] == 0
 
 
+def test_every_drop_is_told_and_an_endpoint_that_fails_costs_another_nothing(tmp_path: Path) -> None:
+    with Receiver() as failing, Receiver() as healthy:
+        failing.answer = lambda event: Reply(500)
+        hooks = [{"url": each.url, "secret": SECRET, "name": n} for n, each in (("A", failing), ("B", healthy))]
+        settings = called_back(failing) | {"callbacks": hooks, "outbox_max_events": 3, "segment_seconds": 60}
+        with service.started(tmp_path, **settings) as running:
+            for user in range(6):
+                beat = f"/v1/users/u{user}/sessions/tv"
+                assert running.post(f"{beat}/heartbeat", {"stream_id": STREAM}).status == 200
+                assert running.call("DELETE", beat).status == 204
+                healthy.wait_for(lambda user=user: len(healthy.accepted) == 2 * (user + 1))  # type: ignore[misc]
+            text = command(tmp_path, settings, "--json")
+            told = {each["endpoint"]: each for each in map(json.loads, text.splitlines())}
+            scraped = running.get("/metrics", key=OPERATOR_KEY).body.decode()
+    assert ((told["A"]["pending"], told["A"]["dropped"]), told["B"]["dropped"]) == ((3, 9), 0)
+    assert 'streamlimit_callbacks_dropped_total{endpoint="A"} 9.0' in scraped
+    assert 'streamlimit_callbacks_dropped_total{endpoint="B"} 0.0' in scraped
+
+
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:9/", "http://localhost/", "http://[::1]/", "http://169.254.169.254/"]
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streamlimit.delivery.local import SLICE, SMALL, SPAN, TRUSTED_SECONDS, LocalFiles
+from streamlimit.delivery.local import NOTES, SLICE, SMALL, SPAN, TRUSTED_SECONDS, LocalFiles
 from streamlimit.errors import CatalogError, UnknownSegment
 
 BIG = bytes(range(256)) * 4096  # 1 MiB
@@ -95,6 +95,19 @@ def test_a_file_that_becomes_shorter_is_an_error_and_no_signal(files: LocalFiles
     assert len(next(chunks)) == 10
     with pytest.raises(CatalogError, match="shorter"):
         next(chunks)
+
+
+def test_notes_of_a_file_are_bounded_and_go_with_its_version(files: LocalFiles, tmp_path: Path) -> None:
+    path = write(tmp_path / "1.ts", b"old")
+    body = files.open(path)
+    for number in range(3 * NOTES):
+        assert body.note(("is", number)) is None
+        assert body.keep(("is", number), b"%d" % number) == b"%d" % number
+    kept = [number for number in range(3 * NOTES) if body.note(("is", number)) == b"%d" % number]
+    assert len(kept) <= NOTES
+    assert kept[-1] == 3 * NOTES - 1
+    write(path, b"newer")
+    assert files.open(path).note(("is", kept[-1])) is None
 
 
 def test_what_is_no_regular_file_is_unknown(files: LocalFiles, tmp_path: Path) -> None:

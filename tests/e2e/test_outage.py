@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import tests.service
 from tests import servers
 from tests.e2e.clients import GRANT_KEY, connected, play
 from tests.service import OPERATOR_KEY, Answer, Service, started, wait_until
@@ -102,6 +101,44 @@ def test_who_sits_goes_on_new_ones_wait_and_all_is_marked_counted_and_logged_onc
     assert (lines(service, "store_away"), metric(service, "streamlimit_kept")) == (1, 0)
 
 
+NOTES = {
+    "keep-known": "who sits goes on; new sessions are refused with 503",
+    "admit-all": "who sits goes on; new sessions are admitted, also beyond the limit",
+    "refuse-all": "everyone is refused with 503, also who sits",
+}
+
+
+@pytest.mark.parametrize("on_outage", NOTES)
+def test_a_killed_store_is_noticed_though_nobody_asks_and_the_very_first_answers_say_so(
+    start: Callable[..., Service], server: servers.Server, on_outage: str
+) -> None:
+    service = start(on_store_outage=on_outage)
+    with connected(service.port) as player:
+        for number in range(2):
+            assert segment(service, "tv", number).status == 200
+            assert player.send(play("ada", "phone", "film", f"{number}.ts")).answer().status == 200
+        time.sleep(WAIT_SECONDS)  # nothing is under way
+        server.kill()
+        wait_until(lambda: lines(service, "store_away") == 1, 2, "the end of the connection to be noticed")
+        assert f'"note":"{NOTES[on_outage]}"' in service.log()
+        first, played = segment(service, "tv", 2), player.send(play("ada", "phone", "film", "2.ts")).answer()
+        if on_outage == "refuse-all":
+            assert (first.status, played.status) == (503, 503)
+        else:
+            assert (first.status, is_degraded(first)) == (200, True)
+            assert (played.status, played.headers["streamlimit-degraded"]) == (200, "true")
+    assert metric(service, "streamlimit_degraded_total") == (0 if on_outage == "refuse-all" else 2)
+
+
+def test_with_outage_seconds_the_log_says_whom_they_are_for(
+    start: Callable[..., Service], server: servers.Server
+) -> None:
+    service = start(outage_seconds=30)
+    server.kill()
+    wait_until(lambda: lines(service, "store_away") == 1, 2, "the outage to be noticed")
+    assert "are refused with 503, but for 30 s not those with a valid grant" in service.log()
+
+
 def test_refuse_all_refuses_those_who_sit(start: Callable[..., Service], server: servers.Server) -> None:
     service = start(on_store_outage="refuse-all")
     assert segment(service, "tv", 0).status == 200
@@ -160,17 +197,4 @@ def test_a_worker_started_anew_in_an_outage_goes_on_with_unexpired_grants_for_ou
 
 def start_anew(start: Callable[..., Service]) -> Service:
     """/readyz says no while the store is away, so readiness is not awaited."""
-    patch = pytest.MonkeyPatch()
-    with patch.context() as changed:
-        changed.setattr(tests.service, "await_readiness", await_health)
-        return start(outage_seconds=3)
-
-
-def await_health(service: Service) -> None:
-    def is_there() -> bool:
-        try:
-            return service.get("/healthz").status == 200
-        except OSError:
-            return False
-
-    wait_until(is_there, 20, "the worker")
+    return start(outage_seconds=3, awaited="/healthz")

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests import servers
+from tests.e2e.clients import connected
 from tests.service import OPERATOR_KEY, Answer, Service, started
 from tests.streams import make_stream
 
@@ -57,6 +58,37 @@ def test_a_termination_on_one_worker_bites_on_the_other_at_the_next_request_but_
     for number in (5, 6):
         answer = ask(here, number)
         assert (answer.status, answer.json["by"], answer.json["reason"]) == (410, "operator", "moved")
+
+
+@pytest.mark.parametrize("kind", ["segment", "heartbeat"])
+@pytest.mark.parametrize("place", ["/v1/sessions", "/v1/segments"])
+def test_who_is_replaced_is_refused_at_once_by_the_worker_that_saw_it(
+    workers: list[Service], kind: str, place: str
+) -> None:
+    here, user = workers[0], f"replacer-{kind}-{place[4:]}"
+    for session in ("tv", "phone", "pad"):
+        for number in range(2):
+            assert here.segment(user, session, "film", segment=f"{number}.ts").status == 200
+    form = {"user_id": user, "session_id": "box", "stream_id": "film", "replace": "tv"}
+    assert here.post(place, form).status in (200, 201)
+    for number in range(2, 5):
+        answer = here.segment(user, "tv", "film", segment=f"{number}.ts") if kind == "segment" else beat(here, user)
+        assert answer.status == 410
+
+
+def test_beats_in_one_breath_do_not_outrun_a_termination_on_the_other_worker(workers: list[Service]) -> None:
+    here, elsewhere = workers
+    form = b'{"stream_id":"film"}'
+    head = f"POST /v1/users/breathless/sessions/tv/heartbeat HTTP/1.1\r\nHost: t\r\nContent-Length: {len(form)}\r\n\r\n"
+    for _ in range(2):
+        assert beat(here, "breathless").status == 200
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connected(here.port)) for _ in range(8)]
+        elsewhere.call("DELETE", "/v1/users/breathless/sessions/tv?reason=moved", key=OPERATOR_KEY)
+        for client in clients:
+            client.send(head.encode() + form)
+        answers = [client.answer().status for client in clients]
+    assert answers.count(200) <= 1
 
 
 def test_an_end_on_one_worker_frees_the_seat_on_the_other_at_once(workers: list[Service]) -> None:

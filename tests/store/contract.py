@@ -18,8 +18,8 @@ from streamlimit.store.contract import Store, resolved
 from tests.store.household import (
     ALL_TYPES,
     LOSSES,
-    QUARTER,
     QUICK,
+    SLACK,
     Household,
     ManualClock,
     N,
@@ -972,7 +972,7 @@ class Sweeps:
         await home.watch_all("a", "b")
         await home.end("a")
         await home.terminate("b")
-        home.later(N * X + QUARTER)
+        home.later(N * X)
         assert await home.sweep() == []
         assert (await home.roster()).live == 0
 
@@ -1388,7 +1388,30 @@ class Departures:
         await home.terminate("tv")
         home.later(N * X - 1)
         assert (await home.refused("tv")).code == "session-terminated"
-        home.later(N * X + QUARTER)
+        home.later(N * X + SLACK)
+        assert isinstance(await home.ask("tv"), Admitted)
+
+    @story()
+    async def test_who_never_asked_is_forgiven_at_that_very_moment(self, home: Household) -> None:
+        await home.watch_all("a", "b", "c")
+        await home.watch("d", replace="a")
+        await home.terminate("b")
+        home.later(N * X)
+        assert isinstance(await home.ask("a"), Admitted)
+        assert isinstance(await home.ask("b"), Admitted)
+
+    @story()
+    async def test_the_silence_counts_from_the_last_refusal_to_within_a_fiftieth_of_x(self, home: Household) -> None:
+        for gap in range(2 * SLACK + 1):  # the last refusal is told on any point between two writes
+            await home.watch("tv")
+            await home.terminate("tv")
+            home.later(1)
+            assert (await home.refused("tv")).code == "session-terminated"
+            home.later(gap)
+            assert (await home.refused("tv")).code == "session-terminated"
+            home.later(N * X - 1)
+            assert (await home.refused("tv")).code == "session-terminated", "not a moment too early"
+            home.later(N * X + SLACK)
         assert isinstance(await home.ask("tv"), Admitted)
 
     @story()
@@ -1396,7 +1419,7 @@ class Departures:
         await home.watch("tv")
         await home.terminate("tv", "ops", "why")
         at = home.now
-        for step in (1, QUARTER // 2, X, N * X - 1, 1, 1, N * X - 1, X, N * X - 1, QUARTER, N * X - 1):
+        for step in (1, SLACK // 2, X, N * X - 1, 1, 1, N * X - 1, X, N * X - 1, SLACK, N * X - 1):
             home.later(step)
             refusal = await home.refused("tv")
             assert refusal.mark is not None
@@ -1404,7 +1427,7 @@ class Departures:
         await home.sweep()
         home.later(N * X - 1)
         assert (await home.refused("tv", purpose=Purpose.CHECK)).code == "session-terminated"
-        home.later(N * X + QUARTER)
+        home.later(N * X + SLACK)
         await home.sweep()
         await home.watch("tv")
 
@@ -2117,7 +2140,9 @@ class GrantsEnd:
     async def test_when_the_end_is_forgotten_the_grants_expiry_is_all_that_holds(self, home: Household) -> None:
         lease = await home.watch("tv")
         await home.end("tv")
-        home.later(N * X + QUARTER)
+        home.later(N * X - 1)
+        assert (await home.refused("tv", grant_generation=lease.generation)).code == "grant-ended"
+        home.later(1)
         await home.sweep()
         assert isinstance(await home.ask("tv", grant_generation=lease.generation), Admitted)
 

@@ -39,8 +39,8 @@ OpenStore = Callable[..., Any]
 
 X = 1_000
 N = 3
-QUARTER = X // 4
-"""How much longer than n·X a mark may hold (departure.silent_until_ms)."""
+SLACK = X // 50
+"""How much longer than n·X the mark of one who was refused meanwhile may hold (admit.py)."""
 QUICK = Policy(max_sessions=3, segment_ms=X, missed_segments=N, start_ms=X)
 
 ALL_TYPES = frozenset(f"session.{word}" for word in ("started", "moved", "expired", "ended", "terminated", "abandoned"))

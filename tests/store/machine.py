@@ -1,8 +1,8 @@
 """A state machine of everything that can happen to one user, beside a small model written from product.md.
 
 The model knows the rules' words and nothing of the code that keeps them. It has two answers where the
-rules leave it open (a mark may hold a quarter of X longer) and takes the store's. Rule 8's sharing guard
-is off here; the contract has it. Knows no engine: `machine_of(open_store)` makes the test of one.
+rules leave it open (the mark of who asked may hold a fiftieth of X longer) and takes the store's. Rule 8's
+sharing guard is off here; the contract has it. Knows no engine: `machine_of(open_store)` makes the test of one.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ POLICY = Policy(max_sessions=3, segment_ms=X, missed_segments=N, start_ms=START,
 
 SESSIONS = st.sampled_from(["tv", "phone", "pad", "box", "pc"])
 STREAMS = st.sampled_from(["news", "film"])
-STEPS = st.sampled_from([1, 7, X - 1, X, START, EXPIRY - X, EXPIRY - 1, EXPIRY, EXPIRY + X // 4])
+STEPS = st.sampled_from([1, 7, X - 1, X, START, EXPIRY - X, EXPIRY - 1, EXPIRY, EXPIRY + X // 50, EXPIRY + X // 4])
 WHICH = st.integers(0, 10_000)
 FATES = st.tuples(st.integers(0, 99), st.sampled_from(["received", "hung up", "hung up", "left open"]))
 """What becomes of a request, and when: the smaller number first."""
@@ -77,7 +77,7 @@ class Model:
         return {name: seat for name, seat in self.seats.items() if seat.expires > now}
 
     def terminated(self, name: str, now: int) -> str:
-        """Rule 12: "yes" until silent for n·X, then (for a quarter of X) "perhaps", then "no"."""
+        """Rule 12: "yes" until silent for n·X, then (where it asked, for a fiftieth of X) "perhaps", then "no"."""
         ways = [a for a in self.away.get(name, []) if a.state is State.TERMINATED]
         if any(now < a.must_until for a in ways):
             return "yes"
@@ -98,7 +98,7 @@ class Model:
 
     def send_away(self, name: str, state: State, now: int) -> None:
         seat = self.seats.pop(name)
-        mark = Away(state, seat.generation, now + EXPIRY, now + EXPIRY + X // 4)
+        mark = Away(state, seat.generation, now + EXPIRY, now + EXPIRY)
         self.away.setdefault(name, []).append(mark)
 
     def asked_again(self, name: str, now: int) -> None:
@@ -106,7 +106,7 @@ class Model:
         for mark in self.away.get(name, []):
             if mark.state is State.TERMINATED and now < mark.may_until:
                 mark.must_until = max(mark.must_until, now + EXPIRY)
-                mark.may_until = max(mark.may_until, now + EXPIRY + X // 4)
+                mark.may_until = max(mark.may_until, now + EXPIRY + X // 50)
 
     def victim(self, replace: str | None, over: OverLimit, now: int) -> set[str]:
         """Rule 12: who may be the one to give way; several where they are equally old or silent."""

@@ -17,6 +17,8 @@ from tests.store.household import ALL_TYPES, QUICK, ManualClock, N, OpenStore, X
 
 HOOK = {"hook": ALL_TYPES}
 LEASE = 30_000
+LIVES = 1_030
+"""More than any outbox keeps where endpoints may have next to nothing."""
 
 
 class PostOffice:
@@ -434,11 +436,44 @@ class Endpoints:
         assert await office.drain("hook") == ["started", "ended"]
 
     @story({"hook": {"session.started"}}, max_events=2)
-    async def test_an_outbox_that_nobody_empties_stays_bounded(self, office: PostOffice) -> None:
-        for session in "abc":
-            await office.live("alice", session)
-        assert await resolved(office.store.pending()) == 2
-        assert await office.drain() == ["started", "started"]
+    async def test_an_outbox_that_nobody_empties_stays_bounded_and_counts_every_drop(self, office: PostOffice) -> None:
+        for number in range(LIVES):
+            await office.live("alice", f"s{number}")
+        assert await resolved(office.store.pending()) < LIVES
+        arrived = await office.drain()
+        assert arrived[:2] == ["started", "started"]
+        assert (await office.stands()).dropped == LIVES - len(arrived)
+
+    @story({"hook": {"session.started", "session.moved"}, "other": {"session.ended"}, "mute": set()}, max_events=2)
+    async def test_what_an_outbox_drops_is_counted_for_who_wanted_it(self, office: PostOffice) -> None:
+        for number in range(LIVES):
+            await office.live("alice", f"s{number}", streams=2)
+        [arrived, others] = [await office.drain("hook"), await office.drain("other")]
+        assert (await office.stands("hook")).dropped == 2 * LIVES - len(arrived)
+        assert (await office.stands("other")).dropped == LIVES - len(others)
+        counts = {"hook": 2 * LIVES - len(arrived), "other": LIVES - len(others), "mute": 0}
+        assert await resolved(office.outbox.dropped()) == counts
+        await office.live("bob")
+        assert await office.drain("other") == ["ended"]
+        assert await office.drain("hook") == ["started"], "there is room again"
+
+    @story({"hook": ALL_TYPES, "other": {"session.ended"}}, max_events=3)
+    async def test_a_burst_that_others_want_or_have_no_room_for_is_no_loss_to_an_endpoint(
+        self, office: PostOffice
+    ) -> None:
+        for number in range(3):
+            await office.live("alice", f"s{number}", streams=2)
+        await office.fail(await office.claim_one("hook"), wait_ms=10 * X)
+        assert await office.drain("other") == ["ended"] * 3
+        assert ((await office.stands("hook")).pending, (await office.stands("hook")).dropped) == (3, 6)
+        assert (await office.stands("other")).dropped == 0
+
+    @story({"hook": {"session.refused"}}, max_events=2)
+    async def test_dropped_refusals_are_counted(self, office: PostOffice) -> None:
+        for number in range(LIVES):
+            assert await office.refused(f"s{number}") is not None
+        arrived = await office.drain()
+        assert (await office.stands()).dropped == LIVES - len(arrived)
 
     @story({"hook": ALL_TYPES, "other": ALL_TYPES})
     async def test_a_disabled_endpoint_gets_nothing_and_keeps_what_waits(self, office: PostOffice) -> None:

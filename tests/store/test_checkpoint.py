@@ -60,9 +60,10 @@ def test_a_long_log_starts_anew_though_it_is_never_at_rest(tmp_path: Path, monke
 
 
 def test_a_closed_store_leaves_no_thread(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
     store = SqliteStore(str(tmp_path / "streamlimit.db"), Policy())
     change(store, checkpoint.CHANGES)
-    assert "checkpoint" in {thread.name for thread in threading.enumerate()}
+    assert [thread.name for thread in set(threading.enumerate()) - before] == ["checkpoint"]
     store.close()
     store.close()
-    assert "checkpoint" not in {thread.name for thread in threading.enumerate()}
+    assert set(threading.enumerate()) <= before

@@ -38,6 +38,12 @@ def test_who_comes_late_hears_it_at_once() -> None:
     assert heard(coming) == [1]
 
 
+def test_a_step_may_be_added_after_it_came() -> None:
+    coming: Coming[int] = Coming()
+    coming.come(1)
+    assert heard(coming.then(lambda answer: answer + 1)) == [2]
+
+
 def test_all_runs_in_the_context_of_whoever_asked() -> None:
     WHO.set("asker")
     coming: Coming[int] = Coming()

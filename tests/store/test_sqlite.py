@@ -15,7 +15,7 @@ from msgspec import structs
 from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Device, Receipt, Refusal, State
 from streamlimit.rules.ledger import Seat
-from streamlimit.store.sqlite import SqliteStore, bodies, clock, round
+from streamlimit.store.sqlite import SqliteStore, bodies, clock, intake, round
 from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
 from tests.store import differential, writers
 from tests.store.contract import OLDEST_GOES, StoreContract
@@ -283,6 +283,30 @@ class TestFile:
         clock.now_ms += N * X
         assert len(_swept(store)) == 3
 
+    def test_a_file_of_version_2_keeps_everybody_and_counts_what_finds_no_room(self, path: str) -> None:
+        store = SqliteStore(path, QUICK, frozenset({"session.started"}))
+        watch(store)
+        db = _db(store)
+        db.execute("DROP TABLE unkept")
+        db.execute("PRAGMA user_version = 2")
+        store.close()
+        store = SqliteStore(path, QUICK, frozenset({"session.started"}), outbox_max_events=1)
+        assert len(store.sessions("user").sessions) == 1
+        for number in range(intake.LEAST):
+            watch(store, user=f"user-{number}")
+        assert _db(store).execute("SELECT * FROM unkept").fetchall() == [("session.started", 1)]
+
+    def test_a_hammering_terminated_player_is_written_down_fifty_times_an_x_at_most(self, path: str) -> None:
+        clock = ManualClock()
+        store = SqliteStore(path, QUICK, clock=clock)
+        watch(store)
+        store.terminate("user", "tv", "operator", "why")
+        before = _db(store).total_changes
+        for _ in range(2 * X):
+            clock.now_ms += 1
+            assert isinstance(store.admit(Ask("user", "tv", "news")), Refusal)
+        assert _db(store).total_changes - before <= 2 * 50 + 1
+
     def test_a_step_is_as_long_as_the_lock_may_be_held(self) -> None:
         pace = Pace()
         pace.took(FIRST, HOLD_SECONDS / 100)
@@ -419,6 +443,7 @@ def _make_version_1(db: sqlite3.Connection) -> None:
         old = {"seats": [_as_object(seat) for seat in ledger.seats], "marks": ledger.marks}
         old |= {"max_sessions": ledger.max_sessions} if ledger.max_sessions else {}
         db.execute("INSERT INTO ledgers VALUES (?, ?, ?)", (user_id, msgspec.json.encode(old), due_at_ms))
+    db.execute("DROP TABLE unkept")
     db.execute("PRAGMA user_version = 1")
 
 

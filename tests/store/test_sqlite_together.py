@@ -12,7 +12,7 @@ import pytest
 
 from streamlimit import rules
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Admitted, Ask, Refusal
+from streamlimit.model import Admitted, Ask, Confirmed, Receipt, Refusal
 from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore, together
 from streamlimit.store.sqlite.together import AT_MOST
@@ -81,6 +81,23 @@ class TestOneTurn:
         answers = at_once(store, [ask(f"user-{k}") for k in range(AT_MOST)])
         assert seen == ["BEGIN", *["INSERT"] * AT_MOST, "COMMIT"]
         assert [answer.session.user_id for answer in answers] == [f"user-{k}" for k in range(AT_MOST)]
+
+    def test_receipts_and_reports_share_it_with_beats(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+        leases = [store.admit(ask(f"user-{k}")).lease for k in range(2)]  # type: ignore[union-attr]
+        assert None not in leases
+        receipts = [Receipt(lease, "1.ts", 1) for lease in leases if lease is not None]
+        told: list[Any] = []
+        seen = statements(store)
+
+        async def run() -> list[Any]:
+            coming: list[Any] = [store.confirm(receipts[0]), store.beat(ask("other"))]
+            store.report(receipts[1], told.append)
+            return [type(await answer) for answer in coming]
+
+        assert asyncio.run(run()) == [Confirmed, Admitted]
+        assert [type(verdict) for verdict in told] == [Confirmed]
+        assert seen == ["BEGIN", "INSERT", "INSERT", "INSERT", "COMMIT"]
 
     def test_one_alone_is_one_statement(self, path: str) -> None:
         store = SqliteStore(path, SLOW, gathers=True)

@@ -11,9 +11,10 @@ import pytest
 import uvloop
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Admitted, Ask, Confirmed, Receipt, Refusal
+from streamlimit.model import Admitted, Ask, Confirmed, Gone, Lease, Receipt, Refusal, Repeated
 from streamlimit.policy import Policy
 from streamlimit.store.valkey import ValkeyStore
+from streamlimit.store.valkey import store as valkey
 from streamlimit.store.valkey.keys import SLOTS, shard_of
 from tests import servers
 from tests.ports import free_port
@@ -78,6 +79,34 @@ async def until_it_answers(promise: Callable[[], Awaitable[T]], seconds: float =
 @pytest.mark.xdist_group("faults")
 class TestOneServer:
     """A single server that forgets, restarts, hangs or goes."""
+
+    def test_a_store_serves_one_loop_after_another(self, server: servers.Server) -> None:
+        """As a function that is run for each event does (AWS Lambda)."""
+        store = open_store(server.url)
+
+        async def beat() -> bool:
+            decision = await store.beat(Ask("ann", "tv", "news"))
+            return isinstance(decision, Admitted) and decision.existing
+
+        assert [asyncio.run(beat()), uvloop.run(beat()), asyncio.run(beat())] == [False, True, True]
+
+    @on_loop
+    async def test_of_what_is_packed_for_reports_the_oldest_is_forgotten(
+        self, server: servers.Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(valkey, "REPORTS_KEPT", 10)
+        monkeypatch.setattr(valkey, "REPORTS_FORGOTTEN", 3)
+        store, heard = open_store(server.url), list[object]()
+        receipts = [Receipt(Lease(Repeated("ann", f"tv-{number}", "news"), 1, 0)) for number in range(53)]
+        for receipt in receipts:
+            store.report(receipt, heard.append)
+        assert 7 < len(store._reports) <= 10, "few at a time"
+        assert id(receipts[-1]) in store._reports
+        assert id(receipts[0]) not in store._reports
+        while len(heard) < 53:
+            await asyncio.sleep(0.01)
+        assert {type(answer) for answer in heard} == {Confirmed, Gone}, "three sit again"
+        await store.close()
 
     @on_loop
     async def test_a_flushed_script_is_loaded_again(self, server: servers.Server) -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from streamlimit.store.valkey import ValkeyStore
-from streamlimit.store.valkey.keys import SHARDS
+from streamlimit.store.valkey.keys import LEAST_ROOM, SHARDS, room_of_endpoint, room_of_outbox
 from streamlimit.store.valkey.outbox import ValkeyOutbox
 from tests import servers
 from tests.store.outbox_contract import OutboxContract
@@ -51,7 +51,7 @@ def outbox_opener(url: str, prefix: str) -> Callable[..., ValkeyOutbox]:
 
 def _for_one_user(most: int) -> int:
     """What a bound must be so that each shard, and with it one user, has *most*."""
-    return most * SHARDS
+    return most if most <= LEAST_ROOM else most * SHARDS
 
 
 @pytest.mark.xdist_group("redis-outbox")
@@ -78,3 +78,16 @@ class TestOnValkeyCluster(OutboxContract):
     @pytest.fixture
     def open_outbox(self, valkey_cluster: servers.Cluster, prefix: str) -> Callable[..., ValkeyOutbox]:
         return outbox_opener(valkey_cluster.url, prefix)
+
+
+class TestRoom:
+    """How much of the bound is one shard's."""
+
+    @pytest.mark.parametrize(
+        ("most", "outbox", "endpoint"),
+        [(1, 16, 1), (3, 16, 3), (16, 16, 16), (2_047, 16, 16), (16_384, 16, 16), (16_385, 17, 17), (100_000, 98, 98)],
+    )
+    def test_a_shard_has_its_share_and_room_for_what_a_household_does_at_once(
+        self, most: int, outbox: int, endpoint: int
+    ) -> None:
+        assert (room_of_outbox(most), room_of_endpoint(most)) == (outbox, endpoint)

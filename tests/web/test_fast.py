@@ -19,17 +19,19 @@ from pydantic import SecretStr
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from streamlimit.bootstrap.worker import WorkerFactory
+from streamlimit.delivery.receipt import Passage
 from streamlimit.limiter import Limiter
 from streamlimit.model import Ask
 from streamlimit.settings import Settings
 from streamlimit.web.app import FrontDoor
+from streamlimit.web.delivery import Deliverer
 from streamlimit.web.exchange import Exchange
 from streamlimit.web.fast import FastProtocol
 from streamlimit.web.grants import Grants
 from streamlimit.web.protocol import ReceiptProtocol
 from tests.e2e.clients import is_read
 from tests.service import wait_until
-from tests.web.folders import make_streams
+from tests.web.folders import content, make_streams
 
 KEY = "the-key-of-these-grants"
 GRANT = Grants([KEY], 3_600).sign("u", "s")
@@ -341,6 +343,25 @@ def test_what_breaks_a_segment_is_our_fault_and_not_the_clients(
     monkeypatch.setattr(Limiter, "decide", break_later if is_late else break_at_once)
     told = [[lasting(answer) for answer in server.converse(*sent, *sent)] for server in both]
     assert {answer[:12] for answer in told[0]} == {b"HTTP/1.1 500"}
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("sent", [kept(segment("s", segment="a.ts")), kept(play("tiny/a.ts"))], ids=["segment", "file"])
+def test_what_breaks_before_the_first_byte_is_told_and_afterwards_ends_the_connection(
+    both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("broken")
+
+    for server in both:
+        assert {answer[9:12] for answer in server.converse(sent, sent)} == {b"200"}
+    monkeypatch.setattr(Passage, "received", fail)
+    told = [[lasting(answer) for answer in server.converse(sent, HEALTH)] for server in both]
+    assert [told[0][0][9:12], told[0][0][-6_000:], told[0][1]] == [b"200", content("a.ts"), b""]
+    assert told[0] == told[1]
+    monkeypatch.setattr(Deliverer, "deliver", fail)
+    told = [[lasting(answer) for answer in server.converse(sent, HEALTH)] for server in both]
+    assert [answer[9:12] for answer in told[0]] == [b"500", b"200"]
     assert told[0] == told[1]
 
 

@@ -108,6 +108,24 @@ def test_a_seat_that_comes_free_is_given_within_a_second_or_so(service: Service)
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("way", ["raised", "own one removed"])
+def test_a_limit_that_is_raised_ends_the_waiting_at_once(service: Service, way: str) -> None:
+    user = f"lim-{len(way)}"
+    path = f"/v1/users/{user}/limit"
+    _fill(service, user)
+    if way != "raised":
+        service.call("DELETE", f"/v1/users/{user}/sessions/c")
+        assert service.call("PUT", path, {"max_sessions": 2}, key=OPERATOR_KEY).status == 200
+    hammer = Hammer(service)
+    while hammer.ask(user, "d")[0] != 429:
+        pass
+    if way == "raised":
+        assert service.call("PUT", path, {"max_sessions": 4}, key=OPERATOR_KEY).status == 200
+    else:
+        assert service.call("DELETE", path, key=OPERATOR_KEY).status == 204
+    assert hammer.ask(user, "d")[0] == 200
+
+
 def test_the_owners_choice_is_heard_while_the_player_hammers(service: Service) -> None:
     _fill(service, "dan")
     hammer = Hammer(service)

@@ -333,8 +333,15 @@ def test_each_request_on_a_connection_gets_what_it_asks_for(service: Service, li
             415,
         ]
         assert statuses(line, get("forged"), get(grant, "tiny/x.ts"), get(grant, "nowhere/a.ts")) == [401, 404, 404]
-        head, body = line.send(get(grant, Range="bytes=1-2")).whole()
-        assert (head.status, body) == (206, content("a.ts")[1:3])
+        for first, last in ((1, 2), (3, 9), (1, 5_999), (0, 5_999)):
+            head, body = line.send(get(grant, "tiny/c.ts", Range=f"bytes={first}-{last}")).whole()
+            told = head.headers["content-range"], int(head.headers["content-length"])
+            assert (head.status, body, *told) == (
+                206,
+                content("c.ts")[first : last + 1],
+                f"bytes {first}-{last}/6000",
+                last + 1 - first,
+            )
         etag = line.send(get(grant, "tiny/index.m3u8")).whole()[0].headers["etag"]
         assert line.send(get(grant, "tiny/index.m3u8", If_None_Match=etag)).head().status == 304
     told = service.watching(user)
@@ -462,6 +469,18 @@ def test_who_hammers_is_told_to_wait_each_time_with_an_id_of_its_own_and_is_coun
     assert statuses(line, post(user, session="a")) == [200]
 
 
+def test_each_is_counted_once_whether_its_head_was_known_or_not(service: Service, line: Client, user: str) -> None:
+    grant, names = granted(user), ["admissions_total", "confirmations_total", "problems_total unknown-segment"]
+    for varied in (False, True):
+        before = [counted(service, name) for name in names]
+        for number in range(5):
+            more = {"X_Number": str(number)} if varied else {}
+            asked = post(user, **more), get(grant, **more), get(grant, "tiny/index.m3u8", **more)
+            assert statuses(line, *asked, post(user, "x.ts", **more)) == [200, 200, 200, 404]
+        line.send(post(user, "x.ts")).whole()  # all before it is settled
+        assert [counted(service, name) - was for name, was in zip(names, before, strict=True)] == [15, 10, 6]
+
+
 def test_refusals_and_starts_are_logged_with_their_ids(service: Service, line: Client, user: str) -> None:
     learnt(line, post(user, session="a", X_Request_Id="one"))
     for session in "bc":
@@ -480,6 +499,22 @@ def test_what_is_logged_while_a_known_head_is_understood_has_its_id(service: Ser
         each["request_id"] for plan in ("never-1.", "never-2.") for each in lines(service, "unknown_plan", plan=plan)
     ]
     assert len(set(told)) == 2
+
+
+def test_the_same_file_in_another_place_of_the_playlist_has_another_number(
+    service: Service, line: Client, user: str
+) -> None:
+    folder = service.log_path.parent / "streams" / "tiny"
+    playlist, known = (folder / "index.m3u8").read_text(), [post(user, "b.ts"), get(granted(user), "tiny/b.ts")]
+
+    def numbers() -> list[str]:
+        return [line.send(each).whole()[0].headers["streamlimit-sequence"] for each in known]
+
+    assert numbers() == ["1", "1"]
+    (folder / "index.m3u8").write_text(playlist.replace("a.ts", "x").replace("b.ts", "a.ts").replace("x", "b.ts"))
+    wait_until(lambda: numbers() == ["0", "0"], 5, "the other place")
+    (folder / "index.m3u8").write_text(playlist)
+    wait_until(lambda: numbers() == ["1", "1"], 5, "the first place")
 
 
 def test_a_stream_that_goes_and_comes_back(service: Service, line: Client, user: str) -> None:

@@ -1,6 +1,12 @@
 """The memory of what was verified: bounded, and the newest stay."""
 
-from streamlimit.web.recent import Recent
+from weakref import WeakSet
+
+from streamlimit.web.recent import FADING, Recent
+
+
+class Value:
+    """Something that is seen to go."""
 
 
 def test_the_newest_stay_and_there_are_never_too_many() -> None:
@@ -34,3 +40,18 @@ def test_all_can_be_forgotten() -> None:
     recent.clear()
     assert recent.get("a") is None
     assert len(recent) == 0
+
+
+def test_what_is_forgotten_goes_little_by_little() -> None:
+    """Thousands at once would take milliseconds, in which nobody is answered."""
+    recent: Recent[str, Value] = Recent(characters=10_000)
+    alive, before, most = WeakSet[Value](), 0, 0
+    for n in range(1_000):
+        value = Value()
+        alive.add(value)
+        recent.put(f"key-{n:04}", value)
+        del value
+        most = max(most, before + 1 - len(alive))
+        before = len(alive)
+    assert most == FADING
+    assert len(alive) < 1.6 * len(recent), "and is gone before the next generation is"

@@ -3,7 +3,6 @@
 import asyncio
 import secrets
 
-import structlog
 from pydantic import SecretStr
 
 from streamlimit.errors import StoreUnavailable
@@ -14,26 +13,35 @@ from streamlimit.web.grants import Grants
 from streamlimit.web.identity import Keys, Verifier
 from streamlimit.web.rights import Role
 
-log = structlog.get_logger("streamlimit")
-
 STORE_RETRY_SECONDS = 0.5
+"""How often a store that is away is asked for the key: more often than it could be taken for back meanwhile."""
 
 
 async def open_grants(settings: Settings, store: Store) -> Grants:
-    """What makes and reads grants. Waits for the store where that keeps the key."""
-    return Grants(await _grant_keys(settings, store), settings.grant_seconds)
+    """What makes and reads grants: by the keys of the settings, else by the one that the store keeps for all workers.
+
+    Where the store is away that is still to come (`learn_key_forever`).
+    """
+    grants = Grants([key.get_secret_value() for key in settings.grant_keys], settings.grant_seconds)
+    await _learn_key(grants, store)
+    return grants
 
 
-async def _grant_keys(settings: Settings, store: Store) -> list[str]:
-    """The keys from the settings, else the one that the store keeps for all workers."""
-    given = [key.get_secret_value() for key in settings.grant_keys]
-    while not given:
-        try:
-            given = [await resolved(store.secret("grant-key", secrets.token_urlsafe(32)))]
-        except StoreUnavailable as error:
-            log.warning("waiting_for_store", problem=str(error))
-            await asyncio.sleep(STORE_RETRY_SECONDS)
-    return given
+async def learn_key_forever(grants: Grants, store: Store) -> None:
+    """Asks the store until it has told the key; then there is nothing left to do."""
+    while not grants.are_known:
+        await asyncio.sleep(STORE_RETRY_SECONDS)
+        await _learn_key(grants, store)
+    await asyncio.Event().wait()
+
+
+async def _learn_key(grants: Grants, store: Store) -> None:
+    if grants.are_known:
+        return
+    try:
+        grants.learn([await resolved(store.secret("grant-key", secrets.token_urlsafe(32)))])
+    except StoreUnavailable:
+        return  # the store's outage has been told; it is asked again
 
 
 def open_doorman(settings: Settings, grants: Grants, plans: Plans) -> Doorman:

@@ -45,16 +45,16 @@ def _require_public(settings: Settings) -> None:
 
 
 def open_outbox(settings: Settings) -> Outbox:
-    """The outbox of the store that the settings name. Raises `SettingsError` where it cannot be opened at all."""
+    """The outbox of the store that the settings name; the rest as in `open_store`."""
     subscriptions = {endpoint.name: endpoint.types for endpoint in open_endpoints(settings)}
     if not is_sqlite(settings):
         from streamlimit.store.valkey import ValkeyOutbox
 
         return ValkeyOutbox(settings.store, subscriptions, settings.outbox_max_events)
-    from streamlimit.store.sqlite import SqliteOutbox
+    from streamlimit.store.sqlite import SqliteOutbox, opened
 
     try:
-        return SqliteOutbox(sqlite_path(settings), subscriptions, settings.outbox_max_events)
+        return opened(lambda: SqliteOutbox(sqlite_path(settings), subscriptions, settings.outbox_max_events))
     except StoreUnavailable as error:
         raise SettingsError("store", str(error)) from error
 

@@ -10,6 +10,7 @@ from streamlimit.census import Counted
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.hammering import Guard
 from streamlimit.limiter import Limiter
+from streamlimit.policy import MARK_WRITES
 from streamlimit.settings import Settings
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
@@ -26,7 +27,8 @@ async def build_service(settings: Settings, office: "Office | None" = None, tall
     policy, tally, tell = settings.policy(), tally or Tally(), telling(office)
     store = steady(settings, open_store(settings, policy), tell)
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
-    guard = Guard(store.knowledge, held_seconds=settings.segment_seconds / 4)
+    x = settings.segment_seconds
+    guard = Guard(store.knowledge, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
     return Service(
         settings=settings,
         policy=policy,
@@ -34,6 +36,7 @@ async def build_service(settings: Settings, office: "Office | None" = None, tall
         store=store,
         counted=Counted(store),
         metrics=Metrics(tally, store, office.postmen if office is not None else ()),
+        outbox=None if office is None else office.outbox,
         tally=tally,
         grants=grants,
         doorman=open_doorman(settings, grants, plans),

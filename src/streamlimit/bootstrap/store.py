@@ -1,6 +1,7 @@
 """The store that the settings name, tried, and what decides over it."""
 
 from collections.abc import Callable
+from functools import partial
 
 from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.limiter import Limiter
@@ -23,16 +24,17 @@ def sqlite_path(settings: Settings) -> str:
 
 
 def open_store(settings: Settings, policy: Policy) -> Store:
-    """The store that the settings name. Raises `SettingsError` where it cannot be opened at all."""
+    """The store that the settings name, be it there or not yet. Raises `SettingsError` where it never will be."""
     most = settings.outbox_max_events
     if not is_sqlite(settings):
         from streamlimit.store.valkey import ValkeyStore
 
         return ValkeyStore(settings.store, policy, settings.subscribed, outbox_max_events=most)
-    from streamlimit.store.sqlite import SqliteStore
+    from streamlimit.store.sqlite import SqliteStore, opened
 
+    path, wanted = sqlite_path(settings), settings.subscribed
     try:
-        return SqliteStore(sqlite_path(settings), policy, settings.subscribed, outbox_max_events=most, gathers=True)
+        return opened(lambda: SqliteStore(path, policy, wanted, outbox_max_events=most, gathers=True))
     except StoreUnavailable as error:
         raise SettingsError("store", str(error)) from error
 
@@ -49,7 +51,14 @@ def steady(settings: Settings, store: Store, tell: Callable[[Event], None] = ann
         on_outage=settings.on_store_outage if settings.enforce else "admit-all",  # a dry run refuses nobody
         outage_seconds=settings.outage_seconds,
     )
-    return SteadyStore(store, settings.policy(), conduct, tell, announce_outage)
+    announce_change = partial(announce_outage, conduct.on_outage, conduct.outage_seconds)
+    found = SteadyStore(store, settings.policy(), conduct, tell, announce_change)
+    if not is_sqlite(settings):
+        from streamlimit.store.valkey import ValkeyStore
+
+        if isinstance(store, ValkeyStore):
+            store.when_it_fails(found.failed)
+    return found
 
 
 async def check_store(settings: Settings) -> list[str]:

@@ -13,12 +13,14 @@ from streamlimit.limiter import Limiter
 from streamlimit.model import Device, Session
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
+from streamlimit.web.forms import AN_ID, is_id
 
 COLUMNS = ("user", "session", "stream", "state", "device", "since", "last activity", "expires")
 
 
 def show(settings: Settings, user: str | None, as_json: bool) -> None:
     """The sessions of *user*, or of all."""
+    _require_id("USER", user)
 
     async def work(limiter: Limiter) -> None:
         sessions = _sessions(limiter, user)
@@ -35,6 +37,8 @@ def end(settings: Settings, user: str | None, session: str) -> None:
     """Terminates one."""
     if user is None:
         raise SettingsError("--end", "name the user whose session it is")
+    _require_id("USER", user)
+    _require_id("--end", session)
 
     async def work(limiter: Limiter) -> None:
         told = await resolved(limiter.terminate(user, session, "operator", "ended from the command line"))
@@ -42,6 +46,11 @@ def end(settings: Settings, user: str | None, session: str) -> None:
         print(f"terminated {session}" if was_there else f"{user} has no session {session}")
 
     on_limiter(settings, work)
+
+
+def _require_id(name: str, given: str | None) -> None:
+    if given is not None and not is_id(given):
+        raise SettingsError(name, AN_ID)
 
 
 async def _sessions(limiter: Limiter, user: str | None) -> AsyncIterator[Session]:

@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from streamlimit.delivery.paths import media_type
 from streamlimit.errors import CatalogError, UnknownSegment
@@ -31,6 +32,9 @@ MAX_BYTES = 64 * 1024 * 1024
 
 TRUSTED_SECONDS = 0.1
 """A file is looked at again after so long (one that is replaced is delivered as it was until then) …"""
+NOTES = 1_000
+"""Of one file."""
+
 SETTLED_NS = 2_000_000_000
 """… but at once while it was changed so lately: whoever writes it may not be done."""
 
@@ -77,17 +81,17 @@ class _File:
 class Body:
     """A file as it was when it was opened: `size` in bytes, a strong `etag` (with quotes), its media type.
 
-    `notes`: what those who deliver it worked out about its segments, by their names and numbers; forgotten with it.
+    `note` keeps what those who deliver it worked out about parts of it; forgotten with it.
     """
 
-    __slots__ = ("_file", "_path", "etag", "media_type", "notes", "size")
+    __slots__ = ("_file", "_notes", "_path", "etag", "media_type", "size")
 
     def __init__(self, file: _File, path: str) -> None:
         self._file, self._path = file, path
         self.size = file.size
         self.etag = f'"{file.modified_ns:x}-{file.size:x}-{file.inode:x}"'
         self.media_type = media_type(path)
-        self.notes: dict[tuple[str, int], bytes] = {}
+        self._notes: dict[tuple[Any, ...], bytes] = {}
 
     @property
     def is_in_memory(self) -> bool:
@@ -97,6 +101,17 @@ class Body:
     def fileno(self) -> int:
         """The descriptor, open as long as this body is kept; -1 where it is in memory."""
         return self._file.fd
+
+    def note(self, about: tuple[Any, ...]) -> bytes | None:
+        """What was noted *about* a part of it, if it is still known."""
+        return self._notes.get(about)
+
+    def keep(self, about: tuple[Any, ...], note: bytes) -> bytes:
+        """Notes it, and returns it."""
+        if len(self._notes) >= NOTES:
+            self._notes.clear()
+        self._notes[about] = note
+        return note
 
     def chunks(self, first: int = 0, last: int | None = None) -> Iterator[memoryview]:
         """The bytes *first*–*last* (inclusive; None: to the end) in slices of at most SLICE.

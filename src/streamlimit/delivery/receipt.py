@@ -140,14 +140,15 @@ class Passage:
     def _plan(self) -> None:
         """The next look; one that was planned before is off."""
         self._turn += 1
-        if self._waiter is not None and self._looks < self._evidence.eager_looks:
-            self._loop.call_soon(self.ring, self._turn)
+        loop, delay, is_all_handed = self._loop, self._delay, self._waiter is not None
+        if is_all_handed and self._looks < self._evidence.eager_looks:
+            loop.call_soon(self.ring, self._turn)
             return
         if self._rounds is None:
             self._rounds = Rounds()
-        self._rounds.later(self._loop, self._delay, self, self._turn)
-        if self._waiter is not None:
-            self._delay = min(2 * self._delay, _LONGEST_DELAY_SECONDS)
+        self._rounds.later(loop, delay, self, self._turn)
+        if is_all_handed and delay < _LONGEST_DELAY_SECONDS:
+            self._delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
 
     def _look(self) -> bool:
         """Whether the outcome is known."""

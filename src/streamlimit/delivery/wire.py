@@ -97,7 +97,7 @@ class Wire:
     @property
     def can_pour(self) -> bool:
         """Can bytes go to the kernel past the transport? Not past its TLS, nor past what waits in its buffer."""
-        return self.kind is _TCP and not self.is_closing and self._transport.get_write_buffer_size() == 0
+        return self.kind is _TCP and self._transport.get_write_buffer_size() == 0 and not self.is_closing
 
     async def pour(self, head: bytes, file: int, first: int, left: int) -> None:
         """Gives the kernel *head*, and *left* bytes of *file* from *first* on, which never pass through our memory.
@@ -110,7 +110,7 @@ class Wire:
             rest = self.push(*rest)
 
     def push(self, head: bytes, file: int, first: int, left: int) -> tuple[bytes, int, int, int] | None:
-        """As much of the same as the kernel takes at once, and what is left then; None: there is no more to wait for."""
+        """As much of the same as the kernel takes at once, and what is left then; None: nothing more is to come."""
         if self.is_closing:
             return None
         try:

@@ -3,8 +3,8 @@
 from msgspec.structs import replace
 
 from streamlimit.model import Admitted, Ask, Decision, Device, Event, Lease, Mark, Purpose, Refusal, State
-from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, OverLimit, Policy
-from streamlimit.rules.departure import dismiss, lapse_all, silent_until_ms
+from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARK_WRITES, OverLimit, Policy
+from streamlimit.rules.departure import dismiss, lapse_all
 from streamlimit.rules.ledger import Ledger, Outcome, Seat, show, show_live
 from streamlimit.rules.scopes import Scope, full_scopes
 from streamlimit.rules.sharing import is_shared
@@ -184,10 +184,13 @@ def _replace(ledger: Ledger, victim: Seat, ask: Ask, policy: Policy, now_ms: int
 
 
 def _refuse_terminated(ledger: Ledger, ask: Ask, mark: Mark, policy: Policy, now_ms: int) -> Outcome[Decision]:
-    """410, and the silence that it takes to be forgiven starts anew (written at most once per X/4)."""
+    """410, and the silence of n·X that it takes to be forgiven starts anew.
+
+    A fiftieth of X goes on top, so that a hammering player's refusals are written only that often.
+    """
     changed = mark.until_ms < now_ms + policy.expiry_ms
     if changed:
-        mark.until_ms = silent_until_ms(policy, now_ms)
+        mark.until_ms = now_ms + policy.expiry_ms + policy.segment_ms // MARK_WRITES
     return Outcome(refusal("session-terminated", ledger, ask, policy, now_ms, mark), changed)
 
 

@@ -44,7 +44,7 @@ def dismiss(
         generation=seat.generation,
         state=state,
         at_ms=now_ms,
-        until_ms=silent_until_ms(policy, now_ms),
+        until_ms=now_ms + policy.expiry_ms,
         by=by,
         reason=reason,
         by_session_id=by_session_id,
@@ -52,14 +52,6 @@ def dismiss(
     )
     remember(ledger, mark, now_ms)
     return Event(f"session.{state}", show(user_id, seat, state), now_ms, reason, by)
-
-
-def silent_until_ms(policy: Policy, now_ms: int) -> int:
-    """Until when a mark holds if its session stays silent: n·X (rule 12), and a quarter of X on top.
-
-    The quarter lets a hammering player's refusals prolong the mark with a write only that often.
-    """
-    return now_ms + policy.expiry_ms + policy.segment_ms // 4
 
 
 def remember(ledger: Ledger, mark: Mark, now_ms: int) -> None:

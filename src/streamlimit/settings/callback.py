@@ -4,7 +4,9 @@ import re
 from base64 import b64decode
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from streamlimit.settings.kinds import require_port
 
 EVENT_TYPES = (
     "session.started",
@@ -35,6 +37,12 @@ class Callback(BaseModel):
         """All of them, in plain."""
         given = self.secret if isinstance(self.secret, list) else [self.secret]
         return [secret.get_secret_value() for secret in given]
+
+    @field_validator("url")
+    @classmethod
+    def _port_is_one(cls, value: str) -> str:
+        require_port(value)
+        return value
 
     @model_validator(mode="after")
     def _secrets_are_keys(self) -> "Callback":

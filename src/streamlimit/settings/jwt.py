@@ -2,11 +2,10 @@
 
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from streamlimit.settings.kinds import LOOPBACK
+from streamlimit.settings.kinds import LOOPBACK, require_port
 
 
 class JwtSettings(BaseModel):
@@ -31,8 +30,8 @@ class JwtSettings(BaseModel):
     def _url_is_safe(cls, value: str | None) -> str | None:
         if value is not None and not re.match(rf"https://[^\s/?#]|http://({LOOPBACK.pattern})(:\d+)?(/|$)", value):
             raise ValueError("give https://…, or http://… on loopback: who changes the keys lets anyone in")
-        if value is not None and urlsplit(value).port == 0:  # `port` itself says what is wrong with others
-            raise ValueError("there is no port 0")
+        if value is not None:
+            require_port(value)
         return value
 
     @field_validator("secret_file")

@@ -4,6 +4,7 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -34,6 +35,12 @@ def _is_folder(value: str) -> str:
     if not (value and Path(value).is_dir()):
         raise ValueError(f"there is no folder {value!r}")
     return value
+
+
+def require_port(url: str) -> None:
+    """Raises `ValueError` where the URL names a port that no server can have."""
+    if urlsplit(url).port == 0:  # `port` itself says what is wrong with others
+        raise ValueError("there is no port 0")
 
 
 def _is_proxy(value: str) -> str:

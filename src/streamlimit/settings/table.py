@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     cors_origins: list[str] = Field(["*"], description="origins whose pages may call")
     callbacks: Callbacks = Field([], description="endpoints that are told of events")
     allow_private_callbacks: bool = Field(False, description="call backs to private and loopback addresses")
-    outbox_max_events: int = Field(100_000, ge=1, description="events that may wait for their call back")
+    outbox_max_events: int = Field(100_000, ge=1, description="events that may wait for the call backs of one endpoint")
     drain_seconds: float = Field(10, ge=0, le=3_600, description="how long running segments may take at a stop")
 
     @classmethod

@@ -1,8 +1,11 @@
 """Sessions that were ended or terminated through this worker: what was under way for them does not bring them back."""
 
+from itertools import islice
+
 from streamlimit.model import Ask
 
 DEPARTED_AT_MOST = 10_000
+FORGOTTEN_AT_MOST = 100
 
 
 class Departed:
@@ -33,6 +36,8 @@ class Departed:
             del self._since[key]
 
     def forget_old(self, now: float) -> None:
-        """Nothing can be under way any more for those who left so long ago."""
-        while self._since and now - next(iter(self._since.values())) >= self._seconds:
-            del self._since[next(iter(self._since))]
+        """Nothing can be under way any more for those who left so long ago. Some at a time, the oldest first."""
+        for who, since in list(islice(self._since.items(), FORGOTTEN_AT_MOST)):
+            if now - since < self._seconds:
+                return
+            del self._since[who]

@@ -36,9 +36,7 @@ class Guests:
         if degraded:
             self._outage.counts.degraded += 1
         session = known.session
-        # The store's clock, as far as this worker can tell: at `known.at` it was the last activity's time.
-        told_ms = session.started_at_ms if session.last_activity_ms is None else session.last_activity_ms
-        lease = Lease(ask, session.generation, session.move, told_ms + int((self._clock() - known.at) * 1_000))
+        lease = Lease(ask, session.generation, session.move, known.date_ms(self._clock()))
         return Admitted(session, lease, known.limit, known.live, existing=True, degraded=degraded)
 
     def session(self, ask: Ask) -> Session:

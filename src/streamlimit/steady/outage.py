@@ -38,12 +38,12 @@ class Conduct(Struct, frozen=True):
 
 
 class Outage:
-    """From the first failure until nothing failed for a while. *on_change* is told True once, and False once."""
+    """From the first failure (`since`) until nothing failed for a while. *on_change* is told True once, False once."""
 
     def __init__(self, conduct: Conduct, clock: Callable[[], float], on_change: Callable[[bool], None]) -> None:
         self._conduct, self._clock, self._on_change = conduct, clock, on_change
         self.counts, self.is_away = Counts(), False
-        self._failed_at = self._since = float("-inf")
+        self._failed_at = self.since = float("-inf")
 
     @property
     def refuses_all(self) -> bool:
@@ -58,7 +58,7 @@ class Outage:
     @property
     def admits_granted(self) -> bool:
         """Those whom nobody knows, on an unexpired grant and up to the limit: within `outage_seconds`."""
-        return self.is_away and self._clock() - self._since < self._conduct.outage_seconds
+        return self.is_away and self._clock() - self.since < self._conduct.outage_seconds
 
     @property
     def rests(self) -> bool:
@@ -83,7 +83,7 @@ class Outage:
         self.counts.failures += 1
         self._failed_at = self._clock()
         if not self.is_away:
-            self.is_away, self._since = True, self._failed_at
+            self.is_away, self.since = True, self._failed_at
             self.counts.outages += 1
             self._on_change(True)
 

@@ -5,7 +5,7 @@ from streamlimit.store.contract import Answer, Heard, Store
 
 
 class Passing:
-    """Each promise here is kept by *store* itself; who watches, limits and secrets are never guessed."""
+    """Each promise here is kept by *store* itself; who watches and limits are never guessed."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -35,10 +35,6 @@ class Passing:
     def set_limit(self, user_id: str, max_sessions: int | None) -> Answer[None]:
         """As the store's."""
         return self.store.set_limit(user_id, max_sessions)
-
-    def secret(self, name: str, made: str) -> Answer[str]:
-        """As the store's."""
-        return self.store.secret(name, made)
 
     def pending(self) -> Answer[int]:
         """As the store's."""

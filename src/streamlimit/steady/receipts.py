@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -13,12 +14,17 @@ from streamlimit.steady.departed import Departed
 from streamlimit.steady.guests import Guests
 from streamlimit.steady.kept import Kept, KeptReceipts
 from streamlimit.steady.outage import Outage
+from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 
 TOLD_TOGETHER = 256
 """Kept receipts that travel together; between two such lots viewers get their turn."""
 
-BEATS_REMEMBERED = 16_384
+SENT_AWAY = frozenset({"session.ended", "session.terminated"})
+LOST = frozenset({"session.expired", "session.abandoned"})
+
+BEATS_REMEMBERED, BEATS_FORGOTTEN = 16_384, 64
+"""How many are remembered; of more the oldest are forgotten, few at a time: all at once would be felt."""
 
 
 class Receipts:
@@ -37,7 +43,8 @@ class Receipts:
         self._store, self._knowledge, self._outage, self._guests = store, knowledge, outage, guests
         self._departed, self._announce, self._clock = departed, announce, clock
         self.kept = KeptReceipts()
-        self._beats: dict[tuple[str, str], Receipt] = {}
+        self._beats: dict[int, Receipt] = {}  # by the id of their ask, which they keep
+        self._unanswered: dict[tuple[str, str], Receipt] = {}
 
     def send(self, receipt: Receipt, spares: bool) -> Answer[Verdict]:
         """The store's verdict; its last word where the session *spares* the wait; kept where the store is away."""
@@ -54,11 +61,14 @@ class Receipts:
             answer: Answer[Verdict] = self._outage.attempt(self._store.confirm, receipt)
         except StoreUnavailable:
             return self.keep(receipt, now)
+        if isinstance(answer, Coming):
+            return answer.then(partial(self._came, receipt, now))
         return self._wait(answer, receipt, now) if is_coming(answer) else self._learn(receipt, answer, now)
 
     def _report(self, receipt: Receipt, now: float) -> bool:
         """Tells the store, and waits for nothing. False: it plainly is not there, and the receipt is kept."""
-        failures = self._outage.counts.failures
+        failures, ask = self._outage.counts.failures, receipt.lease.ask
+        self._unanswered[ask.user_id, ask.session_id] = receipt
         self._store.report(receipt, partial(self._heard, receipt, now))
         return failures == self._outage.counts.failures
 
@@ -72,19 +82,33 @@ class Receipts:
 
     def _of_beat(self, known: Known, ask: Ask) -> Receipt:
         """A beat's receipt is the same each time: where the ask is, one is made for as long as it has its seat."""
-        key, session = (ask.user_id, ask.session_id), known.session
+        session = known.session
         if not isinstance(ask, Repeated):
             return Receipt(Lease(ask, session.generation, session.move))
-        found = self._beats.get(key)
+        found = self._beats.get(id(ask))
         if found is not None:
             lease = found.lease
             if lease.ask is ask and lease.generation == session.generation and lease.move == session.move:
                 return found
         if len(self._beats) >= BEATS_REMEMBERED:
-            self._beats.clear()
+            for oldest in list(islice(self._beats, BEATS_FORGOTTEN)):
+                del self._beats[oldest]
         # The time of admission orders positions; a beat has none.
-        found = self._beats[key] = Receipt(Lease(ask, session.generation, session.move))
+        found = self._beats[id(ask)] = Receipt(Lease(ask, session.generation, session.move))
         return found
+
+    def is_unanswered(self, ask: Ask) -> bool:
+        """Is the session's last report still under way? Then the store may have said no, and this worker not know."""
+        return (ask.user_id, ask.session_id) in self._unanswered
+
+    def heed(self, events: Events) -> None:
+        """What happened to others on the way of an answer: who holds no seat any more is known no more."""
+        for event in events:
+            session = event.session
+            if event.type in SENT_AWAY:
+                self.forget(session.user_id, session.session_id)
+            elif event.type in LOST:
+                self._knowledge.gone(session.user_id, session.session_id, session.generation)
 
     def forget(self, user_id: str, session_id: str) -> None:
         """The session was ended or terminated here."""
@@ -112,8 +136,17 @@ class Receipts:
             self._outage.failed()
             return self.keep(receipt, sent_at)
 
+    def _came(self, receipt: Receipt, sent_at: float, answer: Verdict | Exception) -> Verdict | Exception:
+        if isinstance(answer, StoreUnavailable):
+            self._outage.failed()
+            return self.keep(receipt, sent_at)
+        return answer if isinstance(answer, Exception) else self._learn(receipt, answer, sent_at)
+
     def _heard(self, receipt: Receipt, sent_at: float, answer: Verdict | StoreUnavailable) -> None:
         """The answer to a receipt that nobody waited for."""
+        ask = receipt.lease.ask
+        if self._unanswered.get((ask.user_id, ask.session_id)) is receipt:
+            del self._unanswered[ask.user_id, ask.session_id]
         if isinstance(answer, StoreUnavailable):
             self._outage.failed()
             self.keep(receipt, sent_at)
@@ -122,15 +155,20 @@ class Receipts:
             if verdict.events:
                 self._tell(verdict.events)
 
-    def _learn(self, receipt: Receipt, verdict: Verdict, at: float) -> Verdict:
-        """The store answered for *receipt*, which the client had at *at*."""
+    def _learn(self, receipt: Receipt, verdict: Verdict, at: float, is_late: bool = False) -> Verdict:
+        """The store answered for *receipt*, which the client had at *at*; *is_late*: it was told some time later."""
         if self._outage.is_away:
             self.kept.settled(receipt.lease, at)
             self._outage.answered(bool(self.kept))
+        lease = receipt.lease
+        if verdict.events:
+            self.heed(verdict.events)
         if not isinstance(verdict, Confirmed):
-            self._knowledge.gone(receipt.lease)
-        elif not self._departed.has(receipt.lease.ask):
-            self._knowledge.learn(receipt, verdict, at)
+            self._knowledge.gone(lease.ask.user_id, lease.ask.session_id, lease.generation)
+        elif not self._departed.has(lease.ask):
+            # Only segments are dated by the store's clock: heartbeats, which are many, need not tell of it.
+            heard_at = None if is_late or receipt.segment is None else self._clock()
+            self._knowledge.learn(receipt, verdict, at, heard_at)
         return verdict
 
     def keep(self, receipt: Receipt, at: float) -> Verdict:
@@ -162,7 +200,7 @@ class Receipts:
         """Did the store answer for what was kept?"""
         try:
             if answer is not None:
-                self._tell(self._learn(kept.receipt, await resolved(answer), kept.at).events)
+                self._tell(self._learn(kept.receipt, await resolved(answer), kept.at, is_late=True).events)
                 return True
         except StoreUnavailable:
             pass

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from streamlimit.errors import StoreUnavailable, UnknownSession
 from streamlimit.knowledge import Knowledge, Known, digest
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, Lease, Receipt, Verdict
@@ -24,6 +26,9 @@ from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 
 T = TypeVar("T")
+
+LOOKS = 32
+"""How often, each `PROBE_SECONDS`, some of those who are long gone are forgotten."""
 
 
 class SteadyStore(Passing):
@@ -63,12 +68,16 @@ class SteadyStore(Passing):
         """For the metrics."""
         return self._outage.counts
 
+    def failed(self) -> None:
+        """The store is found to be away though nobody asks it for anything: who asks next is told so."""
+        self._outage.failed()
+
     def admit(self, ask: Ask) -> Answer[Decision]:
         """As the store's; from knowledge where that will do, or must."""
         now = self._clock()
         known = self.knowledge.recall(ask, now) if self._spares else None
         if known is not None and self._is_enough(known, ask, now):
-            return self._guests.go_on(known, ask, self.is_away and self.kept.has(ask))
+            return self._guests.go_on(known, ask, degraded=False)
         if self.is_away and self.kept.has_of(ask.user_id):
             return self._admit_after_telling(ask)
         return self._ask_store(ask)
@@ -79,7 +88,7 @@ class SteadyStore(Passing):
             return self._beat_in_two(ask)
         now = self._clock()
         known = self.knowledge.recall(ask, now) if self._spares else None
-        if known is not None and self._is_enough(known, ask, now):
+        if known is not None and not self._receipts.is_unanswered(ask) and self._is_enough(known, ask, now):
             return self._receipts.beat(known, ask, now)
         try:
             answer: Answer[Decision] = self._outage.attempt(self.store.beat, ask)
@@ -118,6 +127,14 @@ class SteadyStore(Passing):
             self._receipts.forget(user_id, each)
         return self.store.terminate(user_id, session_id, by, reason)
 
+    async def secret(self, name: str, made: str) -> str:
+        """As the store's. It is asked for at the start: an outage may begin with that."""
+        try:
+            return await resolved(self.store.secret(name, made))
+        except StoreUnavailable:
+            self._outage.failed()
+            raise
+
     async def tell_all(self) -> None:
         """Tells everything that was kept, as long as the store takes it. Raises nothing."""
         await self._receipts.tell_all()
@@ -139,19 +156,24 @@ class SteadyStore(Passing):
             await self.tell_all()
         elif self.is_away:
             await self._probe()
-        now = self._clock()
-        self.knowledge.forget_old(now)
-        self._departed.forget_old(now)
+        for _ in range(LOOKS):
+            now = self._clock()
+            self.knowledge.forget_old(now)
+            self._departed.forget_old(now)
+            await asyncio.sleep(0)  # viewers wait for one look, not for all
 
     def _is_enough(self, known: Known, ask: Ask, now: float) -> bool:
-        """May the worker answer without asking? Not if it could be a player too many (rule 8)."""
+        """May the worker answer without asking? Not if it could be a player too many (rule 8).
+
+        In an outage only who was confirmed since it began: the part of the store with that user does answer (rule 11).
+        """
         return (
             known.session.last_activity_ms is not None
             and now - known.at < self._fresh
             and not ask.wants_next
             and ask.stream_id == known.session.stream_id
             and digest(ask.client) == known.client
-            and not (self._outage.is_away and self._outage.refuses_all)
+            and not (self._outage.is_away and (known.at <= self._outage.since or self.kept.has(ask)))
         )
 
     def _ask_store(self, ask: Ask) -> Answer[Decision]:
@@ -215,9 +237,13 @@ class SteadyStore(Passing):
         if self._outage.is_away:
             self._outage.answered(bool(self.kept))
         if isinstance(decision, Admitted):
+            if decision.events:
+                self._receipts.heed(decision.events)
             self._departed.back(ask, asked_at)
             if not self._departed.has(ask):
-                self.knowledge.met(ask, decision, asked_at, beaten)
+                before = self.knowledge.recall(ask, asked_at)
+                self.knowledge.met(ask, decision, asked_at, self._clock(), beaten)
+                return decision if before is None else _dated(decision, before, before.date_ms(asked_at))
         elif decision.code != "session-shared":  # which says nothing of its seat
             self.knowledge.forget(ask.user_id, ask.session_id)
         return decision
@@ -226,7 +252,7 @@ class SteadyStore(Passing):
         if gone is None:
             self.knowledge.prolonged(lease, asked_at)
         else:
-            self.knowledge.gone(lease)
+            self.knowledge.gone(lease.ask.user_id, lease.ask.session_id, lease.generation)
 
     def _forgiving(
         self,
@@ -262,6 +288,14 @@ class SteadyStore(Passing):
             self._outage.failed()
         else:
             self._outage.answered(bool(self.kept))
+
+
+def _dated(admitted: Admitted, before: Known, at_least_ms: int) -> Admitted:
+    """Its lease is not dated earlier than one that this worker gave the session *before* it asked the store."""
+    lease = admitted.lease
+    if lease is None or lease.admitted_ms >= at_least_ms or lease.generation != before.session.generation:
+        return admitted
+    return replace(admitted, lease=replace(lease, admitted_ms=at_least_ms))
 
 
 def _both(admitted: Admitted, verdict: Verdict) -> Admitted:

@@ -29,8 +29,10 @@ class Coming(Generic[T]):
 
     def then(self, step: Step) -> "Coming[Any]":
         """*step* gets what the steps before made of it; from here on this stands for what *step* makes."""
-        assert self._answer is _NOTHING, "too late"
-        self._steps.append(step)
+        if self._answer is _NOTHING:
+            self._steps.append(step)
+        else:
+            self._context.run(self._take, self._answer, [step])
         return self
 
     def hear(self, heard: Callable[[T | Exception], object]) -> None:
@@ -42,10 +44,10 @@ class Coming(Generic[T]):
 
     def come(self, answer: T | Exception) -> None:
         """It is here. Raises nothing."""
-        self._context.run(self._take, answer)
+        self._context.run(self._take, answer, self._steps)
 
-    def _take(self, answer: Any) -> None:
-        for step in self._steps:
+    def _take(self, answer: Any, steps: list[Step]) -> None:
+        for step in steps:
             try:
                 answer = step(answer)
             except Exception as error:

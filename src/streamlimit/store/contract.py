@@ -155,7 +155,8 @@ class DeadLetter(Struct, frozen=True):
 class Backlog(Struct, frozen=True):
     """How one endpoint stands. `retrying`: users whose next letter failed before; `problem`: one reason of those.
 
-    `dropped`: events that found the queue full, or the endpoint disabled. `disabled`: why, None where it is not.
+    `dropped`: events it wanted that found no room anywhere, or the endpoint disabled. `disabled`: why, None where it
+    is not.
     """
 
     endpoint: str
@@ -222,6 +223,10 @@ class Outbox(Protocol):
 
     def backlog(self) -> Answer[tuple[Backlog, ...]]:
         """How every endpoint stands, in the order of the settings; then those the settings do not name any more."""
+        ...
+
+    def dropped(self) -> Answer[dict[str, int]]:
+        """How many events each endpoint of the settings did not get, all in all: as `Backlog.dropped`."""
         ...
 
     def dead_letters(self, endpoint: str, at_most: int) -> Answer[tuple[DeadLetter, ...]]:

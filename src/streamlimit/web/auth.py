@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
+from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Device
 from streamlimit.settings import key_hash
 from streamlimit.web.grants import BadGrant, Grant, Grants
@@ -155,7 +156,7 @@ class Doorman:
         return caller
 
     def identify_grant(self, token: str) -> Caller:
-        """The session that a grant speaks for. Raises 401."""
+        """The session that a grant speaks for. Raises 401, and `StoreUnavailable` as long as no grant can be read."""
         known = self._granted.get(token)
         if known is not None:
             return known
@@ -180,6 +181,11 @@ class Doorman:
             return _granted(self._grants.read(token))
         except BadGrant:
             return self._viewer(await self._verified(self.verifier, token))
+        except StoreUnavailable as error:  # what is a viewer's token is one without the store; all else may be a grant
+            try:
+                return self._viewer(await self._verified(self.verifier, token))
+            except Problem:
+                raise error from None
 
     async def _verified(self, verifier: Verifier, token: str) -> Identity:
         try:

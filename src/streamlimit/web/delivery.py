@@ -50,18 +50,19 @@ class Deliverer:
 
         Segments before the last are confirmed as their bytes arrive; the last by leaving the lease.
         """
-        wire = outlet.wire
+        wire, total = outlet.wire, part.last + 1 - part.first
         journey = _Journey(part, holder, wire)
         passage = journey.passage = Passage(
-            wire, part.length, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
+            wire, total, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
         )
         try:
-            if wire is not None and outlet.pours and not part.body.is_in_memory and wire.can_pour:
-                await _pour(part, journey, wire, outlet)
-            else:
+            if wire is None or not outlet.pours or part.body.is_in_memory or not wire.can_pour:
                 await _send(part, journey, outlet)
+            else:
+                await _pour(part, journey, wire, outlet)
             received = await passage.received()
-            await journey.confirm_arrived()
+            if journey.earlier:
+                await journey.confirm_arrived()
         finally:
             passage.close()
         if not received:
@@ -80,7 +81,8 @@ async def _send(part: Part, journey: "_Journey", outlet: Outlet) -> None:
         passage.handed(len(chunk))
         if passage.outcome is not None:
             break  # the client left, and what `send` takes from now on it throws away at once
-        await journey.confirm_arrived()
+        if journey.earlier:
+            await journey.confirm_arrived()
         if number % _SLICES_A_TURN == 0:
             await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
 
@@ -98,14 +100,16 @@ async def _pour(part: Part, journey: "_Journey", wire: Wire, outlet: Outlet) -> 
             if not wire.is_closing:
                 raise body.shortened()
             break  # the client left
-        await journey.confirm_arrived()
+        if journey.earlier:
+            await journey.confirm_arrived()
 
 
 def _pieces(part: Part) -> Iterable[tuple[int, int]]:
     """One for the usual segment; small ones for several, for between two of them those that arrived are confirmed."""
     if len(part.segments) > 1:
         return part.body.spans(part.first, part.last, SLICE)
-    return ((part.first, part.length),) if part.length <= SPAN else part.body.spans(part.first, part.last)
+    count = part.length
+    return ((part.first, count),) if count <= SPAN else part.body.spans(part.first, part.last)
 
 
 class _Journey:
@@ -116,7 +120,8 @@ class _Journey:
 
     def __init__(self, part: Part, holder: LeaseHolder, wire: Wire | None) -> None:
         self._holder, self._wire, self._first = holder, wire, part.first
-        self._earlier = part.segments[:-1]
+        self.earlier = part.segments[:-1]
+        """Of several segments those that are not confirmed yet; the last is by leaving the lease."""
 
     def progressed(self) -> None:
         """Bytes moved (told at most every third of X): the session is prolonged meanwhile (rule 6)."""
@@ -125,7 +130,8 @@ class _Journey:
 
     async def _prolong(self) -> None:
         try:
-            await self.confirm_arrived()
+            if self.earlier:
+                await self.confirm_arrived()
             gone = await self._holder.prolong()
         except StoreUnavailable:
             return  # the next progress asks again; the viewer's bytes do not wait for the store
@@ -134,11 +140,9 @@ class _Journey:
 
     async def confirm_arrived(self) -> None:
         """Confirms each segment, but the last, of which every byte has arrived."""
-        if not self._earlier:
-            return
         arrived = self._first + self.passage.acknowledged()
-        while self._earlier and (self._earlier[0].last or 0) < arrived:
-            segment, self._earlier = self._earlier[0], self._earlier[1:]
+        while self.earlier and (self.earlier[0].last or 0) < arrived:
+            segment, self.earlier = self.earlier[0], self.earlier[1:]
             await self._holder.confirm(*_receipt(segment))
 
 

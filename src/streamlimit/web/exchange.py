@@ -150,7 +150,10 @@ class Exchange:
         return None if rest is None else wire.pour(*rest)
 
     def end(self) -> Awaitable[None] | None:
-        return self._write(b"", more=False)
+        if self._head is not None or self.disconnected or self._protocol.flow.write_paused:
+            return self._write(b"", more=False)
+        self._complete()
+        return None
 
     def send_whole(self, answer: bytes) -> None:
         """Head and body at once, made by somebody who knows how; for a connection that is kept."""

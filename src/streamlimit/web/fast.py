@@ -7,9 +7,15 @@ If it ends without waiting, the answer is written, and that was all. If it waits
 goes on when that is done, as a task would. What one way answers the other does, too, for there is one
 application; tests/web/test_fast.py compares them all the same.
 
-What is not hot, or comes while an answer is under way (pipelining), or has `Expect`, an upgrade, or a body in
-other than small pieces, takes uvicorn's way. Keep-alive, draining and time-outs stay uvicorn's: an exchange
-stands where a cycle would (`self.cycle`), and among the tasks that a shutdown waits for.
+What is not hot, or comes in one packet with the request before it (pipelining), or has `Expect`, an upgrade, or a
+body in other than small pieces, takes uvicorn's way. A packet that comes while an answer is under way is held back
+until that is out: often at the end of the same turn, where the store writes its file once a turn. Keep-alive,
+draining and time-outs stay uvicorn's: an exchange stands where a cycle would (`self.cycle`), and among the tasks that
+a shutdown waits for.
+
+Heartbeats (quick.py), segments and files (heads.py) that are plainly good need no application either, and of those
+that came before not even the parser: `_again` looks for them by their bytes, `_beat_first` and `_serve_first` when
+they were parsed. Who is refused goes the long way, but for refusals from memory.
 
 The cleverness is bounded: code on the hot path may not ask for `asyncio.current_task()` (so no
 `asyncio.timeout`), for it has none while it is stepped here.
@@ -32,13 +38,16 @@ from streamlimit.web.quick import Beat, host_of
 HOT_PREFIXES = (b"/v1/segments", b"/play/", b"/edge/")
 HOT_SUFFIX = b"/heartbeat"
 
+MAX_HELD_BYTES = 64 * 1024
+"""Of a connection, while its answer is under way; who sends more is read from again when that is out."""
+
 
 class FastProtocol(ReceiptProtocol):
     """`ReceiptProtocol` that answers hot requests itself. For `uvicorn.Config(http=FastProtocol)`."""
 
     _collecting = _is_receiving = _is_half = False
     _parts: list[bytes]
-    _data = b""
+    _data = _held = b""
     _host = ""
     _size = 0
     _rests_since = 0.0
@@ -85,8 +94,25 @@ class FastProtocol(ReceiptProtocol):
         cycle: Any = self.cycle
         if isinstance(cycle, Exchange):
             cycle.go_on_now()  # the receipt that the nudge settled, before the next request is looked at
+            if self._held or not (cycle.response_complete or self._is_half):
+                self._hold(data)
+                return
         if not self._again(data):
             self._parse(data)
+
+    def _hold(self, data: bytes) -> None:
+        """For when the answer under way is out; often that is at the end of this turn."""
+        self._held += data
+        if len(self._held) > MAX_HELD_BYTES:
+            self.flow.pause_reading()
+
+    def _release(self) -> None:
+        held, self._held = self._held, b""
+        if held and not self.transport.is_closing():
+            self.data_received(held)
+
+    def _is_answering(self) -> bool:
+        return bool(self._held) or super()._is_answering()
 
     def _parse(self, data: bytes) -> None:
         """Reads *data* as uvicorn does."""
@@ -102,6 +128,8 @@ class FastProtocol(ReceiptProtocol):
         else:
             self.flow.resume_reading()
             self._go_to_rest()
+        if self._held:
+            self.loop.call_soon(self._release)
 
     def _go_to_rest(self) -> None:
         self.server_state.total_requests += 1

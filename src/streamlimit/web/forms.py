@@ -97,10 +97,12 @@ def malformed(text: str) -> Problem:
     return Problem("malformed", bad_id(field) if "matching regex" in text else text[:_SHOWN], {"field": field})
 
 
+AN_ID = "an id is 1–128 characters of A-Z a-z 0-9 . _ ~ : @ -"
+
 is_id = re.compile(r"[A-Za-z0-9._~:@-]{1,128}").fullmatch
 """Is it an id? As `Id`, for those that come in paths."""
 
 
 def bad_id(field: str) -> str:
     """What is wrong with an id, in words."""
-    return f"{field}: an id is 1–128 characters of A-Z a-z 0-9 . _ ~ : @ -"
+    return f"{field}: {AN_ID}"

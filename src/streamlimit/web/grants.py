@@ -14,6 +14,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from msgspec import Struct
 
+from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Device
 from streamlimit.web.recent import Recent
 
@@ -50,13 +51,27 @@ class BadGrant(Exception):
 
 
 class Grants:
-    """Signs with the first of *keys*, verifies with all of them."""
+    """Signs with the first of *keys*, verifies with all of them. Without any nothing can be said of a grant yet."""
 
     def __init__(self, keys: list[str], seconds: float) -> None:
-        self._keys = {_key_id(key): OctKey.import_key(key) for key in keys}
-        self._signer = _key_id(keys[0])
+        self._keys: dict[str, OctKey] = {}
         self._seconds = seconds
         self._verified: Recent[str, Grant] = Recent()
+        self.learn(keys)
+
+    @property
+    def are_known(self) -> bool:
+        """There are keys."""
+        return bool(self._keys)
+
+    def learn(self, keys: list[str]) -> None:
+        """From now on these are the keys."""
+        self._keys = {_key_id(key): OctKey.import_key(key) for key in keys}
+
+    def require_keys(self) -> None:
+        """Raises `StoreUnavailable` where there are none yet: the store keeps them, and has not answered so far."""
+        if not self._keys:
+            raise StoreUnavailable("the store has not told the key of grants yet")
 
     def sign(self, user_id: str, session_id: str, **terms: Any) -> str:
         """A grant from now on. *terms*: the other fields of `Grant`."""
@@ -67,7 +82,8 @@ class Grants:
         return round(time.time() + self._seconds, 3)
 
     def write(self, grant: Grant) -> str:
-        """The grant, signed."""
+        """The grant, signed. Raises `StoreUnavailable` without keys."""
+        self.require_keys()
         claims: dict[str, Any] = {"u": grant.user_id, "s": grant.session_id, "exp": grant.expires_at}
         more = {
             "l": grant.limit,
@@ -77,11 +93,11 @@ class Grants:
             "g": grant.generation,
         }
         claims |= {name: value for name, value in more.items() if value is not None}
-        header = {"alg": "HS256", "kid": self._signer}
-        return jwt.encode(header, claims, self._keys[self._signer], default_type=None)
+        signer, key = next(iter(self._keys.items()))
+        return jwt.encode({"alg": "HS256", "kid": signer}, claims, key, default_type=None)
 
     def verify(self, text: str) -> Grant:
-        """What the grant says. Raises `BadGrant`; an expired one is still read."""
+        """What the grant says. Raises `BadGrant`, and `StoreUnavailable` without keys; an expired one is still read."""
         known = self._verified.get(text)
         if known is None:
             known = self.read(text)
@@ -90,6 +106,7 @@ class Grants:
 
     def read(self, text: str) -> Grant:
         """As `verify`, for callers that remember what they read."""
+        self.require_keys()
         if len(text) > MAX_GRANT:
             raise BadGrant("this is no grant of this service")
         try:

@@ -29,7 +29,7 @@ from streamlimit.web.auth import Caller
 from streamlimit.web.exchange import lines_of, unquoted
 from streamlimit.web.forms import SegmentForm, read_form
 from streamlimit.web.http import Scope, headers_of, require_json
-from streamlimit.web.problems import Problem, log_problem, problem_of_refusal
+from streamlimit.web.problems import Problem, problem_of_refusal
 from streamlimit.web.quick import NONE, Headers, Peer, host_of
 from streamlimit.web.recent import Recent
 from streamlimit.web.render import lines
@@ -38,8 +38,8 @@ from streamlimit.web.requested import PLAIN, Conditions, conditions_of
 from streamlimit.web.service import Service
 from streamlimit.web.viewer import CALL, Issue, Viewer, Wanted
 
-HEADS_BYTES = 4_000_000
-"""Of heads, and as many of what stands below the first line of those for `/play/`."""
+HEADS_BYTES = 2_000_000
+"""Of heads, and as many of what stands below the first line of those for `/play/`; what they mean takes more."""
 
 MAX_HEAD = 2_048
 SEGMENTS, PLAY = b"/v1/segments", b"/play/"
@@ -95,6 +95,7 @@ class Heads:
         self._doorman, self._proxies, self._common = service.doorman, service.proxies, common
         self._heads: Recent[bytes, Head] = Recent(HEADS_BYTES)
         self._rests: Recent[bytes, Head] = Recent(HEADS_BYTES)
+        self._lines, self._tail = NONE, b""
         self._doorman.on_change(self._heads.clear)
 
     def again(self, data: bytes, host: str) -> Hot | None:
@@ -141,13 +142,15 @@ class Heads:
             self._rests.put(data[line.end() :], head)
 
     def refuse(self, hot: Hot, dated: Headers) -> bytes | None:
-        """The whole answer, if it is a refusal from memory: thousands come a second. *dated*: the server's headers."""
+        """The whole answer, if it is a refusal from memory: thousands come a second, and are counted, not logged.
+
+        *dated*: the server's own headers.
+        """
         held = self._limiter.hold(hot.wanted.ask)
         if held is None:
             return None
         problem, start, length, body = _told(held.retry_after_ms)
         self._tally.problems[problem.code] += 1
-        log_problem(problem, "POST", None)
         return b"".join((STATUS, lines_of(dated), start, own_id().encode(), length, hot.head.tail, body))
 
     def _segment(self, head: Head, body: bytes) -> Hot | None:
@@ -176,9 +179,10 @@ class Heads:
             self._proxies.reveal(scope)
         named = [each for each in headers if each[0] == b"x-request-id"] or NONE
         common = self._common(scope)
-        tail = lines_of(common) + b"\r\n"
+        if common is not self._lines:  # the same object for all where CORS is for all
+            self._lines, self._tail = common, b"".join(b"%b: %b\r\n" % each for each in common) + b"\r\n"
         client, place = client_digest(scope), client_place(scope)
-        return Head(host_of(peer), caller, until, client, place, length, named, common, tail)
+        return Head(host_of(peer), caller, until, client, place, length, named, common, self._tail)
 
 
 STATUS = STATUS_LINE[429]

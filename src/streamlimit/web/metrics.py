@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from streamlimit.census import Census
 from streamlimit.steady import SteadyStore
@@ -85,13 +87,14 @@ class Metrics:
             await asyncio.sleep(FLUSH_SECONDS)
             self.flush()
 
-    def text(self, census: Census | None, now: float) -> bytes:
-        """What Prometheus reads: all workers, and the newest census."""
+    def text(self, census: Census | None, now: float, dropped: Mapping[str, int] | None = None) -> bytes:
+        """What Prometheus reads: all workers, the newest census, and of each endpoint what was *dropped*."""
         self.flush()
         scraped = CollectorRegistry()
         if FOLDER_VARIABLE in os.environ:
             MultiProcessCollector(scraped)  # type: ignore[no-untyped-call]
         own = b"" if FOLDER_VARIABLE in os.environ else generate_latest(self._registry)
+        scraped.register(_Told(dropped_callbacks(dropped or {})))
         if census is not None:
             _census_gauges(scraped, census, now)
         return own + generate_latest(scraped)
@@ -126,6 +129,25 @@ class Metrics:
             if grown > 0:
                 self._seen[postman.endpoint, outcome] = total
                 self._letters.labels(postman.endpoint, outcome).inc(grown)
+
+
+class _Told(Collector):
+    """A metric as the store tells it: it counts for all workers, so nobody adds anything up here."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterable[Metric]:
+        return [self._metric]
+
+
+def dropped_callbacks(dropped: Mapping[str, int]) -> CounterMetricFamily:
+    """By endpoint."""
+    text = "Events that were never called back: the outbox was full, or the endpoint disabled"
+    family = CounterMetricFamily("streamlimit_callbacks_dropped", text, labels=["endpoint"])
+    for endpoint, count in dropped.items():
+        family.add_metric([endpoint], count)
+    return family
 
 
 def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:

@@ -69,7 +69,7 @@ async def all_sessions(
 async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
     """Gives the user a limit of their own. Nobody who sits is refused by it."""
     form = await form_in(request, LimitForm)
-    await resolved(service.store.set_limit(user_id, form.max_sessions))
+    await resolved(service.limiter.set_limit(user_id, form.max_sessions))
     return json_answer(await _limit_json(service, user_id))
 
 
@@ -82,7 +82,7 @@ async def get_limit(user_id: IdInPath, service: ServiceDep, _reader: CallerDep) 
 @router.delete("/v1/users/{user_id}/limit", status_code=204)
 async def delete_limit(user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
     """The service's limit holds again."""
-    await resolved(service.store.set_limit(user_id, None))
+    await resolved(service.limiter.set_limit(user_id, None))
     return Response(status_code=204)
 
 
@@ -122,7 +122,7 @@ async def stats(service: ServiceDep, _reader: CallerDep) -> Response:
 @health.get("/metrics")
 async def metrics(service: ServiceDep, _reader: CallerDep) -> Response:
     """Prometheus metrics of all workers. Wants a reader's key, except with open access on loopback."""
-    text = service.metrics.text(service.counted.look(), time.monotonic())
+    text = service.metrics.text(service.counted.look(), time.monotonic(), await _dropped(service))
     return Response(text, headers={"Cache-Control": "no-store"}, media_type="text/plain; version=0.0.4")
 
 
@@ -159,6 +159,16 @@ async def _pending(service: Service) -> int | None:
         return await resolved(service.store.pending())
     except StoreUnavailable:
         return None
+
+
+async def _dropped(service: Service) -> dict[str, int]:
+    """By endpoint; nothing while the store is away: the other metrics are wanted most then."""
+    if service.outbox is None:
+        return {}
+    try:
+        return await resolved(service.outbox.dropped())
+    except StoreUnavailable:
+        return {}
 
 
 def _shown(sessions: list[Session]) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ class Outlet(Protocol):
         """Does it take a file's bytes without having them read (see `Wire.can_pour`)?"""
 
     def start(self, status: int, lines: bytes) -> None:
-        """Status and headers, each a line with its CRLF; good values, for nobody looks again. Sent with what follows."""
+        """Status and headers, each a line with its CRLF, all good: nobody looks again. Sent with what follows."""
 
     def part(self, part: bytes | memoryview) -> Awaitable[None] | None:
         """Some of the body."""

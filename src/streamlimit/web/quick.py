@@ -69,7 +69,7 @@ class Rest(Struct, frozen=True):
         return self.host == host and (self.until is None or time.time() < self.until)
 
 
-class Beat(Struct, frozen=True):
+class Beat(Struct, frozen=True, gc=False):
     """One heartbeat, understood."""
 
     ask: Ask

@@ -1,9 +1,15 @@
-"""What was verified lately, by the text that was verified: two generations, so that forgetting costs nothing."""
+"""What was verified lately, by the text that was verified: two generations, so that forgetting needs no order.
+
+A generation that is forgotten goes little by little: thousands of values at once would be felt by whoever waits.
+"""
 
 from typing import Generic, TypeVar
 
 K = TypeVar("K", str, bytes)
 T = TypeVar("T")
+
+FADING = 2
+"""Forgotten values that go with each new one: all are gone before the next generation is."""
 
 
 class Recent(Generic[K, T]):
@@ -16,6 +22,7 @@ class Recent(Generic[K, T]):
         self._room = characters // 2
         self._young: dict[K, T] = {}
         self._old: dict[K, T] = {}
+        self._fading: dict[K, T] = {}
         self._size = 0
 
     def get(self, key: K) -> T | None:
@@ -28,13 +35,15 @@ class Recent(Generic[K, T]):
     def put(self, key: K, value: T) -> None:
         """Remembers *value* for a while."""
         if self._size + len(key) > self._room:
-            self._old, self._young, self._size = self._young, {}, 0
+            self._fading, self._old, self._young, self._size = self._old, self._young, {}, 0
+        for _ in range(min(len(self._fading), FADING)):
+            self._fading.popitem()
         self._young[key] = value
         self._size += len(key) + 64  # what an entry takes beside its text
 
     def clear(self) -> None:
         """Forgets all."""
-        self._young, self._old, self._size = {}, {}, 0
+        self._young, self._old, self._fading, self._size = {}, {}, {}, 0
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)

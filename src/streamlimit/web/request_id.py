@@ -20,7 +20,7 @@ _IS_SANE = re.compile(r"[A-Za-z0-9._~:@+/=-]{1,128}").fullmatch
 _made = map(f"{secrets.token_hex(4)}-{{:x}}".format, count(1))  # a worker's own prefix, and a number
 
 
-class RequestId(Struct):
+class RequestId(Struct, gc=False):
     """One request's, with these headers (not its scope: an idle connection keeps this). Called, it tells the id."""
 
     headers: list[tuple[bytes, bytes]]

@@ -82,9 +82,14 @@ class Requested:
         return 206 if self._is_partial else 200
 
     def lines(self) -> bytes:
-        """The same of media, encoded, and which segment it completes."""
-        completed = self.part.segments[-1:]
-        return lines(self.headers()) + b"".join([named(each.name, each.sequence) for each in completed])
+        """The same of media, encoded, and which segment it completes. The same for everyone."""
+        part, completed = self.part, self.part.segments[-1:]
+        told = [(each.name, each.sequence) for each in completed]
+        about = ("play", self._is_partial, part.first, part.last, *told)
+        found = part.body.note(about)
+        if found is None:
+            found = part.body.keep(about, lines(self.headers()) + b"".join([named(*each) for each in told]))
+        return found
 
     def headers(self) -> dict[str, str]:
         """Of the file, without anything of the session."""

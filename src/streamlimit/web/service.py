@@ -9,6 +9,7 @@ from streamlimit.limiter import Limiter
 from streamlimit.policy import Policy
 from streamlimit.settings import Settings
 from streamlimit.steady import SteadyStore
+from streamlimit.store.contract import Outbox
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
 from streamlimit.web.auth import Doorman, Plans
@@ -18,7 +19,10 @@ from streamlimit.web.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One worker's parts. `catalog` is None where no streams are set: then only the ledger works."""
+    """One worker's parts.
+
+    `catalog` is None where no streams are set (then only the ledger works), `outbox` where nobody is called back.
+    """
 
     settings: Settings
     policy: Policy
@@ -26,6 +30,7 @@ class Service:
     store: SteadyStore
     counted: Counted
     metrics: Metrics
+    outbox: Outbox | None
     grants: Grants
     doorman: Doorman
     plans: Plans

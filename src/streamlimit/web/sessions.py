@@ -42,6 +42,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
     if service.catalog is None:
         raise UnknownStream("no streams are set here")
     entry = service.catalog.stream(form.stream_id).entry
+    service.grants.require_keys()  # before a seat is taken
     ask = Ask(
         form.user_id,
         session_id,

@@ -25,8 +25,6 @@ from streamlimit.web.requested import PLAIN, Conditions, PlayPath, Requested, co
 from streamlimit.web.service import Service
 
 CALL = "POST /v1/segments"
-NOTES_A_FILE = 1_000
-"""Segments of one file whose headers are remembered."""
 
 
 class Issue(Struct, frozen=True):
@@ -90,7 +88,7 @@ class Viewer:
             replace=form.replace,
             wants_next=named is None,
             lease_id=next(self._limiter.lease_ids),
-            **caller.terms(form.device, self._plans.limit_of(caller, form.plan)),
+            **caller.terms(form.device, None if form.plan is None else self._plans.limit_of(caller, form.plan)),
         )
         return Issue(ask, stream, named)
 
@@ -213,13 +211,11 @@ def _whole(body: Body, segment: Segment) -> Part:
 
 def _lines_of(part: Part, segment: Segment) -> bytes:
     """Headers that are the same for everyone who gets it."""
-    notes, key = part.body.notes, (segment.name, segment.sequence)
-    found = notes.get(key)
+    about = ("issue", segment.name, segment.sequence)
+    found = part.body.note(about)
     if found is None:
-        if len(notes) >= NOTES_A_FILE:
-            notes.clear()
         kind = {"Content-Type": segment.media_type, "Content-Length": str(part.length), "Cache-Control": "no-store"}
-        found = notes[key] = lines(kind) + named(segment.name, segment.sequence)
+        found = part.body.keep(about, lines(kind) + named(segment.name, segment.sequence))
     return found
 
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from importlib.resources import files
 from typing import TypeVar
 
-from streamlimit.errors import SettingsError, StoreUnavailable
+from streamlimit.errors import SettingsError, StoreLocked, StoreUnavailable
 from streamlimit.store.sqlite import bodies, clock
 
 T = TypeVar("T")
 
-VERSION = 2
+VERSION = 3
 TURN_SECONDS = 0.5
 """How long to wait for other processes' transactions (each takes microseconds) before giving up."""
 
@@ -35,7 +35,7 @@ QUERIES = named_queries()
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """An open connection to the file at *path*, its schema made or checked."""
+    """An open connection to the file at *path*, its schema made or checked. Raises `StoreUnavailable`."""
     try:
         db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -44,7 +44,10 @@ def connect(path: str) -> sqlite3.Connection:
         db.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG_PAGES}")
         in_turn(lambda: _migrate(db))
     except sqlite3.Error as error:
-        raise StoreUnavailable(f"sqlite: cannot open {path}: {error}") from error
+        kind = (
+            StoreLocked if isinstance(error, sqlite3.OperationalError) and is_others_turn(error) else StoreUnavailable
+        )
+        raise kind(f"sqlite: cannot open {path}: {error}") from error
     return db
 
 
@@ -88,11 +91,13 @@ def _migrate(db: sqlite3.Connection) -> None:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise SettingsError("store", f"the file was made by a newer streamlimit (schema {version})")
-        if version == 1:
-            _from_version_1(db)
-        elif version < VERSION:
+        if version == 0:
             for statement in _statements(_schema()):
                 db.execute(statement)
+        if version == 1:
+            _from_version_1(db)
+        if version in (1, 2):
+            db.execute(_table("unkept"))
         db.execute(f"PRAGMA user_version = {VERSION}")
         _anchor_clock(db)
 
@@ -100,10 +105,14 @@ def _migrate(db: sqlite3.Connection) -> None:
 def _from_version_1(db: sqlite3.Connection) -> None:
     """Each user's row was JSON, and there was an index by time."""
     db.execute("ALTER TABLE ledgers RENAME TO old_ledgers")
-    db.execute(next(statement for statement in _statements(_schema()) if "TABLE ledgers" in statement))
+    db.execute(_table("ledgers"))
     for user_id, body in db.execute("SELECT user_id, body FROM old_ledgers"):
         db.execute(QUERIES["save"], (user_id, *bodies.from_version_1(body)))
     db.execute("DROP TABLE old_ledgers")
+
+
+def _table(name: str) -> str:
+    return next(statement for statement in _statements(_schema()) if f"TABLE {name} " in statement)
 
 
 def _schema() -> str:

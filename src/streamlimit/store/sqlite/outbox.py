@@ -15,6 +15,7 @@ from streamlimit.model import Event, Session
 from streamlimit.store.contract import Backlog, Clock, DeadLetter, Letter
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import QUERIES, connect, in_turn, transaction
+from streamlimit.store.sqlite.intake import put, take_unkept
 
 SORTED_AT_ONCE = 200
 """Events that one claim sorts; a few milliseconds at most."""
@@ -22,7 +23,6 @@ SORTED_AT_ONCE = 200
 REFUSED = "session.refused"
 
 _decode = msgspec.json.Decoder(Event).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class SqliteOutbox:
@@ -51,7 +51,7 @@ class SqliteOutbox:
             if not db.execute(QUERIES["put_refusal"], (*key, now_ms + quiet_ms, now_ms)).rowcount:
                 return None
             event = Event(REFUSED, session, now_ms, reason)
-            db.execute(QUERIES["put_event"], (session.user_id, REFUSED, _encode(event), self._max_events))
+            put(db, [event], self._max_events)
             return event
 
     def claim(
@@ -120,6 +120,11 @@ class SqliteOutbox:
         named = [found.pop(endpoint, Backlog(endpoint)) for endpoint in self._subscriptions]
         return (*named, *found.values())
 
+    def dropped(self) -> dict[str, int]:
+        with self._opened() as db:
+            found: dict[str, int] = dict(in_turn(lambda: db.execute(QUERIES["dropped"]).fetchall()))
+        return {endpoint: found.get(endpoint, 0) for endpoint in self._subscriptions}
+
     def dead_letters(self, endpoint: str, at_most: int) -> tuple[DeadLetter, ...]:
         with self._opened() as db:
             rows = in_turn(lambda: db.execute(QUERIES["youngest_dead"], (endpoint, at_most)).fetchall())
@@ -143,8 +148,9 @@ class SqliteOutbox:
         rows = db.execute(QUERIES["unsorted"], (SORTED_AT_ONCE,)).fetchall()
         if not rows:
             return
+        unkept = take_unkept(db)
         for endpoint, types in self._subscriptions.items():
-            dropped = 0
+            dropped = sum(count for kind, count in unkept.items() if kind in types)
             for number, user_id, kind, body in rows:
                 if kind not in types:
                     continue

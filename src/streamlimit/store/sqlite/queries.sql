@@ -31,6 +31,15 @@ SELECT user_id, body FROM ledgers WHERE user_id > ? ORDER BY user_id LIMIT ?;
 INSERT INTO outbox (user_id, type, body) SELECT ?, ?, ?
 WHERE coalesce((SELECT max(number) FROM outbox) - (SELECT min(number) FROM outbox) + 1, 0) < ?;
 
+-- name: count_unkept
+INSERT INTO unkept (type, count) VALUES (?, 1) ON CONFLICT (type) DO UPDATE SET count = count + 1;
+
+-- name: unkept
+SELECT type, count FROM unkept;
+
+-- name: clear_unkept
+DELETE FROM unkept;
+
 -- name: count_events
 SELECT (SELECT count(*) FROM outbox) + (SELECT coalesce(sum(pending), 0) FROM endpoints);
 
@@ -54,6 +63,9 @@ UPDATE endpoints SET pending = pending + 1 WHERE endpoint = ? AND pending < ? AN
 
 -- name: count_dropped
 UPDATE endpoints SET dropped = dropped + ? WHERE endpoint = ?;
+
+-- name: dropped
+SELECT endpoint, dropped FROM endpoints;
 
 -- name: put_letter
 INSERT INTO letters (endpoint, user_id, number, since_ms, body) VALUES (?, ?, ?, ?, ?);

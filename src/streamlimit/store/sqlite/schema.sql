@@ -1,4 +1,4 @@
--- Version 2. A user is one row: all that counts against one limit is read and written together.
+-- Version 3. A user is one row: all that counts against one limit is read and written together.
 -- No index by time: it would cost each new session more than the sweep spends on walking through the users.
 CREATE TABLE ledgers (
     user_id   TEXT PRIMARY KEY,
@@ -13,6 +13,12 @@ CREATE TABLE outbox (
     type    TEXT NOT NULL,
     body    BLOB NOT NULL        -- JSON of streamlimit.model.Event
 );
+
+-- Events that found the outbox full, until they are counted for the endpoints that wanted them.
+CREATE TABLE unkept (
+    type  TEXT PRIMARY KEY,
+    count INTEGER NOT NULL
+) WITHOUT ROWID;
 
 -- One event on its way to one endpoint.
 CREATE TABLE letters (

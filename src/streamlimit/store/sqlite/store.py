@@ -7,9 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from time import thread_time
 from types import TracebackType
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any, TypeVar, cast
 
 from streamlimit import rules
 from streamlimit.errors import StoreUnavailable
@@ -28,10 +26,12 @@ from streamlimit.model import (
 )
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Ledger, Outcome, show_live
+from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Clock, Events, Heard
 from streamlimit.store.sqlite.bodies import decode, encode
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.connection import QUERIES, connect, transaction
+from streamlimit.store.sqlite.intake import put
 from streamlimit.store.sqlite.pace import PAUSE_SECONDS, TRIES, Pace, Takings
 from streamlimit.store.sqlite.round import Round
 from streamlimit.store.sqlite.rows import Rows
@@ -40,9 +40,7 @@ from streamlimit.store.sqlite.together import Change, Together
 T = TypeVar("T")
 Rule = Callable[[Ledger, int], Outcome[T]]
 
-_encode = msgspec.json.Encoder().encode
-
-SAVE, PUT_EVENT = QUERIES["save"], QUERIES["put_event"]
+SAVE = QUERIES["save"]
 
 LOOKED_AT = 500
 """Users that one page of `browse` looks at: some milliseconds, in which nobody else has a turn."""
@@ -51,9 +49,9 @@ LOOKED_AT = 500
 class SqliteStore:
     """A `Store` on the file at *path*. *subscribed* are the event types that go into the outbox.
 
-    It holds *outbox_max_events*; `dropped_events` counts those of this process that found it full. *clock*
-    (tests only) replaces the store's clock. *gathers*: where several heartbeats come in one turn of the event loop they
-    are made together, and answered after it. Raises `StoreUnavailable` when the file cannot be used.
+    There it keeps *outbox_max_events* (intake.py). *clock* (tests only) replaces the store's clock. *gathers*: where
+    several heartbeats and receipts come in one turn of the event loop they are made together, and answered after it.
+    Raises `StoreUnavailable` when the file cannot be used.
     """
 
     def __init__(
@@ -67,7 +65,6 @@ class SqliteStore:
     ) -> None:
         self._policy, self._subscribed = policy, subscribed
         self._outbox_max_events = outbox_max_events
-        self.dropped_events = 0
         self._db: sqlite3.Connection | None = connect(path)
         self._rows = Rows(self._db, clock, subscribed)
         self._translated = Translated()
@@ -84,25 +81,22 @@ class SqliteStore:
             return outcome.answer
         return self._change(ask.user_id, lambda ledger, now_ms: rules.admit(ledger, ask, self._policy, now_ms))
 
-    def confirm(self, receipt: Receipt) -> Verdict:
+    def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         user_id = receipt.lease.ask.user_id
-        return self._change(user_id, lambda ledger, now_ms: rules.confirm(ledger, receipt, self._policy, now_ms))
+        return self._soon(user_id, lambda ledger, now_ms: rules.confirm(ledger, receipt, self._policy, now_ms))
 
     def report(self, receipt: Receipt, heard: Heard) -> None:
         try:
-            answer: Verdict | StoreUnavailable = self.confirm(receipt)
+            answer: Any = self.confirm(receipt)
         except StoreUnavailable as error:
             answer = error
-        heard(answer)
+        if isinstance(answer, Coming):
+            answer.hear(cast(Any, heard))
+        else:
+            heard(answer)
 
     def beat(self, ask: Ask) -> Answer[Decision]:
-        def rule(ledger: Ledger, now_ms: int) -> Outcome[Decision]:
-            return rules.beat(ledger, ask, self._policy, now_ms)
-
-        if self._together is None:
-            return self._change(ask.user_id, rule)
-        answer: Answer[Decision] = self._together.ask(ask.user_id, rule)
-        return answer
+        return self._soon(ask.user_id, lambda ledger, now_ms: rules.beat(ledger, ask, self._policy, now_ms))
 
     def prolong(self, lease: Lease) -> Gone | None:
         user_id = lease.ask.user_id
@@ -219,10 +213,14 @@ class SqliteStore:
         return self._transact(user_id, rule)
 
     def secret(self, name: str, made: str) -> str:
-        with self._translated, transaction(db := self._open()):
-            db.execute(QUERIES["put_secret"], (name, made))
-            kept: str = db.execute(QUERIES["get_secret"], (name,)).fetchone()[0]
-            return kept
+        with self._translated:
+            found = self._rows.find(QUERIES["get_secret"], name)
+            if not found:  # else nobody need have his turn first
+                with transaction(db := self._open()):
+                    db.execute(QUERIES["put_secret"], (name, made))
+                    found = db.execute(QUERIES["get_secret"], (name,)).fetchall()
+        kept: str = found[0][0]
+        return kept
 
     def pending(self) -> int:
         with self._translated:
@@ -239,8 +237,15 @@ class SqliteStore:
             self._db.close()
             self._db = None
 
+    def _soon(self, user_id: str, rule: Rule[T]) -> Answer[T]:
+        """As `_change`, together with others of this turn."""
+        if self._together is None:
+            return self._change(user_id, rule)
+        answer: Answer[T] = self._together.ask(user_id, rule)
+        return answer
+
     def _catch_up(self) -> None:
-        """Who leaves right after a heartbeat must not be seated by it again: what was asked before is made before."""
+        """Who leaves right after a heartbeat must not be seated by it again: what was asked before is made first."""
         if self._together is not None:
             self._together.make_all()
 
@@ -283,12 +288,7 @@ class SqliteStore:
             db.execute(SAVE, (user_id, ledger.due_at_ms(), encode(ledger)))
 
     def _put_events(self, db: sqlite3.Connection, events: Iterable[Event]) -> None:
-        rows = []
-        for event in events:
-            if event.type in self._subscribed:
-                rows.append((event.session.user_id, event.type, _encode(event), self._outbox_max_events))
-        if rows:
-            self.dropped_events += len(rows) - db.executemany(PUT_EVENT, rows).rowcount
+        put(db, (event for event in events if event.type in self._subscribed), self._outbox_max_events)
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:

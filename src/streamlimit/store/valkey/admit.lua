@@ -87,10 +87,10 @@ local function unseated(code)
   return pack('<BBI6I2I2', code, would_refuse, now, limit, live)
 end
 
--- The silence that it takes to be forgiven starts anew (written at most once per X/4).
+-- The silence that it takes to be forgiven starts anew (admit.py says what the fiftieth of X on top is for).
 local function prolong_mark(mark)
   if mark.till >= now + expiry_ms then return end
-  mark.till = silent_until()
+  mark.till = now + expiry_ms + (segment_ms - segment_ms % 50) / 50
   mark.packed = mark.packed:sub(1, 3 + #id) .. pack('<I6', mark.till) .. mark.packed:sub(10 + #id)
   save(ledger)
 end

@@ -38,22 +38,23 @@ REFUSED = {5: "session-limit", 6: "session-shared", 7: "grant-expired", 8: "sess
 CONFIRMED, AS_RECEIVED, AS_BEFORE, SITS, WHOLE = 1, 3, 4, 1, 1
 
 _decision = Struct("<BBIHHH").unpack_from
+_as_asked = Struct("<BBIHHHIH").unpack_from
 _verdict = Struct("<BIHHH").unpack_from
 _as_received = Struct("<BIHHHIHIHHB").unpack_from
 _position = Struct("<IHH").unpack_from
 _time = Struct("<IH").unpack_from
+_ACTIVE = State.ACTIVE  # looking up a member takes long
 AFTER_DECISION, AFTER_VERDICT, AFTER_AS_RECEIVED, AFTER_POSITION, AFTER_SITS, AFTER_TIME = 12, 11, 26, 34, 7, 6
 
 
 class Answers:
-    """Reads answers under one policy. `dropped` counts the events that found their outbox full."""
+    """Reads answers under one policy."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self.dropped = 0
 
     def decision(self, ask: Ask, reply: bytes) -> Decision:
-        """admit.lua's, and beat.lua's where it answers."""
+        """admit.lua's, and beat.lua's of anybody who is not new."""
         code, would, low, high, limit, live = _decision(reply)
         now_ms = low | high << 32
         would_refuse = REFUSED[would] if would else None
@@ -75,7 +76,9 @@ class Answers:
 
     def beaten(self, ask: Ask, reply: bytes) -> Decision | None:
         """beat.lua's; None where it leaves it to admit.lua and confirm.lua."""
-        return self.decision(ask, reply) if reply else None
+        if not reply:
+            return None
+        return self._started(ask, reply) if reply[0] == NEW else self.decision(ask, reply)
 
     def verdict(self, receipt: Receipt, reply: bytes) -> Verdict:
         """confirm.lua's."""
@@ -130,6 +133,27 @@ class Answers:
         """Everyone who sits, oldest first."""
         return show_live(user_id, ledger, self._policy, now_ms)
 
+    def _started(self, ask: Ask, reply: bytes) -> Admitted:
+        """Somebody new, as asked: the answer is some numbers."""
+        _, _, low, high, limit, live, expires, expires_ = _as_asked(reply)
+        now_ms = low | high << 32
+        session = Session(
+            ask.session_id,
+            ask.user_id,
+            ask.stream_id,
+            _ACTIVE,
+            ask.device,
+            None,
+            None,
+            now_ms,
+            now_ms,
+            expires | expires_ << 32,
+            now_ms,
+            0,
+        )
+        event = Event("session.started", session, now_ms)
+        return Admitted(session, Lease(ask, now_ms, 0, now_ms), limit, live, False, (event,))
+
     def _moved_on(
         self,
         receipt: Receipt,
@@ -163,9 +187,7 @@ class Answers:
         """Those from *at* on; *seat* was read from *seat_at* up to there."""
         if reply[at] == reply[at + 1] == 0:
             return ()
-        events, dropped = read_events(reply, at, user_id, seat, reply[seat_at:at])
-        self.dropped += dropped
-        return events
+        return read_events(reply, at, user_id, seat, reply[seat_at:at])
 
     def _refusal(self, code: str, ask: Ask, now_ms: int, reply: bytes) -> Decision:
         """What the script saw, explained by the rules themselves."""

@@ -10,7 +10,8 @@
 --          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind · B replace
 --          I2 device
 -- ARGV[3]  the time in ms, in tests
--- Returns  admitted: 1 new or 2 existing · B 0 · I6 now · I2 limit · I2 live · seat · events
+-- Returns  new, all as asked: 1 · B 0 · I6 now · I2 limit · I2 live · I6 expires at
+--          existing: 2 · B 0 · I6 now · I2 limit · I2 live · seat · events
 --          refused: 5 limit · B 0 · I6 now · I2 0 · I2 0 · the ledger
 --          not here: nothing
 
@@ -66,23 +67,22 @@ local over_limit, _, enforces, subscribed, outbox_most = unpack('<BBBBI4', ARGV[
 if may_start == 0 then return '' end
 if live < limit then
   if live < seats or type_cap ~= NONE or unpack('<I2', ARGV[1], 15) ~= NONE then return '' end
-  local expires = now + expiry_ms
+  local expires, user = now + expiry_ms, nil
   local rest = pack('<Bc0I6I6I6I6I6I4I6I3BI2BBc0I2', #id, id, expires, now, 0, buffer_ms > 0 and now or 0, 0, 0, now, 0,
     0, 0, 0, #stream, stream, #device) .. device
   local seat = pack('<I2', #rest + 2) .. rest
-  local event = pack('<BBI6I2', STARTED, 0, now, 0) .. seat
-  local user = KEYS[1]:sub(#KEYS[2])
   if subscribed % 4 >= 2 then -- to `started`
     if call('LLEN', KEYS[3]) >= outbox_most then return '' end
-    call('RPUSH', KEYS[3], pack('<I2', #user) .. user .. event)
+    user = KEYS[1]:sub(#KEYS[2])
+    call('RPUSH', KEYS[3], pack('<I2', #user) .. user .. pack('<BBI6I2', STARTED, 0, now, 0) .. seat)
   end
   if filed == 0 or expires < filed then
     filed = expires
-    call('ZADD', KEYS[2], filed, user)
+    call('ZADD', KEYS[2], filed, user or KEYS[1]:sub(#KEYS[2]))
   end
   local header = pack('<I2I6I2B', own_limit, filed, seats + 1, marks)
   call('SET', KEYS[1], value and header .. value:sub(12, seats_end - 1) .. seat .. value:sub(seats_end) or header .. seat)
-  return pack('<BBI6I2I2', NEW, 0, now, limit, live + 1) .. seat .. pack('<I2', 1) .. event
+  return pack('<BBI6I2I2I6', NEW, 0, now, limit, live + 1, expires)
 elseif replace == '' then
   local id_length = device == '' and 0 or unpack('<I2', device)
   local has_seat = value and id_length > 0 and value:find(device:sub(1, id_length + 1), 12, true)

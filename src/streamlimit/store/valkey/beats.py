@@ -1,17 +1,12 @@
-"""A heartbeat on Valkey: one script where it is simple (nearly always), else admission, then receipt.
+"""A heartbeat on Valkey: one script where it is simple (nearly always), else admission, then receipt."""
 
-A future of its own, since the script's is answered in either case. Where it is simple nobody waits for a
-further turn of the event loop, and no task is made.
-"""
-
-from asyncio import Future, Task, ensure_future, get_running_loop
-from collections.abc import Callable
-from functools import partial
+from asyncio import ensure_future
 from typing import Protocol
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Decision, Receipt, Verdict
 from streamlimit.rules.beat import beaten
+from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, resolved
 
 Reply = Decision | StoreUnavailable | None
@@ -26,22 +21,35 @@ class Steps(Protocol):
     def confirm(self, receipt: Receipt) -> Answer[Verdict]: ...
 
 
-def beat(steps: Steps, ask: Ask, call: Callable[[Callable[[Reply], None]], None]) -> "Future[Decision]":
-    """*call* runs beat.lua and tells what came of it; *steps* do what the script leaves to them."""
-    answer: Future[Decision] = get_running_loop().create_future()
+class Beating(Coming[Decision]):
+    """beat.lua's answer to *ask*; where it has none, what *parts* come to. Stands where a call has its future."""
 
-    def heard(reply: Reply) -> None:
+    __slots__ = ("_ask", "_is_done", "_parts")
+
+    def __init__(self, parts: Steps, ask: Ask) -> None:
+        super().__init__()
+        self._parts, self._ask, self._is_done = parts, ask, False
+
+    def done(self) -> bool:
+        """The script has answered, or never will."""
+        return self._is_done
+
+    def set_result(self, reply: Reply) -> None:
+        """It has. Only what is not simple makes a task."""
+        self._is_done = True
         if reply is None:
-            ensure_future(one_by_one(steps, ask)).add_done_callback(partial(_hand_over, answer))
-        elif answer.done():
-            return
-        elif isinstance(reply, StoreUnavailable):
-            answer.set_exception(reply)
+            self._context.run(ensure_future, self._one_by_one())
         else:
-            answer.set_result(reply)
+            self.come(reply)
 
-    call(heard)
-    return answer
+    set_exception = set_result
+
+    async def _one_by_one(self) -> None:
+        try:
+            answer: Decision | Exception = await one_by_one(self._parts, self._ask)
+        except Exception as error:  # goes to whoever asked
+            answer = error
+        self.come(answer)
 
 
 async def one_by_one(steps: Steps, ask: Ask) -> Decision:
@@ -50,14 +58,3 @@ async def one_by_one(steps: Steps, ask: Ask) -> Decision:
     if not isinstance(decision, Admitted) or decision.lease is None:
         return decision
     return beaten(decision, await resolved(steps.confirm(Receipt(decision.lease))))
-
-
-def _hand_over(answer: "Future[Decision]", task: "Task[Decision]") -> None:
-    if answer.done():
-        return
-    if task.cancelled():
-        answer.cancel()
-    elif (problem := task.exception()) is not None:
-        answer.set_exception(problem)
-    else:
-        answer.set_result(task.result())

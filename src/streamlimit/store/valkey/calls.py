@@ -7,26 +7,26 @@ from typing import Any
 
 from msgspec import Struct
 
+from streamlimit.model import Receipt
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Ledger
 from streamlimit.store.contract import Clock, Events
 from streamlimit.store.valkey.answers import Answers, Expired
 from streamlimit.store.valkey.codec import pack_policy
-from streamlimit.store.valkey.connection import Ear, encode
-from streamlimit.store.valkey.keys import SHARDS, Keys, shard_of
+from streamlimit.store.valkey.connection import Ear, Hearing, encode
+from streamlimit.store.valkey.keys import Keys, room_of_outbox, shard_of
 from streamlimit.store.valkey.location import Address, parse
 from streamlimit.store.valkey.messages import Commands
 from streamlimit.store.valkey.router import Router
-from streamlimit.store.valkey.scripts import SCRIPTS, Script
+from streamlimit.store.valkey.scripts import SCRIPTS
 
 
-class Packed(Struct, frozen=True):
-    """A call that is ready to be sent."""
+class Packed(Struct, frozen=True, gc=False):
+    """A receipt that is ready to be sent."""
 
+    receipt: Receipt
     shard: int
     command: bytes
-    decode: Callable[[bytes], Any]
-    script: Script
 
 
 class Calls:
@@ -44,12 +44,16 @@ class Calls:
     ) -> None:
         self.keys, self.answers, self._clock = Keys(prefix), Answers(policy), clock
         self.packs_the_time = clock is not None
-        packed = pack_policy(policy, subscribed, max(outbox_max_events // SHARDS, 1))
+        packed = pack_policy(policy, subscribed, room_of_outbox(outbox_max_events))
         self._commands = Commands(self.keys, packed, bool(subscribed), clock)
         self._router = Router(parse(url), timeout)
         self.close = self._router.close
         self.shard_of_each_server = self._router.shard_of_each_server
         self.server_of: Callable[[int], Address | None] = self._router.node_of
+
+    def when_it_fails(self, heard: Callable[[], None]) -> None:
+        """See `ValkeyStore`."""
+        self._router.on_failure = heard
 
     def change(self, name: str, user_id: str, message: bytes, decode: Callable[[bytes], Any]) -> Future[Any]:
         """Runs the script *name* on the user's ledger."""
@@ -57,15 +61,22 @@ class Calls:
         command = self._commands.script(name, shard, user_id.encode(), message)
         return self._router.call(shard, command, decode, SCRIPTS[name])
 
-    def pack(self, name: str, user_id: str, message: bytes, decode: Callable[[bytes], Any]) -> Packed:
-        """The same, to be sent again and again."""
+    def pack(self, receipt: Receipt, message: bytes) -> Packed:
+        """For confirm.lua, to be sent again and again."""
+        user_id = receipt.lease.ask.user_id
         shard = shard_of(user_id)
-        command = self._commands.script(name, shard, user_id.encode(), message)
-        return Packed(shard, command, decode, SCRIPTS[name])
+        return Packed(receipt, shard, self._commands.script("confirm", shard, user_id.encode(), message))
 
     def send(self, packed: Packed, heard: Callable[[Any], None]) -> None:
-        """Nobody waits: *heard* is told what *decode* makes of the reply, or `StoreUnavailable`."""
-        self._router.send(packed.shard, packed.command, packed.decode, packed.script, Ear(heard))
+        """Nobody waits: *heard* is told the verdict, or `StoreUnavailable`."""
+        decode = partial(self.answers.verdict, packed.receipt)
+        self._router.send(packed.shard, packed.command, decode, SCRIPTS["confirm"], Ear(heard))
+
+    def run(self, name: str, user_id: str, message: bytes, decode: Callable[[bytes], Any], ear: Hearing) -> None:
+        """As `change`, where *ear* stands for the future."""
+        shard = shard_of(user_id)
+        command = self._commands.script(name, shard, user_id.encode(), message)
+        self._router.send(shard, command, decode, SCRIPTS[name], ear)
 
     def told(self, name: str, user_id: str, message: bytes) -> Future[Events]:
         """The same for a script that answers with events alone."""

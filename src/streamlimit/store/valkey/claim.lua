@@ -19,10 +19,17 @@ local numbered = 0
 
 local function sort_for(queues, order, letters, dropped, enabled, types)
   local size = redis.call('ZCARD', order)
+  local function wants(kind)
+    return math.floor(types / 2 ^ kind) % 2 == 1
+  end
   for i, event in ipairs(events) do
     local user, kind = unpack('<I2c0B', event)
-    if math.floor(types / 2 ^ kind) % 2 == 0 then
-      -- not wanted
+    if kind == 0 then -- those that found the outbox full (intake.lua)
+      for each = 1, 7 do
+        if wants(each) then redis.call('INCRBY', dropped, (unpack('<I4', event, 4 * each))) end
+      end
+    elseif not wants(kind) then
+      -- nothing
     elseif enabled == 1 and size < most then
       local name = user .. '\0' .. string.format('%015d', numbered + i)
       redis.call('ZADD', order, 0, name)

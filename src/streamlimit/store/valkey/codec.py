@@ -33,7 +33,6 @@ EVENT_TYPES = (
 
 REASONS = {0: "", 2: "idle", 3: "reservation ran out", 4: "nothing was received"}
 TOLD = 1
-DROPPED = 128
 
 _KINDS = {"video": b"v", "audio": b"a", "text": b"t"}
 _OVER_LIMIT = {OverLimit.REFUSE: 0, OverLimit.REPLACE_IDLE: 1, OverLimit.REPLACE_OLDEST: 2}
@@ -243,26 +242,23 @@ def read_tail(data: bytes, at: int) -> tuple[str, str, str | None, str | Device 
     )
 
 
-def read_events(
-    data: bytes, at: int, user_id: str, seat: Seat | None = None, packed: bytes = b""
-) -> tuple[tuple[Event, ...], int]:
-    """All events from *at* on, and how many of them found no room in the outbox. *seat* was read from *packed*."""
+def read_events(data: bytes, at: int, user_id: str, seat: Seat | None = None, packed: bytes = b"") -> tuple[Event, ...]:
+    """All events from *at* on. *seat* was read from *packed*."""
     count = _U16.unpack_from(data, at)[0]
     if not count:
-        return (), 0
-    events, dropped = [], 0
+        return ()
+    events = []
     at += 2
     for _ in range(count):
-        dropped += data[at] >= DROPPED
         event, at = read_event(data, at, user_id, seat, packed)
         events.append(event)
-    return tuple(events), dropped
+    return tuple(events)
 
 
 def read_event(data: bytes, at: int, user_id: str, seat: Seat | None = None, packed: bytes = b"") -> tuple[Event, int]:
     """The event that starts at *at*, and where it ends. Most are about the *seat* that the answer began with."""
     code, why, since, since_, tail = _EVENT.unpack_from(data, at)
-    name, state = EVENT_TYPES[(code & 127) - 1]
+    name, state = EVENT_TYPES[code - 1]
     by, reason, place = None, "", at + _EVENT.size
     if why == TOLD:
         by, reason, *_ = read_tail(data, place)

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from libvalkey import ProtocolError, Reader, ReplyError
 
@@ -27,6 +27,16 @@ def encode(*parts: str | int | bytes) -> bytes:
     """A command as the protocol wants it."""
     packed = [part if isinstance(part, bytes) else str(part).encode() for part in parts]
     return b"*%d\r\n" % len(packed) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in packed)
+
+
+class Hearing(Protocol):
+    """What a call tells its answer: a future, or something that stands where one would."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, answer: Any, /) -> None: ...
+
+    def set_exception(self, error: Any, /) -> None: ...
 
 
 class Ear:
@@ -64,7 +74,7 @@ class Call:
     def __init__(
         self,
         command: bytes,
-        future: Future | Ear,
+        future: Hearing,
         deadline: float,
         decode: Decode,
         script: Script | None = None,

@@ -23,12 +23,26 @@ from binascii import crc_hqx
 from zlib import crc32
 
 SHARDS = 1_024
+LEAST_ROOM = 16
 FORMAT = 1
 
 
 def shard_of(user_id: str) -> int:
     """Which shard holds the user; the same in every process of every release."""
     return crc32(user_id.encode()) % SHARDS
+
+
+def room_of_outbox(most: int) -> int:
+    """How many events of a shard may wait to be sorted, where endpoints may have *most* over all shards.
+
+    A share is not made too small for a household: what its users do, they do all at once.
+    """
+    return max(-(-most // SHARDS), LEAST_ROOM)
+
+
+def room_of_endpoint(most: int) -> int:
+    """How many letters to one endpoint a shard holds."""
+    return min(most, room_of_outbox(most))
 
 
 def tag(shard: int) -> str:

@@ -36,17 +36,14 @@ local function user_of(ledger_key)
   return ledger_key:sub(#DUE)
 end
 
--- One event: into the answer, and into the outbox where someone subscribed and there is room.
--- A dropped one has 128 added to its type, so that the caller can count it.
+-- include intake
+
+-- One event: into the answer, and into the outbox where someone subscribed.
 local function tell(kind, why, tail, seat)
   local event = pack('<BI6I2', why, now, #tail) .. tail .. seat
   if math.floor(subscribed / 2 ^ kind) % 2 == 1 then
-    if call('LLEN', OUTBOX) < outbox_most then
-      local user = user_of(LEDGER)
-      call('RPUSH', OUTBOX, pack('<I2', #user) .. user .. string.char(kind) .. event)
-    else
-      kind = kind + 128
-    end
+    local user = user_of(LEDGER)
+    put(OUTBOX, outbox_most, kind, pack('<I2', #user) .. user .. string.char(kind) .. event)
   end
   events[#events + 1] = string.char(kind) .. event
 end

@@ -20,8 +20,10 @@ from streamlimit.store.valkey.keys import SHARDS, Keys
 from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
 _PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
-_ASK = Struct("<BBHHIHIHI").pack
-_RECEIPT = Struct("<IHIIHIHIIIHH").pack
+ASK, RECEIPT = Struct("<BBHHIHIHI"), Struct("<IHIIHIHIIIHH")
+"""What stands before the session."""
+
+_ASK, _RECEIPT = ASK.pack, RECEIPT.pack
 _GENERATION = Struct("<IH").pack
 _U16 = Struct("<H").pack
 _LOW = 0xFFFFFFFF

@@ -60,14 +60,17 @@ def ask(pipe: Pipe, command: bytes) -> asyncio.Future[object]:
 
 
 class Node:
-    """One server. *on_error* gets what it refused, *on_trouble* is called whenever it cannot be reached."""
+    """One server. *on_error* gets what it refused; *on_trouble* is called whenever it cannot be reached.
+
+    It is told why callers fail at once; nothing where the connection only has to be opened again.
+    """
 
     def __init__(
         self,
         address: Address,
         opening: Opening,
         on_error: Callable[[Pipe, Call, str], None],
-        on_trouble: Callable[[], None],
+        on_trouble: Callable[[str], None],
     ) -> None:
         self.address = address
         self.pipe: Pipe | None = None
@@ -134,7 +137,7 @@ class Node:
         self.pipe = None
         if not self._closed:
             self._trouble = why if "in time" in why else ""
-            self._on_trouble()
+            self._on_trouble(self._trouble)
             self._start()
 
     def _fail_queue(self, why: str) -> None:
@@ -144,7 +147,7 @@ class Node:
         for call, _ in queue:
             call.fail(self._say(why))
         if not self._closed:
-            self._on_trouble()
+            self._on_trouble(why)
 
     def _calm(self) -> None:
         if self._patience is not None:

@@ -15,7 +15,7 @@ from streamlimit.model import Event, Session
 from streamlimit.store.contract import Backlog, Clock, DeadLetter, Letter
 from streamlimit.store.valkey.codec import EVENT_TYPES, read_event
 from streamlimit.store.valkey.connection import encode
-from streamlimit.store.valkey.keys import SHARDS, Keys, shard_of
+from streamlimit.store.valkey.keys import SHARDS, Keys, room_of_endpoint, room_of_outbox, shard_of
 from streamlimit.store.valkey.location import parse
 from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import Script
@@ -54,7 +54,8 @@ class ValkeyOutbox:
         prefix: str = "streamlimit",
         timeout: float = ANSWER_SECONDS,
     ) -> None:
-        self._subscriptions, self._most, self._clock = subscriptions, max(max_events // SHARDS, 1), clock
+        self._subscriptions, self._clock = subscriptions, clock
+        self._most, self._intake = room_of_endpoint(max_events), room_of_outbox(max_events)
         self._keys = Keys(prefix)
         self._router = Router(parse(url), timeout)
         self._wanted = {e: sum(2 ** _TYPES[name] for name in types) for e, types in subscriptions.items()}
@@ -68,7 +69,7 @@ class ValkeyOutbox:
         user, shard = session.user_id.encode(), shard_of(session.user_id)
         message = _U16.pack(len(user)) + user + bytes((REFUSED_TYPE,)) + _encode(event)
         keys = [self._keys.outbox[shard], self._keys.refused(shard, session.user_id, session.session_id)]
-        at_ms = await self._run("refused", shard, keys, [_REFUSAL.pack(self._most, quiet_ms), message])
+        at_ms = await self._run("refused", shard, keys, [_REFUSAL.pack(self._intake, quiet_ms), message])
         return None if at_ms is None else msgspec.structs.replace(event, at_ms=at_ms)
 
     async def claim(
@@ -126,6 +127,9 @@ class ValkeyOutbox:
         known = sorted(name.decode() for name in await self._ask(0, "SMEMBERS", self._keys.endpoints))
         others = [name for name in known if name not in self._subscriptions]
         return tuple([await self._stands(endpoint) for endpoint in (*self._subscriptions, *others)])
+
+    async def dropped(self) -> dict[str, int]:
+        return {endpoint: await self._dropped_of(endpoint) for endpoint in self._subscriptions}
 
     async def dead_letters(self, endpoint: str, at_most: int) -> tuple[DeadLetter, ...]:
         found: list[DeadLetter] = []
@@ -198,12 +202,11 @@ class ValkeyOutbox:
         return self._run(name, shard, called, [f"{user_id}\0{letter.number:015d}", letter.ticket], more)
 
     async def _stands(self, endpoint: str) -> Backlog:
-        pending = retrying = dead = dropped = 0
+        pending = retrying = dead = 0
         problem: str | None = None
         for start in range(0, SHARDS, STEP):
             pending += sum(await self._each(start, "ZCARD", endpoint, _ORDER))
             dead += sum(await self._each(start, "LLEN", endpoint, _DEAD))
-            dropped += sum(int(count or 0) for count in await self._each(start, "GET", endpoint, _DROPPED))
             for shard, count in enumerate(await self._each(start, "HLEN", endpoint, _RETRIES), start):
                 retrying += count
                 if count and problem is None:
@@ -211,7 +214,13 @@ class ValkeyOutbox:
                     problem = some[0][2:].decode() if some else None
         disabled = await self._ask(0, "HGET", self._keys.disabled, endpoint)
         words = None if disabled is None else disabled.decode()
-        return Backlog(endpoint, pending, retrying, dead, dropped, problem, words)
+        return Backlog(endpoint, pending, retrying, dead, await self._dropped_of(endpoint), problem, words)
+
+    async def _dropped_of(self, endpoint: str) -> int:
+        counts: list[bytes | None] = []
+        for start in range(0, SHARDS, STEP):
+            counts += await self._each(start, "GET", endpoint, _DROPPED)
+        return sum(int(count or 0) for count in counts)
 
     async def _each(self, start: int, command: str, endpoint: str, part: int, *more: int) -> list[Any]:
         """A plain command to one part of the endpoint in each of some shards."""

@@ -7,6 +7,8 @@
 -- ARGV[3]  the time in ms, in tests
 -- Returns  the time in ms, or nothing where it was told of already
 
+-- include intake
+
 local now = tonumber(ARGV[3])
 if not now then
   local time = redis.call('TIME')
@@ -16,8 +18,6 @@ local most, quiet = struct.unpack('<I4I4', ARGV[1])
 local till = redis.call('GET', KEYS[2])
 if till and tonumber(till) > now then return nil end
 redis.call('SET', KEYS[2], now + quiet, 'PX', quiet)
-if redis.call('LLEN', KEYS[1]) < most then
-  local head = 3 + struct.unpack('<I2', ARGV[2])
-  redis.call('RPUSH', KEYS[1], ARGV[2]:sub(1, head) .. struct.pack('<I6', now) .. ARGV[2]:sub(head + 1))
-end
+local head = 3 + struct.unpack('<I2', ARGV[2])
+put(KEYS[1], most, ARGV[2]:byte(head), ARGV[2]:sub(1, head) .. struct.pack('<I6', now) .. ARGV[2]:sub(head + 1))
 return now

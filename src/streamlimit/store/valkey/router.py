@@ -6,9 +6,10 @@ every other refusal is `StoreUnavailable`. Meanwhile the layout is asked for ane
 """
 
 import asyncio
+from collections.abc import Callable
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.store.valkey.connection import Call, Decode, Ear, Future, Pipe, encode
+from streamlimit.store.valkey.connection import Call, Decode, Future, Hearing, Pipe, encode
 from streamlimit.store.valkey.discovery import NotFound, Plan, find
 from streamlimit.store.valkey.keys import SHARDS, SLOTS
 from streamlimit.store.valkey.location import Address, Layout, Location
@@ -29,7 +30,8 @@ STALE = frozenset({"CLUSTERDOWN", "READONLY", "MASTERDOWN", "LOADING"})
 class Router:
     """Sends calls to the right server. Made anywhere; belongs to the event loop of its latest call.
 
-    *timeout* (seconds) is how long an answer may take, over all redirections.
+    *timeout* (seconds) is how long an answer may take, over all redirections. `on_failure` is called whenever a server
+    cannot be reached, though nobody asked for it.
     """
 
     def __init__(self, location: Location, timeout: float) -> None:
@@ -40,6 +42,7 @@ class Router:
         self._opening = Opening(location.tls, timeout, login + loads)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self.on_failure: Callable[[], None] = _nothing
         self._reset()
 
     def call(self, shard: int, command: bytes, decode: Decode, script: Script | None = None) -> Future:
@@ -48,11 +51,11 @@ class Router:
         self.send(shard, command, decode, script, future)
         return future
 
-    def send(self, shard: int, command: bytes, decode: Decode, script: Script | None, future: Future | Ear) -> None:
-        """The same where *future* is there already, or its ear."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._begin(loop)
+    def send(self, shard: int, command: bytes, decode: Decode, script: Script | None, future: Hearing) -> None:
+        """The same where what hears of it is there already."""
+        loop = self._loop
+        if loop is None or not loop.is_running():  # asking for the running one is a system call
+            loop = self._begin(asyncio.get_running_loop())
         call = Call(command, future, loop.time() + self._timeout, decode, script, shard)
         node = self._by_shard[shard]
         if node is not None:
@@ -89,7 +92,7 @@ class Router:
         self._trouble = ""
         self._refreshing: asyncio.Task[None] | None = None
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
         if self._closed:
             raise StoreUnavailable("valkey: the store is closed")
         self._reset()
@@ -100,13 +103,20 @@ class Router:
         else:
             loop.call_later(self._timeout, self._fail_early, "no server found in time")
             self._refreshing = loop.create_task(self._refresh_forever())
+        return loop
 
     def _node(self, address: Address) -> Node:
         node = self._nodes.get(address)
         if node is None:
-            node = Node(address, self._opening, self._refused, self._wanted.set)
+            node = Node(address, self._opening, self._refused, self._troubled)
             self._nodes[address] = node
         return node
+
+    def _troubled(self, why: str) -> None:
+        """A server cannot be reached: another one may have its slots now, and nobody need ask to find out."""
+        self._wanted.set()
+        if why:
+            self.on_failure()
 
     def _refused(self, pipe: Pipe, call: Call, text: str) -> None:
         """The one place where a server's error becomes another try or `StoreUnavailable`."""
@@ -199,6 +209,10 @@ class Router:
         early, self._early = self._early, []
         for call in early:
             call.fail(why)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def login_of(location: Location) -> tuple[bytes, ...]:

@@ -44,11 +44,6 @@ local function full_scopes(ledger, limit, stream, type_cap, device)
   return full
 end
 
--- Until when a mark holds if its session stays silent: n·X, and a quarter of X (departure.py says why).
-local function silent_until()
-  return now + expiry_ms + (segment_ms - segment_ms % 4) / 4
-end
-
 -- Adds a mark; of each kind the newest MARKS_KEPT stay.
 local function remember(ledger, mark)
   local kept, same, oldest = {}, 0, nil
@@ -68,7 +63,7 @@ end
 -- Someone sends the session away: it leaves a mark and makes an event. *tail* says who and why.
 local function dismiss(ledger, place, state, tail)
   local seat = open_seat(table.remove(ledger.seats, place))
-  local mark = { id = seat.id, till = silent_until(), generation = seat.generation, state = state }
+  local mark = { id = seat.id, till = now + expiry_ms, generation = seat.generation, state = state }
   local rest = pack('<Bc0I6I6BI6', #mark.id, mark.id, mark.till, mark.generation, state, now) .. tail
   mark.packed = pack('<I2', #rest + 2) .. rest
   remember(ledger, mark)

@@ -31,6 +31,11 @@ def source(name: str) -> str:
     return files("streamlimit.store.valkey").joinpath(f"{name}.lua").read_text()
 
 
+def _whole(name: str) -> str:
+    """With all that it includes, and those with what they include."""
+    return _INCLUDE.sub(lambda found: _whole(found[1]), source(name))
+
+
 class Script:
     """A script ready to be called. `sha` is what EVALSHA wants; `body` what SCRIPT LOAD wants."""
 
@@ -38,7 +43,7 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.body = _INCLUDE.sub(lambda found: source(found[1]), source(name)).encode()
+        self.body = _whole(name).encode()
         self.sha = sha1(self.body).hexdigest().encode()
         self.head = b"$7\r\nEVALSHA\r\n$40\r\n" + self.sha + b"\r\n"
 

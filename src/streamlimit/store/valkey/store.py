@@ -5,15 +5,19 @@ the calls of one turn of the event loop travel together. Each is safe to repeat.
 """
 
 from asyncio import Future, gather
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Ask, Decision, Device, Gone, Lease, Page, Receipt, Repeated, Roster, Swept, Verdict
 from streamlimit.policy import Policy
+from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Clock, Events, Heard
-from streamlimit.store.valkey import beats, walks
+from streamlimit.store.valkey import walks
+from streamlimit.store.valkey.alike import beat_message, report_message
+from streamlimit.store.valkey.beats import Beating
 from streamlimit.store.valkey.calls import Calls, Packed
 from streamlimit.store.valkey.keys import shard_of
 from streamlimit.store.valkey.messages import (
@@ -27,15 +31,16 @@ from streamlimit.store.valkey.messages import (
 ANSWER_SECONDS = 0.25
 """How long an answer may take before the caller hears `StoreUnavailable`."""
 
-REPORTS_KEPT = 8_192
-NOTHING: tuple[None, None] = (None, None)
+REPORTS_KEPT, REPORTS_FORGOTTEN = 8_192, 64
+"""How many are kept; of more the oldest are forgotten, few at a time: all at once would be felt."""
 
 
 class ValkeyStore:
     """A `Store` on the servers at *url* (location.py). *subscribed* are the event types that go into the outbox.
 
     Connects at the first call. *clock* (tests only) replaces the servers' own; *timeout* is in seconds;
-    *outbox_max_events* bounds all outboxes together. Raises `SettingsError` where the URL is wrong.
+    *outbox_max_events*: what an endpoint's queues may hold (room_of_outbox says what follows for outboxes). Raises
+    `SettingsError` where the URL is wrong.
     """
 
     def __init__(
@@ -51,13 +56,12 @@ class ValkeyStore:
         self._policy = policy
         self._calls = Calls(url, policy, subscribed, clock, prefix, timeout, outbox_max_events)
         self._answers = self._calls.answers
-        self._reports: dict[int, tuple[Packed, Receipt]] = {}
+        self._reports: dict[int, Packed] = {}
         self._sweep = walks.Sweep(self._calls)
 
-    @property
-    def dropped_events(self) -> int:
-        """Events of this worker that found the outbox full."""
-        return self._answers.dropped
+    def when_it_fails(self, heard: Callable[[], None]) -> None:
+        """*heard* is told whenever a server cannot be reached, though nobody asks for it."""
+        self._calls.when_it_fails(heard)
 
     def admit(self, ask: Ask) -> "Future[Decision]":
         decode = partial(self._answers.decision, ask)
@@ -70,19 +74,19 @@ class ValkeyStore:
         return self._calls.change("confirm", ask.user_id, message, decode)
 
     def report(self, receipt: Receipt, heard: Heard) -> None:
-        packed, its_receipt = self._reports.get(id(receipt), NOTHING)
-        if packed is None or its_receipt is not receipt:
+        packed = self._reports.get(id(receipt))
+        if packed is None or packed.receipt is not receipt:
             packed = self._pack_report(receipt)
         try:
             self._calls.send(packed, heard)
         except StoreUnavailable as error:
             heard(error)
 
-    def beat(self, ask: Ask) -> "Future[Decision]":
-        packed = self._calls.pack(
-            "beat", ask.user_id, ask_message(ask, self._type_cap(ask)), partial(self._answers.beaten, ask)
-        )
-        return beats.beat(self, ask, partial(self._calls.send, packed))
+    def beat(self, ask: Ask) -> Coming[Decision]:
+        coming = Beating(self, ask)
+        message, decode = beat_message(ask, self._type_cap(ask)), partial(self._answers.beaten, ask)
+        self._calls.run("beat", ask.user_id, message, decode, coming)
+        return coming
 
     def prolong(self, lease: Lease) -> "Future[Gone | None]":
         return self._calls.change("prolong", lease.ask.user_id, lease_message(lease), self._answers.prolonged)
@@ -137,12 +141,12 @@ class ValkeyStore:
     def _pack_report(self, receipt: Receipt) -> Packed:
         """A heartbeat's receipt comes again, the very same object: what was packed for it is kept, found by its id."""
         ask = receipt.lease.ask
-        decode = partial(self._answers.verdict, receipt)
-        packed = self._calls.pack("confirm", ask.user_id, receipt_message(receipt, self._type_cap(ask)), decode)
+        packed = self._calls.pack(receipt, report_message(receipt, self._type_cap(ask)))
         if isinstance(ask, Repeated) and receipt.segment is None and not self._calls.packs_the_time:
             if len(self._reports) >= REPORTS_KEPT:
-                self._reports.clear()
-            self._reports[id(receipt)] = packed, receipt
+                for oldest in list(islice(self._reports, REPORTS_FORGOTTEN)):
+                    del self._reports[oldest]
+            self._reports[id(receipt)] = packed
         return packed
 
     def _type_cap(self, ask: Ask) -> int | None:

@@ -1,0 +1,65 @@
+"""What stands for a store or an outbox while another process holds its file: that is opened as soon as it is let go."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from streamlimit.errors import SettingsError, StoreLocked, StoreUnavailable
+from streamlimit.model import Receipt
+from streamlimit.store.contract import Heard
+
+T = TypeVar("T")
+
+REST_SECONDS = 1.0
+"""From one try to the next: each takes half a second, and all in the process wait for it."""
+
+
+def opened(make: Callable[[], T]) -> T:
+    """What *make* opens, or what will be that. Raises `StoreUnavailable` where waiting would not help."""
+    try:
+        return make()
+    except StoreLocked as error:
+        return cast(T, Late(make, error))
+
+
+class Late:
+    """Has every promise of what *make* opens; each raises `StoreUnavailable` until it is open."""
+
+    def __init__(self, make: Callable[[], Any], why: StoreLocked, clock: Callable[[], float] = time.monotonic) -> None:
+        self._make, self._why, self._clock = make, why, clock
+        self._found: Any = None
+        self._tried_at = clock()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """The promise of that name. It is found here once it is open, so that nobody goes this way again and again."""
+
+        def promise(*asked: Any, **more: Any) -> Any:
+            kept = getattr(self._opened(), name)
+            setattr(self, name, kept)
+            return kept(*asked, **more)
+
+        return promise
+
+    def report(self, receipt: Receipt, heard: Heard) -> None:
+        """As the store's, which raises nothing."""
+        try:
+            self._opened().report(receipt, heard)
+        except StoreUnavailable as error:
+            heard(error)
+
+    def close(self) -> None:
+        """Nothing is open, or that is closed."""
+        if self._found is not None:
+            self._found.close()
+
+    def _opened(self) -> Any:
+        if self._found is None:
+            if self._clock() - self._tried_at < REST_SECONDS:
+                raise StoreUnavailable(str(self._why))
+            try:
+                self._found = self._make()
+            except SettingsError as error:  # nobody can be told any more that the start was in vain
+                raise StoreUnavailable(str(error)) from error
+            finally:
+                self._tried_at = self._clock()
+        return self._found

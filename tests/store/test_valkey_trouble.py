@@ -1,0 +1,38 @@
+"""A server that goes away is noticed though nobody asks it anything; one that only closes a connection has not gone."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from streamlimit.policy import Policy
+from streamlimit.store.valkey import ValkeyStore
+from tests import servers
+
+pytestmark = pytest.mark.xdist_group("valkey")
+
+POLICY = Policy(max_sessions=3, segment_ms=6_000, missed_segments=3, start_ms=6_000)
+
+
+async def heard_after(server: servers.Server, fault: Callable[[], object], seconds: float) -> int:
+    """How often a store that is connected, and asked for nothing, says within *seconds* that it failed."""
+    store, heard = ValkeyStore(server.url, POLICY), []
+    store.when_it_fails(lambda: heard.append(1))
+    try:
+        await store.ping()
+        fault()
+        await asyncio.sleep(seconds)
+        return len(heard)
+    finally:
+        await store.close()
+
+
+def test_who_is_killed_is_noticed_at_once() -> None:
+    with servers.single("valkey") as server:
+        assert asyncio.run(heard_after(server, server.kill, 0.1)) >= 1
+
+
+def test_a_connection_that_is_only_closed_is_opened_again_and_no_outage() -> None:
+    with servers.single("valkey") as server:
+        closed = lambda: server.client.execute_command("CLIENT KILL TYPE normal SKIPME yes")  # noqa: E731
+        assert asyncio.run(heard_after(server, closed, 0.3)) == 0
