@@ -83,11 +83,9 @@ def test_who_sits_goes_on_new_ones_wait_and_all_is_marked_counted_and_logged_onc
     for _ in range(3):
         refused = segment(service, "phone", 0)
         assert (refused.status, refused.json["code"], refused.headers["retry-after"]) == (503, "store-unavailable", "2")
-    ready = service.get("/readyz")
-    assert ready.status == 503
-    assert ready.json["detail"].startswith(
-        "the store: it does not" if fault == "hang" else "the store: nothing listens"
-    )
+    assert service.get("/readyz").status == 503
+    why = "the store: it does not" if fault == "hang" else "the store: nothing listens"
+    wait_until(lambda: service.get("/readyz").json["detail"].startswith(why), 10, "the reason")
     assert service.get("/healthz").status == 200
     assert (lines(service, "store_away"), lines(service, "store_back")) == (1, 0)
     assert metric(service, "streamlimit_degraded_total") == sum(map(is_degraded, answers))

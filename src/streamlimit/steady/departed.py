@@ -1,4 +1,4 @@
-"""Sessions that were ended or terminated through this worker: what was under way for them does not bring them back."""
+"""Sessions that were ended, terminated or replaced through this worker: what was under way does not bring them back."""
 
 from itertools import islice
 

@@ -111,7 +111,7 @@ class Receipts:
                 self._knowledge.gone(session.user_id, session.session_id, session.generation)
 
     def forget(self, user_id: str, session_id: str) -> None:
-        """The session was ended or terminated here."""
+        """The session was ended, terminated or replaced here."""
         self._departed.add(user_id, session_id, self._clock())
         self._knowledge.forget(user_id, session_id)
         self.kept.drop(user_id, session_id)

@@ -7,6 +7,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from streamlimit.delivery.wire import Wire
+from streamlimit.logs import asking
 from streamlimit.web.http import BODY, WHOLE, App, Scope
 from streamlimit.web.protocol import ReceiptProtocol as Protocol
 
@@ -24,6 +25,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_asked",
         "_body",
         "_chunked",
         "_coroutine",
@@ -59,25 +61,32 @@ class Exchange:
         self.run(app(scope, self.receive, self.send))
 
     def stand_by(self) -> None:
-        """The answer is not there yet, and comes by `send_whole` or `run`; a shutdown waits for it."""
+        """The answer is not there yet, and comes by `send_whole` or `go_on`; a shutdown waits for it."""
         protocol: Any = self._protocol
         protocol.cycle = self
         protocol.tasks.add(self)
+        self._asked = asking.get()
 
     def run(self, work: Any) -> None:
         """The same by *work*, a coroutine which may do without ASGI."""
         protocol: Any = self._protocol
         protocol.cycle = self
-        self._coroutine = work
-        self._step(None)
+        self._asked = asking.get()
+        self.go_on(work)
         if self._coroutine is not None:
             protocol.tasks.add(self)  # a shutdown waits for it as for a task
+
+    def go_on(self, work: Any) -> None:
+        """What it stood by for is there, and *work* tells. By now another request may stand behind this one."""
+        self._coroutine = work
+        self._step(None)
 
     def go_on_now(self) -> None:
         """What it waits for may be there: then the loop's next turn need not be awaited."""
         future = self._waiting_for
         if future is not None and future.done():
-            self._go_on(future)
+            asking.set(self._asked)  # the connection's context may know of another request than a held back one's
+            self._go_on_with(future)
 
     @property
     def message_event(self) -> "Exchange":
@@ -222,12 +231,12 @@ class Exchange:
     def _wait(self, future: Any) -> None:
         self._waiting_for = future
         if future is None:  # a bare yield: asyncio.sleep(0)
-            self._protocol.loop.call_soon(self._go_on, None)
+            self._protocol.loop.call_soon(self._go_on_with, None)
             return
         future._asyncio_future_blocking = False  # what a task does to say that it understood
-        future.add_done_callback(self._go_on)
+        future.add_done_callback(self._go_on_with)
 
-    def _go_on(self, future: Any) -> None:
+    def _go_on_with(self, future: Any) -> None:
         if self._waiting_for is future and (future is not None or self._coroutine is not None):
             self._waiting_for = None
             self._step(None)
