@@ -44,6 +44,7 @@ ERRORS: dict[type[errors.StreamlimitError], str] = {
     errors.OriginTimeout: "origin-timeout",
     errors.OriginFailed: "origin-failed",
     errors.StoreUnavailable: "store-unavailable",
+    errors.StoreLocked: "store-unavailable",
 }
 """What we raise, and the code a caller gets for it; `Refused` carries its own."""
 
