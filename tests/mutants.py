@@ -56,7 +56,10 @@ POSTMAN_TESTS, SENDER_TESTS = ("tests/callbacks/test_postman.py",), ("tests/call
 ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/callbacks/test_addresses.py",), ("tests/callbacks/test_webhook.py",)
 REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
 
-QUICK, FAST, CONNECTIONS = "streamlimit/web/quick.py", "streamlimit/web/fast.py", "streamlimit/web/connections.py"
+QUICK, HOT = "streamlimit/web/quick.py", "streamlimit/web/hot.py"
+RESTING, HOLDING, HELD = "streamlimit/web/resting.py", "streamlimit/web/holding.py", "tests/web/test_held.py"
+WAITING, GUARDED = "streamlimit/web/waiting.py", "streamlimit/web/guarded.py"
+EXCHANGE, STEPPING = "streamlimit/web/exchange.py", "streamlimit/web/stepping.py"
 HEADS = "streamlimit/web/heads.py"
 ALIKE, VALKEY_MESSAGES = "streamlimit/store/valkey/alike.py", ("tests/store/test_valkey_messages.py",)
 VALKEY_STORE, VALKEY_CONNECTION = "streamlimit/store/valkey/store.py", "streamlimit/store/valkey/connection.py"
@@ -171,24 +174,87 @@ MUTANTS = [
     ),
     Mutant(
         "a refusal that comes later is not told",
-        FAST,
-        "exchange.run(door.go_on(beat, decision, ",
-        "exchange.run(door.go_on(beat, ValueError(), ",
+        HOT,
+        "exchange.go_on(door.go_on(beat, decision, ",
+        "exchange.go_on(door.go_on(beat, ValueError(), ",
         TURN_ON_THE_WEB,
     ),
     Mutant(
         "what a connection sent meanwhile is forgotten",
-        FAST,
+        HOLDING,
         "            self.loop.call_soon(self._release)\n",
         '            self._held = b""\n',
         TURN_ON_THE_WEB,
     ),
     Mutant(
         "a half-closed connection forgets what it holds back",
-        FAST,
+        HOLDING,
         "bool(self._held) or super()",
         "super()",
         TURN_ON_THE_WEB,
+    ),
+    Mutant(
+        "an answer that comes later takes the place of who came after it",
+        STEPPING,
+        "        self._coroutine = work\n        self._step(None)\n",
+        "        self._protocol.cycle, self._coroutine = self, work\n        self._step(None)\n",
+        quickly("keeps_its_place", HELD),
+    ),
+    Mutant(
+        "what was held back is logged as another request's",
+        STEPPING,
+        "            asking.set(self._asked)",
+        "            pass",
+        quickly("line_of_the_log", HELD),
+    ),
+    Mutant(
+        "what arrives meanwhile is logged as another request's",
+        "streamlimit/web/delivery.py",
+        "        asking.set(self._asked)",
+        "        pass",
+        quickly("bytes_move", "tests/web/test_logs.py"),
+    ),
+    Mutant(
+        "who sent too much too early is never read from again",
+        HOLDING,
+        "        self.flow.resume_reading()",
+        "        pass",
+        quickly("read_from_again", HELD),
+    ),
+    Mutant(
+        "the other half of a request is waited for behind a FIN",
+        HOLDING,
+        "if self._got_eof and not self._is_answering():",
+        "if False:",
+        quickly("no_more_can_come", HELD),
+    ),
+    Mutant(
+        "a connection rests in the middle of a request",
+        RESTING,
+        "if self._is_half or self._is_answering()",
+        "if self._is_answering()",
+        quickly("does_not_rest", HELD),
+    ),
+    Mutant(
+        "without a descriptor receipts are guesses",
+        GUARDED,
+        "            raise NoRequest  # no",
+        "            pass  # no",
+        quickly("no_descriptor", HELD),
+    ),
+    Mutant(
+        "what breaks for who is known ends his connection",
+        HEADS,
+        "                    return self._play(head, line[1].decode(), PLAIN)\n        except Exception:",
+        "                    return self._play(head, line[1].decode(), PLAIN)\n        except Problem:",
+        quickly("looked_for", "tests/web/test_fast.py"),
+    ),
+    Mutant(
+        "what breaks is told to be malformed",
+        HEADS,
+        'unquoted(url.decode("ascii")), conditions)\n        except Exception:',
+        'unquoted(url.decode("ascii")), conditions)\n        except Problem:',
+        quickly("looked_for", "tests/web/test_fast.py"),
     ),
     Mutant("one alone waits for others", TOGETHER, "if self._count_before <= ALONE:", "if False:", TURN),
     Mutant(
@@ -667,40 +733,38 @@ MUTANTS = [
         "            pass\n",
         quickly("stays_so"),
     ),
-    Mutant(
-        "half a request is ignored", FAST, "door is None or self._is_half or", "door is None or", quickly("body_of")
-    ),
+    Mutant("half a request is ignored", HOT, "door is None or self._is_half or", "door is None or", quickly("body_of")),
     Mutant(
         "known heartbeats overtake what is under way",
-        FAST,
+        HOT,
         " or (cycle is not None and not cycle.response_complete):",
         ":",
-        quickly("segment_under_way or waits_for_the_store"),
+        quickly("does_not_overtake", HELD),
     ),
     Mutant(
         "several in a packet are taken for one",
-        FAST,
+        HOT,
         'if self._data.find(b"\\r\\n\\r\\n") + 4 + len(body) == len(self._data):',
         "if True:",
         quickly("one_by_one"),
     ),
     Mutant(
         "the parser is asked about what it has not seen",
-        FAST,
+        HOT,
         'Exchange(self, b"", keep_alive=True)',
         'Exchange(self, b"", keep_alive=self.parser.should_keep_alive())',
         quickly("begins_with_known_bytes"),
     ),
     Mutant(
         "who sent known bytes alone never rests",
-        FAST,
+        HOT,
         "        else:\n            self._go_to_rest()\n",
         "",
         quickly("rested", "tests/web/test_fast.py"),
     ),
     Mutant(
         "who sent known bytes alone is still waited for",
-        CONNECTIONS,
+        WAITING,
         "if is_answered and self._is_waiting",
         "if False and self._is_waiting",
         quickly("known_heartbeats_alone"),
@@ -1075,7 +1139,7 @@ MUTANTS = [
     ),
     Mutant(
         "what is held is asked all the same",
-        FAST,
+        HOT,
         "refusal = door.heads.refuse(hot, self.server_state.default_headers)",
         "refusal = None",
         by_head("hammers"),
@@ -1089,7 +1153,7 @@ MUTANTS = [
     ),
     Mutant(
         "who sent a known head first has no wire",
-        FAST,
+        HOT,
         "        if self.wire is None:\n            self._tap()\n",
         "",
         by_head("begins_with_known"),
@@ -1110,7 +1174,7 @@ MUTANTS = [
     ),
     Mutant(
         "what breaks before the first byte is not told",
-        "streamlimit/web/exchange.py",
+        EXCHANGE,
         '        self._head = b"".join((STATUS_LINE[status], dated, lines, tail))\n',
         '        self._head, self.has_started = b"".join((STATUS_LINE[status], dated, lines, tail)), True\n',
         quickly("before_the_first_byte", "tests/web/test_fast.py"),
@@ -1167,7 +1231,7 @@ MUTANTS = [
     # where a quick heartbeat was not as good as a slow one
     Mutant(
         "the credential of the head around it is remembered",
-        FAST,
+        HOLDING,
         'self._data = b"" if self._is_half else data',
         "self._data = data",
         quickly("head_around_it"),
@@ -1202,14 +1266,14 @@ MUTANTS = [
     ),
     Mutant(
         "who does not read is forgotten when read",
-        CONNECTIONS,
+        WAITING,
         "if self._head_is_done and not self._is_stuck:",
         "if self._head_is_done:",
         quickly("does_not_read"),
     ),
     Mutant(
         "who does not read is forgotten when known",
-        CONNECTIONS,
+        WAITING,
         "if is_answered and self._is_waiting and not self._is_stuck:",
         "if is_answered and self._is_waiting:",
         quickly("does_not_read"),
@@ -1223,7 +1287,7 @@ MUTANTS = [
     ),
     Mutant(
         "a stop while the store is asked is not told",
-        "streamlimit/web/exchange.py",
+        EXCHANGE,
         "            if not self.keep_alive:\n                answer =",
         "            if False:\n                answer =",
         quickly("a_stop_while"),
@@ -1343,14 +1407,14 @@ MUTANTS = [
     ),
     Mutant(
         "a trailer tells who asks",
-        CONNECTIONS,
+        GUARDED,
         "        if not self._head_is_done:\n            super().on_header(name, value)",
         "        super().on_header(name, value)",
         ("tests/web/test_connections.py", "-k", "trailer"),
     ),
     Mutant(
         "trailers have no end",
-        CONNECTIONS,
+        GUARDED,
         "elif self._head_is_done and self._framing() > MAX_HEAD:",
         "elif False:",
         ("tests/web/test_connections.py", "-k", "trailer"),

@@ -15,7 +15,8 @@ from streamlimit.bootstrap.worker import WorkerFactory
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings
 from streamlimit.tally import Tally
-from streamlimit.web.connections import Connections, GuardedProtocol, raise_descriptors
+from streamlimit.web.connections import Connections, raise_descriptors
+from streamlimit.web.guarded import GuardedProtocol
 from streamlimit.web.metrics import FOLDER_VARIABLE
 
 KEEP_ALIVE_SECONDS = 75

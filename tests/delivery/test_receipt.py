@@ -251,7 +251,7 @@ def test_who_half_closes_after_its_request_still_gets_it_all(tcp: Running, size:
 
 
 def test_who_half_closes_and_is_not_delivered_to_is_disconnected(tcp: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "_HALF_OPEN_SECONDS", 0.05)
+    monkeypatch.setattr(protocol, "HALF_OPEN_SECONDS", 0.05)
     with tcp.connect() as client:
         ask(client, "silent", "quiet")
         client.shutdown(socket.SHUT_WR)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamlimit.web.connections import MAX_HEAD, MAX_HEADERS, MAX_URL, Connections
+from streamlimit.web.connections import Connections
+from streamlimit.web.guarded import MAX_HEAD, MAX_HEADERS, MAX_URL
 from tests.ports import free_port
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 

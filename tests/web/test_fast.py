@@ -29,6 +29,7 @@ from streamlimit.web.exchange import Exchange
 from streamlimit.web.fast import FastProtocol
 from streamlimit.web.grants import Grants
 from streamlimit.web.protocol import ReceiptProtocol
+from streamlimit.web.viewer import Viewer
 from tests.e2e.clients import is_read
 from tests.service import wait_until
 from tests.web.folders import content, make_streams
@@ -343,6 +344,24 @@ def test_what_breaks_a_segment_is_our_fault_and_not_the_clients(
     monkeypatch.setattr(Limiter, "decide", break_later if is_late else break_at_once)
     told = [[lasting(answer) for answer in server.converse(*sent, *sent)] for server in both]
     assert {answer[:12] for answer in told[0]} == {b"HTTP/1.1 500"}
+    assert told[0] == told[1]
+
+
+def test_what_breaks_where_a_segment_is_looked_for_is_our_fault_too(
+    both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of heads that are known and of those that are parsed."""
+    sent = [kept(segment("s", segment="a.ts")), kept(play("tiny/a.ts"))]
+    for server in both:
+        assert {answer[9:12] for answer in server.converse(*sent, *sent)} == {b"200"}
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Viewer, "_open", fail)
+    sent += [one.replace(b"Host: here", b"Host: there") for one in sent]
+    told = [[lasting(answer) for answer in server.converse(*sent, HEALTH)] for server in both]
+    assert [answer[9:12] for answer in told[0]] == [b"500"] * 4 + [b"200"]
     assert told[0] == told[1]
 
 

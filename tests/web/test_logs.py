@@ -1,14 +1,20 @@
 """The log: one line a state change and refusal, with its request's id, and never a secret, a grant or an address."""
 
+import asyncio
 import http.client
 import json
 import secrets
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from streamlimit.logs import asking
+from streamlimit.web.delivery import _Journey
+from streamlimit.web.request_id import own_id
 from tests.e2e.clients import GRANT_KEY, connected, endpoint, play
 from tests.ports import free_port
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
@@ -220,3 +226,24 @@ def test_nothing_secret_and_no_address_is_ever_logged(service: Service, user: st
         assert word not in log
     assert all(isinstance(line["event"], str) for line in lines(service))
     assert not [line for line in lines(service) if line["level"] == "error" and line["event"] == "failed"]
+
+
+def test_what_arrives_while_the_bytes_move_is_logged_with_the_id_of_who_asked() -> None:
+    """However many requests are under way, one timer tells of their progress."""
+    seen: list[str] = []
+
+    class Holder:
+        async def prolong(self) -> None:
+            seen.append(own_id())
+
+    async def play() -> None:
+        timer = copy_context()
+        asking.set(lambda: "mine")
+        part: Any = SimpleNamespace(first=0, segments=())
+        journey = _Journey(part, cast(Any, Holder()), None)
+        timer.run(asking.set, lambda: "another's")
+        timer.run(journey.progressed)
+        await asyncio.sleep(0)
+
+    asyncio.run(play())
+    assert seen == ["mine"]

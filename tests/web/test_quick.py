@@ -26,8 +26,9 @@ from streamlimit.hammering import REFUSALS
 from streamlimit.web import auth, quick
 from streamlimit.web.address import Proxies, digest_of, place_of
 from streamlimit.web.auth import Caller, Doorman, Plans
-from streamlimit.web.connections import Connections, GuardedProtocol
+from streamlimit.web.connections import Connections
 from streamlimit.web.grants import Grant, Grants
+from streamlimit.web.guarded import GuardedProtocol
 from streamlimit.web.heartbeat import Heartbeat
 from streamlimit.web.quick import MAX_REQUEST, Beats
 from streamlimit.web.recent import Recent

@@ -11,6 +11,7 @@ from streamlimit.delivery.rounds import Rounds
 from streamlimit.delivery.segment import Segment
 from streamlimit.errors import StoreUnavailable
 from streamlimit.limiter import LeaseHolder
+from streamlimit.logs import asking
 from streamlimit.model import Gone, State
 from streamlimit.policy import Policy
 from streamlimit.web.outlet import Outlet
@@ -120,6 +121,7 @@ class _Journey:
 
     def __init__(self, part: Part, holder: LeaseHolder, wire: Wire | None) -> None:
         self._holder, self._wire, self._first = holder, wire, part.first
+        self._asked = asking.get()
         self.earlier = part.segments[:-1]
         """Of several segments those that are not confirmed yet; the last is by leaving the lease."""
 
@@ -129,6 +131,7 @@ class _Journey:
             self._working = asyncio.ensure_future(self._prolong())
 
     async def _prolong(self) -> None:
+        asking.set(self._asked)  # progress is told by a timer that all passages share
         try:
             if self.earlier:
                 await self.confirm_arrived()

@@ -1,15 +1,15 @@
 """One hot request and its answer, stepped where it was parsed: see fast.py for why. Knows no URL and no session."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from streamlimit.delivery.wire import Wire
-from streamlimit.logs import asking
 from streamlimit.web.http import BODY, WHOLE, App, Scope
 from streamlimit.web.protocol import ReceiptProtocol as Protocol
+from streamlimit.web.stepping import Stepping
 
 LISTS_KNOWN = 64
 Headers = list[tuple[bytes, bytes]]
@@ -18,23 +18,19 @@ SMALL = 64 * 1024
 """Bytes of a first part that are sent together with the headers: one system call instead of two."""
 
 
-class Exchange:
-    """One request and its answer, stepped where it was parsed. Stands where uvicorn has its cycle.
+class Exchange(Stepping):
+    """One request and its answer, stepped where it was parsed.
 
     The answer is given by ASGI's `send`, or as to an `Outlet` (outlet.py): then *tail* ends its head.
     """
 
     __slots__ = (
-        "_asked",
         "_body",
         "_chunked",
-        "_coroutine",
         "_head",
         "_is_head",
-        "_protocol",
         "_tail",
         "_waiters",
-        "_waiting_for",
         "disconnected",
         "has_started",
         "keep_alive",
@@ -44,11 +40,10 @@ class Exchange:
     pours = True
 
     def __init__(self, protocol: Protocol, body: bytes, keep_alive: bool, tail: bytes = b"\r\n") -> None:
-        self._protocol, self._tail = protocol, tail
+        super().__init__(protocol)
+        self._tail = tail
         self._body: bytes | None = body
         self._head: bytes | None = None
-        self._coroutine: Coroutine[Any, Any, None] | None = None
-        self._waiting_for: Any = None
         self.has_started = self._chunked = self._is_head = False
         self.disconnected = self.response_complete = False
         self.keep_alive = keep_alive
@@ -59,34 +54,6 @@ class Exchange:
         scope = self._scope()
         self._is_head = scope["method"] == "HEAD"
         self.run(app(scope, self.receive, self.send))
-
-    def stand_by(self) -> None:
-        """The answer is not there yet, and comes by `send_whole` or `go_on`; a shutdown waits for it."""
-        protocol: Any = self._protocol
-        protocol.cycle = self
-        protocol.tasks.add(self)
-        self._asked = asking.get()
-
-    def run(self, work: Any) -> None:
-        """The same by *work*, a coroutine which may do without ASGI."""
-        protocol: Any = self._protocol
-        protocol.cycle = self
-        self._asked = asking.get()
-        self.go_on(work)
-        if self._coroutine is not None:
-            protocol.tasks.add(self)  # a shutdown waits for it as for a task
-
-    def go_on(self, work: Any) -> None:
-        """What it stood by for is there, and *work* tells. By now another request may stand behind this one."""
-        self._coroutine = work
-        self._step(None)
-
-    def go_on_now(self) -> None:
-        """What it waits for may be there: then the loop's next turn need not be awaited."""
-        future = self._waiting_for
-        if future is not None and future.done():
-            asking.set(self._asked)  # the connection's context may know of another request than a held back one's
-            self._go_on_with(future)
 
     @property
     def message_event(self) -> "Exchange":
@@ -99,14 +66,6 @@ class Exchange:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
-
-    def cancel(self, msg: str | None = None) -> None:
-        """As of a task, in the next turn: a shutdown without more time is walking through the set of tasks."""
-        self._protocol.loop.call_soon(self._cancel, msg)
-
-    def _cancel(self, msg: str | None) -> None:
-        self._waiting_for = None
-        self._step(asyncio.CancelledError(msg))
 
     async def receive(self) -> dict[str, Any]:
         """The body, once; then only the client's leaving."""
@@ -187,11 +146,6 @@ class Exchange:
         if not self.disconnected:
             self._send_body(part, more)
 
-    def is_over(self) -> None:
-        """What `stand_by` began is done."""
-        tasks: set[Any] = self._protocol.tasks
-        tasks.discard(self)
-
     def _scope(self) -> Scope:
         protocol = self._protocol
         path, _, query = protocol.url.partition(b"?")
@@ -214,39 +168,7 @@ class Exchange:
             BODY: self._body,
         }
 
-    def _step(self, error: BaseException | None) -> None:
-        """Runs the application until it ends or waits."""
-        coroutine = self._coroutine
-        if coroutine is None:
-            return
-        try:
-            future = coroutine.send(None) if error is None else coroutine.throw(error)
-        except StopIteration:
-            self._end(None)
-        except BaseException as failure:
-            self._end(failure)
-        else:
-            self._wait(future)
-
-    def _wait(self, future: Any) -> None:
-        self._waiting_for = future
-        if future is None:  # a bare yield: asyncio.sleep(0)
-            self._protocol.loop.call_soon(self._go_on_with, None)
-            return
-        future._asyncio_future_blocking = False  # what a task does to say that it understood
-        future.add_done_callback(self._go_on_with)
-
-    def _go_on_with(self, future: Any) -> None:
-        if self._waiting_for is future and (future is not None or self._coroutine is not None):
-            self._waiting_for = None
-            self._step(None)
-
-    def _end(self, failure: BaseException | None) -> None:
-        self._coroutine = None
-        tasks: set[Any] = self._protocol.tasks
-        tasks.discard(self)
-        if failure is not None and not isinstance(failure, asyncio.CancelledError):
-            self._protocol.logger.error("Exception in ASGI application\n", exc_info=failure)
+    def _ended(self) -> None:
         if not self.response_complete and not self.disconnected:
             self._protocol.transport.close()  # half an answer, or none: the connection is of no more use
 

@@ -20,7 +20,6 @@ from functools import lru_cache
 from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from streamlimit.errors import StreamlimitError
 from streamlimit.hammering import CODE
 from streamlimit.logs import asking
 from streamlimit.model import Refusal
@@ -112,8 +111,8 @@ class Heads:
                 if head is not None and head.holds(host):
                     asking.set(RequestId(NONE))
                     return self._play(head, line[1].decode(), PLAIN)
-        except (Problem, StreamlimitError):
-            pass  # the long way tells
+        except Exception:
+            pass  # the long way meets it again, tells and logs it, whatever it is
         return None
 
     def first(self, method: bytes, url: bytes, headers: Headers, body: bytes, peer: Peer) -> Hot | None:
@@ -127,8 +126,8 @@ class Heads:
                 head = self._of(headers, 0, peer, None, None)
                 conditions = conditions_of({"method": "GET", "headers": headers})
                 return self._play(head, unquoted(url.decode("ascii")), conditions)
-        except (Problem, StreamlimitError):
-            pass  # the long way tells
+        except Exception:
+            pass  # the long way meets it again, tells and logs it, whatever it is
         return None
 
     def remember(self, data: bytes, hot: Hot) -> None:

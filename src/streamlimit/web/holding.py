@@ -1,7 +1,7 @@
-"""What a client sends while its answer is under way is held back until that is out, and then read as if it had just come.
+"""What a client sends while its answer is under way is held back until that is out, and read then as if it just came.
 
-Often that is at the end of the same turn, where the store writes its file once a turn. Else it would take uvicorn's way,
-a task behind another, which is slow.
+Often that is at the end of the same turn, where the store writes its file once a turn. By uvicorn's way, a task behind
+another, it would be slow.
 """
 
 from typing import Any

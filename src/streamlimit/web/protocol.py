@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from streamlimit.delivery.wire import Wire
 
 EXTENSION = "streamlimit.wire"
-_HALF_OPEN_SECONDS = 2.0
+HALF_OPEN_SECONDS = 2.0
 
 
 class ReceiptProtocol(HttpToolsProtocol):
@@ -20,7 +20,7 @@ class ReceiptProtocol(HttpToolsProtocol):
 
     uvicorn closes at the client's FIN, also in the middle of an answer; a FIN says only that no more requests come,
     and closing then would drop what the server has in its own buffer. What nobody delivers (server-sent
-    events, say) is closed all the same after `_HALF_OPEN_SECONDS`, for there a FIN means that the viewer left.
+    events, say) is closed all the same after `HALF_OPEN_SECONDS`, for there a FIN means that the viewer left.
     """
 
     wire: Wire | None = None
@@ -66,7 +66,7 @@ class ReceiptProtocol(HttpToolsProtocol):
         self.wire.nudge()
         if not self._got_eof:
             self._got_eof = True
-            self.loop.call_later(_HALF_OPEN_SECONDS, self._close_unless_delivering)
+            self.loop.call_later(HALF_OPEN_SECONDS, self._close_unless_delivering)
         return self._is_answering()
 
     def on_response_complete(self) -> None:
