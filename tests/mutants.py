@@ -1538,6 +1538,13 @@ MUTANTS = [
     Mutant("no time at all is given to a sweep", EXPIRING, "not 0 < max_seconds < math.inf", "max_seconds < -1", USAGE),
     Mutant("a user that cannot be is looked for", SHOWING, "given is not None and not is_id(given)", "False", USAGE),
     Mutant("any port will do", "streamlimit/settings/callback.py", "        require_port(value)\n", "", PORTS),
+    Mutant(
+        "what had arrived is forgotten at a reset",
+        "streamlimit/delivery/wire.py",
+        "            self.watcher.acknowledged()\n        self.is_reset = True",
+        "            pass\n        self.is_reset = True",
+        ("tests/delivery/test_pour.py", "-k", "had_arrived"),
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from streamlimit.delivery.receipt import Passage
 from streamlimit.delivery.wire import Wire
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
@@ -56,6 +57,9 @@ class Watcher:
 
     def blocked(self) -> None:
         self.waits += 1
+
+    def acknowledged(self) -> int:
+        return 0
 
 
 class Line:
@@ -184,6 +188,23 @@ def test_who_waits_for_room_goes_on_when_the_connection_ends(run: Run, file: Pat
                 assert one.transport.is_aborted
             if end == "cancel":  # nobody is left who would be woken
                 assert not asyncio.get_running_loop().remove_writer(one.wire._fd)
+
+    run(work())
+
+
+def test_what_had_arrived_is_known_though_pouring_finds_the_connection_reset(run: Run, file: Path) -> None:
+    async def work() -> None:
+        async with line() as one:
+            one.wire.watcher = None
+            passage = Passage(one.wire, len(BIG))
+            with file.open("rb") as opened:
+                pouring = asyncio.ensure_future(one.wire.pour(HEAD, opened.fileno(), 0, len(BIG)))
+                await one.read(1 << 20)
+                one.client.close()  # with bytes unread: a reset
+                await pouring
+            assert one.transport.is_aborted
+            assert 1 << 19 < passage.acknowledged() < len(BIG)
+            passage.close()
 
     run(work())
 

@@ -45,6 +45,9 @@ class Watcher(Protocol):
     def blocked(self) -> None:
         """It takes no more at the moment."""
 
+    def acknowledged(self) -> int:
+        """How far it came; asked for the last time while that can be known."""
+
 
 class Wire:
     """One client connection, for the loop's own thread. Owns *fd*, a duplicate of the transport's, until `close`.
@@ -198,6 +201,8 @@ class Wire:
         """Ends the connection at once with a reset; what is queued is thrown away."""
         if self._fd < 0:
             return
+        if self.watcher is not None:
+            self.watcher.acknowledged()
         self.is_reset = True
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.close()
