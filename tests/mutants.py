@@ -1545,6 +1545,13 @@ MUTANTS = [
         "            pass\n        self.is_reset = True",
         ("tests/delivery/test_pour.py", "-k", "had_arrived"),
     ),
+    Mutant(
+        "all whose time is over go at once",
+        "streamlimit/web/connections.py",
+        "until > now or len(due) == AT_ONCE",
+        "until > now",
+        ("tests/web/test_connections.py", "-k", "a_few_at_a_time"),
+    ),
 ]
 
 

@@ -1,5 +1,6 @@
 """Guards on connections: slow heads and bodies, idle ones, too many of one address, large heads, who never reads."""
 
+import asyncio
 import resource
 import socket
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamlimit.web.connections import Connections
+from streamlimit.web.connections import AT_ONCE, Connections
 from streamlimit.web.guarded import MAX_HEAD, MAX_HEADERS, MAX_URL
 from tests.ports import free_port
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
@@ -323,6 +324,32 @@ def _own_address() -> str | None:
 
 
 @pytest.mark.skipif(_own_address() is None, reason="this machine has loopback alone")
+def test_thousands_whose_time_is_over_go_a_few_at_a_time() -> None:
+    async def work() -> list[int]:
+        guard, loop, turns = Connections(seconds=0.01), asyncio.get_running_loop(), []
+
+        class Idle:
+            def __init__(self) -> None:
+                self.loop = loop
+
+            def is_excused(self) -> bool:
+                return False
+
+            def give_up(self) -> None:
+                turns[-1] += 1
+
+        for _ in range(95):
+            guard.await_client(Idle())
+        while sum(turns) < 95:
+            turns.append(0)
+            await asyncio.sleep(0)
+        return turns
+
+    turns = asyncio.run(asyncio.wait_for(work(), 10))
+    assert max(turns) == AT_ONCE
+    assert sum(turns) == 95
+
+
 def test_one_more_is_turned_away_at_the_door(tmp_path: Path) -> None:
     address = _own_address()
     assert address is not None

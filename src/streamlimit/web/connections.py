@@ -17,6 +17,8 @@ from streamlimit.web.address import Proxies
 
 DESCRIPTORS = 1_048_576
 SWEEP_SECONDS = 1.0
+AT_ONCE, PAUSE_SECONDS = 10, 0.001
+"""Thousands that came together go together; so many of them at a time keep nobody waiting."""
 
 
 class Awaited(Protocol):
@@ -85,23 +87,27 @@ class Connections:
         self._waiting.pop(connection, None)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Gives up those whose time is over; the oldest stand first."""
-        self._timer, now = None, loop.time()
-        for connection in [each for each, until in self._due(now)]:
+        """Gives up those whose time is over; the oldest stand first. Of thousands a few at a time."""
+        due = self._due(loop.time())
+        pause = min(SWEEP_SECONDS, self._seconds) if len(due) < AT_ONCE else PAUSE_SECONDS
+        self._timer = loop.call_later(pause, self._sweep, loop)
+        for connection in due:
             del self._waiting[connection]
             if connection.is_excused():
                 self.await_client(connection)
             else:
                 connection.give_up()
-        if self._waiting and self._timer is None:
-            self._timer = loop.call_later(min(SWEEP_SECONDS, self._seconds), self._sweep, loop)
+        if not self._waiting:
+            self._timer.cancel()
+            self._timer = None
 
-    def _due(self, now: float) -> list[tuple[Awaited, float]]:
-        due = []
-        for entry in self._waiting.items():
-            if entry[1] > now:
+    def _due(self, now: float) -> list[Awaited]:
+        """The first of them, `AT_ONCE` at most."""
+        due: list[Awaited] = []
+        for connection, until in self._waiting.items():
+            if until > now or len(due) == AT_ONCE:
                 break
-            due.append(entry)
+            due.append(connection)
         return due
 
 
