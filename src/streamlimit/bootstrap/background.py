@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from streamlimit.bootstrap.access import learn_key_forever
+from streamlimit.bootstrap.collector import collect_forever
 from streamlimit.sweeper import expire_forever
 from streamlimit.web.service import Service
 
@@ -27,7 +28,7 @@ def start(service: Service, office: "Office | None") -> "list[asyncio.Task[None]
 
 def _work(service: Service) -> "list[Work]":
     every = service.settings.sweep_every_seconds
-    work = [service.store.watch_forever, service.counted.count_forever, service.metrics.flush_forever]
+    work = [service.store.watch_forever, service.counted.count_forever, service.metrics.flush_forever, collect_forever]
     if not service.grants.are_known:
         work.append(partial(learn_key_forever, service.grants, service.store))
     if service.doorman.verifier is not None:

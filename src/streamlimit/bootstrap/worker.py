@@ -1,9 +1,8 @@
 """One process's work, from the start of the server to its stop."""
 
 import asyncio
-import gc
 
-from streamlimit.bootstrap import background
+from streamlimit.bootstrap import background, collector
 from streamlimit.bootstrap.callbacks import open_office
 from streamlimit.bootstrap.service import build_service
 from streamlimit.logs import configure_logs
@@ -42,7 +41,7 @@ class Worker:
         self._door = FrontDoor(service)
         await send({"type": "lifespan.startup.complete"})
         await import_plane()
-        _calm_collector()
+        collector.calm()
         await receive()
         for task in beside:
             task.cancel()
@@ -52,16 +51,6 @@ class Worker:
             await office.stop()
         await resolved(service.store.close())
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _calm_collector() -> None:
-    """What has been imported stays; requests make hardly any cycles, and looking for them took 8 % of the time.
-
-    Nor do they leave anything that is walked (model.py): it is seldom looked for, and then for a few milliseconds.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(5_000, 20, 50)
 
 
 class WorkerFactory:
