@@ -56,6 +56,7 @@ POSTMAN_TESTS, SENDER_TESTS = ("tests/callbacks/test_postman.py",), ("tests/call
 ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/callbacks/test_addresses.py",), ("tests/callbacks/test_webhook.py",)
 REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
 
+COLLECTOR, CALM = "streamlimit/bootstrap/collector.py", ("tests/test_collector.py",)
 QUICK, HOT = "streamlimit/web/quick.py", "streamlimit/web/hot.py"
 RESTING, HOLDING, HELD = "streamlimit/web/resting.py", "streamlimit/web/holding.py", "tests/web/test_held.py"
 WAITING, GUARDED = "streamlimit/web/waiting.py", "streamlimit/web/guarded.py"
@@ -1548,10 +1549,28 @@ MUTANTS = [
     Mutant(
         "all whose time is over go at once",
         "streamlimit/web/connections.py",
-        "until > now or len(due) == AT_ONCE",
+        "until > now or len(due) == at_most",
         "until > now",
         ("tests/web/test_connections.py", "-k", "a_few_at_a_time"),
     ),
+    Mutant(
+        "the more are waited for, the longer it takes",
+        "streamlimit/web/connections.py",
+        "max(AT_ONCE, len(self._waiting) // ROUNDS)",
+        "AT_ONCE",
+        ("tests/web/test_connections.py", "-k", "a_few_at_a_time"),
+    ),
+    Mutant(
+        "what viewers leave is walked through as it comes", COLLECTOR, "(YOUNG, NEVER, NEVER)", "(YOUNG, 1, 1)", CALM
+    ),
+    Mutant(
+        "a closed connection and its last answer hold each other",
+        "streamlimit/web/protocol.py",
+        "        self.cycle = cast(Any, None)  # they hold each other\n",
+        "",
+        CALM,
+    ),
+    Mutant("nobody looks for what has stayed", COLLECTOR, "            gc.collect(", "            len(", CALM),
 ]
 
 

@@ -5,7 +5,7 @@ For `uvicorn.Config(http=ReceiptProtocol)`. Each request's scope has the connect
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -81,6 +81,7 @@ class ReceiptProtocol(HttpToolsProtocol):
         for cycle in self._overtaken:  # uvicorn tells the last one only; another would write to a closed transport
             cycle.disconnected = True
             cycle.message_event.set()
+        self.cycle = cast(Any, None)  # they hold each other
         if self.wire is not None:
             self.wire.lost(exc)
 

@@ -1,0 +1,113 @@
+"""Python's collector does not stop viewers: what they leave is freed by itself, the rest by the clock."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+import uvloop
+from uvicorn.server import ServerState
+
+from streamlimit.bootstrap import collector
+from streamlimit.web.connections import Connections
+from streamlimit.web.guarded import GuardedProtocol
+from streamlimit.web.http import Receive, Scope, Send
+
+
+@pytest.fixture
+def as_it_was() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+
+
+class Knot:
+    """Holds itself, so that no count of references frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.mark.usefixtures("as_it_was")
+def test_what_came_and_stayed_is_not_walked_through_again_and_again() -> None:
+    collector.calm()
+    walked: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            walked.append(info["generation"])
+
+    gc.callbacks.append(note)
+    try:
+        stayed = [[number] for number in range(50 * collector.YOUNG)]
+    finally:
+        gc.callbacks.remove(note)
+    assert len(stayed) == 50 * collector.YOUNG
+    assert len(walked) >= 40
+    assert set(walked) == {0}
+
+
+@pytest.mark.usefixtures("as_it_was")
+@pytest.mark.parametrize(("looks_survived", "rounds"), [(0, 60), (1, 1)])
+def test_a_knot_that_stayed_is_found_in_time(monkeypatch: pytest.MonkeyPatch, looks_survived: int, rounds: int) -> None:
+    collector.calm()
+    monkeypatch.setattr(collector, "ROUND_SECONDS", 0.001)
+    monkeypatch.setattr(collector, "ROUNDS", rounds)
+    knot = Knot()
+    found = weakref.ref(knot)
+    gc.collect(looks_survived)
+    del knot
+    gc.collect(looks_survived)
+    assert found() is not None  # it lies where that does not look
+
+    async def wait() -> None:
+        task = asyncio.create_task(collector.collect_forever())
+        while found() is not None:
+            assert not task.done()
+            await asyncio.sleep(0.001)
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(wait(), 10))
+
+
+@pytest.mark.usefixtures("as_it_was")
+def test_connections_that_are_closed_leave_no_knots() -> None:
+    """Nor do their requests: ten thousand of them would wait for the collector's next look."""
+    alive: weakref.WeakSet[GuardedProtocol] = weakref.WeakSet()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    async def visit() -> None:
+        config = uvicorn.Config(application, interface="asgi3", log_config=None)
+        config.load()
+        state, guard, loop = ServerState(), Connections(), asyncio.get_running_loop()
+
+        def made() -> GuardedProtocol:
+            protocol = GuardedProtocol(config=config, server_state=state, app_state={}, guard=guard)
+            alive.add(protocol)
+            return protocol
+
+        server = await loop.create_server(made, "127.0.0.1", 0)
+        for number in range(30):
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            if number % 3:
+                writer.write(b"GET /play/ HTTP/1.1\r\nHost: x\r\n\r\n" * (number % 3))
+                await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+            await writer.wait_closed()
+        while state.connections:
+            await asyncio.sleep(0.001)
+        server.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        uvloop.run(asyncio.wait_for(visit(), 20))
+        assert len(alive) == 0
+    finally:
+        gc.enable()
