@@ -44,7 +44,9 @@ SENDER, ADDRESSES = "streamlimit/callbacks/sender.py", "streamlimit/callbacks/ad
 ADMIT_IN_LUA = "streamlimit/store/valkey/admit.lua"
 WEBHOOK, REFUSALS = "streamlimit/callbacks/webhook.py", "streamlimit/callbacks/refusals.py"
 
-KNOWLEDGE, STEADY = "streamlimit/knowledge.py", "streamlimit/steady/store.py"
+KNOWLEDGE, DRAWERS = "streamlimit/knowledge/knowledge.py", "streamlimit/knowledge/drawers.py"
+DATING, ENTRY = "streamlimit/knowledge/dating.py", "streamlimit/knowledge/entry.py"
+STEADY, ADMISSIONS = "streamlimit/steady/store.py", "streamlimit/steady/admissions.py"
 RECEIPTS, GUESTS, KEPT = "streamlimit/steady/receipts.py", "streamlimit/steady/guests.py", "streamlimit/steady/kept.py"
 OUTAGE = "streamlimit/steady/outage.py"
 
@@ -57,6 +59,8 @@ ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/callbacks/test_addresses.py",), ("tests/c
 REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
 
 COLLECTOR, CALM = "streamlimit/bootstrap/collector.py", ("tests/test_collector.py",)
+LOG_LINES, LOGGED = "streamlimit/log_lines.py", ("tests/test_log_lines.py",)
+SAID_AT_ONCE = "        self._write_lines()\n        return sys.stderr.write(text)"
 QUICK, HOT = "streamlimit/web/quick.py", "streamlimit/web/hot.py"
 RESTING, HOLDING, HELD = "streamlimit/web/resting.py", "streamlimit/web/holding.py", "tests/web/test_held.py"
 WAITING, GUARDED = "streamlimit/web/waiting.py", "streamlimit/web/guarded.py"
@@ -647,7 +651,7 @@ MUTANTS = [
         "if False:",
         STEADY_TESTS,
     ),
-    Mutant("outage seconds do not count", KNOWLEDGE, "policy, extra_seconds\n", "policy, 0.0\n", STEADY_TESTS),
+    Mutant("outage seconds do not count", KNOWLEDGE, "policy, extra_seconds,", "policy, 0.0,", STEADY_TESTS),
     Mutant(
         "an answer brings back who left",
         RECEIPTS,
@@ -659,16 +663,16 @@ MUTANTS = [
     Mutant(
         "a no for an old seat is one for the new",
         KNOWLEDGE,
-        "_generation_of(entry) <= generation",
+        "entry.generation <= generation",
         "True",
         STEADY_TESTS,
     ),
     Mutant("bytes that move teach nothing", STEADY, "self.knowledge.prolonged(lease, asked_at)", "pass", STEADY_TESTS),
     Mutant(
         "newcomers come before what was kept",
-        STEADY,
-        "if self.is_away and self.kept.has_of(ask.user_id):\n            return self._admit_after_telling(ask)",
-        "if False:\n            return self._admit_after_telling(ask)",
+        ADMISSIONS,
+        "if self._outage.is_away and self._receipts.kept.has_of(ask.user_id):\n",
+        "if False:\n",
         STEADY_TESTS,
     ),
     Mutant("knowledge is fresh for ever", STEADY, "and now - known.at < self._fresh", "", STEADY_TESTS),
@@ -798,8 +802,8 @@ MUTANTS = [
     ),
     Mutant(
         "a beat that failed is forgotten",
-        STEADY,
-        "return _both(admitted, self._receipts.keep(Receipt(admitted.lease), now))",
+        ADMISSIONS,
+        "return both(admitted, self._receipts.keep(Receipt(admitted.lease), self._clock()))",
         "return admitted",
         STEADY_TESTS,
     ),
@@ -834,43 +838,43 @@ MUTANTS = [
     Mutant(
         "who beats from elsewhere is asked for each time",
         KNOWLEDGE,
-        "if entry is None or beaten else",
-        "if entry is None else",
+        "        if beaten:\n            client = digest(ask.client)\n",
+        "",
         STEADY_TESTS,
     ),
     # the position, however long the store's words take
     Mutant(
         "a lease is dated before an earlier one where the guess goes back",
-        KNOWLEDGE,
-        "            least = max(least, reached - its_started)\n",
-        "            pass\n",
+        DATING,
+        "        least_ms = max(least_ms, int(before / 2 + heard_ms))\n",
+        "        pass\n",
         ORDER_TESTS,
     ),
     Mutant(
         "the store's own date may lie before an earlier guess",
-        STEADY,
-        "lease.admitted_ms >= at_least_ms or",
-        "True or",
+        ADMISSIONS,
+        "lease.admitted_ms >= at_least_ms:",
+        "True:",
         ORDER_TESTS,
     ),
     Mutant(
         "the store's clock is taken for that of the sending",
-        KNOWLEDGE,
-        "return Known(session, limit, live, at, client, (low + high) / 2, started + least)",
-        "return Known(session, limit, live, at, client, high, started + least)",
+        DATING,
+        "(low + high) / 2",
+        "high",
         ORDER_TESTS,
     ),
     Mutant(
         "two exchanges that exclude each other are both believed",
-        KNOWLEDGE,
-        "        if low > high:\n            low, high, _ = told\n",
+        DATING,
+        "    if low > high:\n        low, high, _ = told\n",
         "",
         ORDER_TESTS,
     ),
     # who loses the seat to another
     Mutant(
         "who is replaced here plays on",
-        STEADY,
+        ADMISSIONS,
         "                self._receipts.heed(decision.events)\n",
         "                pass\n",
         GONE_TESTS,
@@ -906,7 +910,7 @@ MUTANTS = [
     Mutant(
         "a report is under way for ever",
         RECEIPTS,
-        "            del self._unanswered[ask.user_id, ask.session_id]\n",
+        "            del self._unanswered[who]\n",
         "            pass\n",
         GONE_TESTS,
     ),
@@ -970,21 +974,21 @@ MUTANTS = [
     ),
     Mutant(
         "all that is known is looked at at once",
-        KNOWLEDGE,
-        "left, now = USERS_A_LOOK,",
-        "left, now = 99,",
+        DRAWERS,
+        "left = USERS_A_LOOK\n",
+        "left = 99\n",
         STEADY_TESTS,
     ),
     Mutant(
         "what was seen of a drawer is looked at again",
-        KNOWLEDGE,
+        DRAWERS,
         "self._passed += len(some) - (before - len(drawer))",
         "self._passed = 0",
         STEADY_TESTS,
     ),
     Mutant(
         "who is long gone is never looked at",
-        KNOWLEDGE,
+        DRAWERS,
         "self._next, self._passed = (self._next + 1) % DRAWERS, 0",
         "self._passed = 0",
         STEADY_TESTS,
@@ -1254,14 +1258,14 @@ MUTANTS = [
     Mutant(
         "who leaves while the store is asked is back",
         "streamlimit/steady/departed.py",
-        " and self._since[key] <= asked_at",
-        "",
+        "self._since.get(who, asked_at) > asked_at",
+        "False",
         quickly("who_leaves_while_the_store_is_asked", "tests/test_steady.py"),
     ),
     Mutant(
         "who leaves while the store is asked is met",
-        STEADY,
-        "            if not self._departed.has(ask):\n",
+        ADMISSIONS,
+        "            if self._departed.is_back(ask, asked_at):\n",
         "            if True:\n",
         quickly("who_leaves_while_the_store_is_asked", "tests/test_steady.py"),
     ),
@@ -1569,6 +1573,16 @@ MUTANTS = [
         "        self.cycle = cast(Any, None)  # they hold each other\n",
         "",
         CALM,
+    ),
+    Mutant("lines are torn where workers share a pipe", LOG_LINES, "if self._bytes > PIPE_BYTES:", "if False:", LOGGED),
+    Mutant("an error overtakes what led to it", LOG_LINES, SAID_AT_ONCE, SAID_AT_ONCE.partition("\n")[2], LOGGED),
+    Mutant("the last words are lost", LOG_LINES, "atexit.register(log_lines.flush)", "", LOGGED),
+    Mutant(
+        "lines wait for a loop that is gone",
+        LOG_LINES,
+        "if loop is not self._loop:",
+        "if len(self._lines) == 1:",
+        LOGGED,
     ),
     Mutant("nobody looks for what has stayed", COLLECTOR, "            gc.collect(", "            len(", CALM),
 ]

@@ -81,8 +81,15 @@ class Service:
         return found
 
     def log(self) -> str:
-        """All that it has written so far."""
-        return self.log_path.read_text()
+        """All that it has written so far. Lines leave at the end of a turn, just after the answer at times: read until
+        no more come.
+        """
+        found, before = self.log_path.read_text(), ""
+        deadline = time.monotonic() + 1
+        while len(found) > len(before) and time.monotonic() < deadline:
+            time.sleep(0.02)
+            found, before = self.log_path.read_text(), found
+        return found
 
 
 @contextmanager

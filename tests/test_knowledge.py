@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from streamlimit import knowledge as memory
-from streamlimit.knowledge import DRAWERS, DRAWERS_A_LOOK, USERS_A_LOOK, Knowledge
+from streamlimit.knowledge import Knowledge, drawers
+from streamlimit.knowledge.drawers import DRAWERS, DRAWERS_A_LOOK, USERS_A_LOOK
 from streamlimit.model import Ask, Confirmed, Lease, Receipt, Repeated, Session, State
 from streamlimit.policy import Policy
 from streamlimit.steady.departed import DEPARTED_AT_MOST, FORGOTTEN_AT_MOST, Departed
@@ -71,7 +71,7 @@ def test_one_look_is_short_and_a_round_finds_all() -> None:
 
 
 def test_a_drawer_that_holds_many_is_looked_through_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "DRAWERS", 1)
+    monkeypatch.setattr(drawers, "DRAWERS", 1)
     knowledge, users = Knowledge(POLICY), 3 * USERS_A_LOOK
     for number in range(users):
         _teach(knowledge, f"user-{number}", "tv", "segment", 0 if number == users - 1 else 100)
@@ -86,9 +86,9 @@ def test_who_departed_is_remembered_for_a_while_and_until_it_comes_back() -> Non
         departed.add(ask.user_id, ask.session_id, float(at))
     departed.forget_old(3.0)
     assert (departed.has(box), departed.has(tv)) == (False, True)
-    departed.back(tv, asked_at=0.5)
-    assert departed.has(tv), "it left after the store was asked"
-    departed.back(tv, asked_at=1.0)
+    assert not departed.is_back(tv, asked_at=0.5), "it left after the store was asked"
+    assert departed.has(tv)
+    assert departed.is_back(tv, asked_at=1.0)
     assert not departed.has(tv)
     for number in range(DEPARTED_AT_MOST + 5):
         departed.add("u", str(number), 5.0)

@@ -1,17 +1,17 @@
 """Structured logs: one line of compact JSON a state change on standard error. Never a secret, a grant or an address."""
 
 import logging
-import sys
 import time
 from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
 from msgspec import UNSET, Struct, UnsetType
 
 from streamlimit.document import rfc3339
+from streamlimit.log_lines import log_lines
 from streamlimit.model import Event
 
 asking: ContextVar[Callable[[], str] | None] = ContextVar("asking", default=None)
@@ -29,7 +29,7 @@ def configure_logs() -> None:
             structlog.processors.JSONRenderer(separators=(",", ":")),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, log_lines)),
         cache_logger_on_first_use=True,
     )
     server = logging.getLogger("uvicorn")
@@ -86,7 +86,7 @@ def announce(event: Event) -> None:
         "info",
         UNSET if request is None else request(),
     )
-    sys.stderr.write(_encode(line).decode() + "\n")
+    log_lines.add(_encode(line) + b"\n")
 
 
 WHILE_AWAY = {

@@ -78,9 +78,15 @@ class Line:
             found += part
         return found
 
+    async def pour(self, head: bytes, file: int, first: int, count: int) -> None:
+        """Until that is over."""
+        coming = self.wire.pour(head, file, first, count)
+        if coming is not None:
+            await coming
+
     async def blocked(self, *what: Any) -> "asyncio.Task[None]":
         """The pouring of *what*, once the kernel takes no more."""
-        task = asyncio.ensure_future(self.wire.pour(*what))
+        task = asyncio.ensure_future(self.pour(*what))
         while not self.watcher.waits:
             await asyncio.sleep(0.001)
         return task
@@ -122,7 +128,7 @@ def test_the_head_and_then_the_part_of_the_file_arrive(run: Run, file: Path, fir
     async def work() -> None:
         async with line() as one:
             with file.open("rb") as opened:
-                pouring = asyncio.ensure_future(one.wire.pour(HEAD, opened.fileno(), first, count))
+                pouring = asyncio.ensure_future(one.pour(HEAD, opened.fileno(), first, count))
                 assert await one.read(len(HEAD) + count) == HEAD + BIG[first : first + count]
                 await pouring
             assert one.watcher.count == count
@@ -138,7 +144,7 @@ def test_one_after_the_other_on_a_line_that_is_full_in_between(run: Run, file: P
 
                 async def pour() -> None:
                     for at in range(0, len(BIG), 300_000):
-                        await one.wire.pour(HEAD, fd, at, min(300_000, len(BIG) - at))
+                        await one.pour(HEAD, fd, at, min(300_000, len(BIG) - at))
 
                 pouring = asyncio.ensure_future(pour())
                 expected = b"".join(HEAD + BIG[at : at + 300_000] for at in range(0, len(BIG), 300_000))
@@ -198,7 +204,7 @@ def test_what_had_arrived_is_known_though_pouring_finds_the_connection_reset(run
             one.wire.watcher = None
             passage = Passage(one.wire, len(BIG))
             with file.open("rb") as opened:
-                pouring = asyncio.ensure_future(one.wire.pour(HEAD, opened.fileno(), 0, len(BIG)))
+                pouring = asyncio.ensure_future(one.pour(HEAD, opened.fileno(), 0, len(BIG)))
                 await one.read(1 << 20)
                 one.client.close()  # with bytes unread: a reset
                 await pouring

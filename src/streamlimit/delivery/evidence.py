@@ -59,7 +59,7 @@ class TcpEvidence:
             self._dropped = self.is_prompt = True
             return
         self._handed += n
-        if self._origin is None and (self._handed < self._total or wire.is_clogged):
+        if self._origin is None and wire.is_clogged:
             self._origin = wire.written() - self._handed
 
     def mark(self) -> int:

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import termios
+from collections.abc import Awaitable
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -29,6 +30,9 @@ class Kind(Enum):
     TLS = auto()
     LOCAL = auto()
 
+
+Rest = tuple[bytes, int, int, int]
+"""Of a `pour`: the head, the file, where in it, and how many bytes are still to come."""
 
 _TCP = Kind.TCP  # looking up a member takes long
 
@@ -55,14 +59,16 @@ class Wire:
     The duplicate holds the connection open: until it is closed (or `finish` was called) no FIN goes out.
     """
 
-    __slots__ = ("_fd", "_room", "_socket", "_transport", "address", "is_lost", "is_reset", "kind", "loop", "watcher")
+    __slots__ = ("_fd", "_poured", "_rest", "_socket", "_transport", "address", "is_lost", "is_reset", "kind", "loop",
+                 "watcher")  # fmt: skip
 
     def __init__(self, fd: int, transport: asyncio.Transport) -> None:
         self._fd = fd
         self._socket = socket.socket(fileno=fd)
         self._transport = transport
         self.loop = asyncio.get_running_loop()  # asking for it costs a system call
-        self._room: asyncio.Future[None] | None = None
+        self._poured: asyncio.Future[None] | None = None
+        self._rest: Rest | None = None
         self.kind, self.address = _kind_and_address(self._socket, transport)
         if self.kind is not Kind.LOCAL:
             # asyncio forgets this on sockets made without a protocol number, as uvicorn makes them. Then a body
@@ -102,17 +108,16 @@ class Wire:
         """Can bytes go to the kernel past the transport? Not past its TLS, nor past what waits in its buffer."""
         return self.kind is _TCP and self._transport.get_write_buffer_size() == 0 and not self.is_closing
 
-    async def pour(self, head: bytes, file: int, first: int, left: int) -> None:
+    def pour(self, head: bytes, file: int, first: int, left: int) -> Awaitable[None] | None:
         """Gives the kernel *head*, and *left* bytes of *file* from *first* on, which never pass through our memory.
 
         The watcher is told how many it took: not all of them where the file ended before, or the connection is over.
+        What is returned is to be awaited: the kernel takes no more at the moment.
         """
-        rest = self.push(head, file, first, left)
-        while rest is not None:
-            await self._wait_for_room()
-            rest = self.push(*rest)
+        rest = self._push(head, file, first, left)
+        return None if rest is None else self._pour_on(rest)
 
-    def push(self, head: bytes, file: int, first: int, left: int) -> tuple[bytes, int, int, int] | None:
+    def _push(self, head: bytes, file: int, first: int, left: int) -> Rest | None:
         """As much of the same as the kernel takes at once, and what is left then; None: nothing more is to come."""
         if self.is_closing:
             return None
@@ -120,16 +125,20 @@ class Wire:
             if head:
                 # MSG_MORE: the head waits for the first bytes of the file, to go in one packet with them.
                 head = head[self._socket.send(head, socket.MSG_MORE if left else 0) :]
-            while left and not head and (taken := os.sendfile(self._fd, file, first, left)):
+            if left and not head:
+                taken = os.sendfile(self._fd, file, first, left)
+                if not taken:
+                    return None  # the file ended
                 first, left = first + taken, left - taken
                 if self.watcher is not None:
                     self.watcher.handed(taken)
         except BlockingIOError:
-            return head, file, first, left
+            pass
         except OSError:  # the peer went away, or the disk failed
             self.abort()
             return None
-        return (head, file, first, left) if head else None  # without one the file ended, or all is out
+        # Less than it was asked to take means that it is full; asking again to be told so costs another call.
+        return (head, file, first, left) if head or left else None
 
     def outstanding(self) -> int:
         """Bytes handed over that the peer has not acknowledged: the server's own buffer and the kernel's queue.
@@ -183,7 +192,7 @@ class Wire:
         """The transport is gone. A waiting receipt keeps the duplicate, with the FIN on its way."""
         self.is_lost = True
         self.is_reset = self.is_reset or error is not None
-        self._wake()
+        self._stop_pouring()
         if self.watcher is not None:
             self.watcher.nudge()
         if self.watcher is None:
@@ -194,6 +203,7 @@ class Wire:
     def release(self) -> None:
         """The watcher has its answer."""
         self.watcher = None
+        self._stop_pouring()
         if self.is_lost:
             self.close()
 
@@ -211,28 +221,34 @@ class Wire:
 
     def close(self) -> None:
         """Gives the duplicate back. Again: nothing."""
-        self._wake()
+        self._stop_pouring()
         self._fd = -1
         self._socket.close()
 
-    async def _wait_for_room(self) -> None:
-        """Until the kernel takes more, or the connection is over."""
+    async def _pour_on(self, rest: Rest) -> None:
+        """Whenever there is room, until all is out, or the connection is over. Nothing but the kernel is asked then."""
         if self.watcher is not None:
             self.watcher.blocked()
-        self._room = self.loop.create_future()
-        self.loop.add_writer(self._fd, self._wake)
+        self._rest, self._poured = rest, self.loop.create_future()
+        self.loop.add_writer(self._fd, self._push_on)
         try:
-            await self._room
+            await self._poured
         finally:
-            self._wake()  # cancelled: nobody waits any more
+            self._stop_pouring()  # cancelled: nobody waits any more
 
-    def _wake(self) -> None:
-        """Whoever waits for room goes on. Comes before the descriptor is closed: its number will be another file's."""
-        room, self._room = self._room, None
-        if room is not None:
+    def _push_on(self) -> None:
+        if self._rest is not None:
+            self._rest = self._push(*self._rest)
+        if self._rest is None:
+            self._stop_pouring()
+
+    def _stop_pouring(self) -> None:
+        """Whoever pours goes on. Comes before the descriptor is closed: its number will be another file's."""
+        poured, self._poured, self._rest = self._poured, None, None
+        if poured is not None:
             self.loop.remove_writer(self._fd)
-            if not room.done():
-                room.set_result(None)
+            if not poured.done():
+                poured.set_result(None)
 
     def _finish(self) -> None:
         try:

@@ -29,11 +29,15 @@ class Departed:
         if len(self._since) > DEPARTED_AT_MOST:
             del self._since[next(iter(self._since))]
 
-    def back(self, ask: Ask, asked_at: float) -> None:
-        """The store, asked at *asked_at*, admitted it; if it left only after that it stays away."""
-        key = (ask.user_id, ask.session_id)
-        if key in self._since and self._since[key] <= asked_at:
-            del self._since[key]
+    def is_back(self, ask: Ask, asked_at: float) -> bool:
+        """The store, asked at *asked_at*, admitted it: it is here, unless it left only after that."""
+        if not self._since:
+            return True
+        who = ask.user_id, ask.session_id
+        if self._since.get(who, asked_at) > asked_at:
+            return False
+        self._since.pop(who, None)
+        return True
 
     def forget_old(self, now: float) -> None:
         """Nothing can be under way any more for those who left so long ago. Some at a time, the oldest first."""

@@ -68,8 +68,9 @@ class Receipts:
     def _report(self, receipt: Receipt, now: float) -> bool:
         """Tells the store, and waits for nothing. False: it plainly is not there, and the receipt is kept."""
         failures, ask = self._outage.counts.failures, receipt.lease.ask
-        self._unanswered[ask.user_id, ask.session_id] = receipt
-        self._store.report(receipt, partial(self._heard, receipt, now))
+        who = ask.user_id, ask.session_id
+        self._unanswered[who] = receipt
+        self._store.report(receipt, partial(self._heard, receipt, who, now))
         return failures == self._outage.counts.failures
 
     def beat(self, known: Known, ask: Ask, now: float) -> Admitted:
@@ -142,18 +143,17 @@ class Receipts:
             return self.keep(receipt, sent_at)
         return answer if isinstance(answer, Exception) else self._learn(receipt, answer, sent_at)
 
-    def _heard(self, receipt: Receipt, sent_at: float, answer: Verdict | StoreUnavailable) -> None:
-        """The answer to a receipt that nobody waited for."""
-        ask = receipt.lease.ask
-        if self._unanswered.get((ask.user_id, ask.session_id)) is receipt:
-            del self._unanswered[ask.user_id, ask.session_id]
+    def _heard(
+        self, receipt: Receipt, who: tuple[str, str], sent_at: float, answer: Verdict | StoreUnavailable
+    ) -> None:
+        """The answer to a receipt of *who* (user and session) that nobody waited for."""
+        if self._unanswered.get(who) is receipt:
+            del self._unanswered[who]
         if isinstance(answer, StoreUnavailable):
             self._outage.failed()
             self.keep(receipt, sent_at)
-        else:
-            verdict = self._learn(receipt, answer, sent_at)
-            if verdict.events:
-                self._tell(verdict.events)
+        elif self._learn(receipt, answer, sent_at).events:
+            self._tell(answer.events)
 
     def _learn(self, receipt: Receipt, verdict: Verdict, at: float, is_late: bool = False) -> Verdict:
         """The store answered for *receipt*, which the client had at *at*; *is_late*: it was told some time later."""

@@ -5,30 +5,25 @@ decides the session's *next* segment; one that cannot be sent is kept and told l
 user is admitted.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from msgspec.structs import replace
-
-from streamlimit.errors import StoreUnavailable, UnknownSession
+from streamlimit.errors import StoreUnavailable
 from streamlimit.knowledge import Knowledge, Known, digest
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, Lease, Receipt, Verdict
 from streamlimit.policy import Policy
+from streamlimit.steady.admissions import Admissions, both
 from streamlimit.steady.departed import Departed
 from streamlimit.steady.guests import Guests
-from streamlimit.steady.outage import PROBE_SECONDS, Conduct, Counts, Outage
+from streamlimit.steady.outage import Conduct, Counts, Outage
 from streamlimit.steady.passing import Passing
 from streamlimit.steady.receipts import Receipts
-from streamlimit.store.coming import Coming
+from streamlimit.steady.watch import Watch
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 
 T = TypeVar("T")
-
-LOOKS = 32
-"""How often, each `PROBE_SECONDS`, some of those who are long gone are forgotten."""
 
 
 class SteadyStore(Passing):
@@ -55,7 +50,10 @@ class SteadyStore(Passing):
         self._outage = Outage(conduct, clock, on_change)
         self._guests = Guests(policy, self.knowledge, self._outage, clock, wall_ms)
         self._departed = Departed(policy.expiry_ms / 1_000)
-        self._receipts = Receipts(store, self.knowledge, self._outage, self._guests, self._departed, announce, clock)
+        parts = store, self.knowledge, self._outage, self._guests, self._departed
+        self._receipts = Receipts(*parts, announce, clock)
+        self._admissions = Admissions(*parts, self._receipts, clock)
+        self._watch = Watch(store, self.knowledge, self._outage, self._departed, self._receipts, clock)
         self.kept = self._receipts.kept
 
     @property
@@ -78,9 +76,7 @@ class SteadyStore(Passing):
         known = self.knowledge.recall(ask, now) if self._spares else None
         if known is not None and self._is_enough(known, ask, now):
             return self._guests.go_on(known, ask, degraded=False)
-        if self.is_away and self.kept.has_of(ask.user_id):
-            return self._admit_after_telling(ask)
-        return self._ask_store(ask)
+        return self._admissions.ask(ask)
 
     def beat(self, ask: Ask) -> Answer[Decision]:
         """As the store's; who is known goes on, and the store's answer decides the next beat."""
@@ -90,13 +86,7 @@ class SteadyStore(Passing):
         known = self.knowledge.recall(ask, now) if self._spares else None
         if known is not None and not self._receipts.is_unanswered(ask) and self._is_enough(known, ask, now):
             return self._receipts.beat(known, ask, now)
-        try:
-            answer: Answer[Decision] = self._outage.attempt(self.store.beat, ask)
-        except StoreUnavailable as error:
-            return self._beat_alone(ask, error)
-        if isinstance(answer, Coming):
-            return answer.then(partial(self._beat_came, ask, now))
-        return self._beat_later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now, beaten=True)
+        return self._admissions.beat(ask, now)
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """As the store's; kept for later while it is away. Nobody who is known waits for the answer."""
@@ -140,27 +130,16 @@ class SteadyStore(Passing):
         await self._receipts.tell_all()
 
     async def finish(self) -> None:
-        """Before the worker stops: what is under way arrives (answers come in order), what was kept is told."""
-        await self._probe()
-        await self.tell_all()
+        """Before the worker stops."""
+        await self._watch.finish()
 
     async def watch_forever(self) -> None:
-        """Tells what was kept as soon as the store is back, and forgets what is long past."""
-        while True:
-            await asyncio.sleep(PROBE_SECONDS)
-            await self.watch_once()
+        """Between requests; see `Watch`."""
+        await self._watch.forever()
 
     async def watch_once(self) -> None:
         """One look."""
-        if self.kept:
-            await self.tell_all()
-        elif self.is_away:
-            await self._probe()
-        for _ in range(LOOKS):
-            now = self._clock()
-            self.knowledge.forget_old(now)
-            self._departed.forget_old(now)
-            await asyncio.sleep(0)  # viewers wait for one look, not for all
+        await self._watch.once()
 
     def _is_enough(self, known: Known, ask: Ask, now: float) -> bool:
         """May the worker answer without asking? Not if it could be a player too many (rule 8).
@@ -176,50 +155,6 @@ class SteadyStore(Passing):
             and not (self._outage.is_away and (known.at <= self._outage.since or self.kept.has(ask)))
         )
 
-    def _ask_store(self, ask: Ask) -> Answer[Decision]:
-        now = self._clock()
-        try:
-            answer: Answer[Decision] = self._outage.attempt(self.store.admit, ask)
-        except StoreUnavailable as error:
-            return self._guests.admit(ask, self.knowledge.recall(ask, now), error)
-        return self._admit_later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now)
-
-    async def _admit_later(self, answer: Awaitable[Decision], ask: Ask, asked_at: float) -> Decision:
-        try:
-            return self._seen(await answer, ask, asked_at)
-        except StoreUnavailable as error:
-            self._outage.failed()
-            return self._guests.admit(ask, self.knowledge.recall(ask, self._clock()), error)
-
-    async def _admit_after_telling(self, ask: Ask) -> Decision:
-        """The limit counts within one user: what was kept of them is told before the store decides."""
-        if not self._outage.rests:
-            await self._receipts.tell_once(ask.user_id)
-        if self.kept.has_of(ask.user_id):
-            error = StoreUnavailable("confirmations wait for the store")
-            return self._guests.admit(ask, self.knowledge.recall(ask, self._clock()), error)
-        return await resolved(self._ask_store(ask))
-
-    async def _beat_later(self, answer: Awaitable[Decision], ask: Ask, asked_at: float) -> Decision:
-        try:
-            return self._seen(await answer, ask, asked_at, beaten=True)
-        except StoreUnavailable as error:
-            self._outage.failed()
-            return self._beat_alone(ask, error)
-
-    def _beat_came(self, ask: Ask, asked_at: float, answer: Decision | Exception) -> Decision | Exception:
-        if isinstance(answer, StoreUnavailable):
-            self._outage.failed()
-            return self._beat_alone(ask, answer)
-        return answer if isinstance(answer, Exception) else self._seen(answer, ask, asked_at, beaten=True)
-
-    def _beat_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
-        """The store just failed: the beat is kept where the session may go on, and *error* raised where not."""
-        now = self._clock()
-        admitted = self._guests.admit(ask, self.knowledge.recall(ask, now), error)
-        assert admitted.lease is not None  # not a check
-        return _both(admitted, self._receipts.keep(Receipt(admitted.lease), now))
-
     async def _beat_in_two(self, ask: Ask) -> Decision:
         """While the store is away it is not one step: what was kept of the user is told in between."""
         decision: Decision = await resolved(self.admit(ask))
@@ -228,25 +163,7 @@ class SteadyStore(Passing):
         verdict: Verdict = await resolved(self.confirm(Receipt(decision.lease)))
         if not decision.degraded and isinstance(verdict, Confirmed) and verdict.degraded:
             self.counts.degraded += 1  # the store went away between the two
-        return _both(decision, verdict)
-
-    def _seen(self, decision: Decision, ask: Ask, asked_at: float, beaten: bool = False) -> Decision:
-        """The store decided."""
-        self.counts.calls += 1
-        self.counts.seconds += self._clock() - asked_at
-        if self._outage.is_away:
-            self._outage.answered(bool(self.kept))
-        if isinstance(decision, Admitted):
-            if decision.events:
-                self._receipts.heed(decision.events)
-            self._departed.back(ask, asked_at)
-            if not self._departed.has(ask):
-                before = self.knowledge.recall(ask, asked_at)
-                self.knowledge.met(ask, decision, asked_at, self._clock(), beaten)
-                return decision if before is None else _dated(decision, before, before.date_ms(asked_at))
-        elif decision.code != "session-shared":  # which says nothing of its seat
-            self.knowledge.forget(ask.user_id, ask.session_id)
-        return decision
+        return both(decision, verdict)
 
     def _prolonged(self, lease: Lease, asked_at: float, gone: Gone | None) -> None:
         if gone is None:
@@ -279,36 +196,3 @@ class SteadyStore(Passing):
             return otherwise
         note(answer)
         return answer
-
-    async def _probe(self) -> None:
-        """Does it answer?"""
-        try:
-            await resolved(self.store.ping())
-        except StoreUnavailable:
-            self._outage.failed()
-        else:
-            self._outage.answered(bool(self.kept))
-
-
-def _dated(admitted: Admitted, before: Known, at_least_ms: int) -> Admitted:
-    """Its lease is not dated earlier than one that this worker gave the session *before* it asked the store."""
-    lease = admitted.lease
-    if lease is None or lease.admitted_ms >= at_least_ms or lease.generation != before.session.generation:
-        return admitted
-    return replace(admitted, lease=replace(lease, admitted_ms=at_least_ms))
-
-
-def _both(admitted: Admitted, verdict: Verdict) -> Admitted:
-    """One answer for the two. Raises `UnknownSession` where the session left between them."""
-    if not isinstance(verdict, Confirmed):
-        raise UnknownSession("the session went away at this moment")
-    return Admitted(
-        verdict.session,
-        admitted.lease,
-        verdict.limit,
-        verdict.live,
-        admitted.existing,
-        admitted.events + verdict.events,
-        admitted.degraded or verdict.degraded,
-        admitted.would_refuse,
-    )

@@ -114,8 +114,7 @@ class Exchange(Stepping):
         self.has_started = True
         wire = self._protocol.wire
         assert wire is not None  # it was asked whether it can
-        rest = wire.push(head or b"", file, first, count)
-        return None if rest is None else wire.pour(*rest)
+        return wire.pour(head or b"", file, first, count)
 
     def end(self) -> Awaitable[None] | None:
         if self._head is not None or self.disconnected or self._protocol.flow.write_paused:

@@ -28,9 +28,14 @@ class RequestId(Struct, gc=False):
 
     def __call__(self) -> str:
         if not self.id:
-            given = next((value for name, value in self.headers if name == b"x-request-id"), b"").decode("latin-1")
-            self.id = given if _IS_SANE(given) else next(_made)
+            self.id = (_given(self.headers) if self.headers else "") or next(_made)
         return self.id
+
+
+def _given(headers: list[tuple[bytes, bytes]]) -> str:
+    """The caller's own, if it is sane; else empty."""
+    given = next((value for name, value in headers if name == b"x-request-id"), b"").decode("latin-1")
+    return given if _IS_SANE(given) else ""
 
 
 def begin(scope: Scope) -> None:

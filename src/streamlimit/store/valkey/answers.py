@@ -1,5 +1,6 @@
 """What a script answered, as the model's values; each as the script's header says."""
 
+from functools import lru_cache
 from struct import Struct
 
 from streamlimit.model import (
@@ -23,6 +24,7 @@ from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
 from streamlimit.store.valkey.codec import (
     EVENT_TYPES,
+    REMEMBERED,
     read_events,
     read_lapsed,
     read_ledger,
@@ -44,7 +46,7 @@ _as_received = Struct("<BIHHHIHIHHB").unpack_from
 _position = Struct("<IHH").unpack_from
 _time = Struct("<IH").unpack_from
 _ACTIVE = State.ACTIVE  # looking up a member takes long
-AFTER_DECISION, AFTER_VERDICT, AFTER_AS_RECEIVED, AFTER_POSITION, AFTER_SITS, AFTER_TIME = 12, 11, 26, 34, 7, 6
+AFTER_DECISION, AFTER_VERDICT, AFTER_AS_RECEIVED, AFTER_POSITION, AFTER_SITS, AFTER_TIME = 12, 11, 26, 8, 7, 6
 
 
 class Answers:
@@ -82,18 +84,15 @@ class Answers:
 
     def verdict(self, receipt: Receipt, reply: bytes) -> Verdict:
         """confirm.lua's."""
-        code, low, high, limit, live = _verdict(reply)
+        code = reply[0]
         if code == AS_RECEIVED:
             device = unpack_device(reply[AFTER_AS_RECEIVED:])
-            return self._moved_on(receipt, receipt.segment, receipt.sequence, device, low | high << 32, reply)
+            return self._moved_on(receipt, receipt.segment, receipt.sequence, device, reply)
         if code == AS_BEFORE:
-            sequence, sequence_, size = _position(reply, AFTER_AS_RECEIVED)
-            device_at = AFTER_POSITION + size
-            segment = reply[AFTER_POSITION:device_at].decode() if size else None
-            number = (sequence | sequence_ << 32) - 1 if sequence or sequence_ else None
-            return self._moved_on(receipt, segment, number, unpack_device(reply[device_at:]), low | high << 32, reply)
+            return self._moved_on(receipt, *_place(reply[AFTER_AS_RECEIVED:]), reply)
         if code != CONFIRMED:
             return self._gone(reply, AFTER_VERDICT)
+        _, low, high, limit, live = _verdict(reply)
         user_id = receipt.lease.ask.user_id
         seat, end = read_seat(reply, AFTER_VERDICT)
         state = self._policy.state(seat.last_activity_ms, low | high << 32)
@@ -155,30 +154,24 @@ class Answers:
         return Admitted(session, Lease(ask, now_ms, 0, now_ms), limit, live, False, (event,))
 
     def _moved_on(
-        self,
-        receipt: Receipt,
-        segment: str | None,
-        sequence: int | None,
-        device: str | Device | None,
-        now_ms: int,
-        reply: bytes,
+        self, receipt: Receipt, segment: str | None, sequence: int | None, device: str | Device | None, reply: bytes
     ) -> Confirmed:
-        """Nearly every confirmation: the seat is what the receipt says, and some numbers."""
+        """Nearly every confirmation: the seat is what the receipt says, and some numbers. It was here just now."""
         _, _, _, limit, live, expires, expires_, last, last_, late, late_ = _as_received(reply)
-        lease, ask = receipt.lease, receipt.lease.ask
-        last_activity_ms = last | last_ << 32
+        lease = receipt.lease
+        ask, generation = lease.ask, lease.generation
         session = Session(  # in its order: names would take as long again
             ask.session_id,
             ask.user_id,
             ask.stream_id,
-            self._policy.state(last_activity_ms, now_ms),
+            _ACTIVE,
             device,
             segment,
             sequence,
-            lease.generation - (late | late_ << 16),
-            last_activity_ms,
+            generation - (late | late_ << 16),
+            last | last_ << 32,
             expires | expires_ << 32,
-            lease.generation,
+            generation,
             lease.move,
         )
         return Confirmed(session, limit, live)
@@ -203,3 +196,13 @@ class Answers:
     def _gone(self, reply: bytes, at: int) -> Gone:
         state = EVENT_TYPES[reply[at] - 1][1]
         return Gone(state, read_mark(reply, at + 1) if len(reply) > at + 1 else None)
+
+
+@lru_cache(REMEMBERED)
+def _place(packed: bytes) -> tuple[str | None, int | None, str | Device | None]:
+    """Where a heartbeat found its session: segment, its number, the device. Many are at the same place."""
+    sequence, sequence_, size = _position(packed)
+    device_at = AFTER_POSITION + size
+    segment = packed[AFTER_POSITION:device_at].decode() if size else None
+    number = (sequence | sequence_ << 32) - 1 if sequence or sequence_ else None
+    return segment, number, unpack_device(packed[device_at:])

@@ -1,0 +1,82 @@
+"""Where what is known lies: by user, one user's entries in a chain.
+
+Nothing is done to all of them at once, for viewers would feel it: they lie in many small drawers, since a dictionary
+that grows is copied whole.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from streamlimit.knowledge.entry import Entry
+
+DRAWERS = 8_192
+USERS_A_LOOK, DRAWERS_A_LOOK = 32, 16
+"""`forget_old` stops after so many: that takes 0.1 ms, be they a million or a few."""
+
+
+class Drawers:
+    """The entries of all users."""
+
+    def __init__(self) -> None:
+        self._drawers: list[dict[str, Entry]] = [{} for _ in range(DRAWERS)]  # by user, the first of their entries
+        self._size = 0
+        self._next = self._passed = 0  # the drawer that `forget_old` looks into, and how many it has seen there
+
+    def __len__(self) -> int:
+        return self._size
+
+    def find(self, user_id: str, session_id: str) -> Entry | None:
+        """The session's."""
+        entry = self._drawers[hash(user_id) % DRAWERS].get(user_id)
+        while entry is not None and entry.session_id != session_id:
+            entry = entry.other
+        return entry
+
+    def of(self, user_id: str) -> Iterator[Entry]:
+        """All of the user's."""
+        entry = self._drawers[hash(user_id) % DRAWERS].get(user_id)
+        while entry is not None:
+            yield entry
+            entry = entry.other
+
+    def add(self, user_id: str, entry: Entry) -> None:
+        """A new one, of a session that has none."""
+        drawer = self._drawers[hash(user_id) % DRAWERS]
+        entry.other = drawer.get(user_id)
+        drawer[user_id] = entry
+        self._size += 1
+
+    def remove(self, user_id: str, session_id: str) -> None:
+        """The session's goes, if there is one."""
+        entries = list(self.of(user_id))
+        self._chain(user_id, entries, [entry for entry in entries if entry.session_id != session_id])
+
+    def forget_old(self, now: float) -> None:
+        """Those that may not sit any more go, of some users at a time, round after round."""
+        left = USERS_A_LOOK
+        for _ in range(DRAWERS_A_LOOK):
+            drawer = self._drawers[self._next]
+            some = list(islice(drawer.items(), self._passed, self._passed + left))
+            before = len(drawer)
+            for user_id, first in some:
+                if first.other is not None or now >= first.until:
+                    entries = list(self.of(user_id))
+                    self._chain(user_id, entries, [entry for entry in entries if now < entry.until])
+            left -= len(some)
+            self._passed += len(some) - (before - len(drawer))
+            if not left:
+                return
+            self._next, self._passed = (self._next + 1) % DRAWERS, 0
+
+    def _chain(self, user_id: str, before: list[Entry], after: list[Entry]) -> None:
+        """Makes *after*, a part of *before*, all that is known of the user."""
+        if len(after) == len(before):
+            return
+        self._size -= len(before) - len(after)
+        drawer = self._drawers[hash(user_id) % DRAWERS]
+        if not after:
+            del drawer[user_id]
+            return
+        for entry, other in zip(after, [*after[1:], None], strict=True):
+            entry.other = other
+        drawer[user_id] = after[0]

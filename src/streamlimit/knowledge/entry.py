@@ -1,0 +1,84 @@
+"""One session as it is kept. A million may be: numbers lie packed in one value; streams and segments are shared."""
+
+import sys
+from struct import Struct as Packing
+
+from msgspec import Struct
+
+from streamlimit.model import Device, Session
+
+SUPPOSED = 0xFFFFFFFF
+"""In place of generation − started: the store has not given it a seat."""
+
+_MOST_LIVE = 0xFFFE
+_NUMBERS = Packing("<QIQIdIHHIddI")
+unpack, pack = _NUMBERS.unpack, _NUMBERS.pack
+
+
+class Entry(Struct, gc=False):
+    """One session. `numbers`: started at (ms) · generation − started · last activity (ms, 0: none) · life (ms) · `at`
+    · move · limit · live · client · how much the store's clock is ahead of the worker's at least, and at most (ms)
+    · the least date of a lease − started. `other` is the user's next one."""
+
+    session_id: str
+    stream_id: str
+    device: str | Device | None
+    segment: str | None
+    sequence: int | None
+    numbers: bytes = b""
+    other: "Entry | None" = None
+
+    def write(
+        self,
+        session: Session,
+        limit: int,
+        live: int,
+        at: float,
+        client: int,
+        low: float,
+        high: float,
+        least_ms: int,
+    ) -> None:
+        """What it says from now on."""
+        started, last, generation = session.started_at_ms, session.last_activity_ms or 0, session.generation
+        life, least = session.expires_at_ms - (last or started), least_ms - started
+        self.numbers = pack(
+            started,
+            generation - started if generation else SUPPOSED,
+            last,
+            life if life > 0 else 0,
+            at,
+            session.move,
+            limit,
+            live if live < _MOST_LIVE else _MOST_LIVE,
+            client,
+            low,
+            high,
+            least if 0 <= least < SUPPOSED else 0,
+        )
+        if self.stream_id != session.stream_id:
+            self.stream_id = sys.intern(session.stream_id)
+        self.device, self.segment, self.sequence = session.device, session.segment, session.sequence
+
+    @property
+    def generation(self) -> int:
+        """0: the store has not given it a seat."""
+        started, late, *_ = unpack(self.numbers)
+        return 0 if late == SUPPOSED else int(started + late)
+
+    @property
+    def limit(self) -> int:
+        """The user's, as the store said last."""
+        return int(unpack(self.numbers)[6])
+
+    @property
+    def until(self) -> float:
+        """How long it may sit, in the worker's time, by the store's last word."""
+        _, _, _, life, at, *_ = unpack(self.numbers)
+        return float(at + life / 1_000)
+
+    def prolong(self, at: float, active_ms: int, starting_ms: int) -> None:
+        """From *at* on it lives at least so long, by whether anything was received."""
+        started, late, last, life, since, *rest = unpack(self.numbers)
+        life = max(life, int((at - since) * 1_000) + (active_ms if last else starting_ms))
+        self.numbers = pack(started, late, last, life, since, *rest)

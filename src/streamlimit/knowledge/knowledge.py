@@ -1,0 +1,154 @@
+"""What admissions and confirmations by the store teach a worker. Reads no clock: times are seconds of a monotonic one,
+handed in."""
+
+import sys
+
+from streamlimit.knowledge.dating import Told, before_long, between, date_ms, narrowed
+from streamlimit.knowledge.drawers import Drawers
+from streamlimit.knowledge.entry import SUPPOSED, Entry, unpack
+from streamlimit.knowledge.known import Known, digest
+from streamlimit.model import Admitted, Ask, Confirmed, Lease, Receipt, Session, State
+from streamlimit.policy import Policy
+
+_STARTING, _ACTIVE, _IDLE = State.STARTING, State.ACTIVE, State.IDLE  # looking up a member takes long
+
+
+class Knowledge:
+    """Of all sessions under *policy*. *extra_seconds*: how much longer than the store's word they may sit."""
+
+    def __init__(self, policy: Policy, extra_seconds: float = 0.0) -> None:
+        self._policy, self._extra, self._segment_seconds = policy, extra_seconds, policy.segment_ms / 1_000
+        self._drawers = Drawers()
+        self._find = self._drawers.find
+
+    def __len__(self) -> int:
+        return len(self._drawers)
+
+    def recall(self, ask: Ask, now: float) -> Known | None:
+        """What is known of the asking session, as long as it may sit: until it expires by the store's last word."""
+        user_id, session_id = ask.user_id, ask.session_id
+        entry = self._find(user_id, session_id)
+        if entry is None:
+            return None
+        started, late, last, life, at, move, limit, live, client, low, high, least = unpack(entry.numbers)
+        if now >= at + life / 1_000 + self._extra:
+            return None
+        state = _STARTING
+        if last:
+            state = _ACTIVE if now - at < self._segment_seconds else _IDLE
+        session = Session(
+            session_id,
+            user_id,
+            entry.stream_id,
+            state,
+            entry.device,
+            entry.segment,
+            entry.sequence,
+            started,
+            last or None,
+            (last or started) + life,
+            0 if late == SUPPOSED else started + late,
+            move,
+        )
+        return Known(session, limit, live, at, client, low, high, started + least)
+
+    def met(self, ask: Ask, admitted: Admitted, asked_at: float, heard_at: float, beaten: bool = False) -> int:
+        """The store admitted the session, asked at *asked_at*; *beaten*: and confirmed that it is there.
+
+        Its lease may not be dated before the answer (ms), for this worker had dated leases of that seat itself; or 0.
+        """
+        session, lease = admitted.session, admitted.lease
+        if session is None or lease is None:
+            return 0
+        told = between(lease.admitted_ms, asked_at, heard_at)
+        at = asked_at - max(lease.admitted_ms - (session.last_activity_ms or session.started_at_ms), 0) / 1_000
+        entry = self._find(ask.user_id, ask.session_id)
+        if entry is None:
+            self._add(session, admitted.limit, admitted.live, at, digest(ask.client), told)
+            return 0
+        started, late, _, _, _, _, _, _, client, low, high, least = unpack(entry.numbers)
+        least_ms, is_its = started + least, lease.generation == (0 if late == SUPPOSED else started + late)
+        dated_ms = date_ms(asked_at, low, high, least_ms) if is_its else 0
+        if beaten:
+            client = digest(ask.client)
+        entry.write(session, admitted.limit, admitted.live, at, client, *narrowed(low, high, least_ms, told))
+        return dated_ms
+
+    def learn(self, receipt: Receipt, confirmed: Confirmed, at: float, heard_at: float | None = None) -> None:
+        """The store confirmed *receipt*, which the client had at *at*; an older one than the last teaches nothing.
+
+        *heard_at*: when it said so, where that tells something of its clock: not if it was told long after *at*.
+        """
+        ask, session = receipt.lease.ask, confirmed.session
+        entry = self._find(ask.user_id, ask.session_id)
+        if entry is None:
+            last_ms = session.last_activity_ms or 0
+            told = before_long(last_ms, at) if heard_at is None else between(last_ms, at, heard_at)
+            self._add(session, confirmed.limit, confirmed.live, at, digest(ask.client), told)
+            return
+        started, late, last, _, its_at, _, _, _, _, low, high, least = unpack(entry.numbers)
+        its, generation, least_ms = 0 if late == SUPPOSED else started + late, session.generation, started + least
+        if its > generation or (its_at > at and last and its == generation):
+            return
+        if heard_at is not None:
+            told = between(session.last_activity_ms or 0, at, heard_at)
+            low, high, least_ms = narrowed(low, high, least_ms, told)
+        entry.write(session, confirmed.limit, confirmed.live, at, digest(ask.client), low, high, least_ms)
+
+    def suppose(self, session: Session, limit: int, at: float) -> None:
+        """The store is away and the session sits provisionally (generation 0), until n·X after it was here last."""
+        told = before_long(session.started_at_ms, at)  # though by the worker's own clock
+        entry = self._find(session.user_id, session.session_id)
+        if entry is None:
+            self._add(session, limit, 0, at, 0, told)
+        else:
+            started, *_, low, high, least = unpack(entry.numbers)
+            entry.write(session, limit, 0, at, 0, *narrowed(low, high, started + least, told))
+
+    def foresee(self, receipt: Receipt) -> None:
+        """The session is where *receipt* brings it, before the store has said so."""
+        ask = receipt.lease.ask
+        entry = self._find(ask.user_id, ask.session_id)
+        if entry is not None and receipt.segment is not None:
+            if entry.stream_id != ask.stream_id:
+                entry.stream_id = sys.intern(ask.stream_id)
+            entry.segment, entry.sequence = receipt.segment, receipt.sequence
+
+    def prolonged(self, lease: Lease, at: float) -> None:
+        """The store, asked at *at*, prolonged the session: bytes of a segment still move (rule 6)."""
+        entry = self._find(lease.ask.user_id, lease.ask.session_id)
+        if entry is not None:
+            entry.prolong(at, self._policy.expiry_ms, self._policy.start_ms)
+
+    def gone(self, user_id: str, session_id: str, generation: int) -> None:
+        """The store says that this seat is gone; one that the session got later is not."""
+        entry = self._find(user_id, session_id)
+        if entry is not None and entry.generation <= generation:
+            self.forget(user_id, session_id)
+
+    def forget(self, user_id: str, session_id: str) -> None:
+        """Nothing is known of the session any more."""
+        self._drawers.remove(user_id, session_id)
+
+    def sessions_of(self, user_id: str) -> list[str]:
+        """Those of the user that anything is known of."""
+        return [entry.session_id for entry in self._drawers.of(user_id)]
+
+    def sitting(self, user_id: str, now: float) -> int:
+        """How many of the user's sessions may sit, as far as this worker knows."""
+        return sum(now < entry.until + self._extra for entry in self._drawers.of(user_id))
+
+    def limit_of(self, user_id: str) -> int | None:
+        """The user's limit, as the store said last."""
+        return next((entry.limit for entry in self._drawers.of(user_id)), None)
+
+    def forget_old(self, now: float) -> None:
+        """Drops those that may not sit any more, some at a time."""
+        self._drawers.forget_old(now - self._extra)
+
+    def _add(self, session: Session, limit: int, live: int, at: float, client: int, told: Told) -> None:
+        entry = Entry(
+            session.session_id, sys.intern(session.stream_id), session.device, session.segment, session.sequence
+        )
+        entry.write(session, limit, live, at, client, told[0], told[1], 0)
+        self._drawers.add(session.user_id, entry)

@@ -1,0 +1,135 @@
+"""Questions on their way to the store: what its decisions teach, and who is let in where it gives none (rule 11)."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from msgspec.structs import replace
+
+from streamlimit.errors import StoreUnavailable, UnknownSession
+from streamlimit.knowledge import Knowledge
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Receipt, Verdict
+from streamlimit.steady.departed import Departed
+from streamlimit.steady.guests import Guests
+from streamlimit.steady.outage import Outage
+from streamlimit.steady.receipts import Receipts
+from streamlimit.store.coming import Coming
+from streamlimit.store.contract import Answer, Store, is_coming, resolved
+
+
+class Admissions:
+    """Asks *store*; *receipts* are kept, or told first, where it is away."""
+
+    def __init__(
+        self,
+        store: Store,
+        knowledge: Knowledge,
+        outage: Outage,
+        guests: Guests,
+        departed: Departed,
+        receipts: Receipts,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store, self._knowledge, self._outage, self._guests = store, knowledge, outage, guests
+        self._departed, self._receipts, self._clock = departed, receipts, clock
+
+    def ask(self, ask: Ask) -> Answer[Decision]:
+        """The store's decision; knowledge's where it is away."""
+        if self._outage.is_away and self._receipts.kept.has_of(ask.user_id):
+            return self._ask_after_telling(ask)
+        return self._ask(ask)
+
+    def beat(self, ask: Ask, now: float) -> Answer[Decision]:
+        """The same of a heartbeat, in one step."""
+        try:
+            answer: Answer[Decision] = self._outage.attempt(self._store.beat, ask)
+        except StoreUnavailable as error:
+            return self._beat_alone(ask, error)
+        if isinstance(answer, Coming):
+            return answer.then(partial(self._beat_came, ask, now))
+        return self._beat_later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now, beaten=True)
+
+    def _ask(self, ask: Ask) -> Answer[Decision]:
+        now = self._clock()
+        try:
+            answer: Answer[Decision] = self._outage.attempt(self._store.admit, ask)
+        except StoreUnavailable as error:
+            return self._admit_alone(ask, error)
+        return self._later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now)
+
+    async def _later(self, answer: Awaitable[Decision], ask: Ask, asked_at: float) -> Decision:
+        try:
+            return self._seen(await answer, ask, asked_at)
+        except StoreUnavailable as error:
+            self._outage.failed()
+            return self._admit_alone(ask, error)
+
+    async def _ask_after_telling(self, ask: Ask) -> Decision:
+        """The limit counts within one user: what was kept of them is told before the store decides."""
+        if not self._outage.rests:
+            await self._receipts.tell_once(ask.user_id)
+        if self._receipts.kept.has_of(ask.user_id):
+            return self._admit_alone(ask, StoreUnavailable("confirmations wait for the store"))
+        return await resolved(self._ask(ask))
+
+    async def _beat_later(self, answer: Awaitable[Decision], ask: Ask, asked_at: float) -> Decision:
+        try:
+            return self._seen(await answer, ask, asked_at, beaten=True)
+        except StoreUnavailable as error:
+            self._outage.failed()
+            return self._beat_alone(ask, error)
+
+    def _beat_came(self, ask: Ask, asked_at: float, answer: Decision | Exception) -> Decision | Exception:
+        if isinstance(answer, StoreUnavailable):
+            self._outage.failed()
+            return self._beat_alone(ask, answer)
+        return answer if isinstance(answer, Exception) else self._seen(answer, ask, asked_at, beaten=True)
+
+    def _admit_alone(self, ask: Ask, error: StoreUnavailable) -> Admitted:
+        """The store just failed: *error* is raised where the session may not go on."""
+        return self._guests.admit(ask, self._knowledge.recall(ask, self._clock()), error)
+
+    def _beat_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
+        """The same of a beat, which is kept."""
+        admitted = self._admit_alone(ask, error)
+        assert admitted.lease is not None  # not a check
+        return both(admitted, self._receipts.keep(Receipt(admitted.lease), self._clock()))
+
+    def _seen(self, decision: Decision, ask: Ask, asked_at: float, beaten: bool = False) -> Decision:
+        """The store decided."""
+        heard_at, counts = self._clock(), self._outage.counts
+        counts.calls += 1
+        counts.seconds += heard_at - asked_at
+        if self._outage.is_away:
+            self._outage.answered(bool(self._receipts.kept))
+        if isinstance(decision, Admitted):
+            if decision.events:
+                self._receipts.heed(decision.events)
+            if self._departed.is_back(ask, asked_at):
+                return _dated(decision, self._knowledge.met(ask, decision, asked_at, heard_at, beaten))
+        elif decision.code != "session-shared":  # which says nothing of its seat
+            self._knowledge.forget(ask.user_id, ask.session_id)
+        return decision
+
+
+def both(admitted: Admitted, verdict: Verdict) -> Admitted:
+    """One answer for the two. Raises `UnknownSession` where the session left between them."""
+    if not isinstance(verdict, Confirmed):
+        raise UnknownSession("the session went away at this moment")
+    return Admitted(
+        verdict.session,
+        admitted.lease,
+        verdict.limit,
+        verdict.live,
+        admitted.existing,
+        admitted.events + verdict.events,
+        admitted.degraded or verdict.degraded,
+        admitted.would_refuse,
+    )
+
+
+def _dated(admitted: Admitted, at_least_ms: int) -> Admitted:
+    """Its lease is not dated earlier than one that this worker gave the session *before* it asked the store."""
+    lease = admitted.lease
+    if lease is None or lease.admitted_ms >= at_least_ms:
+        return admitted
+    return replace(admitted, lease=replace(lease, admitted_ms=at_least_ms))

@@ -1,0 +1,62 @@
+"""What is done between requests: a store that is away is tried again, what was kept is told, who is gone forgotten."""
+
+import asyncio
+from collections.abc import Callable
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.knowledge import Knowledge
+from streamlimit.steady.departed import Departed
+from streamlimit.steady.outage import PROBE_SECONDS, Outage
+from streamlimit.steady.receipts import Receipts
+from streamlimit.store.contract import Store, resolved
+
+LOOKS = 32
+"""How often, each `PROBE_SECONDS`, some of those who are long gone are forgotten."""
+
+
+class Watch:
+    """Over *store* and what this worker remembers."""
+
+    def __init__(
+        self,
+        store: Store,
+        knowledge: Knowledge,
+        outage: Outage,
+        departed: Departed,
+        receipts: Receipts,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store, self._knowledge, self._outage = store, knowledge, outage
+        self._departed, self._receipts, self._clock = departed, receipts, clock
+
+    async def forever(self) -> None:
+        """Tells what was kept as soon as the store is back, and forgets what is long past."""
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            await self.once()
+
+    async def once(self) -> None:
+        """One look."""
+        if self._receipts.kept:
+            await self._receipts.tell_all()
+        elif self._outage.is_away:
+            await self._probe()
+        for _ in range(LOOKS):
+            now = self._clock()
+            self._knowledge.forget_old(now)
+            self._departed.forget_old(now)
+            await asyncio.sleep(0)  # viewers wait for one look, not for all
+
+    async def finish(self) -> None:
+        """Before the worker stops: what is under way arrives (answers come in order), what was kept is told."""
+        await self._probe()
+        await self._receipts.tell_all()
+
+    async def _probe(self) -> None:
+        """Does it answer?"""
+        try:
+            await resolved(self._store.ping())
+        except StoreUnavailable:
+            self._outage.failed()
+        else:
+            self._outage.answered(bool(self._receipts.kept))

@@ -1,0 +1,88 @@
+"""Lines of the log leave together, in their order, and none is lost."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from streamlimit.log_lines import PIPE_BYTES, LogLines
+
+LINES = [b'{"n":%d,"name":"\xc3\xa9"}\n' % number for number in range(400)]
+
+
+def pieces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is written from now on, each piece as it is."""
+    written: list[str] = []
+
+    def write(text: str) -> int:
+        written.append(text)
+        return len(text)
+
+    monkeypatch.setattr(sys, "stderr", type("Err", (), {"write": staticmethod(write), "flush": staticmethod(int)}))
+    return written
+
+
+def test_lines_of_a_turn_leave_at_its_end_in_pieces_that_a_pipe_takes_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    written, lines = pieces(monkeypatch), LogLines()
+
+    async def turn() -> None:
+        for line in LINES:
+            lines.add(line)
+        before = len(written)
+        await asyncio.sleep(0)
+        assert len(written) == before + 1  # the last piece waited
+
+    asyncio.run(turn())
+    assert "".join(written).encode() == b"".join(LINES)
+    assert 1 < len(written) < 10
+    assert all(len(piece.encode()) <= PIPE_BYTES and piece.endswith("\n") for piece in written)
+
+
+def test_what_is_said_at_once_stands_behind_what_came_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    written, lines = pieces(monkeypatch), LogLines()
+
+    async def turn() -> None:
+        lines.add(b"first\n")
+        lines.write("second\n")
+        assert written == ["first\n", "second\n"]
+        lines.add(b"third\n")
+
+    asyncio.run(turn())
+    assert written == ["first\n", "second\n", "third\n"]
+
+
+def test_each_turn_and_each_loop_writes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    written, lines = pieces(monkeypatch), LogLines()
+
+    async def turns() -> None:
+        for number in range(3):
+            lines.add(b"%d\n" % number)
+            await asyncio.sleep(0)
+            assert len(written) == number + 1
+
+    asyncio.run(turns())
+    lines.add(b"no loop\n")
+    assert written[3:] == ["no loop\n"]
+    stopped = asyncio.new_event_loop()
+    stopped.call_soon(lines.add, b"stopped\n")
+    stopped.call_soon(stopped.stop)
+    stopped.run_forever()
+    stopped.close()
+    assert written[4:] == []
+
+    async def later() -> None:
+        lines.add(b"later\n")
+
+    asyncio.run(later())
+    assert written[4:] == ["stopped\nlater\n"]
+
+
+def test_a_process_that_ends_without_another_turn_has_written_all() -> None:
+    script = (
+        "import asyncio; from streamlimit.log_lines import log_lines; loop = asyncio.new_event_loop();"
+        "loop.call_soon(log_lines.add, b'the last words\\n'); loop.call_soon(loop.stop); loop.run_forever()"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30, env=os.environ, check=True)
+    assert ended.stderr == b"the last words\n"
