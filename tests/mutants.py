@@ -38,6 +38,7 @@ STORE, CLOCK = "streamlimit/store/sqlite/store.py", "streamlimit/store/sqlite/cl
 CONNECTION, QUERIES = "streamlimit/store/sqlite/connection.py", "streamlimit/store/sqlite/queries.sql"
 INTAKE, LATE = "streamlimit/store/sqlite/intake.py", "streamlimit/store/sqlite/late.py"
 ROWS, ROUND = "streamlimit/store/sqlite/rows.py", "streamlimit/store/sqlite/round.py"
+CHANGES, SWEEP = "streamlimit/store/sqlite/changes.py", "streamlimit/store/sqlite/sweep.py"
 TOGETHER, COMING = "streamlimit/store/sqlite/together.py", "streamlimit/store/coming.py"
 OUTBOX, POSTMAN = "streamlimit/store/sqlite/outbox.py", "streamlimit/callbacks/postman.py"
 SENDER, ADDRESSES = "streamlimit/callbacks/sender.py", "streamlimit/callbacks/addresses.py"
@@ -65,8 +66,10 @@ QUICK, HOT = "streamlimit/web/quick.py", "streamlimit/web/hot.py"
 RESTING, HOLDING, HELD = "streamlimit/web/resting.py", "streamlimit/web/holding.py", "tests/web/test_held.py"
 WAITING, GUARDED = "streamlimit/web/waiting.py", "streamlimit/web/guarded.py"
 EXCHANGE, STEPPING = "streamlimit/web/exchange.py", "streamlimit/web/stepping.py"
+STEPPED = "tests/web/test_stepping.py"
 HEADS = "streamlimit/web/heads.py"
 ALIKE, VALKEY_MESSAGES = "streamlimit/store/valkey/alike.py", ("tests/store/test_valkey_messages.py",)
+HEARTBEAT_ANSWERS = ("tests/store/test_valkey.py", "-k", "TestOnRedis and without_a_segment")
 VALKEY_STORE, VALKEY_CONNECTION = "streamlimit/store/valkey/store.py", "streamlimit/store/valkey/connection.py"
 
 
@@ -121,17 +124,17 @@ MUTANTS = [
     Mutant(
         "decided before the transaction",
         STORE,
-        "self._change(ask.user_id, lambda ledger, now_ms: rules.admit(ledger, ask, self._policy, now_ms))",
-        "self._change(ask.user_id, lambda *_: (setattr(_[0], 'seats', ledger.seats), outcome)[1])",
+        "self._changes.one(ask.user_id, lambda ledger, now_ms: rules.admit(ledger, ask, self._policy, now_ms))",
+        "self._changes.one(ask.user_id, lambda *_: (setattr(_[0], 'seats', ledger.seats), outcome)[1])",
         PROCESSES,
     ),
     Mutant(
         "a failed step is not rolled back", CONNECTION, 'db.execute("ROLLBACK")\n', 'db.execute("COMMIT")\n', SQLITE
     ),
-    Mutant("errors of the driver leak", STORE, "isinstance(error, sqlite3.Error)", "False", SQLITE),
+    Mutant("errors of the driver leak", CONNECTION, "isinstance(error, sqlite3.Error)", "False", SQLITE),
     Mutant("a rule's error becomes the driver's", ROWS, "except Exception:", "except KeyError:", SQLITE),
     Mutant("readers do not wait", ROWS, "if not is_others_turn(error):", "if True:", SQLITE),
-    Mutant("a sweep acts on old news", STORE, "if seen != self._version():", "if False:", SQLITE),
+    Mutant("a sweep acts on old news", SWEEP, "if seen != self._version():", "if False:", SQLITE),
     Mutant("a sweep ends with its first stretch", ROUND, "is None and self.ends_here", "is None", SQLITE),
     Mutant("a sweep goes on behind the stretch", ROUND, "self._after = last_user", "self._after = self._until", SQLITE),
     # those of one turn
@@ -144,11 +147,23 @@ MUTANTS = [
     ),
     Mutant(
         "beats of one turn are not written",
-        STORE,
-        "self._rows.change(*change) or self._step(db, *change)",
-        "change[1](*self._rows.load(change[0]))",
+        CHANGES,
+        "            self._rows.save_all(changed, kept)\n",
+        "",
         TURN,
     ),
+    Mutant(
+        "two of one user in one turn do not see each other",
+        CHANGES,
+        "                outcome = rule(ledgers[user_id], now_ms)\n",
+        "                ledgers[user_id] = kept.get(user_id) or Ledger()\n"
+        "                outcome = rule(ledgers[user_id], now_ms)\n",
+        TURN,
+    ),
+    Mutant("who is refused is written", CHANGES, "if outcome.changed:", "if True:", TURN),
+    Mutant("who is new in a turn is not written", ROWS, "((ADD, added), ", "(", TURN),
+    Mutant("who sits is not written by a turn", ROWS, "(REPLACE, replaced), ", "", TURN),
+    Mutant("a row outlasts all that was in it", ROWS, "(REPLACE, replaced), (REMOVE, gone))", "(REPLACE, replaced))"),
     Mutant(
         "one who fails spoils it for all of the turn",
         TOGETHER,
@@ -166,8 +181,8 @@ MUTANTS = [
     Mutant(
         "a beat seats again who left after it",
         STORE,
-        "            self._together.make_all()\n",
-        "            pass\n",
+        "        self._together.make_all()\n",
+        "        pass\n",
         TURN,
     ),
     Mutant(
@@ -350,9 +365,9 @@ MUTANTS = [
     Mutant("the buffer knows no bound", CONFIRM, "min(ahead_ms, now_ms + policy.buffer_ms)", "ahead_ms"),
     Mutant(
         "a due time is never corrected",
-        STORE,
-        "db.executemany(SAVE, takings.kept)",
-        "db.executemany(SAVE, [(user_id, 10**15, body) for user_id, _, body in takings.kept])",
+        SWEEP,
+        "self._db.executemany(SAVE, takings.kept)",
+        "self._db.executemany(SAVE, [(user_id, 10**15, body) for user_id, _, body in takings.kept])",
     ),
     Mutant(
         "an earlier due time is not filed",
@@ -375,22 +390,22 @@ MUTANTS = [
     # events
     Mutant(
         "a sweep writes no event",
-        STORE,
-        "        self._put_events(db, takings.events)\n",
+        SWEEP,
+        "        self._changes.put_events(takings.events)\n",
         "",
     ),
     Mutant(
         "a change writes no event",
-        STORE,
-        "user_id, ledger)\n            self._put_events(db, outcome.events)\n        ",
-        "user_id, ledger)\n        ",
+        CHANGES,
+        "            self.put_events(events)\n",
+        "",
     ),
     Mutant(
         "an event is written after the step",
-        STORE,
-        "user_id, ledger)\n            self._put_events(",
-        'user_id, ledger)\n            db.execute("COMMIT")\n            db.execute("BEGIN IMMEDIATE")\n'
-        "            self._put_events(",
+        CHANGES,
+        "            self.put_events(events)\n",
+        '            self._db.execute("COMMIT")\n            self._db.execute("BEGIN IMMEDIATE")\n'
+        "            self.put_events(events)\n",
         SQLITE,
     ),
     Mutant(
@@ -399,7 +414,7 @@ MUTANTS = [
         " or (self._subscribed and any(e.type in self._subscribed for e in outcome.events))",
         "",
     ),
-    Mutant("everything is written, subscribed or not", STORE, "if event.type in self._subscribed)", "if True)"),
+    Mutant("everything is written, subscribed or not", CHANGES, "if event.type in self._subscribed)", "if True)"),
     Mutant(
         "a lost seat makes no event",
         ADMIT,
@@ -505,7 +520,7 @@ MUTANTS = [
     ),
     Mutant(
         "machine: a sweep forgets an event",
-        STORE,
+        SWEEP,
         "takings.events += rules.expire(ledger, user_id, self._policy, now_ms).events\n",
         "takings.events += rules.expire(ledger, user_id, self._policy, now_ms).events[1:]\n",
         MACHINE,
@@ -846,7 +861,7 @@ MUTANTS = [
     Mutant(
         "a lease is dated before an earlier one where the guess goes back",
         DATING,
-        "        least_ms = max(least_ms, int(before / 2 + heard_ms))\n",
+        "        least_ms = max(least_ms, int(before + heard_ms))\n",
         "        pass\n",
         ORDER_TESTS,
     ),
@@ -860,8 +875,8 @@ MUTANTS = [
     Mutant(
         "the store's clock is taken for that of the sending",
         DATING,
-        "(low + high) / 2",
-        "high",
+        "+ low + span / 2)",
+        "+ low + span)",
         ORDER_TESTS,
     ),
     Mutant(
@@ -871,6 +886,28 @@ MUTANTS = [
         "",
         ORDER_TESTS,
     ),
+    Mutant(
+        "an exchange stands alone",
+        DATING,
+        "low, high = max(low, its_low), min(high, its_high)",
+        "low, high = its_low, its_high",
+        quickly("narrows", "tests/test_knowledge.py"),
+    ),
+    Mutant(
+        "an answer to a receipt told late tells of the clock",
+        KNOWLEDGE,
+        "        if heard_at is not None:\n",
+        "        if heard_at := heard_at or at:\n",
+        quickly("tells_nothing", "tests/test_knowledge.py"),
+    ),
+    Mutant(
+        "all that is known of a user is one session",
+        DRAWERS,
+        "        entry.other = drawer.get(user_id)\n",
+        "",
+        STEADY_TESTS,
+    ),
+    Mutant("a seat that was only supposed is a real one", ENTRY, "if generation else SUPPOSED", "", STEADY_TESTS),
     # who loses the seat to another
     Mutant(
         "who is replaced here plays on",
@@ -1035,6 +1072,20 @@ MUTANTS = [
         "limit, live, False, (event,))",
         "limit, live, True, (event,))",
         quickly("TestOnRedis and beat", "tests/store/test_valkey.py"),
+    ),
+    Mutant(
+        "a heartbeat takes its session off its segment",
+        "streamlimit/store/valkey/answers.py",
+        "segment = packed[AFTER_POSITION:device_at].decode() if size else None",
+        "segment = None",
+        HEARTBEAT_ANSWERS,
+    ),
+    Mutant(
+        "a heartbeat takes its session off its device",
+        "streamlimit/store/valkey/answers.py",
+        "return segment, number, unpack_device(packed[device_at:])",
+        "return segment, number, None",
+        HEARTBEAT_ANSWERS,
     ),
     Mutant(
         "a heartbeat that is not simple is not answered",
@@ -1496,6 +1547,7 @@ MUTANTS = [
         ("tests/test_hammering.py",),
     ),
     # every dropped event is counted
+    Mutant("a full outbox takes the rest of a step", INTAKE, "rows[:kept])", "rows if kept else [])", TURN),
     Mutant("what the outbox drops is counted for nobody", INTAKE, "if kept < len(rows):", "if False:", OUTBOX_CONTRACT),
     Mutant(
         "what the outbox drops is counted again and again", INTAKE, "    if found:", "    if False:", OUTBOX_CONTRACT
@@ -1543,6 +1595,62 @@ MUTANTS = [
     Mutant("no time at all is given to a sweep", EXPIRING, "not 0 < max_seconds < math.inf", "max_seconds < -1", USAGE),
     Mutant("a user that cannot be is looked for", SHOWING, "given is not None and not is_id(given)", "False", USAGE),
     Mutant("any port will do", "streamlimit/settings/callback.py", "        require_port(value)\n", "", PORTS),
+    Mutant(
+        "pouring ends at the first room",
+        "streamlimit/delivery/wire.py",
+        "        if self._rest is None:\n            self._stop_pouring()\n",
+        "        self._stop_pouring()\n",
+        ("tests/delivery/test_pour.py", "-k", "however_often"),
+    ),
+    Mutant(
+        "who pours is woken when there is nothing more to pour",
+        "streamlimit/delivery/wire.py",
+        "            self.loop.remove_writer(self._fd)\n",
+        "            pass\n",
+        ("tests/delivery/test_pour.py", "-k", "however_often"),
+    ),
+    Mutant(
+        "an outcome that is known is never heard",
+        "streamlimit/delivery/receipt.py",
+        "            heard(self.outcome)\n",
+        "            pass\n",
+        ("tests/delivery/test_receipt.py", "-k", "heard_at_once"),
+    ),
+    Mutant(
+        "what is heard too late goes on all the same",
+        STEPPING,
+        "        if self._waiting_for is coming:\n",
+        "        if True:\n            self._waiting_for = coming\n",
+        quickly("too_late", STEPPED),
+    ),
+    Mutant(
+        "what is heard in another's turn is logged as its request's",
+        STEPPING,
+        "            asking.set(self._asked)",
+        "            pass",
+        quickly("its_own_request", STEPPED),
+    ),
+    Mutant(
+        "three ids may be four lines",
+        "streamlimit/web/forms.py",
+        "{1,128}){2}",
+        "{1,128}){2,}",
+        quickly("malformed_is_named", "tests/web/test_errors.py"),
+    ),
+    Mutant(
+        "ids are anything",
+        "streamlimit/web/forms.py",
+        'if _are_ids(f"{form.user_id}\\n{form.session_id}\\n{form.stream_id}"):',
+        "if form:",
+        quickly("malformed_is_named", "tests/web/test_errors.py"),
+    ),
+    Mutant(
+        "a delivery that fails keeps the seat",
+        "streamlimit/web/viewer.py",
+        "                await holder.fail()\n",
+        "",
+        quickly("hangs_up_leaves_no_seat", "tests/web/test_segments.py"),
+    ),
     Mutant(
         "what had arrived is forgotten at a reset",
         "streamlimit/delivery/wire.py",

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from streamlimit.knowledge import Knowledge, drawers
+from streamlimit.knowledge.dating import between, date_ms, narrowed
 from streamlimit.knowledge.drawers import DRAWERS, DRAWERS_A_LOOK, USERS_A_LOOK
 from streamlimit.model import Ask, Confirmed, Lease, Receipt, Repeated, Session, State
 from streamlimit.policy import Policy
@@ -110,8 +111,38 @@ def test_an_older_answer_teaches_nothing() -> None:
     assert idle.session.state is State.IDLE
 
 
+def test_each_exchange_narrows_down_how_far_the_stores_clock_is_ahead() -> None:
+    """The store's clock is 1,000 s ahead; the answer of one exchange was slow, and the question of another."""
+    low, span, least_ms = narrowed(999_600, 501, 0, between(1_020_000, 19.6, 20.1))
+    assert (low, low + span, least_ms) == (999_900, 1_000_101, 0)
+    assert narrowed(low, span, least_ms, between(1_030_000, 29.0, 31.0)) == (low, span, 0), "nothing new"
+    assert date_ms(20.0, low, span, least_ms) == 1_020_000
+
+
+def test_where_the_guess_goes_back_nothing_is_dated_before_what_it_came_to() -> None:
+    low, span, least_ms = narrowed(999_000, 3_000, 0, between(1_020_000, 20.0, 20.5))
+    assert (low, low + span, least_ms) == (999_500, 1_000_001, 1_021_000)
+    assert date_ms(20.6, low, span, least_ms) == 1_021_000
+    assert date_ms(30.0, low, span, least_ms) == 1_029_750
+
+
+def test_a_clock_that_was_set_is_believed() -> None:
+    assert narrowed(999_500, 1_000, 0, between(520_000, 20.0, 20.5))[:2] == (499_500, 501)
+
+
+def test_an_answer_that_tells_nothing_of_the_clock_leaves_what_is_known_of_it() -> None:
+    knowledge, ask = Knowledge(POLICY), Ask("u", "tv", "a")
+    knowledge.learn(_receipt("tv"), Confirmed(_session("tv"), 3, 1), 2.0, 2.1)
+    before = knowledge.recall(ask, 2.5)
+    knowledge.learn(_receipt("tv"), Confirmed(_session("tv"), 3, 1), 2.4)
+    after = knowledge.recall(ask, 2.5)
+    assert before is not None
+    assert after is not None
+    assert (after.low, after.span, after.least_ms, after.at) == (before.low, before.span, before.least_ms, 2.4)
+
+
 @pytest.mark.parametrize("per_user", [1, 3])
-def test_a_known_session_takes_no_more_than_400_bytes(per_user: int) -> None:
+def test_a_known_session_takes_no_more_than_390_bytes(per_user: int) -> None:
     segments = [f"segment-{number:05d}.m4s" for number in range(500)]
     gc.collect()
     tracemalloc.start()
@@ -122,7 +153,7 @@ def test_a_known_session_takes_no_more_than_400_bytes(per_user: int) -> None:
             _teach(knowledge, user, str(uuid4()), segments[number % 500], number)
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert grown / len(knowledge) <= 400
+    assert grown / len(knowledge) <= 390
 
 
 def _look_at_all(knowledge: Knowledge, now: float) -> None:

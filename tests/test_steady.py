@@ -1021,13 +1021,14 @@ def test_a_termination_elsewhere_bites_at_the_next_beat_but_one(scene: Scene) ->
 def test_who_was_ended_and_seated_anew_elsewhere_beats_for_the_new_seat(scene: Scene) -> None:
     async def story() -> None:
         spared(scene)
-        ask = Ask("u", "tv", "a")
+        ask = Repeated("u", "tv", "a")  # whose receipt is kept
         first = await resolved(scene.worker.beat(ask))
         scene.moody._store.end("u", "tv")
         for _ in range(2):
             await resolved(scene.worker.beat(ask))
             await turn()
         second = await resolved(scene.worker.beat(ask))
+        await turn()
         assert second.session.generation > first.session.generation
         scene.time.pass_ms(X)
         await resolved(scene.worker.beat(ask))

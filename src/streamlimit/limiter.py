@@ -212,7 +212,18 @@ class LeaseHolder:
 
     async def __aenter__(self) -> "LeaseHolder":
         coming = self._limiter.admit(self._ask) if self._coming is None else self._coming
-        decision: Decision = await coming if is_coming(coming) else coming
+        return self.enter(await coming if is_coming(coming) else coming)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            await self.fail()
+        elif (leaving := self.leave()) is not None:
+            await leaving
+
+    def enter(self, decision: Decision) -> "LeaseHolder":
+        """The block begins, for who does without the block: `leave` or `fail` ends it. Raises `Refused`."""
         if isinstance(decision, Refusal):
             raise Refused(decision, self._ask)
         if decision.lease is None:
@@ -220,14 +231,16 @@ class LeaseHolder:
         self.admitted, self.lease = decision, decision.lease
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def leave(self) -> Awaitable[Verdict] | None:
+        """It ends normally. What is returned is to be awaited."""
         if self._settled:
-            return
-        if kind is None:
-            await self.confirm(*self._issued)
-        elif not self._confirmed:
+            return None
+        coming = self._limiter.confirm(Receipt(self.lease, *self._issued))
+        return coming if is_coming(coming) else None
+
+    async def fail(self) -> None:
+        """It ends by an exception."""
+        if not self._confirmed:
             await self.abandon()
 
     def issue(self, segment: str | None, sequence: int | None, kind: str, play_ms: int) -> None:

@@ -40,6 +40,15 @@ def wait_until(condition: Callable[[], Any]) -> Any:
     return answer
 
 
+async def outcome_of(passage: Passage) -> bool:
+    """Now that all is handed over, as soon as it is known."""
+    if passage.is_arriving():
+        is_known = asyncio.get_running_loop().create_future()
+        passage.hear(lambda outcome: None if is_known.done() else is_known.set_result(outcome))
+        await is_known
+    return passage.outcome is True
+
+
 class Deliverer:
     """The app: `GET /<bytes>/<name>` delivers so many bytes; what became of it is in `journal[name]`.
 
@@ -79,7 +88,7 @@ class Deliverer:
                 chunk = memoryview(BODY)[at : min(at + SLICE, size)]
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 passage.handed(len(chunk))
-            self.journal[name] = await passage.received()
+            self.journal[name] = await outcome_of(passage)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             passage.close()
@@ -90,7 +99,9 @@ class Deliverer:
         while wire.is_clogged:
             await asyncio.sleep(0)
         if wire.can_pour:
-            await wire.pour(b"", self.file, 0, size)
+            coming = wire.pour(b"", self.file, 0, size)
+            if coming is not None:
+                await coming
         send.__self__.expected_content_length -= size
 
     def _progressed(self, passage: Passage) -> None:

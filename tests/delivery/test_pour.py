@@ -215,6 +215,27 @@ def test_what_had_arrived_is_known_though_pouring_finds_the_connection_reset(run
     run(work())
 
 
+def test_who_pours_registers_once_however_often_the_line_is_full(file: Path) -> None:
+    async def work() -> None:
+        async with line() as one:
+            loop, waits = asyncio.get_running_loop(), []
+            add_writer = loop.add_writer
+            loop.add_writer = lambda *what: (waits.append(what), add_writer(*what))  # type: ignore[method-assign]
+            pushed: list[int] = []
+            one.watcher.handed = pushed.append  # type: ignore[method-assign]
+            one.transport.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 * 1024)
+            with file.open("rb") as opened:
+                pouring = asyncio.ensure_future(one.pour(HEAD, opened.fileno(), 0, len(BIG)))
+                assert len(await one.read(len(HEAD) + len(BIG))) == len(HEAD) + len(BIG)
+                await pouring
+            assert sum(pushed) == len(BIG)
+            assert len(pushed) > 5
+            assert len(waits) == one.watcher.waits == 1
+            assert not loop.remove_writer(one.wire._fd)
+
+    asyncio.run(work())
+
+
 def test_nothing_is_poured_past_what_waits_in_the_servers_buffer(run: Run) -> None:
     async def work() -> None:
         async with line() as one:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from streamlimit.delivery.receipt import Passage
 from streamlimit.web import protocol
-from tests.delivery.receipt_server import Deliverer, Running, running, wait_until
+from tests.delivery.receipt_server import Deliverer, Running, outcome_of, running, wait_until
 
 BIG, SMALL = 3_000_000, 10_000
 PART = 100_000
@@ -271,7 +271,17 @@ def test_without_a_wire_received_is_what_was_handed_over() -> None:
     async def deliver(handed: int) -> bool:
         passage = Passage(None, 10)
         passage.handed(handed)
-        return await passage.received()
+        return await outcome_of(passage)
 
     assert asyncio.run(deliver(10))
     assert not asyncio.run(deliver(9))
+
+
+@pytest.mark.parametrize("handed", [9, 10])
+def test_an_outcome_that_is_known_is_heard_at_once(handed: int) -> None:
+    passage = Passage(None, 10)
+    passage.handed(handed)
+    assert not passage.is_arriving()
+    heard: list[bool] = []
+    passage.hear(heard.append)
+    assert heard == [handed == 10]

@@ -496,6 +496,17 @@ class Receipts:
         assert (seen.segment, seen.sequence, seen.last_activity_ms) == ("video-7.m4s", 7, home.now)
 
     @story()
+    async def test_receipts_without_a_segment_tell_each_session_as_it_is(self, home: Household) -> None:
+        places = {"a": (7, Device(id="d1", name="TV", type="tv")), "b": (None, "d2"), "c": (7, None)}
+        for session, (sequence, device) in places.items():
+            await home.watch(session, sequence=sequence, device=device)
+        home.later(X)
+        for session, (sequence, device) in places.items():
+            seen = (await home.received(await home.lease(session))).session
+            assert (seen.sequence, seen.device) == (sequence, device)
+            assert seen == await home.session(session)
+
+    @story()
     async def test_the_clock_going_back_moves_no_session_back(self, home: Household) -> None:
         await home.watch("tv")
         before = await home.session("tv")

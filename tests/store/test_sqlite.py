@@ -410,9 +410,11 @@ class Overtaken(SqliteStore):
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.meanwhile: list[Callable[[], object]] = []
+        self._look = self._sweep.look
+        self._sweep.look = self._look_and_be_overtaken  # type: ignore[method-assign]
 
-    def _look(self, at_most: int) -> Takings:
-        takings = super()._look(at_most)
+    def _look_and_be_overtaken(self, at_most: int) -> Takings:
+        takings = self._look(at_most)
         if self.meanwhile:
             self.meanwhile.pop(0)()
         return takings
@@ -456,5 +458,4 @@ def _swept(store: SqliteStore) -> list[Any]:
 
 
 def _db(store: SqliteStore) -> sqlite3.Connection:
-    assert store._db is not None
     return store._db

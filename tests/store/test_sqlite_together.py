@@ -14,7 +14,7 @@ from streamlimit import rules
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Receipt, Refusal
 from streamlimit.store.contract import resolved
-from streamlimit.store.sqlite import SqliteStore, together
+from streamlimit.store.sqlite import SqliteStore, intake, together
 from streamlimit.store.sqlite.together import AT_MOST
 from tests.store import differential, writers
 from tests.store.contract import StoreContract
@@ -66,7 +66,6 @@ def at_once(store: SqliteStore, asks: Sequence[Ask]) -> list[Any]:
 def statements(store: SqliteStore) -> list[str]:
     """All that the store runs from here on, by their first words (behind the comments)."""
     seen: list[str] = []
-    assert store._db is not None
     store._db.set_trace_callback(lambda text: seen.append(re.sub(r"--.*\n", "", text).split()[0]))
     return seen
 
@@ -79,7 +78,7 @@ class TestOneTurn:
         store = SqliteStore(path, SLOW, gathers=True)
         seen = statements(store)
         answers = at_once(store, [ask(f"user-{k}") for k in range(AT_MOST)])
-        assert seen == ["BEGIN", *["INSERT"] * AT_MOST, "COMMIT"]
+        assert seen == ["BEGIN", "SELECT", *["INSERT"] * AT_MOST, "COMMIT"]
         assert [answer.session.user_id for answer in answers] == [f"user-{k}" for k in range(AT_MOST)]
 
     def test_receipts_and_reports_share_it_with_beats(self, path: str) -> None:
@@ -97,7 +96,7 @@ class TestOneTurn:
 
         assert asyncio.run(run()) == [Confirmed, Admitted]
         assert [type(verdict) for verdict in told] == [Confirmed]
-        assert seen == ["BEGIN", "INSERT", "INSERT", "INSERT", "COMMIT"]
+        assert seen == ["BEGIN", "SELECT", "INSERT", "UPDATE", "UPDATE", "COMMIT"]
 
     def test_one_alone_is_one_statement(self, path: str) -> None:
         store = SqliteStore(path, SLOW, gathers=True)
@@ -109,7 +108,7 @@ class TestOneTurn:
         store = SqliteStore(path, SLOW, gathers=True)
         seen = statements(store)
         answers = at_once(store, [ask(f"user-{k}") for k in range(2 * AT_MOST + 1)])
-        assert seen == [*["BEGIN", *["INSERT"] * AT_MOST, "COMMIT"] * 2, "INSERT"]
+        assert seen == [*["BEGIN", "SELECT", *["INSERT"] * AT_MOST, "COMMIT"] * 2, "INSERT"]
         assert len({answer.session.user_id for answer in answers}) == 2 * AT_MOST + 1
 
     def test_the_next_turn_is_the_next_transaction(self, path: str) -> None:
@@ -117,7 +116,7 @@ class TestOneTurn:
         seen = statements(store)
         for _ in range(2):
             at_once(store, [ask("user"), ask("other")])
-        assert seen == ["BEGIN", "INSERT", "INSERT", "COMMIT"] * 2
+        assert seen == [word for write in ("INSERT", "UPDATE") for word in ("BEGIN", "SELECT", write, write, "COMMIT")]
 
     def test_nobody_hears_an_answer_before_others_see_what_it_says(self, path: str) -> None:
         store, other = SqliteStore(path, SLOW, gathers=True), SqliteStore(path, SLOW)
@@ -141,6 +140,22 @@ class TestOneTurn:
         assert [session.session_id for session in answers[3].sessions] == ["a", "b", "c"]
         assert store.sessions("user").live == 3
 
+    def test_who_is_refused_is_not_written(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+        at_once(store, [ask("user", session) for session in "abc"])
+        seen = statements(store)
+        answers = at_once(store, [ask("user", session) for session in "de"])
+        assert [type(answer) for answer in answers] == [Refusal, Refusal]
+        assert seen == ["BEGIN", "SELECT", "COMMIT"]
+
+    def test_any_id_finds_its_own_row_again(self, path: str) -> None:
+        store = SqliteStore(path, SLOW, gathers=True)
+        users = ["a", "a\0b", "a'b", "?", "%", "ä", "\N{CLAPPER BOARD}", ""]
+        for existing in (False, True):
+            answers = at_once(store, [ask(user) for user in users])
+            assert [(answer.session.user_id, answer.existing) for answer in answers] == [(u, existing) for u in users]
+        assert [store.sessions(user).live for user in users] == [1] * len(users)
+
     @pytest.mark.parametrize("leave", ["end", "terminate"])
     def test_who_leaves_in_the_same_turn_has_left(self, path: str, leave: str) -> None:
         store = SqliteStore(path, SLOW, gathers=True)
@@ -158,8 +173,19 @@ class TestOneTurn:
         seen = statements(store)
         answers = at_once(store, [ask("user"), ask("other"), ask("user")])
         assert [types(answer.events) for answer in answers] == [["started"], ["started"], []]
-        assert (seen.count("BEGIN"), seen.count("COMMIT")) == (1, 1)
+        assert seen == ["BEGIN", "SELECT", *["INSERT"] * 2, "SELECT", *["INSERT"] * 2, "COMMIT"]
         assert store.pending() == 2
+
+    def test_of_a_turn_the_first_events_fill_the_outbox_and_the_others_are_counted(
+        self, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(intake, "LEAST", 3)
+        store = SqliteStore(path, SLOW, ALL_TYPES, outbox_max_events=3, gathers=True)
+        for turn in range(3):
+            at_once(store, [ask(f"user-{turn}-{k}") for k in range(2)])
+        waiting = store._db.execute("SELECT user_id FROM outbox ORDER BY number").fetchall()
+        assert waiting == [("user-0-0",), ("user-0-1",), ("user-1-0",)]
+        assert store._db.execute("SELECT type, count FROM unkept").fetchall() == [("session.started", 3)]
 
 
 class TestAlone:
@@ -185,8 +211,11 @@ class TestAlone:
         several = [ask(f"user-{k}") for k in range(3)]
         for asks in (several, several, several[:1], several):
             assert all(isinstance(answer, Admitted) for answer in at_once(store, asks))
-        some, all_of_them = ["BEGIN", "INSERT", "INSERT", "COMMIT"], ["BEGIN", *["INSERT"] * 3, "COMMIT"]
-        assert seen == ["INSERT", *some, *all_of_them, "INSERT", "INSERT", *some]
+        new, some, all_of_them = (
+            ["BEGIN", "SELECT", *[write] * count, "COMMIT"]
+            for write, count in (("INSERT", 2), ("UPDATE", 2), ("UPDATE", 3))
+        )
+        assert seen == ["INSERT", *new, *all_of_them, "INSERT", "INSERT", *some]
 
 
 @pytest.mark.usefixtures("always")
@@ -224,7 +253,6 @@ class TestTrouble:
 
     def test_where_one_cannot_be_written_none_is(self, path: str) -> None:
         store = SqliteStore(path, SLOW, ALL_TYPES, gathers=True)
-        assert store._db is not None
         store._db.execute(
             "CREATE TRIGGER no_events BEFORE INSERT ON outbox WHEN new.user_id = 'bad'"
             " BEGIN SELECT RAISE(ABORT, 'no events'); END"

@@ -249,6 +249,10 @@ def test_a_bad_request_gets_the_error_of_the_contract(service: Service, bad: Bad
         (_with(extra=1), "extra"),
         (_with(device={"id": 1}), "device.id"),
         ({"session_id": "m", "stream_id": "tiny"}, "user_id"),
+        (_with(user_id="m\nm"), "user_id"),
+        (_with(session_id=""), "session_id"),
+        (_with(session_id="m\n"), "session_id"),
+        (_with(stream_id="m" * 129), "stream_id"),
     ],
 )
 def test_what_is_malformed_is_named(service: Service, form: dict[str, Any], field: str) -> None:

@@ -8,7 +8,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -290,11 +290,8 @@ def test_a_known_heartbeat_may_come_in_any_two_pieces(both: tuple[Server, Server
             assert [lasting(_ask(line, rest)) for rest in (BEAT[cut:], BEAT)] == [whole] * 2, cut
 
 
-@pytest.mark.parametrize("is_late", [False, True], ids=["at once", "later"])
-def test_what_breaks_a_heartbeat_is_our_fault_and_not_the_clients(
-    both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch, is_late: bool
-) -> None:
-    """Known, read before and never seen."""
+def breaks(is_late: bool) -> Callable[[Limiter, Ask], Any]:
+    """Stands for an operation of the limiter."""
 
     def break_at_once(self: Limiter, ask: Ask) -> None:
         raise RuntimeError("broken")
@@ -303,9 +300,17 @@ def test_what_breaks_a_heartbeat_is_our_fault_and_not_the_clients(
         await asyncio.sleep(0.001)
         raise RuntimeError("broken")
 
+    return break_later if is_late else break_at_once
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["at once", "later"])
+def test_what_breaks_a_heartbeat_is_our_fault_and_not_the_clients(
+    both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    """Known, read before and never seen."""
     for server in both:
         server.converse(BEAT, BEAT, BEAT)
-    monkeypatch.setattr(Limiter, "beat", break_later if is_late else break_at_once)
+    monkeypatch.setattr(Limiter, "beat", breaks(is_late))
     for sent in (BEAT, kept(beat("t", "tiny", "X-Late: " + str(is_late)))):
         for server in both:
             assert [answer[:12] for answer in server.converse(HEALTH, sent, sent)[1:]] == [b"HTTP/1.1 500"] * 2
@@ -331,17 +336,10 @@ def test_who_hammers_hears_the_same_from_both(both: tuple[Server, Server]) -> No
 def test_what_breaks_a_segment_is_our_fault_and_not_the_clients(
     both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch, is_late: bool
 ) -> None:
-    def break_at_once(self: Limiter, ask: Ask) -> None:
-        raise RuntimeError("broken")
-
-    async def break_later(self: Limiter, ask: Ask) -> None:
-        await asyncio.sleep(0.001)
-        raise RuntimeError("broken")
-
     sent = [kept(segment("s", segment="a.ts")), kept(play("tiny/a.ts"))]
     for server in both:
         assert {answer[9:12] for answer in server.converse(*sent, *sent)} == {b"200"}
-    monkeypatch.setattr(Limiter, "decide", break_later if is_late else break_at_once)
+    monkeypatch.setattr(Limiter, "decide", breaks(is_late))
     told = [[lasting(answer) for answer in server.converse(*sent, *sent)] for server in both]
     assert {answer[:12] for answer in told[0]} == {b"HTTP/1.1 500"}
     assert told[0] == told[1]
@@ -369,12 +367,12 @@ def test_what_breaks_where_a_segment_is_looked_for_is_our_fault_too(
 def test_what_breaks_before_the_first_byte_is_told_and_afterwards_ends_the_connection(
     both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    async def fail(*_: Any) -> None:
+    def fail(*_: Any) -> None:
         raise RuntimeError("broken")
 
     for server in both:
         assert {answer[9:12] for answer in server.converse(sent, sent)} == {b"200"}
-    monkeypatch.setattr(Passage, "received", fail)
+    monkeypatch.setattr(Passage, "is_arriving", fail)
     told = [[lasting(answer) for answer in server.converse(sent, HEALTH)] for server in both]
     assert [told[0][0][9:12], told[0][0][-6_000:], told[0][1]] == [b"200", content("a.ts"), b""]
     assert told[0] == told[1]

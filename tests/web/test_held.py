@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,9 +20,9 @@ from streamlimit.web.guarded import GuardedProtocol
 from streamlimit.web.http import MAX_BODY_BYTES
 from streamlimit.web.protocol import HALF_OPEN_SECONDS
 from tests.e2e.clients import connected, endpoint
-from tests.service import Service, started, temporary_folder
-from tests.streams import BIG, make_stream
-from tests.web.test_together import beat, clients, looking_away
+from tests.service import Service
+from tests.streams import BIG
+from tests.web.test_together import beat, clients, looking_away, with_streams
 
 pytestmark = pytest.mark.xdist_group("web-held")
 
@@ -33,11 +32,8 @@ SMALL = 60_000
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as name:
-        make_stream(Path(name) / "streams", "film", 10, 2_000)
-        make_stream(Path(name) / "streams", "big", 2)
-        with started(Path(name), streams=str(Path(name) / "streams"), segment_seconds=60) as service:
-            yield service
+    with with_streams() as service:
+        yield service
 
 
 # On a service

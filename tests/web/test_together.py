@@ -24,13 +24,20 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"
 _users = count(1)
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
+@contextmanager
+def with_streams() -> Iterator[Service]:
+    """A service with a `film` of small segments and one of `big` ones."""
     with temporary_folder() as name:
         make_stream(Path(name) / "streams", "film", 10, 2_000)
         make_stream(Path(name) / "streams", "big", 2)
         with started(Path(name), streams=str(Path(name) / "streams"), segment_seconds=60) as service:
             yield service
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with with_streams() as service:
+        yield service
 
 
 @pytest.fixture

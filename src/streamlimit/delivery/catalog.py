@@ -54,7 +54,7 @@ class Catalog:
         self._on_problem, self._clock, self._grace = on_problem, clock, grace_seconds
         self._entries: dict[str, Entry] = {}
         self._scan_due, self._root_stamp = float("-inf"), stamp_of("")
-        self._resolved: dict[tuple[str, str], Path] = {}
+        self._resolved: dict[tuple[str, str], str] = {}
         self._resolved_due = float("-inf")
 
     def streams(self) -> list[Stream]:
@@ -76,7 +76,7 @@ class Catalog:
             return entry.stream
         return self._look(stream_id, fresh)
 
-    def resolve(self, stream: Stream, path: str) -> Path:
+    def resolve(self, stream: Stream, path: str) -> str:
         """The regular file that *path* (decoded) names in the stream; raises UnknownSegment for all else.
 
         An answer is good for a second: following links costs ten times the rest of a request's look-ups.
@@ -88,7 +88,7 @@ class Catalog:
         key = (stream.stream_id, path)
         found = self._resolved.get(key)
         if found is None:
-            found = resolve(self._root, f"{self._root}/{stream.stream_id}", path)
+            found = str(resolve(self._root, f"{self._root}/{stream.stream_id}", path))
             self._resolved[key] = found
         return found
 

@@ -98,6 +98,11 @@ class Body:
         """Its slices share one block of memory: nothing is copied."""
         return self._file.content is not None
 
+    @property
+    def content(self) -> bytes | None:
+        """All of it, where it is in memory."""
+        return self._file.content
+
     def fileno(self) -> int:
         """The descriptor, open as long as this body is kept; -1 where it is in memory."""
         return self._file.fd
@@ -170,7 +175,7 @@ class LocalFiles:
 
     def open(self, path: str | Path) -> Body:
         """The regular file at *path* (absolute, as `Catalog.resolve` returns it). Raises UnknownSegment."""
-        name, now = os.fspath(path), self._clock()
+        name, now = path if type(path) is str else os.fspath(path), self._clock()
         trusted = self._trusted.get(name)
         if trusted is not None and now < trusted[1]:
             return trusted[0]

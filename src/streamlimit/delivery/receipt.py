@@ -21,10 +21,10 @@ _LONGEST_DELAY_SECONDS = 0.02
 class Passage:
     """One response body of *total* bytes on its way to one client. Only for the loop's own thread.
 
-    The server says `handed(n)` after each part that `send` took (of what is poured the wire does), awaits
-    `received()` *before* the message with `more_body: False` (so that the client's next request is looked at after the
-    outcome), and calls `close()` in any case. Without a wire (a server that is not ours) received means that all
-    was handed over: see `Hearsay`.
+    The server says `handed(n)` after each part that `send` took (of what is poured the wire does), hears the
+    outcome *before* the message with `more_body: False` (so that the client's next request is looked at after it), if
+    it `is_arriving()`, and calls `close()` in any case. Without a wire (a server that is not ours) received means that
+    all was handed over: see `Hearsay`.
 
     *on_progress* is called at most every *progress_seconds* while acknowledgements come. Without any for
     *stall_seconds*, although bytes are outstanding, the connection is reset, which also frees a blocked `send`.
@@ -36,8 +36,8 @@ class Passage:
     """Received, not received, not known yet."""
     _handed = _turn = _looks = _mark = 0
     _delay = _moved_at = _told_at = 0.0
-    _is_watched = _untold = False
-    _waiter: "asyncio.Future[bool] | None" = None
+    _is_watched = _untold = _is_all_out = False
+    _heard: Callable[[bool], object] | None = None
 
     def __init__(
         self,
@@ -78,17 +78,24 @@ class Passage:
             return self._total
         return self._evidence.acknowledged()
 
-    async def received(self) -> bool:
-        """Waits until it is known whether the client has the whole body. Sent in part only is not received."""
+    def is_arriving(self) -> bool:
+        """All was handed over that will be; is the `outcome` still to come (see `hear`)? In part is not received."""
         if self._handed < self._total:
             self.close()
         elif self._total == 0:
             self._evidence.hand(0)  # then it is about the headers alone
-        if self.outcome is None and not (self._evidence.is_prompt and self._look()):
-            self._waiter = self._loop.create_future()
-            self._hurry()
-            return await self._waiter
-        return self.outcome is True
+        if self.outcome is not None or (self._evidence.is_prompt and self._look()):
+            return False
+        self._is_all_out = True
+        self._hurry()
+        return True
+
+    def hear(self, heard: Callable[[bool], object]) -> None:
+        """*heard* is told the outcome, in the very turn in which it is known; now, if it is."""
+        if self.outcome is None:
+            self._heard = heard
+        else:
+            heard(self.outcome)
 
     def nudge(self) -> None:
         """Something came from the client, or the connection went: look now."""
@@ -140,14 +147,14 @@ class Passage:
     def _plan(self) -> None:
         """The next look; one that was planned before is off."""
         self._turn += 1
-        loop, delay, is_all_handed = self._loop, self._delay, self._waiter is not None
-        if is_all_handed and self._looks < self._evidence.eager_looks:
+        loop, delay = self._loop, self._delay
+        if self._is_all_out and self._looks < self._evidence.eager_looks:
             loop.call_soon(self.ring, self._turn)
             return
         if self._rounds is None:
             self._rounds = Rounds()
         self._rounds.later(loop, delay, self, self._turn)
-        if is_all_handed and delay < _LONGEST_DELAY_SECONDS:
+        if self._is_all_out and delay < _LONGEST_DELAY_SECONDS:
             self._delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
 
     def _look(self) -> bool:
@@ -184,5 +191,6 @@ class Passage:
             self._wire.release()
             if reset:
                 self._wire.abort()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(outcome)
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            heard(outcome)

@@ -203,7 +203,6 @@ class Wire:
     def release(self) -> None:
         """The watcher has its answer."""
         self.watcher = None
-        self._stop_pouring()
         if self.is_lost:
             self.close()
 

@@ -23,21 +23,24 @@ def before_long(told_ms: int, asked_at: float) -> Told:
     return between(told_ms, asked_at, asked_at + LONGEST_MS / 1_000)
 
 
-def narrowed(low: float, high: float, least_ms: int, told: Told) -> tuple[float, float, int]:
-    """Ahead at least, at most, and the least date, with another exchange; the newer one is right where two exclude
-    each other (a clock was set)."""
+def narrowed(low: float, span: float, least_ms: int, told: Told) -> tuple[float, float, int]:
+    """Ahead at least, by how much more at most, and the least date, with another exchange.
+
+    The newer one is right where two exclude each other (a clock was set).
+    """
+    high = low + span
     its_low, its_high, heard_ms = told
     if its_low <= low and high <= its_high:
-        return low, high, least_ms  # nothing new, as nearly always
-    before = low + high
+        return low, span, least_ms  # nothing new, as nearly always
+    before = low + span / 2
     low, high = max(low, its_low), min(high, its_high)
     if low > high:
         low, high, _ = told
-    if low + high < before:
-        least_ms = max(least_ms, int(before / 2 + heard_ms))
-    return low, high, least_ms
+    if (low + high) / 2 < before:
+        least_ms = max(least_ms, int(before + heard_ms))
+    return low, high - low, least_ms
 
 
-def date_ms(now: float, low: float, high: float, least_ms: int) -> int:
+def date_ms(now: float, low: float, span: float, least_ms: int) -> int:
     """The store's clock at *now*."""
-    return max(int(now * 1_000 + (low + high) / 2), least_ms)
+    return max(int(now * 1_000 + low + span / 2), least_ms)

@@ -9,7 +9,7 @@ from itertools import islice
 
 from streamlimit.knowledge.entry import Entry
 
-DRAWERS = 8_192
+DRAWERS = 1_024
 USERS_A_LOOK, DRAWERS_A_LOOK = 32, 16
 """`forget_old` stops after so many: that takes 0.1 ms, be they a million or a few."""
 

@@ -30,7 +30,7 @@ class Knowledge:
         entry = self._find(user_id, session_id)
         if entry is None:
             return None
-        started, late, last, life, at, move, limit, live, client, low, high, least = unpack(entry.numbers)
+        started, late, last, life, at, move, limit, live, client, low, span, least = unpack(entry.numbers)
         if now >= at + life / 1_000 + self._extra:
             return None
         state = _STARTING
@@ -50,7 +50,7 @@ class Knowledge:
             0 if late == SUPPOSED else started + late,
             move,
         )
-        return Known(session, limit, live, at, client, low, high, started + least)
+        return Known(session, limit, live, at, client, low, span, started + least)
 
     def met(self, ask: Ask, admitted: Admitted, asked_at: float, heard_at: float, beaten: bool = False) -> int:
         """The store admitted the session, asked at *asked_at*; *beaten*: and confirmed that it is there.
@@ -66,12 +66,12 @@ class Knowledge:
         if entry is None:
             self._add(session, admitted.limit, admitted.live, at, digest(ask.client), told)
             return 0
-        started, late, _, _, _, _, _, _, client, low, high, least = unpack(entry.numbers)
+        started, late, _, _, _, _, _, _, client, low, span, least = unpack(entry.numbers)
         least_ms, is_its = started + least, lease.generation == (0 if late == SUPPOSED else started + late)
-        dated_ms = date_ms(asked_at, low, high, least_ms) if is_its else 0
+        dated_ms = date_ms(asked_at, low, span, least_ms) if is_its else 0
         if beaten:
             client = digest(ask.client)
-        entry.write(session, admitted.limit, admitted.live, at, client, *narrowed(low, high, least_ms, told))
+        entry.write(session, admitted.limit, admitted.live, at, client, *narrowed(low, span, least_ms, told))
         return dated_ms
 
     def learn(self, receipt: Receipt, confirmed: Confirmed, at: float, heard_at: float | None = None) -> None:
@@ -86,14 +86,14 @@ class Knowledge:
             told = before_long(last_ms, at) if heard_at is None else between(last_ms, at, heard_at)
             self._add(session, confirmed.limit, confirmed.live, at, digest(ask.client), told)
             return
-        started, late, last, _, its_at, _, _, _, _, low, high, least = unpack(entry.numbers)
+        started, late, last, _, its_at, _, _, _, _, low, span, least = unpack(entry.numbers)
         its, generation, least_ms = 0 if late == SUPPOSED else started + late, session.generation, started + least
         if its > generation or (its_at > at and last and its == generation):
             return
         if heard_at is not None:
             told = between(session.last_activity_ms or 0, at, heard_at)
-            low, high, least_ms = narrowed(low, high, least_ms, told)
-        entry.write(session, confirmed.limit, confirmed.live, at, digest(ask.client), low, high, least_ms)
+            low, span, least_ms = narrowed(low, span, least_ms, told)
+        entry.write(session, confirmed.limit, confirmed.live, at, digest(ask.client), low, span, least_ms)
 
     def suppose(self, session: Session, limit: int, at: float) -> None:
         """The store is away and the session sits provisionally (generation 0), until n·X after it was here last."""
@@ -102,8 +102,8 @@ class Knowledge:
         if entry is None:
             self._add(session, limit, 0, at, 0, told)
         else:
-            started, *_, low, high, least = unpack(entry.numbers)
-            entry.write(session, limit, 0, at, 0, *narrowed(low, high, started + least, told))
+            started, *_, low, span, least = unpack(entry.numbers)
+            entry.write(session, limit, 0, at, 0, *narrowed(low, span, started + least, told))
 
     def foresee(self, receipt: Receipt) -> None:
         """The session is where *receipt* brings it, before the store has said so."""
@@ -150,5 +150,6 @@ class Knowledge:
         entry = Entry(
             session.session_id, sys.intern(session.stream_id), session.device, session.segment, session.sequence
         )
-        entry.write(session, limit, live, at, client, told[0], told[1], 0)
+        low, high, _ = told
+        entry.write(session, limit, live, at, client, low, high - low, 0)
         self._drawers.add(session.user_id, entry)

@@ -12,8 +12,8 @@ from streamlimit.model import Session
 class Known(Struct, frozen=True, gc=False):
     """The store's last word. `at`: when, in the worker's time, the session's last activity (else its start) was.
 
-    `client`: the digest of who was there. `low`, `high`: the bounds of how much the store's clock is ahead of the
-    worker's (ms); `least_ms`: no lease of the session may be dated before that.
+    `client`: the digest of who was there. The store's clock is ahead of the worker's by `low` at least, by `span` more
+    at most (ms); `least_ms`: no lease of the session may be dated before that.
     """
 
     session: Session
@@ -22,7 +22,7 @@ class Known(Struct, frozen=True, gc=False):
     at: float
     client: int
     low: float
-    high: float
+    span: float
     least_ms: int
 
     @property
@@ -32,7 +32,7 @@ class Known(Struct, frozen=True, gc=False):
 
     def date_ms(self, now: float) -> int:
         """The store's clock at *now*, as leases of the session are dated."""
-        return date_ms(now, self.low, self.high, self.least_ms)
+        return date_ms(now, self.low, self.span, self.least_ms)
 
 
 @lru_cache(maxsize=16_384)

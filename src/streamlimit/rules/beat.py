@@ -8,7 +8,7 @@ from streamlimit.rules.admit import admit
 from streamlimit.rules.confirm import confirm, prolong_by_receipt
 from streamlimit.rules.ledger import Ledger, Outcome, Seat, show
 
-_ACTIVE = State.ACTIVE  # looked up once
+_ACTIVE, _CHECK = State.ACTIVE, Purpose.CHECK  # looked up once
 
 
 def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
@@ -17,7 +17,7 @@ def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decis
     Nearly every beat is of one who sits on that stream, or of one who is new where there is room: those two are
     written down here as what the two rules come to then.
     """
-    if ledger.marks or ask.purpose is Purpose.CHECK:
+    if ledger.marks or ask.purpose is _CHECK:
         return _one_by_one(ledger, ask, policy, now_ms)
     seat, live = None, 0
     for other in ledger.seats:

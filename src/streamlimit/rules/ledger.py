@@ -1,7 +1,8 @@
 """One user's page in the books: who holds seats, and who is remembered as gone. Knows no rule.
 
-A store reads a `Ledger`, lets one rule work on it, and writes it back in the same atomic step. The
-rule owns the ledger that it is handed and may change it; it says in its `Outcome` whether it did.
+A store reads a `Ledger`, lets rules work on it, and writes it back in the same atomic step. The rule owns the ledger
+that it is handed and may change it; it says in its `Outcome` whether it did. Where it says no, the ledger is as it was.
+`gc=False` as in model.py.
 """
 
 from typing import Generic, TypeVar
@@ -28,7 +29,7 @@ class Left(Struct, array_like=True):
     at_ms: int
 
 
-class Seat(Struct, array_like=True):
+class Seat(Struct, array_like=True, gc=False):
     """One session as the store keeps it. `last_activity_ms` None: reserved, nothing received yet.
 
     It is kept as an array, in this order: a new field goes to the end, with a default.
@@ -57,7 +58,7 @@ class Seat(Struct, array_like=True):
     returns: list[int] = field(default_factory=list)
 
 
-class Ledger(Struct, array_like=True):
+class Ledger(Struct, array_like=True, gc=False):
     """All of one user. `max_sessions` is a limit of their own, None where the policy's holds."""
 
     seats: list[Seat] = field(default_factory=list)
@@ -104,7 +105,7 @@ class Ledger(Struct, array_like=True):
         return not self.seats and not self.marks and self.max_sessions is None
 
 
-class Outcome(Struct, Generic[T]):
+class Outcome(Struct, Generic[T], gc=False):
     """What a rule decided, whether the ledger changed, and what there is to tell others."""
 
     answer: T

@@ -4,7 +4,6 @@ import hmac
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import structlog
 from msgspec import Struct
@@ -23,6 +22,16 @@ log = structlog.get_logger("streamlimit.auth")
 KEYS_RETRY_SECONDS = 2
 UNKNOWN_PLANS_LOGGED = 100
 NO_CREDENTIAL: frozenset[Role] = frozenset({"nobody", "anyone", "local"})
+
+
+class Terms(Struct, frozen=True, gc=False):
+    """Fields of an `Ask`, by the same names: what a credential says, or the request for it."""
+
+    device: str | Device | None
+    limit: int | None
+    may_start: bool
+    granted: bool
+    grant_generation: int | None
 
 
 class Caller(Struct, frozen=True):
@@ -77,16 +86,16 @@ class Caller(Struct, frozen=True):
         if self.role == "grant" and session_id not in (None, self.session_id):
             raise Problem("forbidden", "a grant ends no other session; ask with the user's own credential")
 
-    def terms(self, device: str | Device | None = None, plan_limit: int | None = None) -> dict[str, Any]:
+    def terms(self, device: str | Device | None = None, plan_limit: int | None = None) -> Terms:
         """What goes into the `Ask`: what the credential says before what the request says."""
         may_start = self.may_start
-        return {
-            "device": device if self.device is None else self.device,
-            "limit": plan_limit if self.limit is None else self.limit,
-            "may_start": may_start,
-            "granted": may_start and self.role == "grant",
-            "grant_generation": self.generation,
-        }
+        return Terms(
+            device if self.device is None else self.device,
+            plan_limit if self.limit is None else self.limit,
+            may_start,
+            may_start and self.role == "grant",
+            self.generation,
+        )
 
 
 class Plans:

@@ -1,7 +1,7 @@
 """One response body on its way: sends it, watches it arrive, confirms what was received (rules 3 to 6)."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable
 
 from msgspec import Struct
 
@@ -58,22 +58,42 @@ class Deliverer:
         )
         try:
             if wire is None or not outlet.pours or part.body.is_in_memory or not wire.can_pour:
-                await _send(part, journey, outlet)
+                sending = _send(part, journey, outlet)
             else:
-                await _pour(part, journey, wire, outlet)
-            received = await passage.received()
+                sending = _pour(part, journey, wire, outlet)
+            if sending is not None:
+                await sending
+            if passage.is_arriving():
+                await outlet.until(passage)
             if journey.earlier:
                 await journey.confirm_arrived()
         finally:
             passage.close()
-        if not received:
+        if not passage.outcome:
             raise NotReceived
         if part.segments:
             holder.issue(*_receipt(part.segments[-1]))
 
 
-async def _send(part: Part, journey: "_Journey", outlet: Outlet) -> None:
-    """By way of our memory and the server's buffer."""
+def _send(part: Part, journey: "_Journey", outlet: Outlet) -> Awaitable[None] | None:
+    """By way of our memory and the server's buffer. What is returned is to be awaited, here and below."""
+    content = part.body.content
+    if content is None:
+        return _send_slices(part, journey, outlet)
+    is_all = part.length == len(content)
+    coming = outlet.part(content if is_all else memoryview(content)[part.first : part.last + 1])
+    if coming is not None:
+        return _send_on(coming, part, journey)
+    journey.passage.handed(part.length)
+    return None
+
+
+async def _send_on(coming: Awaitable[None], part: Part, journey: "_Journey") -> None:
+    await coming
+    journey.passage.handed(part.length)
+
+
+async def _send_slices(part: Part, journey: "_Journey", outlet: Outlet) -> None:
     passage = journey.passage
     for number, chunk in enumerate(part.body.chunks(part.first, part.last), start=1):
         coming = outlet.part(chunk)
@@ -88,29 +108,43 @@ async def _send(part: Part, journey: "_Journey", outlet: Outlet) -> None:
             await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
 
 
-async def _pour(part: Part, journey: "_Journey", wire: Wire, outlet: Outlet) -> None:
+def _pour(part: Part, journey: "_Journey", wire: Wire, outlet: Outlet) -> Awaitable[None] | None:
     """From the file straight to the kernel, which tells the passage itself what it took."""
-    passage, body = journey.passage, part.body
-    for at, count in _pieces(part):
+    if len(part.segments) > 1 or part.length > SPAN:
+        return _pour_pieces(part, journey, wire, outlet)
+    coming = outlet.pour(part.body.fileno(), part.first, part.length)
+    if coming is not None:
+        return _pour_on(coming, part, journey, wire)
+    _took(part.length, part, journey, wire)
+    return None
+
+
+async def _pour_on(coming: Awaitable[None], part: Part, journey: "_Journey", wire: Wire) -> None:
+    await coming
+    _took(part.length, part, journey, wire)
+
+
+async def _pour_pieces(part: Part, journey: "_Journey", wire: Wire, outlet: Outlet) -> None:
+    # Small ones for several segments: between two pieces those that arrived are confirmed.
+    for at, count in part.body.spans(part.first, part.last, SLICE if len(part.segments) > 1 else SPAN):
         if at > part.first:
             await asyncio.sleep(0)  # others get their turn
-        coming = outlet.pour(body.fileno(), at, count)
+        coming = outlet.pour(part.body.fileno(), at, count)
         if coming is not None:
             await coming
-        if passage.handed_over < at + count - part.first:
-            if not wire.is_closing:
-                raise body.shortened()
-            break  # the client left
+        if not _took(at + count - part.first, part, journey, wire):
+            break
         if journey.earlier:
             await journey.confirm_arrived()
 
 
-def _pieces(part: Part) -> Iterable[tuple[int, int]]:
-    """One for the usual segment; small ones for several, for between two of them those that arrived are confirmed."""
-    if len(part.segments) > 1:
-        return part.body.spans(part.first, part.last, SLICE)
-    count = part.length
-    return ((part.first, count),) if count <= SPAN else part.body.spans(part.first, part.last)
+def _took(count: int, part: Part, journey: "_Journey", wire: Wire) -> bool:
+    """Did the kernel take the first *count* bytes, or did the client leave? Raises `CatalogError` otherwise."""
+    if journey.passage.handed_over >= count:
+        return True
+    if not wire.is_closing:
+        raise part.body.shortened()
+    return False
 
 
 class _Journey:

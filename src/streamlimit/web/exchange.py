@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from streamlimit.delivery.wire import Wire
 from streamlimit.web.http import BODY, WHOLE, App, Scope
 from streamlimit.web.protocol import ReceiptProtocol as Protocol
-from streamlimit.web.stepping import Stepping
+from streamlimit.web.stepping import Stepping, until
 
 LISTS_KNOWN = 64
 Headers = list[tuple[bytes, bytes]]
@@ -24,30 +24,17 @@ class Exchange(Stepping):
     The answer is given by ASGI's `send`, or as to an `Outlet` (outlet.py): then *tail* ends its head.
     """
 
-    __slots__ = (
-        "_body",
-        "_chunked",
-        "_head",
-        "_is_head",
-        "_tail",
-        "_waiters",
-        "disconnected",
-        "has_started",
-        "keep_alive",
-        "response_complete",
-    )
+    # What most answers never change; an exchange is made for each request.
+    has_started = disconnected = response_complete = False
+    _chunked = _is_head = False
+    _body: bytes | None
+    _head: bytes | None = None
+    _waiters: "tuple[asyncio.Future[None], ...]" = ()
 
     pours = True
 
     def __init__(self, protocol: Protocol, body: bytes, keep_alive: bool, tail: bytes = b"\r\n") -> None:
-        super().__init__(protocol)
-        self._tail = tail
-        self._body: bytes | None = body
-        self._head: bytes | None = None
-        self.has_started = self._chunked = self._is_head = False
-        self.disconnected = self.response_complete = False
-        self.keep_alive = keep_alive
-        self._waiters: list[asyncio.Future[None]] = []
+        self._protocol, self._body, self.keep_alive, self._tail = protocol, body, keep_alive, tail
 
     def begin(self, app: App) -> None:
         """Answers at once as far as possible."""
@@ -62,7 +49,7 @@ class Exchange(Stepping):
 
     def set(self) -> None:
         """The client left; `receive` waits for it. Most answers never do."""
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -74,7 +61,7 @@ class Exchange(Stepping):
             return {"type": "http.request", "body": body, "more_body": False}
         while not (self.disconnected or self.response_complete):
             waiter: asyncio.Future[None] = self._protocol.loop.create_future()
-            self._waiters.append(waiter)
+            self._waiters += (waiter,)
             await waiter
         return {"type": "http.disconnect"}
 
@@ -115,6 +102,9 @@ class Exchange(Stepping):
         wire = self._protocol.wire
         assert wire is not None  # it was asked whether it can
         return wire.pour(head or b"", file, first, count)
+
+    def until(self, coming: Any) -> Awaitable[object]:
+        return until(coming)
 
     def end(self) -> Awaitable[None] | None:
         if self._head is not None or self.disconnected or self._protocol.flow.write_paused:

@@ -30,6 +30,29 @@ class SegmentForm(Struct, frozen=True, forbid_unknown_fields=True):
     plan: Label | None = None
 
 
+class _Unchecked(SegmentForm, frozen=True, forbid_unknown_fields=True):
+    """The same, whose ids nobody has looked at."""
+
+    user_id: str
+    session_id: str
+    stream_id: str
+
+
+_unchecked = msgspec.json.Decoder(_Unchecked)
+_are_ids = re.compile(r"[A-Za-z0-9._~:@-]{1,128}(?:\n[A-Za-z0-9._~:@-]{1,128}){2}").fullmatch
+
+
+def read_segment_form(body: bytes) -> SegmentForm:
+    """As `read_form(SegmentForm, body)`. That takes 1.3 µs, of which 1.1 are three patterns: here they are one."""
+    try:
+        form = _unchecked.decode(body)
+        if _are_ids(f"{form.user_id}\n{form.session_id}\n{form.stream_id}"):
+            return form
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass  # the other way says what is wrong
+    return read_form(SegmentForm, body)
+
+
 class SessionForm(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /v1/sessions`."""
 

@@ -26,7 +26,7 @@ from streamlimit.model import Refusal
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.auth import Caller
 from streamlimit.web.exchange import lines_of, unquoted
-from streamlimit.web.forms import SegmentForm, read_form
+from streamlimit.web.forms import read_segment_form
 from streamlimit.web.http import Scope, headers_of, require_json
 from streamlimit.web.problems import Problem, problem_of_refusal
 from streamlimit.web.quick import NONE, Headers, Peer, host_of
@@ -155,7 +155,7 @@ class Heads:
     def _segment(self, head: Head, body: bytes) -> Hot | None:
         caller = head.caller
         assert caller is not None
-        return Hot(head, self._viewer.issue(read_form(SegmentForm, body), caller, head.client, head.place))
+        return Hot(head, self._viewer.issue(read_segment_form(body), caller, head.client, head.place))
 
     def _play(self, head: Head, path: str, conditions: Conditions) -> Hot:
         return Hot(head, self._viewer.playback(path, conditions, head.client, head.place))

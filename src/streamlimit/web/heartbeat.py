@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from streamlimit.document import rfc3339
 from streamlimit.errors import Refused, UnknownSession
@@ -88,7 +89,7 @@ class Heartbeat:
         if caller.place is not None:
             caller.require_place(client_place(scope))
         terms = caller.terms(None, self._plans.limit_of(caller, form.plan))
-        return {"stream_id": form.stream_id, "client": client_digest(scope)} | terms
+        return {"stream_id": form.stream_id, "client": client_digest(scope)} | asdict(terms)
 
     def begin(self, ask: Ask) -> Answer[Decision]:
         """The decision, or what will be one. Raises `UnknownStream`, `StoreUnavailable`."""

@@ -32,7 +32,8 @@ class HotProtocol(HoldingProtocol):
         self._host = host_of(self.client)
 
     def _again(self, data: bytes) -> bool:
-        door, cycle = self._door, cast(Any, self.cycle)
+        door = self._door
+        cycle: Any = self.cycle  # None at first, whatever its type says
         if door is None or self._is_half or (cycle is not None and not cycle.response_complete):
             return False
         if self.flow.write_paused:
@@ -92,10 +93,11 @@ class HotProtocol(HoldingProtocol):
 
     def _answer(self, door: FrontDoor, beat: Beat) -> None:
         decision = door.beats.begin(beat)
-        answer = door.beats.answer(beat, decision, self.server_state.default_headers)
-        if answer is not None:
-            self._write(answer)
-            return
+        if not isinstance(decision, Coming):
+            answer = door.beats.answer(beat, decision, self.server_state.default_headers)
+            if answer is not None:
+                self._write(answer)
+                return
         exchange = Exchange(self, b"", keep_alive=True)
         if isinstance(decision, Coming):
             exchange.stand_by()

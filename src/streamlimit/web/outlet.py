@@ -1,11 +1,20 @@
 """Where the answer to a hot request goes: by any server's ASGI, or straight to the connection (exchange.py)."""
 
-from collections.abc import Awaitable
-from typing import Protocol
+from asyncio import Future, get_running_loop
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Protocol
 
 from streamlimit.delivery.wire import Wire
 from streamlimit.web.http import Scope, Send, send_end, send_part, send_start
 from streamlimit.web.protocol import EXTENSION
+
+
+class Audible(Protocol):
+    """What comes later, and tells one who hears it: a `Coming`, a `Passage`."""
+
+    def hear(self, heard: Callable[[Any], object]) -> None:
+        """*heard* is told what came, or now if it came before."""
 
 
 class Outlet(Protocol):
@@ -31,6 +40,9 @@ class Outlet(Protocol):
     def pour(self, file: int, first: int, count: int) -> Awaitable[None] | None:
         """The same from a file, where it `pours`; less where the client left, or the file ended."""
 
+    def until(self, coming: Audible) -> Awaitable[object]:
+        """Waits until *coming* is there, with no more than the way that it is stepped needs."""
+
     def end(self) -> Awaitable[None] | None:
         """From here on the connection's next request is looked at."""
 
@@ -55,6 +67,11 @@ class AsgiOutlet:
     async def pour(self, file: int, first: int, count: int) -> None:
         raise NotImplementedError("ASGI knows no files")
 
+    async def until(self, coming: Audible) -> None:
+        is_here = get_running_loop().create_future()
+        coming.hear(partial(_wake, is_here))
+        await is_here
+
     async def end(self) -> None:
         await self._begin()
         await send_end(self._send)
@@ -64,3 +81,8 @@ class AsgiOutlet:
             (status, lines), self._head = self._head, None
             split = (line.partition(b": ") for line in lines.split(b"\r\n")[:-1])
             await send_start(self._send, status, [(name, value) for name, _, value in split])
+
+
+def _wake(waiter: "Future[None]", _: object) -> None:
+    if not waiter.done():  # who waited may have been cancelled
+        waiter.set_result(None)

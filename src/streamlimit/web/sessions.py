@@ -4,7 +4,7 @@ import secrets
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from streamlimit.errors import Refused, UnknownStream
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Roster
@@ -50,7 +50,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
         Purpose.SEAT,
         client=client_digest(request.scope),
         replace=form.replace,
-        **caller.terms(form.device, service.plans.limit_of(caller, form.plan)),
+        **asdict(caller.terms(form.device, service.plans.limit_of(caller, form.plan))),
     )
     admitted = await _admitted(service, ask)
     grant = service.grants.write(_grant(service, caller, ask, admitted, request))

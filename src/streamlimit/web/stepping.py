@@ -1,22 +1,30 @@
 """A coroutine that is stepped where it stands, as far as it goes, and goes on as a task would. Knows no HTTP."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from functools import partial
+from types import coroutine
 from typing import Any
 
 from streamlimit.logs import asking
 from streamlimit.web.protocol import ReceiptProtocol as Protocol
 
 
+@coroutine
+def until(coming: Any) -> Generator[Any, None, None]:
+    """Awaited in a coroutine that a `Stepping` steps: it goes on in the very moment in which *coming* (see `Audible`)
+    tells what came. A future takes 1.2 µs more, and another turn of the loop."""
+    yield coming
+
+
 class Stepping:
     """What *protocol* is at. Stands where uvicorn has its cycle, and among the tasks that a shutdown waits for."""
 
-    __slots__ = ("_asked", "_coroutine", "_protocol", "_waiting_for")
+    _coroutine: Coroutine[Any, Any, None] | None = None
+    _waiting_for: Any = None
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
-        self._coroutine: Coroutine[Any, Any, None] | None = None
-        self._waiting_for: Any = None
 
     def stand_by(self) -> None:
         """The answer is not there yet, and comes by `send_whole` or `go_on`; a shutdown waits for it."""
@@ -42,9 +50,8 @@ class Stepping:
     def go_on_now(self) -> None:
         """What it waits for may be there: then the loop's next turn need not be awaited."""
         future = self._waiting_for
-        if future is not None and future.done():
-            asking.set(self._asked)  # the connection's context may know of another request than a held back one's
-            self._go_on_with(future)
+        if isinstance(future, asyncio.Future) and future.done():
+            self._heard(future, None)
 
     def cancel(self, msg: str | None = None) -> None:
         """As of a task, in the next turn: a shutdown without more time is walking through the set of tasks."""
@@ -78,8 +85,17 @@ class Stepping:
         if future is None:  # a bare yield: asyncio.sleep(0)
             self._protocol.loop.call_soon(self._go_on_with, None)
             return
+        if not isinstance(future, asyncio.Future):
+            future.hear(partial(self._heard, future))
+            return
         future._asyncio_future_blocking = False  # what a task does to say that it understood
         future.add_done_callback(self._go_on_with)
+
+    def _heard(self, coming: Any, _: object) -> None:
+        """What came, in whoever's turn that is."""
+        if self._waiting_for is coming:
+            asking.set(self._asked)  # the context may know of another request than of this one, which was held back
+            self._go_on_with(coming)
 
     def _go_on_with(self, future: Any) -> None:
         if self._waiting_for is future and (future is not None or self._coroutine is not None):

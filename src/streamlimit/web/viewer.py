@@ -11,11 +11,12 @@ from streamlimit.delivery.stream import Stream
 from streamlimit.errors import Refused, UnknownSegment, UnknownStream
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Ask, Decision, Purpose, Refusal
-from streamlimit.store.contract import Answer, resolved
+from streamlimit.store.coming import Coming
+from streamlimit.store.contract import Answer, is_coming
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.auth import Caller
 from streamlimit.web.delivery import Deliverer, NotReceived, Part
-from streamlimit.web.forms import SegmentForm, read_form
+from streamlimit.web.forms import SegmentForm, read_segment_form
 from streamlimit.web.http import Receive, Scope, Send, header, read_json_body
 from streamlimit.web.outlet import AsgiOutlet, Outlet
 from streamlimit.web.partials import Partials
@@ -64,7 +65,7 @@ class Viewer:
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
         caller = await self._doorman.identify(header(scope, b"authorization"))
         caller.require(CALL)
-        form = read_form(SegmentForm, await read_json_body(scope, receive))
+        form = read_segment_form(await read_json_body(scope, receive))
         wanted = self.issue(form, caller, client_digest(scope), client_place(scope))
         await self.serve(wanted, self._limiter.admit(wanted.ask), AsgiOutlet(scope, send))
 
@@ -78,6 +79,7 @@ class Viewer:
         _require(caller, form, place)
         stream = self._stream(form.stream_id)
         named = None if form.segment is None else self._segment(stream, form.segment)
+        terms = caller.terms(form.device, None if form.plan is None else self._plans.limit_of(caller, form.plan))
         ask = Ask(
             form.user_id,
             form.session_id,
@@ -88,7 +90,11 @@ class Viewer:
             replace=form.replace,
             wants_next=named is None,
             lease_id=next(self._limiter.lease_ids),
-            **caller.terms(form.device, None if form.plan is None else self._plans.limit_of(caller, form.plan)),
+            device=terms.device,
+            limit=terms.limit,
+            may_start=terms.may_start,
+            granted=terms.granted,
+            grant_generation=terms.grant_generation,
         )
         return Issue(ask, stream, named)
 
@@ -100,6 +106,7 @@ class Viewer:
         caller.require_place(place)
         stream = self._stream(asked.stream_id)
         requested = Requested(conditions, stream, asked.path, self._open(stream, asked.path))
+        terms = caller.terms()
         ask = Ask(
             caller.user_id,
             caller.session_id,
@@ -109,47 +116,64 @@ class Viewer:
             kind=requested.kind,
             sequence=requested.sequence,
             lease_id=next(self._limiter.lease_ids),
-            **caller.terms(),
+            device=terms.device,
+            limit=terms.limit,
+            may_start=terms.may_start,
+            granted=terms.granted,
+            grant_generation=terms.grant_generation,
         )
         return Playback(ask, requested, conditions is PLAIN)
 
     async def serve(self, wanted: Wanted, coming: Answer[Decision], outlet: Outlet) -> None:
         """Delivers what is *wanted* as the limiter's answer, or what will be it, allows. Raises `Refused`."""
-        if isinstance(wanted, Issue):
-            await self._issue(wanted, coming, outlet)
-        elif wanted.requested.takes_seat:
-            await self._play_media(wanted, coming, outlet)
+        decision: Decision = await coming if is_coming(coming) else coming
+        if isinstance(wanted, Playback) and not wanted.requested.takes_seat:
+            await self._play_other(wanted, decision, outlet)
         else:
-            await self._play_other(wanted, coming, outlet)
+            # As `async with holder` does, whose two coroutines cost what all of the decision does.
+            holder = self._limiter.lease(wanted.ask).enter(decision)
+            try:
+                part = self._begin(wanted, holder, outlet)
+                if part is not None:
+                    await self._deliverer.deliver(part, holder, outlet)
+                if part is None or (isinstance(wanted, Playback) and not self._counts(wanted)):
+                    await holder.abandon()
+            except BaseException:
+                await holder.fail()
+                raise
+            leaving = holder.leave()
+            if leaving is not None:
+                if isinstance(leaving, Coming):
+                    await outlet.until(leaving)
+                await leaving
         ending = outlet.end()
         if ending is not None:
             await ending
 
-    async def _issue(self, wanted: Issue, coming: Answer[Decision], outlet: Outlet) -> None:
-        async with self._limiter.lease(wanted.ask, coming) as holder:
-            chosen = wanted.named or _next(wanted.stream, holder)
-            if not isinstance(chosen, Segment):
-                await holder.abandon()
-                outlet.start(204, lines(_nothing(chosen) | counts(holder.admitted)))
-                return
-            body = self._open(wanted.stream, chosen.path)
-            part = _whole(body, chosen)
-            outlet.start(200, _lines_of(part, chosen) + counted(holder.admitted))
-            await self._deliverer.deliver(part, holder, outlet)
-
-    async def _play_media(self, wanted: Playback, coming: Answer[Decision], outlet: Outlet) -> None:
-        ask, requested = wanted.ask, wanted.requested
-        async with self._limiter.lease(ask, coming) as holder:
+    def _begin(self, wanted: Wanted, holder: LeaseHolder, outlet: Outlet) -> Part | None:
+        """Says what comes. None: nothing does."""
+        if isinstance(wanted, Playback):
+            requested = wanted.requested
             outlet.start(requested.status, requested.lines() + counted(holder.admitted))
-            await self._deliverer.deliver(requested.part, holder, outlet)
-            if requested.completes:
-                self._partials.completed(ask.user_id, ask.session_id)
-            elif not self._partials.counts(ask.user_id, ask.session_id, ask.stream_id, requested.begun):
-                await holder.abandon()
+            return requested.part
+        chosen = wanted.named or _next(wanted.stream, holder)
+        if not isinstance(chosen, Segment):
+            outlet.start(204, lines(_nothing(chosen) | counts(holder.admitted)))
+            return None
+        part = _whole(self._open(wanted.stream, chosen.path), chosen)
+        outlet.start(200, _lines_of(part, chosen) + counted(holder.admitted))
+        return part
 
-    async def _play_other(self, wanted: Playback, coming: Answer[Decision], outlet: Outlet) -> None:
+    def _counts(self, wanted: Playback) -> bool:
+        """Is what was received more than the pieces that someone who seeks leaves behind?"""
+        ask, requested = wanted.ask, wanted.requested
+        if requested.completes:
+            self._partials.completed(ask.user_id, ask.session_id)
+            return True
+        return self._partials.counts(ask.user_id, ask.session_id, ask.stream_id, requested.begun)
+
+    async def _play_other(self, wanted: Playback, decision: Decision, outlet: Outlet) -> None:
         """What is no media takes no seat, but who could not be issued a segment is refused here already."""
-        decision: Decision = await resolved(coming)
         if isinstance(decision, Refusal):
             raise Refused(decision, wanted.ask)
         requested, wire = wanted.requested, outlet.wire

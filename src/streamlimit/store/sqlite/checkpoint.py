@@ -7,7 +7,7 @@ And while several processes write without a pause it never finds the log at rest
 import sqlite3
 import threading
 
-CHANGES = 1_000
+CHANGES = 2_000
 """After so many changes of one process the log is carried over: some megabytes."""
 
 LONG_LOG_PAGES = 4_000

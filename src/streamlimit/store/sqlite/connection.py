@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from types import TracebackType
 from typing import TypeVar
 
 from streamlimit.errors import SettingsError, StoreLocked, StoreUnavailable
@@ -71,6 +72,22 @@ def in_turn(step: Callable[[], T]) -> T:
 def is_others_turn(error: sqlite3.OperationalError) -> bool:
     """Is it only that another process is at it?"""
     return "locked" in str(error) or "busy" in str(error)
+
+
+class Translated:
+    """Whatever the driver raises becomes `StoreUnavailable`, here alone."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise StoreUnavailable(f"sqlite: {error}") from error
+
+
+translated = Translated()  # one for all: it knows nothing
 
 
 @contextmanager

@@ -18,13 +18,14 @@ _encode = msgspec.json.Encoder().encode
 
 def put(db: sqlite3.Connection, events: Iterable[Event], most: int) -> None:
     """Within the caller's transaction. *most*: what an endpoint's queues may hold."""
-    room = max(most, LEAST)
-    rows = [(event.session.user_id, event.type, _encode(event), room) for event in events]
+    rows = [(event.session.user_id, event.type, _encode(event)) for event in events]
     if not rows:
         return
-    kept = db.executemany(QUERIES["put_event"], rows).rowcount
-    if kept < len(rows):  # the first ones: it is full for all that follow
-        db.executemany(QUERIES["count_unkept"], [(kind,) for _, kind, _, _ in rows[kept:]])
+    room = max(most, LEAST)
+    kept = max(room - db.execute(QUERIES["count_unsorted"]).fetchone()[0], 0)
+    db.executemany(QUERIES["put_event"], rows[:kept])
+    if kept < len(rows):
+        db.executemany(QUERIES["count_unkept"], [(kind,) for _, kind, _ in rows[kept:]])
 
 
 def take_unkept(db: sqlite3.Connection) -> dict[str, int]:

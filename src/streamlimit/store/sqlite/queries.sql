@@ -1,6 +1,10 @@
 -- name: load
 SELECT clock.offset_ms, ledgers.body FROM clock LEFT JOIN ledgers ON ledgers.user_id = ?;
 
+-- name: load_all
+-- For so many users as there are `?` in the end (rows.py).
+SELECT clock.offset_ms, ledgers.user_id, ledgers.body FROM clock LEFT JOIN ledgers ON ledgers.user_id IN (?);
+
 -- name: change
 -- One user's row becomes what the rule makes of it, in the middle of this one statement (rows.py): `new_due_at_ms` runs the
 -- rule, `new_body` is what it left, and NULL there means that nothing is to be written.
@@ -9,6 +13,12 @@ INSERT OR IGNORE INTO ledgers (user_id, due_at_ms, body) VALUES (
     new_due_at_ms((SELECT body FROM ledgers WHERE user_id = ?1), (SELECT offset_ms FROM clock)),
     new_body()
 ) ON CONFLICT (user_id) DO UPDATE SET due_at_ms = excluded.due_at_ms, body = excluded.body;
+
+-- name: add
+INSERT INTO ledgers (user_id, due_at_ms, body) VALUES (?, ?, ?);
+
+-- name: replace
+UPDATE ledgers SET due_at_ms = ?2, body = ?3 WHERE user_id = ?1;
 
 -- name: save
 INSERT INTO ledgers (user_id, due_at_ms, body) VALUES (?, ?, ?)
@@ -26,10 +36,12 @@ SELECT user_id, body FROM ledgers WHERE user_id > ? AND user_id <= ? AND due_at_
 -- name: browse
 SELECT user_id, body FROM ledgers WHERE user_id > ? ORDER BY user_id LIMIT ?;
 
+-- name: count_unsorted
+-- Numbers have next to no gaps, so first and last tell how many there are.
+SELECT coalesce((SELECT max(number) FROM outbox) - (SELECT min(number) FROM outbox) + 1, 0);
+
 -- name: put_event
--- Nothing where the outbox is full. Numbers have next to no gaps, so first and last tell how many there are.
-INSERT INTO outbox (user_id, type, body) SELECT ?, ?, ?
-WHERE coalesce((SELECT max(number) FROM outbox) - (SELECT min(number) FROM outbox) + 1, 0) < ?;
+INSERT INTO outbox (user_id, type, body) VALUES (?, ?, ?);
 
 -- name: count_unkept
 INSERT INTO unkept (type, count) VALUES (?, 1) ON CONFLICT (type) DO UPDATE SET count = count + 1;

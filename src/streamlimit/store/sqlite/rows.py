@@ -1,13 +1,14 @@
-"""One user's row: read by itself, or changed by a rule in one atomic step.
+"""Users' rows: read, or one of them changed by a rule in one atomic step.
 
-Nearly every change is one statement. SQLite takes the lock, reads the row, calls the rule in the middle of it (by
-the names of two functions of ours) and commits what came of it; BEGIN, SELECT, UPDATE and COMMIT are that
-too, for a quarter more. What needs more than the row is left to them: events for the outbox, a row to remove.
+Who comes alone is changed by one statement. SQLite takes the lock, reads the row, calls the rule in the middle of it
+(by the names of two functions of ours) and commits what came of it; BEGIN, SELECT, UPDATE and COMMIT are that too, for
+a quarter more. What needs more than the row is left to them (changes.py): events for the outbox, a row to remove.
 """
 
 import sqlite3
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Container, Mapping
+from functools import cache
+from typing import Any, TypeVar
 
 from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.contract import Clock
@@ -15,9 +16,12 @@ from streamlimit.store.sqlite.bodies import decode, encode
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import QUERIES, in_turn, is_others_turn
 
-Rule = Callable[[Ledger, int], Outcome[Any]]
+T = TypeVar("T")
+Rule = Callable[[Ledger, int], Outcome[T]]
+Row = tuple[str, int | None, bytes]
 
 LOAD, CHANGE = QUERIES["load"], QUERIES["change"]
+ADD, REPLACE, REMOVE = QUERIES["add"], QUERIES["replace"], QUERIES["remove"]
 
 
 class Rows:
@@ -34,11 +38,30 @@ class Rows:
         offset_ms, body = self.find(LOAD, user_id)[0]
         return Ledger() if body is None else decode(body), self._middle.now_ms(offset_ms)
 
+    def load_all(self, user_ids: list[str]) -> tuple[dict[str, Ledger], int]:
+        """The ledgers of those who have one, and the store's time."""
+        found = self.find(_load_all(len(user_ids)), *user_ids)
+        ledgers = {user_id: decode(body) for _, user_id, body in found if body is not None}
+        return ledgers, self._middle.now_ms(found[0][0])
+
+    def save_all(self, ledgers: Mapping[str, Ledger], kept: Container[str]) -> None:
+        """Within a transaction, whoever's it is: what the *ledgers* have become. *kept*: who has a row already."""
+        added, replaced, gone = list[Row](), list[Row](), list[tuple[str]]()
+        for user_id, ledger in ledgers.items():
+            if ledger.is_blank():
+                gone.append((user_id,))
+            else:
+                some = replaced if user_id in kept else added
+                some.append((user_id, ledger.due_at_ms(), encode(ledger)))
+        for query, rows in ((ADD, added), (REPLACE, replaced), (REMOVE, gone)):
+            if rows:
+                self._cursor.executemany(query, rows)
+
     def find(self, query: str, *values: str | int | bytes) -> list[tuple[Any, ...]]:
         """What *query* finds. Even a reader may have to wait: for the repair of what a killed process left."""
         return self._run(query, values).fetchall()
 
-    def change(self, user_id: str, rule: Rule) -> Outcome[Any] | None:
+    def change(self, user_id: str, rule: Rule[T]) -> Outcome[T] | None:
         """What *rule* came to, committed where it changed anything. None, and nothing done: the row is not enough."""
         middle = self._middle
         middle.begin(rule)
@@ -55,12 +78,18 @@ class Rows:
             return in_turn(lambda: self._cursor.execute(query, values))
 
 
+@cache
+def _load_all(count: int) -> str:
+    """For so many users."""
+    return QUERIES["load_all"].replace("IN (?)", f"IN ({', '.join('?' * count)})")
+
+
 class Middle:
     """What SQLite calls in the middle of a change. Knows no connection, since the connection knows it."""
 
     def __init__(self, clock: Clock | None, subscribed: frozenset[str]) -> None:
         self._clock, self._subscribed = clock, subscribed
-        self._rule: Rule | None = None
+        self._rule: Rule[Any] | None = None
         self.outcome: Outcome[Any] | None = None
         self._body: bytes | None = None
 
@@ -68,7 +97,7 @@ class Middle:
         """The store's time."""
         return self._clock() if self._clock else uptime_ms() + offset_ms
 
-    def begin(self, rule: Rule) -> None:
+    def begin(self, rule: Rule[Any]) -> None:
         """The next change is by *rule*."""
         self._rule, self.outcome, self._body = rule, None, None
 

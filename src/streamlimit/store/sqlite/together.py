@@ -20,20 +20,20 @@ AT_MOST = 32
 ALONE = 1
 """Where a turn had so many at most, the first of the next one is answered at once: waiting would gain nothing."""
 
-Change = tuple[str, Rule]
+Change = tuple[str, Rule[Any]]
 """Of a user's row, by a rule."""
 
 
 class Together:
     """*alone* makes one change, *all_of* them several in one transaction, or raises and has made none."""
 
-    def __init__(self, alone: Callable[[str, Rule], Any], all_of: Callable[[list[Change]], list[Any]]) -> None:
+    def __init__(self, alone: Callable[[str, Rule[Any]], Any], all_of: Callable[[list[Change]], list[Any]]) -> None:
         self._alone, self._all_of = alone, all_of
         self._changes: list[Change] = []
         self._answers: list[Coming[Any]] = []
         self._count = self._count_before = 0  # of this turn, and of the one before it
 
-    def ask(self, user_id: str, rule: Rule) -> Any:
+    def ask(self, user_id: str, rule: Rule[Any]) -> Any:
         """The answer of *rule* to the user's ledger; one that is `Coming` comes after this turn."""
         self._count += 1
         if self._count == 1:
@@ -70,7 +70,7 @@ class Together:
                 pass  # a rule's own: nothing was changed, and it meets again whoever is to blame
         return [self._make_one(*change) for change in changes]
 
-    def _make_one(self, user_id: str, rule: Rule) -> Any:
+    def _make_one(self, user_id: str, rule: Rule[Any]) -> Any:
         try:
             return self._alone(user_id, rule)
         except StoreUnavailable:

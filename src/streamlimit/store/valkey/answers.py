@@ -42,7 +42,7 @@ CONFIRMED, AS_RECEIVED, AS_BEFORE, SITS, WHOLE = 1, 3, 4, 1, 1
 _decision = Struct("<BBIHHH").unpack_from
 _as_asked = Struct("<BBIHHHIH").unpack_from
 _verdict = Struct("<BIHHH").unpack_from
-_as_received = Struct("<BIHHHIHIHHB").unpack_from
+_as_received = Struct("<7xHHIHIHHB").unpack_from
 _position = Struct("<IHH").unpack_from
 _time = Struct("<IH").unpack_from
 _ACTIVE = State.ACTIVE  # looking up a member takes long
@@ -157,7 +157,7 @@ class Answers:
         self, receipt: Receipt, segment: str | None, sequence: int | None, device: str | Device | None, reply: bytes
     ) -> Confirmed:
         """Nearly every confirmation: the seat is what the receipt says, and some numbers. It was here just now."""
-        _, _, _, limit, live, expires, expires_, last, last_, late, late_ = _as_received(reply)
+        limit, live, expires, expires_, last, last_, late, late_ = _as_received(reply)
         lease = receipt.lease
         ask, generation = lease.ask, lease.generation
         session = Session(  # in its order: names would take as long again

@@ -1,0 +1,61 @@
+"""Changes of users' rows by rules, each atomic with the events it makes; committed before anybody hears of it."""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from streamlimit.model import Event
+from streamlimit.rules.ledger import Ledger
+from streamlimit.store.sqlite.checkpoint import Checkpointer
+from streamlimit.store.sqlite.connection import transaction, translated
+from streamlimit.store.sqlite.intake import put
+from streamlimit.store.sqlite.rows import Rows, Rule
+from streamlimit.store.sqlite.together import Change
+
+T = TypeVar("T")
+
+
+class Changes:
+    """In *db*, whose *rows* they are. *subscribed* events go into the outbox, where *most* of them may wait."""
+
+    def __init__(
+        self, db: sqlite3.Connection, rows: Rows, checkpointer: Checkpointer, subscribed: frozenset[str], most: int
+    ) -> None:
+        self._db, self._rows, self._checkpointer = db, rows, checkpointer
+        self._subscribed, self._most = subscribed, most
+
+    def one(self, user_id: str, rule: Rule[T]) -> T:
+        """The answer of *rule* to the user's ledger: by one statement, where the row is all that changes."""
+        with translated:
+            outcome = self._rows.change(user_id, rule)
+        if outcome is None:
+            return self.by_transaction(user_id, rule)
+        self._checkpointer.changed()
+        return outcome.answer
+
+    def by_transaction(self, user_id: str, rule: Rule[T]) -> T:
+        """The same of one that mostly needs more than the row."""
+        answer: T = self.all_of([(user_id, rule)])[0]
+        return answer
+
+    def all_of(self, changes: list[Change]) -> list[Any]:
+        """The answers to all of them, by one transaction: all is read, decided one after the other, and written."""
+        answers, changed, events = [], {}, list[Event]()
+        with translated, transaction(self._db):
+            kept, now_ms = self._rows.load_all([user_id for user_id, _ in changes])
+            ledgers = {user_id: kept.get(user_id) or Ledger() for user_id, _ in changes}
+            for user_id, rule in changes:
+                outcome = rule(ledgers[user_id], now_ms)
+                answers.append(outcome.answer)
+                if outcome.changed:
+                    changed[user_id] = ledgers[user_id]
+                    events += outcome.events
+            self._rows.save_all(changed, kept)
+            self.put_events(events)
+        self._checkpointer.changed(len(changes))
+        return answers
+
+    def put_events(self, events: Iterable[Event]) -> None:
+        """Within a transaction, whoever's it is."""
+        if self._subscribed:
+            put(self._db, (event for event in events if event.type in self._subscribed), self._most)

@@ -1,0 +1,49 @@
+"""What is shown of users: one consistent read, and no lock."""
+
+from streamlimit.model import Page, Roster, Session
+from streamlimit.policy import Policy
+from streamlimit.rules.ledger import show_live
+from streamlimit.store.sqlite.bodies import decode
+from streamlimit.store.sqlite.connection import QUERIES, translated
+from streamlimit.store.sqlite.rows import Rows
+
+BROWSE = QUERIES["browse"]
+
+LOOKED_AT = 500
+"""Users that one page of `browse` looks at: some milliseconds, in which nobody else has a turn."""
+
+
+class Reading:
+    """Of *rows*, under *policy*."""
+
+    def __init__(self, rows: Rows, policy: Policy) -> None:
+        self._rows, self._policy = rows, policy
+
+    def roster(self, user_id: str) -> Roster:
+        """Who watches on the user's seats."""
+        with translated:
+            ledger, now_ms = self._rows.load(user_id)
+        live = show_live(user_id, ledger, self._policy, now_ms)
+        return Roster(user_id, ledger.limit(None, self._policy), live)
+
+    def page(self, cursor: str | None, at_most: int, stream_id: str | None, state: str | None) -> Page:
+        """Pages by user, so that all of a user's sessions are on one page; `cursor` is the last user seen.
+
+        A page may have fewer sessions than asked for, or none: looking for rare ones must not keep viewers waiting.
+        """
+        found: list[Session] = []
+        after = cursor or ""
+        with translated:
+            now_ms = self._rows.load("")[1]
+            rows = self._rows.find(BROWSE, after, LOOKED_AT)
+            for after, body in rows:
+                live = show_live(after, decode(body), self._policy, now_ms)
+                found += matching(live, stream_id, state)
+                if len(found) >= at_most:
+                    return Page(tuple(found), after)
+        return Page(tuple(found), after if len(rows) == LOOKED_AT else None)
+
+
+def matching(sessions: tuple[Session, ...], stream_id: str | None, state: str | None) -> tuple[Session, ...]:
+    """Those on that stream (None: on any), in that state."""
+    return tuple(s for s in sessions if stream_id in (None, s.stream_id) and state in (None, s.state))
