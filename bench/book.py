@@ -34,8 +34,8 @@ breaks, not what a second worker adds. The cluster is three primaries with a rep
 RACE = f"The race: {race.USERS} users come with {race.TOGETHER} players each, all at once; the limit is {race.LIMIT}."
 
 AT_HALF = """Requests come by chance (Poisson) at half of the rate that the row had in the same round; a latency counts
-from the moment when the request was to be sent. The driver is Python on the store's core, where the store goes first; what it is
-late itself is part of the latencies."""
+from the moment when the request was to be sent. The driver is Python on the store's core, where the store goes
+first (`SCHED_IDLE`); what it is late itself is part of the latencies."""
 
 DELIVERY = """3 MB and 100 KB segments with receipts beside nginx's static files (sendfile) on the same core. Median of
 {rounds} interleaved rounds of {seconds} s."""

@@ -1277,13 +1277,6 @@ MUTANTS = [
         "False:",
         quickly("notes_of_a_file", "tests/delivery/test_local.py"),
     ),
-    Mutant(
-        "the answer of admit is asked for again",
-        "streamlimit/limiter.py",
-        "self._limiter.admit(self._ask) if self._coming is None else self._coming",
-        "self._limiter.admit(self._ask)",
-        by_head("counted_once"),
-    ),
     # where a quick heartbeat was not as good as a slow one
     Mutant(
         "the credential of the head around it is remembered",

@@ -128,12 +128,9 @@ class Limiter:
         self._happened(swept.events)
         return swept
 
-    def lease(self, ask: Ask, coming: Answer[Decision] | None = None) -> "LeaseHolder":
-        """Reserves, or raises `Refused`; leaving the block normally confirms, by exception abandons.
-
-        *coming*: the answer of `admit`, where it was asked before.
-        """
-        return LeaseHolder(self, ask, coming)
+    def lease(self, ask: Ask) -> "LeaseHolder":
+        """Reserves, or raises `Refused`; leaving the block normally confirms, by exception abandons."""
+        return LeaseHolder(self, ask)
 
     def _decided(self, ask: Ask, decision: Decision) -> None:
         if isinstance(decision, Refusal):
@@ -204,14 +201,14 @@ class LeaseHolder:
     admitted: Admitted
     lease: Lease
 
-    def __init__(self, limiter: Limiter, ask: Ask, coming: Answer[Decision] | None = None) -> None:
-        self._limiter, self._ask, self._coming = limiter, ask, coming
+    def __init__(self, limiter: Limiter, ask: Ask) -> None:
+        self._limiter, self._ask = limiter, ask
         self._issued: tuple[str | None, int | None, str, int] = (None, None, ask.kind, 0)
         self._confirmed = False
         self._settled = False
 
     async def __aenter__(self) -> "LeaseHolder":
-        coming = self._limiter.admit(self._ask) if self._coming is None else self._coming
+        coming = self._limiter.admit(self._ask)
         return self.enter(await coming if is_coming(coming) else coming)
 
     async def __aexit__(
@@ -223,7 +220,7 @@ class LeaseHolder:
             await leaving
 
     def enter(self, decision: Decision) -> "LeaseHolder":
-        """The block begins, for who does without the block: `leave` or `fail` ends it. Raises `Refused`."""
+        """As the block begins, for who asked before and does without: `leave` or `fail` ends it. Raises `Refused`."""
         if isinstance(decision, Refusal):
             raise Refused(decision, self._ask)
         if decision.lease is None:

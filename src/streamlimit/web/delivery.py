@@ -14,7 +14,7 @@ from streamlimit.limiter import LeaseHolder
 from streamlimit.logs import asking
 from streamlimit.model import Gone, State
 from streamlimit.policy import Policy
-from streamlimit.web.outlet import Outlet
+from streamlimit.web.outlet import Outlet, Pour
 
 _SLICES_A_TURN = 4
 
@@ -57,10 +57,11 @@ class Deliverer:
             wire, total, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
         )
         try:
-            if wire is None or not outlet.pours or part.body.is_in_memory or not wire.can_pour:
+            pour = outlet.pour
+            if wire is None or pour is None or part.body.is_in_memory or not wire.can_pour:
                 sending = _send(part, journey, outlet)
             else:
-                sending = _pour(part, journey, wire, outlet)
+                sending = _pour(part, journey, wire, pour)
             if sending is not None:
                 await sending
             if passage.is_arriving():
@@ -108,11 +109,11 @@ async def _send_slices(part: Part, journey: "_Journey", outlet: Outlet) -> None:
             await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
 
 
-def _pour(part: Part, journey: "_Journey", wire: Wire, outlet: Outlet) -> Awaitable[None] | None:
+def _pour(part: Part, journey: "_Journey", wire: Wire, pour: Pour) -> Awaitable[None] | None:
     """From the file straight to the kernel, which tells the passage itself what it took."""
     if len(part.segments) > 1 or part.length > SPAN:
-        return _pour_pieces(part, journey, wire, outlet)
-    coming = outlet.pour(part.body.fileno(), part.first, part.length)
+        return _pour_pieces(part, journey, wire, pour)
+    coming = pour(part.body.fileno(), part.first, part.length)
     if coming is not None:
         return _pour_on(coming, part, journey, wire)
     _took(part.length, part, journey, wire)
@@ -124,12 +125,12 @@ async def _pour_on(coming: Awaitable[None], part: Part, journey: "_Journey", wir
     _took(part.length, part, journey, wire)
 
 
-async def _pour_pieces(part: Part, journey: "_Journey", wire: Wire, outlet: Outlet) -> None:
+async def _pour_pieces(part: Part, journey: "_Journey", wire: Wire, pour: Pour) -> None:
     # Small ones for several segments: between two pieces those that arrived are confirmed.
     for at, count in part.body.spans(part.first, part.last, SLICE if len(part.segments) > 1 else SPAN):
         if at > part.first:
             await asyncio.sleep(0)  # others get their turn
-        coming = outlet.pour(part.body.fileno(), at, count)
+        coming = pour(part.body.fileno(), at, count)
         if coming is not None:
             await coming
         if not _took(at + count - part.first, part, journey, wire):

@@ -31,8 +31,6 @@ class Exchange(Stepping):
     _head: bytes | None = None
     _waiters: "tuple[asyncio.Future[None], ...]" = ()
 
-    pours = True
-
     def __init__(self, protocol: Protocol, body: bytes, keep_alive: bool, tail: bytes = b"\r\n") -> None:
         self._protocol, self._body, self.keep_alive, self._tail = protocol, body, keep_alive, tail
 

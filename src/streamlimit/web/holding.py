@@ -4,6 +4,7 @@ Often that is at the end of the same turn, where the store writes its file once 
 another, it would be slow.
 """
 
+from abc import abstractmethod
 from typing import Any
 
 from streamlimit.web.exchange import Exchange
@@ -54,9 +55,9 @@ class HoldingProtocol(RestingProtocol):
     def _is_answering(self) -> bool:
         return bool(self._held) or super()._is_answering()
 
+    @abstractmethod
     def _again(self, data: bytes) -> bool:
         """Is *data* a request that means what it meant before? Then it is answered, or will be."""
-        raise NotImplementedError
 
     def _parse(self, data: bytes) -> None:
         """Reads *data* as uvicorn does."""

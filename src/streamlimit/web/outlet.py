@@ -9,6 +9,9 @@ from streamlimit.delivery.wire import Wire
 from streamlimit.web.http import Scope, Send, send_end, send_part, send_start
 from streamlimit.web.protocol import EXTENSION
 
+Pour = Callable[[int, int, int], Awaitable[None] | None]
+"""Of an open file, from which byte, how many; less comes where the client left, or the file ended."""
+
 
 class Audible(Protocol):
     """What comes later, and tells one who hears it: a `Coming`, a `Passage`."""
@@ -27,18 +30,15 @@ class Outlet(Protocol):
     def wire(self) -> Wire | None:
         """The client's connection, where our protocol class serves it."""
 
-    @property
-    def pours(self) -> bool:
-        """Does it take a file's bytes without having them read (see `Wire.can_pour`)?"""
-
     def start(self, status: int, lines: bytes) -> None:
         """Status and headers, each a line with its CRLF, all good: nobody looks again. Sent with what follows."""
 
     def part(self, part: bytes | memoryview) -> Awaitable[None] | None:
         """Some of the body."""
 
-    def pour(self, file: int, first: int, count: int) -> Awaitable[None] | None:
-        """The same from a file, where it `pours`; less where the client left, or the file ended."""
+    @property
+    def pour(self) -> Pour | None:
+        """The same from a file, whose bytes need not be read for it (see `Wire.can_pour`); None: it cannot."""
 
     def until(self, coming: Audible) -> Awaitable[object]:
         """Waits until *coming* is there, with no more than the way that it is stepped needs."""
@@ -50,7 +50,7 @@ class Outlet(Protocol):
 class AsgiOutlet:
     """By `send`, whoever's it is."""
 
-    pours = False
+    pour = None  # ASGI knows no files
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.wire: Wire | None = scope.get("extensions", {}).get(EXTENSION)
@@ -63,9 +63,6 @@ class AsgiOutlet:
     async def part(self, part: bytes | memoryview) -> None:
         await self._begin()
         await send_part(self._send, part)
-
-    async def pour(self, file: int, first: int, count: int) -> None:
-        raise NotImplementedError("ASGI knows no files")
 
     async def until(self, coming: Audible) -> None:
         is_here = get_running_loop().create_future()

@@ -1,6 +1,7 @@
 """A coroutine that is stepped where it stands, as far as it goes, and goes on as a task would. Knows no HTTP."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Coroutine, Generator
 from functools import partial
 from types import coroutine
@@ -109,6 +110,6 @@ class Stepping:
             self._protocol.logger.error("Exception in ASGI application\n", exc_info=failure)
         self._ended()
 
+    @abstractmethod
     def _ended(self) -> None:
         """It comes to nothing more."""
-        raise NotImplementedError

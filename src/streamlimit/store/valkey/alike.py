@@ -1,14 +1,15 @@
 """Heartbeats as messages.py packs them, faster: what those of one stream have in common is packed once.
 
 They differ in their session, and receipts of them in its seat; what stands before and after that is the same for
-thousands of viewers, and packing it took longer than all else that is done to send one.
+thousands of viewers, and packing it took longer than all else that is done to send one. Of few sessions the whole is
+kept (store.py), so a session that is packed here is one of very many: looking for its id would be in vain.
 """
 
 from functools import lru_cache
 from struct import Struct
 
 from streamlimit.model import Ask, Device, Lease, Purpose, Receipt
-from streamlimit.store.valkey.codec import REMEMBERED, pack_id
+from streamlimit.store.valkey.codec import REMEMBERED, pack_rare_id
 from streamlimit.store.valkey.messages import ASK, RECEIPT, ask_message, receipt_message
 
 _SEAT = Struct("<IHI")
@@ -23,7 +24,7 @@ def beat_message(ask: Ask, type_cap: int | None) -> bytes:
     before, after = _around_asked(
         ask.may_start, ask.grant_generation, ask.limit, type_cap, ask.client, ask.stream_id, ask.kind, ask.device
     )
-    session = pack_id(ask.session_id)
+    session = pack_rare_id(ask.session_id)
     return b"%b%c%b%b" % (before, len(session), session, after)
 
 
@@ -33,7 +34,7 @@ def report_message(receipt: Receipt, type_cap: int | None) -> bytes:
     if receipt.sequence is not None or receipt.segment or receipt.play_ms or receipt.age_ms or lease.admitted_ms:
         return receipt_message(receipt, type_cap)
     before, after = _around_received(ask.limit, type_cap, ask.client, ask.stream_id, receipt.kind, ask.device)
-    session, generation = pack_id(ask.session_id), lease.generation
+    session, generation = pack_rare_id(ask.session_id), lease.generation
     seat = _pack_seat(generation & 0xFFFFFFFF, generation >> 32, lease.move)
     return b"%b%b%c%b%b" % (seat, before, len(session), session, after)
 

@@ -64,8 +64,7 @@ def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) ->
     )
 
 
-@lru_cache(REMEMBERED)
-def pack_id(text: str) -> bytes:
+def pack_rare_id(text: str) -> bytes:
     """An id, 255 bytes at most; one that is a UUID in its usual spelling takes 17."""
     if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
         digits = text.replace("-", "")
@@ -76,6 +75,10 @@ def pack_id(text: str) -> bytes:
         if raw.hex() == digits and len(raw) == 16:
             return UUID_TAG + raw
     return text.encode()
+
+
+pack_id = lru_cache(REMEMBERED)(pack_rare_id)
+"""The same for ids that may well come again."""
 
 
 def unpack_id(packed: bytes) -> str:
