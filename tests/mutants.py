@@ -62,6 +62,7 @@ REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
 COLLECTOR, CALM = "streamlimit/bootstrap/collector.py", ("tests/test_collector.py",)
 LOG_LINES, LOGGED = "streamlimit/log_lines.py", ("tests/test_log_lines.py",)
 SAID_AT_ONCE = "        self._write_lines()\n        return sys.stderr.write(text)"
+PIPE = ("tests/store/test_valkey_pipe.py",)
 QUICK, HOT = "streamlimit/web/quick.py", "streamlimit/web/hot.py"
 RESTING, HOLDING, HELD = "streamlimit/web/resting.py", "streamlimit/web/holding.py", "tests/web/test_held.py"
 WAITING, GUARDED = "streamlimit/web/waiting.py", "streamlimit/web/guarded.py"
@@ -1684,6 +1685,21 @@ MUTANTS = [
         "if loop is not self._loop:",
         "if len(self._lines) == 1:",
         LOGGED,
+    ),
+    Mutant("the server waits until a worker has read all", VALKEY_CONNECTION, "self._awaited == AHEAD", "False", PIPE),
+    Mutant(
+        "each receipt is a packet of its own",
+        VALKEY_CONNECTION,
+        "if call is not None and not isinstance(call.future, Ear):",
+        "if True:",
+        PIPE,
+    ),
+    Mutant(
+        "a turn has no end of its own",
+        VALKEY_CONNECTION,
+        "        self._is_flushing = False\n        if",
+        "        if",
+        PIPE,
     ),
     Mutant("nobody looks for what has stayed", COLLECTOR, "            gc.collect(", "            len(", CALM),
 ]

@@ -1,0 +1,87 @@
+"""When commands leave for the server, and which answer belongs to which."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from streamlimit.store.valkey.connection import AHEAD, Call, Ear, Pipe
+
+
+class Line:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def in_one_turn(send: Callable[[Pipe, Line], None]) -> list[bytes]:
+    """What was written at its end, too."""
+
+    async def turn() -> list[bytes]:
+        pipe, line = Pipe(5.0, lambda *_: None, lambda *_: None), Line()
+        pipe.connection_made(cast(asyncio.Transport, line))
+        send(pipe, line)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        written = list(line.written)
+        pipe.connection_lost(None)
+        return written
+
+    return asyncio.run(turn())
+
+
+def awaited() -> Call:
+    call = Call(b"", asyncio.get_running_loop().create_future(), 0.0, lambda reply: reply)
+    call.future.add_done_callback(lambda future: future.exception())  # type: ignore[attr-defined]
+    return call
+
+
+def told(heard: list[Any]) -> Call:
+    return Call(b"", Ear(heard.append), 0.0, lambda reply: reply)
+
+
+def test_many_that_somebody_waits_for_leave_before_the_turn_is_over() -> None:
+    commands = [b"%d;" % number for number in range(2 * AHEAD + 3)]
+
+    def send(pipe: Pipe, line: Line) -> None:
+        for number, command in enumerate(commands, 1):
+            pipe.send(awaited(), command)
+            assert len(line.written) == number // AHEAD
+
+    written = in_one_turn(send)
+    assert len(written) == 3
+    assert b"".join(written) == b"".join(commands)
+
+
+def test_what_nobody_waits_for_leaves_at_the_end_of_the_turn_all_at_once() -> None:
+    commands = [b"%d;" % number for number in range(5 * AHEAD)]
+
+    def send(pipe: Pipe, line: Line) -> None:
+        for number, command in enumerate(commands):
+            pipe.send(told([]) if number % 2 else None, command)
+        assert line.written == []
+
+    assert in_one_turn(send) == [b"".join(commands)]
+
+
+def test_each_turn_has_its_own_end() -> None:
+    async def turns() -> list[bytes]:
+        pipe, line = Pipe(5.0, lambda *_: None, lambda *_: None), Line()
+        pipe.connection_made(cast(asyncio.Transport, line))
+        for number in range(AHEAD):
+            pipe.send(awaited(), b"a%d;" % number)
+        pipe.send(awaited(), b"b;")
+        await asyncio.sleep(0)
+        assert line.written[1:] == [b"b;"]
+        pipe.send(awaited(), b"c;")
+        await asyncio.sleep(0)
+        pipe.connection_lost(None)
+        return line.written[2:]
+
+    assert asyncio.run(turns()) == [b"c;"]
