@@ -10,9 +10,23 @@ from collections.abc import Callable
 from itertools import permutations
 
 import pytest
+from msgspec.structs import asdict, replace
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Admitted, Ask, Confirmed, Device, Gone, Lease, Purpose, Receipt, Refusal, State, Verdict
+from streamlimit.model import (
+    Admitted,
+    Ask,
+    Confirmed,
+    Device,
+    Gone,
+    Lease,
+    Purpose,
+    Receipt,
+    Refusal,
+    Repeated,
+    State,
+    Verdict,
+)
 from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARKS_KEPT, OverLimit, Policy
 from streamlimit.store.contract import Store, resolved
 from tests.store.household import (
@@ -2454,8 +2468,10 @@ class Reports:
 
     @story()
     async def test_the_same_report_again_and_again_is_activity_each_time(self, home: Household) -> None:
-        receipt = Receipt(await home.watch("tv"))
-        for _ in range(5):
+        """Also where the very same ask comes each time: what was made of it before says nothing of the time."""
+        lease = await home.watch("tv")
+        repeated = replace(lease, ask=Repeated(**asdict(lease.ask)))
+        for receipt in [Receipt(lease)] * 3 + [Receipt(repeated)] * 3:
             home.later((N - 1) * X)
             verdict = await _reported(home.store, receipt)
             assert isinstance(verdict, Confirmed)
