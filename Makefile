@@ -67,6 +67,10 @@ soak: setup ## long runs that watch for leaks and drift
 bench: setup ## measure this machine
 	$(BIN)/python -m bench
 
+.PHONY: trace
+trace: setup ## how many calls and files of ours a warm request takes (ARGS=--calls prints them)
+	$(BIN)/python -m bench.trace $(ARGS)
+
 .PHONY: samples
 samples: setup ## make the sample streams again (needs ffmpeg)
 	$(BIN)/python tools/make_samples.py

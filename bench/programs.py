@@ -71,6 +71,13 @@ def program(
 @contextmanager
 def streamlimit(folder: Path, core: int | None = SERVER_CORE, **settings: Any) -> Iterator[Program]:
     """Our own service with *settings*; long segments, so that nobody who sits expires meanwhile."""
+    env = settings_of(folder, **settings)
+    with program([sys.executable, "-m", "streamlimit", "serve"], core, folder=folder, **env) as running:
+        yield running
+
+
+def settings_of(folder: Path, **settings: Any) -> dict[str, str]:
+    """The environment of a service that is measured; its files go to *folder*."""
     chosen = {
         "listen": "127.0.0.1:{port}",
         "segment_seconds": 60,
@@ -78,12 +85,10 @@ def streamlimit(folder: Path, core: int | None = SERVER_CORE, **settings: Any) -
         "store": f"sqlite:///{folder}/bench.db",
         "operator_keys": ["bench-operator-key"],
     } | settings
-    env = {
+    return {
         f"STREAMLIMIT_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in chosen.items()
     }
-    with program([sys.executable, "-m", "streamlimit", "serve"], core, folder=folder, **env) as running:
-        yield running
 
 
 @contextmanager
