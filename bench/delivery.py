@@ -21,12 +21,12 @@ def measure(rounds: int = 3, seconds: int = 3) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         for size, count in SIZES.items():
-            _make_stream(folder / "streams" / _stream(size), count)
+            make_stream(folder / "streams" / _stream(size), count)
         ours = stack.enter_context(streamlimit(folder, streams=str(folder / "streams")))
         theirs = stack.enter_context(nginx(folder, ""))
         for number in range(rounds):
             for size in SIZES:
-                for who, server, request in (("nginx", theirs, _get(size)), ("streamlimit", ours, _issue(size))):
+                for who, server, request in (("nginx", theirs, _get(size)), ("streamlimit", ours, issue(size))):
                     if number == 0:
                         load(server, request, seconds=1)
                     found[f"{who}, {size}"]["loads"].append(asdict(load(server, request, seconds=seconds)))
@@ -41,14 +41,18 @@ def _get(size: str) -> str:
     return f'return wrk.format("GET", "/streams/{_stream(size)}/seg-"..(n % {SEGMENTS})..".ts")'
 
 
-def _issue(size: str) -> str:
-    """Each size has users of its own: a session that went to and fro between streams would be refused as shared."""
+def issue(size: str) -> str:
+    """Lua for a request of a segment of *size*.
+
+    Each size has users of its own: a session that went to and fro between streams would be refused as shared.
+    """
     stream = _stream(size)
     body = f'\'{{"user_id":"{stream}-\'..(n % {USERS})..\'","session_id":"s","stream_id":"{stream}",'
     return post('"/v1/segments"', body + f'"segment":"seg-\'..(n % {SEGMENTS})..\'.ts"}}\'')
 
 
-def _make_stream(folder: Path, size: int) -> None:
+def make_stream(folder: Path, size: int) -> None:
+    """A stream of segments of *size* bytes."""
     folder.mkdir(parents=True)
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:6", "#EXT-X-PLAYLIST-TYPE:VOD"]
     for number in range(SEGMENTS):

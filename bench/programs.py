@@ -69,9 +69,16 @@ def program(
 
 
 @contextmanager
-def streamlimit(folder: Path, core: int | None = SERVER_CORE, **settings: Any) -> Iterator[Program]:
-    """Our own service with *settings*; long segments, so that nobody who sits expires meanwhile."""
+def streamlimit(
+    folder: Path, core: int | None = SERVER_CORE, source: Path | None = None, **settings: Any
+) -> Iterator[Program]:
+    """Our own service with *settings*, of the checkout *source* where given.
+
+    Segments are long, so that no active session expires meanwhile.
+    """
     env = settings_of(folder, **settings)
+    if source is not None:
+        env["PYTHONPATH"] = str(source / "src")
     with program([sys.executable, "-m", "streamlimit", "serve"], core, folder=folder, **env) as running:
         yield running
 
