@@ -1,7 +1,9 @@
 """Lines of the log leave together, in their order, and none is lost."""
 
 import asyncio
+import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -86,3 +88,27 @@ def test_a_process_that_ends_without_another_turn_has_written_all() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30, env=os.environ, check=True)
     assert ended.stderr == b"the last words\n"
+
+
+def test_a_line_that_is_printed_in_two_pieces_leaves_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    written, lines = pieces(monkeypatch), LogLines()
+    print('{"n":1}', file=lines, flush=True)  # type: ignore[call-overload]  # as structlog does
+    lines.write("unfinished")
+    assert written == ['{"n":1}\n']
+    lines.flush()
+    assert written == ['{"n":1}\n', "unfinished"]
+
+
+def test_each_line_is_one_write_where_standard_error_has_no_buffer() -> None:
+    """Else the line of another worker on the same pipe comes between a line and its end. Here each is a packet."""
+    script = (
+        "import structlog; from streamlimit.logs import configure_logs; configure_logs()\n"
+        "for n in range(20): structlog.get_logger('x').info('a line', n=n)"
+    )
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        subprocess.run([sys.executable, "-c", script], stderr=theirs, timeout=30, env=env, check=True)
+        writes = [ours.recv(65_536) for _ in range(20)]
+    assert [json.loads(line)["n"] for line in writes] == [*range(20)]
+    assert all(line.endswith(b"}\n") for line in writes)

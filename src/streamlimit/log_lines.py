@@ -18,6 +18,7 @@ class LogLines:
     def __init__(self) -> None:
         self._lines: list[bytes] = []
         self._bytes = 0
+        self._begun = ""
         self._loop: asyncio.AbstractEventLoop | None = None  # will write them
 
     def add(self, line: bytes) -> None:
@@ -37,14 +38,26 @@ class LogLines:
             loop.call_soon(self._end_of_turn)
 
     def write(self, text: str) -> int:
-        """At once, behind what was added before."""
-        self._write_lines()
-        return sys.stderr.write(text)
+        """At once, behind what was added before; a line whose end is still to come, with its end.
+
+        `print` writes the end by itself. Where standard error has no buffer (`PYTHONUNBUFFERED`) the line of another
+        worker would come between.
+        """
+        self._begun += text
+        if text.endswith("\n"):
+            self._write_all()
+        return len(text)
 
     def flush(self) -> None:
         """Nothing is held back."""
-        self._write_lines()
+        self._write_all()
         sys.stderr.flush()
+
+    def _write_all(self) -> None:
+        self._write_lines()
+        begun, self._begun = self._begun, ""
+        if begun:
+            sys.stderr.write(begun)
 
     def _end_of_turn(self) -> None:
         self._loop = None

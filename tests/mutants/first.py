@@ -43,7 +43,7 @@ REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
 
 COLLECTOR, CALM = "streamlimit/bootstrap/collector.py", ("tests/test_collector.py",)
 LOG_LINES, LOGGED = "streamlimit/log_lines.py", ("tests/test_log_lines.py",)
-SAID_AT_ONCE = "        self._write_lines()\n        return sys.stderr.write(text)"
+SAID_AT_ONCE = '        self._write_lines()\n        begun, self._begun = self._begun, ""'
 PIPE = ("tests/store/test_valkey_pipe.py",)
 QUICK, HOT = "streamlimit/web/quick.py", "streamlimit/web/hot.py"
 RESTING, HOLDING, HELD = "streamlimit/web/resting.py", "streamlimit/web/holding.py", "tests/web/test_held.py"

@@ -338,7 +338,8 @@ RAW = {
 @pytest.mark.parametrize("name", RAW)
 def test_what_is_no_http_gets_400_and_does_no_harm(service: Service, name: str) -> None:
     answer = _raw(service, RAW[name])
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer[:200]
+    status = b"505" if name == "HTTP/9" else b"4"
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 " + status), answer[:200]
     assert service.watching("mallory")["live_sessions"] == 0
 
 
@@ -346,7 +347,7 @@ WEIRD = [
     b"X: " + b"a" * 20_000, b"Cookie: " + b"a=b; " * 5_000, b"Accept: */*, \xff", b"User-Agent: \xf0\x9f\x8e\xac",
     b"Range: bytes=0-1,2-3,4-5", b"If-None-Match: " + b'"x",' * 1_000, b"Accept-Encoding: gzip, br, zstd, \xe9",
     b"Origin: null", b"Origin: javascript:alert(1)", b"X-Forwarded-For: 1.2.3.4\r\nForwarded: for=1.2.3.4",
-    b"Upgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13", b"Host: y", b"TE: trailers",
+    b"Upgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13", b"TE: trailers",
     b"X-HTTP-Method-Override: DELETE", b"Content-Type: \xff", b"Content-Length: 0", b"Expect: 200-ok",
     b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA",
 ]  # fmt: skip

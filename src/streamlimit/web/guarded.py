@@ -8,6 +8,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from streamlimit.web.framing import Fault, fault_of, unknown_version
 from streamlimit.web.http import MAX_BODY_BYTES
 from streamlimit.web.problems import Problem
 from streamlimit.web.waiting import WaitingProtocol
@@ -26,6 +27,7 @@ MAX_DISCARDED = 4 * 1024 * 1024
 
 H2C = b"h2c"
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+_BODY = re.compile(rb"\r\n(?:content-length:[ \t0]*[1-9]|transfer-encoding:)", re.IGNORECASE)
 
 
 class GuardedProtocol(WaitingProtocol):
@@ -34,6 +36,10 @@ class GuardedProtocol(WaitingProtocol):
     _taps_at_once = False  # who never asks costs one descriptor, not two
     _is_over = False
     _received = _body_bytes = 0
+    _fault: Fault | None = None
+    """Of the head that stopped the parser."""
+    _farewell: Fault | None = None
+    """To be told when what was asked before is answered."""
 
     def data_received(self, data: bytes) -> None:
         if self._is_in and not self._is_over:
@@ -66,6 +72,10 @@ class GuardedProtocol(WaitingProtocol):
     def on_headers_complete(self) -> None:
         if len(self.headers) > MAX_HEADERS or len(self.url) > MAX_URL or self._is_large():
             raise NoRequest
+        parser = self.parser
+        self._fault = fault_of(parser.get_method(), parser.get_http_version(), self.headers, parser.should_upgrade())
+        if self._fault is not None:
+            raise NoRequest
         if self.wire is None:
             self._tap()
         if self.wire is None:
@@ -86,12 +96,16 @@ class GuardedProtocol(WaitingProtocol):
             self._refuse("url-too-long", f"a URL has at most {MAX_URL} bytes")
         elif self._is_half and (len(self.headers) > MAX_HEADERS or self._is_large()):
             self._refuse("head-too-large", f"a head has at most {MAX_HEAD} bytes and {MAX_HEADERS} headers")
+        elif self._fault is not None:
+            self._refuse(*self._fault)
+        elif self._is_half and self.parser.get_http_version()[0] > "1":
+            self._refuse(*unknown_version())
         else:
             self._refuse("malformed", "this is no HTTP/1.1 request")
 
     def is_excused(self) -> bool:
-        """Not who was refused."""
-        return not self._is_over and super().is_excused()
+        """Not who was refused, but for what is answered before."""
+        return (not self._is_over or self._farewell is not None) and super().is_excused()
 
     def give_up(self) -> None:
         """Of who was refused before, it is no news."""
@@ -134,12 +148,27 @@ class GuardedProtocol(WaitingProtocol):
             return
         self._is_over, self._received = True, 0
         if self._may_tell():
-            self._guard.tally.problems[code] += 1
-            self.transport.write(_answer(Problem(code, detail)))
-            self.transport.write_eof()
+            self._tell(Fault(code, detail))
+        elif self._fault is not None and self._is_answered_first():
+            self._farewell = Fault(code, detail)
         else:
             self.transport.close()
         self._await()
+
+    def _tell(self, fault: Fault) -> None:
+        self._guard.tally.problems[fault.code] += 1
+        self.transport.write(_answer(Problem(*fault)))
+        self.transport.write_eof()
+
+    def _is_answered_first(self) -> bool:
+        """Is an answer under way to what was asked before this head?"""
+        return self._is_answering() or bool(self._overtaken)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._farewell is not None and not self._is_answered_first() and not self.transport.is_closing():
+            fault, self._farewell = self._farewell, None
+            self._tell(fault)
 
 
 class NoRequest(Exception):
@@ -149,10 +178,12 @@ class NoRequest(Exception):
 def without_h2c(data: bytes) -> bytes:
     """The request without its offer of HTTP/2, which a server may pass over (RFC 9110, 7.8).
 
-    Java's client makes one by itself; the parser would take the body for the other protocol's.
+    Java's client makes one by itself; the parser would take the body for the other protocol's. With a body it is the
+    connection's last request: others may read it in another way.
     """
     head, end, body = data.partition(b"\r\n\r\n")
-    return _UPGRADE.sub(b"\r\nx-upgrade:", head) + end + body
+    last = b"\r\nconnection: close" if _BODY.search(head) else b""
+    return _UPGRADE.sub(last + b"\r\nx-upgrade:", head) + end + body
 
 
 def _answer(problem: Problem) -> bytes:

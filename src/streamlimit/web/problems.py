@@ -31,9 +31,11 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "head-too-large": (431, "The request's head is too large"),
     "identity-unavailable": (503, "Tokens cannot be verified at the moment"),
     "internal": (500, "Something went wrong here"),
+    "not-implemented": (501, "The request needs something that is not implemented here"),
     "origin-failed": (502, "The origin failed"),
     "store-unavailable": (503, "The store does not answer"),
     "origin-timeout": (504, "The origin did not answer in time"),
+    "version-not-supported": (505, "The version of HTTP is not supported"),
 }
 
 ERRORS: dict[type[errors.StreamlimitError], str] = {

@@ -1,0 +1,38 @@
+"""Breakages of the HTTP server."""
+
+from tests.mutants.mutant import Mutant
+
+FRAMING, FRAMED = "streamlimit/web/framing.py", "tests/http/test_framing.py"
+LOG_LINES, LOGGED = "streamlimit/log_lines.py", ("tests/test_log_lines.py",)
+
+MUTANTS = [
+    Mutant(
+        "a line leaves before its end",
+        LOG_LINES,
+        'if text.endswith("\\n"):',
+        "if text:",
+        LOGGED,
+    ),
+    Mutant(
+        "an upgrade hides a body",
+        FRAMING,
+        "if is_upgrade and has_body(headers):",
+        "if False:",
+        (FRAMED, "-k", "upgrade"),
+    ),
+    Mutant("two Hosts are one", FRAMING, "if len(hosts) > 1 or (", "if (", (FRAMED, "-k", "ambiguous")),
+    Mutant(
+        "a Host has empty labels",
+        FRAMING,
+        "[A-Za-z0-9_~-]+(?:\\.[A-Za-z0-9_~-]+)*\\.?",
+        "[A-Za-z0-9._~-]+",
+        (FRAMED, "-k", "a_host"),
+    ),
+    Mutant(
+        "another coding is taken for chunks alone",
+        FRAMING,
+        'if codings != [b"chunked"]:',
+        'if not codings[-1].endswith(b"chunked"):',
+        (FRAMED, "-k", "ambiguous"),
+    ),
+]
