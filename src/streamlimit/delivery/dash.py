@@ -1,169 +1,175 @@
-"""DASH manifests (ISO 23009-1) -> a Listing. The mpegdash library reads the XML; what it means is said here.
+"""DASH manifests (ISO 23009-1) -> a Listing. mpd.py reads the XML, timeline.py the times; what they mean is said here.
 
 Every segment of every representation is listed: by its timeline, by counting, by its index (`sidx`), or,
 where a manifest only says how names are made and not how many there are, by the files that are there. Of
 a multi-period manifest the numbers go on from period to period, renditions being matched by their place.
 """
 
-from typing import Any
-from xml.dom import minidom
+from collections.abc import Iterator
 
-from mpegdash.nodes import MPEGDASH
-from mpegdash.utils import parse_child_nodes
 from msgspec import Struct
 
-from streamlimit.delivery import template
+from streamlimit.delivery import mpd, timeline
+from streamlimit.delivery.mpd import Element
 from streamlimit.delivery.paths import join, media_type, target
 from streamlimit.delivery.reader import Reader, broken
 from streamlimit.delivery.segment import Listing, Segment, Track
 from streamlimit.delivery.sidx import spans
-from streamlimit.delivery.template import Piece, Template
+from streamlimit.delivery.template import Names, Piece, Template
+from streamlimit.delivery.timeline import Rules, Span
 from streamlimit.errors import CatalogError
 
 AUDIO_CODECS = ("mp4a", "ac-3", "ec-3", "opus", "flac", "vorb")
+WAYS = ("SegmentTemplate", "SegmentList", "SegmentBase")
 
 
 class Place(Struct, frozen=True):
-    """One representation in one period, with what it inherits; `seconds` is the period's (None: open)."""
+    """One representation in one period: its levels, from the most to the least particular, and what they come to."""
 
-    period: Any
-    adaptation: Any
-    representation: Any
+    levels: tuple[Element, Element, Element]
     base: str
     kind: str
     slot: str
-    seconds: float | None
-    live: bool
+    span: Span
 
-    def levels(self) -> tuple[Any, Any, Any]:
-        """From the most to the least particular: the first that says something is right."""
-        return self.representation, self.adaptation, self.period
+    @property
+    def names(self) -> Names:
+        representation = self.levels[0]
+        return Names(representation.get("id") or "", representation.get("bandwidth") or "")
 
-    def way(self) -> str:
-        """Which of the ways to describe segments the most particular level uses."""
-        for level in self.levels():
-            for name in ("segment_templates", "segment_lists", "segment_bases"):
-                if getattr(level, name):
-                    return name
-        return "segment_bases"
-
-    def merged(self, name: str) -> dict[str, Any]:
-        """The elements of that name (`segment_templates` …) on all levels as one; empty: there is none."""
-        found: dict[str, Any] = {}
-        for level in self.levels():
-            for element in getattr(level, name) or ():
-                for key, value in vars(element).items():
-                    if value is not None:
-                        found.setdefault(key, value)
-        return found
+    def rules(self) -> tuple[str, Rules]:
+        """Which of the ways to describe segments the most particular level uses, and all that is said that way."""
+        for level in self.levels:
+            for way in WAYS:
+                if level.all(way):
+                    return way, Rules(tuple(found for each in self.levels for found in each.all(way)))
+        return "SegmentBase", Rules(())
 
 
 def read(reader: Reader, path: str) -> Listing:
     """The manifest at *path*. Raises CatalogError where it cannot be understood."""
-    mpd = reader.parsed(path, "", lambda text, _: _parse(path, text))
+    root = reader.parsed(path, "", lambda text, _: mpd.parse(path, text))
     listing = Listing(entry=path, is_master=True, files={path: "playlist"})
+    live = (root.get("type") or "").lower() == "dynamic"
     try:
-        for place in _places(mpd, path, listing):
+        for place in _places(root, live, listing):
             _add(reader, listing, place)
-        _set_targets(listing, template.seconds(mpd.max_segment_duration))
     except CatalogError:
         raise
     except Exception as problem:  # numbers and attributes that make no sense, wherever they turn up
         raise broken(path, problem) from None
-    if not listing.tracks or not (any(track.segments for track in listing.tracks) or mpd.type == "dynamic"):
+    _set_targets(listing, _seconds(root, "maxSegmentDuration", listing) or 0.0)
+    if not listing.tracks or not (any(track.segments for track in listing.tracks) or live):
         raise CatalogError(f"{path} has no segments" + (": " + listing.notes[0] if listing.notes else ""))
     return listing
 
 
-def _parse(path: str, text: str) -> Any:
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise CatalogError(f"{path} has a document type, which no manifest needs")
-    try:
-        found = parse_child_nodes(minidom.parseString(text.encode()), "MPD", MPEGDASH)
-    except Exception as problem:  # XML that is none, attributes that are no numbers
-        raise broken(path, problem) from None
-    if not found or not found[0].periods:
-        raise CatalogError(f"{path} has no MPD with a period")
-    return found[0]
-
-
-def _places(mpd: Any, path: str, listing: Listing) -> list[Place]:
+def _places(root: Element, live: bool, listing: Listing) -> Iterator[Place]:
     """Every representation in order, with what is in the folder; the others are noted."""
-    places, live = list[Place](), mpd.type == "dynamic"
-    for period, length in zip(mpd.periods, _lengths(mpd), strict=True):
+    path, periods = listing.entry, _periods(root, listing)
+    for period, span in zip(periods, _spans(root, periods, live, listing), strict=True):
         seen: dict[str, int] = {}
-        for adaptation in period.adaptation_sets or ():
-            for index, representation in enumerate(adaptation.representations or ()):
+        for adaptation in period.all("AdaptationSet"):
+            for index, representation in enumerate(adaptation.all("Representation")):
                 kind = _kind(adaptation, representation)
-                base = _base(path, mpd, period, adaptation, representation)
+                base = _base(path, root, period, adaptation, representation)
                 if index == 0:
                     seen[kind] = seen.get(kind, -1) + 1
                 if base is None:
-                    listing.notes.append(f"{path}: {representation.id} lies outside and is ignored")
+                    listing.notes.append(_elsewhere(representation, adaptation, period, root, listing=listing))
                 elif kind:
                     slot = f"{path}#{kind}-{seen.setdefault(kind, 0)}-{index}"
-                    places.append(Place(period, adaptation, representation, base, kind, slot, length, live))
-    return places
+                    yield Place((representation, adaptation, period), base, kind, slot, span)
 
 
-def _lengths(mpd: Any) -> list[float | None]:
-    """How long each period is in seconds, where that is said or follows from the next one's start."""
-    total, at = template.seconds(mpd.media_presentation_duration), 0.0
-    starts = [template.seconds(period.start) for period in mpd.periods]
-    lengths: list[float | None] = []
-    for index, period in enumerate(mpd.periods):
-        start = at if starts[index] is None else starts[index] or 0.0
-        length = template.seconds(period.duration)
-        end = starts[index + 1] if index + 1 < len(starts) else total
-        if length is None and end is not None:
+def _periods(root: Element, listing: Listing) -> list[Element]:
+    """Those of this document. What an XLink names is not fetched; one that resolves to zero is not there."""
+    for period in root.all("Period"):
+        link = period.attributes.get(mpd.LINK)
+        if link is not None and link != mpd.TO_ZERO:
+            listing.notes.append(f"{listing.entry}: line {period.line}: the Period at {link!a} is not fetched")
+    return [period for period in root.all("Period") if period.attributes.get(mpd.LINK) != mpd.TO_ZERO]
+
+
+def _spans(root: Element, periods: list[Element], live: bool, listing: Listing) -> Iterator[Span]:
+    """When each period begins, and how long it is where that is said or follows from the next one's start."""
+    starts = [_seconds(period, "start", listing) for period in periods]
+    ends = [*starts[1:], _seconds(root, "mediaPresentationDuration", listing)]
+    at: float | None = 0.0
+    for period, told, end in zip(periods, starts, ends, strict=True):
+        start = at if told is None else told
+        length = _seconds(period, "duration", listing)
+        if length is None and end is not None and start is not None:
             length = max(0.0, end - start)
-        lengths.append(length)
-        at = start + (length or 0.0)
-    return lengths
+        yield Span(start, length, len(periods) == 1, live)
+        at = None if start is None or length is None else start + length
 
 
-def _kind(adaptation: Any, representation: Any) -> str:
+def _seconds(element: Element, name: str, listing: Listing) -> float | None:
+    """A duration; one that makes no sense is noted, and not known."""
+    try:
+        return element.duration(name)
+    except ValueError as problem:
+        listing.notes.append(f"{listing.entry}: {problem}, and is ignored")
+        return None
+
+
+def _kind(adaptation: Element, representation: Element) -> str:
     """`video`, `audio`, `text`, or empty for what is none of them (thumbnails, metadata)."""
-    mime = (representation.mime_type or adaptation.mime_type or "").lower()
-    codecs = (representation.codecs or adaptation.codecs or "").lower()
+    mime, codecs = ((representation.get(name) or adaptation.get(name) or "").lower() for name in ("mimeType", "codecs"))
+    content = (adaptation.get("contentType") or "").lower()
     if codecs[:4] in ("stpp", "wvtt") or mime.startswith("application/ttml"):
         return "text"
-    for word in (adaptation.content_type or "", mime.partition("/")[0]):
+    for word in (content, mime.partition("/")[0]):
         if word in ("video", "audio", "text"):
             return word
-    if adaptation.content_type or mime.startswith("image/"):
+    if content or mime.startswith("image/"):
         return ""
     return "audio" if codecs.startswith(AUDIO_CODECS) else "video"
 
 
-def _base(path: str, *levels: Any) -> str | None:
+def _base(path: str, *levels: Element) -> str | None:
     """Where the representation's URIs start from (still encoded); None: at another server, or outside."""
     base: str | None = path
     for level in levels:
-        urls = [url.base_url_value.strip() for url in level.base_urls or () if url.base_url_value]
+        urls = _urls(level)
         if urls and base is not None:
             # Several are alternatives: the first that is ours.
             base = next((found for url in urls if (found := join(base, url)) is not None), None)
     return base
 
 
+def _urls(level: Element) -> list[str]:
+    return [url for each in level.all("BaseURL") if (url := each.text.strip())]
+
+
+def _elsewhere(representation: Element, *above: Element, listing: Listing) -> str:
+    """The note on a representation whose BaseURLs all lead away."""
+    urls = [url for level in (representation, *above) for url in _urls(level) if join(listing.entry, url) is None]
+    name = ascii((representation.get("id") or "")[:40])
+    return (
+        f"{listing.entry}: line {representation.line}: the Representation {name} lies outside"
+        f" ({ascii(urls[0][:80]) if urls else 'its BaseURL'}) and is ignored"
+    )
+
+
 def _add(reader: Reader, listing: Listing, place: Place) -> None:
     """The representation's segments join the track that has its place in the period before."""
     track = next((track for track in listing.tracks if track.rendition == place.slot), None)
     if track is None:
-        track = Track(place.slot, place.kind, [], 0.0, place.live)
+        track = Track(place.slot, place.kind, [], 0.0, place.span.live)
         listing.tracks.append(track)
     pieces = _pieces(reader, listing, place)
     after = track.segments[-1].sequence + 1 if track.segments else 0
     base = _first_number(place, pieces, after)
     for index, piece in enumerate(pieces):
-        sequence = base + index if not place.live or piece.number is None else piece.number + base
+        sequence = base + index if not place.span.live or piece.number is None else piece.number + base
         _append(track, listing, piece, sequence)
 
 
 def _first_number(place: Place, pieces: list[Piece], after: int) -> int:
     """What is added to a live segment's own number: nothing, unless a new period counts from the start."""
-    if not place.live or not pieces or pieces[0].number is None:
+    if not place.span.live or not pieces or pieces[0].number is None:
         return after
     return 0 if pieces[0].number >= after else after - pieces[0].number
 
@@ -196,43 +202,42 @@ def _media_type(path: str, kind: str) -> str:
 
 def _pieces(reader: Reader, listing: Listing, place: Place) -> list[Piece]:
     """The segments, by whichever of the four ways the manifest describes them."""
-    way = place.way()
-    found = place.merged(way)
-    if way == "segment_templates":
-        made = Template(place.base, place.representation.id, place.representation.bandwidth, found)
-        _add_init(listing, made.path(found.get("initialization") or ""), None)
-        return made.pieces(reader, place.seconds, place.live)
-    if way == "segment_lists":
-        _add_initialization(listing, place, found)
-        return _listed(place, found)
-    return _single(reader, listing, place, found)
+    way, rules = place.rules()
+    if way == "SegmentTemplate":
+        made = Template(place.base, place.names, rules, place.span)
+        for name in ("initialization", "bitstreamSwitching"):
+            _add_init(listing, made.path(rules.text(name) or ""), None)
+        _add_initialization(listing, place, rules)
+        return made.pieces(reader)
+    if way == "SegmentList":
+        _add_initialization(listing, place, rules)
+        return _listed(place, rules)
+    return _single(reader, listing, place, rules)
 
 
-def _listed(place: Place, found: dict[str, Any]) -> list[Piece]:
-    """SegmentList: one URL, range, or both for each segment."""
-    urls, scale = found.get("segment_urls") or [], found.get("timescale") or 1
-    timeline = template.timeline(found, scale, place.seconds)
-    seconds = [span for _, span in timeline] or [(found.get("duration") or 0) / scale] * len(urls)
-    start = found.get("start_number") or 1
+def _listed(place: Place, rules: Rules) -> list[Piece]:
+    """SegmentList: one URL, range, or both for each segment that plays in the period."""
+    urls, start = rules.all("SegmentURL"), rules.start
+    played = timeline.listed(rules, place.span, len(urls))
     return [
         Piece(
-            path=target("", (join(place.base, url.media) or "/") if url.media else place.base),
-            span=template.byte_range(url.media_range),
-            seconds=seconds[index] if index < len(seconds) else 0.0,
-            number=start + index if place.live else None,
+            path=target("", (join(place.base, media) or "/") if (media := urls[index].get("media")) else place.base),
+            span=urls[index].span("mediaRange"),
+            seconds=seconds,
+            number=start + index if place.span.live else None,
         )
-        for index, url in enumerate(urls)
+        for index, seconds in played
     ]
 
 
-def _single(reader: Reader, listing: Listing, place: Place, found: dict[str, Any]) -> list[Piece]:
+def _single(reader: Reader, listing: Listing, place: Place, rules: Rules) -> list[Piece]:
     """SegmentBase, or a bare BaseURL: one file, cut into segments where it has an index."""
     path = target("", place.base)
     if path is None or path == listing.entry:
         return []
-    length = place.seconds or 0.0
-    _add_initialization(listing, place, found)
-    index = template.byte_range(found.get("index_range"))
+    length = place.span.seconds or 0.0
+    _add_initialization(listing, place, rules)
+    index = rules.span("indexRange")
     if index is None:
         return [Piece(path, None, length)]
     cut = spans(lambda first, last: reader.read(path, first, last), *index)
@@ -244,24 +249,25 @@ def _single(reader: Reader, listing: Listing, place: Place, found: dict[str, Any
     return [Piece(path, (span.first, span.last), span.seconds) for span in cut]
 
 
-def _add_initialization(listing: Listing, place: Place, found: dict[str, Any]) -> None:
-    for url in (*(found.get("initializations") or ()), *(found.get("representation_indexes") or ())):
-        uri = join(place.base, url.source_url) if url.source_url else place.base
-        _add_init(listing, target("", uri or "/"), template.byte_range(url.range))
+def _add_initialization(listing: Listing, place: Place, rules: Rules) -> None:
+    for element in (*rules.all("Initialization"), *rules.all("RepresentationIndex")):
+        source = element.get("sourceURL")
+        uri = join(place.base, source) if source else place.base
+        _add_init(listing, target("", uri or "/"), element.span("range"))
 
 
 def _add_init(listing: Listing, path: str | None, span: tuple[int, int] | None) -> None:
-    if path is None:
+    if path is None or path == listing.entry:
         return
     listing.files.setdefault(path, "init")
     if span is not None:
         listing.headers.setdefault(path, []).append(span)
 
 
-def _set_targets(listing: Listing, longest: float | None) -> None:
+def _set_targets(listing: Listing, longest: float) -> None:
     """How long a segment plays: the average of all but the last; where none is there, as it says."""
     for track in listing.tracks:
         played = [segment.duration_ms for segment in track.segments]
         whole = played[:-1] or played
-        average = sum(whole) / len(whole) / 1000 if whole else longest or 0.0
+        average = sum(whole) / len(whole) / 1000 if whole else longest
         track.target_seconds = round(average, 3)

@@ -1,0 +1,65 @@
+"""Breakages of how DASH manifests are read: the XML, the times, the names."""
+
+from tests.mutants.mutant import Mutant
+
+MPD, TIMELINE, TEMPLATE = (f"streamlimit/delivery/{name}.py" for name in ("mpd", "timeline", "template"))
+READ, TIMES = ("tests/delivery/test_mpd.py",), ("tests/delivery/test_dash_times.py",)
+
+MUTANTS = [
+    Mutant(
+        "a period ends so long after 0 whatever its media's clock shows",
+        TIMELINE,
+        "    return begin + span.seconds * rules.timescale\n",
+        "    return span.seconds * rules.timescale\n",
+        TIMES,
+    ),
+    Mutant(
+        "a segment before its period is issued",
+        TIMELINE,
+        "if s.time + s.ticks > begin + slack and ",
+        "if ",
+        TIMES,
+    ),
+    Mutant(
+        "a startNumber of 0 is none",
+        TIMELINE,
+        "        return 1 if found is None else found\n",
+        "        return found or 1\n",
+        TIMES,
+    ),
+    Mutant(
+        "a live segment is numbered by its media's own clock",
+        TIMELINE,
+        "    if span.start is None or since",
+        "    if span.start is not None or since",
+        TIMES,
+    ),
+    Mutant(
+        "a document type is read",
+        MPD,
+        "        self._parser.StartDoctypeDeclHandler = self._doctype\n",
+        "",
+        READ,
+    ),
+    Mutant(
+        "elements of other namespaces are taken for ours",
+        MPD,
+        '        return namespace in ("", self._namespace) or ',
+        "        return True or ",
+        READ,
+    ),
+    Mutant(
+        "text in elements that we skip is text of those around them",
+        MPD,
+        "    def _characters(self, text: str) -> None:\n        if len(self._kept) == len(self._open):\n",
+        "    def _characters(self, text: str) -> None:\n        if self._kept:\n",
+        READ,
+    ),
+    Mutant(
+        "live periods share what is on disk",
+        TEMPLATE,
+        "        return self.rules.start <= number and (",
+        "        return True or (",
+        TIMES,
+    ),
+]
