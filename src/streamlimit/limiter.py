@@ -110,9 +110,9 @@ class Limiter:
         """The segment's bytes still move. None, or why the session holds no seat any more."""
         return self.store.prolong(lease)
 
-    def end(self, user_id: str, session_id: str) -> Answer[Events]:
-        """The viewer stops."""
-        return _then(self.store.end(user_id, session_id), self._happened)
+    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
+        """The viewer stops, and the session's grant dies, unless *keep_grant*: then only the seat is free."""
+        return _then(self.store.end(user_id, session_id, keep_grant), self._happened)
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
         """Someone else stops one session of the user, or all of them (None)."""

@@ -8,6 +8,8 @@ from streamlimit.model import State
 
 MARKS_KEPT = 16
 """Terminated (and, apart from them, ended) sessions remembered per user; the newest stay (rule 12)."""
+GRANTS_KEPT = 256
+"""Sessions per user whose ended grants are remembered one by one; the newest stay (rules/grants.py)."""
 MARK_WRITES = 50
 """In one X, at most: refusals of a terminated session that are written down (rules/admit.py)."""
 
@@ -43,6 +45,8 @@ class Policy:
     max_per_device_type: Mapping[str, int] = field(default_factory=dict)
     enforce: bool = True
     """False: a dry run. Everything is decided and counted, and nobody is refused."""
+    grant_ms: int = 86_400_000
+    """How long a grant may start a session, and so how long one that was ended is remembered."""
     expiry_ms: int = field(init=False)
     """n·X: how long after its last activity a session expires."""
     idle_victim_ms: int = field(init=False)

@@ -27,7 +27,7 @@ from streamlimit.model import (
     State,
     Verdict,
 )
-from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARKS_KEPT, OverLimit, Policy
+from streamlimit.policy import DRY_RUN_SEATS, GRANTS_KEPT, LEASES_KEPT, MARKS_KEPT, OverLimit, Policy
 from streamlimit.store.contract import Store, resolved
 from tests.store.household import (
     ALL_TYPES,
@@ -1479,6 +1479,52 @@ class Departures:
             assert isinstance(await home.ask(f"s{k}"), Admitted)
 
     @story()
+    async def test_a_viewers_replacements_push_no_operators_termination_out(self, home: Household) -> None:
+        await home.watch("bad")
+        await home.terminate("bad", "ops")
+        await home.watch_all("a", "b", "old")
+        for k in range(MARKS_KEPT + 2):
+            old, new = ("old" if k == 0 else f"s{k - 1}"), f"s{k}"
+            await home.watch(new, replace=old)
+            home.later(1)
+        assert (await home.refused("bad")).code == "session-terminated"
+        assert (await home.refused("s2")).code == "session-terminated", "sixteen are kept, with the operator's"
+        assert isinstance(await home.ask("s1", replace=f"s{MARKS_KEPT + 1}"), Admitted)
+
+    @story()
+    async def test_an_operators_terminations_push_a_viewers_out_and_keep_their_own(self, home: Household) -> None:
+        await home.watch_all("a", "b", "old")
+        await home.watch("new", replace="old")
+        for k in range(MARKS_KEPT):
+            await home.terminate("new" if k == 0 else f"s{k}")
+            await home.watch(f"s{k + 1}")
+        await home.terminate(f"s{MARKS_KEPT}")
+        for k in range(1, MARKS_KEPT + 1):
+            assert (await home.refused(f"s{k}")).code == "session-terminated"
+        await home.watch("old")
+        await home.watch("older", replace="old")
+        assert isinstance(await home.ask("old", replace="older"), Admitted), "sixteen of the operator's fill them"
+
+    @story(policy=LONG_START)
+    async def test_a_session_whose_mark_found_no_room_is_gone_for_its_leases(self, home: Household) -> None:
+        lease, other = await home.watch("tv"), await home.lease("pad")
+        await home.end("tv")
+        await home.end("pad")
+        for k in range(MARKS_KEPT + 2):
+            await home.watch(f"s{k}")
+            await home.end(f"s{k}")
+        for each in (lease, other):
+            assert isinstance(await home.prolong(each), Gone)
+            await home.late(each)
+        assert await home.sitting() == []
+        again = await home.watch("tv")
+        assert again.generation > lease.generation
+        assert await home.prolong(again) is None
+        home.later(N * X)
+        await home.sweep()
+        await home.received(again)
+
+    @story()
     async def test_ended_sessions_push_no_termination_out(self, home: Household) -> None:
         await home.watch("bad")
         await home.terminate("bad")
@@ -2118,73 +2164,187 @@ class GrantsEnd:
 
     @story()
     async def test_what_was_ended_is_not_started_again_by_its_own_grant(self, home: Household) -> None:
-        lease = await home.watch("tv")
+        grant = await home.open("tv")
         await home.end("tv")
-        refusal = await home.refused("tv", grant_generation=lease.generation)
+        refusal = await home.refused("tv", grant_generation=grant)
         assert (refusal.code, refusal.live) == ("grant-ended", 0)
         assert await home.sitting() == []
-        check = await home.ask("tv", purpose=Purpose.CHECK, grant_generation=lease.generation)
-        assert isinstance(check, Refusal)
-        assert check.code == "grant-ended"
+        assert await home.is_dead("tv", grant)
 
     @story()
     async def test_a_newer_grant_and_no_grant_at_all_start_it(self, home: Household) -> None:
-        lease = await home.watch("tv")
+        grant = await home.open("tv")
         await home.end("tv")
-        again = await home.watch("tv")
-        assert again.generation > lease.generation
-        assert isinstance(await home.ask("tv", grant_generation=lease.generation), Admitted), "it sits"
+        again = await home.open("tv")
+        assert again > grant
+        assert isinstance(await home.ask("tv", grant_generation=again), Admitted)
+        assert isinstance(await home.ask("tv", grant_generation=grant), Admitted), "it sits"
         await home.end("tv")
-        assert isinstance(await home.ask("tv", grant_generation=again.generation + 1), Admitted)
+        assert await home.is_dead("tv", again)
+        assert isinstance(await home.ask("tv"), Admitted), "asked for without a grant"
 
     @story()
     async def test_the_grant_of_an_expired_session_starts_it_again(self, home: Household) -> None:
-        lease = await home.watch("tv")
+        grant = await home.open("tv")
         home.later(N * X)
-        assert isinstance(await home.ask("tv", grant_generation=lease.generation), Admitted)
+        assert isinstance(await home.ask("tv", grant_generation=grant), Admitted)
 
     @story()
-    async def test_a_grant_that_started_it_again_is_dead_after_the_end_too(self, home: Household) -> None:
-        lease = await home.watch("tv")
+    @swept_or_not
+    async def test_a_grant_that_started_it_again_is_dead_after_the_end_too(self, home: Household, swept: bool) -> None:
+        grant = await home.open("tv")
         home.later(N * X)
-        await home.watch("tv", grant_generation=lease.generation)
+        if swept:
+            await home.sweep()
+        await home.watch("tv", grant_generation=grant)
         await home.end("tv")
-        assert (await home.refused("tv", grant_generation=lease.generation)).code == "grant-ended"
+        assert await home.is_dead("tv", grant)
+
+    @story()
+    async def test_a_heartbeat_by_a_grant_is_one_that_was_given(self, home: Household) -> None:
+        grant = await home.open("tv")
+        home.later(N * X)
+        for _ in range(2):
+            await home.beaten("tv", grant_generation=grant)
+        await home.end("tv")
+        assert await home.is_dead("tv", grant)
+
+    @story()
+    async def test_who_sits_already_may_be_given_a_grant_later(self, home: Household) -> None:
+        await home.watch("tv")
+        grant = await home.open("tv")
+        await home.watch("pad")
+        await home.beaten("pad", grant_generation=home.now)
+        for session in ("tv", "pad"):
+            await home.end(session)
+        assert await home.is_dead("tv", grant)
+        assert await home.is_dead("pad", home.now)
 
     @story()
     async def test_another_sessions_end_and_a_termination_are_other_things(self, home: Household) -> None:
-        lease = await home.watch("tv")
-        await home.watch("phone")
+        grant = await home.open("tv")
+        await home.open("phone")
         await home.end("phone")
         home.later(N * X)
-        await home.watch("tv", grant_generation=lease.generation)
+        await home.watch("tv", grant_generation=grant)
         await home.terminate("tv")
-        assert (await home.refused("tv", grant_generation=lease.generation)).code == "session-terminated"
+        assert (await home.refused("tv", grant_generation=grant)).code == "session-terminated"
+        home.later(N * X + SLACK)
+        assert isinstance(await home.ask("tv", grant_generation=grant), Admitted), "rule 12 forgives it"
 
     @story()
-    async def test_when_the_end_is_forgotten_the_grants_expiry_is_all_that_holds(self, home: Household) -> None:
-        lease = await home.watch("tv")
+    @swept_or_not
+    async def test_a_dead_grant_is_remembered_until_it_would_expire(self, home: Household, swept: bool) -> None:
+        grant = await home.open("tv")
+        home.later(X // 2)
         await home.end("tv")
-        home.later(N * X - 1)
-        assert (await home.refused("tv", grant_generation=lease.generation)).code == "grant-ended"
+        for later in (N * X, home.policy.grant_ms - N * X - 1):
+            home.later(later)
+            if swept:
+                await home.sweep()
+            assert await home.is_dead("tv", grant)
         home.later(1)
-        await home.sweep()
-        assert isinstance(await home.ask("tv", grant_generation=lease.generation), Admitted)
+        assert not await home.is_dead("tv", grant), "only its own expiry holds now"
+
+    @story()
+    async def test_what_sixteen_others_do_makes_no_dead_grant_work(self, home: Household) -> None:
+        grant = await home.open("tv")
+        await home.end("tv")
+        for k in range(MARKS_KEPT + 2):
+            await home.open(f"s{k}")
+            await home.end(f"s{k}")
+        assert await home.is_dead("tv", grant)
+
+    @story()
+    async def test_an_end_that_keeps_the_grant_frees_the_seat_only(self, home: Household) -> None:
+        grant = await home.open("tv")
+        assert types(await home.end("tv", keep_grant=True)) == ["ended"]
+        assert await home.sitting() == []
+        await home.watch("tv", grant_generation=grant)
+        assert await home.end("tv", keep_grant=True)
+        assert await home.end("tv") == (), "it sits no more, and now its grant dies all the same"
+        assert await home.is_dead("tv", grant)
+        assert await home.end("tv", keep_grant=True) == ()
+        assert await home.is_dead("tv", grant), "nothing keeps what is dead"
+
+    @story()
+    @swept_or_not
+    async def test_a_session_that_lost_its_seat_can_be_ended_all_the_same(self, home: Household, swept: bool) -> None:
+        grant = await home.open("tv")
+        home.later(N * X)
+        if swept:
+            await home.sweep()
+        await home.end("tv")
+        assert await home.is_dead("tv", grant)
+        again = await home.open("tv")
+        assert not await home.is_dead("tv", again)
+
+    @story()
+    async def test_ends_of_who_had_no_grant_push_none_out(self, home: Household) -> None:
+        grant = await home.open("tv")
+        await home.end("tv")
+        for k in range(GRANTS_KEPT + 2):
+            home.later(1)
+            await home.end(f"nobody-{k}")
+            if k % 9 == 0:
+                await home.watch(f"keyed-{k}")
+                await home.end(f"keyed-{k}")
+        assert await home.is_dead("tv", grant)
+        assert not await home.is_dead("elsewhere", grant), "and nothing was revoked"
+        assert not await home.is_dead("keyed-0", home.now - 1), "it had a seat, and surely no grant"
+
+    @story()
+    async def test_of_more_than_are_kept_all_grants_of_their_time_are_revoked(self, home: Household) -> None:
+        sitting, silent = await home.open("sitting"), await home.open("silent")
+        await home.watch("sitting", grant_generation=sitting)
+        home.later(1)
+        old = [await self._opened_and_ended(home, k) for k in range(GRANTS_KEPT)]
+        assert not await home.is_dead("silent", silent)
+        old += [await self._opened_and_ended(home, GRANTS_KEPT + k) for k in range(2)]
+        for k, grant in enumerate(old):
+            assert await home.is_dead(f"s{k}", grant), k
+        home.later(2 * X)
+        await home.watch("sitting", grant_generation=sitting)
+        home.later(X)
+        assert await home.is_dead("silent", silent), "given before the oldest that was dropped"
+        assert isinstance(await home.ask("sitting", grant_generation=sitting), Admitted), "who holds a seat keeps it"
+        assert not await home.is_dead("new", await home.open("new"))
+
+    async def _opened_and_ended(self, home: Household, k: int) -> int:
+        grant = await home.open(f"s{k}")
+        await home.end(f"s{k}")
+        home.later(1)
+        return grant
+
+    @story(policy=LONG_START)
+    async def test_no_receipt_of_an_ended_session_seats_it_again(self, home: Household) -> None:
+        grant = await home.open("tv")
+        lease = await home.lease("tv", grant_generation=grant)
+        await home.end("tv")
+        for k in range(MARKS_KEPT + 2):
+            await home.open(f"s{k}")
+            await home.end(f"s{k}")
+        assert (await home.late(lease)).state is State.ENDED
+        assert await home.prolong(lease) is not None
+        home.later(N * X)
+        assert (await home.late(lease)).state is State.ENDED, "its grant is dead"
+        assert await home.sitting() == []
 
     @story()
     async def test_it_is_refused_before_the_limit_and_replaces_nobody(self, home: Household) -> None:
-        lease = await home.watch("tv")
+        grant = await home.open("tv")
         await home.end("tv")
         await home.watch_all("a", "b", "c")
-        refusal = await home.refused("tv", grant_generation=lease.generation, replace="a")
+        refusal = await home.refused("tv", grant_generation=grant, replace="a")
         assert refusal.code == "grant-ended"
+        assert (await home.refused("tv", grant_generation=grant)).code == "grant-ended"
         assert await home.sitting() == ["a", "b", "c"]
 
     @story(policy=DRY)
     async def test_a_dry_run_refuses_it_all_the_same(self, home: Household) -> None:
-        lease = await home.watch("tv")
+        grant = await home.open("tv")
         await home.end("tv")
-        assert (await home.refused("tv", grant_generation=lease.generation)).code == "grant-ended"
+        assert (await home.refused("tv", grant_generation=grant)).code == "grant-ended"
 
 
 class Beats:
@@ -2342,10 +2502,9 @@ class Beats:
 
     @story()
     async def test_a_beat_whose_grant_was_ended_starts_nothing(self, home: Household) -> None:
-        answer = await home.beaten("tv")
-        assert answer.lease is not None
+        grant = await home.open("tv")
         await home.end("tv")
-        refusal = await home.beat("tv", grant_generation=answer.lease.generation)
+        refusal = await home.beat("tv", grant_generation=grant)
         assert isinstance(refusal, Refusal)
         assert refusal.code == "grant-ended"
         refusal = await home.beat("other", may_start=False)

@@ -127,7 +127,8 @@ class Walk:
     async def leave(self) -> None:
         user, session = self.dice.choice(USERS), self.dice.choice(SESSIONS)
         if self.dice.random() < 0.6:
-            await self.both(lambda store: store.end(user, session))
+            keep = self.dice.random() < 0.3
+            await self.both(lambda store: store.end(user, session, keep))
         else:
             whom = self.dice.choice([session, session, None])
             await self.both(lambda store: store.terminate(user, whom, "ops", "weil ☂"))

@@ -23,6 +23,7 @@ from streamlimit.model import (
     Event,
     Gone,
     Lease,
+    Purpose,
     Receipt,
     Refusal,
     Roster,
@@ -156,8 +157,19 @@ class Household:
     async def abandon(self, lease: Lease) -> tuple[Event, ...]:
         return await resolved(self.store.abandon(lease))
 
-    async def end(self, session: str) -> tuple[Event, ...]:
-        return await resolved(self.store.end(self.user, session))
+    async def end(self, session: str, keep_grant: bool = False) -> tuple[Event, ...]:
+        return await resolved(self.store.end(self.user, session, keep_grant))
+
+    async def open(self, session: str, stream: str = "news", **more: Any) -> int:
+        """The session sits, and is given a grant: its generation."""
+        lease = await self.lease(session, stream, purpose=Purpose.SEAT, **more)
+        return lease.generation
+
+    async def is_dead(self, session: str, grant: int) -> bool:
+        """Does this grant start nothing? Asked with a check, which takes no seat."""
+        answer = await self.ask(session, purpose=Purpose.CHECK, grant_generation=grant)
+        assert isinstance(answer, Admitted) or answer.code == "grant-ended", answer
+        return isinstance(answer, Refusal)
 
     async def terminate(self, session: str | None, by: str = "operator", why: str = "") -> tuple[Event, ...]:
         return await resolved(self.store.terminate(self.user, session, by, why))

@@ -13,7 +13,7 @@ import pytest
 from msgspec import structs
 
 from streamlimit.errors import SettingsError, StoreUnavailable
-from streamlimit.model import Admitted, Ask, Confirmed, Device, Receipt, Refusal, State
+from streamlimit.model import Admitted, Ask, Confirmed, Device, Purpose, Receipt, Refusal, State
 from streamlimit.rules.ledger import Seat
 from streamlimit.store.sqlite import SqliteStore, bodies, clock, intake, round
 from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
@@ -288,6 +288,7 @@ class TestFile:
         watch(store)
         db = _db(store)
         db.execute("DROP TABLE unkept")
+        db.execute("DROP TABLE grants")
         db.execute("PRAGMA user_version = 2")
         store.close()
         store = SqliteStore(path, QUICK, frozenset({"session.started"}), outbox_max_events=1)
@@ -295,6 +296,34 @@ class TestFile:
         for number in range(intake.LEAST):
             watch(store, user=f"user-{number}")
         assert _db(store).execute("SELECT * FROM unkept").fetchall() == [("session.started", 1)]
+
+    def test_who_sat_before_grants_could_be_ended_may_have_one(self, path: str) -> None:
+        store = SqliteStore(path, QUICK)
+        grant = watch(store).lease.generation
+        db = _db(store)
+        (body,) = db.execute("SELECT body FROM ledgers").fetchone()
+        (seats, *others) = msgspec.msgpack.decode(body)
+        old = msgspec.msgpack.encode([[seat[:17] for seat in seats], *others])
+        db.execute("UPDATE ledgers SET body = ?", (old,))
+        db.execute("DROP TABLE grants")
+        db.execute("PRAGMA user_version = 3")
+        store.close()
+        store = SqliteStore(path, QUICK)
+        store.end("user", "tv")
+        refusal = store.admit(Ask("user", "tv", "news", grant_generation=grant))
+        assert isinstance(refusal, Refusal)
+        assert refusal.code == "grant-ended"
+
+    def test_grants_that_would_have_expired_leave_no_row(self, path: str) -> None:
+        clock = ManualClock()
+        store = SqliteStore(path, QUICK, clock=clock)
+        for user in ("ann", "bob"):
+            store.admit(Ask(user, "tv", "news", Purpose.SEAT))
+            store.end(user, "tv")
+            clock.now_ms += X
+        clock.now_ms += QUICK.grant_ms - X
+        _swept(store)
+        assert _db(store).execute("SELECT user_id FROM grants").fetchall() == []
 
     def test_a_hammering_terminated_player_is_written_down_fifty_times_an_x_at_most(self, path: str) -> None:
         clock = ManualClock()
@@ -446,6 +475,7 @@ def _make_version_1(db: sqlite3.Connection) -> None:
         old |= {"max_sessions": ledger.max_sessions} if ledger.max_sessions else {}
         db.execute("INSERT INTO ledgers VALUES (?, ?, ?)", (user_id, msgspec.json.encode(old), due_at_ms))
     db.execute("DROP TABLE unkept")
+    db.execute("DROP TABLE grants")
     db.execute("PRAGMA user_version = 1")
 
 

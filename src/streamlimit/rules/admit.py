@@ -5,7 +5,8 @@ from msgspec.structs import replace
 from streamlimit.model import Admitted, Ask, Decision, Device, Event, Lease, Mark, Purpose, Refusal, State
 from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARK_WRITES, OverLimit, Policy
 from streamlimit.rules.departure import dismiss, lapse_all
-from streamlimit.rules.ledger import Ledger, Outcome, Seat, show, show_live
+from streamlimit.rules.grants import Grants
+from streamlimit.rules.ledger import NOBODYS, Ledger, Outcome, Seat, gives_grant, grants_wanted, show, show_live
 from streamlimit.rules.scopes import Scope, full_scopes
 from streamlimit.rules.sharing import is_shared
 
@@ -13,29 +14,34 @@ BAD_GRANTS = frozenset({"grant-expired", "grant-ended"})
 """Refusals of the credential, not of the limit: a dry run makes them, too."""
 
 
-def admit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
-    """Gives *ask* a seat or says why not. The same session twice gets the same answer and one seat."""
-    outcome = _decide(ledger, ask, policy, now_ms)
+def admit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants | None = None) -> Outcome[Decision]:
+    """Gives *ask* a seat or says why not. The same session twice gets the same answer and one seat.
+
+    *grants*: those of the user that were ended; without them the outcome may be that it takes them.
+    """
+    outcome = _decide(ledger, ask, policy, now_ms, grants)
     if policy.enforce or not isinstance(outcome.answer, Refusal) or outcome.answer.code in BAD_GRANTS:
         return outcome
-    anyway = _admit_anyway(ledger, ask, outcome.answer.code, policy, now_ms)
+    anyway = _admit_anyway(ledger, ask, outcome.answer.code, policy, now_ms, grants)
     anyway.changed |= outcome.changed  # a mark that was prolonged
     return anyway
 
 
-def _decide(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
+def _decide(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants | None) -> Outcome[Decision]:
     mark = ledger.mark_of(ask.session_id, State.TERMINATED, now_ms)
     if mark is not None:
         return _refuse_terminated(ledger, ask, mark, policy, now_ms)
     seat = ledger.find(ask.session_id)
     if seat is None or seat.expires_at_ms <= now_ms:
-        return _admit_new(ledger, ask, policy, now_ms)
+        return _admit_new(ledger, ask, policy, now_ms, grants)
     if is_shared(seat, ask, policy, now_ms):
         return Outcome(refusal("session-shared", ledger, ask, policy, now_ms), changed=False)
     return _admit_sitting(ledger, seat, ask, policy, now_ms)
 
 
-def _admit_anyway(ledger: Ledger, ask: Ask, code: str, policy: Policy, now_ms: int) -> Outcome[Decision]:
+def _admit_anyway(
+    ledger: Ledger, ask: Ask, code: str, policy: Policy, now_ms: int, grants: Grants | None
+) -> Outcome[Decision]:
     """A dry run: whom the rules refuse gets a seat beyond them, and the answer says so."""
     seat, live = ledger.find(ask.session_id), ledger.live(now_ms)
     if seat is not None and seat.expires_at_ms > now_ms:
@@ -45,7 +51,7 @@ def _admit_anyway(ledger: Ledger, ask: Ask, code: str, policy: Policy, now_ms: i
         answer = Admitted(None, lease, ledger.limit(ask.limit, policy), len(live), existing=False)
         outcome = Outcome[Decision](answer, changed=False)
     else:
-        outcome = _seat_new(ledger, ask, None, policy, now_ms)
+        outcome = _seat_new(ledger, ask, None, policy, now_ms, grants)
     assert isinstance(outcome.answer, Admitted)
     return Outcome(replace(outcome.answer, would_refuse=code), outcome.changed, outcome.events)
 
@@ -54,6 +60,9 @@ def _admit_sitting(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms:
     adds_lease = ask.purpose is Purpose.LEASE and seat.last_activity_ms is None and ask.lease_id not in seat.leases
     if adds_lease:
         _open_lease(seat, ask, policy, now_ms)
+    is_given = not seat.given and gives_grant(ask)
+    if is_given:
+        seat.given = True
     answer = Admitted(
         session=show(ask.user_id, seat, policy.state(seat.last_activity_ms, now_ms)),
         lease=Lease(ask, seat.generation, seat.move, now_ms),
@@ -61,7 +70,7 @@ def _admit_sitting(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms:
         live=len(ledger.live(now_ms)),
         existing=True,
     )
-    return Outcome(answer, changed=adds_lease)
+    return Outcome(answer, changed=adds_lease or is_given)
 
 
 def _open_lease(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> None:
@@ -69,11 +78,14 @@ def _open_lease(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> None:
     seat.expires_at_ms = max(seat.expires_at_ms, now_ms + policy.start_ms)
 
 
-def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
+def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants | None) -> Outcome[Decision]:
     if not ask.may_start:
         return Outcome(refusal("grant-expired", ledger, ask, policy, now_ms), changed=False)
-    if _is_grant_dead(ledger, ask, now_ms):
-        return Outcome(refusal("grant-ended", ledger, ask, policy, now_ms), changed=False)
+    if ask.grant_generation is not None:
+        if grants is None:
+            return grants_wanted()
+        if ask.grant_generation <= grants.newest_dead(ask.session_id, now_ms):
+            return Outcome(refusal("grant-ended", ledger, ask, policy, now_ms), changed=False)
     live = ledger.live(now_ms)
     full, victim = full_scopes(live, ledger.limit(ask.limit, policy), ask, policy), None
     if full:
@@ -84,22 +96,18 @@ def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome
     if ask.purpose is Purpose.CHECK:
         limit = ledger.limit(ask.limit, policy)
         return Outcome(Admitted(None, None, limit, len(live), existing=False), changed=False)
-    return _seat_new(ledger, ask, victim, policy, now_ms)
+    if grants is None and ask.purpose is Purpose.SEAT:
+        return grants_wanted()  # it is given a grant, which must be younger than its dead ones
+    return _seat_new(ledger, ask, victim, policy, now_ms, grants)
 
 
-def _is_grant_dead(ledger: Ledger, ask: Ask, now_ms: int) -> bool:
-    """Did the viewer end the session after its grant was given, so that the grant is dead with it?"""
-    if ask.grant_generation is None:
-        return False
-    mark = ledger.mark_of(ask.session_id, State.ENDED, now_ms)
-    return mark is not None and mark.generation >= ask.grant_generation
-
-
-def _seat_new(ledger: Ledger, ask: Ask, victim: Seat | None, policy: Policy, now_ms: int) -> Outcome[Decision]:
+def _seat_new(
+    ledger: Ledger, ask: Ask, victim: Seat | None, policy: Policy, now_ms: int, grants: Grants | None
+) -> Outcome[Decision]:
     events = lapse_all(ask.user_id, ledger, now_ms)
     if victim is not None:
         events += (_replace(ledger, victim, ask, policy, now_ms),)
-    seat = _reserve(ledger, ask, policy, now_ms)
+    seat = _reserve(ledger, ask, policy, now_ms, grants)
     answer = Admitted(
         session=show(ask.user_id, seat, State.STARTING),
         lease=Lease(ask, seat.generation, seat.move, now_ms),
@@ -111,8 +119,10 @@ def _seat_new(ledger: Ledger, ask: Ask, victim: Seat | None, policy: Policy, now
     return Outcome(answer, changed=True, events=events)
 
 
-def _reserve(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Seat:
-    ended = [mark.generation for mark in ledger.marks if mark.session_id == ask.session_id]
+def _reserve(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants | None) -> Seat:
+    ended = [mark.generation for mark in ledger.marks if mark.session_id in (ask.session_id, NOBODYS)]
+    if grants is not None:
+        ended.append(grants.newest_dead(ask.session_id, now_ms))
     seat = Seat(
         session_id=ask.session_id,
         stream_id=ask.stream_id,
@@ -122,6 +132,7 @@ def _reserve(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Seat:
         expires_at_ms=now_ms + policy.start_ms,
         device=ask.device,
         leases=[ask.lease_id] if ask.purpose is Purpose.LEASE else [],
+        given=gives_grant(ask),
     )
     ledger.seats.append(seat)
     return seat

@@ -6,19 +6,20 @@ from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Lease, 
 from streamlimit.policy import Policy
 from streamlimit.rules.admit import admit
 from streamlimit.rules.confirm import confirm, prolong_by_receipt
+from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome, Seat, show
 
-_ACTIVE, _CHECK = State.ACTIVE, Purpose.CHECK  # looked up once
+_ACTIVE, _CHECK, _LEASE = State.ACTIVE, Purpose.CHECK, Purpose.LEASE  # looked up once
 
 
-def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
+def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants | None = None) -> Outcome[Decision]:
     """What `admit` and then a receipt of its lease do. No lease stays open, so *ask* needs no name for one.
 
     Nearly every beat is of one who sits on that stream, or of one who is new where there is room: those two are
     written down here as what the two rules come to then.
     """
     if ledger.marks or ask.purpose is _CHECK:
-        return _one_by_one(ledger, ask, policy, now_ms)
+        return _one_by_one(ledger, ask, policy, now_ms, grants)
     seat, live = None, 0
     for other in ledger.seats:
         if other.expires_at_ms > now_ms:
@@ -32,7 +33,7 @@ def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decis
         limit = ledger.limit(ask.limit, policy)
         if live < limit:
             return _start(ledger, ask, policy, now_ms, limit)
-    return _one_by_one(ledger, ask, policy, now_ms)
+    return _one_by_one(ledger, ask, policy, now_ms, grants)
 
 
 def beaten(admitted: Admitted, verdict: Verdict) -> Admitted:
@@ -46,19 +47,20 @@ def beaten(admitted: Admitted, verdict: Verdict) -> Admitted:
     return replace(admitted, session=session, lease=lease, limit=verdict.limit, live=verdict.live, events=events)
 
 
-def _one_by_one(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
-    first = admit(ledger, ask, policy, now_ms)
+def _one_by_one(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants | None) -> Outcome[Decision]:
+    first = admit(ledger, ask, policy, now_ms, grants)
     if not isinstance(first.answer, Admitted) or first.answer.lease is None:
         return first
-    second = confirm(ledger, Receipt(first.answer.lease), policy, now_ms)
+    second = confirm(ledger, Receipt(first.answer.lease), policy, now_ms, grants)
     answer = beaten(first.answer, second.answer)
     return Outcome(answer, first.changed or second.changed, first.events + second.events)
 
 
 def _just_goes_on(seat: Seat, ask: Ask) -> bool:
-    """Is it no reservation, no move, and (rule 8) nothing that could be one repeat too many?"""
+    """Is it no reservation, no move, no first grant, and (rule 8) nothing that could be one repeat too many?"""
     is_no_repeat = ask.sequence is None or not seat.returns
-    return seat.last_activity_ms is not None and seat.stream_id == ask.stream_id and is_no_repeat
+    is_no_news = seat.given or (ask.grant_generation is None and ask.purpose is _LEASE)
+    return seat.last_activity_ms is not None and seat.stream_id == ask.stream_id and is_no_repeat and is_no_news
 
 
 def _go_on(seat: Seat, ask: Ask, policy: Policy, now_ms: int, limit: int, live: int) -> Outcome[Decision]:
@@ -71,11 +73,13 @@ def _go_on(seat: Seat, ask: Ask, policy: Policy, now_ms: int, limit: int, live: 
 
 def _just_starts(ask: Ask, policy: Policy) -> bool:
     """Is the user's own limit all that counts for a new seat?"""
+    if ask.grant_generation is not None or ask.purpose is not _LEASE:
+        return False
     return ask.may_start and policy.max_per_stream is None and not policy.max_per_device_type
 
 
 def _start(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, limit: int) -> Outcome[Decision]:
-    seat = Seat(ask.session_id, ask.stream_id, now_ms, now_ms, now_ms, now_ms, device=ask.device)
+    seat = Seat(ask.session_id, ask.stream_id, now_ms, now_ms, now_ms, now_ms, device=ask.device, given=False)
     prolong_by_receipt(seat, 0, policy, now_ms)
     ledger.seats.append(seat)
     session = show(ask.user_id, seat, _ACTIVE)

@@ -4,12 +4,18 @@ from streamlimit.model import Ask, Confirmed, Event, Gone, Lease, Receipt, State
 from streamlimit.policy import DRY_RUN_SEATS, Policy
 from streamlimit.rules import sharing
 from streamlimit.rules.departure import lapse_all
-from streamlimit.rules.ledger import Ledger, Outcome, Seat, show
+from streamlimit.rules.grants import Grants
+from streamlimit.rules.ledger import NOBODYS, Ledger, Outcome, Seat, gives_grant, grants_wanted, show
 from streamlimit.rules.scopes import full_scopes
 
 
-def confirm(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -> Outcome[Verdict]:
-    """Counts *receipt* for its session. The same receipt twice is one; a late one takes nobody's seat."""
+def confirm(
+    ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int, grants: Grants | None = None
+) -> Outcome[Verdict]:
+    """Counts *receipt* for its session. The same receipt twice is one; a late one takes nobody's seat.
+
+    *grants*: those of the user that were ended; without them the outcome may be that it takes them.
+    """
     lease = receipt.lease
     seat = ledger.find(lease.ask.session_id)
     if seat is not None and seat.expires_at_ms > now_ms:
@@ -17,7 +23,7 @@ def confirm(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -> Ou
             return Outcome(_gone(ledger, lease, now_ms), changed=False)
         events = _settle(seat, receipt, policy, now_ms)
         return _confirmed(ledger, seat, receipt, policy, now_ms, events)
-    return _seat_again(ledger, receipt, policy, now_ms)
+    return _seat_again(ledger, receipt, policy, now_ms, grants)
 
 
 def prolong(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcome[Gone | None]:
@@ -89,7 +95,9 @@ def prolong_by_receipt(seat: Seat, play_ms: int, policy: Policy, now_ms: int) ->
         seat.expires_at_ms = plays_until_ms + policy.expiry_ms
 
 
-def _seat_again(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -> Outcome[Verdict]:
+def _seat_again(
+    ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int, grants: Grants | None
+) -> Outcome[Verdict]:
     """The session expired while its segment was on the way: it sits again if there is room (rule 3).
 
     Received in time and told late (rule 11), it sat all the while, if nobody took its seat meanwhile.
@@ -102,6 +110,11 @@ def _seat_again(ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int) -
     seat = ledger.find(ask.session_id)
     if seat is not None and _is_of(lease, seat) and now_ms - receipt.age_ms < seat.expires_at_ms:
         return _confirmed(ledger, seat, receipt, policy, now_ms, _settle(seat, receipt, policy, now_ms))
+    if ask.grant_generation is not None:
+        if grants is None:
+            return grants_wanted()
+        if ask.grant_generation <= grants.newest_dead(ask.session_id, now_ms):
+            return Outcome(Gone(State.ENDED), changed=False)
     events = list(lapse_all(ask.user_id, ledger, now_ms))
     seat = _revive(ledger, lease, now_ms)
     again = Lease(ask, seat.generation, seat.move, lease.admitted_ms)
@@ -127,6 +140,7 @@ def _revive(ledger: Ledger, lease: Lease, now_ms: int) -> Seat:
         expires_at_ms=now_ms,
         device=lease.ask.device,
         revives=lease.generation,
+        given=gives_grant(lease.ask),
     )
     ledger.seats.append(seat)
     return seat
@@ -143,7 +157,7 @@ def _gone(ledger: Ledger, lease: Lease, now_ms: int) -> Gone:
     if terminated is not None:
         return Gone(State.TERMINATED, terminated)
     for mark in ledger.marks:  # of this seat, or of a later one of the same session: it left after the lease
-        if mark.session_id == session_id and mark.generation >= lease.generation and mark.until_ms > now_ms:
+        if mark.session_id in (session_id, NOBODYS) and mark.generation >= lease.generation and mark.until_ms > now_ms:
             return Gone(mark.state, mark)
     return Gone(State.EXPIRED)
 

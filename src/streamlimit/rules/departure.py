@@ -2,7 +2,7 @@
 
 from streamlimit.model import Device, Event, Mark, State
 from streamlimit.policy import MARKS_KEPT, Policy
-from streamlimit.rules.ledger import Ledger, Seat, show
+from streamlimit.rules.ledger import NOBODYS, Ledger, Seat, show
 
 
 def lapse(user_id: str, ledger: Ledger, seat: Seat, now_ms: int) -> Event:
@@ -55,9 +55,18 @@ def dismiss(
 
 
 def remember(ledger: Ledger, mark: Mark, now_ms: int) -> None:
-    """Adds a mark; of each kind the newest `MARKS_KEPT` stay."""
-    kept = [old for old in ledger.marks if old.until_ms > now_ms]
-    same = [old for old in kept if old.state is mark.state]
-    if len(same) >= MARKS_KEPT:
-        kept.remove(same[0])
-    ledger.marks = [*kept, mark]
+    """Adds a mark; of each kind the newest `MARKS_KEPT` stay, and an operator's before a viewer's (rule 12)."""
+    marks = [old for old in ledger.marks if old.until_ms > now_ms and old.session_id != NOBODYS] + [mark]
+    nobodys = [old for old in ledger.marks if old.until_ms > now_ms and old.session_id == NOBODYS]
+    same = [each for each in marks if each.state is mark.state]
+    if len(same) > MARKS_KEPT:
+        out = next((each for each in same if each.by == "viewer"), same[0])
+        marks = [each for each in marks if each is not out]
+        nobodys = [_joined([*nobodys, out])]
+    ledger.marks = nobodys + marks
+
+
+def _joined(marks: list[Mark]) -> Mark:
+    """What is left of marks that found no room: no late receipt of their time seats anybody again."""
+    generation, until_ms = max(each.generation for each in marks), max(each.until_ms for each in marks)
+    return Mark(NOBODYS, generation, State.ENDED, marks[-1].at_ms, until_ms)

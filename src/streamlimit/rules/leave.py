@@ -3,6 +3,7 @@
 from streamlimit.model import Event, Lease, State
 from streamlimit.policy import Policy
 from streamlimit.rules.departure import dismiss, give_back, lapse_all
+from streamlimit.rules.grants import Grants, kill
 from streamlimit.rules.ledger import Ledger, Outcome, Seat
 
 Events = tuple[Event, ...]
@@ -20,9 +21,17 @@ def abandon(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcom
     return Outcome(events, changed=True, events=events)
 
 
-def end(ledger: Ledger, user_id: str, session_id: str, policy: Policy, now_ms: int) -> Outcome[Events]:
-    """The viewer stops. The second time there is nothing left to do."""
-    return _send_away(ledger, user_id, [session_id], policy, now_ms, State.ENDED, "viewer", "ended")
+def end(
+    ledger: Ledger, user_id: str, session_id: str, policy: Policy, now_ms: int, grants: Grants | None = None
+) -> Outcome[Events]:
+    """The viewer stops, and unless *grants* is None the session's grant dies. The second time: nothing."""
+    seat = ledger.find(session_id)
+    outcome = _send_away(ledger, user_id, [session_id], policy, now_ms, State.ENDED, "viewer", "ended")
+    if grants is not None and (seat is None or seat.given):
+        generation = _given_until(ledger, session_id, now_ms) if seat is None else seat.generation
+        kill(grants, session_id, generation, seat is not None, policy, now_ms)
+        outcome.ended_grants = True
+    return outcome
 
 
 def terminate(
@@ -40,6 +49,11 @@ def expire(ledger: Ledger, user_id: str, policy: Policy, now_ms: int) -> Outcome
     changed = bool(events) or len(marks) != len(ledger.marks)
     ledger.marks = marks
     return Outcome(events, changed, events)
+
+
+def _given_until(ledger: Ledger, session_id: str, now_ms: int) -> int:
+    """The youngest that a grant of who sits no more may be; in this very millisecond a new one may be given."""
+    return max([now_ms - 1, *(mark.generation for mark in ledger.marks if mark.session_id == session_id)])
 
 
 def _send_away(

@@ -5,14 +5,17 @@ that it is handed and may change it; it says in its `Outcome` whether it did. Wh
 `gc=False` as in model.py.
 """
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
 
-from streamlimit.model import Device, Event, Mark, Session, State
+from streamlimit.model import Ask, Device, Event, Mark, Purpose, Session, State
 from streamlimit.policy import Policy
 
 T = TypeVar("T")
+
+NOBODYS = ""
+"""The session of the one mark that stands for all that found no room."""
 
 
 class Position(Struct, array_like=True):
@@ -36,7 +39,7 @@ class Seat(Struct, array_like=True, gc=False):
 
     `placed_ms`: when the request was admitted whose receipt set the position (segment, sequence).
 
-    `revives` is the generation whose late receipt seated this one again (0: nobody's).
+    `revives` is the generation whose late receipt seated this one again (0: nobody's). `given`: it has a grant.
     """
 
     session_id: str
@@ -56,6 +59,7 @@ class Seat(Struct, array_like=True, gc=False):
     positions: dict[str, Position] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
     returns: list[int] = field(default_factory=list)
+    given: bool = True  # where a row of an older version does not say
 
 
 class Ledger(Struct, array_like=True, gc=False):
@@ -106,11 +110,26 @@ class Ledger(Struct, array_like=True, gc=False):
 
 
 class Outcome(Struct, Generic[T], gc=False):
-    """What a rule decided, whether the ledger changed, and what there is to tell others."""
+    """What a rule decided, whether the ledger changed, and what there is to tell others.
+
+    `ended_grants`: so did the user's grants that were ended. `wants_grants`: nothing is decided yet, for it takes them.
+    """
 
     answer: T
     changed: bool
     events: tuple[Event, ...] = ()
+    ended_grants: bool = False
+    wants_grants: bool = False
+
+
+def grants_wanted() -> Outcome[Any]:
+    """The rule is to be called again, with the grants that were ended."""
+    return Outcome(None, changed=False, wants_grants=True)
+
+
+def gives_grant(ask: Ask) -> bool:
+    """Has the session that is admitted so a grant, or is it given one?"""
+    return ask.purpose is not Purpose.CHECK and (ask.grant_generation is not None or ask.purpose is Purpose.SEAT)
 
 
 def show(user_id: str, seat: Seat, state: State) -> Session:

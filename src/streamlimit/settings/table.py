@@ -131,6 +131,7 @@ class Settings(BaseSettings):
             max_per_stream=self.max_per_stream,
             max_per_device_type=self.max_per_device_type,
             enforce=self.enforce,
+            grant_ms=_ms(self.grant_seconds),
         )
 
 

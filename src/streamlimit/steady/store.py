@@ -105,10 +105,10 @@ class SteadyStore(Passing):
         """As the store's; None (go on) while it is away."""
         return self._forgiving(self.store.prolong, lease, None, partial(self._prolonged, lease, self._clock()))
 
-    def end(self, user_id: str, session_id: str) -> Answer[Events]:
+    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
         """As the store's; what is known is forgotten first, so that nothing kept or under way brings it back."""
         self._receipts.forget(user_id, session_id)
-        return self.store.end(user_id, session_id)
+        return self.store.end(user_id, session_id, keep_grant)
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
         """As the store's; this worker knows at once, others by the answer to their next confirmation."""

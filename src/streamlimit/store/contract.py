@@ -75,8 +75,11 @@ class Store(Protocol):
         """Nothing was received. Frees a reservation's seat when no other lease of it is open. Twice is once."""
         ...
 
-    def end(self, user_id: str, session_id: str) -> Answer[Events]:
-        """The viewer stops; the seat is free at once. The second time there is nothing to do."""
+    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
+        """The viewer stops; the seat is free at once, and unless *keep_grant* the session's grant starts nothing more.
+
+        The second time there is nothing to do.
+        """
         ...
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:

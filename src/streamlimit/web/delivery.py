@@ -12,7 +12,7 @@ from streamlimit.delivery.segment import Segment
 from streamlimit.errors import StoreUnavailable
 from streamlimit.limiter import LeaseHolder
 from streamlimit.logs import asking
-from streamlimit.model import Gone, State
+from streamlimit.model import Gone, Lease
 from streamlimit.policy import Policy
 from streamlimit.web.outlet import Outlet, Pour
 
@@ -173,15 +173,22 @@ class _Journey:
             gone = await self._holder.prolong()
         except StoreUnavailable:
             return  # the next progress asks again; the viewer's bytes do not wait for the store
-        if isinstance(gone, Gone) and gone.state in (State.ENDED, State.TERMINATED) and self._wire is not None:
-            self._wire.abort()  # who was sent away is not served to the end
+        if gone is not None and self._wire is not None and _is_lost(gone, self._holder.lease):
+            self._wire.abort()  # who holds no seat any more is not served to the end
 
     async def confirm_arrived(self) -> None:
         """Confirms each segment, but the last, of which every byte has arrived."""
         arrived = self._first + self.passage.acknowledged()
         while self.earlier and (self.earlier[0].last or 0) < arrived:
             segment, self.earlier = self.earlier[0], self.earlier[1:]
-            await self._holder.confirm(*_receipt(segment))
+            verdict = await self._holder.confirm(*_receipt(segment))
+            if isinstance(verdict, Gone) and self._wire is not None and _is_lost(verdict, self._holder.lease):
+                self._wire.abort()
+
+
+def _is_lost(gone: Gone, lease: Lease) -> bool:
+    """Did it have a seat to lose? Not where a dry run, or an outage, let it through without one."""
+    return lease.generation > 0 or gone.mark is not None
 
 
 def _receipt(segment: Segment) -> tuple[str, int, str, int]:

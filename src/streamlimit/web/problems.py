@@ -158,7 +158,7 @@ CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 GRANT_REFUSALS = {
     "grant-expired": "the grant has expired and its session holds no seat",
-    "grant-ended": "the session was ended, and its grant with it",
+    "grant-ended": "the session was ended, and its grant with it; ask for a new playback URL",
 }
 
 

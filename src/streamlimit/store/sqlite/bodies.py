@@ -5,9 +5,11 @@ Half as long as with the names of the fields: so three sessions fit a page, and 
 
 import msgspec
 
+from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Seat
 
 decode = msgspec.msgpack.Decoder(Ledger).decode
+decode_grants = msgspec.msgpack.Decoder(Grants).decode
 encode = msgspec.msgpack.Encoder().encode
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from streamlimit.model import Event
-from streamlimit.rules.ledger import Ledger
+from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.connection import transaction, translated
 from streamlimit.store.sqlite.intake import put
@@ -46,6 +46,8 @@ class Changes:
             ledgers = {user_id: kept.get(user_id) or Ledger() for user_id, _ in changes}
             for user_id, rule in changes:
                 outcome = rule(ledgers[user_id], now_ms)
+                if outcome.wants_grants:
+                    outcome = self._with_grants(user_id, rule, ledgers[user_id], now_ms)
                 answers.append(outcome.answer)
                 if outcome.changed:
                     changed[user_id] = ledgers[user_id]
@@ -54,6 +56,13 @@ class Changes:
             self.put_events(events)
         self._checkpointer.changed(len(changes))
         return answers
+
+    def _with_grants(self, user_id: str, rule: Rule[T], ledger: Ledger, now_ms: int) -> Outcome[T]:
+        grants = self._rows.grants(user_id)
+        outcome = rule(ledger, now_ms, grants)
+        if outcome.ended_grants:
+            self._rows.save_grants(user_id, grants)
+        return outcome
 
     def put_events(self, events: Iterable[Event]) -> None:
         """Within a transaction, whoever's it is."""

@@ -14,7 +14,7 @@ from streamlimit.store.sqlite import bodies, clock
 
 T = TypeVar("T")
 
-VERSION = 3
+VERSION = 4
 TURN_SECONDS = 0.5
 """How long to wait for other processes' transactions (each takes microseconds) before giving up."""
 
@@ -115,6 +115,10 @@ def _migrate(db: sqlite3.Connection) -> None:
             _from_version_1(db)
         if version in (1, 2):
             db.execute(_table("unkept"))
+        if version in (1, 2, 3):
+            for statement in _statements(_schema()):
+                if " grants" in statement:
+                    db.execute(statement)
         db.execute(f"PRAGMA user_version = {VERSION}")
         _anchor_clock(db)
 

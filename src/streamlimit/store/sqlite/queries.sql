@@ -1,6 +1,17 @@
 -- name: load
 SELECT clock.offset_ms, ledgers.body FROM clock LEFT JOIN ledgers ON ledgers.user_id = ?;
 
+-- name: load_with_grants
+SELECT clock.offset_ms, ledgers.body, grants.body FROM clock
+LEFT JOIN ledgers ON ledgers.user_id = ?1 LEFT JOIN grants ON grants.user_id = ?1;
+
+-- name: save_grants
+INSERT INTO grants (user_id, until_ms, body) VALUES (?, ?, ?)
+ON CONFLICT (user_id) DO UPDATE SET until_ms = excluded.until_ms, body = excluded.body;
+
+-- name: forget_grants
+DELETE FROM grants WHERE user_id IN (SELECT user_id FROM grants WHERE until_ms <= ? LIMIT ?);
+
 -- name: load_all
 -- For so many users as there are `?` in the end (rows.py).
 SELECT clock.offset_ms, ledgers.user_id, ledgers.body FROM clock LEFT JOIN ledgers ON ledgers.user_id IN (?);

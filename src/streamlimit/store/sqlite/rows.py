@@ -10,17 +10,20 @@ from collections.abc import Callable, Container, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
+from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.contract import Clock
-from streamlimit.store.sqlite.bodies import decode, encode
+from streamlimit.store.sqlite.bodies import decode, decode_grants, encode
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import QUERIES, in_turn, is_others_turn
 
 T = TypeVar("T")
-Rule = Callable[[Ledger, int], Outcome[T]]
+Rule = Callable[..., Outcome[T]]
+"""Called with a ledger and the time; where its outcome says so again, with the grants that were ended, too."""
 Row = tuple[str, int | None, bytes]
 
 LOAD, CHANGE = QUERIES["load"], QUERIES["change"]
+LOAD_WITH_GRANTS, SAVE_GRANTS = QUERIES["load_with_grants"], QUERIES["save_grants"]
 ADD, REPLACE, REMOVE = QUERIES["add"], QUERIES["replace"], QUERIES["remove"]
 
 
@@ -37,6 +40,20 @@ class Rows:
         """The user's ledger and the store's time. No lock is taken."""
         offset_ms, body = self.find(LOAD, user_id)[0]
         return Ledger() if body is None else decode(body), self._middle.now_ms(offset_ms)
+
+    def load_with_grants(self, user_id: str) -> tuple[Ledger, Grants, int]:
+        """The same, with the user's grants that were ended."""
+        offset_ms, body, grants = self.find(LOAD_WITH_GRANTS, user_id)[0]
+        ledger = Ledger() if body is None else decode(body)
+        return ledger, Grants() if grants is None else decode_grants(grants), self._middle.now_ms(offset_ms)
+
+    def grants(self, user_id: str) -> Grants:
+        """The user's that were ended; within a transaction."""
+        return self.load_with_grants(user_id)[1]
+
+    def save_grants(self, user_id: str, grants: Grants) -> None:
+        """Within a transaction: what they have become."""
+        self._cursor.execute(SAVE_GRANTS, (user_id, grants.until_ms(), encode(grants)))
 
     def load_all(self, user_ids: list[str]) -> tuple[dict[str, Ledger], int]:
         """The ledgers of those who have one, and the store's time."""
@@ -116,6 +133,8 @@ class Middle:
     def _decide(self, ledger: Ledger, now_ms: int) -> int | None:
         assert self._rule is not None
         outcome = self._rule(ledger, now_ms)
+        if outcome.wants_grants:
+            return None
         if not outcome.changed:
             self.outcome = outcome
         elif not (ledger.is_blank() or (self._subscribed and any(e.type in self._subscribed for e in outcome.events))):

@@ -1,10 +1,19 @@
--- Version 3. A user is one row: all that counts against one limit is read and written together.
+-- Version 4. A user is one row: all that counts against one limit is read and written together.
 -- No index by time: it would cost each new session more than the sweep spends on walking through the users.
 CREATE TABLE ledgers (
     user_id   TEXT PRIMARY KEY,
     due_at_ms INTEGER,           -- the first moment at which anything in body lapses; none where nothing ever does
     body      BLOB NOT NULL      -- streamlimit.rules.ledger.Ledger as MessagePack (rows.py)
 ) WITHOUT ROWID;
+
+-- Grants that were ended. Not in the user's row: who sits does not read them, and they outlive it.
+CREATE TABLE grants (
+    user_id  TEXT PRIMARY KEY,
+    until_ms INTEGER NOT NULL,   -- from then on nothing in body matters
+    body     BLOB NOT NULL       -- streamlimit.rules.grants.Grants as MessagePack
+) WITHOUT ROWID;
+
+CREATE INDEX grants_by_time ON grants (until_ms);
 
 -- Events for call backs, in the order in which they happened, until they are sorted into letters.
 CREATE TABLE outbox (

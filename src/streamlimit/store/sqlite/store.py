@@ -4,13 +4,14 @@ Any number of processes on one machine. Answers at once: a read takes some micro
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from streamlimit import rules
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Ask, Decision, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
 from streamlimit.policy import Policy
-from streamlimit.rules.ledger import Ledger, Outcome
+from streamlimit.rules.grants import Grants
+from streamlimit.rules.ledger import Ledger, Outcome, grants_wanted
 from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Clock, Events, Heard
 from streamlimit.store.sqlite.changes import Changes
@@ -20,6 +21,8 @@ from streamlimit.store.sqlite.reading import Reading, matching
 from streamlimit.store.sqlite.rows import Rows, Rule
 from streamlimit.store.sqlite.sweep import Sweep
 from streamlimit.store.sqlite.together import Together
+
+T = TypeVar("T")
 
 
 class SqliteStore:
@@ -52,15 +55,17 @@ class SqliteStore:
         with translated:
             ledger, now_ms = self._rows.load(ask.user_id)
         outcome = rules.admit(ledger, ask, self._policy, now_ms)
+        if outcome.wants_grants:
+            with translated:
+                ledger, grants, now_ms = self._rows.load_with_grants(ask.user_id)
+            outcome = rules.admit(ledger, ask, self._policy, now_ms, grants)
         if not outcome.changed:
             return outcome.answer
-        return self._changes.one(ask.user_id, lambda ledger, now_ms: rules.admit(ledger, ask, self._policy, now_ms))
+        return self._changes.one(ask.user_id, self._by(rules.admit, ask))
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         user_id = receipt.lease.ask.user_id
-        answer: Answer[Verdict] = self._soon(
-            user_id, lambda ledger, now_ms: rules.confirm(ledger, receipt, self._policy, now_ms)
-        )
+        answer: Answer[Verdict] = self._soon(user_id, self._by(rules.confirm, receipt))
         return answer
 
     def report(self, receipt: Receipt, heard: Heard) -> None:
@@ -74,9 +79,7 @@ class SqliteStore:
             heard(answer)
 
     def beat(self, ask: Ask) -> Answer[Decision]:
-        answer: Answer[Decision] = self._soon(
-            ask.user_id, lambda ledger, now_ms: rules.beat(ledger, ask, self._policy, now_ms)
-        )
+        answer: Answer[Decision] = self._soon(ask.user_id, self._by(rules.beat, ask))
         return answer
 
     def prolong(self, lease: Lease) -> Gone | None:
@@ -89,11 +92,13 @@ class SqliteStore:
             user_id, lambda ledger, now_ms: rules.abandon(ledger, lease, self._policy, now_ms)
         )
 
-    def end(self, user_id: str, session_id: str) -> Events:
+    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Events:
         self._catch_up()
 
-        def rule(ledger: Ledger, now_ms: int) -> Outcome[Events]:
-            return rules.end(ledger, user_id, session_id, self._policy, now_ms)
+        def rule(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
+            if grants is None and not keep_grant:
+                return grants_wanted()
+            return rules.end(ledger, user_id, session_id, self._policy, now_ms, grants)
 
         return self._changes.by_transaction(user_id, rule)
 
@@ -151,6 +156,14 @@ class SqliteStore:
     def close(self) -> None:
         self._checkpointer.close()
         self._db.close()
+
+    def _by(self, rule: Callable[..., Outcome[T]], asked: Ask | Receipt) -> Rule[T]:
+        """What *rule* makes of *asked* by this policy."""
+
+        def decide(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[T]:
+            return rule(ledger, asked, self._policy, now_ms, grants)
+
+        return decide
 
     def _catch_up(self) -> None:
         """Who leaves right after a heartbeat must not be seated by it again: what was asked before is made first."""

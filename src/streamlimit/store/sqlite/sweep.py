@@ -15,6 +15,8 @@ from streamlimit.store.sqlite.round import Round
 from streamlimit.store.sqlite.rows import Rows
 
 REMOVE, SAVE, SEE = QUERIES["remove"], QUERIES["save"], QUERIES["see"]
+FORGET_GRANTS, FORGOTTEN = QUERIES["forget_grants"], 100
+"""So many users at a time: nobody is waited for long."""
 
 
 class Sweep:
@@ -62,6 +64,7 @@ class Sweep:
         if not takings.looked_at and not self._round.ends_here:
             return takings
         with transaction(self._db):
+            self._db.execute(FORGET_GRANTS, (takings.now_ms, FORGOTTEN))
             began = thread_time()
             if seen != self._version():
                 if not is_last:

@@ -16,11 +16,17 @@
 
 -- include preamble
 
-local LEASE, CHECK, NONE = 1, 3, 65535
+local LEASE, SEAT, CHECK, NONE = 1, 2, 3, 65535
 local NEW, EXISTING = 1, 2
 local purpose, may_start, asked, type_cap, sequence, granted, client, id, stream, lease, kind, replace, device =
   unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
 local value = call('GET', KEYS[1])
+local gives_grant = (granted > 0 or purpose == SEAT) and 1 or 0
+
+-- Was none of the user's grants ended (grants.lua)?
+local function has_none_dead()
+  return call('EXISTS', KEYS[2]:sub(1, -4) .. 'grants:' .. KEYS[1]:sub(#KEYS[2])) == 0
+end
 
 -- The quick ways, without taking the ledger apart. Who sits is admitted by one read; a new session is put behind the
 -- others where there is room. Everything else is below.
@@ -39,17 +45,19 @@ local limit = own_limit
 if limit == NONE then limit = asked == NONE and max_sessions or asked end
 
 if marks == 0 and found then
-  local last, extras = unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxB', value, found + 9 + #id)
-  if extras == 0 and (last > 0 or purpose ~= LEASE) then
+  local last, extras, given = unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxBB', value, found + 9 + #id)
+  local is_no_news = given == 1 or purpose == CHECK or (granted == 0 and purpose == LEASE)
+  if extras == 0 and is_no_news and (last > 0 or purpose ~= LEASE) then
     return pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0'
   end
 elseif marks == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK and type_cap == NONE
   and unpack('<I2', ARGV[1], 15) == NONE -- no cap for streams
+  and ((granted == 0 and purpose == LEASE) or has_none_dead())
 then
   local start_ms = unpack('<I4', ARGV[1], 11)
   local expires = now + start_ms
-  local rest = pack('<Bc0I6I6I6I6I6I4I6I3BI2BBc0I2', #id, id, expires, 0, 0, 0, 0, 0, now, 0,
-    purpose == LEASE and 1 or 0, 0, 0, #stream, stream, #device) .. device
+  local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2BBc0I2', #id, id, expires, 0, 0, 0, 0, 0, now, 0,
+    purpose == LEASE and 1 or 0, gives_grant, 0, 0, #stream, stream, #device) .. device
   if purpose == LEASE then rest = rest .. pack('<I6BBBBc0', 0, 0, 0, 1, #lease, lease) end
   local seat = pack('<I2', #rest + 2) .. rest
   if filed == 0 or expires < filed then
@@ -59,7 +67,9 @@ then
   local header = pack('<I2I6I2B', own_limit, filed, seats + 1, 0)
   call('SET', KEYS[1], value and header .. value:sub(12) .. seat or header .. seat)
   return pack('<BBI6I2I2', NEW, 0, now, limit, live + 1) .. seat .. '\0\0'
-elseif marks == 0 and not found and live >= limit and may_start == 1 and replace == '' then
+elseif marks == 0 and not found and live >= limit and may_start == 1 and replace == ''
+  and (granted == 0 or has_none_dead())
+then
   -- Refused, unless the policy lets someone give way or the device has a seat already. Players ask again and again.
   local over_limit, _, enforces = unpack('<BBB', ARGV[1], 27)
   local id_length = device == '' and 0 or unpack('<I2', device)
@@ -71,6 +81,7 @@ end
 
 -- include ledger
 -- include rules
+-- include grants
 
 local CHECKED, UNRECORDED = 3, 4
 local LIMIT, SHARED, GRANT_EXPIRED, IS_TERMINATED, GRANT_ENDED = 5, 6, 7, 8, 9
@@ -119,6 +130,10 @@ end
 
 local function admit_sitting(seat)
   if purpose == LEASE and seat.last == 0 then open_lease(seat) end
+  if seat.given == 0 and gives_grant == 1 and purpose ~= CHECK then
+    seat.given, has_changed = 1, true
+    pack_seat(seat)
+  end
   return seated(EXISTING, seat, live)
 end
 
@@ -177,12 +192,13 @@ end
 local function reserve()
   local generation = now
   for _, mark in ipairs(ledger.marks) do -- an ended session back in the same millisecond is another one
-    if mark.id == id then generation = math.max(generation, mark.generation + 1) end
+    if mark.id == id or mark.id == NOBODYS then generation = math.max(generation, mark.generation + 1) end
   end
+  if gives_grant == 1 then generation = math.max(generation, newest_dead(id) + 1) end -- its grant is younger than dead ones
   local seat = {
     id = id, stream = stream, device = device, expires = now + start_ms, last = 0, sequence = 0, ahead = 0,
     placed = 0, move = 0, generation = generation, started = now, segment = '', positions = {}, revives = 0, left = {},
-    returns = {}, leases = purpose == LEASE and { lease } or {},
+    returns = {}, leases = purpose == LEASE and { lease } or {}, given = gives_grant,
   }
   pack_seat(seat)
   ledger.seats[#ledger.seats + 1] = seat
@@ -207,8 +223,7 @@ end
 -- The answer, or nothing and the code of the refusal.
 local function admit_new()
   if may_start == 0 then return nil, GRANT_EXPIRED end
-  local ended = granted > 0 and mark_of(ledger, id, ENDED)
-  if ended and ended.generation >= granted - 1 then return nil, GRANT_ENDED end
+  if granted > 0 and granted - 1 <= newest_dead(id) then return nil, GRANT_ENDED end
   local full, going = full_scopes(ledger, limit, stream, type_cap, device), nil
   if #full > 0 then
     going = victim(candidates(full))

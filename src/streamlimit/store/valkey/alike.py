@@ -12,9 +12,9 @@ from streamlimit.model import Ask, Device, Lease, Purpose, Receipt
 from streamlimit.store.valkey.codec import REMEMBERED, pack_rare_id
 from streamlimit.store.valkey.messages import ASK, RECEIPT, ask_message, receipt_message
 
-_SEAT = Struct("<IHI")
+_SEAT = Struct("<IHIIHB")
 _pack_seat = _SEAT.pack
-_LEASE = Purpose.LEASE  # looked up once
+_LEASE, _SEAT_ONLY = Purpose.LEASE, Purpose.SEAT  # looked up once
 
 
 def beat_message(ask: Ask, type_cap: int | None) -> bytes:
@@ -35,7 +35,11 @@ def report_message(receipt: Receipt, type_cap: int | None) -> bytes:
         return receipt_message(receipt, type_cap)
     before, after = _around_received(ask.limit, type_cap, ask.client, ask.stream_id, receipt.kind, ask.device)
     session, generation = pack_rare_id(ask.session_id), lease.generation
-    seat = _pack_seat(generation & 0xFFFFFFFF, generation >> 32, lease.move)
+    granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
+    has_grant = granted > 0 or ask.purpose is _SEAT_ONLY
+    seat = _pack_seat(
+        generation & 0xFFFFFFFF, generation >> 32, lease.move, granted & 0xFFFFFFFF, granted >> 32, has_grant
+    )
     return b"%b%b%c%b%b" % (seat, before, len(session), session, after)
 
 

@@ -17,12 +17,18 @@
 
 -- include preamble
 
-local CHECK, NONE, STARTED = 3, 65535, 1
+local LEASE, CHECK, NONE, STARTED = 1, 3, 65535, 1
 local NEW, EXISTING, LIMIT = 1, 2, 5
 local purpose, may_start, asked, type_cap, sequence, granted, client, id, stream, lease, kind, replace, device =
   unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
 local value = call('GET', KEYS[1])
 if purpose == CHECK then return '' end
+local no_grant = granted == 0 and purpose == LEASE
+
+-- Was none of the user's grants ended (grants.lua)?
+local function has_none_dead()
+  return call('EXISTS', KEYS[2]:sub(1, -4) .. 'grants:' .. KEYS[1]:sub(#KEYS[2])) == 0
+end
 
 local own_limit, filed, seats, marks = NONE, 0, 0, 0
 if value then own_limit, filed, seats, marks = unpack('<I2I6I2B', value) end
@@ -38,21 +44,21 @@ end
 local seats_end = at
 for _ = 1, marks do -- of others they change nothing
   local length, other = unpack('<I2Bc0', value, at)
-  if other == id then return '' end
+  if other == id or other == '' then return '' end
   at = at + length
 end
 local limit = own_limit
 if limit == NONE then limit = asked == NONE and max_sessions or asked end
 
 if found then
-  local expires, last, its_sequence, ahead, extras, its_segment, positions, after =
-    unpack('<I6I6I6I6xxxxxxxxxxxxxxxxxxxBI2c0B', value, found + 3 + #id)
+  local expires, last, its_sequence, ahead, extras, given, its_segment, positions, after =
+    unpack('<I6I6I6I6xxxxxxxxxxxxxxxxxxxBBI2c0B', value, found + 3 + #id)
   for _ = 1, positions do
     local length = unpack('<B', value, after)
     after = after + length + 11
   end
   -- A reservation has open leases; with a position asked for, what two players did before (the extras) may count.
-  local is_simple = last > 0 and (extras == 0 or sequence == 0)
+  local is_simple = last > 0 and (extras == 0 or sequence == 0) and (given == 1 or no_grant)
   if not is_simple or unpack('<Bc0', value, after) ~= stream then return '' end
   if now > last then last = now end
   ahead = buffer_ms > 0 and math.min(math.max(ahead, now), now + buffer_ms) or 0
@@ -64,12 +70,12 @@ if found then
 end
 
 local over_limit, _, enforces, subscribed, outbox_most = unpack('<BBBBI4', ARGV[1], 27)
-if may_start == 0 then return '' end
+if may_start == 0 or not (no_grant or has_none_dead()) then return '' end
 if live < limit then
   if live < seats or type_cap ~= NONE or unpack('<I2', ARGV[1], 15) ~= NONE then return '' end
   local expires, user = now + expiry_ms, nil
-  local rest = pack('<Bc0I6I6I6I6I6I4I6I3BI2BBc0I2', #id, id, expires, now, 0, buffer_ms > 0 and now or 0, 0, 0, now, 0,
-    0, 0, 0, #stream, stream, #device) .. device
+  local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2BBc0I2', #id, id, expires, now, 0, buffer_ms > 0 and now or 0, 0, 0, now, 0,
+    0, no_grant and 0 or 1, 0, 0, #stream, stream, #device) .. device
   local seat = pack('<I2', #rest + 2) .. rest
   if subscribed % 4 >= 2 then -- to `started`
     if call('LLEN', KEYS[3]) >= outbox_most then return '' end

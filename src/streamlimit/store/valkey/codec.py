@@ -37,10 +37,10 @@ TOLD = 1
 _KINDS = {"video": b"v", "audio": b"a", "text": b"t"}
 _OVER_LIMIT = {OverLimit.REFUSE: 0, OverLimit.REPLACE_IDLE: 1, OverLimit.REPLACE_OLDEST: 2}
 _HEADER = Struct("<HIHHB")
-_SEAT = Struct("<IHIHIHIHIHIIHHBBH")
+_SEAT = Struct("<IHIHIHIHIHIIHHBBBH")
 _MARK = Struct("<IHIHBIH")
 _EVENT = Struct("<BBIHH")
-_POLICY = Struct("<IIHIHIHIBBBBI")
+_POLICY = Struct("<IIHIHIHIBBBBIIH")
 _U16 = Struct("<H")
 
 
@@ -61,6 +61,8 @@ def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) ->
         policy.enforce,
         wanted,
         outbox_most,
+        policy.grant_ms & 0xFFFFFFFF,
+        policy.grant_ms >> 32,
     )
 
 
@@ -153,7 +155,7 @@ def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
     """The seat that starts at *at* and where it ends; what only scripts look at is left out."""
     id_end = at + 3 + data[at + 2]
     end = at + _U16.unpack_from(data, at)[0]
-    (expires, expires_, last, last_, sequence, sequence_, _, _, _, _, move, born, born_, late, late_, _, size) = (
+    (expires, expires_, last, last_, sequence, sequence_, _, _, _, _, move, born, born_, late, late_, _, _, size) = (
         _SEAT.unpack_from(data, id_end)
     )
     place = id_end + _SEAT.size + size

@@ -4,7 +4,8 @@
 -- KEYS[2]  the shard's sweep index
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
--- ARGV[2]  the receipt: I6 generation · I4 move · I6 admitted at · I6 sequence + 1 · I4 client · I4 play ms · I4 age ms · I2 limit
+-- ARGV[2]  the receipt: I6 generation · I4 move · I6 generation of the grant + 1 (0: no grant) · B has or is given a grant
+--          I6 admitted at · I6 sequence + 1 · I4 client · I4 play ms · I4 age ms · I2 limit
 --          I2 cap for this type of device · B session id · B stream id · B kind · I2 segment · I2 device
 -- ARGV[3]  the time in ms, in tests
 -- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
@@ -15,8 +16,9 @@
 
 -- include preamble
 
-local generation, move, admitted, sequence, client, play_ms, age_ms, asked, type_cap, id, stream, kind, segment, from =
-  unpack('<I6I4I6I6I4I4I4I2I2Bc0Bc0Bc0I2c0', ARGV[2])
+local generation, move, granted, gives_grant, admitted, sequence, client, play_ms, age_ms, asked, type_cap,
+  id, stream, kind, segment, from =
+  unpack('<I6I4I6BI6I6I4I4I4I2I2Bc0Bc0Bc0I2c0', ARGV[2])
 local value = call('GET', KEYS[1])
 
 local own_limit, filed, seats = 65535, 0, 0
@@ -36,10 +38,11 @@ if limit == 65535 then limit = asked == 65535 and max_sessions or asked end
 -- The quick ways, without taking the ledger apart. The next segment of the same stream, its name as long as the last
 -- one's, and the heartbeat: numbers, segment and position are overwritten where they stand, one read and one
 -- small write. The first segment: the seat is written anew among the others. Everything else is below.
-local expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, its_segment, positions, place
+local expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, given, its_segment, positions
+local place
 if found and age_ms == 0 then
-  expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, its_segment, positions, place =
-    unpack('<I6I6I6I6I6I4I6I3BI2c0B', value, found + 3 + #id)
+  expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, given, its_segment, positions, place =
+    unpack('<I6I6I6I6I6I4I6I3BBI2c0B', value, found + 3 + #id)
 end
 if its_generation == generation and its_move == move then
   local is_first, position, is_repeat, after = last == 0, nil, false, place
@@ -72,12 +75,12 @@ if its_generation == generation and its_move == move then
     and admitted >= placed
   then
     call('SETRANGE', KEYS[1], found + 2 + #id,
-      pack('<I6I6I6I6I6I4I6I3BI2', expires, last, sequence, ahead, admitted, move, generation, late, 0, #segment)
+      pack('<I6I6I6I6I6I4I6I3BBI2', expires, last, sequence, ahead, admitted, move, generation, late, 0, given, #segment)
       .. segment .. value:sub(place - 1, position) .. pack('<I6I4', sequence - 1, client))
     return pack('<BI6I2I2I6I6I3', 3, now, limit, live, expires, last, late) .. device
   elseif is_first and its_stream == stream and positions == 0 and sequence > 0 and expires >= filed and not KEYS[3] then
-    local rest = pack('<Bc0I6I6I6I6I6I4I6I3BI2', #id, id, expires, last, segment == '' and 0 or sequence, ahead,
-      segment == '' and 0 or admitted, move, generation, late, 0, #segment) .. segment .. pack('<BBc0I6I4Bc0I2', 1, #kind, kind, sequence - 1, client,
+    local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2', #id, id, expires, last, segment == '' and 0 or sequence, ahead,
+      segment == '' and 0 or admitted, move, generation, late, 0, given, #segment) .. segment .. pack('<BBc0I6I4Bc0I2', 1, #kind, kind, sequence - 1, client,
       #stream, stream, #device) .. device
     local seat = pack('<I2', #rest + 2) .. rest
     call('SET', KEYS[1], value:sub(1, found - 1) .. seat .. value:sub(found + size))
@@ -87,6 +90,7 @@ end
 
 -- include ledger
 -- include rules
+-- include grants
 
 local STREAMS_REMEMBERED = 32
 local device = unpack('<I2c0', ARGV[2], from)
@@ -179,7 +183,7 @@ local function revive()
   local seat = {
     id = id, stream = stream, device = device, expires = now, last = 0, sequence = 0, ahead = 0, placed = 0, move = 0,
     generation = math.max(now, generation + 1), started = now, segment = '', positions = {},
-    revives = generation, left = {}, returns = {}, leases = {},
+    revives = generation, left = {}, returns = {}, leases = {}, given = gives_grant,
   }
   ledger.seats[#ledger.seats + 1] = seat
   return seat
@@ -203,6 +207,9 @@ local function seat_again(old)
   if old and is_of(open_seat(old)) and received < old.expires then
     settle(old)
     return confirmed(old)
+  end
+  if granted > 0 and granted - 1 <= newest_dead(id) then
+    return pack('<BI6I2I2B', 2, now, limit, live, ENDED)
   end
   lapse_all(ledger)
   local seat = revive()

@@ -1,6 +1,7 @@
 """Every key in the server, spelled once. `streamlimit` below is the prefix that the operator chose.
 
-    streamlimit:{017}:1:alice     string      the ledger of user alice (ledger.lua says how it is packed)
+    streamlimit:{017}:2:alice     string      the ledger of user alice (ledger.lua says how it is packed)
+    streamlimit:{017}:grants:alice string     her grants that were ended (grants.lua), with a time to live
     streamlimit:{017}:due         sorted set  the shard's users by the earliest time anything of theirs lapses
     streamlimit:{017}:outbox      list        the shard's events for call backs that are not sorted yet, oldest first
     streamlimit:{017}:sorted      number      of the last event that was sorted
@@ -15,7 +16,7 @@ braces, so all that one script changes (a ledger, the index, the outbox) lies on
 user could not do that for the index and the outbox; one tag for all would leave the other nodes idle.
 1,024 spread evenly over any number of nodes, and an empty sweep still asks only so many questions.
 
-`1` is the format of a ledger. A release that packs them otherwise counts it up and starts with empty
+`2` is the format of a ledger. A release that packs them otherwise counts it up and starts with empty
 ledgers: within n·X everyone who watches is seated anew, and no script has to read two formats.
 """
 
@@ -24,7 +25,7 @@ from zlib import crc32
 
 SHARDS = 1_024
 LEAST_ROOM = 16
-FORMAT = 1
+FORMAT = 2
 
 
 def shard_of(user_id: str) -> int:

@@ -8,7 +8,7 @@
 --           I2 number of seats · B number of marks · the seats, oldest first · the marks, oldest first
 --   seat    I2 length of all · B session id · then what a receipt overwrites in place:
 --           I6 expires at · I6 last activity (0: none) · I6 sequence + 1 (0: none) · I6 ahead until · I6 placed at
---           I4 move · I6 generation · I3 generation − started at · B extras? · I2 segment
+--           I4 move · I6 generation · I3 generation − started at · B extras? · B given a grant? · I2 segment
 --           B number of positions, each: B kind · I6 sequence · I4 crc of the client
 --           and what stays: B stream id · I2 device, and only with extras:
 --           I6 revives · B left, each: B stream id · I6 at · B returns, each: I6 at · B leases, each: B lease id
@@ -27,7 +27,7 @@ local STARTED, MOVED, EXPIRED, ENDED, TERMINATED, ABANDONED = 1, 2, 3, 4, 5, 6
 local TOLD, IDLE, RAN_OUT, NOTHING_RECEIVED = 1, 2, 3, 4
 
 local start_ms, stream_cap, segment_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, enforces, subscribed,
-  outbox_most = unpack('<I4I2I4I2I4BBBBI4', ARGV[1], 11)
+  outbox_most, grant_ms = unpack('<I4I2I4I2I4BBBBI4I6', ARGV[1], 11)
 
 local events = {}
 
@@ -61,9 +61,10 @@ local function open_ledger(value)
     at = at + size
   end
   for i = 1, marks do
-    local size, id, till, generation, state = unpack('<I2Bc0I6I6B', value, at)
+    local size, id, till, generation, state, since, by = unpack('<I2Bc0I6I6BI6Bc0', value, at)
     ledger.marks[i] = {
-      id = id, till = till, generation = generation, state = state, packed = value:sub(at, at + size - 1),
+      id = id, till = till, generation = generation, state = state, since = since, by = by,
+      packed = value:sub(at, at + size - 1),
     }
     at = at + size
   end
@@ -124,8 +125,8 @@ end
 -- Unpacks all of a seat into its table.
 local function open_seat(seat)
   local packed, at, extras, count, late = seat.packed, nil, nil, nil, nil
-  seat.sequence, seat.ahead, seat.placed, seat.move, seat.generation, late, extras, seat.segment, count, at =
-    unpack('<I6I6I6I4I6I3BI2c0B', packed, 16 + #seat.id)
+  seat.sequence, seat.ahead, seat.placed, seat.move, seat.generation, late, extras, seat.given, seat.segment, count, at =
+    unpack('<I6I6I6I4I6I3BBI2c0B', packed, 16 + #seat.id)
   seat.started = seat.generation - late
   seat.positions, seat.left, seat.returns, seat.leases, seat.revives = {}, {}, {}, {}, 0
   for i = 1, count do
@@ -174,8 +175,8 @@ local function pack_seat(seat)
   end
   local late = math.min(math.max(seat.generation - seat.started, 0), 2 ^ 24 - 1)
   local rest = pack('<Bc0', #seat.id, seat.id)
-    .. pack('<I6I6I6I6I6I4I6I3BI2', seat.expires, seat.last, seat.sequence, seat.ahead, seat.placed, seat.move,
-      seat.generation, late, extras == '' and 0 or 1, #seat.segment)
+    .. pack('<I6I6I6I6I6I4I6I3BBI2', seat.expires, seat.last, seat.sequence, seat.ahead, seat.placed, seat.move,
+      seat.generation, late, extras == '' and 0 or 1, seat.given, #seat.segment)
     .. seat.segment .. string.char(#positions) .. table.concat(positions)
     .. pack('<Bc0I2', #seat.stream, seat.stream, #seat.device) .. seat.device .. extras
   seat.packed = pack('<I2', #rest + 2) .. rest

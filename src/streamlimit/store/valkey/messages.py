@@ -6,6 +6,7 @@ The command is put together by hand from parts made once: that is most of what a
 from struct import Struct
 
 from streamlimit.model import Ask, Lease, Purpose, Receipt
+from streamlimit.rules.ledger import gives_grant
 from streamlimit.store.contract import Clock
 from streamlimit.store.valkey.codec import (
     pack_client,
@@ -20,7 +21,7 @@ from streamlimit.store.valkey.keys import SHARDS, Keys
 from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
 _PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
-ASK, RECEIPT = Struct("<BBHHIHIHI"), Struct("<IHIIHIHIIIHH")
+ASK, RECEIPT = Struct("<BBHHIHIHI"), Struct("<IHIIHBIHIHIIIHH")
 """What stands before the session."""
 
 _ASK, _RECEIPT = ASK.pack, RECEIPT.pack
@@ -67,10 +68,14 @@ def ask_message(ask: Ask, type_cap: int | None) -> bytes:
 def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
     """For confirm.lua; *type_cap* as above."""
     lease, ask, sequence = receipt.lease, receipt.lease.ask, pack_sequence(receipt.sequence)
+    granted = pack_sequence(ask.grant_generation)
     numbers = _RECEIPT(
         lease.generation & _LOW,
         lease.generation >> 32,
         lease.move,
+        granted & _LOW,
+        granted >> 32,
+        gives_grant(ask),
         lease.admitted_ms & _LOW,
         lease.admitted_ms >> 32,
         sequence & _LOW,
@@ -105,8 +110,14 @@ def lease_message(lease: Lease) -> bytes:
     return b"%b%c%b%c%b" % (generation, len(session), session, len(lease_id), lease_id)
 
 
-def leave_message(session_id: str | None, by: str, reason: str) -> bytes:
-    """For end.lua and terminate.lua; None is every session."""
+def end_message(session_id: str, kills_grant: bool) -> bytes:
+    """For end.lua."""
+    session = pack_id(session_id)
+    return b"%c%b%c%b" % (len(session), session, kills_grant, pack_tail("viewer", "ended"))
+
+
+def terminate_message(session_id: str | None, by: str, reason: str) -> bytes:
+    """For terminate.lua; None is every session."""
     session = pack_id(session_id or "")
     return b"%c%b%b" % (len(session), session, pack_tail(by, reason))
 

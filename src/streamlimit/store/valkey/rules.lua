@@ -1,6 +1,7 @@
 -- The rules that admit, confirm, prolong, end and terminate share (streamlimit/rules, in Lua). Needs ledger.lua.
 
-local MARKS_KEPT, DRY_RUN_SEATS = 16, 256
+local NO_TAIL = ('\0'):rep(6)
+local MARKS_KEPT, DRY_RUN_SEATS, NOBODYS = 16, 256, ''
 
 -- The newest mark of that kind that still holds.
 local function mark_of(ledger, id, state)
@@ -44,29 +45,44 @@ local function full_scopes(ledger, limit, stream, type_cap, device)
   return full
 end
 
--- Adds a mark; of each kind the newest MARKS_KEPT stay.
+local function new_mark(id, generation, state, since, till, tail)
+  local rest = pack('<Bc0I6I6BI6', #id, id, till, generation, state, since) .. tail
+  return {
+    id = id, till = till, generation = generation, state = state, since = since, by = unpack('<Bc0', tail),
+    packed = pack('<I2', #rest + 2) .. rest,
+  }
+end
+
+-- Adds a mark; of each kind the newest MARKS_KEPT stay, and an operator's before a viewer's. What finds no room is
+-- joined to one mark of nobody's: no late receipt of their time seats anybody again.
 local function remember(ledger, mark)
-  local kept, same, oldest = {}, 0, nil
-  for _, old in ipairs(ledger.marks) do
-    if old.till > now then
-      kept[#kept + 1] = old
-      if old.state == mark.state then
+  local kept, same, oldest, viewers, nobodys = {}, 0, nil, nil, nil
+  ledger.marks[#ledger.marks + 1] = mark
+  for _, each in ipairs(ledger.marks) do
+    if each.till > now and each.id == NOBODYS then
+      nobodys = each
+    elseif each.till > now then
+      kept[#kept + 1] = each
+      if each.state == mark.state then
         same, oldest = same + 1, oldest or #kept
+        if each.by == 'viewer' then viewers = viewers or #kept end
       end
     end
   end
-  if same >= MARKS_KEPT then table.remove(kept, oldest) end
-  kept[#kept + 1] = mark
+  if same > MARKS_KEPT then
+    local out = table.remove(kept, viewers or oldest)
+    local before = nobodys or out
+    nobodys = new_mark(NOBODYS, math.max(before.generation, out.generation), ENDED, out.since,
+      math.max(before.till, out.till), NO_TAIL)
+  end
+  if nobodys then table.insert(kept, 1, nobodys) end
   ledger.marks = kept
 end
 
 -- Someone sends the session away: it leaves a mark and makes an event. *tail* says who and why.
 local function dismiss(ledger, place, state, tail)
   local seat = open_seat(table.remove(ledger.seats, place))
-  local mark = { id = seat.id, till = now + expiry_ms, generation = seat.generation, state = state }
-  local rest = pack('<Bc0I6I6BI6', #mark.id, mark.id, mark.till, mark.generation, state, now) .. tail
-  mark.packed = pack('<I2', #rest + 2) .. rest
-  remember(ledger, mark)
+  remember(ledger, new_mark(seat.id, seat.generation, state, now, now + expiry_ms, tail))
   tell(state, TOLD, tail, seat.packed)
 end
 
@@ -75,7 +91,7 @@ local function gone(ledger, id, generation)
   local mark = mark_of(ledger, id, TERMINATED)
   if mark then return string.char(TERMINATED) .. mark.packed end
   for _, old in ipairs(ledger.marks) do -- of this seat, or of a later one of the same session
-    if old.id == id and old.generation >= generation and old.till > now then
+    if (old.id == id or old.id == NOBODYS) and old.generation >= generation and old.till > now then
       return string.char(old.state) .. old.packed
     end
   end

@@ -22,10 +22,11 @@ from streamlimit.store.valkey.calls import Calls, Packed
 from streamlimit.store.valkey.keys import shard_of
 from streamlimit.store.valkey.messages import (
     ask_message,
+    end_message,
     lease_message,
-    leave_message,
     limit_message,
     receipt_message,
+    terminate_message,
 )
 
 ANSWER_SECONDS = 0.25
@@ -94,11 +95,11 @@ class ValkeyStore:
     def abandon(self, lease: Lease) -> "Future[Events]":
         return self._calls.told("abandon", lease.ask.user_id, lease_message(lease))
 
-    def end(self, user_id: str, session_id: str) -> "Future[Events]":
-        return self._calls.told("end", user_id, leave_message(session_id, "viewer", "ended"))
+    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> "Future[Events]":
+        return self._calls.told("end", user_id, end_message(session_id, not keep_grant))
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> "Future[Events]":
-        return self._calls.told("terminate", user_id, leave_message(session_id, by, reason))
+        return self._calls.told("terminate", user_id, terminate_message(session_id, by, reason))
 
     def expire(self, at_most: int) -> Coroutine[Any, Any, Swept]:
         return self._sweep.once(at_most)
