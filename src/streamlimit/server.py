@@ -1,5 +1,6 @@
 """Runs workers under uvicorn: one in this process, or several that share one listening socket."""
 
+import asyncio
 import math
 import os
 import socket
@@ -7,9 +8,10 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import Multiprocess, multiprocess
 
 from streamlimit.bootstrap.worker import WorkerFactory
 from streamlimit.errors import SettingsError
@@ -21,6 +23,9 @@ from streamlimit.web.metrics import FOLDER_VARIABLE
 
 KEEP_ALIVE_SECONDS = 75
 """A connection may rest so long at least, and always for n·X: players come once per segment."""
+
+DATE_SECONDS = 1.0
+"""How old the `Date` of an answer may be."""
 
 HEALTHCHECK_SECONDS = 30
 """A worker that is silent for so long is replaced; on a busy machine it takes seconds to start."""
@@ -51,11 +56,44 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
     listening = _bind(settings.listen)
     on_listening(address_of(listening))
     if settings.workers == 1:
-        uvicorn.Server(config).run(sockets=[listening])
+        QuietServer(config).run(sockets=[listening])
         return
     with tempfile.TemporaryDirectory(prefix="streamlimit-metrics-") as folder:
         os.environ[FOLDER_VARIABLE] = folder  # where the workers' metrics are added up
         Workers(config, sockets=[listening]).run()
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn's, which looks ten times a second whether it shall stop: this one is told, and wakes once a second."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+    _wake: asyncio.Event
+
+    async def main_loop(self) -> None:
+        self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
+        while not await self.on_tick(0):  # of uvicorn's ticks the one that dates answers
+            try:
+                await asyncio.wait_for(self._wake.wait(), DATE_SECONDS)
+            except TimeoutError:
+                pass
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+
+class QuietProcess(multiprocess.Process):
+    """A worker's process, whose server is a `QuietServer`."""
+
+    @property
+    def server(self) -> uvicorn.Server:
+        if self._server is None:
+            self._server = QuietServer(self.config)
+        return self._server
+
+
+multiprocess.Process = QuietProcess  # type: ignore[misc]  # what `Multiprocess` starts; it offers no other way
 
 
 class Workers(Multiprocess):

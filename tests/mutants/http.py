@@ -4,8 +4,23 @@ from tests.mutants.mutant import Mutant
 
 FRAMING, FRAMED = "streamlimit/web/framing.py", "tests/http/test_framing.py"
 LOG_LINES, LOGGED = "streamlimit/log_lines.py", ("tests/test_log_lines.py",)
+IDLE = ("tests/test_idle.py",)
 
 MUTANTS = [
+    Mutant(
+        "a signal waits for the next tick",
+        "streamlimit/server.py",
+        "self._loop.call_soon_threadsafe(self._wake.set)",
+        "pass",
+        IDLE,
+    ),
+    Mutant(
+        "nobody is forgotten again and again",
+        "streamlimit/steady/watch.py",
+        "range(min(-(-remembered // SESSIONS_A_LOOK), LOOKS))",
+        "range(LOOKS)",
+        IDLE,
+    ),
     Mutant(
         "a line leaves before its end",
         LOG_LINES,

@@ -10,8 +10,9 @@ from streamlimit.steady.outage import PROBE_SECONDS, Outage
 from streamlimit.steady.receipts import Receipts
 from streamlimit.store.contract import Store, resolved
 
-LOOKS = 32
-"""How often, each `PROBE_SECONDS`, some of those who are long gone are forgotten."""
+LOOKS, SESSIONS_A_LOOK = 32, 1_000
+"""How often at most, each `PROBE_SECONDS`, some of those who are long gone are forgotten: one look for each so many who
+are remembered."""
 
 
 class Watch:
@@ -41,7 +42,8 @@ class Watch:
             await self._receipts.tell_all()
         elif self._outage.is_away:
             await self._probe()
-        for _ in range(LOOKS):
+        remembered = len(self._knowledge) + len(self._departed)
+        for _ in range(min(-(-remembered // SESSIONS_A_LOOK), LOOKS)):
             now = self._clock()
             self._knowledge.forget_old(now)
             self._departed.forget_old(now)
