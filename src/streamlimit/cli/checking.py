@@ -8,6 +8,7 @@ from streamlimit.bootstrap.callbacks import open_endpoints
 from streamlimit.bootstrap.store import check_store
 from streamlimit.bootstrap.streams import open_catalog
 from streamlimit.cli.security import security
+from streamlimit.cli.streams import troubles
 from streamlimit.errors import StreamlimitError, several
 from streamlimit.settings import Settings, unknown_variables
 from streamlimit.web.checkup import check_provider
@@ -45,7 +46,12 @@ def _provider(settings: Settings) -> list[str]:
 
 def _streams(settings: Settings) -> list[str]:
     catalog = open_catalog(settings)
-    return [f"{0 if catalog is None else len(catalog.streams())} streams"]
+    if catalog is None:
+        return ["0 streams"]
+    count = len(catalog.streams())
+    for told in troubles(catalog):
+        _note(told)
+    return [f"{count} streams"]
 
 
 ATTEMPTS: tuple[Callable[[Settings], list[str]], ...] = (_endpoints, _store, _provider, _streams)

@@ -1,17 +1,21 @@
-"""`streamlimit streams`: what would be served, and what is wrong with others."""
+"""`streamlimit streams`: what would be served, and what is wrong with others, or odd about these."""
 
 import sys
 
 from streamlimit.bootstrap.streams import open_catalog
 from streamlimit.cli.tables import print_table, shown
+from streamlimit.delivery.catalog import Catalog
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings
+
+NOTES_SHOWN = 10
+"""Of one stream."""
 
 COLUMNS = ("stream", "title", "segments", "seconds", "live", "entry")
 
 
 def show(settings: Settings) -> None:
-    """The streams as a table; the others on standard error."""
+    """The streams as a table; troubles on standard error."""
     catalog = open_catalog(settings)
     if catalog is None:
         raise SettingsError("streams", "no folder is set")
@@ -20,5 +24,15 @@ def show(settings: Settings) -> None:
         told = (stream.stream_id, stream.title, str(stream.segments), f"{stream.segment_seconds:g}")
         rows.append((*map(shown, told), "yes" if stream.live else "no", shown(stream.entry)))
     print_table(COLUMNS, rows)
-    for stream_id, problem in catalog.problems.items():
-        print(f"{stream_id}: {problem}", file=sys.stderr)
+    for trouble in troubles(catalog):
+        print(trouble, file=sys.stderr)
+
+
+def troubles(catalog: Catalog) -> list[str]:
+    """Why streams, or parts of them, cannot be served, and what was odd about the others."""
+    told = [f"{stream_id}: {problem}" for stream_id, problem in catalog.problems.items()]
+    for stream in catalog.streams():
+        told += [f"{stream.stream_id}: note: {note}" for note in stream.notes[:NOTES_SHOWN]]
+        if len(stream.notes) > NOTES_SHOWN:
+            told.append(f"{stream.stream_id}: note: and {len(stream.notes) - NOTES_SHOWN} more like these")
+    return [shown(line).plain for line in told]

@@ -168,14 +168,18 @@ class Catalog:
         self._report(entry.stream_id, entry.problem)
 
     def _report(self, stream_id: str, problem: str | None) -> None:
-        if problem == self.problems.get(stream_id):
-            return
+        known = self.problems.get(stream_id)
         if problem is None:
             self.problems.pop(stream_id, None)
         else:
             self.problems[stream_id] = problem
-        if self._on_problem is not None:
+        if self._on_problem is not None and _without_numbers(problem) != _without_numbers(known):
             self._on_problem(stream_id, problem)
+
+
+def _without_numbers(problem: str | None) -> str | None:
+    """The same problem on another line, as a live window slides, is no news."""
+    return None if problem is None else re.sub(r"\d+", "", problem)
 
 
 class Reading(Struct):
@@ -213,7 +217,11 @@ def _read(reader: Reader, playlists: list[str]) -> Reading:
             failures[name] = str(broken(name, problem))
     # A master before the playlists that it names, HLS before DASH: sorting keeps the order otherwise.
     listings.sort(key=lambda listing: (suffix_of(listing.entry) == ".mpd", not listing.is_master))
-    return Reading([item for item in listings if not _named_by(item.entry, listings)], failures)
+    kept = [item for item in listings if not _named_by(item.entry, listings)]
+    failures = {name: why for name, why in failures.items() if not _named_by(name, kept)}  # the master's reading counts
+    for item in kept:
+        failures |= item.failures
+    return Reading(kept, failures)
 
 
 def _named_by(name: str, listings: list[Listing]) -> bool:

@@ -1,4 +1,4 @@
-"""HLS playlists (RFC 8216bis) -> a Listing. The m3u8 library reads the lines; what they mean is said here.
+"""HLS playlists (RFC 8216bis) -> a Listing.
 
 A deliberate deviation: an I-frame playlist's segments have the number of the main segment that plays at
 their time.
@@ -6,13 +6,11 @@ their time.
 
 from bisect import bisect_right
 from itertools import accumulate
-from typing import Any
 
-import m3u8
 from msgspec import Struct, field, structs
 
-from streamlimit.delivery.media_playlist import Media, grow, key_files, read_media
-from streamlimit.delivery.paths import target
+from streamlimit.delivery.hls_tags import Line, Unreadable, Variables, attributes, lines_of
+from streamlimit.delivery.media_playlist import Media, grow, inside, key_of, read_media, start_of
 from streamlimit.delivery.reader import Reader, broken
 from streamlimit.delivery.segment import Listing, Track
 from streamlimit.errors import CatalogError
@@ -35,12 +33,17 @@ class Master(Struct):
     renditions: list[Rendition] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    start_seconds: float | None = None
+    variables: Variables = field(default_factory=Variables)
 
 
 def read(reader: Reader, path: str) -> Listing:
-    """The playlist at *path* with all that it names. Raises CatalogError where one cannot be understood."""
+    """The playlist at *path* with all that it names. Raises CatalogError where it cannot be understood.
+
+    Of a live stream the last good version of a playlist stands in for one that cannot be understood at the moment.
+    """
     listing = Listing(entry=path, files={path: "playlist"})
-    playlist = reader.parsed(path, "", lambda text, before: parse(path, text, "", before))
+    playlist = _parsed(reader, listing, path, "", Variables())
     if isinstance(playlist, Media):
         _add_media(listing, playlist)
     else:
@@ -48,8 +51,22 @@ def read(reader: Reader, path: str) -> Listing:
     return listing
 
 
+def _parsed(reader: Reader, listing: Listing, path: str, kind: str, variables: Variables) -> Master | Media:
+    how = kind + repr(variables.imported) if variables.imported else kind
+    try:
+        return reader.parsed(
+            path, how, lambda text, before: parse(path, text, kind, before, variables), errors="surrogateescape"
+        )
+    except CatalogError as problem:
+        last_good = reader.last_good(path, how)
+        if not isinstance(last_good, Master | Media):
+            raise
+        listing.failures[path] = str(problem)
+        return last_good
+
+
 def _add_master(reader: Reader, listing: Listing, master: Master) -> None:
-    listing.is_master = True
+    listing.is_master, listing.start_seconds = True, master.start_seconds
     listing.notes += master.notes
     listing.files |= dict.fromkeys(master.keys, "key")
     for rendition in master.renditions:
@@ -59,16 +76,21 @@ def _add_master(reader: Reader, listing: Listing, master: Master) -> None:
             listing.missing.append(rendition.path)
             continue
         listing.files[rendition.path] = "playlist"
-        _add_media(listing, _read_rendition(reader, rendition), rendition.counts)
+        try:
+            media = _read_rendition(reader, listing, rendition, Variables(imported=master.variables.values))
+        except CatalogError as problem:
+            listing.failures[rendition.path] = str(problem)  # the others are there
+        else:
+            _add_media(listing, media, rendition.counts)
     if not listing.tracks:
-        raise CatalogError(f"{listing.entry}: none of its playlists is there ({', '.join(listing.missing)})")
+        reasons = [*listing.failures.values(), *listing.missing] or [*listing.notes]
+        raise CatalogError(f"{listing.entry}: none of its playlists is there ({', '.join(reasons)})")
 
 
-def _read_rendition(reader: Reader, rendition: Rendition) -> Media:
-    path, kind = rendition.path, rendition.kind
-    playlist = reader.parsed(path, kind, lambda text, before: parse(path, text, kind, before))
+def _read_rendition(reader: Reader, listing: Listing, rendition: Rendition, variables: Variables) -> Media:
+    playlist = _parsed(reader, listing, rendition.path, rendition.kind, variables)
     if isinstance(playlist, Master):
-        raise CatalogError(f"{path} is a master playlist within a master playlist")
+        raise CatalogError(f"{rendition.path} is a master playlist within a master playlist")
     return playlist
 
 
@@ -98,53 +120,79 @@ def _aligned(track: Track, listing: Listing) -> Track:
     return structs.replace(track, segments=segments, counts=False)
 
 
-def parse(path: str, text: str, kind: str = "", before: Master | Media | None = None) -> Master | Media:
+def parse(
+    path: str,
+    text: str,
+    kind: str = "",
+    before: Master | Media | None = None,
+    variables: Variables | None = None,
+) -> Master | Media:
     """The playlist's text as values, URIs as paths.
 
-    *kind* is what the master says that it holds; *before* is what this gave for an earlier text of it.
+    *kind* is what the master says that it holds; *before* is what this gave for an earlier text of it; *variables*
+    are those of the master.
     """
-    if not text.startswith("#EXTM3U"):
+    if not text.lstrip().startswith("#EXTM3U"):
         raise CatalogError(f"{path} is empty" if not text.strip() else f"{path} does not begin with #EXTM3U")
     try:
         if isinstance(before, Media) and (grown := grow(path, before, text)):
             return grown
-        data = m3u8.parse(text)
-        return _master(path, data) if data["is_variant"] else read_media(path, data, kind, text)
+        lines, known = lines_of(text), variables or Variables()
+        return _master(path, lines) if _is_master(lines) else read_media(path, lines, kind, text, known)
     except CatalogError:
         raise
-    except Exception as problem:  # the library raises whatever a line makes it stumble over
+    except Exception as problem:  # a mistake of ours: it costs this playlist, and no other
         raise broken(path, problem) from None
 
 
-def _master(path: str, data: dict[str, Any]) -> Master:
-    master = Master()
-    for variant in data["playlists"]:
-        _name(master, path, variant["uri"], _variant_kind(variant["stream_info"]))
-    for media in data["media"]:
-        kind = MEDIA_KINDS.get(media.get("type", ""))
-        if kind and media.get("uri"):
-            _name(master, path, media["uri"], kind)
-    for frames in data["iframe_playlists"]:
-        _name(master, path, frames["uri"], "video", counts=False)
-    for images in data["image_playlists"]:
-        found = target(path, images["uri"])
-        master.notes.append(f"{path}: image playlist {found or images['uri']} is not read")
-    master.keys = key_files(path, data["session_keys"], master.notes)
+def _is_master(lines: list[Line]) -> bool:
+    tags = {line.tag for line in lines}
+    return "#EXT-X-STREAM-INF" in tags and "#EXTINF" not in tags
+
+
+def _master(path: str, lines: list[Line]) -> Master:
+    master, variant = Master(), None
+    for line in lines:
+        try:
+            if line.tag == "#EXT-X-STREAM-INF":
+                variant = line
+            elif line.tag:
+                _read_tag(master, path, line)
+            elif variant is not None:
+                kind, variant = _variant_kind(attributes(variant.value)), None
+                _name(master, path, line.value, kind)
+        except Unreadable as reason:
+            master.notes.append(f"{line.at(path)}: {reason}")
     # The first variant with video leads, and with it the stream.
     master.renditions.sort(key=lambda rendition: rendition.kind != "video" or not rendition.counts)
     return master
 
 
+def _read_tag(master: Master, path: str, line: Line) -> None:
+    """Any tag of a master playlist but EXT-X-STREAM-INF. Raises Unreadable."""
+    found = attributes(line.value)
+    if line.tag == "#EXT-X-DEFINE":
+        master.variables.define(line.value)
+    elif line.tag == "#EXT-X-START":
+        master.start_seconds = start_of(line)
+    elif line.tag == "#EXT-X-SESSION-KEY":
+        master.keys += key_of(path, line, master.variables)
+    elif line.tag == "#EXT-X-MEDIA":
+        kind = MEDIA_KINDS.get(found.get("TYPE", "").upper())
+        if kind and found.get("URI"):
+            _name(master, path, found["URI"], kind)
+    elif line.tag == "#EXT-X-I-FRAME-STREAM-INF":
+        _name(master, path, found.get("URI", ""), "video", counts=False)
+    elif line.tag == "#EXT-X-IMAGE-STREAM-INF":
+        raise Unreadable("an image playlist is not read")
+
+
 def _name(master: Master, path: str, uri: str, kind: str, counts: bool = True) -> None:
-    found = target(path, uri)
-    if found is None:
-        master.notes.append(f"{path}: {uri} lies outside the stream and is ignored")
-    else:
-        master.renditions.append(Rendition(found, kind, counts))
+    master.renditions.append(Rendition(inside(path, master.variables.uri(uri)), kind, counts))
 
 
-def _variant_kind(info: dict[str, Any]) -> str:
-    codecs = info.get("codecs", "").lower()
-    if "resolution" in info or any(codec in codecs for codec in VIDEO_CODECS):
+def _variant_kind(info: dict[str, str]) -> str:
+    codecs = info.get("CODECS", "").lower()
+    if "RESOLUTION" in info or any(codec in codecs for codec in VIDEO_CODECS):
         return "video"
     return "audio" if codecs else ""

@@ -1,26 +1,29 @@
-"""One HLS media playlist: its segments, parts, inits and keys. The m3u8 library reads the lines.
+"""One HLS media playlist: its segments, parts, inits and keys.
 
-Deliberate deviations: segments with EXT-X-GAP do not exist (their numbers stay free); EXT-X-DEFINE is not
-known.
+A line that cannot be understood costs what it speaks of, and a note; all else is read. Deliberate deviation:
+segments with EXT-X-GAP do not exist (their numbers stay free).
 """
 
-from typing import Any
+from collections.abc import Callable
 
-import m3u8
 from msgspec import Struct, field, structs
 
 from streamlimit.delivery.growth import Growth, growth
+from streamlimit.delivery.hls_tags import Line, Unreadable, Variables, attributes, lines_of, number, whole
 from streamlimit.delivery.paths import kind_by_suffix, media_type, target
-from streamlimit.delivery.segment import Segment, Track
+from streamlimit.delivery.segment import Edge, Segment, Track
 from streamlimit.errors import CatalogError
 
 OTHERS_KEYS = ("data:", "skd:")
 NOTES_KEPT = 100
-"""Of a playlist that grows."""
+NO_TEXT = "is not UTF-8 text and is ignored"
 
 
 class Media(Struct):
-    """A media playlist. `inits` are whole files, `headers` ranges of files."""
+    """A media playlist. `inits` are whole files, `headers` ranges of files.
+
+    `following` is the number that the segment after the last one will have.
+    """
 
     track: Track
     parts: list[Segment] = field(default_factory=list)
@@ -30,23 +33,24 @@ class Media(Struct):
     notes: list[str] = field(default_factory=list)
     is_torn: bool = False
     text: str = ""
+    following: int = 0
 
 
 def grow(path: str, before: Media, text: str) -> Media | None:
     """The playlist, where *text* is what *before* was read from with a little more, or less, of it."""
     grown = growth(before.text, text)
-    return _grow(path, before, grown, text) if grown else None
+    return _grow(path, before, grown, text) if grown and grown.following == before.following else None
 
 
-def read_media(path: str, data: dict[str, Any], kind: str, text: str) -> Media:
-    is_over, duration = data["is_endlist"], float(data.get("targetduration") or 0)
-    track = Track(path, kind or _kind_of(data), [], duration, live=not is_over)
+def read_media(path: str, lines: list[Line], kind: str, text: str, variables: Variables) -> Media:
+    """What the *lines* of *text* say. Raises CatalogError where nothing of it can be issued."""
+    is_over = any(line.tag == "#EXT-X-ENDLIST" for line in lines)
+    track = Track(path, kind or _kind_of(lines), [], 0.0, live=not is_over)
     media = Media(track, is_torn=not is_over and not text.endswith("\n"), text="" if is_over else text)
-    _read_segments(media, path, data, _base(data))
-    media.keys = key_files(path, [key for key in data["keys"] if key], media.notes)
-    for init in data["segment_map"]:
-        _read_init(media, path, init)
-    if is_over and not track.segments:
+    reading = _Reading(media, path, variables)
+    reading.number_from(lines, is_over)
+    reading.take(lines)
+    if not track.segments and (is_over or reading.has_lost):
         raise CatalogError(f"{path} has no segments" + (": " + media.notes[0] if media.notes else ""))
     if not track.target_seconds:
         track.target_seconds = max((s.duration_ms for s in track.segments), default=0) / 1000
@@ -55,109 +59,242 @@ def read_media(path: str, data: dict[str, Any], kind: str, text: str) -> Media:
 
 def _grow(path: str, before: Media, grown: Growth, text: str) -> Media:
     """What was there without what slid out, then what is new."""
-    data, old = m3u8.parse(grown.text), before.track
+    old = before.track
     segments = [segment for segment in old.segments if segment.sequence >= grown.oldest]
-    media = structs.replace(before, track=structs.replace(old, segments=segments), text=text, is_torn=False)
+    gaps_ms = {sequence: gap_ms for sequence, gap_ms in old.gaps_ms.items() if sequence >= grown.oldest}
+    track = structs.replace(old, segments=segments, gaps_ms=gaps_ms)
+    media = structs.replace(before, track=track, text=text, is_torn=False)
     media.keys, media.inits, media.notes = [*before.keys], [*before.inits], [*before.notes]
-    _read_segments(media, path, data, grown.following)
-    media.keys += key_files(path, [key for key in data["keys"] if key], media.notes)
-    for init in data["segment_map"]:
-        _read_init(media, path, init)
-    media.keys, media.inits = [*dict.fromkeys(media.keys)], [*dict.fromkeys(media.inits)]
-    media.notes = [*dict.fromkeys(media.notes)][-NOTES_KEPT:]
+    _Reading(media, path, Variables()).take(lines_of(grown.text))
     return media
 
 
-def _base(data: dict[str, Any]) -> int:
-    """The number of the first segment: from 0 where all of it is there, else as the playlist counts.
-
-    An ended live stream keeps counting as it did; one that is over and starts at 1 is a whole VOD.
-    """
-    number = int(data["media_sequence"] or 0)
-    is_whole = data["is_endlist"] and (data["playlist_type"] == "vod" or number <= 1)
-    return 0 if is_whole else number
+def _kind_of(lines: list[Line]) -> str:
+    """By the first segment's name."""
+    uri = next((line.value for line in lines if not line.tag), None)
+    return "video" if uri is None else kind_by_suffix(uri.split("?")[0])
 
 
-def _kind_of(data: dict[str, Any]) -> str:
-    uris = [segment["uri"] for segment in data["segments"] if "uri" in segment]
-    return kind_by_suffix(uris[0].split("?")[0]) if uris else "video"
+class _Reading:
+    """Goes through the lines of one playlist and writes what they say into *media*."""
+
+    def __init__(self, media: Media, path: str, variables: Variables) -> None:
+        self._media, self._path, self._variables = media, path, variables
+        self._ends, self._part_ends = dict[str, int | None](), dict[str, int | None]()
+        self._duration: Line | None = None
+        self._range: Line | None = None
+        self._is_gap = self._can_block = False
+        self._part, self._hint = 0, ""
+        self.has_lost = False
+        """Is there a segment that could not be understood?"""
+
+    def number_from(self, lines: list[Line], is_over: bool) -> None:
+        """The number of the first segment: from 0 where all of it is there, else as the playlist counts.
+
+        An ended live stream keeps counting as it did; one that is over and starts at 1 is a whole VOD.
+        """
+        first, is_vod = 0, False
+        for line in lines:
+            if line.tag == "#EXT-X-MEDIA-SEQUENCE":
+                found = whole(line.value)
+                if found is None and not is_over:
+                    raise CatalogError(f"{line.at(self._path)}: is no number")
+                first = found or 0
+            elif line.tag == "#EXT-X-PLAYLIST-TYPE":
+                is_vod = line.value.upper() == "VOD"
+        self._media.following = 0 if is_over and (is_vod or first <= 1) else first
+
+    def take(self, lines: list[Line]) -> None:
+        """Reads them all."""
+        media = self._media
+        for line in lines:
+            read = _READS.get(line.tag)
+            if read is not None:
+                try:
+                    read(self, line)
+                except Unreadable as reason:
+                    self._note(line, str(reason))
+        if self._can_block and media.track.live:
+            media.track.edge = Edge(media.following, self._part, media.track.target_seconds, self._hint)
+        media.keys, media.inits = [*dict.fromkeys(media.keys)], [*dict.fromkeys(media.inits)]
+        media.notes = [*dict.fromkeys(media.notes)][-NOTES_KEPT:]
+
+    def _note(self, line: Line, reason: str) -> None:
+        self._media.notes.append(f"{line.at(self._path)}: {reason}")
+
+    def _target(self, line: Line) -> None:
+        seconds = number(line.value)
+        if seconds is None or seconds < 0:
+            raise Unreadable("is no duration")
+        self._media.track.target_seconds = seconds
+
+    def _define(self, line: Line) -> None:
+        self._variables.define(line.value)
+
+    def _start(self, line: Line) -> None:
+        self._media.track.start_seconds = start_of(line)
+
+    def _control(self, line: Line) -> None:
+        self._can_block = attributes(line.value).get("CAN-BLOCK-RELOAD", "").upper() == "YES"
+
+    def _extinf(self, line: Line) -> None:
+        self._duration = line
+
+    def _byterange(self, line: Line) -> None:
+        self._range = line
+
+    def _gap(self, _: Line) -> None:
+        self._is_gap = True
+
+    def _skip(self, line: Line) -> None:
+        self._media.following += whole(attributes(line.value).get("SKIPPED-SEGMENTS", "")) or 0
+
+    def _key(self, line: Line) -> None:
+        self._media.keys += key_of(self._path, line, self._variables)
+
+    def _init(self, line: Line) -> None:
+        found = attributes(line.value)
+        path = self._inside(self._variables.uri(found.get("URI", "")))
+        self._media.inits.append(path)
+        span = _span(found.get("BYTERANGE"), path, {})
+        if span is not None:
+            self._media.headers.setdefault(path, []).append(span)
+
+    def _segment(self, line: Line) -> None:
+        """A URI: with it all that was said of its segment is done."""
+        duration, byterange, is_gap = self._duration, self._range, self._is_gap
+        if duration is None:
+            self.has_lost = True
+            raise Unreadable("a URI without EXTINF is passed over" if _is_text(line.value) else NO_TEXT)
+        self._duration, self._range, self._is_gap, self._part = None, None, False, 0
+        self._part_ends.clear()
+        sequence = self._media.following
+        self._media.following += 1
+        milliseconds = self._milliseconds(duration)
+        track = self._media.track
+        if is_gap:
+            track.gaps_ms[sequence] = milliseconds
+            return
+        try:
+            path = self._inside(self._variables.uri(line.value))
+            span = _span(byterange.value if byterange else None, path, self._ends)
+        except Unreadable:
+            track.gaps_ms[sequence], self.has_lost = milliseconds, True
+            raise
+        track.segments.append(_segment(track, path, span, sequence, milliseconds))
+
+    def _milliseconds(self, line: Line) -> int:
+        seconds = number(line.value)
+        if seconds is None:
+            self._note(line, "is no duration; it is taken for the longest that a segment plays")
+            seconds = self._media.track.target_seconds
+        return max(0, round(seconds * 1000))
+
+    def _read_part(self, line: Line) -> None:
+        found, place = attributes(line.value), self._part
+        self._part += 1
+        if "GAP" in found and found["GAP"].upper() == "YES":
+            return
+        path = self._inside(self._variables.uri(found.get("URI", "")))
+        # A part's range goes on from the part before it, not from a segment.
+        span = _span(found.get("BYTERANGE"), path, self._part_ends)
+        self._add_part(path, span, place, max(0, round((number(found.get("DURATION", "")) or 0.0) * 1000)))
+
+    def _read_hint(self, line: Line) -> None:
+        """The part that comes next: it may be asked for before any playlist lists it."""
+        found = attributes(line.value)
+        if found.get("TYPE", "").upper() != "PART":
+            return
+        path = self._inside(self._variables.uri(found.get("URI", "")))
+        length, first = whole(found.get("BYTERANGE-LENGTH", "")), whole(found.get("BYTERANGE-START", "")) or 0
+        if first and not length:
+            return  # open at its end: it gets a name when it is listed
+        parts = self._media.parts
+        self._hint = "" if first else path
+        self._add_part(
+            path, (first, first + length - 1) if length else None, self._part, parts[-1].duration_ms if parts else 0
+        )
+
+    def _add_part(self, path: str, span: tuple[int, int] | None, place: int, milliseconds: int) -> None:
+        media = self._media
+        media.parts.append(_segment(media.track, path, span, media.following, milliseconds, place))
+
+    def _inside(self, uri: str) -> str:
+        return inside(self._path, uri)
 
 
-def _read_segments(media: Media, path: str, data: dict[str, Any], sequence: int) -> None:
-    track, ends = media.track, dict[str, int]()
-    for entry in data["segments"]:
-        _read_parts(media, path, entry.get("parts", ()), sequence, ends)
-        if "uri" not in entry:
-            continue  # the segment whose first parts are there
-        found = target(path, entry["uri"])
-        if found is None:
-            media.notes.append(f"{path}: {entry['uri']} lies outside the stream and is ignored")
-        elif not entry.get("gap_tag"):
-            span = _span(entry.get("byterange"), found, ends)
-            track.segments.append(_segment(track, found, span, sequence, entry.get("duration", 0.0)))
-        sequence += 1
-    _read_hint(media, path, data.get("preload_hint"), sequence)
+_READS: dict[str, Callable[[_Reading, Line], None]] = {
+    "": _Reading._segment,
+    "#EXTINF": _Reading._extinf,
+    "#EXT-X-TARGETDURATION": _Reading._target,
+    "#EXT-X-DEFINE": _Reading._define,
+    "#EXT-X-START": _Reading._start,
+    "#EXT-X-SERVER-CONTROL": _Reading._control,
+    "#EXT-X-BYTERANGE": _Reading._byterange,
+    "#EXT-X-GAP": _Reading._gap,
+    "#EXT-X-SKIP": _Reading._skip,
+    "#EXT-X-KEY": _Reading._key,
+    "#EXT-X-MAP": _Reading._init,
+    "#EXT-X-PART": _Reading._read_part,
+    "#EXT-X-PRELOAD-HINT": _Reading._read_hint,
+}
 
 
-def _segment(track: Track, path: str, span: tuple[int, int] | None, sequence: int, seconds: float) -> Segment:
+def inside(base: str, uri: str) -> str:
+    """The stream's own file that *uri* names in the playlist *base*. Raises Unreadable."""
+    found = target(base, uri) if uri else None
+    if found is None:
+        raise Unreadable(_why_not(uri))
+    return found
+
+
+def _why_not(uri: str) -> str:
+    if not uri:
+        return "names no URI and is ignored"
+    return "lies outside the stream and is ignored" if _is_text(uri) else NO_TEXT
+
+
+def _is_text(uri: str) -> bool:
+    """Was it UTF-8? What is not comes as lone surrogates."""
+    return not any("\ud800" <= each <= "\udfff" for each in uri)
+
+
+def start_of(line: Line) -> float:
+    """Seconds from the beginning, or with a minus from the end. Raises Unreadable."""
+    seconds = number(attributes(line.value).get("TIME-OFFSET", ""))
+    if seconds is None:
+        raise Unreadable("has no TIME-OFFSET that is a number")
+    return seconds
+
+
+def key_of(path: str, line: Line, variables: Variables) -> list[str]:
+    """The key file, where it is the stream's own. Other systems' keys (skd:, data:) are theirs. Raises Unreadable."""
+    uri = variables.uri(attributes(line.value).get("URI", ""))
+    return [] if not uri or uri.startswith(OTHERS_KEYS) else [inside(path, uri)]
+
+
+def _segment(
+    track: Track, path: str, span: tuple[int, int] | None, sequence: int, milliseconds: int, part: int = 0
+) -> Segment:
     first, last = span or (None, None)
     name = f"{path}@{first}-{last}" if span else path
-    duration_ms, is_main = max(0, round(seconds * 1000)), track.kind == "video"
+    is_main = track.kind == "video"
     return Segment(
-        name, path, first, last, sequence, track.kind, duration_ms, is_main, media_type(path), track.rendition
+        name, path, first, last, sequence, track.kind, milliseconds, is_main, media_type(path), track.rendition, part
     )
 
 
-def _span(text: str | None, path: str, ends: dict[str, int]) -> tuple[int, int] | None:
-    """`length[@offset]` -> first and last byte; without offset it goes on where the file's last one ended."""
+def _span(text: str | None, path: str, ends: dict[str, int | None]) -> tuple[int, int] | None:
+    """`length[@offset]` -> first and last byte; without offset it goes on where the file's last one ended.
+
+    Raises Unreadable, also where that one's end is not known.
+    """
     if not text:
         return None
-    length, _, offset = text.strip().strip('"').partition("@")
-    first = int(offset) if offset else ends.get(path, 0)
-    last = first + int(length) - 1
-    if not 0 <= first <= last:
-        raise ValueError(f"a byte range of {path} is {text}")
-    ends[path] = last + 1
-    return first, last
-
-
-def _read_parts(media: Media, path: str, parts: list[dict[str, Any]], sequence: int, ends: dict[str, int]) -> None:
-    part_ends = dict[str, int]()  # a part's range goes on from the part before it, not from a segment
-    for part in parts:
-        found = target(path, part["uri"])
-        if found is not None and part.get("gap") != "YES":
-            span = _span(part.get("byterange"), found, part_ends)
-            media.parts.append(_segment(media.track, found, span, sequence, part["duration"]))
-
-
-def _read_hint(media: Media, path: str, hint: dict[str, Any] | None, sequence: int) -> None:
-    """The part that comes next: it may be asked for before any playlist lists it."""
-    if not hint or hint.get("type") != "PART" or not (found := target(path, hint["uri"])):
-        return
-    length, first = hint.get("byterange_length"), hint.get("byterange_start", 0)
-    span = (first, first + length - 1) if length else None
-    if first and span is None:
-        return  # open at its end: it gets a name when it is listed
-    seconds = media.parts[-1].duration_ms / 1000 if media.parts else 0.0
-    part = _segment(media.track, found, span, sequence, seconds)
-    if part.name not in {known.name for known in media.parts}:
-        media.parts.append(part)
-
-
-def _read_init(media: Media, path: str, init: dict[str, Any]) -> None:
-    found = target(path, init.get("uri", ""))
-    if found is None:
-        media.notes.append(f"{path}: init {init.get('uri')} lies outside the stream and is ignored")
-        return
-    media.inits.append(found)
-    span = _span(init.get("byterange"), found, {})
-    if span is not None:
-        media.headers.setdefault(found, []).append(span)
-
-
-def key_files(path: str, keys: list[dict[str, Any]], notes: list[str]) -> list[str]:
-    """The key files of the stream itself. Other systems' keys (skd:, data:) are theirs."""
-    uris = dict.fromkeys(key["uri"] for key in keys if key.get("uri"))
-    found = {uri: target(path, uri) for uri in uris if not uri.startswith(OTHERS_KEYS)}
-    notes += [f"{path}: key {uri} lies outside the stream and is ignored" for uri in found if not found[uri]]
-    return [key for key in found.values() if key]
+    size, at, offset = text.strip('" ').partition("@")
+    length, first = whole(size), whole(offset) if at else ends.get(path, 0)
+    if not length or first is None:
+        ends[path] = None
+        raise Unreadable(f"no bytes of {path} are meant by {text}")
+    ends[path] = first + length
+    return first, first + length - 1

@@ -49,10 +49,10 @@ class Reader:
         self.stamps: dict[str, Stamp] = {}
         self._cache, self._used = cache, set[tuple[str, str]]()
 
-    def parsed(self, path: str, how: str, parse: Callable[[str, T | None], T]) -> T:
+    def parsed(self, path: str, how: str, parse: Callable[[str, T | None], T], errors: str = "strict") -> T:
         """*parse* of the file's text and of what it gave before; *how* tells apart the parsings of one file.
 
-        Raises CatalogError.
+        *errors*: what becomes of bytes that are no UTF-8, as `bytes.decode` has it. Raises CatalogError.
         """
         key = (path, how)
         stamp = self._note(path)
@@ -61,9 +61,14 @@ class Reader:
         before = cast("T | None", known[1] if known else None)
         if before is not None and known is not None and known[0] == stamp != NEVER:
             return before
-        value = parse(self._text(path), before)
+        value = parse(self._text(path, errors), before)
         self._cache[key] = (stamp, value)
         return value
+
+    def last_good(self, path: str, how: str) -> object | None:
+        """What `parsed` gave for an earlier version of the file, where it is there and that is still known."""
+        known = self._cache.get((path, how))
+        return known[1] if known and self.has(path) else None
 
     def read(self, path: str, first: int, last: int) -> bytes:
         """Bytes *first*–*last* (inclusive) of a file, or fewer. Raises CatalogError."""
@@ -102,7 +107,7 @@ class Reader:
         stamp = self.stamps[full] = _settled(stamp_of(full))
         return stamp
 
-    def _text(self, path: str) -> str:
+    def _text(self, path: str, errors: str) -> str:
         try:
             with open(resolve(self.root, self.folder, path), "rb") as file:
                 content = file.read(MAX_PLAYLIST + 1)
@@ -111,7 +116,7 @@ class Reader:
         if len(content) > MAX_PLAYLIST:
             raise CatalogError(f"{path} is over {MAX_PLAYLIST} bytes")
         try:
-            return content.decode("utf-8-sig")
+            return content.decode("utf-8-sig", errors)
         except UnicodeDecodeError:
             raise CatalogError(f"{path} is not UTF-8 text") from None
 

@@ -9,7 +9,8 @@ class Segment(Struct, frozen=True, gc=False):
     `name` is `path`, or `path@first-last` for a byte range of a bigger file (inclusive; None, None for a
     whole file). `sequence` counts from 0 within `rendition`; of a live stream it is absolute and grows as
     the window slides (by one a segment, but for DASH by `$Time$`: there it is the start in ms). `is_main`:
-    its play time counts as buffered media (the video's, or the audio's where there is no video).
+    its play time counts as buffered media (the video's, or the audio's where there is no video). `part` is the
+    part's number within its segment, from 0.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Segment(Struct, frozen=True, gc=False):
     is_main: bool
     media_type: str
     rendition: str
+    part: int = 0
 
 
 class LiveEdge(Struct, frozen=True):
@@ -30,8 +32,25 @@ class LiveEdge(Struct, frozen=True):
     wait_ms: int
 
 
+class Edge(Struct, frozen=True):
+    """How far a low-latency playlist has come, whose origin says that a request may wait for more of it.
+
+    `sequence` is the segment that is being made, `parts` how many parts of it are listed, `hint` the file of the next
+    one (empty: none is announced).
+    """
+
+    sequence: int
+    parts: int
+    target_seconds: float
+    hint: str
+
+
 class Track(Struct):
-    """One rendition: its segments in order. `target_seconds` is the longest that one may play."""
+    """One rendition: its segments in order. `target_seconds` is the longest that one may play.
+
+    `start_seconds`: where viewers begin, from the beginning or, negative, from the end (None: as players do).
+    `gaps_ms`: how long those play that are not there, by their number. `edge`: of low latency.
+    """
 
     rendition: str
     kind: str
@@ -39,13 +58,17 @@ class Track(Struct):
     target_seconds: float
     live: bool
     counts: bool = True
+    start_seconds: float | None = None
+    gaps_ms: dict[int, int] = field(default_factory=dict)
+    edge: Edge | None = None
 
 
 class Listing(Struct):
     """What one playlist or manifest says, with all that it refers to. All paths are the stream's.
 
     `files`: path -> `playlist`, `init` or `key`. `headers`: path -> byte ranges (inclusive) that are
-    init or index. `missing`: what it refers to and is not there. `is_torn`: it may be half written.
+    init or index. `missing`: what it refers to and is not there. `is_torn`: it may be half written. `failures`: which
+    of its playlists could not be read, and why; the last good version of such a one stands in for it, or nothing.
     """
 
     entry: str
@@ -57,6 +80,8 @@ class Listing(Struct):
     notes: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     is_torn: bool = False
+    failures: dict[str, str] = field(default_factory=dict)
+    start_seconds: float | None = None
 
     def main(self) -> Track | None:
         """The first video, else the first audio, else whatever there is."""

@@ -11,7 +11,7 @@ from operator import attrgetter
 from msgspec import Struct, structs
 
 from streamlimit.delivery.paths import MEDIA_SUFFIXES, PLAYLIST_SUFFIXES, suffix_of
-from streamlimit.delivery.segment import Listing, LiveEdge, Segment
+from streamlimit.delivery.segment import Edge, Listing, LiveEdge, Segment, Track
 
 START_TARGETS = 3
 """A live viewer starts that many target durations before the edge, as players do (RFC 8216, 6.3.3)."""
@@ -24,7 +24,11 @@ _by_last = attrgetter("last")
 
 
 class Stream(Struct, frozen=True):
-    """One version of one stream; a changed playlist makes a new one. Safe to keep while delivering."""
+    """One version of one stream; a changed playlist makes a new one. Safe to keep while delivering.
+
+    `start_seconds`: where the main rendition is to be begun, from its beginning or, negative, from its end (None:
+    nothing is said). `gaps_ms`: how long its missing segments play. `edges`: low-latency playlists, by their path.
+    """
 
     stream_id: str
     title: str
@@ -38,6 +42,9 @@ class Stream(Struct, frozen=True):
     ranges: dict[str, list[Segment]]
     files: dict[str, str]
     headers: dict[str, list[tuple[int, int]]]
+    start_seconds: float | None = None
+    gaps_ms: dict[int, int] = {}
+    edges: dict[str, Edge] = {}
 
     @property
     def segments(self) -> int:
@@ -93,7 +100,8 @@ class Stream(Struct, frozen=True):
     def after(self, sequence: int | None, rendition: str | None = None) -> Segment | LiveEdge | None:
         """What follows *sequence* in the main (or the named) rendition; None after the end of a finished one.
 
-        No sequence means the start: the first segment, or a live stream's usual distance from the edge.
+        No sequence means the start: what the playlist says (EXT-X-START), else the first segment, or a live stream's
+        usual distance from the edge.
         One that slid out of the window is followed by the oldest; one far ahead of it (the stream was
         started anew) by the start.
         """
@@ -121,6 +129,8 @@ class Stream(Struct, frozen=True):
     def _start(self, segments: list[Segment]) -> Segment | LiveEdge | None:
         if not segments:
             return LiveEdge(int(self.segment_seconds * 500)) if self.live else None
+        if self.start_seconds is not None and segments is self.main:
+            return self._said_start(self.start_seconds)
         if not self.live:
             return segments[0]
         left_ms = START_TARGETS * self.segment_seconds * 1000
@@ -130,6 +140,17 @@ class Stream(Struct, frozen=True):
                 return segment
         return segments[0]
 
+    def _said_start(self, seconds: float) -> Segment:
+        """The segment that plays at that time of the main rendition, or the nearest that there is."""
+        plays = sorted([*((each.sequence, each.duration_ms) for each in self.main), *self.gaps_ms.items()])
+        length_ms = sum(play_ms for _, play_ms in plays)
+        at_ms = round(seconds * 1000) + (length_ms if seconds < 0 else 0)
+        for sequence, play_ms in plays:
+            at_ms -= play_ms
+            if at_ms < 0:
+                return self.main[min(bisect_left(self.main, sequence, key=_by_sequence), len(self.main) - 1)]
+        return self.main[-1]
+
 
 def build(stream_id: str, title: str, listings: list[Listing], previous: Stream | None = None) -> Stream:
     """The stream that *listings* (at least one, the entry first) describe together.
@@ -137,7 +158,8 @@ def build(stream_id: str, title: str, listings: list[Listing], previous: Stream 
     The same file in two of them is one segment, the first one's. A live stream still knows by name what
     *previous* knew, so that a player a little behind is still served.
     """
-    main = next((track for listing in listings if (track := listing.main())), None)
+    leading = next((listing for listing in listings if listing.main()), listings[0])
+    main = leading.main()
     if main is not None and main.kind == "audio":
         _count_audio(listings)
     live = main is not None and main.live
@@ -159,7 +181,16 @@ def build(stream_id: str, title: str, listings: list[Listing], previous: Stream 
         ranges=_ranges(names.values()),
         files=_files(listings, names.values()),
         headers=_headers(listings),
+        start_seconds=_start_of(leading, main),
+        gaps_ms=main.gaps_ms if main else {},
+        edges={track.rendition: track.edge for item in listings for track in item.tracks if track.edge},
     )
+
+
+def _start_of(listing: Listing, main: Track | None) -> float | None:
+    """What the master says goes before what a media playlist does (RFC 8216bis, 4.4.2)."""
+    said = listing.start_seconds
+    return said if said is not None or main is None else main.start_seconds
 
 
 def _count_audio(listings: list[Listing]) -> None:

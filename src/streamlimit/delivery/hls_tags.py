@@ -1,0 +1,131 @@
+"""The lines, tags, attributes and variables of an HLS playlist (RFC 8216bis, 4.1 to 4.3), read leniently.
+
+Only tags that an origin needs come out: whatever form another one has, it costs nothing.
+"""
+
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct, field
+
+MASTER_TAGS = frozenset(
+    f"#EXT-X-{name}"
+    for name in ("STREAM-INF", "MEDIA", "I-FRAME-STREAM-INF", "IMAGE-STREAM-INF", "SESSION-KEY", "DEFINE", "START")
+)
+MEDIA_TAGS = frozenset(
+    ["#EXTINF"]
+    + [
+        f"#EXT-X-{name}"
+        for name in (
+            *("TARGETDURATION", "MEDIA-SEQUENCE", "PLAYLIST-TYPE", "ENDLIST", "DEFINE", "START"),
+            *("BYTERANGE", "MAP", "KEY", "GAP", "SKIP", "PART", "PRELOAD-HINT", "SERVER-CONTROL"),
+        )
+    ]
+)
+TAGS = MASTER_TAGS | MEDIA_TAGS
+
+_BLANKS, _QUOTES = " \t\r", '" \t'
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_WHOLE = re.compile(r"\+?([0-9]{1,19})(?:\.[0-9]*)?")
+# A quoted string that stands where a name should is passed over: what looks like an attribute in it is none.
+_ATTRIBUTE = re.compile(r""""[^"]*"|([A-Za-z0-9_.-]+)\s*(?:=\s*(?:"([^"]*)"|'([^']*)'(?=\s*(?:,|$))|([^,]*)))?""")
+_REFERENCE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
+MOST_SECONDS = 10_000_000.0
+MOST_SHOWN = 120
+
+
+class Line(Struct, frozen=True, gc=False):
+    """One line that matters: its number from 1, its tag with the `#` (empty: the line is a URI), its value."""
+
+    number: int
+    tag: str
+    value: str
+
+    def at(self, path: str) -> str:
+        """Where it stands, in words, for whoever has to mend it."""
+        cut = self.value if len(self.value) <= MOST_SHOWN else self.value[:MOST_SHOWN] + "…"
+        shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in cut)
+        said = f"{self.tag}:{shown}" if self.tag else shown
+        return f"{path}, line {self.number} ({said})"
+
+
+def lines_of(text: str) -> list[Line]:
+    """The lines of *text* that matter. A line ends with LF or CRLF; CR alone ends one where there is no LF at all."""
+    return list(_lines(text.split("\n" if "\n" in text else "\r")))
+
+
+def _lines(raw: list[str]) -> Iterator[Line]:
+    for number, line in enumerate(raw, 1):
+        line = line.strip(_BLANKS)
+        if not line.startswith("#"):
+            if line:
+                yield Line(number, "", line)
+        elif line.startswith("#EXT"):
+            tag, _, value = line.partition(":")
+            tag = tag.rstrip(_BLANKS)
+            if tag in TAGS:
+                yield Line(number, tag, value.strip(_BLANKS))
+
+
+def number(text: str) -> float | None:
+    """The number that *text* begins with; None where it begins with none, or with one that no playlist means."""
+    found = _NUMBER.match(text.strip(_QUOTES))
+    value = float(found[0]) if found else None
+    return value if value is not None and abs(value) <= MOST_SECONDS else None
+
+
+def whole(text: str) -> int | None:
+    """The whole number that *text* is."""
+    found = _WHOLE.fullmatch(text.strip(_QUOTES))
+    return int(found[1]) if found else None
+
+
+def attributes(text: str) -> dict[str, str]:
+    """An attribute list, the names in capitals; of two of one name the last."""
+    found: dict[str, str] = {}
+    for name, quoted, single, bare in _ATTRIBUTE.findall(text):
+        if name:
+            found[name.upper()] = quoted or single or bare.strip().strip('"')
+    return found
+
+
+class Unreadable(Exception):
+    """Why a line cannot be understood, in words."""
+
+
+class Variables(Struct):
+    """What EXT-X-DEFINE said so far. `imported`: the master's, which a media playlist may import."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    imported: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def define(self, text: str) -> None:
+        """One EXT-X-DEFINE. What it cannot give a value keeps the reason why."""
+        found = {name: self.put_in(value) for name, value in attributes(text).items()}
+        if name := found.get("IMPORT"):
+            if name in self.imported:
+                self.values[name] = self.imported[name]
+            else:
+                self.reasons[name] = f"EXT-X-DEFINE imports {name}, which no master playlist defines"
+        elif name := found.get("QUERYPARAM"):
+            self.reasons[name] = f"EXT-X-DEFINE with QUERYPARAM (here {name}) is not supported"
+        elif (name := found.get("NAME")) and "VALUE" in found:
+            self.values[name] = found["VALUE"]
+
+    def put_in(self, text: str) -> str:
+        """*text* with its variables put in. Raises Unreadable where one has no value."""
+        return _REFERENCE.sub(self._value, text) if "{$" in text else text
+
+    def uri(self, text: str) -> str:
+        """The same of a URI, whose query names no other file: there a variable may be anything."""
+        if "{$" not in text:
+            return text
+        path, mark, query = text.partition("?")
+        return self.put_in(path) + mark + _REFERENCE.sub(lambda found: self.values.get(found[1], ""), query)
+
+    def _value(self, found: re.Match[str]) -> str:
+        value = self.values.get(found[1])
+        if value is None:
+            raise Unreadable(self.reasons.get(found[1], f"no EXT-X-DEFINE gives {found[0]} a value"))
+        return value
