@@ -33,6 +33,8 @@ DEPTH = 16
 POLICY = Policy(segment_ms=600_000)
 USER, SESSION, STREAM = (f"{k:08x}-aaaa-4bbb-8ccc-0123456789ab" for k in (1, 2, 3))
 CONFIRM = SCRIPTS["confirm"]
+NO_DEADLINE = "9999999999999"
+"""Milliseconds: the last argument of a script, here never in the past."""
 
 Way = Callable[[], Awaitable[None]]
 
@@ -49,12 +51,13 @@ class Ways:
             "confirm", self.shard, USER.encode(), self.message
         )
         self.client = Valkey(port=server.port)
-        self.arguments = (CONFIRM.sha.decode(), 2, *self.keys, self.policy, self.message)
+        self.arguments = (CONFIRM.sha.decode(), 2, *self.keys, self.policy, self.message, NO_DEADLINE)
 
     async def redis_benchmark(self) -> float:
         """Calls a second by its own count. It cannot send zero bytes: its arguments stand in the script itself."""
         policy, message = ("".join(f"\\{byte:03d}" for byte in part) for part in (self.policy, self.message))
-        sha = self.server.client.script_load(f"local ARGV = {{'{policy}', '{message}'}}\n" + CONFIRM.body.decode())
+        arguments = f"local ARGV = {{'{policy}', '{message}', '{NO_DEADLINE}'}}\n"
+        sha = self.server.client.script_load(arguments + CONFIRM.body.decode())
         command = ["redis-benchmark", "-p", str(self.server.port), "-P", str(DEPTH), "-n", str(CALLS), "-q"]
         command += ["EVALSHA", sha, "2", *(key.decode() for key in self.keys)]
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)

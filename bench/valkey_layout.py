@@ -25,6 +25,8 @@ from tests import servers
 
 POLICY = Policy(segment_ms=600_000, start_ms=600_000)
 PIPELINE = 128
+NO_DEADLINE = "9999999999999"
+"""Milliseconds: the last argument of a script, here never in the past."""
 
 TIME = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 ADMIT_FIELDS = """{id=ARGV[1], stream=ARGV[2], device=ARGV[3], expires=now+600000, last=0, sequence=0, ahead=0,
@@ -115,7 +117,7 @@ def packed(server: Server, cast: Cast) -> tuple[float, float]:
     def command(name: str, ask: Ask, message: bytes) -> tuple[object, ...]:
         shard = shard_of(ask.user_id)
         ledger = keys.ledger(shard, ask.user_id.encode())
-        return ("EVALSHA", shas[name], 2, ledger, keys.due[shard], policy, message)
+        return ("EVALSHA", shas[name], 2, ledger, keys.due[shard], policy, message, NO_DEADLINE)
 
     def receipt(ask: Ask, sequence: int) -> bytes:
         lease = Lease(ask, generations[ask.session_id], 0)

@@ -1,18 +1,26 @@
 """One connection: commands of one turn of the event loop leave in one write, replies come back in their order.
 
-Knows no command and no script. A reply belongs to the oldest command without one, so a command is never
-taken out of the queue: when the oldest waits too long the whole connection goes, and everything on it fails.
+Knows what no command means. A reply belongs to the oldest command without one, so a command is never taken out of the
+queue: when the oldest waits too long the connection takes no more, and goes when nobody waits on it any longer. The
+server may have the commands already, though it hangs; so each script is sent with its deadline (clock.py), until which
+its answer is waited for.
 """
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
+from itertools import islice
+from struct import pack
+from time import monotonic
 from typing import Any, Protocol, cast
 
 from libvalkey import ProtocolError, Reader, ReplyError
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.store.valkey.clock import ServerClock
+from streamlimit.store.valkey.location import Address
 from streamlimit.store.valkey.scripts import Script
 
 Reply = Any
@@ -26,11 +34,19 @@ Else one would wait for the other, and a third of all new sessions a second were
 TICKS = 8
 """How often, within the time that an answer may take, to look whether one is overdue."""
 
+HANGS = "no answer in time"
 
-def encode(*parts: str | int | bytes) -> bytes:
-    """A command as the protocol wants it."""
+FORGETS_WHAT_IS_UNSENT = pack("ii", 1, 0)
+"""SO_LINGER: what the server has not acknowledged is not sent again after the connection was closed."""
+
+
+def encode(*parts: str | int | bytes, more: int = 0) -> bytes:
+    """A command as the protocol wants it. *more* arguments are to follow."""
     packed = [part if isinstance(part, bytes) else str(part).encode() for part in parts]
-    return b"*%d\r\n" % len(packed) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in packed)
+    return b"*%d\r\n" % (len(packed) + more) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in packed)
+
+
+TIME = encode("TIME")
 
 
 class Hearing(Protocol):
@@ -113,33 +129,48 @@ class Pipe(asyncio.Protocol):
         timeout: float,
         on_error: Callable[["Pipe", Call, str], None],
         on_lost: Callable[["Pipe", str], None],
+        address: Address = ("", 0),
     ) -> None:
+        self.address, self.clock = address, ServerClock()
         self._on_error, self._on_lost = on_error, on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader = Reader()
-        self._out: list[bytes] = []
+        self._scripts: list[bytes] = []  # each with all that leaves before it, and without its deadline
+        self._plain = b""  # what leaves behind them
         self._awaited = 0  # of these
         self._is_flushing = False  # at the end of this turn
         self._waiting: deque[Call | None] = deque()
         self._sent = self._received = 0
-        self._tick = timeout / TICKS
-        self._marks: deque[int] = deque(maxlen=TICKS)
+        self._timeout, self._tick = timeout, timeout / TICKS
+        self._due: deque[tuple[int, float]] = deque()  # so many commands must be answered by then
         self._watch: asyncio.TimerHandle | None = None
-        self._why = "the server closed the connection"
+        self._why, self._hangs = "the server closed the connection", False
 
     def send(self, call: Call | None, command: bytes) -> None:
         """Sends *command* at the end of this turn, or earlier; its reply goes to *call* (None: to nobody)."""
         if not self._is_flushing:
             self._is_flushing = True
             self._loop.call_soon(self._flush)
-        self._out.append(command)
+        if call is None or call.script is None:
+            self._plain += command
+        elif call.tries:  # its answer is due when it was
+            self._plain += command + self.clock.deadline(call.deadline)
+        else:
+            self._scripts.append(self._plain + command)
+            self._plain = b""
         self._waiting.append(call)
         self._sent += 1
         if call is not None and not isinstance(call.future, Ear):
             self._awaited += 1
             if self._awaited == AHEAD:
                 self._write()
+
+    def learn_time(self) -> Future:
+        """Asks what time it is at the server; done when that is known."""
+        answer: Future = self._loop.create_future()
+        self.send(Call(TIME, answer, 0.0, self._hear_time), TIME)
+        return answer
 
     def close(self, why: str) -> None:
         """Ends the connection; what waits on it fails."""
@@ -174,42 +205,79 @@ class Pipe(asyncio.Protocol):
         if self._watch is not None:
             self._watch.cancel()
         why = str(error) if error else self._why
-        waiting, self._waiting = self._waiting, deque()
-        self._on_lost(self, why)
-        for call in waiting:
-            if call is not None:
-                call.fail(why)
+        if not self._hangs:
+            self._on_lost(self, why)
+        self._fail(len(self._waiting), why)
+        self._waiting.clear()
 
     def _write(self) -> None:
+        due = monotonic() + self._timeout
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(self._out))
-        self._out.clear()
+            self._scripts.append(self._plain)
+            self._transport.write(self.clock.deadline(due).join(self._scripts))
+        self._due.append((self._sent, due))
+        self._scripts.clear()
+        self._plain = b""
         self._awaited = 0
 
     def _flush(self) -> None:
         self._is_flushing = False
-        if self._out:
+        if self._scripts or self._plain:
             self._write()
         if self._watch is None:
-            self._marks.clear()
             self._watch = self._loop.call_later(self._tick, self._look)
 
     def _look(self) -> None:
-        """Is a reply overdue? Notes how much was sent by now; `TICKS` looks later all of it must have its reply.
-
-        Looks once more before it gives up: after a long turn of the loop the replies may be here already, unread.
+        """Is a reply overdue? Looks once more before it gives up: after a long turn of the loop the replies may be here
+        already, unread.
         """
         if not self._waiting:
             self._watch = None
+            self._due.clear()
             return
-        if len(self._marks) == TICKS and self._received < self._marks[0]:
+        while self._due and self._due[0][0] <= self._received:
+            self._due.popleft()
+        if self._due and self._due[0][1] <= monotonic():
             self._watch = self._loop.call_later(self._tick / TICKS, self._give_up, self._received)
             return
-        self._marks.append(self._sent)
+        if self.clock.is_old():
+            self.send(Call(TIME, Ear(_ignore), 0.0, self._hear_time), TIME)
         self._watch = self._loop.call_later(self._tick, self._look)
 
     def _give_up(self, received: int) -> None:
-        if self._received == received:
-            self.close("no answer in time")
-        else:
+        if self._received != received:
             self._look()
+            return
+        self._hangs = True
+        self._on_lost(self, HANGS)
+        self._fail_what_is_due()
+
+    def _fail_what_is_due(self) -> None:
+        """Of a server that hangs: until its deadline a command may still be carried out, and its answer come."""
+        while self._due and self._due[0][1] <= monotonic():
+            due, _ = self._due.popleft()
+            self._fail(due - self._received, HANGS)
+        if self._due:
+            self._watch = self._loop.call_later(self._due[0][1] - monotonic(), self._fail_what_is_due)
+        else:
+            self._forget()
+
+    def _fail(self, count: int, why: str) -> None:
+        """Nobody waits any longer for the answers to the oldest so many commands."""
+        for call in islice(self._waiting, max(count, 0)):
+            if call is not None:
+                call.fail(why)
+
+    def _forget(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            ours = self._transport.get_extra_info("socket")
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, FORGETS_WHAT_IS_UNSENT)
+        self.close(HANGS)
+
+    def _hear_time(self, reply: Reply) -> None:
+        seconds, micros = reply
+        self.clock.hear(int(seconds) * 1_000 + int(micros) / 1_000)
+
+
+def _ignore(_: object) -> None:
+    """Nobody waits for it."""

@@ -4,8 +4,9 @@ All at once, because one of them may hang, and whoever waited for it would not l
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.store.valkey.connection import Pipe, encode
@@ -63,13 +64,46 @@ def _primary(answer: Any, location: Location) -> Plan:
 
 
 def _slots(answer: Any, asked: Address) -> Plan:
-    """CLUSTER SLOTS: ranges of slots, each with its primary first. An empty host is the one that was asked."""
-    ranges = [(first, last, primary[0], primary[1]) for first, last, primary, *_ in answer]
-    owners: dict[int, Address] = {}
-    for slot in set(SLOTS):
-        for first, last, host, port in ranges:
-            if first <= slot <= last:
-                owners[slot] = (host.decode() if host else asked[0], port)
-    if not owners:
+    """CLUSTER SLOTS: ranges of slots, each with its primary first."""
+    ranges = sorted((first, last, _address(primary, asked)) for first, last, primary, *_ in answer)
+    if not ranges:
         raise ValueError("the cluster serves no slots")
-    return [owners.get(slot) for slot in SLOTS]
+    firsts = [first for first, _, _ in ranges]
+
+    def owner(slot: int) -> Address | None:
+        _, last, address = ranges[bisect_right(firsts, slot) - 1]
+        return address if firsts[0] <= slot <= last else None
+
+    return [owner(slot) for slot in SLOTS]
+
+
+def _address(node: list[Any], asked: Address) -> Address:
+    """A node that may not know by which name it is reached tells its IP beside it, else it is where we asked."""
+    host, port, *more = node
+    beside = more[1] if len(more) > 1 else []
+    others = dict(zip(beside[::2], beside[1::2], strict=False))
+    name = (others.get(b"ip", b"") if host == b"?" else host or b"").decode()
+    return name or asked[0], port
+
+
+class Pointer(NamedTuple):
+    """Where a server sends us for a slot."""
+
+    slot: int
+    address: Address
+
+
+def pointed_to(text: str, asked: Address, known: Iterable[Address]) -> Pointer | None:
+    """What stands behind MOVED and ASK: `3999 10.0.0.1:6381`. None where it is anything else.
+
+    Without a host the one that was asked is meant; `?` is a server that does not know its name: it is one of the
+    *known* ones, or there, too.
+    """
+    slot, _, where = text.partition(" ")
+    host, _, port = where.rpartition(":")
+    if not (slot.isdecimal() and port.isdecimal()):
+        return None
+    if host == "?":
+        candidates = {its_host for its_host, its_port in known if its_port == int(port)}
+        host = candidates.pop() if len(candidates) == 1 else ""
+    return Pointer(int(slot), (host or asked[0], int(port)))

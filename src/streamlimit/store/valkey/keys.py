@@ -21,6 +21,8 @@ ledgers: within n·X everyone who watches is seated anew, and no script has to r
 """
 
 from binascii import crc_hqx
+from itertools import groupby
+from operator import itemgetter
 from zlib import crc32
 
 SHARDS = 1_024
@@ -54,6 +56,13 @@ def tag(shard: int) -> str:
 SLOTS: tuple[int, ...] = tuple(crc_hqx(tag(shard)[1:-1].encode(), 0) % 16_384 for shard in range(SHARDS))
 """The cluster slot of each shard (of all its keys: only the tag counts): CRC-16/XMODEM, as the cluster
 specification says (valkey.io/topics/cluster-spec)."""
+
+
+SHARDS_OF: dict[int, tuple[int, ...]] = {
+    slot: tuple(shard for shard, _ in found)
+    for slot, found in groupby(sorted(enumerate(SLOTS), key=itemgetter(1)), key=itemgetter(1))
+}
+"""The shards of each slot that has any: one, of few slots two or three."""
 
 
 class Keys:

@@ -13,11 +13,9 @@
 local pack, unpack = struct.pack, struct.unpack
 local QUEUES, ORDER, LETTERS, TICKETS, RETRIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
-local now = tonumber(ARGV[3])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
-end
+-- include clock
+
+now = tonumber(ARGV[3]) or now
 
 local function user_of(name)
   return name:match('^%Z*')

@@ -133,12 +133,15 @@ def bulk(part: bytes) -> bytes:
 
 
 class Commands:
-    """Makes the commands. *policy* is ARGV[1] of every script; *clock* (tests only) becomes ARGV[3]."""
+    """Makes the commands. *policy* is ARGV[1] of every script; *clock* (tests only) becomes ARGV[3].
+
+    The last argument, the deadline, is put there when the command is sent (connection.py).
+    """
 
     def __init__(self, keys: Keys, policy: bytes, has_outbox: bool, clock: Clock | None) -> None:
         self._keys, self._policy, self._clock = keys, policy, clock
         self._count = 2 + has_outbox
-        size = 5 + self._count + (clock is not None)
+        size = 6 + self._count + (clock is not None)
         self._heads = {
             name: b"*%d\r\n%b%b" % (size, script.head, bulk(b"%d" % self._count)) for name, script in SCRIPTS.items()
         }
@@ -171,7 +174,7 @@ class Commands:
         parts = [*keys, bulk(self._policy), bulk(message)]
         if self._clock is not None:
             parts.append(bulk(b"%d" % self._clock()))
-        head = b"*%d\r\n%b%b" % (3 + len(parts), script.head, bulk(b"%d" % len(keys)))
+        head = b"*%d\r\n%b%b" % (4 + len(parts), script.head, bulk(b"%d" % len(keys)))
         return head + b"".join(parts)
 
     def _rest(self, shard: int, has_outbox: bool) -> bytes:

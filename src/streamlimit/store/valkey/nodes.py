@@ -26,11 +26,15 @@ ASKING = encode("ASKING")
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How to open a connection: TLS, how long an answer may take (seconds), and what to send first."""
+    """How to open a connection: TLS, how long an answer may take (seconds), and what to send first.
+
+    *runs_scripts*: they need to know what time it is there.
+    """
 
     tls: ssl.SSLContext | None
     timeout: float
     greeting: tuple[bytes, ...]
+    runs_scripts: bool = False
 
     async def open(
         self,
@@ -42,10 +46,13 @@ class Opening:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(OPENING_SECONDS):
             _, pipe = await loop.create_connection(
-                lambda: Pipe(self.timeout, on_error, on_lost), *address, ssl=self.tls
+                lambda: Pipe(self.timeout, on_error, on_lost, address), *address, ssl=self.tls
             )
             try:
-                await asyncio.gather(*(ask(pipe, command) for command in self.greeting))
+                answers = [ask(pipe, command) for command in self.greeting]
+                if self.runs_scripts:
+                    answers.append(pipe.learn_time())
+                await asyncio.gather(*answers)
             except BaseException:
                 pipe.close("the greeting failed")
                 raise

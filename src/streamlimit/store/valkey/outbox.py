@@ -233,9 +233,9 @@ class ValkeyOutbox:
         return self._router.call(shard, self._command(name, keys, two, more), _as_it_is, SCRIPTS[name])
 
     def _command(self, name: str, keys: list[bytes], two: list[bytes | str], more: Collection[int | str] = ()) -> bytes:
-        """EVALSHA with two arguments, the time (only tests give one), and *more*."""
+        """EVALSHA with two arguments, the time (only tests give one), and *more*; the deadline is still to come."""
         time = "" if self._clock is None else self._clock()
-        return encode("EVALSHA", SCRIPTS[name].sha, len(keys), *keys, *two, time, *more)
+        return encode("EVALSHA", SCRIPTS[name].sha, len(keys), *keys, *two, time, *more, more=1)
 
     def _ask(self, shard: int, *command: str | int | bytes) -> "Future[Any]":
         return self._router.call(shard, encode(*command), _as_it_is)

@@ -2,13 +2,8 @@
 --
 -- The server's clock decides, one for all workers; only a test hands in another one.
 
+-- include clock
+
+if #ARGV > 3 then now = tonumber(ARGV[3]) end
 local call, pack, unpack = redis.call, struct.pack, struct.unpack
-local now
-if ARGV[3] then
-  now = tonumber(ARGV[3])
-else
-  local time = call('TIME')
-  local ms = time[2] / 1000
-  now = time[1] * 1000 + ms - ms % 1
-end
 local expiry_ms, buffer_ms, max_sessions = unpack('<I4I4I2', ARGV[1])

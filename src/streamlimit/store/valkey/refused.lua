@@ -7,13 +7,10 @@
 -- ARGV[3]  the time in ms, in tests
 -- Returns  the time in ms, or nothing where it was told of already
 
+-- include clock
 -- include intake
 
-local now = tonumber(ARGV[3])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
-end
+now = tonumber(ARGV[3]) or now
 local most, quiet = struct.unpack('<I4I4', ARGV[1])
 local till = redis.call('GET', KEYS[2])
 if till and tonumber(till) > now then return nil end

@@ -1,17 +1,19 @@
 """Which server answers for a shard, and what to do when it says that it does not: one server, a cluster, sentinels.
 
-A call goes to the server of its shard. Where that server points elsewhere (MOVED, ASK), lacks the script (NOSCRIPT) or
-is in the middle of handing the keys over (TRYAGAIN) the call goes on, within the time that an answer may take;
-every other refusal is `StoreUnavailable`. Meanwhile the layout is asked for anew, from any server that answers.
+A call goes to the server of its shard. Where that server points elsewhere (MOVED, ASK), lacks the script (NOSCRIPT), is
+in the middle of handing the keys over (TRYAGAIN) or had its clock set (TOOLATE) the call goes on, within the time that
+an answer may take; every other refusal is `StoreUnavailable`. Meanwhile the layout is asked for anew, from any server
+that answers.
 """
 
 import asyncio
 from collections.abc import Callable
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.store.valkey.clock import TOO_LATE
 from streamlimit.store.valkey.connection import Call, Decode, Future, Hearing, Pipe, encode
-from streamlimit.store.valkey.discovery import NotFound, Plan, find
-from streamlimit.store.valkey.keys import SHARDS, SLOTS
+from streamlimit.store.valkey.discovery import NotFound, Plan, Pointer, find, pointed_to
+from streamlimit.store.valkey.keys import SHARDS, SHARDS_OF
 from streamlimit.store.valkey.location import Address, Layout, Location
 from streamlimit.store.valkey.nodes import ASKING, Node, Opening
 from streamlimit.store.valkey.scripts import SCRIPTS, Script
@@ -39,7 +41,7 @@ class Router:
         login = login_of(location)
         self._asking = Opening(location.tls, timeout, () if location.layout is Layout.SENTINEL else login)
         loads = tuple(encode("SCRIPT", "LOAD", script.body) for script in SCRIPTS.values())
-        self._opening = Opening(location.tls, timeout, login + loads)
+        self._opening = Opening(location.tls, timeout, login + loads, runs_scripts=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self.on_failure: Callable[[], None] = _nothing
@@ -124,37 +126,44 @@ class Router:
         if call.shard < 0 or call.tries >= TRIES:
             call.fail(text)
         elif code == "NOSCRIPT" and call.script is not None:
-            self._load(pipe, call, call.script)
-        elif code in {"MOVED", "ASK"}:
-            self._redirect(call, rest, asking=code == "ASK")
-        elif code == "TRYAGAIN" and self._loop is not None:
-            self._bound(call)
-            self._loop.call_later(PAUSE, self._resend, call)
+            self._again(pipe, call, encode("SCRIPT", "LOAD", call.script.body))
+        elif code == TOO_LATE:
+            pipe.clock.hear(float(rest))
+            self._again(pipe, call)
+        elif code in {"MOVED", "ASK"} and (where := pointed_to(rest, pipe.address, self._nodes)):
+            self._redirect(pipe, call, where, asking=code == "ASK")
+        elif code == "TRYAGAIN":
+            self._again_soon(call)
         else:
             if code in STALE:
                 self._wanted.set()
             call.fail(text)
 
-    def _load(self, pipe: Pipe, call: Call, script: Script) -> None:
-        """The server was restarted or flushed: it gets the script, and right behind it the call again."""
-        self._bound(call)
-        pipe.send(None, encode("SCRIPT", "LOAD", script.body))
-        if call.asking:
-            pipe.send(None, ASKING)
+    def _again(self, pipe: Pipe, call: Call, *before: bytes) -> None:
+        """The same call over the same connection, behind what it needs there: the server had done nothing."""
+        if self._is_over(call):
+            return
+        for command in (*before, *((ASKING,) if call.asking else ())):
+            pipe.send(None, command)
         pipe.send(call, call.command)
 
-    def _redirect(self, call: Call, rest: str, asking: bool) -> None:
-        slot, _, where = rest.partition(" ")
-        host, _, port = where.rpartition(":")
-        node = self._node((host, int(port)))
+    def _redirect(self, pipe: Pipe, call: Call, where: Pointer, asking: bool) -> None:
+        node = self._node(where.address)
         if not asking:
-            for shard, its_slot in enumerate(SLOTS):
-                if its_slot == int(slot):
-                    self._by_shard[shard] = node
+            for shard in SHARDS_OF.get(where.slot, ()):
+                self._by_shard[shard] = node
             self._wanted.set()
-        self._bound(call)
+        if self._is_over(call):
+            return
         call.asking = asking
-        node.send(call, asking)
+        if node.address == pipe.address:  # it does not know its own name: who it means, the layout will say
+            self._again_soon(call)
+        else:
+            node.send(call, asking)
+
+    def _again_soon(self, call: Call) -> None:
+        if not self._is_over(call) and self._loop is not None:
+            self._loop.call_later(PAUSE, self._resend, call)
 
     def _resend(self, call: Call) -> None:
         node = self._by_shard[call.shard]
@@ -162,11 +171,14 @@ class Router:
         if node is not None and not call.future.done():
             node.send(call)
 
-    def _bound(self, call: Call) -> None:
-        """However many servers a call sees, its answer is due when it was."""
-        if not call.tries and self._loop is not None:
+    def _is_over(self, call: Call) -> bool:
+        """However many servers a call sees, its answer is due when it was; then nobody waits for it."""
+        if self._loop is None or self._loop.time() >= call.deadline:
+            call.fail("no answer in time")
+        elif not call.tries:
             self._loop.call_at(call.deadline, call.fail, "no answer in time")
         call.tries += 1
+        return call.future.done()
 
     async def _refresh_forever(self) -> None:
         pause = FIRST_REFRESH

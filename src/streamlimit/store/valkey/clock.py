@@ -1,0 +1,38 @@
+"""The clock of one server, as a connection to it knows it: by when a command must be carried out, or not at all.
+
+A worker that has given a command up has told somebody so, and may have told the next command. So each script is sent
+with the time, by the server's clock, from which on it does nothing (clock.lua). The worker knows that clock from what
+the server says of itself, and takes it for as late as it can be: a command is never carried out after it was given up.
+Where that is too strict (the server's clock was set) the script's answer says what time it is, and it is sent again.
+"""
+
+from time import monotonic, time
+
+TOO_LATE = "TOOLATE"
+"""What a script answers that did nothing for that reason; behind it stands the server's time in ms."""
+
+TELLING_SECONDS = 1.0
+"""How old what is known of the clock may be on a connection in use: clocks drift, and are set."""
+
+
+class ServerClock:
+    """Until the server has said anything, its clock is taken for this machine's."""
+
+    __slots__ = ("_ahead_ms", "_heard_at")
+
+    def __init__(self) -> None:
+        self._heard_at = monotonic()
+        self._ahead_ms = (time() - self._heard_at) * 1_000
+
+    def hear(self, told_ms: float) -> None:
+        """An answer says that it was *told_ms* at the server, at some moment before now."""
+        self._heard_at = monotonic()
+        self._ahead_ms = told_ms - self._heard_at * 1_000
+
+    def is_old(self) -> bool:
+        """Should the server be asked again?"""
+        return monotonic() - self._heard_at >= TELLING_SECONDS
+
+    def deadline(self, moment: float) -> bytes:
+        """*moment*, in seconds of this machine's monotonic clock, as the last argument of a script."""
+        return b"$13\r\n%013d\r\n" % (self._ahead_ms + moment * 1_000)
