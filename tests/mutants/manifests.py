@@ -1,8 +1,9 @@
-"""Breakages of how DASH manifests are read: the XML, the times, the names."""
+"""Breakages of how streams are read: manifests, folders, and what in them is free."""
 
 from tests.mutants.mutant import Mutant
 
 MPD, TIMELINE, TEMPLATE = (f"streamlimit/delivery/{name}.py" for name in ("mpd", "timeline", "template"))
+FREE, NAMES = "streamlimit/delivery/free.py", ("tests/delivery/test_free.py",)
 READ, TIMES = ("tests/delivery/test_mpd.py",), ("tests/delivery/test_dash_times.py",)
 
 MUTANTS = [
@@ -61,5 +62,33 @@ MUTANTS = [
         "        return self.rules.start <= number and (",
         "        return True or (",
         TIMES,
+    ),
+    Mutant(
+        "a file of an unknown kind is free",
+        FREE,
+        '    return "other" if suffix in FREE_SUFFIXES else "media"\n',
+        '    return "media" if suffix in (".ts", ".m4s", ".mp4") else "other"\n',
+        NAMES,
+    ),
+    Mutant(
+        "a renamed film is free",
+        FREE,
+        "    return file.size > MAX_FREE or _begins_like_media(file.head(_HEAD))\n",
+        "    return file.size > MAX_FREE\n",
+        NAMES,
+    ),
+    Mutant(
+        "an init that holds the film is free",
+        FREE,
+        "file.size > MAX_INIT or _has_samples(file.head(file.size))",
+        "file.size > MAX_INIT",
+        NAMES,
+    ),
+    Mutant(
+        "subtitles in MP4 take a seat",
+        FREE,
+        '        return what != "playlist" and file.size > MAX_FREE\n',
+        '        return what != "playlist" and (file.size > MAX_FREE or _begins_like_media(file.head(_HEAD)))\n',
+        NAMES,
     ),
 ]

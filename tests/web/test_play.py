@@ -40,6 +40,8 @@ def service() -> Iterator[Service]:
         (streams / "tiny" / ".hidden.ts").write_bytes(b"hidden")
         (streams / "tiny" / "stray.ts").write_bytes(content("stray.ts"))
         (streams / "tiny" / "notes.txt").write_bytes(b"notes")
+        (streams / "tiny" / "source.mpeg").write_bytes(content("source.mpeg"))
+        (streams / "tiny" / "renamed.txt").write_bytes((b"G" + bytes(187)) * 32)
         (streams / "tiny" / "empty.ts").write_bytes(b"")
         (Path(folder) / "run").mkdir()
         settings: dict[str, Any] = {"segment_seconds": 6, "grant_keys": [NEW_KEY, OLD_KEY]}
@@ -137,10 +139,11 @@ def test_a_media_segment_takes_a_seat_and_is_activity(player: Player) -> None:
     assert (shown["state"], shown["segment"], shown["sequence"]) == ("active", "b.ts", 1)
 
 
-def test_media_that_no_playlist_lists_takes_a_seat_too(player: Player) -> None:
-    assert player.get("tiny/stray.ts").status == 200
+@pytest.mark.parametrize("name", ["stray.ts", "source.mpeg", "renamed.txt"])
+def test_media_that_no_playlist_lists_takes_a_seat_too(player: Player, name: str) -> None:
+    assert player.get(f"tiny/{name}").status == 200
     assert player.shown() is not None
-    assert full_house(player.service).get("tiny/stray.ts").status == 409
+    assert full_house(player.service).get(f"tiny/{name}").status == 409
 
 
 def test_an_empty_file_does_no_harm(player: Player) -> None:

@@ -118,6 +118,10 @@ class Body:
         self._notes[about] = note
         return note
 
+    def head(self, count: int) -> bytes:
+        """Its first bytes, at most so many."""
+        return b"".join(self.chunks(0, min(count, self.size) - 1))
+
     def chunks(self, first: int = 0, last: int | None = None) -> Iterator[memoryview]:
         """The bytes *first*–*last* (inclusive; None: to the end) in slices of at most SLICE.
 

@@ -45,6 +45,19 @@ MEDIA_TYPES = {
     ".weba": "audio/webm",
     ".mkv": "video/x-matroska",
     ".mpg": "video/mpeg",
+    ".mpeg": "video/mpeg",
+    ".m2v": "video/mpeg",
+    ".vob": "video/mpeg",
+    ".avi": "video/x-msvideo",
+    ".wmv": "video/x-ms-wmv",
+    ".3gp": "video/3gpp",
+    ".ogv": "video/ogg",
+    ".f4v": "video/mp4",
+    ".mp4v": "video/mp4",
+    ".ismv": "video/mp4",
+    ".isma": "audio/mp4",
+    ".mka": "audio/x-matroska",
+    ".mks": "application/x-matroska",
     ".flv": "video/x-flv",
     ".vtt": "text/vtt",
     ".webvtt": "text/vtt",
@@ -56,11 +69,10 @@ MEDIA_TYPES = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
     ".png": "image/png",
+    ".gif": "image/gif",
+    ".avif": "image/avif",
     ".webp": "image/webp",
 }
-
-MEDIA_SUFFIXES = frozenset(suffix for suffix, name in MEDIA_TYPES.items() if name.startswith(("video/", "audio/")))
-"""A file of such a name is media though no playlist lists it: nobody plays around the limit."""
 
 AUDIO_SUFFIXES = frozenset(suffix for suffix, name in MEDIA_TYPES.items() if name.startswith("audio/"))
 TEXT_SUFFIXES = frozenset({".vtt", ".webvtt", ".ttml", ".srt", ".cmft"})

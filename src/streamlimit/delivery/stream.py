@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from msgspec import Struct, structs
 
-from streamlimit.delivery.paths import MEDIA_SUFFIXES, PLAYLIST_SUFFIXES, suffix_of
+from streamlimit.delivery import free
 from streamlimit.delivery.segment import Edge, Listing, LiveEdge, Segment, Track
 
 START_TARGETS = 3
@@ -65,13 +65,7 @@ class Stream(Struct, frozen=True):
 
     def classify(self, path: str) -> str:
         """What the file is: `playlist`, `init`, `key`, `media` (takes a seat) or `other` (text, images …)."""
-        listed = self.files.get(path)
-        if listed is not None:
-            return listed
-        suffix = suffix_of(path)
-        if suffix in PLAYLIST_SUFFIXES:
-            return "playlist"
-        return "media" if suffix in MEDIA_SUFFIXES else "other"
+        return self.files.get(path) or free.by_name(path)
 
     def is_single_file(self, path: str) -> bool:
         """Is this one file with many segments in it, each a byte range?"""
@@ -90,8 +84,10 @@ class Stream(Struct, frozen=True):
 
     def touches_media(self, path: str, first: int, last: int) -> bool:
         """Is any of the bytes *first*–*last* (inclusive) of this file more than init or index?"""
-        if self.classify(path) != "media":
-            return False
+        return self.classify(path) == "media" and self.is_beyond_headers(path, first, last)
+
+    def is_beyond_headers(self, path: str, first: int, last: int) -> bool:
+        """Is any of the bytes *first*–*last* (inclusive) in none of the ranges that are init or index?"""
         for start, end in self.headers.get(path, ()):
             if start <= first <= end:
                 first = end + 1

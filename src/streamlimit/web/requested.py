@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from streamlimit.delivery.free import holds_media
 from streamlimit.delivery.local import Body
 from streamlimit.delivery.paths import kind_by_suffix
 from streamlimit.delivery.segment import Segment
@@ -60,7 +61,9 @@ class Requested:
         ranged = None if self.is_head or self.is_unchanged else asked.range
         found = requested_range(ranged, asked.if_range, body.size, body.etag)
         first, last = found or (0, body.size - 1)
-        self.is_media = stream.touches_media(path, first, last)
+        what = stream.classify(path)
+        is_media = what == "media" or holds_media(what, path in stream.files, body)
+        self.is_media = is_media and stream.is_beyond_headers(path, first, last)
         self.part = Part(body, first, last, _completed(stream, path, first, last, body.size))
         self.completes = bool(self.part.segments) or (stream.find(path) is None and last == body.size - 1)
         started = self.part.segments[0] if self.part.segments else _begun(stream, path, first)

@@ -1,0 +1,107 @@
+"""Which files of a stream take no seat. What is free is known; everything else takes one, whatever it is called.
+
+A name is only what somebody called a file: one that is free by its name, or as the init or key that a playlist names,
+takes a seat all the same where it is larger than such a thing ever is, or where it holds media. Knows no request.
+"""
+
+import struct
+from typing import Protocol
+
+from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, TEXT_SUFFIXES, suffix_of
+
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".svg", ".bmp", ".ico")
+TEXTS = (
+    ".txt",
+    ".json",
+    ".xml",
+    ".html",
+    ".css",
+    ".js",
+    ".dfxp",
+    ".ass",
+    ".ssa",
+    ".sbv",
+    ".scc",
+    ".smi",
+    ".lrc",
+    ".key",
+)
+FREE_SUFFIXES = frozenset({*IMAGES, *TEXTS, *TEXT_SUFFIXES})
+
+MAX_FREE = 8 * 1024 * 1024
+"""Bytes of a text, an image, or a playlist that no other names; posters and sheets of thumbnails stay below."""
+MAX_INIT = 1024 * 1024
+MAX_KEY = 64 * 1024
+
+_BEGINNINGS = (
+    b"\x1aE\xdf\xa3", b"OggS", b"FLV\x01", b"fLaC", b"ID3", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"\0\0\0\x01", b"0&\xb2u",
+    b"\x0bw", *(bytes((0xFF, second)) for second in (0xE2, 0xE3, 0xF0, 0xF1, 0xF2, 0xF3, 0xF8, 0xF9, 0xFA, 0xFB)),
+)  # fmt: skip
+"""Of WebM, Ogg, FLV, FLAC, MP3 and AAC with tags, MPEG programs and video, H.264, ASF, AC-3; of AAC and MP3 frames."""
+_BOXES = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"sidx", b"free", b"skip", b"wide", b"emsg", b"prft")
+_PICTURES = (b"avif", b"heic", b"heix", b"mif1")
+_PACKETS = ((0, 188), (4, 192))
+"""Where the first packet of a transport stream begins, and how long each is."""
+_HEAD = 1024
+
+
+class Opened(Protocol):
+    """An opened file. What is worked out about it is kept with it."""
+
+    size: int
+
+    def note(self, about: tuple[str, ...]) -> bytes | None: ...
+    def keep(self, about: tuple[str, ...], note: bytes) -> bytes: ...
+    def head(self, count: int) -> bytes: ...
+
+
+def by_name(path: str) -> str:
+    """What a file that no playlist names is: `playlist`, `other` (text, images), or `media`, which takes a seat."""
+    suffix = suffix_of(path)
+    if suffix in PLAYLIST_SUFFIXES:
+        return "playlist"
+    return "other" if suffix in FREE_SUFFIXES else "media"
+
+
+def holds_media(what: str, is_listed: bool, file: Opened) -> bool:
+    """Does *file*, called *what* by its name or (*is_listed*) by a playlist, take a seat all the same?"""
+    about = ("holds media", what, str(is_listed))
+    found = file.note(about)
+    if found is None:
+        found = file.keep(about, b"yes" if _looked_at(what, is_listed, file) else b"")
+    return bool(found)
+
+
+def _looked_at(what: str, is_listed: bool, file: Opened) -> bool:
+    if what == "init":
+        return file.size > MAX_INIT or _has_samples(file.head(file.size))
+    if what == "key":
+        return file.size > MAX_KEY
+    if is_listed:  # playlists that we read, and subtitles: these may be MP4, too
+        return what != "playlist" and file.size > MAX_FREE
+    return file.size > MAX_FREE or _begins_like_media(file.head(_HEAD))
+
+
+def _begins_like_media(head: bytes) -> bool:
+    if head[4:8] in _BOXES:
+        return head[8:12] not in _PICTURES
+    if head[:4] == b"RIFF":
+        return head[8:12] in (b"AVI ", b"WAVE")
+    return head.startswith(_BEGINNINGS) or any(
+        all(head[at : at + 1] == b"G" for at in range(first, first + 3 * size, size)) for first, size in _PACKETS
+    )
+
+
+def _has_samples(content: bytes) -> bool:
+    """Is this init more than one: an MP4 with media in it, or a whole file of another kind?"""
+    if content[4:8] not in _BOXES:
+        return len(content) > MAX_KEY
+    at = 0
+    while at + 8 <= len(content):
+        size, name = struct.unpack_from(">I4s", content, at)
+        if name in (b"moof", b"mdat") and size != 8:
+            return True
+        if size < 8:
+            break
+        at += size
+    return False
