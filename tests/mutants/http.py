@@ -5,8 +5,23 @@ from tests.mutants.mutant import Mutant
 FRAMING, FRAMED = "streamlimit/web/framing.py", "tests/http/test_framing.py"
 LOG_LINES, LOGGED = "streamlimit/log_lines.py", ("tests/test_log_lines.py",)
 IDLE = ("tests/test_idle.py",)
+BEACONS = ("tests/web/test_rights.py", "-k", "beacon or body")
 
 MUTANTS = [
+    Mutant(
+        "a beacon's grant is not looked at",
+        "streamlimit/web/calls.py",
+        "    if grant is None:",
+        "    if True:",
+        BEACONS,
+    ),
+    Mutant(
+        "an end always takes the grant",
+        "streamlimit/web/sessions.py",
+        "session_id, form.keep_grant)",
+        "session_id)",
+        BEACONS,
+    ),
     Mutant(
         "a signal waits for the next tick",
         "streamlimit/server.py",

@@ -1,5 +1,6 @@
 """Every call with every kind of credential: exactly the documented answer (api.md, docs/how-to/credentials.md)."""
 
+import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
@@ -221,3 +222,78 @@ def test_every_answer_carries_the_security_headers_and_no_version(service: Servi
         assert answer.headers["referrer-policy"] == "no-referrer", path
         assert "server" not in answer.headers
         assert not re.search(rf"\b{re.escape(__version__)}\b", str(answer.headers))
+
+
+# Beacons: no headers, the grant in the body
+
+BEAT, END = f"{ONE}/heartbeat", f"{ONE}/end"
+
+
+def _beacon(service: Service, path: str, user: str, body: Any, kind: str = "text/plain;charset=UTF-8") -> Answer:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    place = path.format(user_id=user, session_id="a1")
+    return service.call("POST", place, data, {"Content-Type": kind})
+
+
+def _grant(service: Service, user: str, session: str = "a1") -> str:
+    grant: str = _seated(service, user, session)["grant"]
+    return grant
+
+
+@pytest.mark.parametrize("kind", ["text/plain;charset=UTF-8", "application/json", "Text/Plain"])
+def test_a_heartbeat_may_bring_its_grant_in_the_body(service: Service, user: str, kind: str) -> None:
+    body = {"grant": _grant(service, user), "stream_id": "orchard"}
+    for _ in range(3):
+        answer = _beacon(service, BEAT, user, body, kind)
+        assert (answer.status, answer.json["state"]) == (200, "active")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/json", "application/x-www-form-urlencoded", ""])
+def test_an_end_may_bring_its_grant_as_the_body(service: Service, user: str, kind: str) -> None:
+    body = {"grant": _grant(service, user)}
+    assert _beacon(service, END, user, body | {"keep_grant": True}, kind).status == 204
+    assert service.get(ALL.format(user_id=user), key=OPERATOR_KEY).json["sessions"] == []
+    assert _beacon(service, BEAT, user, body | {"stream_id": "orchard"}).status == 200, "the grant was kept"
+    assert _beacon(service, END, user, body, kind).status == 204
+    assert _beacon(service, END, user, body, kind).status == 204, "again"
+    assert _beacon(service, BEAT, user, body | {"stream_id": "orchard"}).status == 401, "and now it was not"
+
+
+def test_a_grant_in_the_body_is_the_credential_whatever_the_header_says(service: Service, user: str) -> None:
+    """It speaks for its own session, and with an operator's key beside it is still the viewer's own end."""
+    other = _grant(service, user, "b2")
+    for path, more in ((BEAT, {"stream_id": "orchard"}), (END, {})):
+        assert _beacon(service, path, user, {"grant": other} | more).status == 403
+        assert _beacon(service, path, user, {"grant": "forged"} | more).status == 401
+        place = path.format(user_id=user, session_id="a1")
+        assert service.post(place, {"grant": other} | more, key=SERVICE_KEY).status == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        (BEAT, {"stream_id": "orchard"}, 401),
+        (BEAT, b"no json", 401),
+        (BEAT, {"grant": 5, "stream_id": "orchard"}, 400),
+        (END, {"keep_grant": True}, 401),
+        (END, b"bye", 401),
+        (END, {"grant": 5}, 400),
+        (END, {"grant": "GRANT", "keep_grant": "yes"}, 400),
+        (END, {"grant": "GRANT", "colour": "red"}, 400),
+        (BEAT, {"grant": "GRANT"}, 400),
+        (END, b'{"grant": "' + b"a" * 70_000 + b'"}', 413),
+    ],
+)
+def test_a_beacon_that_is_wrong_changes_nothing(service: Service, user: str, path: str, body: Any, status: int) -> None:
+    grant = _grant(service, user)
+    if isinstance(body, dict) and body.get("grant") == "GRANT":
+        body = body | {"grant": grant}
+    assert _beacon(service, path, user, body).status == status
+    assert len(service.get(ALL.format(user_id=user), key=OPERATOR_KEY).json["sessions"]) == 1
+
+
+def test_a_text_without_a_grant_is_no_heartbeat(service: Service, user: str) -> None:
+    _seated(service, user)
+    text, place = {"Content-Type": "text/plain"}, BEAT.format(user_id=user, session_id="a1")
+    body = b'{"stream_id": "orchard"}'
+    assert service.call("POST", place, body, text, key=SERVICE_KEY).status == 415

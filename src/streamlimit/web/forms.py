@@ -65,10 +65,18 @@ class SessionForm(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HeartbeatForm(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST …/heartbeat`."""
+    """`POST …/heartbeat`. `grant`: the credential of a beacon, which has no headers."""
 
     stream_id: Id
     plan: Label | None = None
+    grant: str | None = None
+
+
+class EndForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST …/end`. `keep_grant`: only the seat is given back."""
+
+    grant: str | None = None
+    keep_grant: bool = False
 
 
 class LimitForm(Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,6 +109,15 @@ class Reader:
 
 
 read_form = Reader().read
+
+
+def read_end_form(body: bytes) -> EndForm:
+    """What a beacon says, whatever its content type. A body that speaks of no grant says nothing."""
+    try:
+        told = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return EndForm()
+    return read_form(EndForm, body) if told.keys() & {"grant", "keep_grant"} else EndForm()
 
 
 def check_id(name: str, value: str) -> str:

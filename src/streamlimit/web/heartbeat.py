@@ -13,7 +13,17 @@ from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.auth import Caller
 from streamlimit.web.forms import HeartbeatForm, bad_id, is_id, read_form
-from streamlimit.web.http import Receive, Scope, Send, header, read_json_body, send_whole
+from streamlimit.web.http import (
+    Receive,
+    Scope,
+    Send,
+    content_type,
+    header,
+    not_json,
+    read_body,
+    require_json,
+    send_whole,
+)
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import reservations
 from streamlimit.web.service import Service
@@ -76,12 +86,30 @@ class Heartbeat:
         if scope["method"] != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
         user_id, session_id = ids_in(scope["path"])
-        caller = await self._doorman.identify(header(scope, b"authorization"))
-        caller.require(CALL)
-        form = read_form(HeartbeatForm, await read_json_body(scope, receive))
+        form, caller = await self._read(scope, receive)
         caller.require_session(user_id, session_id)
         ask = Ask(user_id, session_id, **self.terms(form, caller, scope))
         await self.answer(self.begin(ask), ask, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> tuple[HeartbeatForm, Caller]:
+        """What is asked, and who asks: a grant in the body counts before the header. Only with one may it be a text."""
+        authorization = header(scope, b"authorization")
+        caller = await self._doorman.identify(authorization)
+        is_text = content_type(scope) == "text/plain"
+        if authorization is not None:
+            caller.require(CALL)
+        if not is_text:
+            require_json(scope)
+        body = await read_body(scope, receive)
+        if b'"grant"' not in body:
+            caller.require(CALL)  # who may not ask is not told what is wrong with it
+        form = read_form(HeartbeatForm, body)
+        if form.grant is not None:
+            caller = self._doorman.identify_grant(form.grant)
+        caller.require(CALL)
+        if is_text and form.grant is None:
+            raise not_json()
+        return form, caller
 
     def terms(self, form: HeartbeatForm, caller: Caller, scope: Scope) -> dict[str, Any]:
         """What the store is asked beside whose session it is. Raises 403 where the credential is for other streams."""

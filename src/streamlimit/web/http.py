@@ -46,9 +46,19 @@ async def read_json_body(scope: Scope, receive: Receive) -> bytes:
 
 def require_json(scope: Scope) -> None:
     """Raises 415 for a body that says it is something else than JSON; one that says nothing is taken for it."""
+    if content_type(scope) not in (None, "application/json"):
+        raise not_json()
+
+
+def content_type(scope: Scope) -> str | None:
+    """What the body says it is, without parameters, in lower case."""
     kind = header(scope, b"content-type")
-    if kind is not None and kind.partition(";")[0].strip().lower() != "application/json":
-        raise Problem("unsupported-media-type", "send application/json")
+    return None if kind is None else kind.partition(";")[0].strip().lower()
+
+
+def not_json() -> Problem:
+    """For a body that says it is something else."""
+    return Problem("unsupported-media-type", "send application/json")
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:

@@ -150,7 +150,10 @@ class Beats:
         caller.require(CALL)
         if fields.get(b"content-type") != b"application/json":
             require_json(scope)
-        terms = self._heartbeat.terms(read_form(HeartbeatForm, body), caller, scope)
+        form = read_form(HeartbeatForm, body)
+        if form.grant is not None:
+            return None  # another caller than the header says
+        terms = self._heartbeat.terms(form, caller, scope)
         runs_out = terms["may_start"] or caller.role == "viewer"  # a grant that has: it only goes on
         until = caller.expires_at if runs_out and caller.expires_at < math.inf else None
         kept = [each for each in headers if each[0] in (b"x-request-id", b"origin")] or NONE

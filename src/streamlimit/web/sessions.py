@@ -11,9 +11,10 @@ from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Roster
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import REVEALED, client_digest, client_place
 from streamlimit.web.auth import Caller
-from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, described, form_in, json_answer
-from streamlimit.web.forms import SessionForm
+from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, caller_of, described, form_in, json_answer
+from streamlimit.web.forms import SessionForm, read_end_form
 from streamlimit.web.grants import Grant, streams_carried
+from streamlimit.web.http import read_body
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import reservations, session_json
 from streamlimit.web.service import Service
@@ -119,10 +120,12 @@ async def end_all_sessions(
 
 
 @router.post("/v1/users/{user_id}/sessions/{session_id}/end", status_code=204)
-async def end_by_beacon(user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep) -> Response:
-    """The viewer's end, for `navigator.sendBeacon`: a POST with any body or none."""
+async def end_by_beacon(user_id: IdInPath, session_id: IdInPath, request: Request, service: ServiceDep) -> Response:
+    """The viewer's end, for `navigator.sendBeacon`: a POST with any body or none. The grant may be the body."""
+    form = read_end_form(await read_body(request.scope, request.receive))
+    caller = await caller_of(request, service, form.grant)
     caller.require_session(user_id, session_id)
-    await resolved(service.limiter.end(user_id, session_id))
+    await resolved(service.limiter.end(user_id, session_id, form.keep_grant))
     return Response(status_code=204)
 
 
