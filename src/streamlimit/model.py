@@ -76,6 +76,7 @@ class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
     `may_start`: it may be given a new seat. `granted`: it comes with a grant that has not expired.
     `wants_next`: what it is issued depends on its position, which only the store knows for certain.
     `grant_generation`: the seat that its grant was given for; ended by the viewer, it stays so (None: no grant).
+    `part`: which part of the segment `sequence`, of low latency.
     """
 
     user_id: str
@@ -93,6 +94,7 @@ class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
     granted: bool = False
     wants_next: bool = False
     grant_generation: int | None = None
+    part: int = 0
 
 
 class Repeated(Ask, frozen=True, gc=False):
@@ -114,7 +116,7 @@ class Lease(Struct, frozen=True, gc=False):
 class Receipt(Struct, frozen=True, gc=False):
     """The client has the segment. `play_ms` is how long it plays (0 where that must not count twice).
 
-    `age_ms`: how long ago it had it, where the store could not be told at once.
+    `age_ms`: how long ago it had it, where the store could not be told at once. `part`: as in `Ask`.
     """
 
     lease: Lease
@@ -123,6 +125,7 @@ class Receipt(Struct, frozen=True, gc=False):
     kind: str = "video"
     play_ms: int = 0
     age_ms: int = 0
+    part: int = 0
 
 
 class Event(Struct, frozen=True, gc=False):

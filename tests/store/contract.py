@@ -1245,6 +1245,40 @@ class Sharing:
             await home.watch("phone", sequence=k, client="mobile")
 
     @story(PATIENT)
+    @pytest.mark.parametrize("first", [0, 103, 1_790_000_000_000])
+    async def test_parts_that_go_only_forward_by_two_addresses_are_one_player(
+        self, home: Household, first: int
+    ) -> None:
+        await home.watch("phone", sequence=first, client="v4")
+        for k in range(4, 24):
+            await home.watch("phone", sequence=first + k // 4, part=k % 4, client=("v4", "v6")[k % 2])
+        assert (await home.session("phone")).sequence == first + 5
+
+    @story(PATIENT)
+    async def test_two_players_on_parts_are_refused_at_the_third_repeat(self, home: Household) -> None:
+        for part in (0, 1):
+            await home.watch("tv", sequence=7, part=part, client="home")
+            await home.watch("tv", sequence=7, part=part, client="office")
+        await home.watch("tv", sequence=7, part=2, client="home")
+        assert (await home.refused("tv", sequence=7, part=2, client="office")).code == "session-shared"
+        assert (await home.refused("tv", sequence=7, part=1, client="office")).code == "session-shared"
+        await home.watch("tv", sequence=7, part=3, client="home")
+
+    @story(PATIENT)
+    async def test_a_whole_segment_behind_its_own_parts_is_a_repeat(self, home: Household) -> None:
+        for k in (7, 8):
+            await home.watch("tv", sequence=k, part=2, client="home")
+            await home.watch("tv", sequence=k, client="office")
+        await home.watch("tv", sequence=9, part=1, client="home")
+        assert (await home.refused("tv", sequence=9, client="office")).code == "session-shared"
+
+    @story(PATIENT)
+    async def test_one_seek_among_parts_is_one_repeat(self, home: Household) -> None:
+        await home.watch("phone", sequence=50, part=3, client="wifi")
+        for k in range(12, 40):
+            await home.watch("phone", sequence=k // 4, part=k % 4, client="mobile")
+
+    @story(PATIENT)
     async def test_switching_the_quality_is_honest(self, home: Household) -> None:
         for k in range(6):
             await home.watch("tv", sequence=k, client="home")

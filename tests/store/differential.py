@@ -79,6 +79,7 @@ class Walk:
             client=pick(["", "a", "b"]),
             kind=pick(["video", "video", "audio", "subtitles"]),
             sequence=pick([None, 0, 1, 2, 3, 50_000_000_000]),
+            part=pick([0, 0, 1, 5, 99]),
             replace=pick([None, None, None, *SESSIONS]),
             limit=pick([None, None, None, 1, 2, 4]),
             may_start=pick([True] * 9 + [False]),

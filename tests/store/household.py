@@ -114,7 +114,7 @@ class Household:
         self, lease: Lease, sequence: int | None = None, kind: str = "video", play_ms: int = 0
     ) -> Verdict:
         segment = None if sequence is None else f"{kind}-{sequence}.m4s"
-        return await resolved(self.store.confirm(Receipt(lease, segment, sequence, kind, play_ms)))
+        return await resolved(self.store.confirm(Receipt(lease, segment, sequence, kind, play_ms, part=lease.ask.part)))
 
     async def received(
         self, lease: Lease, sequence: int | None = None, kind: str = "video", play_ms: int = 0

@@ -73,12 +73,12 @@ def _follow(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> bool:
         seat.segment, seat.sequence, seat.positions = None, None, {}
     elif receipt.lease.admitted_ms < seat.placed_ms:
         return False  # of requests that overlapped the later one says where the player is
-    elif sharing.is_repeat(seat, receipt.kind, receipt.sequence, ask.client):
+    elif sharing.is_repeat(seat, receipt.kind, receipt.sequence, receipt.part, ask.client):
         sharing.note_return(seat, policy, now_ms)
     if receipt.segment is not None:
         seat.segment, seat.sequence, seat.placed_ms = receipt.segment, receipt.sequence, receipt.lease.admitted_ms
     if receipt.sequence is not None:
-        sharing.note_position(seat, receipt.kind, receipt.sequence, ask.client)
+        sharing.note_position(seat, receipt.kind, receipt.sequence, receipt.part, ask.client)
     return moved
 
 
@@ -146,8 +146,8 @@ def _revive(ledger: Ledger, lease: Lease, now_ms: int) -> Seat:
     return seat
 
 
-def _what(receipt: Receipt) -> tuple[str | None, int | None, str, int, int]:
-    return receipt.segment, receipt.sequence, receipt.kind, receipt.play_ms, receipt.age_ms
+def _what(receipt: Receipt) -> tuple[str | None, int | None, str, int, int, int]:
+    return receipt.segment, receipt.sequence, receipt.kind, receipt.play_ms, receipt.age_ms, receipt.part
 
 
 def _gone(ledger: Ledger, lease: Lease, now_ms: int) -> Gone:

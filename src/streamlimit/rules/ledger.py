@@ -19,9 +19,9 @@ NOBODYS = ""
 
 
 class Position(Struct, array_like=True):
-    """How far one kind of media got, and a digest of the address that fetched it."""
+    """How far one kind of media got (sharing.py says how a place is counted), and a digest of who fetched it."""
 
-    sequence: int
+    place: int
     client: str
 
 

@@ -16,10 +16,22 @@ def is_return(seat: Seat, stream_id: str, policy: Policy, now_ms: int) -> bool:
     )
 
 
-def is_repeat(seat: Seat, kind: str, sequence: int | None, client: str) -> bool:
+PARTS = 64
+"""A place is the number of a segment times this, and of low latency the part within it: a player that goes only
+forward never comes back to a place (rule 8). More parts than that are one place."""
+
+
+def place_of(sequence: int, part: int) -> int:
+    """How far in its stream this part of this segment is; 0 is the whole segment, and its first part."""
+    return sequence * PARTS + min(part, PARTS - 1)
+
+
+def is_repeat(seat: Seat, kind: str, sequence: int | None, part: int, client: str) -> bool:
     """Is this media at or behind the position of its kind, from another address than the last one?"""
     position = seat.positions.get(kind)
-    return position is not None and sequence is not None and sequence <= position.sequence and client != position.client
+    if position is None or sequence is None or client == position.client:
+        return False
+    return place_of(sequence, part) <= position.place
 
 
 def is_shared(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
@@ -28,7 +40,7 @@ def is_shared(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
         return False
     if ask.stream_id != seat.stream_id:
         return is_return(seat, ask.stream_id, policy, now_ms)
-    return is_repeat(seat, ask.kind, ask.sequence, ask.client)
+    return is_repeat(seat, ask.kind, ask.sequence, ask.part, ask.client)
 
 
 def recent_returns(seat: Seat, policy: Policy, now_ms: int) -> int:
@@ -49,6 +61,6 @@ def note_left(seat: Seat, policy: Policy, now_ms: int) -> None:
     seat.left = [*recent, Left(seat.stream_id, now_ms)][-STREAMS_REMEMBERED:]
 
 
-def note_position(seat: Seat, kind: str, sequence: int, client: str) -> None:
+def note_position(seat: Seat, kind: str, sequence: int, part: int, client: str) -> None:
     """Where this kind of media is now."""
-    seat.positions[kind] = Position(sequence, client)
+    seat.positions[kind] = Position(place_of(sequence, part), client)

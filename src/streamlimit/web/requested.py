@@ -52,6 +52,7 @@ class Requested:
     """The answer to be given, before anyone has been asked whether it may be.
 
     `takes_seat`: media bytes are to be sent. `completes`: they are the last that some segment needs.
+    `number`: of the part that they begin with, of low latency.
     """
 
     def __init__(self, asked: Conditions, stream: Stream, path: str, body: Body) -> None:
@@ -69,6 +70,7 @@ class Requested:
         started = self.part.segments[0] if self.part.segments else _begun(stream, path, first)
         self.kind = kind_by_suffix(path) if started is None else started.kind
         self.sequence = None if started is None else started.sequence
+        self.number = 0 if started is None else started.part
         self.begun = path if started is None else started.name
         self._is_partial = found is not None
 

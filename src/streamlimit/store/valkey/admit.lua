@@ -4,7 +4,7 @@
 -- KEYS[2]  the shard's sweep index
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
--- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 sequence + 1
+-- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 place + 1 (codec.py)
 --          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind · B replace
 --          I2 device
 -- ARGV[3]  the time in ms, in tests
@@ -18,7 +18,7 @@
 
 local LEASE, SEAT, CHECK, NONE = 1, 2, 3, 65535
 local NEW, EXISTING = 1, 2
-local purpose, may_start, asked, type_cap, sequence, granted, client, id, stream, lease, kind, replace, device =
+local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device =
   unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
 local value = call('GET', KEYS[1])
 local gives_grant = (granted > 0 or purpose == SEAT) and 1 or 0
@@ -113,7 +113,7 @@ local function is_shared(seat)
   end
   if max_returns == 0 or recent < max_returns then return false end
   if stream ~= seat.stream then return is_return(seat, stream, now) end
-  return is_repeat(seat, kind, sequence, client)
+  return is_repeat(seat, kind, point, client)
 end
 
 -- A further lease on a reservation: it lives longer, too.

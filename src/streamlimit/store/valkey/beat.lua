@@ -6,7 +6,7 @@
 -- KEYS[2]  the shard's sweep index
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
--- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 sequence + 1
+-- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 place + 1 (codec.py)
 --          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind · B replace
 --          I2 device
 -- ARGV[3]  the time in ms, in tests
@@ -19,7 +19,7 @@
 
 local LEASE, CHECK, NONE, STARTED = 1, 3, 65535, 1
 local NEW, EXISTING, LIMIT = 1, 2, 5
-local purpose, may_start, asked, type_cap, sequence, granted, client, id, stream, lease, kind, replace, device =
+local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device =
   unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
 local value = call('GET', KEYS[1])
 if purpose == CHECK then return '' end
@@ -58,7 +58,7 @@ if found then
     after = after + length + 11
   end
   -- A reservation has open leases; with a position asked for, what two players did before (the extras) may count.
-  local is_simple = last > 0 and (extras == 0 or sequence == 0) and (given == 1 or no_grant)
+  local is_simple = last > 0 and (extras == 0 or point == 0) and (given == 1 or no_grant)
   if not is_simple or unpack('<Bc0', value, after) ~= stream then return '' end
   if now > last then last = now end
   ahead = buffer_ms > 0 and math.min(math.max(ahead, now), now + buffer_ms) or 0

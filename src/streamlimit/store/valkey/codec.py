@@ -12,10 +12,12 @@ from zlib import crc32
 from streamlimit.model import Device, Event, Mark, State
 from streamlimit.policy import OverLimit, Policy
 from streamlimit.rules.ledger import Ledger, Seat, show
+from streamlimit.rules.sharing import PARTS, place_of
 
 NO_LIMIT = 65_535
 MAX_LIMIT = NO_LIMIT - 1
 MAX_SEQUENCE = (1 << 48) - 2
+MAX_PLACED = MAX_SEQUENCE // PARTS - 1
 REMEMBERED = 8_192
 """Ids and devices that need not be packed or unpacked again: those of the last that were seen."""
 
@@ -113,6 +115,11 @@ def pack_limit(limit: int | None) -> int:
 def pack_sequence(sequence: int | None) -> int:
     """A segment's number plus one, 0 for none; from 2**48 on all are the same."""
     return 0 if sequence is None else min(sequence, MAX_SEQUENCE) + 1
+
+
+def pack_place(sequence: int | None, part: int) -> int:
+    """`place_of` plus one, 0 for none."""
+    return 0 if sequence is None else place_of(min(sequence, MAX_PLACED), part) + 1
 
 
 @lru_cache(REMEMBERED)

@@ -5,7 +5,7 @@
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the receipt: I6 generation · I4 move · I6 generation of the grant + 1 (0: no grant) · B has or is given a grant
---          I6 admitted at · I6 sequence + 1 · I4 client · I4 play ms · I4 age ms · I2 limit
+--          I6 admitted at · I6 place + 1 (codec.py) · I4 client · I4 play ms · I4 age ms · I2 limit
 --          I2 cap for this type of device · B session id · B stream id · B kind · I2 segment · I2 device
 -- ARGV[3]  the time in ms, in tests
 -- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
@@ -16,9 +16,10 @@
 
 -- include preamble
 
-local generation, move, granted, gives_grant, admitted, sequence, client, play_ms, age_ms, asked, type_cap,
+local generation, move, granted, gives_grant, admitted, point, client, play_ms, age_ms, asked, type_cap,
   id, stream, kind, segment, from =
   unpack('<I6I4I6BI6I6I4I4I4I2I2Bc0Bc0Bc0I2c0', ARGV[2])
+local sequence = (point + 63 - (point - 1) % 64) / 64 -- of the segment, + 1
 local value = call('GET', KEYS[1])
 
 local own_limit, filed, seats = 65535, 0, 0
@@ -50,7 +51,7 @@ if its_generation == generation and its_move == move then
     local its_kind, reached, its_client, next_one = unpack('<Bc0I6I4', value, after)
     if its_kind == kind then
       position = after + #kind
-      is_repeat = sequence - 1 <= reached and client ~= its_client
+      is_repeat = point - 1 <= reached and client ~= its_client
     end
     after = next_one
   end
@@ -76,11 +77,11 @@ if its_generation == generation and its_move == move then
   then
     call('SETRANGE', KEYS[1], found + 2 + #id,
       pack('<I6I6I6I6I6I4I6I3BBI2', expires, last, sequence, ahead, admitted, move, generation, late, 0, given, #segment)
-      .. segment .. value:sub(place - 1, position) .. pack('<I6I4', sequence - 1, client))
+      .. segment .. value:sub(place - 1, position) .. pack('<I6I4', point - 1, client))
     return pack('<BI6I2I2I6I6I3', 3, now, limit, live, expires, last, late) .. device
   elseif is_first and its_stream == stream and positions == 0 and sequence > 0 and expires >= filed and not KEYS[3] then
     local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2', #id, id, expires, last, segment == '' and 0 or sequence, ahead,
-      segment == '' and 0 or admitted, move, generation, late, 0, given, #segment) .. segment .. pack('<BBc0I6I4Bc0I2', 1, #kind, kind, sequence - 1, client,
+      segment == '' and 0 or admitted, move, generation, late, 0, given, #segment) .. segment .. pack('<BBc0I6I4Bc0I2', 1, #kind, kind, point - 1, client,
       #stream, stream, #device) .. device
     local seat = pack('<I2', #rest + 2) .. rest
     call('SET', KEYS[1], value:sub(1, found - 1) .. seat .. value:sub(found + size))
@@ -100,11 +101,11 @@ local received = now - age_ms
 local function note_position(seat)
   for _, position in ipairs(seat.positions) do
     if position[1] == kind then
-      position[2], position[3] = sequence - 1, client
+      position[2], position[3] = point - 1, client
       return
     end
   end
-  seat.positions[#seat.positions + 1] = { kind, sequence - 1, client }
+  seat.positions[#seat.positions + 1] = { kind, point - 1, client }
 end
 
 -- Counts a return or a repeat; only as many are kept as can matter.
@@ -139,7 +140,7 @@ local function follow(seat)
     seat.segment, seat.sequence, seat.positions = '', 0, {}
   elseif admitted < seat.placed then
     return false -- of requests that overlapped the later one says where the player is
-  elseif is_repeat(seat, kind, sequence, client) then
+  elseif is_repeat(seat, kind, point, client) then
     note_return(seat)
   end
   if segment ~= '' then seat.segment, seat.sequence, seat.placed = segment, sequence, admitted end

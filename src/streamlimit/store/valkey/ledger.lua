@@ -9,7 +9,7 @@
 --   seat    I2 length of all · B session id · then what a receipt overwrites in place:
 --           I6 expires at · I6 last activity (0: none) · I6 sequence + 1 (0: none) · I6 ahead until · I6 placed at
 --           I4 move · I6 generation · I3 generation − started at · B extras? · B given a grant? · I2 segment
---           B number of positions, each: B kind · I6 sequence · I4 crc of the client
+--           B number of positions, each: B kind · I6 place · I4 crc of the client
 --           and what stays: B stream id · I2 device, and only with extras:
 --           I6 revives · B left, each: B stream id · I6 at · B returns, each: I6 at · B leases, each: B lease id
 --   device  I2 length of the id + 1 (0: none) · id · where it is more than an id: B type · name
@@ -130,9 +130,9 @@ local function open_seat(seat)
   seat.started = seat.generation - late
   seat.positions, seat.left, seat.returns, seat.leases, seat.revives = {}, {}, {}, {}, 0
   for i = 1, count do
-    local kind, sequence, client
-    kind, sequence, client, at = unpack('<Bc0I6I4', packed, at)
-    seat.positions[i] = { kind, sequence, client }
+    local kind, reached, client
+    kind, reached, client, at = unpack('<Bc0I6I4', packed, at)
+    seat.positions[i] = { kind, reached, client }
   end
   seat.stream, seat.device, at = unpack('<Bc0I2c0', packed, at)
   if extras == 0 then return seat end

@@ -14,6 +14,7 @@ from streamlimit.store.valkey.codec import (
     pack_id,
     pack_kind,
     pack_limit,
+    pack_place,
     pack_sequence,
     pack_tail,
 )
@@ -34,14 +35,14 @@ MAX_SPAN_MS = _LOW
 
 def ask_message(ask: Ask, type_cap: int | None) -> bytes:
     """For admit.lua. *type_cap* is the policy's for the asking type of device."""
-    sequence, granted = pack_sequence(ask.sequence), pack_sequence(ask.grant_generation)
+    place, granted = pack_place(ask.sequence, ask.part), pack_sequence(ask.grant_generation)
     numbers = _ASK(
         _PURPOSES[ask.purpose],
         ask.may_start,
         pack_limit(ask.limit),
         pack_limit(type_cap),
-        sequence & _LOW,
-        sequence >> 32,
+        place & _LOW,
+        place >> 32,
         granted & _LOW,
         granted >> 32,
         pack_client(ask.client),
@@ -67,7 +68,7 @@ def ask_message(ask: Ask, type_cap: int | None) -> bytes:
 
 def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
     """For confirm.lua; *type_cap* as above."""
-    lease, ask, sequence = receipt.lease, receipt.lease.ask, pack_sequence(receipt.sequence)
+    lease, ask, place = receipt.lease, receipt.lease.ask, pack_place(receipt.sequence, receipt.part)
     granted = pack_sequence(ask.grant_generation)
     numbers = _RECEIPT(
         lease.generation & _LOW,
@@ -78,8 +79,8 @@ def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
         gives_grant(ask),
         lease.admitted_ms & _LOW,
         lease.admitted_ms >> 32,
-        sequence & _LOW,
-        sequence >> 32,
+        place & _LOW,
+        place >> 32,
         pack_client(ask.client),
         min(receipt.play_ms, MAX_SPAN_MS),
         min(receipt.age_ms, MAX_SPAN_MS),

@@ -99,10 +99,10 @@ local function gone(ledger, id, generation)
 end
 
 -- Is this media at or behind the position of its kind, from another address than the last one (rule 8)?
-local function is_repeat(seat, kind, sequence, client)
+local function is_repeat(seat, kind, point, client)
   for _, position in ipairs(seat.positions) do
     if position[1] == kind then
-      return sequence ~= 0 and sequence - 1 <= position[2] and client ~= position[3]
+      return point ~= 0 and point - 1 <= position[2] and client ~= position[3]
     end
   end
   return false
