@@ -6,8 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from streamlimit.knowledge import AHEAD
 from tests import servers
-from tests.e2e.clients import connected
+from tests.e2e.clients import connected, endpoint
 from tests.service import OPERATOR_KEY, Answer, Service, started
 from tests.streams import make_stream
 
@@ -21,6 +22,7 @@ ANSWER_SECONDS = 0.1
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Service]]:
     folder = tmp_path_factory.mktemp("two")
     make_stream(folder / "streams", "film", 20, 1_000)
+    make_stream(folder / "streams", "large", 4, 3_000_000)
     with ExitStack() as stack:
         server = stack.enter_context(servers.single("valkey"))
         found = []
@@ -89,6 +91,24 @@ def test_beats_in_one_breath_do_not_outrun_a_termination_on_the_other_worker(wor
             client.send(head.encode() + form)
         answers = [client.answer().status for client in clients]
     assert answers.count(200) <= 1
+
+
+def test_segments_in_one_breath_outrun_a_termination_on_the_other_worker_by_two_at_most(
+    workers: list[Service],
+) -> None:
+    """None of them is received before all are asked for: their answers are larger than what a socket takes."""
+    here, elsewhere = workers
+    for number in range(2):
+        assert here.segment("burst", "tv", "large", segment=f"{number}.ts").status == 200
+    time.sleep(ANSWER_SECONDS)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connected(here.port, receive_buffer=4096)) for _ in range(12)]
+        elsewhere.call("DELETE", "/v1/users/burst/sessions/tv?reason=moved", key=OPERATOR_KEY)
+        for client in clients:
+            client.send(endpoint("burst", "tv", "large", "2.ts"))
+        answers = [client.head().status for client in clients]
+    assert set(answers) <= {200, 410, 429}
+    assert answers.count(200) <= AHEAD
 
 
 def test_an_end_on_one_worker_frees_the_seat_on_the_other_at_once(workers: list[Service]) -> None:

@@ -95,7 +95,7 @@ MUTANTS = [
     Mutant(
         "decided before the transaction",
         STORE,
-        "self._changes.one(ask.user_id, lambda ledger, now_ms: rules.admit(ledger, ask, self._policy, now_ms))",
+        "self._changes.one(ask.user_id, self._by(rules.admit, ask))",
         "self._changes.one(ask.user_id, lambda *_: (setattr(_[0], 'seats', ledger.seats), outcome)[1])",
         PROCESSES,
     ),
@@ -482,7 +482,7 @@ MUTANTS = [
     ),
     Mutant("the next seat is the last one", ADMIT, "lapses[nth] - now_ms", "lapses[-1] - now_ms", CONTRACT),
     Mutant("a mark is dropped", DEPARTURE, "    remember(ledger, mark, now_ms)\n", "", CONTRACT),
-    Mutant("the oldest marks are kept", DEPARTURE, "kept.remove(same[0])", "kept.remove(same[-1])", CONTRACT),
+    Mutant("the oldest marks are kept", DEPARTURE, '== "viewer"), same[0])', '== "viewer"), same[-1])', CONTRACT),
     Mutant(
         "hammering wears a mark out",
         ADMIT,
@@ -1571,8 +1571,8 @@ MUTANTS = [
     Mutant(
         "in Lua a mark outlasts its silence",
         "streamlimit/store/valkey/rules.lua",
-        "till = now + expiry_ms,",
-        "till = now + expiry_ms + 20,",
+        "state, now, now + expiry_ms,",
+        "state, now, now + expiry_ms + 20,",
         MARKS_ON_REDIS,
     ),
     Mutant(

@@ -18,7 +18,8 @@ unpack, pack = _NUMBERS.unpack, _NUMBERS.pack
 class Entry(Struct, gc=False):
     """One session. `numbers`: started at (ms) · generation − started · last activity (ms, 0: none) · life (ms) · `at`
     · move · limit · live · client · how much the store's clock is ahead of the worker's at least, and how much more at
-    most (ms) · the least date of a lease − started. `other` is the user's next one."""
+    most (ms) · the least date of a lease − started. `other` is the user's next one. `ahead`: its leases that were let
+    out from here, and that the store has not answered for."""
 
     session_id: str
     stream_id: str
@@ -27,6 +28,7 @@ class Entry(Struct, gc=False):
     sequence: int | None
     numbers: bytes = b""
     other: "Entry | None" = None
+    ahead: tuple[str, ...] = ()
 
     def write(
         self,
@@ -76,6 +78,11 @@ class Entry(Struct, gc=False):
         """How long it may sit, in the worker's time, by the store's last word."""
         _, _, _, life, at, *_ = unpack(self.numbers)
         return float(at + life / 1_000)
+
+    def settle(self, lease_id: str) -> None:
+        """The store answered for that lease, or never will be asked for it."""
+        if lease_id in self.ahead:
+            self.ahead = tuple(each for each in self.ahead if each != lease_id)
 
     def prolong(self, at: float, active_ms: int, starting_ms: int) -> None:
         """From *at* on it lives at least so long, by whether anything was received."""

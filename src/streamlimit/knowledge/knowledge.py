@@ -10,6 +10,10 @@ from streamlimit.knowledge.known import Known, digest
 from streamlimit.model import Admitted, Ask, Confirmed, Lease, Receipt, Session, State
 from streamlimit.policy import Policy
 
+AHEAD = 2
+"""Leases of one session that are under way at a time without a word of the store: as many as somebody who was sent away
+elsewhere may still be given here."""
+
 _STARTING, _ACTIVE, _IDLE = State.STARTING, State.ACTIVE, State.IDLE  # looking up a member takes long
 
 
@@ -86,6 +90,7 @@ class Knowledge:
             told = before_long(last_ms, at) if heard_at is None else between(last_ms, at, heard_at)
             self._add(session, confirmed.limit, confirmed.live, at, digest(ask.client), told)
             return
+        entry.settle(ask.lease_id)
         started, late, last, _, its_at, _, _, _, _, low, span, least = unpack(entry.numbers)
         its, generation, least_ms = 0 if late == SUPPOSED else started + late, session.generation, started + least
         if its > generation or (its_at > at and last and its == generation):
@@ -113,6 +118,20 @@ class Knowledge:
             if entry.stream_id != ask.stream_id:
                 entry.stream_id = sys.intern(ask.stream_id)
             entry.segment, entry.sequence = receipt.segment, receipt.sequence
+
+    def lend(self, ask: Ask) -> bool:
+        """May one more lease of the session be let out? `AHEAD` at most are, until the store has answered for one."""
+        entry = self._find(ask.user_id, ask.session_id)
+        if entry is None or len(entry.ahead) >= AHEAD:
+            return False
+        entry.ahead += (ask.lease_id,)
+        return True
+
+    def settle(self, lease: Lease) -> None:
+        """It is not one of those any more."""
+        entry = self._find(lease.ask.user_id, lease.ask.session_id)
+        if entry is not None:
+            entry.settle(lease.ask.lease_id)
 
     def prolonged(self, lease: Lease, at: float) -> None:
         """The store, asked at *at*, prolonged the session: bytes of a segment still move (rule 6)."""

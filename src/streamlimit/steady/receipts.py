@@ -178,6 +178,7 @@ class Receipts:
             return Gone(State.ENDED)
         self.kept.keep(receipt, at)
         self._knowledge.foresee(receipt)
+        self._knowledge.settle(receipt.lease)
         return self._supposed(receipt.lease)
 
     def _supposed(self, lease: Lease) -> Confirmed:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.knowledge import Knowledge, Known, digest
-from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, Lease, Receipt, Verdict
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, Lease, Purpose, Receipt, Verdict
 from streamlimit.policy import Policy
 from streamlimit.steady.admissions import Admissions, both
 from streamlimit.steady.departed import Departed
@@ -24,6 +24,8 @@ from streamlimit.steady.watch import Watch
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 
 T = TypeVar("T")
+
+_SEAT = Purpose.SEAT  # looked up once
 
 
 class SteadyStore(Passing):
@@ -74,7 +76,7 @@ class SteadyStore(Passing):
         """As the store's; from knowledge where that will do, or must."""
         now = self._clock()
         known = self.knowledge.recall(ask, now) if self._spares else None
-        if known is not None and self._is_enough(known, ask, now):
+        if known is not None and self._is_enough(known, ask, now) and self._lends(ask):
             return self._guests.go_on(known, ask, degraded=False)
         return self._admissions.ask(ask)
 
@@ -94,6 +96,7 @@ class SteadyStore(Passing):
 
     def abandon(self, lease: Lease) -> Answer[Events]:
         """As the store's. A reservation that cannot be given back now runs out by itself."""
+        self.knowledge.settle(lease)
         known = self.knowledge.recall(lease.ask, self._clock())
         if known is not None and known.is_active and self._spares:
             return ()  # an active session: nothing to give back
@@ -141,8 +144,12 @@ class SteadyStore(Passing):
         """One look."""
         await self._watch.once()
 
+    def _lends(self, ask: Ask) -> bool:
+        """May it be let out, though the store has not answered for earlier ones of the session? A look is no lease."""
+        return ask.purpose is Purpose.CHECK or self.knowledge.lend(ask)
+
     def _is_enough(self, known: Known, ask: Ask, now: float) -> bool:
-        """May the worker answer without asking? Not if it could be a player too many (rule 8).
+        """May the worker answer without asking? Not if it could be a player too many (rule 8), or is given a grant.
 
         In an outage only who was confirmed since it began: the part of the store with that user does answer (rule 11).
         """
@@ -150,6 +157,7 @@ class SteadyStore(Passing):
             known.session.last_activity_ms is not None
             and now - known.at < self._fresh
             and not ask.wants_next
+            and ask.purpose is not _SEAT
             and ask.stream_id == known.session.stream_id
             and digest(ask.client) == known.client
             and not (self._outage.is_away and (known.at <= self._outage.since or self.kept.has(ask)))

@@ -1,0 +1,50 @@
+"""Ends, marks, grants, what a worker lets out ahead of the store, a store's clock: seats that must not come back."""
+
+from tests.mutants.mutant import Mutant
+
+CONTRACT = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (grant or mark or terminat or receipt or revoked)")
+
+MUTANTS = [
+    Mutant(
+        "an expired or forgotten end cuts no download",
+        "streamlimit/web/delivery.py",
+        "    return lease.generation > 0 or gone.mark is not None",
+        "    return gone.state in ('ended', 'terminated') and gone.mark is not None and gone.mark.session_id != ''",
+        ("tests/e2e/test_cut.py",),
+    ),
+    Mutant(
+        "a viewer's replacements push an operator's termination out",
+        "streamlimit/rules/departure.py",
+        'out = next((each for each in same if each.by == "viewer"), same[0])',
+        "out = same[0]",
+        CONTRACT,
+    ),
+    Mutant(
+        "a mark that found no room lets late receipts in",
+        "streamlimit/rules/departure.py",
+        "        nobodys = [_joined([*nobodys, out])]",
+        "        nobodys = []",
+        CONTRACT,
+    ),
+    Mutant(
+        "a dead grant is forgotten after n·X",
+        "streamlimit/rules/grants.py",
+        "now_ms + policy.grant_ms, given)",
+        "now_ms + policy.expiry_ms, given)",
+        CONTRACT,
+    ),
+    Mutant(
+        "what overflows is revoked no more",
+        "streamlimit/rules/grants.py",
+        "    if oldest.given:",
+        "    if not oldest.given:",
+        CONTRACT,
+    ),
+    Mutant(
+        "a session is let out ahead of the store without end",
+        "streamlimit/knowledge/knowledge.py",
+        "len(entry.ahead) >= AHEAD",
+        "len(entry.ahead) >= 99",
+        ("tests/test_steady_ahead.py",),
+    ),
+]
