@@ -6,6 +6,8 @@ MPD, TIMELINE, TEMPLATE = (f"streamlimit/delivery/{name}.py" for name in ("mpd",
 FREE, NAMES = "streamlimit/delivery/free.py", ("tests/delivery/test_free.py",)
 READ, TIMES = ("tests/delivery/test_mpd.py",), ("tests/delivery/test_dash_times.py",)
 
+GAPS, GONE_ON = "streamlimit/web/gaps.py", ("tests/web/test_segments.py", "-k", "goes or links_out")
+
 MUTANTS = [
     Mutant(
         "a period ends so long after 0 whatever its media's clock shows",
@@ -90,5 +92,19 @@ MUTANTS = [
         '        return what != "playlist" and file.size > MAX_FREE\n',
         '        return what != "playlist" and (file.size > MAX_FREE or _begins_like_media(file.head(_HEAD)))\n',
         NAMES,
+    ),
+    Mutant(
+        "Endpoint 1 waits for a file that is missing",
+        GAPS,
+        "                chosen = stream.after(chosen.sequence)\n",
+        "                pass\n",
+        GONE_ON,
+    ),
+    Mutant(
+        "a stream without any file is over",
+        GAPS,
+        " or first == stream.after(None)):",
+        "):",
+        GONE_ON,
     ),
 ]

@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +23,31 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder:
         streams = make_streams(Path(folder) / "streams")
+        make_gaps(streams, Path(folder) / "nas")
         (Path(folder) / "run").mkdir()
         with started(Path(folder) / "run", streams=str(streams), segment_seconds=6) as service:
             yield service
+
+
+def make_gaps(streams: Path, elsewhere: Path) -> None:
+    """`gaps` misses its first, third, and last segment, `wide` all but its first, `linked` has only links out."""
+    shutil.copytree(elsewhere.parent / "streams/tiny", elsewhere)
+    for name, lost, count in (("gaps", (0, 2, 5), 6), ("wide", range(1, 30), 30), ("linked", range(3), 3)):
+        names = [f"{n}.ts" for n in range(count)]
+        lines = "".join(f"#EXTINF:2.0,\n{name}\n" for name in names)
+        (streams / name).mkdir()
+        (streams / name / "index.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{lines}#EXT-X-ENDLIST\n")
+        for n in range(count):
+            if n not in lost:
+                (streams / name / names[n]).write_bytes(content(names[n]))
+            elif name == "linked":
+                (streams / name / names[n]).symlink_to(elsewhere / "a.ts")
+
+
+def missing(service: Service, stream_id: str) -> list[dict[str, Any]]:
+    """What the log says of the stream's files."""
+    lines = [json.loads(line) for line in service.log().splitlines() if '"file_missing"' in line]
+    return [line for line in lines if line["stream_id"] == stream_id]
 
 
 @pytest.fixture
@@ -103,6 +126,34 @@ def test_after_the_last_segment_it_says_that_the_stream_is_over(service: Service
         assert "content-length" not in over.headers
         assert over.headers["streamlimit-live-sessions"] == "1"
     assert service.watching(user)["sessions"][0]["segment"] == "c.ts"
+
+
+def test_it_goes_on_behind_segments_that_are_not_there(service: Service, user: str) -> None:
+    answers = [service.segment(user, "s", "gaps") for _ in range(5)]
+    assert [a.headers.get("streamlimit-segment") for a in answers] == ["1.ts", "3.ts", "4.ts", None, None]
+    assert [a.headers.get("streamlimit-sequence") for a in answers[:3]] == ["1", "3", "4"]
+    assert [(a.status, a.headers.get("streamlimit-end")) for a in answers[3:]] == [(204, "true")] * 2
+    assert service.segment(user, "s", "gaps", segment="2.ts").status == 404
+    told = missing(service, "gaps")
+    found = sorted((line["file"], line["problem"]) for line in told)
+    assert found == [(name, "is not there") for name in ("0.ts", "2.ts", "5.ts")]
+
+
+def test_it_goes_no_further_than_is_sensible(service: Service, user: str) -> None:
+    assert service.segment(user, "s", "wide").status == 200
+    answer = service.segment(user, "s", "wide")
+    assert (answer.status, answer.json["code"]) == (404, "unknown-segment")
+    assert "the next segment, 1.ts, and those after it are not there" in answer.json["detail"]
+
+
+def test_segments_that_are_links_out_are_not_served_and_the_log_says_why_once(service: Service, user: str) -> None:
+    for _ in range(2):
+        assert service.segment(user, "s", "linked").status == 404
+        assert service.segment(user, "s", "linked", segment="1.ts").status == 404
+    assert service.watching(user)["live_sessions"] == 0
+    told = missing(service, "linked")
+    assert sorted(line["file"] for line in told) == ["0.ts", "1.ts", "2.ts"]
+    assert {line["problem"] for line in told} == {"is a link that leads out of the folder of streams"}
 
 
 def test_at_a_live_edge_it_says_when_to_ask_again(service: Service, user: str) -> None:

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from streamlimit.delivery import dash, hls
 from streamlimit.delivery.entry import Entry, folders_in, playlists_in
-from streamlimit.delivery.paths import is_within, resolve, suffix_of
+from streamlimit.delivery.paths import absence, is_within, resolve, suffix_of
 from streamlimit.delivery.reader import Reader, broken, stamp_of
 from streamlimit.delivery.segment import Listing
 from streamlimit.delivery.stream import Stream, build
@@ -91,6 +91,10 @@ class Catalog:
             found = str(resolve(self._root, f"{self._root}/{stream.stream_id}", path))
             self._resolved[key] = found
         return found
+
+    def absence(self, stream: Stream, path: str) -> str:
+        """Why that file of the stream cannot be opened, in words for its operator."""
+        return absence(self._root, f"{self._root}/{stream.stream_id}", path)
 
     def _look(self, stream_id: str, fresh: bool) -> Stream:
         now = self._clock()

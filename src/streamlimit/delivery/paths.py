@@ -128,6 +128,16 @@ def is_within(root: str, real: str) -> bool:
     return real == root or real.startswith(root.rstrip("/") + "/")
 
 
+def absence(root: str, folder: str, path: str) -> str:
+    """Why `resolve`, or opening what it found, fails: in words for the operator, not for a viewer."""
+    real = os.path.realpath(f"{folder}/{path}")
+    if not is_within(root, real):
+        return "is a link that leads out of the folder of streams"
+    if not os.path.exists(real):
+        return "is not there"
+    return "cannot be read" if os.path.isfile(real) else "is no regular file"
+
+
 def join(base: str, uri: str) -> str | None:
     """*uri* seen from the playlist (or BaseURL) *base*, both still encoded; None: it leaves for elsewhere."""
     try:

@@ -17,6 +17,7 @@ from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.auth import Caller
 from streamlimit.web.delivery import Deliverer, NotReceived, Part
 from streamlimit.web.forms import SegmentForm, read_segment_form
+from streamlimit.web.gaps import StreamFiles
 from streamlimit.web.http import Receive, Scope, Send, header, read_json_body
 from streamlimit.web.outlet import AsgiOutlet, Outlet
 from streamlimit.web.partials import Partials
@@ -56,7 +57,8 @@ class Viewer:
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._doorman, self._plans = service.limiter, service.doorman, service.plans
-        self._catalog, self._files = service.catalog, service.files
+        self._catalog = service.catalog
+        self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
         self._deliverer, self._partials = Deliverer(service.policy), Partials()
 
     async def segments(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,13 +160,21 @@ class Viewer:
             requested = wanted.requested
             outlet.start(requested.status, requested.lines() + counted(holder.admitted))
             return requested.part
-        chosen = wanted.named or _next(wanted.stream, holder)
-        if not isinstance(chosen, Segment):
-            outlet.start(204, lines(_nothing(chosen) | counts(holder.admitted)))
+        found = self._issued(wanted, holder)
+        if not isinstance(found, tuple):
+            outlet.start(204, lines(_nothing(found) | counts(holder.admitted)))
             return None
-        part = _whole(self._open(wanted.stream, chosen.path), chosen)
+        chosen, body = found
+        part = _whole(body, chosen)
         outlet.start(200, _lines_of(part, chosen) + counted(holder.admitted))
         return part
+
+    def _issued(self, wanted: Issue, holder: LeaseHolder) -> tuple[Segment, Body] | LiveEdge | None:
+        """The named segment, or the next one that is there, opened."""
+        if wanted.named is not None:
+            return wanted.named, self._open(wanted.stream, wanted.named.path)
+        assert self._files is not None
+        return self._files.next(wanted.stream, _next(wanted.stream, holder))
 
     def _counts(self, wanted: Playback) -> bool:
         """Is what was received more than the pieces that someone who seeks leaves behind?"""
@@ -204,8 +214,8 @@ class Viewer:
         return segment
 
     def _open(self, stream: Stream, path: str) -> Body:
-        assert self._catalog is not None
-        return self._files.open(self._catalog.resolve(stream, path))
+        assert self._files is not None
+        return self._files.open(stream, path)
 
 
 def _as_spelled(stream: Stream, text: str) -> Segment | None:
