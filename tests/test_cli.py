@@ -159,10 +159,10 @@ def test_sessions_end_of_a_session_that_is_not_there_though_another_has_run_out(
         (("expire", "--max-seconds", "0"), "--max-seconds"),
         (("expire", "--max-seconds", "nan"), "--max-seconds"),
         (("expire", "--max-seconds", "inf"), "--max-seconds"),
-        (("sessions", "bad user!"), "USER"),
+        (("sessions", "bad/user"), "USER"),
         (("sessions", ""), "USER"),
-        (("sessions", "eve", "--end", "bad session!"), "--end"),
-        (("sessions", "bad user!", "--end", "tv"), "USER"),
+        (("sessions", "eve", "--end", "bad\nsession"), "--end"),
+        (("sessions", "..", "--end", "tv"), "USER"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(tmp_path: Path, arguments: tuple[str, ...], named: str) -> None:

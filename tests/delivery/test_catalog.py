@@ -58,14 +58,14 @@ def test_each_folder_with_a_playlist_is_a_stream(house: House) -> None:
 
 
 def test_odd_folder_names_and_links_out_are_told_and_not_served(house: House, tmp_path: Path) -> None:
-    house.folder("two words", index_m3u8=VOD)
+    house.folder("two\nlines", index_m3u8=VOD)
     outside = Folder(tmp_path / "outside")
     outside.write("index.m3u8", VOD)
     (house.root / "link").symlink_to(outside.path)
     house.folder("real", index_m3u8=VOD)
     (house.root / "alias").symlink_to("real")
     assert house.ids() == ["alias", "real"]
-    assert set(house.catalog.problems) == {"two words", "link"}
+    assert set(house.catalog.problems) == {"two\nlines", "link"}
     assert len(house.told) == 2
 
 

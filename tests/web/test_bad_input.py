@@ -50,8 +50,8 @@ def _json(name: str, path: str, form: Any) -> Case:
 
 
 NO_IDS: list[Any] = [
-    0, -1, 1.5, True, [], {}, ["a"], "", " ", "a b", "é", "a/b", "a\0b", "a\nb", "\N{CLAPPER BOARD}", "%41", "a?b",
-    "a#b", "a\\b", "a;b", "a'b", 'a"b', "<b>", "a" * 129, "\ud800", "\u202ea", "a\u200b", "１", "a\r\nX: y", "{a}", "a*",
+    0, -1, 1.5, True, [], {}, ["a"], "", "a/b", "a\\b", "a\0b", "a\nb", "\x1b[2J", "a\x7fb", "a\x85b", "a\r\nX: y", "\u2028",
+    "a\u2029b", "a" * 129, "\ud800", "a\udfff", "é" * 129, "\N{CLAPPER BOARD}" * 65, ".", "..", "/", "\\",
 ]  # fmt: skip
 NO_DEVICES: list[Any] = [
     0, True, [], "", "x" * 129, {"id": 1}, {"id": ""}, {"ids": "x"}, {"id": "x" * 129}, {"type": []}, {"name": None, "x": 1},
@@ -137,7 +137,7 @@ def _paths() -> Iterator[Case]:
         yield _case("id", "GET", f"/v1/sessions?user_id={text}", None, OPERATOR)
     for query in ("limit=0", "limit=-1", "limit=1001", "limit=x", "limit=1e3", "limit=", "state=gone", "state=",
                   "cursor=%00", "cursor=!!", "cursor=e30", "cursor=W10", "cursor=bnVsbA", "cursor=WzEsMiwzXQ",
-                  "cursor=" + "A" * 3_000, "stream_id=a%20b", "limit=99999999999999999999", "state=active&state=x"):  # fmt: skip
+                  "cursor=" + "A" * 3_000, "stream_id=a%2fb", "limit=99999999999999999999", "state=active&state=x"):  # fmt: skip
         yield _case("query", "GET", f"/v1/sessions?{query}", None, OPERATOR)
     for path in ("/nowhere", "/v1", "/v1/", "/v2/segments", "/v1/segments/", "/v1/sessions/x", "/v1/users", "/v1/users//sessions",
                  "/v1/users/mallory", "//v1/streams", "/v1/../v1/x", "/%2e%2e/x", "/v1/streams/", "/static/", "/static/../watch.html",

@@ -101,7 +101,9 @@ def test_a_segment_of_an_odd_name_can_be_named_as_it_is(service: Service, user: 
     answer = service.segment(user, "s", "odd", segment="první díl.ts")
     assert (answer.status, answer.body) == (200, content("první díl.ts"))
     assert answer.headers["streamlimit-segment"] == "prvn%C3%AD%20d%C3%ADl.ts"
-    assert service.segment(user, "s", "odd").body == content("100%.ts")
+    following = service.segment(user, "s", "odd")
+    assert following.body == content("100%.ts")
+    assert following.headers["streamlimit-segment"] == "100%25.ts"
     spelled = answer.headers["streamlimit-segment"]
     assert service.segment(user, "s", "odd", segment=spelled).body == content("první díl.ts")
 

@@ -9,11 +9,11 @@ from streamlimit.cli.limiter import on_limiter
 from streamlimit.cli.tables import print_table, shown
 from streamlimit.document import rfc3339, session_json
 from streamlimit.errors import SettingsError
+from streamlimit.ids import wrong_with_id
 from streamlimit.limiter import Limiter
 from streamlimit.model import Device, Session
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
-from streamlimit.web.forms import AN_ID, is_id
 
 COLUMNS = ("user", "session", "stream", "state", "device", "since", "last activity", "expires")
 
@@ -49,8 +49,9 @@ def end(settings: Settings, user: str | None, session: str) -> None:
 
 
 def _require_id(name: str, given: str | None) -> None:
-    if given is not None and not is_id(given):
-        raise SettingsError(name, AN_ID)
+    wrong = None if given is None else wrong_with_id(given)
+    if wrong is not None:
+        raise SettingsError(name, wrong)
 
 
 async def _sessions(limiter: Limiter, user: str | None) -> AsyncIterator[Session]:
@@ -70,4 +71,5 @@ def _row(session: Session) -> tuple[str | Text, ...]:
         device = device.id or device.name or device.type
     last = "never" if session.last_activity_ms is None else rfc3339(session.last_activity_ms)
     times = rfc3339(session.started_at_ms), last, rfc3339(session.expires_at_ms)
-    return session.user_id, session.session_id, session.stream_id, session.state, shown(device or "-"), *times
+    ids = map(shown, (session.user_id, session.session_id, session.stream_id))
+    return *ids, session.state, shown(device or "-"), *times

@@ -1,11 +1,15 @@
 """Tables on standard output."""
 
+import re
 import sys
 from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+_MEANS_SOMETHING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters and those that change the direction of writing; not the joiners of Persian or wide spaces."""
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> None:
@@ -17,5 +21,5 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) ->
 
 
 def shown(text: str) -> Text:
-    """What somebody else chose, as it may go to a terminal: no markup, no control characters."""
-    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    """What somebody else chose, as it may go to a terminal: no markup, nothing that moves the cursor or turns text."""
+    return Text(_MEANS_SOMETHING.sub("\N{REPLACEMENT CHARACTER}", text))

@@ -10,7 +10,6 @@ May be used from several threads: the worst that can happen is that two of them 
 
 import json
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,14 +23,13 @@ from streamlimit.delivery.reader import Reader, broken, stamp_of
 from streamlimit.delivery.segment import Listing
 from streamlimit.delivery.stream import Stream, build
 from streamlimit.errors import CatalogError, UnknownStream
+from streamlimit.ids import wrong_with_id
 
 LIVE_SECONDS = 0.25
 VOD_SECONDS = 1.0
 SCAN_SECONDS = 1.0
 GRACE_SECONDS = 3.0
 RESOLVED_KEPT = 20_000
-
-STREAM_ID = re.compile(r"[A-Za-z0-9._~:@-]{1,128}")
 
 
 class Catalog:
@@ -127,9 +125,10 @@ class Catalog:
 
     def _add(self, name: str) -> None:
         folder = f"{self._root}/{name}"
-        if not STREAM_ID.fullmatch(name):
+        wrong = wrong_with_id(name)
+        if wrong is not None:
             if playlists_in(folder):
-                self._report(name, "the folder's name is no stream id (A-Z a-z 0-9 . _ ~ : @ -)")
+                self._report(name, f"the folder's name is no stream id: it {wrong}")
         elif not is_within(self._root, os.path.realpath(folder)):
             self._report(name, "the folder is a link that leads out of the streams folder")
         else:
@@ -194,7 +193,7 @@ class Reading(Struct):
 
     @property
     def problem(self) -> str | None:
-        return "; ".join(self.failures.values()) or None
+        return "; ".join(self.failures.values()).encode(errors="backslashreplace").decode() or None
 
     @property
     def missing(self) -> set[str]:

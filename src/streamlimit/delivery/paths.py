@@ -5,9 +5,10 @@ A *path* is relative to the stream's folder, URL-decoded, with `/` between its p
 
 import os
 import posixpath
+import re
 import stat
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from streamlimit.errors import UnknownSegment
 
@@ -99,10 +100,37 @@ def kind_by_suffix(path: str) -> str:
 
 
 def is_safe(path: str) -> bool:
-    """Has *path* the form of a path inside a folder? No `..`, no dotfile, not absolute, nothing odd in it."""
-    if not path or len(path) > MAX_PATH or "\\" in path or not path.isprintable():
-        return False
-    return all(part and not part.startswith(".") for part in path.split("/"))
+    """Has *path* the form of a path inside a folder? No `..`, no dotfile, not absolute, no control character."""
+    return len(path) <= MAX_PATH and _is_odd(path) is None and _has_good_parts(path) is not None
+
+
+def wrong_with_path(path: str) -> str | None:
+    """Why a decoded path is not safe, in words that go on from what it is; None where it is."""
+    if is_safe(path):
+        return None
+    if not path:
+        return "names no file"
+    if len(path) > MAX_PATH:
+        return f"has {len(path)} characters; a path has at most {MAX_PATH}"
+    odd = _is_odd(path)
+    if odd is not None:
+        return _oddity(odd[0])
+    parts = path.split("/")
+    if ".." in parts:
+        return "lies outside the stream"
+    if not all(parts) or parts[-1] == ".":
+        return "names a folder, or is absolute"
+    return "is hidden: a name in it begins with a dot"
+
+
+def _oddity(character: str) -> str:
+    if character == "\\":
+        return "holds a backslash"
+    return "is not UTF-8" if character >= "\ud800" else f"holds a control character (U+{ord(character):04X})"
+
+
+_is_odd = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]").search
+_has_good_parts = re.compile(r"[^./][^/]*(?:/[^./][^/]*)*").fullmatch
 
 
 def resolve(root: str, folder: str, path: str) -> Path:
@@ -111,8 +139,9 @@ def resolve(root: str, folder: str, path: str) -> Path:
     *root* is a real path (`os.path.realpath`). Links may lead to other places inside *root*, not out
     of it. Raises UnknownSegment for everything else, without telling which it was.
     """
-    if not is_safe(path):
-        raise UnknownSegment("not a path inside the stream")
+    wrong = wrong_with_path(path)
+    if wrong is not None:
+        raise UnknownSegment(f"it {wrong}")
     try:
         real = os.path.realpath(f"{folder}/{path}", strict=True)
         is_file = stat.S_ISREG(os.stat(real).st_mode)
@@ -130,6 +159,9 @@ def is_within(root: str, real: str) -> bool:
 
 def absence(root: str, folder: str, path: str) -> str:
     """Why `resolve`, or opening what it found, fails: in words for the operator, not for a viewer."""
+    wrong = wrong_with_path(path)
+    if wrong is not None:
+        return wrong
     real = os.path.realpath(f"{folder}/{path}")
     if not is_within(root, real):
         return "is a link that leads out of the folder of streams"
@@ -138,15 +170,32 @@ def absence(root: str, folder: str, path: str) -> str:
     return "cannot be read" if os.path.isfile(real) else "is no regular file"
 
 
+def one_slash(path: str) -> str:
+    """*path* as browsers and file systems read it: a backslash is a slash, and several in a row are one."""
+    return _SLASHES.sub("/", path) if "//" in path or "\\" in path else path
+
+
+_SLASHES = re.compile(r"[/\\]+")
+
+
 def join(base: str, uri: str) -> str | None:
     """*uri* seen from the playlist (or BaseURL) *base*, both still encoded; None: it leaves for elsewhere."""
+    path = _own_path(uri)
+    if path is None or path.startswith("/"):
+        return None
+    return posixpath.join(posixpath.dirname(base), one_slash(path)) if path else base
+
+
+def _own_path(uri: str) -> str | None:
+    """What of *uri* is a path, still encoded; None where it names another scheme or host.
+
+    Of a URI only, not of a decoded name, a backslash is a slash (WHATWG URL).
+    """
     try:
-        parts = urlsplit(uri)
+        parts = urlsplit(uri.replace("\\", "/"))
     except ValueError:
         return None
-    if parts.scheme or parts.netloc or parts.path.startswith("/"):
-        return None
-    return posixpath.join(posixpath.dirname(base), parts.path) if parts.path else base
+    return None if parts.scheme or parts.netloc else parts.path
 
 
 def target(base: str, uri: str) -> str | None:
@@ -154,12 +203,39 @@ def target(base: str, uri: str) -> str | None:
 
     `../` is fine as long as it stays inside. A query or fragment names no other file.
     """
-    if _PLAIN.issuperset(uri) and not uri.startswith("/") and "./" not in uri:
+    if _PLAIN.issuperset(uri) and not uri.startswith("/") and "./" not in uri and "//" not in uri:
         folder = posixpath.dirname(base)  # the common case, ten times as fast
         path = f"{folder}/{uri}" if folder else uri
         return path if is_safe(path) else None
+    meant = _meant(base, uri)
+    return meant if meant is not None and is_safe(meant) else None
+
+
+def why_not(base: str, uri: str) -> str:
+    """Why `target` found nothing, in words that go on from the URI."""
+    if _has_control_character(uri):
+        return "holds a control character"
+    path = _own_path(uri)
+    if path is None:
+        return "is at another place: it has a scheme or a host"
+    if path.startswith("/"):
+        return "is absolute: only URIs that are relative to their playlist are served"
+    if not path:
+        return "names no file"
+    meant = _meant(base, uri)
+    return "is not UTF-8, percent-encoded" if meant is None else wrong_with_path(meant) or "names no file"
+
+
+_has_control_character = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
+
+
+def _meant(base: str, uri: str) -> str | None:
+    """The path, decoded, wherever it leads; None where it is none."""
     joined = join("", uri)
-    if not joined:
+    if not joined or _has_control_character(uri):  # urlsplit would leave out some of them
         return None
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(joined)))
-    return path if is_safe(path) else None
+    try:
+        name = unquote_to_bytes(joined).decode()
+    except UnicodeError:
+        return None
+    return posixpath.normpath(posixpath.join(posixpath.dirname(base), name))

@@ -18,6 +18,7 @@ class JwtSettings(BaseModel):
     issuer: str | None = Field(None, description="what `iss` must be; left out: not looked at")
     audience: str | None = Field(None, description="what `aud` must be or contain; left out: not looked at")
     user_claim: str = Field("sub", min_length=1, description="the claim that names the user")
+    encode_user: bool = Field(False, description="a user's / and \\ become %2F and %5C (and % %25): URLs as users")
     limit_claim: str = Field("streamlimit_limit", min_length=1, description="the claim with the user's limit")
     plan_claim: str = Field("streamlimit_plan", min_length=1, description="the claim that names the user's plan")
     streams_claim: str = Field("streamlimit_streams", min_length=1, description="the claim that lists the streams")

@@ -4,17 +4,18 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import Depends, Path, Request, Response
+from msgspec import Struct
 
 from streamlimit.web.address import client_place
 from streamlimit.web.auth import Caller
-from streamlimit.web.forms import read_form
+from streamlimit.web.forms import ID_SCHEMA, read_form
 from streamlimit.web.http import read_body, read_json_body, require_json
 from streamlimit.web.service import Service
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Struct)
 
-ID_PATTERN = r"^[A-Za-z0-9._~:@-]{1,128}$"
-IdInPath = Annotated[str, Path(pattern=ID_PATTERN)]
+IdInPath = Annotated[str, Path(json_schema_extra=ID_SCHEMA)]
+"""Looked at before any route was chosen (spelling.py): here it is decoded already."""
 
 
 async def service_of(request: Request) -> Service:

@@ -48,7 +48,9 @@ _GET = b"GET /play/"
 
 _is_path = re.compile(rb"[!\"$->@-~]+").fullmatch  # no query, no fragment
 # A path that no parser could understand in another way than we do.
-_first_line = re.compile(rb"GET (/play/[A-Za-z0-9._-]+/[A-Za-z0-9._~:@-]+/[A-Za-z0-9._~:@/=+,-]+) HTTP/1\.1\r\n").match
+_first_line = re.compile(
+    rb"GET (/play/[A-Za-z0-9._-]+/[A-Za-z0-9._~:@=+,%-]+/[A-Za-z0-9._~:@/=+,%-]+) HTTP/1\.1\r\n"
+).match
 
 
 class Head(Struct, frozen=True):
@@ -110,7 +112,7 @@ class Heads:
                 head = self._rests.get(data[line.end() :])
                 if head is not None and head.holds(host):
                     asking.set(RequestId(NONE))
-                    return self._play(head, line[1].decode(), PLAIN)
+                    return self._play(head, unquoted(line[1].decode()), PLAIN)
         except Exception:
             pass  # the long way meets it again, tells and logs it, whatever it is
         return None

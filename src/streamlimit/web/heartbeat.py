@@ -12,7 +12,7 @@ from streamlimit.model import Admitted, Ask, Decision, Device, Refusal, Session,
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.auth import Caller
-from streamlimit.web.forms import HeartbeatForm, bad_id, is_id, read_form
+from streamlimit.web.forms import HeartbeatForm, read_form
 from streamlimit.web.http import (
     Receive,
     Scope,
@@ -27,6 +27,7 @@ from streamlimit.web.http import (
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import reservations
 from streamlimit.web.service import Service
+from streamlimit.web.spelling import id_in_path, raw_path
 
 CALL = "POST /v1/users/{user_id}/sessions/{session_id}/heartbeat"
 PREFIX, SUFFIX = "/v1/users/", "/heartbeat"
@@ -85,7 +86,7 @@ class Heartbeat:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
-        user_id, session_id = ids_in(scope["path"])
+        user_id, session_id = ids_in(raw_path(scope))
         form, caller = await self._read(scope, receive)
         caller.require_session(user_id, session_id)
         ask = Ask(user_id, session_id, **self.terms(form, caller, scope))
@@ -136,12 +137,9 @@ class Heartbeat:
 
 
 def ids_in(path: str) -> tuple[str, str]:
-    """User and session. Raises `malformed`."""
-    _, _, _, user_id, _, session_id, _ = path.split("/")
-    for name, value in (("user_id", user_id), ("session_id", session_id)):
-        if not is_id(value):
-            raise Problem("malformed", bad_id(name), {"field": name})
-    return user_id, session_id
+    """User and session of the path, as it was sent. Raises `malformed`."""
+    parts = path.split("/")
+    return id_in_path("user_id", parts[3]), id_in_path("session_id", parts[5])
 
 
 def seated(admitted: Admitted) -> Session:

@@ -20,8 +20,8 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from msgspec import Struct
 
+from streamlimit.ids import wrong_with_id
 from streamlimit.settings import JwtSettings
-from streamlimit.web.forms import is_id
 
 KINDS: dict[str, type[Key]] = {"RS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey, "Ed25519": OKPKey}
 """Algorithms of public keys. HS256 is none of them, and `none` is nowhere: no key can be passed off as another kind."""
@@ -35,6 +35,9 @@ MAX_KEYS = 100
 MAX_JWKS = 1_000_000
 LONG_PAST_ANY_TIME = 1e12
 """JSON has room for NaN and infinity, in Python's reading; a time is neither."""
+
+SLASHES_ENCODED = str.maketrans({"%": "%25", "/": "%2F", "\\": "%5C"})
+"""One to one: no two users become the same."""
 
 FETCH_SECONDS = 5.0
 AWAY_SECONDS = 10.0
@@ -243,9 +246,7 @@ def _claims(token: str, keys: list[Key], algorithm: str) -> dict[str, Any]:
 
 
 def _identity(claims: dict[str, Any], settings: JwtSettings) -> Identity:
-    user = claims.get(settings.user_claim)
-    if not isinstance(user, str) or not is_id(user):
-        raise BadToken(f"the token's {settings.user_claim} is no id of a user")
+    user = _user(claims.get(settings.user_claim), settings)
     limit, plan = claims.get(settings.limit_claim), claims.get(settings.plan_claim)
     streams = claims.get(settings.streams_claim)
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= 64):
@@ -256,6 +257,18 @@ def _identity(claims: dict[str, Any], settings: JwtSettings) -> Identity:
         raise BadToken(f"the token's {settings.streams_claim} is no list of texts")
     expires_at = float(claims["exp"]) + settings.leeway_seconds
     return Identity(user, expires_at, limit, plan, None if streams is None else frozenset(streams))
+
+
+def _user(found: Any, settings: JwtSettings) -> str:
+    """The user whom the claim names. RFC 7519 lets it be any text; slashes are encoded where the settings say so."""
+    name = settings.user_claim
+    if not isinstance(found, str):
+        raise BadToken(f"the token has no {name}" if found is None else f"the token's {name} is no text")
+    user = found.translate(SLASHES_ENCODED) if settings.encode_user else found
+    wrong = wrong_with_id(user)
+    if wrong is not None:
+        raise BadToken(f"the token's {name} is no id of a user: it {wrong}")
+    return user
 
 
 def _number(claims: dict[str, Any], name: str) -> float | None:

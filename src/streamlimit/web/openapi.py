@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from streamlimit.web.calls import ID_PATTERN, described
-from streamlimit.web.forms import HeartbeatForm, SegmentForm
+from streamlimit.web.calls import described
+from streamlimit.web.forms import ID_SCHEMA, HeartbeatForm, SegmentForm
 from streamlimit.web.problems import PROBLEMS
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
@@ -98,7 +98,7 @@ def _add_problems(call: dict[str, Any]) -> None:
 
 
 def _id(name: str) -> dict[str, Any]:
-    return _parameter(name, {"type": "string", "pattern": ID_PATTERN})
+    return _parameter(name, {"type": "string"} | ID_SCHEMA)
 
 
 def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -4,15 +4,16 @@ import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import AfterValidator
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.ids import wrong_with_id
 from streamlimit.model import Session
 from streamlimit.store.contract import resolved
 from streamlimit.store.diagnosis import in_words
 from streamlimit.sweeper import expire_once
 from streamlimit.web.browsing import Filters, browse
 from streamlimit.web.calls import (
-    ID_PATTERN,
     CallerDep,
     IdInPath,
     ServiceDep,
@@ -21,7 +22,7 @@ from streamlimit.web.calls import (
     form_or_default,
     json_answer,
 )
-from streamlimit.web.forms import ExpirationForm, LimitForm
+from streamlimit.web.forms import ID_SCHEMA, ExpirationForm, LimitForm
 from streamlimit.web.metrics import most
 from streamlimit.web.problems import RETRY_STORE, Problem
 from streamlimit.web.render import session_json
@@ -30,7 +31,15 @@ from streamlimit.web.service import Service
 router = APIRouter(tags=["operator"])
 health = APIRouter(tags=["health"])
 
-IdInQuery = Annotated[str | None, Query(pattern=ID_PATTERN)]
+
+def _an_id(text: str | None) -> str | None:
+    wrong = None if text is None else wrong_with_id(text)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return text
+
+
+IdInQuery = Annotated[str | None, AfterValidator(_an_id), Query(json_schema_extra=ID_SCHEMA)]
 Live = Literal["starting", "active", "idle"]
 
 

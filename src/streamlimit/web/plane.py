@@ -10,7 +10,6 @@ from starlette.routing import Match, Route
 from streamlimit import errors
 from streamlimit.web import operator, pages, sessions
 from streamlimit.web.control import ASKED
-from streamlimit.web.forms import bad_id
 from streamlimit.web.openapi import with_hot_calls
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
 from streamlimit.web.request_id import id_header
@@ -60,8 +59,7 @@ async def _on_error(request: Request, error: Any) -> Response:
 async def _on_invalid(request: Request, error: Any) -> Response:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:])
-    is_id = first["type"] == "string_pattern_mismatch"
-    detail = bad_id(field) if is_id else f"{field}: {first['msg']}"
+    detail = f"{field}: {first['msg'].removeprefix('Value error, ')}"
     return answer(request, Problem("malformed", detail, {"field": field}))
 
 

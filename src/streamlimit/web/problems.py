@@ -7,8 +7,8 @@ import msgspec
 import structlog
 
 from streamlimit import errors
+from streamlimit.document import rfc3339, session_json
 from streamlimit.model import Refusal
-from streamlimit.web.render import rfc3339, session_json
 
 PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed": (400, "The request is malformed"),

@@ -45,9 +45,9 @@ NONE: Headers = []
 Peer = tuple[str, int] | None
 """Host and port; None of a Unix socket."""
 
-_first_line = re.compile(
-    rb"POST /v1/users/([A-Za-z0-9._~:@-]{1,128})/sessions/([A-Za-z0-9._~:@-]{1,128})/heartbeat HTTP/1\.1\r\n"
-).match
+_ID = rb"(?!\.{1,2}/)([A-Za-z0-9._~:@|!$&'()*+,;=%-]{1,128})"
+_first_line = re.compile(rb"POST (/v1/users/%b/sessions/%b/heartbeat) HTTP/1\.1\r\n" % (_ID, _ID)).match
+# An id without a percent sign is one as it stands there.
 
 
 class Rest(Struct, frozen=True):
@@ -106,7 +106,13 @@ class Beats:
         if rest is None or not rest.holds(host):
             return None
         kind = Ask if getrandbits(EACH_BITS) else Repeated
-        beat = self._of(line[1].decode(), line[2].decode(), rest, kind)
+        user_id, session_id = line[2].decode(), line[3].decode()
+        if b"%" in line[1]:
+            try:
+                user_id, session_id = ids_in(line[1].decode())
+            except Problem:
+                return None
+        beat = self._of(user_id, session_id, rest, kind)
         if beat is not None and kind is Repeated:
             self._known.put(request, beat)
         return beat
@@ -114,7 +120,7 @@ class Beats:
     def first(self, url: bytes, headers: Headers, body: bytes, peer: Peer) -> Beat | None:
         """A `POST` that came by *peer*'s connection; None unless it is a good heartbeat of somebody known."""
         path = url.decode("latin-1")
-        if not is_heartbeat(path):
+        if not is_heartbeat(path) or not path.isascii() or "?" in path or "#" in path:
             return None
         asking.set(RequestId(headers))
         try:

@@ -1,10 +1,10 @@
 """Our values as the JSON and header texts of api.md."""
 
 from functools import lru_cache
-from urllib.parse import quote
 
 from streamlimit.document import rfc3339, session_json
 from streamlimit.model import Admitted
+from streamlimit.web.spelling import encoded
 
 __all__ = ["counted", "counts", "named", "rfc3339", "session_json"]
 
@@ -55,4 +55,4 @@ def lines(headers: dict[str, str]) -> bytes:
 @lru_cache(maxsize=16_384)
 def spelled(name: str) -> str:
     """A segment's name as a header value, which is Latin-1 while a file's name may be anything: percent-encoded."""
-    return quote(name, safe="/@:~!$&'()*+,;=%")
+    return encoded(name, "/")

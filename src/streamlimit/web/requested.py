@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from streamlimit.delivery.free import holds_media
 from streamlimit.delivery.local import Body
-from streamlimit.delivery.paths import kind_by_suffix
+from streamlimit.delivery.paths import kind_by_suffix, one_slash
 from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.stream import Stream
 from streamlimit.web.delivery import Part
@@ -45,7 +45,7 @@ class PlayPath:
         parts = path.split("/", 4)
         if len(parts) < 5 or not parts[4]:
             raise Problem("not-found", "playback URLs are /play/<grant>/<stream_id>/<file>")
-        self.grant, self.stream_id, self.path = parts[2], parts[3], parts[4]
+        self.grant, self.stream_id, self.path = parts[2], parts[3], one_slash(parts[4])
 
 
 class Requested:

@@ -18,6 +18,7 @@ from streamlimit.web.http import read_body
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import reservations, session_json
 from streamlimit.web.service import Service
+from streamlimit.web.spelling import encoded
 
 router = APIRouter(tags=["viewer"])
 
@@ -57,7 +58,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
     grant = service.grants.write(_grant(service, caller, ask, admitted, request))
     document = {
         "session": None if admitted.session is None else session_json(admitted.session),
-        "playback_url": f"/play/{grant}/{form.stream_id}/{entry}",
+        "playback_url": f"/play/{grant}/{encoded(form.stream_id)}/{encoded(entry, '/')}",
         "grant": grant,
         "limit": admitted.limit,
         "live_sessions": admitted.live,

@@ -13,6 +13,8 @@ from streamlimit.model import Device, Event, Mark, State
 from streamlimit.policy import OverLimit, Policy
 from streamlimit.rules.ledger import Ledger, Seat, show
 from streamlimit.rules.sharing import PARTS, place_of
+from streamlimit.store.valkey.long_ids import TAG as LONG_TAG
+from streamlimit.store.valkey.long_ids import TOO_LONG, lengthen, shorten
 
 NO_LIMIT = 65_535
 MAX_LIMIT = NO_LIMIT - 1
@@ -69,7 +71,7 @@ def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) ->
 
 
 def pack_rare_id(text: str) -> bytes:
-    """An id, 255 bytes at most; one that is a UUID in its usual spelling takes 17."""
+    """An id in 255 bytes at most (a device's may take more); one that is a UUID in its usual spelling takes 17."""
     if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
         digits = text.replace("-", "")
         try:
@@ -78,7 +80,8 @@ def pack_rare_id(text: str) -> bytes:
             return text.encode()
         if raw.hex() == digits and len(raw) == 16:
             return UUID_TAG + raw
-    return text.encode()
+    raw = text.encode()
+    return shorten(raw) if len(raw) == TOO_LONG and not text.isascii() else raw
 
 
 pack_id = lru_cache(REMEMBERED)(pack_rare_id)
@@ -88,7 +91,7 @@ pack_id = lru_cache(REMEMBERED)(pack_rare_id)
 def unpack_id(packed: bytes) -> str:
     """The id that `pack_id` packed."""
     if packed[:1] != UUID_TAG:
-        return packed.decode()
+        return (lengthen(packed) if packed[:1] == LONG_TAG else packed).decode()
     text = packed[1:].hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
@@ -130,7 +133,8 @@ def pack_device(device: str | Device | None) -> bytes:
     if isinstance(device, str):
         name = pack_id(device)
         return _U16.pack(len(name) + 1) + name
-    kind, name = (device.type or "").encode(), (device.name or "").encode()
+    kind = (device.type or "").encode()[:255].decode(errors="ignore").encode()  # its length is one byte
+    name = (device.name or "").encode()
     rest = b"%c%b%b" % (len(kind), kind, name)
     if device.id is None:
         return _U16.pack(0) + rest

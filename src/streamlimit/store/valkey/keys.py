@@ -6,7 +6,7 @@
     streamlimit:{017}:outbox      list        the shard's events for call backs that are not sorted yet, oldest first
     streamlimit:{017}:sorted      number      of the last event that was sorted
     streamlimit:{017}:queues:hook …           seven keys for the letters to endpoint `hook` (letters.lua)
-    streamlimit:{017}:refused:alice:tv string until when no event is made of a refusal of that session
+    streamlimit:{017}:refused:alice/tv string until when no event is made of a refusal of that session
     streamlimit:{000}:endpoints   set         endpoints with letters
     streamlimit:{000}:disabled    hash        endpoints that want no more -> why
     streamlimit:{000}:secret:a    string      the secret of the name a, the same for all workers
@@ -91,7 +91,7 @@ class Keys:
 
     def refused(self, shard: int, user_id: str, session_id: str) -> bytes:
         """Until when a session is not told of as refused again."""
-        return f"{self._prefix}:{tag(shard)}:refused:{user_id}:{session_id}".encode()
+        return f"{self._prefix}:{tag(shard)}:refused:{user_id}/{session_id}".encode()
 
     @property
     def endpoints(self) -> bytes:

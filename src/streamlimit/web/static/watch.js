@@ -7,7 +7,7 @@ import { fetchRoster, fetchStreams, serverNow } from "./watch/service.js";
 import { copyOf, describe, fill, keyed, seconds } from "./watch/words.js";
 
 const LOOK_MS = 1000;
-const USER_ID = /^[A-Za-z0-9._~:@-]{1,128}$/;
+const USER_ID = /^(?!\.{1,2}$)[^\p{Cc}\p{Cs}\u2028\u2029/\\]{1,128}$/u;
 const DEVICES = [
   { name: "Living-room TV", type: "tv" },
   { name: "Tablet", type: "tablet" },

@@ -1,0 +1,37 @@
+"""Ids and names in URLs: percent-encoded there (UTF-8), read back strictly, or two spellings would be one id."""
+
+from urllib.parse import quote, unquote_to_bytes
+
+from streamlimit.web.forms import require_id
+from streamlimit.web.http import Scope
+from streamlimit.web.problems import Problem
+
+USERS = "/v1/users/"
+_PARTS = {3: "user_id", 5: "session_id"}
+
+
+def encoded(text: str, safe: str = "") -> str:
+    """*text* as one part of a path (or with `/` in *safe*, several)."""
+    return quote(text, safe=safe + "~:@!$&'()*+,;=")
+
+
+def raw_path(scope: Scope) -> str:
+    """The path as it was sent."""
+    raw: bytes | None = scope.get("raw_path")
+    return encoded(scope["path"], "/") if raw is None else raw.decode("latin-1")
+
+
+def id_in_path(name: str, part: str) -> str:
+    """The id that *part* of a path spells. Raises `malformed`, also for what is no UTF-8."""
+    try:
+        return require_id(name, unquote_to_bytes(part).decode() if "%" in part else part)
+    except UnicodeDecodeError as error:
+        raise Problem("malformed", f"{name}: is not UTF-8, percent-encoded", {"field": name}) from error
+
+
+def require_ids_in_path(path: str) -> None:
+    """Raises `malformed` where what stands in `/v1/users/<user_id>/sessions/<session_id>`, as sent, is no id."""
+    parts = path.split("/")
+    for index, name in _PARTS.items():
+        if len(parts) > index and parts[index]:
+            id_in_path(name, parts[index])

@@ -1,0 +1,30 @@
+"""Breakages of ids and names: what may be one, how it is spelled in URLs, headers, paths and keys."""
+
+# ruff: noqa: E501  (a table)
+
+from tests.mutants.mutant import Mutant
+
+IDS, FORMS, SPELLING = "streamlimit/ids.py", "streamlimit/web/forms.py", "streamlimit/web/spelling.py"
+PATHS, LONG_IDS = "streamlimit/delivery/paths.py", "streamlimit/store/valkey/long_ids.py"
+ID_TESTS, PATH_TESTS = ("tests/test_ids.py",), ("tests/delivery/test_paths.py",)
+NAMES = ("tests/web/test_names.py",)
+
+MUTANTS = [
+    Mutant("three ids may be four lines", FORMS, "{_PLAIN_ID}){{2}}", "{_PLAIN_ID}){{2,}}", ID_TESTS),
+    Mutant("the quick way to read a form takes any id", FORMS, "_are_plain_ids(f", "str(f", ID_TESTS),
+    Mutant("two dots are an id", IDS, r"(?!\.{1,2}$)", r"(?!\.$)", ID_TESTS),
+    Mutant("an id takes any number of bytes", IDS, "MAX_BYTES = 128, 256", "MAX_BYTES = 128, 512", ID_TESTS),
+    Mutant("an id of 256 bytes loses one", LONG_IDS, "TOO_LONG, SHORTENED = 256, 8", "TOO_LONG, SHORTENED = 256, 7", ID_TESTS),
+    Mutant(
+        "ids of other bytes are the same where they are no UTF-8",
+        SPELLING,
+        "unquote_to_bytes(part).decode()",
+        'unquote_to_bytes(part).decode(errors="replace")',
+        ("tests/web/test_errors.py", "-k", "bad_id"),
+    ),
+    Mutant("a percent sign in a name is left as it is", SPELLING, '"~:@!$&', '"%~:@!$&', NAMES),
+    Mutant("an encoded slash is in an id", SPELLING, "len(parts) > index and parts[index]", "False", NAMES),
+    Mutant("a URI leaves the stream by a backslash", PATHS, '"/", path) if', '"/", path).replace("../", "") if', PATH_TESTS),
+    Mutant("two slashes are not one", PATHS, 'if "//" in path or', 'if "\\0" in path or', (*NAMES, "-k", "file_systems")),
+    Mutant("a name that is no UTF-8 is another", PATHS, "unquote_to_bytes(joined).decode()", 'unquote_to_bytes(joined).decode(errors="replace")', PATH_TESTS),
+]  # fmt: skip
