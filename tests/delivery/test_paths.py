@@ -114,3 +114,44 @@ def test_a_stream_whose_names_are_no_utf_8_is_told_of_in_words_that_can_be_sent(
     assert catalog.streams() == []
     assert "UTF-8" in catalog.problems["movie"]
     assert catalog.problems["movie"].encode()
+
+
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"
+MANIFEST = """<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT4S"><Period><AdaptationSet mimeType="video/mp4">
+<Representation id="v" bandwidth="1"><SegmentTemplate media="{}" duration="2" startNumber="1"/></Representation></AdaptationSet></Period></MPD>"""
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("../x$Number$.ts", "lies outside the stream"),
+        ("a%00$Number$.ts", "holds a control character (U+0000)"),
+        ("/x$Number$.ts", "is absolute"),
+        ("https://cdn.example/x$Number$.ts", "is at another place"),
+        ("a%5c$Number$.ts", "holds a backslash"),
+        ("%ff$Number$.ts", "is not UTF-8"),
+        (".x$Number$.ts", "is hidden"),
+    ],
+)
+def test_the_operator_reads_which_of_the_causes_it_is(uri: str, why: str, tmp_path: Path) -> None:
+    for name, text in (("hls/index.m3u8", PLAYLIST), ("dash/manifest.mpd", MANIFEST)):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text.format(uri))
+    catalog = Catalog(tmp_path)
+    assert catalog.streams() == []
+    assert why in catalog.problems["hls"], catalog.problems
+    assert why in catalog.problems["dash"], catalog.problems
+
+
+@pytest.mark.parametrize("media", ["chunks//s$Number$.m4s", "chunks\\s$Number$.m4s", "映画\u3000$Number$.m4s"])
+@pytest.mark.parametrize("length", ['type="static" mediaPresentationDuration="PT4S"', 'type="dynamic"'])
+def test_a_manifest_names_files_as_a_playlist_does(media: str, length: str, tmp_path: Path) -> None:
+    (tmp_path / "movie" / "chunks").mkdir(parents=True)
+    for number in (1, 2):
+        name = media.replace("$Number$", str(number)).replace("//", "/").replace("\\", "/")
+        (tmp_path / "movie" / name).write_text("x")
+    text = MANIFEST.format(media).replace('type="static" mediaPresentationDuration="PT4S"', length)
+    (tmp_path / "movie" / "manifest.mpd").write_text(text)
+    catalog = Catalog(tmp_path)
+    (stream,) = catalog.streams()
+    assert [Path(catalog.resolve(stream, segment.path)).read_text() for segment in stream.main] == ["x", "x"]

@@ -10,6 +10,7 @@ May be used from several threads: the worst that can happen is that two of them 
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path

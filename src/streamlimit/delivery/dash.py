@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from streamlimit.delivery import mpd, timeline
 from streamlimit.delivery.mpd import Element
-from streamlimit.delivery.paths import join, media_type, target
+from streamlimit.delivery.paths import join, media_type, target, why_not_from
 from streamlimit.delivery.reader import Reader, broken
 from streamlimit.delivery.segment import Listing, Segment, Track
 from streamlimit.delivery.sidx import spans
-from streamlimit.delivery.template import Names, Piece, Template
+from streamlimit.delivery.template import Names, Piece, Template, piece_of
 from streamlimit.delivery.timeline import Rules, Span
 from streamlimit.errors import CatalogError
 
@@ -147,9 +147,8 @@ def _elsewhere(representation: Element, *above: Element, listing: Listing) -> st
     """The note on a representation whose BaseURLs all lead away."""
     urls = [url for level in (representation, *above) for url in _urls(level) if join(listing.entry, url) is None]
     name = ascii((representation.get("id") or "")[:40])
-    return (
-        f"{listing.entry}: line {representation.line}: the Representation {name} lies outside"
-        f" ({ascii(urls[0][:80]) if urls else 'its BaseURL'}) and is ignored"
+    return f"{listing.entry}: line {representation.line}: the Representation {name} is ignored: " + (
+        f"its BaseURL {urls[0][:80]!a} {why_not_from(listing.entry, urls[0])}" if urls else "of its BaseURL"
     )
 
 
@@ -176,7 +175,7 @@ def _first_number(place: Place, pieces: list[Piece], after: int) -> int:
 
 def _append(track: Track, listing: Listing, piece: Piece, sequence: int) -> None:
     if piece.path is None:
-        listing.notes.append(f"{listing.entry}: a segment of {track.rendition} lies outside and is ignored")
+        listing.notes.append(f"{listing.entry}: a segment of {track.rendition}, {piece.why}, and is ignored")
         return
     span = piece.span
     track.segments.append(
@@ -220,11 +219,12 @@ def _listed(place: Place, rules: Rules) -> list[Piece]:
     urls, start = rules.all("SegmentURL"), rules.start
     played = timeline.listed(rules, place.span, len(urls))
     return [
-        Piece(
-            path=target("", (join(place.base, media) or "/") if (media := urls[index].get("media")) else place.base),
-            span=urls[index].span("mediaRange"),
-            seconds=seconds,
-            number=start + index if place.span.live else None,
+        piece_of(
+            place.base,
+            urls[index].get("media") or "",
+            urls[index].span("mediaRange"),
+            seconds,
+            start + index if place.span.live else None,
         )
         for index, seconds in played
     ]

@@ -10,7 +10,7 @@ from msgspec import Struct, field, structs
 
 from streamlimit.delivery.growth import Growth, growth
 from streamlimit.delivery.hls_tags import Line, Unreadable, Variables, attributes, lines_of, number, whole
-from streamlimit.delivery.paths import kind_by_suffix, media_type, target
+from streamlimit.delivery.paths import kind_by_suffix, media_type, target, why_not
 from streamlimit.delivery.segment import Edge, Segment, Track
 from streamlimit.errors import CatalogError
 
@@ -244,14 +244,14 @@ def inside(base: str, uri: str) -> str:
     """The stream's own file that *uri* names in the playlist *base*. Raises Unreadable."""
     found = target(base, uri) if uri else None
     if found is None:
-        raise Unreadable(_why_not(uri))
+        raise Unreadable(_why_not(base, uri))
     return found
 
 
-def _why_not(uri: str) -> str:
+def _why_not(base: str, uri: str) -> str:
     if not uri:
         return "names no URI and is ignored"
-    return "lies outside the stream and is ignored" if _is_text(uri) else NO_TEXT
+    return f"{why_not(base, uri)} and is ignored" if _is_text(uri) else NO_TEXT
 
 
 def _is_text(uri: str) -> bool:

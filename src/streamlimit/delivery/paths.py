@@ -226,6 +226,12 @@ def why_not(base: str, uri: str) -> str:
     return "is not UTF-8, percent-encoded" if meant is None else wrong_with_path(meant) or "names no file"
 
 
+def why_not_from(base: str, uri: str) -> str:
+    """The same of what `join` would put behind *base*."""
+    joined = join(base, uri)
+    return why_not("", uri if joined is None else joined)
+
+
 _has_control_character = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from streamlimit.delivery import timeline
 from streamlimit.delivery.mpd import Number
-from streamlimit.delivery.paths import join, target
+from streamlimit.delivery.paths import join, one_slash, target, why_not_from
 from streamlimit.delivery.reader import Reader
 from streamlimit.delivery.timeline import Rules, Slot, Span
 
@@ -17,12 +17,21 @@ _VARIABLE = re.compile(r"\$(?:(RepresentationID|Number|Time|Bandwidth|SubNumber)
 
 
 class Piece(Struct, frozen=True):
-    """One segment. `path` None: outside the stream. `span`: bytes, inclusive. `number`: its own, if any."""
+    """One segment. `path` None: none of ours, and `why`. `span`: bytes, inclusive. `number`: its own, if any."""
 
     path: str | None
     span: tuple[int, int] | None
     seconds: float
     number: int | None = None
+    why: str = ""
+
+
+def piece_of(base: str, uri: str, span: tuple[int, int] | None, seconds: float, number: int | None) -> Piece:
+    """What *uri* (empty: *base* itself) names there, both still encoded."""
+    joined = join(base, uri) if uri else base
+    path = target("", joined) if joined else None
+    why = "" if path is not None else f"{uri[:80]!a}, {why_not_from(base, uri)}"
+    return Piece(path, span, seconds, number, why)
 
 
 class Names(NamedTuple):
@@ -42,8 +51,8 @@ class Template(Struct, frozen=True):
 
     def path(self, text: str, number: int = 0, time: Number = 0) -> str | None:
         """The file that the template *text* names for that number and time; None: it is none of ours."""
-        values = self._values() | {"Number": number, "Time": time}
-        return self._target(_VARIABLE.sub(lambda match: _value(match, values), text))
+        joined = join(self.base, self._uri(text, number, time)) if text else None
+        return target("", joined) if joined else None
 
     def pieces(self, reader: Reader) -> list[Piece]:
         """All segments of the period, in order."""
@@ -65,8 +74,9 @@ class Template(Struct, frozen=True):
         """What a segment is called by is its own number: `$Number$`, or when it plays, in ms."""
         by_time, scale = "$Time" in media, self.rules.timescale
         return [
-            Piece(
-                self.path(media, slot.number, slot.time),
+            piece_of(
+                self.base,
+                self._uri(media, slot.number, slot.time),
                 None,
                 slot.ticks / scale,
                 timeline.presented_ms(self.rules, self.span, slot.time) if by_time else slot.number,
@@ -99,7 +109,7 @@ class Template(Struct, frozen=True):
         if example is None:
             return []
         folder = example.rpartition("/")[0]
-        pattern = re.compile(self._pattern(media.rpartition("/")[2]))
+        pattern = re.compile(self._pattern(one_slash(media).rpartition("/")[2]))
         numbers = {int(match["n"]): name for name in reader.names(folder) if (match := pattern.fullmatch(name))}
         prefix, seconds, by_time = f"{folder}/" if folder else "", ticks / self.rules.timescale, "$Time" in media
         return [
@@ -132,9 +142,9 @@ class Template(Struct, frozen=True):
     def _values(self) -> dict[str, Number | str]:
         return {"RepresentationID": self.names.id, "Bandwidth": _plain(self.names.bandwidth)}
 
-    def _target(self, uri: str) -> str | None:
-        joined = join(self.base, uri) if uri else None
-        return target("", joined) if joined else None
+    def _uri(self, text: str, number: int, time: Number) -> str:
+        values = self._values() | {"Number": number, "Time": time}
+        return _VARIABLE.sub(lambda match: _value(match, values), text)
 
 
 def _plain(text: str) -> Number | str:
