@@ -98,10 +98,12 @@ def test_new_and_removed_folders_are_noticed_within_a_second(house: House) -> No
     house.folder("a", index_m3u8=VOD)
     assert house.ids() == ["a"]
     house.folder("b", index_m3u8=VOD)
-    with pytest.raises(UnknownStream):
-        house.catalog.stream("b")
-    house.clock.tick()
     assert house.catalog.stream("b").segments == 2
+    house.folder("c", index_m3u8=VOD)
+    house.clock.tick()
+    assert house.ids() == ["a", "b", "c"]
+    shutil.rmtree(house.root / "c")
+    house.clock.tick()
     shutil.rmtree(house.root / "a")
     house.clock.tick()
     with pytest.raises(UnknownStream):

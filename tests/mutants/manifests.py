@@ -8,6 +8,9 @@ READ, TIMES = ("tests/delivery/test_mpd.py",), ("tests/delivery/test_dash_times.
 
 GAPS, GONE_ON = "streamlimit/web/gaps.py", ("tests/web/test_segments.py", "-k", "goes or links_out")
 
+FOLDERS, ENTRY, SURVEY = (f"streamlimit/delivery/{name}.py" for name in ("folders", "entry", "survey"))
+MOUNTS = ("tests/delivery/test_folders.py",)
+
 MUTANTS = [
     Mutant(
         "a period ends so long after 0 whatever its media's clock shows",
@@ -106,5 +109,33 @@ MUTANTS = [
         " or first == stream.after(None)):",
         "):",
         GONE_ON,
+    ),
+    Mutant(
+        "a folder's time of change is believed for ever",
+        FOLDERS,
+        "stamp == self._stamp and now < self._list_due:",
+        "stamp == self._stamp:",
+        MOUNTS,
+    ),
+    Mutant(
+        "every unknown id is looked for on the disk",
+        FOLDERS,
+        "        self._looks -= 1\n",
+        "",
+        MOUNTS,
+    ),
+    Mutant(
+        "new live numbers are found only where the folder's time changes",
+        ENTRY,
+        "        return live and self.lists_folders and ",
+        "        return False and ",
+        MOUNTS,
+    ),
+    Mutant(
+        "nobody looks at the last segment",
+        SURVEY,
+        "(segments[0], segments[-1])",
+        "(segments[0],)",
+        MOUNTS,
     ),
 ]

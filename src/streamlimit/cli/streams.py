@@ -5,11 +5,9 @@ import sys
 from streamlimit.bootstrap.streams import open_catalog
 from streamlimit.cli.tables import print_table, shown
 from streamlimit.delivery.catalog import Catalog
+from streamlimit.delivery.survey import survey
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings
-
-NOTES_SHOWN = 10
-"""Of one stream."""
 
 COLUMNS = ("stream", "title", "segments", "seconds", "live", "entry")
 
@@ -31,8 +29,5 @@ def show(settings: Settings) -> None:
 def troubles(catalog: Catalog) -> list[str]:
     """Why streams, or parts of them, cannot be served, and what was odd about the others."""
     told = [f"{stream_id}: {problem}" for stream_id, problem in catalog.problems.items()]
-    for stream in catalog.streams():
-        told += [f"{stream.stream_id}: note: {note}" for note in stream.notes[:NOTES_SHOWN]]
-        if len(stream.notes) > NOTES_SHOWN:
-            told.append(f"{stream.stream_id}: note: and {len(stream.notes) - NOTES_SHOWN} more like these")
+    told += [f"{stream_id}: note: {note}" for stream_id, note in survey(catalog)]
     return [shown(line).plain for line in told]

@@ -18,7 +18,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from streamlimit.delivery import dash, hls
-from streamlimit.delivery.entry import Entry, folders_in, playlists_in
+from streamlimit.delivery.entry import Entry, playlists_in
+from streamlimit.delivery.folders import Folders
 from streamlimit.delivery.paths import absence, is_within, resolve, suffix_of
 from streamlimit.delivery.reader import Reader, broken, stamp_of
 from streamlimit.delivery.segment import Listing
@@ -28,7 +29,7 @@ from streamlimit.ids import wrong_with_id
 
 LIVE_SECONDS = 0.25
 VOD_SECONDS = 1.0
-SCAN_SECONDS = 1.0
+RESOLVED_SECONDS = 1.0
 GRACE_SECONDS = 3.0
 RESOLVED_KEPT = 20_000
 
@@ -52,7 +53,7 @@ class Catalog:
         self._root = os.path.realpath(folder)
         self._on_problem, self._clock, self._grace = on_problem, clock, grace_seconds
         self._entries: dict[str, Entry] = {}
-        self._scan_due, self._root_stamp = float("-inf"), stamp_of("")
+        self._folders = Folders(self._root)
         self._resolved: dict[tuple[str, str], str] = {}
         self._resolved_due = float("-inf")
 
@@ -83,13 +84,17 @@ class Catalog:
         now = self._clock()
         if now >= self._resolved_due or len(self._resolved) > RESOLVED_KEPT:
             self._resolved.clear()
-            self._resolved_due = now + SCAN_SECONDS
+            self._resolved_due = now + RESOLVED_SECONDS
         key = (stream.stream_id, path)
         found = self._resolved.get(key)
         if found is None:
             found = str(resolve(self._root, f"{self._root}/{stream.stream_id}", path))
             self._resolved[key] = found
         return found
+
+    def others(self) -> list[str]:
+        """Folders that hold nothing to be served, and nothing that is bad: as of the last `streams`."""
+        return sorted(name for name, entry in self._entries.items() if entry.stream is None and entry.problem is None)
 
     def absence(self, stream: Stream, path: str) -> str:
         """Why that file of the stream cannot be opened, in words for its operator."""
@@ -98,6 +103,8 @@ class Catalog:
     def _look(self, stream_id: str, fresh: bool) -> Stream:
         now = self._clock()
         self._scan(now)
+        if stream_id not in self._entries and self._folders.has(stream_id):
+            self._add(stream_id)
         entry = self._entries.get(stream_id)
         if entry is None:
             raise UnknownStream(f"no stream {stream_id}")
@@ -109,16 +116,10 @@ class Catalog:
         raise UnknownStream(f"no stream {stream_id}")
 
     def _scan(self, now: float) -> None:
-        """New and removed folders; the names are only listed when the folder says that it changed."""
-        if now < self._scan_due:
+        """New and removed folders, where they were listed anew."""
+        names = self._folders.listed(now)
+        if names is None:
             return
-        self._scan_due = now + SCAN_SECONDS
-        stamp = stamp_of(self._root)
-        if stamp is not None and stamp == self._root_stamp:
-            return
-        # Listed again next time if it changed just now: a second change may leave the same mtime.
-        self._root_stamp = stamp if stamp and time.time_ns() - stamp[0] > 1e9 else None
-        names = folders_in(self._root)
         for name in self._entries.keys() - names:
             self._remove(name)
         for name in sorted(names - self._entries.keys()):
@@ -155,7 +156,7 @@ class Catalog:
         reader = Reader(self._root, entry.folder, entry.cache)
         reading = _read(reader, entry.playlists)
         stream = _build(reader, entry, reading.listings) if reading.listings else None
-        entry.stamps = reader.stamps
+        entry.stamps, entry.lists_folders, entry.loaded_at = reader.stamps, reader.lists_folders, now
         if entry.stream is not None and _is_doubtful(entry, stream, reading):
             entry.bad_since = now if entry.bad_since is None else entry.bad_since
             if now - entry.bad_since < self._grace:
@@ -235,6 +236,8 @@ def _named_by(name: str, listings: list[Listing]) -> bool:
 
 def _build(reader: Reader, entry: Entry, listings: list[Listing]) -> Stream:
     title = entry.stream_id
+    for listing in listings:
+        listing.notes += [f"{listing.entry} names {path}, which is not there" for path in listing.missing]
     if reader.has("stream.json"):
         try:
             title = reader.parsed("stream.json", "", lambda text, _: _title(text)) or title

@@ -1,4 +1,4 @@
-"""What the catalog knows of one folder, and what folders and playlists are there. Reads no playlist."""
+"""What the catalog knows of one folder, and what playlists are there. Reads no playlist."""
 
 import os
 
@@ -8,6 +8,11 @@ from streamlimit.delivery.stream import Stream
 
 RELIST_SECONDS = 2.0
 """How often the folder of a live stream is listed for playlists of new names; it may hold many files."""
+
+LIST_SECONDS = 60.0
+"""How often it is listed though nothing says that it changed; one without a stream each LOOK_SECONDS."""
+
+LOOK_SECONDS = 1.0
 
 ENTRY_NAMES = ("master", "index", "main", "playlist", "manifest", "stream")
 
@@ -21,7 +26,8 @@ class Entry:
         self.problem: str | None = None
         self.due = 0.0
         self.playlists: list[str] = []
-        self.listed_at = float("-inf")
+        self.listed_at = self.loaded_at = float("-inf")
+        self.lists_folders = False
         self.folder_stamp: Stamp = None
         self.stamps: dict[str, Stamp] | None = None
         self.missing: set[str] = set()
@@ -32,24 +38,20 @@ class Entry:
 
     def has_changed(self, now: float) -> bool:
         """One stat a playlist. Lists the folder, too, if it changed and was not listed just now."""
-        stamp = stamp_of(self.folder)
+        stamp, since = stamp_of(self.folder), now - self.listed_at
         live = self.stream is not None and self.stream.live
-        if stamp != self.folder_stamp and not (live and now - self.listed_at < RELIST_SECONDS):
+        is_due = since >= (LIST_SECONDS if self.stream is not None else LOOK_SECONDS)
+        if is_due or (stamp != self.folder_stamp and not (live and since < RELIST_SECONDS)):
             self.folder_stamp, self.listed_at = stamp, now
             playlists = playlists_in(self.folder)
             if playlists != self.playlists:
                 self.playlists = playlists
                 return True
         stamps = self.stamps
-        return stamps is None or any(stamp_of(path) != stamp for path, stamp in stamps.items())
-
-
-def folders_in(root: str) -> set[str]:
-    try:
-        with os.scandir(root) as found:
-            return {item.name for item in found if not item.name.startswith(".") and item.is_dir()}
-    except OSError:
-        return set()
+        if stamps is None or any(stamp_of(path) != stamp for path, stamp in stamps.items()):
+            return True
+        # What was found by listing folders: some do not tell that they changed (folders.py).
+        return live and self.lists_folders and now - self.loaded_at >= RELIST_SECONDS
 
 
 def playlists_in(folder: str) -> list[str]:

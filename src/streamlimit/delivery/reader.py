@@ -47,6 +47,7 @@ class Reader:
     def __init__(self, root: str, folder: str, cache: dict[tuple[str, str], tuple[Stamp, object]]) -> None:
         self.root, self.folder = root, folder
         self.stamps: dict[str, Stamp] = {}
+        self.lists_folders = False
         self._cache, self._used = cache, set[tuple[str, str]]()
 
     def parsed(self, path: str, how: str, parse: Callable[[str, T | None], T], errors: str = "strict") -> T:
@@ -86,6 +87,7 @@ class Reader:
 
     def names(self, folder: str) -> list[str]:
         """Files in a folder of the stream (`""` is the stream's own); empty where there is none."""
+        self.lists_folders = True
         full = f"{self.folder}/{folder}" if folder else self.folder
         self.stamps[full] = _settled(stamp_of(full))
         try:
