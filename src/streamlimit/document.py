@@ -34,4 +34,6 @@ def session_json(session: Session) -> dict[str, Any]:
         "started_at": rfc3339(session.started_at_ms),
         "last_activity_at": None if last_ms is None else rfc3339(last_ms),
         "expires_at": rfc3339(session.expires_at_ms),
+        "plan": session.plan,
+        "limit": session.limit,
     }

@@ -46,7 +46,10 @@ class Device(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
 
 
 class Session(Struct, frozen=True, gc=False):
-    """What is shown of one session: a value, true at the moment the store made it."""
+    """What is shown of one session: a value, true at the moment the store made it.
+
+    `plan`, `limit`: those under which it was last admitted.
+    """
 
     session_id: str
     user_id: str
@@ -60,6 +63,8 @@ class Session(Struct, frozen=True, gc=False):
     expires_at_ms: int
     generation: int
     move: int
+    plan: str | None = None
+    limit: int | None = None
 
 
 class Purpose(StrEnum):
@@ -75,6 +80,7 @@ class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
 
     `may_start`: it may be given a new seat. `granted`: it comes with a grant that has not expired.
     `wants_next`: what it is issued depends on its position, which only the store knows for certain.
+    `plan`: what it is called, where `limit` is a plan's; None: it names none.
     `grant_generation`: the seat that its grant was given for; ended by the viewer, it stays so (None: no grant).
     `part`: which part of the segment `sequence`, of low latency.
     """
@@ -95,6 +101,7 @@ class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
     wants_next: bool = False
     grant_generation: int | None = None
     part: int = 0
+    plan: str | None = None
 
 
 class Repeated(Ask, frozen=True, gc=False):

@@ -29,6 +29,8 @@ SESSION = Session(
     expires_at_ms=AT,
     generation=AT - 60_000,
     move=2,
+    plan="family",
+    limit=5,
 )
 EVENT = Event("session.expired", SESSION, AT, "idle")
 
@@ -54,6 +56,8 @@ def test_a_receiver_verifies_it_and_reads_everything() -> None:
                 "started_at": "2025-06-15T15:05:40.123Z",
                 "last_activity_at": "2025-06-15T15:06:22.123Z",
                 "expires_at": "2025-06-15T15:06:40.123Z",
+                "plan": "family",
+                "limit": 5,
                 "generation": AT - 60_000,
                 "move": 2,
             },

@@ -4,7 +4,23 @@ from tests.mutants.mutant import Mutant
 
 CONTRACT = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (grant or mark or terminat or receipt or revoked)")
 
+PLANS = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (plan or limit)")
+
 MUTANTS = [
+    Mutant(
+        "a list shows the default limit",
+        "streamlimit/rules/ledger.py",
+        "return self.limit(None if latest is None else latest.limit, policy)",
+        "return self.limit(None, policy)",
+        PLANS,
+    ),
+    Mutant(
+        "a heartbeat without a plan takes the plan away",
+        "streamlimit/rules/ledger.py",
+        "    if plan is None and ask.limit is None:",
+        "    if False:",
+        PLANS,
+    ),
     Mutant(
         "an expired or forgotten end cuts no download",
         "streamlimit/web/delivery.py",

@@ -2193,6 +2193,110 @@ class Sundries:
         assert abs(started - time.time() * 1000) < 120_000
 
 
+class Plans:
+    """A session shows the plan and the limit under which it was last admitted, and a list the limit that counts."""
+
+    async def _terms(self, home: Household, session: str = "tv") -> tuple[str | None, int | None]:
+        shown = await home.session(session)
+        return shown.plan, shown.limit
+
+    @story()
+    async def test_without_a_plan_it_is_the_policys_limit(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        assert await self._terms(home) == (None, 3)
+        told = (await home.received(lease, 1)).session
+        assert (told.plan, told.limit) == (None, 3)
+        assert (await home.roster()).limit == 3
+
+    @story()
+    async def test_it_stays_through_all_that_happens_to_the_session(self, home: Household) -> None:
+        terms = {"plan": "family", "limit": 5}
+        asked = await home.ask("tv", purpose=Purpose.SEAT, **terms)
+        assert isinstance(asked, Admitted)
+        assert asked.session is not None
+        shown = [asked.session, await home.session("tv")]
+        for number in range(4):
+            lease = await home.lease("tv", sequence=number, **terms)
+            shown += [(await home.received(lease, number)).session, await home.session("tv")]
+            home.later(1)
+        lease = await home.lease("tv", "film", sequence=1, **terms)
+        shown.append((await home.received(lease, 1)).session)
+        for _ in range(2):
+            beaten = await home.beaten("tv", "film", **terms)
+            assert beaten.session is not None
+            shown.append(beaten.session)
+        shown += [(await home.received(lease)).session, (await home.end("tv"))[0].session]
+        assert {(each.plan, each.limit) for each in shown} == {("family", 5)}
+
+    @story()
+    async def test_a_heartbeat_starts_under_its_plan_too(self, home: Household) -> None:
+        beaten = await home.beaten("tv", plan="family", limit=5)
+        assert beaten.session is not None
+        assert (beaten.session.plan, beaten.session.limit) == ("family", 5)
+        assert await self._terms(home) == ("family", 5)
+        assert beaten.events[0].session == beaten.session
+
+    @story()
+    @pytest.mark.parametrize("way", ["ask", "beat"])
+    async def test_the_next_admission_under_another_plan_shows_that(self, home: Household, way: str) -> None:
+        await home.watch("tv", plan="family", limit=5)
+        await getattr(home, way)("tv", plan="solo", limit=1)
+        assert await self._terms(home) == ("solo", 1)
+        await getattr(home, way)("tv", plan="other", limit=1)
+        assert await self._terms(home) == ("other", 1)
+        await getattr(home, way)("tv", limit=2)
+        assert await self._terms(home) == (None, 2)
+
+    @story()
+    @pytest.mark.parametrize("way", ["ask", "beat"])
+    async def test_who_names_no_plan_leaves_it_as_it_was(self, home: Household, way: str) -> None:
+        await home.watch("tv", plan="family", limit=5)
+        await getattr(home, way)("tv")
+        assert await self._terms(home) == ("family", 5)
+        assert (await home.roster()).limit == 5
+
+    @story()
+    async def test_a_look_changes_nothing(self, home: Household) -> None:
+        await home.watch("tv", plan="family", limit=5)
+        await home.ask("tv", purpose=Purpose.CHECK, plan="solo", limit=1)
+        assert await self._terms(home) == ("family", 5)
+
+    @story()
+    @pytest.mark.parametrize("way", ["ask", "beat"])
+    async def test_a_limit_of_their_own_is_shown_from_the_next_admission_on(self, home: Household, way: str) -> None:
+        await home.watch("tv", plan="family", limit=5)
+        await home.limit_to(7)
+        assert (await home.roster()).limit == 7
+        await getattr(home, way)("tv", plan="family", limit=5)
+        assert await self._terms(home) == ("family", 7)
+        await home.limit_to(None)
+        await getattr(home, way)("tv", plan="family", limit=5)
+        assert await self._terms(home) == ("family", 5)
+
+    @story()
+    async def test_a_list_shows_the_limit_of_who_was_here_last(self, home: Household) -> None:
+        await home.watch("tv", plan="family", limit=5)
+        home.later(1)
+        await home.watch("pad", limit=4)
+        assert (await home.roster()).limit == 4
+        home.later(1)
+        await home.watch("tv", plan="family", limit=5)
+        assert (await home.roster()).limit == 5
+
+    @story()
+    async def test_who_is_seated_again_by_a_late_receipt_has_the_terms_of_its_request(self, home: Household) -> None:
+        lease = await home.watch("tv", plan="family", limit=5)
+        home.later(N * X)
+        await home.received(lease, 3)
+        assert await self._terms(home) == ("family", 5)
+
+    @story()
+    async def test_a_page_of_all_sessions_shows_it(self, home: Household) -> None:
+        await home.watch("tv", plan="family", limit=5)
+        page = await resolved(home.store.browse(None, 10, home.user, None, None))
+        assert [(each.plan, each.limit) for each in page.sessions] == [("family", 5)]
+
+
 class GrantsEnd:
     """A grant is dead with its session (`Ask.grant_generation`): what the viewer ended it does not start again."""
 
@@ -2738,6 +2842,7 @@ class StoreContract(
     Replacements,
     Caps,
     DryRuns,
+    Plans,
     GrantsEnd,
     Beats,
     Reports,

@@ -82,6 +82,7 @@ class Walk:
             part=pick([0, 0, 1, 5, 99]),
             replace=pick([None, None, None, *SESSIONS]),
             limit=pick([None, None, None, 1, 2, 4]),
+            plan=pick([None, None, None, None, "basic", "Größer ☂"]),
             may_start=pick([True] * 9 + [False]),
             grant_generation=pick([None, None, None, 5, *(lease.generation for lease in self.leases[-3:])]),
         )

@@ -45,6 +45,22 @@ def _limit(service: Service, user: str, key: str, **more: Any) -> int:
     raise AssertionError("no limit at all")
 
 
+def test_who_looks_sees_the_plan_and_the_limit_under_which_a_session_sits(service: Service) -> None:
+    opened = _open(service, "shown", "tv", SERVICE_KEY, plan="premium").json
+    media = service.get(f"/play/{opened['grant']}/orchard/video-180p/seg-00002.m4s")
+    assert media.status == 200, media.body
+    for key in (SERVICE_KEY, OPERATOR_KEY):
+        seen = service.get("/v1/users/shown/sessions", key=key).json
+        assert (seen["limit"], seen["sessions"][0]["plan"], seen["sessions"][0]["limit"]) == (4, "premium", 4)
+    one = service.get("/v1/users/shown/sessions/tv", key=SERVICE_KEY).json
+    page = service.get("/v1/sessions?user_id=shown", key=OPERATOR_KEY).json["sessions"][0]
+    beat = service.post("/v1/users/shown/sessions/tv/heartbeat", {"stream_id": "orchard"}, key=SERVICE_KEY).json
+    assert [(each["plan"], each["limit"]) for each in (opened["session"], one, page, beat)] == [("premium", 4)] * 4
+    _open(service, "shown", "tv", SERVICE_KEY, plan="basic")
+    assert service.get("/v1/users/shown/sessions", key=SERVICE_KEY).json["limit"] == 1
+    assert _open(service, "shown", "pad", SERVICE_KEY, plan="basic").json["sessions"][0]["plan"] == "basic"
+
+
 @pytest.mark.parametrize(
     ("name", "claims", "own", "expected"),
     [

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("web-sessions")
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 SESSION = {
     "session_id", "user_id", "stream_id", "state", "device", "segment", "sequence", "started_at", "last_activity_at",
-    "expires_at",
+    "expires_at", "plan", "limit",
 }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ class Entry(Struct, gc=False):
     numbers: bytes = b""
     other: "Entry | None" = None
     ahead: tuple[str, ...] = ()
+    plan: str | None = None
 
     def write(
         self,
@@ -61,6 +62,7 @@ class Entry(Struct, gc=False):
         if self.stream_id != session.stream_id:
             self.stream_id = sys.intern(session.stream_id)
         self.device, self.segment, self.sequence = session.device, session.segment, session.sequence
+        self.plan = session.plan
 
     @property
     def generation(self) -> int:

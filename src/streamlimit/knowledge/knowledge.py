@@ -53,6 +53,8 @@ class Knowledge:
             (last or started) + life,
             0 if late == SUPPOSED else started + late,
             move,
+            entry.plan,
+            limit,
         )
         return Known(session, limit, live, at, client, low, span, started + least)
 

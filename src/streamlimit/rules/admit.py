@@ -6,7 +6,17 @@ from streamlimit.model import Admitted, Ask, Decision, Device, Event, Lease, Mar
 from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARK_WRITES, OverLimit, Policy
 from streamlimit.rules.departure import dismiss, lapse_all
 from streamlimit.rules.grants import Grants
-from streamlimit.rules.ledger import NOBODYS, Ledger, Outcome, Seat, gives_grant, grants_wanted, show, show_live
+from streamlimit.rules.ledger import (
+    NOBODYS,
+    Ledger,
+    Outcome,
+    Seat,
+    admit_under,
+    gives_grant,
+    grants_wanted,
+    show,
+    show_live,
+)
 from streamlimit.rules.scopes import Scope, full_scopes
 from streamlimit.rules.sharing import is_shared
 
@@ -63,14 +73,16 @@ def _admit_sitting(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms:
     is_given = not seat.given and gives_grant(ask)
     if is_given:
         seat.given = True
+    limit = ledger.limit(ask.limit, policy)
+    is_other = ask.purpose is not Purpose.CHECK and admit_under(ledger, seat, ask, limit)
     answer = Admitted(
         session=show(ask.user_id, seat, policy.state(seat.last_activity_ms, now_ms)),
         lease=Lease(ask, seat.generation, seat.move, now_ms),
-        limit=ledger.limit(ask.limit, policy),
+        limit=limit,
         live=len(ledger.live(now_ms)),
         existing=True,
     )
-    return Outcome(answer, changed=adds_lease or is_given)
+    return Outcome(answer, changed=adds_lease or is_given or is_other)
 
 
 def _open_lease(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> None:
@@ -133,6 +145,8 @@ def _reserve(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Gran
         device=ask.device,
         leases=[ask.lease_id] if ask.purpose is Purpose.LEASE else [],
         given=gives_grant(ask),
+        plan=ask.plan,
+        limit=ledger.limit(ask.limit, policy),
     )
     ledger.seats.append(seat)
     return seat

@@ -7,7 +7,7 @@ from streamlimit.policy import Policy
 from streamlimit.rules.admit import admit
 from streamlimit.rules.confirm import confirm, prolong_by_receipt
 from streamlimit.rules.grants import Grants
-from streamlimit.rules.ledger import Ledger, Outcome, Seat, show
+from streamlimit.rules.ledger import Ledger, Outcome, Seat, admit_under, show
 
 _ACTIVE, _CHECK, _LEASE = State.ACTIVE, Purpose.CHECK, Purpose.LEASE  # looked up once
 
@@ -28,7 +28,7 @@ def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants |
                 seat = other
     if seat is not None:
         if _just_goes_on(seat, ask):
-            return _go_on(seat, ask, policy, now_ms, ledger.limit(ask.limit, policy), live)
+            return _go_on(ledger, seat, ask, policy, now_ms, live)
     elif live == len(ledger.seats) and _just_starts(ask, policy):
         limit = ledger.limit(ask.limit, policy)
         if live < limit:
@@ -63,9 +63,12 @@ def _just_goes_on(seat: Seat, ask: Ask) -> bool:
     return seat.last_activity_ms is not None and seat.stream_id == ask.stream_id and is_no_repeat and is_no_news
 
 
-def _go_on(seat: Seat, ask: Ask, policy: Policy, now_ms: int, limit: int, live: int) -> Outcome[Decision]:
+def _go_on(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms: int, live: int) -> Outcome[Decision]:
+    limit = ledger.limit(ask.limit, policy)
     if seat.last_activity_ms is None or seat.last_activity_ms < now_ms:
         seat.last_activity_ms = now_ms
+    if ask.plan != seat.plan or limit != seat.limit:
+        admit_under(ledger, seat, ask, limit)
     prolong_by_receipt(seat, 0, policy, now_ms)
     session = show(ask.user_id, seat, _ACTIVE)
     return Outcome(Admitted(session, Lease(ask, seat.generation, seat.move, now_ms), limit, live, True), True)
@@ -80,6 +83,7 @@ def _just_starts(ask: Ask, policy: Policy) -> bool:
 
 def _start(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, limit: int) -> Outcome[Decision]:
     seat = Seat(ask.session_id, ask.stream_id, now_ms, now_ms, now_ms, now_ms, device=ask.device, given=False)
+    seat.plan, seat.limit = ask.plan, limit
     prolong_by_receipt(seat, 0, policy, now_ms)
     ledger.seats.append(seat)
     session = show(ask.user_id, seat, _ACTIVE)

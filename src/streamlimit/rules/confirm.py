@@ -116,7 +116,7 @@ def _seat_again(
         if ask.grant_generation <= grants.newest_dead(ask.session_id, now_ms):
             return Outcome(Gone(State.ENDED), changed=False)
     events = list(lapse_all(ask.user_id, ledger, now_ms))
-    seat = _revive(ledger, lease, now_ms)
+    seat = _revive(ledger, lease, policy, now_ms)
     again = Lease(ask, seat.generation, seat.move, lease.admitted_ms)
     events += _settle(seat, Receipt(again, *_what(receipt)), policy, now_ms)
     return _confirmed(ledger, seat, receipt, policy, now_ms, events)
@@ -130,7 +130,7 @@ def _has_room(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> bool:
     return not full_scopes(live, ledger.limit(ask.limit, policy), ask, policy)
 
 
-def _revive(ledger: Ledger, lease: Lease, now_ms: int) -> Seat:
+def _revive(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Seat:
     """A seat of a new generation that remembers the old one: its other receipts are this session's too."""
     seat = Seat(
         session_id=lease.ask.session_id,
@@ -141,6 +141,8 @@ def _revive(ledger: Ledger, lease: Lease, now_ms: int) -> Seat:
         device=lease.ask.device,
         revives=lease.generation,
         given=gives_grant(lease.ask),
+        plan=lease.ask.plan,
+        limit=ledger.limit(lease.ask.limit, policy),
     )
     ledger.seats.append(seat)
     return seat

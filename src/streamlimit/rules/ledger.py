@@ -40,6 +40,7 @@ class Seat(Struct, array_like=True, gc=False):
     `placed_ms`: when the request was admitted whose receipt set the position (segment, sequence).
 
     `revives` is the generation whose late receipt seated this one again (0: nobody's). `given`: it has a grant.
+    `plan`, `limit`: those under which it was last admitted.
     """
 
     session_id: str
@@ -60,6 +61,8 @@ class Seat(Struct, array_like=True, gc=False):
     left: list[Left] = field(default_factory=list)
     returns: list[int] = field(default_factory=list)
     given: bool = True  # where a row of an older version does not say
+    plan: str | None = None
+    limit: int | None = None
 
 
 class Ledger(Struct, array_like=True, gc=False):
@@ -92,6 +95,11 @@ class Ledger(Struct, array_like=True, gc=False):
         if self.max_sessions is not None:
             return self.max_sessions
         return policy.max_sessions if asked is None else asked
+
+    def shown_limit(self, policy: Policy, now_ms: int) -> int:
+        """Under which limit the user sits: their own, else that of who was here last."""
+        latest = max(self.live(now_ms), key=lambda seat: seat.last_activity_ms or seat.started_at_ms, default=None)
+        return self.limit(None if latest is None else latest.limit, policy)
 
     def due_at_ms(self) -> int | None:
         """The earliest time at which anything here lapses; None where nothing ever does."""
@@ -132,6 +140,22 @@ def gives_grant(ask: Ask) -> bool:
     return ask.purpose is not Purpose.CHECK and (ask.grant_generation is not None or ask.purpose is Purpose.SEAT)
 
 
+def admit_under(ledger: Ledger, seat: Seat, ask: Ask, limit: int) -> bool:
+    """The sitting session is admitted under the *limit* and the plan of *ask*. Did that change anything?
+
+    One that names neither leaves a plan as it was.
+    """
+    plan = ask.plan
+    if plan is None and ask.limit is None:
+        plan = seat.plan
+        if plan is not None and ledger.max_sessions is None and seat.limit is not None:
+            limit = seat.limit
+    if (plan, limit) == (seat.plan, seat.limit):
+        return False
+    seat.plan, seat.limit = plan, limit
+    return True
+
+
 def show(user_id: str, seat: Seat, state: State) -> Session:
     """The seat as others may see it."""
     return Session(  # in its order: names would take as long again
@@ -147,6 +171,8 @@ def show(user_id: str, seat: Seat, state: State) -> Session:
         seat.expires_at_ms,
         seat.generation,
         seat.move,
+        seat.plan,
+        seat.limit,
     )
 
 

@@ -55,6 +55,8 @@ class Guests:
             expires_at_ms=now_ms + self._policy.expiry_ms,
             generation=0,
             move=0,
+            plan=ask.plan,
+            limit=self.limit(ask),
         )
 
     def limit(self, ask: Ask) -> int:

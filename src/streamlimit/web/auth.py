@@ -32,13 +32,14 @@ class Terms(Struct, frozen=True, gc=False):
     may_start: bool
     granted: bool
     grant_generation: int | None
+    plan: str | None
 
 
 class Caller(Struct, frozen=True):
     """One caller. A grant speaks for one session of one user, a viewer for one user, the others for all.
 
     `expires_at` (seconds of the epoch): after it a grant starts nothing, and a viewer's token is worth nothing.
-    `limit`, `streams`, `device`, `place`, `generation`: as in `Grant`.
+    `limit`, `streams`, `device`, `place`, `generation`, `plan`: as in `Grant`.
     """
 
     role: Role
@@ -50,6 +51,7 @@ class Caller(Struct, frozen=True):
     device: str | Device | None = None
     place: str | None = None
     generation: int | None = None
+    plan: str | None = None
 
     @property
     def may_start(self) -> bool:
@@ -86,7 +88,9 @@ class Caller(Struct, frozen=True):
         if self.role == "grant" and session_id not in (None, self.session_id):
             raise Problem("forbidden", "a grant ends no other session; ask with the user's own credential")
 
-    def terms(self, device: str | Device | None = None, plan_limit: int | None = None) -> Terms:
+    def terms(
+        self, device: str | Device | None = None, plan_limit: int | None = None, plan: str | None = None
+    ) -> Terms:
         """What goes into the `Ask`: what the credential says before what the request says."""
         may_start = self.may_start
         return Terms(
@@ -95,6 +99,7 @@ class Caller(Struct, frozen=True):
             may_start,
             may_start and self.role == "grant",
             self.generation,
+            plan if self.plan is None else self.plan,
         )
 
 
@@ -207,7 +212,14 @@ class Doorman:
 
     def _viewer(self, identity: Identity) -> Caller:
         limit = self._plans.limit(identity.plan) if identity.limit is None else identity.limit
-        return Caller("viewer", identity.user_id, expires_at=identity.expires_at, limit=limit, streams=identity.streams)
+        return Caller(
+            "viewer",
+            identity.user_id,
+            expires_at=identity.expires_at,
+            limit=limit,
+            streams=identity.streams,
+            plan=identity.plan,
+        )
 
     def _role_of_key(self, token: str) -> Role | None:
         digest = key_hash("plain:" + token) if token.startswith("sha256:") else key_hash(token)
@@ -229,6 +241,7 @@ def _granted(grant: Grant) -> Caller:
         grant.device,
         grant.place,
         grant.generation,
+        grant.plan,
     )
 
 

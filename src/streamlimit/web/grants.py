@@ -1,7 +1,7 @@
 """Grants: signed tokens that name a user and a session, short enough for a path. HS256 JWTs by joserfc.
 
-A grant carries what its bearer may have been granted by others' tokens: a limit, the streams, the device, the
-neighbourhood it counts in, and the generation of its session's seat, with which it dies.
+A grant carries what its bearer may have been granted by others' tokens: a limit, the plan that it is of, the streams,
+the device, the neighbourhood it counts in, and the generation of its session's seat, with which it dies.
 """
 
 import time
@@ -40,6 +40,7 @@ class Grant(Struct, frozen=True):
     device: str | Device | None = None
     place: str | None = None
     generation: int | None = None
+    plan: str | None = None
 
     def may_start(self, now_seconds: float) -> bool:
         """Expiry bounds starting only: a session that sits is still issued its segments."""
@@ -91,6 +92,7 @@ class Grants:
             "d": _short(grant.device),
             "p": grant.place,
             "g": grant.generation,
+            "n": grant.plan,
         }
         claims |= {name: value for name, value in more.items() if value is not None}
         signer, key = next(iter(self._keys.items()))
@@ -120,6 +122,7 @@ class Grants:
                 msgspec.convert(claims.get("d"), str | Device | None),
                 claims.get("p"),
                 claims.get("g"),
+                claims.get("n"),
             )
         except (JoseError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise BadGrant("this is no grant of this service") from error

@@ -52,6 +52,8 @@ class Shown(Struct, frozen=True):
     started_at: str
     last_activity_at: str | None
     expires_at: str
+    plan: str | None
+    limit: int | None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -72,6 +74,8 @@ def shown(session: Session) -> bytes:
             rfc3339(session.started_at_ms),
             None if last_ms is None else rfc3339(last_ms),
             rfc3339(session.expires_at_ms),
+            session.plan,
+            session.limit,
         )
     )
 
@@ -117,7 +121,7 @@ class Heartbeat:
         caller.require_stream(form.stream_id)
         if caller.place is not None:
             caller.require_place(client_place(scope))
-        terms = caller.terms(None, self._plans.limit_of(caller, form.plan))
+        terms = caller.terms(None, self._plans.limit_of(caller, form.plan), form.plan)
         return {"stream_id": form.stream_id, "client": client_digest(scope)} | asdict(terms)
 
     def begin(self, ask: Ask) -> Answer[Decision]:

@@ -52,7 +52,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
         Purpose.SEAT,
         client=client_digest(request.scope),
         replace=form.replace,
-        **asdict(caller.terms(form.device, service.plans.limit_of(caller, form.plan))),
+        **asdict(caller.terms(form.device, service.plans.limit_of(caller, form.plan), form.plan)),
     )
     admitted = await _admitted(service, ask)
     grant = service.grants.write(_grant(service, caller, ask, admitted, request))
@@ -143,6 +143,7 @@ def _grant(service: Service, caller: Caller, ask: Ask, admitted: Admitted, reque
         ask.device,
         client_place(request.scope) if binds else caller.place,
         None if admitted.session is None else admitted.session.generation,
+        ask.plan,
     )
 
 

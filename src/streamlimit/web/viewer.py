@@ -81,7 +81,8 @@ class Viewer:
         _require(caller, form, place)
         stream = self._stream(form.stream_id)
         named = None if form.segment is None else self._segment(stream, form.segment)
-        terms = caller.terms(form.device, None if form.plan is None else self._plans.limit_of(caller, form.plan))
+        plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
+        terms = caller.terms(form.device, plan_limit, form.plan)
         ask = Ask(
             form.user_id,
             form.session_id,
@@ -98,6 +99,7 @@ class Viewer:
             may_start=terms.may_start,
             granted=terms.granted,
             grant_generation=terms.grant_generation,
+            plan=terms.plan,
         )
         return Issue(ask, stream, named)
 
@@ -125,6 +127,7 @@ class Viewer:
             may_start=terms.may_start,
             granted=terms.granted,
             grant_generation=terms.grant_generation,
+            plan=terms.plan,
         )
         return Playback(ask, requested, conditions is PLAIN)
 

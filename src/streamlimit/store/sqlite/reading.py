@@ -24,7 +24,7 @@ class Reading:
         with translated:
             ledger, now_ms = self._rows.load(user_id)
         live = show_live(user_id, ledger, self._policy, now_ms)
-        return Roster(user_id, ledger.limit(None, self._policy), live)
+        return Roster(user_id, ledger.shown_limit(self._policy, now_ms), live)
 
     def page(self, cursor: str | None, at_most: int, stream_id: str | None, state: str | None) -> Page:
         """Pages by user, so that all of a user's sessions are on one page; `cursor` is the last user seen.

@@ -5,8 +5,8 @@
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 place + 1 (codec.py)
---          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind · B replace
---          I2 device
+--          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind
+--          B replace · I2 device · B plan
 -- ARGV[3]  the time in ms, in tests
 -- Returns  admitted: 1 new or 2 existing · B would refuse · I6 now · I2 limit · I2 live · seat · events
 --          admitted without a seat: 3 a check, 4 beyond what a dry run records · B would refuse · I6 now
@@ -18,8 +18,8 @@
 
 local LEASE, SEAT, CHECK, NONE = 1, 2, 3, 65535
 local NEW, EXISTING = 1, 2
-local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device =
-  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
+local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device, plan =
+  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0Bc0', ARGV[2])
 local value = call('GET', KEYS[1])
 local gives_grant = (granted > 0 or purpose == SEAT) and 1 or 0
 
@@ -44,9 +44,18 @@ end
 local limit = own_limit
 if limit == NONE then limit = asked == NONE and max_sessions or asked end
 
+-- Under which plan and limit is a sitting session admitted? Who names neither leaves a plan as it was.
+local function terms(its_plan, its_limit)
+  if plan ~= '' or asked ~= NONE then return plan, limit end
+  return its_plan, its_plan ~= '' and own_limit == NONE and its_limit or limit
+end
+
 if marks == 0 and found then
-  local last, extras, given = unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxBB', value, found + 9 + #id)
-  local is_no_news = given == 1 or purpose == CHECK or (granted == 0 and purpose == LEASE)
+  local last, extras, given, its_limit, its_plan =
+    unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxBBI2Bc0', value, found + 9 + #id)
+  local new_plan, new_limit = terms(its_plan, its_limit)
+  local is_no_news = purpose == CHECK or
+    ((given == 1 or (granted == 0 and purpose == LEASE)) and new_plan == its_plan and new_limit == its_limit)
   if extras == 0 and is_no_news and (last > 0 or purpose ~= LEASE) then
     return pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0'
   end
@@ -56,8 +65,8 @@ elseif marks == 0 and live == seats and live < limit and may_start == 1 and purp
 then
   local start_ms = unpack('<I4', ARGV[1], 11)
   local expires = now + start_ms
-  local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2BBc0I2', #id, id, expires, 0, 0, 0, 0, 0, now, 0,
-    purpose == LEASE and 1 or 0, gives_grant, 0, 0, #stream, stream, #device) .. device
+  local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2Bc0I2BBc0I2', #id, id, expires, 0, 0, 0, 0, 0, now, 0,
+    purpose == LEASE and 1 or 0, gives_grant, limit, #plan, plan, 0, 0, #stream, stream, #device) .. device
   if purpose == LEASE then rest = rest .. pack('<I6BBBBc0', 0, 0, 0, 1, #lease, lease) end
   local seat = pack('<I2', #rest + 2) .. rest
   if filed == 0 or expires < filed then
@@ -134,6 +143,11 @@ local function admit_sitting(seat)
     seat.given, has_changed = 1, true
     pack_seat(seat)
   end
+  local new_plan, new_limit = terms(seat.plan, seat.limit)
+  if purpose ~= CHECK and (new_plan ~= seat.plan or new_limit ~= seat.limit) then
+    seat.plan, seat.limit, has_changed = new_plan, new_limit, true
+    pack_seat(seat)
+  end
   return seated(EXISTING, seat, live)
 end
 
@@ -198,7 +212,7 @@ local function reserve()
   local seat = {
     id = id, stream = stream, device = device, expires = now + start_ms, last = 0, sequence = 0, ahead = 0,
     placed = 0, move = 0, generation = generation, started = now, segment = '', positions = {}, revives = 0, left = {},
-    returns = {}, leases = purpose == LEASE and { lease } or {}, given = gives_grant,
+    returns = {}, leases = purpose == LEASE and { lease } or {}, given = gives_grant, plan = plan, limit = limit,
   }
   pack_seat(seat)
   ledger.seats[#ledger.seats + 1] = seat

@@ -22,7 +22,15 @@ def beat_message(ask: Ask, type_cap: int | None) -> bytes:
     if ask.sequence is not None or ask.replace is not None or ask.lease_id or ask.purpose is not _LEASE:
         return ask_message(ask, type_cap)
     before, after = _around_asked(
-        ask.may_start, ask.grant_generation, ask.limit, type_cap, ask.client, ask.stream_id, ask.kind, ask.device
+        ask.may_start,
+        ask.grant_generation,
+        ask.limit,
+        type_cap,
+        ask.client,
+        ask.stream_id,
+        ask.kind,
+        ask.device,
+        ask.plan,
     )
     session = pack_rare_id(ask.session_id)
     return b"%b%c%b%b" % (before, len(session), session, after)
@@ -33,7 +41,7 @@ def report_message(receipt: Receipt, type_cap: int | None) -> bytes:
     lease, ask = receipt.lease, receipt.lease.ask
     if receipt.sequence is not None or receipt.segment or receipt.play_ms or receipt.age_ms or lease.admitted_ms:
         return receipt_message(receipt, type_cap)
-    before, after = _around_received(ask.limit, type_cap, ask.client, ask.stream_id, receipt.kind, ask.device)
+    before, after = _around_received(ask.limit, type_cap, ask.client, ask.stream_id, receipt.kind, ask.device, ask.plan)
     session, generation = pack_rare_id(ask.session_id), lease.generation
     granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
     has_grant = granted > 0 or ask.purpose is _SEAT_ONLY
@@ -53,6 +61,7 @@ def _around_asked(
     stream_id: str,
     kind: str,
     device: str | Device | None,
+    plan: str | None,
 ) -> tuple[bytes, bytes]:
     ask = Ask(
         user_id="",
@@ -64,6 +73,7 @@ def _around_asked(
         limit=limit,
         may_start=may_start,
         grant_generation=grant_generation,
+        plan=plan,
     )
     message = ask_message(ask, type_cap)
     return message[: ASK.size], message[ASK.size + 1 :]  # between them is the length of no session
@@ -71,8 +81,14 @@ def _around_asked(
 
 @lru_cache(REMEMBERED)
 def _around_received(
-    limit: int | None, type_cap: int | None, client: str, stream_id: str, kind: str, device: str | Device | None
+    limit: int | None,
+    type_cap: int | None,
+    client: str,
+    stream_id: str,
+    kind: str,
+    device: str | Device | None,
+    plan: str | None,
 ) -> tuple[bytes, bytes]:
-    ask = Ask(user_id="", session_id="", stream_id=stream_id, device=device, client=client, limit=limit)
+    ask = Ask(user_id="", session_id="", stream_id=stream_id, device=device, client=client, limit=limit, plan=plan)
     message = receipt_message(Receipt(Lease(ask, 0, 0), kind=kind), type_cap)
     return message[_SEAT.size : RECEIPT.size], message[RECEIPT.size + 1 :]

@@ -29,6 +29,7 @@ from streamlimit.store.valkey.codec import (
     read_lapsed,
     read_ledger,
     read_mark,
+    read_plan,
     read_seat,
     unpack_device,
 )
@@ -42,11 +43,12 @@ CONFIRMED, AS_RECEIVED, AS_BEFORE, SITS, WHOLE = 1, 3, 4, 1, 1
 _decision = Struct("<BBIHHH").unpack_from
 _as_asked = Struct("<BBIHHHIH").unpack_from
 _verdict = Struct("<BIHHH").unpack_from
-_as_received = Struct("<7xHHIHIHHB").unpack_from
+_as_received = Struct("<7xHHIHIHHBHB").unpack_from
 _position = Struct("<IHH").unpack_from
 _time = Struct("<IH").unpack_from
 _ACTIVE = State.ACTIVE  # looking up a member takes long
-AFTER_DECISION, AFTER_VERDICT, AFTER_AS_RECEIVED, AFTER_POSITION, AFTER_SITS, AFTER_TIME = 12, 11, 26, 8, 7, 6
+AFTER_DECISION, AFTER_VERDICT, AFTER_AS_RECEIVED, AFTER_POSITION, AFTER_SITS, AFTER_TIME = 12, 11, 29, 8, 7, 6
+PLAN_AT = AFTER_AS_RECEIVED - 1
 
 
 class Answers:
@@ -86,10 +88,10 @@ class Answers:
         """confirm.lua's."""
         code = reply[0]
         if code == AS_RECEIVED:
-            device = unpack_device(reply[AFTER_AS_RECEIVED:])
+            device = unpack_device(reply[AFTER_AS_RECEIVED + reply[PLAN_AT] :])
             return self._moved_on(receipt, receipt.segment, receipt.sequence, device, reply)
         if code == AS_BEFORE:
-            return self._moved_on(receipt, *_place(reply[AFTER_AS_RECEIVED:]), reply)
+            return self._moved_on(receipt, *_place(reply[AFTER_AS_RECEIVED + reply[PLAN_AT] :]), reply)
         if code != CONFIRMED:
             return self._gone(reply, AFTER_VERDICT)
         _, low, high, limit, live = _verdict(reply)
@@ -149,6 +151,8 @@ class Answers:
             expires | expires_ << 32,
             now_ms,
             0,
+            ask.plan,
+            limit,
         )
         event = Event("session.started", session, now_ms)
         return Admitted(session, Lease(ask, now_ms, 0, now_ms), limit, live, False, (event,))
@@ -157,7 +161,7 @@ class Answers:
         self, receipt: Receipt, segment: str | None, sequence: int | None, device: str | Device | None, reply: bytes
     ) -> Confirmed:
         """Nearly every confirmation: the seat is what the receipt says, and some numbers. It was here just now."""
-        limit, live, expires, expires_, last, last_, late, late_ = _as_received(reply)
+        limit, live, expires, expires_, last, last_, late, late_, its_limit, size = _as_received(reply)
         lease = receipt.lease
         ask, generation = lease.ask, lease.generation
         session = Session(  # in its order: names would take as long again
@@ -173,6 +177,8 @@ class Answers:
             expires | expires_ << 32,
             generation,
             lease.move,
+            read_plan(reply[AFTER_AS_RECEIVED : AFTER_AS_RECEIVED + size]) if size else None,
+            its_limit,
         )
         return Confirmed(session, limit, live)
 

@@ -7,8 +7,8 @@
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 place + 1 (codec.py)
---          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind · B replace
---          I2 device
+--          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind
+--          B replace · I2 device · B plan
 -- ARGV[3]  the time in ms, in tests
 -- Returns  new, all as asked: 1 · B 0 · I6 now · I2 limit · I2 live · I6 expires at
 --          existing: 2 · B 0 · I6 now · I2 limit · I2 live · seat · events
@@ -19,8 +19,8 @@
 
 local LEASE, CHECK, NONE, STARTED = 1, 3, 65535, 1
 local NEW, EXISTING, LIMIT = 1, 2, 5
-local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device =
-  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0', ARGV[2])
+local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device, plan =
+  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0Bc0', ARGV[2])
 local value = call('GET', KEYS[1])
 if purpose == CHECK then return '' end
 local no_grant = granted == 0 and purpose == LEASE
@@ -51,14 +51,17 @@ local limit = own_limit
 if limit == NONE then limit = asked == NONE and max_sessions or asked end
 
 if found then
-  local expires, last, its_sequence, ahead, extras, given, its_segment, positions, after =
-    unpack('<I6I6I6I6xxxxxxxxxxxxxxxxxxxBBI2c0B', value, found + 3 + #id)
+  local expires, last, its_sequence, ahead, extras, given, its_limit, its_plan, its_segment, positions, after =
+    unpack('<I6I6I6I6xxxxxxxxxxxxxxxxxxxBBI2Bc0I2c0B', value, found + 3 + #id)
   for _ = 1, positions do
     local length = unpack('<B', value, after)
     after = after + length + 11
   end
   -- A reservation has open leases; with a position asked for, what two players did before (the extras) may count.
   local is_simple = last > 0 and (extras == 0 or point == 0) and (given == 1 or no_grant)
+  if plan ~= '' or asked ~= NONE or own_limit ~= NONE or its_plan == '' then
+    is_simple = is_simple and limit == its_limit and (plan == its_plan or (plan == '' and asked == NONE))
+  end
   if not is_simple or unpack('<Bc0', value, after) ~= stream then return '' end
   if now > last then last = now end
   ahead = buffer_ms > 0 and math.min(math.max(ahead, now), now + buffer_ms) or 0
@@ -74,8 +77,8 @@ if may_start == 0 or not (no_grant or has_none_dead()) then return '' end
 if live < limit then
   if live < seats or type_cap ~= NONE or unpack('<I2', ARGV[1], 15) ~= NONE then return '' end
   local expires, user = now + expiry_ms, nil
-  local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2BBc0I2', #id, id, expires, now, 0, buffer_ms > 0 and now or 0, 0, 0, now, 0,
-    0, no_grant and 0 or 1, 0, 0, #stream, stream, #device) .. device
+  local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2Bc0I2BBc0I2', #id, id, expires, now, 0, buffer_ms > 0 and now or 0, 0, 0, now, 0,
+    0, no_grant and 0 or 1, limit, #plan, plan, 0, 0, #stream, stream, #device) .. device
   local seat = pack('<I2', #rest + 2) .. rest
   if subscribed % 4 >= 2 then -- to `started`
     if call('LLEN', KEYS[3]) >= outbox_most then return '' end

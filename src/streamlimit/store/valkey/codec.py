@@ -41,7 +41,7 @@ TOLD = 1
 _KINDS = {"video": b"v", "audio": b"a", "text": b"t"}
 _OVER_LIMIT = {OverLimit.REFUSE: 0, OverLimit.REPLACE_IDLE: 1, OverLimit.REPLACE_OLDEST: 2}
 _HEADER = Struct("<HIHHB")
-_SEAT = Struct("<IHIHIHIHIHIIHHBBBH")
+_SEAT = Struct("<IHIHIHIHIHIIHHBBBHB")
 _MARK = Struct("<IHIHBIH")
 _EVENT = Struct("<BBIHH")
 _POLICY = Struct("<IIHIHIHIBBBBIIH")
@@ -156,6 +156,19 @@ def unpack_device(packed: bytes) -> str | Device | None:
     return Device(device_id, packed[name:].decode() or None, packed[end + 1 : name].decode() or None)
 
 
+@lru_cache(REMEMBERED)
+def pack_plan(plan: str | None) -> bytes:
+    """Its name, 255 bytes at most, with its length."""
+    name = (plan or "").encode()[:255]
+    return b"%c%b" % (len(name), name)
+
+
+@lru_cache(REMEMBERED)
+def read_plan(name: bytes) -> str | None:
+    """What `pack_plan` packed, without its length."""
+    return name.decode(errors="ignore") or None
+
+
 def pack_tail(by: str, reason: str) -> bytes:
     """Who sent a session away, and why: the tail of a mark and of an event (no other session, no device)."""
     who, why = by.encode()[:255], reason.encode()[:65_535]
@@ -166,11 +179,32 @@ def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
     """The seat that starts at *at* and where it ends; what only scripts look at is left out."""
     id_end = at + 3 + data[at + 2]
     end = at + _U16.unpack_from(data, at)[0]
-    (expires, expires_, last, last_, sequence, sequence_, _, _, _, _, move, born, born_, late, late_, _, _, size) = (
-        _SEAT.unpack_from(data, id_end)
-    )
-    place = id_end + _SEAT.size + size
-    segment = data[id_end + _SEAT.size : place].decode() if size else None
+    (
+        expires,
+        expires_,
+        last,
+        last_,
+        sequence,
+        sequence_,
+        _,
+        _,
+        _,
+        _,
+        move,
+        born,
+        born_,
+        late,
+        late_,
+        _,
+        _,
+        limit,
+        size,
+    ) = _SEAT.unpack_from(data, id_end)
+    plan_end = id_end + _SEAT.size + size
+    plan = read_plan(data[plan_end - size : plan_end]) if size else None
+    size = _U16.unpack_from(data, plan_end)[0]
+    place = plan_end + 2 + size
+    segment = data[plan_end + 2 : place].decode() if size else None
     positions = data[place]
     place += 1
     for _ in range(positions):
@@ -189,6 +223,8 @@ def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
         segment=segment,
         sequence=(sequence | sequence_ << 32) - 1 if sequence or sequence_ else None,
         device=unpack_device(data[stream_end + 2 : device_end]),
+        plan=plan,
+        limit=limit,
     )
     return seat, end
 

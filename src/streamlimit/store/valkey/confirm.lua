@@ -6,11 +6,11 @@
 -- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the receipt: I6 generation · I4 move · I6 generation of the grant + 1 (0: no grant) · B has or is given a grant
 --          I6 admitted at · I6 place + 1 (codec.py) · I4 client · I4 play ms · I4 age ms · I2 limit
---          I2 cap for this type of device · B session id · B stream id · B kind · I2 segment · I2 device
+--          I2 cap for this type of device · B session id · B stream id · B kind · I2 segment · I2 device · B plan
 -- ARGV[3]  the time in ms, in tests
 -- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
 --          where the receipt says: 3 · I6 now · I2 limit · I2 live · I6 expires at · I6 last activity
---          I3 generation − started at · device
+--          I3 generation − started at · I2 its limit · B plan · device
 --          where it was, by a heartbeat: 4 · as 3 up to the device · I6 sequence + 1 · I2 segment · device
 --          gone: 2 · I6 now · I2 limit · I2 live · B state · the mark or nothing
 
@@ -39,11 +39,11 @@ if limit == 65535 then limit = asked == 65535 and max_sessions or asked end
 -- The quick ways, without taking the ledger apart. The next segment of the same stream, its name as long as the last
 -- one's, and the heartbeat: numbers, segment and position are overwritten where they stand, one read and one
 -- small write. The first segment: the seat is written anew among the others. Everything else is below.
-local expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, given, its_segment, positions
-local place
+local expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, given, its_limit, its_plan
+local its_segment, positions, place
 if found and age_ms == 0 then
-  expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, given, its_segment, positions, place =
-    unpack('<I6I6I6I6I6I4I6I3BBI2c0B', value, found + 3 + #id)
+  expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, given, its_limit, its_plan,
+    its_segment, positions, place = unpack('<I6I6I6I6I6I4I6I3BBI2Bc0I2c0B', value, found + 3 + #id)
 end
 if its_generation == generation and its_move == move then
   local is_first, position, is_repeat, after = last == 0, nil, false, place
@@ -70,18 +70,20 @@ if its_generation == generation and its_move == move then
   if is_next and segment == '' and sequence == 0 then
     local patch = pack('<I6I6I6I6', expires, last, its_sequence, ahead)
     call('SETRANGE', KEYS[1], found + 2 + #id, patch)
-    return pack('<BI6I2I2I6I6I3I6I2', 4, now, limit, live, expires, last, late, its_sequence, #its_segment) .. its_segment
-      .. device
+    return pack('<BI6I2I2I6I6I3I2Bc0I6I2', 4, now, limit, live, expires, last, late, its_limit, #its_plan, its_plan,
+      its_sequence, #its_segment) .. its_segment .. device
   elseif is_next and segment ~= '' and #segment == #its_segment and position and sequence > 0 and not is_repeat
     and admitted >= placed
   then
     call('SETRANGE', KEYS[1], found + 2 + #id,
-      pack('<I6I6I6I6I6I4I6I3BBI2', expires, last, sequence, ahead, admitted, move, generation, late, 0, given, #segment)
+      pack('<I6I6I6I6I6I4I6I3BBI2Bc0I2', expires, last, sequence, ahead, admitted, move, generation, late, 0, given,
+        its_limit, #its_plan, its_plan, #segment)
       .. segment .. value:sub(place - 1, position) .. pack('<I6I4', point - 1, client))
-    return pack('<BI6I2I2I6I6I3', 3, now, limit, live, expires, last, late) .. device
+    return pack('<BI6I2I2I6I6I3I2Bc0', 3, now, limit, live, expires, last, late, its_limit, #its_plan, its_plan) .. device
   elseif is_first and its_stream == stream and positions == 0 and sequence > 0 and expires >= filed and not KEYS[3] then
-    local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2', #id, id, expires, last, segment == '' and 0 or sequence, ahead,
-      segment == '' and 0 or admitted, move, generation, late, 0, given, #segment) .. segment .. pack('<BBc0I6I4Bc0I2', 1, #kind, kind, point - 1, client,
+    local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2Bc0I2', #id, id, expires, last, segment == '' and 0 or sequence, ahead,
+      segment == '' and 0 or admitted, move, generation, late, 0, given, its_limit,
+      #its_plan, its_plan, #segment) .. segment .. pack('<BBc0I6I4Bc0I2', 1, #kind, kind, point - 1, client,
       #stream, stream, #device) .. device
     local seat = pack('<I2', #rest + 2) .. rest
     call('SET', KEYS[1], value:sub(1, found - 1) .. seat .. value:sub(found + size))
@@ -94,7 +96,7 @@ end
 -- include grants
 
 local STREAMS_REMEMBERED = 32
-local device = unpack('<I2c0', ARGV[2], from)
+local device, plan = unpack('<I2c0Bc0', ARGV[2], from)
 local ledger = open_ledger(value)
 local received = now - age_ms
 
@@ -184,7 +186,7 @@ local function revive()
   local seat = {
     id = id, stream = stream, device = device, expires = now, last = 0, sequence = 0, ahead = 0, placed = 0, move = 0,
     generation = math.max(now, generation + 1), started = now, segment = '', positions = {},
-    revives = generation, left = {}, returns = {}, leases = {}, given = gives_grant,
+    revives = generation, left = {}, returns = {}, leases = {}, given = gives_grant, plan = plan, limit = limit,
   }
   ledger.seats[#ledger.seats + 1] = seat
   return seat

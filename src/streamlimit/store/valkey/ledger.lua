@@ -8,7 +8,8 @@
 --           I2 number of seats · B number of marks · the seats, oldest first · the marks, oldest first
 --   seat    I2 length of all · B session id · then what a receipt overwrites in place:
 --           I6 expires at · I6 last activity (0: none) · I6 sequence + 1 (0: none) · I6 ahead until · I6 placed at
---           I4 move · I6 generation · I3 generation − started at · B extras? · B given a grant? · I2 segment
+--           I4 move · I6 generation · I3 generation − started at · B extras? · B given a grant? · I2 limit
+--           B plan · I2 segment
 --           B number of positions, each: B kind · I6 place · I4 crc of the client
 --           and what stays: B stream id · I2 device, and only with extras:
 --           I6 revives · B left, each: B stream id · I6 at · B returns, each: I6 at · B leases, each: B lease id
@@ -125,8 +126,8 @@ end
 -- Unpacks all of a seat into its table.
 local function open_seat(seat)
   local packed, at, extras, count, late = seat.packed, nil, nil, nil, nil
-  seat.sequence, seat.ahead, seat.placed, seat.move, seat.generation, late, extras, seat.given, seat.segment, count, at =
-    unpack('<I6I6I6I4I6I3BBI2c0B', packed, 16 + #seat.id)
+  seat.sequence, seat.ahead, seat.placed, seat.move, seat.generation, late, extras, seat.given, seat.limit, seat.plan,
+    seat.segment, count, at = unpack('<I6I6I6I4I6I3BBI2Bc0I2c0B', packed, 16 + #seat.id)
   seat.started = seat.generation - late
   seat.positions, seat.left, seat.returns, seat.leases, seat.revives = {}, {}, {}, {}, 0
   for i = 1, count do
@@ -175,8 +176,8 @@ local function pack_seat(seat)
   end
   local late = math.min(math.max(seat.generation - seat.started, 0), 2 ^ 24 - 1)
   local rest = pack('<Bc0', #seat.id, seat.id)
-    .. pack('<I6I6I6I6I6I4I6I3BBI2', seat.expires, seat.last, seat.sequence, seat.ahead, seat.placed, seat.move,
-      seat.generation, late, extras == '' and 0 or 1, seat.given, #seat.segment)
+    .. pack('<I6I6I6I6I6I4I6I3BBI2Bc0I2', seat.expires, seat.last, seat.sequence, seat.ahead, seat.placed, seat.move,
+      seat.generation, late, extras == '' and 0 or 1, seat.given, seat.limit, #seat.plan, seat.plan, #seat.segment)
     .. seat.segment .. string.char(#positions) .. table.concat(positions)
     .. pack('<Bc0I2', #seat.stream, seat.stream, #seat.device) .. seat.device .. extras
   seat.packed = pack('<I2', #rest + 2) .. rest

@@ -15,6 +15,7 @@ from streamlimit.store.valkey.codec import (
     pack_kind,
     pack_limit,
     pack_place,
+    pack_plan,
     pack_sequence,
     pack_tail,
 )
@@ -49,7 +50,7 @@ def ask_message(ask: Ask, type_cap: int | None) -> bytes:
     )
     session, stream, kind = pack_id(ask.session_id), pack_id(ask.stream_id), pack_kind(ask.kind)
     lease, replace, device = pack_id(ask.lease_id), pack_id(ask.replace or ""), pack_device(ask.device)
-    return b"%b%c%b%c%b%c%b%c%b%c%b%b%b" % (
+    return b"%b%c%b%c%b%c%b%c%b%c%b%b%b%b" % (
         numbers,
         len(session),
         session,
@@ -63,6 +64,7 @@ def ask_message(ask: Ask, type_cap: int | None) -> bytes:
         replace,
         _U16(len(device)),
         device,
+        pack_plan(ask.plan),
     )
 
 
@@ -89,7 +91,7 @@ def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
     )
     session, stream, kind = pack_id(ask.session_id), pack_id(ask.stream_id), pack_kind(receipt.kind)
     segment, device = (receipt.segment or "").encode(), pack_device(ask.device)
-    return b"%b%c%b%c%b%c%b%b%b%b%b" % (
+    return b"%b%c%b%c%b%c%b%b%b%b%b%b" % (
         numbers,
         len(session),
         session,
@@ -101,6 +103,7 @@ def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
         segment,
         _U16(len(device)),
         device,
+        pack_plan(ask.plan),
     )
 
 

@@ -107,7 +107,7 @@ class ValkeyStore:
     async def sessions(self, user_id: str) -> Roster:
         now_ms, (ledger,) = await self._calls.ledgers(shard_of(user_id), [user_id.encode()])
         live = self._answers.live(user_id, ledger, now_ms)
-        return Roster(user_id, ledger.limit(None, self._policy), live)
+        return Roster(user_id, ledger.shown_limit(self._policy, now_ms), live)
 
     async def browse(
         self, cursor: str | None, at_most: int, user_id: str | None, stream_id: str | None, state: str | None
