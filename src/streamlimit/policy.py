@@ -52,8 +52,13 @@ class Policy:
     idle_victim_ms: int = field(init=False)
     """(n−1)·X: how silent a session must be to give way under `replace-idle`."""
 
+    far_ms: int = field(init=False)
+    """What would lapse later than so far from now was written before the store's clock went back: it is passed."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "expiry_ms", self.missed_segments * self.segment_ms)
+        far_ms = max(self.expiry_ms, self.start_ms) + self.buffer_ms + 60_000
+        object.__setattr__(self, "far_ms", far_ms)
         object.__setattr__(self, "idle_victim_ms", (self.missed_segments - 1) * self.segment_ms)
 
     def state(self, last_activity_ms: int | None, now_ms: int) -> State:

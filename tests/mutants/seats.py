@@ -8,6 +8,20 @@ PLANS = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (plan or limit
 
 MUTANTS = [
     Mutant(
+        "a seat of before the clock went back is immortal",
+        "streamlimit/rules/ledger.py",
+        "            if seat.expires_at_ms > far_ms:",
+        "            if False:",
+        ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (way or anew or passed)"),
+    ),
+    Mutant(
+        "the sweep does not look far",
+        "streamlimit/store/valkey/walks.py",
+        "            self.must_look_far |= any(far)",
+        "            self.must_look_far = False",
+        ("tests/store/test_valkey.py", "-k", "TestOnRedis and not Cluster and nobody_is_forgotten_where"),
+    ),
+    Mutant(
         "a list shows the default limit",
         "streamlimit/rules/ledger.py",
         "return self.limit(None if latest is None else latest.limit, policy)",

@@ -56,6 +56,7 @@ NO_RECLAIM = Policy(segment_ms=X, missed_segments=N, start_ms=X, reclaim_device=
 ONE_PER_STREAM = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_per_stream=1)
 ONE_TV = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_per_device_type={"tv": 1})
 DRY = Policy(segment_ms=X, missed_segments=N, start_ms=X, enforce=False)
+HOUR = 3_600_000
 PATIENT = Policy(segment_ms=X, missed_segments=6, start_ms=X)
 """Expires late, so that several segments pass within n·X."""
 
@@ -2193,6 +2194,79 @@ class Sundries:
         assert abs(started - time.time() * 1000) < 120_000
 
 
+class ClocksThatGoBack:
+    """What was written before the store's clock went back is not immortal: so far away nothing can be."""
+
+    @story()
+    @swept_or_not
+    async def test_no_seat_of_before_is_in_the_way(self, home: Household, swept: bool) -> None:
+        await home.watch_all("a", "b")
+        await home.lease("c")
+        home.later(-HOUR)
+        if swept:
+            assert sorted(types(await home.sweep())) == ["abandoned", "expired", "expired"]
+        assert await home.sitting() == []
+        assert (await home.roster()).live == 0
+        await home.watch_all("d", "e", "f")
+        assert (await home.refused("g")).live == 3
+        assert await home.sitting() == ["d", "e", "f"]
+
+    @story()
+    @pytest.mark.parametrize("way", ["watch", "beaten"])
+    async def test_who_sat_is_seated_anew_and_expires_in_time(self, home: Household, way: str) -> None:
+        old = await home.watch("tv")
+        home.later(-HOUR)
+        await getattr(home, way)("tv")
+        seat = await home.session("tv")
+        assert seat.expires_at_ms <= home.now + N * X
+        assert seat.generation != old.generation
+        home.later(N * X)
+        assert await home.sitting() == []
+        assert types(await home.sweep()) == ["expired"]
+
+    @story()
+    async def test_a_receipt_and_a_sign_of_progress_find_the_seat_passed(self, home: Household) -> None:
+        lease = await home.watch("tv")
+        home.later(-HOUR)
+        assert isinstance(await home.prolong(lease), Gone)
+        assert (await home.received(lease, 1)).session.expires_at_ms <= home.now + N * X
+        assert await home.sitting() == ["tv"]
+
+    @story()
+    async def test_marks_hold_no_longer_either(self, home: Household) -> None:
+        await home.watch_all("a", "b")
+        await home.terminate("a")
+        await home.end("b")
+        assert (await home.refused("a")).code == "session-terminated"
+        home.later(-HOUR)
+        await home.watch_all("a", "b")
+
+    @story()
+    @pytest.mark.parametrize("leave", ["end", "terminate"])
+    async def test_each_lost_seat_makes_one_event(self, home: Household, leave: str) -> None:
+        await home.watch_all("a", "b")
+        home.later(-HOUR)
+        told = types(await getattr(home, leave)("a")) + types(await home.sweep())
+        assert sorted(told) == ["expired", "expired"]
+
+    @story(policy=BUFFER)
+    async def test_a_minute_and_all_that_may_be_buffered_is_not_so_far(self, home: Household) -> None:
+        await home.watch("tv", sequence=1, play_ms=4 * X)
+        home.later(-60_000)
+        assert await home.sitting() == ["tv"]
+        assert await home.sweep() == []
+        home.later(-1)
+        assert await home.sitting() == []
+
+    @story()
+    async def test_nobody_is_forgotten_where_many_sat(self, home: Household) -> None:
+        users = [f"{home.user}-{number}" for number in range(90)]
+        for user in users:
+            await resolved(home.store.beat(home.question("tv", user_id=user)))
+        home.later(-HOUR)
+        assert len(await home.sweep()) == 90
+
+
 class Plans:
     """A session shows the plan and the limit under which it was last admitted, and a list the limit that counts."""
 
@@ -2842,6 +2916,7 @@ class StoreContract(
     Replacements,
     Caps,
     DryRuns,
+    ClocksThatGoBack,
     Plans,
     GrantsEnd,
     Beats,

@@ -29,6 +29,7 @@ def admit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants 
 
     *grants*: those of the user that were ended; without them the outcome may be that it takes them.
     """
+    ledger.mend(policy, now_ms)
     outcome = _decide(ledger, ask, policy, now_ms, grants)
     if policy.enforce or not isinstance(outcome.answer, Refusal) or outcome.answer.code in BAD_GRANTS:
         return outcome

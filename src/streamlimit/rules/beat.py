@@ -18,6 +18,7 @@ def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants |
     Nearly every beat is of one who sits on that stream, or of one who is new where there is room: those two are
     written down here as what the two rules come to then.
     """
+    ledger.mend(policy, now_ms)
     if ledger.marks or ask.purpose is _CHECK:
         return _one_by_one(ledger, ask, policy, now_ms, grants)
     seat, live = None, 0

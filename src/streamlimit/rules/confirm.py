@@ -17,6 +17,7 @@ def confirm(
     *grants*: those of the user that were ended; without them the outcome may be that it takes them.
     """
     lease = receipt.lease
+    ledger.mend(policy, now_ms)
     seat = ledger.find(lease.ask.session_id)
     if seat is not None and seat.expires_at_ms > now_ms:
         if not _is_of(lease, seat):
@@ -28,6 +29,7 @@ def confirm(
 
 def prolong(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcome[Gone | None]:
     """Bytes of *lease* still make progress: its session expires later. None: it still holds its seat."""
+    ledger.mend(policy, now_ms)
     seat = ledger.find(lease.ask.session_id)
     if seat is None or not _is_of(lease, seat) or seat.expires_at_ms <= now_ms:
         return Outcome(_gone(ledger, lease, now_ms), changed=False)

@@ -44,9 +44,11 @@ def terminate(
 
 def expire(ledger: Ledger, user_id: str, policy: Policy, now_ms: int) -> Outcome[Events]:
     """Takes out all that is past its time: seats with an event each, marks in silence."""
+    before = len(ledger.marks)
+    ledger.mend(policy, now_ms)
     events = lapse_all(user_id, ledger, now_ms)
     marks = [mark for mark in ledger.marks if mark.until_ms > now_ms]
-    changed = bool(events) or len(marks) != len(ledger.marks)
+    changed = bool(events) or len(marks) != before
     ledger.marks = marks
     return Outcome(events, changed, events)
 
@@ -66,6 +68,7 @@ def _send_away(
     by: str,
     reason: str,
 ) -> Outcome[Events]:
+    ledger.mend(policy, now_ms)
     events = lapse_all(user_id, ledger, now_ms)
     for seat in _seats(ledger, session_ids):
         events += (dismiss(user_id, ledger, seat, policy, now_ms, state, by, reason),)

@@ -98,6 +98,7 @@ class Ledger(Struct, array_like=True, gc=False):
 
     def shown_limit(self, policy: Policy, now_ms: int) -> int:
         """Under which limit the user sits: their own, else that of who was here last."""
+        self.mend(policy, now_ms)
         latest = max(self.live(now_ms), key=lambda seat: seat.last_activity_ms or seat.started_at_ms, default=None)
         return self.limit(None if latest is None else latest.limit, policy)
 
@@ -111,6 +112,16 @@ class Ledger(Struct, array_like=True, gc=False):
             if earliest is None or mark.until_ms < earliest:
                 earliest = mark.until_ms
         return earliest
+
+    def mend(self, policy: Policy, now_ms: int) -> None:
+        """What was written before the store's clock went back would be immortal: it counts as passed."""
+        far_ms = now_ms + policy.far_ms
+        for seat in self.seats:
+            if seat.expires_at_ms > far_ms:
+                seat.expires_at_ms = now_ms
+        for mark in self.marks:
+            if mark.until_ms > far_ms:
+                mark.until_ms = now_ms
 
     def is_blank(self) -> bool:
         """Nothing worth keeping a row for."""
@@ -178,4 +189,5 @@ def show(user_id: str, seat: Seat, state: State) -> Session:
 
 def show_live(user_id: str, ledger: Ledger, policy: Policy, now_ms: int) -> tuple[Session, ...]:
     """Everyone who sits, oldest first."""
+    ledger.mend(policy, now_ms)
     return tuple(show(user_id, seat, policy.state(seat.last_activity_ms, now_ms)) for seat in ledger.live(now_ms))

@@ -42,7 +42,9 @@ DELETE FROM ledgers WHERE user_id = ?;
 SELECT user_id FROM ledgers WHERE user_id > ? ORDER BY user_id LIMIT 1 OFFSET ?;
 
 -- name: due
-SELECT user_id, body FROM ledgers WHERE user_id > ? AND user_id <= ? AND due_at_ms <= ? ORDER BY user_id LIMIT ?;
+-- Past its time, or so far away that it was written before the clock went back.
+SELECT user_id, body FROM ledgers
+WHERE user_id > ? AND user_id <= ? AND (due_at_ms <= ? OR due_at_ms > ?) ORDER BY user_id LIMIT ?;
 
 -- name: browse
 SELECT user_id, body FROM ledgers WHERE user_id > ? ORDER BY user_id LIMIT ?;

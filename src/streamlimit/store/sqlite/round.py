@@ -31,14 +31,17 @@ class Round:
         self._began_ms: int | None = None
         self._has_found = False
 
-    def due(self, find: Find, now_ms: int, at_most: int) -> list[tuple[str, bytes]]:
-        """Who of the stretch is due: *at_most* users and their bodies. As often as one likes, until `go_on`."""
+    def due(self, find: Find, now_ms: int, far_ms: int, at_most: int) -> list[tuple[str, bytes]]:
+        """Who of the stretch is due: *at_most* users and their bodies. As often as one likes, until `go_on`.
+
+        *far_ms*: who would be due later than that is, too.
+        """
         if self._began_ms is None:
             self._began_ms = now_ms
         if self._until is None:
             last = find(END_OF_STRETCH, self._after, STRETCH - 1)
             self._until = last[0][0] if last else END
-        return find(DUE, self._after, self._until, now_ms, at_most)
+        return find(DUE, self._after, self._until, now_ms, far_ms, at_most)
 
     @property
     def ends_here(self) -> bool:

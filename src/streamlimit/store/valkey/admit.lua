@@ -35,7 +35,7 @@ if value then own_limit, filed, seats, marks = unpack('<I2I6I2B', value) end
 local at, live, found, size = 12, 0, nil, nil
 for _ = 1, seats do
   local length, other, expires = unpack('<I2Bc0I6', value, at)
-  if expires > now then
+  if expires > now and expires <= far then
     live = live + 1
     if other == id then found, size = at, length end
   end
@@ -63,7 +63,6 @@ elseif marks == 0 and live == seats and live < limit and may_start == 1 and purp
   and unpack('<I2', ARGV[1], 15) == NONE -- no cap for streams
   and ((granted == 0 and purpose == LEASE) or has_none_dead())
 then
-  local start_ms = unpack('<I4', ARGV[1], 11)
   local expires = now + start_ms
   local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2Bc0I2BBc0I2', #id, id, expires, 0, 0, 0, 0, 0, now, 0,
     purpose == LEASE and 1 or 0, gives_grant, limit, #plan, plan, 0, 0, #stream, stream, #device) .. device

@@ -191,6 +191,7 @@ class Answers:
     def _refusal(self, code: str, ask: Ask, now_ms: int, reply: bytes) -> Decision:
         """What the script saw, explained by the rules themselves."""
         ledger, policy = read_ledger(reply[AFTER_DECISION:]), self._policy
+        ledger.mend(policy, now_ms)
         if code == "session-limit":
             full = full_scopes(ledger.live(now_ms), ledger.limit(ask.limit, policy), ask, policy)
             return refuse_full(ledger, ask, full[0], policy, now_ms)

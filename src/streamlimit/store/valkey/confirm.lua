@@ -27,7 +27,7 @@ if value then own_limit, filed, seats = unpack('<I2I6I2', value) end
 local at, live, found, size = 12, 0, nil, nil
 for _ = 1, seats do
   local length, other, expires = unpack('<I2Bc0I6', value, at)
-  if expires > now then
+  if expires > now and expires <= far then
     live = live + 1
     if other == id then found, size = at, length end
   end

@@ -31,6 +31,7 @@ local function lapses(value, count)
   local at, first, last = HEADER, nil, nil
   for _ = 1, count do
     local size, _, time = unpack('<I2Bc0I6', value, at)
+    if time > far then time = now end
     if not first or time < first then first = time end
     if not last or time > last then last = time end
     at = at + size

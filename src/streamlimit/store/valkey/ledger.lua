@@ -27,8 +27,8 @@ local NO_LIMIT, HEADER = 65535, 12
 local STARTED, MOVED, EXPIRED, ENDED, TERMINATED, ABANDONED = 1, 2, 3, 4, 5, 6
 local TOLD, IDLE, RAN_OUT, NOTHING_RECEIVED = 1, 2, 3, 4
 
-local start_ms, stream_cap, segment_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, enforces, subscribed,
-  outbox_most, grant_ms = unpack('<I4I2I4I2I4BBBBI4I6', ARGV[1], 11)
+local stream_cap, segment_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, enforces, subscribed,
+  outbox_most, grant_ms = unpack('<I2I4I2I4BBBBI4I6', ARGV[1], 15)
 
 local events = {}
 
@@ -49,6 +49,12 @@ local function tell(kind, why, tail, seat)
   events[#events + 1] = string.char(kind) .. event
 end
 
+-- A seat or a mark whose time is as far away as that of none may be is passed.
+local function mended(packed, id, time)
+  if time <= far then return time, packed end
+  return now, packed:sub(1, 3 + #id) .. pack('<I6', now) .. packed:sub(10 + #id)
+end
+
 -- The value of a ledger's key (false: none) as a table; seats and marks stay packed, with what finding them needs.
 local function open_ledger(value)
   local ledger = { own_limit = NO_LIMIT, filed = 0, seats = {}, marks = {} }
@@ -58,15 +64,16 @@ local function open_ledger(value)
   local at = HEADER
   for i = 1, seats do
     local size, id, expires, last = unpack('<I2Bc0I6I6', value, at)
-    ledger.seats[i] = { id = id, expires = expires, last = last, packed = value:sub(at, at + size - 1) }
+    local seat = { id = id, last = last }
+    seat.expires, seat.packed = mended(value:sub(at, at + size - 1), id, expires)
+    ledger.seats[i] = seat
     at = at + size
   end
   for i = 1, marks do
     local size, id, till, generation, state, since, by = unpack('<I2Bc0I6I6BI6Bc0', value, at)
-    ledger.marks[i] = {
-      id = id, till = till, generation = generation, state = state, since = since, by = by,
-      packed = value:sub(at, at + size - 1),
-    }
+    local mark = { id = id, generation = generation, state = state, since = since, by = by }
+    mark.till, mark.packed = mended(value:sub(at, at + size - 1), id, till)
+    ledger.marks[i] = mark
     at = at + size
   end
   return ledger

@@ -6,4 +6,6 @@
 
 if #ARGV > 3 then now = tonumber(ARGV[3]) end
 local call, pack, unpack = redis.call, struct.pack, struct.unpack
-local expiry_ms, buffer_ms, max_sessions = unpack('<I4I4I2', ARGV[1])
+local expiry_ms, buffer_ms, max_sessions, start_ms = unpack('<I4I4I2I4', ARGV[1])
+-- What would lapse later than that was written before the clock went back: it is passed.
+local far = now + math.max(expiry_ms, start_ms) + buffer_ms + 60000

@@ -4,10 +4,12 @@ from asyncio import Future, gather, sleep
 from collections.abc import Iterable
 from itertools import groupby
 from random import randrange
+from time import monotonic
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event, Page, Session, Swept
 from streamlimit.store.valkey.calls import Calls
+from streamlimit.store.valkey.jumps import Jumps
 from streamlimit.store.valkey.keys import SHARDS
 from streamlimit.store.valkey.location import Address
 
@@ -32,13 +34,14 @@ class Sweep:
 
     def __init__(self, calls: Calls) -> None:
         self._calls, self._next = calls, randrange(SHARDS)
+        self._jumps, self._looks_far = Jumps(), True
 
     async def once(self, at_most: int) -> Swept:
         """About *at_most* users' worth. `more` unless every shard was seen to the end of what is due.
 
         Where a server goes away meanwhile, what the others took out is told, and `more` is due.
         """
-        step = _Step(self._calls, at_most)
+        step = _Step(self._calls, at_most, self._jumps, self._looks_far)
         start = self._next
         for offset in range(0, SHARDS, STEP):
             shards = [(start + offset + i) % SHARDS for i in range(STEP)]
@@ -48,17 +51,21 @@ class Sweep:
                 if step.events:
                     return Swept(tuple(step.events), more=True)
                 raise
+            self._looks_far |= step.must_look_far
             if unfinished:
                 self._next = min(unfinished, key=shards.index)
                 return Swept(tuple(step.events), more=True)
-        return Swept(tuple(step.events), more=False)
+        self._looks_far = step.must_look_far
+        return Swept(tuple(step.events), more=self._looks_far)
 
 
 class _Step:
     """One bounded part of a sweep. Each server has one script of it to run at a time: others' calls come between."""
 
-    def __init__(self, calls: Calls, at_most: int) -> None:
-        self._calls, self._left = calls, at_most
+    def __init__(self, calls: Calls, at_most: int, jumps: Jumps, looks_far: bool) -> None:
+        self._calls, self._left, self._jumps, self._looks_far = calls, at_most, jumps, looks_far
+        self.must_look_far = False
+        """A clock jumped, or somebody was found that far away: there may be more."""
         self._clocks: dict[Address | None, int] = {}
         self.events: list[Event] = []
 
@@ -93,6 +100,10 @@ class _Step:
         """Users who are filed as due. Their scripts decide by the same server's clock, and file them anew."""
         times = [await self._time_of(shard) for shard in shards]
         answers = await gather(*map(self._filed, shards, times))
+        if self._looks_far:
+            far = await gather(*map(self._filed_far, shards, times))
+            self.must_look_far |= any(far)
+            answers = [users + more for users, more in zip(answers, far, strict=True)]
         return [(shard, users) for shard, users in zip(shards, answers, strict=True) if users]
 
     async def _time_of(self, shard: int) -> int:
@@ -100,13 +111,21 @@ class _Step:
         server = self._calls.server_of(shard)
         if server is None or server not in self._clocks:
             now_ms = await self._calls.now_ms(shard)
-            self._clocks[self._calls.server_of(shard)] = now_ms
+            server = self._calls.server_of(shard)
+            self._clocks[server] = now_ms
+            self.must_look_far |= self._jumps.note(server, now_ms, monotonic())
             return now_ms
         return self._clocks[server]
 
     def _filed(self, shard: int, till_ms: int) -> Future[list[bytes]]:
         key, at_most = self._calls.keys.due[shard], min(self._left, USERS_AT_ONCE)
         return self._calls.ask(shard, "ZRANGEBYSCORE", key, "-inf", till_ms, "LIMIT", 0, at_most)
+
+    def _filed_far(self, shard: int, now_ms: int) -> Future[list[bytes]]:
+        """Users who were filed before the clock went back."""
+        key, at_most = self._calls.keys.due[shard], min(self._left, USERS_AT_ONCE)
+        far = f"({now_ms + self._calls.far_ms}"
+        return self._calls.ask(shard, "ZRANGEBYSCORE", key, far, "+inf", "LIMIT", 0, at_most)
 
 
 async def browse(calls: Calls, cursor: str | None, at_most: int, stream_id: str | None, state: str | None) -> Page:
