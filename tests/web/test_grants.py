@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from streamlimit.model import Device
+from streamlimit.policy import MARKS_KEPT
 from streamlimit.web.grants import BadGrant, Grant, Grants, streams_carried
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.web.provider import Provider, running_provider
@@ -160,6 +161,37 @@ def test_a_grant_is_dead_with_its_session(service: Service, media: str) -> None:
     second = _open(service, "ann")["grant"]
     assert _play(service, second, media) == 200, "opened again it has a new one"
     assert service.get("/play/" + first + "/orchard/master.m3u8").status == 200, "the session sits: any of its grants"
+
+
+def test_a_dead_grant_stays_dead_whatever_else_ends_and_the_answer_helps(service: Service, media: str) -> None:
+    grant = _open(service, "eva")["grant"]
+    service.post("/v1/users/eva/sessions/tv/end", {"grant": grant})
+    for number in range(MARKS_KEPT + 1):
+        _open(service, "eva", f"s{number}")
+        service.call("DELETE", f"/v1/users/eva/sessions/s{number}")
+    answer = service.get(f"/play/{grant}/orchard/{media}")
+    assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+    assert "ask for a new playback URL" in answer.json["detail"]
+
+
+def test_an_end_that_keeps_the_grant_frees_the_seat_and_the_url_goes_on(service: Service, media: str) -> None:
+    grant = _open(service, "flo")["grant"]
+    service.post("/v1/users/flo/sessions/tv/end", {"grant": grant, "keep_grant": True})
+    assert service.watching("flo")["live_sessions"] == 0
+    assert _play(service, grant, media) == 200
+    service.post("/v1/users/flo/sessions/tv/end", {"grant": grant, "keep_grant": True})
+    service.call("DELETE", "/v1/users/flo/sessions/tv")
+    assert _play(service, grant, media) == 401, "it sat no more, and its grant dies all the same"
+
+
+def test_a_viewers_replacements_undo_no_operators_termination(service: Service, media: str) -> None:
+    grant = _open(service, "gil")["grant"]
+    service.call("DELETE", "/v1/users/gil/sessions/tv", key=OPERATOR_KEY)
+    for session in ("a", "b", "r0"):
+        _open(service, "gil", session)
+    for number in range(MARKS_KEPT + 1):
+        _open(service, "gil", f"r{number + 1}", replace=f"r{number}")
+    assert _play(service, grant, media) == 410
 
 
 def test_a_terminated_session_answers_410_not_401(service: Service, media: str) -> None:
