@@ -8,6 +8,27 @@ PLANS = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (plan or limit
 
 MUTANTS = [
     Mutant(
+        "what a failover forgot is not told again",
+        "streamlimit/steady/watch.py",
+        "elif self._outage.counts.outages != self._outages:",
+        "elif False:",
+        ("tests/test_steady_forgotten.py",),
+    ),
+    Mutant(
+        "who sits in a forgotten seat is taken to be back",
+        "streamlimit/steady/departed.py",
+        "if gone.since > asked_at or is_forgotten:",
+        "if gone.since > asked_at:",
+        ("tests/test_steady_forgotten.py",),
+    ),
+    Mutant(
+        "a loss told again hits a later seat",
+        "streamlimit/rules/leave.py",
+        "    if seat is None or seat.generation != lost.generation:",
+        "    if seat is None:",
+        ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and not_forgotten"),
+    ),
+    Mutant(
         "a seat of before the clock went back is immortal",
         "streamlimit/rules/ledger.py",
         "            if seat.expires_at_ms > far_ms:",

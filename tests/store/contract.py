@@ -2194,6 +2194,56 @@ class Sundries:
         assert abs(started - time.time() * 1000) < 120_000
 
 
+class LossesThatWereForgotten:
+    """A server that took over does not know the last ends: who told them tells them again, of that very seat alone."""
+
+    @story()
+    @pytest.mark.parametrize("leave", ["end", "terminate"])
+    @pytest.mark.parametrize("later", [0, N * X], ids=["in time", "past its time"])
+    async def test_it_is_the_same_event_again_and_no_other(self, home: Household, leave: str, later: int) -> None:
+        await self._forgotten(home, leave)
+        told, home.user = self.told, self.other
+        home.later(later)
+        (again,) = await resolved(home.store.lose_again(told))
+        assert (again.type, again.id, again.by, again.reason) == (told.type, told.id, told.by, told.reason)
+        assert await home.sitting() == []
+        assert await home.sweep() == []
+        assert await resolved(home.store.lose_again(told)) == (), "twice is once"
+        if leave == "terminate":
+            assert (await home.refused("tv")).code == "session-terminated"
+
+    @story()
+    async def test_where_it_was_not_forgotten_nothing_happens(self, home: Household) -> None:
+        grant = await home.open("tv")
+        (told,) = await home.end("tv", keep_grant=True)
+        assert await resolved(home.store.lose_again(told)) == ()
+        assert not await home.is_dead("tv", grant)
+        home.later(1)
+        await home.watch("tv")
+        assert await resolved(home.store.lose_again(told)) == (), "another seat of the session is not meant"
+        assert await home.sitting() == ["tv"]
+
+    @story()
+    @pytest.mark.parametrize("keeps", [False, True], ids=["dies", "lives"])
+    async def test_its_grant_dies_again_or_lives_on(self, home: Household, keeps: bool) -> None:
+        await self._forgotten(home, "end")
+        told, home.user = self.told, self.other
+        grant = told.session.generation
+        await resolved(home.store.lose_again(told, keeps))
+        assert await home.is_dead("tv", grant) is not keeps
+
+    async def _forgotten(self, home: Household, leave: str) -> None:
+        """Of two users who do the same at the same time one leaves: to the other that is what the store forgot."""
+        self.other = f"{home.user}-beside"
+        for user in (home.user, self.other):
+            seated = await resolved(home.store.admit(home.question("tv", user_id=user, purpose=Purpose.SEAT)))
+            assert isinstance(seated, Admitted)
+            assert seated.lease is not None
+            await resolved(home.store.confirm(Receipt(seated.lease, "s-1", 1)))
+        (told,) = await getattr(home, leave)("tv")
+        self.told = replace(told, session=replace(told.session, user_id=self.other))
+
+
 class ClocksThatGoBack:
     """What was written before the store's clock went back is not immortal: so far away nothing can be."""
 
@@ -2916,6 +2966,7 @@ class StoreContract(
     Replacements,
     Caps,
     DryRuns,
+    LossesThatWereForgotten,
     ClocksThatGoBack,
     Plans,
     GrantsEnd,

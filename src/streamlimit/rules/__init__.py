@@ -3,6 +3,6 @@
 from streamlimit.rules.admit import admit
 from streamlimit.rules.beat import beat
 from streamlimit.rules.confirm import confirm, prolong
-from streamlimit.rules.leave import abandon, end, expire, terminate
+from streamlimit.rules.leave import abandon, end, expire, lose_again, terminate
 
-__all__ = ["abandon", "admit", "beat", "confirm", "end", "expire", "prolong", "terminate"]
+__all__ = ["abandon", "admit", "beat", "confirm", "end", "expire", "lose_again", "prolong", "terminate"]

@@ -42,6 +42,24 @@ def terminate(
     return _send_away(ledger, user_id, named, policy, now_ms, State.TERMINATED, by, reason)
 
 
+def lose_again(
+    ledger: Ledger, event: Event, policy: Policy, now_ms: int, grants: Grants | None = None
+) -> Outcome[Events]:
+    """What *event* told happens again, if its very seat is there: a store that failed over had forgotten it (rule 7).
+
+    Also where its time has passed meanwhile: it makes the event that was told already, not another one.
+    """
+    ledger.mend(policy, now_ms)
+    lost = event.session
+    seat = ledger.find(lost.session_id)
+    if seat is None or seat.generation != lost.generation:
+        return Outcome((), changed=False)
+    events = (dismiss(lost.user_id, ledger, seat, policy, now_ms, lost.state, event.by or "", event.reason),)
+    if grants is not None and seat.given:
+        kill(grants, lost.session_id, lost.generation, True, policy, now_ms)
+    return Outcome(events, True, events, ended_grants=grants is not None and seat.given)
+
+
 def expire(ledger: Ledger, user_id: str, policy: Policy, now_ms: int) -> Outcome[Events]:
     """Takes out all that is past its time: seats with an event each, marks in silence."""
     before = len(ledger.marks)

@@ -104,7 +104,8 @@ class Admissions:
         if isinstance(decision, Admitted):
             if decision.events:
                 self._receipts.heed(decision.events)
-            if self._departed.is_back(ask, asked_at):
+            session = decision.session
+            if self._departed.is_back(ask, asked_at, None if session is None else session.generation):
                 return _dated(decision, self._knowledge.met(ask, decision, asked_at, heard_at, beaten))
         elif decision.code != "session-shared":  # which says nothing of its seat
             self._knowledge.forget(ask.user_id, ask.session_id)

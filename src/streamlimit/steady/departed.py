@@ -1,11 +1,22 @@
 """Sessions that were ended, terminated or replaced through this worker: what was under way does not bring them back."""
 
+from collections.abc import Iterator
 from itertools import islice
 
-from streamlimit.model import Ask
+from msgspec import Struct
+
+from streamlimit.model import Ask, Event
 
 DEPARTED_AT_MOST = 10_000
 FORGOTTEN_AT_MOST = 100
+
+
+class Gone(Struct):
+    """Since when; what the store said of it, once it has; whether its grant lives on."""
+
+    since: float
+    event: Event | None = None
+    keeps_grant: bool = False
 
 
 class Departed:
@@ -13,7 +24,7 @@ class Departed:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._since: dict[tuple[str, str], float] = {}
+        self._since: dict[tuple[str, str], Gone] = {}
 
     def __len__(self) -> int:
         return len(self._since)
@@ -25,23 +36,42 @@ class Departed:
     def add(self, user_id: str, session_id: str, now: float) -> None:
         """It leaves."""
         self._since.pop((user_id, session_id), None)
-        self._since[user_id, session_id] = now
+        self._since[user_id, session_id] = Gone(now)
         if len(self._since) > DEPARTED_AT_MOST:
             del self._since[next(iter(self._since))]
 
-    def is_back(self, ask: Ask, asked_at: float) -> bool:
-        """The store, asked at *asked_at*, admitted it: it is here, unless it left only after that."""
+    def told(self, event: Event, keeps_grant: bool = False) -> None:
+        """The store's word on one that left."""
+        gone = self._since.get((event.session.user_id, event.session.session_id))
+        if gone is not None:
+            gone.event, gone.keeps_grant = event, keeps_grant
+
+    def events(self) -> Iterator[tuple[Event, bool]]:
+        """What the store said of them; whether their grants live on."""
+        for gone in list(self._since.values()):
+            if gone.event is not None:
+                yield gone.event, gone.keeps_grant
+
+    def is_back(self, ask: Ask, asked_at: float, generation: int | None = None) -> bool:
+        """The store, asked at *asked_at*, admitted it: it is here, unless it left only after that.
+
+        Nor where it sits in the seat that it had left (*generation*): then the store has forgotten that.
+        """
         if not self._since:
             return True
         who = ask.user_id, ask.session_id
-        if self._since.get(who, asked_at) > asked_at:
+        gone = self._since.get(who)
+        if gone is None:
+            return True
+        is_forgotten = gone.event is not None and generation == gone.event.session.generation
+        if gone.since > asked_at or is_forgotten:
             return False
-        self._since.pop(who, None)
+        del self._since[who]
         return True
 
     def forget_old(self, now: float) -> None:
         """Nothing can be under way any more for those who left so long ago. Some at a time, the oldest first."""
-        for who, since in list(islice(self._since.items(), FORGOTTEN_AT_MOST)):
-            if now - since < self._seconds:
+        for who, gone in list(islice(self._since.items(), FORGOTTEN_AT_MOST)):
+            if now - gone.since < self._seconds:
                 return
             del self._since[who]

@@ -1,7 +1,7 @@
 """A store that does what another one does: the part of `SteadyStore` that has nothing to say."""
 
-from streamlimit.model import Page, Receipt, Roster, Swept
-from streamlimit.store.contract import Answer, Heard, Store
+from streamlimit.model import Event, Page, Receipt, Roster, Swept
+from streamlimit.store.contract import Answer, Events, Heard, Store
 
 
 class Passing:
@@ -13,6 +13,10 @@ class Passing:
     def report(self, receipt: Receipt, heard: Heard) -> None:
         """As the store's."""
         self.store.report(receipt, heard)
+
+    def lose_again(self, event: Event, keep_grant: bool = False) -> Answer[Events]:
+        """As the store's."""
+        return self.store.lose_again(event, keep_grant)
 
     def expire(self, at_most: int) -> Answer[Swept]:
         """As the store's."""

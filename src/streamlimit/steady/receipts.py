@@ -108,6 +108,7 @@ class Receipts:
             session = event.session
             if event.type in SENT_AWAY:
                 self.forget(session.user_id, session.session_id)
+                self._departed.told(event)
             elif event.type in LOST:
                 self._knowledge.gone(session.user_id, session.session_id, session.generation)
 

@@ -111,14 +111,14 @@ class SteadyStore(Passing):
     def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
         """As the store's; what is known is forgotten first, so that nothing kept or under way brings it back."""
         self._receipts.forget(user_id, session_id)
-        return self.store.end(user_id, session_id, keep_grant)
+        return self._noted(self.store.end(user_id, session_id, keep_grant), keep_grant)
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
         """As the store's; this worker knows at once, others by the answer to their next confirmation."""
         every = {*self.knowledge.sessions_of(user_id), *self.kept.sessions_of(user_id)}
         for each in every if session_id is None else (session_id,):
             self._receipts.forget(user_id, each)
-        return self.store.terminate(user_id, session_id, by, reason)
+        return self._noted(self.store.terminate(user_id, session_id, by, reason), keep_grant=True)
 
     async def secret(self, name: str, made: str) -> str:
         """As the store's. It is asked for at the start: an outage may begin with that."""
@@ -143,6 +143,19 @@ class SteadyStore(Passing):
     async def watch_once(self) -> None:
         """One look."""
         await self._watch.once()
+
+    def _noted(self, answer: Answer[Events], keep_grant: bool) -> Answer[Events]:
+        """What the store said of those who left is remembered: one that fails over may forget it."""
+        if is_coming(answer):
+            return self._note(answer, keep_grant)
+        for event in answer:
+            self._departed.told(event, keep_grant)
+        return answer
+
+    async def _note(self, coming: Awaitable[Events], keep_grant: bool) -> Events:
+        events = await coming
+        self._noted(events, keep_grant)
+        return events
 
     def _lends(self, ask: Ask) -> bool:
         """May it be let out, though the store has not answered for earlier ones of the session? A look is no lease."""

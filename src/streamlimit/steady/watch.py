@@ -29,6 +29,7 @@ class Watch:
     ) -> None:
         self._store, self._knowledge, self._outage = store, knowledge, outage
         self._departed, self._receipts, self._clock = departed, receipts, clock
+        self._outages = 0  # after so many the ends were told again
 
     async def forever(self) -> None:
         """Tells what was kept as soon as the store is back, and forgets what is long past."""
@@ -42,6 +43,8 @@ class Watch:
             await self._receipts.tell_all()
         elif self._outage.is_away:
             await self._probe()
+        elif self._outage.counts.outages != self._outages:
+            await self._lose_again()
         remembered = len(self._knowledge) + len(self._departed)
         for _ in range(min(-(-remembered // SESSIONS_A_LOOK), LOOKS)):
             now = self._clock()
@@ -53,6 +56,17 @@ class Watch:
         """Before the worker stops: what is under way arrives (answers come in order), what was kept is told."""
         await self._probe()
         await self._receipts.tell_all()
+
+    async def _lose_again(self) -> None:
+        """After an outage another server may be there, which never heard of the last ends: they are told again."""
+        self._outages = self._outage.counts.outages
+        for event, keeps_grant in self._departed.events():
+            try:
+                await resolved(self._store.lose_again(event, keeps_grant))
+            except StoreUnavailable:
+                self._outage.failed()
+                return
+            await asyncio.sleep(0)  # viewers wait for one, not for all
 
     async def _probe(self) -> None:
         """Does it answer?"""

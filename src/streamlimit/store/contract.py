@@ -86,6 +86,13 @@ class Store(Protocol):
         """Sends one session away, or all (None); refused until silent for n·X. The second time: nothing."""
         ...
 
+    def lose_again(self, event: Event, keep_grant: bool = False) -> Answer[Events]:
+        """The end or termination that *event* told happens again, if that very seat is there: a failover forgot it.
+
+        Also past its time: so the event has the id of the first one. Nothing happens to a later seat of the session.
+        """
+        ...
+
     def expire(self, at_most: int) -> Answer[Swept]:
         """Takes out what is due, about *at_most* sessions or fewer. Of many callers each session is told to one.
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from streamlimit import rules
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Ask, Decision, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
+from streamlimit.model import Ask, Decision, Event, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
 from streamlimit.policy import Policy
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome, grants_wanted
@@ -109,6 +109,14 @@ class SqliteStore:
             return rules.terminate(ledger, user_id, session_id, by, reason, self._policy, now_ms)
 
         return self._changes.by_transaction(user_id, rule)
+
+    def lose_again(self, event: Event, keep_grant: bool = False) -> Events:
+        def rule(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
+            if grants is None and not keep_grant:
+                return grants_wanted()
+            return rules.lose_again(ledger, event, self._policy, now_ms, grants)
+
+        return self._changes.by_transaction(event.session.user_id, rule)
 
     def expire(self, at_most: int) -> Swept:
         return self._sweep.step(at_most)

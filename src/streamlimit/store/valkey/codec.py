@@ -35,6 +35,7 @@ EVENT_TYPES = (
 )
 """By their code, from 1 on; the codes of states are the same."""
 
+STATE_CODES = {state: code for code, (_, state) in enumerate(EVENT_TYPES, 1) if code > 2}
 REASONS = {0: "", 2: "idle", 3: "reservation ran out", 4: "nothing was received"}
 TOLD = 1
 

@@ -5,10 +5,11 @@ The command is put together by hand from parts made once: that is most of what a
 
 from struct import Struct
 
-from streamlimit.model import Ask, Lease, Purpose, Receipt
+from streamlimit.model import Ask, Event, Lease, Purpose, Receipt, State
 from streamlimit.rules.ledger import gives_grant
 from streamlimit.store.contract import Clock
 from streamlimit.store.valkey.codec import (
+    STATE_CODES,
     pack_client,
     pack_device,
     pack_id,
@@ -116,8 +117,26 @@ def lease_message(lease: Lease) -> bytes:
 
 def end_message(session_id: str, kills_grant: bool) -> bytes:
     """For end.lua."""
-    session = pack_id(session_id)
-    return b"%c%b%c%b" % (len(session), session, kills_grant, pack_tail("viewer", "ended"))
+    return _end(session_id, kills_grant, 0, State.ENDED, pack_tail("viewer", "ended"))
+
+
+def again_message(event: Event, kills_grant: bool) -> bytes:
+    """For end.lua: the loss that *event* told, of that very seat."""
+    lost = event.session
+    tail = pack_tail(event.by or "", event.reason)
+    return _end(lost.session_id, kills_grant, lost.generation, lost.state, tail)
+
+
+def _end(session_id: str, kills_grant: bool, generation: int, state: State, tail: bytes) -> bytes:
+    session, code = pack_id(session_id), STATE_CODES[state]
+    return b"%c%b%c%b%c%b" % (
+        len(session),
+        session,
+        kills_grant,
+        _GENERATION(generation & _LOW, generation >> 32),
+        code,
+        tail,
+    )
 
 
 def terminate_message(session_id: str | None, by: str, reason: str) -> bytes:

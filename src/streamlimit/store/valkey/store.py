@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Ask, Decision, Device, Gone, Lease, Page, Receipt, Repeated, Roster, Swept, Verdict
+from streamlimit.model import Ask, Decision, Device, Event, Gone, Lease, Page, Receipt, Repeated, Roster, Swept, Verdict
 from streamlimit.policy import Policy
 from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Clock, Events, Heard
@@ -21,6 +21,7 @@ from streamlimit.store.valkey.beats import Beating
 from streamlimit.store.valkey.calls import Calls, Packed
 from streamlimit.store.valkey.keys import shard_of
 from streamlimit.store.valkey.messages import (
+    again_message,
     ask_message,
     end_message,
     lease_message,
@@ -100,6 +101,10 @@ class ValkeyStore:
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> "Future[Events]":
         return self._calls.told("terminate", user_id, terminate_message(session_id, by, reason))
+
+    def lose_again(self, event: Event, keep_grant: bool = False) -> "Future[Events]":
+        kills_grant = event.type == "session.ended" and not keep_grant
+        return self._calls.told("end", event.session.user_id, again_message(event, kills_grant))
 
     def expire(self, at_most: int) -> Coroutine[Any, Any, Swept]:
         return self._sweep.once(at_most)
