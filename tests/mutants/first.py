@@ -1350,14 +1350,14 @@ MUTANTS = [
     Mutant(
         "who leaves while the store is asked is back",
         "streamlimit/steady/departed.py",
-        "self._since.get(who, asked_at) > asked_at",
-        "False",
+        "gone.since > asked_at or",
+        "False or",
         quickly("who_leaves_while_the_store_is_asked", "tests/test_steady.py"),
     ),
     Mutant(
         "who leaves while the store is asked is met",
         ADMISSIONS,
-        "            if self._departed.is_back(ask, asked_at):\n",
+        "            if self._departed.is_back(ask, asked_at, None if session is None else session.generation):\n",
         "            if True:\n",
         quickly("who_leaves_while_the_store_is_asked", "tests/test_steady.py"),
     ),

@@ -2398,6 +2398,19 @@ class Plans:
         assert await self._terms(home) == ("family", 5)
 
     @story()
+    @pytest.mark.parametrize("way", ["ask", "beat"])
+    async def test_a_limit_of_their_own_that_is_taken_back_is_shown_no_more(self, home: Household, way: str) -> None:
+        await home.limit_to(7)
+        await home.watch("tv", plan="family", limit=5)
+        await home.limit_to(None)
+        assert (await home.roster()).limit == 3, "until it is admitted again nobody knows the plan's"
+        await getattr(home, way)("tv")
+        assert await self._terms(home) == ("family", 3)
+        await getattr(home, way)("tv", plan="family", limit=5)
+        assert await self._terms(home) == ("family", 5)
+        assert (await home.roster()).limit == 5
+
+    @story()
     async def test_a_list_shows_the_limit_of_who_was_here_last(self, home: Household) -> None:
         await home.watch("tv", plan="family", limit=5)
         home.later(1)

@@ -148,6 +148,7 @@ def _reserve(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Gran
         given=gives_grant(ask),
         plan=ask.plan,
         limit=ledger.limit(ask.limit, policy),
+        is_own=ledger.max_sessions is not None,
     )
     ledger.seats.append(seat)
     return seat

@@ -68,7 +68,7 @@ def _go_on(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms: int, li
     limit = ledger.limit(ask.limit, policy)
     if seat.last_activity_ms is None or seat.last_activity_ms < now_ms:
         seat.last_activity_ms = now_ms
-    if ask.plan != seat.plan or limit != seat.limit:
+    if ask.plan != seat.plan or limit != seat.limit or seat.is_own is (ledger.max_sessions is None):
         admit_under(ledger, seat, ask, limit)
     prolong_by_receipt(seat, 0, policy, now_ms)
     session = show(ask.user_id, seat, _ACTIVE)
@@ -84,7 +84,7 @@ def _just_starts(ask: Ask, policy: Policy) -> bool:
 
 def _start(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, limit: int) -> Outcome[Decision]:
     seat = Seat(ask.session_id, ask.stream_id, now_ms, now_ms, now_ms, now_ms, device=ask.device, given=False)
-    seat.plan, seat.limit = ask.plan, limit
+    seat.plan, seat.limit, seat.is_own = ask.plan, limit, ledger.max_sessions is not None
     prolong_by_receipt(seat, 0, policy, now_ms)
     ledger.seats.append(seat)
     session = show(ask.user_id, seat, _ACTIVE)

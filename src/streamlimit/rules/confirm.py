@@ -145,6 +145,7 @@ def _revive(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Seat:
         given=gives_grant(lease.ask),
         plan=lease.ask.plan,
         limit=ledger.limit(lease.ask.limit, policy),
+        is_own=ledger.max_sessions is not None,
     )
     ledger.seats.append(seat)
     return seat

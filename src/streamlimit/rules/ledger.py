@@ -40,7 +40,7 @@ class Seat(Struct, array_like=True, gc=False):
     `placed_ms`: when the request was admitted whose receipt set the position (segment, sequence).
 
     `revives` is the generation whose late receipt seated this one again (0: nobody's). `given`: it has a grant.
-    `plan`, `limit`: those under which it was last admitted.
+    `plan`, `limit`: those under which it was last admitted; `is_own`: it was the user's own limit.
     """
 
     session_id: str
@@ -63,6 +63,7 @@ class Seat(Struct, array_like=True, gc=False):
     given: bool = True  # where a row of an older version does not say
     plan: str | None = None
     limit: int | None = None
+    is_own: bool = False
 
 
 class Ledger(Struct, array_like=True, gc=False):
@@ -100,7 +101,7 @@ class Ledger(Struct, array_like=True, gc=False):
         """Under which limit the user sits: their own, else that of who was here last."""
         self.mend(policy, now_ms)
         latest = max(self.live(now_ms), key=lambda seat: seat.last_activity_ms or seat.started_at_ms, default=None)
-        return self.limit(None if latest is None else latest.limit, policy)
+        return self.limit(None if latest is None or latest.is_own else latest.limit, policy)
 
     def due_at_ms(self) -> int | None:
         """The earliest time at which anything here lapses; None where nothing ever does."""
@@ -159,11 +160,12 @@ def admit_under(ledger: Ledger, seat: Seat, ask: Ask, limit: int) -> bool:
     plan = ask.plan
     if plan is None and ask.limit is None:
         plan = seat.plan
-        if plan is not None and ledger.max_sessions is None and seat.limit is not None:
+        if plan is not None and ledger.max_sessions is None and not seat.is_own and seat.limit is not None:
             limit = seat.limit
-    if (plan, limit) == (seat.plan, seat.limit):
+    terms = plan, limit, ledger.max_sessions is not None
+    if terms == (seat.plan, seat.limit, seat.is_own):
         return False
-    seat.plan, seat.limit = plan, limit
+    seat.plan, seat.limit, seat.is_own = terms
     return True
 
 

@@ -43,11 +43,12 @@ for _ = 1, seats do
 end
 local limit = own_limit
 if limit == NONE then limit = asked == NONE and max_sessions or asked end
+local seat_limit = limit % 32768 + (own_limit == NONE and 0 or 32768)
 
 -- Under which plan and limit is a sitting session admitted? Who names neither leaves a plan as it was.
 local function terms(its_plan, its_limit)
-  if plan ~= '' or asked ~= NONE then return plan, limit end
-  return its_plan, its_plan ~= '' and own_limit == NONE and its_limit or limit
+  if plan ~= '' or asked ~= NONE then return plan, seat_limit end
+  return its_plan, its_plan ~= '' and own_limit == NONE and its_limit < 32768 and its_limit or seat_limit
 end
 
 if marks == 0 and found then
@@ -65,7 +66,7 @@ elseif marks == 0 and live == seats and live < limit and may_start == 1 and purp
 then
   local expires = now + start_ms
   local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2Bc0I2BBc0I2', #id, id, expires, 0, 0, 0, 0, 0, now, 0,
-    purpose == LEASE and 1 or 0, gives_grant, limit, #plan, plan, 0, 0, #stream, stream, #device) .. device
+    purpose == LEASE and 1 or 0, gives_grant, seat_limit, #plan, plan, 0, 0, #stream, stream, #device) .. device
   if purpose == LEASE then rest = rest .. pack('<I6BBBBc0', 0, 0, 0, 1, #lease, lease) end
   local seat = pack('<I2', #rest + 2) .. rest
   if filed == 0 or expires < filed then
@@ -211,7 +212,7 @@ local function reserve()
   local seat = {
     id = id, stream = stream, device = device, expires = now + start_ms, last = 0, sequence = 0, ahead = 0,
     placed = 0, move = 0, generation = generation, started = now, segment = '', positions = {}, revives = 0, left = {},
-    returns = {}, leases = purpose == LEASE and { lease } or {}, given = gives_grant, plan = plan, limit = limit,
+    returns = {}, leases = purpose == LEASE and { lease } or {}, given = gives_grant, plan = plan, limit = seat_limit,
   }
   pack_seat(seat)
   ledger.seats[#ledger.seats + 1] = seat

@@ -24,6 +24,7 @@ from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
 from streamlimit.store.valkey.codec import (
     EVENT_TYPES,
+    MAX_SEAT_LIMIT,
     REMEMBERED,
     read_events,
     read_lapsed,
@@ -178,7 +179,7 @@ class Answers:
             generation,
             lease.move,
             read_plan(reply[AFTER_AS_RECEIVED : AFTER_AS_RECEIVED + size]) if size else None,
-            its_limit,
+            its_limit & MAX_SEAT_LIMIT,
         )
         return Confirmed(session, limit, live)
 

@@ -49,6 +49,7 @@ for _ = 1, marks do -- of others they change nothing
 end
 local limit = own_limit
 if limit == NONE then limit = asked == NONE and max_sessions or asked end
+local seat_limit = limit % 32768 + (own_limit == NONE and 0 or 32768)
 
 if found then
   local expires, last, its_sequence, ahead, extras, given, its_limit, its_plan, its_segment, positions, after =
@@ -59,8 +60,8 @@ if found then
   end
   -- A reservation has open leases; with a position asked for, what two players did before (the extras) may count.
   local is_simple = last > 0 and (extras == 0 or point == 0) and (given == 1 or no_grant)
-  if plan ~= '' or asked ~= NONE or own_limit ~= NONE or its_plan == '' then
-    is_simple = is_simple and limit == its_limit and (plan == its_plan or (plan == '' and asked == NONE))
+  if plan ~= '' or asked ~= NONE or own_limit ~= NONE or its_plan == '' or its_limit >= 32768 then
+    is_simple = is_simple and seat_limit == its_limit and (plan == its_plan or (plan == '' and asked == NONE))
   end
   if not is_simple or unpack('<Bc0', value, after) ~= stream then return '' end
   if now > last then last = now end
@@ -78,7 +79,7 @@ if live < limit then
   if live < seats or type_cap ~= NONE or unpack('<I2', ARGV[1], 15) ~= NONE then return '' end
   local expires, user = now + expiry_ms, nil
   local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2Bc0I2BBc0I2', #id, id, expires, now, 0, buffer_ms > 0 and now or 0, 0, 0, now, 0,
-    0, no_grant and 0 or 1, limit, #plan, plan, 0, 0, #stream, stream, #device) .. device
+    0, no_grant and 0 or 1, seat_limit, #plan, plan, 0, 0, #stream, stream, #device) .. device
   local seat = pack('<I2', #rest + 2) .. rest
   if subscribed % 4 >= 2 then -- to `started`
     if call('LLEN', KEYS[3]) >= outbox_most then return '' end

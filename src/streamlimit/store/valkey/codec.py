@@ -18,6 +18,8 @@ from streamlimit.store.valkey.long_ids import TOO_LONG, lengthen, shorten
 
 NO_LIMIT = 65_535
 MAX_LIMIT = NO_LIMIT - 1
+MAX_SEAT_LIMIT = 32_767
+"""Of what a seat shows; above it stands a bit: it was the user's own limit."""
 MAX_SEQUENCE = (1 << 48) - 2
 MAX_PLACED = MAX_SEQUENCE // PARTS - 1
 REMEMBERED = 8_192
@@ -225,7 +227,8 @@ def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
         sequence=(sequence | sequence_ << 32) - 1 if sequence or sequence_ else None,
         device=unpack_device(data[stream_end + 2 : device_end]),
         plan=plan,
-        limit=limit,
+        limit=limit & MAX_SEAT_LIMIT,
+        is_own=limit > MAX_SEAT_LIMIT,
     )
     return seat, end
 

@@ -35,6 +35,7 @@ for _ = 1, seats do
 end
 local limit = own_limit
 if limit == 65535 then limit = asked == 65535 and max_sessions or asked end
+local seat_limit = limit % 32768 + (own_limit == 65535 and 0 or 32768)
 
 -- The quick ways, without taking the ledger apart. The next segment of the same stream, its name as long as the last
 -- one's, and the heartbeat: numbers, segment and position are overwritten where they stand, one read and one
@@ -186,7 +187,7 @@ local function revive()
   local seat = {
     id = id, stream = stream, device = device, expires = now, last = 0, sequence = 0, ahead = 0, placed = 0, move = 0,
     generation = math.max(now, generation + 1), started = now, segment = '', positions = {},
-    revives = generation, left = {}, returns = {}, leases = {}, given = gives_grant, plan = plan, limit = limit,
+    revives = generation, left = {}, returns = {}, leases = {}, given = gives_grant, plan = plan, limit = seat_limit,
   }
   ledger.seats[#ledger.seats + 1] = seat
   return seat

@@ -8,7 +8,7 @@
 --           I2 number of seats · B number of marks · the seats, oldest first · the marks, oldest first
 --   seat    I2 length of all · B session id · then what a receipt overwrites in place:
 --           I6 expires at · I6 last activity (0: none) · I6 sequence + 1 (0: none) · I6 ahead until · I6 placed at
---           I4 move · I6 generation · I3 generation − started at · B extras? · B given a grant? · I2 limit
+--           I4 move · I6 generation · I3 generation − started at · B extras? · B given a grant? · I2 limit (+ 32768: the user's own)
 --           B plan · I2 segment
 --           B number of positions, each: B kind · I6 place · I4 crc of the client
 --           and what stays: B stream id · I2 device, and only with extras:
