@@ -101,6 +101,18 @@ def test_streams_lists_them_and_says_what_is_wrong_with_others(tmp_path: Path) -
     assert "broken: index.m3u8 does not begin with #EXTM3U" in err.splitlines()
 
 
+def test_streams_and_check_config_say_what_viewers_would_miss(tmp_path: Path) -> None:
+    movie = tmp_path / "streams" / "movie"
+    movie.mkdir(parents=True)
+    (movie / "index.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n0.ts\n#EXT-X-ENDLIST\n")
+    (tmp_path / "0.ts").write_bytes(b"elsewhere")
+    (movie / "0.ts").symlink_to(tmp_path / "0.ts")
+    for command in ("streams", "check-config"):
+        code, _, err = _run(tmp_path, command, streams=str(movie.parent))
+        assert code == 0
+        assert "movie: note: 0.ts, a segment of index.m3u8, is a link that leads out of the folder of streams" in err
+
+
 def test_streams_without_a_folder_is_a_wrong_setting(tmp_path: Path) -> None:
     code, _, err = _run(tmp_path, "streams")
     assert code == 2

@@ -190,7 +190,7 @@ def test_a_range_beyond_the_file_a_missing_init_and_a_missing_playlist_are_said(
     master = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nindex.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nhigh.m3u8\n"
     mount.add("a", "all.mp4", index_m3u8=playlist(["all.mp4"], head=head), master_m3u8=master)
     assert [note for _, note in mount.notes()] == [
-        "master.m3u8 names high.m3u8, which is not there",
+        "high.m3u8, which a master playlist names, is not there",
         "all.mp4@100-999, a segment of index.m3u8, lies beyond the file's 1 bytes",
         "init.mp4, the init of a rendition, is not there",
     ]

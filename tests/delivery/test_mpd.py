@@ -104,7 +104,16 @@ def test_prefixes_may_be_of_any_kind(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["main/", "\n  main/\t", "<![CDATA[main/]]>", "ma<!-- x -->in/", "&#109;ain/", "<!-- a --><!-- b -->main/"]
+    "url",
+    [
+        "main/",
+        "\n  main/\t",
+        "<![CDATA[main/]]>",
+        "ma<!-- x -->in/",
+        "&#109;ain/",
+        "<!-- a --><!-- b -->main/",
+        "main/<x>no/</x>",
+    ],
 )
 def test_a_base_url_is_its_text(folder: Folder, url: str) -> None:
     named = PLAIN.replace("<AdaptationSet", f"<BaseURL serviceLocation='x'>{url}</BaseURL><AdaptationSet")

@@ -96,6 +96,11 @@ class Catalog:
         """Folders that hold nothing to be served, and nothing that is bad: as of the last `streams`."""
         return sorted(name for name, entry in self._entries.items() if entry.stream is None and entry.problem is None)
 
+    def missing(self, stream: Stream) -> list[str]:
+        """Playlists that a master of the stream names and that are not there."""
+        entry = self._entries.get(stream.stream_id)
+        return [] if entry is None else sorted(entry.missing)
+
     def absence(self, stream: Stream, path: str) -> str:
         """Why that file of the stream cannot be opened, in words for its operator."""
         return absence(self._root, f"{self._root}/{stream.stream_id}", path)
@@ -236,8 +241,6 @@ def _named_by(name: str, listings: list[Listing]) -> bool:
 
 def _build(reader: Reader, entry: Entry, listings: list[Listing]) -> Stream:
     title = entry.stream_id
-    for listing in listings:
-        listing.notes += [f"{listing.entry} names {path}, which is not there" for path in listing.missing]
     if reader.has("stream.json"):
         try:
             title = reader.parsed("stream.json", "", lambda text, _: _title(text)) or title

@@ -23,7 +23,8 @@ def survey(catalog: Catalog) -> Iterator[tuple[str, str]]:
     if playlists_in(str(catalog.folder)):
         yield ".", "a playlist right in the folder of streams belongs to no stream; a stream is a folder in it"
     for stream in catalog.streams():
-        notes = [*stream.notes, *_files(catalog, stream), *_links_out(catalog, stream)]
+        missing = [f"{path}, which a master playlist names, is not there" for path in catalog.missing(stream)]
+        notes = [*stream.notes, *missing, *_files(catalog, stream), *_links_out(catalog, stream)]
         yield from ((stream.stream_id, note) for note in notes[:MOST_NOTES])
         if len(notes) > MOST_NOTES:
             yield stream.stream_id, f"and {len(notes) - MOST_NOTES} more like these"
