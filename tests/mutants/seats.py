@@ -45,7 +45,7 @@ MUTANTS = [
     Mutant(
         "a list shows the default limit",
         "streamlimit/rules/ledger.py",
-        "return self.limit(None if latest is None else latest.limit, policy)",
+        "return self.limit(None if latest is None or latest.is_own else latest.limit, policy)",
         "return self.limit(None, policy)",
         PLANS,
     ),
