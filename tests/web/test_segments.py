@@ -258,7 +258,7 @@ def test_the_fourth_is_refused_and_told_who_sits(service: Service, user: str) ->
     for session in told["sessions"]:
         assert session.keys() == {
             "session_id", "user_id", "stream_id", "state", "device", "segment", "sequence", "started_at",
-            "last_activity_at", "expires_at",
+            "last_activity_at", "expires_at", "plan", "limit",
         }  # fmt: skip
         assert RFC3339.fullmatch(session["started_at"])
 
