@@ -24,7 +24,11 @@ class StoreUnavailable(StreamlimitError):
 
 
 class StoreLocked(StoreUnavailable):
-    """The store's file cannot be opened as long as another process holds it."""
+    """The store's file cannot be used as long as another process holds it."""
+
+
+class StoreHindered(StoreUnavailable):
+    """The store's file cannot be opened for a reason that may go by: its disk is full, fails, or is read-only."""
 
 
 class SettingsError(StreamlimitError):

@@ -97,13 +97,13 @@ WHILE_AWAY = {
 """What `on_store_outage` comes to."""
 
 
-def announce_outage(on_outage: str, outage_seconds: float, away: bool) -> None:
-    """Once when the store goes away, once when it is back; not per request."""
+def announce_outage(on_outage: str, outage_seconds: float, away: bool, cause: str = "", problem: str = "") -> None:
+    """Once when the store goes away, once when it is back; not per request. *cause* is in words, *problem* is not."""
     log = structlog.get_logger("streamlimit")
     if away:
         note = WHILE_AWAY[on_outage]
         if on_outage == "keep-known" and outage_seconds:
             note += f", but for {outage_seconds:g} s not those with a valid grant"
-        log.error("store_away", note=note)
+        log.error("store_away", cause=cause, problem=problem, note=note)
     else:
         log.warning("store_back")

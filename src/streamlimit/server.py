@@ -1,6 +1,7 @@
 """Runs workers under uvicorn: one in this process, or several that share one listening socket."""
 
 import asyncio
+import logging
 import math
 import os
 import socket
@@ -11,15 +12,18 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess, multiprocess
 
 from streamlimit.bootstrap.worker import WorkerFactory
-from streamlimit.errors import SettingsError
+from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.settings import Settings
 from streamlimit.tally import Tally
 from streamlimit.web.connections import Connections, raise_descriptors
 from streamlimit.web.guarded import GuardedProtocol
 from streamlimit.web.metrics import FOLDER_VARIABLE
+
+logger = logging.getLogger("uvicorn.error")
 
 KEEP_ALIVE_SECONDS = 75
 """A connection may rest so long at least, and always for n·X: players come once per segment."""
@@ -56,11 +60,21 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
     listening = _bind(settings.listen)
     on_listening(address_of(listening))
     if settings.workers == 1:
-        QuietServer(config).run(sockets=[listening])
+        server = QuietServer(config)
+        server.run(sockets=[listening])
+        _require_start(server.started)
         return
     with tempfile.TemporaryDirectory(prefix="streamlimit-metrics-") as folder:
         os.environ[FOLDER_VARIABLE] = folder  # where the workers' metrics are added up
-        Workers(config, sockets=[listening]).run()
+        workers = Workers(config, sockets=[listening])
+        workers.run()
+    _require_start(not workers.none_could_start)
+
+
+def _require_start(has_started: bool) -> None:
+    """A service that never served ends with exit code 1: whoever started it may try again."""
+    if not has_started:
+        raise StreamlimitError("no worker could start; the log says why")
 
 
 class QuietServer(uvicorn.Server):
@@ -97,9 +111,12 @@ multiprocess.Process = QuietProcess  # type: ignore[misc]  # what `Multiprocess`
 
 
 class Workers(Multiprocess):
-    """uvicorn's, but that a dead worker is noticed at once, and that at a stop nobody is kept waiting at a socket
-    where nobody answers any more.
+    """uvicorn's, but that a dead worker is noticed at once and never ends the others, and that at a stop nobody is kept
+    waiting at a socket where nobody answers any more.
     """
+
+    have_started = none_could_start = False
+    """Did any worker ever start to serve? Or was that in vain?"""
 
     def keep_subprocess_alive(self) -> None:
         """Lets go of the workers' ends of their pipes first. While we hold them too, the pipe of a worker that dies
@@ -108,7 +125,27 @@ class Workers(Multiprocess):
         """
         for process in self.processes:
             process.child_conn.close()
-        super().keep_subprocess_alive()
+        for place, process in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            if process.is_alive(timeout=HEALTHCHECK_SECONDS):
+                self.have_started = self.have_started or process.is_ready(timeout=HEALTHCHECK_SECONDS)
+            else:
+                self._replace(place, process)
+
+    def _replace(self, place: int, process: multiprocess.Process) -> None:
+        """One that could not start is replaced like any other, as long as there is a service: the others serve, and
+        what hinders it may go by.
+        """
+        process.kill()  # it may only be silent
+        process.join()
+        if process.exitcode == STARTUP_FAILURE and not self.have_started:
+            self.none_could_start = True
+            self.should_exit.set()
+            return
+        logger.error("worker %s died (exit code %s); another one starts", process.pid, process.exitcode)
+        self.processes[place] = QuietProcess(self.config, self.sockets)
+        self.processes[place].start()
 
     def terminate_all(self) -> None:
         for listening in self.sockets:

@@ -69,9 +69,7 @@ GRANTS, LIMITER = "streamlimit/web/grants.py", "streamlimit/limiter.py"
 EXPIRING, SHOWING = "streamlimit/cli/expiring.py", "streamlimit/cli/sessions.py"
 LATE_STORE = ("tests/test_late_store.py",)
 AGAIN = "    except StoreUnavailable:\n        await asyncio.sleep(0.5)\n        return await _learn_key(grants, store)"
-SECRET_FAILED = (
-    "except StoreUnavailable:\n            self._outage.failed()\n            raise\n\n    async def tell_all"
-)
+SECRET_FAILED = "self._outage.failed(error)\n            raise\n\n    async def tell_all"
 READ_NEEDS_KEYS = 'remember what they read."""\n        self.require_keys()\n'
 MARK_AND_A_QUARTER = "until_ms=now_ms + policy.expiry_ms + policy.segment_ms // 4,"
 WRITES = ("tests/store/test_sqlite.py", "-k", "fifty_times")
@@ -95,8 +93,9 @@ MUTANTS = [
     Mutant(
         "decided before the transaction",
         STORE,
-        "self._changes.one(ask.user_id, self._by(rules.admit, ask))",
-        "self._changes.one(ask.user_id, lambda *_: (setattr(_[0], 'seats', ledger.seats), outcome)[1])",
+        "self._now(ask.user_id, self._by(rules.admit, ask), self._changes.one)",
+        "self._now(ask.user_id, (lambda read: lambda ledger, now_ms, *_: (rules.admit(read, ask, self._policy, now_ms),"
+        " setattr(ledger, 'seats', read.seats))[0])(self._rows.load(ask.user_id)[0]), self._changes.one)",
         PROCESSES,
     ),
     Mutant(
@@ -112,7 +111,7 @@ MUTANTS = [
     Mutant(
         "answers go out before the commit",
         CONNECTION,
-        'in_turn(lambda: db.execute("COMMIT"))',
+        'in_turn(db, lambda: db.execute("COMMIT"))',
         '__import__("asyncio").get_running_loop().call_soon(db.execute, "COMMIT")',
         TURN,
     ),
@@ -1535,13 +1534,13 @@ MUTANTS = [
         "the key of grants is asked for once", BACKGROUND, "if not service.grants.are_known:", "if False:", LATE_STORE
     ),
     Mutant(
-        "a locked file stops the start", LATE, "except StoreLocked as error:", "except KeyError as error:", LATE_STORE
+        "a locked file stops the start", LATE, "except waits_for as error:", "except KeyError as error:", LATE_STORE
     ),
     Mutant(
         "a file that never opens is waited for",
         CONNECTION,
-        "isinstance(error, sqlite3.OperationalError) and is_others_turn(error) else",
-        "True else",
+        "cannot_open(path, error, is_others_turn(error))",
+        "cannot_open(path, error, True)",
         LATE_STORE,
     ),
     Mutant("a locked file is tried at every call", LATE, "< REST_SECONDS", "< 0", LATE_STORE),

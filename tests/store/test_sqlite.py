@@ -366,7 +366,7 @@ class TestFile:
         store = SqliteStore(path, SLOW)
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr("streamlimit.store.sqlite.connection.TURN_SECONDS", 0.01)
+        monkeypatch.setattr(_db(store), "patience_seconds", 0.01)
         with pytest.raises(StoreUnavailable, match="locked"):
             watch(store)
         holder.execute("ROLLBACK")

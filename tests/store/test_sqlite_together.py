@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from streamlimit import rules
-from streamlimit.errors import StoreUnavailable
+from streamlimit.errors import StoreLocked, StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Receipt, Refusal
 from streamlimit.store.contract import resolved
-from streamlimit.store.sqlite import SqliteStore, intake, together
+from streamlimit.store.sqlite import SqliteStore, intake, patience, together
 from streamlimit.store.sqlite.together import AT_MOST
 from tests.store import differential, writers
 from tests.store.contract import StoreContract
@@ -242,10 +242,10 @@ class TestTrouble:
         store = SqliteStore(path, SLOW, gathers=True)
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr("streamlimit.store.sqlite.connection.TURN_SECONDS", 0.01)
+        monkeypatch.setattr(patience, "TURN_SECONDS", 0.0)
         seen = statements(store)
         answers = at_once(store, [ask(f"user-{k}") for k in range(users)])
-        assert {(type(answer), str(answer)) for answer in answers} == {(StoreUnavailable, "sqlite: database is locked")}
+        assert {(type(answer), str(answer)) for answer in answers} == {(StoreLocked, "sqlite: database is locked")}
         assert len(answers) == users
         assert len(set(seen)) == 1, "nothing but the first statement was tried"
         holder.execute("ROLLBACK")

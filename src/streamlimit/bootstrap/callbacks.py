@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from streamlimit.bootstrap.store import is_sqlite, sqlite_path
-from streamlimit.errors import SettingsError, StoreUnavailable, several
+from streamlimit.bootstrap.store import is_sqlite, open_file, sqlite_path
+from streamlimit.errors import SettingsError, several
 from streamlimit.limiter import OnRefusal
 from streamlimit.logs import announce
 from streamlimit.model import Event
@@ -44,22 +44,20 @@ def _require_public(settings: Settings) -> None:
         raise several(private)
 
 
-def open_outbox(settings: Settings) -> Outbox:
+def open_outbox(settings: Settings, serves: bool = False) -> Outbox:
     """The outbox of the store that the settings name; the rest as in `open_store`."""
     subscriptions = {endpoint.name: endpoint.types for endpoint in open_endpoints(settings)}
     if not is_sqlite(settings):
         from streamlimit.store.valkey import ValkeyOutbox
 
         return ValkeyOutbox(settings.store, subscriptions, settings.outbox_max_events)
-    from streamlimit.store.sqlite import SqliteOutbox, opened
+    from streamlimit.store.sqlite import open_patient_outbox
 
-    try:
-        return opened(lambda: SqliteOutbox(sqlite_path(settings), subscriptions, settings.outbox_max_events))
-    except StoreUnavailable as error:
-        raise SettingsError("store", str(error)) from error
+    path, most = sqlite_path(settings), settings.outbox_max_events
+    return open_file(lambda: open_patient_outbox(path, subscriptions, most), serves)
 
 
-def open_office(settings: Settings) -> "Office | None":
+def open_office(settings: Settings, serves: bool = False) -> "Office | None":
     """Everything about call backs; None where nobody wants any."""
     if not settings.callbacks:
         return None
@@ -68,7 +66,7 @@ def open_office(settings: Settings) -> "Office | None":
     from streamlimit.callbacks.postman import Postman
     from streamlimit.callbacks.sender import Sender
 
-    outbox, addresses = open_outbox(settings), Addresses(settings.allow_private_callbacks)
+    outbox, addresses = open_outbox(settings, serves), Addresses(settings.allow_private_callbacks)
     endpoints = open_endpoints(settings)
     postmen = [Postman(e.name, outbox, Sender(e, addresses), log, e.types) for e in endpoints]
     return Office(outbox, postmen)

@@ -16,6 +16,7 @@ from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
 from streamlimit.web.auth import Plans
 from streamlimit.web.metrics import Metrics
+from streamlimit.web.readiness import Readiness
 from streamlimit.web.service import Service
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 async def build_service(settings: Settings, office: "Office | None" = None, tally: Tally | None = None) -> Service:
     """All parts of one worker; *office* is told of events, so that call backs need not wait."""
     policy, tally, tell = settings.policy(), tally or Tally(), telling(office)
-    store = steady(settings, open_store(settings, policy), tell)
+    store = steady(settings, open_store(settings, policy, serves=True, tally=tally), tell)
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
     x = settings.segment_seconds
     guard = Guard(store.knowledge, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
@@ -36,6 +37,7 @@ async def build_service(settings: Settings, office: "Office | None" = None, tall
         store=store,
         counted=Counted(store),
         metrics=Metrics(tally, store, office.postmen if office is not None else ()),
+        readiness=Readiness(store),
         outbox=None if office is None else office.outbox,
         tally=tally,
         grants=grants,

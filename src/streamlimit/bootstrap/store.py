@@ -1,9 +1,10 @@
 """The store that the settings name, tried, and what decides over it."""
 
 from collections.abc import Callable
-from functools import partial
+from typing import TypeVar
 
-from streamlimit.errors import SettingsError, StoreUnavailable
+from streamlimit.bootstrap.checkpoints import checkpoints
+from streamlimit.errors import SettingsError, StoreHindered, StoreLocked, StoreUnavailable
 from streamlimit.limiter import Limiter
 from streamlimit.logs import announce, announce_outage
 from streamlimit.model import Event
@@ -11,6 +12,10 @@ from streamlimit.policy import Policy
 from streamlimit.settings import Settings
 from streamlimit.steady import Conduct, SteadyStore
 from streamlimit.store.contract import Store, resolved
+from streamlimit.store.diagnosis import in_words
+from streamlimit.tally import Tally
+
+T = TypeVar("T")
 
 
 def is_sqlite(settings: Settings) -> bool:
@@ -23,18 +28,34 @@ def sqlite_path(settings: Settings) -> str:
     return settings.store.removeprefix("sqlite:///")
 
 
-def open_store(settings: Settings, policy: Policy) -> Store:
-    """The store that the settings name, be it there or not yet. Raises `SettingsError` where it never will be."""
+def open_store(settings: Settings, policy: Policy, serves: bool = False, tally: Tally | None = None) -> Store:
+    """The store that the settings name, be it there or not yet. *serves*: a worker's own; *tally*: where it counts.
+
+    Raises `SettingsError` where the file never will be one, and `StoreUnavailable` where its disk is full or fails. To
+    a worker neither happens: its service has started, and goes on without the file until that can be opened.
+    """
     most = settings.outbox_max_events
     if not is_sqlite(settings):
         from streamlimit.store.valkey import ValkeyStore
 
         return ValkeyStore(settings.store, policy, settings.subscribed, outbox_max_events=most)
-    from streamlimit.store.sqlite import SqliteStore, opened
+    from streamlimit.store.sqlite import SqliteStore
 
+    told = checkpoints(tally)
     path, wanted = sqlite_path(settings), settings.subscribed
+    return open_file(
+        lambda: SqliteStore(path, policy, wanted, outbox_max_events=most, gathers=True, checkpointed=told), serves
+    )
+
+
+def open_file(make: Callable[[], T], serves: bool) -> T:
+    """What *make* opens on SQLite's file, now or later; the rest as in `open_store`."""
+    from streamlimit.store.sqlite import opened
+
     try:
-        return opened(lambda: SqliteStore(path, policy, wanted, outbox_max_events=most, gathers=True))
+        return opened(make, StoreUnavailable if serves else StoreLocked)
+    except StoreHindered:
+        raise
     except StoreUnavailable as error:
         raise SettingsError("store", str(error)) from error
 
@@ -51,7 +72,11 @@ def steady(settings: Settings, store: Store, tell: Callable[[Event], None] = ann
         on_outage=settings.on_store_outage if settings.enforce else "admit-all",  # a dry run refuses nobody
         outage_seconds=settings.outage_seconds,
     )
-    announce_change = partial(announce_outage, conduct.on_outage, conduct.outage_seconds)
+
+    def announce_change(away: bool) -> None:
+        cause = found.cause
+        announce_outage(conduct.on_outage, conduct.outage_seconds, away, in_words(cause), cause)
+
     found = SteadyStore(store, settings.policy(), conduct, tell, announce_change)
     if not is_sqlite(settings):
         from streamlimit.store.valkey import ValkeyStore

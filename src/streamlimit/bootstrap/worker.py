@@ -4,6 +4,7 @@ import asyncio
 
 from streamlimit.bootstrap import background, collector
 from streamlimit.bootstrap.callbacks import open_office
+from streamlimit.bootstrap.orphan import end_with_parent
 from streamlimit.bootstrap.service import build_service
 from streamlimit.logs import configure_logs
 from streamlimit.settings import Settings
@@ -35,7 +36,8 @@ class Worker:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         configure_logs()
-        office = open_office(self._settings)
+        end_with_parent()
+        office = open_office(self._settings, serves=True)
         service = await build_service(self._settings, office, self._tally)
         beside = background.start(service, office)
         self._door = FrontDoor(service)

@@ -6,7 +6,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from streamlimit.errors import StoreUnavailable, UnknownSession
-from streamlimit.knowledge import Knowledge
+from streamlimit.knowledge import Knowledge, Known
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Receipt, Verdict
 from streamlimit.steady.departed import Departed
 from streamlimit.steady.guests import Guests
@@ -60,7 +60,7 @@ class Admissions:
         try:
             return self._seen(await answer, ask, asked_at)
         except StoreUnavailable as error:
-            self._outage.failed()
+            self._outage.failed(error)
             return self._admit_alone(ask, error)
 
     async def _ask_after_telling(self, ask: Ask) -> Decision:
@@ -75,18 +75,34 @@ class Admissions:
         try:
             return self._seen(await answer, ask, asked_at, beaten=True)
         except StoreUnavailable as error:
-            self._outage.failed()
+            self._outage.failed(error)
             return self._beat_alone(ask, error)
 
     def _beat_came(self, ask: Ask, asked_at: float, answer: Decision | Exception) -> Decision | Exception:
         if isinstance(answer, StoreUnavailable):
-            self._outage.failed()
+            self._outage.failed(answer)
             return self._beat_alone(ask, answer)
         return answer if isinstance(answer, Exception) else self._seen(answer, ask, asked_at, beaten=True)
 
     def _admit_alone(self, ask: Ask, error: StoreUnavailable) -> Admitted:
         """The store just failed: *error* is raised where the session may not go on."""
-        return self._guests.admit(ask, self._knowledge.recall(ask, self._clock()), error)
+        known = self._knowledge.recall(ask, self._clock())
+        if (known is None or not known.session.generation) and self._outage.may_read:
+            known = self._read(ask) or known
+        return self._guests.admit(ask, known, error)
+
+    def _read(self, ask: Ask) -> Known | None:
+        """The asking session, where a file that cannot be written says that it sits: it may have come by another
+        worker. One that left here is not brought back.
+        """
+        if self._departed.has(ask):
+            return None
+        try:
+            roster = self._store.sessions(ask.user_id)
+        except StoreUnavailable:
+            self._outage.unread()
+            return None
+        return None if is_coming(roster) else self._guests.shown(ask, roster)
 
     def _beat_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
         """The same of a beat, which is kept."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.knowledge import Knowledge, Known
-from streamlimit.model import Admitted, Ask, Lease, Purpose, Session, State
+from streamlimit.model import Admitted, Ask, Lease, Purpose, Roster, Session, State
 from streamlimit.policy import Policy
 from streamlimit.steady.outage import Outage
 
@@ -38,6 +38,14 @@ class Guests:
         session = known.session
         lease = Lease(ask, session.generation, session.move, known.date_ms(self._clock()))
         return Admitted(session, lease, known.limit, known.live, existing=True, degraded=degraded)
+
+    def shown(self, ask: Ask, roster: Roster) -> Known | None:
+        """The asking session as the *roster* of its user shows it, though this worker may never have met it."""
+        session = next((each for each in roster.sessions if each.session_id == ask.session_id), None)
+        if session is None:
+            return None
+        now = self._clock()
+        return Known(session, roster.limit, roster.live, now, 0, self._wall_ms() - now * 1_000, 0.0, 0)
 
     def session(self, ask: Ask) -> Session:
         """A provisional one, of generation 0: the store gives it a real one when it is told of its receipt."""

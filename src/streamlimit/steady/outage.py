@@ -43,7 +43,8 @@ class Outage:
     def __init__(self, conduct: Conduct, clock: Callable[[], float], on_change: Callable[[bool], None]) -> None:
         self._conduct, self._clock, self._on_change = conduct, clock, on_change
         self.counts, self.is_away = Counts(), False
-        self._failed_at = self.since = float("-inf")
+        self._failed_at = self.since = self._unread_at = float("-inf")
+        self.cause = ""  # in the store's words, of the failure that began it
 
     @property
     def refuses_all(self) -> bool:
@@ -74,16 +75,25 @@ class Outage:
             raise StoreUnavailable("the store failed a moment ago")
         try:
             return promise(*args)
-        except StoreUnavailable:
-            self.failed()
+        except StoreUnavailable as error:
+            self.failed(error)
             raise
 
-    def failed(self) -> None:
-        """The store did not answer."""
+    @property
+    def may_read(self) -> bool:
+        """A file that cannot be written often can be read; but not again at once, where it could not."""
+        return not self._conduct.spares and self._clock() - self._unread_at >= PROBE_SECONDS
+
+    def unread(self) -> None:
+        """The file could not even be read."""
+        self._unread_at = self._clock()
+
+    def failed(self, error: StoreUnavailable | None = None) -> None:
+        """The store did not answer, but for *error*."""
         self.counts.failures += 1
         self._failed_at = self._clock()
         if not self.is_away:
-            self.is_away, self.since = True, self._failed_at
+            self.is_away, self.since, self.cause = True, self._failed_at, str(error or "")
             self.counts.outages += 1
             self._on_change(True)
 

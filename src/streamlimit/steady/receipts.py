@@ -134,13 +134,13 @@ class Receipts:
     async def _wait(self, answer: Awaitable[Verdict], receipt: Receipt, sent_at: float) -> Verdict:
         try:
             return self._learn(receipt, await answer, sent_at)
-        except StoreUnavailable:
-            self._outage.failed()
+        except StoreUnavailable as error:
+            self._outage.failed(error)
             return self.keep(receipt, sent_at)
 
     def _came(self, receipt: Receipt, sent_at: float, answer: Verdict | Exception) -> Verdict | Exception:
         if isinstance(answer, StoreUnavailable):
-            self._outage.failed()
+            self._outage.failed(answer)
             return self.keep(receipt, sent_at)
         return answer if isinstance(answer, Exception) else self._learn(receipt, answer, sent_at)
 
@@ -151,7 +151,7 @@ class Receipts:
         if self._unanswered.get(who) is receipt:
             del self._unanswered[who]
         if isinstance(answer, StoreUnavailable):
-            self._outage.failed()
+            self._outage.failed(answer)
             self.keep(receipt, sent_at)
         elif self._learn(receipt, answer, sent_at).events:
             self._tell(answer.events)

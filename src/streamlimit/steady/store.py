@@ -64,6 +64,11 @@ class SteadyStore(Passing):
         return self._outage.is_away
 
     @property
+    def cause(self) -> str:
+        """Why it is away, or was last: the failure's own words."""
+        return self._outage.cause
+
+    @property
     def counts(self) -> Counts:
         """For the metrics."""
         return self._outage.counts
@@ -124,8 +129,8 @@ class SteadyStore(Passing):
         """As the store's. It is asked for at the start: an outage may begin with that."""
         try:
             return await resolved(self.store.secret(name, made))
-        except StoreUnavailable:
-            self._outage.failed()
+        except StoreUnavailable as error:
+            self._outage.failed(error)
             raise
 
     async def tell_all(self) -> None:
@@ -212,8 +217,8 @@ class SteadyStore(Passing):
     async def _forgive(self, coming: Awaitable[T], otherwise: T, note: Callable[[T], None]) -> T:
         try:
             answer = await coming
-        except StoreUnavailable:
-            self._outage.failed()
+        except StoreUnavailable as error:
+            self._outage.failed(error)
             return otherwise
         note(answer)
         return answer

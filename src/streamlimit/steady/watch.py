@@ -72,7 +72,7 @@ class Watch:
         """Does it answer?"""
         try:
             await resolved(self._store.ping())
-        except StoreUnavailable:
-            self._outage.failed()
+        except StoreUnavailable as error:
+            self._outage.failed(error)
         else:
             self._outage.answered(bool(self._receipts.kept))

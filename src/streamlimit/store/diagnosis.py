@@ -35,9 +35,16 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ("connection lost", "it closes the connection at once: perhaps it wants TLS (valkeys://)"),
     ("in time", "it does not answer in time: it hangs, or a firewall is in between"),
     ("locked", "another process holds the file"),
-    ("cannot open", "the file cannot be opened"),
     ("disk is full", "the disk is full"),
+    ("No space left", "the disk is full"),
+    ("uota exceeded", "the disk is full"),
+    ("disk I/O error", "the disk fails, or is full"),
+    ("Input/output error", "the disk fails"),
     ("readonly database", "the file may not be written"),
+    ("Read-only file system", "the file may not be written"),
+    ("malformed", "the file is damaged"),
+    ("not a database", "the file is no database"),
+    ("cannot open", "the file cannot be opened"),
 )
 """The first that stands in the text of the failure, and what it means."""
 

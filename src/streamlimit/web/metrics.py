@@ -7,7 +7,7 @@ workers the library's multiprocess mode adds them up: server.py names its folder
 import asyncio
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -51,9 +51,13 @@ class Metrics:
         self._dropped = Counter("streamlimit_kept_dropped", "Kept confirmations dropped", registry=registry)
         self._latency = Counter("streamlimit_store_seconds", "Time spent waiting for the store", registry=registry)
         self._calls = Counter("streamlimit_store_calls", "Calls of the store that were timed", registry=registry)
+        text = "Checkpoints of SQLite's log that failed"
+        self._checkpoints = Counter("streamlimit_store_checkpoint_failures", text, registry=registry)
         labels = ["endpoint", "outcome"]
         self._letters = Counter("streamlimit_callbacks", "Attempts to call back", labels, registry=registry)
         self._away = _gauge("streamlimit_store_away", "Workers that see the store away", registry)
+        text = "Length of SQLite's log, which is carried over into the database, as the last checkpoint left it"
+        self._log_bytes = _gauge("streamlimit_store_log_bytes", text, registry, "livemax")
         self._kept = _gauge("streamlimit_kept", "Confirmations that wait for the store", registry)
         self._known = _gauge("streamlimit_known", "Sessions the workers know", registry)
 
@@ -75,6 +79,8 @@ class Metrics:
         self._add(self._latency, "seconds", {"": counts.seconds})
         self._add(self._calls, "calls", {"": counts.calls})
         self._add(self._dropped, "dropped", {"": self._store.kept.dropped})
+        self._add(self._checkpoints, "checkpoints", {"": tally.checkpoints_failed})
+        self._log_bytes.set(tally.log_bytes)
         for postman in self._postmen:
             self._add_letters(postman)
         self._away.set(self._store.is_away)
@@ -150,8 +156,8 @@ def dropped_callbacks(dropped: Mapping[str, int]) -> CounterMetricFamily:
     return family
 
 
-def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
-    return Gauge(name, text, registry=registry, multiprocess_mode="livesum")
+def _gauge(name: str, text: str, registry: CollectorRegistry, mode: Literal["livesum", "livemax"] = "livesum") -> Gauge:
+    return Gauge(name, text, registry=registry, multiprocess_mode=mode)
 
 
 def _census_gauges(registry: CollectorRegistry, census: Census, now: float) -> None:

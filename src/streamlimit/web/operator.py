@@ -143,11 +143,12 @@ async def healthz() -> Response:
 
 @health.get("/readyz")
 async def readyz(service: ServiceDep) -> Response:
-    """The store answers; 503 otherwise, and what is wrong with it."""
-    try:
-        await resolved(service.store.ping())
-    except StoreUnavailable as error:
-        raise Problem("store-unavailable", f"the store: {in_words(str(error))}", headers=dict(RETRY_STORE)) from error
+    """The store answers and takes a write, tried once a second; 503 otherwise, and what is wrong with it. For rollouts:
+    a balancer asks `/healthz`, lest an outage of the store empty it.
+    """
+    problem = await service.readiness.problem()
+    if problem:
+        raise Problem("store-unavailable", f"the store: {in_words(problem)}", headers=dict(RETRY_STORE))
     return json_answer({"status": "ready"})
 
 

@@ -47,6 +47,7 @@ ERRORS: dict[type[errors.StreamlimitError], str] = {
     errors.OriginFailed: "origin-failed",
     errors.StoreUnavailable: "store-unavailable",
     errors.StoreLocked: "store-unavailable",
+    errors.StoreHindered: "store-unavailable",
 }
 """What we raise, and the code a caller gets for it; `Refused` carries its own."""
 

@@ -15,6 +15,7 @@ from streamlimit.web.address import Proxies
 from streamlimit.web.auth import Doorman, Plans
 from streamlimit.web.grants import Grants
 from streamlimit.web.metrics import Metrics
+from streamlimit.web.readiness import Readiness
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Service:
     store: SteadyStore
     counted: Counted
     metrics: Metrics
+    readiness: Readiness
     outbox: Outbox | None
     grants: Grants
     doorman: Doorman

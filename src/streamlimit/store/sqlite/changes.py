@@ -1,13 +1,12 @@
 """Changes of users' rows by rules, each atomic with the events it makes; committed before anybody hears of it."""
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from streamlimit.model import Event
 from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.sqlite.checkpoint import Checkpointer
-from streamlimit.store.sqlite.connection import transaction, translated
+from streamlimit.store.sqlite.connection import Connection, transaction, translated
 from streamlimit.store.sqlite.intake import put
 from streamlimit.store.sqlite.rows import Rows, Rule
 from streamlimit.store.sqlite.together import Change
@@ -19,7 +18,7 @@ class Changes:
     """In *db*, whose *rows* they are. *subscribed* events go into the outbox, where *most* of them may wait."""
 
     def __init__(
-        self, db: sqlite3.Connection, rows: Rows, checkpointer: Checkpointer, subscribed: frozenset[str], most: int
+        self, db: Connection, rows: Rows, checkpointer: Checkpointer, subscribed: frozenset[str], most: int
     ) -> None:
         self._db, self._rows, self._checkpointer = db, rows, checkpointer
         self._subscribed, self._most = subscribed, most

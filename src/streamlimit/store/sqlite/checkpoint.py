@@ -2,10 +2,18 @@
 
 Left to itself SQLite does so in the commit that finds the log long: two fsyncs, in the middle of the event loop.
 And while several processes write without a pause it never finds the log at rest, which then grows without end.
+
+It grows, too, while somebody reads for long (a backup): that is waited for by nobody, and told.
 """
 
+import os
 import sqlite3
 import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+from msgspec import Struct
 
 CHANGES = 2_000
 """After so many changes of one process the log is carried over: some megabytes."""
@@ -13,14 +21,26 @@ CHANGES = 2_000
 LONG_LOG_PAGES = 4_000
 """A log longer than this is made to start anew; who writes waits meanwhile for what came in since the first pass."""
 
-TURN_SECONDS = 1.0
+BEHIND_PAGES = 1_000
+"""With so much left by the first pass somebody reads what it could not carry over: starting anew would be in vain."""
+
+TRIES = 50
+PAUSE_SECONDS = 0.01
+"""Others may have their turn at the moment of a try. None of them waits for the next one."""
+
+
+class Checkpoint(Struct, frozen=True):
+    """What came of one round: the log's bytes afterwards, and why it could not be carried over, if so."""
+
+    log_bytes: int
+    problem: str | None = None
 
 
 class Checkpointer:
-    """For the database at *path*; its thread and connection exist from the first time that they are needed."""
+    """For the database at *path*; its thread exists from the first time that it is needed, and tells *told*."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, told: Callable[[Checkpoint], None] = lambda checkpoint: None) -> None:
+        self._path, self._told = path, told
         self._changes = 0
         self._due = threading.Event()
         self._thread: threading.Thread | None = None
@@ -46,18 +66,41 @@ class Checkpointer:
     def _forever(self) -> None:
         while self._due.wait() and not self._is_closed:
             self._due.clear()
-            try:
-                checkpoint_once(self._path)
-            except sqlite3.Error:
-                pass  # the log stays as it is; the next time carries over all of it
+            self._told(checkpoint_once(self._path))
 
 
-def checkpoint_once(path: str) -> None:
-    """Carries over what is in the log, beside those who write; a long log starts anew."""
-    db = sqlite3.connect(path, timeout=TURN_SECONDS, isolation_level=None)
+def checkpoint_once(path: str) -> Checkpoint:
+    """Carries over what is in the log, beside those who write; a long log starts anew. Waits for nobody.
+
+    What stays is carried over the next time, all of it.
+    """
     try:
-        pages = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
-        if pages > LONG_LOG_PAGES:
-            db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-    finally:
-        db.close()
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as db:
+            problem = _carry_over(db)
+    except sqlite3.Error as error:
+        problem = str(error)
+    return Checkpoint(log_bytes(path), problem)
+
+
+def log_bytes(path: str) -> int:
+    """How long the log of the database at *path* is."""
+    try:
+        return os.stat(f"{path}-wal").st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _carry_over(db: sqlite3.Connection) -> str | None:
+    for number in range(TRIES):
+        if number:
+            time.sleep(PAUSE_SECONDS)
+        is_busy, pages, carried = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if is_busy:
+            continue  # another process is at it
+        if pages <= LONG_LOG_PAGES:
+            return None
+        if pages - carried > BEHIND_PAGES:
+            return "somebody reads for long: the log goes on growing until then"
+        if not db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]:
+            return None
+    return "others are at it all the time"

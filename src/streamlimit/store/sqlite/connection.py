@@ -5,12 +5,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.resources import files
 from types import TracebackType
 from typing import TypeVar
 
 from streamlimit.errors import SettingsError, StoreLocked, StoreUnavailable
 from streamlimit.store.sqlite import bodies, clock
+from streamlimit.store.sqlite.opening import cannot_open, make_private
 
 T = TypeVar("T")
 
@@ -18,11 +20,18 @@ VERSION = 4
 TURN_SECONDS = 0.5
 """How long to wait for other processes' transactions (each takes microseconds) before giving up."""
 
+LOOP_SECONDS = 0.002
+"""The same in an event loop, where all in the process wait; what lasts longer is for a timer (patience.py)."""
+
+SPARED_SECONDS = 0.25
+"""Who waited in vain does not wait again at once: each step is tried once then."""
+
 PAGE_BYTES = 2_048
 """Of a new file. A commit writes whole pages; a user with some sessions fits one."""
 
-LONGEST_LOG_PAGES = 16_000
-"""From here on each commit carries the log over by itself, should a checkpointer not keep up (or not run)."""
+
+MOST_LOG_BYTES = 32 * 2**20
+"""A log that had to grow longer is cut to so much when it starts anew."""
 
 
 def named_queries() -> dict[str, str]:
@@ -35,43 +44,66 @@ def named_queries() -> dict[str, str]:
 QUERIES = named_queries()
 
 
-def connect(path: str) -> sqlite3.Connection:
-    """An open connection to the file at *path*, its schema made or checked. Raises `StoreUnavailable`."""
+opening_seconds = ContextVar("opening_seconds", default=TURN_SECONDS)
+"""How long opening the file blocks: `LOOP_SECONDS` where viewers are served already (late.py)."""
+
+
+class Connection(sqlite3.Connection):
+    """Knows how long to wait for other processes' turns, and until when it need not, having waited in vain."""
+
+    patience_seconds = TURN_SECONDS
+    spared_until = float("-inf")
+
+
+def connect(path: str, patience_seconds: float = TURN_SECONDS) -> Connection:
+    """An open connection to the file at *path*, its schema made or checked. Raises `StoreUnavailable`.
+
+    Nothing is written where the schema is this one's: a file whose disk is full can still be read.
+    """
     try:
-        db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        make_private(path)
+        db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, factory=Connection)
+        db.patience_seconds = opening_seconds.get()
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        in_turn(lambda: db.execute("PRAGMA journal_mode = WAL").fetchall())
+        in_turn(db, lambda: db.execute("PRAGMA journal_mode = WAL").fetchall())
         db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut the last moments
-        db.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG_PAGES}")
-        in_turn(lambda: _migrate(db))
-    except sqlite3.Error as error:
-        kind = (
-            StoreLocked if isinstance(error, sqlite3.OperationalError) and is_others_turn(error) else StoreUnavailable
-        )
-        raise kind(f"sqlite: cannot open {path}: {error}") from error
+        db.execute(f"PRAGMA journal_size_limit = {MOST_LOG_BYTES}")
+        db.execute("PRAGMA wal_autocheckpoint = 0")  # a commit waits for no disk: checkpoint.py has a thread for it
+        if not in_turn(db, lambda: _is_current(db)):
+            _migrate(db)
+        db.patience_seconds, db.spared_until = patience_seconds, float("-inf")
+    except (sqlite3.Error, OSError) as error:
+        raise cannot_open(path, error, is_others_turn(error)) from error
     return db
 
 
-def in_turn(step: Callable[[], T]) -> T:
+def in_turn(db: Connection, step: Callable[[], T]) -> T:
     """Runs *step*, again and again while another process has its turn.
 
     SQLite's own waiting starts at a millisecond; the turns waited for take some 20 µs.
     """
-    deadline = time.monotonic() + TURN_SECONDS
+    deadline = time.monotonic() + db.patience_seconds
     while True:
         try:
             return step()
         except sqlite3.OperationalError as error:
-            if not is_others_turn(error):
+            now = time.monotonic()
+            if not is_others_turn(error) or now < db.spared_until:
                 raise
-            if time.monotonic() > deadline:
+            if now > deadline:
+                db.spared_until = now + SPARED_SECONDS
                 raise
             time.sleep(0.000_05)
 
 
-def is_others_turn(error: sqlite3.OperationalError) -> bool:
+def is_others_turn(error: Exception) -> bool:
     """Is it only that another process is at it?"""
-    return "locked" in str(error) or "busy" in str(error)
+    return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
+
+
+def unavailable(error: sqlite3.Error) -> StoreUnavailable:
+    """What the driver raised, as the store's callers know it."""
+    return (StoreLocked if is_others_turn(error) else StoreUnavailable)(f"sqlite: {error}")
 
 
 class Translated:
@@ -84,26 +116,34 @@ class Translated:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, sqlite3.Error):
-            raise StoreUnavailable(f"sqlite: {error}") from error
+            raise unavailable(error) from error
 
 
 translated = Translated()  # one for all: it knows nothing
 
 
 @contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
+def transaction(db: Connection) -> Iterator[None]:
     """One atomic step; `IMMEDIATE` takes the write lock before the first read, so nobody decides on old news."""
-    in_turn(lambda: db.execute("BEGIN IMMEDIATE"))
+    in_turn(db, lambda: db.execute("BEGIN IMMEDIATE"))
     try:
         yield
-        in_turn(lambda: db.execute("COMMIT"))
+        in_turn(db, lambda: db.execute("COMMIT"))
     except BaseException:
         if db.in_transaction:  # SQLite itself has ended it where the disk is full
             db.execute("ROLLBACK")
         raise
 
 
-def _migrate(db: sqlite3.Connection) -> None:
+def _is_current(db: Connection) -> bool:
+    """The schema is this one's, and the clock dates the uptime of this boot: nothing is to be written."""
+    if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+        return False
+    row = db.execute(QUERIES["get_clock"]).fetchone()
+    return row is not None and row[0] == clock.boot_id() and db.execute(QUERIES["count_ledgers"]).fetchone()[0] > 0
+
+
+def _migrate(db: Connection) -> None:
     with transaction(db):
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:

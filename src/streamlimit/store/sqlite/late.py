@@ -1,4 +1,4 @@
-"""What stands for a store or an outbox while another process holds its file: that is opened as soon as it is let go."""
+"""What stands for a store or an outbox while its file cannot be opened: it is tried again now and then."""
 
 import time
 from collections.abc import Callable
@@ -7,25 +7,28 @@ from typing import Any, TypeVar, cast
 from streamlimit.errors import SettingsError, StoreLocked, StoreUnavailable
 from streamlimit.model import Receipt
 from streamlimit.store.contract import Heard
+from streamlimit.store.sqlite.connection import LOOP_SECONDS, opening_seconds
 
 T = TypeVar("T")
 
 REST_SECONDS = 1.0
-"""From one try to the next: each takes half a second, and all in the process wait for it."""
+"""From one try to the next: all in the process wait for it."""
 
 
-def opened(make: Callable[[], T]) -> T:
-    """What *make* opens, or what will be that. Raises `StoreUnavailable` where waiting would not help."""
+def opened(make: Callable[[], T], waits_for: type[StoreUnavailable] = StoreLocked) -> T:
+    """What *make* opens; where it raises *waits_for*, what will be that. Raises any other `StoreUnavailable`."""
     try:
         return make()
-    except StoreLocked as error:
+    except waits_for as error:
         return cast(T, Late(make, error))
 
 
 class Late:
     """Has every promise of what *make* opens; each raises `StoreUnavailable` until it is open."""
 
-    def __init__(self, make: Callable[[], Any], why: StoreLocked, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, make: Callable[[], Any], why: StoreUnavailable, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._make, self._why, self._clock = make, why, clock
         self._found: Any = None
         self._tried_at = clock()
@@ -57,9 +60,20 @@ class Late:
             if self._clock() - self._tried_at < REST_SECONDS:
                 raise StoreUnavailable(str(self._why))
             try:
-                self._found = self._make()
+                self._found = self._make_at_once()
+            except StoreUnavailable as error:
+                self._why = error
+                raise
             except SettingsError as error:  # nobody can be told any more that the start was in vain
                 raise StoreUnavailable(str(error)) from error
             finally:
                 self._tried_at = self._clock()
         return self._found
+
+    def _make_at_once(self) -> Any:
+        """Blocks for no longer than viewers may wait for each other."""
+        before = opening_seconds.set(LOOP_SECONDS)
+        try:
+            return self._make()
+        finally:
+            opening_seconds.reset(before)

@@ -14,8 +14,18 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event, Session
 from streamlimit.store.contract import Backlog, Clock, DeadLetter, Letter
 from streamlimit.store.sqlite.clock import uptime_ms
-from streamlimit.store.sqlite.connection import QUERIES, connect, in_turn, transaction
+from streamlimit.store.sqlite.connection import (
+    LOOP_SECONDS,
+    QUERIES,
+    TURN_SECONDS,
+    Connection,
+    connect,
+    in_turn,
+    transaction,
+    unavailable,
+)
 from streamlimit.store.sqlite.intake import put, take_unkept
+from streamlimit.store.sqlite.patience import patient
 
 SORTED_AT_ONCE = 200
 """Events that one claim sorts; a few milliseconds at most."""
@@ -29,6 +39,7 @@ class SqliteOutbox:
     """An `Outbox` on the file at *path*. *subscriptions*: the event types that each endpoint wants.
 
     Each endpoint's queues hold *max_events* together, and as many dead letters. *clock* as in `SqliteStore`.
+    *patience_seconds*: how long a step blocks while another process has its turn.
     """
 
     def __init__(
@@ -37,11 +48,11 @@ class SqliteOutbox:
         subscriptions: Mapping[str, Collection[str]],
         max_events: int = 1_000_000,
         clock: Clock | None = None,
+        patience_seconds: float = TURN_SECONDS,
     ) -> None:
         self._subscriptions, self._max_events, self._clock = subscriptions, max_events, clock
-        self._db: sqlite3.Connection | None = connect(path)
-        with self._step() as db:
-            db.executemany(QUERIES["put_endpoint"], [(endpoint,) for endpoint in subscriptions])
+        self._db: Connection | None = connect(path, patience_seconds)
+        self._put_endpoints()
 
     def refused(self, session: Session, reason: str, quiet_ms: int) -> Event | None:
         with self._step() as db:
@@ -60,7 +71,7 @@ class SqliteOutbox:
         """Looks everywhere, whoever the *users* are: that is as quick."""
         with self._opened() as db:
             now_ms = self._now_ms(db)
-            waits = in_turn(lambda: db.execute(QUERIES["waits"], (endpoint, now_ms)).fetchone()[0])
+            waits = in_turn(db, lambda: db.execute(QUERIES["waits"], (endpoint, now_ms)).fetchone()[0])
         if not waits:  # by far the most often; seen without a lock
             return ()
         with self._step() as db:
@@ -122,12 +133,12 @@ class SqliteOutbox:
 
     def dropped(self) -> dict[str, int]:
         with self._opened() as db:
-            found: dict[str, int] = dict(in_turn(lambda: db.execute(QUERIES["dropped"]).fetchall()))
+            found: dict[str, int] = dict(in_turn(db, lambda: db.execute(QUERIES["dropped"]).fetchall()))
         return {endpoint: found.get(endpoint, 0) for endpoint in self._subscriptions}
 
     def dead_letters(self, endpoint: str, at_most: int) -> tuple[DeadLetter, ...]:
         with self._opened() as db:
-            rows = in_turn(lambda: db.execute(QUERIES["youngest_dead"], (endpoint, at_most)).fetchall())
+            rows = in_turn(db, lambda: db.execute(QUERIES["youngest_dead"], (endpoint, at_most)).fetchall())
         return tuple(DeadLetter(endpoint, number, _decode(body), problem, at) for number, body, problem, at in rows)
 
     def retain(self, at_most: int) -> bool:
@@ -142,6 +153,15 @@ class SqliteOutbox:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+    def _put_endpoints(self) -> None:
+        """Nothing is written where all are there: a file whose disk is full can still be read."""
+        with self._opened() as db:
+            known = {row[0] for row in in_turn(db, lambda: db.execute(QUERIES["dropped"]).fetchall())}
+            new = [(endpoint,) for endpoint in self._subscriptions if endpoint not in known]
+            if new:
+                with transaction(db):
+                    db.executemany(QUERIES["put_endpoint"], new)
 
     def _sort(self, db: sqlite3.Connection, now_ms: int) -> None:
         """Events become letters to each endpoint that wants them and has room."""
@@ -197,34 +217,39 @@ class SqliteOutbox:
         return True
 
     @contextmanager
-    def _held(self, letter: Letter) -> Iterator[tuple[sqlite3.Connection | None, int]]:
+    def _held(self, letter: Letter) -> Iterator[tuple[Connection | None, int]]:
         """One step of who holds the letter's ticket; no connection where the claim is not theirs any more."""
         with self._step() as db:
             key = (*_queue(letter), letter.ticket, letter.number)
             held = db.execute(QUERIES["holds"], key).fetchone() is not None
             yield (db if held else None), self._now_ms(db)
 
-    def _now_ms(self, db: sqlite3.Connection) -> int:
+    def _now_ms(self, db: Connection) -> int:
         if self._clock is not None:
             return self._clock()
-        offset_ms: int = in_turn(lambda: db.execute(QUERIES["get_clock"]).fetchone()[1])
+        offset_ms: int = in_turn(db, lambda: db.execute(QUERIES["get_clock"]).fetchone()[1])
         return uptime_ms() + offset_ms
 
     @contextmanager
-    def _step(self) -> Iterator[sqlite3.Connection]:
+    def _step(self) -> Iterator[Connection]:
         with self._opened() as db, transaction(db):
             yield db
 
     @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self) -> Iterator[Connection]:
         """The open connection; whatever the driver raises becomes `StoreUnavailable`."""
         if self._db is None:
             raise StoreUnavailable("sqlite: the outbox is closed")
         try:
             yield self._db
         except sqlite3.Error as error:
-            raise StoreUnavailable(f"sqlite: {error}") from error
+            raise unavailable(error) from error
 
 
 def _queue(letter: Letter) -> tuple[str, str]:
     return letter.endpoint, letter.event.session.user_id
+
+
+def open_patient_outbox(path: str, subscriptions: Mapping[str, Collection[str]], max_events: int) -> SqliteOutbox:
+    """One for an event loop: where another process has its turn no step blocks, and its answer comes later."""
+    return patient(SqliteOutbox(path, subscriptions, max_events, patience_seconds=LOOP_SECONDS))

@@ -15,7 +15,7 @@ from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.contract import Clock
 from streamlimit.store.sqlite.bodies import decode, decode_grants, encode
 from streamlimit.store.sqlite.clock import uptime_ms
-from streamlimit.store.sqlite.connection import QUERIES, in_turn, is_others_turn
+from streamlimit.store.sqlite.connection import QUERIES, Connection, in_turn, is_others_turn
 
 T = TypeVar("T")
 Rule = Callable[..., Outcome[T]]
@@ -30,8 +30,8 @@ ADD, REPLACE, REMOVE = QUERIES["add"], QUERIES["replace"], QUERIES["remove"]
 class Rows:
     """Rows of *db*. *clock* (tests only) replaces the store's; *subscribed* are the events that need the outbox."""
 
-    def __init__(self, db: sqlite3.Connection, clock: Clock | None, subscribed: frozenset[str]) -> None:
-        self._cursor = db.cursor()  # one for all: a new one takes half a microsecond
+    def __init__(self, db: Connection, clock: Clock | None, subscribed: frozenset[str]) -> None:
+        self._db, self._cursor = db, db.cursor()  # one for all: a new one takes half a microsecond
         self._middle = Middle(clock, subscribed)
         db.create_function("new_due_at_ms", 2, self._middle.new_due_at_ms)
         db.create_function("new_body", 0, self._middle.new_body)
@@ -92,7 +92,7 @@ class Rows:
         except sqlite3.OperationalError as error:
             if not is_others_turn(error):
                 raise
-            return in_turn(lambda: self._cursor.execute(query, values))
+            return in_turn(self._db, lambda: self._cursor.execute(query, values))
 
 
 @cache

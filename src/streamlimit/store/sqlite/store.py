@@ -4,10 +4,11 @@ Any number of processes on one machine. Answers at once: a read takes some micro
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from streamlimit import rules
-from streamlimit.errors import StoreUnavailable
+from streamlimit.errors import StoreLocked, StoreUnavailable
 from streamlimit.model import Ask, Decision, Event, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
 from streamlimit.policy import Policy
 from streamlimit.rules.grants import Grants
@@ -15,12 +16,20 @@ from streamlimit.rules.ledger import Ledger, Outcome, grants_wanted
 from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Clock, Events, Heard
 from streamlimit.store.sqlite.changes import Changes
-from streamlimit.store.sqlite.checkpoint import Checkpointer
-from streamlimit.store.sqlite.connection import QUERIES, connect, transaction, translated
+from streamlimit.store.sqlite.checkpoint import Checkpoint, Checkpointer
+from streamlimit.store.sqlite.connection import (
+    LOOP_SECONDS,
+    QUERIES,
+    TURN_SECONDS,
+    connect,
+    transaction,
+    translated,
+)
+from streamlimit.store.sqlite.patience import Patience, patiently
 from streamlimit.store.sqlite.reading import Reading, matching
 from streamlimit.store.sqlite.rows import Rows, Rule
 from streamlimit.store.sqlite.sweep import Sweep
-from streamlimit.store.sqlite.together import Together
+from streamlimit.store.sqlite.together import Alone, Together
 
 T = TypeVar("T")
 
@@ -28,8 +37,10 @@ T = TypeVar("T")
 class SqliteStore:
     """A `Store` on the file at *path*. *subscribed* are the event types that go into the outbox.
 
-    There it keeps *outbox_max_events* (intake.py). *clock* (tests only) replaces the store's clock. *gathers*: where
-    several heartbeats and receipts come in one turn of the event loop they are made together, and answered after it.
+    There it keeps *outbox_max_events* (intake.py). *clock* (tests only) replaces the store's clock. *gathers*: for an
+    event loop. Where several heartbeats and receipts come in one turn of it they are made together, and answered after
+    it; and where another process has its turn no step blocks: its answer comes later.
+    *checkpointed* is told of each round of the checkpointer, in its thread.
     Raises `StoreUnavailable` when the file cannot be used.
     """
 
@@ -41,17 +52,30 @@ class SqliteStore:
         clock: Clock | None = None,
         outbox_max_events: int = 1_000_000,
         gathers: bool = False,
+        checkpointed: Callable[[Checkpoint], None] = lambda checkpoint: None,
     ) -> None:
-        self._policy, self._db = policy, connect(path)
-        self._rows, self._checkpointer = Rows(self._db, clock, subscribed), Checkpointer(path)
+        self._policy, self._db = policy, connect(path, LOOP_SECONDS if gathers else TURN_SECONDS)
+        self._rows, self._checkpointer = Rows(self._db, clock, subscribed), Checkpointer(path, checkpointed)
         self._changes = Changes(self._db, self._rows, self._checkpointer, subscribed, outbox_max_events)
         self._together = Together(self._changes.one, self._changes.all_of)
-        self._soon: Callable[[str, Rule[Any]], Any] = self._together.ask if gathers else self._changes.one
+        self._soon: Alone = self._together.ask if gathers else self._changes.one
+        self._now: Callable[[str, Rule[Any], Alone], Any] = self._together.now if gathers else _alone
+        self._gathers, self._sweep_patience = gathers, Patience()
         self._sweep = Sweep(self._db, self._rows, self._changes, self._checkpointer, policy)
         self._reading = Reading(self._rows, policy)
 
-    def admit(self, ask: Ask) -> Decision:
+    def admit(self, ask: Ask) -> Answer[Decision]:
         # Who sits is admitted without a write: one consistent read decides, and no lock is taken.
+        try:
+            outcome = self._admit_by_reading(ask)
+        except StoreLocked:
+            outcome = None  # another process repairs the file: this waits as a change does
+        if outcome is not None and not outcome.changed:
+            return outcome.answer
+        answer: Answer[Decision] = self._now(ask.user_id, self._by(rules.admit, ask), self._changes.one)
+        return answer
+
+    def _admit_by_reading(self, ask: Ask) -> Outcome[Decision]:
         with translated:
             ledger, now_ms = self._rows.load(ask.user_id)
         outcome = rules.admit(ledger, ask, self._policy, now_ms)
@@ -59,9 +83,7 @@ class SqliteStore:
             with translated:
                 ledger, grants, now_ms = self._rows.load_with_grants(ask.user_id)
             outcome = rules.admit(ledger, ask, self._policy, now_ms, grants)
-        if not outcome.changed:
-            return outcome.answer
-        return self._changes.one(ask.user_id, self._by(rules.admit, ask))
+        return outcome
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         user_id = receipt.lease.ask.user_id
@@ -82,17 +104,23 @@ class SqliteStore:
         answer: Answer[Decision] = self._soon(ask.user_id, self._by(rules.beat, ask))
         return answer
 
-    def prolong(self, lease: Lease) -> Gone | None:
+    def prolong(self, lease: Lease) -> Answer[Gone | None]:
         user_id = lease.ask.user_id
-        return self._changes.one(user_id, lambda ledger, now_ms: rules.prolong(ledger, lease, self._policy, now_ms))
-
-    def abandon(self, lease: Lease) -> Events:
-        user_id = lease.ask.user_id
-        return self._changes.by_transaction(
-            user_id, lambda ledger, now_ms: rules.abandon(ledger, lease, self._policy, now_ms)
+        answer: Answer[Gone | None] = self._now(
+            user_id, lambda ledger, now_ms: rules.prolong(ledger, lease, self._policy, now_ms), self._changes.one
         )
+        return answer
 
-    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Events:
+    def abandon(self, lease: Lease) -> Answer[Events]:
+        user_id = lease.ask.user_id
+        answer: Answer[Events] = self._now(
+            user_id,
+            lambda ledger, now_ms: rules.abandon(ledger, lease, self._policy, now_ms),
+            self._changes.by_transaction,
+        )
+        return answer
+
+    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
         self._catch_up()
 
         def rule(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
@@ -100,26 +128,37 @@ class SqliteStore:
                 return grants_wanted()
             return rules.end(ledger, user_id, session_id, self._policy, now_ms, grants)
 
-        return self._changes.by_transaction(user_id, rule)
+        answer: Answer[Events] = self._now(user_id, rule, self._changes.by_transaction)
+        return answer
 
-    def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Events:
+    def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
         self._catch_up()
 
         def rule(ledger: Ledger, now_ms: int) -> Outcome[Events]:
             return rules.terminate(ledger, user_id, session_id, by, reason, self._policy, now_ms)
 
-        return self._changes.by_transaction(user_id, rule)
+        answer: Answer[Events] = self._now(user_id, rule, self._changes.by_transaction)
+        return answer
 
-    def lose_again(self, event: Event, keep_grant: bool = False) -> Events:
+    def lose_again(self, event: Event, keep_grant: bool = False) -> Answer[Events]:
         def rule(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
             if grants is None and not keep_grant:
                 return grants_wanted()
             return rules.lose_again(ledger, event, self._policy, now_ms, grants)
 
-        return self._changes.by_transaction(event.session.user_id, rule)
+        answer: Answer[Events] = self._now(event.session.user_id, rule, self._changes.by_transaction)
+        return answer
 
     def expire(self, at_most: int) -> Swept:
-        return self._sweep.step(at_most)
+        try:
+            swept = self._sweep.step(at_most)
+        except StoreLocked:
+            seconds = self._sweep_patience.next_try() if self._gathers else None
+            if seconds is None:
+                raise
+            return Swept((), True, seconds)
+        self._sweep_patience.over()
+        return swept
 
     def sessions(self, user_id: str) -> Roster:
         return self._reading.roster(user_id)
@@ -135,14 +174,20 @@ class SqliteStore:
         with translated:
             return self._rows.load(user_id)[0].max_sessions
 
-    def set_limit(self, user_id: str, max_sessions: int | None) -> None:
+    def set_limit(self, user_id: str, max_sessions: int | None) -> Answer[None]:
         def rule(ledger: Ledger, now_ms: int) -> Outcome[None]:
             ledger.max_sessions = max_sessions
             return Outcome(None, changed=True)
 
-        return self._changes.by_transaction(user_id, rule)
+        answer: Answer[None] = self._now(user_id, rule, self._changes.by_transaction)
+        return answer
 
-    def secret(self, name: str, made: str) -> str:
+    def secret(self, name: str, made: str) -> Answer[str]:
+        if self._gathers:
+            return patiently(partial(self._secret, name, made))
+        return self._secret(name, made)
+
+    def _secret(self, name: str, made: str) -> str:
         with translated:
             found = self._rows.find(QUERIES["get_secret"], name)
             if not found:  # else nobody need have his turn first
@@ -157,9 +202,17 @@ class SqliteStore:
             count: int = self._rows.find(QUERIES["count_events"])[0][0]
             return count
 
-    def ping(self) -> None:
+    def ping(self) -> Answer[None]:
+        if self._gathers:
+            return patiently(self._write)
+        return self._write()
+
+    def _write(self) -> Answer[None]:
+        """The time that the clock has seen, which is kept anyway."""
         with translated:
-            self._rows.find(QUERIES["get_clock"])
+            now_ms = self._rows.load("")[1]
+            self._rows.find(QUERIES["see"], now_ms)
+        return None
 
     def close(self) -> None:
         self._checkpointer.close()
@@ -176,3 +229,8 @@ class SqliteStore:
     def _catch_up(self) -> None:
         """Who leaves right after a heartbeat must not be seated by it again: what was asked before is made first."""
         self._together.make_all()
+
+
+def _alone(user_id: str, rule: Rule[Any], alone: Alone) -> Any:
+    """For who may block: no change waits for a timer."""
+    return alone(user_id, rule)

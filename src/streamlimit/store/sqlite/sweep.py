@@ -1,6 +1,5 @@
 """Takes out who is past their time, step by step (Endpoint 2); holds the write lock for a moment only."""
 
-import sqlite3
 from time import thread_time
 
 from streamlimit import rules
@@ -9,7 +8,7 @@ from streamlimit.policy import Policy
 from streamlimit.store.sqlite.bodies import decode, encode
 from streamlimit.store.sqlite.changes import Changes
 from streamlimit.store.sqlite.checkpoint import Checkpointer
-from streamlimit.store.sqlite.connection import QUERIES, transaction, translated
+from streamlimit.store.sqlite.connection import QUERIES, Connection, transaction, translated
 from streamlimit.store.sqlite.pace import PAUSE_SECONDS, TRIES, Pace, Takings
 from streamlimit.store.sqlite.round import Round
 from streamlimit.store.sqlite.rows import Rows
@@ -23,7 +22,7 @@ class Sweep:
     """One process's, through the *rows* of *db*."""
 
     def __init__(
-        self, db: sqlite3.Connection, rows: Rows, changes: Changes, checkpointer: Checkpointer, policy: Policy
+        self, db: Connection, rows: Rows, changes: Changes, checkpointer: Checkpointer, policy: Policy
     ) -> None:
         self._db, self._rows, self._changes = db, rows, changes
         self._checkpointer, self._policy = checkpointer, policy

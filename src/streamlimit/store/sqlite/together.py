@@ -3,6 +3,7 @@
 A commit costs more than all that a heartbeat changes: six locks taken or given back, and a page written to the log.
 Up to `AT_MOST` sessions share that. Nobody is answered before the commit, so whatever was acknowledged is there after a
 `kill -9`. The write lock is held for the changes alone: what was asked is known before, and answers go out after.
+Where another process holds the file for longer than a turn takes, changes wait here in their order (patience.py).
 """
 
 from asyncio import get_running_loop
@@ -10,8 +11,9 @@ from collections.abc import Callable
 from itertools import repeat
 from typing import Any
 
-from streamlimit.errors import StoreUnavailable
+from streamlimit.errors import StoreLocked, StoreUnavailable
 from streamlimit.store.coming import Coming
+from streamlimit.store.sqlite.patience import Patience
 from streamlimit.store.sqlite.rows import Rule
 
 AT_MOST = 32
@@ -23,15 +25,19 @@ ALONE = 1
 Change = tuple[str, Rule[Any]]
 """Of a user's row, by a rule."""
 
+Alone = Callable[[str, Rule[Any]], Any]
+"""Makes one change, and returns its answer."""
+
 
 class Together:
     """*alone* makes one change, *all_of* them several in one transaction, or raises and has made none."""
 
-    def __init__(self, alone: Callable[[str, Rule[Any]], Any], all_of: Callable[[list[Change]], list[Any]]) -> None:
+    def __init__(self, alone: Alone, all_of: Callable[[list[Change]], list[Any]]) -> None:
         self._alone, self._all_of = alone, all_of
         self._changes: list[Change] = []
         self._answers: list[Coming[Any]] = []
         self._count = self._count_before = 0  # of this turn, and of the one before it
+        self._patience, self._is_waiting = Patience(), False
 
     def ask(self, user_id: str, rule: Rule[Any]) -> Any:
         """The answer of *rule* to the user's ledger; one that is `Coming` comes after this turn."""
@@ -39,16 +45,28 @@ class Together:
         if self._count == 1:
             get_running_loop().call_soon(self.make_all)
             if self._count_before <= ALONE:
-                return self._alone(user_id, rule)
-        answer: Coming[Any] = Coming()
-        self._changes.append((user_id, rule))
-        self._answers.append(answer)
-        return answer
+                return self.now(user_id, rule, self._alone)
+        return self._put(user_id, rule)
+
+    def now(self, user_id: str, rule: Rule[Any], alone: Alone) -> Any:
+        """The answer that *alone* makes; it is `Coming` where another process has its turn."""
+        if not self._is_waiting:
+            try:
+                answer = alone(user_id, rule)
+            except StoreLocked:
+                if not self._waits():
+                    raise
+            else:
+                self._patience.over()
+                return answer
+        return self._put(user_id, rule)
 
     def make_all(self) -> None:
-        """Makes what was asked up to now, and answers."""
+        """Makes what was asked up to now, and answers. While another process has its turn, that is for a timer."""
         if self._count:
             self._count, self._count_before = 0, self._count
+        if self._is_waiting:
+            return
         changes, self._changes = self._changes, []
         answers, self._answers = self._answers, []
         for first in range(0, len(changes), AT_MOST):
@@ -56,9 +74,33 @@ class Together:
             try:
                 made = self._make(changes[some])
             except StoreUnavailable as error:  # a file that just failed is not tried again at once: all would wait
-                _tell(answers[first:], repeat(error))
+                if isinstance(error, StoreLocked) and self._waits():
+                    self._changes[:0], self._answers[:0] = changes[first:], answers[first:]
+                else:
+                    _tell(answers[first:], repeat(error))
                 return
+            self._patience.over()
             _tell(answers[some], made)
+
+    def _put(self, user_id: str, rule: Rule[Any]) -> Coming[Any]:
+        answer: Coming[Any] = Coming()
+        self._changes.append((user_id, rule))
+        self._answers.append(answer)
+        return answer
+
+    def _waits(self) -> bool:
+        """The file is locked. False: it has been so for too long."""
+        seconds = self._patience.next_try()
+        if seconds is None:
+            return False
+        if not self._is_waiting:
+            self._is_waiting = True
+            get_running_loop().call_later(seconds, self._try_again)
+        return True
+
+    def _try_again(self) -> None:
+        self._is_waiting = False
+        self.make_all()
 
     def _make(self, changes: list[Change]) -> list[Any]:
         if len(changes) > 1:

@@ -1,0 +1,45 @@
+"""How the checkpoints of SQLite's log fare: counted, and logged when they begin to fail and when that is over."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from streamlimit.tally import Tally
+
+if TYPE_CHECKING:
+    from streamlimit.store.sqlite.checkpoint import Checkpoint
+
+log = structlog.get_logger("streamlimit")
+
+
+def checkpoints(tally: Tally | None) -> "Callable[[Checkpoint], None]":
+    """What a store tells of each checkpoint, in a thread. Without a *tally* nobody listens: a command's own store."""
+    if tally is None:
+        return lambda checkpoint: None
+    loop, told = asyncio.get_running_loop(), Checkpoints(tally)
+
+    def tell(checkpoint: "Checkpoint") -> None:
+        if not loop.is_closed():  # a worker that stops waits for the thread
+            loop.call_soon_threadsafe(told.hear, checkpoint)
+
+    return tell
+
+
+class Checkpoints:
+    """Of one worker, counted in *tally*."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally, self._fails = tally, False
+
+    def hear(self, checkpoint: "Checkpoint") -> None:
+        """One more was made, or tried in vain."""
+        self._tally.log_bytes = checkpoint.log_bytes
+        fails = checkpoint.problem is not None
+        self._tally.checkpoints_failed += fails
+        if fails and not self._fails:
+            log.warning("checkpoint_failed", problem=checkpoint.problem, log_bytes=checkpoint.log_bytes)
+        elif self._fails and not fails:
+            log.info("checkpoint_mended", log_bytes=checkpoint.log_bytes)
+        self._fails = fails

@@ -1,0 +1,68 @@
+"""What opening the file at a path takes beside SQLite: a mode that is nobody else's, and words for what went wrong.
+
+The file holds the key that signs grants, so whoever may read it may watch as anybody.
+"""
+
+import os
+import sqlite3
+import stat
+
+import structlog
+
+from streamlimit.errors import StoreHindered, StoreLocked, StoreUnavailable
+
+MODE = 0o600
+
+PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL})
+"""Primary result codes of what goes by: a disk that is full or fails, no memory."""
+
+OURS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""What no waiting mends: whoever wrote the setting must."""
+
+
+def make_private(path: str) -> None:
+    """The file is made, if there is none, and may be read and written by its owner alone; so are those beside it,
+    which SQLite makes like the file itself.
+
+    One that is there is not opened for that: closing it would undo the locks of this process's other connections.
+    """
+    path = os.path.realpath(path)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE))
+    except FileExistsError:
+        for each in (path, f"{path}-wal", f"{path}-shm"):
+            _tighten(each)
+
+
+def _tighten(path: str) -> None:
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode) and stat.S_IMODE(mode) & ~MODE:
+            os.chmod(path, mode & MODE)
+    except FileNotFoundError:
+        return  # there is none beside the file, or SQLite has just removed it
+    except OSError as error:  # another user's file, or a file system without modes: it works, and is said
+        log = structlog.get_logger("streamlimit")
+        log.warning("store_exposed", problem=f"others may read {os.path.basename(path)}: {error.strerror}")
+
+
+def cannot_open(path: str, error: sqlite3.Error | OSError, is_locked: bool) -> StoreUnavailable:
+    """What to raise: whether another process holds the file, its disk hinders it, or the setting is wrong."""
+    words = f"sqlite: cannot open {path}: {error.strerror if isinstance(error, OSError) else error}"
+    if is_locked:
+        return StoreLocked(words)
+    return (StoreHindered if _passes(path, error) else StoreUnavailable)(words)
+
+
+def _passes(path: str, error: sqlite3.Error | OSError) -> bool:
+    """May it go by without a change of the settings, or of the file's rights?"""
+    if isinstance(error, OSError):
+        return not isinstance(error, OURS)
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):  # also where a file beside it cannot be made
+        return os.path.isfile(path) and (_is_mounted_read_only(path) or os.access(path, os.R_OK | os.W_OK))
+    return code in PASSING
+
+
+def _is_mounted_read_only(path: str) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)

@@ -1,0 +1,85 @@
+"""Waits for another process's turn without blocking: the event loop goes on, and a timer tries the step again.
+
+Turns take some 20 µs, and the connection itself tries for `connection.LOOP_SECONDS`. What is held for longer (a process
+that the system put aside, a checkpoint, a backup by another program) is nothing to stand still for.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from streamlimit.errors import StoreLocked
+from streamlimit.store.contract import Answer, resolved
+from streamlimit.store.sqlite.connection import TURN_SECONDS
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 0.003
+
+
+class Patience:
+    """From the first try in vain it lasts `TURN_SECONDS`; who still finds the file locked then is told so at once."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: float | None = None
+
+    def next_try(self) -> float | None:
+        """The file is locked: in how many seconds to try again, or None, that is not at all."""
+        now = self._clock()
+        if self._until is None:
+            self._until = now + TURN_SECONDS
+        return RETRY_SECONDS if now < self._until else None
+
+    def over(self) -> None:
+        """A try succeeded."""
+        self._until = None
+
+
+def patiently(step: Callable[[], Answer[T]]) -> Answer[T]:
+    """The answer of *step*; one that is still to come where another process has its turn."""
+    try:
+        return step()
+    except StoreLocked:
+        return _again(step)
+
+
+async def _again(step: Callable[[], Answer[T]]) -> T:
+    patience = Patience()
+    while True:
+        try:
+            answer = step()
+        except StoreLocked:
+            seconds = patience.next_try()
+            if seconds is None:
+                raise
+            await asyncio.sleep(seconds)
+        else:
+            return await resolved(answer)
+
+
+class Patient:
+    """Keeps every promise of *kept*, patiently. `close` is no promise: it waits for nobody."""
+
+    def __init__(self, kept: Any) -> None:
+        self._kept = kept
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        promise = getattr(self._kept, name)
+
+        def keep(*asked: Any, **more: Any) -> Any:
+            return patiently(partial(promise, *asked, **more))
+
+        setattr(self, name, keep)
+        return keep
+
+    def close(self) -> None:
+        """As of what it stands for."""
+        self._kept.close()
+
+
+def patient(kept: T) -> T:
+    """*kept*, that waits for other processes without blocking the event loop."""
+    return cast(T, Patient(kept))

@@ -1,0 +1,38 @@
+"""Is the store there, and does it take a write? Anyone may ask, so it is tried once a second, however many do."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.steady import SteadyStore
+from streamlimit.store.contract import resolved
+
+FRESH_SECONDS = 1.0
+"""What was found so long ago still counts, unless the worker has noticed the contrary."""
+
+
+class Readiness:
+    """Of one worker, by its *store*."""
+
+    def __init__(self, store: SteadyStore, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._clock = store, clock
+        self._tried_at, self._problem = float("-inf"), ""
+        self._trying: asyncio.Task[None] | None = None
+
+    async def problem(self) -> str:
+        """What is wrong with the store; empty where nothing is."""
+        is_fresh = self._clock() - self._tried_at < FRESH_SECONDS
+        if not is_fresh or bool(self._problem) != self._store.is_away:
+            if self._trying is None or self._trying.done():
+                self._trying = asyncio.create_task(self._try())
+            await asyncio.shield(self._trying)  # one who hangs up ends it for nobody else
+        return self._problem
+
+    async def _try(self) -> None:
+        try:
+            await resolved(self._store.ping())
+            self._problem = ""
+        except StoreUnavailable as error:
+            self._problem = str(error) or "no answer"
+        self._tried_at = self._clock()
