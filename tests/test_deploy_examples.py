@@ -40,6 +40,14 @@ def test_the_unit_waits_longer_than_the_service_drains() -> None:
     assert int(stop[1]) > int(drain[1])
 
 
+def test_the_unit_tries_a_full_disk_again_without_an_end_and_a_wrong_setting_not_at_all() -> None:
+    text = (DEPLOY / "streamlimit.service").read_text()
+    unit, service = text[text.index("[Unit]") : text.index("[Service]")], text[text.index("[Service]") :]
+    assert "\nStartLimitIntervalSec=0\n" in unit
+    assert "\nRestart=on-failure\n" in service
+    assert "\nRestartPreventExitStatus=2\n" in service
+
+
 @pytest.mark.parametrize("name", ["streamlimit.service", "Containerfile"])
 def test_the_settings_file_is_where_the_how_to_says(name: str) -> None:
     assert "STREAMLIMIT_CONFIG=/etc/streamlimit/streamlimit.toml" in (DEPLOY / name).read_text()

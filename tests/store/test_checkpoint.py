@@ -2,6 +2,8 @@
 
 import sqlite3
 import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,78 @@ def test_a_closed_store_leaves_no_thread(tmp_path: Path) -> None:
     store.close()
     store.close()
     assert set(threading.enumerate()) <= before
+
+
+def reading(file: Path) -> sqlite3.Connection:
+    """Somebody reads for long, as a backup does."""
+    reader = sqlite3.connect(file, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return reader
+
+
+def test_a_long_reader_holds_nobody_off_and_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("LONG_LOG_PAGES", 100), ("BEHIND_PAGES", 10_000), ("TRIES", 3), ("PAUSE_SECONDS", 0.0)):
+        monkeypatch.setattr(checkpoint, name, value)
+    file = tmp_path / "streamlimit.db"
+    store, waits = SqliteStore(str(file), Policy()), list[float]()
+    change(store, 200)
+    reader = reading(file)
+    change(store, 200)
+    writer = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
+
+    def write() -> None:
+        writer.execute("BEGIN IMMEDIATE")  # raises where the checkpoint holds the lock and waits
+        writer.execute("ROLLBACK")
+
+    problems: list[Exception] = []
+    is_over = threading.Event()
+
+    def press() -> None:
+        while not is_over.is_set():
+            began = time.monotonic()
+            while True:
+                try:
+                    write()
+                    break
+                except sqlite3.OperationalError as error:
+                    if time.monotonic() - began > 0.9:
+                        problems.append(error)
+                        return
+            waits.append(time.monotonic() - began)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    found = [checkpoint.checkpoint_once(str(file)) for _ in range(3)]
+    is_over.set()
+    thread.join()
+    assert problems == []
+    assert [each.problem for each in found] == ["others are at it all the time"] * 3
+    assert found[0].log_bytes > 400 * 2_048
+    reader.close()
+    assert checkpoint.checkpoint_once(str(file)).problem is None
+    writer.close()
+    store.close()
+
+
+def test_what_a_reader_keeps_from_being_carried_over_is_left_for_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "LONG_LOG_PAGES", 100)
+    monkeypatch.setattr(checkpoint, "BEHIND_PAGES", 100)
+    file = tmp_path / "streamlimit.db"
+    told: list[checkpoint.Checkpoint] = []
+    store = SqliteStore(str(file), Policy(), checkpointed=told.append)
+    with closing(reading(file)):
+        change(store, checkpoint.CHANGES)
+        wait_until(lambda: bool(told), 10, "the thread")
+        assert "reads for long" in (told[0].problem or "")
+    change(store, checkpoint.CHANGES)
+    wait_until(lambda: told[-1].problem is None, 10, "the next time")
+    store.close()
+
+
+def test_a_file_that_cannot_be_opened_is_told_of(tmp_path: Path) -> None:
+    assert checkpoint.checkpoint_once(str(tmp_path / "no" / "folder.db")) == checkpoint.Checkpoint(
+        0, "unable to open database file"
+    )

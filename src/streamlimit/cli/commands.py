@@ -1,6 +1,7 @@
 """Every command, with its options and its words; what it does is imported when it is called."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -96,6 +97,18 @@ def show_streams(settings: Settings) -> None:
     from streamlimit.cli import streams
 
     streams.show(settings)
+
+
+@app.command()
+@with_settings
+def backup(
+    settings: Settings,
+    file: Annotated[Path, typer.Argument(help="the copy; one that is there is replaced when the new one is whole")],
+) -> None:
+    """Copy the store, where that is SQLite's file, while it is in use: nobody waits for that."""
+    from streamlimit.cli import backing_up
+
+    backing_up.back_up_to(settings, file)
 
 
 @app.command(name="check-config")

@@ -130,7 +130,7 @@ class Store(Protocol):
         ...
 
     def ping(self) -> Answer[None]:
-        """Does the store answer?"""
+        """Does the store answer, and take a write?"""
         ...
 
     def close(self) -> Answer[None]:

@@ -79,10 +79,15 @@ class Rows:
         return self._run(query, values).fetchall()
 
     def change(self, user_id: str, rule: Rule[T]) -> Outcome[T] | None:
-        """What *rule* came to, committed where it changed anything. None, and nothing done: the row is not enough."""
+        """What *rule* came to, committed where it changed anything. None, and nothing done: the row is not enough.
+
+        Raises what the rule raised; nothing was written then.
+        """
         middle = self._middle
         middle.begin(rule)
         written = self._run(CHANGE, (user_id,)).rowcount
+        if middle.error is not None:
+            raise middle.error
         outcome = middle.outcome
         return outcome if outcome is None or written == outcome.changed else None
 
@@ -108,6 +113,7 @@ class Middle:
         self._clock, self._subscribed = clock, subscribed
         self._rule: Rule[Any] | None = None
         self.outcome: Outcome[Any] | None = None
+        self.error: Exception | None = None
         self._body: bytes | None = None
 
     def now_ms(self, offset_ms: int) -> int:
@@ -116,14 +122,15 @@ class Middle:
 
     def begin(self, rule: Rule[Any]) -> None:
         """The next change is by *rule*."""
-        self._rule, self.outcome, self._body = rule, None, None
+        self._rule, self.outcome, self.error, self._body = rule, None, None, None
 
     def new_due_at_ms(self, body: bytes | None, offset_ms: int) -> int | None:
         """Runs the rule on the row's *body*: when the user will be due."""
         try:
             return self._decide(Ledger() if body is None else decode(body), self.now_ms(offset_ms))
-        except Exception:
-            return None  # through SQLite no exception finds its way: the transaction meets it again, and raises it
+        except Exception as error:
+            self.error = error  # through SQLite no exception finds its way
+            return None  # nothing is written then, since a row must have a body
 
     def new_body(self) -> bytes | None:
         """What the rule left. SQLite asks in the order of the columns; in another one nothing would be written here."""

@@ -7,6 +7,7 @@
     streamlimit:{017}:sorted      number      of the last event that was sorted
     streamlimit:{017}:queues:hook …           seven keys for the letters to endpoint `hook` (letters.lua)
     streamlimit:{017}:refused:alice/tv string until when no event is made of a refusal of that session
+    streamlimit:{017}:ready       string      written to see whether the shard's server takes a write; lasts a minute
     streamlimit:{000}:endpoints   set         endpoints with letters
     streamlimit:{000}:disabled    hash        endpoints that want no more -> why
     streamlimit:{000}:secret:a    string      the secret of the name a, the same for all workers
@@ -92,6 +93,10 @@ class Keys:
     def refused(self, shard: int, user_id: str, session_id: str) -> bytes:
         """Until when a session is not told of as refused again."""
         return f"{self._prefix}:{tag(shard)}:refused:{user_id}/{session_id}".encode()
+
+    def ready(self, shard: int) -> bytes:
+        """Written to see whether the shard's server takes a write."""
+        return f"{self._prefix}:{tag(shard)}:ready".encode()
 
     @property
     def endpoints(self) -> bytes:

@@ -33,6 +33,9 @@ from streamlimit.store.valkey.messages import (
 ANSWER_SECONDS = 0.25
 """How long an answer may take before the caller hears `StoreUnavailable`."""
 
+READY_MS = 60_000
+"""How long the key lasts that a try of a server writes."""
+
 REPORTS_KEPT, REPORTS_FORGOTTEN = 8_192, 64
 """How many are kept; of more the oldest are forgotten, few at a time: all at once would be felt."""
 
@@ -138,8 +141,9 @@ class ValkeyStore:
         return await walks.count_events(self._calls)
 
     async def ping(self) -> None:
-        """Every server must answer: with one missing, some users have no store."""
-        await gather(*(self._calls.ask(shard, "PING") for shard in self._calls.shard_of_each_server()))
+        """Every server must take a write: with one missing, some users have no store."""
+        ready, shards = self._calls.keys.ready, self._calls.shard_of_each_server()
+        await gather(*(self._calls.ask(shard, "SET", ready(shard), 1, "PX", READY_MS) for shard in shards))
 
     async def close(self) -> None:
         self._calls.close()

@@ -1,0 +1,57 @@
+"""Several workers: one that cannot start ends no service that serves, and a service that never served says so."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from uvicorn.config import STARTUP_FAILURE
+
+from streamlimit import server
+from streamlimit.errors import StreamlimitError
+
+
+class FakeProcess:
+    """One that is alive and ready, or ended with a code."""
+
+    started = 0
+
+    def __init__(self, *_: Any, code: int | None = None) -> None:
+        self.exitcode, self.pid, self.child_conn = code, 7, SimpleNamespace(close=lambda: None)
+
+    def is_alive(self, timeout: float) -> bool:
+        return self.exitcode is None
+
+    def is_ready(self, timeout: float) -> bool:
+        return self.exitcode is None
+
+    def kill(self) -> None: ...
+    def join(self) -> None: ...
+
+    def start(self) -> None:
+        type(self).started += 1
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(FakeProcess, "started", 0)
+    monkeypatch.setattr(server, "QuietProcess", FakeProcess)
+    monkeypatch.setattr("uvicorn.supervisors.multiprocess.signal.signal", lambda *_: None)
+    return server.Workers(SimpleNamespace(workers=2), sockets=[])  # type: ignore[arg-type]  # as much as is asked
+
+
+@pytest.mark.parametrize("code", [STARTUP_FAILURE, -9, 0, 1])
+def test_a_worker_that_ends_however_is_replaced_where_others_serve(workers: Any, code: int) -> None:
+    workers.processes = [FakeProcess(), FakeProcess()]
+    workers.keep_subprocess_alive()
+    workers.processes[1] = FakeProcess(code=code)
+    workers.keep_subprocess_alive()
+    assert (FakeProcess.started, workers.should_exit.is_set(), workers.none_could_start) == (1, False, False)
+    assert all(process.exitcode is None for process in workers.processes)
+
+
+def test_where_none_ever_could_start_the_service_ends_as_one_that_failed(workers: Any) -> None:
+    workers.processes = [FakeProcess(code=STARTUP_FAILURE), FakeProcess(code=STARTUP_FAILURE)]
+    workers.keep_subprocess_alive()
+    assert (FakeProcess.started, workers.should_exit.is_set(), workers.none_could_start) == (0, True, True)
+    with pytest.raises(StreamlimitError, match="no worker could start"):
+        server._require_start(not workers.none_could_start)
