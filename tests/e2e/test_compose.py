@@ -70,8 +70,10 @@ def test_the_workers_settings_are_settings(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @contextmanager
 def nginx(folder: Path, port: int, workers: list[Service]) -> Iterator[None]:
-    """nginx-workers.conf, but for names and ports."""
+    """nginx-workers.conf, but for names and ports, and that its answers tell which worker it was."""
     text = (DEPLOY / "nginx-workers.conf").read_text().replace("listen 80 ", f"listen 127.0.0.1:{port} ")
+    text = text.replace("/var/log/nginx", str(folder))
+    text = text.replace("    location / {", "    add_header X-Worker $upstream_addr always;\n    location / {")
     for number, worker in enumerate(workers, start=1):
         text = text.replace(f"worker{number}:8080", f"127.0.0.1:{worker.port}")
     paths = "".join(

@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 CONNECTION, CLOCK = "streamlimit/store/valkey/connection.py", "streamlimit/store/valkey/clock.py"
 GIVEN_UP = "tests/store/test_valkey_given_up.py"
 HUNG = (GIVEN_UP, "-k", "server_that_hung or held_back")
+REDIRECTS = "tests/store/test_valkey_redirects.py"
 
 MUTANTS = [
     Mutant(
@@ -34,5 +35,26 @@ MUTANTS = [
         "            pipe.clock.hear(float(rest))\n            self._again(pipe, call)",
         "            call.fail(text)",
         (GIVEN_UP, "-k", "clock_was_set"),
+    ),
+    Mutant(
+        "who is sent to a port without a host goes to a host of no name",
+        "streamlimit/store/valkey/discovery.py",
+        "(host or asked[0], int(port))",
+        "(host, int(port))",
+        (REDIRECTS,),
+    ),
+    Mutant(
+        "a server that does not know its own name is asked again and again",
+        "streamlimit/store/valkey/router.py",
+        "        if node.address == pipe.address:",
+        "        if False:",
+        (REDIRECTS, "-k", "sent_back"),
+    ),
+    Mutant(
+        "a layout with a gap gives the gap to the piece before it",
+        "streamlimit/store/valkey/discovery.py",
+        "if firsts[0] <= slot <= last else None",
+        "if firsts[0] <= slot else None",
+        (REDIRECTS, "-k", "pieces"),
     ),
 ]

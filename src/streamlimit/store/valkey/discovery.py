@@ -54,7 +54,7 @@ async def _question(location: Location, opening: Opening, address: Address, pipe
         return _primary(await ask_once(address, opening, command), location)
     command = encode("CLUSTER", "SLOTS")
     answer = await (ask(pipe, command) if pipe is not None else ask_once(address, opening, command))
-    return _slots(answer, address)
+    return slots_of(answer, address)
 
 
 def _primary(answer: Any, location: Location) -> Plan:
@@ -63,7 +63,7 @@ def _primary(answer: Any, location: Location) -> Plan:
     return [(answer[0].decode(), int(answer[1]))] * SHARDS
 
 
-def _slots(answer: Any, asked: Address) -> Plan:
+def slots_of(answer: Any, asked: Address) -> Plan:
     """CLUSTER SLOTS: ranges of slots, each with its primary first."""
     ranges = sorted((first, last, _address(primary, asked)) for first, last, primary, *_ in answer)
     if not ranges:
