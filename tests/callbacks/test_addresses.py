@@ -51,8 +51,58 @@ PRIVATE = [
     "64:ff9b::10.0.0.1",
     "64:ff9b::a9fe:a9fe",
     "64:ff9b:1::1",
+    "64:ff9b:1::8.8.8.8",
+    "64:ff9b::192.88.99.1",
+    "::ffff:0:7f00:1",  # translated, not mapped: RFC 2765's other form
+    "::ffff:0:808:808",
+    "::ffff:100.64.0.1",
+    "::8.8.8.8",
+    "192.0.0.8",
+    "192.0.0.170",
+    "192.88.99.1",
+    "198.19.255.255",
+    "100.127.255.255",
+    "172.20.0.1",
+    "233.252.0.1",
+    "100::1",
+    "2001:2::1",
+    "2001:10::1",
+    "2001:1ff:ffff::1",
+    "2002:808:808::1",
+    "3ffe::1",
+    "3fff::1",
+    "3fff:fff::1",
+    "4000::1",
+    "5f00::1",
+    "feff::1",
+    "fe80::1%1",
+    "2606:4700::1111%eth0",
 ]
-PUBLIC = ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "2a00:1450:4001::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"]
+PUBLIC = [
+    *(
+        "8.8.8.8",
+        "1.1.1.1",
+        "9.255.255.255",
+        "11.0.0.0",
+        "100.63.255.255",
+        "100.128.0.0",
+        "126.255.255.255",
+        "128.0.0.0",
+    ),
+    *(
+        "169.253.0.1",
+        "172.15.255.255",
+        "172.32.0.0",
+        "192.0.1.1",
+        "192.88.98.1",
+        "192.167.1.1",
+        "198.17.1.1",
+        "198.20.0.0",
+    ),
+    *("223.255.255.255", "2606:4700::1111", "2a00:1450:4001::1", "2001:200::1", "2001:4860:4860::8888", "2003::1"),
+    *("3ffd::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"),
+]
+"""Some of them just beside a block that is not."""
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -70,6 +120,18 @@ def test_public_addresses_are_public(address: str) -> None:
 @pytest.mark.parametrize("name", ["localhost", "LOCALHOST", "localhost.", "hooks.localhost"])
 def test_names_of_this_machine_are_private(name: str) -> None:
     assert is_plainly_private(name)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "0", "10.1", "0251.0376.0251.0376"]
+)
+def test_an_address_that_only_the_system_reads_is_told_at_the_start(host: str) -> None:
+    assert is_plainly_private(host)
+
+
+@pytest.mark.parametrize("name", ["example.org", "8.8.2056", "0x08080808", "1e100.net", "a", "127.0.0.1.example.org"])
+def test_names_and_public_addresses_of_odd_spelling_are_not(name: str) -> None:
+    assert not is_plainly_private(name)
 
 
 class Names:

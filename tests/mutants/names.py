@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 IDS, FORMS, SPELLING = "streamlimit/ids.py", "streamlimit/web/forms.py", "streamlimit/web/spelling.py"
 PATHS, LONG_IDS = "streamlimit/delivery/paths.py", "streamlimit/store/valkey/long_ids.py"
 ID_TESTS, PATH_TESTS = ("tests/test_ids.py",), ("tests/delivery/test_paths.py",)
+ADDRESSES, ADDRESS_TESTS = "streamlimit/callbacks/addresses.py", ("tests/callbacks/test_addresses.py",)
 NAMES = ("tests/web/test_names.py",)
 
 MUTANTS = [
@@ -27,4 +28,6 @@ MUTANTS = [
     Mutant("a URI leaves the stream by a backslash", PATHS, '"/", path) if', '"/", path).replace("../", "") if', PATH_TESTS),
     Mutant("two slashes are not one", PATHS, 'if "//" in path or', 'if "\\0" in path or', (*NAMES, "-k", "file_systems")),
     Mutant("a name that is no UTF-8 is another", PATHS, "unquote_to_bytes(joined).decode()", 'unquote_to_bytes(joined).decode(errors="replace")', PATH_TESTS),
+    Mutant("IPv6 that nobody was given is called", ADDRESSES, "address in UNICAST and", "", ADDRESS_TESTS),
+    Mutant("a spelling that only the system reads is a name", ADDRESSES, "IPv4Address(socket.inet_aton(host))", "IPv4Address(host)", ADDRESS_TESTS),
 ]  # fmt: skip

@@ -8,17 +8,37 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 
 from streamlimit.errors import StreamlimitError
 
 PINNED_SECONDS = 60.0
 """How long the addresses of a name hold; then it is asked for again."""
 
-NAT64 = IPv6Network("64:ff9b::/96")
-NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
-V4_COMPATIBLE = IPv6Network("::/96")
-TEREDO = IPv6Network("2001::/32")
+RESERVED = [
+    IPv4Network(block)
+    for block in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16"),
+        *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
+    )
+]
+"""IPv4 for special purposes, by IANA's registry, and multicast: no machine of somebody's on the Internet is there.
+
+Ours, not the `ipaddress` module's: that differs from one release of Python to the next.
+"""
+
+UNICAST = IPv6Network("2000::/3")
+"""All of IPv6 that is given to the Internet so far: what lies beyond is local, or for nobody yet."""
+
+RESERVED_IN_UNICAST = [
+    IPv6Network(block)
+    for block in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3ffe::/16", "3fff::/20")
+]
+"""The same of IPv6 within that: Teredo, benchmarks, documentation, 6to4 …"""
+
+TRANSLATED = [IPv6Network(block) for block in ("::ffff:0:0/96", "64:ff9b::/96")]
+"""IPv6 that stands for IPv4, and leads there: mapped addresses and NAT64's own; the last 32 bits tell."""
 
 Resolve = Callable[[str], Awaitable[list[str]]]
 
@@ -29,19 +49,17 @@ class AddressRefused(StreamlimitError):
 
 def is_public(text: str) -> bool:
     """Is this the literal address of a machine on the public Internet, whatever form it hides in?"""
-    address: IPv4Address | IPv6Address | None = ip_address(text.partition("%")[0])
-    if isinstance(address, IPv6Address):
-        if address in NAT64_LOCAL or address in TEREDO or address.is_site_local:
-            return False
-        address = _embedded(address) or address
-    return address is not None and address.is_global and not address.is_multicast
+    host, _, scope = text.partition("%")
+    address = ip_address(host)
+    if isinstance(address, IPv4Address):
+        return _is_public_v4(address)
+    if any(address in block for block in TRANSLATED):
+        return _is_public_v4(IPv4Address(int(address) & 0xFFFF_FFFF))
+    return not scope and address in UNICAST and not any(address in block for block in RESERVED_IN_UNICAST)
 
 
-def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that this one stands for."""
-    if address in NAT64 or address in V4_COMPATIBLE:
-        return IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour
+def _is_public_v4(address: IPv4Address) -> bool:
+    return not any(address in block for block in RESERVED)
 
 
 def is_literal(host: str) -> bool:
@@ -54,9 +72,13 @@ def is_literal(host: str) -> bool:
 
 
 def is_plainly_private(host: str) -> bool:
-    """Can be told without asking anyone: a private address, or a name of this machine."""
+    """Can be told without asking anyone: a private address in any spelling, or a name of this machine."""
     if is_literal(host):
         return not is_public(host)
+    try:
+        return not _is_public_v4(IPv4Address(socket.inet_aton(host)))  # 127.1, 0x7f000001, 017700000001, 2130706433
+    except OSError:
+        pass  # a name
     name = host.rstrip(".").lower()
     return name == "localhost" or name.endswith(".localhost")
 
