@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess, multiprocess
 
+from streamlimit.bootstrap.reload import has_terminal
 from streamlimit.bootstrap.worker import WorkerFactory
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.settings import Settings
@@ -38,6 +40,7 @@ HEALTHCHECK_SECONDS = 30
 def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
     """Tells where it listens, then serves until a signal says stop; running segments get `drain_seconds` to finish."""
     raise_descriptors()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until a worker or their parent can do something about it
     tally, seconds = Tally(), settings.request_seconds  # pickled together, guard and factory share it in each worker
     guard = Connections(settings.connections_per_address, seconds, settings.trusted_proxies, tally)
     config = uvicorn.Config(
@@ -106,6 +109,14 @@ class QuietProcess(multiprocess.Process):
             self._server = QuietServer(self.config)
         return self._server
 
+    def start(self) -> None:
+        """A signal to read the settings again waits until the process can: by itself it would end it."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
 
 multiprocess.Process = QuietProcess  # type: ignore[misc]  # what `Multiprocess` starts; it offers no other way
 
@@ -117,6 +128,24 @@ class Workers(Multiprocess):
 
     have_started = none_could_start = False
     """Did any worker ever start to serve? Or was that in vain?"""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self._had_terminal = has_terminal()
+
+    def handle_hup(self) -> None:
+        """All workers read the settings again, and say what came of it; so do those that are still to start."""
+        if self._had_terminal and not has_terminal():
+            return self.handle_term()
+        factory = self.config.app
+        assert isinstance(factory, WorkerFactory)
+        try:
+            self.config.app = factory.read_again()
+        except SettingsError:
+            pass  # each worker tells it, and goes on with what it has; so will new ones
+        for process in self.processes:
+            if process.pid is not None and process.process.is_alive():
+                os.kill(process.pid, signal.SIGHUP)
 
     def keep_subprocess_alive(self) -> None:
         """Lets go of the workers' ends of their pipes first. While we hold them too, the pipe of a worker that dies

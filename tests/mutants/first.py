@@ -795,8 +795,8 @@ MUTANTS = [
     Mutant(
         "keys that change clear nothing",
         "streamlimit/web/auth.py",
-        "            self.verifier.keys.on_change.append(forget)\n",
-        "            pass\n",
+        "        self._to_forget.append(forget)\n",
+        "        pass\n",
         quickly("taken_back"),
     ),
     Mutant(

@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 CONNECTION, CLOCK = "streamlimit/store/valkey/connection.py", "streamlimit/store/valkey/clock.py"
 GIVEN_UP = "tests/store/test_valkey_given_up.py"
 HUNG = (GIVEN_UP, "-k", "server_that_hung or held_back")
+RELOAD = "tests/test_reload.py"
 REDIRECTS = "tests/store/test_valkey_redirects.py"
 
 MUTANTS = [
@@ -56,5 +57,40 @@ MUTANTS = [
         "if firsts[0] <= slot <= last else None",
         "if firsts[0] <= slot else None",
         (REDIRECTS, "-k", "pieces"),
+    ),
+    Mutant(
+        "a key that was taken out of the settings still opens what it did",
+        "streamlimit/web/auth.py",
+        "for role, held in keys.items() for key in held]\n        self._forget()",
+        "for role, held in keys.items() for key in held]",
+        (RELOAD, "-k", "keys_and_plans"),
+    ),
+    Mutant(
+        "the parent keeps a signal to read the settings again to itself",
+        "streamlimit/server.py",
+        "                os.kill(process.pid, signal.SIGHUP)",
+        "                pass",
+        (RELOAD, "-k", "every_worker"),
+    ),
+    Mutant(
+        "a worker that starts later has the settings of before",
+        "streamlimit/server.py",
+        "            self.config.app = factory.read_again()",
+        "            factory.read_again()",
+        (RELOAD, "-k", "every_worker"),
+    ),
+    Mutant(
+        "a worker that only starts is ended by a signal to read the settings again",
+        "streamlimit/server.py",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, set())",
+        (RELOAD, "-k", "only_starts"),
+    ),
+    Mutant(
+        "types of call backs are taken over though the store's scripts do not know them",
+        "streamlimit/bootstrap/reload.py",
+        "{e.name: e.types for e in open_endpoints(old)} == {e.name: e.types for e in open_endpoints(new)}",
+        "{e.name for e in open_endpoints(old)} == {e.name for e in open_endpoints(new)}",
+        (RELOAD, "-k", "TestCallBacks"),
     ),
 ]

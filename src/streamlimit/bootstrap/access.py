@@ -46,10 +46,11 @@ async def _learn_key(grants: Grants, store: Store) -> None:
 
 def open_doorman(settings: Settings, grants: Grants, plans: Plans) -> Doorman:
     """Who finds out what a caller may do."""
-    return Doorman(grants, _keys(settings), plans, _verifier(settings), _uncredentialed(settings))
+    return Doorman(grants, keys_of(settings), plans, _verifier(settings), _uncredentialed(settings))
 
 
-def _keys(settings: Settings) -> dict[Role, list[str]]:
+def keys_of(settings: Settings) -> dict[Role, list[str]]:
+    """The keys of each role."""
     held: dict[Role, list[SecretStr]] = {
         "service": settings.service_keys,
         "reader": settings.operator_read_keys,

@@ -67,9 +67,9 @@ def open_office(settings: Settings, serves: bool = False) -> "Office | None":
     from streamlimit.callbacks.sender import Sender
 
     outbox, addresses = open_outbox(settings, serves), Addresses(settings.allow_private_callbacks)
-    endpoints = open_endpoints(settings)
-    postmen = [Postman(e.name, outbox, Sender(e, addresses), log, e.types) for e in endpoints]
-    return Office(outbox, postmen)
+    senders = [Sender(endpoint, addresses) for endpoint in open_endpoints(settings)]
+    postmen = [Postman(s.endpoint.name, outbox, s, log, s.endpoint.types) for s in senders]
+    return Office(outbox, postmen, senders)
 
 
 def telling(office: "Office | None") -> Callable[[Event], None]:

@@ -5,6 +5,7 @@ import asyncio
 from streamlimit.bootstrap import background, collector
 from streamlimit.bootstrap.callbacks import open_office
 from streamlimit.bootstrap.orphan import end_with_parent
+from streamlimit.bootstrap.reload import Reloading, read_again
 from streamlimit.bootstrap.service import build_service
 from streamlimit.logs import configure_logs
 from streamlimit.settings import Settings
@@ -41,6 +42,7 @@ class Worker:
         service = await build_service(self._settings, office, self._tally)
         beside = background.start(service, office)
         self._door = FrontDoor(service)
+        Reloading(self._settings, service, office).begin()
         await send({"type": "lifespan.startup.complete"})
         await import_plane()
         collector.calm()
@@ -60,6 +62,10 @@ class WorkerFactory:
 
     def __init__(self, settings: Settings, tally: Tally | None = None) -> None:
         self._settings, self._tally = settings, tally or Tally()
+
+    def read_again(self) -> "WorkerFactory":
+        """One for workers that start from now on, with the settings as running ones have them after SIGHUP."""
+        return WorkerFactory(read_again(self._settings).settings, self._tally)
 
     def __call__(self) -> Worker:
         return Worker(self._settings, self._tally)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
 from streamlimit.callbacks.postman import Postman
+from streamlimit.callbacks.sender import Sender
+from streamlimit.callbacks.webhook import Endpoint
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event
 from streamlimit.store.contract import Outbox, resolved
@@ -16,10 +18,16 @@ Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Office:
-    """*outbox* and the *postmen* who empty it."""
+    """*outbox* and the *postmen* who empty it, with the *senders* by which they do."""
 
-    def __init__(self, outbox: Outbox, postmen: Sequence[Postman]) -> None:
-        self.outbox, self.postmen = outbox, postmen
+    def __init__(self, outbox: Outbox, postmen: Sequence[Postman], senders: Sequence[Sender] = ()) -> None:
+        self.outbox, self.postmen, self._senders = outbox, postmen, senders
+
+    def adopt(self, endpoints: Sequence[Endpoint]) -> None:
+        """The same endpoints by name; their URLs and secrets are these from now on."""
+        by_name = {endpoint.name: endpoint for endpoint in endpoints}
+        for sender in self._senders:
+            sender.adopt(by_name[sender.endpoint.name])
 
     def wake(self, event: Event) -> None:
         """This worker has put the event into the outbox."""

@@ -58,12 +58,16 @@ class Sender:
         timeout_seconds: float = TIMEOUT_SECONDS,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.endpoint, self._addresses, self._wall = endpoint, addresses, wall
+        self._addresses, self._wall = addresses, wall
         self._timeout = timeout_seconds
-        self._url = httpx.URL(endpoint.url)
+        self._idle: list[httpx.AsyncClient] = []
+        self.adopt(endpoint)
+
+    def adopt(self, endpoint: Endpoint) -> None:
+        """Each attempt from now on is at *endpoint*. (A connection is found by its address: one may serve both.)"""
+        self.endpoint, self._url = endpoint, httpx.URL(endpoint.url)
         is_secure = self._url.scheme == "https"
         self._tls = httpx.create_ssl_context() if is_secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._idle: list[httpx.AsyncClient] = []
 
     async def send(self, event: Event) -> Outcome:
         """One attempt. Whatever goes wrong with it becomes `Failed`."""

@@ -30,11 +30,8 @@ def serve(settings: Settings, page: str = "") -> None:
 
 def demo(settings: Settings) -> None:
     """The same with samples, and quicker, where the settings say nothing else."""
-    given = settings.model_fields_set
-    changes = {name: value for name, value in DEMO.items() if name not in given}
-    if "streams" not in given:
-        changes["streams"] = str(files("streamlimit").joinpath("samples"))
-    serve(settings.model_copy(update=changes), "/watch")
+    samples = {"streams": str(files("streamlimit").joinpath("samples"))}
+    serve(settings.made_for_this_run(DEMO | samples), "/watch")
 
 
 def _with_a_key(settings: Settings) -> Settings:
@@ -43,7 +40,7 @@ def _with_a_key(settings: Settings) -> Settings:
         return settings
     key = "op-" + secrets.token_urlsafe(18)
     print(f"operator key (made for this run): {key}")
-    return settings.model_copy(update={"operator_keys": [SecretStr(key)]})
+    return settings.made_for_this_run({"operator_keys": [SecretStr(key)]})
 
 
 async def _nothing(_limiter: Limiter) -> None:

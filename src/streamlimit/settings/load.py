@@ -13,10 +13,16 @@ from streamlimit.settings.table import Settings
 
 def load_settings(**flags: Any) -> Settings:
     """The settings; *flags* that are None were not given. Raises `SettingsError`, for all that is wrong."""
+    given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
+        return Settings(**given).given_by(given)
     except ValidationError as error:
         raise several([_wrong(each) for each in error.errors(include_url=False, include_input=False)]) from error
+
+
+def load_again(settings: Settings) -> Settings:
+    """What the file says now beside the flags and variables by which *settings* were loaded. Raises `SettingsError`."""
+    return load_settings(**settings.flags).made_for_this_run(settings.made)
 
 
 def unknown_variables() -> list[str]:

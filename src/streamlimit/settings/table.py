@@ -1,8 +1,9 @@
 """Every setting: its name, kind, default and meaning; what they say of one another; and what follows from them."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streamlimit.policy import OverLimit, Policy
@@ -54,6 +55,34 @@ class Settings(BaseSettings):
     allow_private_callbacks: bool = Field(False, description="call backs to private and loopback addresses")
     outbox_max_events: int = Field(100_000, ge=1, description="events that may wait for the call backs of one endpoint")
     drain_seconds: float = Field(10, ge=0, le=3_600, description="how long running segments may take at a stop")
+
+    _flags: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+    _made: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def flags(self) -> Mapping[str, Any]:
+        """What was given beside variables and file."""
+        return self._flags
+
+    @property
+    def made(self) -> Mapping[str, Any]:
+        """What holds in this run where no source says anything."""
+        return self._made
+
+    def given_by(self, flags: Mapping[str, Any]) -> "Settings":
+        """The same, and by which *flags*."""
+        self._flags = flags
+        return self
+
+    def made_for_this_run(self, values: Mapping[str, Any]) -> "Settings":
+        """With *values* where no source says anything, now and when they are read again."""
+        missing = {name: value for name, value in values.items() if not self._says(name)}
+        settings = self.model_copy(update=missing)
+        settings._made = {**self._made, **missing}
+        return settings
+
+    def _says(self, name: str) -> bool:
+        return name in self.model_fields_set and getattr(self, name) != []
 
     @classmethod
     def settings_customise_sources(

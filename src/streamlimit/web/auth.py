@@ -109,6 +109,15 @@ class Plans:
     def __init__(self, plans: Mapping[str, int]) -> None:
         self._plans, self._unknown = dict(plans), set[str]()
 
+    @property
+    def by_name(self) -> Mapping[str, int]:
+        """All of them."""
+        return self._plans
+
+    def adopt(self, plans: Mapping[str, int]) -> None:
+        """From now on these are the plans. (Who remembers a limit forgets it: `Doorman.adopt`.)"""
+        self._plans, self._unknown = dict(plans), set()
+
     def limit(self, plan: str | None) -> int | None:
         """The plan's limit. None where there is no such plan: the service's own holds, and the log says so once."""
         if plan is None:
@@ -142,16 +151,22 @@ class Doorman:
         uncredentialed: Role = "anyone",
     ) -> None:
         self._grants, self._plans, self.verifier = grants, plans or Plans({}), verifier
-        self._keys = [(key_hash(key), role) for role, held in keys.items() for key in held]
         self._uncredentialed = Caller(uncredentialed)
         self._known: Recent[str, Caller] = Recent()
         self._granted: Recent[str, Caller] = Recent()
-        self.on_change(self._known.clear)  # a key that was taken back opens nothing any more
+        self._to_forget = [self._known.clear, self._granted.clear]  # a key that was taken back opens nothing any more
+        self.adopt(keys)
+        if verifier is not None:
+            verifier.keys.on_change.append(self._forget)
+
+    def adopt(self, keys: Mapping[Role, Sequence[str]]) -> None:
+        """From now on these are the keys; and plans and keys of grants may be others, too."""
+        self._keys = [(key_hash(key), role) for role, held in keys.items() for key in held]
+        self._forget()
 
     def on_change(self, forget: Callable[[], None]) -> None:
-        """*forget* is called whenever credentials that were good may be so no more."""
-        if self.verifier is not None:
-            self.verifier.keys.on_change.append(forget)
+        """*forget* is called whenever credentials that were good may be so no more, or mean something else."""
+        self._to_forget.append(forget)
 
     def recall(self, authorization: str | None) -> Caller | None:
         """As `identify`, of a caller that was identified lately; None for everybody else."""
@@ -180,6 +195,10 @@ class Doorman:
             raise _unauthenticated("this credential is not valid here") from error
         self._granted.put(token, caller)
         return caller
+
+    def _forget(self) -> None:
+        for forget in self._to_forget:
+            forget()
 
     async def _identify(self, authorization: str) -> Caller:
         scheme, _, token = authorization.partition(" ")

@@ -68,6 +68,7 @@ class Grants:
     def learn(self, keys: list[str]) -> None:
         """From now on these are the keys."""
         self._keys = {_key_id(key): OctKey.import_key(key) for key in keys}
+        self._verified.clear()
 
     def require_keys(self) -> None:
         """Raises `StoreUnavailable` where there are none yet: the store keeps them, and has not answered so far."""

@@ -159,7 +159,7 @@ async def _limit_json(service: Service, user_id: str) -> dict[str, Any]:
         "max_sessions": service.policy.max_sessions if own is None else own,
         "own": own is not None,
         "source": "max_sessions" if own is None else "own",
-        "plans": service.settings.plans,
+        "plans": service.plans.by_name,
     }
 
 

@@ -1,0 +1,113 @@
+"""SIGHUP: the settings are read again, and what a running worker can take over holds from then on.
+
+The rest is named in the log: it takes a restart. Where anything is wrong all stays as it was.
+"""
+
+import asyncio
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+from msgspec import Struct
+
+from streamlimit.bootstrap.access import keys_of
+from streamlimit.bootstrap.callbacks import open_endpoints
+from streamlimit.errors import SettingsError, StreamlimitError
+from streamlimit.settings import Settings, load_again
+from streamlimit.web.service import Service
+
+if TYPE_CHECKING:
+    from streamlimit.callbacks.office import Office
+
+log = structlog.get_logger("streamlimit")
+
+TAKEN_OVER = ("plans", "service_keys", "operator_keys", "operator_read_keys", "grant_keys", "callbacks")
+
+
+class Reread(Struct, frozen=True):
+    """The settings from now on; which of them are others than before, and which would be after a restart."""
+
+    settings: Settings
+    changed: list[str]
+    needs_restart: list[str]
+
+
+def read_again(old: Settings) -> Reread:
+    """What the sources of *old* say now. Raises `SettingsError`."""
+    new = load_again(old)
+    open_endpoints(new)  # one that may not be called is a wrong setting, too
+    differing = [name for name in Settings.model_fields if getattr(new, name) != getattr(old, name)]
+    changed = [name for name in differing if name in TAKEN_OVER and _can_change(name, old, new)]
+    settings = old.model_copy(update={name: getattr(new, name) for name in changed})
+    return Reread(settings, changed, [name for name in differing if name not in changed])
+
+
+def _can_change(name: str, old: Settings, new: Settings) -> bool:
+    """Keys of grants come from the settings or from the store. What is written for whom is known to the store's scripts
+    and queues: so of call backs addresses and secrets may be others.
+    """
+    if name == "grant_keys":
+        return bool(old.grant_keys and new.grant_keys)
+    if name == "callbacks":
+        return {e.name: e.types for e in open_endpoints(old)} == {e.name: e.types for e in open_endpoints(new)}
+    return True
+
+
+class Reloading:
+    """Changes one worker's parts."""
+
+    def __init__(self, settings: Settings, service: Service, office: "Office | None") -> None:
+        self._settings, self._service, self._office = settings, service, office
+        self._had_terminal = has_terminal()
+
+    def begin(self) -> None:
+        """From now on. A signal that came since the parent started this process is heard now."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # it is a part of another program, which has the signals
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+    def once(self) -> None:
+        """Reads the settings, and takes over what can be."""
+        try:
+            found = read_again(self._settings)
+        except SettingsError as error:
+            _tell_wrong([error, *error.others])
+            return
+        self._settings = found.settings
+        self._take_over(found)
+        note = "what needs a restart is as before" if found.needs_restart else ""
+        log.warning("settings_reloaded", changed=found.changed, needs_restart=found.needs_restart, note=note)
+
+    def _take_over(self, found: Reread) -> None:
+        settings, service = found.settings, self._service
+        service.plans.adopt(settings.plans)
+        if "grant_keys" in found.changed:
+            service.grants.learn([key.get_secret_value() for key in settings.grant_keys])
+        if "callbacks" in found.changed and self._office is not None:
+            self._office.adopt(open_endpoints(settings))
+        if found.changed:
+            service.doorman.adopt(keys_of(settings))
+
+    def _hang_up(self) -> None:
+        if self._had_terminal and not has_terminal():
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            self.once()
+
+
+def has_terminal() -> bool:
+    """Does somebody sit in front of this process? When their window is closed it shall stop, as any command does."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _tell_wrong(errors: "list[StreamlimitError]") -> None:
+    for error in errors:
+        name, problem = (error.name, error.problem) if isinstance(error, SettingsError) else ("", str(error))
+        log.error("reload_refused", setting=name, problem=problem, note="all settings stay as they were")
