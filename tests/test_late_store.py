@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from streamlimit.bootstrap.callbacks import open_outbox
+from streamlimit.bootstrap.store import open_store
 from streamlimit.errors import SettingsError, StoreLocked, StoreUnavailable
 from streamlimit.model import Ask, Lease, Receipt
 from streamlimit.policy import Policy
+from streamlimit.settings import Settings
+from streamlimit.settings.callback import Callback
 from streamlimit.store.sqlite import SqliteStore, opened
 from streamlimit.store.sqlite.late import REST_SECONDS, Late
 from streamlimit.web.auth import Doorman
@@ -219,6 +223,26 @@ def test_a_late_file_is_tried_now_and_then_until_it_is_let_go(tmp_path: Path) ->
 def test_what_would_never_open_is_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"cannot open .*No such file"):
         opened(lambda: SqliteStore(str(tmp_path / "no" / "folder.db"), Policy()))
+
+
+def test_a_worker_whose_file_cannot_be_opened_starts_without_it_and_a_command_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamlimit.store.sqlite.late.REST_SECONDS", 0.0)
+    path = tmp_path / "folder" / "store.db"
+    settings = Settings(store=f"sqlite:///{path}", callbacks=[Callback(url="https://example.org/", secret="s")])
+    policy = settings.policy()
+    for unopened in (lambda: open_store(settings, policy), lambda: open_outbox(settings)):
+        with pytest.raises(SettingsError, match="No such file"):
+            unopened()
+    store, outbox = open_store(settings, policy, serves=True), open_outbox(settings, serves=True)
+    with pytest.raises(StoreUnavailable, match="No such file"):
+        store.ping()
+    path.parent.mkdir()
+    assert store.ping() is None
+    assert [each.pending for each in outbox.backlog()] == [0]  # type: ignore[union-attr]  # a file answers at once
+    store.close()
+    outbox.close()
 
 
 def test_a_late_file_of_a_newer_release_is_a_store_that_is_away() -> None:

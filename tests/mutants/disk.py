@@ -19,7 +19,7 @@ MUTANTS = [
         "streamlimit/bootstrap/store.py",
         "StoreUnavailable if serves else StoreLocked",
         "StoreLocked",
-        from_outside("killed_worker"),
+        ("tests/test_late_store.py", "-k", "starts_without_it"),
     ),
     Mutant(
         "a worker that cannot start ends the service",

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,7 +15,8 @@ from streamlimit.errors import StoreLocked
 from streamlimit.model import Admitted, Ask, Confirmed, Lease, Receipt, Refusal
 from streamlimit.policy import Policy
 from streamlimit.store.contract import resolved
-from streamlimit.store.sqlite import SqliteStore, open_patient_outbox
+from streamlimit.store.sqlite import SqliteStore, connection, open_patient_outbox
+from streamlimit.store.sqlite.connection import LOOP_SECONDS
 from streamlimit.store.sqlite.patience import RETRY_SECONDS, Patience
 from tests.store.household import types
 
@@ -24,6 +26,19 @@ POLICY = Policy()
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     return str(tmp_path / "streamlimit.db")
+
+
+@pytest.fixture
+def blocked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the event loop was made to sleep, each time."""
+    found, sleep = list[float](), time.sleep
+
+    def noting(seconds: float) -> None:
+        found.append(seconds)
+        sleep(seconds)
+
+    monkeypatch.setattr(connection.time, "sleep", noting)
+    return found
 
 
 @contextmanager
@@ -61,7 +76,7 @@ def during(path: str, work: Callable[[], list[Any]]) -> list[Any]:
     return asyncio.run(run())
 
 
-def test_each_change_waits_for_its_turn_without_blocking_and_is_made(path: str) -> None:
+def test_each_change_waits_for_its_turn_without_blocking_and_is_made(path: str, blocked: list[float]) -> None:
     opener = SqliteStore(path, POLICY)
     leases = [sit(opener, user) for user in ("ann", "bob", "cid")]
     store = SqliteStore(path, POLICY, gathers=True)
@@ -83,6 +98,7 @@ def test_each_change_waits_for_its_turn_without_blocking_and_is_made(path: str) 
         ]
 
     answers = during(path, everything)
+    assert sum(blocked) <= 2 * LOOP_SECONDS, "by each of two connections once"
     admitted, beaten, confirmed, prolonged, ended, terminated, _, secret, ping, refused = answers
     assert [type(each) for each in (admitted, beaten, confirmed)] == [Admitted, Admitted, Confirmed]
     assert (prolonged, secret, ping) == (None, "made", None)
