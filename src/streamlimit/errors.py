@@ -50,6 +50,10 @@ class CatalogError(StreamlimitError):
     """The stream cannot be served; the text says why, for the operator."""
 
 
+class BadCursor(StreamlimitError):
+    """The cursor is none that the store gave."""
+
+
 class UnknownSession(StreamlimitError):
     """No session of that id, or not any more."""
 

@@ -12,7 +12,7 @@ from itertools import permutations
 import pytest
 from msgspec.structs import asdict, replace
 
-from streamlimit.errors import StoreUnavailable
+from streamlimit.errors import BadCursor, StoreUnavailable
 from streamlimit.model import (
     Admitted,
     Ask,
@@ -2006,6 +2006,17 @@ class Views:
         assert set(seen) == expected
 
     @story()
+    async def test_a_forged_cursor_is_none_or_a_place_to_begin_at(self, home: Household) -> None:
+        await home.watch("a")
+        for cursor in FORGED:
+            try:
+                page = await resolved(home.store.browse(cursor, 10, None, None, None))
+            except BadCursor:
+                continue
+            assert len(page.sessions) <= 1
+        assert await _browse(home, 10) == [(home.user, "a")]
+
+    @story()
     async def test_who_sits_during_the_whole_browsing_is_shown_once(self, home: Household) -> None:
         for k in range(20):
             await home.watch("tv", user_id=f"{home.user}-{k:02}")
@@ -3010,6 +3021,12 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+FORGED = [
+    "x", ":", "x:y", "-1:a", "1024:", "99999999999999999999:", "9" * 2_000 + ":", "\N{FULLWIDTH DIGIT ONE}:", "\u00b2:", "+1:", " 1:",
+    "1", "1_0:", "0:\0", "0x1:", "1e3:", "nan:", "None:", "0:\uffff", "\n",
+]  # fmt: skip
 
 
 async def _browse(home: Household, at_most: int, **which: str) -> list[tuple[str, str]]:

@@ -137,7 +137,7 @@ def _paths() -> Iterator[Case]:
         yield _case("id", "GET", f"/v1/sessions?user_id={text}", None, OPERATOR)
     for query in ("limit=0", "limit=-1", "limit=1001", "limit=x", "limit=1e3", "limit=", "state=gone", "state=",
                   "cursor=%00", "cursor=!!", "cursor=e30", "cursor=W10", "cursor=bnVsbA", "cursor=WzEsMiwzXQ",
-                  "cursor=" + "A" * 3_000, "stream_id=a%2fb", "limit=99999999999999999999", "state=active&state=x"):  # fmt: skip
+                  "cursor=" + "A" * 3_000, "stream_id=a%2fb", "limit=99999999999999999999", "limit=" + "9" * 5_000, "limit=%EF%BC%91", "limit=NaN", "limit=%00", "state=active&state=x"):  # fmt: skip
         yield _case("query", "GET", f"/v1/sessions?{query}", None, OPERATOR)
     for path in ("/nowhere", "/v1", "/v1/", "/v2/segments", "/v1/segments/", "/v1/sessions/x", "/v1/users", "/v1/users//sessions",
                  "/v1/users/mallory", "//v1/streams", "/v1/../v1/x", "/%2e%2e/x", "/v1/streams/", "/static/", "/static/../watch.html",

@@ -88,12 +88,22 @@ def test_which_limit_wins(
 
 def test_a_back_end_names_the_plan(service: Service) -> None:
     assert _limit(service, "by-service", SERVICE_KEY, plan="premium") == 4
-    assert _limit(service, "by-service-unknown", SERVICE_KEY, plan="platinum") == 2
     beat = {"stream_id": "orchard", "plan": "basic"}
     assert service.post("/v1/users/beats/sessions/a/heartbeat", beat, key=SERVICE_KEY).status == 200
     assert service.post("/v1/users/beats/sessions/b/heartbeat", beat, key=SERVICE_KEY).status == 409
     form = {"user_id": "beats", "session_id": "c", "stream_id": "orchard", "plan": "premium"}
     assert service.post("/v1/segments", form, key=SERVICE_KEY).status == 200
+
+
+def test_a_plan_that_is_none_is_the_back_ends_mistake_and_takes_no_seat(service: Service) -> None:
+    form = {"user_id": "mistaken", "session_id": "a", "stream_id": "orchard", "plan": "platinum"}
+    for path in ("/v1/segments", "/v1/sessions"):
+        answer = service.post(path, form, key=SERVICE_KEY)
+        assert (answer.status, answer.json["code"], answer.json["field"]) == (400, "malformed", "plan")
+    beat = {"stream_id": "orchard", "plan": "Premium"}
+    answer = service.post("/v1/users/mistaken/sessions/a/heartbeat", beat, key=SERVICE_KEY)
+    assert (answer.status, answer.json["field"]) == (400, "plan")
+    assert service.get("/v1/users/mistaken/sessions", key=SERVICE_KEY).json["live_sessions"] == 0
 
 
 def test_a_viewer_does_not_choose_the_plan(service: Service, provider: Provider) -> None:

@@ -539,9 +539,9 @@ def test_a_session_that_known_bytes_start_is_logged_with_their_id(service: Servi
 
 def test_what_is_logged_while_a_heartbeat_is_understood_has_its_id(service: Service, line: Client, user: str) -> None:
     learnt(line, beat(user, X_Request_Id="before"))
-    assert statuses(line, beat(user, X_Request_Id="now", plan="unheard-of")) == [200]
-    (told,) = lines(service, "unknown_plan", plan="unheard-of")
-    assert told["request_id"] == "now"
+    assert statuses(line, beat(user, X_Request_Id="now", plan="unheard-of")) == [400]
+    (told,) = lines(service, "refused", request_id="now")
+    assert told["code"] == "malformed"
 
 
 # The guard on connections

@@ -129,10 +129,16 @@ class Plans:
         return found
 
     def limit_of(self, caller: Caller, plan: str | None) -> int | None:
-        """The limit of the plan that a request names. Raises 403: viewers do not choose their own."""
-        if plan is not None and caller.role in ("grant", "viewer"):
+        """The limit of the plan that a request names. Raises 403, for viewers do not choose their own, and `malformed`
+        where there is no such plan: whoever wrote the request made a mistake.
+        """
+        if plan is None:
+            return None
+        if caller.role in ("grant", "viewer"):
             raise Problem("forbidden", "the plan is named by the token, or by a back end of the platform")
-        return self.limit(plan)
+        if plan not in self._plans:
+            raise Problem("malformed", "plan: there is no such plan in the settings", {"field": "plan"})
+        return self._plans[plan]
 
 
 class Doorman:

@@ -10,6 +10,7 @@ import binascii
 import msgspec
 from msgspec import Struct
 
+from streamlimit.errors import BadCursor
 from streamlimit.model import Session
 from streamlimit.store.contract import Store, resolved
 from streamlimit.web.problems import Problem
@@ -37,7 +38,10 @@ async def browse(store: Store, cursor: str | None, limit: int, filters: Filters)
     found = await _rest_of_user(store, at, filters)
     following, more = at.store, at.user_id is None or at.store is not None
     while more and len(found) < limit:
-        page = await resolved(store.browse(following, limit - len(found), *_fields(filters)))
+        try:
+            page = await resolved(store.browse(following, limit - len(found), *_fields(filters)))
+        except BadCursor as error:
+            raise _forged() from error
         found += page.sessions
         following, more = page.cursor, page.cursor is not None
         await asyncio.sleep(0)  # viewers first
@@ -73,4 +77,8 @@ def _read(text: str) -> Cursor:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         return msgspec.json.decode(raw, type=Cursor)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
-        raise Problem("malformed", "cursor: give the one of the page before", {"field": "cursor"}) from error
+        raise _forged() from error
+
+
+def _forged() -> Problem:
+    return Problem("malformed", "cursor: give the one of the page before", {"field": "cursor"})

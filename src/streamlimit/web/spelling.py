@@ -29,6 +29,14 @@ def id_in_path(name: str, part: str) -> str:
         raise Problem("malformed", f"{name}: is not UTF-8, percent-encoded", {"field": name}) from error
 
 
+def require_text(query: bytes) -> None:
+    """Raises `malformed` where a query is no UTF-8: else it would be read as another one."""
+    try:
+        unquote_to_bytes(query).decode()
+    except UnicodeDecodeError as error:
+        raise Problem("malformed", "the query is not UTF-8, percent-encoded") from error
+
+
 def require_ids_in_path(path: str) -> None:
     """Raises `malformed` where what stands in `/v1/users/<user_id>/sessions/<session_id>`, as sent, is no id."""
     parts = path.split("/")

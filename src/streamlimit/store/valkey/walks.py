@@ -6,7 +6,7 @@ from itertools import groupby
 from random import randrange
 from time import monotonic
 
-from streamlimit.errors import StoreUnavailable
+from streamlimit.errors import BadCursor, StoreUnavailable
 from streamlimit.model import Event, Page, Session, Swept
 from streamlimit.store.valkey.calls import Calls
 from streamlimit.store.valkey.jumps import Jumps
@@ -130,8 +130,7 @@ class _Step:
 
 async def browse(calls: Calls, cursor: str | None, at_most: int, stream_id: str | None, state: str | None) -> Page:
     """Shard by shard, in each by user: an order that nothing changes. `cursor` is the last shard and user seen."""
-    shard, _, after = (cursor or "0:").partition(":")
-    first, seen = int(shard), after.encode()
+    first, seen = _place(cursor or "0:")
     found: list[Session] = []
     for number in range(first, SHARDS):
         filed = await calls.ask(number, "ZRANGE", calls.keys.due[number], 0, -1)
@@ -146,6 +145,14 @@ async def browse(calls: Calls, cursor: str | None, at_most: int, stream_id: str 
                 if len(found) >= at_most:
                     return Page(tuple(found), f"{number}:{user.decode()}")
     return Page(tuple(found), None)
+
+
+def _place(cursor: str) -> tuple[int, bytes]:
+    """The shard and the user that it names. Raises `BadCursor`."""
+    shard, colon, user = cursor.partition(":")
+    if not (colon and shard.isascii() and shard.isdecimal() and len(shard) <= len(str(SHARDS)) and int(shard) < SHARDS):
+        raise BadCursor("no cursor of this store")
+    return int(shard), user.encode()
 
 
 async def count_events(calls: Calls) -> int:
