@@ -6,7 +6,7 @@ import asyncio
 
 from streamlimit.web.http import App, Receive, Scope, Send
 from streamlimit.web.service import Service
-from streamlimit.web.spelling import USERS, raw_path, require_ids_in_path, require_text
+from streamlimit.web.spelling import USERS, raw_path, require_ids_in_path
 
 ASKED = "streamlimit.method"
 """Where a scope keeps the method that was asked for, if it is answered as another one."""
@@ -22,7 +22,6 @@ class Control:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith(USERS):
             require_ids_in_path(raw_path(scope))
-        require_text(scope.get("query_string", b""))
         if self._plane is None:
             await import_plane()
             from streamlimit.web.plane import make_plane

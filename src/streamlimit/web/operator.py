@@ -27,6 +27,7 @@ from streamlimit.web.metrics import most
 from streamlimit.web.problems import RETRY_STORE, Problem
 from streamlimit.web.render import session_json
 from streamlimit.web.service import Service
+from streamlimit.web.spelling import require_text
 
 router = APIRouter(tags=["operator"])
 health = APIRouter(tags=["health"])
@@ -60,6 +61,7 @@ async def expirations(request: Request, service: ServiceDep, _operator: CallerDe
 
 @router.get("/v1/sessions")
 async def all_sessions(
+    request: Request,
     service: ServiceDep,
     _reader: CallerDep,
     user_id: IdInQuery = None,
@@ -69,6 +71,7 @@ async def all_sessions(
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> Response:
     """Live sessions, page by page: follow `cursor` until it is null."""
+    require_text(request.scope["query_string"])
     filters = Filters(user_id, stream_id, state)
     sessions, following = await browse(service.store, cursor, limit, filters)
     return json_answer({"sessions": _shown(sessions), "cursor": following})
