@@ -11,6 +11,7 @@ from libvalkey import Reader
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Ask
 from streamlimit.policy import Policy
+from streamlimit.store.diagnosis import in_words
 from streamlimit.store.valkey import ValkeyStore
 from streamlimit.store.valkey.discovery import pointed_to, slots_of
 from streamlimit.store.valkey.keys import SHARDS, SHARDS_OF, SLOTS, shard_of
@@ -148,6 +149,30 @@ def test_a_redirection_to_nowhere_is_unavailable(where: str) -> None:
         first.script = lambda _: f"-MOVED {where}"
         outcomes = await admitted(store, [USER, "bob"])
         assert {type(each) for each in outcomes} == {StoreUnavailable}
+
+    between_two(play)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("LOADING Redis is loading the dataset in memory", "it is still loading its data"),
+        ("READONLY You can't write against a read only replica.", "a read-only replica answers"),
+        ("MASTERDOWN Link with MASTER is down", "a replica answers that has lost its primary"),
+        ("NOAUTH Authentication required.", "it wants a password"),
+        ("NOPERM User worker has no permissions to run the 'evalsha' command", "its user may not do what is needed"),
+        ("CLUSTERDOWN Hash slot not served", "a part of the cluster is down"),
+        ("MISCONF Errors writing to the AOF file", "it cannot save to its disk"),
+        ("OOM command not allowed when used memory > 'maxmemory'.", "its memory is full"),
+    ],
+    ids=lambda text: text.partition(" ")[0],
+)
+def test_a_refusal_names_the_server_and_has_words(text: str, words: str) -> None:
+    async def play(first: Pretender, _second: Pretender, store: ValkeyStore) -> None:
+        first.script = lambda _: f"-{text}"
+        (outcome,) = await admitted(store, [USER])
+        assert str(outcome) == f"valkey: 127.0.0.1:{first.port}: {text}"
+        assert words in in_words(str(outcome))
 
     between_two(play)
 

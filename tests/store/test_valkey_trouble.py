@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from streamlimit.errors import StoreUnavailable
 from streamlimit.policy import Policy
+from streamlimit.store.diagnosis import in_words
 from streamlimit.store.valkey import ValkeyStore
 from tests import servers
 
@@ -30,6 +32,41 @@ async def heard_after(server: servers.Server, fault: Callable[[], object], secon
 def test_who_is_killed_is_noticed_at_once() -> None:
     with servers.single("valkey") as server:
         assert asyncio.run(heard_after(server, server.kill, 0.1)) >= 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("hang", "it does not answer in time"),
+        ("kill", "nothing listens there"),
+        ("password", "it wants a password"),
+    ],
+)
+def test_what_is_wrong_with_a_server_is_told_though_nobody_asks(fault: str, words: str) -> None:
+    async def told(server: servers.Server) -> str:
+        store, heard = ValkeyStore(server.url, POLICY), asyncio.Event()
+        store.when_it_fails(heard.set)
+        try:
+            await store.ping()
+            if fault == "password":
+                server.client.config_set("requirepass", "right")
+                server.client.execute_command("CLIENT KILL TYPE normal SKIPME yes")
+            elif fault == "kill":
+                server.kill()
+            else:
+                server.hang()
+                with pytest.raises(StoreUnavailable):
+                    await store.ping()
+            async with asyncio.timeout(10):
+                await heard.wait()
+            return store.failure
+        finally:
+            await store.close()
+
+    with servers.single("valkey") as server:
+        failure = asyncio.run(told(server))
+        assert f"127.0.0.1:{server.port}" in failure
+        assert words in in_words(failure)
 
 
 def test_a_connection_that_is_only_closed_is_opened_again_and_no_outage() -> None:

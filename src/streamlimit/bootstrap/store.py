@@ -82,7 +82,7 @@ def steady(settings: Settings, store: Store, tell: Callable[[Event], None] = ann
         from streamlimit.store.valkey import ValkeyStore
 
         if isinstance(store, ValkeyStore):
-            store.when_it_fails(found.failed)
+            store.when_it_fails(lambda: found.failed(StoreUnavailable(store.failure)))
     return found
 
 

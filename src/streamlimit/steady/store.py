@@ -73,9 +73,9 @@ class SteadyStore(Passing):
         """For the metrics."""
         return self._outage.counts
 
-    def failed(self) -> None:
+    def failed(self, error: StoreUnavailable | None = None) -> None:
         """The store is found to be away though nobody asks it for anything: who asks next is told so."""
-        self._outage.failed()
+        self._outage.failed(error)
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         """As the store's; from knowledge where that will do, or must."""

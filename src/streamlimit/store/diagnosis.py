@@ -3,6 +3,7 @@
 MEANINGS: tuple[tuple[str, str], ...] = (
     ("WRONGPASS", "it does not accept the user or the password"),
     ("NOAUTH", "it wants a password: user:password@ in the URL"),
+    ("unauthenticated", "it wants a password: user:password@ in the URL"),  # to scripts that are longer than 16 KB
     ("NOPERM", "its user may not do what is needed: allow all commands on the keys streamlimit:*"),
     ("Name or service not known", "the name of its host is not known"),
     ("name resolution", "the name of its host cannot be looked up now"),
@@ -30,6 +31,10 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ("no such command", "it is too old: Redis 7.0 or any Valkey is needed"),
     ("unknown command", "it is too old, or no Redis or Valkey: Redis 7.0 or any Valkey is needed"),
     ("not the protocol", "what answers is no Redis or Valkey"),
+    (
+        "ended the connection",
+        "it ended the connection: it was stopped or restarted, or something in between",
+    ),
     ("closed the connection", "it closes the connection at once: perhaps it wants TLS (valkeys://)"),
     ("onnection reset", "it closes the connection at once: perhaps it wants TLS (valkeys://)"),
     ("connection lost", "it closes the connection at once: perhaps it wants TLS (valkeys://)"),

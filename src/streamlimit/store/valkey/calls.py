@@ -55,6 +55,11 @@ class Calls:
         """See `ValkeyStore`."""
         self._router.on_failure = heard
 
+    @property
+    def failure(self) -> str:
+        """What the last failure was that nobody asked for."""
+        return self._router.failure
+
     def change(self, name: str, user_id: str, message: bytes, decode: Callable[[bytes], Any]) -> Future[Any]:
         """Runs the script *name* on the user's ledger."""
         shard = shard_of(user_id)

@@ -7,7 +7,7 @@ from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.store.diagnosis import in_words
 from streamlimit.store.valkey.connection import encode
 from streamlimit.store.valkey.discovery import NotFound, find
-from streamlimit.store.valkey.location import Address, Layout, Location, parse
+from streamlimit.store.valkey.location import Address, Layout, Location, parse, shown
 from streamlimit.store.valkey.nodes import Opening, ask_once
 from streamlimit.store.valkey.router import login_of
 
@@ -28,7 +28,7 @@ async def check(url: str) -> list[str]:
         return _judge(address, info)
     notes = await _try_seeds(location, opening)
     for address in sorted(await _primaries(location, opening)):
-        info = await _info(address, opening, f"{_name(location)} names {_shown(address)}, but from here ")
+        info = await _info(address, opening, f"{_name(location)} names {shown(address)}, but from here ")
         if location.layout is Layout.SENTINEL:
             _must_be_alone(address, info)
         notes += _judge(address, info)
@@ -45,7 +45,7 @@ async def _try_seeds(location: Location, opening: Opening) -> list[str]:
     for seed, info in zip(location.seeds, found, strict=True):
         if isinstance(info, dict) and location.layout is Layout.CLUSTER and info.get("cluster_enabled") == "0":
             words = "it is no cluster: valkey:// instead of valkey+cluster://"
-            raise SettingsError("store", f"{_shown(seed)}: {words}")
+            raise SettingsError("store", f"{shown(seed)}: {words}")
     return [str(failure).removeprefix("store: ") for failure in failures]
 
 
@@ -65,14 +65,15 @@ async def _info(address: Address, opening: Opening, before: str = "") -> Info:
     try:
         answer: Any = await ask_once(address, opening, encode("INFO"))
     except (OSError, TimeoutError, StoreUnavailable) as error:
-        raise _failure(error, f"{before}{_shown(address)}", opening.tls is not None) from error
+        raise _failure(error, f"{before}{shown(address)}", opening.tls is not None) from error
     lines = [line.partition(":") for line in answer.decode().splitlines()]
     return {name: value for name, colon, value in lines if colon}
 
 
 def _failure(error: Exception, who: str, by_tls: bool) -> StoreUnavailable | SettingsError:
-    """Who is silent or refuses may come yet; everything else is a wrong setting."""
-    told = str(error).removeprefix("valkey: ") or "no answer in time"
+    """Who is silent or refuses may come yet; everything else is a wrong setting. *who* ends with the address."""
+    address = who.rpartition(" ")[2]
+    told = str(error).removeprefix("valkey: ").removeprefix(f"{address}: ") or "no answer in time"
     is_silent = "in time" in told
     words = in_words(told)
     if by_tls:  # a reset may overtake the alert that would say why
@@ -85,10 +86,10 @@ def _failure(error: Exception, who: str, by_tls: bool) -> StoreUnavailable | Set
 def _must_be_alone(address: Address, info: Info) -> None:
     if info.get("cluster_enabled") == "1":
         words = "it is part of a cluster: valkey+cluster:// instead"
-        raise SettingsError("store", f"{_shown(address)}: {words}")
+        raise SettingsError("store", f"{shown(address)}: {words}")
     if info.get("role") == "slave":
         primary = f"{info.get('master_host')}:{info.get('master_port')}"
-        raise SettingsError("store", f"{_shown(address)}: {in_words('READONLY')}; that is {primary}")
+        raise SettingsError("store", f"{shown(address)}: {in_words('READONLY')}; that is {primary}")
 
 
 def _judge(address: Address, info: Info) -> list[str]:
@@ -96,17 +97,13 @@ def _judge(address: Address, info: Info) -> list[str]:
     version = info.get("redis_version", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < OLDEST:
         words = f"it is Redis {version}: 7.0 or later is needed, or any Valkey"
-        raise SettingsError("store", f"{_shown(address)}: {words}")
+        raise SettingsError("store", f"{shown(address)}: {words}")
     if info.get("loading") == "1":
-        raise StoreUnavailable(f"{_shown(address)}: {in_words('LOADING')}")
+        raise StoreUnavailable(f"{shown(address)}: {in_words('LOADING')}")
     policy = info.get("maxmemory_policy", "noeviction")
     if policy == "noeviction":
         return []
-    return [f"{_shown(address)}: maxmemory-policy is {policy}; an evicted user is an oversold one: set noeviction"]
-
-
-def _shown(address: Address) -> str:
-    return f"{address[0]}:{address[1]}"
+    return [f"{shown(address)}: maxmemory-policy is {policy}; an evicted user is an oversold one: set noeviction"]
 
 
 def _name(location: Location) -> str:

@@ -20,7 +20,7 @@ from libvalkey import ProtocolError, Reader, ReplyError
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.store.valkey.clock import ServerClock
-from streamlimit.store.valkey.location import Address
+from streamlimit.store.valkey.location import Address, shown
 from streamlimit.store.valkey.scripts import Script
 
 Reply = Any
@@ -34,7 +34,8 @@ Else one would wait for the other, and a third of all new sessions a second were
 TICKS = 8
 """How often, within the time that an answer may take, to look whether one is overdue."""
 
-HANGS = "no answer in time"
+HANGS, CLOSED = "no answer in time", "closed"
+"""Why a connection ends where that is our own doing."""
 
 FORGETS_WHAT_IS_UNSENT = pack("ii", 1, 0)
 """SO_LINGER: what the server has not acknowledged is not sent again after the connection was closed."""
@@ -205,6 +206,8 @@ class Pipe(asyncio.Protocol):
         if self._watch is not None:
             self._watch.cancel()
         why = str(error) if error else self._why
+        if self._received and why not in (HANGS, CLOSED):  # it was a server that we had come to know
+            why = f"the server ended the connection: {why}"
         if not self._hangs:
             self._on_lost(self, why)
         self._fail(len(self._waiting), why)
@@ -266,7 +269,7 @@ class Pipe(asyncio.Protocol):
         """Nobody waits any longer for the answers to the oldest so many commands."""
         for call in islice(self._waiting, max(count, 0)):
             if call is not None:
-                call.fail(why)
+                call.fail(f"{shown(self.address)}: {why}")
 
     def _forget(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -43,6 +43,11 @@ class Location:
     tls: ssl.SSLContext | None = None
 
 
+def shown(address: Address) -> str:
+    """For messages."""
+    return f"{address[0]}:{address[1]}"
+
+
 def parse(url: str) -> Location:
     """Raises `SettingsError` where the URL is not one of the above."""
     parts = urlsplit(url)

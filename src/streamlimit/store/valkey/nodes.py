@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.store.valkey.connection import Call, Pipe, encode
-from streamlimit.store.valkey.location import Address
+from streamlimit.store.valkey.connection import CLOSED, Call, Pipe, encode
+from streamlimit.store.valkey.location import Address, shown
 
 OPENING_SECONDS = 1.0
 """How long connecting, TLS, login and loading the scripts may take together."""
@@ -97,7 +97,7 @@ class Node:
                 self.pipe.send(None, ASKING)
             self.pipe.send(call, call.command)
         elif self._trouble or self._closed:
-            call.fail(self._say(self._trouble or "closed"))
+            call.fail(self._say(self._trouble or CLOSED))
         else:
             self._queue.append((call, asking))
 
@@ -106,9 +106,9 @@ class Node:
         self._closed = True
         if self._task is not None:
             self._task.cancel()
-        self._fail_queue("closed")
+        self._fail_queue(CLOSED)
         if self.pipe is not None:
-            self.pipe.close("closed")
+            self.pipe.close(CLOSED)
 
     def retire(self) -> None:
         """Not needed any more: closes once what is on its way has had the time for an answer."""
@@ -144,7 +144,7 @@ class Node:
         self.pipe = None
         if not self._closed:
             self._trouble = why if "in time" in why else ""
-            self._on_trouble(self._trouble)
+            self._on_trouble(self._say(self._trouble) if self._trouble else "")
             self._start()
 
     def _fail_queue(self, why: str) -> None:
@@ -154,7 +154,7 @@ class Node:
         for call, _ in queue:
             call.fail(self._say(why))
         if not self._closed:
-            self._on_trouble(why)
+            self._on_trouble(self._say(why))
 
     def _calm(self) -> None:
         if self._patience is not None:
@@ -162,7 +162,7 @@ class Node:
             self._patience = None
 
     def _say(self, why: str) -> str:
-        return f"{self.address[0]}:{self.address[1]}: {why}"
+        return f"{shown(self.address)}: {why}"
 
 
 async def ask_once(address: Address, opening: Opening, command: bytes) -> object:

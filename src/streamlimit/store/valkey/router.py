@@ -14,7 +14,7 @@ from streamlimit.store.valkey.clock import TOO_LATE
 from streamlimit.store.valkey.connection import Call, Decode, Future, Hearing, Pipe, encode
 from streamlimit.store.valkey.discovery import NotFound, Plan, Pointer, find, pointed_to
 from streamlimit.store.valkey.keys import SHARDS, SHARDS_OF
-from streamlimit.store.valkey.location import Address, Layout, Location
+from streamlimit.store.valkey.location import Address, Layout, Location, shown
 from streamlimit.store.valkey.nodes import ASKING, Node, Opening
 from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
@@ -45,6 +45,7 @@ class Router:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self.on_failure: Callable[[], None] = _nothing
+        self.failure = ""  # what the last one was
         self._reset()
 
     def call(self, shard: int, command: bytes, decode: Decode, script: Script | None = None) -> Future:
@@ -118,13 +119,15 @@ class Router:
         """A server cannot be reached: another one may have its slots now, and nobody need ask to find out."""
         self._wanted.set()
         if why:
+            self.failure = why
             self.on_failure()
 
     def _refused(self, pipe: Pipe, call: Call, text: str) -> None:
         """The one place where a server's error becomes another try or `StoreUnavailable`."""
         code, _, rest = text.partition(" ")
+        refusal = f"{shown(pipe.address)}: {text}"
         if call.shard < 0 or call.tries >= TRIES:
-            call.fail(text)
+            call.fail(refusal)
         elif code == "NOSCRIPT" and call.script is not None:
             self._again(pipe, call, encode("SCRIPT", "LOAD", call.script.body))
         elif code == TOO_LATE:
@@ -137,7 +140,7 @@ class Router:
         else:
             if code in STALE:
                 self._wanted.set()
-            call.fail(text)
+            call.fail(refusal)
 
     def _again(self, pipe: Pipe, call: Call, *before: bytes) -> None:
         """The same call over the same connection, behind what it needs there: the server had done nothing."""

@@ -68,6 +68,11 @@ class ValkeyStore:
         """*heard* is told whenever a server cannot be reached, though nobody asks for it."""
         self._calls.when_it_fails(heard)
 
+    @property
+    def failure(self) -> str:
+        """What *heard* was told of last: the server, and what was wrong with it."""
+        return self._calls.failure
+
     def admit(self, ask: Ask) -> "Future[Decision]":
         decode = partial(self._answers.decision, ask)
         return self._calls.change("admit", ask.user_id, ask_message(ask, self._type_cap(ask)), decode)
