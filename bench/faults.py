@@ -28,6 +28,7 @@ Fault = Callable[[Path], Figures]
 FAULTS: dict[str, Fault] = {
     "a full disk, and one worker of three killed": filefaults.full_disk,
     "a backup, 3 workers": filefaults.backup,
+    "somebody reads the file for 20 s, 3 workers": filefaults.long_reader,
     "the file locked for 4 s, 3 workers": filefaults.locked_for_several,
     "the file locked for 4 s, 1 worker": filefaults.locked_for_one,
 }

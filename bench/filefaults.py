@@ -22,6 +22,7 @@ VIEWERS = 60
 
 EVERY_SECONDS = 0.2
 FAULT_SECONDS = 4.0
+READ_SECONDS = 20.0
 
 
 class Viewers:
@@ -128,6 +129,27 @@ def backup(folder: Path) -> dict[str, Any]:
             figures["outages of a worker"] = service.log().count('"store_away"')
 
         _at_once(viewers.watch(30), _until(fault(), _press(service.port)))
+        return figures
+
+
+def long_reader(folder: Path) -> dict[str, Any]:
+    """Somebody reads the file for `READ_SECONDS`, as a backup to a slow disk does, while the log grows."""
+    path = folder / "streamlimit.db"
+    with _service(folder, path, 3) as service:
+        viewers, figures = Viewers(service.port), dict[str, Any]()
+
+        async def fault() -> None:
+            await asyncio.sleep(1)
+            began = time.monotonic()
+            with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as reader:
+                reader.execute("BEGIN")
+                reader.execute("SELECT count(*) FROM ledgers").fetchone()
+                await asyncio.sleep(READ_SECONDS)
+                figures.update(viewers.figures(began, time.monotonic()))
+                figures["outages of a worker"] = service.log().count('"store_away"')
+                figures["the log (MB)"] = round(Path(f"{path}-wal").stat().st_size / 1e6, 1)
+
+        _at_once(viewers.watch(READ_SECONDS + 3), _until(fault(), _press(service.port)))
         return figures
 
 
