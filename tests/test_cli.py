@@ -151,7 +151,7 @@ def test_sessions_end_terminates_one(service: Service, folder: Path) -> None:
     service.segment("eve", "phone", "tiny")
     service.segment("eve", "tv", "tiny")
     assert _run(folder, "sessions", "eve", "--end", "tv")[:2] == (0, "terminated tv\n")
-    assert _run(folder, "sessions", "eve", "--end", "tv")[:2] == (0, "eve has no session tv\n")
+    assert _run(folder, "sessions", "eve", "--end", "tv")[:2] == (1, "eve has no session tv\n")
     assert [s["session_id"] for s in service.watching("eve")["sessions"]] == ["phone"]
     refused = service.segment("eve", "tv", "tiny")
     assert (refused.status, refused.json["by"]) == (410, "operator")
@@ -161,7 +161,48 @@ def test_sessions_end_of_a_session_that_is_not_there_though_another_has_run_out(
     with started(tmp_path, segment_seconds=0.1, sweep_seconds=0) as service:
         service.segment("eve", "phone", "orchard")
         wait_until(lambda: not service.watching("eve")["live_sessions"], 10, "its expiry")
-        assert _run(tmp_path, "sessions", "eve", "--end", "tv")[1] == "eve has no session tv\n"
+        assert _run(tmp_path, "sessions", "eve", "--end", "tv")[:2] == (1, "eve has no session tv\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sessions",),
+        ("sessions", "ada"),
+        ("sessions", "ada", "--end", "tv"),
+        ("callbacks",),
+        ("callbacks", "--replay"),
+        ("expire",),
+    ],
+)
+@pytest.mark.parametrize("is_touched", [False, True])
+def test_where_there_is_no_store_a_command_says_so_and_makes_none(
+    tmp_path: Path, arguments: tuple[str, ...], is_touched: bool
+) -> None:
+    if is_touched:
+        (tmp_path / "streamlimit.db").touch()
+    before = [(each.name, each.stat().st_size) for each in tmp_path.iterdir()]
+    code, out, err = _run(tmp_path, *arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("streamlimit: there is no store at streamlimit.db: ")
+    assert [(each.name, each.stat().st_size) for each in tmp_path.iterdir()] == before
+
+
+def test_check_config_tries_a_store_that_is_not_there_yet_and_leaves_nothing(tmp_path: Path) -> None:
+    assert "the store answers" in _run(tmp_path, "check-config")[1]
+    assert list(tmp_path.iterdir()) == []
+    code, _, err = _run(tmp_path, "check-config", store="sqlite:///nowhere/streamlimit.db")
+    assert (code, err.startswith("streamlimit: store: ")) == (2, True)
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_made_or_promised(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        for command in ("serve", "demo"):
+            code, out, err = _run(tmp_path, command, "--listen", listen)
+            assert (code, out) == (2, ""), "no key that opens nothing"
+            assert err == f"streamlimit: listen: cannot listen on {listen}: Address already in use\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from streamlimit import cli
 from streamlimit.errors import SettingsError
-from streamlimit.settings import Settings, load_settings, unknown_variables
+from streamlimit.settings import Settings, load_settings, notes_on_variables, unknown_variables
 from tests.ports import free_port
 
 Command = Callable[..., tuple[int, str, str]]
@@ -117,6 +117,37 @@ def test_an_unknown_variable_is_noted_and_does_no_harm(command: Command, monkeyp
     assert (code, err) == (0, "note: STREAMLIMIT_PORT_8080_TCP is no setting\n")
     assert "settings are fine" in out
     assert unknown_variables() == ["STREAMLIMIT_PORT_8080_TCP"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "meant"),
+    [
+        ("max_session = 3", "max_session", "max_sessions"),
+        ("max-sessions = 3", "max-sessions", "max_sessions"),
+        ("Segment_Seconds = 3", "Segment_Seconds", "segment_seconds"),
+        ("on_store_outtage = 'keep-known'", "on_store_outtage", "on_store_outage"),
+        ("[jwt]\nisuer = 'x'", "jwt.isuer", "issuer"),
+        ("[[callbacks]]\nurl = 'https://x/'\nsecret = 'whsec_YQ=='\ntype = []", "callbacks.0.type", "types"),
+    ],
+)
+def test_a_name_that_is_mistyped_is_told_with_the_one_that_was_meant(text: str, name: str, meant: str) -> None:
+    _toml(text)
+    with pytest.raises(SettingsError) as wrong:
+        load_settings()
+    told = {each.name: str(each) for each in (wrong.value, *wrong.value.others) if isinstance(each, SettingsError)}
+    assert told[name] == f"{name}: there is no such setting; did you mean {meant}?"
+
+
+def test_a_name_like_none_is_told_without_a_guess() -> None:
+    _toml("colour = 'red'")
+    with pytest.raises(SettingsError, match=r"^colour: there is no such setting$"):
+        load_settings()
+
+
+def test_a_mistyped_variable_is_noted_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMLIMIT_MAX_SESSION", "2")
+    note = "STREAMLIMIT_MAX_SESSION is no setting; did you mean STREAMLIMIT_MAX_SESSIONS?"
+    assert notes_on_variables() == [note]
 
 
 # What stops the start

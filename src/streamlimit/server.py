@@ -37,8 +37,10 @@ HEALTHCHECK_SECONDS = 30
 """A worker that is silent for so long is replaced; on a busy machine it takes seconds to start."""
 
 
-def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
-    """Tells where it listens, then serves until a signal says stop; running segments get `drain_seconds` to finish."""
+def run(settings: Settings, listening: socket.socket, on_listening: Callable[[str], None]) -> None:
+    """Tells where it listens, on what `bind` gave, then serves until a signal says stop; running segments get
+    `drain_seconds` to finish.
+    """
     raise_descriptors()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until a worker or their parent can do something about it
     tally, seconds = Tally(), settings.request_seconds  # pickled together, guard and factory share it in each worker
@@ -60,7 +62,6 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
         timeout_keep_alive=max(KEEP_ALIVE_SECONDS, math.ceil(settings.segment_seconds * settings.missed_segments)),
         timeout_worker_healthcheck=HEALTHCHECK_SECONDS,
     )
-    listening = _bind(settings.listen)
     on_listening(address_of(listening))
     if settings.workers == 1:
         server = QuietServer(config)
@@ -182,8 +183,8 @@ class Workers(Multiprocess):
         super().terminate_all()
 
 
-def _bind(listen: str) -> socket.socket:
-    """The listening socket. Port 0 lets the system choose; a Unix socket that nobody serves is replaced."""
+def bind(listen: str) -> socket.socket:
+    """The socket to listen on. Port 0 lets the system choose; a Unix socket that nobody serves is replaced."""
     try:
         if "/" in listen:
             return _bind_unix(listen)

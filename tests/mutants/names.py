@@ -8,6 +8,7 @@ IDS, FORMS, SPELLING = "streamlimit/ids.py", "streamlimit/web/forms.py", "stream
 PATHS, LONG_IDS = "streamlimit/delivery/paths.py", "streamlimit/store/valkey/long_ids.py"
 ID_TESTS, PATH_TESTS = ("tests/test_ids.py",), ("tests/delivery/test_paths.py",)
 ADDRESSES, ADDRESS_TESTS = "streamlimit/callbacks/addresses.py", ("tests/callbacks/test_addresses.py",)
+COMMANDS = ("tests/test_cli.py",)
 NAMES = ("tests/web/test_names.py",)
 
 MUTANTS = [
@@ -30,4 +31,10 @@ MUTANTS = [
     Mutant("a name that is no UTF-8 is another", PATHS, "unquote_to_bytes(joined).decode()", 'unquote_to_bytes(joined).decode(errors="replace")', PATH_TESTS),
     Mutant("IPv6 that nobody was given is called", ADDRESSES, "address in UNICAST and", "", ADDRESS_TESTS),
     Mutant("a spelling that only the system reads is a name", ADDRESSES, "IPv4Address(socket.inet_aton(host))", "IPv4Address(host)", ADDRESS_TESTS),
+    Mutant("who looks makes a store", "streamlimit/cli/limiter.py", "    require_store(settings)\n", "", (*COMMANDS, "-k", "no_store")),
+    Mutant("an end of nobody is fine", "streamlimit/cli/sessions.py", "raise SystemExit(1)", "pass", (*COMMANDS, "-k", "end_terminates")),
+    Mutant("check-config leaves a store behind", "streamlimit/bootstrap/store.py", "path is None or _is_made(str(path))", "True", (*COMMANDS, "-k", "leaves_nothing")),
+    Mutant("any name is guessed at", "streamlimit/settings/load.py", "1, 0.75)", "1, 0.1)", ("tests/test_settings.py", "-k", "guess")),
+    Mutant("a forged cursor breaks the store", "streamlimit/store/valkey/walks.py", "shard.isascii() and shard.isdecimal() and ", "", ("tests/store/test_valkey.py", "-k", "forged and OnRedis")),
+    Mutant("an unknown plan is taken", "streamlimit/web/auth.py", "if plan not in self._plans:\n            raise", "if plan not in self._plans and not plan:\n            raise", ("tests/web/test_plans.py", "-k", "mistake")),
 ]  # fmt: skip

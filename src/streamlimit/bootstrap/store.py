@@ -1,10 +1,14 @@
 """The store that the settings name, tried, and what decides over it."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from streamlimit.bootstrap.checkpoints import checkpoints
-from streamlimit.errors import SettingsError, StoreHindered, StoreLocked, StoreUnavailable
+from streamlimit.errors import SettingsError, StoreHindered, StoreLocked, StoreUnavailable, StreamlimitError
 from streamlimit.limiter import Limiter
 from streamlimit.logs import announce, announce_outage
 from streamlimit.model import Event
@@ -26,6 +30,26 @@ def is_sqlite(settings: Settings) -> bool:
 def sqlite_path(settings: Settings) -> str:
     """Where that file is."""
     return settings.store.removeprefix("sqlite:///")
+
+
+def require_store(settings: Settings) -> None:
+    """Raises `StreamlimitError` where the store is a file and nobody has made it: who only looks makes none.
+
+    Where there is not even a folder for it the setting is wrong, which opening it tells.
+    """
+    path = sqlite_path(settings)
+    if is_sqlite(settings) and not _is_made(path) and Path(path).parent.is_dir():
+        raise StreamlimitError(f"there is no store at {path}: nothing was served with these settings, in this folder")
+
+
+def _is_made(path: str) -> bool:
+    """Is there something? An empty file is none yet; what cannot be looked at is for opening it to tell."""
+    try:
+        return os.stat(path).st_size > 0
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def open_store(settings: Settings, policy: Policy, serves: bool = False, tally: Tally | None = None) -> Store:
@@ -93,10 +117,22 @@ async def check_store(settings: Settings) -> list[str]:
         from streamlimit.store.valkey import check
 
         notes = await check(settings.store)
-    store = open_store(settings, settings.policy())
-    try:
-        await resolved(store.ping())
-        await resolved(store.sessions("check-config"))  # a step of its own kind: may this user run scripts?
-    finally:
-        await resolved(store.close())
+    with _beside(settings) as tried:
+        store = open_store(tried, tried.policy())
+        try:
+            await resolved(store.ping())
+            await resolved(store.sessions("check-config"))  # a step of its own kind: may this user run scripts?
+        finally:
+            await resolved(store.close())
     return notes
+
+
+@contextmanager
+def _beside(settings: Settings) -> Iterator[Settings]:
+    """The settings, with a file beside one that is not there yet: trying it makes nothing that stays."""
+    path = Path(sqlite_path(settings)) if is_sqlite(settings) else None
+    if path is None or _is_made(str(path)) or not os.access(path.parent, os.W_OK | os.X_OK):
+        yield settings
+        return
+    with TemporaryDirectory(prefix=".streamlimit-", dir=path.parent) as folder:
+        yield settings.model_copy(update={"store": f"sqlite:///{folder}/{path.name}"})

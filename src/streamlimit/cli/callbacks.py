@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from streamlimit.bootstrap.callbacks import open_outbox
+from streamlimit.bootstrap.store import require_store
 from streamlimit.cli.tables import print_table
 from streamlimit.document import rfc3339
 from streamlimit.settings import Settings
@@ -25,6 +26,7 @@ class Shown(Struct):
 
 def show(settings: Settings, replay: bool, as_json: bool) -> None:
     """All endpoints; *replay*: after their dead letters were put back."""
+    require_store(settings)
     found = asyncio.run(_look(settings, replay))
     if as_json:
         for each in found:

@@ -10,7 +10,7 @@ from streamlimit.bootstrap.streams import open_catalog
 from streamlimit.cli.security import security
 from streamlimit.cli.streams import troubles
 from streamlimit.errors import StreamlimitError, several
-from streamlimit.settings import Settings, unknown_variables
+from streamlimit.settings import Settings, notes_on_variables
 from streamlimit.web.checkup import check_provider
 
 
@@ -22,8 +22,8 @@ def check(settings: Settings) -> None:
             found += attempt(settings)
         except StreamlimitError as error:
             wrong += (error, *error.others)
-    for name in unknown_variables():
-        _note(f"{name} is no setting")
+    for note in notes_on_variables():
+        _note(note)
     if wrong:
         raise several(wrong)
     print("; ".join([*found, security(settings)]))

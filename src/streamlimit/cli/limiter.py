@@ -1,16 +1,17 @@
-"""Commands that work on the store, as a library user would."""
+"""Commands that work on the store that is there, as a library user would. None of them makes one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from streamlimit.bootstrap.store import open_limiter
+from streamlimit.bootstrap.store import open_limiter, require_store
 from streamlimit.limiter import Limiter
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 
 
 def on_limiter(settings: Settings, work: Callable[[Limiter], Awaitable[None]]) -> None:
-    """Does *work* on a limiter that is opened for it, and closed."""
+    """Does *work* on a limiter that is opened for it, and closed. Raises `StreamlimitError` where there is no store."""
+    require_store(settings)
 
     async def run() -> None:
         limiter = open_limiter(settings)

@@ -1,5 +1,6 @@
 """`streamlimit serve` and `demo`: what is told before the server starts, and what stops it."""
 
+import asyncio
 import secrets
 import sys
 from importlib.resources import files
@@ -8,24 +9,25 @@ from pydantic import SecretStr
 
 from streamlimit import __version__
 from streamlimit.bootstrap.callbacks import open_endpoints
-from streamlimit.cli.limiter import on_limiter
+from streamlimit.bootstrap.store import open_limiter
 from streamlimit.cli.security import security
-from streamlimit.limiter import Limiter
-from streamlimit.server import run
-from streamlimit.settings import Settings, unknown_variables
+from streamlimit.server import bind, run
+from streamlimit.settings import Settings, notes_on_variables
+from streamlimit.store.contract import resolved
 
 DEMO = {"segment_seconds": 2, "max_sessions": 3, "auth": "open"}
 
 
 def serve(settings: Settings, page: str = "") -> None:
     """Until a signal says stop. *page*: what of it to open in a browser."""
+    listening = bind(settings.listen)  # before anything is made, or told as if it were: a port may be taken
     settings = _with_a_key(settings)
-    for name in unknown_variables():
-        print(f"note: {name} is no setting", file=sys.stderr)
+    for note in notes_on_variables():
+        print(f"note: {note}", file=sys.stderr)
     open_endpoints(settings)  # one that may not be called stops the start
-    on_limiter(settings, _nothing)  # a store that cannot be opened stops the start; one that is away does not
+    asyncio.run(_open(settings))  # a store that cannot be opened stops the start; one that is away does not
     print(security(settings))
-    run(settings, lambda where: print(f"streamlimit {__version__} on {where}{page}", flush=True))
+    run(settings, listening, lambda where: print(f"streamlimit {__version__} on {where}{page}", flush=True))
 
 
 def demo(settings: Settings) -> None:
@@ -43,5 +45,5 @@ def _with_a_key(settings: Settings) -> Settings:
     return settings.made_for_this_run({"operator_keys": [SecretStr(key)]})
 
 
-async def _nothing(_limiter: Limiter) -> None:
-    """Opening was all."""
+async def _open(settings: Settings) -> None:
+    await resolved(open_limiter(settings).store.close())

@@ -44,6 +44,8 @@ def end(settings: Settings, user: str | None, session: str) -> None:
         told = await resolved(limiter.terminate(user, session, "operator", "ended from the command line"))
         was_there = any(event.type == "session.terminated" for event in told)  # else others that ran out
         print(f"terminated {session}" if was_there else f"{user} has no session {session}")
+        if not was_there:
+            raise SystemExit(1)
 
     on_limiter(settings, work)
 

@@ -9,7 +9,7 @@ from streamlimit.settings.callback import EVENT_TYPES, Callback
 from streamlimit.settings.jwt import JwtSettings
 from streamlimit.settings.keys import key_hash
 from streamlimit.settings.kinds import LOOPBACK
-from streamlimit.settings.load import load_again, load_settings, unknown_variables
+from streamlimit.settings.load import load_again, load_settings, notes_on_variables, unknown_variables
 from streamlimit.settings.table import Settings
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "key_hash",
     "load_again",
     "load_settings",
+    "notes_on_variables",
     "unknown_variables",
 ]

@@ -1,8 +1,9 @@
 """The settings of this process, or what is wrong with them."""
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -27,15 +28,45 @@ def load_again(settings: Settings) -> Settings:
 
 def unknown_variables() -> list[str]:
     """STREAMLIMIT_… variables that no setting has. Not an error: Kubernetes makes some by itself."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG}
+    known = _variables()
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def notes_on_variables() -> list[str]:
+    """What the operator is told of these."""
+    return [f"{name} is no setting{_did_you_mean(name, _variables())}" for name in unknown_variables()]
+
+
+def _variables() -> set[str]:
+    return {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG}
 
 
 def _wrong(found: Mapping[str, Any]) -> SettingsError:
     """One of pydantic's errors, in words."""
     name, words = ".".join(map(str, found["loc"])), str(found["msg"]).removeprefix("Value error, ")
     if found["type"] == "extra_forbidden":
-        words = "there is no such setting"
+        words = "there is no such setting" + _did_you_mean(*_known_beside(found["loc"]))
     elif found["type"] in ("list_type", "dict_type", "model_type"):
         words += "; in a variable or a flag, give it as JSON"
     return SettingsError(name or "settings", words)
+
+
+def _known_beside(place: Sequence[str | int]) -> tuple[str, Iterable[str]]:
+    """The last name of *place*, and those that there are where it stands: in the table, or in a table within."""
+    table: Any = Settings
+    for name in place[:-1]:
+        if isinstance(name, str) and name in getattr(table, "model_fields", ()):
+            table = _table_in(table.model_fields[name].annotation)
+    return str(place[-1]), getattr(table, "model_fields", ())
+
+
+def _table_in(kind: Any) -> Any:
+    """The model that a setting's kind is, or holds: `Model`, `Model | None`, `list[Model]`."""
+    if hasattr(kind, "model_fields"):
+        return kind
+    return next((found for part in get_args(kind) if (found := _table_in(part)) is not None), None)
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    likely = get_close_matches(name.lower().replace("-", "_"), [each.lower() for each in known], 1, 0.75)
+    return f"; did you mean {next(each for each in known if each.lower() == likely[0])}?" if likely else ""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from streamlimit.policy import OverLimit, Policy
+from streamlimit.policy import OUTBOX_MAX_EVENTS, OverLimit, Policy
 from streamlimit.settings.callback import EVENT_TYPES, Callbacks
 from streamlimit.settings.jwt import JwtSettings
 from streamlimit.settings.keys import GrantKeys, Keys, hashes
@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     cors_origins: list[str] = Field(["*"], description="origins whose pages may call")
     callbacks: Callbacks = Field([], description="endpoints that are told of events")
     allow_private_callbacks: bool = Field(False, description="call backs to private and loopback addresses")
-    outbox_max_events: int = Field(100_000, ge=1, description="events that may wait for the call backs of one endpoint")
+    outbox_max_events: int = Field(
+        OUTBOX_MAX_EVENTS, ge=1, description="events that may wait for the call backs of one endpoint"
+    )
     drain_seconds: float = Field(10, ge=0, le=3_600, description="how long running segments may take at a stop")
 
     _flags: Mapping[str, Any] = PrivateAttr(default_factory=dict)

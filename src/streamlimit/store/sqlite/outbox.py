@@ -12,6 +12,7 @@ import msgspec
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event, Session
+from streamlimit.policy import OUTBOX_MAX_EVENTS
 from streamlimit.store.contract import Backlog, Clock, DeadLetter, Letter
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import (
@@ -46,7 +47,7 @@ class SqliteOutbox:
         self,
         path: str,
         subscriptions: Mapping[str, Collection[str]],
-        max_events: int = 1_000_000,
+        max_events: int = OUTBOX_MAX_EVENTS,
         clock: Clock | None = None,
         patience_seconds: float = TURN_SECONDS,
     ) -> None:

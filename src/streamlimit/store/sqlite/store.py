@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from streamlimit import rules
 from streamlimit.errors import StoreLocked, StoreUnavailable
 from streamlimit.model import Ask, Decision, Event, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
-from streamlimit.policy import Policy
+from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome, grants_wanted
 from streamlimit.store.coming import Coming
@@ -50,7 +50,7 @@ class SqliteStore:
         policy: Policy,
         subscribed: frozenset[str] = frozenset(),
         clock: Clock | None = None,
-        outbox_max_events: int = 1_000_000,
+        outbox_max_events: int = OUTBOX_MAX_EVENTS,
         gathers: bool = False,
         checkpointed: Callable[[Checkpoint], None] = lambda checkpoint: None,
     ) -> None:

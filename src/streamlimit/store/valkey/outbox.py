@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from streamlimit.model import Event, Session
+from streamlimit.policy import OUTBOX_MAX_EVENTS
 from streamlimit.store.contract import Backlog, Clock, DeadLetter, Letter
 from streamlimit.store.valkey.codec import EVENT_TYPES, read_event
 from streamlimit.store.valkey.connection import encode
@@ -49,7 +50,7 @@ class ValkeyOutbox:
         self,
         url: str,
         subscriptions: Mapping[str, Collection[str]],
-        max_events: int = 1_000_000,
+        max_events: int = OUTBOX_MAX_EVENTS,
         clock: Clock | None = None,
         prefix: str = "streamlimit",
         timeout: float = ANSWER_SECONDS,

@@ -12,7 +12,7 @@ from typing import Any
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Ask, Decision, Device, Event, Gone, Lease, Page, Receipt, Repeated, Roster, Swept, Verdict
-from streamlimit.policy import Policy
+from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Clock, Events, Heard
 from streamlimit.store.valkey import walks
@@ -56,7 +56,7 @@ class ValkeyStore:
         clock: Clock | None = None,
         prefix: str = "streamlimit",
         timeout: float = ANSWER_SECONDS,
-        outbox_max_events: int = 1_000_000,
+        outbox_max_events: int = OUTBOX_MAX_EVENTS,
     ) -> None:
         self._policy = policy
         self._calls = Calls(url, policy, subscribed, clock, prefix, timeout, outbox_max_events)
