@@ -125,7 +125,11 @@ def test_workers_stop_when_their_parent_is_killed(tmp_path: Path) -> None:
     with started(tmp_path, workers=2) as service:
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
-        wait_until(lambda: is_free(service.port), 20, "the port")
+        try:
+            wait_until(lambda: is_free(service.port), 20, "the port")
+        except AssertionError:
+            os.killpg(service.process.pid, signal.SIGKILL)  # they are nobody's any more
+            raise
         assert len(lines(service, "parent_gone")) == 2
 
 
