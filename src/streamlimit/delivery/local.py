@@ -192,6 +192,10 @@ class LocalFiles:
         self._trust(name, body, found.st_mtime_ns, now)
         return body
 
+    def forget(self, path: str) -> None:
+        """Looks at the file again when it is opened next: it is known to have changed."""
+        self._trusted.pop(path, None)
+
     def close(self) -> None:
         """Forgets all; what nobody is delivering is closed at once."""
         self._trusted.clear()

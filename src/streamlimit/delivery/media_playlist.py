@@ -84,7 +84,7 @@ class _Reading:
         self._duration: Line | None = None
         self._range: Line | None = None
         self._is_gap = self._can_block = False
-        self._part, self._hint = 0, ""
+        self._part, self._last_parts, self._hint = 0, 0, ""
         self.has_lost = False
         """Is there a segment that could not be understood?"""
 
@@ -114,8 +114,11 @@ class _Reading:
                     read(self, line)
                 except Unreadable as reason:
                     self._note(line, str(reason))
+        media.track.hint = self._hint
         if self._can_block and media.track.live:
-            media.track.edge = Edge(media.following, self._part, media.track.target_seconds, self._hint)
+            media.track.edge = Edge(
+                media.following, self._part, media.track.target_seconds, self._hint, self._last_parts
+            )
         media.keys, media.inits = [*dict.fromkeys(media.keys)], [*dict.fromkeys(media.inits)]
         media.notes = [*dict.fromkeys(media.notes)][-NOTES_KEPT:]
 
@@ -166,7 +169,8 @@ class _Reading:
         if duration is None:
             self.has_lost = True
             raise Unreadable("a URI without EXTINF is passed over" if _is_text(line.value) else NO_TEXT)
-        self._duration, self._range, self._is_gap, self._part = None, None, False, 0
+        self._duration, self._range, self._is_gap = None, None, False
+        self._part, self._last_parts = 0, self._part
         self._part_ends.clear()
         sequence = self._media.following
         self._media.following += 1

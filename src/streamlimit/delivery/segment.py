@@ -35,21 +35,22 @@ class LiveEdge(Struct, frozen=True):
 class Edge(Struct, frozen=True):
     """How far a low-latency playlist has come, whose origin says that a request may wait for more of it.
 
-    `sequence` is the segment that is being made, `parts` how many parts of it are listed, `hint` the file of the next
-    one (empty: none is announced).
+    `sequence` is the segment that is being made, `parts` how many parts of it are listed (`last_parts`: of the segment
+    before), `hint` the file of the next one (empty: none is announced).
     """
 
     sequence: int
     parts: int
     target_seconds: float
     hint: str
+    last_parts: int = 0
 
 
 class Track(Struct):
     """One rendition: its segments in order. `target_seconds` is the longest that one may play.
 
     `start_seconds`: where viewers begin, from the beginning or, negative, from the end (None: as players do).
-    `gaps_ms`: how long those play that are not there, by their number. `edge`: of low latency.
+    `gaps_ms`: how long those play that are not there, by their number. `edge`: of low latency. `hint`: a part that is announced.
     """
 
     rendition: str
@@ -61,6 +62,7 @@ class Track(Struct):
     start_seconds: float | None = None
     gaps_ms: dict[int, int] = field(default_factory=dict)
     edge: Edge | None = None
+    hint: str = ""
 
 
 class Listing(Struct):

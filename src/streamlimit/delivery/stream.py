@@ -28,6 +28,7 @@ class Stream(Struct, frozen=True):
 
     `start_seconds`: where the main rendition is to be begun, from its beginning or, negative, from its end (None:
     nothing is said). `gaps_ms`: how long its missing segments play. `edges`: low-latency playlists, by their path.
+    `hints`: files that are announced and need not be there yet.
     """
 
     stream_id: str
@@ -45,6 +46,7 @@ class Stream(Struct, frozen=True):
     start_seconds: float | None = None
     gaps_ms: dict[int, int] = {}
     edges: dict[str, Edge] = {}
+    hints: frozenset[str] = frozenset()
 
     @property
     def segments(self) -> int:
@@ -179,6 +181,7 @@ def build(stream_id: str, title: str, listings: list[Listing], previous: Stream 
         headers=_headers(listings),
         start_seconds=_start_of(leading, main),
         gaps_ms=main.gaps_ms if main else {},
+        hints=frozenset(track.hint for item in listings for track in item.tracks if track.hint),
         edges={track.rendition: track.edge for item in listings for track in item.tracks if track.edge},
     )
 

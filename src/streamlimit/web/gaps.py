@@ -29,9 +29,13 @@ class StreamFiles:
         try:
             return self._files.open(self._catalog.resolve(stream, path))
         except UnknownSegment:
-            if path in stream.files:
+            if path in stream.files and path not in stream.hints:
                 self._tell(stream, path)
             raise
+
+    def forget(self, stream: Stream, path: str) -> None:
+        """Looks at the file again when it is opened next: it is known to have changed."""
+        self._files.forget(self._catalog.resolve(stream, path))
 
     def next(self, stream: Stream, chosen: Segment | LiveEdge | None) -> tuple[Segment, Body] | LiveEdge | None:
         """The chosen segment, or the first one after it that is there; what comes behind the last one, else.

@@ -30,6 +30,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "too-many-requests": (429, "Too many requests"),
     "head-too-large": (431, "The request's head is too large"),
     "identity-unavailable": (503, "Tokens cannot be verified at the moment"),
+    "origin-stalled": (503, "The live stream does not go on at the moment"),
     "internal": (500, "Something went wrong here"),
     "not-implemented": (501, "The request needs something that is not implemented here"),
     "origin-failed": (502, "The origin failed"),

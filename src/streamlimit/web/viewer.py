@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from streamlimit.delivery.held import Held
 from streamlimit.delivery.local import Body
 from streamlimit.delivery.segment import LiveEdge, Segment
 from streamlimit.delivery.stream import Stream
@@ -15,6 +16,7 @@ from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, is_coming
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.auth import Caller
+from streamlimit.web.blocking import MARK, until_listed, until_made
 from streamlimit.web.delivery import Deliverer, NotReceived, Part
 from streamlimit.web.forms import SegmentForm, read_segment_form
 from streamlimit.web.gaps import StreamFiles
@@ -59,6 +61,7 @@ class Viewer:
         self._limiter, self._doorman, self._plans = service.limiter, service.doorman, service.plans
         self._catalog = service.catalog
         self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
+        self._held = None if service.catalog is None else Held(service.catalog)
         self._deliverer, self._partials = Deliverer(service.policy), Partials()
 
     async def segments(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,8 +76,37 @@ class Viewer:
 
     async def play(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`GET /play/<grant>/<stream_id>/<path>`: any file of the stream, for ordinary players."""
-        wanted = self.playback(scope["path"], conditions_of(scope), client_digest(scope), client_place(scope))
+        try:
+            wanted = self._playback_of(scope)
+        except UnknownSegment:
+            if not await self._is_made(scope, receive):
+                raise
+            wanted = self._playback_of(scope)
+        if MARK in scope["query_string"] and await self._is_listed(wanted, scope, receive):
+            wanted = self._playback_of(scope)
         await self.serve(wanted, self._limiter.admit(wanted.ask), AsgiOutlet(scope, send))
+
+    def _playback_of(self, scope: Scope) -> Playback:
+        return self.playback(scope["path"], conditions_of(scope), client_digest(scope), client_place(scope))
+
+    async def _is_made(self, scope: Scope, receive: Receive) -> bool:
+        """Was a file that is not there worth waiting for? Who asks was found to be allowed to."""
+        asked = PlayPath(scope["path"])
+        stream = self._stream(asked.stream_id)
+        if self._held is None or self._catalog is None or scope["method"] != "GET" or not stream.edges:
+            return False
+        newest = self._catalog.stream(asked.stream_id, fresh=True)
+        return await until_made(self._held, newest, asked.path, receive)
+
+    async def _is_listed(self, wanted: Playback, scope: Scope, receive: Receive) -> bool:
+        """Was there something to wait for before the playlist that is *wanted* is sent?"""
+        if self._held is None or self._catalog is None or self._files is None or wanted.requested.is_head:
+            return False
+        path, stream = PlayPath(scope["path"]).path, self._catalog.stream(wanted.ask.stream_id, fresh=True)
+        if not await until_listed(self._held, stream, path, scope["query_string"], receive):
+            return False
+        self._files.forget(stream, path)
+        return True
 
     def issue(self, form: SegmentForm, caller: Caller, client: str, place: str) -> Issue:
         """What *form* asks for, by a client at that address. Raises 403 and 404."""

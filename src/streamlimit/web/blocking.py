@@ -1,0 +1,92 @@
+"""Low-latency HLS: which requests of `/play/` wait, and for what. How waiting is done: delivery/held.py.
+
+Who waits takes no seat; who goes away meanwhile is forgotten at once.
+"""
+
+import asyncio
+import re
+from urllib.parse import parse_qs
+
+from streamlimit.delivery.held import Held, IsThere, Reload, held_seconds
+from streamlimit.delivery.stream import Stream
+from streamlimit.web.http import ClientLeft, Receive
+from streamlimit.web.problems import Problem
+
+MARK = b"_HLS_"
+"""In the query of a request with delivery directives."""
+
+_is_whole = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
+
+
+async def until_listed(held: Held, stream: Stream, path: str, query: bytes, receive: Receive) -> bool:
+    """Waits until the playlist at *path* holds what the directives in *query* ask for; says whether it had to.
+
+    Raises `malformed` where that cannot come next, and `origin-stalled` where it did not come in time.
+    """
+    edge = stream.edges.get(path)
+    if edge is None:
+        return False  # it announces no such thing: the directives are not for us
+    reload = _directives(query)
+    if reload is None or reload.is_met(edge):
+        return False
+    if reload.is_too_far(edge):
+        raise Problem("malformed", f"_HLS_msn is more than two beyond the playlist's last segment, {edge.sequence - 1}")
+
+    def is_there(now: Stream) -> bool:
+        reached = now.edges.get(path)
+        return reached is None or reload.is_met(reached)
+
+    if not await _wait(held, stream.stream_id, is_there, held_seconds(edge), receive):
+        raise Problem("origin-stalled", "the playlist did not go on in time", headers={"Retry-After": "1"})
+    return True
+
+
+async def until_made(held: Held, stream: Stream, path: str, receive: Receive) -> bool:
+    """Waits until the part at *path*, where a playlist hints at it, is there or will not be; says whether it had to."""
+    edges = [edge for edge in stream.edges.values() if edge.hint == path]
+    if not edges:
+        return False
+
+    def is_there(now: Stream) -> bool:
+        return all(edge.hint != path for edge in now.edges.values())
+
+    await _wait(held, stream.stream_id, is_there, held_seconds(edges[0]), receive)
+    return True
+
+
+def _directives(query: bytes) -> Reload | None:
+    """None: none that ask to wait (`_HLS_skip` may be passed over). Raises `malformed`."""
+    found = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    sequence, part = found.get("_HLS_msn", [None])[0], found.get("_HLS_part", [None])[0]
+    if sequence is None and part is None:
+        return None
+    for name, value in (("_HLS_msn", sequence), ("_HLS_part", part)):
+        if value is not None and not _is_whole(value):
+            raise Problem("malformed", f"{name} is a whole number", {"field": name})
+    if sequence is None:
+        raise Problem("malformed", "_HLS_part goes with _HLS_msn", {"field": "_HLS_msn"})
+    return Reload(int(sequence), None if part is None else int(part))
+
+
+async def _wait(held: Held, stream_id: str, is_there: IsThere, seconds: float, receive: Receive) -> bool:
+    """As `Held.wait`. Raises `ClientLeft`."""
+    coming, leaving = held.wait(stream_id, is_there, seconds), asyncio.ensure_future(_until_left(receive))
+
+    def stop(_: object) -> None:
+        if not coming.done():
+            coming.set_result(False)
+
+    leaving.add_done_callback(stop)
+    try:
+        found = await coming
+        if leaving.done():
+            raise ClientLeft
+        return found
+    finally:
+        coming.cancel()
+        leaving.cancel()
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
