@@ -50,7 +50,8 @@ class Track(Struct):
     """One rendition: its segments in order. `target_seconds` is the longest that one may play.
 
     `start_seconds`: where viewers begin, from the beginning or, negative, from the end (None: as players do).
-    `gaps_ms`: how long those play that are not there, by their number. `edge`: of low latency. `hint`: a part that is announced.
+    `gaps_ms`: how long those play that are not there, by their number. `edge`: of low latency. `hint`: a part that is
+    announced.
     """
 
     rendition: str
