@@ -270,9 +270,10 @@ async def test_what_devices_and_users_are_called_is_shown_as_text(service: Servi
         await page.shows(MARKUP, "#sessions")
         assert MARKUP in await page.text(0)
         assert await page.page.evaluate("document.querySelectorAll('main img').length") == 0
-        strange = await open_watch(_browser, service, "%3Cb%3Enobody", "&players=1")
-        name = await strange.page.evaluate("document.getElementById('user').value")
-        assert re.fullmatch(r"demo-\w{4}", name), "what is no user id is not used"
+        for asked, used in (("%3Cb%3Enobody", r"<b>nobody"), ("a%2Fb", r"demo-\w{4}")):
+            strange = await open_watch(_browser, service, asked, "&players=1")
+            name = await strange.page.evaluate("document.getElementById('user').value")
+            assert re.fullmatch(used, name), "what is no user id is not used"
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_runs_no_inline_script(service: Service) -> None:

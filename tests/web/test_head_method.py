@@ -11,7 +11,7 @@ from tests.service import OPERATOR_KEY, Service, started, temporary_folder
 pytestmark = pytest.mark.xdist_group("web-head")
 
 FINE = ["/healthz", "/readyz", "/v1/streams", "/v1/users/ann/sessions", "/openapi.json", "/docs", "/favicon.ico"]
-REFUSED = {"/v1/users/ann/sessions/none": 404, "/v1/sessions": 401, "/v1/users/a%20b/sessions": 400, "/nowhere": 404}
+REFUSED = {"/v1/users/ann/sessions/none": 404, "/v1/sessions": 401, "/v1/users/a%0Ab/sessions": 400, "/nowhere": 404}
 OWN = ("date", "x-request-id")
 """Headers of one answer alone."""
 

@@ -212,7 +212,6 @@ def test_the_head_stays_and_the_rest_changes(data: bytes, asked: str) -> None:
         FILE.replace(b"GET", b"HEAD"),
         FILE.replace(b"GET", b"POST"),
         FILE.replace(b"HTTP/1.1", b"HTTP/1.0"),
-        FILE.replace(b"a.ts", b"a%20b.ts"),
         FILE.replace(b"a.ts", b"a.ts?x=1"),
         FILE.replace(b"a.ts", b"a.ts#x"),
         FILE.replace(b"a.ts", b"\xc3\xa9.ts"),
@@ -489,16 +488,6 @@ def test_refusals_and_starts_are_logged_with_their_ids(service: Service, line: C
     assert [each["request_id"] for each in lines(service, "refused", user_id=user)] == told
     started_by = [each["request_id"] for each in lines(service, "session.started", user_id=user)]
     assert (started_by[0], len({*started_by, *told})) == ("one", 7)
-
-
-def test_what_is_logged_while_a_known_head_is_understood_has_its_id(service: Service, line: Client, user: str) -> None:
-    learnt(line, post(user, key=SERVICE_KEY, plan="heard-of"))
-    for plan in ("never-1.", "never-2."):
-        assert statuses(line, post(user, key=SERVICE_KEY, plan=plan)) == [200]
-    told = [
-        each["request_id"] for plan in ("never-1.", "never-2.") for each in lines(service, "unknown_plan", plan=plan)
-    ]
-    assert len(set(told)) == 2
 
 
 def test_the_same_file_in_another_place_of_the_playlist_has_another_number(

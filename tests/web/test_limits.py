@@ -220,7 +220,7 @@ def test_filters(crowd: Service, query: str, count: int, limit: int) -> None:
         ("limit=1001", "limit"),
         ("limit=many", "limit"),
         ("state=gone", "state"),
-        ("user_id=%20", "user_id"),
+        ("user_id=%0A", "user_id"),
     ],
 )
 def test_a_bad_question_is_malformed_and_names_the_field(crowd: Service, query: str, field: str) -> None:

@@ -209,10 +209,6 @@ def test_who_half_closes_behind_it_is_answered_and_the_connection_ends(
             assert client.rest().count(b"HTTP/1.1 200 ") == 1
 
 
-def test_an_offer_of_http_2_is_passed_over_each_time(line: Client, user: str) -> None:
-    learnt(line, beat(user, Connection="Upgrade, HTTP2-Settings", Upgrade="h2c", HTTP2_Settings="AAEAAEAAAAIAAAAB"))
-
-
 def test_a_new_connection_that_begins_with_known_bytes_is_kept(service: Service, line: Client, user: str) -> None:
     """Answered at once, or not plainly good: nothing was parsed on it that would say whether it is to be kept."""
     for session in "abc":

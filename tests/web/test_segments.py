@@ -233,7 +233,7 @@ def test_null_is_as_good_as_absent_for_what_may_be_left_out(service: Service, us
     assert service.segment(user, "s", "tiny", segment=None, device=None, replace=None).status == 200
 
 
-@pytest.mark.parametrize("session_id", ["a", "x" * 128, "A-Z.a_z~0:9@-", "..", "."])
+@pytest.mark.parametrize("session_id", ["a", "x" * 128, "A-Z.a_z~0:9@-", "auth0|507f", "été (2008)", "..."])
 def test_ids_of_every_allowed_form(service: Service, user: str, session_id: str) -> None:
     assert service.segment(user, session_id, "tiny").status == 200
     assert service.watching(user)["sessions"][0]["session_id"] == session_id
@@ -350,7 +350,6 @@ def test_an_operator_may_ask_for_anyone(service: Service, user: str) -> None:
     ("stream", "segment", "code"),
     [
         ("nothing", None, "unknown-stream"),
-        ("..", None, "unknown-stream"),
         ("tiny", "z.ts", "unknown-segment"),
         ("tiny", "index.m3u8", "unknown-segment"),
         ("tiny", "../tiny/a.ts", "unknown-segment"),

@@ -42,6 +42,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 ERRORS: dict[type[errors.StreamlimitError], str] = {
     errors.UnknownStream: "unknown-stream",
     errors.CatalogError: "unknown-stream",
+    errors.BadCursor: "malformed",
     errors.UnknownSession: "unknown-session",
     errors.UnknownSegment: "unknown-segment",
     errors.OriginTimeout: "origin-timeout",
