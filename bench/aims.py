@@ -1,4 +1,4 @@
-"""The aims of issue 7, and whether the measured ratios meet them. Pure, as tables.py."""
+"""The aims of the bench, and whether the measured ratios meet them. Pure, as tables.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

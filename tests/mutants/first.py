@@ -102,7 +102,9 @@ MUTANTS = [
         "a failed step is not rolled back", CONNECTION, 'db.execute("ROLLBACK")\n', 'db.execute("COMMIT")\n', SQLITE
     ),
     Mutant("errors of the driver leak", CONNECTION, "isinstance(error, sqlite3.Error)", "False", SQLITE),
-    Mutant("a rule's error becomes the driver's", ROWS, "except Exception:", "except KeyError:", SQLITE),
+    Mutant(
+        "a rule's error becomes the driver's", ROWS, "except Exception as error:", "except KeyError as error:", SQLITE
+    ),
     Mutant("readers do not wait", ROWS, "if not is_others_turn(error):", "if True:", SQLITE),
     Mutant("a sweep acts on old news", SWEEP, "if seen != self._version():", "if False:", SQLITE),
     Mutant("a sweep ends with its first stretch", ROUND, "is None and self.ends_here", "is None", SQLITE),
@@ -460,8 +462,8 @@ MUTANTS = [
     Mutant(
         "every repeat is sharing",
         SHARING,
-        "sequence <= position.sequence and client != position.client",
-        "sequence <= position.sequence",
+        "or client == position.client",
+        "",
         CONTRACT,
     ),
     Mutant(
