@@ -1,4 +1,4 @@
-"""What viewers notice when a disk, a lock, a backup or a worker fails.
+"""What viewers notice when a disk, a lock, a backup, a worker or the way to Valkey fails.
 
     python -m bench.faults [FAULT …] [--of LABEL] [--src FOLDER]
 
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import filefaults
+from bench import faults_valkey, filefaults
 from bench.machine import described
 from bench.report import RESULTS
 from bench.surviving import attempt
@@ -31,6 +31,9 @@ FAULTS: dict[str, Fault] = {
     "somebody reads the file for 20 s, 3 workers": filefaults.long_reader,
     "the file locked for 4 s, 3 workers": filefaults.locked_for_several,
     "the file locked for 4 s, 1 worker": filefaults.locked_for_one,
+    "Valkey hangs for 8 s, n·X = 6 s": faults_valkey.hang,
+    "a worker cut off from Valkey for 3 s, n·X = 6 s": faults_valkey.cut_off_for_3,
+    "a worker cut off from Valkey for 14 s, n·X = 6 s": faults_valkey.cut_off_for_14,
 }
 """By their names in the report."""
 
