@@ -83,6 +83,8 @@ class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
     `plan`: what it is called, where `limit` is a plan's; None: it names none.
     `grant_generation`: the seat that its grant was given for; ended by the viewer, it stays so (None: no grant).
     `part`: which part of the segment `sequence`, of low latency.
+    `play`: which player of the session asks: 64 bits, the milliseconds at which it was made before random ones, so that
+    a newer play is the larger number; 0: its URL names none, and all such are one play (rule 8).
     """
 
     user_id: str
@@ -102,6 +104,7 @@ class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
     grant_generation: int | None = None
     part: int = 0
     plan: str | None = None
+    play: int = 0
 
 
 class Repeated(Ask, frozen=True, gc=False):
@@ -124,6 +127,7 @@ class Receipt(Struct, frozen=True, gc=False):
     """The client has the segment. `play_ms` is how long it plays (0 where that must not count twice).
 
     `age_ms`: how long ago it had it, where the store could not be told at once. `part`: as in `Ask`.
+    `ends_ms`: how long the whole stream plays whose last segment this is; 0: it is not the last one (rule 13).
     """
 
     lease: Lease
@@ -133,6 +137,7 @@ class Receipt(Struct, frozen=True, gc=False):
     play_ms: int = 0
     age_ms: int = 0
     part: int = 0
+    ends_ms: int = 0
 
 
 class Event(Struct, frozen=True, gc=False):
