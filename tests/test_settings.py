@@ -58,13 +58,27 @@ def test_without_any_the_defaults_are_those_of_the_contract() -> None:
     expected: dict[str, Any] = {
         "listen": "127.0.0.1:8080", "workers": 1, "streams": None, "store": "sqlite:///streamlimit.db",
         "max_sessions": 3, "segment_seconds": 6, "missed_segments": 3, "start_seconds": None, "buffer_seconds": 0,
-        "max_returns": 2, "over_limit": "refuse", "on_store_outage": "keep-known", "outage_seconds": 0,
+        "max_returns": 2, "over_limit": "refuse", "reclaim_device": "silent", "on_store_outage": "keep-known",
+        "outage_seconds": 0,
         "grant_keys": [], "grant_seconds": 86_400, "sweep_seconds": None, "auth": "open", "operator_keys": [],
         "callbacks": [], "allow_private_callbacks": False,
     }  # fmt: skip
     assert {name: getattr(settings, name) for name in expected} == expected
     assert settings.sweep_every_seconds == 6
     assert settings.policy().start_ms == 6_000
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("true", "silent"), ("false", "never"), ('"silent"', "silent"), ('"always"', "always"), ('"never"', "never")],
+)
+def test_a_device_takes_over_as_said_in_words_or_by_the_old_yes_and_no(
+    given: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _toml(f"reclaim_device = {given}\n")
+    assert load_settings().policy().reclaim_device == meant
+    monkeypatch.setenv("STREAMLIMIT_RECLAIM_DEVICE", given.strip('"'))
+    assert load_settings().policy().reclaim_device == meant
 
 
 def test_flags_win_over_variables_and_these_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,6 +191,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("buffer_seconds", "-1", "greater"),
     ("max_returns", "-1", "greater"),
     ("over_limit", "replace", "'refuse', 'replace-idle' or 'replace-oldest'"),
+    ("reclaim_device", "perhaps", "'silent', 'always' or 'never'"),
     ("on_store_outage", "panic", "'keep-known', 'admit-all' or 'refuse-all'"),
     ("outage_seconds", "-1", "greater"),
     ("store", "streamlimit.db", "sqlite:///"),

@@ -32,6 +32,14 @@ class OverLimit(StrEnum):
     REPLACE_OLDEST = "replace-oldest"
 
 
+class Reclaim(StrEnum):
+    """When a new session of a device takes over that device's old seat (rule 12)."""
+
+    SILENT = "silent"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """One policy for all users of a service. Times in milliseconds; derived ones are worked out once."""
@@ -43,7 +51,7 @@ class Policy:
     buffer_ms: int = 0
     max_returns: int = 2
     over_limit: OverLimit = OverLimit.REFUSE
-    reclaim_device: bool = True
+    reclaim_device: Reclaim = Reclaim.SILENT
     max_per_stream: int | None = None
     max_per_device_type: Mapping[str, int] = field(default_factory=dict)
     enforce: bool = True

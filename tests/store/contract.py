@@ -27,7 +27,7 @@ from streamlimit.model import (
     State,
     Verdict,
 )
-from streamlimit.policy import DRY_RUN_SEATS, GRANTS_KEPT, LEASES_KEPT, MARKS_KEPT, OverLimit, Policy
+from streamlimit.policy import DRY_RUN_SEATS, GRANTS_KEPT, LEASES_KEPT, MARKS_KEPT, OverLimit, Policy, Reclaim
 from streamlimit.store.contract import Store, resolved
 from tests.store.household import (
     ALL_TYPES,
@@ -52,7 +52,8 @@ BUFFER = Policy(segment_ms=X, missed_segments=N, start_ms=X, buffer_ms=4 * X)
 UNGUARDED = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_returns=0)
 IDLE_GOES = Policy(segment_ms=X, missed_segments=N, start_ms=X, over_limit=OverLimit.REPLACE_IDLE)
 OLDEST_GOES = Policy(segment_ms=X, missed_segments=N, start_ms=X, over_limit=OverLimit.REPLACE_OLDEST)
-NO_RECLAIM = Policy(segment_ms=X, missed_segments=N, start_ms=X, reclaim_device=False)
+NO_RECLAIM = Policy(segment_ms=X, missed_segments=N, start_ms=X, reclaim_device=Reclaim.NEVER)
+ONE_A_DEVICE = Policy(segment_ms=X, missed_segments=N, start_ms=X, reclaim_device=Reclaim.ALWAYS)
 ONE_PER_STREAM = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_per_stream=1)
 ONE_TV = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_per_device_type={"tv": 1})
 DRY = Policy(segment_ms=X, missed_segments=N, start_ms=X, enforce=False)
@@ -1739,6 +1740,49 @@ class Replacements:
         await home.watch("old", device="tv-1")
         home.later(X)
         assert (await home.refused("new", device="tv-1")).code == "session-limit"
+
+    @story(ONE_A_DEVICE)
+    async def test_with_a_seat_a_device_its_next_session_takes_over_though_seats_are_free(
+        self, home: Household
+    ) -> None:
+        await home.watch("episode-1", device=Device(id="tv-1", name="TV"))
+        answer = await home.ask("episode-2", device="tv-1")
+        assert isinstance(answer, Admitted)
+        assert answer.live == 1
+        assert [(e.type, e.session.session_id, e.by) for e in answer.events] == [
+            ("session.terminated", "episode-1", "viewer")
+        ]
+        assert await home.sitting() == ["episode-2"]
+
+    @story(ONE_A_DEVICE)
+    async def test_of_two_tabs_of_a_device_the_newer_plays_and_the_older_is_told_by_whom(self, home: Household) -> None:
+        for beat in (False, True):
+            await home.watch("old", device="pc")
+            await (home.beaten("new", device="pc") if beat else home.watch("new", device="pc"))
+            refusal = await home.refused("old", device="pc")
+            assert refusal.code == "session-terminated"
+            assert refusal.mark is not None
+            assert (refusal.mark.by, refusal.mark.by_session_id, refusal.mark.by_device) == ("viewer", "new", "pc")
+            assert await home.sitting() == ["new"]
+            home.later(2 * N * X)
+
+    @story(ONE_A_DEVICE)
+    async def test_with_a_seat_a_device_one_that_plays_gives_way_at_the_limit_too(self, home: Household) -> None:
+        await home.watch("old", device="tv-1")
+        await home.watch_all("a", "b")
+        assert (await home.refused("c", device="tv-2")).code == "session-limit"
+        assert (await home.refused("d")).code == "session-limit"
+        assert isinstance(await home.ask("x", device="tv-1", purpose=Purpose.CHECK), Admitted)
+        assert await home.sitting() == ["old", "a", "b"]
+        await home.watch("new", device="tv-1")
+        assert await home.sitting() == ["a", "b", "new"]
+
+    @story(ONE_A_DEVICE)
+    async def test_with_a_seat_a_device_other_devices_and_those_without_an_id_stay(self, home: Household) -> None:
+        await home.watch("none")
+        await home.watch("typed", device=Device(type="tv"))
+        await home.watch("new", device=Device(type="tv"))
+        assert await home.sitting() == ["none", "typed", "new"]
 
     def test_of_many_who_name_the_same_victim_one_gets_its_seat(self, open_store: OpenStore) -> None:
         users, clock = [new_user() for _ in range(20)], ManualClock()

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from streamlimit.model import Admitted, Ask, Confirmed, Device, Event, Lease, Purpose, Receipt, Swept
-from streamlimit.policy import OverLimit, Policy
+from streamlimit.policy import OverLimit, Policy, Reclaim
 from streamlimit.rules.beat import beaten
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.sqlite import SqliteStore
@@ -23,11 +23,14 @@ POLICIES = {
     "refuse": Policy(segment_ms=X, start_ms=X),
     "buffer": Policy(segment_ms=X, start_ms=5 * X, buffer_ms=4 * X, max_sessions=2),
     "replace-idle": Policy(segment_ms=X, start_ms=X // 2, over_limit=OverLimit.REPLACE_IDLE, missed_segments=2),
-    "replace-oldest": Policy(segment_ms=X, start_ms=X, over_limit=OverLimit.REPLACE_OLDEST, reclaim_device=False),
+    "replace-oldest": Policy(
+        segment_ms=X, start_ms=X, over_limit=OverLimit.REPLACE_OLDEST, reclaim_device=Reclaim.NEVER
+    ),
     "caps": Policy(segment_ms=X, start_ms=X, max_per_stream=2, max_per_device_type={"tv": 1, "x": 2}),
     "caps-replace": Policy(
         segment_ms=X, start_ms=X, max_per_stream=1, max_per_device_type={"tv": 1}, over_limit=OverLimit.REPLACE_OLDEST
     ),
+    "one-a-device": Policy(segment_ms=X, start_ms=X, max_sessions=2, reclaim_device=Reclaim.ALWAYS, max_per_stream=2),
     "dry": Policy(segment_ms=X, start_ms=X, max_sessions=2, max_per_stream=1, enforce=False),
     "unguarded": Policy(segment_ms=X + 2, start_ms=X, max_returns=0, missed_segments=6),
 }

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from streamlimit.model import Admitted, Ask, Decision, Device, Event, Lease, Mark, Purpose, Refusal, State
-from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARK_WRITES, OverLimit, Policy
+from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARK_WRITES, OverLimit, Policy, Reclaim
 from streamlimit.rules.departure import dismiss, lapse_all
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import (
@@ -62,7 +62,7 @@ def _admit_anyway(
         answer = Admitted(None, lease, ledger.limit(ask.limit, policy), len(live), existing=False)
         outcome = Outcome[Decision](answer, changed=False)
     else:
-        outcome = _seat_new(ledger, ask, None, policy, now_ms, grants)
+        outcome = _seat_new(ledger, ask, [], policy, now_ms, grants)
     assert isinstance(outcome.answer, Admitted)
     return Outcome(replace(outcome.answer, would_refuse=code), outcome.changed, outcome.events)
 
@@ -99,27 +99,29 @@ def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Gr
             return grants_wanted()
         if ask.grant_generation <= grants.newest_dead(ask.session_id, now_ms):
             return Outcome(refusal("grant-ended", ledger, ask, policy, now_ms), changed=False)
-    live = ledger.live(now_ms)
-    full, victim = full_scopes(live, ledger.limit(ask.limit, policy), ask, policy), None
+    going = [seat for seat in ledger.live(now_ms) if _goes_anyway(seat, ask, policy)]
+    live = staying(ledger, ask, policy, now_ms)
+    full = full_scopes(live, ledger.limit(ask.limit, policy), ask, policy)
     if full:
         victim = _victim(_in_all(live, full), ask, policy, now_ms)
         # One going makes no room where a limit was lowered below what sits.
         if victim is None or any(len(scope.seats) > scope.limit for scope in full):
             return Outcome(refuse_full(ledger, ask, full[0], policy, now_ms), changed=False)
+        going.append(victim)
     if ask.purpose is Purpose.CHECK:
         limit = ledger.limit(ask.limit, policy)
-        return Outcome(Admitted(None, None, limit, len(live), existing=False), changed=False)
+        return Outcome(Admitted(None, None, limit, len(ledger.live(now_ms)), existing=False), changed=False)
     if grants is None and ask.purpose is Purpose.SEAT:
         return grants_wanted()  # it is given a grant, which must be younger than its dead ones
-    return _seat_new(ledger, ask, victim, policy, now_ms, grants)
+    return _seat_new(ledger, ask, going, policy, now_ms, grants)
 
 
 def _seat_new(
-    ledger: Ledger, ask: Ask, victim: Seat | None, policy: Policy, now_ms: int, grants: Grants | None
+    ledger: Ledger, ask: Ask, going: list[Seat], policy: Policy, now_ms: int, grants: Grants | None
 ) -> Outcome[Decision]:
     events = lapse_all(ask.user_id, ledger, now_ms)
-    if victim is not None:
-        events += (_replace(ledger, victim, ask, policy, now_ms),)
+    for seat in going:
+        events += (_replace(ledger, seat, ask, policy, now_ms),)
     seat = _reserve(ledger, ask, policy, now_ms, grants)
     answer = Admitted(
         session=show(ask.user_id, seat, State.STARTING),
@@ -175,15 +177,25 @@ def _victim(live: list[Seat], ask: Ask, policy: Policy, now_ms: int) -> Seat | N
     return longest if now_ms - _silent_since_ms(longest) >= policy.idle_victim_ms else None
 
 
+def staying(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> list[Seat]:
+    """Who sits beside the new session, whoever else may have to give way."""
+    return [seat for seat in ledger.live(now_ms) if not _goes_anyway(seat, ask, policy)]
+
+
+def _goes_anyway(seat: Seat, ask: Ask, policy: Policy) -> bool:
+    """Does the new session replace it though seats are free? One device, one seat (`reclaim_device = "always"`)."""
+    return policy.reclaim_device is Reclaim.ALWAYS and _is_of_device(seat, ask)
+
+
 def _is_left_behind(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
     """An old session of the asking device, silent for X: what a crashed player leaves behind."""
+    is_silent = now_ms - _silent_since_ms(seat) >= policy.segment_ms
+    return policy.reclaim_device is Reclaim.SILENT and is_silent and _is_of_device(seat, ask)
+
+
+def _is_of_device(seat: Seat, ask: Ask) -> bool:
     device_id = _device_id(ask.device)
-    return (
-        policy.reclaim_device
-        and device_id is not None
-        and device_id == _device_id(seat.device)
-        and now_ms - _silent_since_ms(seat) >= policy.segment_ms
-    )
+    return device_id is not None and device_id == _device_id(seat.device)
 
 
 def _device_id(device: str | Device | None) -> str | None:

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Lease, Purpose, Receipt, State, Verdict
-from streamlimit.policy import Policy
+from streamlimit.policy import Policy, Reclaim
 from streamlimit.rules.admit import admit
 from streamlimit.rules.confirm import confirm, prolong_by_receipt
 from streamlimit.rules.grants import Grants
@@ -78,6 +78,8 @@ def _go_on(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms: int, li
 def _just_starts(ask: Ask, policy: Policy) -> bool:
     """Is the user's own limit all that counts for a new seat?"""
     if ask.grant_generation is not None or ask.purpose is not _LEASE:
+        return False
+    if ask.device is not None and policy.reclaim_device is Reclaim.ALWAYS:
         return False
     return ask.may_start and policy.max_per_stream is None and not policy.max_per_device_type
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from streamlimit.policy import Reclaim
 
 LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[?::1\]?")
 STORE_URL = re.compile(r"sqlite:///.|(valkeys?|rediss?)(\+cluster|\+sentinel)?://.")
@@ -52,10 +54,19 @@ def _is_proxy(value: str) -> str:
     return value
 
 
+def _is_takeover(value: object) -> object:
+    """What was a yes or a no in earlier releases goes on to mean what it meant."""
+    word = str(value).lower()
+    if word in ("true", "1", "yes", "on"):
+        return Reclaim.SILENT
+    return Reclaim.NEVER if word in ("false", "0", "no", "off") else value
+
+
 Address = Annotated[str, AfterValidator(_is_address)]
 StoreUrl = Annotated[str, AfterValidator(_is_store)]
 Folder = Annotated[str, AfterValidator(_is_folder)]
 Proxy = Annotated[str, AfterValidator(_is_proxy)]
 Outage = Literal["keep-known", "admit-all", "refuse-all"]
+Takeover = Annotated[Reclaim, BeforeValidator(_is_takeover)]
 Seats = Annotated[int, Field(ge=1, le=64)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]

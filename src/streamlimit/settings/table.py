@@ -6,11 +6,11 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from streamlimit.policy import OUTBOX_MAX_EVENTS, OverLimit, Policy
+from streamlimit.policy import OUTBOX_MAX_EVENTS, OverLimit, Policy, Reclaim
 from streamlimit.settings.callback import EVENT_TYPES, Callbacks
 from streamlimit.settings.jwt import JwtSettings
 from streamlimit.settings.keys import GrantKeys, Keys, hashes
-from streamlimit.settings.kinds import Address, Folder, Outage, Proxy, Seats, Seconds, StoreUrl, is_loopback
+from streamlimit.settings.kinds import Address, Folder, Outage, Proxy, Seats, Seconds, StoreUrl, Takeover, is_loopback
 from streamlimit.settings.sources import PREFIX, File, Variables
 
 
@@ -36,7 +36,9 @@ class Settings(BaseSettings):
     over_limit: OverLimit = Field(OverLimit.REFUSE, description="who gives way when all seats are taken")
     on_store_outage: Outage = Field("keep-known", description="what to do while the store is away")
     outage_seconds: float = Field(0, ge=0, le=86_400, description="how much longer who sits may sit in an outage")
-    reclaim_device: bool = Field(True, description="a crashed player's device gets its own silent seat back")
+    reclaim_device: Takeover = Field(
+        Reclaim.SILENT, description="when a new session takes its device's old seat: once silent, always, never"
+    )
     grant_keys: GrantKeys = Field([], description="keys of grants: the first signs, all verify")
     grant_seconds: Seconds = Field(86_400, description="how long a grant may start a session")
     sweep_seconds: float | None = Field(None, ge=0, le=86_400, description="built-in sweep (default X); 0: none")

@@ -62,6 +62,7 @@ if marks == 0 and found then
   end
 elseif marks == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK and type_cap == NONE
   and unpack('<I2', ARGV[1], 15) == NONE -- no cap for streams
+  and (device == '' or ARGV[1]:byte(28) < 2) -- nobody goes for a device's new session
   and ((granted == 0 and purpose == LEASE) or has_none_dead())
 then
   local expires = now + start_ms
@@ -95,6 +96,7 @@ end
 local CHECKED, UNRECORDED = 3, 4
 local LIMIT, SHARED, GRANT_EXPIRED, IS_TERMINATED, GRANT_ENDED = 5, 6, 7, 8, 9
 local REFUSE, REPLACE_OLDEST, LEASES_KEPT = 0, 2, 32
+local SILENT, ALWAYS = 1, 2
 local ledger = open_ledger(value)
 local has_changed, would_refuse = false, 0
 
@@ -155,11 +157,11 @@ local function silent_since(seat)
   return seat.last == 0 and seat.started or seat.last
 end
 
--- The live seats whose going makes room in every one of *full*.
+-- The live seats that stay and whose going makes room in every one of *full*.
 local function candidates(full)
   local chosen = {}
   for _, seat in ipairs(ledger.seats) do
-    local counts = seat.expires > now
+    local counts = seat.expires > now and not seat.goes
     for _, scope in ipairs(full) do
       counts = counts and scope.counts(seat)
     end
@@ -177,12 +179,13 @@ local function lowest(among, measure)
   return best
 end
 
--- The asking device's old sessions, silent for X: what a crashed player leaves behind.
-local function left_behind(among)
+-- The asking device's old sessions, where the policy is *reclaim*, that were silent for so long: what a crashed player
+-- leaves behind, or, where a device holds one seat, all of them.
+local function of_its_device(among, reclaim, silent_ms)
   local own_id, chosen = device_parts(device), {}
-  if reclaims_device == 0 or not own_id then return chosen end
+  if reclaims_device ~= reclaim or not own_id then return chosen end
   for _, seat in ipairs(among) do
-    if device_parts(seat.device) == own_id and now - silent_since(seat) >= segment_ms then
+    if device_parts(seat.device) == own_id and now - silent_since(seat) >= silent_ms then
       chosen[#chosen + 1] = seat
     end
   end
@@ -194,7 +197,7 @@ local function victim(among)
   for _, seat in ipairs(among) do
     if seat.id == replace then return seat end
   end
-  local own = lowest(left_behind(among), silent_since)
+  local own = lowest(of_its_device(among, SILENT, segment_ms), silent_since)
   if own or over_limit == REFUSE then return own end
   if over_limit == REPLACE_OLDEST then
     return lowest(among, function(seat) return seat.started end)
@@ -228,23 +231,37 @@ end
 
 local function seat_new(going)
   lapse_all(ledger)
-  if going then replace_seat(going) end
+  for _, seat in ipairs(going) do replace_seat(seat) end
   local seat = reserve()
   has_changed = true
   return seated(NEW, seat, #ledger.seats)
+end
+
+-- Those whom the new session replaces though seats are free: one device, one seat.
+local function going_anyway()
+  if reclaims_device ~= ALWAYS or device == '' then return {} end
+  local among = {}
+  for _, seat in ipairs(ledger.seats) do
+    if seat.expires > now then among[#among + 1] = open_seat(seat) end
+  end
+  local going = of_its_device(among, ALWAYS, 0)
+  for _, seat in ipairs(going) do seat.goes = true end
+  return going
 end
 
 -- The answer, or nothing and the code of the refusal.
 local function admit_new()
   if may_start == 0 then return nil, GRANT_EXPIRED end
   if granted > 0 and granted - 1 <= newest_dead(id) then return nil, GRANT_ENDED end
-  local full, going = full_scopes(ledger, limit, stream, type_cap, device), nil
+  local going = going_anyway()
+  local full = full_scopes(ledger, limit, stream, type_cap, device)
   if #full > 0 then
-    going = victim(candidates(full))
-    if not going then return nil, LIMIT end
+    local one = victim(candidates(full))
+    if not one then return nil, LIMIT end
     for _, scope in ipairs(full) do -- one going makes no room where a limit was lowered below what sits
       if scope.taken > scope.limit then return nil, LIMIT end
     end
+    going[#going + 1] = one
   end
   if purpose == CHECK then return unseated(CHECKED) end
   return seat_new(going)
@@ -268,7 +285,7 @@ local function admit_anyway(code)
   if seat and seat.expires > now then return admit_sitting(open_seat(seat)) end
   if purpose == CHECK then return unseated(CHECKED) end
   if live >= DRY_RUN_SEATS then return unseated(UNRECORDED) end
-  return seat_new(nil)
+  return seat_new({})
 end
 
 local answer, refusal = decide()

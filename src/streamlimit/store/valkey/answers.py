@@ -18,7 +18,7 @@ from streamlimit.model import (
     Verdict,
 )
 from streamlimit.policy import Policy
-from streamlimit.rules.admit import refusal, refuse_full
+from streamlimit.rules.admit import refusal, refuse_full, staying
 from streamlimit.rules.ledger import Ledger, Seat, show, show_live
 from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
@@ -194,7 +194,7 @@ class Answers:
         ledger, policy = read_ledger(reply[AFTER_DECISION:]), self._policy
         ledger.mend(policy, now_ms)
         if code == "session-limit":
-            full = full_scopes(ledger.live(now_ms), ledger.limit(ask.limit, policy), ask, policy)
+            full = full_scopes(staying(ledger, ask, policy, now_ms), ledger.limit(ask.limit, policy), ask, policy)
             return refuse_full(ledger, ask, full[0], policy, now_ms)
         mark = None
         if code == "session-terminated":

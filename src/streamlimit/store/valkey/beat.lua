@@ -73,10 +73,11 @@ if found then
     .. value:sub(found + 27 + #id, found + size - 1) .. '\0\0'
 end
 
-local over_limit, _, enforces, subscribed, outbox_most = unpack('<BBBBI4', ARGV[1], 27)
+local over_limit, reclaim, enforces, subscribed, outbox_most = unpack('<BBBBI4', ARGV[1], 27)
 if may_start == 0 or not (no_grant or has_none_dead()) then return '' end
 if live < limit then
   if live < seats or type_cap ~= NONE or unpack('<I2', ARGV[1], 15) ~= NONE then return '' end
+  if device ~= '' and reclaim == 2 then return '' end -- its device's other session goes
   local expires, user = now + expiry_ms, nil
   local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2Bc0I2BBc0I2', #id, id, expires, now, 0, buffer_ms > 0 and now or 0, 0, 0, now, 0,
     0, no_grant and 0 or 1, seat_limit, #plan, plan, 0, 0, #stream, stream, #device) .. device

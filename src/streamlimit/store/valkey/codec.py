@@ -10,7 +10,7 @@ from struct import Struct
 from zlib import crc32
 
 from streamlimit.model import Device, Event, Mark, State
-from streamlimit.policy import OverLimit, Policy
+from streamlimit.policy import OverLimit, Policy, Reclaim
 from streamlimit.rules.ledger import Ledger, Seat, show
 from streamlimit.rules.sharing import PARTS, place_of
 from streamlimit.store.valkey.long_ids import TAG as LONG_TAG
@@ -43,6 +43,7 @@ TOLD = 1
 
 _KINDS = {"video": b"v", "audio": b"a", "text": b"t"}
 _OVER_LIMIT = {OverLimit.REFUSE: 0, OverLimit.REPLACE_IDLE: 1, OverLimit.REPLACE_OLDEST: 2}
+_RECLAIM = {Reclaim.NEVER: 0, Reclaim.SILENT: 1, Reclaim.ALWAYS: 2}
 _HEADER = Struct("<HIHHB")
 _SEAT = Struct("<IHIHIHIHIHIIHHBBBHB")
 _MARK = Struct("<IHIHBIH")
@@ -64,7 +65,7 @@ def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) ->
         min(policy.max_returns, 250),
         policy.idle_victim_ms,
         _OVER_LIMIT[policy.over_limit],
-        policy.reclaim_device,
+        _RECLAIM[policy.reclaim_device],
         policy.enforce,
         wanted,
         outbox_most,

@@ -21,7 +21,7 @@ local function device_parts(device)
 end
 
 -- What is full for a session that wants a seat: the user's seats, those for its stream, or for its type of device.
--- Each with the number of seats counted, how many there may be, and which seats are counted (rules/scopes.py).
+-- Seats that go for the asking session do not count. Each with the number of seats counted, how many there may be, and which seats are counted (rules/scopes.py).
 local function full_scopes(ledger, limit, stream, type_cap, device)
   local scopes, full = { { limit = limit, counts = function() return true end } }, {}
   if stream_cap ~= NO_LIMIT then
@@ -38,7 +38,7 @@ local function full_scopes(ledger, limit, stream, type_cap, device)
   for _, scope in ipairs(scopes) do
     scope.taken = 0
     for _, seat in ipairs(ledger.seats) do
-      if seat.expires > now and scope.counts(seat) then scope.taken = scope.taken + 1 end
+      if seat.expires > now and not seat.goes and scope.counts(seat) then scope.taken = scope.taken + 1 end
     end
     if scope.taken >= scope.limit then full[#full + 1] = scope end
   end
