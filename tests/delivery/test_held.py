@@ -42,6 +42,7 @@ def test_two_beyond_the_last_segment_is_the_farthest_and_three_target_durations_
     edge = Edge(10, 2, 4.0, "")
     assert [Reload(sequence).is_too_far(edge) for sequence in (10, 11, 12)] == [False, False, True]
     assert held_seconds(edge) == 12.0
+    assert held_seconds(edge, held.HINT_TARGETS) == 8.0  # a player that waits ten seconds gets an answer
     assert held_seconds(Edge(10, 2, 1e6, "")) == held.HELD_SECONDS
 
 

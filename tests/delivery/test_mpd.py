@@ -224,12 +224,41 @@ def test_a_dynamic_manifest_that_is_bad_for_a_moment_keeps_the_last_good_one(fol
     folder.write("manifest.mpd", live.replace('r="3"', 'r="4"'))
     clock.tick(0.25)
     assert catalog.stream("movie").segments == 5
-    folder.write("manifest.mpd", live.replace('d="2000"', 'd="soon"'))
+    for bad in ("<html>", live.replace('d="2000"', 'd="soon"')):
+        for _ in range(3):
+            folder.write("manifest.mpd", bad)
+            clock.tick(GRACE_SECONDS)
+            assert catalog.stream("movie").segments == 5
+    assert told == ["manifest.mpd: line 1, in html: this is no MPD", catalog.problems["movie"]]
+    assert "line 5: the d of S, 'soon', is no number" in catalog.problems["movie"]
+    folder.write("manifest.mpd", live.replace('r="3"', 'r="5"'))
     clock.tick(0.25)
-    catalog.stream("movie")
-    clock.tick(GRACE_SECONDS + 0.1)
-    with pytest.raises(CatalogError, match=r"line 5: the d of S, 'soon', is no number"):
-        catalog.stream("movie")
+    assert catalog.stream("movie").segments == 6
+    assert told[2:] == [None]
+
+
+def test_a_representation_that_makes_no_sense_costs_no_other(folder: Folder) -> None:
+    odd = TEMPLATE.replace('"1000"', '"fast"')
+    text = odd.join(('<AdaptationSet contentType="text">', '<Representation id="t"/></AdaptationSet>'))
+    for content in (text, text.replace("text", "video"), text.replace("text", "audio")):
+        folder.write("manifest.mpd", PLAIN.replace("<AdaptationSet", f"{content}<AdaptationSet", 1))
+        catalog = Catalog(folder.path.parent, clock=Clock())
+        assert [segment.name for segment in catalog.stream("movie").main] == FIVE
+        assert "the timescale of SegmentTemplate, 'fast', is no number" in catalog.problems["movie"]
+
+
+def test_a_representation_that_makes_no_sense_for_a_while_keeps_its_segments_and_its_numbers(folder: Folder) -> None:
+    clock = Clock()
+    catalog = Catalog(folder.path.parent, clock=clock)
+    sets = video_set(TEMPLATE.replace("1000", "1000.0")) + video_set(TEMPLATE)
+    folder.write("manifest.mpd", mpd(f"<Period>{sets}</Period>", live=True))
+    folder.media(*FIVE)
+    good = [segment.name for segment in catalog.stream("movie").main]
+    folder.write("manifest.mpd", mpd(f"<Period>{sets}</Period>".replace("1000.0", "fast"), live=True))
+    for _ in range(3):
+        clock.tick(GRACE_SECONDS)
+        assert [segment.name for segment in catalog.stream("movie").main] == good
+    assert "the timescale of SegmentTemplate, 'fast'" in catalog.problems["movie"]
 
 
 def test_a_manifest_of_many_elements_that_we_do_not_need_is_read_in_passing(folder: Folder) -> None:

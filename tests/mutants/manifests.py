@@ -8,6 +8,7 @@ READ, TIMES = ("tests/delivery/test_mpd.py",), ("tests/delivery/test_dash_times.
 
 GAPS, GONE_ON = "streamlimit/web/gaps.py", ("tests/web/test_segments.py", "-k", "goes or links_out")
 
+DASH = "streamlimit/delivery/dash.py"
 FOLDERS, ENTRY, SURVEY = (f"streamlimit/delivery/{name}.py" for name in ("folders", "entry", "survey"))
 MOUNTS = ("tests/delivery/test_folders.py",)
 
@@ -137,5 +138,19 @@ MUTANTS = [
         "(segments[0], segments[-1])",
         "(segments[0],)",
         MOUNTS,
+    ),
+    Mutant(
+        "a live manifest that is bad for long takes its stream off the air",
+        DASH,
+        "        reader.keep(path, GOOD, root)\n",
+        "        pass\n",
+        READ,
+    ),
+    Mutant(
+        "one representation that makes no sense costs all of them",
+        DASH,
+        "            listing.failures[place.slot] = str(broken(path, problem))\n",
+        "            raise broken(path, problem) from None\n",
+        READ,
     ),
 ]

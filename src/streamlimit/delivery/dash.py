@@ -21,6 +21,8 @@ from streamlimit.errors import CatalogError
 
 AUDIO_CODECS = ("mp4a", "ac-3", "ec-3", "opus", "flac", "vorb")
 WAYS = ("SegmentTemplate", "SegmentList", "SegmentBase")
+GOOD = "good"
+"""Where the reader keeps the last version of a live manifest of which all could be read."""
 
 
 class Place(Struct, frozen=True):
@@ -47,20 +49,52 @@ class Place(Struct, frozen=True):
 
 
 def read(reader: Reader, path: str) -> Listing:
-    """The manifest at *path*. Raises CatalogError where it cannot be understood."""
-    root = reader.parsed(path, "", lambda text, _: mpd.parse(path, text))
-    listing = Listing(entry=path, is_master=True, files={path: "playlist"})
-    live = (root.get("type") or "").lower() == "dynamic"
+    """The manifest at *path*. Raises CatalogError where it cannot be understood.
+
+    Of a live stream the last version of which all could be read stands in for one of which that is not so.
+    """
     try:
-        for place in _places(root, live, listing):
+        root = reader.parsed(path, "", lambda text, _: mpd.parse(path, text))
+        listing = _listing(reader, path, root)
+    except CatalogError as problem:
+        last_good = _last_good(reader, path, str(problem))
+        if last_good is None:
+            raise
+        return last_good
+    if listing.failures:
+        return _last_good(reader, path, next(iter(listing.failures.values()))) or listing
+    if _is_live(root):
+        reader.keep(path, GOOD, root)
+    return listing
+
+
+def _last_good(reader: Reader, path: str, problem: str) -> Listing | None:
+    root = reader.last_good(path, GOOD)
+    if not isinstance(root, Element):
+        return None
+    listing = _listing(reader, path, root)
+    listing.failures[path] = problem
+    return listing
+
+
+def _is_live(root: Element) -> bool:
+    return (root.get("type") or "").lower() == "dynamic"
+
+
+def _listing(reader: Reader, path: str, root: Element) -> Listing:
+    """All that the manifest says. A representation that makes no sense is a failure, and costs no other."""
+    listing, live = Listing(entry=path, is_master=True, files={path: "playlist"}), _is_live(root)
+    for place in _places(root, live, listing):
+        try:
             _add(reader, listing, place)
-    except CatalogError:
-        raise
-    except Exception as problem:  # numbers and attributes that make no sense, wherever they turn up
-        raise broken(path, problem) from None
+        except CatalogError as problem:
+            listing.failures[place.slot] = str(problem)
+        except Exception as problem:  # numbers and attributes that make no sense, wherever they turn up
+            listing.failures[place.slot] = str(broken(path, problem))
     _set_targets(listing, _seconds(root, "maxSegmentDuration", listing) or 0.0)
-    if not listing.tracks or not (any(track.segments for track in listing.tracks) or live):
-        raise CatalogError(f"{path} has no segments" + (": " + listing.notes[0] if listing.notes else ""))
+    if not any(track.segments for track in listing.tracks) and not (live and listing.tracks):
+        reasons = [*listing.failures.values(), *(f"{path} has no segments: {note}" for note in listing.notes)]
+        raise CatalogError(reasons[0] if reasons else f"{path} has no segments")
     return listing
 
 
@@ -154,11 +188,11 @@ def _elsewhere(representation: Element, *above: Element, listing: Listing) -> st
 
 def _add(reader: Reader, listing: Listing, place: Place) -> None:
     """The representation's segments join the track that has its place in the period before."""
+    pieces = _pieces(reader, listing, place)
     track = next((track for track in listing.tracks if track.rendition == place.slot), None)
     if track is None:
         track = Track(place.slot, place.kind, [], 0.0, place.span.live)
         listing.tracks.append(track)
-    pieces = _pieces(reader, listing, place)
     after = track.segments[-1].sequence + 1 if track.segments else 0
     base = _first_number(place, pieces, after)
     for index, piece in enumerate(pieces):

@@ -15,7 +15,9 @@ from streamlimit.errors import StreamlimitError
 
 LOOK_SECONDS = 0.05
 HELD_TARGETS = 3
-"""A request is held for as many target durations at most …"""
+"""A reload is held for as many target durations at most …"""
+HINT_TARGETS = 2
+"""… and a request for a hinted part for so many: a part plays no longer than one …"""
 HELD_SECONDS = 60.0
 """… and never longer than this, whatever a playlist says."""
 AHEAD = 2
@@ -43,9 +45,9 @@ class Reload(Struct, frozen=True):
         return self.sequence > edge.sequence - 1 + AHEAD
 
 
-def held_seconds(edge: Edge) -> float:
+def held_seconds(edge: Edge, targets: int = HELD_TARGETS) -> float:
     """How long a request may wait for more of that playlist."""
-    return min(HELD_TARGETS * edge.target_seconds, HELD_SECONDS)
+    return min(targets * edge.target_seconds, HELD_SECONDS)
 
 
 class Held:

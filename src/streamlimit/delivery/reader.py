@@ -67,9 +67,15 @@ class Reader:
         return value
 
     def last_good(self, path: str, how: str) -> object | None:
-        """What `parsed` gave for an earlier version of the file, where it is there and that is still known."""
+        """What `parsed` gave for an earlier version of the file, or `keep` was given, where the file is there."""
         known = self._cache.get((path, how))
+        self._used.add((path, how))
         return known[1] if known and self.has(path) else None
+
+    def keep(self, path: str, how: str, value: object) -> None:
+        """Has `last_good` give *value* for the file from now on."""
+        self._used.add((path, how))
+        self._cache[path, how] = (NEVER, value)
 
     def read(self, path: str, first: int, last: int) -> bytes:
         """Bytes *first*–*last* (inclusive) of a file, or fewer. Raises CatalogError."""

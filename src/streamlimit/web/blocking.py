@@ -7,7 +7,7 @@ import asyncio
 import re
 from urllib.parse import parse_qs
 
-from streamlimit.delivery.held import Held, IsThere, Reload, held_seconds
+from streamlimit.delivery.held import HINT_TARGETS, Held, IsThere, Reload, held_seconds
 from streamlimit.delivery.stream import Stream
 from streamlimit.web.http import ClientLeft, Receive
 from streamlimit.web.problems import Problem
@@ -50,7 +50,7 @@ async def until_made(held: Held, stream: Stream, path: str, receive: Receive) ->
     def is_there(now: Stream) -> bool:
         return all(edge.hint != path for edge in now.edges.values())
 
-    await _wait(held, stream.stream_id, is_there, held_seconds(edges[0]), receive)
+    await _wait(held, stream.stream_id, is_there, held_seconds(edges[0], HINT_TARGETS), receive)
     return True
 
 
