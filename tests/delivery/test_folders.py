@@ -1,5 +1,6 @@
 """Folders come and go, also on mounts that do not say so; and what is odd about them is said to their operator."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -128,6 +129,49 @@ def test_a_million_unknown_names_cost_a_hundred_looks_a_second(tmp_path: Path, m
     here.listed(1.1)
     assert not any(here.has("the-same") for _ in range(10))
     assert len(looks) == LOOKS + 1
+
+
+def test_a_link_in_a_circle_among_the_streams_costs_no_stream(mount: Mount) -> None:
+    mount.add("one", "1.ts", "2.ts", index_m3u8=VOD)
+    (mount.root / "circle").symlink_to("circle")
+    (mount.root / "there").symlink_to("back")
+    (mount.root / "back").symlink_to("there")
+    os.mkfifo(mount.root / "pipe")
+    assert mount.ids() == ["one"]
+    assert mount.notes() == []
+
+
+def test_a_folder_of_streams_that_cannot_be_listed_for_a_moment_keeps_its_streams(
+    mount: Mount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount.add("one", "1.ts", "2.ts", index_m3u8=VOD)
+    assert mount.ids() == ["one"]
+
+    def fails(_: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(folders.os, "scandir", fails)
+        mount.clock.tick(LIST_SECONDS + 1)
+        assert mount.ids() == ["one"]
+    mount.add("two", "1.ts", "2.ts", index_m3u8=VOD)
+    mount.clock.tick()
+    assert mount.ids() == ["one", "two"]
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a link out"])
+def test_a_playlist_that_is_no_file_is_told_as_what_it_is(mount: Mount, tmp_path: Path, kind: str) -> None:
+    folder = mount.root / "one"
+    folder.mkdir()
+    (tmp_path / "away.m3u8").write_text(VOD)
+    {
+        "a pipe": lambda: os.mkfifo(folder / "index.m3u8"),
+        "a folder": lambda: (folder / "index.m3u8").mkdir(),
+        "a link out": lambda: (folder / "index.m3u8").symlink_to(tmp_path / "away.m3u8"),
+    }[kind]()
+    assert mount.ids() == []
+    why = "a link that leads out of the folder of streams" if kind == "a link out" else "no regular file"
+    assert mount.catalog.problems == {"one": f"index.m3u8 cannot be read: it is {why}"}
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/", "a\0b", "\ud800", "x" * 5_000, "file"])

@@ -153,4 +153,18 @@ MUTANTS = [
         "            raise broken(path, problem) from None\n",
         READ,
     ),
+    Mutant(
+        "one link in a circle hides all streams",
+        FOLDERS,
+        "    except OSError:\n        return False\n",
+        "    except FileNotFoundError:\n        return False\n",
+        MOUNTS,
+    ),
+    Mutant(
+        "a folder of streams that cannot be listed is an empty one",
+        FOLDERS,
+        "            self._stamp = None\n            return None\n",
+        "            return set()\n",
+        MOUNTS,
+    ),
 ]

@@ -49,9 +49,19 @@ class Folders:
         self._missed.add(name)
         return False
 
-    def _names(self) -> set[str]:
+    def _names(self) -> set[str] | None:
+        """None: they cannot be listed at the moment, and are looked at again in a second."""
         try:
             with os.scandir(self._root) as found:
-                return {item.name for item in found if not item.name.startswith(".") and item.is_dir()}
+                return {item.name for item in found if not item.name.startswith(".") and _is_folder(item)}
         except OSError:
-            return set()
+            self._stamp = None
+            return None
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    """Is it one, or a link to one? A link that leads in a circle, or through a closed folder, is none."""
+    try:
+        return item.is_dir()
+    except OSError:
+        return False

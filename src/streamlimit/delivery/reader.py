@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from streamlimit.delivery.paths import resolve
+from streamlimit.delivery.paths import absence, resolve
 from streamlimit.errors import CatalogError, UnknownSegment
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class Reader:
             with open(resolve(self.root, self.folder, path), "rb", buffering=0) as file:
                 return os.pread(file.fileno(), max(0, last - first + 1), first)
         except (OSError, UnknownSegment) as problem:
-            raise CatalogError(f"{path} cannot be read: {_words(problem)}") from None
+            raise self._unreadable(path, problem) from None
 
     def size(self, path: str) -> int:
         """Bytes of a file, 0 where there is none."""
@@ -115,12 +115,16 @@ class Reader:
         stamp = self.stamps[full] = _settled(stamp_of(full))
         return stamp
 
+    def _unreadable(self, path: str, problem: Exception) -> CatalogError:
+        why = _words(problem) if isinstance(problem, OSError) else f"it {absence(self.root, self.folder, path)}"
+        return CatalogError(f"{path} cannot be read: {why}")
+
     def _text(self, path: str, errors: str) -> str:
         try:
             with open(resolve(self.root, self.folder, path), "rb") as file:
                 content = file.read(MAX_PLAYLIST + 1)
         except (OSError, UnknownSegment) as problem:
-            raise CatalogError(f"{path} cannot be read: {_words(problem)}") from None
+            raise self._unreadable(path, problem) from None
         if len(content) > MAX_PLAYLIST:
             raise CatalogError(f"{path} is over {MAX_PLAYLIST} bytes")
         try:
