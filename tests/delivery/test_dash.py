@@ -289,7 +289,6 @@ BAD_TEMPLATE = (
             )
         ),
         mpd(BAD_TEMPLATE.format('<BaseURL>gone.mp4</BaseURL><SegmentBase indexRange="0-9"/>')),
-        mpd(BAD_TEMPLATE.format('<BaseURL>gone.mp4</BaseURL><SegmentBase indexRange="9-0"/>')),
         mpd(BAD_TEMPLATE.format('<SegmentTemplate media="../../$Number$.m4s" duration="5"/>')),
     ],
 )

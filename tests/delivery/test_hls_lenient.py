@@ -322,6 +322,15 @@ def test_an_empty_live_playlist_keeps_the_last_good_one_and_one_that_is_gone_doe
         air.catalog.stream("movie")
 
 
+def test_variables_that_double_with_each_line_stay_short(folder: Folder) -> None:
+    lines = ['#EXT-X-DEFINE:NAME="v0",VALUE="0123456789"']
+    lines += [f'#EXT-X-DEFINE:NAME="v{n}",VALUE="{{$v{n - 1}}}{{$v{n - 1}}}"' for n in range(1, 20)]
+    folder.write("index.m3u8", playlist(["1.ts", "{$v1}.ts", "{$v19}.ts", "4.ts"], head="\n".join(lines)))
+    stream = Catalog(folder.path.parent, clock=Clock()).stream("movie")
+    assert [segment.name for segment in stream.main] == ["1.ts", "01234567890123456789.ts", "4.ts"]
+    assert "more than 8192 characters" in " ".join(stream.notes)
+
+
 def test_one_rendition_that_cannot_be_read_costs_no_other(folder: Folder) -> None:
     folder.write("master.m3u8", '#EXTM3U\n#EXT-X-MEDIA:TYPE=SUBTITLES,URI="s.m3u8"\n#EXT-X-STREAM-INF:X=1\nv.m3u8\n')
     folder.write("v.m3u8", playlist(["1.ts"]))

@@ -261,6 +261,40 @@ def test_a_representation_that_makes_no_sense_for_a_while_keeps_its_segments_and
     assert "the timescale of SegmentTemplate, 'fast'" in catalog.problems["movie"]
 
 
+LIST = (
+    '<SegmentList timescale="1000" duration="2000"><Initialization sourceURL="init.mp4" range="0-9"/>'
+    + "".join(f'<SegmentURL media="{name}"/>' for name in FIVE)
+    + "</SegmentList>"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "left"),
+    [
+        ('range="0-9"', 'range="all"', FIVE),
+        ('media="s3.m4s"', 'media="s3.m4s" mediaRange="9-1"', FIVE[:2] + FIVE[3:]),
+        ('media="s3.m4s"', 'media="s3.m4s" indexRange="?" index="#"', FIVE),
+    ],
+)
+def test_a_range_that_makes_no_sense_costs_what_it_speaks_of(
+    folder: Folder, old: str, new: str, left: list[str]
+) -> None:
+    assert names_of(folder, PLAIN.replace(TEMPLATE, LIST.replace(old, new))) == left
+
+
+@pytest.mark.parametrize("index", ["x", "9-1", f"0-{10**18}"])
+def test_an_index_that_is_none_makes_one_segment_and_takes_no_memory(folder: Folder, index: str) -> None:
+    one = f'<BaseURL>one.mp4</BaseURL><SegmentBase indexRange="{index}"/>'
+    folder.write("one.mp4", b"x" * 100)
+    stream = names_of(folder, mpd(f"<Period>{video_set(one)}</Period>"))
+    assert [name.partition("@")[0] for name in stream] == ["one.mp4"]
+
+
+def test_a_number_may_be_formatted_without_a_width(folder: Folder) -> None:
+    for form, first in (("%d", "s1.m4s"), ("%01d", "s1.m4s"), ("%3d", "s001.m4s"), ("%02x", "s01.m4s")):
+        assert names_of(folder, PLAIN.replace("$Number$", f"$Number{form}$"))[0] == first
+
+
 def test_a_manifest_of_many_elements_that_we_do_not_need_is_read_in_passing(folder: Folder) -> None:
     deep = "<a>" * 20_000 + "</a>" * 20_000
     assert names_of(folder, PLAIN.replace("<AdaptationSet", f"<Metrics>{deep}</Metrics><AdaptationSet")) == FIVE

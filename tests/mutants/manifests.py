@@ -167,4 +167,18 @@ MUTANTS = [
         "            return set()\n",
         MOUNTS,
     ),
+    Mutant(
+        "a variable doubles with each line",
+        "streamlimit/delivery/hls_tags.py",
+        "if any(len(value) > MOST_VALUE ",
+        "if any(not value ",
+        ("tests/delivery/test_hls_lenient.py", "-k", "double"),
+    ),
+    Mutant(
+        "as many bytes are read as a manifest says",
+        "streamlimit/delivery/reader.py",
+        "min(last + 1, os.fstat(file.fileno()).st_size, first + MAX_PLAYLIST)",
+        "last + 1",
+        READ,
+    ),
 ]

@@ -253,15 +253,17 @@ def _listed(place: Place, rules: Rules) -> list[Piece]:
     urls, start = rules.all("SegmentURL"), rules.start
     played = timeline.listed(rules, place.span, len(urls))
     return [
-        piece_of(
-            place.base,
-            urls[index].get("media") or "",
-            urls[index].span("mediaRange"),
-            seconds,
-            start + index if place.span.live else None,
-        )
+        _listed_one(place.base, urls[index], seconds, start + index if place.span.live else None)
         for index, seconds in played
     ]
+
+
+def _listed_one(base: str, url: Element, seconds: float, number: int | None) -> Piece:
+    try:
+        span = url.span("mediaRange")
+    except ValueError as problem:
+        return Piece(None, None, seconds, number, str(problem))
+    return piece_of(base, url.get("media") or "", span, seconds, number)
 
 
 def _single(reader: Reader, listing: Listing, place: Place, rules: Rules) -> list[Piece]:
@@ -271,7 +273,7 @@ def _single(reader: Reader, listing: Listing, place: Place, rules: Rules) -> lis
         return []
     length = place.span.seconds or 0.0
     _add_initialization(listing, place, rules)
-    index = rules.span("indexRange")
+    index = _range(rules, "indexRange", listing)
     if index is None:
         return [Piece(path, None, length)]
     cut = spans(lambda first, last: reader.read(path, first, last), *index)
@@ -287,7 +289,16 @@ def _add_initialization(listing: Listing, place: Place, rules: Rules) -> None:
     for element in (*rules.all("Initialization"), *rules.all("RepresentationIndex")):
         source = element.get("sourceURL")
         uri = join(place.base, source) if source else place.base
-        _add_init(listing, target("", uri or "/"), element.span("range"))
+        _add_init(listing, target("", uri or "/"), _range(element, "range", listing))
+
+
+def _range(of: Element | Rules, name: str, listing: Listing) -> tuple[int, int] | None:
+    """A byte range; one that makes no sense is noted, and none."""
+    try:
+        return of.span(name)
+    except ValueError as problem:
+        listing.notes.append(f"{listing.entry}: {problem}, and is ignored")
+        return None
 
 
 def _add_init(listing: Listing, path: str | None, span: tuple[int, int] | None) -> None:

@@ -32,6 +32,8 @@ _ATTRIBUTE = re.compile(r""""[^"]*"|([A-Za-z0-9_.-]+)\s*(?:=\s*(?:"([^"]*)"|'([^
 _REFERENCE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
 MOST_SECONDS = 10_000_000.0
 MOST_SHOWN = 120
+MOST_VALUE = 8_192
+"""Characters of a variable's value: what is made of others could double with each line."""
 
 
 class Line(Struct, frozen=True, gc=False):
@@ -103,6 +105,8 @@ class Variables(Struct):
     def define(self, text: str) -> None:
         """One EXT-X-DEFINE. What it cannot give a value keeps the reason why."""
         found = {name: self.put_in(value) for name, value in attributes(text).items()}
+        if any(len(value) > MOST_VALUE for value in found.values()):
+            raise Unreadable(f"a value of more than {MOST_VALUE} characters is none")
         if name := found.get("IMPORT"):
             if name in self.imported:
                 self.values[name] = self.imported[name]

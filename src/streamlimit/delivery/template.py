@@ -13,7 +13,7 @@ from streamlimit.delivery.timeline import Rules, Slot, Span
 
 MAX_SURPLUS = 2
 
-_VARIABLE = re.compile(r"\$(?:(RepresentationID|Number|Time|Bandwidth|SubNumber)(?:%0?(\d{1,2})([diuxXo]))?)?\$")
+_VARIABLE = re.compile(r"\$(?:(RepresentationID|Number|Time|Bandwidth|SubNumber)(?:%0?(\d{0,2})([diuxXo]))?)?\$")
 
 
 class Piece(Struct, frozen=True):
@@ -157,6 +157,6 @@ def _value(match: re.Match[str], values: dict[str, Number | str]) -> str:
     if match[1] is None:
         return "$"
     value = values.get(match[1], 0)
-    if not match[2] or not isinstance(value, int):
+    if not match[3] or not isinstance(value, int):
         return str(value)
-    return f"{value:0{int(match[2])}{match[3] if match[3] in 'xXo' else 'd'}}"
+    return f"{value:0{int(match[2] or 1)}{match[3] if match[3] in 'xXo' else 'd'}}"
