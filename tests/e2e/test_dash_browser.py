@@ -1,15 +1,16 @@
 """Shaka Player and dash.js in a real Chromium play the samples' DASH, from a page of another origin, on one seat."""
 
-import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
-from tests.e2e.browser import Page, open_browser
+from tests.e2e.browser import Tab, chromium, opened
 from tests.e2e.publishing import DASH_LIVE, on_air
 from tests.needs import needs
 from tests.service import SAMPLES, Service, started, temporary_folder, wait_until
@@ -40,7 +41,6 @@ PLAYERS = {
         "player.on('error', event => failures.push(event.error.message)); player.initialize(video, url, true);",
     ),
 }
-every_player = pytest.mark.parametrize("player", PLAYERS)
 
 
 class Site(SimpleHTTPRequestHandler):
@@ -72,6 +72,12 @@ def site() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder, started(Path(folder), segment_seconds=2, start_seconds=30) as running:
         yield running
@@ -84,47 +90,52 @@ def manifest_of(service: Service, user: str, stream: str) -> str:
     return service.url + str(opened.json["playback_url"]).rpartition("/")[0] + "/manifest.mpd"
 
 
-async def play(service: Service, page_url: str, user: str, manifest: str) -> set[tuple[str, ...]]:
-    """Plays for some seconds; who was seen on the user's seats meanwhile."""
-    async with open_browser() as browser:
-        page = await browser.new_page(page_url)
-        await page.evaluate(f"start({manifest!r})")
-        seen = set()
-        async with asyncio.timeout(40):
-            while not await _has_played(page):
-                sessions = await asyncio.to_thread(service.watching, user)
-                seen.add(tuple(session["session_id"] for session in sessions["sessions"]))
-                assert await page.evaluate("failures.join()") == "", page.messages
-        return seen
+class Viewer:
+    """A tab in which *player* plays *stream*, and who was seen on its user's seats meanwhile."""
+
+    def __init__(self, tab: Tab, service: Service, player: str, stream: str) -> None:
+        self.tab, self.service, self.user = tab, service, f"{player}-{stream}"
+        self.seen: set[tuple[str, ...]] = set()
+        tab.evaluate(f"start({manifest_of(service, self.user, stream)!r})")
+
+    def has_played(self) -> bool:
+        """For some seconds, without a failure."""
+        sessions = self.service.watching(self.user)["sessions"]
+        self.seen.add(tuple(session["session_id"] for session in sessions))
+        assert self.tab.evaluate("failures.join()") == "", self.tab.messages
+        position, frames = self.tab.evaluate("[video.currentTime, video.getVideoPlaybackQuality().totalVideoFrames]")
+        first = self.tab.evaluate("video.played.length ? video.played.start(0) : video.currentTime")
+        return bool(position - first > PLAYED_SECONDS and frames > FRAMES)
 
 
-async def _has_played(page: Page) -> bool:
-    position, frames = await page.evaluate("[video.currentTime, video.getVideoPlaybackQuality().totalVideoFrames]")
-    first = await page.evaluate("video.played.length ? video.played.start(0) : video.currentTime")
-    return bool(position - first > PLAYED_SECONDS and frames > FRAMES)
+def play(browser: Browser, site: str, service: Service, chosen: list[tuple[str, str]]) -> list[Viewer]:
+    """Each of the *chosen* players and streams in a tab of its own, all at once, until every one has played."""
+    with ExitStack() as open_tabs:
+        viewers = []
+        for player, stream in chosen:
+            tab = open_tabs.enter_context(opened(browser, f"{site}/{player}"))
+            viewers.append(Viewer(tab, service, player, stream))
+        for viewer in viewers:
+            wait_until(viewer.has_played, 40, f"{viewer.user} to play")
+        return viewers
 
 
-@pytest.mark.parametrize("stream", STREAMS)
-@every_player
-def test_it_plays_the_sample_on_one_seat(service: Service, site: str, player: str, stream: str) -> None:
-    needs("chromium")
-    user = f"{player}-{stream}"
-    seen = asyncio.run(play(service, f"{site}/{player}", user, manifest_of(service, user, stream)))
-    assert seen == {("tab",)}
-    session = service.watching(user)["sessions"][0]
-    assert session["sequence"] >= 2
-    assert session["state"] in ("active", "idle")
+@pytest.mark.parametrize("player", PLAYERS)
+def test_it_plays_each_sample_on_one_seat(browser: Browser, service: Service, site: str, player: str) -> None:
+    for viewer in play(browser, site, service, [(player, stream) for stream in STREAMS]):
+        assert viewer.seen == {("tab",)}
+        session = service.watching(viewer.user)["sessions"][0]
+        assert session["sequence"] >= 2
+        assert session["state"] in ("active", "idle")
 
 
-@every_player
-def test_it_plays_a_live_stream_while_it_is_published(site: str, player: str, tmp_path: Path) -> None:
-    needs("chromium", "ffmpeg")
+def test_both_play_a_live_stream_while_it_is_published(browser: Browser, site: str, tmp_path: Path) -> None:
+    needs("ffmpeg")
     settings = {"streams": str(tmp_path / "streams"), "segment_seconds": 1, "start_seconds": 30}
     with on_air(tmp_path / "streams" / "live", *DASH_LIVE), started(tmp_path, **settings) as service:
         wait_until(lambda: _segments(service) >= 5, 20, "the publisher")
-        manifest = manifest_of(service, "viewer", "live")
-        seen = asyncio.run(play(service, f"{site}/{player}", "viewer", manifest))
-    assert seen == {("tab",)}
+        viewers = play(browser, site, service, [(player, "live") for player in PLAYERS])
+    assert [viewer.seen for viewer in viewers] == [{("tab",)}] * len(PLAYERS)
 
 
 def _segments(service: Service) -> int:

@@ -1,6 +1,5 @@
 """`/openapi.json` is valid and tells of every call; `/docs` shows it, and asks no other host."""
 
-import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +8,7 @@ from typing import Any
 import pytest
 import schemathesis
 
-from tests.e2e.browser import open_browser
-from tests.needs import needs
+from tests.e2e.browser import chromium, opened
 from tests.service import Service, started, temporary_folder
 
 pytestmark = pytest.mark.xdist_group("openapi")
@@ -73,18 +71,12 @@ def test_the_hot_calls_are_told_of(document: dict[str, Any]) -> None:
 
 
 def test_the_page_shows_the_calls_and_asks_no_other_host(service: Service, document: dict[str, Any]) -> None:
-    needs("chromium")
-
-    async def look() -> None:
-        async with open_browser() as browser:
-            page = await browser.new_page(service.url + "/docs")
-            await page.wait_for(f"document.querySelectorAll('.opblock').length === {len(_calls(document))}", 20)
-            asked = await page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
-            assert {url.partition("/static/")[0] for url in asked if "/static/" in url} == {service.url}
-            assert all(url.startswith(service.url) for url in asked)
-            assert [text for text in page.messages if "Content Security Policy" in text or "uncaught" in text] == []
-
-    asyncio.run(look())
+    with chromium() as browser, opened(browser, service.url + "/docs") as page:
+        page.wait_for(f"document.querySelectorAll('.opblock').length === {len(_calls(document))}", 20)
+        asked = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert {url.partition("/static/")[0] for url in asked if "/static/" in url} == {service.url}
+        assert all(url.startswith(service.url) for url in asked)
+        assert [text for text in page.messages if "Content Security Policy" in text or "uncaught" in text] == []
 
 
 def test_the_page_has_the_headers_of_the_others(service: Service) -> None:
