@@ -322,6 +322,22 @@ def test_an_empty_live_playlist_keeps_the_last_good_one_and_one_that_is_gone_doe
         air.catalog.stream("movie")
 
 
+def test_a_long_live_playlist_goes_on_with_its_variables(folder: Folder) -> None:
+    clock = Clock()
+    catalog = Catalog(folder.path.parent, clock=clock)
+    folder.write("master.m3u8", '#EXTM3U\n#EXT-X-DEFINE:NAME="of",VALUE="m-"\n#EXT-X-STREAM-INF:X=1\nv.m3u8\n')
+    head = '#EXT-X-DEFINE:IMPORT="of"\n#EXT-X-DEFINE:NAME="own",VALUE="v-"'
+    for newest in (600, 601, 605):
+        names = ['0.ts\n#EXT-X-DEFINE:NAME="late",VALUE="w-"']
+        names += [f"{{$of}}{{$own}}{{$late}}{n}.ts?of=a-playlist-that-is-long" for n in range(1, newest + 1)]
+        folder.write("v.m3u8", playlist(names, over=False, head=head))
+        clock.tick(2)
+        assert [segment.path for segment in catalog.stream("movie").main][-2:] == [
+            f"m-v-w-{newest - 1}.ts",
+            f"m-v-w-{newest}.ts",
+        ]
+
+
 def test_variables_that_double_with_each_line_stay_short(folder: Folder) -> None:
     lines = ['#EXT-X-DEFINE:NAME="v0",VALUE="0123456789"']
     lines += [f'#EXT-X-DEFINE:NAME="v{n}",VALUE="{{$v{n - 1}}}{{$v{n - 1}}}"' for n in range(1, 20)]

@@ -181,4 +181,11 @@ MUTANTS = [
         "last + 1",
         READ,
     ),
+    Mutant(
+        "a long live playlist forgets its variables as it grows",
+        "streamlimit/delivery/media_playlist.py",
+        "    media.variables = before.variables.copied()\n",
+        "    media.variables = Variables()\n",
+        ("tests/delivery/test_hls_lenient.py", "-k", "variables"),
+    ),
 ]

@@ -117,6 +117,10 @@ class Variables(Struct):
         elif (name := found.get("NAME")) and "VALUE" in found:
             self.values[name] = found["VALUE"]
 
+    def copied(self) -> "Variables":
+        """The same, for another reading."""
+        return Variables({**self.values}, self.imported, {**self.reasons})
+
     def put_in(self, text: str) -> str:
         """*text* with its variables put in. Raises Unreadable where one has no value."""
         return _REFERENCE.sub(self._value, text) if "{$" in text else text

@@ -22,7 +22,8 @@ NO_TEXT = "is not UTF-8 text and is ignored"
 class Media(Struct):
     """A media playlist. `inits` are whole files, `headers` ranges of files.
 
-    `following` is the number that the segment after the last one will have.
+    `following` is the number that the segment after the last one will have, `variables` what those lines know that
+    come next.
     """
 
     track: Track
@@ -34,6 +35,7 @@ class Media(Struct):
     is_torn: bool = False
     text: str = ""
     following: int = 0
+    variables: Variables = field(default_factory=Variables)
 
 
 def grow(path: str, before: Media, text: str) -> Media | None:
@@ -46,7 +48,8 @@ def read_media(path: str, lines: list[Line], kind: str, text: str, variables: Va
     """What the *lines* of *text* say. Raises CatalogError where nothing of it can be issued."""
     is_over = any(line.tag == "#EXT-X-ENDLIST" for line in lines)
     track = Track(path, kind or _kind_of(lines), [], 0.0, live=not is_over)
-    media = Media(track, is_torn=not is_over and not text.endswith("\n"), text="" if is_over else text)
+    is_torn = not is_over and not text.endswith("\n")
+    media = Media(track, is_torn=is_torn, text="" if is_over else text, variables=variables)
     reading = _Reading(media, path, variables)
     reading.number_from(lines, is_over)
     reading.take(lines)
@@ -65,7 +68,8 @@ def _grow(path: str, before: Media, grown: Growth, text: str) -> Media:
     track = structs.replace(old, segments=segments, gaps_ms=gaps_ms)
     media = structs.replace(before, track=track, text=text, is_torn=False)
     media.keys, media.inits, media.notes = [*before.keys], [*before.inits], [*before.notes]
-    _Reading(media, path, Variables()).take(lines_of(grown.text))
+    media.variables = before.variables.copied()
+    _Reading(media, path, media.variables).take(lines_of(grown.text))
     return media
 
 
