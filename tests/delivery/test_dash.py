@@ -121,9 +121,9 @@ def test_one_file_is_cut_by_its_index(folder: Folder, version: int) -> None:
     assert names == [f"v.mp4@{first}-{last}" for first, last in ends]
     stream = read_stream(folder.path)
     assert stream.classify("v.mp4") == "media"
-    assert not stream.touches_media("v.mp4", 0, 39)
-    assert not stream.touches_media("v.mp4", 40, base - 1)
-    assert stream.touches_media("v.mp4", 40, base)
+    assert not stream.is_beyond_headers("v.mp4", 0, 39)
+    assert not stream.is_beyond_headers("v.mp4", 40, base - 1)
+    assert stream.is_beyond_headers("v.mp4", 40, base)
     assert stream.segments_in("v.mp4", 0, base + 300) == stream.main[:2]
 
 
@@ -227,7 +227,7 @@ def test_a_live_manifest_that_ends_keeps_its_numbers(folder: Folder) -> None:
     folder.write("manifest.mpd", live_timeline(12).replace('type="dynamic"', 'type="static"'))
     clock.tick(0.25)
     stream = catalog.stream("movie")
-    assert stream.is_finished
+    assert not stream.live
     assert [s.sequence for s in stream.main] == [12, 13, 14, 15, 16]
 
 
@@ -338,7 +338,7 @@ def test_ffmpegs_single_file(folder: Folder) -> None:
     assert stream.main[-1].last == size - 1
     assert stream.segments_in(path, 0, size - 1) == stream.main
     assert stream.main[0].first
-    assert not stream.touches_media(path, 0, stream.main[0].first - 1)
+    assert not stream.is_beyond_headers(path, 0, stream.main[0].first - 1)
 
 
 @needs_ffmpeg

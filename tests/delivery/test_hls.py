@@ -40,7 +40,7 @@ def test_a_master_playlist_with_its_renditions(folder: Folder) -> None:
     write_master(folder)
     stream = read_stream(folder.path)
     assert (stream.entry, stream.segments, stream.segment_seconds) == ("master.m3u8", 3, 2.0)
-    assert (stream.live, stream.is_finished) == (False, True)
+    assert not stream.live
     assert [s.name for s in stream.main] == ["high/1.m4s", "high/2.m4s", "high/3.m4s"]
     assert [s.sequence for s in stream.main] == [0, 1, 2]
     audio, text, low = stream.find("a/2.aac"), stream.find("subs/1.vtt"), stream.find("low/3.m4s")
@@ -154,10 +154,10 @@ def test_byte_ranges_with_and_without_offset(folder: Folder) -> None:
     assert stream.segments_in("all.mp4", 150, 209) == stream.main[1:2]
     assert stream.segments_in("all.mp4", 0, 148) == []
     assert [stream.at("all.mp4", n) for n in (0, 149, 150, 310)] == [*stream.main[:1] * 2, stream.main[1], None]
-    assert not stream.touches_media("all.mp4", 0, 99)
-    assert not stream.touches_media("all.mp4", 10, 20)
-    assert stream.touches_media("all.mp4", 0, 100)
-    assert stream.touches_media("all.mp4", 220, 230)  # listed nowhere: media, so that nobody plays it
+    assert not stream.is_beyond_headers("all.mp4", 0, 99)
+    assert not stream.is_beyond_headers("all.mp4", 10, 20)
+    assert stream.is_beyond_headers("all.mp4", 0, 100)
+    assert stream.is_beyond_headers("all.mp4", 220, 230)  # listed nowhere
 
 
 def test_keys_are_keys_and_foreign_keys_are_none(folder: Folder) -> None:
@@ -184,7 +184,7 @@ def test_a_live_window_slides(folder: Folder) -> None:
         clock.tick(0.25)
         stream = catalog.stream("movie")
         assert stream.live
-        assert not stream.is_finished
+        assert stream.live
         assert [s.sequence for s in stream.main] == list(range(100 + step, 106 + step))
         assert stream.after(None) == stream.main[3]  # three target durations from the edge
         assert stream.after(104 + step) == stream.main[5]
@@ -197,7 +197,7 @@ def test_a_live_window_slides(folder: Folder) -> None:
     folder.write("index.m3u8", playlist(names, first=100 + step, over=True))
     clock.tick(0.25)
     stream = catalog.stream("movie")
-    assert stream.is_finished
+    assert not stream.live
     assert [s.sequence for s in stream.main] == list(range(129, 135))
     assert stream.after(134) is None
 
@@ -313,8 +313,8 @@ def test_ffmpegs_single_file(folder: Folder) -> None:
     assert stream.segments_in(path, 0, size - 1) == stream.main
     first = stream.main[0].first
     assert first
-    assert not stream.touches_media(path, 0, first - 1)
-    assert stream.touches_media(path, first, first)
+    assert not stream.is_beyond_headers(path, 0, first - 1)
+    assert stream.is_beyond_headers(path, first, first)
 
 
 def long_playlist(first: int, count: int, tags: dict[int, str], *, over: bool = False) -> str:
@@ -348,7 +348,7 @@ def test_a_long_window_that_slides_and_grows_is_read_as_if_anew(folder: Folder) 
     folder.write("index.m3u8", long_playlist(1, 499, tags, over=True))
     clock.tick(10)
     stream = catalog.stream("movie")
-    assert stream.is_finished
+    assert not stream.live
     assert [s.name for s in stream.main] == [s.name for s in read_stream(folder.path).main]
     assert [s.sequence for s in stream.main][:2] == [1, 2]  # a viewer is somewhere in these numbers
 

@@ -53,11 +53,6 @@ class Stream(Struct, frozen=True):
         """How many the main rendition has (of a live one: in its window)."""
         return len(self.main)
 
-    @property
-    def is_finished(self) -> bool:
-        """Nothing will be added any more."""
-        return not self.live
-
     def find(self, name: str) -> Segment | None:
         """The segment or part of that name in any rendition of any playlist.
 
@@ -83,10 +78,6 @@ class Stream(Struct, frozen=True):
         ranges = self.ranges.get(path, [])
         index = bisect_left(ranges, position, key=_by_last)
         return ranges[index] if index < len(ranges) else None
-
-    def touches_media(self, path: str, first: int, last: int) -> bool:
-        """Is any of the bytes *first*–*last* (inclusive) of this file more than init or index?"""
-        return self.classify(path) == "media" and self.is_beyond_headers(path, first, last)
 
     def is_beyond_headers(self, path: str, first: int, last: int) -> bool:
         """Is any of the bytes *first*–*last* (inclusive) in none of the ranges that are init or index?"""

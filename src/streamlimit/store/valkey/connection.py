@@ -179,11 +179,6 @@ class Pipe(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    @property
-    def is_idle(self) -> bool:
-        """Nobody waits for a reply."""
-        return not self._waiting
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
 
