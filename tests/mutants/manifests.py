@@ -188,4 +188,11 @@ MUTANTS = [
         "    media.variables = Variables()\n",
         ("tests/delivery/test_hls_lenient.py", "-k", "variables"),
     ),
+    Mutant(
+        "words that are names of boxes make a text a film",
+        FREE,
+        " and int.from_bytes(head[:4]) <= _LARGEST_BOX:",
+        ":",
+        NAMES,
+    ),
 ]

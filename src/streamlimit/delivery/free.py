@@ -34,11 +34,19 @@ MAX_INIT = 1024 * 1024
 MAX_KEY = 64 * 1024
 
 _BEGINNINGS = (
-    b"\x1aE\xdf\xa3", b"OggS", b"FLV\x01", b"fLaC", b"ID3", b"\0\0\x01\xba", b"\0\0\x01\xb3", b"\0\0\0\x01", b"0&\xb2u",
-    b"\x0bw", *(bytes((0xFF, second)) for second in (0xE2, 0xE3, 0xF0, 0xF1, 0xF2, 0xF3, 0xF8, 0xF9, 0xFA, 0xFB)),
+    b"\x1aE\xdf\xa3", b"OggS\0", b"FLV\x01", b"fLaC", b"ID3\2", b"ID3\3", b"ID3\4", b"\0\0\0\1", b"0&\xb2u",
+    b"\x0bw", b"w\x0b", b"\x7f\xfe\x80\1", b"\xfe\x7f\1\x80", b"\x06\x0e+4", b"DKIF\0", b"YUV4MPEG2 ", b"#!AMR",
+    b"caff\0", b".RMF\0", b".snd\0", b"RF64", *(bytes((0xFF, second)) for second in (0xE2, 0xE3, *range(0xF0, 0xFE))),
+    *(bytes((0, 0, 1, code)) for code in range(1, 256)),
 )  # fmt: skip
-"""Of WebM, Ogg, FLV, FLAC, MP3 and AAC with tags, MPEG programs and video, H.264, ASF, AC-3; of AAC and MP3 frames."""
-_BOXES = (b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"sidx", b"free", b"skip", b"wide", b"emsg", b"prft")
+"""Of WebM, Ogg, FLV, FLAC, tags before MP3 and AAC, MPEG programs and video, H.264, ASF, AC-3, DTS, MXF, IVF, raw
+video, AMR, CAF, RealMedia, AU, long WAV; of AAC and MP3 frames. Long enough that no text begins so."""
+_BOXES = (
+    b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"sidx", b"free", b"skip", b"wide", b"emsg", b"prft", b"uuid", b"pdin",
+    b"ssix", b"meta",
+)  # fmt: skip
+_LARGEST_BOX = 0x08FFFFFF
+"""Bytes that the first box of so small a file may claim; as text, its size would be letters."""
 _PICTURES = (b"avif", b"heic", b"heix", b"mif1")
 _PACKETS = ((0, 188), (4, 192))
 """Where the first packet of a transport stream begins, and how long each is."""
@@ -83,10 +91,10 @@ def _looked_at(what: str, is_listed: bool, file: Opened) -> bool:
 
 
 def _begins_like_media(head: bytes) -> bool:
-    if head[4:8] in _BOXES:
+    if head[4:8] in _BOXES and int.from_bytes(head[:4]) <= _LARGEST_BOX:
         return head[8:12] not in _PICTURES
-    if head[:4] == b"RIFF":
-        return head[8:12] in (b"AVI ", b"WAVE")
+    if head[:4] in (b"RIFF", b"FORM"):
+        return head[8:12] in (b"AVI ", b"WAVE", b"AIFF", b"AIFC")
     return head.startswith(_BEGINNINGS) or any(
         all(head[at : at + 1] == b"G" for at in range(first, first + 3 * size, size)) for first, size in _PACKETS
     )
