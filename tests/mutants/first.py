@@ -263,7 +263,13 @@ MUTANTS = [
         ("tests/store/test_coming.py",),
     ),
     # the same step in Lua
-    Mutant("in Lua nobody gives way", ADMIT_IN_LUA, "if going then replace_seat(going) end", "", RACE_ON_REDIS),
+    Mutant(
+        "in Lua nobody gives way",
+        ADMIT_IN_LUA,
+        "for _, seat in ipairs(going) do replace_seat(seat) end",
+        "",
+        RACE_ON_REDIS,
+    ),
     Mutant(
         "in Lua newcomers are idle",
         ADMIT_IN_LUA,
@@ -499,7 +505,7 @@ MUTANTS = [
         "    ledger.marks = [m for m in ledger.marks if m.by_session_id != seat.session_id]\n",
         CONTRACT,
     ),
-    Mutant("the victim keeps its seat", ADMIT, "    if victim is not None:\n", "    if False:\n", CONTRACT),
+    Mutant("the victim keeps its seat", ADMIT, "        going.append(victim)\n", "", CONTRACT),
     Mutant("anybody gives way", ADMIT, ">= policy.idle_victim_ms else None", ">= 0 else None", CONTRACT),
     Mutant(
         "the newest gives way",
@@ -518,8 +524,8 @@ MUTANTS = [
     Mutant(
         "a playing device is stopped",
         ADMIT,
-        "        and now_ms - _silent_since_ms(seat) >= policy.segment_ms\n",
-        "",
+        "is_silent = now_ms - _silent_since_ms(seat) >= policy.segment_ms",
+        "is_silent = True",
         CONTRACT,
     ),
     # heartbeats
