@@ -28,8 +28,8 @@ SESSIONS = 32
 
 CODE = "too-many-requests"
 
-What = tuple[str, str, str, str | None]
-"""Session, stream, client and replacement: another player of the session, and another choice, are others."""
+What = tuple[str, str, str, str | None, int]
+"""Session, stream, client, replacement and play: another player of the session, and another choice, are others."""
 
 
 class Tries(Struct):
@@ -150,4 +150,4 @@ class Guard:
 
 
 def _what(ask: Ask) -> What:
-    return ask.session_id, ask.stream_id, ask.client, ask.replace
+    return ask.session_id, ask.stream_id, ask.client, ask.replace, ask.play

@@ -48,7 +48,7 @@ class Device(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
 class Session(Struct, frozen=True, gc=False):
     """What is shown of one session: a value, true at the moment the store made it.
 
-    `plan`, `limit`: those under which it was last admitted.
+    `plan`, `limit`: those under which it was last admitted. `play`: as in `Ask`, the one that received last.
     """
 
     session_id: str
@@ -65,6 +65,7 @@ class Session(Struct, frozen=True, gc=False):
     move: int
     plan: str | None = None
     limit: int | None = None
+    play: int = 0
 
 
 class Purpose(StrEnum):
@@ -177,7 +178,8 @@ class Admitted(Struct, frozen=True, gc=False):
 
     `session` is None only for such a check; `existing` says that the session held its seat before;
     `degraded` that the store was away, and the worker answered from what it knew; `would_refuse` is the
-    code of the refusal that a dry run left out.
+    code of the refusal that a dry run left out. `spent_ms`: where a visit was paid, how much of the user's budget is
+    spent: how long until it is whole again (rule 13).
     """
 
     session: Session | None
@@ -188,13 +190,14 @@ class Admitted(Struct, frozen=True, gc=False):
     events: tuple[Event, ...] = ()
     degraded: bool = False
     would_refuse: str | None = None
+    spent_ms: int = 0
 
 
 class Refusal(Struct, frozen=True):
     """No, and why: `code` is api.md's. It changed no living session.
 
     `scope` says what is full: the `user`'s seats, or those for this `stream` or `device-type`, of which
-    there are `scope_limit`.
+    there are `scope_limit`. `degraded`: as in `Admitted`.
     """
 
     code: str
@@ -205,6 +208,7 @@ class Refusal(Struct, frozen=True):
     mark: Mark | None = None
     scope: str = "user"
     scope_limit: int | None = None
+    degraded: bool = False
 
 
 Decision = Admitted | Refusal
@@ -221,7 +225,10 @@ class Confirmed(Struct, frozen=True, gc=False):
 
 
 class Gone(Struct, frozen=True):
-    """The receipt (or the sign of progress) came too late: the session holds no seat any more."""
+    """The receipt (or the sign of progress) came too late: the session holds no seat any more.
+
+    `state` active: it does, and has left this player behind, for another stream or by another of its players.
+    """
 
     state: State
     mark: Mark | None = None

@@ -50,6 +50,8 @@ class Policy:
     start_ms: int = 6_000
     buffer_ms: int = 0
     max_returns: int = 2
+    visit_burst: int = 60
+    """Visits a seat that a user may make at once (rule 13); 0: they are not counted."""
     over_limit: OverLimit = OverLimit.REFUSE
     reclaim_device: Reclaim = Reclaim.SILENT
     max_per_stream: int | None = None
@@ -63,13 +65,22 @@ class Policy:
     idle_victim_ms: int = field(init=False)
     """(n−1)·X: how silent a session must be to give way under `replace-idle`."""
 
+    visit_ms: int = field(init=False)
+    """2·X: how long it takes a seat until it has a visit more."""
+    burst_ms: int = field(init=False)
+    """How long it takes until the whole budget of visits has come back, whatever the number of seats."""
     far_ms: int = field(init=False)
     """What would lapse later than so far from now was written before the store's clock went back: it is passed."""
+    spent_far_ms: int = field(init=False)
+    """The same of a budget of visits, and so of when a user may be due."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "expiry_ms", self.missed_segments * self.segment_ms)
         far_ms = max(self.expiry_ms, self.start_ms) + self.buffer_ms + 60_000
         object.__setattr__(self, "far_ms", far_ms)
+        object.__setattr__(self, "spent_far_ms", max(far_ms, self.visit_burst * 2 * self.segment_ms + 60_000))
+        object.__setattr__(self, "visit_ms", 2 * self.segment_ms)
+        object.__setattr__(self, "burst_ms", self.visit_burst * self.visit_ms)
         object.__setattr__(self, "idle_victim_ms", (self.missed_segments - 1) * self.segment_ms)
 
     def state(self, last_activity_ms: int | None, now_ms: int) -> State:

@@ -462,8 +462,8 @@ MUTANTS = [
         CONTRACT,
     ),
     # rule 8
-    Mutant("the sharing guard is off", SHARING, "if not policy.max_returns or", "if True or", CONTRACT),
-    Mutant("one return too many", SHARING, "< policy.max_returns:", "<= policy.max_returns:", CONTRACT),
+    Mutant("the sharing guard is off", SHARING, "if not policy.max_returns:", "if True:", CONTRACT),
+    Mutant("one return too many", SHARING, ">= policy.max_returns\n", "> policy.max_returns\n", CONTRACT),
     Mutant("a return for ever", SHARING, "left.at_ms > since_ms for left", "True for left", CONTRACT),
     Mutant(
         "every repeat is sharing",
@@ -475,8 +475,8 @@ MUTANTS = [
     Mutant(
         "returns are never forgiven",
         SHARING,
-        "sum(at_ms > now_ms - policy.expiry_ms for at_ms in seat.returns)",
-        "len(seat.returns)",
+        "sum(at_ms > now_ms - policy.expiry_ms for at_ms in times)",
+        "len(times)",
         CONTRACT,
     ),
     # rules 10 and 12
@@ -537,7 +537,7 @@ MUTANTS = [
         "session.generation, 0,",
         CONTRACT,
     ),
-    Mutant("a beat is never one repeat too many", BEAT, "ask.sequence is None or not seat.returns", "True", CONTRACT),
+    Mutant("a beat is never one repeat too many", BEAT, "ask.sequence is None or not seat.repeats", "True", CONTRACT),
     Mutant("a beat starts though a scope is full", BEAT, " and not policy.max_per_device_type", "", CONTRACT),
     Mutant("a beat leaves who ran out of time", BEAT, "live == len(ledger.seats) and _just", "_just", BESIDE),
     Mutant("a beat goes on past a mark", BEAT, "if ledger.marks or ask", "if ask", BESIDE),
@@ -1130,14 +1130,14 @@ MUTANTS = [
     Mutant(
         "who starts has been there",
         "streamlimit/store/valkey/answers.py",
-        "limit, live, False, (event,))",
+        "limit, live, False, (event,), spent_ms=spent_ms)",
         "limit, live, True, (event,))",
         quickly("TestOnRedis and beat", "tests/store/test_valkey.py"),
     ),
     Mutant(
         "a heartbeat takes its session off its segment",
         "streamlimit/store/valkey/answers.py",
-        "segment = packed[AFTER_POSITION:device_at].decode() if size else None",
+        "segment = packed[at + AFTER_POSITION : device_at].decode() if size else None",
         "segment = None",
         HEARTBEAT_ANSWERS,
     ),

@@ -5,7 +5,86 @@ from tests.mutants.mutant import Mutant
 ADMIT = "streamlimit/rules/admit.py"
 DEVICES = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and device")
 
+PLAYS, VISITS, BEAT = "streamlimit/rules/plays.py", "streamlimit/rules/visits.py", "streamlimit/rules/beat.py"
+CONFIRM_IN_LUA, ADMIT_IN_LUA = "streamlimit/store/valkey/confirm.lua", "streamlimit/store/valkey/admit.lua"
+OF_PLAYS = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (play or hand_over or left_behind or reload)")
+OF_VISITS = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (visit or budget or zapping or seat or given)")
+BESIDE = ("tests/store/test_valkey.py", "-k", "TestBesideOnRedis and (visits or shared)")
+
 MUTANTS = [
+    Mutant(
+        "plays of one session never change",
+        PLAYS,
+        "return seat.last_activity_ms is not None and",
+        "return False and",
+        OF_PLAYS,
+    ),
+    Mutant("a lock wears out", PLAYS, "        seat.is_locked, seat.changes = True, []\n", "        pass\n", OF_PLAYS),
+    Mutant(
+        "a reload is refused",
+        PLAYS,
+        "return seat.is_locked and play is not None and play < seat.play and",
+        "return seat.is_locked and play is not None and",
+        OF_PLAYS,
+    ),
+    Mutant(
+        "a receipt under way takes a hand-over back",
+        PLAYS,
+        "(seat.changes and admitted_ms < seat.changes[-1])",
+        "False",
+        OF_PLAYS,
+    ),
+    Mutant(
+        "a heartbeat is a player of its own",
+        PLAYS,
+        "return ask.play if ask.play or ask.lease_id else None",
+        "return ask.play",
+        OF_PLAYS,
+    ),
+    Mutant("a move costs nothing", VISITS, "        return True\n", "        return False\n", OF_VISITS),
+    Mutant(
+        "a visit paid for is free for ever",
+        VISITS,
+        "return now_ms - paid.at_ms >= policy.segment_ms",
+        "return False",
+        OF_VISITS,
+    ),
+    Mutant(
+        "a skipped stream gives its visit back",
+        VISITS,
+        "    if now_ms - paid.at_ms < ends_ms - FORGIVEN_SEGMENTS * policy.segment_ms:\n",
+        "    if False:\n",
+        OF_VISITS,
+    ),
+    Mutant("a visit is given back twice", VISITS, "    seat.paid = Paid(seat.stream_id, 0)\n", "", OF_VISITS),
+    Mutant(
+        "a spent budget is forgotten with the sessions",
+        "streamlimit/rules/ledger.py",
+        " and not self.spent_until_ms\n",
+        "\n",
+        OF_VISITS,
+    ),
+    Mutant(
+        "a heartbeat starts without budget",
+        BEAT,
+        " and not visits.wait_ms(ledger, limit, policy, now_ms):",
+        ":",
+        OF_VISITS,
+    ),
+    Mutant(
+        "in Lua a move costs nothing",
+        ADMIT_IN_LUA,
+        "  if seat.paid ~= stream or (breaks and seat.paid_play ~= play) then return true end\n",
+        "",
+        BESIDE,
+    ),
+    Mutant(
+        "in Lua plays never change hands",
+        CONFIRM_IN_LUA,
+        "  if seat.play ~= play then seat.play, seat.positions = play, {} end\n",
+        "",
+        BESIDE,
+    ),
     Mutant(
         "a device's next session waits for its silence",
         ADMIT,

@@ -15,7 +15,15 @@ from streamlimit.rules.ledger import Ledger, Outcome
 
 X, START_MS = 1_000, 1_750_000_000_000
 POLICIES = [
-    Policy(segment_ms=X, missed_segments=3, start_ms=1_500, over_limit=over, max_returns=returns, buffer_ms=ahead)
+    Policy(
+        segment_ms=X,
+        missed_segments=3,
+        start_ms=1_500,
+        over_limit=over,
+        max_returns=returns,
+        buffer_ms=ahead,
+        visit_burst=1,
+    )
     for over, returns, ahead in [
         (OverLimit.REFUSE, 0, 0),
         (OverLimit.REPLACE_IDLE, 2, 2 * X),
@@ -56,6 +64,7 @@ class Walk:
             lease_id=f"lease-{len(self.leases)}",
             client=self.dice.choice(["home", "office"]),
             sequence=self.dice.randrange(5),
+            play=self.dice.choice([0, 1, 2]),
             replace=self.dice.choice([None, None, "tv"]),
         )
         outcome = rules.admit(self.ledger, ask, self.policy, self.now)

@@ -45,6 +45,8 @@ from tests.store.household import (
     sweep_all,
     types,
 )
+from tests.store.plays_contract import Plays
+from tests.store.visits_contract import Visits
 
 LONG_START = Policy(segment_ms=X, missed_segments=N, start_ms=10 * X)
 SHORT_START = Policy(segment_ms=X, missed_segments=N, start_ms=X // 2)
@@ -58,6 +60,7 @@ ONE_PER_STREAM = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_per_str
 ONE_TV = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_per_device_type={"tv": 1})
 DRY = Policy(segment_ms=X, missed_segments=N, start_ms=X, enforce=False)
 HOUR = 3_600_000
+UNCOUNTED = Policy(segment_ms=X, missed_segments=N, start_ms=X, visit_burst=0)
 PATIENT = Policy(segment_ms=X, missed_segments=6, start_ms=X)
 """Expires late, so that several segments pass within n·X."""
 
@@ -2623,7 +2626,7 @@ class GrantsEnd:
         assert not await home.is_dead("elsewhere", grant), "and nothing was revoked"
         assert not await home.is_dead("keyed-0", home.now - 1), "it had a seat, and surely no grant"
 
-    @story()
+    @story(UNCOUNTED)
     async def test_of_more_than_are_kept_all_grants_of_their_time_are_revoked(self, home: Household) -> None:
         sitting, silent = await home.open("sitting"), await home.open("silent")
         await home.watch("sitting", grant_generation=sitting)
@@ -3029,6 +3032,8 @@ class StoreContract(
     Times,
     Sweeps,
     Sharing,
+    Plays,
+    Visits,
     Refusals,
     Departures,
     Replacements,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from streamlimit.model import Admitted, Ask, Confirmed, Device, Event, Lease, Purpose, Receipt, Swept
 from streamlimit.policy import OverLimit, Policy, Reclaim
-from streamlimit.rules.beat import beaten
+from streamlimit.rules.beat import beaten, unnamed
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.sqlite import SqliteStore
 from tests.store.household import ManualClock, OpenStore
@@ -31,7 +31,9 @@ POLICIES = {
         segment_ms=X, start_ms=X, max_per_stream=1, max_per_device_type={"tv": 1}, over_limit=OverLimit.REPLACE_OLDEST
     ),
     "one-a-device": Policy(segment_ms=X, start_ms=X, max_sessions=2, reclaim_device=Reclaim.ALWAYS, max_per_stream=2),
-    "dry": Policy(segment_ms=X, start_ms=X, max_sessions=2, max_per_stream=1, enforce=False),
+    "visits": Policy(segment_ms=X, start_ms=X, visit_burst=2, max_sessions=2),
+    "shared": Policy(segment_ms=X, start_ms=X, max_returns=1, missed_segments=6),
+    "dry": Policy(segment_ms=X, start_ms=X, max_sessions=2, max_per_stream=1, enforce=False, visit_burst=1),
     "unguarded": Policy(segment_ms=X + 2, start_ms=X, max_returns=0, missed_segments=6),
 }
 UUIDS = [f"{k:08x}-0123-4567-89ab-cdef01234567" for k in range(2)]
@@ -58,6 +60,7 @@ class Walk:
 
     jumps = JUMPS
     beats = 20
+    plays = (0, 0, 0, 1, 2, 1 << 53, (1 << 53) + 1, (1 << 64) - 1)
 
     def __init__(self, seed: int, clock: ManualClock, stores: list[Store]) -> None:
         self.dice, self.clock, self.stores = random.Random(seed), clock, stores
@@ -87,6 +90,7 @@ class Walk:
             limit=pick([None, None, None, 1, 2, 4]),
             plan=pick([None, None, None, None, "basic", "Größer ☂"]),
             may_start=pick([True] * 9 + [False]),
+            play=pick(self.plays),
             grant_generation=pick([None, None, None, 5, *(lease.generation for lease in self.leases[-3:])]),
         )
 
@@ -115,6 +119,7 @@ class Walk:
             pick([lease.ask.kind] * 4 + ["audio"]),
             pick([0, X, 2 * X]),
             pick([0, 0, 0, 0, 1, X, 2 * X, 3 * X]),
+            ends_ms=pick([0, 0, 0, 1, 4 * X, 9 * X]),
         )
         answer = await self.both(lambda store: store.confirm(receipt))
         if isinstance(answer, Confirmed):
@@ -186,9 +191,9 @@ class Twins(Walk):
     async def beat(self) -> None:
         ask, (first, second) = self.ask(), self.stores
         answer = await resolved(first.beat(ask))
-        expected = await resolved(second.admit(ask))
+        expected = await resolved(second.admit(unnamed(ask)))
         if isinstance(expected, Admitted) and expected.lease is not None:
-            expected = beaten(expected, await resolved(second.confirm(Receipt(expected.lease))))
+            expected = beaten(expected, await resolved(second.confirm(Receipt(expected.lease))), ask)
         assert answer == expected, f"step {self.step}"
         if isinstance(answer, Admitted) and answer.lease is not None:
             self.leases.append(answer.lease)

@@ -12,14 +12,15 @@ SUPPOSED = 0xFFFFFFFF
 
 _MOST_LIVE = 0xFFFE
 _NUMBERS = Packing("<QIQIdIHHIdfI")  # of four bytes more each would take sixteen
-unpack, pack = _NUMBERS.unpack, _NUMBERS.pack
+unpack, pack = _NUMBERS.unpack_from, _NUMBERS.pack
+_SIZE = _NUMBERS.size
 
 
 class Entry(Struct, gc=False):
     """One session. `numbers`: started at (ms) · generation − started · last activity (ms, 0: none) · life (ms) · `at`
     · move · limit · live · client · how much the store's clock is ahead of the worker's at least, and how much more at
-    most (ms) · the least date of a lease − started. `other` is the user's next one. `ahead`: its leases that were let
-    out from here, and that the store has not answered for."""
+    most (ms) · the least date of a lease − started, and, where there is one, the play. `other` is the user's next one.
+    `ahead`: its leases that were let out from here, and that the store has not answered for."""
 
     session_id: str
     stream_id: str
@@ -59,10 +60,18 @@ class Entry(Struct, gc=False):
             span,
             least if 0 <= least < SUPPOSED else 0,
         )
+        if session.play:
+            self.numbers += session.play.to_bytes(8)
         if self.stream_id != session.stream_id:
             self.stream_id = sys.intern(session.stream_id)
         self.device, self.segment, self.sequence = session.device, session.segment, session.sequence
         self.plan = session.plan
+
+    @property
+    def play(self) -> int:
+        """The one that received last; 0 is none."""
+        numbers = self.numbers
+        return int.from_bytes(numbers[_SIZE:]) if len(numbers) > _SIZE else 0
 
     @property
     def generation(self) -> int:
@@ -90,4 +99,4 @@ class Entry(Struct, gc=False):
         """From *at* on it lives at least so long, by whether anything was received."""
         started, late, last, life, since, *rest = unpack(self.numbers)
         life = max(life, int((at - since) * 1_000) + (active_ms if last else starting_ms))
-        self.numbers = pack(started, late, last, life, since, *rest)
+        self.numbers = pack(started, late, last, life, since, *rest) + self.numbers[_SIZE:]

@@ -55,6 +55,7 @@ class Knowledge:
             move,
             entry.plan,
             limit,
+            entry.play,
         )
         return Known(session, limit, live, at, client, low, span, started + least)
 

@@ -4,12 +4,14 @@ from msgspec.structs import replace
 
 from streamlimit.model import Admitted, Ask, Decision, Device, Event, Lease, Mark, Purpose, Refusal, State
 from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARK_WRITES, OverLimit, Policy, Reclaim
+from streamlimit.rules import visits
 from streamlimit.rules.departure import dismiss, lapse_all
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import (
     NOBODYS,
     Ledger,
     Outcome,
+    Paid,
     Seat,
     admit_under,
     gives_grant,
@@ -47,6 +49,8 @@ def _decide(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grant
         return _admit_new(ledger, ask, policy, now_ms, grants)
     if is_shared(seat, ask, policy, now_ms):
         return Outcome(refusal("session-shared", ledger, ask, policy, now_ms), changed=False)
+    if visits.is_visit(seat, ask, policy, now_ms) and _has_no_visit(ledger, ask, policy, now_ms):
+        return Outcome(refuse_visit(ledger, ask, policy, now_ms), changed=False)
     return _admit_sitting(ledger, seat, ask, policy, now_ms)
 
 
@@ -74,7 +78,11 @@ def _admit_sitting(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms:
     is_given = not seat.given and gives_grant(ask)
     if is_given:
         seat.given = True
-    limit = ledger.limit(ask.limit, policy)
+    limit, spent_ms = ledger.limit(ask.limit, policy), 0
+    if ask.purpose is not Purpose.CHECK and visits.is_visit(seat, ask, policy, now_ms):
+        spent_ms = visits.pay(ledger, limit, policy, now_ms)
+        if spent_ms:
+            seat.paid = Paid(ask.stream_id, now_ms, ask.play)
     is_other = ask.purpose is not Purpose.CHECK and admit_under(ledger, seat, ask, limit)
     answer = Admitted(
         session=show(ask.user_id, seat, policy.state(seat.last_activity_ms, now_ms)),
@@ -82,8 +90,9 @@ def _admit_sitting(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms:
         limit=limit,
         live=len(ledger.live(now_ms)),
         existing=True,
+        spent_ms=spent_ms,
     )
-    return Outcome(answer, changed=adds_lease or is_given or is_other)
+    return Outcome(answer, changed=adds_lease or is_given or is_other or spent_ms > 0)
 
 
 def _open_lease(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> None:
@@ -108,6 +117,8 @@ def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Gr
         if victim is None or any(len(scope.seats) > scope.limit for scope in full):
             return Outcome(refuse_full(ledger, ask, full[0], policy, now_ms), changed=False)
         going.append(victim)
+    if _has_no_visit(ledger, ask, policy, now_ms):
+        return Outcome(refuse_visit(ledger, ask, policy, now_ms), changed=False)
     if ask.purpose is Purpose.CHECK:
         limit = ledger.limit(ask.limit, policy)
         return Outcome(Admitted(None, None, limit, len(ledger.live(now_ms)), existing=False), changed=False)
@@ -123,6 +134,7 @@ def _seat_new(
     for seat in going:
         events += (_replace(ledger, seat, ask, policy, now_ms),)
     seat = _reserve(ledger, ask, policy, now_ms, grants)
+    spent_ms = visits.pay(ledger, ledger.limit(ask.limit, policy), policy, now_ms)
     answer = Admitted(
         session=show(ask.user_id, seat, State.STARTING),
         lease=Lease(ask, seat.generation, seat.move, now_ms),
@@ -130,6 +142,7 @@ def _seat_new(
         live=len(ledger.seats),
         existing=False,
         events=events,
+        spent_ms=spent_ms,
     )
     return Outcome(answer, changed=True, events=events)
 
@@ -238,6 +251,16 @@ def refuse_full(ledger: Ledger, ask: Ask, scope: Scope, policy: Policy, now_ms: 
     told = refusal("session-limit", ledger, ask, policy, now_ms)
     retry_after_ms = _room_in_ms(scope.seats, scope.limit, policy, now_ms)
     return replace(told, retry_after_ms=retry_after_ms, scope=scope.name, scope_limit=scope.limit)
+
+
+def _has_no_visit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> bool:
+    return visits.wait_ms(ledger, ledger.limit(ask.limit, policy), policy, now_ms) > 0
+
+
+def refuse_visit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Refusal:
+    """The user's budget of visits is spent (rule 13)."""
+    told = refusal("too-many-visits", ledger, ask, policy, now_ms)
+    return replace(told, retry_after_ms=visits.wait_ms(ledger, told.limit, policy, now_ms))
 
 
 def refusal(code: str, ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, mark: Mark | None = None) -> Refusal:

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Lease, Purpose, Receipt, State, Verdict
 from streamlimit.policy import Policy, Reclaim
+from streamlimit.rules import visits
 from streamlimit.rules.admit import admit
 from streamlimit.rules.confirm import confirm, prolong_by_receipt
 from streamlimit.rules.grants import Grants
@@ -32,34 +33,41 @@ def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants |
             return _go_on(ledger, seat, ask, policy, now_ms, live)
     elif live == len(ledger.seats) and _just_starts(ask, policy):
         limit = ledger.limit(ask.limit, policy)
-        if live < limit:
+        if live < limit and not visits.wait_ms(ledger, limit, policy, now_ms):
             return _start(ledger, ask, policy, now_ms, limit)
     return _one_by_one(ledger, ask, policy, now_ms, grants)
 
 
-def beaten(admitted: Admitted, verdict: Verdict) -> Admitted:
-    """The answer to both: the session as its receipt left it, or none."""
+def unnamed(ask: Ask) -> Ask:
+    """The same without a name for a lease, as what asks for no bytes (plays.py)."""
+    return replace(ask, lease_id="") if ask.lease_id else ask
+
+
+def beaten(admitted: Admitted, verdict: Verdict, ask: Ask) -> Admitted:
+    """The answer to both steps of *ask*: the session as its receipt left it, or none."""
     events = admitted.events + verdict.events
     if not isinstance(verdict, Confirmed):
         return replace(admitted, session=None, events=events)
     lease, session = admitted.lease, verdict.session
     assert lease is not None
-    lease = Lease(lease.ask, session.generation, session.move, lease.admitted_ms)
+    lease = Lease(ask, session.generation, session.move, lease.admitted_ms)
     return replace(admitted, session=session, lease=lease, limit=verdict.limit, live=verdict.live, events=events)
 
 
 def _one_by_one(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants | None) -> Outcome[Decision]:
-    first = admit(ledger, ask, policy, now_ms, grants)
+    first = admit(ledger, unnamed(ask), policy, now_ms, grants)
     if not isinstance(first.answer, Admitted) or first.answer.lease is None:
         return first
     second = confirm(ledger, Receipt(first.answer.lease), policy, now_ms, grants)
-    answer = beaten(first.answer, second.answer)
+    answer = beaten(first.answer, second.answer, ask)
     return Outcome(answer, first.changed or second.changed, first.events + second.events)
 
 
 def _just_goes_on(seat: Seat, ask: Ask) -> bool:
     """Is it no reservation, no move, no first grant, and (rule 8) nothing that could be one repeat too many?"""
-    is_no_repeat = ask.sequence is None or not seat.returns
+    is_no_repeat = ask.sequence is None or not seat.repeats
+    if ask.play and ask.play != seat.play:
+        return False
     is_no_news = seat.given or (ask.grant_generation is None and ask.purpose is _LEASE)
     return seat.last_activity_ms is not None and seat.stream_id == ask.stream_id and is_no_repeat and is_no_news
 
@@ -77,7 +85,7 @@ def _go_on(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms: int, li
 
 def _just_starts(ask: Ask, policy: Policy) -> bool:
     """Is the user's own limit all that counts for a new seat?"""
-    if ask.grant_generation is not None or ask.purpose is not _LEASE:
+    if ask.grant_generation is not None or ask.purpose is not _LEASE or ask.play:
         return False
     if ask.device is not None and policy.reclaim_device is Reclaim.ALWAYS:
         return False
@@ -89,7 +97,8 @@ def _start(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, limit: int) ->
     seat.plan, seat.limit, seat.is_own = ask.plan, limit, ledger.max_sessions is not None
     prolong_by_receipt(seat, 0, policy, now_ms)
     ledger.seats.append(seat)
+    spent_ms = visits.pay(ledger, limit, policy, now_ms)
     session = show(ask.user_id, seat, _ACTIVE)
     events = (Event("session.started", session, now_ms),)
     lease, live = Lease(ask, now_ms, 0, now_ms), len(ledger.seats)
-    return Outcome(Admitted(session, lease, limit, live, False, events), True, events)
+    return Outcome(Admitted(session, lease, limit, live, False, events, spent_ms=spent_ms), True, events)

@@ -2,7 +2,7 @@
 
 from streamlimit.model import Ask, Confirmed, Event, Gone, Lease, Receipt, State, Verdict
 from streamlimit.policy import DRY_RUN_SEATS, Policy
-from streamlimit.rules import sharing
+from streamlimit.rules import plays, sharing, visits
 from streamlimit.rules.departure import lapse_all
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import NOBODYS, Ledger, Outcome, Seat, gives_grant, grants_wanted, show
@@ -22,17 +22,25 @@ def confirm(
     if seat is not None and seat.expires_at_ms > now_ms:
         if not _is_of(lease, seat):
             return Outcome(_gone(ledger, lease, now_ms), changed=False)
-        events = _settle(seat, receipt, policy, now_ms)
+        events = _settle(ledger, seat, receipt, policy, now_ms)
         return _confirmed(ledger, seat, receipt, policy, now_ms, events)
     return _seat_again(ledger, receipt, policy, now_ms, grants)
 
 
 def prolong(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcome[Gone | None]:
-    """Bytes of *lease* still make progress: its session expires later. None: it still holds its seat."""
+    """Bytes of *lease* still make progress: its session expires later. None: it still holds its seat.
+
+    A player that its session has left behind is not served on, though that sits (`Gone` with `active`).
+    """
     ledger.mend(policy, now_ms)
     seat = ledger.find(lease.ask.session_id)
     if seat is None or not _is_of(lease, seat) or seat.expires_at_ms <= now_ms:
         return Outcome(_gone(ledger, lease, now_ms), changed=False)
+    is_old = (lease.generation, lease.move) != (seat.generation, seat.move)
+    if is_old and lease.ask.stream_id != seat.stream_id:
+        return Outcome(Gone(State.ACTIVE), changed=False)
+    if plays.is_locked_out(seat, plays.named(lease.ask), policy, now_ms):
+        return Outcome(Gone(State.ACTIVE), changed=False)
     life_ms = policy.start_ms if seat.last_activity_ms is None else policy.expiry_ms
     changed = seat.expires_at_ms < now_ms + life_ms
     if changed:
@@ -45,13 +53,16 @@ def _is_of(lease: Lease, seat: Seat) -> bool:
     return lease.generation in (seat.generation, seat.revives)
 
 
-def _settle(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> list[Event]:
+def _settle(ledger: Ledger, seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> list[Event]:
     """Writes the receipt into the seat; a stale lease (an older move or seat) counts as activity alone."""
     lease, user_id = receipt.lease, receipt.lease.ask.user_id
     is_first, moved = seat.last_activity_ms is None, False
     received_ms = now_ms - receipt.age_ms
     if lease.generation == seat.generation and lease.move == seat.move:
         moved = _follow(seat, receipt, policy, received_ms)
+        if receipt.ends_ms and lease.ask.stream_id == seat.stream_id:
+            limit = ledger.limit(lease.ask.limit, policy)
+            visits.give_back(ledger, seat, receipt.ends_ms, limit, policy, received_ms)
     seat.last_activity_ms = max(seat.last_activity_ms or 0, received_ms)
     seat.leases = []
     if is_first:
@@ -67,16 +78,18 @@ def _settle(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> list[E
 def _follow(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> bool:
     """The session is where its newest receipt is. Says whether that is another stream."""
     ask, moved = receipt.lease.ask, receipt.lease.ask.stream_id != seat.stream_id
+    if not plays.take_over(seat, plays.of_receipt(receipt), receipt.lease.admitted_ms, policy, now_ms):
+        return False
     if moved:
         if sharing.is_return(seat, ask.stream_id, policy, now_ms):
-            sharing.note_return(seat, policy, now_ms)
+            seat.returns = sharing.with_one_more(seat.returns, policy, now_ms)
         sharing.note_left(seat, policy, now_ms)
         seat.stream_id, seat.move = ask.stream_id, seat.move + 1
         seat.segment, seat.sequence, seat.positions = None, None, {}
     elif receipt.lease.admitted_ms < seat.placed_ms:
         return False  # of requests that overlapped the later one says where the player is
     elif sharing.is_repeat(seat, receipt.kind, receipt.sequence, receipt.part, ask.client):
-        sharing.note_return(seat, policy, now_ms)
+        sharing.note_repeat(seat, ask.client, policy, now_ms)
     if receipt.segment is not None:
         seat.segment, seat.sequence, seat.placed_ms = receipt.segment, receipt.sequence, receipt.lease.admitted_ms
     if receipt.sequence is not None:
@@ -111,7 +124,7 @@ def _seat_again(
         return Outcome(gone, changed=False)
     seat = ledger.find(ask.session_id)
     if seat is not None and _is_of(lease, seat) and now_ms - receipt.age_ms < seat.expires_at_ms:
-        return _confirmed(ledger, seat, receipt, policy, now_ms, _settle(seat, receipt, policy, now_ms))
+        return _confirmed(ledger, seat, receipt, policy, now_ms, _settle(ledger, seat, receipt, policy, now_ms))
     if ask.grant_generation is not None:
         if grants is None:
             return grants_wanted()
@@ -120,7 +133,7 @@ def _seat_again(
     events = list(lapse_all(ask.user_id, ledger, now_ms))
     seat = _revive(ledger, lease, policy, now_ms)
     again = Lease(ask, seat.generation, seat.move, lease.admitted_ms)
-    events += _settle(seat, Receipt(again, *_what(receipt)), policy, now_ms)
+    events += _settle(ledger, seat, Receipt(again, *_what(receipt)), policy, now_ms)
     return _confirmed(ledger, seat, receipt, policy, now_ms, events)
 
 
@@ -151,8 +164,9 @@ def _revive(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Seat:
     return seat
 
 
-def _what(receipt: Receipt) -> tuple[str | None, int | None, str, int, int, int]:
-    return receipt.segment, receipt.sequence, receipt.kind, receipt.play_ms, receipt.age_ms, receipt.part
+def _what(receipt: Receipt) -> tuple[str | None, int | None, str, int, int, int, int]:
+    placed = receipt.segment, receipt.sequence, receipt.kind
+    return *placed, receipt.play_ms, receipt.age_ms, receipt.part, receipt.ends_ms
 
 
 def _gone(ledger: Ledger, lease: Lease, now_ms: int) -> Gone:

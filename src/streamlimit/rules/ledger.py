@@ -32,6 +32,17 @@ class Left(Struct, array_like=True):
     at_ms: int
 
 
+class Paid(Struct, array_like=True):
+    """The visit that a session paid last, after it had started: for which stream, when, and by which play asked for.
+
+    `at_ms` 0: it was given back, since the stream was watched to its end.
+    """
+
+    stream_id: str
+    at_ms: int
+    play: int = 0
+
+
 class Seat(Struct, array_like=True, gc=False):
     """One session as the store keeps it. `last_activity_ms` None: reserved, nothing received yet.
 
@@ -41,6 +52,8 @@ class Seat(Struct, array_like=True, gc=False):
 
     `revives` is the generation whose late receipt seated this one again (0: nobody's). `given`: it has a grant.
     `plan`, `limit`: those under which it was last admitted; `is_own`: it was the user's own limit.
+    `play`: the one that received last, `is_locked` to it, for plays changed too often (plays.py); `returns`, `repeats`,
+    `changes`: when (sharing.py).
     """
 
     session_id: str
@@ -64,14 +77,23 @@ class Seat(Struct, array_like=True, gc=False):
     plan: str | None = None
     limit: int | None = None
     is_own: bool = False
+    play: int = 0
+    is_locked: bool = False
+    changes: list[int] = field(default_factory=list)
+    repeats: list[int] = field(default_factory=list)
+    paid: Paid | None = None
 
 
 class Ledger(Struct, array_like=True, gc=False):
-    """All of one user. `max_sessions` is a limit of their own, None where the policy's holds."""
+    """All of one user. `max_sessions` is a limit of their own, None where the policy's holds.
+
+    `spent_until_ms`: when the user's budget of visits is whole again (visits.py); 0: it is.
+    """
 
     seats: list[Seat] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     max_sessions: int | None = None
+    spent_until_ms: int = 0
 
     def find(self, session_id: str) -> Seat | None:
         """The session's seat, be it past its time or not."""
@@ -112,10 +134,14 @@ class Ledger(Struct, array_like=True, gc=False):
         for mark in self.marks:
             if earliest is None or mark.until_ms < earliest:
                 earliest = mark.until_ms
+        if earliest is None and self.spent_until_ms:
+            return self.spent_until_ms
         return earliest
 
     def mend(self, policy: Policy, now_ms: int) -> None:
         """What was written before the store's clock went back would be immortal: it counts as passed."""
+        if self.spent_until_ms > now_ms + policy.spent_far_ms:
+            self.spent_until_ms = 0
         far_ms = now_ms + policy.far_ms
         for seat in self.seats:
             if seat.expires_at_ms > far_ms:
@@ -126,7 +152,7 @@ class Ledger(Struct, array_like=True, gc=False):
 
     def is_blank(self) -> bool:
         """Nothing worth keeping a row for."""
-        return not self.seats and not self.marks and self.max_sessions is None
+        return not self.seats and not self.marks and self.max_sessions is None and not self.spent_until_ms
 
 
 class Outcome(Struct, Generic[T], gc=False):
@@ -186,6 +212,7 @@ def show(user_id: str, seat: Seat, state: State) -> Session:
         seat.move,
         seat.plan,
         seat.limit,
+        seat.play,
     )
 
 

@@ -1,11 +1,12 @@
-"""Two players on one session (rule 8): ping-pong between streams, and repeats from a second address."""
+"""Two players on one session (rule 8): ping-pong between streams, changes of play, repeats from a second address."""
 
 from streamlimit.model import Ask
 from streamlimit.policy import Policy
+from streamlimit.rules import plays
 from streamlimit.rules.ledger import Left, Position, Seat
 
-STREAMS_REMEMBERED = 32
-"""Streams left within 2·X that one session is remembered by; the newest stay."""
+STREAMS_REMEMBERED = 2
+"""Streams that a session left last, coming back to which is ping-pong; in longer rings it is a visit (rule 13)."""
 
 
 def is_return(seat: Seat, stream_id: str, policy: Policy, now_ms: int) -> bool:
@@ -35,23 +36,34 @@ def is_repeat(seat: Seat, kind: str, sequence: int | None, part: int, client: st
 
 
 def is_shared(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
-    """Would this request be one return or repeat too many? The one who comes back is refused."""
-    if not policy.max_returns or recent_returns(seat, policy, now_ms) < policy.max_returns:
+    """Would this request be one return, change of play or repeat too many? The one who comes back is refused."""
+    if not policy.max_returns:
         return False
+    play = plays.named(ask)
+    if plays.is_locked_out(seat, play, policy, now_ms):
+        return True
     if ask.stream_id != seat.stream_id:
-        return is_return(seat, ask.stream_id, policy, now_ms)
+        return _is_too_many(seat.returns, policy, now_ms) and is_return(seat, ask.stream_id, policy, now_ms)
+    if plays.is_change(seat, play, policy, now_ms) or not _is_too_many(seat.repeats, policy, now_ms):
+        return False
     return is_repeat(seat, ask.kind, ask.sequence, ask.part, ask.client)
 
 
-def recent_returns(seat: Seat, policy: Policy, now_ms: int) -> int:
-    """Returns and repeats within the last n·X."""
-    return sum(at_ms > now_ms - policy.expiry_ms for at_ms in seat.returns)
+def _is_too_many(times: list[int], policy: Policy, now_ms: int) -> bool:
+    """Are there as many within the last n·X as may be?"""
+    return sum(at_ms > now_ms - policy.expiry_ms for at_ms in times) >= policy.max_returns
 
 
-def note_return(seat: Seat, policy: Policy, now_ms: int) -> None:
-    """Counts one; only as many are kept as can matter."""
-    recent = [at_ms for at_ms in seat.returns if at_ms > now_ms - policy.expiry_ms]
-    seat.returns = [*recent, now_ms][-(policy.max_returns + 1) :]
+def with_one_more(times: list[int], policy: Policy, now_ms: int) -> list[int]:
+    """Counts a return or a repeat; only as many are kept as can matter."""
+    recent = [at_ms for at_ms in times if at_ms > now_ms - policy.expiry_ms]
+    return [*recent, now_ms][-(policy.max_returns + 1) :]
+
+
+def note_repeat(seat: Seat, client: str, policy: Policy, now_ms: int) -> None:
+    """One seek is one repeat: what else is fetched from that address is no other one."""
+    seat.repeats = with_one_more(seat.repeats, policy, now_ms)
+    seat.positions = {kind: Position(position.place, client) for kind, position in seat.positions.items()}
 
 
 def note_left(seat: Seat, policy: Policy, now_ms: int) -> None:

@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     start_seconds: Seconds | None = Field(None, description="life of a reservation (default X)")
     buffer_seconds: float = Field(0, ge=0, le=86_400, description="buffered media added to the expiry, at most")
     max_returns: int = Field(2, ge=0, le=1_000, description="returns and repeats within n·X; 0: not looked at")
+    visit_burst: int = Field(
+        60, ge=0, le=10_000, description="visits a seat that a user may make at once; 0: they are not counted"
+    )
     over_limit: OverLimit = Field(OverLimit.REFUSE, description="who gives way when all seats are taken")
     on_store_outage: Outage = Field("keep-known", description="what to do while the store is away")
     outage_seconds: float = Field(0, ge=0, le=86_400, description="how much longer who sits may sit in an outage")
@@ -159,6 +162,7 @@ class Settings(BaseSettings):
             start_ms=self.segment_ms if self.start_seconds is None else _ms(self.start_seconds),
             buffer_ms=_ms(self.buffer_seconds),
             max_returns=self.max_returns,
+            visit_burst=self.visit_burst,
             over_limit=self.over_limit,
             reclaim_device=self.reclaim_device,
             max_per_stream=self.max_per_stream,

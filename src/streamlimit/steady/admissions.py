@@ -15,6 +15,9 @@ from streamlimit.steady.receipts import Receipts
 from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Store, is_coming, resolved
 
+SAY_NOTHING = frozenset({"session-shared", "too-many-visits"})
+"""Refusals that say nothing of the session's own seat: if it sits, it sits."""
+
 
 class Admissions:
     """Asks *store*; *receipts* are kept, or told first, where it is away."""
@@ -84,7 +87,7 @@ class Admissions:
             return self._beat_alone(ask, answer)
         return answer if isinstance(answer, Exception) else self._seen(answer, ask, asked_at, beaten=True)
 
-    def _admit_alone(self, ask: Ask, error: StoreUnavailable) -> Admitted:
+    def _admit_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
         """The store just failed: *error* is raised where the session may not go on."""
         known = self._knowledge.recall(ask, self._clock())
         if (known is None or not known.session.generation) and self._outage.may_read:
@@ -107,6 +110,8 @@ class Admissions:
     def _beat_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
         """The same of a beat, which is kept."""
         admitted = self._admit_alone(ask, error)
+        if not isinstance(admitted, Admitted):
+            return admitted
         assert admitted.lease is not None  # not a check
         return both(admitted, self._receipts.keep(Receipt(admitted.lease), self._clock()))
 
@@ -120,10 +125,12 @@ class Admissions:
         if isinstance(decision, Admitted):
             if decision.events:
                 self._receipts.heed(decision.events)
+            if decision.spent_ms:
+                self._guests.budgets.told(ask.user_id, decision.spent_ms, heard_at)
             session = decision.session
             if self._departed.is_back(ask, asked_at, None if session is None else session.generation):
                 return _dated(decision, self._knowledge.met(ask, decision, asked_at, heard_at, beaten))
-        elif decision.code != "session-shared":  # which says nothing of its seat
+        elif decision.code not in SAY_NOTHING:
             self._knowledge.forget(ask.user_id, ask.session_id)
         return decision
 

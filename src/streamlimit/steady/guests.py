@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.knowledge import Knowledge, Known
-from streamlimit.model import Admitted, Ask, Lease, Purpose, Roster, Session, State
+from streamlimit.model import Admitted, Ask, Decision, Lease, Purpose, Refusal, Roster, Session, State
 from streamlimit.policy import Policy
+from streamlimit.steady.budgets import Budgets
 from streamlimit.steady.outage import Outage
 
 
@@ -22,14 +23,28 @@ class Guests:
     ) -> None:
         self._policy, self._knowledge, self._outage = policy, knowledge, outage
         self._clock, self._wall_ms = clock, wall_ms
+        self.budgets = Budgets(policy)
 
-    def admit(self, ask: Ask, known: Known | None, error: StoreUnavailable) -> Admitted:
+    def admit(self, ask: Ask, known: Known | None, error: StoreUnavailable) -> Decision:
         """Who sits goes on. Raises *error*, what the store raised, where nobody may let the session in."""
         if self._outage.refuses_all:
             raise error
         if known is None or not known.session.generation:
             return self._admit_provisionally(ask, known, error)
-        return self.go_on(known, ask, degraded=True)
+        return self._refuse_visit(ask, known) or self.go_on(known, ask, degraded=True)
+
+    def _refuse_visit(self, ask: Ask, known: Known | None) -> Refusal | None:
+        """The budget that this worker last saw is spent (rule 13). None: it is paid, or it is no visit."""
+        is_visit = known is None or known.session.stream_id != ask.stream_id
+        if not is_visit or ask.purpose is Purpose.CHECK:
+            return None
+        wait = self.budgets.pay(ask, self.limit(ask), self._clock())
+        if not wait:
+            return None
+        self._outage.counts.degraded += 1
+        retry_after_ms = max(round(wait * 1_000), 1)
+        told = self.limit(ask), self.live(ask)
+        return Refusal("too-many-visits", *told, retry_after_ms=retry_after_ms, degraded=True)
 
     def go_on(self, known: Known, ask: Ask, degraded: bool) -> Admitted:
         """It sits, as the store said last. *degraded*: the store was not, or could not be, asked since."""
@@ -75,11 +90,14 @@ class Guests:
         """How many of the user's sessions sit, as far as this worker knows."""
         return self._knowledge.sitting(ask.user_id, self._clock())
 
-    def _admit_provisionally(self, ask: Ask, known: Known | None, error: StoreUnavailable) -> Admitted:
+    def _admit_provisionally(self, ask: Ask, known: Known | None, error: StoreUnavailable) -> Decision:
         """On an unexpired grant, within `outage_seconds`, at most the user's limit on this worker; or anyone at all."""
         has_room = known is not None or self.live(ask) < self.limit(ask)
         if not self._outage.admits_all and not (ask.granted and has_room and self._outage.admits_granted):
             raise error
+        refusal = self._refuse_visit(ask, known)
+        if refusal is not None:
+            return refusal
         session = self.session(ask) if known is None else known.session
         if ask.purpose is not Purpose.CHECK:  # a playlist takes no seat
             self._knowledge.suppose(session, self.limit(ask), self._clock())

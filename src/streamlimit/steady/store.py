@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.knowledge import Knowledge, Known, digest
-from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, Lease, Purpose, Receipt, Verdict
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, Lease, Purpose, Receipt, State, Verdict
 from streamlimit.policy import Policy
 from streamlimit.steady.admissions import Admissions, both
 from streamlimit.steady.departed import Departed
@@ -47,6 +47,7 @@ class SteadyStore(Passing):
     ) -> None:
         super().__init__(store)
         self._spares, self._clock = conduct.spares, clock
+        self._knows_plays = policy.max_returns > 0
         self._fresh = (policy.missed_segments - 1) * policy.segment_ms / 1_000
         self.knowledge = Knowledge(policy, conduct.outage_seconds)
         self._outage = Outage(conduct, clock, on_change)
@@ -178,6 +179,7 @@ class SteadyStore(Passing):
             and ask.purpose is not _SEAT
             and ask.stream_id == known.session.stream_id
             and digest(ask.client) == known.client
+            and (ask.play == known.session.play or not self._knows_plays or not (ask.play or ask.lease_id))
             and not (self._outage.is_away and (known.at <= self._outage.since or self.kept.has(ask)))
         )
 
@@ -194,7 +196,7 @@ class SteadyStore(Passing):
     def _prolonged(self, lease: Lease, asked_at: float, gone: Gone | None) -> None:
         if gone is None:
             self.knowledge.prolonged(lease, asked_at)
-        else:
+        elif gone.state is not State.ACTIVE:
             self.knowledge.gone(lease.ask.user_id, lease.ask.session_id, lease.generation)
 
     def _forgiving(

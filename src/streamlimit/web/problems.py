@@ -21,6 +21,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "method-not-allowed": (405, "The method is not allowed here"),
     "session-limit": (409, "All seats are taken"),
     "session-shared": (409, "The session is used by more than one player"),
+    "too-many-visits": (429, "Too many streams one after the other"),
     "session-terminated": (410, "The session was terminated"),
     "request-timeout": (408, "The request did not arrive in time"),
     "too-large": (413, "The request is too large"),
@@ -143,7 +144,11 @@ def problem_of_refusal(refusal: Refusal) -> Problem:
         extra |= {"scope": refusal.scope, "scope_limit": refusal.scope_limit}
     if refusal.code == "session-shared":
         detail = "this session went back and forth between players more often than one player does"
+    if refusal.code == "too-many-visits":
+        detail = f"too many streams were started one after the other; the next may be in {seconds:g} s"
     headers = {"Retry-After": str(max(math.ceil(seconds), 1))}
+    if refusal.degraded:
+        headers["Streamlimit-Degraded"] = "true"
     return Problem(refusal.code, detail, extra, headers)
 
 

@@ -45,7 +45,7 @@ class Sweep:
     def look(self, at_most: int) -> Takings:
         """What is past its time goes; a user of whom something is left is filed anew, under the time true now."""
         now_ms = self._rows.load("")[1]
-        due = self._round.due(self._rows.find, now_ms, now_ms + self._policy.far_ms, at_most)
+        due = self._round.due(self._rows.find, now_ms, now_ms + self._policy.spent_far_ms, at_most)
         takings = Takings(now_ms, len(due), due[-1][0] if len(due) == at_most else None)
         for user_id, body in due:
             ledger = decode(body)

@@ -6,20 +6,22 @@
 -- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 place + 1 (codec.py)
 --          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind
---          B replace · I2 device · B plan
+--          B replace · I2 device · B plan · B play
 -- ARGV[3]  the time in ms, in tests
--- Returns  admitted: 1 new or 2 existing · B would refuse · I6 now · I2 limit · I2 live · seat · events
+-- Returns  admitted: 1 new or 2 existing · B would refuse · I6 now · I2 limit · I2 live · seat · events · I6 spent, where paid
 --          admitted without a seat: 3 a check, 4 beyond what a dry run records · B would refuse · I6 now
 --          I2 limit · I2 live
---          refused: 5 limit, 6 shared, 7 grant expired, 8 terminated, 9 grant ended · B 0 · I6 now · I2 0 · I2 0 · the ledger
+--          refused: 5 limit, 6 shared, 7 grant expired, 8 terminated, 9 grant ended, 10 too many visits · B 0 · I6 now
+--          I2 0 · I2 0 · the ledger
 --          (`would refuse` is 0 or, in a dry run, one of the refusals)
 
 -- include preamble
+-- include visits
 
 local LEASE, SEAT, CHECK, NONE = 1, 2, 3, 65535
-local NEW, EXISTING = 1, 2
-local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device, plan =
-  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0Bc0', ARGV[2])
+local NEW, EXISTING, NOT_PAID = 1, 2, ('\0'):rep(6)
+local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device, plan, play =
+  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0Bc0Bc0', ARGV[2])
 local value = call('GET', KEYS[1])
 local gives_grant = (granted > 0 or purpose == SEAT) and 1 or 0
 
@@ -31,7 +33,11 @@ end
 -- The quick ways, without taking the ledger apart. Who sits is admitted by one read; a new session is put behind the
 -- others where there is room. Everything else is below.
 local own_limit, filed, seats, marks = NONE, 0, 0, 0
-if value then own_limit, filed, seats, marks = unpack('<I2I6I2B', value) end
+local spent, value_end = 0, 0
+if value then
+  own_limit, filed, seats, marks = unpack('<I2I6I2B', value)
+  marks, spent, value_end = split_marks(value, marks)
+end
 local at, live, found, size = 12, 0, nil, nil
 for _ = 1, seats do
   local length, other, expires = unpack('<I2Bc0I6', value, at)
@@ -52,17 +58,21 @@ local function terms(its_plan, its_limit)
 end
 
 if marks == 0 and found then
-  local last, extras, given, its_limit, its_plan =
-    unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxBBI2Bc0', value, found + 9 + #id)
+  local last, has, given, its_limit, its_plan, _, positions, after =
+    unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxBBI2Bc0I2c0B', value, found + 9 + #id)
+  for _ = 1, positions do after = after + value:byte(after) + 11 end
   local new_plan, new_limit = terms(its_plan, its_limit)
   local is_no_news = purpose == CHECK or
     ((given == 1 or (granted == 0 and purpose == LEASE)) and new_plan == its_plan and new_limit == its_limit)
-  if extras == 0 and is_no_news and (last > 0 or purpose ~= LEASE) then
-    return pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0'
+  local its_play = has % 4 >= 2 and value:sub(found + size - 8, found + size - 1) or ''
+  local is_same = its_play == play or (play == '' and lease == '') or max_returns == 0
+  local is_simple = has % 2 == 0 and has < 8 and is_same and unpack('<Bc0', value, after) == stream
+  if is_simple and is_no_news and (last > 0 or purpose ~= LEASE) then
+    return pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0' .. NOT_PAID
   end
 elseif marks == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK and type_cap == NONE
-  and unpack('<I2', ARGV[1], 15) == NONE -- no cap for streams
-  and (device == '' or ARGV[1]:byte(28) < 2) -- nobody goes for a device's new session
+  and stream_cap == NONE and visit_wait(spent, limit) == 0
+  and (device == '' or ARGV[1]:byte(34) < 2) -- nobody goes for a device's new session
   and ((granted == 0 and purpose == LEASE) or has_none_dead())
 then
   local expires = now + start_ms
@@ -74,14 +84,17 @@ then
     filed = expires
     call('ZADD', KEYS[2], filed, KEYS[1]:sub(#KEYS[2]))
   end
-  local header = pack('<I2I6I2B', own_limit, filed, seats + 1, 0)
-  call('SET', KEYS[1], value and header .. value:sub(12) .. seat or header .. seat)
-  return pack('<BBI6I2I2', NEW, 0, now, limit, live + 1) .. seat .. '\0\0'
+  local paid
+  spent, paid = paid_visit(spent, limit)
+  local header = pack('<I2I6I2B', own_limit, filed, seats + 1, paid > 0 and 128 or 0)
+  local budget = paid > 0 and pack('<I6', spent) or ''
+  call('SET', KEYS[1], (value and header .. value:sub(12, value_end) or header) .. seat .. budget)
+  return pack('<BBI6I2I2', NEW, 0, now, limit, live + 1) .. seat .. '\0\0' .. pack('<I6', paid)
 elseif marks == 0 and not found and live >= limit and may_start == 1 and replace == ''
   and (granted == 0 or has_none_dead())
 then
   -- Refused, unless the policy lets someone give way or the device has a seat already. Players ask again and again.
-  local over_limit, _, enforces = unpack('<BBB', ARGV[1], 27)
+  local over_limit, _, enforces = unpack('<BBB', ARGV[1], 33)
   local id_length = device == '' and 0 or unpack('<I2', device)
   local has_seat = value and id_length > 0 and value:find(device:sub(1, id_length + 1), 12, true)
   if over_limit == 0 and enforces == 1 and not has_seat then
@@ -94,15 +107,31 @@ end
 -- include grants
 
 local CHECKED, UNRECORDED = 3, 4
-local LIMIT, SHARED, GRANT_EXPIRED, IS_TERMINATED, GRANT_ENDED = 5, 6, 7, 8, 9
+local LIMIT, SHARED, GRANT_EXPIRED, IS_TERMINATED, GRANT_ENDED, TOO_MANY_VISITS = 5, 6, 7, 8, 9, 10
 local REFUSE, REPLACE_OLDEST, LEASES_KEPT = 0, 2, 32
 local SILENT, ALWAYS = 1, 2
 local ledger = open_ledger(value)
-local has_changed, would_refuse = false, 0
+local has_changed, would_refuse, paid = false, 0, 0
+local named = play ~= '' or lease ~= '' -- a heartbeat that names no play is of whichever plays
+if not named then play = nil end
 
 local function seated(code, seat, count)
   if has_changed then save(ledger) end
-  return pack('<BBI6I2I2', code, would_refuse, now, limit, count) .. seat.packed .. told()
+  return pack('<BBI6I2I2', code, would_refuse, now, limit, count) .. seat.packed .. told() .. pack('<I6', paid)
+end
+
+-- Has the sitting session to pay (rules/visits.py)?
+local function is_visit(seat)
+  local breaks = breaks_lock(seat, play, now)
+  if burst_ms == 0 or (stream == seat.stream and not breaks) then return false end
+  if seat.paid ~= stream or (breaks and seat.paid_play ~= play) then return true end
+  return now - seat.paid_at >= segment_ms
+end
+
+-- Pays a visit, where there is budget for it.
+local function pay()
+  ledger.spent, paid = paid_visit(ledger.spent, limit)
+  return paid > 0
 end
 
 local function unseated(code)
@@ -118,12 +147,10 @@ local function prolong_mark(mark)
 end
 
 local function is_shared(seat)
-  local recent = 0
-  for _, returned in ipairs(seat.returns) do
-    if returned > now - expiry_ms then recent = recent + 1 end
-  end
-  if max_returns == 0 or recent < max_returns then return false end
-  if stream ~= seat.stream then return is_return(seat, stream, now) end
+  if max_returns == 0 then return false end
+  if is_locked_out(seat, play, now) then return true end
+  if stream ~= seat.stream then return #recent(seat.returns, now) >= max_returns and is_return(seat, stream, now) end
+  if is_change(seat, play, now) or #recent(seat.repeats, now) < max_returns then return false end
   return is_repeat(seat, kind, point, client)
 end
 
@@ -143,6 +170,10 @@ local function admit_sitting(seat)
   if purpose == LEASE and seat.last == 0 then open_lease(seat) end
   if seat.given == 0 and gives_grant == 1 and purpose ~= CHECK then
     seat.given, has_changed = 1, true
+    pack_seat(seat)
+  end
+  if purpose ~= CHECK and is_visit(seat) and pay() then
+    seat.paid, seat.paid_at, seat.paid_play, has_changed = stream, now, play or NO_PLAY, true
     pack_seat(seat)
   end
   local new_plan, new_limit = terms(seat.plan, seat.limit)
@@ -215,7 +246,8 @@ local function reserve()
   local seat = {
     id = id, stream = stream, device = device, expires = now + start_ms, last = 0, sequence = 0, ahead = 0,
     placed = 0, move = 0, generation = generation, started = now, segment = '', positions = {}, revives = 0, left = {},
-    returns = {}, leases = purpose == LEASE and { lease } or {}, given = gives_grant, plan = plan, limit = seat_limit,
+    returns = {}, repeats = {}, changes = {}, paid = '', paid_at = 0, paid_play = NO_PLAY, play = NO_PLAY, locked = false,
+    leases = purpose == LEASE and { lease } or {}, given = gives_grant, plan = plan, limit = seat_limit,
   }
   pack_seat(seat)
   ledger.seats[#ledger.seats + 1] = seat
@@ -234,6 +266,7 @@ local function seat_new(going)
   for _, seat in ipairs(going) do replace_seat(seat) end
   local seat = reserve()
   has_changed = true
+  pay()
   return seated(NEW, seat, #ledger.seats)
 end
 
@@ -263,6 +296,7 @@ local function admit_new()
     end
     going[#going + 1] = one
   end
+  if visit_wait(ledger.spent, limit) > 0 then return nil, TOO_MANY_VISITS end
   if purpose == CHECK then return unseated(CHECKED) end
   return seat_new(going)
 end
@@ -275,6 +309,7 @@ local function decide()
   end
   if not seat or seat.expires <= now then return admit_new() end
   if is_shared(open_seat(seat)) then return nil, SHARED end
+  if is_visit(seat) and visit_wait(ledger.spent, limit) > 0 then return nil, TOO_MANY_VISITS end
   return admit_sitting(seat)
 end
 

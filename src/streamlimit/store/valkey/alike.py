@@ -19,7 +19,7 @@ _LEASE, _SEAT_ONLY = Purpose.LEASE, Purpose.SEAT  # looked up once
 
 def beat_message(ask: Ask, type_cap: int | None) -> bytes:
     """`ask_message`."""
-    if ask.sequence is not None or ask.replace is not None or ask.lease_id or ask.purpose is not _LEASE:
+    if ask.sequence is not None or ask.replace is not None or ask.lease_id or ask.purpose is not _LEASE or ask.play:
         return ask_message(ask, type_cap)
     before, after = _around_asked(
         ask.may_start,
@@ -39,7 +39,9 @@ def beat_message(ask: Ask, type_cap: int | None) -> bytes:
 def report_message(receipt: Receipt, type_cap: int | None) -> bytes:
     """`receipt_message`."""
     lease, ask = receipt.lease, receipt.lease.ask
-    if receipt.sequence is not None or receipt.segment or receipt.play_ms or receipt.age_ms or lease.admitted_ms:
+    if receipt.sequence is not None or receipt.segment or lease.admitted_ms or ask.play:
+        return receipt_message(receipt, type_cap)
+    if receipt.play_ms or receipt.age_ms or receipt.ends_ms:
         return receipt_message(receipt, type_cap)
     before, after = _around_received(ask.limit, type_cap, ask.client, ask.stream_id, receipt.kind, ask.device, ask.plan)
     session, generation = pack_rare_id(ask.session_id), lease.generation

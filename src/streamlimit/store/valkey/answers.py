@@ -18,7 +18,7 @@ from streamlimit.model import (
     Verdict,
 )
 from streamlimit.policy import Policy
-from streamlimit.rules.admit import refusal, refuse_full, staying
+from streamlimit.rules.admit import refusal, refuse_full, refuse_visit, staying
 from streamlimit.rules.ledger import Ledger, Seat, show, show_live
 from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
@@ -39,10 +39,11 @@ Expired = tuple[list[Event], list[bytes]]
 
 NEW, EXISTING, CHECKED, UNRECORDED = 1, 2, 3, 4
 REFUSED = {5: "session-limit", 6: "session-shared", 7: "grant-expired", 8: "session-terminated", 9: "grant-ended"}
+REFUSED[10] = "too-many-visits"
 CONFIRMED, AS_RECEIVED, AS_BEFORE, SITS, WHOLE = 1, 3, 4, 1, 1
 
 _decision = Struct("<BBIHHH").unpack_from
-_as_asked = Struct("<BBIHHHIH").unpack_from
+_as_asked = Struct("<BBIHHHIHIH").unpack_from
 _verdict = Struct("<BIHHH").unpack_from
 _as_received = Struct("<7xHHIHIHHBHB").unpack_from
 _position = Struct("<IHH").unpack_from
@@ -77,6 +78,7 @@ class Answers:
             code == EXISTING,
             self._events(reply, end, ask.user_id, seat, AFTER_DECISION),
             would_refuse=would_refuse,
+            spent_ms=_spent_ms(reply),
         )
 
     def beaten(self, ask: Ask, reply: bytes) -> Decision | None:
@@ -90,7 +92,8 @@ class Answers:
         code = reply[0]
         if code == AS_RECEIVED:
             device = unpack_device(reply[AFTER_AS_RECEIVED + reply[PLAN_AT] :])
-            return self._moved_on(receipt, receipt.segment, receipt.sequence, device, reply)
+            play = receipt.lease.ask.play if self._policy.max_returns else 0
+            return self._moved_on(receipt, receipt.segment, receipt.sequence, device, play, reply)
         if code == AS_BEFORE:
             return self._moved_on(receipt, *_place(reply[AFTER_AS_RECEIVED + reply[PLAN_AT] :]), reply)
         if code != CONFIRMED:
@@ -137,7 +140,7 @@ class Answers:
 
     def _started(self, ask: Ask, reply: bytes) -> Admitted:
         """Somebody new, as asked: the answer is some numbers."""
-        _, _, low, high, limit, live, expires, expires_ = _as_asked(reply)
+        _, _, low, high, limit, live, expires, expires_, spent, spent_ = _as_asked(reply)
         now_ms = low | high << 32
         session = Session(
             ask.session_id,
@@ -155,11 +158,18 @@ class Answers:
             ask.plan,
             limit,
         )
+        spent_ms = spent | spent_ << 32
         event = Event("session.started", session, now_ms)
-        return Admitted(session, Lease(ask, now_ms, 0, now_ms), limit, live, False, (event,))
+        return Admitted(session, Lease(ask, now_ms, 0, now_ms), limit, live, False, (event,), spent_ms=spent_ms)
 
     def _moved_on(
-        self, receipt: Receipt, segment: str | None, sequence: int | None, device: str | Device | None, reply: bytes
+        self,
+        receipt: Receipt,
+        segment: str | None,
+        sequence: int | None,
+        device: str | Device | None,
+        play: int,
+        reply: bytes,
     ) -> Confirmed:
         """Nearly every confirmation: the seat is what the receipt says, and some numbers. It was here just now."""
         limit, live, expires, expires_, last, last_, late, late_, its_limit, size = _as_received(reply)
@@ -180,6 +190,7 @@ class Answers:
             lease.move,
             read_plan(reply[AFTER_AS_RECEIVED : AFTER_AS_RECEIVED + size]) if size else None,
             its_limit & MAX_SEAT_LIMIT,
+            play,
         )
         return Confirmed(session, limit, live)
 
@@ -193,6 +204,8 @@ class Answers:
         """What the script saw, explained by the rules themselves."""
         ledger, policy = read_ledger(reply[AFTER_DECISION:]), self._policy
         ledger.mend(policy, now_ms)
+        if code == "too-many-visits":
+            return refuse_visit(ledger, ask, policy, now_ms)
         if code == "session-limit":
             full = full_scopes(staying(ledger, ask, policy, now_ms), ledger.limit(ask.limit, policy), ask, policy)
             return refuse_full(ledger, ask, full[0], policy, now_ms)
@@ -206,11 +219,18 @@ class Answers:
         return Gone(state, read_mark(reply, at + 1) if len(reply) > at + 1 else None)
 
 
+def _spent_ms(reply: bytes) -> int:
+    """What an answer to who asked ends with."""
+    low, high = _time(reply, len(reply) - AFTER_TIME)
+    return int(low | high << 32)
+
+
 @lru_cache(REMEMBERED)
-def _place(packed: bytes) -> tuple[str | None, int | None, str | Device | None]:
-    """Where a heartbeat found its session: segment, its number, the device. Many are at the same place."""
-    sequence, sequence_, size = _position(packed)
-    device_at = AFTER_POSITION + size
-    segment = packed[AFTER_POSITION:device_at].decode() if size else None
+def _place(packed: bytes) -> tuple[str | None, int | None, str | Device | None, int]:
+    """Where a heartbeat found its session: segment, its number, device, play. Many are at the same place."""
+    at = 1 + packed[0]
+    sequence, sequence_, size = _position(packed, at)
+    device_at = at + AFTER_POSITION + size
+    segment = packed[at + AFTER_POSITION : device_at].decode() if size else None
     number = (sequence | sequence_ << 32) - 1 if sequence or sequence_ else None
-    return segment, number, unpack_device(packed[device_at:])
+    return segment, number, unpack_device(packed[device_at:]), int.from_bytes(packed[1:at], "little")

@@ -8,19 +8,20 @@
 -- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 place + 1 (codec.py)
 --          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind
---          B replace · I2 device · B plan
+--          B replace · I2 device · B plan · B play
 -- ARGV[3]  the time in ms, in tests
--- Returns  new, all as asked: 1 · B 0 · I6 now · I2 limit · I2 live · I6 expires at
---          existing: 2 · B 0 · I6 now · I2 limit · I2 live · seat · events
+-- Returns  new, all as asked: 1 · B 0 · I6 now · I2 limit · I2 live · I6 expires at · I6 spent (rules/visits.py)
+--          existing: 2 · B 0 · I6 now · I2 limit · I2 live · seat · events · I6 0
 --          refused: 5 limit · B 0 · I6 now · I2 0 · I2 0 · the ledger
 --          not here: nothing
 
 -- include preamble
+-- include visits
 
 local LEASE, CHECK, NONE, STARTED = 1, 3, 65535, 1
 local NEW, EXISTING, LIMIT = 1, 2, 5
-local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device, plan =
-  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0Bc0', ARGV[2])
+local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device, plan, play =
+  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0Bc0Bc0', ARGV[2])
 local value = call('GET', KEYS[1])
 if purpose == CHECK then return '' end
 local no_grant = granted == 0 and purpose == LEASE
@@ -31,7 +32,11 @@ local function has_none_dead()
 end
 
 local own_limit, filed, seats, marks = NONE, 0, 0, 0
-if value then own_limit, filed, seats, marks = unpack('<I2I6I2B', value) end
+local spent, value_end = 0, 0
+if value then
+  own_limit, filed, seats, marks = unpack('<I2I6I2B', value)
+  marks, spent, value_end = split_marks(value, marks)
+end
 local at, live, found, size = 12, 0, nil, nil
 for _ = 1, seats do
   local length, other, expires = unpack('<I2Bc0I6', value, at)
@@ -52,14 +57,16 @@ if limit == NONE then limit = asked == NONE and max_sessions or asked end
 local seat_limit = limit % 32768 + (own_limit == NONE and 0 or 32768)
 
 if found then
-  local expires, last, its_sequence, ahead, extras, given, its_limit, its_plan, its_segment, positions, after =
+  local expires, last, its_sequence, ahead, has, given, its_limit, its_plan, its_segment, positions, after =
     unpack('<I6I6I6I6xxxxxxxxxxxxxxxxxxxBBI2Bc0I2c0B', value, found + 3 + #id)
   for _ = 1, positions do
     local length = unpack('<B', value, after)
     after = after + length + 11
   end
-  -- A reservation has open leases; with a position asked for, what two players did before (the extras) may count.
-  local is_simple = last > 0 and (extras == 0 or point == 0) and (given == 1 or no_grant)
+  -- A reservation has open leases; with a position asked for, what two players did before may count.
+  local its_play = has % 4 >= 2 and value:sub(found + size - 8, found + size - 1) or ''
+  local is_simple = last > 0 and ((has % 2 == 0 and has < 8) or point == 0) and (given == 1 or no_grant)
+    and (play == '' or play == its_play)
   if plan ~= '' or asked ~= NONE or own_limit ~= NONE or its_plan == '' or its_limit >= 32768 then
     is_simple = is_simple and seat_limit == its_limit and (plan == its_plan or (plan == '' and asked == NONE))
   end
@@ -70,13 +77,14 @@ if found then
   local patch = pack('<I6I6I6I6', expires, last, its_sequence, ahead)
   call('SETRANGE', KEYS[1], found + 2 + #id, patch)
   return pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + 2 + #id) .. patch
-    .. value:sub(found + 27 + #id, found + size - 1) .. '\0\0'
+    .. value:sub(found + 27 + #id, found + size - 1) .. '\0\0\0\0\0\0\0\0'
 end
 
-local over_limit, reclaim, enforces, subscribed, outbox_most = unpack('<BBBBI4', ARGV[1], 27)
+local over_limit, reclaim, enforces, subscribed, outbox_most = unpack('<BBBBI4', ARGV[1], 33)
 if may_start == 0 or not (no_grant or has_none_dead()) then return '' end
 if live < limit then
-  if live < seats or type_cap ~= NONE or unpack('<I2', ARGV[1], 15) ~= NONE then return '' end
+  if live < seats or type_cap ~= NONE or stream_cap ~= NONE or play ~= '' then return '' end
+  if visit_wait(spent, limit) > 0 then return '' end
   if device ~= '' and reclaim == 2 then return '' end -- its device's other session goes
   local expires, user = now + expiry_ms, nil
   local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2Bc0I2BBc0I2', #id, id, expires, now, 0, buffer_ms > 0 and now or 0, 0, 0, now, 0,
@@ -91,9 +99,13 @@ if live < limit then
     filed = expires
     call('ZADD', KEYS[2], filed, user or KEYS[1]:sub(#KEYS[2]))
   end
-  local header = pack('<I2I6I2B', own_limit, filed, seats + 1, marks)
-  call('SET', KEYS[1], value and header .. value:sub(12, seats_end - 1) .. seat .. value:sub(seats_end) or header .. seat)
-  return pack('<BBI6I2I2I6', NEW, 0, now, limit, live + 1, expires)
+  local paid
+  spent, paid = paid_visit(spent, limit)
+  local header = pack('<I2I6I2B', own_limit, filed, seats + 1, marks + (paid > 0 and 128 or 0))
+  local before = value and value:sub(12, seats_end - 1) or ''
+  local after = (value and value:sub(seats_end, value_end) or '') .. (paid > 0 and pack('<I6', spent) or '')
+  call('SET', KEYS[1], header .. before .. seat .. after)
+  return pack('<BBI6I2I2I6I6', NEW, 0, now, limit, live + 1, expires, paid)
 elseif replace == '' then
   local id_length = device == '' and 0 or unpack('<I2', device)
   local has_seat = value and id_length > 0 and value:find(device:sub(1, id_length + 1), 12, true)

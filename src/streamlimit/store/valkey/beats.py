@@ -5,7 +5,7 @@ from typing import Protocol
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Decision, Receipt, Verdict
-from streamlimit.rules.beat import beaten
+from streamlimit.rules.beat import beaten, unnamed
 from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, resolved
 
@@ -54,7 +54,7 @@ class Beating(Coming[Decision]):
 
 async def one_by_one(steps: Steps, ask: Ask) -> Decision:
     """Admission, and then a receipt of its lease."""
-    decision: Decision = await resolved(steps.admit(ask))
+    decision: Decision = await resolved(steps.admit(unnamed(ask)))
     if not isinstance(decision, Admitted) or decision.lease is None:
         return decision
-    return beaten(decision, await resolved(steps.confirm(Receipt(decision.lease))))
+    return beaten(decision, await resolved(steps.confirm(Receipt(decision.lease))), ask)

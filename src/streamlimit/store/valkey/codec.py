@@ -48,8 +48,14 @@ _HEADER = Struct("<HIHHB")
 _SEAT = Struct("<IHIHIHIHIHIIHHBBBHB")
 _MARK = Struct("<IHIHBIH")
 _EVENT = Struct("<BBIHH")
-_POLICY = Struct("<IIHIHIHIBBBBIIH")
+_POLICY = Struct("<IIHIHIHIHIBBBBIIH")
 _U16 = Struct("<H")
+_SPENT, _PLAY = Struct("<IH"), Struct("<Q")
+
+HAS_PLAY = 2
+"""In a seat's byte of what it has (ledger.lua)."""
+HAS_SPENT = 128
+"""Beside the number of a ledger's marks."""
 
 
 def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) -> bytes:
@@ -63,6 +69,8 @@ def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) ->
         pack_limit(policy.max_per_stream),
         policy.segment_ms,
         min(policy.max_returns, 250),
+        policy.burst_ms & 0xFFFFFFFF,
+        policy.burst_ms >> 32,
         policy.idle_victim_ms,
         _OVER_LIMIT[policy.over_limit],
         _RECLAIM[policy.reclaim_device],
@@ -199,7 +207,7 @@ def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
         born_,
         late,
         late_,
-        _,
+        has,
         _,
         limit,
         size,
@@ -230,6 +238,7 @@ def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
         plan=plan,
         limit=limit & MAX_SEAT_LIMIT,
         is_own=limit > MAX_SEAT_LIMIT,
+        play=_PLAY.unpack_from(data, end - 8)[0] if has & HAS_PLAY else 0,
     )
     return seat, end
 
@@ -244,9 +253,12 @@ def read_ledger(data: bytes) -> Ledger:
     for _ in range(seats):
         seat, at = read_seat(data, at)
         ledger.seats.append(seat)
-    for _ in range(marks):
+    for _ in range(marks % HAS_SPENT):
         ledger.marks.append(read_mark(data, at))
         at += _U16.unpack_from(data, at)[0]
+    if marks >= HAS_SPENT:
+        low, high = _SPENT.unpack_from(data, at)
+        ledger.spent_until_ms = low | high << 32
     return ledger
 
 

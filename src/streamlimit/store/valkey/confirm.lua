@@ -5,20 +5,20 @@
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the receipt: I6 generation · I4 move · I6 generation of the grant + 1 (0: no grant) · B has or is given a grant
---          I6 admitted at · I6 place + 1 (codec.py) · I4 client · I4 play ms · I4 age ms · I2 limit
---          I2 cap for this type of device · B session id · B stream id · B kind · I2 segment · I2 device · B plan
+--          I6 admitted at · I6 place + 1 (codec.py) · I4 client · I4 play ms · I4 age ms · I4 ends ms · I2 limit
+--          I2 cap for this type of device · B session id · B stream id · B kind · I2 segment · B play · I2 device · B plan
 -- ARGV[3]  the time in ms, in tests
 -- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
 --          where the receipt says: 3 · I6 now · I2 limit · I2 live · I6 expires at · I6 last activity
 --          I3 generation − started at · I2 its limit · B plan · device
---          where it was, by a heartbeat: 4 · as 3 up to the device · I6 sequence + 1 · I2 segment · device
+--          where it was, by a heartbeat: 4 · as 3 up to the device · B play · I6 sequence + 1 · I2 segment · device
 --          gone: 2 · I6 now · I2 limit · I2 live · B state · the mark or nothing
 
 -- include preamble
 
-local generation, move, granted, gives_grant, admitted, point, client, play_ms, age_ms, asked, type_cap,
-  id, stream, kind, segment, from =
-  unpack('<I6I4I6BI6I6I4I4I4I2I2Bc0Bc0Bc0I2c0', ARGV[2])
+local generation, move, granted, gives_grant, admitted, point, client, play_ms, age_ms, ends_ms, asked, type_cap,
+  id, stream, kind, segment, play, from =
+  unpack('<I6I4I6BI6I6I4I4I4I4I2I2Bc0Bc0Bc0I2c0Bc0', ARGV[2])
 local sequence = (point + 63 - (point - 1) % 64) / 64 -- of the segment, + 1
 local value = call('GET', KEYS[1])
 
@@ -40,10 +40,10 @@ local seat_limit = limit % 32768 + (own_limit == 65535 and 0 or 32768)
 -- The quick ways, without taking the ledger apart. The next segment of the same stream, its name as long as the last
 -- one's, and the heartbeat: numbers, segment and position are overwritten where they stand, one read and one
 -- small write. The first segment: the seat is written anew among the others. Everything else is below.
-local expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, given, its_limit, its_plan
+local expires, last, its_sequence, ahead, placed, its_move, its_generation, late, has, given, its_limit, its_plan
 local its_segment, positions, place
-if found and age_ms == 0 then
-  expires, last, its_sequence, ahead, placed, its_move, its_generation, late, extras, given, its_limit, its_plan,
+if found and age_ms == 0 and ends_ms == 0 then
+  expires, last, its_sequence, ahead, placed, its_move, its_generation, late, has, given, its_limit, its_plan,
     its_segment, positions, place = unpack('<I6I6I6I6I6I4I6I3BBI2Bc0I2c0B', value, found + 3 + #id)
 end
 if its_generation == generation and its_move == move then
@@ -67,39 +67,46 @@ if its_generation == generation and its_move == move then
   if is_first or ahead_until + expiry_ms > expires then expires = ahead_until + expiry_ms end
   if now > last then last = now end
 
-  local is_next = its_stream == stream and extras == 0 and not is_first
-  if is_next and segment == '' and sequence == 0 then
+  local its_play = has % 4 >= 2 and value:sub(found + size - 8, found + size - 1) or ''
+  local is_media = segment ~= '' or sequence > 0
+  local is_next = its_stream == stream and has % 2 == 0 and has < 8 and not is_first
+  is_next = is_next and (its_play == play or (play == '' and not is_media) or (max_returns == 0 and its_play == ''))
+  if is_next and not is_media then
     local patch = pack('<I6I6I6I6', expires, last, its_sequence, ahead)
     call('SETRANGE', KEYS[1], found + 2 + #id, patch)
-    return pack('<BI6I2I2I6I6I3I2Bc0I6I2', 4, now, limit, live, expires, last, late, its_limit, #its_plan, its_plan,
-      its_sequence, #its_segment) .. its_segment .. device
+    return pack('<BI6I2I2I6I6I3I2Bc0Bc0I6I2', 4, now, limit, live, expires, last, late, its_limit, #its_plan, its_plan,
+      #its_play, its_play, its_sequence, #its_segment) .. its_segment .. device
   elseif is_next and segment ~= '' and #segment == #its_segment and position and sequence > 0 and not is_repeat
     and admitted >= placed
   then
     call('SETRANGE', KEYS[1], found + 2 + #id,
-      pack('<I6I6I6I6I6I4I6I3BBI2Bc0I2', expires, last, sequence, ahead, admitted, move, generation, late, 0, given,
-        its_limit, #its_plan, its_plan, #segment)
+      pack('<I6I6I6I6I6I4I6I3BBI2Bc0I2', expires, last, sequence, ahead, admitted, move, generation, late, has,
+        given, its_limit, #its_plan, its_plan, #segment)
       .. segment .. value:sub(place - 1, position) .. pack('<I6I4', point - 1, client))
     return pack('<BI6I2I2I6I6I3I2Bc0', 3, now, limit, live, expires, last, late, its_limit, #its_plan, its_plan) .. device
-  elseif is_first and its_stream == stream and positions == 0 and sequence > 0 and expires >= filed and not KEYS[3] then
+  elseif is_first and its_stream == stream and positions == 0 and sequence > 0 and expires >= filed and has < 2
+    and not KEYS[3] then
+    local its_play = max_returns > 0 and play or ''
     local rest = pack('<Bc0I6I6I6I6I6I4I6I3BBI2Bc0I2', #id, id, expires, last, segment == '' and 0 or sequence, ahead,
-      segment == '' and 0 or admitted, move, generation, late, 0, given, its_limit,
+      segment == '' and 0 or admitted, move, generation, late, its_play == '' and 0 or 2, given, its_limit,
       #its_plan, its_plan, #segment) .. segment .. pack('<BBc0I6I4Bc0I2', 1, #kind, kind, point - 1, client,
-      #stream, stream, #device) .. device
+      #stream, stream, #device) .. device .. its_play
     local seat = pack('<I2', #rest + 2) .. rest
     call('SET', KEYS[1], value:sub(1, found - 1) .. seat .. value:sub(found + size))
     return pack('<BI6I2I2', 1, now, limit, live) .. seat .. pack('<I2BBI6I2', 1, 1, 0, now, 0) .. seat
   end
 end
 
+-- include visits
 -- include ledger
 -- include rules
 -- include grants
 
-local STREAMS_REMEMBERED = 32
+local STREAMS_REMEMBERED, FORGIVEN_SEGMENTS = 2, 3
 local device, plan = unpack('<I2c0Bc0', ARGV[2], from)
 local ledger = open_ledger(value)
 local received = now - age_ms
+if play == NO_PLAY and segment == '' and sequence == 0 then play = nil end -- of a heartbeat that names none
 
 local function note_position(seat)
   for _, position in ipairs(seat.positions) do
@@ -112,14 +119,45 @@ local function note_position(seat)
 end
 
 -- Counts a return or a repeat; only as many are kept as can matter.
-local function note_return(seat)
-  local kept = {}
-  for _, returned in ipairs(seat.returns) do
-    if returned > received - expiry_ms then kept[#kept + 1] = returned end
-  end
+local function with_one_more(moments)
+  local kept = recent(moments, received)
   kept[#kept + 1] = received
   while #kept > max_returns + 1 do table.remove(kept, 1) end
-  seat.returns = kept
+  return kept
+end
+
+-- One seek is one repeat: what else is fetched from that address is no other one.
+local function note_repeat(seat)
+  seat.repeats = with_one_more(seat.repeats)
+  for _, position in ipairs(seat.positions) do position[3] = client end
+end
+
+-- The play received. False: what an older one had asked for before it lost the session counts for nothing here.
+local function take_over(seat)
+  if #seat.changes > 0 and seat.changes[#seat.changes] <= received - expiry_ms then seat.changes = {} end
+  if not play or max_returns == 0 or (play == seat.play and has_begun(seat)) then return true end
+  if not is_change(seat, play, received) then
+    seat.locked, seat.changes = false, {}
+  elseif is_older(play, seat.play)
+    and (seat.locked or (#seat.changes > 0 and admitted < seat.changes[#seat.changes])) then
+    return false
+  else
+    seat.changes = recent(seat.changes, received)
+    seat.changes[#seat.changes + 1] = received
+    if seat.locked or #seat.changes >= max_returns then seat.locked, seat.changes = true, {} end
+  end
+  if seat.play ~= play then seat.play, seat.positions = play, {} end
+  return true
+end
+
+-- The last segment of the stream: was it watched to its end? Then its visit is given back, once (rules/visits.py).
+local function give_back(seat)
+  local paid, paid_at = seat.paid, seat.paid_at
+  if paid == '' and seat.move == 0 and seat.revives == 0 then paid, paid_at = seat.stream, seat.started end -- by starting
+  if burst_ms == 0 or paid ~= seat.stream or paid_at == 0 then return end
+  if received - paid_at < ends_ms - FORGIVEN_SEGMENTS * segment_ms then return end
+  ledger.spent = math.max(ledger.spent - visit_cost(limit), 0)
+  seat.paid, seat.paid_at, seat.paid_play = seat.stream, 0, NO_PLAY
 end
 
 -- Remembers the stream that the session is about to leave.
@@ -136,15 +174,16 @@ end
 -- The session is where its newest receipt is. Says whether that is another stream.
 local function follow(seat)
   local moved = stream ~= seat.stream
+  if not take_over(seat) then return false end
   if moved then
-    if is_return(seat, stream, received) then note_return(seat) end
+    if is_return(seat, stream, received) then seat.returns = with_one_more(seat.returns) end
     note_left(seat)
     seat.stream, seat.move = stream, seat.move + 1
     seat.segment, seat.sequence, seat.positions = '', 0, {}
   elseif admitted < seat.placed then
     return false -- of requests that overlapped the later one says where the player is
   elseif is_repeat(seat, kind, point, client) then
-    note_return(seat)
+    note_repeat(seat)
   end
   if segment ~= '' then seat.segment, seat.sequence, seat.placed = segment, sequence, admitted end
   if sequence > 0 then note_position(seat) end
@@ -160,7 +199,10 @@ end
 -- Writes the receipt into the seat; a stale lease (an older move or seat) counts as activity alone.
 local function settle(seat)
   local is_first, moved = seat.last == 0, false
-  if generation == seat.generation and move == seat.move then moved = follow(seat) end
+  if generation == seat.generation and move == seat.move then
+    moved = follow(seat)
+    if ends_ms > 0 and stream == seat.stream then give_back(seat) end
+  end
   seat.last = math.max(seat.last, received)
   seat.leases = {}
   if is_first then seat.expires = received end -- from here on the reservation's own time does not count
@@ -187,7 +229,8 @@ local function revive()
   local seat = {
     id = id, stream = stream, device = device, expires = now, last = 0, sequence = 0, ahead = 0, placed = 0, move = 0,
     generation = math.max(now, generation + 1), started = now, segment = '', positions = {},
-    revives = generation, left = {}, returns = {}, leases = {}, given = gives_grant, plan = plan, limit = seat_limit,
+    revives = generation, left = {}, returns = {}, repeats = {}, changes = {}, paid = '', paid_at = 0,
+    paid_play = NO_PLAY, play = NO_PLAY, locked = false, leases = {}, given = gives_grant, plan = plan, limit = seat_limit,
   }
   ledger.seats[#ledger.seats + 1] = seat
   return seat

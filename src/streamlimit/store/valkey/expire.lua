@@ -59,13 +59,15 @@ local function expire(value)
     return ''
   end
   local own_limit, _, seats, marks = unpack('<I2I6I2B', value)
+  local is_spent = marks >= SPENT and unpack('<I6', value, #value - 5) > now
+  marks = marks % SPENT
   local first, last = lapses(value, seats + marks)
   if first and first > now then
     call('SETRANGE', LEDGER, 2, pack('<I6', first))
     filed[#filed + 1], filed[#filed + 2] = first, user_of(LEDGER)
     return ''
   end
-  if is_told or own_limit ~= NO_LIMIT or not last or last > now then return take_apart(value) end
+  if is_told or is_spent or own_limit ~= NO_LIMIT or (last and last > now) then return take_apart(value) end
   blank[#blank + 1], unfiled[#unfiled + 1] = LEDGER, user_of(LEDGER)
   return seats > 0 and WHOLE .. value or ''
 end

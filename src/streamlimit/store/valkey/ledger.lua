@@ -5,14 +5,17 @@
 -- script includes it only after its quick ways. Needs preamble.lua.
 --
 --   ledger  I2 own limit (65535: none) · I6 filed: the user's score in the sweep index (0: not there)
---           I2 number of seats · B number of marks · the seats, oldest first · the marks, oldest first
+--           I2 number of seats · B number of marks (+ 128: spent) · the seats, oldest first · the marks, oldest first
+--           and, with spent: I6 when the budget of visits is whole again
 --   seat    I2 length of all · B session id · then what a receipt overwrites in place:
 --           I6 expires at · I6 last activity (0: none) · I6 sequence + 1 (0: none) · I6 ahead until · I6 placed at
---           I4 move · I6 generation · I3 generation − started at · B extras? · B given a grant? · I2 limit (+ 32768: the user's own)
+--           I4 move · I6 generation · I3 generation − started at · B has · B given a grant? · I2 limit (+ 32768: the user's own)
 --           B plan · I2 segment
 --           B number of positions, each: B kind · I6 place · I4 crc of the client
---           and what stays: B stream id · I2 device, and only with extras:
---           I6 revives · B left, each: B stream id · I6 at · B returns, each: I6 at · B leases, each: B lease id
+--           and what stays: B stream id · I2 device, and, each only where `has` says so:
+--           (1) I6 revives · B left, each: B stream id · I6 at · B returns, each: I6 at · B leases, each: B lease id
+--           (8) B repeats, each: I6 at · B changes, each: I6 at · B stream paid for (0: none) · I6 at · B play
+--           (2) the play: I4 low · I4 high, eight bytes; and (4) the session is locked to it
 --   device  I2 length of the id + 1 (0: none) · id · where it is more than an id: B type · name
 --   mark    I2 length of all · B session id · I6 until · I6 generation · B state · I6 at · tail
 --   tail    B by · I2 reason · B by session id · I2 by device
@@ -23,12 +26,13 @@
 -- what codec.py made of them: here they are only compared and copied.
 
 local LEDGER, DUE, OUTBOX = KEYS[1], KEYS[2], KEYS[3]
-local NO_LIMIT, HEADER = 65535, 12
+local NO_LIMIT, HEADER, SPENT = 65535, 12, 128
+local NO_PLAY = ''
 local STARTED, MOVED, EXPIRED, ENDED, TERMINATED, ABANDONED = 1, 2, 3, 4, 5, 6
 local TOLD, IDLE, RAN_OUT, NOTHING_RECEIVED = 1, 2, 3, 4
 
-local stream_cap, segment_ms, max_returns, idle_victim_ms, over_limit, reclaims_device, enforces, subscribed,
-  outbox_most, grant_ms = unpack('<I2I4I2I4BBBBI4I6', ARGV[1], 15)
+local idle_victim_ms, over_limit, reclaims_device, enforces, subscribed, outbox_most, grant_ms =
+  unpack('<I4BBBBI4I6', ARGV[1], 29)
 
 local events = {}
 
@@ -57,10 +61,14 @@ end
 
 -- The value of a ledger's key (false: none) as a table; seats and marks stay packed, with what finding them needs.
 local function open_ledger(value)
-  local ledger = { own_limit = NO_LIMIT, filed = 0, seats = {}, marks = {} }
+  local ledger = { own_limit = NO_LIMIT, filed = 0, seats = {}, marks = {}, spent = 0 }
   if not value then return ledger end
   local seats, marks
   ledger.own_limit, ledger.filed, seats, marks = unpack('<I2I6I2B', value)
+  if marks >= SPENT then
+    marks, ledger.spent = marks - SPENT, unpack('<I6', value, #value - 5)
+    if ledger.spent > now + math.max(far - now, burst_ms + 60000) then ledger.spent = 0 end
+  end
   local at = HEADER
   for i = 1, seats do
     local size, id, expires, last = unpack('<I2Bc0I6I6', value, at)
@@ -91,6 +99,11 @@ local function save(ledger)
     parts[#parts + 1] = mark.packed
     if not earliest or mark.till < earliest then earliest = mark.till end
   end
+  local has_spent = ledger.spent > now
+  if has_spent then
+    parts[#parts + 1] = pack('<I6', ledger.spent)
+    earliest = earliest or ledger.spent
+  end
   if not earliest and ledger.own_limit == NO_LIMIT then
     call('DEL', LEDGER)
     return
@@ -99,7 +112,8 @@ local function save(ledger)
     ledger.filed = earliest
     call('ZADD', DUE, earliest, user_of(LEDGER))
   end
-  parts[1] = pack('<I2I6I2B', ledger.own_limit, ledger.filed, #ledger.seats, #ledger.marks)
+  local marks = #ledger.marks + (has_spent and SPENT or 0)
+  parts[1] = pack('<I2I6I2B', ledger.own_limit, ledger.filed, #ledger.seats, marks)
   call('SET', LEDGER, table.concat(parts))
 end
 
@@ -130,29 +144,53 @@ local function strings_and_numbers(packed, count, at)
   return found, at
 end
 
+-- Reads moments from *at*, which their number stands before; returns them and where they end.
+local function times(packed, at)
+  local found, count = {}, nil
+  count, at = unpack('<B', packed, at)
+  for i = 1, count do
+    found[i], at = unpack('<I6', packed, at)
+  end
+  return found, at
+end
+
+local function pack_times(times_)
+  local parts = { string.char(#times_) }
+  for i, at in ipairs(times_) do
+    parts[i + 1] = pack('<I6', at)
+  end
+  return table.concat(parts)
+end
+
 -- Unpacks all of a seat into its table.
 local function open_seat(seat)
-  local packed, at, extras, count, late = seat.packed, nil, nil, nil, nil
-  seat.sequence, seat.ahead, seat.placed, seat.move, seat.generation, late, extras, seat.given, seat.limit, seat.plan,
+  local packed, at, has, count, late = seat.packed, nil, nil, nil, nil
+  seat.sequence, seat.ahead, seat.placed, seat.move, seat.generation, late, has, seat.given, seat.limit, seat.plan,
     seat.segment, count, at = unpack('<I6I6I6I4I6I3BBI2Bc0I2c0B', packed, 16 + #seat.id)
   seat.started = seat.generation - late
   seat.positions, seat.left, seat.returns, seat.leases, seat.revives = {}, {}, {}, {}, 0
+  seat.repeats, seat.changes, seat.paid, seat.paid_at, seat.paid_play = {}, {}, '', 0, NO_PLAY
+  seat.play = has % 4 >= 2 and packed:sub(-8) or NO_PLAY
+  seat.locked = has % 8 >= 4
   for i = 1, count do
     local kind, reached, client
     kind, reached, client, at = unpack('<Bc0I6I4', packed, at)
     seat.positions[i] = { kind, reached, client }
   end
   seat.stream, seat.device, at = unpack('<Bc0I2c0', packed, at)
-  if extras == 0 then return seat end
-  seat.revives, count, at = unpack('<I6B', packed, at)
-  seat.left, at = strings_and_numbers(packed, count, at)
-  count, at = unpack('<B', packed, at)
-  for i = 1, count do
-    seat.returns[i], at = unpack('<I6', packed, at)
+  if has % 2 == 1 then
+    seat.revives, count, at = unpack('<I6B', packed, at)
+    seat.left, at = strings_and_numbers(packed, count, at)
+    seat.returns, at = times(packed, at)
+    count, at = unpack('<B', packed, at)
+    for i = 1, count do
+      seat.leases[i], at = unpack('<Bc0', packed, at)
+    end
   end
-  count, at = unpack('<B', packed, at)
-  for i = 1, count do
-    seat.leases[i], at = unpack('<Bc0', packed, at)
+  if has >= 8 then
+    seat.repeats, at = times(packed, at)
+    seat.changes, at = times(packed, at)
+    seat.paid, seat.paid_at, seat.paid_play = unpack('<Bc0I6Bc0', packed, at)
   end
   return seat
 end
@@ -162,10 +200,7 @@ local function pack_extras(seat)
   for _, left in ipairs(seat.left) do
     parts[#parts + 1] = pack('<Bc0I6', #left[1], left[1], left[2])
   end
-  parts[#parts + 1] = pack('<B', #seat.returns)
-  for _, at in ipairs(seat.returns) do
-    parts[#parts + 1] = pack('<I6', at)
-  end
+  parts[#parts + 1] = pack_times(seat.returns)
   parts[#parts + 1] = pack('<B', #seat.leases)
   for _, lease in ipairs(seat.leases) do
     parts[#parts + 1] = pack('<Bc0', #lease, lease)
@@ -175,8 +210,15 @@ end
 
 -- Packs what open_seat (or a rule) put into the table.
 local function pack_seat(seat)
-  local extras = ''
-  if seat.revives + #seat.left + #seat.returns + #seat.leases > 0 then extras = pack_extras(seat) end
+  local extras, has = '', 0
+  if seat.revives + #seat.left + #seat.returns + #seat.leases > 0 then extras, has = pack_extras(seat), 1 end
+  if #seat.repeats + #seat.changes + #seat.paid > 0 then
+    extras = extras .. pack_times(seat.repeats) .. pack_times(seat.changes)
+      .. pack('<Bc0I6Bc0', #seat.paid, seat.paid, seat.paid_at, #seat.paid_play, seat.paid_play)
+    has = has + 8
+  end
+  if seat.play ~= NO_PLAY then has = has + 2 end
+  if seat.locked then has = has + 4 end
   local positions = {}
   for i, position in ipairs(seat.positions) do
     positions[i] = pack('<Bc0I6I4', #position[1], position[1], position[2], position[3])
@@ -184,9 +226,9 @@ local function pack_seat(seat)
   local late = math.min(math.max(seat.generation - seat.started, 0), 2 ^ 24 - 1)
   local rest = pack('<Bc0', #seat.id, seat.id)
     .. pack('<I6I6I6I6I6I4I6I3BBI2Bc0I2', seat.expires, seat.last, seat.sequence, seat.ahead, seat.placed, seat.move,
-      seat.generation, late, extras == '' and 0 or 1, seat.given, seat.limit, #seat.plan, seat.plan, #seat.segment)
+      seat.generation, late, has, seat.given, seat.limit, #seat.plan, seat.plan, #seat.segment)
     .. seat.segment .. string.char(#positions) .. table.concat(positions)
-    .. pack('<Bc0I2', #seat.stream, seat.stream, #seat.device) .. seat.device .. extras
+    .. pack('<Bc0I2', #seat.stream, seat.stream, #seat.device) .. seat.device .. extras .. seat.play
   seat.packed = pack('<I2', #rest + 2) .. rest
   return seat.packed
 end

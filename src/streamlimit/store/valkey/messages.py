@@ -24,12 +24,14 @@ from streamlimit.store.valkey.keys import SHARDS, Keys
 from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
 _PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
-ASK, RECEIPT = Struct("<BBHHIHIHI"), Struct("<IHIIHBIHIHIIIHH")
+ASK, RECEIPT = Struct("<BBHHIHIHI"), Struct("<IHIIHBIHIHIIIIHH")
 """What stands before the session."""
 
 _ASK, _RECEIPT = ASK.pack, RECEIPT.pack
 _GENERATION = Struct("<IH").pack
 _U16 = Struct("<H").pack
+_U32 = Struct("<I").pack
+_PLAY = Struct("<II").pack
 _LOW = 0xFFFFFFFF
 MAX_SPAN_MS = _LOW
 """Longest time that a receipt can speak of: 49 days."""
@@ -51,7 +53,7 @@ def ask_message(ask: Ask, type_cap: int | None) -> bytes:
     )
     session, stream, kind = pack_id(ask.session_id), pack_id(ask.stream_id), pack_kind(ask.kind)
     lease, replace, device = pack_id(ask.lease_id), pack_id(ask.replace or ""), pack_device(ask.device)
-    return b"%b%c%b%c%b%c%b%c%b%c%b%b%b%b" % (
+    return b"%b%c%b%c%b%c%b%c%b%c%b%b%b%b%b" % (
         numbers,
         len(session),
         session,
@@ -66,7 +68,13 @@ def ask_message(ask: Ask, type_cap: int | None) -> bytes:
         _U16(len(device)),
         device,
         pack_plan(ask.plan),
+        pack_play(ask.play),
     )
+
+
+def pack_play(play: int) -> bytes:
+    """With its length: none, or eight bytes, the low four first."""
+    return b"\x08" + _PLAY(play & _LOW, play >> 32) if play else b"\0"
 
 
 def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
@@ -87,12 +95,13 @@ def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
         pack_client(ask.client),
         min(receipt.play_ms, MAX_SPAN_MS),
         min(receipt.age_ms, MAX_SPAN_MS),
+        min(receipt.ends_ms, MAX_SPAN_MS),
         pack_limit(ask.limit),
         pack_limit(type_cap),
     )
     session, stream, kind = pack_id(ask.session_id), pack_id(ask.stream_id), pack_kind(receipt.kind)
     segment, device = (receipt.segment or "").encode(), pack_device(ask.device)
-    return b"%b%c%b%c%b%c%b%b%b%b%b%b" % (
+    return b"%b%c%b%c%b%c%b%b%b%b%b%b%b" % (
         numbers,
         len(session),
         session,
@@ -102,6 +111,7 @@ def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
         kind,
         _U16(len(segment)),
         segment,
+        pack_play(ask.play),
         _U16(len(device)),
         device,
         pack_plan(ask.plan),
@@ -112,7 +122,18 @@ def lease_message(lease: Lease) -> bytes:
     """For prolong.lua and abandon.lua."""
     session, lease_id = pack_id(lease.ask.session_id), pack_id(lease.ask.lease_id)
     generation = _GENERATION(lease.generation & _LOW, lease.generation >> 32)
-    return b"%b%c%b%c%b" % (generation, len(session), session, len(lease_id), lease_id)
+    stream = pack_id(lease.ask.stream_id)
+    return b"%b%c%b%c%b%b%c%b%b" % (
+        generation,
+        len(session),
+        session,
+        len(lease_id),
+        lease_id,
+        _U32(lease.move),
+        len(stream),
+        stream,
+        pack_play(lease.ask.play),
+    )
 
 
 def end_message(session_id: str, kills_grant: bool) -> bytes:

@@ -6,6 +6,7 @@
 
 if #ARGV > 3 then now = tonumber(ARGV[3]) end
 local call, pack, unpack = redis.call, struct.pack, struct.unpack
-local expiry_ms, buffer_ms, max_sessions, start_ms = unpack('<I4I4I2I4', ARGV[1])
+local expiry_ms, buffer_ms, max_sessions, start_ms, stream_cap, segment_ms, max_returns, burst_ms =
+  unpack('<I4I4I2I4I2I4I2I6', ARGV[1])
 -- What would lapse later than that was written before the clock went back: it is passed.
 local far = now + math.max(expiry_ms, start_ms) + buffer_ms + 60000

@@ -3,22 +3,25 @@
 -- KEYS[1]  the user's ledger
 -- KEYS[2]  the shard's sweep index
 -- ARGV[1]  the policy (codec.py)
--- ARGV[2]  the lease: I6 generation · B session id · B lease id, which does not matter here
+-- ARGV[2]  the lease: I6 generation · B session id · B lease id · I4 move · B stream id · B play
 -- ARGV[3]  the time in ms, in tests
 -- Returns  it sits: 1 · I6 now
---          gone: 2 · I6 now · B state · the mark or nothing
+--          gone: 2 · I6 now · B state (1: it sits, and has left this player behind) · the mark or nothing
 
 -- include preamble
 -- include ledger
 -- include rules
 
-local generation, id = unpack('<I6Bc0', ARGV[2])
+local generation, id, lease, move, stream, play = unpack('<I6Bc0Bc0I4Bc0Bc0', ARGV[2])
 local ledger = open_ledger(call('GET', KEYS[1]))
 local seat = find(ledger, id)
 if seat then open_seat(seat) end
 if not seat or seat.expires <= now or (generation ~= seat.generation and generation ~= seat.revives) then
   return pack('<BI6', 2, now) .. gone(ledger, id, generation)
 end
+local is_old = generation ~= seat.generation or move ~= seat.move
+if (play == NO_PLAY and lease == '') then play = nil end -- of a heartbeat
+if (is_old and stream ~= seat.stream) or is_locked_out(seat, play, now) then return pack('<BI6B', 2, now, 1) end
 local life_ms = seat.last == 0 and start_ms or expiry_ms
 if seat.expires < now + life_ms then
   seat.expires = now + life_ms

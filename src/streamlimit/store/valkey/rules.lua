@@ -108,6 +108,44 @@ local function is_repeat(seat, kind, point, client)
   return false
 end
 
+-- Is the play *one* older than the play *other*? Neither may be compared as text (the server's locale), nor as one number.
+local function is_older(one, other)
+  if one == NO_PLAY or other == NO_PLAY then return one == NO_PLAY and other ~= NO_PLAY end
+  local low, high = unpack('<I4I4', one)
+  local its_low, its_high = unpack('<I4I4', other)
+  return high < its_high or (high == its_high and low < its_low)
+end
+
+-- Has any play begun?
+local function has_begun(seat)
+  return seat.play ~= NO_PLAY or seat.segment ~= '' or #seat.positions > 0
+end
+
+-- Would *play* (nil: of no play) take the session over from one that received within the last 2·X (rules/plays.py)?
+local function is_change(seat, play, at)
+  if max_returns == 0 or not play or play == seat.play or not has_begun(seat) then return false end
+  return seat.last > 0 and at - seat.last < 2 * segment_ms
+end
+
+-- Is it one change too many? Who began later than the one that plays is not refused.
+local function is_locked_out(seat, play, at)
+  return seat.locked and is_change(seat, play, at) and is_older(play, seat.play)
+end
+
+-- Does a younger play take the session over though plays have changed too often?
+local function breaks_lock(seat, play, at)
+  return seat.locked and is_change(seat, play, at) and is_older(seat.play, play)
+end
+
+-- Those of *moments* that are within the last n·X of *at*.
+local function recent(moments, at)
+  local kept = {}
+  for _, moment in ipairs(moments) do
+    if moment > at - expiry_ms then kept[#kept + 1] = moment end
+  end
+  return kept
+end
+
 -- Would this, at that time, bring the session back to a stream that it left within the last 2·X (rule 8)?
 local function is_return(seat, stream, at)
   if stream == seat.stream then return false end

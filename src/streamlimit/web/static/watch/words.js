@@ -74,6 +74,11 @@ export function explain(problem, every) {
         headline: "Back and forth too fast",
         detail: `It looks as if two players shared this session. ${again}`,
       };
+    case "too-many-visits":
+      return {
+        headline: "Too many streams one after the other",
+        detail: `The next may start in ${seconds(Math.ceil(problem.retry_after_seconds))}. ${again}`,
+      };
     case "session-terminated":
       return { headline: terminator(problem), detail: `${atTime(problem.at)}: ${problem.reason}` };
     case "offline":

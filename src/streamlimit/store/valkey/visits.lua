@@ -1,0 +1,29 @@
+-- The user's budget of visits (rules/visits.py), for whoever needs it before the ledger is taken apart. Needs preamble.lua.
+--
+-- *spent* is when it is whole again: what a ledger's value ends with, where the number of its marks says so.
+
+-- How many marks there are, when the budget is whole again (0: it is), and where the value ends but for that.
+local function split_marks(value, marks)
+  if marks < 128 then return marks, 0, #value end
+  local spent = unpack('<I6', value, #value - 5)
+  if spent > now + math.max(far - now, burst_ms + 60000) then spent = 0 end -- from before the clock went back
+  return marks - 128, spent, #value - 6
+end
+
+-- How long it takes until a visit of a user of *limit* seats has come back by itself.
+local function visit_cost(limit)
+  return math.max(math.floor(2 * segment_ms / math.max(limit, 1)), 1)
+end
+
+-- How long until the next visit can be paid; 0: now.
+local function visit_wait(spent, limit)
+  if burst_ms == 0 then return 0 end
+  return math.max(math.max(spent - now, 0) + visit_cost(limit) - burst_ms, 0)
+end
+
+-- When the budget is whole again once the next visit is paid, where it can be; and how much of it is spent then.
+local function paid_visit(spent, limit)
+  if burst_ms == 0 or visit_wait(spent, limit) > 0 then return spent, 0 end
+  spent = math.max(spent, now) + visit_cost(limit)
+  return spent, spent - now
+end

@@ -1,0 +1,259 @@
+"""The budget of visits as promises of every store (rule 13): part of contract.py. Times are those of X = 6 s."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from streamlimit.model import Admitted, Confirmed, Lease, Purpose, Receipt, Refusal
+from streamlimit.policy import Policy
+from streamlimit.store.contract import resolved
+from tests.store.household import Household, N, story
+
+SIX = 6_000
+AT_SIX = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX)
+AT_SIX_UNCOUNTED = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX, visit_burst=0)
+ONE_VISIT = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX, visit_burst=1)
+DRY_VISITS = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX, visit_burst=1, enforce=False)
+
+
+class Visits:
+    """Rule 13: a person who zaps is never refused, and a tool that rotates gets one and a half streams a seat."""
+
+    @story(AT_SIX)
+    async def test_starts_are_visits_and_the_budget_is_so_many_a_seat(self, home: Household) -> None:
+        for k in range(180):
+            await self._visit(home, f"s{k}")
+        refusal = await home.refused("s180")
+        assert (refusal.code, refusal.retry_after_ms, refusal.live) == ("too-many-visits", 2 * SIX // 3, 0)
+        assert (await home.refused("s180", purpose=Purpose.CHECK)).code == "too-many-visits"
+        home.later(2 * SIX // 3 - 1)
+        assert (await home.refused("s180")).retry_after_ms == 1
+        home.later(1)
+        await self._visit(home, "s180")
+        await home.refused("s181")
+
+    @story(AT_SIX)
+    async def test_moves_are_visits_and_the_own_stream_costs_nothing(self, home: Household) -> None:
+        await home.watch("tv", "own")
+        for k in range(179):
+            await home.lease("tv", f"other-{k}")
+        assert (await home.refused("tv", "more")).code == "too-many-visits"
+        assert (await home.refused("tv", "more", purpose=Purpose.CHECK)).code == "too-many-visits"
+        for _ in range(20):
+            await home.watch("tv", "own")
+            await home.beaten("tv", "own")
+        assert (await home.session("tv")).stream_id == "own"
+
+    @story(ONE_VISIT)
+    async def test_a_second_request_for_the_stream_just_paid_is_free_for_a_segment(self, home: Household) -> None:
+        await self._visit(home, "phone")
+        await home.watch("tv", "own")
+        await home.lease("tv", "film")
+        home.later(SIX - 1)
+        await home.lease("tv", "film", kind="audio")
+        home.later(1)
+        assert isinstance(await home.ask("tv", "film"), Admitted)  # paid: one of three came back each 2·X / 3
+        assert (await home.refused("tv", "other")).code == "too-many-visits"
+
+    @story(AT_SIX)
+    async def test_heartbeats_pay_as_requests_do(self, home: Household) -> None:
+        for k in range(60):
+            await home.beaten(f"s{k}", "news", limit=1)
+            await home.end(f"s{k}")
+        assert isinstance(refusal := await home.beat("more", limit=1), Refusal)
+        assert (refusal.code, refusal.retry_after_ms) == ("too-many-visits", 2 * SIX)
+        home.later(2 * SIX)
+        await home.beaten("more", limit=1)
+        assert isinstance(refusal := await home.beat("more", "film", limit=1), Refusal)
+        assert refusal.code == "too-many-visits"
+
+    @story(AT_SIX_UNCOUNTED)
+    async def test_zero_turns_the_budget_off(self, home: Household) -> None:
+        for k in range(200):
+            await self._visit(home, f"s{k}")
+            await home.watch("tv", f"stream-{k}")
+
+    @story(ONE_VISIT)
+    async def test_a_stream_watched_to_its_end_gives_its_visit_back_once(self, home: Household) -> None:
+        long_ms = 5 * SIX
+        first = await home.watch("tv", "advert")
+        home.later(long_ms - 3 * SIX - 1)
+        await home.watch("tv", "advert")
+        await self._ended(home, first, long_ms)
+        for k in range(3):
+            await self._visit(home, f"s{k}")
+        await home.refused("s4")
+        home.later(1)
+        lease = await home.lease("tv", "advert")
+        for _ in range(3):
+            await self._ended(home, lease, long_ms)
+        await self._visit(home, "s4")
+        await home.refused("s5")
+
+    @story(ONE_VISIT)
+    async def test_a_move_is_given_back_as_a_start_is(self, home: Household) -> None:
+        await home.watch("tv", "film")
+        for k in range(12):  # each advert is shorter than what a seat gets back meanwhile
+            lease = await home.lease("tv", f"advert-{k}")
+            await home.received(lease, 0)
+            await self._ended(home, await home.lease("tv", f"advert-{k}"), 3 * SIX)
+
+    @story(ONE_VISIT)
+    async def test_who_skips_to_the_end_gets_nothing_back(self, home: Household) -> None:
+        lease = await home.watch("tv", "film")
+        await self._ended(home, lease, 100 * SIX)
+        for k in range(2):
+            await self._visit(home, f"s{k}")
+        assert (await home.refused("s3")).code == "too-many-visits"
+
+    @story(ONE_VISIT)
+    async def test_breaking_a_lock_is_a_visit_of_each_play(self, home: Household) -> None:
+        for play in (1, 2, 1):
+            await home.watch("tv", sequence=5, play=play)
+        await home.watch("tv", sequence=5, play=3)
+        await home.watch("tv", sequence=6, play=3)
+        await home.watch("tv", sequence=5, play=4)
+        assert (await home.refused("tv", sequence=5, play=5)).code == "too-many-visits"
+        await home.watch("tv", sequence=6, play=4)
+
+    @story(AT_SIX)
+    async def test_a_spent_budget_outlives_the_sessions_and_not_its_time(self, home: Household) -> None:
+        for k in range(180):
+            await self._visit(home, f"s{k}")
+        home.later(N * SIX)
+        await home.sweep()
+        assert (home.now, await home.sitting()) == (home.clock(), [])
+        came_back = N * SIX * 3 // (2 * SIX)
+        for k in range(came_back):
+            await self._visit(home, f"t{k}")
+        assert (await home.refused("more")).code == "too-many-visits"
+        home.later(120 * SIX)
+        await home.sweep()
+        assert await home.sweep() == []
+        for k in range(180):
+            await self._visit(home, f"u{k}")
+        await home.refused("more")
+
+    @story(AT_SIX)
+    async def test_a_budget_from_before_the_clock_went_back_is_whole(self, home: Household) -> None:
+        for k in range(180):
+            await self._visit(home, f"s{k}")
+        home.later(-3_600_000)
+        await self._visit(home, "after")
+
+    @story(DRY_VISITS)
+    async def test_a_dry_run_says_which_visits_were_too_many(self, home: Household) -> None:
+        for k in range(3):
+            await self._visit(home, f"s{k}")
+        answer = await home.ask("more")
+        assert isinstance(answer, Admitted)
+        assert answer.would_refuse == "too-many-visits"
+
+    @story(AT_SIX)
+    @pytest.mark.parametrize("ring", [4, 8, 60])
+    async def test_a_minute_of_zapping_in_one_session_is_never_refused(self, home: Household, ring: int) -> None:
+        for k in range(60):
+            await home.watch("tv", f"channel-{k % ring}", limit=1)
+            await home.watch("tv", f"channel-{k % ring}", limit=1, kind="audio")
+            home.later(1_000)
+
+    @story(AT_SIX)
+    @pytest.mark.parametrize("way", ["ended", "replaced"])
+    async def test_a_minute_of_zapping_with_a_session_a_channel_is_never_refused(
+        self, home: Household, way: str
+    ) -> None:
+        for k in range(60):
+            replaced = f"s{k - 1}" if way == "replaced" else None
+            await home.watch(f"s{k}", f"channel-{k % 8}", limit=1, replace=replaced, play=k + 1)
+            if way == "ended":
+                await home.end(f"s{k}")
+            home.later(1_000)
+
+    @story(AT_SIX)
+    async def test_zapping_by_playback_urls_in_one_session_is_never_refused(self, home: Household) -> None:
+        for k in range(60):
+            await home.watch("tv", f"channel-{k % 4}", limit=1, play=k + 1)
+            home.later(1_000)
+
+    @story(AT_SIX)
+    async def test_pre_rolls_episodes_and_picture_in_picture_are_never_refused(self, home: Household) -> None:
+        for k in range(6):
+            advert = await home.lease("tv", f"advert-{k}", play=2 * k + 1)
+            for n in range(3):
+                await home.received(advert, n)
+                home.later(5_000)
+                advert = await home.lease("tv", f"advert-{k}", play=2 * k + 1)
+            for n in range(20):
+                await home.watch("tv", f"episode-{k}", sequence=n, play=2 * k + 2)
+                await home.watch("small", "news", sequence=n, play=1)
+                home.later(SIX)
+
+    @story(AT_SIX)
+    async def test_twenty_streams_at_one_moment_from_one_session_are_one_and_a_half_a_seat(
+        self, home: Household
+    ) -> None:
+        async def round_(number: int) -> int:
+            asked = [await home.ask("tv", f"stream-{k}", sequence=number, client=f"c{k}") for k in range(20)]
+            leases = [a.lease for a in asked if isinstance(a, Admitted) and a.lease is not None]
+            for lease in leases:
+                await home.received(lease, number)
+            home.later(SIX)
+            return len(leases)
+
+        segments = sum([await round_(k) for k in range(30)][-10:])  # in 10·X, on one of three seats, which rest
+        assert segments / 10 <= 1 + 1.5
+
+    @story(AT_SIX)
+    async def test_thirty_streams_in_turn_are_one_and_a_half_a_seat(self, home: Household) -> None:
+        segments = await self._rotated(home, lambda visit, _: ("tv", f"stream-{visit % 30}"))
+        assert segments / self.ROUNDS <= 3 * 1.5
+
+    @story(AT_SIX)
+    @pytest.mark.parametrize("way", ["ended", "replaced"])
+    async def test_a_fresh_session_a_visit_is_one_and_a_half_streams_a_seat(self, home: Household, way: str) -> None:
+        async def leave(visit: int) -> None:
+            if way == "ended":
+                await home.end(f"s{visit}")
+
+        segments = await self._rotated(home, lambda visit, _: (f"s{visit}", f"stream-{visit % 30}"), leave, way)
+        assert segments / self.ROUNDS <= 3 * 1.5
+
+    ROUNDS = 20
+    """So many X are measured, once the burst is spent."""
+
+    async def _rotated(
+        self,
+        home: Household,
+        where: Callable[[int, int], tuple[str, str]],
+        leave: Callable[[int], Awaitable[None]] | None = None,
+        way: str = "",
+    ) -> int:
+        """Visits of three segments, as fast as they are let in, by one tool: segments received in `ROUNDS`·X."""
+        visit, segments = 0, 0
+        for number in range(20 + self.ROUNDS):
+            until = home.now + SIX
+            while True:
+                session, stream = where(visit, number)
+                replaced = f"s{visit - 1}" if way == "replaced" else None
+                answer = await home.ask(session, stream, replace=replaced)
+                if not isinstance(answer, Admitted) or answer.lease is None:
+                    assert answer.code in ("too-many-visits", "session-shared"), answer
+                    break
+                for k in range(3):
+                    await home.received(answer.lease if not k else await home.lease(session, stream), k)
+                    segments += number >= 20
+                if leave is not None:
+                    await leave(visit)
+                visit += 1
+            home.later(until - home.now)
+        return segments
+
+    async def _visit(self, home: Household, session: str) -> None:
+        """A session that starts and ends at once."""
+        await home.lease(session)
+        await home.end(session)
+
+    async def _ended(self, home: Household, lease: Lease, long_ms: int) -> None:
+        """The last segment of a stream that long was received."""
+        verdict = await resolved(home.store.confirm(Receipt(lease, "last.m4s", 9, ends_ms=long_ms)))
+        assert isinstance(verdict, Confirmed)
