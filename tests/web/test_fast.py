@@ -110,7 +110,7 @@ def _ask(connection: socket.socket, request: bytes) -> bytes:
 
 def lasting(answer: bytes) -> bytes:
     """What is the same however long it took. A refusal tells seconds, of as many digits as there are."""
-    answer = VOLATILE.sub(b"", answer)
+    answer = re.sub(rb"~[0-9a-f]+/", b"~play/", VOLATILE.sub(b"", answer))
     return _WAITING.sub(b"", answer, count=2) if answer[9:12] in (b"409", b"429") else answer
 
 

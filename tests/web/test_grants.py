@@ -124,6 +124,7 @@ def media(service: Service) -> str:
     """A media segment of the sample, as its playlists name it."""
     grant = _open(service, "finder")["grant"]
     folder = ""
+    grant += "~1"  # under a play each playlist is as it is
     name = service.get(f"/play/{grant}/orchard/master.m3u8").body.decode()
     while True:
         name = next(line for line in name.splitlines() if line and not line.startswith("#"))

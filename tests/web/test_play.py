@@ -87,9 +87,7 @@ def full_house(service: Service) -> Player:
 @pytest.mark.parametrize(
     ("path", "media_type"),
     [
-        ("orchard/master.m3u8", "application/vnd.apple.mpegurl"),
         ("orchard/video-180p.m3u8", "application/vnd.apple.mpegurl"),
-        ("orchard/manifest.mpd", "application/dash+xml"),
         ("orchard/video-180p/init.mp4", "video/mp4"),
         ("orchard/audio/init.mp4", "video/mp4"),
         ("locked/secret.key", "application/octet-stream"),

@@ -13,6 +13,7 @@ from streamlimit.model import Device
 from streamlimit.settings import key_hash
 from streamlimit.web.grants import BadGrant, Grant, Grants
 from streamlimit.web.identity import BadToken, Identity, KeysUnavailable, Verifier
+from streamlimit.web.plays import BadPlay, split_play
 from streamlimit.web.problems import CHALLENGE, Problem
 from streamlimit.web.recent import Recent
 from streamlimit.web.rights import RIGHTS, Role
@@ -33,13 +34,14 @@ class Terms(Struct, frozen=True, gc=False):
     granted: bool
     grant_generation: int | None
     plan: str | None
+    play: int
 
 
 class Caller(Struct, frozen=True):
     """One caller. A grant speaks for one session of one user, a viewer for one user, the others for all.
 
     `expires_at` (seconds of the epoch): after it a grant starts nothing, and a viewer's token is worth nothing.
-    `limit`, `streams`, `device`, `place`, `generation`, `plan`: as in `Grant`.
+    `limit`, `streams`, `device`, `place`, `generation`, `plan`: as in `Grant`. `play`: what stood behind the grant.
     """
 
     role: Role
@@ -52,6 +54,7 @@ class Caller(Struct, frozen=True):
     place: str | None = None
     generation: int | None = None
     plan: str | None = None
+    play: int = 0
 
     @property
     def may_start(self) -> bool:
@@ -100,6 +103,7 @@ class Caller(Struct, frozen=True):
             may_start and self.role == "grant",
             self.generation,
             plan if self.plan is None else self.plan,
+            self.play,
         )
 
 
@@ -191,12 +195,15 @@ class Doorman:
         return caller
 
     def identify_grant(self, token: str) -> Caller:
-        """The session that a grant speaks for. Raises 401, and `StoreUnavailable` as long as no grant can be read."""
+        """The session that a grant speaks for, a play behind it or not.
+
+        Raises 401, and `StoreUnavailable` as long as no grant can be read.
+        """
         known = self._granted.get(token)
         if known is not None:
             return known
         try:
-            caller = _granted(self._grants.read(token))
+            caller = self._read(token)
         except BadGrant as error:
             raise _unauthenticated("this credential is not valid here") from error
         self._granted.put(token, caller)
@@ -217,7 +224,7 @@ class Doorman:
         if self.verifier is None:
             return self.identify_grant(token)
         try:
-            return _granted(self._grants.read(token))
+            return self._read(token)
         except BadGrant:
             return self._viewer(await self._verified(self.verifier, token))
         except StoreUnavailable as error:  # what is a viewer's token is one without the store; all else may be a grant
@@ -225,6 +232,14 @@ class Doorman:
                 return self._viewer(await self._verified(self.verifier, token))
             except Problem:
                 raise error from None
+
+    def _read(self, token: str) -> Caller:
+        """The caller with this grant. Raises `BadGrant` and `StoreUnavailable`."""
+        try:
+            grant, play = split_play(token)
+        except BadPlay as error:
+            raise BadGrant(str(error)) from error
+        return _granted(self._grants.verify(grant) if play else self._grants.read(grant), play)
 
     async def _verified(self, verifier: Verifier, token: str) -> Identity:
         try:
@@ -255,7 +270,7 @@ class Doorman:
         return found
 
 
-def _granted(grant: Grant) -> Caller:
+def _granted(grant: Grant, play: int) -> Caller:
     return Caller(
         "grant",
         grant.user_id,
@@ -267,6 +282,7 @@ def _granted(grant: Grant) -> Caller:
         grant.place,
         grant.generation,
         grant.plan,
+        play,
     )
 
 

@@ -35,7 +35,7 @@ from streamlimit.web.render import lines
 from streamlimit.web.request_id import HEADER, RequestId, own_id
 from streamlimit.web.requested import PLAIN, Conditions, conditions_of
 from streamlimit.web.service import Service
-from streamlimit.web.viewer import CALL, Issue, Viewer, Wanted
+from streamlimit.web.viewer import CALL, Issue, Playback, Viewer, Wanted
 
 HEADS_BYTES = 2_000_000
 """Of heads, and as many of what stands below the first line of those for `/play/`; what they mean takes more."""
@@ -139,7 +139,7 @@ class Heads:
             return
         if isinstance(wanted, Issue):
             self._heads.put(data[:end], head)
-        elif wanted.is_plain and (line := _first_line(data)) is not None:
+        elif isinstance(wanted, Playback) and wanted.is_plain and (line := _first_line(data)) is not None:
             self._rests.put(data[line.end() :], head)
 
     def refuse(self, hot: Hot, dated: Headers) -> bytes | None:

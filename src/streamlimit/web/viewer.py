@@ -4,6 +4,7 @@ import math
 from urllib.parse import unquote
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from streamlimit.delivery.held import Held
 from streamlimit.delivery.local import Body
@@ -18,6 +19,7 @@ from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.auth import Caller
 from streamlimit.web.blocking import MARK, until_listed, until_made
 from streamlimit.web.delivery import Deliverer, NotReceived, Part
+from streamlimit.web.entries import Entry, led_content
 from streamlimit.web.forms import SegmentForm, read_segment_form
 from streamlimit.web.gaps import StreamFiles
 from streamlimit.web.http import Receive, Scope, Send, header, read_json_body
@@ -47,7 +49,7 @@ class Playback(Struct, frozen=True):
     is_plain: bool
 
 
-Wanted = Issue | Playback
+Wanted = Issue | Playback | Entry
 
 
 class Viewer:
@@ -86,8 +88,9 @@ class Viewer:
             wanted = self._playback_of(scope)
         await self.serve(wanted, self._limiter.admit(wanted.ask), AsgiOutlet(scope, send))
 
-    def _playback_of(self, scope: Scope) -> Playback:
-        return self.playback(scope["path"], conditions_of(scope), client_digest(scope), client_place(scope))
+    def _playback_of(self, scope: Scope) -> Playback | Entry:
+        is_reload = MARK in scope["query_string"]
+        return self.playback(scope["path"], conditions_of(scope), client_digest(scope), client_place(scope), is_reload)
 
     async def _is_made(self, scope: Scope, receive: Receive) -> bool:
         """Was a file that is not there worth waiting for? Who asks was found to be allowed to."""
@@ -98,9 +101,11 @@ class Viewer:
         newest = self._catalog.stream(asked.stream_id, fresh=True)
         return await until_made(self._held, newest, asked.path, receive)
 
-    async def _is_listed(self, wanted: Playback, scope: Scope, receive: Receive) -> bool:
+    async def _is_listed(self, wanted: Playback | Entry, scope: Scope, receive: Receive) -> bool:
         """Was there something to wait for before the playlist that is *wanted* is sent?"""
-        if self._held is None or self._catalog is None or self._files is None or wanted.requested.is_head:
+        if self._held is None or self._catalog is None or self._files is None:
+            return False
+        if isinstance(wanted, Entry) or wanted.requested.is_head:
             return False
         path, stream = PlayPath(scope["path"]).path, self._catalog.stream(wanted.ask.stream_id, fresh=True)
         if not await until_listed(self._held, stream, path, scope["query_string"], receive):
@@ -132,17 +137,27 @@ class Viewer:
             granted=terms.granted,
             grant_generation=terms.grant_generation,
             plan=terms.plan,
+            play=terms.play,
         )
         return Issue(ask, stream, named)
 
-    def playback(self, path: str, conditions: Conditions, client: str, place: str) -> Playback:
-        """What a URL asks for, by a client at that address. Raises 401, 403, 404 and 416."""
+    def playback(
+        self, path: str, conditions: Conditions, client: str, place: str, is_reload: bool = False
+    ) -> Playback | Entry:
+        """What a URL asks for, by a client at that address. Raises 401, 403, 404 and 416.
+
+        *is_reload*: it says which version of a live playlist it has; a play began before that.
+        """
         asked = PlayPath(path)
         caller = self._doorman.identify_grant(asked.grant)
         caller.require_stream(asked.stream_id)
         caller.require_place(place)
         stream = self._stream(asked.stream_id)
-        requested = Requested(conditions, stream, asked.path, self._open(stream, asked.path))
+        body = self._open(stream, asked.path)
+        begins = not caller.play and not is_reload
+        if begins and (entry := self._entry(asked, caller, conditions, stream, body, client)) is not None:
+            return entry
+        requested = Requested(conditions, stream, asked.path, body)
         terms = caller.terms()
         ask = Ask(
             caller.user_id,
@@ -160,13 +175,28 @@ class Viewer:
             granted=terms.granted,
             grant_generation=terms.grant_generation,
             plan=terms.plan,
+            play=terms.play,
         )
         return Playback(ask, requested, conditions is PLAIN)
+
+    def _entry(
+        self, asked: PlayPath, caller: Caller, conditions: Conditions, stream: Stream, body: Body, client: str
+    ) -> Entry | None:
+        """What begins a play; None: the file is sent as it is."""
+        assert self._files is not None
+        content = led_content(self._files, stream, asked.path, body, asked.grant)
+        if content is None:
+            return None
+        ids = caller.user_id, caller.session_id, stream.stream_id
+        ask = Ask(*ids, Purpose.CHECK, client=client, **asdict(caller.terms()))
+        return Entry(ask, content, body.media_type, conditions.is_head)
 
     async def serve(self, wanted: Wanted, coming: Answer[Decision], outlet: Outlet) -> None:
         """Delivers what is *wanted* as the limiter's answer, or what will be it, allows. Raises `Refused`."""
         decision: Decision = await coming if is_coming(coming) else coming
-        if isinstance(wanted, Playback) and not wanted.requested.takes_seat:
+        if isinstance(wanted, Entry):
+            await _play_entry(wanted, decision, outlet)
+        elif isinstance(wanted, Playback) and not wanted.requested.takes_seat:
             await self._play_other(wanted, decision, outlet)
         else:
             # As `async with holder` does, whose two coroutines cost what all of the decision does.
@@ -189,7 +219,7 @@ class Viewer:
         if ending is not None:
             await ending
 
-    def _begin(self, wanted: Wanted, holder: LeaseHolder, outlet: Outlet) -> Part | None:
+    def _begin(self, wanted: Issue | Playback, holder: LeaseHolder, outlet: Outlet) -> Part | None:
         """Says what comes. None: nothing does."""
         if isinstance(wanted, Playback):
             requested = wanted.requested
@@ -251,6 +281,16 @@ class Viewer:
     def _open(self, stream: Stream, path: str) -> Body:
         assert self._files is not None
         return self._files.open(stream, path)
+
+
+async def _play_entry(wanted: Entry, decision: Decision, outlet: Outlet) -> None:
+    """As any playlist: it takes no seat, but who could not be issued a segment is refused here already."""
+    if isinstance(decision, Refusal):
+        raise Refused(decision, wanted.ask)
+    outlet.start(200, lines(wanted.headers() | reservations(decision)))
+    sending = None if wanted.is_head else outlet.part(wanted.content)
+    if sending is not None:
+        await sending
 
 
 def _as_spelled(stream: Stream, text: str) -> Segment | None:

@@ -1,0 +1,108 @@
+"""Entry playlists and manifests whose URIs lead elsewhere: what a player asks for next goes by another path.
+
+Pure: texts in, texts out. Of HLS the URIs of a multivariant playlist are rewritten, and one is made for a stream that
+has none; of DASH there is one `BaseURL` behind `<MPD …>`, and a `Location` where the manifest is dynamic. URIs with a
+scheme or a host of their own, and paths from the root, stay as they are.
+"""
+
+import re
+from xml.sax.saxutils import escape
+
+from streamlimit.delivery.hls_tags import Unreadable, Variables
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_URI_TAGS = ("MEDIA", "I-FRAME-STREAM-INF", "IMAGE-STREAM-INF", "SESSION-KEY", "SESSION-DATA")
+_URI = re.compile(r'((?:^|[:,])\s*URI\s*=\s*)(?:"([^"]*)"|([^",\s][^",]*))', re.IGNORECASE)
+_TAG = re.compile(r"#EXT-X-([A-Z-]+)\s*:")
+_UNREAD = re.compile(r"<!--.*?-->|<\?.*?\?>|<!\[CDATA\[.*?\]\]>", re.DOTALL)
+_MPD = re.compile(r"<((?:[\w.-]+:)?)MPD\b(?:\"[^\"]*\"|'[^']*'|[^>\"'])*(?<!/)>")
+_PERIOD = re.compile(r"<(?:[\w.-]+:)?Period\b")
+_BASE = re.compile(r"(<(?:[\w.-]+:)?BaseURL\b[^>]*(?<!/)>)(.*?)(</(?:[\w.-]+:)?BaseURL\s*>)", re.DOTALL)
+_LOCATION = re.compile(r"<(?:[\w.-]+:)?Location\b[^>]*>.*?</(?:[\w.-]+:)?Location\s*>\s*", re.DOTALL)
+_DYNAMIC = re.compile(r"""\stype\s*=\s*["']dynamic["']""")
+
+
+def is_multivariant(text: str) -> bool:
+    """Does this HLS playlist name other playlists, and no segments?"""
+    return "#EXT-X-STREAM-INF" in text and "#EXTINF" not in text
+
+
+def lead_hls(text: str, to: str) -> str:
+    """The multivariant playlist *text* with each relative URI behind *to*, a path that ends with a slash."""
+    variables = Variables()
+    return "\n".join(_led_line(line, to, variables) for line in text.split("\n" if "\n" in text else "\r"))
+
+
+def made_multivariant(uri: str, bits_per_second: int) -> str:
+    """A multivariant playlist with one variant, the media playlist at *uri*. BANDWIDTH is an attribute it must have."""
+    return f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH={max(bits_per_second, 1)}\n{uri}\n"
+
+
+def lead_dash(text: str, to: str, entry: str) -> str | None:
+    """The manifest *text* whose base is *to*, and which is found again as *entry* behind it; None: no such can be made.
+
+    A BaseURL of the manifest itself goes on to count, behind *to*.
+    """
+    blank = _UNREAD.sub(lambda found: " " * len(found[0]), text)  # what looks like an element in a comment is none
+    root = _MPD.search(blank)
+    if root is None:
+        return None
+    period = _PERIOD.search(blank, root.end())
+    at = period.start() if period else len(text)
+    head, prefix = text[root.end() : at], root[1]
+    is_dynamic = _DYNAMIC.search(root[0]) is not None
+    head, bases = _BASE.subn(lambda found: found[1] + _led_element(found[2], to) + found[3], _uncommented(head))
+    if is_dynamic:
+        head = _LOCATION.sub("", head)
+    added = "" if bases else f"<{prefix}BaseURL>{escape(to)}</{prefix}BaseURL>"
+    if is_dynamic:
+        added += f"<{prefix}Location>{escape(to + entry)}</{prefix}Location>"
+    return text[: root.end()] + added + head + text[at:]
+
+
+def _uncommented(text: str) -> str:
+    return re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+
+
+def _led_element(text: str, to: str) -> str:
+    """An element's text; what is in CDATA goes on to be."""
+    inner = text.strip()
+    is_data = inner.startswith("<![CDATA[") and inner.endswith("]]>")
+    uri = inner[9:-3].strip() if is_data else inner
+    return text if _is_elsewhere(uri) else escape(to) + (inner if not is_data else f"<![CDATA[{uri}]]>")
+
+
+def _led_line(line: str, to: str, variables: Variables) -> str:
+    bare = line.strip(" \t\r")
+    if not bare:
+        return line
+    if not bare.startswith("#"):
+        return line.replace(bare, _led(bare, to, variables), 1)
+    tag = _TAG.match(bare)
+    if tag is None:
+        return line
+    if tag[1] == "DEFINE":
+        _define(variables, bare[tag.end() :])
+    if tag[1] not in _URI_TAGS:
+        return line
+    return _URI.sub(lambda found: f'{found[1]}"{_led(found[2] or found[3] or "", to, variables)}"', line)
+
+
+def _define(variables: Variables, value: str) -> None:
+    try:
+        variables.define(value)
+    except Unreadable:
+        return  # whoever uses it finds it undefined, and is left as it is
+
+
+def _led(uri: str, to: str, variables: Variables) -> str:
+    try:
+        known = variables.uri(uri)
+    except Unreadable:
+        return uri
+    return uri if _is_elsewhere(known) else to + known
+
+
+def _is_elsewhere(uri: str) -> bool:
+    """Is it no relative path?"""
+    return not uri or uri[0] in "/\\" or _SCHEME.match(uri) is not None

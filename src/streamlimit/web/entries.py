@@ -1,0 +1,69 @@
+"""Entry playlists by a playback URL without a play: their URIs lead through a play made for this answer."""
+
+from msgspec import Struct
+
+from streamlimit.delivery.leading import is_multivariant, lead_dash, lead_hls, made_multivariant
+from streamlimit.delivery.local import Body
+from streamlimit.delivery.paths import suffix_of
+from streamlimit.delivery.stream import Stream
+from streamlimit.errors import UnknownSegment
+from streamlimit.model import Ask
+from streamlimit.web.gaps import StreamFiles
+from streamlimit.web.plays import new_play, with_play
+from streamlimit.web.spelling import encoded
+
+ASSUMED_BITS_PER_SECOND = 1_000_000
+"""Of a stream whose first segment is not there; players compare it with other variants', and there is one."""
+
+
+class Entry(Struct, frozen=True):
+    """One `GET /play/…` of a playlist that begins a play: made for this answer alone."""
+
+    ask: Ask
+    content: bytes
+    media_type: str
+    is_head: bool
+
+    def headers(self) -> dict[str, str]:
+        """It is of no use to anybody else, nor a second time: no validator, no ranges."""
+        return {
+            "Content-Type": self.media_type,
+            "Content-Length": str(len(self.content)),
+            "Cache-Control": "no-store",
+        }
+
+
+def led_content(files: StreamFiles, stream: Stream, path: str, body: Body, grant: str) -> bytes | None:
+    """The playlist at *path*, led through a new play of *grant*; None where it is none that a player begins with.
+
+    A media playlist beside a multivariant one is not, nor what is no playlist at all.
+    """
+    if stream.files.get(path) != "playlist":
+        return None
+    text = b"".join(body.chunks()).decode("utf-8", "surrogateescape")
+    folder, _, name = path.rpartition("/")
+    to = "../" * (path.count("/") + 2) + f"{with_play(grant, new_play())}/{encoded(stream.stream_id)}/"
+    if folder:
+        to += encoded(folder, "/") + "/"
+    led = _led(files, stream, path, text, to, encoded(name))
+    return None if led is None else led.encode("utf-8", "surrogateescape")
+
+
+def _led(files: StreamFiles, stream: Stream, path: str, text: str, to: str, name: str) -> str | None:
+    if suffix_of(path) == ".mpd":
+        return lead_dash(text, to, name)
+    if is_multivariant(text):
+        return lead_hls(text, to)
+    return made_multivariant(to + name, _bits_per_second(files, stream)) if path == stream.entry else None
+
+
+def _bits_per_second(files: StreamFiles, stream: Stream) -> int:
+    """Of the first segment."""
+    if not stream.main or not stream.main[0].duration_ms:
+        return ASSUMED_BITS_PER_SECOND
+    first = stream.main[0]
+    try:
+        size = files.open(stream, first.path).size if first.last is None else first.last + 1 - (first.first or 0)
+    except UnknownSegment:
+        return ASSUMED_BITS_PER_SECOND
+    return size * 8_000 // first.duration_ms
