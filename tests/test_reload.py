@@ -99,6 +99,19 @@ def test_wrong_settings_change_nothing_and_are_named(
         read_again(settings)
 
 
+def test_a_file_that_is_gone_takes_no_key_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_again(load_settings()).changed == []
+    file = tmp_path / "streamlimit.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + BEFORE.encode())  # as some editors begin a file
+    settings = load_settings()
+    file.unlink()
+    with pytest.raises(SettingsError, match="not there any more"):
+        read_again(settings)
+    file.write_text(AFTER)
+    assert read_again(settings).changed == ["plans", "operator_keys"]
+
+
 def test_every_worker_takes_them_over_and_goes_on_with_the_old_ones_where_new_ones_are_wrong(tmp_path: Path) -> None:
     with serving(tmp_path, workers=2) as service:
         await_workers(service, 2)

@@ -93,4 +93,11 @@ MUTANTS = [
         "{e.name for e in open_endpoints(old)} == {e.name for e in open_endpoints(new)}",
         (RELOAD, "-k", "TestCallBacks"),
     ),
+    Mutant(
+        "a settings file that is gone takes all keys along",
+        "streamlimit/settings/load.py",
+        "    if settings.file is not None and not settings.file.exists():\n",
+        "    if False:\n",
+        (RELOAD, "-k", "gone"),
+    ),
 ]

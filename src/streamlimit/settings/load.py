@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from streamlimit.errors import SettingsError, several
-from streamlimit.settings.sources import CONFIG, PREFIX
+from streamlimit.settings.sources import CONFIG, PREFIX, file_of_settings
 from streamlimit.settings.table import Settings
 
 
@@ -16,13 +16,15 @@ def load_settings(**flags: Any) -> Settings:
     """The settings; *flags* that are None were not given. Raises `SettingsError`, for all that is wrong."""
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings(**given).given_by(given)
+        return Settings(**given).given_by(given, file_of_settings())
     except ValidationError as error:
         raise several([_wrong(each) for each in error.errors(include_url=False, include_input=False)]) from error
 
 
 def load_again(settings: Settings) -> Settings:
     """What the file says now beside the flags and variables by which *settings* were loaded. Raises `SettingsError`."""
+    if settings.file is not None and not settings.file.exists():
+        raise SettingsError(str(settings.file), "is not there any more")  # else all keys would be gone, too
     return load_settings(**settings.flags).made_for_this_run(settings.made)
 
 

@@ -30,14 +30,20 @@ class File(PydanticBaseSettingsSource):
         raise KeyError(field_name)  # pydantic-settings asks field by field only where __call__ does not answer
 
     def __call__(self) -> dict[str, Any]:
-        named = os.environ.get(CONFIG)
-        path = Path(named or CONFIG_FILE)
-        if named is None and not path.exists():
+        path = file_of_settings()
+        if path is None:
             return {}
         try:
-            return tomllib.loads(path.read_text())
+            return tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(str(path), f"cannot be read: {error}") from error
+
+
+def file_of_settings() -> Path | None:
+    """Where it is; None: there is none, and none was named."""
+    named = os.environ.get(CONFIG)
+    path = Path(named or CONFIG_FILE)
+    return path if named is not None or path.exists() else None
 
 
 def json_or_text(text: str) -> Any:

@@ -1,6 +1,7 @@
 """Every setting: its name, kind, default and meaning; what they say of one another; and what follows from them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
 
     _flags: Mapping[str, Any] = PrivateAttr(default_factory=dict)
     _made: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+    _file: Path | None = PrivateAttr(None)
 
     @property
     def flags(self) -> Mapping[str, Any]:
@@ -76,9 +78,14 @@ class Settings(BaseSettings):
         """What holds in this run where no source says anything."""
         return self._made
 
-    def given_by(self, flags: Mapping[str, Any]) -> "Settings":
-        """The same, and by which *flags*."""
-        self._flags = flags
+    @property
+    def file(self) -> Path | None:
+        """What they were read from; None: there was no file."""
+        return self._file
+
+    def given_by(self, flags: Mapping[str, Any], file: Path | None) -> "Settings":
+        """The same, and by which *flags*, and from which *file*."""
+        self._flags, self._file = flags, file
         return self
 
     def made_for_this_run(self, values: Mapping[str, Any]) -> "Settings":
