@@ -126,4 +126,11 @@ MUTANTS = [
         "if False:",
         TROUBLE,
     ),
+    Mutant(
+        "a backup takes the place of whatever is there",
+        "streamlimit/store/sqlite/backup.py",
+        "    if into.exists() and not _is_copy(into):\n",
+        "    if False:\n",
+        ("tests/store/test_backup.py", "-k", "sense"),
+    ),
 ]

@@ -1,5 +1,6 @@
 """`streamlimit backup`: a whole copy while others write, again and again, that nobody else may read."""
 
+import os
 import sqlite3
 import stat
 import subprocess
@@ -137,6 +138,14 @@ def test_what_makes_no_sense_is_refused_and_makes_nothing(path: str, tmp_path: P
         back_up(path, tmp_path)
     with pytest.raises(StoreUnavailable, match="cannot back up"):
         back_up(path, tmp_path / "no" / "folder.db")
+    (tmp_path / "streamlimit.toml").write_text("max_sessions = 4\n")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("streamlimit.toml", "pipe"):
+        with pytest.raises(StoreUnavailable, match="is no copy of a database: it is not replaced"):
+            back_up(path, tmp_path / name)
+    assert (tmp_path / "streamlimit.toml").read_text() == "max_sessions = 4\n"
+    (tmp_path / "streamlimit.toml").unlink()
+    (tmp_path / "pipe").unlink()
     (tmp_path / "empty.db").touch()
     with pytest.raises(StoreUnavailable, match="no database of streamlimit"):
         back_up(str(tmp_path / "empty.db"), tmp_path / "copy.db")

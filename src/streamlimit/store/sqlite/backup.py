@@ -19,6 +19,7 @@ LOCKED_SECONDS = 10.0
 """How long another process may hold even readers off."""
 
 RETRY_SECONDS = 0.05
+MAGIC = b"SQLite format 3\0"
 
 
 def back_up(path: str, into: Path) -> int:
@@ -26,8 +27,8 @@ def back_up(path: str, into: Path) -> int:
 
     The copy is one file that only its owner may read: it holds the key that signs grants.
     """
-    _require_sense(Path(path), into)
     try:
+        _require_sense(Path(path), into)
         handle, name = tempfile.mkstemp(prefix=f".{into.name}.", dir=into.absolute().parent)  # 0600
         os.close(handle)
         try:
@@ -48,6 +49,16 @@ def _require_sense(path: Path, into: Path) -> None:
     its_own = [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))]
     if into.resolve() in [each.resolve() for each in its_own]:
         raise StoreUnavailable(f"sqlite: {into} is the database itself")
+    if into.exists() and not _is_copy(into):
+        raise StoreUnavailable(f"sqlite: {into} is there, and is no copy of a database: it is not replaced")
+
+
+def _is_copy(into: Path) -> bool:
+    """May what is there be replaced? Nothing that is no file (`/dev/null`), and no file of another kind."""
+    if not into.is_file():
+        return False
+    with into.open("rb") as file:
+        return file.read(len(MAGIC)) in (MAGIC, b"")
 
 
 def _copy(path: str, name: str) -> None:
