@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from streamlimit.bootstrap.callbacks import open_outbox
 from streamlimit.bootstrap.store import open_store
+from streamlimit.bootstrap.webhooks import open_outbox
 from streamlimit.errors import SettingsError, StoreLocked, StoreUnavailable
 from streamlimit.model import Ask, Lease, Receipt
 from streamlimit.policy import Policy

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from streamlimit.bootstrap.reload import read_again
-from streamlimit.callbacks.addresses import Addresses
-from streamlimit.callbacks.office import Office
-from streamlimit.callbacks.sender import Sender
-from streamlimit.callbacks.webhook import Endpoint
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings, load_settings
+from streamlimit.webhooks.addresses import Addresses
+from streamlimit.webhooks.dispatcher import WebhookDispatcher
+from streamlimit.webhooks.endpoint import Endpoint
+from streamlimit.webhooks.sender import Sender
 from tests.ports import free_port
 from tests.service import SAMPLES, Service, await_readiness, started, stop, wait_until
 
@@ -215,10 +215,10 @@ class TestCallBacks:
         assert (found.changed, found.needs_restart) == ((["callbacks"], []) if is_taken else ([], ["callbacks"]))
         assert (found.settings.callbacks == old.callbacks) != is_taken
 
-    def test_an_office_sends_to_the_new_ones(self) -> None:
+    def test_a_dispatcher_sends_to_the_new_ones(self) -> None:
         sender = Sender(Endpoint("https://one.example/", ["s1"], ["session.ended"], "one"), Addresses(True))
         changed = Endpoint("http://two.example/", ["s2"], ["session.ended"], "one")
-        Office(None, (), [sender]).adopt([changed])  # type: ignore[arg-type]  # nothing is delivered
+        WebhookDispatcher(None, (), [sender]).adopt([changed])  # type: ignore[arg-type]  # nothing is delivered
         assert sender.endpoint is changed
 
 

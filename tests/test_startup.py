@@ -24,7 +24,7 @@ def _imported(code: str) -> set[str]:
 def test_neither_the_control_plane_nor_call_backs_nor_an_http_client_are_imported(store: str) -> None:
     modules = _imported(SERVING.format(store=store))
     other = {"sqlite": "valkey", "valkey": "sqlite"}[store]
-    late = {"fastapi", "httpx", "jinja2", "standardwebhooks", "streamlimit.callbacks", f"streamlimit.store.{other}"}
+    late = {"fastapi", "httpx", "jinja2", "standardwebhooks", "streamlimit.webhooks", f"streamlimit.store.{other}"}
     assert late & modules == set()
     assert "streamlimit.bootstrap.worker" in modules
 
@@ -39,4 +39,4 @@ def test_a_command_waits_for_nothing_that_only_another_one_needs() -> None:
 def test_a_function_serves_nothing() -> None:
     modules = _imported(FUNCTION)
     assert {"streamlimit.web", "streamlimit.delivery", "uvicorn", "fastapi"} & modules == set()
-    assert "streamlimit.bootstrap.callbacks" in modules
+    assert "streamlimit.bootstrap.webhooks" in modules

@@ -11,8 +11,8 @@ from collections.abc import Coroutine
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
-from streamlimit.bootstrap.callbacks import open_office, open_outbox
 from streamlimit.bootstrap.store import open_limiter
+from streamlimit.bootstrap.webhooks import open_dispatcher, open_outbox
 from streamlimit.errors import SettingsError
 from streamlimit.limiter import Limiter
 from streamlimit.logs import configure_logs
@@ -89,14 +89,14 @@ async def _expire(warm: Warm, seconds: float) -> dict[str, Any]:
 
 async def _deliver(settings: Settings, seconds: float) -> dict[str, Any]:
     """Nothing of it outlives the invocation: a frozen function must hold no claim and no half-sent request."""
-    office = open_office(settings)
-    if office is None:
+    dispatcher = open_dispatcher(settings)
+    if dispatcher is None:
         raise SettingsError("callbacks", "none are set, so there is nothing to deliver")
     try:
-        finished = await office.deliver_for(seconds)
+        finished = await dispatcher.deliver_for(seconds)
     finally:
-        await office.stop(grace_seconds=SPARE_SECONDS / 2)
-    counts = [postman.counts for postman in office.postmen]
+        await dispatcher.stop(grace_seconds=SPARE_SECONDS / 2)
+    counts = [worker.counts for worker in dispatcher.workers]
     return {
         "sent": sum(each.sent for each in counts),
         "failed": sum(each.failed + each.unwanted for each in counts),

@@ -13,7 +13,7 @@ from streamlimit.settings import EVENT_TYPES
 from streamlimit.store.valkey import ValkeyOutbox, ValkeyStore
 from tests import servers
 from tests.aws import runtime
-from tests.callbacks.receiver import SECRET, Receiver
+from tests.webhooks.receiver import SECRET, Receiver
 
 if find_spec("awslambdaric") is None:
     servers.missing("no awslambdaric here (make setup)")

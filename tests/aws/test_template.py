@@ -17,8 +17,8 @@ from typing import Any
 
 from tests import servers
 from tests.aws.test_lambda import seat
-from tests.callbacks.receiver import SECRET, Receiver
 from tests.ports import free_port
+from tests.webhooks.receiver import SECRET, Receiver
 
 TEMPLATE = Path(__file__).parents[2] / "deploy/lambda/template.yaml"
 REGION = "eu-central-1"

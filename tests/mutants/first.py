@@ -22,10 +22,10 @@ INTAKE, LATE = "streamlimit/store/sqlite/intake.py", "streamlimit/store/sqlite/l
 ROWS, ROUND = "streamlimit/store/sqlite/rows.py", "streamlimit/store/sqlite/round.py"
 CHANGES, SWEEP = "streamlimit/store/sqlite/changes.py", "streamlimit/store/sqlite/sweep.py"
 TOGETHER, COMING = "streamlimit/store/sqlite/together.py", "streamlimit/store/coming.py"
-OUTBOX, POSTMAN = "streamlimit/store/sqlite/outbox.py", "streamlimit/callbacks/postman.py"
-SENDER, ADDRESSES = "streamlimit/callbacks/sender.py", "streamlimit/callbacks/addresses.py"
+OUTBOX, WORKER = "streamlimit/store/sqlite/outbox.py", "streamlimit/webhooks/worker.py"
+SENDER, ADDRESSES = "streamlimit/webhooks/sender.py", "streamlimit/webhooks/addresses.py"
 ADMIT_IN_LUA = "streamlimit/store/valkey/admit.lua"
-WEBHOOK, REFUSALS = "streamlimit/callbacks/webhook.py", "streamlimit/callbacks/refusals.py"
+WEBHOOK, REFUSALS = "streamlimit/webhooks/endpoint.py", "streamlimit/webhooks/refusals.py"
 
 KNOWLEDGE, DRAWERS = "streamlimit/knowledge/knowledge.py", "streamlimit/knowledge/drawers.py"
 DATING, ENTRY = "streamlimit/knowledge/dating.py", "streamlimit/knowledge/entry.py"
@@ -37,9 +37,9 @@ ORDER_TESTS, GONE_TESTS = ("tests/test_steady_order.py",), ("tests/test_steady_g
 MARKED_TESTS = ("tests/test_steady_marked.py",)
 STEADY_TESTS = ("tests/test_steady.py", "tests/test_knowledge.py")
 OUTBOX_CONTRACT = ("tests/store/test_sqlite_outbox.py",)
-POSTMAN_TESTS, SENDER_TESTS = ("tests/callbacks/test_postman.py",), ("tests/callbacks/test_sender.py",)
-ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/callbacks/test_addresses.py",), ("tests/callbacks/test_webhook.py",)
-REFUSAL_TESTS = ("tests/callbacks/test_refusals.py",)
+WORKER_TESTS, SENDER_TESTS = ("tests/webhooks/test_worker.py",), ("tests/webhooks/test_sender.py",)
+ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/webhooks/test_addresses.py",), ("tests/webhooks/test_endpoint.py",)
+REFUSAL_TESTS = ("tests/webhooks/test_refusals.py",)
 
 COLLECTOR, CALM = "streamlimit/bootstrap/collector.py", ("tests/test_collector.py",)
 LOG_LINES, LOGGED = "streamlimit/log_lines.py", ("tests/test_log_lines.py",)
@@ -80,7 +80,7 @@ MARKS_ON_REDIS = (
 )
 OUTBOX_ON_REDIS = ("tests/store/test_valkey_outbox.py", "-k", "OnRedis or Room")
 UNASKED = "for count in unkept.values()"
-DROPS = ("tests/callbacks/test_service.py", "-k", "every_drop")
+DROPS = ("tests/webhooks/test_service.py", "-k", "every_drop")
 RAISED = ("tests/web/test_hammering.py", "-k", "limit_that_is_raised")
 USAGE, PORTS = ("tests/test_cli.py", "-k", "cannot_be_meant"), ("tests/test_settings.py", "-k", "port_that_there")
 
@@ -628,14 +628,14 @@ MUTANTS = [
         OUTBOX_CONTRACT,
     ),
     Mutant(
-        "letters out of order",
+        "deliveries out of order",
         QUERIES,
         "WHERE endpoint = ? AND user_id = ? ORDER BY letters.number LIMIT 1",
         "WHERE endpoint = ? AND user_id = ? ORDER BY letters.number DESC LIMIT 1",
         OUTBOX_CONTRACT,
     ),
     Mutant(
-        "attempts of the last letter stay",
+        "attempts of the last delivery stay",
         QUERIES,
         "ticket = ?, attempts = 0, problem = NULL WHERE",
         "ticket = ? WHERE",
@@ -661,27 +661,31 @@ MUTANTS = [
     Mutant(
         "the dead are not bounded",
         OUTBOX,
-        "                self._bound_the_dead(db, letter.endpoint)\n",
+        "                self._bound_the_dead(db, delivery.endpoint)\n",
         "",
         OUTBOX_CONTRACT,
     ),
     Mutant(
         "a failing endpoint is hammered",
-        POSTMAN,
+        WORKER,
         "return (1 if self.is_failing else self._places) - len(self._carrying)",
         "return self._places - len(self._carrying)",
-        POSTMAN_TESTS,
+        WORKER_TESTS,
     ),
-    Mutant("no pause", POSTMAN, "            self._paused_until = now + self._pause\n", "", POSTMAN_TESTS),
+    Mutant("no pause", WORKER, "            self._paused_until = now + self._pause\n", "", WORKER_TESTS),
     Mutant(
         "retry-after is not heard",
-        POSTMAN,
+        WORKER,
         "            self._paused_until = max(self._paused_until, now + outcome.wait_seconds)\n",
         "            pass\n",
-        POSTMAN_TESTS,
+        WORKER_TESTS,
     ),
     Mutant(
-        "never given up", POSTMAN, "if letter.waited_ms >= self._give_up_ms:", "if letter.waited_ms < 0:", POSTMAN_TESTS
+        "never given up",
+        WORKER,
+        "if delivery.waited_ms >= self._give_up_ms:",
+        "if delivery.waited_ms < 0:",
+        WORKER_TESTS,
     ),
     Mutant(
         "410 is a failure like others", SENDER, "    if status == 410:\n        return Unwanted()\n", "", SENDER_TESTS
@@ -1459,7 +1463,7 @@ MUTANTS = [
     ),
     Mutant(
         "a function waits for the web",
-        "streamlimit/bootstrap/callbacks.py",
+        "streamlimit/bootstrap/webhooks.py",
         "from streamlimit.limiter import OnRefusal\n",
         "from streamlimit.limiter import OnRefusal\nfrom streamlimit.web import app as app\n",
         ("tests/test_startup.py",),

@@ -7,7 +7,7 @@ from tests.mutants.mutant import Mutant
 IDS, FORMS, SPELLING = "streamlimit/ids.py", "streamlimit/web/forms.py", "streamlimit/web/spelling.py"
 PATHS, LONG_IDS = "streamlimit/delivery/paths.py", "streamlimit/store/valkey/long_ids.py"
 ID_TESTS, PATH_TESTS = ("tests/test_ids.py",), ("tests/delivery/test_paths.py",)
-ADDRESSES, ADDRESS_TESTS = "streamlimit/callbacks/addresses.py", ("tests/callbacks/test_addresses.py",)
+ADDRESSES, ADDRESS_TESTS = "streamlimit/webhooks/addresses.py", ("tests/webhooks/test_addresses.py",)
 COMMANDS = ("tests/test_cli.py",)
 NAMES = ("tests/web/test_names.py",)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Event, Receipt, Session, State
-from streamlimit.store.contract import Backlog, Letter, Outbox, Store, resolved
+from streamlimit.store.contract import Backlog, Delivery, Outbox, Store, resolved
 from tests.store.household import ALL_TYPES, QUICK, ManualClock, N, OpenStore, X, new_user, race
 
 HOOK = {"hook": ALL_TYPES}
@@ -21,7 +21,7 @@ LIVES = 1_030
 """More than any outbox keeps where endpoints may have next to nothing."""
 
 
-class PostOffice:
+class OutboxDriver:
     """One outbox and the store that fills it; their clock stands still until told otherwise."""
 
     def __init__(
@@ -70,39 +70,39 @@ class PostOffice:
             await resolved(self.store.confirm(Receipt(answer.lease, "0.m4s", 0)))
         await resolved(self.store.end(user, session))
 
-    async def claim(self, endpoint: str = "hook", at_most: int = 100, **more: Any) -> list[Letter]:
+    async def claim(self, endpoint: str = "hook", at_most: int = 100, **more: Any) -> list[Delivery]:
         outbox = more.pop("outbox", self.outbox)
         ticket = f"ticket-{next(self._numbers)}"
         return list(await resolved(outbox.claim(endpoint, ticket, at_most, LEASE, **more)))
 
-    async def claim_one(self, endpoint: str = "hook", **more: Any) -> Letter:
-        [letter] = await self.claim(endpoint, **more)
-        return letter
+    async def claim_one(self, endpoint: str = "hook", **more: Any) -> Delivery:
+        [delivery] = await self.claim(endpoint, **more)
+        return delivery
 
-    async def settle(self, letter: Letter) -> Letter | None:
-        return await resolved(self.outbox.settle(letter, LEASE))
+    async def settle(self, delivery: Delivery) -> Delivery | None:
+        return await resolved(self.outbox.settle(delivery, LEASE))
 
-    async def settle_all(self, letter: Letter | None) -> list[str]:
+    async def settle_all(self, delivery: Delivery | None) -> list[str]:
         """Settles it and all that follow it; their types."""
         seen = []
-        while letter is not None:
-            seen.append(word(letter))
-            letter = await self.settle(letter)
+        while delivery is not None:
+            seen.append(word(delivery))
+            delivery = await self.settle(delivery)
         return seen
 
     async def drain(self, endpoint: str = "hook") -> list[str]:
         """Claims and settles until nothing is due."""
         seen: list[str] = []
-        while letters := await self.claim(endpoint):
-            for letter in letters:
-                seen += await self.settle_all(letter)
+        while deliveries := await self.claim(endpoint):
+            for delivery in deliveries:
+                seen += await self.settle_all(delivery)
         return seen
 
-    async def fail(self, letter: Letter, wait_ms: int = X, problem: str = "500") -> None:
-        await resolved(self.outbox.retry_later(letter, wait_ms, problem))
+    async def fail(self, delivery: Delivery, wait_ms: int = X, problem: str = "500") -> None:
+        await resolved(self.outbox.retry_later(delivery, wait_ms, problem))
 
-    async def give_up(self, letter: Letter, problem: str = "500") -> None:
-        await resolved(self.outbox.give_up(letter, problem))
+    async def give_up(self, delivery: Delivery, problem: str = "500") -> None:
+        await resolved(self.outbox.give_up(delivery, problem))
 
     async def stands(self, endpoint: str = "hook") -> Backlog:
         [found] = [b for b in await resolved(self.outbox.backlog()) if b.endpoint == endpoint]
@@ -111,7 +111,7 @@ class PostOffice:
     async def dead(self, endpoint: str = "hook") -> list[str]:
         """The dead letters, oldest first."""
         found = await resolved(self.outbox.dead_letters(endpoint, 100))
-        return [letter.event.type.removeprefix("session.") for letter in reversed(found)]
+        return [delivery.event.type.removeprefix("session.") for delivery in reversed(found)]
 
     async def replay(self, endpoint: str = "hook", at_most: int = 100) -> int:
         return await resolved(self.outbox.replay(endpoint, at_most))
@@ -124,23 +124,23 @@ def refused_session(user: str, session: str) -> Session:
     return Session(session, user, "news", State.STARTING, None, None, None, 0, None, 0, 0, 0)
 
 
-def word(letter: Letter) -> str:
-    return letter.event.type.removeprefix("session.")
+def word(delivery: Delivery) -> str:
+    return delivery.event.type.removeprefix("session.")
 
 
 def story(
     subscriptions: Mapping[str, Collection[str]] = HOOK, max_events: int = 1_000_000
 ) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]:
-    """Makes `async def test(self, office)` a test that takes the two fixtures, in an event loop of its own."""
+    """Makes `async def test(self, driver)` a test that takes the two fixtures, in an event loop of its own."""
 
     def made(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         async def whole(self: object, open_store: OpenStore, open_outbox: OpenStore) -> None:
-            office = PostOffice(open_store, open_outbox, subscriptions, max_events)
+            driver = OutboxDriver(open_store, open_outbox, subscriptions, max_events)
             try:
-                await office.open()
-                await test(self, office)
+                await driver.open()
+                await test(self, driver)
             finally:
-                await office.close()
+                await driver.close()
 
         @functools.wraps(test)
         def run(self: object, open_store: OpenStore, open_outbox: OpenStore) -> None:
@@ -156,133 +156,135 @@ class Claims:
     """Who may send what, and until when."""
 
     @story()
-    async def test_an_empty_outbox_has_nothing_to_give(self, office: PostOffice) -> None:
-        assert await office.claim() == []
-        assert await office.stands() == Backlog("hook")
+    async def test_an_empty_outbox_has_nothing_to_give(self, driver: OutboxDriver) -> None:
+        assert await driver.claim() == []
+        assert await driver.stands() == Backlog("hook")
 
     @story()
-    async def test_a_users_letters_leave_one_by_one_in_order(self, office: PostOffice) -> None:
-        await office.live("alice", streams=3)
-        assert await resolved(office.store.pending()) == 4
-        letter = await office.claim_one()
-        assert (word(letter), letter.endpoint, letter.attempts, letter.waited_ms) == ("started", "hook", 0, 0)
-        assert await resolved(office.store.pending()) == 4
-        assert await office.settle_all(letter) == ["started", "moved", "moved", "ended"]
-        assert await office.claim() == []
-        assert await resolved(office.store.pending()) == 0
+    async def test_a_users_deliveries_leave_one_by_one_in_order(self, driver: OutboxDriver) -> None:
+        await driver.live("alice", streams=3)
+        assert await resolved(driver.store.pending()) == 4
+        delivery = await driver.claim_one()
+        assert (word(delivery), delivery.endpoint, delivery.attempts, delivery.waited_ms) == ("started", "hook", 0, 0)
+        assert await resolved(driver.store.pending()) == 4
+        assert await driver.settle_all(delivery) == ["started", "moved", "moved", "ended"]
+        assert await driver.claim() == []
+        assert await resolved(driver.store.pending()) == 0
 
     @story()
-    async def test_nothing_of_a_user_overtakes_a_letter_under_claim(self, office: PostOffice) -> None:
-        await office.live("alice")
-        await office.claim_one()
-        assert await office.claim() == []
-        await office.live("alice", "phone")
-        assert await office.claim() == []
+    async def test_nothing_of_a_user_overtakes_a_delivery_under_claim(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        await driver.claim_one()
+        assert await driver.claim() == []
+        await driver.live("alice", "phone")
+        assert await driver.claim() == []
 
     @story()
-    async def test_users_do_not_wait_for_each_other(self, office: PostOffice) -> None:
+    async def test_users_do_not_wait_for_each_other(self, driver: OutboxDriver) -> None:
         for user in ("alice", "bob", "carol"):
-            await office.live(user)
-        letters = await office.claim()
-        assert {letter.event.session.user_id for letter in letters} == {"alice", "bob", "carol"}
-        assert [word(letter) for letter in letters] == ["started"] * 3
-        assert await office.settle_all(letters[1]) == ["started", "ended"]
-        assert await office.claim() == []
+            await driver.live(user)
+        deliveries = await driver.claim()
+        assert {delivery.event.session.user_id for delivery in deliveries} == {"alice", "bob", "carol"}
+        assert [word(delivery) for delivery in deliveries] == ["started"] * 3
+        assert await driver.settle_all(deliveries[1]) == ["started", "ended"]
+        assert await driver.claim() == []
 
     @story()
-    async def test_a_claim_takes_no_more_users_than_it_asked_for(self, office: PostOffice) -> None:
+    async def test_a_claim_takes_no_more_users_than_it_asked_for(self, driver: OutboxDriver) -> None:
         for user in ("alice", "bob", "carol"):
-            await office.live(user)
-        first, second = await office.claim(at_most=2), await office.claim(at_most=2)
+            await driver.live(user)
+        first, second = await driver.claim(at_most=2), await driver.claim(at_most=2)
         assert (len(first), len(second)) == (2, 1)
-        assert {letter.event.session.user_id for letter in first + second} == {"alice", "bob", "carol"}
+        assert {delivery.event.session.user_id for delivery in first + second} == {"alice", "bob", "carol"}
 
     @story()
-    async def test_a_claim_for_one_user_finds_their_letters(self, office: PostOffice) -> None:
-        await office.live("alice")
-        [letter] = [seen for seen in await office.claim(users=["alice"]) if seen.event.session.user_id == "alice"]
-        assert word(letter) == "started"
-        assert await office.claim(users=["nobody"]) == []
+    async def test_a_claim_for_one_user_finds_their_deliveries(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        [delivery] = [seen for seen in await driver.claim(users=["alice"]) if seen.event.session.user_id == "alice"]
+        assert word(delivery) == "started"
+        assert await driver.claim(users=["nobody"]) == []
 
     @story()
-    async def test_another_process_does_not_get_what_is_claimed(self, office: PostOffice) -> None:
-        await office.live("alice")
-        await office.live("bob")
-        mine = await office.claim(at_most=1)
-        other = await office.claim(outbox=await office.another())
-        assert {letter.event.session.user_id for letter in mine + other} == {"alice", "bob"}
+    async def test_another_process_does_not_get_what_is_claimed(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        await driver.live("bob")
+        mine = await driver.claim(at_most=1)
+        other = await driver.claim(outbox=await driver.another())
+        assert {delivery.event.session.user_id for delivery in mine + other} == {"alice", "bob"}
 
     @story()
-    async def test_a_claim_that_ran_out_is_anyones_again_with_the_same_event(self, office: PostOffice) -> None:
-        await office.live("alice")
-        first = await office.claim_one()
-        office.later(LEASE - 1)
-        assert await office.claim() == []
-        office.later(1)
-        again = await office.claim_one(outbox=await office.another())
+    async def test_a_claim_that_ran_out_is_anyones_again_with_the_same_event(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        first = await driver.claim_one()
+        driver.later(LEASE - 1)
+        assert await driver.claim() == []
+        driver.later(1)
+        again = await driver.claim_one(outbox=await driver.another())
         assert (again.event, again.number, again.attempts) == (first.event, first.number, 0)
         assert again.event.id == first.event.id
         assert again.waited_ms == LEASE
 
     @story()
-    async def test_a_late_word_of_an_old_holder_changes_nothing(self, office: PostOffice) -> None:
-        await office.live("alice")
-        old = await office.claim_one()
-        office.later(LEASE)
-        new = await office.claim_one()
-        assert await office.settle(old) is None
-        await office.fail(old, wait_ms=0)
-        await office.give_up(old)
-        await resolved(office.outbox.release(old))
-        assert await office.claim() == []
-        assert (await office.stands()).retrying == (await office.stands()).dead == 0
-        assert await office.settle_all(new) == ["started", "ended"]
+    async def test_a_late_word_of_an_old_holder_changes_nothing(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        old = await driver.claim_one()
+        driver.later(LEASE)
+        new = await driver.claim_one()
+        assert await driver.settle(old) is None
+        await driver.fail(old, wait_ms=0)
+        await driver.give_up(old)
+        await resolved(driver.outbox.release(old))
+        assert await driver.claim() == []
+        assert (await driver.stands()).retrying == (await driver.stands()).dead == 0
+        assert await driver.settle_all(new) == ["started", "ended"]
 
     @story()
-    async def test_settling_holds_the_users_next_letter_as_long_again(self, office: PostOffice) -> None:
-        await office.live("alice")
-        first = await office.claim_one()
-        office.later(LEASE - 1)
-        second = await office.settle(first)
+    async def test_settling_holds_the_users_next_delivery_as_long_again(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        first = await driver.claim_one()
+        driver.later(LEASE - 1)
+        second = await driver.settle(first)
         assert second is not None
         assert second.ticket == first.ticket
-        office.later(LEASE - 1)
-        assert await office.claim() == []
-        assert await office.settle_all(second) == ["ended"]
+        driver.later(LEASE - 1)
+        assert await driver.claim() == []
+        assert await driver.settle_all(second) == ["ended"]
 
     @story()
-    async def test_settling_twice_is_settling_once(self, office: PostOffice) -> None:
-        await office.live("alice")
-        first = await office.claim_one()
-        second = await office.settle(first)
-        assert await office.settle(first) is None
-        assert await office.settle_all(second) == ["ended"]
-        assert (await office.stands()).pending == 0
+    async def test_settling_twice_is_settling_once(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        first = await driver.claim_one()
+        second = await driver.settle(first)
+        assert await driver.settle(first) is None
+        assert await driver.settle_all(second) == ["ended"]
+        assert (await driver.stands()).pending == 0
 
     @story()
-    async def test_what_is_released_is_anyones_at_once_and_no_attempt(self, office: PostOffice) -> None:
-        await office.live("alice")
-        letter = await office.claim_one()
-        await resolved(office.outbox.release(letter))
-        again = await office.claim_one()
-        assert (again.event.id, again.attempts) == (letter.event.id, 0)
-        await resolved(office.outbox.release(letter))
-        assert await office.claim() == []
+    async def test_what_is_released_is_anyones_at_once_and_no_attempt(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        delivery = await driver.claim_one()
+        await resolved(driver.outbox.release(delivery))
+        again = await driver.claim_one()
+        assert (again.event.id, again.attempts) == (delivery.event.id, 0)
+        await resolved(driver.outbox.release(delivery))
+        assert await driver.claim() == []
 
-    def test_of_many_claimers_each_letter_is_given_to_one(self, open_store: OpenStore, open_outbox: OpenStore) -> None:
+    def test_of_many_claimers_each_delivery_is_given_to_one(
+        self, open_store: OpenStore, open_outbox: OpenStore
+    ) -> None:
         users = [new_user() for _ in range(40)]
 
         async def fill() -> None:
-            office = PostOffice(open_store, open_outbox, HOOK, 1_000_000)
-            await office.open()
+            driver = OutboxDriver(open_store, open_outbox, HOOK, 1_000_000)
+            await driver.open()
             for user in users:
-                await office.live(user)
-            await office.close()
+                await driver.live(user)
+            await driver.close()
 
         async def take(outbox: Any, number: int) -> list[str]:
             seen = []
-            for letter in await resolved(outbox.claim("hook", f"{id(outbox)}-{number}", 3, LEASE)):
-                following: Letter | None = letter
+            for delivery in await resolved(outbox.claim("hook", f"{id(outbox)}-{number}", 3, LEASE)):
+                following: Delivery | None = delivery
                 while following is not None:
                     seen.append(f"{following.event.session.user_id} {word(following)}")
                     following = await resolved(outbox.settle(following, LEASE))
@@ -298,100 +300,100 @@ class Failures:
     """Retries, dead letters, and their replay."""
 
     @story()
-    async def test_a_failed_letter_is_due_later_and_nothing_overtakes_it(self, office: PostOffice) -> None:
-        await office.live("alice")
-        letter = await office.claim_one()
-        await office.fail(letter, wait_ms=X, problem="503")
-        office.later(X - 1)
-        assert await office.claim() == []
-        assert await office.claim(users=["alice"]) == []
-        stands = await office.stands()
+    async def test_a_failed_delivery_is_due_later_and_nothing_overtakes_it(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        delivery = await driver.claim_one()
+        await driver.fail(delivery, wait_ms=X, problem="503")
+        driver.later(X - 1)
+        assert await driver.claim() == []
+        assert await driver.claim(users=["alice"]) == []
+        stands = await driver.stands()
         assert (stands.pending, stands.retrying, stands.problem) == (2, 1, "503")
-        office.later(1)
-        again = await office.claim_one()
-        assert (again.event.id, again.attempts, again.waited_ms) == (letter.event.id, 1, X)
+        driver.later(1)
+        again = await driver.claim_one()
+        assert (again.event.id, again.attempts, again.waited_ms) == (delivery.event.id, 1, X)
 
     @story()
-    async def test_attempts_are_counted_per_letter(self, office: PostOffice) -> None:
-        await office.live("alice")
+    async def test_attempts_are_counted_per_delivery(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
         for attempts in range(3):
-            letter = await office.claim_one()
-            assert letter.attempts == attempts
-            await office.fail(letter, wait_ms=0)
-            await office.fail(letter, wait_ms=0)  # twice is once
-        following = await office.settle(await office.claim_one())
+            delivery = await driver.claim_one()
+            assert delivery.attempts == attempts
+            await driver.fail(delivery, wait_ms=0)
+            await driver.fail(delivery, wait_ms=0)  # twice is once
+        following = await driver.settle(await driver.claim_one())
         assert following is not None
         assert following.attempts == 0
-        assert (await office.stands()).retrying == 0
+        assert (await driver.stands()).retrying == 0
 
     @story()
-    async def test_another_users_letters_go_on(self, office: PostOffice) -> None:
-        await office.live("alice")
-        await office.live("bob")
-        for letter in await office.claim():
-            if letter.event.session.user_id == "alice":
-                await office.fail(letter, wait_ms=10 * X)
+    async def test_another_users_deliveries_go_on(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        await driver.live("bob")
+        for delivery in await driver.claim():
+            if delivery.event.session.user_id == "alice":
+                await driver.fail(delivery, wait_ms=10 * X)
             else:
-                assert await office.settle_all(letter) == ["started", "ended"]
-        assert (await office.stands()).pending == 2
+                assert await driver.settle_all(delivery) == ["started", "ended"]
+        assert (await driver.stands()).pending == 2
 
     @story()
-    async def test_a_letter_given_up_is_dead_and_the_next_one_is_due(self, office: PostOffice) -> None:
-        await office.live("alice")
-        letter = await office.claim_one()
-        await office.give_up(letter, "410")
-        await office.give_up(letter, "again")
-        [dead] = await resolved(office.outbox.dead_letters("hook", 10))
-        assert (dead.event, dead.problem, dead.at_ms) == (letter.event, "410", office.clock.now_ms)
-        stands = await office.stands()
+    async def test_a_delivery_given_up_is_dead_and_the_next_one_is_due(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        delivery = await driver.claim_one()
+        await driver.give_up(delivery, "410")
+        await driver.give_up(delivery, "again")
+        [dead] = await resolved(driver.outbox.dead_letters("hook", 10))
+        assert (dead.event, dead.problem, dead.at_ms) == (delivery.event, "410", driver.clock.now_ms)
+        stands = await driver.stands()
         assert (stands.pending, stands.dead, stands.dropped) == (1, 1, 0)
-        assert await office.drain() == ["ended"]
-        assert await office.dead() == ["started"]
+        assert await driver.drain() == ["ended"]
+        assert await driver.dead() == ["started"]
 
     @story()
-    async def test_replayed_letters_come_before_younger_ones_and_start_anew(self, office: PostOffice) -> None:
-        await office.live("alice", streams=2)
+    async def test_replayed_deliveries_come_before_younger_ones_and_start_anew(self, driver: OutboxDriver) -> None:
+        await driver.live("alice", streams=2)
         for _ in range(2):
-            letter = await office.claim_one()
-            await office.fail(letter, wait_ms=0)
-            await office.give_up(await office.claim_one())
-        office.later(X)
-        assert await office.replay() == 2
-        assert await office.replay() == 0
-        letter = await office.claim_one()
-        assert (letter.attempts, letter.waited_ms) == (0, 0)
-        assert await office.settle_all(letter) == ["started", "moved", "ended"]
-        stands = await office.stands()
+            delivery = await driver.claim_one()
+            await driver.fail(delivery, wait_ms=0)
+            await driver.give_up(await driver.claim_one())
+        driver.later(X)
+        assert await driver.replay() == 2
+        assert await driver.replay() == 0
+        delivery = await driver.claim_one()
+        assert (delivery.attempts, delivery.waited_ms) == (0, 0)
+        assert await driver.settle_all(delivery) == ["started", "moved", "ended"]
+        stands = await driver.stands()
         assert (stands.pending, stands.dead) == (0, 0)
 
     @story()
-    async def test_a_replay_does_not_touch_a_letter_under_claim(self, office: PostOffice) -> None:
-        await office.live("alice", streams=2)
-        await office.give_up(await office.claim_one())
-        held = await office.claim_one()
-        assert await office.replay() == 1
-        assert await office.claim() == []
-        assert await office.settle_all(held) == ["moved", "started", "ended"]
+    async def test_a_replay_does_not_touch_a_delivery_under_claim(self, driver: OutboxDriver) -> None:
+        await driver.live("alice", streams=2)
+        await driver.give_up(await driver.claim_one())
+        held = await driver.claim_one()
+        assert await driver.replay() == 1
+        assert await driver.claim() == []
+        assert await driver.settle_all(held) == ["moved", "started", "ended"]
 
     @story()
-    async def test_a_replay_in_steps_begins_with_the_oldest(self, office: PostOffice) -> None:
-        await office.live("alice")
+    async def test_a_replay_in_steps_begins_with_the_oldest(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
         for _ in range(2):
-            await office.give_up(await office.claim_one())
-        assert await office.dead() == ["started", "ended"]
-        assert await office.replay(at_most=1) == 1
-        assert await office.dead() == ["ended"]
-        assert await office.drain() == ["started"]
+            await driver.give_up(await driver.claim_one())
+        assert await driver.dead() == ["started", "ended"]
+        assert await driver.replay(at_most=1) == 1
+        assert await driver.dead() == ["ended"]
+        assert await driver.drain() == ["started"]
 
     @story(max_events=2)
-    async def test_of_too_many_dead_letters_the_oldest_are_dropped(self, office: PostOffice) -> None:
+    async def test_of_too_many_dead_deliveries_the_oldest_are_dropped(self, driver: OutboxDriver) -> None:
         for session in ("a", "b"):
-            await office.live("alice", session)
+            await driver.live("alice", session)
             for _ in range(2):
-                await office.give_up(await office.claim_one(), session)
-        dead = await resolved(office.outbox.dead_letters("hook", 10))
-        assert [letter.problem for letter in dead] == ["b", "b"]
-        stands = await office.stands()
+                await driver.give_up(await driver.claim_one(), session)
+        dead = await resolved(driver.outbox.dead_letters("hook", 10))
+        assert [delivery.problem for delivery in dead] == ["b", "b"]
+        stands = await driver.stands()
         assert (stands.dead, stands.dropped, stands.pending) == (2, 2, 0)
 
 
@@ -399,150 +401,152 @@ class Endpoints:
     """Each endpoint has its own types, progress, room and fate."""
 
     @story({"hook": {"session.started"}, "other": {"session.ended", "session.moved"}})
-    async def test_each_endpoint_gets_its_types(self, office: PostOffice) -> None:
-        await office.live("alice", streams=2)
-        assert await office.drain("hook") == ["started"]
-        assert await office.drain("other") == ["moved", "ended"]
-        assert await resolved(office.store.pending()) == 0
+    async def test_each_endpoint_gets_its_types(self, driver: OutboxDriver) -> None:
+        await driver.live("alice", streams=2)
+        assert await driver.drain("hook") == ["started"]
+        assert await driver.drain("other") == ["moved", "ended"]
+        assert await resolved(driver.store.pending()) == 0
 
     @story({"hook": ALL_TYPES, "other": ALL_TYPES})
-    async def test_both_get_the_same_event_with_the_same_id(self, office: PostOffice) -> None:
-        await office.live("alice")
-        hook, other = await office.claim_one("hook"), await office.claim_one("other")
+    async def test_both_get_the_same_event_with_the_same_id(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        hook, other = await driver.claim_one("hook"), await driver.claim_one("other")
         assert hook.event == other.event
         assert hook.event.id == other.event.id
 
     @story({"hook": ALL_TYPES, "other": ALL_TYPES})
-    async def test_one_endpoints_failures_do_not_hold_up_the_other(self, office: PostOffice) -> None:
-        await office.live("alice")
-        await office.fail(await office.claim_one("hook"), wait_ms=10 * X)
-        assert await office.drain("other") == ["started", "ended"]
-        stands = await office.stands("hook")
+    async def test_one_endpoints_failures_do_not_hold_up_the_other(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        await driver.fail(await driver.claim_one("hook"), wait_ms=10 * X)
+        assert await driver.drain("other") == ["started", "ended"]
+        stands = await driver.stands("hook")
         assert (stands.pending, stands.retrying) == (2, 1)
 
     @story({"hook": ALL_TYPES, "other": ALL_TYPES}, max_events=3)
-    async def test_a_full_queue_drops_what_is_new_and_counts_it_for_that_endpoint(self, office: PostOffice) -> None:
-        await office.live("alice", "a")
-        await office.claim("hook")
-        assert await office.drain("other") == ["started", "ended"]
-        office.later(LEASE)
-        await office.live("alice", "b")
-        assert await office.drain("other") == ["started", "ended"]
-        assert (await office.stands("hook")).pending == 3
-        assert (await office.stands("hook")).dropped == 1
-        assert (await office.stands("other")).dropped == 0
-        assert await office.drain("hook") == ["started", "ended", "started"]
-        await office.live("alice", "c")
-        assert await office.drain("hook") == ["started", "ended"]
+    async def test_a_full_queue_drops_what_is_new_and_counts_it_for_that_endpoint(self, driver: OutboxDriver) -> None:
+        await driver.live("alice", "a")
+        await driver.claim("hook")
+        assert await driver.drain("other") == ["started", "ended"]
+        driver.later(LEASE)
+        await driver.live("alice", "b")
+        assert await driver.drain("other") == ["started", "ended"]
+        assert (await driver.stands("hook")).pending == 3
+        assert (await driver.stands("hook")).dropped == 1
+        assert (await driver.stands("other")).dropped == 0
+        assert await driver.drain("hook") == ["started", "ended", "started"]
+        await driver.live("alice", "c")
+        assert await driver.drain("hook") == ["started", "ended"]
 
     @story({"hook": {"session.started"}}, max_events=2)
-    async def test_an_outbox_that_nobody_empties_stays_bounded_and_counts_every_drop(self, office: PostOffice) -> None:
+    async def test_an_outbox_that_nobody_empties_stays_bounded_and_counts_every_drop(
+        self, driver: OutboxDriver
+    ) -> None:
         for number in range(LIVES):
-            await office.live("alice", f"s{number}")
-        assert await resolved(office.store.pending()) < LIVES
-        arrived = await office.drain()
+            await driver.live("alice", f"s{number}")
+        assert await resolved(driver.store.pending()) < LIVES
+        arrived = await driver.drain()
         assert arrived[:2] == ["started", "started"]
-        assert (await office.stands()).dropped == LIVES - len(arrived)
+        assert (await driver.stands()).dropped == LIVES - len(arrived)
 
     @story({"hook": {"session.started", "session.moved"}, "other": {"session.ended"}, "mute": set()}, max_events=2)
-    async def test_what_an_outbox_drops_is_counted_for_who_wanted_it(self, office: PostOffice) -> None:
+    async def test_what_an_outbox_drops_is_counted_for_who_wanted_it(self, driver: OutboxDriver) -> None:
         for number in range(LIVES):
-            await office.live("alice", f"s{number}", streams=2)
-        [arrived, others] = [await office.drain("hook"), await office.drain("other")]
-        assert (await office.stands("hook")).dropped == 2 * LIVES - len(arrived)
-        assert (await office.stands("other")).dropped == LIVES - len(others)
+            await driver.live("alice", f"s{number}", streams=2)
+        [arrived, others] = [await driver.drain("hook"), await driver.drain("other")]
+        assert (await driver.stands("hook")).dropped == 2 * LIVES - len(arrived)
+        assert (await driver.stands("other")).dropped == LIVES - len(others)
         counts = {"hook": 2 * LIVES - len(arrived), "other": LIVES - len(others), "mute": 0}
-        assert await resolved(office.outbox.dropped()) == counts
-        await office.live("bob")
-        assert await office.drain("other") == ["ended"]
-        assert await office.drain("hook") == ["started"], "there is room again"
+        assert await resolved(driver.outbox.dropped()) == counts
+        await driver.live("bob")
+        assert await driver.drain("other") == ["ended"]
+        assert await driver.drain("hook") == ["started"], "there is room again"
 
     @story({"hook": ALL_TYPES, "other": {"session.ended"}}, max_events=3)
     async def test_a_burst_that_others_want_or_have_no_room_for_is_no_loss_to_an_endpoint(
-        self, office: PostOffice
+        self, driver: OutboxDriver
     ) -> None:
         for number in range(3):
-            await office.live("alice", f"s{number}", streams=2)
-        await office.fail(await office.claim_one("hook"), wait_ms=10 * X)
-        assert await office.drain("other") == ["ended"] * 3
-        assert ((await office.stands("hook")).pending, (await office.stands("hook")).dropped) == (3, 6)
-        assert (await office.stands("other")).dropped == 0
+            await driver.live("alice", f"s{number}", streams=2)
+        await driver.fail(await driver.claim_one("hook"), wait_ms=10 * X)
+        assert await driver.drain("other") == ["ended"] * 3
+        assert ((await driver.stands("hook")).pending, (await driver.stands("hook")).dropped) == (3, 6)
+        assert (await driver.stands("other")).dropped == 0
 
     @story({"hook": {"session.refused"}}, max_events=2)
-    async def test_dropped_refusals_are_counted(self, office: PostOffice) -> None:
+    async def test_dropped_refusals_are_counted(self, driver: OutboxDriver) -> None:
         for number in range(LIVES):
-            assert await office.refused(f"s{number}") is not None
-        arrived = await office.drain()
-        assert (await office.stands()).dropped == LIVES - len(arrived)
+            assert await driver.refused(f"s{number}") is not None
+        arrived = await driver.drain()
+        assert (await driver.stands()).dropped == LIVES - len(arrived)
 
     @story({"hook": ALL_TYPES, "other": ALL_TYPES})
-    async def test_a_disabled_endpoint_gets_nothing_and_keeps_what_waits(self, office: PostOffice) -> None:
-        await office.live("alice", "a")
-        held = await office.claim_one("hook")
-        assert await resolved(office.outbox.disable("hook", "410 Gone")) is True
-        assert await resolved(office.outbox.disable("hook", "again")) is False
-        await resolved(office.outbox.release(held))
-        assert await office.claim("hook") == []
-        assert await office.claim("hook", outbox=await office.another()) == []
-        await office.live("alice", "b")
-        assert await office.drain("other") == ["started", "ended"] * 2
-        stands = await office.stands("hook")
+    async def test_a_disabled_endpoint_gets_nothing_and_keeps_what_waits(self, driver: OutboxDriver) -> None:
+        await driver.live("alice", "a")
+        held = await driver.claim_one("hook")
+        assert await resolved(driver.outbox.disable("hook", "410 Gone")) is True
+        assert await resolved(driver.outbox.disable("hook", "again")) is False
+        await resolved(driver.outbox.release(held))
+        assert await driver.claim("hook") == []
+        assert await driver.claim("hook", outbox=await driver.another()) == []
+        await driver.live("alice", "b")
+        assert await driver.drain("other") == ["started", "ended"] * 2
+        stands = await driver.stands("hook")
         assert (stands.disabled, stands.pending, stands.dropped) == ("410 Gone", 2, 2)
 
     @story()
-    async def test_a_replay_enables_an_endpoint(self, office: PostOffice) -> None:
-        await office.live("alice")
-        await office.give_up(await office.claim_one())
-        await resolved(office.outbox.disable("hook", "410 Gone"))
-        assert await office.replay() == 1
-        assert (await office.stands()).disabled is None
-        assert await office.drain() == ["started", "ended"]
+    async def test_a_replay_enables_an_endpoint(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        await driver.give_up(await driver.claim_one())
+        await resolved(driver.outbox.disable("hook", "410 Gone"))
+        assert await driver.replay() == 1
+        assert (await driver.stands()).disabled is None
+        assert await driver.drain() == ["started", "ended"]
 
     @story({"hook": ALL_TYPES, "old": ALL_TYPES})
-    async def test_an_endpoint_that_left_the_settings_is_forgotten(self, office: PostOffice) -> None:
-        await office.live("alice")
-        await office.live("bob")
-        await office.give_up(await office.claim_one("old", at_most=1))
-        outbox = await office.another(subscriptions=HOOK)
+    async def test_an_endpoint_that_left_the_settings_is_forgotten(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        await driver.live("bob")
+        await driver.give_up(await driver.claim_one("old", at_most=1))
+        outbox = await driver.another(subscriptions=HOOK)
         assert [b.endpoint for b in await resolved(outbox.backlog())] == ["hook", "old"]
         while await resolved(outbox.retain(2)):
             pass
         assert [b.endpoint for b in await resolved(outbox.backlog())] == ["hook"]
-        assert sorted(await office.drain("hook")) == ["ended", "ended", "started", "started"]
-        assert await resolved(office.store.pending()) == 0
+        assert sorted(await driver.drain("hook")) == ["ended", "ended", "started", "started"]
+        assert await resolved(driver.store.pending()) == 0
 
     @story({})
-    async def test_without_a_subscriber_nothing_is_kept(self, office: PostOffice) -> None:
-        await office.live("alice")
-        assert await resolved(office.store.pending()) == 0
-        assert await resolved(office.outbox.backlog()) == ()
+    async def test_without_a_subscriber_nothing_is_kept(self, driver: OutboxDriver) -> None:
+        await driver.live("alice")
+        assert await resolved(driver.store.pending()) == 0
+        assert await resolved(driver.outbox.backlog()) == ()
 
 
 class Refusals:
     """What is no state change: kept at most once per session and time."""
 
     @story({"hook": {"session.refused"}})
-    async def test_a_refusal_goes_the_way_of_all_events(self, office: PostOffice) -> None:
-        event = await office.refused("tv")
+    async def test_a_refusal_goes_the_way_of_all_events(self, driver: OutboxDriver) -> None:
+        event = await driver.refused("tv")
         assert event is not None
-        assert (event.type, event.reason, event.at_ms) == ("session.refused", "session-limit", office.clock.now_ms)
-        assert (await office.claim_one()).event == event
+        assert (event.type, event.reason, event.at_ms) == ("session.refused", "session-limit", driver.clock.now_ms)
+        assert (await driver.claim_one()).event == event
 
     @story({"hook": {"session.refused"}})
-    async def test_a_session_is_told_once_in_its_time_by_whomever(self, office: PostOffice) -> None:
-        first = await office.refused("tv")
-        office.later(N * X - 1)
-        assert await office.refused("tv") is None
-        other = await office.another()
+    async def test_a_session_is_told_once_in_its_time_by_whomever(self, driver: OutboxDriver) -> None:
+        first = await driver.refused("tv")
+        driver.later(N * X - 1)
+        assert await driver.refused("tv") is None
+        other = await driver.another()
         assert await resolved(other.refused(refused_session("user", "tv"), "session-limit", N * X)) is None
-        assert await office.refused("phone") is not None
-        assert await office.refused("tv", user="other") is not None
-        office.later(1)
-        second = await office.refused("tv")
+        assert await driver.refused("phone") is not None
+        assert await driver.refused("tv", user="other") is not None
+        driver.later(1)
+        second = await driver.refused("tv")
         assert first is not None
         assert second is not None
         assert first.id != second.id
-        assert await resolved(office.store.pending()) == 4
+        assert await resolved(driver.store.pending()) == 4
 
     def test_of_a_race_one_refusal_is_kept(self, open_outbox: OpenStore) -> None:
         async def refuse(outbox: Any, number: int) -> bool:
@@ -558,15 +562,15 @@ class Closing:
     """A closed outbox."""
 
     @story()
-    async def test_a_closed_outbox_is_unavailable_and_closing_twice_is_once(self, office: PostOffice) -> None:
-        outbox = await office.another()
+    async def test_a_closed_outbox_is_unavailable_and_closing_twice_is_once(self, driver: OutboxDriver) -> None:
+        outbox = await driver.another()
         await resolved(outbox.close())
         await resolved(outbox.close())
         try:
             await resolved(outbox.claim("hook", "t", 1, LEASE))
         except StoreUnavailable:
             return
-        raise AssertionError("it still gives letters")
+        raise AssertionError("it still gives deliveries")
 
 
 class OutboxContract(Claims, Failures, Endpoints, Refusals, Closing):

@@ -178,7 +178,7 @@ def test_who_asked_last_before_a_server_woke_is_told_what_it_did(server: servers
     asyncio.run(run())
 
 
-def test_a_claim_that_was_given_up_leaves_its_letters_to_others(server: servers.Server) -> None:
+def test_a_claim_that_was_given_up_leaves_its_deliveries_to_others(server: servers.Server) -> None:
     async def run() -> None:
         prefix, wanted = uuid4().hex, frozenset({"session.started"})
         store = ValkeyStore(server.url, SLOW, wanted, prefix=prefix, timeout=5)
@@ -195,11 +195,11 @@ def test_a_claim_that_was_given_up_leaves_its_letters_to_others(server: servers.
         async with asyncio.timeout(20):
             while True:
                 try:
-                    letters = await outbox.claim("hook", "another", 1, 60_000, users=[USERS[0]])
+                    deliveries = await outbox.claim("hook", "another", 1, 60_000, users=[USERS[0]])
                     break
                 except StoreUnavailable:
                     await asyncio.sleep(0.02)
-        assert [letter.event.type for letter in letters] == ["session.started"]
+        assert [delivery.event.type for delivery in deliveries] == ["session.started"]
         await store.close()
         await outbox.close()
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.callbacks.receiver import SECRET, Receiver
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
+from tests.webhooks.receiver import SECRET, Receiver
 
 pytestmark = pytest.mark.xdist_group("web-dry-run")
 

@@ -12,7 +12,7 @@ from streamlimit.sweeper import expire_forever
 from streamlimit.web.service import Service
 
 if TYPE_CHECKING:
-    from streamlimit.callbacks.office import Office, Work
+    from streamlimit.webhooks.dispatcher import WebhookDispatcher, Work
 
 log = structlog.get_logger("streamlimit")
 
@@ -20,9 +20,9 @@ BROKEN_SECONDS = 1.0
 """How long work in the background rests after something broke it."""
 
 
-def start(service: Service, office: "Office | None") -> "list[asyncio.Task[None]]":
+def start(service: Service, dispatcher: "WebhookDispatcher | None") -> "list[asyncio.Task[None]]":
     """Begins it all; each ends only by being cancelled."""
-    work = _work(service) + (office.work() if office else [])
+    work = _work(service) + (dispatcher.work() if dispatcher else [])
     return [asyncio.create_task(go_on_forever(each)) for each in work]
 
 

@@ -13,13 +13,13 @@ import structlog
 from msgspec import Struct
 
 from streamlimit.bootstrap.access import keys_of
-from streamlimit.bootstrap.callbacks import open_endpoints
+from streamlimit.bootstrap.webhooks import open_endpoints
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.settings import Settings, load_again
 from streamlimit.web.service import Service
 
 if TYPE_CHECKING:
-    from streamlimit.callbacks.office import Office
+    from streamlimit.webhooks.dispatcher import WebhookDispatcher
 
 log = structlog.get_logger("streamlimit")
 
@@ -58,8 +58,8 @@ def _can_change(name: str, old: Settings, new: Settings) -> bool:
 class Reloading:
     """Changes one worker's parts."""
 
-    def __init__(self, settings: Settings, service: Service, office: "Office | None") -> None:
-        self._settings, self._service, self._office = settings, service, office
+    def __init__(self, settings: Settings, service: Service, dispatcher: "WebhookDispatcher | None") -> None:
+        self._settings, self._service, self._dispatcher = settings, service, dispatcher
         self._had_terminal = has_terminal()
 
     def begin(self) -> None:
@@ -86,8 +86,8 @@ class Reloading:
         service.plans.adopt(settings.plans)
         if "grant_keys" in found.changed:
             service.grants.learn([key.get_secret_value() for key in settings.grant_keys])
-        if "callbacks" in found.changed and self._office is not None:
-            self._office.adopt(open_endpoints(settings))
+        if "callbacks" in found.changed and self._dispatcher is not None:
+            self._dispatcher.adopt(open_endpoints(settings))
         if found.changed:
             service.doorman.adopt(keys_of(settings))
 

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from streamlimit.bootstrap.access import open_doorman, open_grants
-from streamlimit.bootstrap.callbacks import refusing, telling
 from streamlimit.bootstrap.store import open_store, steady
 from streamlimit.bootstrap.streams import open_catalog
+from streamlimit.bootstrap.webhooks import refusing, telling
 from streamlimit.census import Counted
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.hammering import Guard
@@ -20,12 +20,14 @@ from streamlimit.web.readiness import Readiness
 from streamlimit.web.service import Service
 
 if TYPE_CHECKING:
-    from streamlimit.callbacks.office import Office
+    from streamlimit.webhooks.dispatcher import WebhookDispatcher
 
 
-async def build_service(settings: Settings, office: "Office | None" = None, tally: Tally | None = None) -> Service:
-    """All parts of one worker; *office* is told of events, so that call backs need not wait."""
-    policy, tally, tell = settings.policy(), tally or Tally(), telling(office)
+async def build_service(
+    settings: Settings, dispatcher: "WebhookDispatcher | None" = None, tally: Tally | None = None
+) -> Service:
+    """All parts of one worker; *dispatcher* is told of events, so that call backs need not wait."""
+    policy, tally, tell = settings.policy(), tally or Tally(), telling(dispatcher)
     store = steady(settings, open_store(settings, policy, serves=True, tally=tally), tell)
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
     x = settings.segment_seconds
@@ -33,12 +35,12 @@ async def build_service(settings: Settings, office: "Office | None" = None, tall
     return Service(
         settings=settings,
         policy=policy,
-        limiter=Limiter(store, tell, tally, refusing(settings, office, tell), guard),
+        limiter=Limiter(store, tell, tally, refusing(settings, dispatcher, tell), guard),
         store=store,
         counted=Counted(store),
-        metrics=Metrics(tally, store, office.postmen if office is not None else ()),
+        metrics=Metrics(tally, store, dispatcher.workers if dispatcher is not None else ()),
         readiness=Readiness(store),
-        outbox=None if office is None else office.outbox,
+        outbox=None if dispatcher is None else dispatcher.outbox,
         tally=tally,
         grants=grants,
         doorman=open_doorman(settings, grants, plans),

@@ -3,10 +3,10 @@
 import asyncio
 
 from streamlimit.bootstrap import background, collector
-from streamlimit.bootstrap.callbacks import open_office
 from streamlimit.bootstrap.orphan import end_with_parent
 from streamlimit.bootstrap.reload import Reloading, read_again
 from streamlimit.bootstrap.service import build_service
+from streamlimit.bootstrap.webhooks import open_dispatcher
 from streamlimit.logs import configure_logs
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
@@ -38,11 +38,11 @@ class Worker:
         await receive()
         configure_logs()
         end_with_parent()
-        office = open_office(self._settings, serves=True)
-        service = await build_service(self._settings, office, self._tally)
-        beside = background.start(service, office)
+        dispatcher = open_dispatcher(self._settings, serves=True)
+        service = await build_service(self._settings, dispatcher, self._tally)
+        beside = background.start(service, dispatcher)
         self._door = FrontDoor(service)
-        Reloading(self._settings, service, office).begin()
+        Reloading(self._settings, service, dispatcher).begin()
         await send({"type": "lifespan.startup.complete"})
         await import_plane()
         collector.calm()
@@ -51,8 +51,8 @@ class Worker:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await service.store.finish()
-        if office is not None:
-            await office.stop()
+        if dispatcher is not None:
+            await dispatcher.stop()
         await resolved(service.store.close())
         await send({"type": "lifespan.shutdown.complete"})
 

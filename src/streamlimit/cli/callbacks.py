@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from streamlimit.bootstrap.callbacks import open_outbox
 from streamlimit.bootstrap.store import require_store
+from streamlimit.bootstrap.webhooks import open_outbox
 from streamlimit.cli.tables import print_table
 from streamlimit.document import rfc3339
 from streamlimit.settings import Settings
@@ -34,8 +34,8 @@ def show(settings: Settings, replay: bool, as_json: bool) -> None:
         return
     print_table(("endpoint", *COLUMNS), [(each.endpoint, *map(_cell, each.numbers.values())) for each in found])
     for each in found:
-        for letter in each.dead:
-            print(f"dead letter to {each.endpoint}: " + " ".join(map(str, letter.values())))
+        for delivery in each.dead:
+            print(f"dead letter to {each.endpoint}: " + " ".join(map(str, delivery.values())))
 
 
 def _cell(value: object) -> str:
@@ -66,12 +66,12 @@ async def _endpoints(outbox: Outbox, replayed: dict[str, int]) -> list[Shown]:
     for backlog in await resolved(outbox.backlog()):
         numbers = {name: getattr(backlog, name, None) for name in COLUMNS}
         numbers["replayed"] = replayed.get(backlog.endpoint, 0)
-        letters = await resolved(outbox.dead_letters(backlog.endpoint, 100))
-        found.append(Shown(backlog.endpoint, numbers, [_dead(letter) for letter in letters]))
+        deliveries = await resolved(outbox.dead_letters(backlog.endpoint, 100))
+        found.append(Shown(backlog.endpoint, numbers, [_dead(delivery) for delivery in deliveries]))
     return found
 
 
-def _dead(letter: DeadLetter) -> dict[str, str]:
-    session = letter.event.session
-    names = {"id": letter.event.id, "type": letter.event.type, "at": rfc3339(letter.at_ms)}
-    return names | {"user_id": session.user_id, "session_id": session.session_id, "problem": letter.problem}
+def _dead(delivery: DeadLetter) -> dict[str, str]:
+    session = delivery.event.session
+    names = {"id": delivery.event.id, "type": delivery.event.type, "at": rfc3339(delivery.at_ms)}
+    return names | {"user_id": session.user_id, "session_id": session.session_id, "problem": delivery.problem}

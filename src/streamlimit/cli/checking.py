@@ -4,9 +4,9 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from streamlimit.bootstrap.callbacks import open_endpoints
 from streamlimit.bootstrap.store import check_store
 from streamlimit.bootstrap.streams import open_catalog
+from streamlimit.bootstrap.webhooks import open_endpoints
 from streamlimit.cli.security import security
 from streamlimit.cli.streams import troubles
 from streamlimit.errors import StreamlimitError, several

@@ -8,8 +8,8 @@ from importlib.resources import files
 from pydantic import SecretStr
 
 from streamlimit import __version__
-from streamlimit.bootstrap.callbacks import open_endpoints
 from streamlimit.bootstrap.store import open_limiter
+from streamlimit.bootstrap.webhooks import open_endpoints
 from streamlimit.cli.security import security
 from streamlimit.server import bind, run
 from streamlimit.settings import Settings, notes_on_variables

@@ -138,7 +138,7 @@ class Store(Protocol):
         ...
 
 
-class Letter(Struct, frozen=True):
+class Delivery(Struct, frozen=True):
     """One event on its way to one endpoint. `number` names it there; who holds `ticket` may send it.
 
     `attempts`: how often sending failed. `waited_ms`: since it was put into the queue (or replayed).
@@ -153,7 +153,7 @@ class Letter(Struct, frozen=True):
 
 
 class DeadLetter(Struct, frozen=True):
-    """A letter that was given up at `at_ms`, and why."""
+    """A delivery that was given up at `at_ms`, and why."""
 
     endpoint: str
     number: int
@@ -163,7 +163,7 @@ class DeadLetter(Struct, frozen=True):
 
 
 class Backlog(Struct, frozen=True):
-    """How one endpoint stands. `retrying`: users whose next letter failed before; `problem`: one reason of those.
+    """How one endpoint stands. `retrying`: users whose next delivery failed before; `problem`: one reason of those.
 
     `dropped`: events it wanted that found no room anywhere, or the endpoint disabled. `disabled`: why, None where it
     is not.
@@ -179,12 +179,12 @@ class Backlog(Struct, frozen=True):
 
 
 class Outbox(Protocol):
-    """The events that `Store` keeps for call backs, as letters: each endpoint has queues of its own, one per user.
+    """The events that `Store` keeps for call backs, as deliveries: each endpoint has queues of its own, one per user.
 
-    A user's letters leave in the order in which things happened, one at a time; those of different users and of
-    different endpoints do not wait for each other. Who *claims* a letter holds it by a ticket for so long; after that
+    A user's deliveries leave in the order in which things happened, one at a time; those of different users and of
+    different endpoints do not wait for each other. Who *claims* a delivery holds it by a ticket for so long; after that
     anyone may claim it again, so a killed worker loses nothing, and a late word of its old holder changes nothing.
-    An endpoint's queues hold so many letters together, and so many dead ones; what finds no room is dropped, counted.
+    An endpoint's queues hold so many deliveries together, and as many dead ones; more are dropped, and counted.
     """
 
     def refused(self, session: Session, reason: str, quiet_ms: int) -> Answer[Event | None]:
@@ -193,27 +193,27 @@ class Outbox(Protocol):
 
     def claim(
         self, endpoint: str, ticket: str, at_most: int, lease_ms: int, users: Collection[str] | None = None
-    ) -> Answer[tuple[Letter, ...]]:
-        """The next letter of each of up to *at_most* users, longest due first; nobody else gets them for *lease_ms*.
+    ) -> Answer[tuple[Delivery, ...]]:
+        """The next delivery of each of up to *at_most* users, longest due first; nobody else gets them for *lease_ms*.
 
-        *users*: only theirs need be looked for. A user with a letter under claim has none to give; in a race one
+        *users*: only theirs need be looked for. A user with a delivery under claim has none to give; in a race one
         gets it. Nothing for a disabled endpoint. *ticket* is new for each call.
         """
         ...
 
-    def settle(self, letter: Letter, lease_ms: int) -> Answer[Letter | None]:
-        """It arrived: the letter is gone, and the user's next one is claimed by the same ticket. Twice: None."""
+    def settle(self, delivery: Delivery, lease_ms: int) -> Answer[Delivery | None]:
+        """It arrived: the delivery is gone, and the user's next one is claimed by the same ticket. Twice: None."""
         ...
 
-    def retry_later(self, letter: Letter, wait_ms: int, problem: str) -> Answer[None]:
-        """It failed: it stays the user's next letter, and is due in *wait_ms*. Twice is once."""
+    def retry_later(self, delivery: Delivery, wait_ms: int, problem: str) -> Answer[None]:
+        """It failed: it stays the user's next delivery, and is due in *wait_ms*. Twice is once."""
         ...
 
-    def release(self, letter: Letter) -> Answer[None]:
+    def release(self, delivery: Delivery) -> Answer[None]:
         """It was not tried: anyone may claim it now. Twice is once."""
         ...
 
-    def give_up(self, letter: Letter, problem: str) -> Answer[None]:
+    def give_up(self, delivery: Delivery, problem: str) -> Answer[None]:
         """It failed for the last time: it is a dead letter now, and the user's next one is due. Twice is once.
 
         Where there are too many dead letters the oldest is dropped.
@@ -244,7 +244,7 @@ class Outbox(Protocol):
         ...
 
     def retain(self, at_most: int) -> Answer[bool]:
-        """Forgets, in steps of about *at_most* letters, endpoints that the settings do not name. True: go on."""
+        """Forgets, in steps of about *at_most* deliveries, endpoints that the settings do not name. True: go on."""
         ...
 
     def close(self) -> Answer[None]:

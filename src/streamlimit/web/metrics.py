@@ -19,7 +19,7 @@ from streamlimit.steady import SteadyStore
 from streamlimit.tally import Tally
 
 if TYPE_CHECKING:
-    from streamlimit.callbacks.postman import Postman
+    from streamlimit.webhooks.worker import WebhookWorker
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 FLUSH_SECONDS = 1.0
@@ -30,8 +30,8 @@ STREAMS_SHOWN = 100
 class Metrics:
     """One worker's metrics. `flush` brings them up to date; `text` is what Prometheus reads."""
 
-    def __init__(self, tally: Tally, store: SteadyStore, postmen: "Sequence[Postman]" = ()) -> None:
-        self._tally, self._store, self._postmen = tally, store, postmen
+    def __init__(self, tally: Tally, store: SteadyStore, workers: "Sequence[WebhookWorker]" = ()) -> None:
+        self._tally, self._store, self._workers = tally, store, workers
         self._seen: dict[tuple[str, str], float] = {}
         self._registry = registry = CollectorRegistry()
         self._admissions = Counter("streamlimit_admissions", "Requests admitted", registry=registry)
@@ -54,7 +54,7 @@ class Metrics:
         text = "Checkpoints of SQLite's log that failed"
         self._checkpoints = Counter("streamlimit_store_checkpoint_failures", text, registry=registry)
         labels = ["endpoint", "outcome"]
-        self._letters = Counter("streamlimit_callbacks", "Attempts to call back", labels, registry=registry)
+        self._deliveries = Counter("streamlimit_callbacks", "Attempts to call back", labels, registry=registry)
         self._away = _gauge("streamlimit_store_away", "Workers that see the store away", registry)
         text = "Length of SQLite's log, which is carried over into the database, as the last checkpoint left it"
         self._log_bytes = _gauge("streamlimit_store_log_bytes", text, registry, "livemax")
@@ -81,8 +81,8 @@ class Metrics:
         self._add(self._dropped, "dropped", {"": self._store.kept.dropped})
         self._add(self._checkpoints, "checkpoints", {"": tally.checkpoints_failed})
         self._log_bytes.set(tally.log_bytes)
-        for postman in self._postmen:
-            self._add_letters(postman)
+        for worker in self._workers:
+            self._add_deliveries(worker)
         self._away.set(self._store.is_away)
         self._kept.set(len(self._store.kept))
         self._known.set(len(self._store.knowledge))
@@ -128,13 +128,13 @@ class Metrics:
                 self._seen[name, label] = value
                 (metric.labels(label) if label else metric).inc(grown)
 
-    def _add_letters(self, postman: "Postman") -> None:
+    def _add_deliveries(self, worker: "WebhookWorker") -> None:
         for outcome in ("sent", "failed", "unwanted", "given_up"):
-            total = getattr(postman.counts, outcome)
-            grown = total - self._seen.get((postman.endpoint, outcome), 0)
+            total = getattr(worker.counts, outcome)
+            grown = total - self._seen.get((worker.endpoint, outcome), 0)
             if grown > 0:
-                self._seen[postman.endpoint, outcome] = total
-                self._letters.labels(postman.endpoint, outcome).inc(grown)
+                self._seen[worker.endpoint, outcome] = total
+                self._deliveries.labels(worker.endpoint, outcome).inc(grown)
 
 
 class _Told(Collector):

@@ -13,7 +13,7 @@ import msgspec
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event, Session
 from streamlimit.policy import OUTBOX_MAX_EVENTS
-from streamlimit.store.contract import Backlog, Clock, DeadLetter, Letter
+from streamlimit.store.contract import Backlog, Clock, DeadLetter, Delivery
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import (
     LOOP_SECONDS,
@@ -39,7 +39,7 @@ _decode = msgspec.json.Decoder(Event).decode
 class SqliteOutbox:
     """An `Outbox` on the file at *path*. *subscriptions*: the event types that each endpoint wants.
 
-    Each endpoint's queues hold *max_events* together, and as many dead letters. *clock* as in `SqliteStore`.
+    Each endpoint's queues hold *max_events* together, and as many dead deliveries. *clock* as in `SqliteStore`.
     *patience_seconds*: how long a step blocks while another process has its turn.
     """
 
@@ -68,7 +68,7 @@ class SqliteOutbox:
 
     def claim(
         self, endpoint: str, ticket: str, at_most: int, lease_ms: int, users: Collection[str] | None = None
-    ) -> tuple[Letter, ...]:
+    ) -> tuple[Delivery, ...]:
         """Looks everywhere, whoever the *users* are: that is as quick."""
         with self._opened() as db:
             now_ms = self._now_ms(db)
@@ -80,33 +80,33 @@ class SqliteOutbox:
             self._sort(db, now_ms)
             due = db.execute(QUERIES["due_queues"], (endpoint, now_ms, at_most)).fetchall()
             taken = [self._take(db, endpoint, user_id, ticket, now_ms, lease_ms) for (user_id,) in due]
-        return tuple(letter for letter in taken if letter is not None)
+        return tuple(delivery for delivery in taken if delivery is not None)
 
-    def settle(self, letter: Letter, lease_ms: int) -> Letter | None:
-        with self._held(letter) as (db, now_ms):
+    def settle(self, delivery: Delivery, lease_ms: int) -> Delivery | None:
+        with self._held(delivery) as (db, now_ms):
             if db is None:
                 return None
-            self._remove(db, letter, now_ms)
-            user_id = letter.event.session.user_id
-            return self._take(db, letter.endpoint, user_id, letter.ticket, now_ms, lease_ms)
+            self._remove(db, delivery, now_ms)
+            user_id = delivery.event.session.user_id
+            return self._take(db, delivery.endpoint, user_id, delivery.ticket, now_ms, lease_ms)
 
-    def retry_later(self, letter: Letter, wait_ms: int, problem: str) -> None:
-        with self._held(letter) as (db, now_ms):
+    def retry_later(self, delivery: Delivery, wait_ms: int, problem: str) -> None:
+        with self._held(delivery) as (db, now_ms):
             if db is not None:
-                db.execute(QUERIES["retry_queue"], (now_ms + wait_ms, problem, *_queue(letter)))
+                db.execute(QUERIES["retry_queue"], (now_ms + wait_ms, problem, *_queue(delivery)))
 
-    def release(self, letter: Letter) -> None:
-        with self._held(letter) as (db, now_ms):
+    def release(self, delivery: Delivery) -> None:
+        with self._held(delivery) as (db, now_ms):
             if db is not None:
-                db.execute(QUERIES["release_queue"], (now_ms, *_queue(letter)))
+                db.execute(QUERIES["release_queue"], (now_ms, *_queue(delivery)))
 
-    def give_up(self, letter: Letter, problem: str) -> None:
-        with self._held(letter) as (db, now_ms):
+    def give_up(self, delivery: Delivery, problem: str) -> None:
+        with self._held(delivery) as (db, now_ms):
             if db is not None:
-                db.execute(QUERIES["bury"], (now_ms, problem, *_queue(letter), letter.number))
-                db.execute(QUERIES["more_dead"], (1, letter.endpoint))
-                self._remove(db, letter, now_ms)
-                self._bound_the_dead(db, letter.endpoint)
+                db.execute(QUERIES["bury"], (now_ms, problem, *_queue(delivery), delivery.number))
+                db.execute(QUERIES["more_dead"], (1, delivery.endpoint))
+                self._remove(db, delivery, now_ms)
+                self._bound_the_dead(db, delivery.endpoint)
 
     def disable(self, endpoint: str, problem: str) -> bool:
         with self._step() as db:
@@ -165,7 +165,7 @@ class SqliteOutbox:
                     db.executemany(QUERIES["put_endpoint"], new)
 
     def _sort(self, db: sqlite3.Connection, now_ms: int) -> None:
-        """Events become letters to each endpoint that wants them and has room."""
+        """Events become deliveries to each endpoint that wants them and has room."""
         rows = db.execute(QUERIES["unsorted"], (SORTED_AT_ONCE,)).fetchall()
         if not rows:
             return
@@ -186,22 +186,22 @@ class SqliteOutbox:
 
     def _take(
         self, db: sqlite3.Connection, endpoint: str, user_id: str, ticket: str, now_ms: int, lease_ms: int
-    ) -> Letter | None:
+    ) -> Delivery | None:
         row = db.execute(QUERIES["next_letter"], (endpoint, user_id)).fetchone()
         if row is None:
             return None
         number, since_ms, body, attempts = row
         db.execute(QUERIES["take_queue"], (now_ms + lease_ms, ticket, endpoint, user_id))
-        return Letter(endpoint, number, _decode(body), ticket, attempts, now_ms - since_ms)
+        return Delivery(endpoint, number, _decode(body), ticket, attempts, now_ms - since_ms)
 
-    def _remove(self, db: sqlite3.Connection, letter: Letter, now_ms: int) -> None:
-        """The letter leaves its queue; the queue goes with its last one."""
-        db.execute(QUERIES["remove_letter"], (*_queue(letter), letter.number))
-        db.execute(QUERIES["give_room"], (letter.endpoint,))
-        if db.execute(QUERIES["next_letter"], _queue(letter)).fetchone() is None:
-            db.execute(QUERIES["remove_queue"], _queue(letter))
+    def _remove(self, db: sqlite3.Connection, delivery: Delivery, now_ms: int) -> None:
+        """The delivery leaves its queue; the queue goes with its last one."""
+        db.execute(QUERIES["remove_letter"], (*_queue(delivery), delivery.number))
+        db.execute(QUERIES["give_room"], (delivery.endpoint,))
+        if db.execute(QUERIES["next_letter"], _queue(delivery)).fetchone() is None:
+            db.execute(QUERIES["remove_queue"], _queue(delivery))
         else:
-            db.execute(QUERIES["renew_queue"], (now_ms, None, *_queue(letter)))
+            db.execute(QUERIES["renew_queue"], (now_ms, None, *_queue(delivery)))
 
     def _bound_the_dead(self, db: sqlite3.Connection, endpoint: str) -> None:
         oldest = db.execute(QUERIES["too_many_dead"], (endpoint, self._max_events)).fetchone()[0]
@@ -218,10 +218,10 @@ class SqliteOutbox:
         return True
 
     @contextmanager
-    def _held(self, letter: Letter) -> Iterator[tuple[Connection | None, int]]:
-        """One step of who holds the letter's ticket; no connection where the claim is not theirs any more."""
+    def _held(self, delivery: Delivery) -> Iterator[tuple[Connection | None, int]]:
+        """One step of who holds the delivery's ticket; no connection where the claim is not theirs any more."""
         with self._step() as db:
-            key = (*_queue(letter), letter.ticket, letter.number)
+            key = (*_queue(delivery), delivery.ticket, delivery.number)
             held = db.execute(QUERIES["holds"], key).fetchone() is not None
             yield (db if held else None), self._now_ms(db)
 
@@ -247,8 +247,8 @@ class SqliteOutbox:
             raise unavailable(error) from error
 
 
-def _queue(letter: Letter) -> tuple[str, str]:
-    return letter.endpoint, letter.event.session.user_id
+def _queue(delivery: Delivery) -> tuple[str, str]:
+    return delivery.endpoint, delivery.event.session.user_id
 
 
 def open_patient_outbox(path: str, subscriptions: Mapping[str, Collection[str]], max_events: int) -> SqliteOutbox:

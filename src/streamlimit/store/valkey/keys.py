@@ -8,7 +8,7 @@
     streamlimit:{017}:queues:hook …           seven keys for the letters to endpoint `hook` (letters.lua)
     streamlimit:{017}:refused:alice/tv string until when no event is made of a refusal of that session
     streamlimit:{017}:ready       string      written to see whether the shard's server takes a write; lasts a minute
-    streamlimit:{000}:endpoints   set         endpoints with letters
+    streamlimit:{000}:endpoints   set         endpoints with deliveries
     streamlimit:{000}:disabled    hash        endpoints that want no more -> why
     streamlimit:{000}:secret:a    string      the secret of the name a, the same for all workers
 
@@ -45,7 +45,7 @@ def room_of_outbox(most: int) -> int:
 
 
 def room_of_endpoint(most: int) -> int:
-    """How many letters to one endpoint a shard holds."""
+    """How many deliveries to one endpoint a shard holds."""
     return min(most, room_of_outbox(most))
 
 

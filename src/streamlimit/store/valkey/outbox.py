@@ -1,4 +1,4 @@
-"""The outbox on Valkey and Redis: each step of a letter is one Lua script on its user's shard (letters.lua).
+"""The outbox on Valkey and Redis: each step of a delivery is one Lua script on its user's shard (letters.lua).
 
 An event is kept by the script that changes the state, in the shard's outbox, once, however many endpoints there are;
 the next claim that looks there sorts it. Claims look at all shards in turn, each going on where the last one stopped.
@@ -13,7 +13,7 @@ import msgspec
 
 from streamlimit.model import Event, Session
 from streamlimit.policy import OUTBOX_MAX_EVENTS
-from streamlimit.store.contract import Backlog, Clock, DeadLetter, Letter
+from streamlimit.store.contract import Backlog, Clock, DeadLetter, Delivery
 from streamlimit.store.valkey.codec import EVENT_TYPES, read_event
 from streamlimit.store.valkey.connection import encode
 from streamlimit.store.valkey.keys import SHARDS, Keys, room_of_endpoint, room_of_outbox, shard_of
@@ -33,7 +33,7 @@ STEP = 64
 REFUSED, REFUSED_TYPE = "session.refused", 7
 _TYPES = {name: code for code, (name, _) in enumerate(EVENT_TYPES, 1)} | {REFUSED: REFUSED_TYPE}
 _PARTS = ("queues", "order", "letters", "tickets", "retries", "dead", "dropped")
-_QUEUES, _ORDER, _LETTERS, _TICKETS, _RETRIES, _DEAD, _DROPPED = range(7)
+_QUEUES, _ORDER, _DELIVERIES, _TICKETS, _RETRIES, _DEAD, _DROPPED = range(7)
 _CLAIM, _REFUSAL, _U16, _TIME = Struct("<IHI"), Struct("<II"), Struct("<H"), Struct("<IH")
 
 _decode = msgspec.json.Decoder(Event).decode
@@ -75,36 +75,36 @@ class ValkeyOutbox:
 
     async def claim(
         self, endpoint: str, ticket: str, at_most: int, lease_ms: int, users: Collection[str] | None = None
-    ) -> tuple[Letter, ...]:
+    ) -> tuple[Delivery, ...]:
         await self._learn()
         if endpoint in self._disabled:
             return ()
         if users is not None:
             shards = list({shard_of(user): None for user in users})
             return tuple(await self._claim_in(shards, endpoint, ticket, at_most, lease_ms))
-        start, letters = self._next[endpoint], list[Letter]()
+        start, deliveries = self._next[endpoint], list[Delivery]()
         for offset in range(0, SHARDS, STEP):
             shards = [(start + offset + i) % SHARDS for i in range(STEP)]
             self._next[endpoint] = shards[0]
             some = await gather(*(self._look(shard, endpoint) for shard in shards))
             busy = [shard for shard, has_some in zip(shards, some, strict=True) if has_some]
-            letters += await self._claim_in(busy, endpoint, ticket, at_most - len(letters), lease_ms)
-            if len(letters) >= at_most:
+            deliveries += await self._claim_in(busy, endpoint, ticket, at_most - len(deliveries), lease_ms)
+            if len(deliveries) >= at_most:
                 break
-        return tuple(letters)
+        return tuple(deliveries)
 
-    async def settle(self, letter: Letter, lease_ms: int) -> Letter | None:
-        found = await self._speak("settle", letter, lease_ms)
-        return None if found is None else _read(letter.endpoint, letter.ticket, found)
+    async def settle(self, delivery: Delivery, lease_ms: int) -> Delivery | None:
+        found = await self._speak("settle", delivery, lease_ms)
+        return None if found is None else _read(delivery.endpoint, delivery.ticket, found)
 
-    async def retry_later(self, letter: Letter, wait_ms: int, problem: str) -> None:
-        await self._speak("retry_later", letter, wait_ms, problem)
+    async def retry_later(self, delivery: Delivery, wait_ms: int, problem: str) -> None:
+        await self._speak("retry_later", delivery, wait_ms, problem)
 
-    async def release(self, letter: Letter) -> None:
-        await self._speak("release", letter)
+    async def release(self, delivery: Delivery) -> None:
+        await self._speak("release", delivery)
 
-    async def give_up(self, letter: Letter, problem: str) -> None:
-        await self._speak("give_up", letter, self._most, problem)
+    async def give_up(self, delivery: Delivery, problem: str) -> None:
+        await self._speak("give_up", delivery, self._most, problem)
 
     async def disable(self, endpoint: str, problem: str) -> bool:
         self._disabled.add(endpoint)
@@ -135,9 +135,9 @@ class ValkeyOutbox:
     async def dead_letters(self, endpoint: str, at_most: int) -> tuple[DeadLetter, ...]:
         found: list[DeadLetter] = []
         for start in range(0, SHARDS, STEP):
-            for letters in await self._each(start, "LRANGE", endpoint, _DEAD, -at_most, -1):
-                found += [_read_dead(endpoint, data) for data in letters]
-        found.sort(key=lambda letter: letter.at_ms)  # keeps the order within each shard
+            for deliveries in await self._each(start, "LRANGE", endpoint, _DEAD, -at_most, -1):
+                found += [_read_dead(endpoint, data) for data in deliveries]
+        found.sort(key=lambda delivery: delivery.at_ms)  # keeps the order within each shard
         return tuple(found[: -at_most - 1 : -1])
 
     async def retain(self, at_most: int) -> bool:
@@ -164,25 +164,25 @@ class ValkeyOutbox:
 
     async def _claim_in(
         self, shards: list[int], endpoint: str, ticket: str, at_most: int, lease_ms: int
-    ) -> list[Letter]:
-        """From all of *shards* about the same, at first from as many as there are letters wanted."""
-        letters: list[Letter] = []
-        while shards and (left := at_most - len(letters)) > 0:
+    ) -> list[Delivery]:
+        """From all of *shards* about the same, at first from as many as there are deliveries wanted."""
+        deliveries: list[Delivery] = []
+        while shards and (left := at_most - len(deliveries)) > 0:
             some, shards = shards[:left], shards[left:]
             share = left // len(some)
             found = await gather(*(self._claim(shard, endpoint, ticket, share, lease_ms) for shard in some))
-            letters += [letter for each in found for letter in each]
-        return letters
+            deliveries += [delivery for each in found for delivery in each]
+        return deliveries
 
-    async def _claim(self, shard: int, endpoint: str, ticket: str, at_most: int, lease_ms: int) -> list[Letter]:
+    async def _claim(self, shard: int, endpoint: str, ticket: str, at_most: int, lease_ms: int) -> list[Delivery]:
         keys = [*self._parts(shard, endpoint)[: _RETRIES + 1], self._keys.outbox[shard], self._keys.sorted(shard)]
         numbers = [_CLAIM.pack(self._most, at_most, lease_ms)]
         for each, types in self._wanted.items():
             own = self._parts(shard, each)
-            keys += [own[_QUEUES], own[_ORDER], own[_LETTERS], own[_DROPPED]]
+            keys += [own[_QUEUES], own[_ORDER], own[_DELIVERIES], own[_DROPPED]]
             numbers.append(bytes((each not in self._disabled, types)))
         found = await self._run("claim", shard, keys, [b"".join(numbers), ticket])
-        return [_read(endpoint, ticket, letter) for letter in found]
+        return [_read(endpoint, ticket, delivery) for delivery in found]
 
     def _look(self, shard: int, endpoint: str) -> "Future[int]":
         """By far the most frequent call, so its command is made once, unless a test hands in the time."""
@@ -194,13 +194,13 @@ class ValkeyOutbox:
                 self._looks[endpoint][shard] = command
         return self._router.call(shard, command, _as_it_is, SCRIPTS["look"])
 
-    def _speak(self, name: str, letter: Letter, *more: int | str) -> "Future[Any]":
-        """A script in which the holder of a letter says something of it."""
-        user_id = letter.event.session.user_id
+    def _speak(self, name: str, delivery: Delivery, *more: int | str) -> "Future[Any]":
+        """A script in which the holder of a delivery says something of it."""
+        user_id = delivery.event.session.user_id
         shard = shard_of(user_id)
-        keys = self._parts(shard, letter.endpoint)
+        keys = self._parts(shard, delivery.endpoint)
         called = keys if name == "give_up" else keys[: _RETRIES + 1]
-        return self._run(name, shard, called, [f"{user_id}\0{letter.number:015d}", letter.ticket], more)
+        return self._run(name, shard, called, [f"{user_id}\0{delivery.number:015d}", delivery.ticket], more)
 
     async def _stands(self, endpoint: str) -> Backlog:
         pending = retrying = dead = 0
@@ -250,11 +250,11 @@ def _as_it_is(reply: Any) -> Any:
     return reply
 
 
-def _read(endpoint: str, ticket: str, found: list[Any]) -> Letter:
-    """A letter as letters.lua hands it out."""
+def _read(endpoint: str, ticket: str, found: list[Any]) -> Delivery:
+    """A delivery as letters.lua hands it out."""
     name, attempts, waited_ms, data = found
     user, _, number = name.partition(b"\0")
-    return Letter(endpoint, int(number), _read_any(data, user.decode()), ticket, attempts, waited_ms)
+    return Delivery(endpoint, int(number), _read_any(data, user.decode()), ticket, attempts, waited_ms)
 
 
 def _read_any(data: bytes, user_id: str) -> Event:

@@ -156,7 +156,7 @@ def _place(cursor: str) -> tuple[int, bytes]:
 
 
 async def count_events(calls: Calls) -> int:
-    """Events in all outboxes, and letters to all endpoints."""
+    """Events in all outboxes, and deliveries to all endpoints."""
     keys, total = calls.keys, 0
     endpoints = [name.decode() for name in await calls.ask(0, "SMEMBERS", keys.endpoints)]
     for first in range(0, SHARDS, STEP):

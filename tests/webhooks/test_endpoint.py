@@ -6,10 +6,10 @@ import time
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from streamlimit.callbacks.webhook import Endpoint, payload
 from streamlimit.errors import SettingsError
 from streamlimit.model import Device, Event, Session, State
 from streamlimit.settings import EVENT_TYPES, load_settings
+from streamlimit.webhooks.endpoint import Endpoint, payload
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NEW_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

@@ -10,8 +10,8 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from streamlimit.store.contract import Outbox
-from tests.callbacks import crew
-from tests.callbacks.receiver import Receiver, Reply
+from tests.webhooks import crew
+from tests.webhooks.receiver import Receiver, Reply
 
 RANK = {"started": 0, "moved": 1, "expired": 2, "ended": 2, "terminated": 2, "abandoned": 2}
 

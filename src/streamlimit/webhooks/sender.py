@@ -10,9 +10,9 @@ from email.utils import parsedate_to_datetime
 import httpx
 from msgspec import Struct
 
-from streamlimit.callbacks.addresses import Addresses, AddressRefused
-from streamlimit.callbacks.webhook import Endpoint, payload
 from streamlimit.model import Event
+from streamlimit.webhooks.addresses import Addresses, AddressRefused
+from streamlimit.webhooks.endpoint import Endpoint, payload
 
 TIMEOUT_SECONDS = 10.0
 ANSWER_AT_MOST = 65_536

@@ -14,8 +14,8 @@ from streamlimit.cli import app
 from streamlimit.errors import SettingsError
 from streamlimit.store.sqlite import SqliteOutbox
 from tests import service
-from tests.callbacks.receiver import SECRET, Receiver, Reply
 from tests.service import OPERATOR_KEY, Service
+from tests.webhooks.receiver import SECRET, Receiver, Reply
 
 STREAM = "clock"
 
@@ -143,13 +143,13 @@ def test_dead_letters_are_listed_and_replayed(tmp_path: Path, receiver: Receiver
         assert "hook" in text
         assert "status 500" in text
         for _ in range(500):  # as if it had failed for a day
-            for letter in outbox.claim("hook", "test", 1, 5_000):
-                outbox.give_up(letter, "status 500")
+            for delivery in outbox.claim("hook", "test", 1, 5_000):
+                outbox.give_up(delivery, "status 500")
             if outbox.backlog()[0].dead:
                 break
             time.sleep(0.01)
         seen = shown(tmp_path, settings)
-        [dead] = [letter for letter in seen["dead_letters"] if letter["type"] == "session.started"]
+        [dead] = [delivery for delivery in seen["dead_letters"] if delivery["type"] == "session.started"]
         assert (dead["user_id"], dead["session_id"], dead["problem"]) == ("alice", "tv", "status 500")
         assert f"dead letter to hook: {dead['id']} session.started" in command(tmp_path, settings)
         receiver.answer = lambda event: Reply()

@@ -1,15 +1,15 @@
-"""All call backs of one worker: a postman per endpoint, beside each other."""
+"""All call backs of one worker: a worker per endpoint, beside each other."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
-from streamlimit.callbacks.postman import Postman
-from streamlimit.callbacks.sender import Sender
-from streamlimit.callbacks.webhook import Endpoint
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event
 from streamlimit.store.contract import Outbox, resolved
+from streamlimit.webhooks.endpoint import Endpoint
+from streamlimit.webhooks.sender import Sender
+from streamlimit.webhooks.worker import WebhookWorker
 
 TIDY_SECONDS = 3_600.0
 TIDIED_AT_ONCE = 1_000
@@ -17,11 +17,11 @@ TIDIED_AT_ONCE = 1_000
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Office:
-    """*outbox* and the *postmen* who empty it, with the *senders* by which they do."""
+class WebhookDispatcher:
+    """*outbox* and the *workers* who empty it, with the *senders* by which they do."""
 
-    def __init__(self, outbox: Outbox, postmen: Sequence[Postman], senders: Sequence[Sender] = ()) -> None:
-        self.outbox, self.postmen, self._senders = outbox, postmen, senders
+    def __init__(self, outbox: Outbox, workers: Sequence[WebhookWorker], senders: Sequence[Sender] = ()) -> None:
+        self.outbox, self.workers, self._senders = outbox, workers, senders
 
     def adopt(self, endpoints: Sequence[Endpoint]) -> None:
         """The same endpoints by name; their URLs and secrets are these from now on."""
@@ -31,16 +31,16 @@ class Office:
 
     def wake(self, event: Event) -> None:
         """This worker has put the event into the outbox."""
-        for postman in self.postmen:
-            postman.wake(event)
+        for worker in self.workers:
+            worker.wake(event)
 
     def work(self) -> list[Work]:
         """What runs beside the viewers, each for ever."""
-        return [self.tidy_forever, *(postman.deliver_forever for postman in self.postmen)]
+        return [self.tidy_forever, *(worker.deliver_forever for worker in self.workers)]
 
     async def deliver_for(self, seconds: float) -> bool:
         """All that is due, for about so long. False: there is more, or an endpoint does not answer."""
-        return all(await asyncio.gather(*(postman.deliver_for(seconds) for postman in self.postmen)))
+        return all(await asyncio.gather(*(worker.deliver_for(seconds) for worker in self.workers)))
 
     async def tidy_once(self) -> None:
         """Forgets endpoints that are in the settings no more. A store that is away is for the next time."""
@@ -57,6 +57,6 @@ class Office:
             await asyncio.sleep(TIDY_SECONDS)
 
     async def stop(self, grace_seconds: float = 1.0) -> None:
-        """Letters on the way get so long; then all is closed. Twice is once."""
-        await asyncio.gather(*(postman.stop(grace_seconds) for postman in self.postmen))
+        """Deliveries on the way get so long; then all is closed. Twice is once."""
+        await asyncio.gather(*(worker.stop(grace_seconds) for worker in self.workers))
         await resolved(self.outbox.close())

@@ -11,9 +11,9 @@ from streamlimit.settings import EVENT_TYPES
 from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
 from streamlimit.store.valkey import ValkeyOutbox, ValkeyStore
 from tests import servers
-from tests.callbacks import crew
-from tests.callbacks.faults import Down, Moody, Run, check
-from tests.callbacks.receiver import Receiver
+from tests.webhooks import crew
+from tests.webhooks.faults import Down, Moody, Run, check
+from tests.webhooks.receiver import Receiver
 
 pytestmark = [
     pytest.mark.xdist_group("faults"),  # each of them keeps a machine busy

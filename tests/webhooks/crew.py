@@ -12,17 +12,17 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from streamlimit.callbacks.addresses import Addresses
-from streamlimit.callbacks.office import Office
-from streamlimit.callbacks.postman import Postman
-from streamlimit.callbacks.sender import Sender
-from streamlimit.callbacks.webhook import Endpoint
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Event, Receipt
 from streamlimit.policy import Policy
 from streamlimit.settings import EVENT_TYPES
 from streamlimit.store.contract import Answer, Outbox, Store, resolved
-from tests.callbacks.receiver import SECRET
+from streamlimit.webhooks.addresses import Addresses
+from streamlimit.webhooks.dispatcher import WebhookDispatcher
+from streamlimit.webhooks.endpoint import Endpoint
+from streamlimit.webhooks.sender import Sender
+from streamlimit.webhooks.worker import WebhookWorker
+from tests.webhooks.receiver import SECRET
 
 T = TypeVar("T")
 SPAWN = multiprocessing.get_context("spawn")
@@ -63,16 +63,18 @@ async def _work(open_parts: Callable[[], Opened], url: str, users: list[str], nu
     store, outbox = open_parts()
     endpoint = Endpoint(url, [SECRET], EVENT_TYPES, "hook")
     sender = Sender(endpoint, Addresses(allow_private=True), timeout_seconds=TIMEOUT_SECONDS)
-    office = Office(outbox, [Postman("hook", outbox, sender, Silent(), EVENT_TYPES, TIMEOUT_SECONDS)])
+    dispatcher = WebhookDispatcher(
+        outbox, [WebhookWorker("hook", outbox, sender, Silent(), EVENT_TYPES, TIMEOUT_SECONDS)]
+    )
 
     def tell(events: tuple[Event, ...]) -> None:
         for event in events:
             session = event.session
             pipe.send((session.user_id, session.session_id, event.type.removeprefix("session."), event.id))
-            office.wake(event)
+            dispatcher.wake(event)
 
     async with asyncio.TaskGroup() as group:
-        for work in office.work():
+        for work in dispatcher.work():
             group.create_task(work())
         dice, left = random.Random(number), iter(users)
 

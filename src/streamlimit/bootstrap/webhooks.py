@@ -15,8 +15,8 @@ from streamlimit.settings import EVENT_TYPES, Settings
 from streamlimit.store.contract import Outbox
 
 if TYPE_CHECKING:
-    from streamlimit.callbacks.office import Office
-    from streamlimit.callbacks.webhook import Endpoint
+    from streamlimit.webhooks.dispatcher import WebhookDispatcher
+    from streamlimit.webhooks.endpoint import Endpoint
 
 log = structlog.get_logger("streamlimit")
 
@@ -27,14 +27,14 @@ def open_endpoints(settings: Settings) -> "list[Endpoint]":
     """Who is called back. Raises `SettingsError` for those that plainly may not be."""
     if not settings.callbacks:
         return []
-    from streamlimit.callbacks.webhook import Endpoint
+    from streamlimit.webhooks.endpoint import Endpoint
 
     _require_public(settings)
     return [Endpoint(each.url, each.secrets, each.types or EVENT_TYPES, each.name) for each in settings.callbacks]
 
 
 def _require_public(settings: Settings) -> None:
-    from streamlimit.callbacks.addresses import is_plainly_private
+    from streamlimit.webhooks.addresses import is_plainly_private
 
     if settings.allow_private_callbacks:
         return
@@ -57,36 +57,36 @@ def open_outbox(settings: Settings, serves: bool = False) -> Outbox:
     return open_file(lambda: open_patient_outbox(path, subscriptions, most), serves)
 
 
-def open_office(settings: Settings, serves: bool = False) -> "Office | None":
+def open_dispatcher(settings: Settings, serves: bool = False) -> "WebhookDispatcher | None":
     """Everything about call backs; None where nobody wants any."""
     if not settings.callbacks:
         return None
-    from streamlimit.callbacks.addresses import Addresses
-    from streamlimit.callbacks.office import Office
-    from streamlimit.callbacks.postman import Postman
-    from streamlimit.callbacks.sender import Sender
+    from streamlimit.webhooks.addresses import Addresses
+    from streamlimit.webhooks.dispatcher import WebhookDispatcher
+    from streamlimit.webhooks.sender import Sender
+    from streamlimit.webhooks.worker import WebhookWorker
 
     outbox, addresses = open_outbox(settings, serves), Addresses(settings.allow_private_callbacks)
     senders = [Sender(endpoint, addresses) for endpoint in open_endpoints(settings)]
-    postmen = [Postman(s.endpoint.name, outbox, s, log, s.endpoint.types) for s in senders]
-    return Office(outbox, postmen, senders)
+    workers = [WebhookWorker(s.endpoint.name, outbox, s, log, s.endpoint.types) for s in senders]
+    return WebhookDispatcher(outbox, workers, senders)
 
 
-def telling(office: "Office | None") -> Callable[[Event], None]:
+def telling(dispatcher: "WebhookDispatcher | None") -> Callable[[Event], None]:
     """Logs an event, and wakes who calls back about it, so that call backs need not wait."""
 
     def tell(event: Event) -> None:
         announce(event)
-        if office is not None:
-            office.wake(event)
+        if dispatcher is not None:
+            dispatcher.wake(event)
 
     return tell
 
 
-def refusing(settings: Settings, office: "Office | None", tell: Callable[[Event], None]) -> OnRefusal:
+def refusing(settings: Settings, dispatcher: "WebhookDispatcher | None", tell: Callable[[Event], None]) -> OnRefusal:
     """Refusals become events only where someone wants to be called back about them."""
-    if office is None or "session.refused" not in settings.subscribed:
+    if dispatcher is None or "session.refused" not in settings.subscribed:
         return lambda ask, refusal: None
-    from streamlimit.callbacks.refusals import Refusals
+    from streamlimit.webhooks.refusals import Refusals
 
-    return Refusals(office.outbox, settings.policy().expiry_ms, tell)
+    return Refusals(dispatcher.outbox, settings.policy().expiry_ms, tell)

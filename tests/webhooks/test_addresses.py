@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streamlimit.callbacks.addresses import (
+from streamlimit.webhooks.addresses import (
     PINNED_SECONDS,
     Addresses,
     AddressRefused,

@@ -1,4 +1,4 @@
-"""How letters are carried: in order per user, side by side across users, again after failures, not after a 410."""
+"""How deliveries are carried: in order per user, side by side across users, again after failures, not after a 410."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from streamlimit.callbacks.office import Office
-from streamlimit.callbacks.postman import LONGEST_PAUSE_SECONDS, PATIENCE, Postman
-from streamlimit.callbacks.sender import Failed, Outcome, Sent, Unwanted
 from streamlimit.model import Admitted, Ask, Event, Receipt
 from streamlimit.store.contract import Outbox
 from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
+from streamlimit.webhooks.dispatcher import WebhookDispatcher
+from streamlimit.webhooks.sender import Failed, Outcome, Sent, Unwanted
+from streamlimit.webhooks.worker import LONGEST_PAUSE_SECONDS, PATIENCE, WebhookWorker
 from tests.store.household import ALL_TYPES, QUICK, ManualClock
 
 SECOND = 1_000
@@ -32,7 +32,7 @@ class Log:
 
 
 class Road:
-    """A sender whose outcomes are in the test's hands; `hold` keeps letters on the way until `let_go`."""
+    """A sender whose outcomes are in the test's hands; `hold` keeps deliveries on the way until `let_go`."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
@@ -64,18 +64,18 @@ class Road:
 
 
 class Round:
-    """A postman, the road, and the outbox on a file; one clock for all."""
+    """A worker, the road, and the outbox on a file; one clock for all."""
 
     def __init__(self, path: str, **how: Any) -> None:
         self.clock, self.log, self.road = ManualClock(), Log(), Road()
         self.store = SqliteStore(path, QUICK, ALL_TYPES, self.clock)
         self.outbox: Outbox = SqliteOutbox(path, {"hook": ALL_TYPES}, clock=self.clock)
-        self.postman = self.another(**how)
+        self.worker = self.another(**how)
 
-    def another(self, **how: Any) -> Postman:
+    def another(self, **how: Any) -> WebhookWorker:
         clock = lambda: self.clock.now_ms / 1_000  # noqa: E731
         settings: dict[str, Any] = {"types": ALL_TYPES, "clock": clock, "jitter": lambda: 0.0} | how
-        return Postman("hook", self.outbox, self.road, self.log, **settings)
+        return WebhookWorker("hook", self.outbox, self.road, self.log, **settings)
 
     def live(self, user: str, session: str = "tv") -> None:
         """Started and ended: two events."""
@@ -90,8 +90,8 @@ class Round:
 
     async def deliver(self) -> int:
         """One `deliver_once`, and all that it set off with is back."""
-        started = await self.postman.deliver_once()
-        while self.postman._carrying:
+        started = await self.worker.deliver_once()
+        while self.worker._carrying:
             await asyncio.sleep(0)
         return started
 
@@ -112,23 +112,23 @@ def story(test: Callable[[Round], Awaitable[None]]) -> Callable[[Path], None]:
 
 
 @story
-async def test_one_users_letters_leave_in_order_and_the_others_beside_them(round: Round) -> None:
+async def test_one_users_deliveries_leave_in_order_and_the_others_beside_them(round: Round) -> None:
     users = [f"user-{k}" for k in range(10)]
     for user in users:
         round.live(user)
     assert await round.deliver() == 10
     assert all(round.road.of(user) == ["started", "ended"] for user in users)
     assert round.road.most_on_the_way == 10
-    assert round.postman.counts.sent == 20
+    assert round.worker.counts.sent == 20
     assert round.stands.pending == 0
 
 
 @story
 async def test_no_more_than_its_places_are_on_the_way(round: Round) -> None:
-    round.postman = round.another(places=3)
+    round.worker = round.another(places=3)
     for k in range(10):
         round.live(f"user-{k}")
-    assert await round.postman.deliver_for(5)
+    assert await round.worker.deliver_for(5)
     assert round.road.most_on_the_way == 3
     assert round.stands.pending == 0
 
@@ -138,23 +138,23 @@ async def test_a_hanging_receiver_holds_up_only_those_it_hangs_on(round: Round) 
     round.road.hold = lambda event: event.session.user_id == "slow"
     round.live("slow")
     round.live("quick")
-    await round.postman.deliver_once()
+    await round.worker.deliver_once()
     round.live("later")
     await asyncio.sleep(0)
-    await round.postman.deliver_once()
+    await round.worker.deliver_once()
     for _ in range(20):
         await asyncio.sleep(0)
     assert round.road.of("quick") == round.road.of("later") == ["started", "ended"]
     assert round.road.of("slow") == ["started"]
     round.road.let_go.set()
-    while round.postman._carrying:
+    while round.worker._carrying:
         await asyncio.sleep(0)
     assert round.road.of("slow") == ["started", "ended"]
 
 
 @story
-async def test_a_failed_letter_is_tried_again_after_1_2_4_8_seconds_and_on_to_an_hour(round: Round) -> None:
-    waits = [round.postman.wait_seconds(attempts) for attempts in range(1, 16)]
+async def test_a_failed_delivery_is_tried_again_after_1_2_4_8_seconds_and_on_to_an_hour(round: Round) -> None:
+    waits = [round.worker.wait_seconds(attempts) for attempts in range(1, 16)]
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600, 3600]
     assert round.another(jitter=lambda: 1.0).wait_seconds(1) == pytest.approx(1.2)
     round.live("alice")
@@ -167,7 +167,7 @@ async def test_a_failed_letter_is_tried_again_after_1_2_4_8_seconds_and_on_to_an
     round.road.outcome = lambda event: Sent()
     await round.deliver()
     assert round.road.of("alice") == ["started"] * 4 + ["ended"]
-    assert (round.postman.counts.failed, round.postman.counts.sent) == (3, 2)
+    assert (round.worker.counts.failed, round.worker.counts.sent) == (3, 2)
 
 
 @story
@@ -184,7 +184,7 @@ async def test_retry_after_holds_for_the_whole_endpoint(round: Round) -> None:
 
 
 @story
-async def test_a_letter_that_waited_a_day_is_given_up_and_the_next_has_its_own_try(round: Round) -> None:
+async def test_a_delivery_that_waited_a_day_is_given_up_and_the_next_has_its_own_try(round: Round) -> None:
     round.live("alice")
     round.road.outcome = lambda event: Failed("status 500")
     await round.deliver()
@@ -193,12 +193,12 @@ async def test_a_letter_that_waited_a_day_is_given_up_and_the_next_has_its_own_t
     assert (round.stands.dead, round.stands.pending) == (1, 1)
     await round.deliver()
     assert (round.stands.dead, round.stands.pending) == (2, 0)
-    assert round.postman.counts.given_up == 2
+    assert round.worker.counts.given_up == 2
     assert round.log.said.count("callback_given_up") == 2
 
 
 @story
-async def test_a_410_disables_the_endpoint_once_and_keeps_the_letter(round: Round) -> None:
+async def test_a_410_disables_the_endpoint_once_and_keeps_the_delivery(round: Round) -> None:
     round.live("alice")
     round.live("bob")
     round.road.outcome = lambda event: Unwanted()
@@ -213,7 +213,9 @@ async def test_a_410_disables_the_endpoint_once_and_keeps_the_letter(round: Roun
 
 
 @story
-async def test_a_dead_endpoint_is_tried_with_single_letters_and_growing_pauses_until_it_is_back(round: Round) -> None:
+async def test_a_dead_endpoint_is_tried_with_single_deliveries_and_growing_pauses_until_it_is_back(
+    round: Round,
+) -> None:
     for k in range(100):
         round.live(f"user-{k:02}")
     round.road.outcome = lambda event: Failed("no connection")
@@ -235,29 +237,29 @@ async def test_a_dead_endpoint_is_tried_with_single_letters_and_growing_pauses_u
     assert await round.deliver() == 1
     assert round.log.said == ["callback_endpoint_failing", "callback_endpoint_back"]
     round.later(3_600)
-    assert await round.postman.deliver_for(5)
+    assert await round.worker.deliver_for(5)
     assert round.stands.pending == 0
 
 
 @story
-async def test_one_poisonous_letter_does_not_make_the_endpoint_fail(round: Round) -> None:
+async def test_one_poisonous_delivery_does_not_make_the_endpoint_fail(round: Round) -> None:
     round.live("poison")
     round.road.outcome = lambda event: Failed("status 500") if event.session.user_id == "poison" else Sent()
     for k in range(3 * PATIENCE):
         round.live(f"user-{k}")
         await round.deliver()
         round.later(3_600)
-    assert not round.postman.is_failing
+    assert not round.worker.is_failing
     assert round.stands.pending == 2
 
 
 @story
-async def test_stopping_waits_for_letters_on_the_way_and_starts_no_more(round: Round) -> None:
+async def test_stopping_waits_for_deliveries_on_the_way_and_starts_no_more(round: Round) -> None:
     round.live("alice")
     round.road.hold = lambda event: True
-    await round.postman.deliver_once()
+    await round.worker.deliver_once()
     await asyncio.sleep(0)
-    stopping = asyncio.create_task(round.postman.stop(5))
+    stopping = asyncio.create_task(round.worker.stop(5))
     await asyncio.sleep(0)
     round.road.let_go.set()
     await stopping
@@ -267,13 +269,13 @@ async def test_stopping_waits_for_letters_on_the_way_and_starts_no_more(round: R
 
 
 @story
-async def test_stopping_releases_letters_that_take_too_long(round: Round) -> None:
+async def test_stopping_releases_deliveries_that_take_too_long(round: Round) -> None:
     round.live("alice")
     round.road.hold = lambda event: True
-    await round.postman.deliver_once()
+    await round.worker.deliver_once()
     await asyncio.sleep(0)
-    await round.postman.stop(0.01)
-    await round.postman.stop(0.01)
+    await round.worker.stop(0.01)
+    await round.worker.stop(0.01)
     assert [word.event.type for word in round.outbox.claim("hook", "other", 10, 1)] == ["session.started"]  # type: ignore[union-attr]
 
 
@@ -282,9 +284,9 @@ def test_a_local_event_is_on_its_way_within_100_ms_and_others_within_a_second_or
         path = str(tmp_path / "streamlimit.db")
         store, outbox = SqliteStore(path, QUICK, ALL_TYPES), SqliteOutbox(path, {"hook": ALL_TYPES})
         road = Road()
-        postman = Postman("hook", outbox, road, Log(), ALL_TYPES)
-        office = Office(outbox, [postman])
-        tasks = [asyncio.create_task(work()) for work in office.work()]
+        worker = WebhookWorker("hook", outbox, road, Log(), ALL_TYPES)
+        dispatcher = WebhookDispatcher(outbox, [worker])
+        tasks = [asyncio.create_task(work()) for work in dispatcher.work()]
         await asyncio.sleep(0.05)
         loop = asyncio.get_running_loop()
 
@@ -294,7 +296,7 @@ def test_a_local_event_is_on_its_way_within_100_ms_and_others_within_a_second_or
             assert answer.lease is not None
             verdict, began = store.confirm(Receipt(answer.lease)), loop.time()
             if wakes:
-                office.wake(verdict.events[0])
+                dispatcher.wake(verdict.events[0])
             while not road.of(user):
                 await asyncio.sleep(0.001)
             return loop.time() - began
@@ -302,7 +304,7 @@ def test_a_local_event_is_on_its_way_within_100_ms_and_others_within_a_second_or
         took = await until_seen("local", wakes=True), await until_seen("other", wakes=False)
         for task in tasks:
             task.cancel()
-        await office.stop()
+        await dispatcher.stop()
         store.close()
         return took
 

@@ -11,12 +11,12 @@ from email.utils import formatdate
 
 import pytest
 
-from streamlimit.callbacks.addresses import Addresses
-from streamlimit.callbacks.sender import Failed, Outcome, Sender, Sent, Unwanted
-from streamlimit.callbacks.webhook import Endpoint
 from streamlimit.settings import EVENT_TYPES
-from tests.callbacks.receiver import SECRET, Receiver, Reply
-from tests.callbacks.test_webhook import EVENT
+from streamlimit.webhooks.addresses import Addresses
+from streamlimit.webhooks.endpoint import Endpoint
+from streamlimit.webhooks.sender import Failed, Outcome, Sender, Sent, Unwanted
+from tests.webhooks.receiver import SECRET, Receiver, Reply
+from tests.webhooks.test_endpoint import EVENT
 
 
 @pytest.fixture

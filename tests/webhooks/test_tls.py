@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from streamlimit.callbacks.addresses import Addresses
-from streamlimit.callbacks.sender import Failed, Outcome, Sender, Sent
-from streamlimit.callbacks.webhook import Endpoint
 from streamlimit.settings import EVENT_TYPES
-from tests.callbacks.receiver import SECRET, Receiver
-from tests.callbacks.test_webhook import EVENT
+from streamlimit.webhooks.addresses import Addresses
+from streamlimit.webhooks.endpoint import Endpoint
+from streamlimit.webhooks.sender import Failed, Outcome, Sender, Sent
+from tests.webhooks.receiver import SECRET, Receiver
+from tests.webhooks.test_endpoint import EVENT
 
 NAME = "hooks.example"
 

@@ -1,7 +1,7 @@
-"""Carries one endpoint's letters from the outbox to the receiver: users side by side, each user's in order.
+"""Carries one endpoint's deliveries from the outbox to the receiver: users side by side, each user's in order.
 
-Each endpoint has a postman of its own, so that none waits for another's receiver. One that keeps
-failing is tried with single letters and growing pauses until it answers; nothing waits for it but its own queues.
+Each endpoint has a worker of its own, so that none waits for another's receiver. One that keeps
+failing is tried with single deliveries and growing pauses until it answers; nothing waits for it but its own queues.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ from typing import Protocol, assert_never
 
 from msgspec import Struct
 
-from streamlimit.callbacks.sender import TIMEOUT_SECONDS, Failed, Outcome, Sent, Unwanted
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event
-from streamlimit.store.contract import Letter, Outbox, resolved
+from streamlimit.store.contract import Delivery, Outbox, resolved
+from streamlimit.webhooks.sender import TIMEOUT_SECONDS, Failed, Outcome, Sent, Unwanted
 
 PLACES = 32
 """Users served at once, per worker and endpoint."""
@@ -36,7 +36,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 
 class Log(Protocol):
-    """Where it says how its endpoint fares: once per change, not per letter."""
+    """Where it says how its endpoint fares: once per change, not per delivery."""
 
     def info(self, event: str, **fields: object) -> object: ...
     def warning(self, event: str, **fields: object) -> object: ...
@@ -60,7 +60,7 @@ class Carrier(Protocol):
     async def close(self) -> None: ...
 
 
-class Postman:
+class WebhookWorker:
     """One endpoint's. *timeout_seconds* is the sender's: a claim lasts three times as long."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Postman:
         self._give_up_ms, self._clock, self._jitter = round(give_up_seconds * 1_000), clock, jitter
         self._tickets = map(f"{secrets.token_hex(6)}-{{:x}}".format, count())
         self._bell, self._woken = asyncio.Event(), set[str]()
-        self._carrying: dict[asyncio.Task[None], Letter] = {}
+        self._carrying: dict[asyncio.Task[None], Delivery] = {}
         self._failures, self._pause, self._paused_until = 0, 1.0, float("-inf")
         self._more, self._stopping, self._is_store_away = False, False, False
 
@@ -93,18 +93,20 @@ class Postman:
             self._bell.set()
 
     async def deliver_once(self, users: Collection[str] | None = None) -> int:
-        """Claims as many letters as it has free places, of *users* or of all, and sets off with them. How many."""
+        """Claims as many deliveries as it has free places, of *users* or of all, and sets off with them. How many."""
         places = self._free_places()
         if places <= 0:
             self._more = True
             return 0
-        letters = await resolved(self._outbox.claim(self.endpoint, next(self._tickets), places, self._lease_ms, users))
-        for letter in letters:
-            task = asyncio.create_task(self._carry(letter))
-            self._carrying[task] = letter
+        deliveries = await resolved(
+            self._outbox.claim(self.endpoint, next(self._tickets), places, self._lease_ms, users)
+        )
+        for delivery in deliveries:
+            task = asyncio.create_task(self._carry(delivery))
+            self._carrying[task] = delivery
             task.add_done_callback(self._is_back)
-        self._more = len(letters) == places
-        return len(letters)
+        self._more = len(deliveries) == places
+        return len(deliveries)
 
     async def deliver_forever(self) -> None:
         """Until cancelled: at once what this worker made, each second what others left."""
@@ -133,7 +135,7 @@ class Postman:
         return False
 
     async def stop(self, grace_seconds: float = 1.0) -> None:
-        """No new letters; those on the way get so long, then they are released for others. Twice is once."""
+        """No new deliveries; those on the way get so long, then they are released for others. Twice is once."""
         self._stopping = True
         if self._carrying:
             await asyncio.wait(self._carrying, timeout=grace_seconds)
@@ -141,8 +143,8 @@ class Postman:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        for letter in left.values():
-            await self._release(letter)
+        for delivery in left.values():
+            await self._release(delivery)
         await self._sender.close()
 
     def wait_seconds(self, attempts: int) -> float:
@@ -167,9 +169,9 @@ class Postman:
         else:
             self._is_store_away = False
 
-    async def _carry(self, letter: Letter) -> None:
-        """This letter, and as long as all goes well the ones that follow it."""
-        task, following = asyncio.current_task(), letter
+    async def _carry(self, delivery: Delivery) -> None:
+        """This delivery, and as long as all goes well the ones that follow it."""
+        task, following = asyncio.current_task(), delivery
         assert task is not None
         try:
             while True:
@@ -189,39 +191,39 @@ class Postman:
         self.counts.seconds += self._clock() - began
         return outcome
 
-    async def _after(self, letter: Letter, outcome: Outcome) -> Letter | None:
-        """Tells the outbox; the user's next letter, if that may be sent now."""
+    async def _after(self, delivery: Delivery, outcome: Outcome) -> Delivery | None:
+        """Tells the outbox; the user's next delivery, if that may be sent now."""
         match outcome:
             case Sent():
                 self.counts.sent += 1
                 self._note_success()
-                return await resolved(self._outbox.settle(letter, self._lease_ms))
+                return await resolved(self._outbox.settle(delivery, self._lease_ms))
             case Failed():
                 self.counts.failed += 1
-                await self._keep_or_give_up(letter, outcome)
+                await self._keep_or_give_up(delivery, outcome)
             case Unwanted():
                 self.counts.unwanted += 1
-                await self._disable(letter)
+                await self._disable(delivery)
             case _:
                 assert_never(outcome)
         return None
 
-    async def _keep_or_give_up(self, letter: Letter, outcome: Failed) -> None:
-        wait = max(self.wait_seconds(letter.attempts + 1), outcome.wait_seconds or 0.0)
-        if letter.waited_ms >= self._give_up_ms:
+    async def _keep_or_give_up(self, delivery: Delivery, outcome: Failed) -> None:
+        wait = max(self.wait_seconds(delivery.attempts + 1), outcome.wait_seconds or 0.0)
+        if delivery.waited_ms >= self._give_up_ms:
             self.counts.given_up += 1
-            await resolved(self._outbox.give_up(letter, outcome.problem))
+            await resolved(self._outbox.give_up(delivery, outcome.problem))
             self._log.error(
-                "callback_given_up", endpoint=self.endpoint, event_id=letter.event.id, problem=outcome.problem
+                "callback_given_up", endpoint=self.endpoint, event_id=delivery.event.id, problem=outcome.problem
             )
         else:
             self._note_failure(outcome)
-            await resolved(self._outbox.retry_later(letter, round(wait * 1_000), outcome.problem))
+            await resolved(self._outbox.retry_later(delivery, round(wait * 1_000), outcome.problem))
 
-    async def _disable(self, letter: Letter) -> None:
+    async def _disable(self, delivery: Delivery) -> None:
         if await resolved(self._outbox.disable(self.endpoint, "status 410")):
             self._log.error("callback_endpoint_disabled", endpoint=self.endpoint, problem="status 410")
-        await resolved(self._outbox.release(letter))
+        await resolved(self._outbox.release(delivery))
 
     def _note_failure(self, outcome: Failed) -> None:
         now = self._clock()
@@ -250,8 +252,8 @@ class Postman:
         if not task.cancelled() and task.exception() is not None:
             self._log.error("callback_broken", endpoint=self.endpoint, exc_info=task.exception())
 
-    async def _release(self, letter: Letter) -> None:
+    async def _release(self, delivery: Delivery) -> None:
         try:
-            await resolved(self._outbox.release(letter))
+            await resolved(self._outbox.release(delivery))
         except StoreUnavailable:
             return  # its claim runs out by itself

@@ -3,10 +3,10 @@
 import time
 from pathlib import Path
 
-from streamlimit.callbacks.refusals import SESSIONS_TOLD, USERS_REMEMBERED, Refusals
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Event, Refusal, Session, State
 from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
+from streamlimit.webhooks.refusals import SESSIONS_TOLD, USERS_REMEMBERED, Refusals
 from tests.store.household import QUICK
 
 QUIET_MS = 3_000
