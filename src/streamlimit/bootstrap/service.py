@@ -7,6 +7,7 @@ from streamlimit.bootstrap.store import open_store, steady
 from streamlimit.bootstrap.streams import open_catalog
 from streamlimit.bootstrap.webhooks import refusing, telling
 from streamlimit.census import Counted
+from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.hammering import Guard
 from streamlimit.limiter import Limiter
@@ -30,7 +31,7 @@ async def build_service(
     policy, tally, tell = settings.policy(), tally or Tally(), telling(dispatcher)
     store = steady(settings, open_store(settings, policy, serves=True, tally=tally), tell)
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
-    x = settings.segment_seconds
+    x, catalog = settings.segment_seconds, open_catalog(settings)
     guard = Guard(store.knowledge, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
     return Service(
         settings=settings,
@@ -46,6 +47,7 @@ async def build_service(
         doorman=open_doorman(settings, grants, plans),
         plans=plans,
         proxies=Proxies(settings.trusted_proxies),
-        catalog=open_catalog(settings),
+        catalog=catalog,
+        streams=Streams(catalog, settings.ledger_streams == "any"),
         files=LocalFiles(),
     )

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from streamlimit.policy import Reclaim
 
 LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[?::1\]?")
+_PRINTABLE = re.compile(r"[!-~]+")
 STORE_URL = re.compile(r"sqlite:///.|(valkeys?|rediss?)(\+cluster|\+sentinel)?://.")
 
 
@@ -45,6 +46,16 @@ def require_port(url: str) -> None:
         raise ValueError("there is no port 0")
 
 
+def _is_public_url(value: str) -> str:
+    found = urlsplit(value)
+    if found.scheme not in ("http", "https") or not found.hostname:
+        raise ValueError("give http://host or https://host, with a path if an edge adds one")
+    if found.query or found.fragment or found.username is not None or not _PRINTABLE.fullmatch(value):
+        raise ValueError("a host and a path, and nothing else")
+    require_port(value)
+    return value.rstrip("/")
+
+
 def _is_proxy(value: str) -> str:
     if value != "unix":
         try:
@@ -64,6 +75,7 @@ def _is_takeover(value: object) -> object:
 
 Address = Annotated[str, AfterValidator(_is_address)]
 StoreUrl = Annotated[str, AfterValidator(_is_store)]
+PublicUrl = Annotated[str, AfterValidator(_is_public_url)]
 Folder = Annotated[str, AfterValidator(_is_folder)]
 Proxy = Annotated[str, AfterValidator(_is_proxy)]
 Outage = Literal["keep-known", "admit-all", "refuse-all"]

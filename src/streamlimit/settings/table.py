@@ -11,7 +11,18 @@ from streamlimit.policy import OUTBOX_MAX_EVENTS, OverLimit, Policy, Reclaim
 from streamlimit.settings.callback import EVENT_TYPES, Callbacks
 from streamlimit.settings.jwt import JwtSettings
 from streamlimit.settings.keys import GrantKeys, Keys, hashes
-from streamlimit.settings.kinds import Address, Folder, Outage, Proxy, Seats, Seconds, StoreUrl, Takeover, is_loopback
+from streamlimit.settings.kinds import (
+    Address,
+    Folder,
+    Outage,
+    Proxy,
+    PublicUrl,
+    Seats,
+    Seconds,
+    StoreUrl,
+    Takeover,
+    is_loopback,
+)
 from streamlimit.settings.sources import PREFIX, File, Variables
 
 
@@ -23,6 +34,10 @@ class Settings(BaseSettings):
     listen: Address = Field("127.0.0.1:8080", description="host:port, or the path of a Unix socket")
     workers: int = Field(1, ge=1, le=256, description="worker processes")
     streams: Folder | None = Field(None, description="folder of streams; each subfolder with a playlist is one")
+    ledger_streams: Literal["catalog", "any"] = Field(
+        "catalog", description="any: sessions and grants also for streams that are in no folder of ours"
+    )
+    public_url: PublicUrl | None = Field(None, description="the address players see; makes playback URLs absolute")
     store: StoreUrl = Field("sqlite:///streamlimit.db", description="where sessions are kept")
     max_sessions: int = Field(3, ge=1, le=64, description="streams that one user may watch at once")
     plans: dict[str, Seats] = Field({}, description="plans by name: what max_sessions is for their users")

@@ -84,7 +84,7 @@ class Heartbeat:
     """An ASGI callable; errors are raised, not sent."""
 
     def __init__(self, service: Service) -> None:
-        self._limiter, self._catalog = service.limiter, service.catalog
+        self._limiter, self._streams = service.limiter, service.streams
         self._doorman, self._plans = service.doorman, service.plans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,8 +126,7 @@ class Heartbeat:
 
     def begin(self, ask: Ask) -> Answer[Decision]:
         """The decision, or what will be one. Raises `UnknownStream`, `StoreUnavailable`."""
-        if self._catalog is not None:
-            self._catalog.stream(ask.stream_id)
+        self._streams.require_beatable(ask.stream_id)
         return self._limiter.beat(ask)
 
     async def answer(self, coming: Answer[Decision] | Exception, ask: Ask, send: Send) -> None:

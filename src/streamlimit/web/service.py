@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from streamlimit.census import Counted
 from streamlimit.delivery.catalog import Catalog
+from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.limiter import Limiter
 from streamlimit.policy import Policy
@@ -38,5 +39,6 @@ class Service:
     plans: Plans
     proxies: Proxies
     catalog: Catalog | None
+    streams: Streams
     files: LocalFiles
     tally: Tally

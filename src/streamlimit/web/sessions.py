@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from msgspec.structs import asdict, replace
 
-from streamlimit.errors import Refused, UnknownStream
+from streamlimit.errors import Refused
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Roster
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import REVEALED, client_digest, client_place
@@ -41,9 +41,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
     caller.require_session(form.user_id, session_id)
     caller.require_stream(form.stream_id)
     caller.require_replacement(form.replace)
-    if service.catalog is None:
-        raise UnknownStream("no streams are set here")
-    entry = service.catalog.stream(form.stream_id).entry
+    entry = service.streams.entry(form.stream_id)
     service.grants.require_keys()  # before a seat is taken
     ask = Ask(
         form.user_id,
@@ -58,7 +56,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
     grant = service.grants.write(_grant(service, caller, ask, admitted, request))
     document = {
         "session": None if admitted.session is None else session_json(admitted.session),
-        "playback_url": f"/play/{grant}/{encoded(form.stream_id)}/{encoded(entry, '/')}",
+        "playback_url": _playback_url(service, grant, form.stream_id, entry),
         "grant": grant,
         "limit": admitted.limit,
         "live_sessions": admitted.live,
@@ -128,6 +126,12 @@ async def end_by_beacon(user_id: IdInPath, session_id: IdInPath, request: Reques
     caller.require_session(user_id, session_id)
     await resolved(service.limiter.end(user_id, session_id, form.keep_grant))
     return Response(status_code=204)
+
+
+def _playback_url(service: Service, grant: str, stream_id: str, entry: str) -> str:
+    """Absolute where the address that players see is known."""
+    path = f"/play/{grant}/{encoded(stream_id)}/{encoded(entry, '/')}"
+    return (service.settings.public_url or "") + path
 
 
 def _grant(service: Service, caller: Caller, ask: Ask, admitted: Admitted, request: Request) -> Grant:

@@ -1,0 +1,78 @@
+"""What a file is by its name alone: of streams whose files are elsewhere, so that nobody here can look at them.
+
+What is free is known by its ending; everything else is a segment. Its *rendition* is the path without its last run of
+digits, which is its number; the digits of a suffix (`.m4s`, `.mp4`) count for nothing. Knows no request.
+"""
+
+import re
+
+from msgspec import Struct
+
+from streamlimit.delivery.free import by_name
+from streamlimit.delivery.paths import kind_by_suffix, suffix_of
+from streamlimit.delivery.segment import Segment
+
+NUMBERS = 10**12
+"""Numbers are counted modulo this: with parts, and in every store's kind of number, they stay exact."""
+
+_LAST_DIGITS = re.compile(r"[0-9]+(?=[^0-9]*\Z)")
+_IS_INIT = re.compile(r"(?:.*[^a-z])?init(?![a-z]).*|.*init", re.IGNORECASE).fullmatch
+_INIT_SUFFIXES = frozenset({".mp4", ".m4s", ".m4v", ".m4a", ".cmfv", ".cmfa", ".m4f", ".mp4a", ".mp4v"})
+_INITS_ONLY = frozenset({".m4i", ".cmfi"})
+
+
+class Place(Struct, frozen=True, gc=False):
+    """Where in its stream a media file stands. `sequence` None: its name holds no number.
+
+    `name`, `rendition`, `kind`, `part`: as in `Segment`. `play_ms`: how long it plays, as far as that counts.
+    """
+
+    name: str
+    rendition: str
+    kind: str
+    sequence: int | None
+    part: int = 0
+    play_ms: int = 0
+
+    def is_after(self, earlier: "Place") -> bool:
+        """Is it a later segment of the same rendition?"""
+        if self.rendition != earlier.rendition or self.sequence is None or earlier.sequence is None:
+            return False
+        return (self.sequence, self.part) > (earlier.sequence, earlier.part)
+
+
+def is_free(path: str) -> bool:
+    """Does the file take no seat? A playlist, a manifest, an init segment, a key, a text, an image.
+
+    Of a path with a parameter (`a.ts;b.jpg`) both readings have to be free: servers differ in which one they take.
+    """
+    before = path.partition(";")[0]
+    return _is_free(path) and (before == path or _is_free(before))
+
+
+def _is_free(path: str) -> bool:
+    return by_name(path) != "media" or _is_init(path)
+
+
+def place_of(path: str) -> Place:
+    """The segment that *path* is."""
+    suffix = suffix_of(path)
+    stem = path if suffix[1:].isdigit() else path[: len(path) - len(suffix)]
+    digits = _LAST_DIGITS.search(stem)
+    kind = kind_by_suffix(path)
+    if digits is None:
+        return Place(path, path, kind, None)
+    rendition = path[: digits.start()] + path[digits.end() :]
+    return Place(path, rendition, kind, int(digits[0][-12:]) % NUMBERS)
+
+
+def place_in(segment: Segment) -> Place:
+    """The same of a segment that a playlist of ours lists."""
+    play_ms = segment.duration_ms if segment.is_main else 0
+    return Place(segment.name, segment.rendition, segment.kind, segment.sequence, segment.part, play_ms)
+
+
+def _is_init(path: str) -> bool:
+    suffix, name = suffix_of(path), path.rpartition("/")[2]
+    stem = name[: len(name) - len(suffix)]
+    return suffix in _INITS_ONLY or (suffix in _INIT_SUFFIXES and _IS_INIT(stem) is not None)
