@@ -15,7 +15,7 @@ MUTANTS = [
     ),
     Mutant("a parameter makes a segment free", NAMING, " and (before == path or _is_free(before))", "", NAMES),
     Mutant("initial is init", NAMING, "init(?![a-z])", "init", NAMES),
-    Mutant("a number has no end", NAMING, "digits[0][-12:]", "digits[0]", NAMES),
+    Mutant("a number has no end", NAMING, "digits[0][-NUMBER_DIGITS:]", "digits[0]", NAMES),
     Mutant(
         "any stream hides the catalog's",
         KNOWN,

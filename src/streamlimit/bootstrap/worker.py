@@ -7,6 +7,7 @@ from streamlimit.bootstrap.orphan import end_with_parent
 from streamlimit.bootstrap.reload import Reloading, read_again
 from streamlimit.bootstrap.service import build_service
 from streamlimit.bootstrap.webhooks import open_dispatcher
+from streamlimit.edge.room import Edge
 from streamlimit.logs import configure_logs
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
@@ -41,7 +42,7 @@ class Worker:
         dispatcher = open_dispatcher(self._settings, serves=True)
         service = await build_service(self._settings, dispatcher, self._tally)
         beside = background.start(service, dispatcher)
-        self._door = FrontDoor(service)
+        self._door = FrontDoor(service, Edge(service))
         Reloading(self._settings, service, dispatcher).begin()
         await send({"type": "lifespan.startup.complete"})
         await import_plane()

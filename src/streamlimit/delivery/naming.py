@@ -12,8 +12,8 @@ from streamlimit.delivery.free import by_name
 from streamlimit.delivery.paths import kind_by_suffix, suffix_of
 from streamlimit.delivery.segment import Segment
 
-NUMBERS = 10**12
-"""Numbers are counted modulo this: with parts, and in every store's kind of number, they stay exact."""
+NUMBER_DIGITS = 12
+"""The last ones of a number are looked at: so, with parts, and in every store's kind of number, it stays exact."""
 
 _LAST_DIGITS = re.compile(r"[0-9]+(?=[^0-9]*\Z)")
 _IS_INIT = re.compile(r"(?:.*[^a-z])?init(?![a-z]).*|.*init", re.IGNORECASE).fullmatch
@@ -63,7 +63,7 @@ def place_of(path: str) -> Place:
     if digits is None:
         return Place(path, path, kind, None)
     rendition = path[: digits.start()] + path[digits.end() :]
-    return Place(path, rendition, kind, int(digits[0][-12:]) % NUMBERS)
+    return Place(path, rendition, kind, int(digits[0][-NUMBER_DIGITS:]))
 
 
 def place_in(segment: Segment) -> Place:

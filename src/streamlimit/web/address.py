@@ -67,6 +67,11 @@ class Proxies:
             if not self.trusts(address):
                 return
 
+    def spoke(self, scope: Scope) -> bool:
+        """Does the request come from one of them itself? Before or after `reveal`."""
+        client = scope.get("client")
+        return REVEALED in scope or (self.trusts(client[0]) if client else self._unix)
+
     def _trusts(self, address: str) -> bool:
         parsed = _parsed(address)
         return parsed is not None and any(

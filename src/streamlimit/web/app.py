@@ -1,7 +1,7 @@
 """The front door: the hot path is picked here, before any framework; all else goes to the control plane."""
 
 from collections.abc import Awaitable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -24,6 +24,7 @@ from streamlimit.web.viewer import Viewer
 log = structlog.get_logger("streamlimit.web")
 
 
+EDGE = "/edge/"
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # playback URLs carry the grant
@@ -31,10 +32,19 @@ SECURITY_HEADERS = {
 """On every answer; pages add their own."""
 
 
-class FrontDoor:
-    """The ASGI application of one worker."""
+class Room(Protocol):
+    """Another room of the house, behind the same door: an ASGI callable that raises its errors."""
 
-    def __init__(self, service: Service) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
+    def takes_options(self, path: str) -> bool: ...
+    def route_of(self, path: str) -> str: ...
+
+
+class FrontDoor:
+    """The ASGI application of one worker. *edge* answers what is below `/edge/`."""
+
+    def __init__(self, service: Service, edge: Room | None = None) -> None:
+        self._edge = edge
         self._cors, self._proxies = Cors(service.settings.cors_origins), service.proxies
         self._same_for_all = self._headers({"headers": []}) if self._cors.is_for_all else None
         self._viewer, self._heartbeat = Viewer(service), Heartbeat(service)
@@ -50,7 +60,7 @@ class FrontDoor:
         if self._proxies.are_any:
             self._proxies.reveal(scope)
         watched = _Watched(send, self._common(scope), WHOLE in scope.get("extensions", ()))
-        if scope["method"] == "OPTIONS":
+        if scope["method"] == "OPTIONS" and not self._is_edges_own(scope["path"]):
             return self._cors.preflight(scope, watched)
         return self._answer(self._route(scope, receive, watched), scope, receive, watched)
 
@@ -97,6 +107,14 @@ class FrontDoor:
             log.error("failed", exc_info=error, method=scope["method"], route=_route_of(scope))
             await self._refuse(FAILURE, scope, send)
 
+    def _is_edges_own(self, path: str) -> bool:
+        """Is an `OPTIONS` a viewer's request, handed on by an edge?"""
+        return self._edge is not None and path.startswith(EDGE) and self._edge.takes_options(path)
+
+    async def _enter(self, room: Room, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = _Named(room.route_of(scope["path"]))
+        await room(scope, receive, send)
+
     def _route(self, scope: Scope, receive: Receive, send: "_Watched") -> Awaitable[None]:
         path: str = scope["path"]
         if path == "/v1/segments":
@@ -105,6 +123,8 @@ class FrontDoor:
             return self._viewer.play(scope, receive, send)
         if is_heartbeat(path):
             return self._heartbeat(scope, receive, send)
+        if self._edge is not None and path.startswith(EDGE):
+            return self._enter(self._edge, scope, receive, send)
         return self._control(scope, receive, send)
 
     async def _refuse(self, problem: Problem, scope: Scope, send: "_Watched") -> None:
@@ -112,6 +132,12 @@ class FrontDoor:
         log_problem(problem, scope["method"], _route_of(scope))
         if not send.has_started:  # else half of an answer is out; the server closes the connection
             await send_problem(send, problem, id_header())
+
+
+class _Named(NamedTuple):
+    """A route, as far as the log is told of it."""
+
+    path: str
 
 
 async def _nothing() -> None:

@@ -1,0 +1,11 @@
+"""Who may speak for viewers: edges at the addresses of `trusted_proxies`; anybody else could make requests up."""
+
+from streamlimit.web.address import Proxies
+from streamlimit.web.http import Scope
+from streamlimit.web.problems import Problem
+
+
+def require_edge(proxies: Proxies, scope: Scope) -> None:
+    """Raises 403 unless the request comes from one of *proxies* itself."""
+    if not proxies.spoke(scope):
+        raise Problem("forbidden", "only an edge that is one of trusted_proxies may ask this")

@@ -1,0 +1,36 @@
+"""Where a grant is found beside the path: as `?grant=` of the viewer's own URI, as a bearer token, as a cookie."""
+
+from urllib.parse import unquote_plus
+
+from streamlimit.web.http import Scope, header
+
+NAME, COOKIE = "grant", "streamlimit"
+
+
+def grant_beside(query: str, scope: Scope) -> str | None:
+    """The first grant that there is, perhaps with a play behind it; *query*: of the viewer's URI, never of our own."""
+    return in_query(query) or in_bearer(header(scope, b"authorization")) or in_cookies(header(scope, b"cookie"))
+
+
+def in_query(query: str) -> str | None:
+    """Of several parameters of the name the first: a viewer may add another one behind it."""
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if name == NAME:
+            return unquote_plus(value) or None
+    return None
+
+
+def in_bearer(authorization: str | None) -> str | None:
+    """The token; None where it is no `Bearer`, which then is for somebody else."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return (token.strip() or None) if scheme.lower() == "bearer" else None
+
+
+def in_cookies(cookies: str | None) -> str | None:
+    """The value of the first cookie of our name."""
+    for pair in (cookies or "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == COOKIE:
+            return value.strip('"') or None
+    return None

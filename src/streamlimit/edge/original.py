@@ -1,0 +1,86 @@
+"""The URI that a viewer sent to an edge, taken apart: grant, stream, file.
+
+The edge finds the file by a reading of its own, so whatever two readers could understand in different ways is refused:
+dots, encoded slashes, backslashes, a fragment.
+"""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
+
+from streamlimit.delivery.paths import one_slash, wrong_with_path
+from streamlimit.web.problems import Problem
+from streamlimit.web.spelling import id_in_path
+
+PLAY = "play"
+_is_plain = re.compile(r"[!-~\x80-\xff]+").fullmatch
+_is_ambiguous = re.compile(r"[#\\]|%2f|%5c|%00", re.IGNORECASE).search
+_origin = re.compile(r"[a-z][a-z0-9+.-]*://[^/?]*", re.IGNORECASE).match
+
+
+class Original(Struct, frozen=True):
+    """What was asked of the edge. `grant`: the one in the path, perhaps with its play; None: there is none.
+
+    `path` is decoded; empty, or with a slash at its end, it names a folder.
+    """
+
+    grant: str | None
+    stream_id: str
+    path: str
+    query: str
+
+    @property
+    def is_folder(self) -> bool:
+        """It names no file."""
+        return not self.path or self.path.endswith("/")
+
+
+def original_of(uri: str, prefix: str = "") -> Original:
+    """What *uri* asks for: `/play/<grant>/<stream_id>/<path>`, or `/<stream_id>/<path>` with a grant elsewhere.
+
+    *uri*: as it was sent, its bytes read as Latin-1. *prefix*: a path that the edge puts in front of all. Raises 400.
+    """
+    path, _, query = uri.partition("?")
+    if not _is_plain(uri) or _is_ambiguous(path):
+        raise _malformed("it may be read in more than one way")
+    origin = _origin(path)
+    path = path[origin.end() :] if origin else path
+    parts = path.removeprefix(prefix).split("/")
+    grant = None
+    if parts[:2] == ["", PLAY]:
+        if len(parts) < 5 or not parts[2]:
+            raise _malformed("playback URLs are /play/<grant>/<stream_id>/<file>")
+        grant, parts = parts[2], ["", *parts[3:]]
+    if len(parts) < 3 or parts[0]:
+        raise _malformed("it is no path to a file of a stream")
+    stream_id = id_in_path("stream_id", _bytes(parts[1]))
+    if grant is None and stream_id == PLAY:  # encoded: whoever decodes it reads a grant behind it
+        raise _malformed("it may be read in more than one way")
+    return Original(grant, stream_id, _file("/".join(parts[2:])), query)
+
+
+def file_of(path: str) -> tuple[str, str]:
+    """Stream and file of `<stream_id>/<file>`. Raises 400."""
+    original = original_of("/" + path)
+    return original.stream_id, original.path
+
+
+def _file(raw: str) -> str:
+    try:
+        path = one_slash(unquote_to_bytes(_bytes(raw)).decode())
+    except UnicodeDecodeError as error:
+        raise _malformed("it is not UTF-8, percent-encoded") from error
+    wrong = wrong_with_path(path.removesuffix("/")) if path else None
+    if wrong is not None:
+        raise _malformed(f"its file {wrong}")
+    return path
+
+
+def _bytes(raw: str) -> str:
+    """Bytes beyond ASCII, percent-encoded as they should have been."""
+    return raw if raw.isascii() else re.sub("[^!-~]", lambda found: f"%{ord(found[0]):02X}", raw)
+
+
+def _malformed(words: str) -> Problem:
+    return Problem("malformed", f"the original URI: {words}", {"field": "X-Original-URI"})

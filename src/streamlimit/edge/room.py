@@ -1,0 +1,37 @@
+"""`/edge/…`: which file answers which foreign protocol. ASGI callables; errors are raised, not sent."""
+
+from collections.abc import Awaitable, Mapping
+
+from streamlimit.web.http import App, Receive, Scope, Send
+from streamlimit.web.problems import Problem
+from streamlimit.web.service import Service
+
+PREFIX = "/edge/"
+
+
+class Edge:
+    """One worker's. *OPTIONS* of those in `asks` is a viewer's request, handed on; elsewhere a browser's preflight."""
+
+    def __init__(self, service: Service) -> None:
+        self._calls: Mapping[str, App] = {}
+        """By the first part behind `/edge/`; each looks at the rest of the path itself."""
+        self._asks: frozenset[str] = frozenset({"auth", "envoy"})
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        call = self._calls.get(_name(scope["path"]))
+        if call is None:
+            raise Problem("not-found", "there is no such edge")
+        return call(scope, receive, send)
+
+    def takes_options(self, path: str) -> bool:
+        """Is an `OPTIONS` there no preflight of a browser?"""
+        return _name(path) in self._asks
+
+    def route_of(self, path: str) -> str:
+        """The call's name, for the log: a path may hold a grant."""
+        name = _name(path)
+        return PREFIX + name if name in self._calls else PREFIX
+
+
+def _name(path: str) -> str:
+    return path.removeprefix(PREFIX).partition("/")[0]
