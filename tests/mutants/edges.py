@@ -7,6 +7,17 @@ NAMING, KNOWN, SESSIONS = (
     "streamlimit/delivery/known.py",
     "streamlimit/web/sessions.py",
 )
+ENTRUSTED, ANSWER, AUTH = (
+    "streamlimit/delivery/entrusted.py",
+    "streamlimit/edge/answer.py",
+    "streamlimit/edge/auth.py",
+)
+DECISION, ORIGINAL, CALLERS = (
+    "streamlimit/edge/decision.py",
+    "streamlimit/edge/original.py",
+    "streamlimit/edge/callers.py",
+)
+ASKED, URIS = ("tests/edge/test_auth.py",), ("tests/edge/test_original.py",)
 NAMES, ANY = ("tests/delivery/test_naming.py",), ("tests/web/test_any_stream.py",)
 
 MUTANTS = [
@@ -24,4 +35,33 @@ MUTANTS = [
         ANY,
     ),
     Mutant("playback URLs stay relative", SESSIONS, '(service.settings.public_url or "") + path', "path", ANY),
+    Mutant("any segment tells of the one before", ENTRUSTED, "and place.is_after(each.place)]", "]", ASKED),
+    Mutant("a skip tells of the one before", ENTRUSTED, "if self._any_later or _follows", "if True or _follows", ASKED),
+    Mutant(
+        "another address tells what arrived",
+        ENTRUSTED,
+        "(before.stream_id, before.client,",
+        "(before.stream_id, ask.client,",
+        ASKED,
+    ),
+    Mutant("a yes for a playlist is kept", ANSWER, " and yes.place is not None", "", ASKED),
+    Mutant("a yes for a newcomer is kept", ANSWER, " and _is_active(yes.admitted)", "", ASKED),
+    Mutant("a contradiction is believed", AUTH, "if len(told) > 1:", "if False:", ASKED),
+    Mutant(
+        "a forged HEAD takes no seat",
+        AUTH,
+        "min(told - LOOKS, default=min(told))",
+        "min(told & LOOKS, default=min(told))",
+        ASKED,
+    ),
+    Mutant(
+        "a preflight takes a seat",
+        DECISION,
+        'LOOKS = frozenset({"HEAD", "OPTIONS"})',
+        'LOOKS = frozenset({"HEAD"})',
+        ASKED,
+    ),
+    Mutant("anybody speaks for viewers", CALLERS, "if not proxies.spoke(scope):", "if False:", ASKED),
+    Mutant("a fragment ends no path", ORIGINAL, "[#\\\\]", "[\\\\]", URIS),
+    Mutant("an encoded play is a stream", ORIGINAL, "if grant is None and stream_id == PLAY:", "if False:", URIS),
 ]

@@ -7,6 +7,7 @@ from streamlimit.bootstrap.store import open_store, steady
 from streamlimit.bootstrap.streams import open_catalog
 from streamlimit.bootstrap.webhooks import refusing, telling
 from streamlimit.census import Counted
+from streamlimit.delivery.entrusted import Entrusted
 from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.hammering import Guard
@@ -33,10 +34,11 @@ async def build_service(
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
     x, catalog = settings.segment_seconds, open_catalog(settings)
     guard = Guard(store.knowledge, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
+    limiter = Limiter(store, tell, tally, refusing(settings, dispatcher, tell), guard)
     return Service(
         settings=settings,
         policy=policy,
-        limiter=Limiter(store, tell, tally, refusing(settings, dispatcher, tell), guard),
+        limiter=limiter,
         store=store,
         counted=Counted(store),
         metrics=Metrics(tally, store, dispatcher.workers if dispatcher is not None else ()),
@@ -49,5 +51,6 @@ async def build_service(
         proxies=Proxies(settings.trusted_proxies),
         catalog=catalog,
         streams=Streams(catalog, settings.ledger_streams == "any"),
+        entrusted=Entrusted(limiter, policy.expiry_ms / 1_000, any_later=settings.edge_cache >= 1),
         files=LocalFiles(),
     )

@@ -2,6 +2,9 @@
 
 from collections.abc import Awaitable, Mapping
 
+from streamlimit.edge.auth import Auth
+from streamlimit.edge.decision import Decider
+from streamlimit.edge.envoy import Envoy
 from streamlimit.web.http import App, Receive, Scope, Send
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
@@ -13,7 +16,8 @@ class Edge:
     """One worker's. *OPTIONS* of those in `asks` is a viewer's request, handed on; elsewhere a browser's preflight."""
 
     def __init__(self, service: Service) -> None:
-        self._calls: Mapping[str, App] = {}
+        decider = Decider(service)
+        self._calls: Mapping[str, App] = {"auth": Auth(service, decider), "envoy": Envoy(service, decider)}
         """By the first part behind `/edge/`; each looks at the rest of the path itself."""
         self._asks: frozenset[str] = frozenset({"auth", "envoy"})
 

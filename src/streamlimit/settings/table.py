@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -69,6 +70,9 @@ class Settings(BaseSettings):
     operator_keys: Keys = Field([], description="keys of operators, plain or sha256:<hex>")
     operator_read_keys: Keys = Field([], description="keys that may look at everything")
     trusted_proxies: list[Proxy] = Field([], description="whose X-Forwarded-For counts: addresses, networks, unix")
+    edge_cache_seconds: float | None = Field(
+        None, ge=0, le=3_600, description="how long an edge may keep a yes (default X/2); below 1: not at all"
+    )
     connections_per_address: int = Field(1_000, ge=0, description="open connections of one address; 0: any number")
     request_seconds: float = Field(10, gt=0, le=3_600, description="time for a request's head, and for its body")
     cors_origins: list[str] = Field(["*"], description="origins whose pages may call")
@@ -169,6 +173,16 @@ class Settings(BaseSettings):
     def sweep_every_seconds(self) -> float:
         """How often the built-in sweep runs; 0: never."""
         return self.segment_seconds if self.sweep_seconds is None else self.sweep_seconds
+
+    @property
+    def edge_cache(self) -> int:
+        """For how long an edge may keep a yes, in whole seconds."""
+        return int(self.segment_seconds / 2 if self.edge_cache_seconds is None else self.edge_cache_seconds)
+
+    @property
+    def public_path(self) -> str:
+        """What an edge puts in front of all paths."""
+        return urlsplit(self.public_url or "").path
 
     @property
     def subscribed(self) -> frozenset[str]:

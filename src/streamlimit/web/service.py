@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from streamlimit.census import Counted
 from streamlimit.delivery.catalog import Catalog
+from streamlimit.delivery.entrusted import Entrusted
 from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.limiter import Limiter
@@ -42,3 +43,4 @@ class Service:
     streams: Streams
     files: LocalFiles
     tally: Tally
+    entrusted: Entrusted

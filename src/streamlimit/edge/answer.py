@@ -1,0 +1,92 @@
+"""How an edge is told: what goes with a yes, and a refusal as one header. Headers are ASCII; sizes are nginx's."""
+
+import json
+from typing import Any
+
+import structlog
+
+from streamlimit.edge.decision import Yes
+from streamlimit.errors import StreamlimitError
+from streamlimit.model import Admitted, State
+from streamlimit.tally import Tally
+from streamlimit.web.http import Send, send_whole
+from streamlimit.web.problems import Problem, log_problem, problem_of
+from streamlimit.web.render import reservations
+from streamlimit.web.spelling import encoded
+
+HEADER_BYTES = 3_072
+"""Of the problem: with the other headers it stays below 4 KiB, which is all that nginx reads of an answer's head."""
+
+NO_STORE = "no-store"
+log = structlog.get_logger("streamlimit.edge")
+
+
+def yes_headers(yes: Yes, cache_seconds: int) -> dict[str, str]:
+    """Who it is, what is asked for, how the seats stand, and for how long the edge may take it for granted."""
+    admitted, caller = yes.admitted, yes.caller
+    headers = {
+        "Streamlimit-User": encoded(caller.user_id),
+        "Streamlimit-Session": encoded(caller.session_id),
+        "Streamlimit-Stream": encoded(yes.stream_id),
+    }
+    if yes.place is not None:
+        headers["Streamlimit-Segment"] = encoded(yes.place.name, "/")
+    headers["Streamlimit-Live-Sessions"] = str(admitted.live)
+    headers["Streamlimit-Limit"] = str(admitted.limit)
+    headers["Cache-Control"] = f"max-age={cache_seconds}" if _may_keep(yes, cache_seconds) else NO_STORE
+    return headers | reservations(admitted)
+
+
+def _may_keep(yes: Yes, cache_seconds: int) -> bool:
+    """A yes for a playlist would open media, and one for who has received nothing yet would be kept without a seat.
+
+    A grant that is bound to an address is looked at each time: the edge keeps a yes for whoever shows it.
+    """
+    return cache_seconds >= 1 and yes.place is not None and _is_active(yes.admitted) and yes.caller.place is None
+
+
+def _is_active(admitted: Admitted) -> bool:
+    return admitted.session is not None and admitted.session.state is State.ACTIVE
+
+
+async def send_yes(send: Send, headers: dict[str, str]) -> None:
+    """Exactly 200, with nothing in it: other edges than nginx take any other status for a no."""
+    await send_whole(send, 200, headers)
+
+
+async def send_refusal(send: Send, problem: Problem, status: int) -> None:
+    """The problem as *status*, which the edge understands; its own is in the document, in the header and the body."""
+    headers = {
+        "Content-Type": "application/problem+json",
+        "Cache-Control": NO_STORE,
+        "Streamlimit-Code": problem.code,
+        "Streamlimit-Problem": compact(problem),
+    }
+    await send_whole(send, status, headers | problem.headers, problem.body())
+
+
+def noted(error: Exception, tally: Tally, method: str, route: str) -> Problem:
+    """The problem that *error* is, counted and logged; raises what is a defect of ours."""
+    if isinstance(error, StreamlimitError):
+        error = problem_of(error)
+    if not isinstance(error, Problem):
+        raise error
+    tally.problems[error.code] += 1
+    log_problem(error, method, route)
+    return error
+
+
+def compact(problem: Problem) -> str:
+    """The document in ASCII on one line, with as many of its sessions as there is room for."""
+    document: dict[str, Any] = json.loads(problem.body())
+    text = _dumped(document)
+    while len(text) > HEADER_BYTES and document.get("sessions"):
+        document["sessions"].pop()
+        text = _dumped(document)
+    if len(text) > HEADER_BYTES:  # somebody's own words are long
+        text = _dumped({name: document[name] for name in ("type", "title", "status", "code")})
+    return text
+
+
+def _dumped(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=True)

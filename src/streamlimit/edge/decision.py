@@ -1,0 +1,100 @@
+"""The decision that all edges ask for: may this session be handed this file? The edge moves the bytes."""
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from streamlimit.delivery.entrusted import named
+from streamlimit.delivery.naming import Place, is_free, place_in, place_of
+from streamlimit.delivery.paths import kind_by_suffix
+from streamlimit.delivery.stream import Stream
+from streamlimit.edge.grants import grant_beside
+from streamlimit.edge.original import Original
+from streamlimit.errors import Refused
+from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal
+from streamlimit.store.contract import resolved
+from streamlimit.web.address import client_digest, client_place
+from streamlimit.web.auth import Caller
+from streamlimit.web.gaps import StreamFiles
+from streamlimit.web.http import Scope
+from streamlimit.web.problems import CHALLENGE, Problem
+from streamlimit.web.requested import PLAIN, Requested
+from streamlimit.web.service import Service
+
+LOOKS = frozenset({"HEAD", "OPTIONS"})
+"""Methods that bring no media: they neither seat nor confirm."""
+
+
+class Yes(Struct, frozen=True):
+    """The edge may hand the file out. `place` None: it is no media, or only looked at."""
+
+    caller: Caller
+    stream_id: str
+    place: Place | None
+    admitted: Admitted
+
+
+class Decider:
+    """One worker's."""
+
+    def __init__(self, service: Service) -> None:
+        self._limiter, self._doorman, self._streams = service.limiter, service.doorman, service.streams
+        self._entrusted = service.entrusted
+        self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
+
+    async def decide(self, original: Original, method: str, scope: Scope) -> Yes:
+        """Yes, with a seat reserved for media. Raises `Problem`, `Refused` and other errors of ours.
+
+        *scope*: of the edge's own request; its client is the viewer.
+        """
+        caller = self._caller(original, scope)
+        stream = self._streams.find(original.stream_id)
+        place = None if original.is_folder else self._place(stream, original.path)
+        if method.upper() in LOOKS:
+            place = None
+        ids = caller.user_id, caller.session_id, original.stream_id
+        ask = Ask(*ids, Purpose.CHECK, client=client_digest(scope), **asdict(caller.terms()))
+        if place is None:
+            return Yes(caller, original.stream_id, None, await self._admitted(ask))
+        return Yes(caller, original.stream_id, place, await self._reserved(ask, place, stream))
+
+    async def _reserved(self, check: Ask, place: Place, stream: Stream | None) -> Admitted:
+        ask = named(lease_for(check, place), place)
+        await self._entrusted.confirm_before(ask, place, stream)
+        admitted = await self._admitted(ask)
+        if admitted.lease is not None:
+            self._entrusted.entrust(admitted.lease, place)
+        return admitted
+
+    async def _admitted(self, ask: Ask) -> Admitted:
+        decision: Decision = await resolved(self._limiter.admit(ask))
+        if isinstance(decision, Refusal):
+            raise Refused(decision, ask)
+        return decision
+
+    def _caller(self, original: Original, scope: Scope) -> Caller:
+        """Whose grant it is. Raises 401 and 403."""
+        token = original.grant or grant_beside(original.query, scope)
+        if token is None:
+            raise Problem("unauthenticated", "the request carries no grant", headers=CHALLENGE)
+        caller = self._doorman.identify_grant(token)
+        caller.require_stream(original.stream_id)
+        caller.require_place(client_place(scope))
+        return caller
+
+    def _place(self, stream: Stream | None, path: str) -> Place | None:
+        """Which segment the file is; None: it is free. Raises `UnknownSegment` where our stream has no such file."""
+        if stream is None:
+            return None if is_free(path) else place_of(path)
+        assert self._files is not None
+        requested = Requested(PLAIN, stream, path, self._files.open(stream, path))
+        if not requested.is_media:
+            return None
+        segment = None if stream.is_single_file(path) else stream.find(path)
+        return Place(path, path, kind_by_suffix(path), None) if segment is None else place_in(segment)
+
+
+def lease_for(check: Ask, place: Place) -> Ask:
+    """The same question, for the media at *place*."""
+    return Ask(
+        **asdict(check) | {"purpose": Purpose.LEASE, "kind": place.kind, "sequence": place.sequence, "part": place.part}
+    )
