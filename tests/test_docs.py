@@ -28,6 +28,7 @@ REFERENCE = ROOT / "docs/reference"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]+)(?:#[\w-]+)?\)")
 HOT = {
+    "POST /edge/reports",
     "POST /v1/segments",
     "GET /play/{grant}/{stream_id}/{path}",
     "POST /v1/users/{user_id}/sessions/{session_id}/heartbeat",

@@ -50,7 +50,8 @@ def test_what_two_readers_could_read_in_two_ways_is_refused(uri: str) -> None:
 def test_without_play_the_grant_is_elsewhere() -> None:
     assert original_of("/film/1.ts?grant=G") == Original(None, "film", "1.ts", "grant=G")
     assert original_of("/tv/play/G/film/1.ts", "/tv").grant == "G"
-    assert file_of("film/a%20b.ts") == ("film", "a b.ts")
+    assert file_of("film/a%20b.ts?x") == ("film", "a b.ts")
+    assert file_of("play/G/film/1.ts") == ("play", "G/film/1.ts")
 
 
 @pytest.mark.parametrize(

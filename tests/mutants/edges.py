@@ -18,6 +18,8 @@ DECISION, ORIGINAL, CALLERS = (
     "streamlimit/edge/callers.py",
 )
 ASKED, URIS = ("tests/edge/test_auth.py",), ("tests/edge/test_original.py",)
+REPORTED, REPORTS = "streamlimit/edge/reported.py", "streamlimit/edge/reports.py"
+TOLD = ("tests/edge/test_reports.py",)
 NAMES, ANY = ("tests/delivery/test_naming.py",), ("tests/web/test_any_stream.py",)
 
 MUTANTS = [
@@ -64,4 +66,23 @@ MUTANTS = [
     Mutant("anybody speaks for viewers", CALLERS, "if not proxies.spoke(scope):", "if False:", ASKED),
     Mutant("a fragment ends no path", ORIGINAL, "[#\\\\]", "[\\\\]", URIS),
     Mutant("an encoded play is a stream", ORIGINAL, "if grant is None and stream_id == PLAY:", "if False:", URIS),
+    Mutant(
+        "an abort is forgotten",
+        REPORTED,
+        "if report.is_received or report.is_lost else None",
+        "if report.is_received else None",
+        TOLD,
+    ),
+    Mutant("an error was received", REPORTED, "self.status in (None, *DELIVERED)", "True", TOLD),
+    Mutant("what is old counts", REPORTED, "if age_ms >= self._expiry_ms:", "if False:", TOLD),
+    Mutant("the future counts as the future", REPORTED, "return max(math.floor(min(", "return (math.floor(min(", TOLD),
+    Mutant(
+        "a report of another worker moves a session",
+        REPORTED,
+        "session.move if is_here else session.move - 1",
+        "session.move",
+        TOLD,
+    ),
+    Mutant("anybody reports", REPORTS, "if not self._proxies.spoke(scope):", "if False:", TOLD),
+    Mutant("a report moves the position back", REPORTED, "if is_here and is_ahead:", "if is_here:", TOLD),
 ]

@@ -37,6 +37,7 @@ DOCUMENTED: dict[str, str] = {
     f"DELETE {ONE}":              "401  401  401    401  403   204    204   403 204  403   204",
     f"POST {ONE}/end":            "401  401  401    401  403   204    204   403 204  403   204",
     f"POST {ONE}/heartbeat":      "401  401  401    401  403   200    200   403 200  403   200",
+    "POST /edge/reports":         "401  401  401    401  403   403    403   403 200  403   200",
     "POST /v1/expirations":       "401  401  401    401  403   403    403   403 403  403   200",
     "GET /v1/sessions":           "401  401  401    401  403   403    403   403 403  200   200",
     f"PUT {LIMIT}":               "401  401  401    401  403   403    403   403 403  403   200",
@@ -52,6 +53,7 @@ def _body(call: str, user: str) -> Any:
         "POST /v1/segments": {"user_id": user, "session_id": "a1", "stream_id": "orchard"},
         "POST /v1/sessions": {"user_id": user, "session_id": "a1", "stream_id": "orchard"},
         f"POST {ONE}/heartbeat": {"stream_id": "orchard"},
+        "POST /edge/reports": [],
         f"PUT {LIMIT}": {"max_sessions": 5},
     }.get(call)
 
@@ -144,7 +146,7 @@ def test_the_table_here_the_one_in_the_code_and_the_routes_name_the_same_calls()
         if isinstance(route, Route) and route.path not in rights.PUBLIC
         for method in route.methods or ()
     }
-    hot = {"POST /v1/segments", f"POST {ONE}/heartbeat"}
+    hot = {"POST /edge/reports", "POST /v1/segments", f"POST {ONE}/heartbeat"}
     assert routes | hot == set(rights.RIGHTS) - (ELSEWHERE - routes)
     assert set(DOCUMENTED) == set(rights.RIGHTS) - ELSEWHERE
 

@@ -42,8 +42,7 @@ def original_of(uri: str, prefix: str = "") -> Original:
     *uri*: as it was sent, its bytes read as Latin-1. *prefix*: a path that the edge puts in front of all. Raises 400.
     """
     path, _, query = uri.partition("?")
-    if not _is_plain(uri) or _is_ambiguous(path):
-        raise _malformed("it may be read in more than one way")
+    _require_plain(path, query)
     origin = _origin(path)
     path = path[origin.end() :] if origin else path
     parts = path.removeprefix(prefix).split("/")
@@ -54,16 +53,27 @@ def original_of(uri: str, prefix: str = "") -> Original:
         grant, parts = parts[2], ["", *parts[3:]]
     if len(parts) < 3 or parts[0]:
         raise _malformed("it is no path to a file of a stream")
-    stream_id = id_in_path("stream_id", _bytes(parts[1]))
+    stream_id, file = _named(parts[1:])
     if grant is None and stream_id == PLAY:  # encoded: whoever decodes it reads a grant behind it
         raise _malformed("it may be read in more than one way")
-    return Original(grant, stream_id, _file("/".join(parts[2:])), query)
+    return Original(grant, stream_id, file, query)
 
 
 def file_of(path: str) -> tuple[str, str]:
     """Stream and file of `<stream_id>/<file>`. Raises 400."""
-    original = original_of("/" + path)
-    return original.stream_id, original.path
+    path = path.partition("?")[0]
+    _require_plain(path, "")
+    return _named(path.split("/"))
+
+
+def _require_plain(path: str, query: str) -> None:
+    if not _is_plain(path + query) or _is_ambiguous(path):
+        raise _malformed("it may be read in more than one way")
+
+
+def _named(parts: list[str]) -> tuple[str, str]:
+    """Stream and file of a path, split at its slashes."""
+    return id_in_path("stream_id", _bytes(parts[0])), _file("/".join(parts[1:]))
 
 
 def _file(raw: str) -> str:

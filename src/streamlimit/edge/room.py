@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Mapping
 from streamlimit.edge.auth import Auth
 from streamlimit.edge.decision import Decider
 from streamlimit.edge.envoy import Envoy
+from streamlimit.edge.reported import Reported
+from streamlimit.edge.reports import Reports
 from streamlimit.web.http import App, Receive, Scope, Send
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
@@ -17,7 +19,11 @@ class Edge:
 
     def __init__(self, service: Service) -> None:
         decider = Decider(service)
-        self._calls: Mapping[str, App] = {"auth": Auth(service, decider), "envoy": Envoy(service, decider)}
+        self._calls: Mapping[str, App] = {
+            "auth": Auth(service, decider),
+            "envoy": Envoy(service, decider),
+            "reports": Reports(service, Reported(service)),
+        }
         """By the first part behind `/edge/`; each looks at the rest of the path itself."""
         self._asks: frozenset[str] = frozenset({"auth", "envoy"})
 

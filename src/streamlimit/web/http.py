@@ -61,13 +61,13 @@ def not_json() -> Problem:
     return Problem("unsupported-media-type", "send application/json")
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes:
+async def read_body(scope: Scope, receive: Receive, at_most: int = MAX_BODY_BYTES) -> bytes:
     """The whole body, whatever it is. Raises 413 for one that is too large, when most of it has come.
 
     For a client reads no answer while it sends, and closing the connection before would reset it, answer and all.
     """
-    if header(scope, b"expect") is not None and int(header(scope, b"content-length") or 0) > MAX_BODY_BYTES:
-        raise _too_large()  # this one asks before it sends
+    if header(scope, b"expect") is not None and int(header(scope, b"content-length") or 0) > at_most:
+        raise _too_large(at_most)  # this one asks before it sends
     body: bytes = scope.get(BODY, b"")
     if body:
         return body
@@ -78,15 +78,15 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
             raise ClientLeft
         part = message.get("body", b"")
         size, more = size + len(part), message.get("more_body", False)
-        if size <= MAX_BODY_BYTES:
+        if size <= at_most:
             body += part
-    if size > MAX_BODY_BYTES:
-        raise _too_large()
+    if size > at_most:
+        raise _too_large(at_most)
     return body
 
 
-def _too_large() -> Problem:
-    return Problem("too-large", "a body is at most 64 KiB", headers={"Connection": "close"})
+def _too_large(at_most: int) -> Problem:
+    return Problem("too-large", f"a body is at most {at_most // 1024} KiB", headers={"Connection": "close"})
 
 
 def encode_headers(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

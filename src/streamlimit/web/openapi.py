@@ -67,6 +67,37 @@ def _hot_paths() -> dict[str, Any]:
         "/v1/segments": {"post": segment},
         "/play/{grant}/{stream_id}/{path}": {"get": play},
         "/v1/users/{user_id}/sessions/{session_id}/heartbeat": {"post": beat},
+        "/edge/reports": {"post": _reports()},
+    }
+
+
+def _reports() -> dict[str, Any]:
+    """The call of edges; the others of theirs are their own protocols."""
+    properties: dict[str, Any] = {
+        "path": {"type": "string", "minLength": 1, "description": "of the request, or <stream_id>/<file>"},
+        "complete": {"type": "boolean"},
+        "grant": {"type": ["string", "null"], "minLength": 1, "description": "where the path is not the request's"},
+        "at": {"type": ["string", "number", "null"], "description": "RFC 3339, or seconds of the epoch"},
+        "status": {"type": ["integer", "null"], "minimum": 100, "maximum": 999},
+        "bytes": {"type": ["integer", "null"], "minimum": 0},
+    }
+    report = {
+        "type": "object",
+        "required": ["path", "complete"],
+        "properties": properties,
+        "additionalProperties": False,
+    }
+    body = {"type": "array", "maxItems": 1_000, "items": report}
+    gone = {"type": "object", "properties": {"gone": {"type": "array", "items": {"type": "string"}}}}
+    return {
+        "tags": ["edge"],
+        "summary": "What an edge delivered: complete ones confirm, others give the lease back",
+        "operationId": "edge_reports",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            "200": {"description": "Whom to let in no more", "content": {"application/json": {"schema": gone}}}
+        },
+        "security": [{}, {"bearer": []}],
     }
 
 

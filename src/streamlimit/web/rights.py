@@ -13,6 +13,7 @@ _WATCHING: frozenset[Role] = frozenset({"anyone", "local", "grant", "viewer", "s
 _LOOKING: frozenset[Role] = _WATCHING | {"reader"}
 _INSPECTING: frozenset[Role] = frozenset({"reader", "operator"})
 _OPERATING: frozenset[Role] = frozenset({"operator"})
+_REPORTING: frozenset[Role] = frozenset({"service", "operator"})
 
 RIGHTS: dict[str, frozenset[Role]] = {
     "POST /v1/segments": _WATCHING,
@@ -24,6 +25,7 @@ RIGHTS: dict[str, frozenset[Role]] = {
     "DELETE /v1/users/{user_id}/sessions/{session_id}": _WATCHING,
     "POST /v1/users/{user_id}/sessions/{session_id}/end": _WATCHING,
     "POST /v1/users/{user_id}/sessions/{session_id}/heartbeat": _WATCHING,
+    "POST /edge/reports": _REPORTING,
     "POST /v1/expirations": _OPERATING,
     "GET /v1/sessions": _INSPECTING,
     "PUT /v1/users/{user_id}/limit": _OPERATING,

@@ -1,0 +1,163 @@
+"""What an edge says that it delivered: a receipt, or a lease given back. Where it comes from is for others to know."""
+
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from streamlimit.delivery.entrusted import named, receipt_of
+from streamlimit.delivery.naming import Place, is_free, place_in, place_of
+from streamlimit.delivery.stream import Stream
+from streamlimit.edge.decision import lease_for
+from streamlimit.edge.grants import in_query
+from streamlimit.edge.original import file_of, original_of
+from streamlimit.errors import CatalogError, UnknownStream
+from streamlimit.model import Ask, Gone, Lease, Purpose, Receipt, Session, State, Verdict
+from streamlimit.store.contract import Events, resolved
+from streamlimit.web.auth import Caller
+from streamlimit.web.problems import Problem
+from streamlimit.web.service import Service
+
+DELIVERED = frozenset({200, 206})
+"""Statuses by which media goes out; `complete` is said of errors and of 304, too."""
+
+
+class Report(Struct, frozen=True):
+    """One answer that an edge gave. `path`: of the whole request, or `<stream_id>/<file>` of the session of `grant`.
+
+    `at_ms`: when, of the epoch; None: now.
+    """
+
+    path: str
+    complete: bool
+    grant: str | None = None
+    at_ms: float | None = None
+    status: int | None = None
+    bytes: int | None = None
+
+    @property
+    def is_received(self) -> bool:
+        """The client has all of it."""
+        return self.complete and self.status in (None, *DELIVERED) and self.bytes != 0
+
+    @property
+    def is_lost(self) -> bool:
+        """It has not. What is neither (304, HEAD) says nothing."""
+        return not self.complete or (self.status is not None and self.status >= 400)
+
+
+class Reported:
+    """One worker's. *wall*: seconds of the epoch, for `at_ms`."""
+
+    def __init__(self, service: Service, wall: Callable[[], float] = time.time) -> None:
+        self._limiter, self._doorman, self._store = service.limiter, service.doorman, service.store
+        self._streams, self._entrusted, self._wall = service.streams, service.entrusted, wall
+        self._expiry_ms, self._prefix = service.policy.expiry_ms, service.settings.public_path
+
+    async def note(self, report: Report) -> str | None:
+        """Counts it. The grant whose session holds no seat (any more); None: it does, or the report is of nothing.
+
+        Raises `StoreUnavailable` where nothing is known of the session.
+        """
+        try:
+            token, stream_id, path = self._read(report)
+        except Problem:
+            return None  # an edge reports whatever somebody asked it for
+        if token is None:
+            return None
+        told = report.grant or token
+        try:
+            caller = self._doorman.identify_grant(token)
+        except Problem:
+            return told
+        place = self._place(stream_id, path)
+        if place is None or (caller.streams is not None and stream_id not in caller.streams):
+            return None
+        age_ms = self._age_ms(report)
+        if age_ms >= self._expiry_ms:
+            return None
+        return told if await self._is_gone(report, caller, stream_id, place, age_ms) else None
+
+    def _read(self, report: Report) -> tuple[str | None, str, str]:
+        """Grant, stream and file. Raises 400."""
+        if not report.path.startswith("/"):
+            return report.grant, *file_of(report.path)
+        original = original_of(report.path, self._prefix)
+        return original.grant or report.grant or in_query(original.query), original.stream_id, original.path
+
+    def _place(self, stream_id: str, path: str) -> Place | None:
+        """What it was, without a look at the file, which may be gone by now. None: it was free, or is unknown."""
+        try:
+            stream = self._streams.find(stream_id)
+        except (UnknownStream, CatalogError):
+            return None
+        if not path or path.endswith("/") or _is_free(stream, path):
+            return None
+        segment = None if stream is None or stream.is_single_file(path) else stream.find(path)
+        found = place_of(path) if segment is None else place_in(segment)
+        return found if stream is None or segment is not None else Place(path, path, found.kind, None)
+
+    def _age_ms(self, report: Report) -> int:
+        """How long ago it was; the future counts as now."""
+        if report.at_ms is None:
+            return 0
+        return max(math.floor(min(self._wall() * 1_000 - report.at_ms, 1e15)), 0)
+
+    async def _is_gone(self, report: Report, caller: Caller, stream_id: str, place: Place, age_ms: int) -> bool:
+        """Settles the lease of it, wherever that was given."""
+        ids = caller.user_id, caller.session_id, stream_id
+        ask = named(lease_for(Ask(*ids, Purpose.CHECK, **asdict(caller.terms())), place), place)
+        held = self._entrusted.settle(ask) if report.is_received or report.is_lost else None
+        if held is not None:
+            receipt = receipt_of(held.lease, held.place, age_ms)
+        else:
+            session = await self._seen(ask)
+            if session is None or (report.at_ms is not None and report.at_ms < session.started_at_ms):
+                return session is None
+            receipt = _as_far_as_known(ask, place, session, age_ms)
+        if report.is_received:
+            verdict: Verdict = await resolved(self._limiter.confirm(receipt))
+            return isinstance(verdict, Gone) and verdict.state is not State.ACTIVE
+        if not report.is_lost:
+            return False
+        events: Events = await resolved(self._limiter.abandon(receipt.lease))
+        return any(event.session.session_id == ask.session_id for event in events)
+
+    async def _seen(self, ask: Ask) -> Session | None:
+        """The session, as this worker knows it, else as the store does."""
+        known = self._store.knowledge.recall(ask, time.monotonic())
+        if known is not None and known.session.generation:
+            return known.session
+        roster = await resolved(self._store.sessions(ask.user_id))
+        return next((each for each in roster.sessions if each.session_id == ask.session_id), None)
+
+
+def _is_free(stream: Stream | None, path: str) -> bool:
+    return is_free(path) if stream is None else stream.classify(path) != "media"
+
+
+def _as_far_as_known(ask: Ask, place: Place, session: Session, age_ms: int) -> Receipt:
+    """The receipt of a lease that another worker gave, or that is settled: it moves nobody, and its place counts only
+    where it lies ahead, for who asked for it is not known.
+    """
+    is_here = session.stream_id == ask.stream_id
+    lease = Lease(ask, session.generation, session.move if is_here else session.move - 1, session.last_activity_ms or 0)
+    is_ahead = place.sequence is not None and (session.sequence is None or place.sequence > session.sequence)
+    if is_here and is_ahead:
+        return receipt_of(lease, place, age_ms)
+    return Receipt(lease, age_ms=age_ms)
+
+
+def milliseconds(at: str | float) -> float:
+    """RFC 3339, or seconds of the epoch. Raises `ValueError`."""
+    if isinstance(at, str):
+        moment = datetime.fromisoformat(at)
+        if moment.tzinfo is None:
+            raise ValueError("a time needs its offset")
+        return moment.timestamp() * 1_000
+    if not math.isfinite(at):
+        raise ValueError("a time is a number")
+    return at * 1_000

@@ -1,0 +1,81 @@
+"""`POST /edge/reports`: what an edge delivered, in batches."""
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from streamlimit.edge.reported import Report, Reported, milliseconds
+from streamlimit.web.auth import Doorman
+from streamlimit.web.forms import malformed
+from streamlimit.web.http import Receive, Scope, Send, header, read_body, require_json, send_whole
+from streamlimit.web.problems import Problem
+from streamlimit.web.service import Service
+
+ROUTE, CALL = "/edge/reports", "POST /edge/reports"
+MAX_REPORTS = 1_000
+MAX_BYTES = 4 * 1024 * 1024
+"""Of a batch: so many of ordinary grants and paths take a tenth of it."""
+
+
+class ReportForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """One report, as it is sent."""
+
+    path: Annotated[str, Meta(min_length=1, max_length=16_384)]
+    complete: bool
+    grant: Annotated[str, Meta(min_length=1, max_length=8_300)] | None = None
+    at: str | int | float | None = None
+    status: Annotated[int, Meta(ge=100, le=999)] | None = None
+    bytes: Annotated[int, Meta(ge=0)] | None = None
+
+
+_decode = msgspec.json.Decoder(Annotated[list[ReportForm], Meta(max_length=MAX_REPORTS)]).decode
+
+
+class Reports:
+    """An ASGI callable; errors are raised, not sent."""
+
+    def __init__(self, service: Service, reported: Reported) -> None:
+        self._proxies, self._doorman, self._reported = service.proxies, service.doorman, reported
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != ROUTE:
+            raise Problem("not-found", "there is no such edge")
+        if scope["method"] != "POST":
+            raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
+        if not self._proxies.spoke(scope):
+            await require_key(self._doorman, scope, CALL)
+        require_json(scope)
+        reports = read_reports(await read_body(scope, receive, MAX_BYTES))
+        gone = await asyncio.gather(*[self._reported.note(report) for report in reports])
+        told = list(dict.fromkeys(grant for grant in gone if grant is not None))
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+        await send_whole(send, 200, headers, msgspec.json.encode({"gone": told}))
+
+
+async def require_key(doorman: Doorman, scope: Scope, call: str) -> None:
+    """Raises 401 or 403 unless the credential may do *call*."""
+    caller = await doorman.identify(header(scope, b"authorization"))
+    caller.require(call)
+
+
+def read_reports(body: bytes) -> list[Report]:
+    """All of them, or `malformed`: none counts where one is wrong."""
+    try:
+        forms = _decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(str(error)) from error
+    return [_read(number, form) for number, form in enumerate(forms)]
+
+
+def _read(number: int, form: ReportForm) -> Report:
+    if form.grant is None and not form.path.startswith("/"):
+        field = f"[{number}].grant"
+        raise Problem("malformed", f"{field}: is missing, and the path is not the request's", {"field": field})
+    try:
+        at_ms = None if form.at is None else milliseconds(form.at)
+    except (ValueError, OverflowError) as error:
+        field = f"[{number}].at"
+        raise Problem("malformed", f"{field}: give RFC 3339 or seconds of the epoch", {"field": field}) from error
+    return Report(form.path, form.complete, form.grant, at_ms, form.status, form.bytes)

@@ -1,0 +1,289 @@
+"""`POST /edge/reports`: what an edge delivered, and whom it need not let in any more."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.edge.calls import Viewer, some_user
+from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
+from tests.web.streams import make_long
+
+pytestmark = pytest.mark.xdist_group("edge-reports")
+
+SERVICE_KEY = "service-key-of-the-tests"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with temporary_folder() as folder:
+        streams = make_long(Path(folder) / "streams", "film")
+        settings = {"streams": str(streams), "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
+        with started(Path(folder), segment_seconds=6, **settings) as service:
+            yield service
+
+
+@pytest.fixture
+def user() -> str:
+    return some_user()
+
+
+def report(service: Service, *reports: dict[str, Any], **more: Any) -> Answer:
+    return service.post("/edge/reports", list(reports), **more)
+
+
+def gone(service: Service, *reports: dict[str, Any]) -> list[str]:
+    answer = report(service, *reports)
+    assert answer.status == 200, answer.body
+    assert answer.json.keys() == {"gone"}
+    found: list[str] = answer.json["gone"]
+    return found
+
+
+def _seen(viewer: Viewer) -> tuple[str, str, str | None] | None:
+    found = viewer.state()
+    return None if found is None else (found["state"], found["stream_id"], found["segment"])
+
+
+def test_a_complete_one_confirms_and_another_gives_the_seat_back(service: Service, user: str) -> None:
+    first, second = Viewer(service, user, "s"), Viewer(service, user, "t")
+    for viewer in (first, second):
+        viewer.ask("1.ts")
+    told = gone(
+        service,
+        {"grant": first.grant, "path": "elsewhere/1.ts", "complete": True, "status": 200, "bytes": 9},
+        {"grant": second.grant, "path": "elsewhere/1.ts", "complete": False, "status": 200, "bytes": 3},
+    )
+    assert told == [second.grant]
+    assert _seen(first) == ("active", "elsewhere", "1.ts")
+    assert second.state() is None
+
+
+def test_the_whole_path_names_the_grant(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s", "Big Bunny")
+    path = f"/play/{viewer.grant}~1f/Big%20Bunny/v/7.ts?x=1"
+    service.get("/edge/auth", headers={"X-Original-URI": path})
+    assert gone(service, {"path": path, "complete": True}) == []
+    assert _seen(viewer) == ("active", "Big Bunny", "v/7.ts")
+    beside = f"/Big%20Bunny/v/8.ts?grant={viewer.grant}"
+    assert gone(service, {"path": beside, "complete": True}) == []
+    assert _seen(viewer) == ("active", "Big Bunny", "v/8.ts")
+
+
+def test_a_reported_abort_is_not_overridden_by_a_later_request(service: Service, user: str) -> None:
+    viewer, other = Viewer(service, user, "s"), Viewer(service, user, "t")
+    for one in (viewer, other):
+        one.ask("1.ts")
+        one.ask("a/1.ts")
+    gone(service, {"path": viewer.uri("1.ts"), "complete": False})
+    assert _seen(viewer) == ("starting", "elsewhere", None)  # something else is still under way
+    viewer.ask("2.ts")
+    assert _seen(viewer) == ("starting", "elsewhere", None)
+    other.ask("2.ts")
+    assert _seen(other) == ("active", "elsewhere", "1.ts")
+
+
+def test_an_existing_session_loses_nothing_by_an_abort(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    gone(service, {"path": viewer.uri("1.ts"), "complete": True})
+    before = viewer.state()
+    viewer.ask("2.ts")
+    assert gone(service, {"path": viewer.uri("2.ts"), "complete": False}) == []
+    assert viewer.state() == before
+
+
+@pytest.mark.parametrize("status", [304, 301])
+def test_what_is_no_delivery_says_nothing(service: Service, user: str, status: int) -> None:
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    assert gone(service, {"path": viewer.uri("1.ts"), "complete": True, "status": status}) == []
+    assert gone(service, {"path": viewer.uri("1.ts"), "complete": True, "bytes": 0}) == []
+    assert gone(service, {"path": viewer.uri("index.m3u8"), "complete": True}) == []
+    assert _seen(viewer) == ("starting", "elsewhere", None)
+    assert gone(service, {"path": viewer.uri("1.ts"), "complete": True, "status": 404}) == [viewer.grant]
+    assert viewer.state() is None
+
+
+def test_the_same_report_twice_is_one(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    one = {"path": viewer.uri("1.ts"), "complete": True, "at": time.time()}
+    assert gone(service, one) == []
+    first = viewer.state()
+    assert gone(service, one, one) == []
+    again = viewer.state()
+    assert first is not None
+    assert again is not None
+    assert {**first, "last_activity_at": 0, "expires_at": 0} == {**again, "last_activity_at": 0, "expires_at": 0}
+
+
+def test_a_report_without_a_question_before_it_counts_too(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s")
+    assert gone(service, {"grant": viewer.grant, "path": "elsewhere/5.ts", "complete": True}) == []
+    assert _seen(viewer) == ("active", "elsewhere", "5.ts")
+    gone(service, {"grant": viewer.grant, "path": "elsewhere/3.ts", "complete": True})  # late: it moves nothing back
+    assert _seen(viewer) == ("active", "elsewhere", "5.ts")
+
+
+def test_a_report_moves_only_to_a_stream_admitted_after_the_present_one(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s", "a")
+    viewer.ask("1.ts")
+    gone(service, {"path": viewer.uri("1.ts"), "complete": True})
+    gone(service, {"path": viewer.uri("1.ts", "b"), "complete": True})  # nobody asked for it
+    assert _seen(viewer) == ("active", "a", "1.ts")
+    viewer.ask("1.ts", "b")
+    viewer.ask("1.ts", "c")
+    gone(service, {"path": viewer.uri("1.ts", "c"), "complete": True})
+    assert _seen(viewer) == ("active", "c", "1.ts")
+    gone(service, {"path": viewer.uri("1.ts", "b"), "complete": True})  # late
+    assert _seen(viewer) == ("active", "c", "1.ts")
+
+
+def test_when_it_was_is_what_counts(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    old = {"path": viewer.uri("1.ts"), "complete": True}
+    for at in (time.time() - 18, 0, -1e300, "2001-01-01T00:00:00Z"):
+        assert gone(service, old | {"at": at}) == []
+        assert _seen(viewer) == ("starting", "elsewhere", None)
+    gone(service, old | {"at": time.time() + 3_600})  # the future is now
+    found = viewer.state()
+    assert found is not None
+    assert found["state"] == "active"
+    assert abs(_seconds(found["last_activity_at"]) - time.time()) < 60
+    viewer.ask("2.ts")
+    gone(service, {"path": viewer.uri("2.ts"), "complete": True, "at": time.time() - 5})
+    after = viewer.state()
+    assert after is not None
+    assert after["last_activity_at"] == found["last_activity_at"]  # it never goes back
+
+
+def test_an_end_is_told(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    service.call("DELETE", f"/v1/users/{user}/sessions/s", key=OPERATOR_KEY)
+    one = {"path": viewer.uri("1.ts"), "complete": True}
+    assert gone(service, one, one, {"grant": "none", "path": "elsewhere/1.ts", "complete": True}) == [
+        viewer.grant,
+        "none",
+    ]
+    assert viewer.state() is None
+
+
+def test_a_stream_of_ours_is_told_by_its_own_numbers(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s", "film")
+    viewer.ask("007.ts")
+    gone(service, {"path": viewer.uri("007.ts"), "complete": True})
+    found = viewer.state()
+    assert found is not None
+    assert (found["segment"], found["sequence"]) == ("007.ts", 7)
+    assert gone(service, {"path": viewer.uri("none.ts"), "complete": True}) == []
+
+
+@pytest.mark.parametrize("path", ["/favicon.ico", "/", "/play/x", "/play/a/b/../c", "x", "/a b/c.ts", "/\u20ac/1.ts"])
+def test_what_else_an_edge_was_asked_for_spoils_no_batch(service: Service, user: str, path: str) -> None:
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    odd = {"path": path, "complete": True} | ({} if path.startswith("/") else {"grant": viewer.grant})
+    assert gone(service, odd, {"path": viewer.uri("1.ts"), "complete": True}) == []
+    assert _seen(viewer) == ("active", "elsewhere", "1.ts")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"", None),
+        (b"{}", None),
+        (b"nothing", None),
+        (b"[1]", "[0]"),
+        (b'[{"path":"/a/1.ts"}]', "complete"),
+        (b'[{"complete":true}]', "path"),
+        (b'[{"path":"a/1.ts","complete":true}]', "[0].grant"),
+        (b'[{"path":"/a/1.ts","complete":1}]', "[0].complete"),
+        (b'[{"path":"/a/1.ts","complete":true,"grant":1}]', "[0].grant"),
+        (b'[{"path":"/a/1.ts","complete":true,"more":1}]', "more"),
+        (b'[{"path":"/a/1.ts","complete":true,"status":"200"}]', "[0].status"),
+        (b'[{"path":"/a/1.ts","complete":true,"status":1e400}]', "[0].status"),
+        (b'[{"path":"/a/1.ts","complete":true,"bytes":-1}]', "[0].bytes"),
+        (b'[{"path":"/a/1.ts","complete":true,"at":NaN}]', None),
+        (b'[{"path":"/a/1.ts","complete":true,"at":1e999}]', "[0].at"),
+        (b'[{"path":"/a/1.ts","complete":true,"at":true}]', "[0].at"),
+        (b'[{"path":"/a/1.ts","complete":true,"at":"yesterday"}]', "[0].at"),
+        (b'[{"path":"/a/1.ts","complete":true,"at":"2026-01-01T00:00:00"}]', "[0].at"),
+        (b'[{"path":"/a/1.ts","complete":true,"at":"0001-01-01T00:00:00+23:59"}]', None),
+        (b'[{"path":"/a/1.ts","complete":true,"at":' + b"9" * 400 + b"}]", None),
+        (b'[{"path":"\xff","complete":true}]', None),
+        (b"[" * 10_000, None),
+        (json.dumps([{"path": "/a/1.ts", "complete": True}] * 1_001).encode(), None),
+    ],
+)  # fmt: skip
+def test_a_batch_that_makes_no_sense_is_malformed_as_a_whole(
+    service: Service, user: str, body: bytes, field: str | None
+) -> None:
+    answer = service.call("POST", "/edge/reports", body)
+    if b"0001-01-01" in body or b"9" * 400 in body:  # a time, however odd
+        assert answer.status in (200, 400)
+        return
+    assert (answer.status, answer.json["code"]) == (400, "malformed")
+    if field is not None:
+        assert answer.json.get("field") == field or field in answer.json["detail"]
+
+
+def test_one_wrong_report_makes_none_count(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    good = {"path": viewer.uri("1.ts"), "complete": True}
+    assert report(service, good, {"path": "a/1.ts", "complete": True}).status == 400
+    assert _seen(viewer) == ("starting", "elsewhere", None)
+
+
+def test_a_thousand_fit(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    reports = [{"path": viewer.uri(f"{number}.ts"), "complete": True, "at": time.time()} for number in range(1_000)]
+    assert len(json.dumps(reports)) > 64 * 1024
+    assert gone(service, *reports) == []
+    assert _seen(viewer) is not None
+    assert service.call("POST", "/edge/reports", b" " * (5 * 1024 * 1024)).status == 413
+
+
+def test_other_methods_and_bodies_are_none(service: Service) -> None:
+    answer = service.get("/edge/reports")
+    assert (answer.status, answer.headers["allow"]) == (405, "POST, OPTIONS")
+    assert service.call("POST", "/edge/reports", b"[]", {"Content-Type": "text/plain"}).status == 415
+    assert service.post("/edge/reports/x", []).status == 404
+
+
+def test_it_is_for_edges_and_for_keys(tmp_path: Path, user: str) -> None:
+    with started(tmp_path, ledger_streams="any", service_keys=[SERVICE_KEY]) as service:
+        viewer = Viewer(service, user, "s")
+        one = {"path": viewer.uri("1.ts"), "complete": True}
+        assert report(service, one).status == 401
+        assert report(service, one, key="wrong").status == 401
+        assert report(service, one, key=viewer.grant).status == 403
+        assert _seen(viewer) == ("starting", "elsewhere", None)
+        assert [report(service, one, key=key).status for key in (SERVICE_KEY, OPERATOR_KEY)] == [200, 200]
+        assert _seen(viewer) == ("active", "elsewhere", "1.ts")
+
+
+def test_a_report_may_reach_another_worker_than_the_question(tmp_path: Path, user: str) -> None:
+    with temporary_folder() as other:
+        settings = {"store": f"sqlite:///{tmp_path}/one.db", "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
+        with started(tmp_path, **settings) as asked, started(Path(other), **settings) as told:
+            one, two = Viewer(asked, user, "s"), Viewer(asked, user, "t")
+            one.ask("1.ts")
+            two.ask("1.ts")
+            reports = [{"path": one.uri("1.ts"), "complete": True}, {"path": two.uri("1.ts"), "complete": False}]
+            assert gone(told, *reports) == [two.grant]
+            assert _seen(one) == ("active", "elsewhere", "1.ts")
+            assert two.state() is None
+
+
+def _seconds(text: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text).timestamp()
