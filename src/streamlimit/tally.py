@@ -7,6 +7,7 @@ class Tally:
     """Counts since the worker started: `events` by type; refusals, made or left out, and `problems` by code.
 
     Of SQLite's log: how long it is, and how often it could not be carried over.
+    `edge_lines_dropped`: reports of an edge's access log that could not be counted.
     Of connections: `turned_away` were too many of one address, `given_up` by what was waited for in vain.
     """
 
@@ -18,6 +19,6 @@ class Tally:
         self.refusals: Counter[str] = Counter()
         self.problems: Counter[str] = Counter()
         self.would_refuse: Counter[str] = Counter()
-        self.turned_away = 0
+        self.turned_away = self.edge_lines_dropped = 0
         self.checkpoints_failed = self.log_bytes = 0
         self.given_up: Counter[str] = Counter()

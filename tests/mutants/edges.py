@@ -20,6 +20,7 @@ DECISION, ORIGINAL, CALLERS = (
 ASKED, URIS = ("tests/edge/test_auth.py",), ("tests/edge/test_original.py",)
 REPORTED, REPORTS = "streamlimit/edge/reported.py", "streamlimit/edge/reports.py"
 TOLD = ("tests/edge/test_reports.py",)
+LINES, LOG_TESTS = "streamlimit/edge/access_log.py", ("tests/edge/test_access_log.py",)
 NAMES, ANY = ("tests/delivery/test_naming.py",), ("tests/web/test_any_stream.py",)
 
 MUTANTS = [
@@ -75,7 +76,13 @@ MUTANTS = [
     ),
     Mutant("an error was received", REPORTED, "self.status in (None, *DELIVERED)", "True", TOLD),
     Mutant("what is old counts", REPORTED, "if age_ms >= self._expiry_ms:", "if False:", TOLD),
-    Mutant("the future counts as the future", REPORTED, "return max(math.floor(min(", "return (math.floor(min(", TOLD),
+    Mutant(
+        "the future counts as the future",
+        REPORTED,
+        "min(max(self._wall() * 1_000 - report.at_ms, 0), LONG_AGO_MS)",
+        "min(self._wall() * 1_000 - report.at_ms, LONG_AGO_MS)",
+        TOLD,
+    ),
     Mutant(
         "a report of another worker moves a session",
         REPORTED,
@@ -85,4 +92,13 @@ MUTANTS = [
     ),
     Mutant("anybody reports", REPORTS, "if not self._proxies.spoke(scope):", "if False:", TOLD),
     Mutant("a report moves the position back", REPORTED, "if is_here and is_ahead:", "if is_here:", TOLD),
+    Mutant("a short answer was complete", LINES, "return sent >= announced", "return True", LOG_TESTS),
+    Mutant("a HEAD is media", LINES, ' or told.get("request_method", "GET") != "GET"', "", LOG_TESTS),
+    Mutant(
+        "two workers take one socket",
+        LINES,
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        LOG_TESTS,
+    ),
 ]

@@ -8,6 +8,8 @@ import structlog
 
 from streamlimit.bootstrap.access import learn_key_forever
 from streamlimit.bootstrap.collector import collect_forever
+from streamlimit.edge.access_log import AccessLog
+from streamlimit.edge.reported import Reported
 from streamlimit.sweeper import expire_forever
 from streamlimit.web.service import Service
 
@@ -33,6 +35,9 @@ def _work(service: Service) -> "list[Work]":
         work.append(partial(learn_key_forever, service.grants, service.store))
     if service.doorman.verifier is not None:
         work.append(service.doorman.verifier.keys.refresh_forever)
+    if service.settings.edge_log is not None:
+        lines = AccessLog(service.settings.edge_log, Reported(service), service.tally)
+        work.append(lines.listen_forever)
     return [*work, partial(expire_forever, service.limiter, every, log)] if every else work
 
 

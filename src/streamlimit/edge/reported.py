@@ -24,6 +24,8 @@ from streamlimit.web.service import Service
 DELIVERED = frozenset({200, 206})
 """Statuses by which media goes out; `complete` is said of errors and of 304, too."""
 
+LONG_AGO_MS = 1e15
+
 
 class Report(Struct, frozen=True):
     """One answer that an edge gave. `path`: of the whole request, or `<stream_id>/<file>` of the session of `grant`.
@@ -104,7 +106,7 @@ class Reported:
         """How long ago it was; the future counts as now."""
         if report.at_ms is None:
             return 0
-        return max(math.floor(min(self._wall() * 1_000 - report.at_ms, 1e15)), 0)
+        return math.floor(min(max(self._wall() * 1_000 - report.at_ms, 0), LONG_AGO_MS))
 
     async def _is_gone(self, report: Report, caller: Caller, stream_id: str, place: Place, age_ms: int) -> bool:
         """Settles the lease of it, wherever that was given."""

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from streamlimit.policy import Reclaim
 
 LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[?::1\]?")
+MAX_SOCKET_PATH = 107
 _PRINTABLE = re.compile(r"[!-~]+")
 STORE_URL = re.compile(r"sqlite:///.|(valkeys?|rediss?)(\+cluster|\+sentinel)?://.")
 
@@ -56,6 +57,16 @@ def _is_public_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _is_edge_log(value: str) -> str:
+    path = value.removeprefix("unix:")
+    if path != value and "/" in path and len(path.encode()) <= MAX_SOCKET_PATH:
+        return value
+    if not re.fullmatch(r"udp://(\[[0-9a-fA-F:.]+\]|[^:\[\]/\s]+):\d{1,5}", value):
+        raise ValueError("give unix:/path of a socket (at most 107 bytes), or udp://host:port")
+    require_port(value)
+    return value
+
+
 def _is_proxy(value: str) -> str:
     if value != "unix":
         try:
@@ -75,6 +86,7 @@ def _is_takeover(value: object) -> object:
 
 Address = Annotated[str, AfterValidator(_is_address)]
 StoreUrl = Annotated[str, AfterValidator(_is_store)]
+EdgeLog = Annotated[str, AfterValidator(_is_edge_log)]
 PublicUrl = Annotated[str, AfterValidator(_is_public_url)]
 Folder = Annotated[str, AfterValidator(_is_folder)]
 Proxy = Annotated[str, AfterValidator(_is_proxy)]

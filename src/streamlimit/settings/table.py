@@ -14,6 +14,7 @@ from streamlimit.settings.jwt import JwtSettings
 from streamlimit.settings.keys import GrantKeys, Keys, hashes
 from streamlimit.settings.kinds import (
     Address,
+    EdgeLog,
     Folder,
     Outage,
     Proxy,
@@ -72,6 +73,9 @@ class Settings(BaseSettings):
     trusted_proxies: list[Proxy] = Field([], description="whose X-Forwarded-For counts: addresses, networks, unix")
     edge_cache_seconds: float | None = Field(
         None, ge=0, le=3_600, description="how long an edge may keep a yes (default X/2); below 1: not at all"
+    )
+    edge_log: EdgeLog | None = Field(
+        None, description="where access-log lines of an edge are listened for: unix:<path>, udp://host:port"
     )
     connections_per_address: int = Field(1_000, ge=0, description="open connections of one address; 0: any number")
     request_seconds: float = Field(10, gt=0, le=3_600, description="time for a request's head, and for its body")

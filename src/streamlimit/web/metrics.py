@@ -43,6 +43,8 @@ class Metrics:
         self._problems = Counter("streamlimit_problems", "Error answers", ["code"], registry=registry)
         text = "Connections turned away: too many of one address"
         self._turned = Counter("streamlimit_connections_turned_away", text, registry=registry)
+        text = "Lines of an edge's access log that could not be counted"
+        self._lines = Counter("streamlimit_edge_lines_dropped", text, registry=registry)
         text = "Connections given up, by what did not come in time: request, head, body, reading"
         self._given_up = Counter("streamlimit_connections_given_up", text, ["awaited"], registry=registry)
         self._degraded = Counter("streamlimit_degraded", "Answers given without the store", registry=registry)
@@ -72,6 +74,7 @@ class Metrics:
         self._add(self._would, "would_refuse", tally.would_refuse)
         self._add(self._problems, "problems", tally.problems)
         self._add(self._turned, "turned_away", {"": tally.turned_away})
+        self._add(self._lines, "edge_lines", {"": tally.edge_lines_dropped})
         self._add(self._given_up, "given_up", tally.given_up)
         self._add(self._degraded, "degraded", {"": counts.degraded})
         self._add(self._outages, "outages", {"": counts.outages})

@@ -1,0 +1,108 @@
+"""`edge_log`: what lines of nginx's and HAProxy's access logs say, and that they are listened for."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamlimit.edge.access_log import bound, report_in
+from streamlimit.errors import SettingsError
+from streamlimit.settings import load_settings
+from tests.edge.calls import Viewer, some_user
+from tests.ports import free_port
+from tests.service import started, wait_until
+
+NGINX = {
+    "request_method": "GET", "request_uri": "/play/G/film/1.ts?x", "status": "200", "request_completion": "OK",
+    "body_bytes_sent": "1000", "sent_http_content_length": "1000", "msec": "1764403200.123",
+}  # fmt: skip
+
+
+def line(header: str = "<190>Nov 28 22:43:27 sl: ", **changed: Any) -> bytes:
+    told = {name: value for name, value in (NGINX | changed).items() if value is not None}
+    return header.encode() + json.dumps(told).encode()
+
+
+@pytest.mark.parametrize("header", ["<190>Nov 28 22:43:27 sl: ", "<134>1 2026-11-28T22:43:27Z host sl - - - ", ""])
+def test_a_line_is_a_report_whatever_header_syslog_gave_it(header: str) -> None:
+    found = report_in(line(header))
+    assert found is not None
+    assert (found.path, found.complete, found.status, found.bytes) == ("/play/G/film/1.ts?x", True, 200, 1000)
+    assert found.at_ms == pytest.approx(1764403200123)
+    assert (found.grant, found.is_received, found.is_lost) == (None, True, False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_received", "is_lost"),
+    [
+        ({"request_completion": ""}, False, True),
+        ({"body_bytes_sent": "999"}, False, True),
+        ({"status": "206", "sent_http_content_length": None}, True, False),
+        ({"status": "304", "body_bytes_sent": "0", "sent_http_content_length": ""}, False, False),
+        ({"status": "404"}, False, True),
+        ({"status": 499, "request_completion": ""}, False, True),
+        ({"termination_state": "--", "request_completion": None}, True, False),
+        ({"termination_state": "CD", "request_completion": None, "body_bytes_sent": 9_000}, False, True),
+        ({"termination_state": "sD", "request_completion": None}, False, True),
+        ({"request_completion": None}, False, True),
+    ],
+)
+def test_complete_is_what_all_bytes_of_went_out(changed: dict[str, Any], is_received: bool, is_lost: bool) -> None:
+    found = report_in(line(**changed))
+    assert found is not None
+    assert (found.is_received, found.is_lost) == (is_received, is_lost)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"{", b"<190>no json", b"[1]", b'{"a":1}', b'{"request_uri":1}', b"\xff{}", b"{" * 9_000,
+        line(request_uri=""), line(request_method="HEAD"), line(request_method="POST"), line(request_uri="http://x/play/G/film/1.ts"),
+    ],
+)  # fmt: skip
+def test_what_says_nothing_is_passed_over(text: bytes) -> None:
+    assert report_in(text) is None
+
+
+@pytest.mark.parametrize("odd", ["nan", "1e999", "-1", [], True, None, "", "x" * 100])
+def test_odd_numbers_are_none(odd: Any) -> None:
+    found = report_in(line(status=odd, body_bytes_sent=odd, msec=odd))
+    assert found is not None
+    assert (found.status, found.bytes) == (None, None)
+
+
+@pytest.mark.parametrize("where", ["unix", "udp"])
+def test_lines_are_listened_for(tmp_path: Path, where: str) -> None:
+    port = free_port()
+    edge_log = f"unix:{tmp_path}/edge.sock" if where == "unix" else f"udp://127.0.0.1:{port}"
+    address: Any = f"{tmp_path}/edge.sock" if where == "unix" else ("127.0.0.1", port)
+    (tmp_path / "edge.sock").write_text("what an earlier process left")
+    settings = {"ledger_streams": "any", "trusted_proxies": ["127.0.0.1"], "edge_log": edge_log, "workers": 2}
+    with started(tmp_path, **settings) as service:
+        viewer = Viewer(service, some_user(), "s")
+        viewer.ask("1.ts")
+        kind = socket.AF_UNIX if where == "unix" else socket.AF_INET
+        with socket.socket(kind, socket.SOCK_DGRAM) as out:
+            out.connect(address)
+            out.send(b"nonsense")
+            out.send(line(request_uri=viewer.uri("1.ts"), msec=None))
+        wait_until(lambda: (viewer.state() or {}).get("state") == "active", 10, "the receipt")
+
+
+def test_of_several_one_listens(tmp_path: Path) -> None:
+    for where in (f"unix:{tmp_path}/x", f"udp://127.0.0.1:{free_port()}"):
+        first = bound(where)
+        assert first is not None
+        assert bound(where) is None
+        first.close()
+        second = bound(where)
+        assert second is not None
+        second.close()
+
+
+@pytest.mark.parametrize("where", ["/run/x", "unix:x", "unix:/" + "x" * 110, "udp://host", "udp://h:0", "tcp://h:1"])
+def test_where_is_a_socket(where: str) -> None:
+    with pytest.raises(SettingsError, match="edge_log"):
+        load_settings(edge_log=where)
