@@ -387,6 +387,10 @@ class StoreMachine(RuleBasedStateMachine):
         if seat is None or lease.generation not in (seat.generation, seat.revives):
             assert isinstance(answer, Gone)
             return
+        is_old = (lease.generation, lease.move) != (seat.generation, seat.move)
+        if is_old and lease.ask.stream_id != seat.stream:
+            assert answer == Gone(State.ACTIVE), "a stream that its session has left was served on"
+            return
         assert answer is None
         seat.expires = max(seat.expires, self.now + (START if seat.last is None else EXPIRY))
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from streamlimit.errors import StoreUnavailable
@@ -29,6 +29,7 @@ MACHINE = settings(
     deadline=None,
     derandomize=True,
     database=None,
+    phases=[Phase.generate],  # shrinking takes minutes: the soak test does it
     suppress_health_check=list(HealthCheck),
 )
 

@@ -179,7 +179,7 @@ def _play() -> Iterator[Case]:
         yield _case("file", "GET", f"/play/{GRANT}/orchard/{path}")
     for stream in ("no-such", "..", ".", "%2e%2e", "", "orchard%2f..", "a%20b", "%00", "x" * 200, "\xe9"):
         yield _case("stream", "GET", f"/play/{GRANT}/{stream}/master.m3u8")
-    media = f"/play/{GRANT}/orchard/master.m3u8"
+    media = f"/play/{GRANT}/orchard/video-180p.m3u8"
     for text in ("bytes=999999999-", "bytes=99999999-999999999", "bytes=-0"):
         yield _case("range", "GET", media, None, f"Range: {text}")
 

@@ -46,15 +46,27 @@ def _played(service: Service, user: str, session: str, stream: str) -> list[tupl
     url: str = opened.json["playback_url"]
     assert url.isascii()
     assert not set(url) & set(' "<>\\^`{}|#?')
-    playlist = service.get(url)
-    assert playlist.status == 200
-    uris = [line for line in playlist.body.decode().splitlines() if line and not line.startswith("#")]
+    [playlist] = _named(service, url)
+    assert "~" in playlist.split("/")[2], "a play of its own"
     found = []
-    for uri in uris:
-        path = quote(url.rpartition("/")[0] + "/" + uri, safe="/%~:@!$&'()*+,;=\\|")
+    for path in _named(service, playlist):
         answer = service.get(path)
         assert answer.status == 200, (path, answer.body)
         found.append((answer.headers["streamlimit-segment"], answer.body))
+    return found
+
+
+def _named(service: Service, url: str) -> list[str]:
+    """What the playlist at *url* names. An empty part of a path is a part: `urljoin` would leave it out."""
+    playlist = service.get(url)
+    assert playlist.status == 200, (url, playlist.body)
+    found = []
+    for line in playlist.body.decode().splitlines():
+        if line and not line.startswith("#"):
+            base, uri = url.split("/")[:-1], line
+            while uri.startswith("../"):
+                base, uri = base[:-1], uri.removeprefix("../")
+            found.append(quote("/".join([*base, uri]), safe="/%~:@!$&'()*+,;=\\|"))
     return found
 
 

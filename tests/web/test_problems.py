@@ -16,8 +16,8 @@ SOURCES = Path(inspect.getfile(rules)).parent.parent
 API_CODES = {  # api.md, "Refusals and errors"
     "malformed": 400, "unauthenticated": 401, "forbidden": 403, "unknown-stream": 404, "unknown-segment": 404,
     "unknown-session": 404, "session-limit": 409, "session-shared": 409, "session-terminated": 410, "too-large": 413,
-    "unsupported-media-type": 415, "method-not-allowed": 405, "too-many-requests": 429, "origin-failed": 502,
-    "origin-timeout": 504, "store-unavailable": 503,
+    "unsupported-media-type": 415, "method-not-allowed": 405, "too-many-requests": 429, "too-many-visits": 429,
+    "origin-failed": 502, "origin-timeout": 504, "store-unavailable": 503,
 }  # fmt: skip
 
 
@@ -62,10 +62,10 @@ def test_every_error_of_ours_has_an_answer(kind: type[errors.StreamlimitError]) 
 
 def test_every_refusal_has_an_answer() -> None:
     codes = _codes_in("refusal", "Refusal")
-    assert codes >= {"session-limit", "session-shared", "session-terminated", "grant-expired"}
+    assert codes >= {"session-limit", "session-shared", "session-terminated", "grant-expired", "too-many-visits"}
     for code in codes:
         mark = model.Mark("s", 1, model.State.TERMINATED, 1, 2, by="operator", reason="why")
-        assert problem_of_refusal(model.Refusal(code, 3, 3, mark=mark)).status in (401, 409, 410)
+        assert problem_of_refusal(model.Refusal(code, 3, 3, mark=mark)).status in (401, 409, 410, 429)
 
 
 def test_every_problem_that_is_raised_is_in_the_table() -> None:
