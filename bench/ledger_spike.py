@@ -422,13 +422,13 @@ async def pace(beat: Any, asks: Iterator[Ask], count: int) -> tuple[float, float
 
 
 async def worker_side(kind: str) -> None:
-    from streamlimit.steady import SteadyStore
-    from streamlimit.steady.outage import Conduct
+    from streamlimit.cache import CachingStore
+    from streamlimit.cache.outage import OutagePolicy
 
     with servers.single(kind) as running:
         store = ValkeyStore(running.url, POLICY, timeout=5.0)
         await store.ping()
-        steady = SteadyStore(store, POLICY, Conduct(spares=True))
+        steady = CachingStore(store, POLICY, OutagePolicy(spares=True))
         worker = Worker(store)
         sitting: dict[str, list[float]] = {"today": [], "generic": []}
         new: dict[str, list[float]] = {"today": [], "generic": []}

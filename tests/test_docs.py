@@ -13,9 +13,9 @@ from fastapi.routing import APIRoute
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamlimit import cli
+from streamlimit.cache import CachingStore, OutagePolicy
 from streamlimit.census import Census
 from streamlimit.settings import EVENT_TYPES, Callback, JwtSettings, Settings
-from streamlimit.steady import Conduct, SteadyStore
 from streamlimit.store.sqlite import SqliteStore
 from streamlimit.tally import Tally
 from streamlimit.web.metrics import Metrics
@@ -88,7 +88,7 @@ def test_events() -> None:
 def test_metrics(tmp_path: Path) -> None:
     """Against a scrape: what Prometheus would see."""
     policy = Settings().policy()
-    store = SteadyStore(SqliteStore(str(tmp_path / "db"), policy), policy, Conduct())
+    store = CachingStore(SqliteStore(str(tmp_path / "db"), policy), policy, OutagePolicy())
     tally = Tally()
     tally.admissions = 1
     text = Metrics(tally, store).text(Census(0.0), 1.0).decode()

@@ -11,7 +11,7 @@ from uvicorn.supervisors import multiprocess
 
 from streamlimit import server as ours
 from streamlimit.server import QuietServer
-from tests.test_steady import Scene
+from tests.cache.test_caching_store import Scene
 
 
 async def _nothing(*_: Any) -> None:

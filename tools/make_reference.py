@@ -20,9 +20,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from streamlimit import cli
+from streamlimit.cache import CachingStore
 from streamlimit.census import Census
 from streamlimit.settings import Callback, JwtSettings, Settings
-from streamlimit.steady import SteadyStore
 from streamlimit.tally import Tally
 from streamlimit.web import metrics
 from streamlimit.web.openapi import with_hot_calls
@@ -179,7 +179,7 @@ def _metrics() -> Iterable[tuple[str, ...]]:
 
     counted = CollectorRegistry()
     metrics._census_gauges(counted, Census(0.0), 0.0)
-    own = metrics.Metrics(Tally(), SteadyStore.__new__(SteadyStore))._registry
+    own = metrics.Metrics(Tally(), CachingStore.__new__(CachingStore))._registry
     for metric in [m for registry in (own, counted) for m in registry._collector_to_names]:
         labels: Any = metric._labelnames  # type: ignore[attr-defined]
         name, kind = metric._name, metric._type  # type: ignore[attr-defined]

@@ -14,7 +14,6 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from streamlimit.errors import Refused
-from streamlimit.hammering import Guard
 from streamlimit.model import (
     Admitted,
     Ask,
@@ -28,6 +27,7 @@ from streamlimit.model import (
     Swept,
     Verdict,
 )
+from streamlimit.refusal_limiter import RefusalLimiter
 from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 from streamlimit.tally import Tally
@@ -54,7 +54,7 @@ class Limiter:
         announce: Announce = lambda event: None,
         tally: Tally | None = None,
         on_refusal: OnRefusal = lambda ask, refusal: None,
-        guard: Guard | None = None,
+        guard: RefusalLimiter | None = None,
     ) -> None:
         self.store, self._announce, self.tally = store, announce, tally or Tally()
         self._on_refusal, self._guard = on_refusal, guard

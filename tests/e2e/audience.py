@@ -70,7 +70,7 @@ class Audience:
         self.ports, self.seats = ports, seats
         self.users = [f"user-{number}" for number in range(users)]
         self.sitting, self.newcomers, self.fourth = Notes(), Notes(), Notes()
-        self.guests: list[str] = []
+        self.offline: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def take_seats(self) -> None:
@@ -127,7 +127,7 @@ class Audience:
             while True:
                 number += 1
                 user, line = f"guest-{number}", Line(self.ports[number % len(self.ports)])
-                self.guests.append(user)
+                self.offline.append(user)
                 asking = asyncio.create_task(self.newcomers.ask(line, user, endpoint(user, "tv", STREAM, "0.ts")))
                 tasks.add(asking)
                 asking.add_done_callback(tasks.discard)

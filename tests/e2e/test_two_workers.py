@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from streamlimit.knowledge import AHEAD
+from streamlimit.cache import AHEAD
 from tests import servers
 from tests.e2e.clients import connected, endpoint
 from tests.service import OPERATOR_KEY, Answer, Service, started

@@ -37,7 +37,7 @@ MUTANTS = [
     ),
     Mutant(
         "who sits elsewhere is refused in an outage",
-        "streamlimit/steady/admissions.py",
+        "streamlimit/cache/admissions.py",
         "known = self._read(ask) or known",
         "pass",
         from_outside("every_worker_and_nobody"),

@@ -27,15 +27,19 @@ SENDER, ADDRESSES = "streamlimit/webhooks/sender.py", "streamlimit/webhooks/addr
 ADMIT_IN_LUA = "streamlimit/store/valkey/admit.lua"
 WEBHOOK, REFUSALS = "streamlimit/webhooks/endpoint.py", "streamlimit/webhooks/refusals.py"
 
-KNOWLEDGE, DRAWERS = "streamlimit/knowledge/knowledge.py", "streamlimit/knowledge/drawers.py"
-DATING, ENTRY = "streamlimit/knowledge/dating.py", "streamlimit/knowledge/entry.py"
-STEADY, ADMISSIONS = "streamlimit/steady/store.py", "streamlimit/steady/admissions.py"
-RECEIPTS, GUESTS, KEPT = "streamlimit/steady/receipts.py", "streamlimit/steady/guests.py", "streamlimit/steady/kept.py"
-OUTAGE = "streamlimit/steady/outage.py"
+KNOWLEDGE, DRAWERS = "streamlimit/cache/session_cache.py", "streamlimit/cache/sharded_dict.py"
+DATING, ENTRY = "streamlimit/cache/clock_offset.py", "streamlimit/cache/entry.py"
+STEADY, ADMISSIONS = "streamlimit/cache/caching_store.py", "streamlimit/cache/admissions.py"
+RECEIPTS, GUESTS, KEPT = (
+    "streamlimit/cache/receipts.py",
+    "streamlimit/cache/offline_admission.py",
+    "streamlimit/cache/write_behind.py",
+)
+OUTAGE = "streamlimit/cache/outage.py"
 
-ORDER_TESTS, GONE_TESTS = ("tests/test_steady_order.py",), ("tests/test_steady_gone.py",)
-MARKED_TESTS = ("tests/test_steady_marked.py",)
-STEADY_TESTS = ("tests/test_steady.py", "tests/test_knowledge.py")
+ORDER_TESTS, GONE_TESTS = ("tests/cache/test_order.py",), ("tests/cache/test_gone.py",)
+MARKED_TESTS = ("tests/cache/test_marked.py",)
+STEADY_TESTS = ("tests/cache/test_caching_store.py", "tests/cache/test_session_cache.py")
 OUTBOX_CONTRACT = ("tests/store/test_sqlite_outbox.py",)
 WORKER_TESTS, SENDER_TESTS = ("tests/webhooks/test_worker.py",), ("tests/webhooks/test_sender.py",)
 ADDRESS_TESTS, WEBHOOK_TESTS = ("tests/webhooks/test_addresses.py",), ("tests/webhooks/test_endpoint.py",)
@@ -725,7 +729,7 @@ MUTANTS = [
     Mutant("made-up ids flood", REFUSALS, "if len(sessions) >= SESSIONS_TOLD:", "if False:", REFUSAL_TESTS),
     # what a worker knows, and outages (rule 11)
     Mutant(
-        "knowledge never lapses",
+        "cache never lapses",
         KNOWLEDGE,
         "if now >= at + life / 1_000 + self._extra:",
         "if False:",
@@ -735,7 +739,7 @@ MUTANTS = [
     Mutant(
         "an answer brings back who left",
         RECEIPTS,
-        "elif not self._departed.has(lease.ask):",
+        "elif not self._tombstones.has(lease.ask):",
         "else:",
         STEADY_TESTS,
     ),
@@ -747,7 +751,7 @@ MUTANTS = [
         "True",
         STEADY_TESTS,
     ),
-    Mutant("bytes that move teach nothing", STEADY, "self.knowledge.prolonged(lease, asked_at)", "pass", STEADY_TESTS),
+    Mutant("bytes that move teach nothing", STEADY, "self.cache.prolonged(lease, asked_at)", "pass", STEADY_TESTS),
     Mutant(
         "newcomers come before what was kept",
         ADMISSIONS,
@@ -755,9 +759,9 @@ MUTANTS = [
         "if False:\n",
         STEADY_TESTS,
     ),
-    Mutant("knowledge is fresh for ever", STEADY, "and now - known.at < self._fresh", "", STEADY_TESTS),
+    Mutant("cache is fresh for ever", STEADY, "and now - known.at < self._fresh", "", STEADY_TESTS),
     Mutant("a second address is as good", STEADY, "and digest(ask.client) == known.client", "", STEADY_TESTS),
-    Mutant("a receipt of who left is kept", RECEIPTS, "if self._departed.has(ask):", "if False:", STEADY_TESTS),
+    Mutant("a receipt of who left is kept", RECEIPTS, "if self._tombstones.has(ask):", "if False:", STEADY_TESTS),
     Mutant("kept receipts are told without their age", RECEIPTS, "age_ms=age_ms", "age_ms=0", STEADY_TESTS),
     Mutant("events nobody waited for are lost", RECEIPTS, "self._announce(event)", "pass", STEADY_TESTS),
     Mutant("the dead shard is always tried first", RECEIPTS, "self.kept.tried(kept)", "pass", STEADY_TESTS),
@@ -956,14 +960,14 @@ MUTANTS = [
         DATING,
         "low, high = max(low, its_low), min(high, its_high)",
         "low, high = its_low, its_high",
-        quickly("narrows", "tests/test_knowledge.py"),
+        quickly("narrows", "tests/cache/test_session_cache.py"),
     ),
     Mutant(
         "an answer to a receipt told late tells of the clock",
         KNOWLEDGE,
         "        if heard_at is not None:\n",
         "        if heard_at := heard_at or at:\n",
-        quickly("tells_nothing", "tests/test_knowledge.py"),
+        quickly("tells_nothing", "tests/cache/test_session_cache.py"),
     ),
     Mutant(
         "all that is known of a user is one session",
@@ -992,7 +996,7 @@ MUTANTS = [
         "who is replaced is kept in mind",
         RECEIPTS,
         "                self.forget(session.user_id, session.session_id)\n",
-        "                self._knowledge.gone(session.user_id, session.session_id, session.generation)\n",
+        "                self._cache.gone(session.user_id, session.session_id, session.generation)\n",
         GONE_TESTS,
     ),
     Mutant(
@@ -1097,7 +1101,7 @@ MUTANTS = [
     ),
     Mutant(
         "all who left are forgotten at once",
-        "streamlimit/steady/departed.py",
+        "streamlimit/cache/tombstones.py",
         "islice(self._since.items(), FORGOTTEN_AT_MOST)",
         "self._since.items()",
         STEADY_TESTS,
@@ -1366,17 +1370,17 @@ MUTANTS = [
     ),
     Mutant(
         "who leaves while the store is asked is back",
-        "streamlimit/steady/departed.py",
+        "streamlimit/cache/tombstones.py",
         "gone.since > asked_at or",
         "False or",
-        quickly("who_leaves_while_the_store_is_asked", "tests/test_steady.py"),
+        quickly("who_leaves_while_the_store_is_asked", "tests/cache/test_caching_store.py"),
     ),
     Mutant(
         "who leaves while the store is asked is met",
         ADMISSIONS,
-        "            if self._departed.is_back(ask, asked_at, None if session is None else session.generation):\n",
+        "            if self._tombstones.is_back(ask, asked_at, None if session is None else session.generation):\n",
         "            if True:\n",
-        quickly("who_leaves_while_the_store_is_asked", "tests/test_steady.py"),
+        quickly("who_leaves_while_the_store_is_asked", "tests/cache/test_caching_store.py"),
     ),
     Mutant(
         "who does not read is forgotten when read",
@@ -1601,10 +1605,10 @@ MUTANTS = [
     ),
     Mutant(
         "a hammering terminated player is held into silence",
-        "streamlimit/hammering.py",
+        "streamlimit/refusal_limiter.py",
         "self._held if refusal.mark is None else self._marked",
         "self._held",
-        ("tests/test_hammering.py",),
+        ("tests/test_refusal_limiter.py",),
     ),
     # every dropped event is counted
     Mutant("a full outbox takes the rest of a step", INTAKE, "rows[:kept])", "rows if kept else [])", TURN),

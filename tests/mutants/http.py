@@ -31,7 +31,7 @@ MUTANTS = [
     ),
     Mutant(
         "nobody is forgotten again and again",
-        "streamlimit/steady/watch.py",
+        "streamlimit/cache/watch.py",
         "range(min(-(-remembered // SESSIONS_A_LOOK), LOOKS))",
         "range(LOOKS)",
         IDLE,

@@ -9,17 +9,17 @@ PLANS = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (plan or limit
 MUTANTS = [
     Mutant(
         "what a failover forgot is not told again",
-        "streamlimit/steady/watch.py",
+        "streamlimit/cache/watch.py",
         "elif self._outage.counts.outages != self._outages:",
         "elif False:",
-        ("tests/test_steady_forgotten.py",),
+        ("tests/cache/test_forgotten.py",),
     ),
     Mutant(
         "who sits in a forgotten seat is taken to be back",
-        "streamlimit/steady/departed.py",
+        "streamlimit/cache/tombstones.py",
         "if gone.since > asked_at or is_forgotten:",
         "if gone.since > asked_at:",
-        ("tests/test_steady_forgotten.py",),
+        ("tests/cache/test_forgotten.py",),
     ),
     Mutant(
         "a loss told again hits a later seat",
@@ -93,9 +93,9 @@ MUTANTS = [
     ),
     Mutant(
         "a session is let out ahead of the store without end",
-        "streamlimit/knowledge/knowledge.py",
+        "streamlimit/cache/session_cache.py",
         "len(entry.ahead) >= AHEAD",
         "len(entry.ahead) >= 99",
-        ("tests/test_steady_ahead.py",),
+        ("tests/cache/test_ahead.py",),
     ),
 ]

@@ -313,7 +313,7 @@ def breaks(is_late: bool) -> Callable[[Limiter, Ask], Any]:
 def test_what_breaks_a_heartbeat_is_our_fault_and_not_the_clients(
     both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch, is_late: bool
 ) -> None:
-    """Known, read before and never seen."""
+    """CachedSession, read before and never seen."""
     for server in both:
         server.converse(BEAT, BEAT, BEAT)
     monkeypatch.setattr(Limiter, "beat", breaks(is_late))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from streamlimit.hammering import REFUSALS, STORM
+from streamlimit.refusal_limiter import REFUSALS, STORM
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder
 
 pytestmark = pytest.mark.xdist_group("web-hammering")

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from streamlimit.cache import CachingStore, OutagePolicy
 from streamlimit.policy import Policy
-from streamlimit.steady import Conduct, SteadyStore
 from streamlimit.store.sqlite import SqliteStore
 from streamlimit.tally import Tally
 from streamlimit.web.metrics import Metrics
@@ -16,7 +16,7 @@ from streamlimit.webhooks.worker import Counts
 def test_attempts_to_call_back_are_told_by_endpoint_and_outcome(tmp_path: Path) -> None:
     store = SqliteStore(str(tmp_path / "metrics.db"), Policy())
     worker = SimpleNamespace(endpoint="hook", counts=Counts(sent=3, failed=2))
-    metrics = Metrics(Tally(), SteadyStore(store, Policy(), Conduct()), [worker])  # type: ignore[list-item]
+    metrics = Metrics(Tally(), CachingStore(store, Policy(), OutagePolicy()), [worker])  # type: ignore[list-item]
     metrics.flush()
     worker.counts.sent += 1
     assert metrics.numbers()["callbacks"] == {"hook/sent": 4, "hook/failed": 2}

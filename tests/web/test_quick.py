@@ -22,7 +22,7 @@ from msgspec.structs import asdict
 from prometheus_client.parser import text_string_to_metric_families
 from uvicorn.server import ServerState
 
-from streamlimit.hammering import REFUSALS
+from streamlimit.refusal_limiter import REFUSALS
 from streamlimit.web import auth, quick
 from streamlimit.web.address import Proxies, digest_of, place_of
 from streamlimit.web.auth import Caller, Doorman, Plans

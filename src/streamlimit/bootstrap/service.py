@@ -10,9 +10,9 @@ from streamlimit.census import Counted
 from streamlimit.delivery.entrusted import Entrusted
 from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles
-from streamlimit.hammering import Guard
 from streamlimit.limiter import Limiter
 from streamlimit.policy import MARK_WRITES
+from streamlimit.refusal_limiter import RefusalLimiter
 from streamlimit.settings import Settings
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
@@ -33,7 +33,7 @@ async def build_service(
     store = steady(settings, open_store(settings, policy, serves=True, tally=tally), tell)
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
     x, catalog = settings.segment_seconds, open_catalog(settings)
-    guard = Guard(store.knowledge, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
+    guard = RefusalLimiter(store.cache, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
     limiter = Limiter(store, tell, tally, refusing(settings, dispatcher, tell), guard)
     return Service(
         settings=settings,

@@ -8,13 +8,13 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from streamlimit.bootstrap.checkpoints import checkpoints
+from streamlimit.cache import CachingStore, OutagePolicy
 from streamlimit.errors import SettingsError, StoreHindered, StoreLocked, StoreUnavailable, StreamlimitError
 from streamlimit.limiter import Limiter
 from streamlimit.logs import announce, announce_outage
 from streamlimit.model import Event
 from streamlimit.policy import Policy
 from streamlimit.settings import Settings
-from streamlimit.steady import Conduct, SteadyStore
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.diagnosis import in_words
 from streamlimit.tally import Tally
@@ -89,9 +89,9 @@ def open_limiter(settings: Settings) -> Limiter:
     return Limiter(open_store(settings, settings.policy()), announce)
 
 
-def steady(settings: Settings, store: Store, tell: Callable[[Event], None] = announce) -> SteadyStore:
+def steady(settings: Settings, store: Store, tell: Callable[[Event], None] = announce) -> CachingStore:
     """The store as viewers may lean on it while it is away."""
-    conduct = Conduct(
+    outage_policy = OutagePolicy(
         spares=not is_sqlite(settings),
         on_outage=settings.on_store_outage if settings.enforce else "admit-all",  # a dry run refuses nobody
         outage_seconds=settings.outage_seconds,
@@ -99,9 +99,9 @@ def steady(settings: Settings, store: Store, tell: Callable[[Event], None] = ann
 
     def announce_change(away: bool) -> None:
         cause = found.cause
-        announce_outage(conduct.on_outage, conduct.outage_seconds, away, in_words(cause), cause)
+        announce_outage(outage_policy.on_outage, outage_policy.outage_seconds, away, in_words(cause), cause)
 
-    found = SteadyStore(store, settings.policy(), conduct, tell, announce_change)
+    found = CachingStore(store, settings.policy(), outage_policy, tell, announce_change)
     if not is_sqlite(settings):
         from streamlimit.store.valkey import ValkeyStore
 

@@ -20,9 +20,9 @@ from functools import lru_cache
 from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from streamlimit.hammering import CODE
 from streamlimit.logs import asking
 from streamlimit.model import Refusal
+from streamlimit.refusal_limiter import CODE
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.auth import Caller
 from streamlimit.web.exchange import lines_of, unquoted

@@ -14,8 +14,8 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from streamlimit.cache import CachingStore
 from streamlimit.census import Census
-from streamlimit.steady import SteadyStore
 from streamlimit.tally import Tally
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ STREAMS_SHOWN = 100
 class Metrics:
     """One worker's metrics. `flush` brings them up to date; `text` is what Prometheus reads."""
 
-    def __init__(self, tally: Tally, store: SteadyStore, workers: "Sequence[WebhookWorker]" = ()) -> None:
+    def __init__(self, tally: Tally, store: CachingStore, workers: "Sequence[WebhookWorker]" = ()) -> None:
         self._tally, self._store, self._workers = tally, store, workers
         self._seen: dict[tuple[str, str], float] = {}
         self._registry = registry = CollectorRegistry()
@@ -88,7 +88,7 @@ class Metrics:
             self._add_deliveries(worker)
         self._away.set(self._store.is_away)
         self._kept.set(len(self._store.kept))
-        self._known.set(len(self._store.knowledge))
+        self._known.set(len(self._store.cache))
 
     async def flush_forever(self) -> None:
         """Other workers' scrapes see this one's numbers, too."""

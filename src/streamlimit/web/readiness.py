@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from streamlimit.cache import CachingStore
 from streamlimit.errors import StoreUnavailable
-from streamlimit.steady import SteadyStore
 from streamlimit.store.contract import resolved
 
 FRESH_SECONDS = 1.0
@@ -15,7 +15,7 @@ FRESH_SECONDS = 1.0
 class Readiness:
     """Of one worker, by its *store*."""
 
-    def __init__(self, store: SteadyStore, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: CachingStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock = store, clock
         self._tried_at, self._problem = float("-inf"), ""
         self._trying: asyncio.Task[None] | None = None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from streamlimit.cache import CachingStore
 from streamlimit.census import Counted
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.entrusted import Entrusted
@@ -10,7 +11,6 @@ from streamlimit.delivery.local import LocalFiles
 from streamlimit.limiter import Limiter
 from streamlimit.policy import Policy
 from streamlimit.settings import Settings
-from streamlimit.steady import SteadyStore
 from streamlimit.store.contract import Outbox
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
@@ -30,7 +30,7 @@ class Service:
     settings: Settings
     policy: Policy
     limiter: Limiter
-    store: SteadyStore
+    store: CachingStore
     counted: Counted
     metrics: Metrics
     readiness: Readiness

@@ -5,13 +5,14 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from streamlimit.cache.cached_session import CachedSession
+from streamlimit.cache.offline_admission import OfflineAdmission
+from streamlimit.cache.outage import Outage
+from streamlimit.cache.receipts import Receipts
+from streamlimit.cache.session_cache import SessionCache
+from streamlimit.cache.tombstones import Tombstones
 from streamlimit.errors import StoreUnavailable, UnknownSession
-from streamlimit.knowledge import Knowledge, Known
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Receipt, Verdict
-from streamlimit.steady.departed import Departed
-from streamlimit.steady.guests import Guests
-from streamlimit.steady.outage import Outage
-from streamlimit.steady.receipts import Receipts
 from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Store, is_coming, resolved
 
@@ -25,18 +26,18 @@ class Admissions:
     def __init__(
         self,
         store: Store,
-        knowledge: Knowledge,
+        cache: SessionCache,
         outage: Outage,
-        guests: Guests,
-        departed: Departed,
+        offline: OfflineAdmission,
+        tombstones: Tombstones,
         receipts: Receipts,
         clock: Callable[[], float],
     ) -> None:
-        self._store, self._knowledge, self._outage, self._guests = store, knowledge, outage, guests
-        self._departed, self._receipts, self._clock = departed, receipts, clock
+        self._store, self._cache, self._outage, self._offline = store, cache, outage, offline
+        self._tombstones, self._receipts, self._clock = tombstones, receipts, clock
 
     def ask(self, ask: Ask) -> Answer[Decision]:
-        """The store's decision; knowledge's where it is away."""
+        """The store's decision; cache's where it is away."""
         if self._outage.is_away and self._receipts.kept.has_of(ask.user_id):
             return self._ask_after_telling(ask)
         return self._ask(ask)
@@ -89,23 +90,23 @@ class Admissions:
 
     def _admit_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
         """The store just failed: *error* is raised where the session may not go on."""
-        known = self._knowledge.recall(ask, self._clock())
+        known = self._cache.recall(ask, self._clock())
         if (known is None or not known.session.generation) and self._outage.may_read:
             known = self._read(ask) or known
-        return self._guests.admit(ask, known, error)
+        return self._offline.admit(ask, known, error)
 
-    def _read(self, ask: Ask) -> Known | None:
+    def _read(self, ask: Ask) -> CachedSession | None:
         """The asking session, where a file that cannot be written says that it sits: it may have come by another
         worker. One that left here is not brought back.
         """
-        if self._departed.has(ask):
+        if self._tombstones.has(ask):
             return None
         try:
             roster = self._store.sessions(ask.user_id)
         except StoreUnavailable:
             self._outage.unread()
             return None
-        return None if is_coming(roster) else self._guests.shown(ask, roster)
+        return None if is_coming(roster) else self._offline.shown(ask, roster)
 
     def _beat_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
         """The same of a beat, which is kept."""
@@ -126,12 +127,12 @@ class Admissions:
             if decision.events:
                 self._receipts.heed(decision.events)
             if decision.spent_ms:
-                self._guests.budgets.told(ask.user_id, decision.spent_ms, heard_at)
+                self._offline.budgets.told(ask.user_id, decision.spent_ms, heard_at)
             session = decision.session
-            if self._departed.is_back(ask, asked_at, None if session is None else session.generation):
-                return _dated(decision, self._knowledge.met(ask, decision, asked_at, heard_at, beaten))
+            if self._tombstones.is_back(ask, asked_at, None if session is None else session.generation):
+                return _dated(decision, self._cache.met(ask, decision, asked_at, heard_at, beaten))
         elif decision.code not in SAY_NOTHING:
-            self._knowledge.forget(ask.user_id, ask.session_id)
+            self._cache.forget(ask.user_id, ask.session_id)
         return decision
 
 

@@ -3,10 +3,10 @@ handed in."""
 
 import sys
 
-from streamlimit.knowledge.dating import Told, before_long, between, date_ms, narrowed
-from streamlimit.knowledge.drawers import Drawers
-from streamlimit.knowledge.entry import SUPPOSED, Entry, unpack
-from streamlimit.knowledge.known import Known, digest
+from streamlimit.cache.cached_session import CachedSession, digest
+from streamlimit.cache.clock_offset import Told, before_long, between, date_ms, narrowed
+from streamlimit.cache.entry import SUPPOSED, Entry, unpack
+from streamlimit.cache.sharded_dict import ShardedDict
 from streamlimit.model import Admitted, Ask, Confirmed, Lease, Receipt, Session, State
 from streamlimit.policy import Policy
 
@@ -17,18 +17,18 @@ elsewhere may still be given here."""
 _STARTING, _ACTIVE, _IDLE = State.STARTING, State.ACTIVE, State.IDLE  # looking up a member takes long
 
 
-class Knowledge:
+class SessionCache:
     """Of all sessions under *policy*. *extra_seconds*: how much longer than the store's word they may sit."""
 
     def __init__(self, policy: Policy, extra_seconds: float = 0.0) -> None:
         self._policy, self._extra, self._segment_seconds = policy, extra_seconds, policy.segment_ms / 1_000
-        self._drawers = Drawers()
-        self._find = self._drawers.find
+        self._entries = ShardedDict()
+        self._find = self._entries.find
 
     def __len__(self) -> int:
-        return len(self._drawers)
+        return len(self._entries)
 
-    def recall(self, ask: Ask, now: float) -> Known | None:
+    def recall(self, ask: Ask, now: float) -> CachedSession | None:
         """What is known of the asking session, as long as it may sit: until it expires by the store's last word."""
         user_id, session_id = ask.user_id, ask.session_id
         entry = self._find(user_id, session_id)
@@ -57,7 +57,7 @@ class Knowledge:
             limit,
             entry.play,
         )
-        return Known(session, limit, live, at, client, low, span, started + least)
+        return CachedSession(session, limit, live, at, client, low, span, started + least)
 
     def met(self, ask: Ask, admitted: Admitted, asked_at: float, heard_at: float, beaten: bool = False) -> int:
         """The store admitted the session, asked at *asked_at*; *beaten*: and confirmed that it is there.
@@ -150,23 +150,23 @@ class Knowledge:
 
     def forget(self, user_id: str, session_id: str) -> None:
         """Nothing is known of the session any more."""
-        self._drawers.remove(user_id, session_id)
+        self._entries.remove(user_id, session_id)
 
     def sessions_of(self, user_id: str) -> list[str]:
         """Those of the user that anything is known of."""
-        return [entry.session_id for entry in self._drawers.of(user_id)]
+        return [entry.session_id for entry in self._entries.of(user_id)]
 
     def sitting(self, user_id: str, now: float) -> int:
         """How many of the user's sessions may sit, as far as this worker knows."""
-        return sum(now < entry.until + self._extra for entry in self._drawers.of(user_id))
+        return sum(now < entry.until + self._extra for entry in self._entries.of(user_id))
 
     def limit_of(self, user_id: str) -> int | None:
         """The user's limit, as the store said last."""
-        return next((entry.limit for entry in self._drawers.of(user_id)), None)
+        return next((entry.limit for entry in self._entries.of(user_id)), None)
 
     def forget_old(self, now: float) -> None:
         """Drops those that may not sit any more, some at a time."""
-        self._drawers.forget_old(now - self._extra)
+        self._entries.forget_old(now - self._extra)
 
     def _add(self, session: Session, limit: int, live: int, at: float, client: int, told: Told) -> None:
         entry = Entry(
@@ -174,4 +174,4 @@ class Knowledge:
         )
         low, high, _ = told
         entry.write(session, limit, live, at, client, low, high - low, 0)
-        self._drawers.add(session.user_id, entry)
+        self._entries.add(session.user_id, entry)

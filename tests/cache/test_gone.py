@@ -11,7 +11,7 @@ from streamlimit.model import Admitted, Ask, Event, Receipt, Refusal
 from streamlimit.policy import OverLimit
 from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore
-from tests.test_steady import POLICY, Moody, N, Scene, X, run, spared, turn
+from tests.cache.test_caching_store import POLICY, Moody, N, Scene, X, run, spared, turn
 
 
 @pytest.fixture
@@ -96,9 +96,9 @@ def test_who_is_seen_to_expire_is_known_no_more(scene: Scene) -> None:
         spared(scene, outage_seconds=100)
         await fill(scene)
         scene.time.pass_ms(N * X)
-        assert scene.worker.knowledge.recall(Ask("u", "a", "a"), scene.time.worker_s) is not None
+        assert scene.worker.cache.recall(Ask("u", "a", "a"), scene.time.worker_s) is not None
         await scene.admit("d")
-        assert scene.worker.knowledge.sessions_of("u") == ["d"]
+        assert scene.worker.cache.sessions_of("u") == ["d"]
 
     run(story())
 
@@ -143,7 +143,7 @@ def test_a_receipts_answer_tells_of_others_as_well(scene: Scene) -> None:
         scene.time.pass_ms(N * X)
         await resolved(scene.worker.confirm(Receipt(old, "seg-1", 1)))
         await turn()
-        assert scene.worker.knowledge.sessions_of("u") == ["c"]
+        assert scene.worker.cache.sessions_of("u") == ["c"]
 
     run(story())
 

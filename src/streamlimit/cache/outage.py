@@ -29,7 +29,7 @@ class Counts(Struct):
     seconds: float = 0.0
 
 
-class Conduct(Struct, frozen=True):
+class OutagePolicy(Struct, frozen=True):
     """How to behave: *spares*: known sessions skip the round trip (a store across a wire)."""
 
     spares: bool = False
@@ -40,8 +40,10 @@ class Conduct(Struct, frozen=True):
 class Outage:
     """From the first failure (`since`) until nothing failed for a while. *on_change* is told True once, False once."""
 
-    def __init__(self, conduct: Conduct, clock: Callable[[], float], on_change: Callable[[bool], None]) -> None:
-        self._conduct, self._clock, self._on_change = conduct, clock, on_change
+    def __init__(
+        self, outage_policy: OutagePolicy, clock: Callable[[], float], on_change: Callable[[bool], None]
+    ) -> None:
+        self._outage_policy, self._clock, self._on_change = outage_policy, clock, on_change
         self.counts, self.is_away = Counts(), False
         self._failed_at = self.since = self._unread_at = float("-inf")
         self.cause = ""  # in the store's words, of the failure that began it
@@ -49,17 +51,17 @@ class Outage:
     @property
     def refuses_all(self) -> bool:
         """Even those who sit."""
-        return self.is_away and self._conduct.on_outage == "refuse-all"
+        return self.is_away and self._outage_policy.on_outage == "refuse-all"
 
     @property
     def admits_all(self) -> bool:
         """Even those whom nobody knows."""
-        return self.is_away and self._conduct.on_outage == "admit-all"
+        return self.is_away and self._outage_policy.on_outage == "admit-all"
 
     @property
     def admits_granted(self) -> bool:
         """Those whom nobody knows, on an unexpired grant and up to the limit: within `outage_seconds`."""
-        return self.is_away and self._clock() - self.since < self._conduct.outage_seconds
+        return self.is_away and self._clock() - self.since < self._outage_policy.outage_seconds
 
     @property
     def rests(self) -> bool:
@@ -67,7 +69,7 @@ class Outage:
 
         What the servers of a cluster share could not be held against all of them; they are tried each time.
         """
-        return self.is_away and not self._conduct.spares and self._clock() - self._failed_at < PROBE_SECONDS
+        return self.is_away and not self._outage_policy.spares and self._clock() - self._failed_at < PROBE_SECONDS
 
     def attempt(self, promise: Callable[..., Answer[T]], *args: object) -> Answer[T]:
         """Asks the store, unless it `rests`; raises `StoreUnavailable` where it does not answer, or rests."""
@@ -82,7 +84,7 @@ class Outage:
     @property
     def may_read(self) -> bool:
         """A file that cannot be written often can be read; but not again at once, where it could not."""
-        return not self._conduct.spares and self._clock() - self._unread_at >= PROBE_SECONDS
+        return not self._outage_policy.spares and self._clock() - self._unread_at >= PROBE_SECONDS
 
     def unread(self) -> None:
         """The file could not even be read."""

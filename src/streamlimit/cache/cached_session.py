@@ -5,11 +5,11 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from streamlimit.knowledge.dating import date_ms
+from streamlimit.cache.clock_offset import date_ms
 from streamlimit.model import Session
 
 
-class Known(Struct, frozen=True, gc=False):
+class CachedSession(Struct, frozen=True, gc=False):
     """The store's last word. `at`: when, in the worker's time, the session's last activity (else its start) was.
 
     `client`: the digest of who was there. The store's clock is ahead of the worker's by `low` at least, by `span` more

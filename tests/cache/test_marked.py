@@ -9,7 +9,7 @@ import pytest
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Receipt
 from streamlimit.store.contract import resolved
-from tests.test_steady import N, Scene, X, run, spared, turn
+from tests.cache.test_caching_store import N, Scene, X, run, spared, turn
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
-from streamlimit.hammering import ASKS_A_SECOND, CODE, REFUSALS, SESSIONS, STORM, USERS, Guard
 from streamlimit.model import Ask, Mark, Refusal, Session, State
+from streamlimit.refusal_limiter import ASKS_A_SECOND, CODE, REFUSALS, SESSIONS, STORM, USERS, RefusalLimiter
 
 
 def _session(name: str) -> Session:
@@ -18,7 +18,7 @@ class Door:
 
     def __init__(self) -> None:
         self.now, self.asked = 100.0, 0
-        self.guard = Guard(clock=lambda: self.now)
+        self.guard = RefusalLimiter(clock=lambda: self.now)
         self.sitting = set("abc")
 
     def ask(self, session: str, user: str = "u", **more: object) -> str:
@@ -165,7 +165,7 @@ def test_a_seat_that_comes_free_ends_the_holding_at_once(door: Door) -> None:
 
 def test_who_was_terminated_is_asked_for_often_enough_to_be_no_silent_one() -> None:
     now, asked = 0.0, 0
-    guard, ask = Guard(clock=lambda: now, held_seconds=1.0, marked_seconds=0.1), Ask("u", "d", "a")
+    guard, ask = RefusalLimiter(clock=lambda: now, held_seconds=1.0, marked_seconds=0.1), Ask("u", "d", "a")
     mark = Mark("d", 1, State.TERMINATED, 0, 18_000, "operator", "why")
     for _ in range(2_000):
         if guard.hold(ask) is None:
@@ -176,7 +176,7 @@ def test_who_was_terminated_is_asked_for_often_enough_to_be_no_silent_one() -> N
 
 
 def test_nobody_is_held_longer_than_until_the_next_seat_may_come_free() -> None:
-    guard = Guard(clock=lambda: 0.0)
+    guard = RefusalLimiter(clock=lambda: 0.0)
     ask, soon = Ask("u", "d", "a"), Refusal("session-limit", 3, 3, retry_after_ms=40)
     for _ in range(REFUSALS + 1):
         guard.note(ask, soon)

@@ -19,7 +19,7 @@ class Gone(Struct):
     keeps_grant: bool = False
 
 
-class Departed:
+class Tombstones:
     """Remembered for *seconds* (n·X), or until the store admits them again; of too many, the newest."""
 
     def __init__(self, seconds: float) -> None:

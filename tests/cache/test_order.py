@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from streamlimit.cache import CachingStore, OutagePolicy
 from streamlimit.model import Admitted, Ask, Lease, Receipt
 from streamlimit.policy import Policy
-from streamlimit.steady import Conduct, SteadyStore
 from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore
 
@@ -76,9 +76,9 @@ class Scene:
         clock = lambda: BEFORE_THE_EPOCH + self.set_ms + int(now() * 1_000)  # noqa: E731
         self.store = SqliteStore(str(path), POLICY, clock=clock)
 
-    def worker(self, there: Iterable[float], back: Iterable[float]) -> SteadyStore:
+    def worker(self, there: Iterable[float], back: Iterable[float]) -> CachingStore:
         line: Any = Line(self.store, there, back)
-        return SteadyStore(line, POLICY, Conduct(spares=True), clock=now)
+        return CachingStore(line, POLICY, OutagePolicy(spares=True), clock=now)
 
     @property
     def position(self) -> int | None:
@@ -106,7 +106,7 @@ async def pass_ms(milliseconds: float) -> None:
     await asyncio.sleep(milliseconds / 1_000)
 
 
-async def admit(worker: SteadyStore, number: int | None) -> tuple[Lease, int]:
+async def admit(worker: CachingStore, number: int | None) -> tuple[Lease, int]:
     """Of the segment of that *number*, or of the next one: the lease, and which it is."""
     ask = Ask("u", "tv", "a", lease_id=f"l{now()}", sequence=number, wants_next=number is None)
     admitted: Any = await resolved(worker.admit(ask))
@@ -119,11 +119,11 @@ async def admit(worker: SteadyStore, number: int | None) -> tuple[Lease, int]:
     return admitted.lease, number
 
 
-async def confirm(worker: SteadyStore, lease: Lease, number: int) -> None:
+async def confirm(worker: CachingStore, lease: Lease, number: int) -> None:
     await resolved(worker.confirm(Receipt(lease, f"{number}.ts", number)))
 
 
-async def play(worker: SteadyStore, number: int | None, delivery_ms: float = 1.1) -> int:
+async def play(worker: CachingStore, number: int | None, delivery_ms: float = 1.1) -> int:
     """One request, alone; says which segment it was issued."""
     lease, issued = await admit(worker, number)
     await pass_ms(delivery_ms)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from streamlimit.cache import AHEAD
 from streamlimit.errors import StoreUnavailable
-from streamlimit.knowledge import AHEAD
 from streamlimit.model import Admitted, Ask, Purpose, Receipt, Refusal
 from streamlimit.store.contract import resolved
-from tests.test_steady import Scene, X, run, spared, turn
+from tests.cache.test_caching_store import Scene, X, run, spared, turn
 
 NUMBERS = count()
 

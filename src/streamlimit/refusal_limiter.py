@@ -13,7 +13,7 @@ from math import inf
 
 from msgspec import Struct, field
 
-from streamlimit.knowledge import Knowledge
+from streamlimit.cache import SessionCache
 from streamlimit.model import Ask, Refusal
 
 REFUSALS = 20
@@ -41,7 +41,7 @@ class Tries(Struct):
     insisted: bool = False
 
 
-class Household(Struct):
+class RefusedUser(Struct):
     """One user who was refused lately: all refusals since `since`, who sits, and when strangers may ask next."""
 
     since: float
@@ -53,7 +53,7 @@ class Household(Struct):
     tries: dict[What, Tries] = field(default_factory=dict)
 
 
-class Guard:
+class RefusalLimiter:
     """One worker's memory of refusals. `hold` before the store is asked, `note` what it refused.
 
     Who was terminated is held for *marked_seconds* at most: what the store is not asked is silence to it (rule 12).
@@ -61,14 +61,14 @@ class Guard:
 
     def __init__(
         self,
-        knowledge: Knowledge | None = None,
+        cache: SessionCache | None = None,
         clock: Callable[[], float] = time.monotonic,
         held_seconds: float = HELD_SECONDS,
         marked_seconds: float = HELD_SECONDS,
     ) -> None:
-        self._knowledge, self._clock, self._held = knowledge, clock, min(held_seconds, HELD_SECONDS)
+        self._cache, self._clock, self._held = cache, clock, min(held_seconds, HELD_SECONDS)
         self._marked = min(marked_seconds, self._held)
-        self._users: dict[str, Household] = {}
+        self._users: dict[str, RefusedUser] = {}
 
     def __len__(self) -> int:
         return len(self._users)
@@ -96,7 +96,7 @@ class Guard:
     def note(self, ask: Ask, refusal: Refusal) -> None:
         """The store refused."""
         now = self._clock()
-        user = self._users.pop(ask.user_id, None) or Household(since=now, last=now)
+        user = self._users.pop(ask.user_id, None) or RefusedUser(since=now, last=now)
         self._users[ask.user_id] = user  # the youngest stand last
         if len(self._users) > USERS:
             del self._users[next(iter(self._users))]
@@ -119,11 +119,11 @@ class Guard:
             for what in [what for what in user.tries if what[:2] == (ask.session_id, ask.stream_id)]:
                 del user.tries[what]
 
-    def _refusal(self, user: Household, seconds: float, now: float) -> Refusal:
+    def _refusal(self, user: RefusedUser, seconds: float, now: float) -> Refusal:
         self._count(user, now)
         return Refusal(CODE, 0, 0, retry_after_ms=max(round(seconds * 1_000), 1))
 
-    def _count(self, user: Household, now: float) -> None:
+    def _count(self, user: RefusedUser, now: float) -> None:
         user.last = now
         if now - user.since >= 1:
             user.since, user.count = now, 0
@@ -131,7 +131,7 @@ class Guard:
         if user.count > STORM:
             user.stormy_until = now + self._held
 
-    def _count_tries(self, user: Household, what: What, now: float, held_seconds: float) -> None:
+    def _count_tries(self, user: RefusedUser, what: What, now: float, held_seconds: float) -> None:
         tries = user.tries.pop(what, None) or Tries(since=now)
         user.tries[what] = tries
         if len(user.tries) > SESSIONS:
@@ -143,10 +143,10 @@ class Guard:
             tries.held_until = now + held_seconds
             tries.since, tries.count, tries.insisted = now, 0, False
 
-    def _sits(self, user: Household, ask: Ask, now: float) -> bool:
+    def _sits(self, user: RefusedUser, ask: Ask, now: float) -> bool:
         if ask.session_id in user.sitting:
             return True
-        return self._knowledge is not None and self._knowledge.recall(ask, now) is not None
+        return self._cache is not None and self._cache.recall(ask, now) is not None
 
 
 def _what(ask: Ask) -> What:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from streamlimit.cache import CALM_SECONDS, PROBE_SECONDS
 from streamlimit.model import Admitted, Purpose
-from streamlimit.steady import CALM_SECONDS, PROBE_SECONDS
 from streamlimit.store.contract import resolved
-from tests.test_steady import N, Scene, X, run
+from tests.cache.test_caching_store import N, Scene, X, run
 
 
 @pytest.fixture

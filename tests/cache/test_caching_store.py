@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from streamlimit.cache import CALM_SECONDS, PROBE_SECONDS, CachingStore, OutagePolicy, receipts
 from streamlimit.errors import StoreUnavailable, StreamlimitError, UnknownSession
 from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Purpose, Receipt, Refusal, Repeated
 from streamlimit.policy import Policy
-from streamlimit.steady import CALM_SECONDS, PROBE_SECONDS, Conduct, SteadyStore, receipts
 from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore
 
@@ -93,11 +93,11 @@ class Scene:
         self.moody = Moody(SqliteStore(str(path), POLICY, clock=lambda: self.time.store_ms))
         self.worker = self.another()
 
-    def another(self, **conduct: Any) -> SteadyStore:
-        return SteadyStore(
+    def another(self, **outage_policy: Any) -> CachingStore:
+        return CachingStore(
             self.moody,  # type: ignore[arg-type]
             POLICY,
-            Conduct(**conduct),
+            OutagePolicy(**outage_policy),
             self.events.append,
             self.changes.append,
             clock=lambda: self.time.worker_s,
@@ -419,9 +419,9 @@ def test_playlists_follow_the_same_rule(scene: Scene) -> None:
     run(story())
 
 
-def spared(scene: Scene, **conduct: Any) -> None:
+def spared(scene: Scene, **outage_policy: Any) -> None:
     """From now on as on Valkey: answers come later, and who is known does not wait for them."""
-    scene.worker, scene.moody.late = scene.another(spares=True, **conduct), True
+    scene.worker, scene.moody.late = scene.another(spares=True, **outage_policy), True
 
 
 async def turn() -> None:
@@ -435,7 +435,7 @@ def test_requests_of_one_session_at_once_are_all_answered_in_an_outage(scene: Sc
         spared(scene)
         await scene.play("tv", 0)
         scene.moody.away = True
-        for silence in (0, (N - 1) * X):  # at first from knowledge alone, then the store is tried each time
+        for silence in (0, (N - 1) * X):  # at first from cache alone, then the store is tried each time
             scene.time.pass_ms(silence)
             confirmed = await asyncio.gather(*(scene.play("tv", 1 + n, kind=f"kind-{n}") for n in range(8)))
             await turn()
@@ -615,9 +615,9 @@ def test_a_provisional_seat_comes_free_after_n_x_of_silence(scene: Scene) -> Non
         for number in range(3):
             assert (await scene.admit(f"s{number}", granted=True)).degraded
         scene.time.pass_ms(N * X + 100_000 - 1)
-        assert scene.worker.knowledge.sitting("u", scene.time.worker_s) == 3
+        assert scene.worker.cache.sitting("u", scene.time.worker_s) == 3
         scene.time.pass_ms(1)
-        assert scene.worker.knowledge.sitting("u", scene.time.worker_s) == 0
+        assert scene.worker.cache.sitting("u", scene.time.worker_s) == 0
 
     run(story())
 

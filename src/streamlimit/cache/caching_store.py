@@ -10,17 +10,18 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
+from streamlimit.cache.admissions import Admissions, both
+from streamlimit.cache.cached_session import CachedSession, digest
+from streamlimit.cache.offline_admission import OfflineAdmission
+from streamlimit.cache.outage import Counts, Outage, OutagePolicy
+from streamlimit.cache.pass_through import PassThrough
+from streamlimit.cache.receipts import Receipts
+from streamlimit.cache.session_cache import SessionCache
+from streamlimit.cache.tombstones import Tombstones
+from streamlimit.cache.watch import Watch
 from streamlimit.errors import StoreUnavailable
-from streamlimit.knowledge import Knowledge, Known, digest
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, Lease, Purpose, Receipt, State, Verdict
 from streamlimit.policy import Policy
-from streamlimit.steady.admissions import Admissions, both
-from streamlimit.steady.departed import Departed
-from streamlimit.steady.guests import Guests
-from streamlimit.steady.outage import Conduct, Counts, Outage
-from streamlimit.steady.passing import Passing
-from streamlimit.steady.receipts import Receipts
-from streamlimit.steady.watch import Watch
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ T = TypeVar("T")
 _SEAT = Purpose.SEAT  # looked up once
 
 
-class SteadyStore(Passing):
+class CachingStore(PassThrough):
     """The hot promises of *store* with what this worker knows; the rest is the store's own.
 
     *announce* is told events of confirmations nobody waited for; *on_change* once when the store goes away
@@ -39,24 +40,24 @@ class SteadyStore(Passing):
         self,
         store: Store,
         policy: Policy,
-        conduct: Conduct,
+        outage_policy: OutagePolicy,
         announce: Callable[[Event], None] = lambda event: None,
         on_change: Callable[[bool], None] = lambda away: None,
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         super().__init__(store)
-        self._spares, self._clock = conduct.spares, clock
+        self._spares, self._clock = outage_policy.spares, clock
         self._knows_plays = policy.max_returns > 0
         self._fresh = (policy.missed_segments - 1) * policy.segment_ms / 1_000
-        self.knowledge = Knowledge(policy, conduct.outage_seconds)
-        self._outage = Outage(conduct, clock, on_change)
-        self._guests = Guests(policy, self.knowledge, self._outage, clock, wall_ms)
-        self._departed = Departed(policy.expiry_ms / 1_000)
-        parts = store, self.knowledge, self._outage, self._guests, self._departed
+        self.cache = SessionCache(policy, outage_policy.outage_seconds)
+        self._outage = Outage(outage_policy, clock, on_change)
+        self._offline = OfflineAdmission(policy, self.cache, self._outage, clock, wall_ms)
+        self._tombstones = Tombstones(policy.expiry_ms / 1_000)
+        parts = store, self.cache, self._outage, self._offline, self._tombstones
         self._receipts = Receipts(*parts, announce, clock)
         self._admissions = Admissions(*parts, self._receipts, clock)
-        self._watch = Watch(store, self.knowledge, self._outage, self._departed, self._receipts, clock)
+        self._watch = Watch(store, self.cache, self._outage, self._tombstones, self._receipts, clock)
         self.kept = self._receipts.kept
 
     @property
@@ -79,11 +80,11 @@ class SteadyStore(Passing):
         self._outage.failed(error)
 
     def admit(self, ask: Ask) -> Answer[Decision]:
-        """As the store's; from knowledge where that will do, or must."""
+        """As the store's; from cache where that will do, or must."""
         now = self._clock()
-        known = self.knowledge.recall(ask, now) if self._spares else None
+        known = self.cache.recall(ask, now) if self._spares else None
         if known is not None and self._is_enough(known, ask, now) and self._lends(ask):
-            return self._guests.go_on(known, ask, degraded=False)
+            return self._offline.go_on(known, ask, degraded=False)
         return self._admissions.ask(ask)
 
     def beat(self, ask: Ask) -> Answer[Decision]:
@@ -91,7 +92,7 @@ class SteadyStore(Passing):
         if self._outage.is_away:
             return self._beat_in_two(ask)
         now = self._clock()
-        known = self.knowledge.recall(ask, now) if self._spares else None
+        known = self.cache.recall(ask, now) if self._spares else None
         if known is not None and not self._receipts.is_unanswered(ask) and self._is_enough(known, ask, now):
             return self._receipts.beat(known, ask, now)
         return self._admissions.beat(ask, now)
@@ -102,12 +103,12 @@ class SteadyStore(Passing):
 
     def abandon(self, lease: Lease) -> Answer[Events]:
         """As the store's. A reservation that cannot be given back now runs out by itself."""
-        self.knowledge.settle(lease)
-        known = self.knowledge.recall(lease.ask, self._clock())
+        self.cache.settle(lease)
+        known = self.cache.recall(lease.ask, self._clock())
         if known is not None and known.is_active and self._spares:
             return ()  # an active session: nothing to give back
         if known is not None and not known.is_active and known.session.segment is None:
-            self.knowledge.forget(lease.ask.user_id, lease.ask.session_id)
+            self.cache.forget(lease.ask.user_id, lease.ask.session_id)
         return self._forgiving(self.store.abandon, lease, ())
 
     def prolong(self, lease: Lease) -> Answer[Gone | None]:
@@ -121,7 +122,7 @@ class SteadyStore(Passing):
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
         """As the store's; this worker knows at once, others by the answer to their next confirmation."""
-        every = {*self.knowledge.sessions_of(user_id), *self.kept.sessions_of(user_id)}
+        every = {*self.cache.sessions_of(user_id), *self.kept.sessions_of(user_id)}
         for each in every if session_id is None else (session_id,):
             self._receipts.forget(user_id, each)
         return self._noted(self.store.terminate(user_id, session_id, by, reason), keep_grant=True)
@@ -155,7 +156,7 @@ class SteadyStore(Passing):
         if is_coming(answer):
             return self._note(answer, keep_grant)
         for event in answer:
-            self._departed.told(event, keep_grant)
+            self._tombstones.told(event, keep_grant)
         return answer
 
     async def _note(self, coming: Awaitable[Events], keep_grant: bool) -> Events:
@@ -165,9 +166,9 @@ class SteadyStore(Passing):
 
     def _lends(self, ask: Ask) -> bool:
         """May it be let out, though the store has not answered for earlier ones of the session? A look is no lease."""
-        return ask.purpose is Purpose.CHECK or self.knowledge.lend(ask)
+        return ask.purpose is Purpose.CHECK or self.cache.lend(ask)
 
-    def _is_enough(self, known: Known, ask: Ask, now: float) -> bool:
+    def _is_enough(self, known: CachedSession, ask: Ask, now: float) -> bool:
         """May the worker answer without asking? Not if it could be a player too many (rule 8), or is given a grant.
 
         In an outage only who was confirmed since it began: the part of the store with that user does answer (rule 11).
@@ -195,9 +196,9 @@ class SteadyStore(Passing):
 
     def _prolonged(self, lease: Lease, asked_at: float, gone: Gone | None) -> None:
         if gone is None:
-            self.knowledge.prolonged(lease, asked_at)
+            self.cache.prolonged(lease, asked_at)
         elif gone.state is not State.ACTIVE:
-            self.knowledge.gone(lease.ask.user_id, lease.ask.session_id, lease.generation)
+            self.cache.gone(lease.ask.user_id, lease.ask.session_id, lease.generation)
 
     def _forgiving(
         self,

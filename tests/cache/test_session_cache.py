@@ -7,24 +7,24 @@ from uuid import uuid4
 
 import pytest
 
-from streamlimit.knowledge import Knowledge, drawers
-from streamlimit.knowledge.dating import between, date_ms, narrowed
-from streamlimit.knowledge.drawers import DRAWERS, DRAWERS_A_LOOK, USERS_A_LOOK
+from streamlimit.cache import SessionCache, sharded_dict
+from streamlimit.cache.clock_offset import between, date_ms, narrowed
+from streamlimit.cache.sharded_dict import DRAWERS, DRAWERS_A_LOOK, USERS_A_LOOK
+from streamlimit.cache.tombstones import DEPARTED_AT_MOST, FORGOTTEN_AT_MOST, Tombstones
+from streamlimit.cache.write_behind import WriteBehindQueue
 from streamlimit.model import Ask, Confirmed, Lease, Receipt, Repeated, Session, State
 from streamlimit.policy import Policy
-from streamlimit.steady.departed import DEPARTED_AT_MOST, FORGOTTEN_AT_MOST, Departed
-from streamlimit.steady.kept import KeptReceipts
 
 X, N = 1_000, 3
 POLICY = Policy(max_sessions=3, segment_ms=X, missed_segments=N, start_ms=X)
 
 
 def test_a_buffer_the_store_knows_of_prolongs_what_the_worker_grants() -> None:
-    knowledge = Knowledge(POLICY)
-    knowledge.learn(_receipt("tv"), Confirmed(_session("tv", expires_in=5 * X), 3, 1), 10.0)
+    cache = SessionCache(POLICY)
+    cache.learn(_receipt("tv"), Confirmed(_session("tv", expires_in=5 * X), 3, 1), 10.0)
     ask = Ask("u", "tv", "a")
-    assert knowledge.recall(ask, 14.9) is not None
-    assert knowledge.recall(ask, 15.0) is None
+    assert cache.recall(ask, 14.9) is not None
+    assert cache.recall(ask, 15.0) is None
 
 
 def test_what_a_worker_keeps_by_the_thousand_need_not_be_walked_by_the_collector() -> None:
@@ -34,7 +34,7 @@ def test_what_a_worker_keeps_by_the_thousand_need_not_be_walked_by_the_collector
 
 
 def test_kept_receipts_are_bounded_and_the_newest_of_a_session_stays() -> None:
-    kept = KeptReceipts(at_most=2)
+    kept = WriteBehindQueue(at_most=2)
     receipts = [_receipt(f"s{n}") for n in range(3)]
     for at, receipt in enumerate(receipts):
         kept.keep(receipt, float(at))
@@ -49,64 +49,64 @@ def test_kept_receipts_are_bounded_and_the_newest_of_a_session_stays() -> None:
 
 
 def test_what_may_not_sit_any_more_is_forgotten() -> None:
-    knowledge = Knowledge(POLICY)
+    cache = SessionCache(POLICY)
     for at, session in enumerate(("tv", "phone", "pad")):
-        knowledge.learn(_receipt(session), Confirmed(_session(session), 3, 1), float(at))
-    _look_at_all(knowledge, 4.5)
-    assert knowledge.sessions_of("u") == ["pad"]
-    _look_at_all(knowledge, 10.0)
-    assert (len(knowledge), knowledge.sessions_of("u")) == (0, [])
+        cache.learn(_receipt(session), Confirmed(_session(session), 3, 1), float(at))
+    _look_at_all(cache, 4.5)
+    assert cache.sessions_of("u") == ["pad"]
+    _look_at_all(cache, 10.0)
+    assert (len(cache), cache.sessions_of("u")) == (0, [])
 
 
 def test_one_look_is_short_and_a_round_finds_all() -> None:
     users = 2 * DRAWERS
-    knowledge = Knowledge(POLICY)
+    cache = SessionCache(POLICY)
     for number in range(users):
-        _teach(knowledge, f"user-{number}", "tv", "segment", 0)
+        _teach(cache, f"user-{number}", "tv", "segment", 0)
     known = [users]
     while known[-1] and len(known) < DRAWERS:
-        knowledge.forget_old(10.0)
-        known.append(len(knowledge))
+        cache.forget_old(10.0)
+        known.append(len(cache))
     assert known[-1] == 0
     assert max(before - after for before, after in pairwise(known)) == USERS_A_LOOK
 
 
 def test_a_drawer_that_holds_many_is_looked_through_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawers, "DRAWERS", 1)
-    knowledge, users = Knowledge(POLICY), 3 * USERS_A_LOOK
+    monkeypatch.setattr(sharded_dict, "DRAWERS", 1)
+    cache, users = SessionCache(POLICY), 3 * USERS_A_LOOK
     for number in range(users):
-        _teach(knowledge, f"user-{number}", "tv", "segment", 0 if number == users - 1 else 100)
+        _teach(cache, f"user-{number}", "tv", "segment", 0 if number == users - 1 else 100)
     for _ in range(users // USERS_A_LOOK):
-        knowledge.forget_old(50.0)
-    assert len(knowledge) == users - 1
+        cache.forget_old(50.0)
+    assert len(cache) == users - 1
 
 
 def test_who_departed_is_remembered_for_a_while_and_until_it_comes_back() -> None:
-    departed, (box, tv) = Departed(seconds=3), (Ask("u", "box", "a"), Ask("u", "tv", "a"))
+    tombstones, (box, tv) = Tombstones(seconds=3), (Ask("u", "box", "a"), Ask("u", "tv", "a"))
     for at, ask in enumerate((box, tv)):
-        departed.add(ask.user_id, ask.session_id, float(at))
-    departed.forget_old(3.0)
-    assert (departed.has(box), departed.has(tv)) == (False, True)
-    assert not departed.is_back(tv, asked_at=0.5), "it left after the store was asked"
-    assert departed.has(tv)
-    assert departed.is_back(tv, asked_at=1.0)
-    assert not departed.has(tv)
+        tombstones.add(ask.user_id, ask.session_id, float(at))
+    tombstones.forget_old(3.0)
+    assert (tombstones.has(box), tombstones.has(tv)) == (False, True)
+    assert not tombstones.is_back(tv, asked_at=0.5), "it left after the store was asked"
+    assert tombstones.has(tv)
+    assert tombstones.is_back(tv, asked_at=1.0)
+    assert not tombstones.has(tv)
     for number in range(DEPARTED_AT_MOST + 5):
-        departed.add("u", str(number), 5.0)
-    assert len(departed) == DEPARTED_AT_MOST
-    departed.forget_old(8.0)
-    assert len(departed) == DEPARTED_AT_MOST - FORGOTTEN_AT_MOST, "not all at once"
+        tombstones.add("u", str(number), 5.0)
+    assert len(tombstones) == DEPARTED_AT_MOST
+    tombstones.forget_old(8.0)
+    assert len(tombstones) == DEPARTED_AT_MOST - FORGOTTEN_AT_MOST, "not all at once"
 
 
 def test_an_older_answer_teaches_nothing() -> None:
-    knowledge, ask = Knowledge(POLICY), Ask("u", "tv", "a")
+    cache, ask = SessionCache(POLICY), Ask("u", "tv", "a")
     for at, limit in ((2.0, 3), (1.0, 5)):
-        knowledge.learn(_receipt("tv"), Confirmed(_session("tv"), limit, 1), at)
-    known = knowledge.recall(ask, 2.5)
+        cache.learn(_receipt("tv"), Confirmed(_session("tv"), limit, 1), at)
+    known = cache.recall(ask, 2.5)
     assert known is not None
     assert (known.at, known.limit, known.session) == (2.0, 3, _session("tv"))
     assert known.session.last_activity_ms is not None
-    idle = knowledge.recall(ask, 4.0)
+    idle = cache.recall(ask, 4.0)
     assert idle is not None
     assert idle.session.state is State.IDLE
 
@@ -131,11 +131,11 @@ def test_a_clock_that_was_set_is_believed() -> None:
 
 
 def test_an_answer_that_tells_nothing_of_the_clock_leaves_what_is_known_of_it() -> None:
-    knowledge, ask = Knowledge(POLICY), Ask("u", "tv", "a")
-    knowledge.learn(_receipt("tv"), Confirmed(_session("tv"), 3, 1), 2.0, 2.1)
-    before = knowledge.recall(ask, 2.5)
-    knowledge.learn(_receipt("tv"), Confirmed(_session("tv"), 3, 1), 2.4)
-    after = knowledge.recall(ask, 2.5)
+    cache, ask = SessionCache(POLICY), Ask("u", "tv", "a")
+    cache.learn(_receipt("tv"), Confirmed(_session("tv"), 3, 1), 2.0, 2.1)
+    before = cache.recall(ask, 2.5)
+    cache.learn(_receipt("tv"), Confirmed(_session("tv"), 3, 1), 2.4)
+    after = cache.recall(ask, 2.5)
     assert before is not None
     assert after is not None
     assert (after.low, after.span, after.least_ms, after.at) == (before.low, before.span, before.least_ms, 2.4)
@@ -146,27 +146,27 @@ def test_a_known_session_takes_no_more_than_400_bytes(per_user: int) -> None:
     segments = [f"segment-{number:05d}.m4s" for number in range(500)]
     gc.collect()
     tracemalloc.start()
-    knowledge, before = Knowledge(POLICY), tracemalloc.get_traced_memory()[0]
+    cache, before = SessionCache(POLICY), tracemalloc.get_traced_memory()[0]
     for number in range(30_000 // per_user):
         user = str(uuid4())
         for _ in range(per_user):
-            _teach(knowledge, user, str(uuid4()), segments[number % 500], number)
+            _teach(cache, user, str(uuid4()), segments[number % 500], number)
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert grown / len(knowledge) <= 400
+    assert grown / len(cache) <= 400
 
 
-def _look_at_all(knowledge: Knowledge, now: float) -> None:
+def _look_at_all(cache: SessionCache, now: float) -> None:
     for _ in range(DRAWERS // DRAWERS_A_LOOK):
-        knowledge.forget_old(now)
+        cache.forget_old(now)
 
 
-def _teach(knowledge: Knowledge, user: str, session: str, segment: str, number: int) -> None:
+def _teach(cache: SessionCache, user: str, session: str, segment: str, number: int) -> None:
     now_ms = 1_790_000_000_000 + 7 * number
     ask = Ask(user, session, "-".join(("channel", "7")), client="a1b2c3d4")
     times = now_ms, now_ms + 5, now_ms + 5 + N * X, now_ms, 0
     shown = Session(session, user, ask.stream_id, State.ACTIVE, None, segment, number % 500, *times)
-    knowledge.learn(Receipt(Lease(ask, now_ms, 0, now_ms), segment), Confirmed(shown, 3, 1), float(number))
+    cache.learn(Receipt(Lease(ask, now_ms, 0, now_ms), segment), Confirmed(shown, 3, 1), float(number))
 
 
 def _receipt(session: str) -> Receipt:

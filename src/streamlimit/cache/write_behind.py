@@ -13,19 +13,19 @@ KEPT_AT_MOST = 100_000
 """Receipts that wait for the store; beyond that the ones that were tried longest ago are dropped (and counted)."""
 
 
-class Kept(Struct, frozen=True):
+class QueuedReceipt(Struct, frozen=True):
     """A receipt; the client had the segment at `at` (seconds of a monotonic clock)."""
 
     receipt: Receipt
     at: float
 
 
-class KeptReceipts:
+class WriteBehindQueue:
     """By session, and by user: the limit counts within one user, so nobody new of theirs comes before these."""
 
     def __init__(self, at_most: int = KEPT_AT_MOST) -> None:
         self._at_most = at_most
-        self._all: dict[Key, Kept] = {}
+        self._all: dict[Key, QueuedReceipt] = {}
         self._sessions: dict[str, set[str]] = {}
         self.dropped = 0
 
@@ -40,12 +40,12 @@ class KeptReceipts:
         """Does any of this user?"""
         return user_id in self._sessions
 
-    def of(self, user_id: str) -> list[Kept]:
+    def of(self, user_id: str) -> list[QueuedReceipt]:
         """All of one user, oldest first: where there is not room for all, who came first stays."""
         found = [self._all[user_id, session_id] for session_id in self._sessions.get(user_id, ())]
         return sorted(found, key=lambda kept: kept.at)
 
-    def next(self, at_most: int) -> list[Kept]:
+    def next(self, at_most: int) -> list[QueuedReceipt]:
         """Those that were not tried for the longest time."""
         return list(islice(self._all.values(), at_most))
 
@@ -54,13 +54,13 @@ class KeptReceipts:
         ask = receipt.lease.ask
         key = (ask.user_id, ask.session_id)
         before = self._all.pop(key, None)
-        self._all[key] = before if before is not None and before.at > at else Kept(receipt, at)
+        self._all[key] = before if before is not None and before.at > at else QueuedReceipt(receipt, at)
         self._sessions.setdefault(ask.user_id, set()).add(ask.session_id)
         if len(self._all) > self._at_most:
             self._drop(next(iter(self._all)))
             self.dropped += 1
 
-    def tried(self, kept: Kept) -> None:
+    def tried(self, kept: QueuedReceipt) -> None:
         """The store is still away for this one: others come before it is tried again."""
         key = _key(kept.receipt.lease)
         if self._all.get(key) is kept:

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
+from streamlimit.cache.outage import PROBE_SECONDS, Outage
+from streamlimit.cache.receipts import Receipts
+from streamlimit.cache.session_cache import SessionCache
+from streamlimit.cache.tombstones import Tombstones
 from streamlimit.errors import StoreUnavailable
-from streamlimit.knowledge import Knowledge
-from streamlimit.steady.departed import Departed
-from streamlimit.steady.outage import PROBE_SECONDS, Outage
-from streamlimit.steady.receipts import Receipts
 from streamlimit.store.contract import Store, resolved
 
 LOOKS, SESSIONS_A_LOOK = 32, 1_000
@@ -21,14 +21,14 @@ class Watch:
     def __init__(
         self,
         store: Store,
-        knowledge: Knowledge,
+        cache: SessionCache,
         outage: Outage,
-        departed: Departed,
+        tombstones: Tombstones,
         receipts: Receipts,
         clock: Callable[[], float],
     ) -> None:
-        self._store, self._knowledge, self._outage = store, knowledge, outage
-        self._departed, self._receipts, self._clock = departed, receipts, clock
+        self._store, self._cache, self._outage = store, cache, outage
+        self._tombstones, self._receipts, self._clock = tombstones, receipts, clock
         self._outages = 0  # after so many the ends were told again
 
     async def forever(self) -> None:
@@ -45,11 +45,11 @@ class Watch:
             await self._probe()
         elif self._outage.counts.outages != self._outages:
             await self._lose_again()
-        remembered = len(self._knowledge) + len(self._departed)
+        remembered = len(self._cache) + len(self._tombstones)
         for _ in range(min(-(-remembered // SESSIONS_A_LOOK), LOOKS)):
             now = self._clock()
-            self._knowledge.forget_old(now)
-            self._departed.forget_old(now)
+            self._cache.forget_old(now)
+            self._tombstones.forget_old(now)
             await asyncio.sleep(0)  # viewers wait for one look, not for all
 
     async def finish(self) -> None:
@@ -60,7 +60,7 @@ class Watch:
     async def _lose_again(self) -> None:
         """After an outage another server may be there, which never heard of the last ends: they are told again."""
         self._outages = self._outage.counts.outages
-        for event, keeps_grant in self._departed.events():
+        for event, keeps_grant in self._tombstones.events():
             try:
                 await resolved(self._store.lose_again(event, keeps_grant))
             except StoreUnavailable:

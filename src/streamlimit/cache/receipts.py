@@ -7,13 +7,14 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from streamlimit.cache.cached_session import CachedSession
+from streamlimit.cache.offline_admission import OfflineAdmission
+from streamlimit.cache.outage import Outage
+from streamlimit.cache.session_cache import SessionCache
+from streamlimit.cache.tombstones import Tombstones
+from streamlimit.cache.write_behind import QueuedReceipt, WriteBehindQueue
 from streamlimit.errors import StoreUnavailable
-from streamlimit.knowledge import Knowledge, Known
 from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Receipt, Repeated, State, Verdict
-from streamlimit.steady.departed import Departed
-from streamlimit.steady.guests import Guests
-from streamlimit.steady.kept import Kept, KeptReceipts
-from streamlimit.steady.outage import Outage
 from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 
@@ -33,26 +34,26 @@ class Receipts:
     def __init__(
         self,
         store: Store,
-        knowledge: Knowledge,
+        cache: SessionCache,
         outage: Outage,
-        guests: Guests,
-        departed: Departed,
+        offline: OfflineAdmission,
+        tombstones: Tombstones,
         announce: Callable[[Event], None],
         clock: Callable[[], float],
     ) -> None:
-        self._store, self._knowledge, self._outage, self._guests = store, knowledge, outage, guests
-        self._departed, self._announce, self._clock = departed, announce, clock
-        self.kept = KeptReceipts()
+        self._store, self._cache, self._outage, self._offline = store, cache, outage, offline
+        self._tombstones, self._announce, self._clock = tombstones, announce, clock
+        self.kept = WriteBehindQueue()
         self._beats: dict[int, Receipt] = {}  # by the id of their ask, which they keep
         self._unanswered: dict[tuple[str, str], Receipt] = {}
 
     def send(self, receipt: Receipt, spares: bool) -> Answer[Verdict]:
         """The store's verdict; its last word where the session *spares* the wait; kept where the store is away."""
         now, ask = self._clock(), receipt.lease.ask
-        known = self._knowledge.recall(ask, now) if spares else None
+        known = self._cache.recall(ask, now) if spares else None
         if known is None or not known.is_active or ask.stream_id != known.session.stream_id:
             return self._ask(receipt, now)
-        self._knowledge.foresee(receipt)
+        self._cache.foresee(receipt)
         is_heard = self._report(receipt, now)
         return Confirmed(known.session, known.limit, known.live, degraded=not is_heard)
 
@@ -73,7 +74,7 @@ class Receipts:
         self._store.report(receipt, partial(self._heard, receipt, who, now))
         return failures == self._outage.counts.failures
 
-    def beat(self, known: Known, ask: Ask, now: float) -> Admitted:
+    def beat(self, known: CachedSession, ask: Ask, now: float) -> Admitted:
         """The *known* session goes on; the store is told, and nobody waits for its answer."""
         receipt = self._of_beat(known, ask)
         is_heard = self._report(receipt, now)
@@ -81,7 +82,7 @@ class Receipts:
             self._outage.counts.degraded += 1
         return Admitted(known.session, receipt.lease, known.limit, known.live, existing=True, degraded=not is_heard)
 
-    def _of_beat(self, known: Known, ask: Ask) -> Receipt:
+    def _of_beat(self, known: CachedSession, ask: Ask) -> Receipt:
         """A beat's receipt is the same each time: where the ask is, one is made for as long as it has its seat."""
         session = known.session
         if not isinstance(ask, Repeated):
@@ -108,14 +109,14 @@ class Receipts:
             session = event.session
             if event.type in SENT_AWAY:
                 self.forget(session.user_id, session.session_id)
-                self._departed.told(event)
+                self._tombstones.told(event)
             elif event.type in LOST:
-                self._knowledge.gone(session.user_id, session.session_id, session.generation)
+                self._cache.gone(session.user_id, session.session_id, session.generation)
 
     def forget(self, user_id: str, session_id: str) -> None:
         """The session was ended, terminated or replaced here."""
-        self._departed.add(user_id, session_id, self._clock())
-        self._knowledge.forget(user_id, session_id)
+        self._tombstones.add(user_id, session_id, self._clock())
+        self._cache.forget(user_id, session_id)
         self.kept.drop(user_id, session_id)
 
     async def tell_once(self, user_id: str | None = None) -> bool:
@@ -165,40 +166,40 @@ class Receipts:
         if verdict.events:
             self.heed(verdict.events)
         if not isinstance(verdict, Confirmed):
-            self._knowledge.gone(lease.ask.user_id, lease.ask.session_id, lease.generation)
-        elif not self._departed.has(lease.ask):
+            self._cache.gone(lease.ask.user_id, lease.ask.session_id, lease.generation)
+        elif not self._tombstones.has(lease.ask):
             # Only segments are dated by the store's clock: heartbeats, which are many, need not tell of it.
             heard_at = None if is_late or receipt.segment is None else self._clock()
-            self._knowledge.learn(receipt, verdict, at, heard_at)
+            self._cache.learn(receipt, verdict, at, heard_at)
         return verdict
 
     def keep(self, receipt: Receipt, at: float) -> Verdict:
         """The store is away: told later, unless the session left meanwhile."""
         ask = receipt.lease.ask
-        if self._departed.has(ask):
+        if self._tombstones.has(ask):
             return Gone(State.ENDED)
         self.kept.keep(receipt, at)
-        self._knowledge.foresee(receipt)
-        self._knowledge.settle(receipt.lease)
+        self._cache.foresee(receipt)
+        self._cache.settle(receipt.lease)
         return self._supposed(receipt.lease)
 
     def _supposed(self, lease: Lease) -> Confirmed:
         """What the session will be, as far as that can be told."""
         ask = lease.ask
-        known = self._knowledge.recall(ask, self._clock())
+        known = self._cache.recall(ask, self._clock())
         if known is not None:
             return Confirmed(known.session, known.limit, known.live, degraded=True)
-        session = replace(self._guests.session(ask), generation=lease.generation, move=lease.move)
-        return Confirmed(session, self._guests.limit(ask), self._guests.live(ask), degraded=True)
+        session = replace(self._offline.session(ask), generation=lease.generation, move=lease.move)
+        return Confirmed(session, self._offline.limit(ask), self._offline.live(ask), degraded=True)
 
-    def _ask_again(self, kept: Kept) -> Answer[Verdict] | None:
+    def _ask_again(self, kept: QueuedReceipt) -> Answer[Verdict] | None:
         age_ms = max(int((self._clock() - kept.at) * 1_000), 0)
         try:
             return self._store.confirm(replace(kept.receipt, age_ms=age_ms))
         except StoreUnavailable:
             return None
 
-    async def _hear(self, kept: Kept, answer: Answer[Verdict] | None) -> bool:
+    async def _hear(self, kept: QueuedReceipt, answer: Answer[Verdict] | None) -> bool:
         """Did the store answer for what was kept?"""
         try:
             if answer is not None:

@@ -1,10 +1,10 @@
-"""A store that does what another one does: the part of `SteadyStore` that has nothing to say."""
+"""A store that does what another one does: the part of `CachingStore` that has nothing to say."""
 
 from streamlimit.model import Event, Page, Receipt, Roster, Swept
 from streamlimit.store.contract import Answer, Events, Heard, Store
 
 
-class Passing:
+class PassThrough:
     """Each promise here is kept by *store* itself; who watches and limits are never guessed."""
 
     def __init__(self, store: Store) -> None:

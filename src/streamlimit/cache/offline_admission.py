@@ -2,30 +2,31 @@
 
 from collections.abc import Callable
 
+from streamlimit.cache.budgets import Budgets
+from streamlimit.cache.cached_session import CachedSession
+from streamlimit.cache.outage import Outage
+from streamlimit.cache.session_cache import SessionCache
 from streamlimit.errors import StoreUnavailable
-from streamlimit.knowledge import Knowledge, Known
 from streamlimit.model import Admitted, Ask, Decision, Lease, Purpose, Refusal, Roster, Session, State
 from streamlimit.policy import Policy
-from streamlimit.steady.budgets import Budgets
-from streamlimit.steady.outage import Outage
 
 
-class Guests:
-    """Decides by *knowledge* alone. *wall_ms* dates provisional sessions, for there is no clock of a store."""
+class OfflineAdmission:
+    """Decides by *cache* alone. *wall_ms* dates provisional sessions, for there is no clock of a store."""
 
     def __init__(
         self,
         policy: Policy,
-        knowledge: Knowledge,
+        cache: SessionCache,
         outage: Outage,
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
     ) -> None:
-        self._policy, self._knowledge, self._outage = policy, knowledge, outage
+        self._policy, self._cache, self._outage = policy, cache, outage
         self._clock, self._wall_ms = clock, wall_ms
         self.budgets = Budgets(policy)
 
-    def admit(self, ask: Ask, known: Known | None, error: StoreUnavailable) -> Decision:
+    def admit(self, ask: Ask, known: CachedSession | None, error: StoreUnavailable) -> Decision:
         """Who sits goes on. Raises *error*, what the store raised, where nobody may let the session in."""
         if self._outage.refuses_all:
             raise error
@@ -33,7 +34,7 @@ class Guests:
             return self._admit_provisionally(ask, known, error)
         return self._refuse_visit(ask, known) or self.go_on(known, ask, degraded=True)
 
-    def _refuse_visit(self, ask: Ask, known: Known | None) -> Refusal | None:
+    def _refuse_visit(self, ask: Ask, known: CachedSession | None) -> Refusal | None:
         """The budget that this worker last saw is spent (rule 13). None: it is paid, or it is no visit."""
         is_visit = known is None or known.session.stream_id != ask.stream_id
         if not is_visit or ask.purpose is Purpose.CHECK:
@@ -46,7 +47,7 @@ class Guests:
         told = self.limit(ask), self.live(ask)
         return Refusal("too-many-visits", *told, retry_after_ms=retry_after_ms, degraded=True)
 
-    def go_on(self, known: Known, ask: Ask, degraded: bool) -> Admitted:
+    def go_on(self, known: CachedSession, ask: Ask, degraded: bool) -> Admitted:
         """It sits, as the store said last. *degraded*: the store was not, or could not be, asked since."""
         if degraded:
             self._outage.counts.degraded += 1
@@ -54,13 +55,13 @@ class Guests:
         lease = Lease(ask, session.generation, session.move, known.date_ms(self._clock()))
         return Admitted(session, lease, known.limit, known.live, existing=True, degraded=degraded)
 
-    def shown(self, ask: Ask, roster: Roster) -> Known | None:
+    def shown(self, ask: Ask, roster: Roster) -> CachedSession | None:
         """The asking session as the *roster* of its user shows it, though this worker may never have met it."""
         session = next((each for each in roster.sessions if each.session_id == ask.session_id), None)
         if session is None:
             return None
         now = self._clock()
-        return Known(session, roster.limit, roster.live, now, 0, self._wall_ms() - now * 1_000, 0.0, 0)
+        return CachedSession(session, roster.limit, roster.live, now, 0, self._wall_ms() - now * 1_000, 0.0, 0)
 
     def session(self, ask: Ask) -> Session:
         """A provisional one, of generation 0: the store gives it a real one when it is told of its receipt."""
@@ -84,13 +85,13 @@ class Guests:
 
     def limit(self, ask: Ask) -> int:
         """The user's, as far as this worker knows."""
-        return self._knowledge.limit_of(ask.user_id) or ask.limit or self._policy.max_sessions
+        return self._cache.limit_of(ask.user_id) or ask.limit or self._policy.max_sessions
 
     def live(self, ask: Ask) -> int:
         """How many of the user's sessions sit, as far as this worker knows."""
-        return self._knowledge.sitting(ask.user_id, self._clock())
+        return self._cache.sitting(ask.user_id, self._clock())
 
-    def _admit_provisionally(self, ask: Ask, known: Known | None, error: StoreUnavailable) -> Decision:
+    def _admit_provisionally(self, ask: Ask, known: CachedSession | None, error: StoreUnavailable) -> Decision:
         """On an unexpired grant, within `outage_seconds`, at most the user's limit on this worker; or anyone at all."""
         has_room = known is not None or self.live(ask) < self.limit(ask)
         if not self._outage.admits_all and not (ask.granted and has_room and self._outage.admits_granted):
@@ -100,7 +101,7 @@ class Guests:
             return refusal
         session = self.session(ask) if known is None else known.session
         if ask.purpose is not Purpose.CHECK:  # a playlist takes no seat
-            self._knowledge.suppose(session, self.limit(ask), self._clock())
+            self._cache.suppose(session, self.limit(ask), self._clock())
         self._outage.counts.degraded += 1
         lease = Lease(ask, 0, 0, self._wall_ms())
         return Admitted(session, lease, self.limit(ask), self.live(ask), existing=known is not None, degraded=True)
