@@ -130,7 +130,7 @@ class Reported:
 
     async def _seen(self, ask: Ask) -> Session | None:
         """The session, as this worker knows it, else as the store does."""
-        known = self._store.knowledge.recall(ask, time.monotonic())
+        known = self._store.cache.recall(ask, time.monotonic())
         if known is not None and known.session.generation:
             return known.session
         roster = await resolved(self._store.sessions(ask.user_id))
