@@ -203,7 +203,7 @@ class LeaseHolder:
 
     def __init__(self, limiter: Limiter, ask: Ask) -> None:
         self._limiter, self._ask = limiter, ask
-        self._issued: tuple[str | None, int | None, str, int, int, int] = (None, None, ask.kind, 0, 0, 0)
+        self._issued: tuple[str | None, int | None, str, int, int, int, int] = (None, None, ask.kind, 0, 0, 0, 0)
         self._confirmed = False
         self._settled = False
 
@@ -240,16 +240,26 @@ class LeaseHolder:
         if not self._confirmed:
             await self.abandon()
 
-    def issue(self, segment: str | None, sequence: int | None, kind: str, play_ms: int, part: int = 0) -> None:
-        """What leaving the block normally will confirm. *play_ms*: how long it plays."""
-        self._issued = (segment, sequence, kind, play_ms, 0, part)
+    def issue(
+        self, segment: str | None, sequence: int | None, kind: str, play_ms: int, part: int = 0, ends_ms: int = 0
+    ) -> None:
+        """What leaving the block normally will confirm. *play_ms*: how long it plays; the others as in `Receipt`."""
+        self._issued = (segment, sequence, kind, play_ms, 0, part, ends_ms)
 
     async def confirm(
-        self, segment: str | None, sequence: int | None, kind: str = "video", play_ms: int = 0, part: int = 0
+        self,
+        segment: str | None,
+        sequence: int | None,
+        kind: str = "video",
+        play_ms: int = 0,
+        part: int = 0,
+        ends_ms: int = 0,
     ) -> Verdict:
         """The client has this segment; may be called for each of several within one lease."""
         self._confirmed = True
-        coming = self._limiter.confirm(Receipt(self.lease, segment, sequence, kind, play_ms, part=part))
+        coming = self._limiter.confirm(
+            Receipt(self.lease, segment, sequence, kind, play_ms, part=part, ends_ms=ends_ms)
+        )
         verdict: Verdict = await coming if is_coming(coming) else coming
         if isinstance(verdict, Confirmed) and verdict.session.stream_id == self._ask.stream_id:
             # This lease may have moved the session, or seated it again: its next receipt is not a stale one.

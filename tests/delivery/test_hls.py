@@ -33,7 +33,7 @@ def write_master(folder: Folder) -> None:
     folder.write("high/index.m3u8", playlist(["1.m4s", "2.m4s", "3.m4s"], first=1, vod=True, head=init))
     folder.write("low/index.m3u8", playlist(["1.m4s", "2.m4s", "3.m4s"], first=1, vod=True, head=init))
     folder.write("audio/en.m3u8", playlist(["../a/1.aac", "../a/2.aac"]))
-    folder.write("subs/en.m3u8", playlist(["1.vtt", "cue.m4s"]))
+    folder.write("subs/en.m3u8", playlist(["1.vtt", "cue.m4s"], seconds=0.5))
 
 
 def test_a_master_playlist_with_its_renditions(folder: Folder) -> None:
@@ -370,3 +370,22 @@ def test_what_is_new_of_a_long_playlist_is_found() -> None:
     ):
         assert growth(old, other) is None
     assert growth(long_playlist(0, 9, {}), long_playlist(0, 10, {})) is None
+
+
+def test_the_last_segment_of_each_rendition_knows_how_long_the_stream_plays(folder: Folder) -> None:
+    write_master(folder)
+    ends = {name: segment.ends_ms for name, segment in read_stream(folder.path).names.items() if segment.ends_ms}
+    assert ends == dict.fromkeys(("high/3.m4s", "low/3.m4s", "a/2.aac", "subs/cue.m4s"), 6_000)
+
+
+def test_segments_that_are_not_there_count_to_a_streams_length(folder: Folder) -> None:
+    text = playlist(["1.ts", "2.ts", "3.ts"]).replace("#EXTINF:2.0,\n2.ts", "#EXT-X-GAP\n#EXTINF:2.0,\n2.ts")
+    folder.write("index.m3u8", text)
+    assert [segment.ends_ms for segment in read_stream(folder.path).main] == [0, 6_000]
+
+
+def test_a_live_stream_has_no_end(folder: Folder) -> None:
+    folder.write("index.m3u8", playlist(["1.ts", "2.ts"], first=1, over=False))
+    stream = read_stream(folder.path)
+    assert stream.live
+    assert [segment.ends_ms for segment in stream.main] == [0, 0]

@@ -56,6 +56,20 @@ MUTANTS = [
         "    if False:\n",
         OF_VISITS,
     ),
+    Mutant(
+        "a stream ends with its subtitles",
+        "streamlimit/delivery/ends.py",
+        "max(map(_length_ms, ending), default=0)",
+        "min(map(_length_ms, ending), default=0)",
+        ("tests/delivery/test_hls.py", "-k", "how_long_the_stream"),
+    ),
+    Mutant(
+        "an outage gives visits away",
+        "streamlimit/cache/budgets.py",
+        "        if wait > 0 and policy.enforce:\n",
+        "        if False:\n",
+        ("tests/cache/test_visits.py",),
+    ),
     Mutant("a visit is given back twice", VISITS, "    seat.paid = Paid(seat.stream_id, 0)\n", "", OF_VISITS),
     Mutant(
         "a spent budget is forgotten with the sessions",

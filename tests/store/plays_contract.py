@@ -116,6 +116,7 @@ class Plays:
         assert (await home.session("tv")).play == 7
         await self._locked(home)
         await home.beaten("tv")
+        assert isinstance(await home.ask("tv", lease_id=""), Admitted)
         assert (await home.session("tv")).play == 9
 
     @story(AT_SIX)

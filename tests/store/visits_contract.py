@@ -67,6 +67,15 @@ class Visits:
         assert isinstance(refusal := await home.beat("more", "film", limit=1), Refusal)
         assert refusal.code == "too-many-visits"
 
+    @story(ONE_VISIT)
+    async def test_a_heartbeat_starts_nothing_without_budget_though_seats_are_free(self, home: Household) -> None:
+        await home.watch("tv", "own")
+        for stream in ("film", "sport"):
+            await home.lease("tv", stream)
+        assert isinstance(refusal := await home.beat("new"), Refusal)
+        assert refusal.code == "too-many-visits"
+        assert await home.sitting() == ["tv"]
+
     @story(AT_SIX_UNCOUNTED)
     async def test_zero_turns_the_budget_off(self, home: Household) -> None:
         for k in range(200):

@@ -89,7 +89,7 @@ def named(ask: Ask, place: Place) -> Ask:
 
 def receipt_of(lease: Lease, place: Place, age_ms: int = 0) -> Receipt:
     """The client has *place*, since *age_ms*."""
-    return Receipt(lease, place.name, place.sequence, place.kind, place.play_ms, age_ms, place.part)
+    return Receipt(lease, place.name, place.sequence, place.kind, place.play_ms, age_ms, place.part, place.ends_ms)
 
 
 def _is_same(held: Open, ask: Ask) -> bool:

@@ -24,7 +24,8 @@ _INITS_ONLY = frozenset({".m4i", ".cmfi"})
 class Place(Struct, frozen=True, gc=False):
     """Where in its stream a media file stands. `sequence` None: its name holds no number.
 
-    `name`, `rendition`, `kind`, `part`: as in `Segment`. `play_ms`: how long it plays, as far as that counts.
+    `name`, `rendition`, `kind`, `part`, `ends_ms`: as in `Segment`. `play_ms`: how long it plays, as far as that
+    counts.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Place(Struct, frozen=True, gc=False):
     sequence: int | None
     part: int = 0
     play_ms: int = 0
+    ends_ms: int = 0
 
     def is_after(self, earlier: "Place") -> bool:
         """Is it a later segment of the same rendition?"""
@@ -69,7 +71,9 @@ def place_of(path: str) -> Place:
 def place_in(segment: Segment) -> Place:
     """The same of a segment that a playlist of ours lists."""
     play_ms = segment.duration_ms if segment.is_main else 0
-    return Place(segment.name, segment.rendition, segment.kind, segment.sequence, segment.part, play_ms)
+    return Place(
+        segment.name, segment.rendition, segment.kind, segment.sequence, segment.part, play_ms, segment.ends_ms
+    )
 
 
 def _is_init(path: str) -> bool:

@@ -10,7 +10,7 @@ class Segment(Struct, frozen=True, gc=False):
     whole file). `sequence` counts from 0 within `rendition`; of a live stream it is absolute and grows as
     the window slides (by one a segment, but for DASH by `$Time$`: there it is the start in ms). `is_main`:
     its play time counts as buffered media (the video's, or the audio's where there is no video). `part` is the
-    part's number within its segment, from 0.
+    part's number within its segment, from 0. `ends_ms`: of the last one of a finished stream, how long that plays.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Segment(Struct, frozen=True, gc=False):
     media_type: str
     rendition: str
     part: int = 0
+    ends_ms: int = 0
 
 
 class LiveEdge(Struct, frozen=True):

@@ -11,6 +11,7 @@ from operator import attrgetter
 from msgspec import Struct, structs
 
 from streamlimit.delivery import free
+from streamlimit.delivery.ends import mark_ends
 from streamlimit.delivery.segment import Edge, Listing, LiveEdge, Segment, Track
 
 START_TARGETS = 3
@@ -152,6 +153,8 @@ def build(stream_id: str, title: str, listings: list[Listing], previous: Stream 
     if main is not None and main.kind == "audio":
         _count_audio(listings)
     live = main is not None and main.live
+    if not live:
+        mark_ends(listings)
     if previous is not None and previous.live and not live:
         _count_on(listings, previous)
     names = _names(listings)

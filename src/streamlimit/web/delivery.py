@@ -191,6 +191,6 @@ def _is_lost(gone: Gone, lease: Lease) -> bool:
     return lease.generation > 0 or gone.mark is not None
 
 
-def _receipt(segment: Segment) -> tuple[str, int, str, int, int]:
+def _receipt(segment: Segment) -> tuple[str, int, str, int, int, int]:
     play_ms = segment.duration_ms if segment.is_main else 0
-    return segment.name, segment.sequence, segment.kind, play_ms, segment.part
+    return segment.name, segment.sequence, segment.kind, play_ms, segment.part, segment.ends_ms
