@@ -21,6 +21,8 @@ ASKED, URIS = ("tests/edge/test_auth.py",), ("tests/edge/test_original.py",)
 REPORTED, REPORTS = "streamlimit/edge/reported.py", "streamlimit/edge/reports.py"
 TOLD = ("tests/edge/test_reports.py",)
 LINES, LOG_TESTS = "streamlimit/edge/access_log.py", ("tests/edge/test_access_log.py",)
+ACCEL, VIEWER = "streamlimit/edge/accel.py", "streamlimit/web/viewer.py"
+REDIRECTED = ("tests/edge/test_nginx_accel.py", "-k", "following or begins or elsewhere")
 NAMES, ANY = ("tests/delivery/test_naming.py",), ("tests/web/test_any_stream.py",)
 
 MUTANTS = [
@@ -101,4 +103,13 @@ MUTANTS = [
         "fcntl.LOCK_SH | fcntl.LOCK_NB",
         LOG_TESTS,
     ),
+    Mutant("media is sent twice", VIEWER, "if requested.takes_seat and not self._hands_out:", "if False:", REDIRECTED),
+    Mutant(
+        "playlists are redirected",
+        VIEWER,
+        "if requested.takes_seat and not self._hands_out:",
+        "if not self._hands_out:",
+        REDIRECTED,
+    ),
+    Mutant("the redirect is read once more", ACCEL, "encoded(original.path, '/')", "original.path", REDIRECTED),
 ]

@@ -35,6 +35,7 @@ async def build_service(
     x, catalog = settings.segment_seconds, open_catalog(settings)
     guard = RefusalLimiter(store.cache, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
     limiter = Limiter(store, tell, tally, refusing(settings, dispatcher, tell), guard)
+    keeps_yes = settings.edge_cache >= 1 and settings.deliver == "bytes"
     return Service(
         settings=settings,
         policy=policy,
@@ -51,6 +52,6 @@ async def build_service(
         proxies=Proxies(settings.trusted_proxies),
         catalog=catalog,
         streams=Streams(catalog, settings.ledger_streams == "any"),
-        entrusted=Entrusted(limiter, policy.expiry_ms / 1_000, any_later=settings.edge_cache >= 1),
+        entrusted=Entrusted(limiter, policy.expiry_ms / 1_000, any_later=keeps_yes),
         files=LocalFiles(),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Mapping
 
+from streamlimit.edge.accel import Accel
 from streamlimit.edge.auth import Auth
 from streamlimit.edge.decision import Decider
 from streamlimit.edge.envoy import Envoy
@@ -18,7 +19,7 @@ class Edge:
     """One worker's. *OPTIONS* of those in `asks` is a viewer's request, handed on; elsewhere a browser's preflight."""
 
     def __init__(self, service: Service) -> None:
-        decider = Decider(service)
+        self._service, self._decider = service, (decider := Decider(service))
         self._calls: Mapping[str, App] = {
             "auth": Auth(service, decider),
             "envoy": Envoy(service, decider),
@@ -32,6 +33,10 @@ class Edge:
         if call is None:
             raise Problem("not-found", "there is no such edge")
         return call(scope, receive, send)
+
+    def playing(self, play: App) -> App:
+        """*play*, where streamlimit hands out the files itself; else what does it by another's hand."""
+        return Accel(self._service, self._decider, play) if self._service.settings.deliver == "accel" else play
 
     def takes_options(self, path: str) -> bool:
         """Is an `OPTIONS` there no preflight of a browser?"""

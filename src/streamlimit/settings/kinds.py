@@ -57,6 +57,12 @@ def _is_public_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _is_accel_prefix(value: str) -> str:
+    if not re.fullmatch(r"/[!-~]*/", value) or "//" in value or set(value) & set("?#%\\"):
+        raise ValueError("give the path of an internal location, with a slash at both ends")
+    return value
+
+
 def _is_edge_log(value: str) -> str:
     path = value.removeprefix("unix:")
     if path != value and "/" in path and len(path.encode()) <= MAX_SOCKET_PATH:
@@ -86,6 +92,7 @@ def _is_takeover(value: object) -> object:
 
 Address = Annotated[str, AfterValidator(_is_address)]
 StoreUrl = Annotated[str, AfterValidator(_is_store)]
+AccelPrefix = Annotated[str, AfterValidator(_is_accel_prefix)]
 EdgeLog = Annotated[str, AfterValidator(_is_edge_log)]
 PublicUrl = Annotated[str, AfterValidator(_is_public_url)]
 Folder = Annotated[str, AfterValidator(_is_folder)]

@@ -13,6 +13,7 @@ from streamlimit.settings.callback import EVENT_TYPES, Callbacks
 from streamlimit.settings.jwt import JwtSettings
 from streamlimit.settings.keys import GrantKeys, Keys, hashes
 from streamlimit.settings.kinds import (
+    AccelPrefix,
     Address,
     EdgeLog,
     Folder,
@@ -71,6 +72,10 @@ class Settings(BaseSettings):
     operator_keys: Keys = Field([], description="keys of operators, plain or sha256:<hex>")
     operator_read_keys: Keys = Field([], description="keys that may look at everything")
     trusted_proxies: list[Proxy] = Field([], description="whose X-Forwarded-For counts: addresses, networks, unix")
+    deliver: Literal["bytes", "accel"] = Field(
+        "bytes", description="who moves the bytes of /play: bytes (streamlimit), accel (nginx, by X-Accel-Redirect)"
+    )
+    accel_prefix: AccelPrefix = Field("/_streams/", description="nginx's internal location of the streams")
     edge_cache_seconds: float | None = Field(
         None, ge=0, le=3_600, description="how long an edge may keep a yes (default X/2); below 1: not at all"
     )

@@ -14,7 +14,7 @@ from streamlimit.web.delivery import NotReceived
 from streamlimit.web.exchange import Exchange
 from streamlimit.web.heads import Heads, Hot
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
-from streamlimit.web.http import WHOLE, ClientLeft, Receive, Scope, Send, encode_headers, send_problem
+from streamlimit.web.http import WHOLE, App, ClientLeft, Receive, Scope, Send, encode_headers, send_problem
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
 from streamlimit.web.quick import Beat, Beats
 from streamlimit.web.request_id import begin, id_header
@@ -38,6 +38,7 @@ class Room(Protocol):
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
     def takes_options(self, path: str) -> bool: ...
     def route_of(self, path: str) -> str: ...
+    def playing(self, play: App) -> App: ...
 
 
 class FrontDoor:
@@ -52,6 +53,7 @@ class FrontDoor:
         self.heads = Heads(service, self._viewer, self._common)
         self._tally, self._limiter = service.tally, service.limiter
         self._control = make_control(service)
+        self._play = self._viewer.play if edge is None else edge.playing(self._viewer.play)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
@@ -120,7 +122,7 @@ class FrontDoor:
         if path == "/v1/segments":
             return self._viewer.segments(scope, receive, send)
         if path.startswith("/play/"):
-            return self._viewer.play(scope, receive, send)
+            return self._play(scope, receive, send)
         if is_heartbeat(path):
             return self._heartbeat(scope, receive, send)
         if self._edge is not None and path.startswith(EDGE):

@@ -33,6 +33,10 @@ from streamlimit.web.service import Service
 CALL = "POST /v1/segments"
 
 
+class Elsewhere(Exception):
+    """The file is for another party to hand out (`deliver`)."""
+
+
 class Issue(Struct, frozen=True):
     """One `POST /v1/segments`: the segment that it names, or the next one (None)."""
 
@@ -61,9 +65,10 @@ class Viewer:
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._doorman, self._plans = service.limiter, service.doorman, service.plans
-        self._catalog = service.catalog
+        self._catalog, self._streams = service.catalog, service.streams
         self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
         self._held = None if service.catalog is None else Held(service.catalog)
+        self._hands_out = service.settings.deliver == "bytes"
         self._deliverer, self._partials = Deliverer(service.policy), Partials()
 
     async def segments(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,7 +149,7 @@ class Viewer:
     def playback(
         self, path: str, conditions: Conditions, client: str, place: str, is_reload: bool = False
     ) -> Playback | Entry:
-        """What a URL asks for, by a client at that address. Raises 401, 403, 404 and 416.
+        """What a URL asks for, by a client at that address. Raises 401, 403, 404 and 416, and `Elsewhere`.
 
         *is_reload*: it says which version of a live playlist it has; a play began before that.
         """
@@ -152,12 +157,16 @@ class Viewer:
         caller = self._doorman.identify_grant(asked.grant)
         caller.require_stream(asked.stream_id)
         caller.require_place(place)
+        if not self._hands_out and self._streams.find(asked.stream_id) is None:
+            raise Elsewhere
         stream = self._stream(asked.stream_id)
         body = self._open(stream, asked.path)
         begins = not caller.play and not is_reload
         if begins and (entry := self._entry(asked, caller, conditions, stream, body, client)) is not None:
             return entry
         requested = Requested(conditions, stream, asked.path, body)
+        if requested.takes_seat and not self._hands_out:
+            raise Elsewhere
         terms = caller.terms()
         ask = Ask(
             caller.user_id,

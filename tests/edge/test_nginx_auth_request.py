@@ -1,0 +1,127 @@
+"""nginx with deploy/nginx-auth-request.conf, as it is shipped: auth_request, its yes kept, receipts by syslog."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.edge.calls import some_user
+from tests.edge.programs import Edge, nginx, paused, problem
+from tests.servers import Server, single
+from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
+from tests.streams import BIG, make_stream
+
+pytestmark = pytest.mark.xdist_group("edge-nginx")
+
+KEPT_SECONDS = 1
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[Server]:
+    with single("redis") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def edge(redis: Server) -> Iterator[Edge]:
+    """On a store that can be stopped."""
+    with temporary_folder() as name:
+        folder = Path(name)
+        make_stream(folder / "streams", "film", 60)
+        settings = {"streams": None, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"], "store": redis.url}
+        more = {"edge_log": f"unix:{folder}/edge.sock", "segment_seconds": 6, "edge_cache_seconds": KEPT_SECONDS}
+        with (
+            started(folder, **settings, **more) as service,
+            nginx("nginx-auth-request.conf", folder, folder / "streams", service) as edge,
+        ):
+            yield edge
+
+
+@pytest.fixture
+def user() -> str:
+    return some_user()
+
+
+def test_nginx_hands_out_what_streamlimit_allows_and_the_log_confirms_it(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    playlist = edge.get(f"/play/{grant}/film/index.m3u8")
+    assert (playlist.status, playlist.headers["content-type"]) == (200, "application/vnd.apple.mpegurl")
+    first = edge.get(f"/play/{grant}/film/0.ts")
+    assert (first.status, len(first.body), first.headers["content-type"]) == (200, BIG, "video/mp2t")
+    edge.await_state(user, "s", "active")
+    ranged = edge.get(f"/play/{grant}/film/1.ts", Range="bytes=0-1", If_None_Match='"x"', If_Modified_Since="x")
+    assert (ranged.status, len(ranged.body)) == (206, 2)
+    assert edge.get(f"/play/{grant}/film/1.ts", Range=f"bytes={BIG}-").status == 416
+    assert edge.call("HEAD", f"/play/{grant}/film/1.ts").status == 200
+
+
+def test_the_fourth_is_refused_and_told_why(edge: Edge, user: str) -> None:
+    grants = [edge.open(user, f"s{number}")["grant"] for number in range(3)]
+    edge.service.post(f"/v1/users/{user}/sessions/s0/end", {"grant": grants[0], "keep_grant": True})
+    edge.open(user, "s3")
+    for path in ("index.m3u8", "0.ts"):
+        answer = edge.get(f"/play/{grants[0]}/film/{path}")
+        assert (answer.status, problem(answer)["code"], len(problem(answer)["sessions"])) == (409, "session-limit", 3)
+    assert answer.headers["streamlimit-code"] == "session-limit"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert edge.get("/play/none/film/0.ts").status == 403
+
+
+def test_an_aborted_segment_is_not_confirmed(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    edge.hang_up(f"/play/{grant}/film/0.ts")
+    edge.await_state(user, "s", None)
+
+
+def test_a_yes_is_kept_and_a_termination_bites_when_it_has_gone_stale(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    _sit(edge, grant, user)
+    edge.service.call("DELETE", f"/v1/users/{user}/sessions/s", key=OPERATOR_KEY)
+    since = time.monotonic()
+    wait_until(lambda: edge.get(f"/play/{grant}/film/2.ts").status == 410, 5, "the termination")
+    assert time.monotonic() - since < KEPT_SECONDS + 3  # generous: the machine is shared
+
+
+def test_forged_headers_change_nothing(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    edge.service.post(f"/v1/users/{user}/sessions/s/end", {"grant": grant})
+    other = edge.open(user, "t")["grant"]
+    for name in ("X-Original-URI", "X-Forwarded-Uri"):
+        answer = edge.get(f"/play/{grant}/film/0.ts", **{name: f"/play/{other}/film/0.ts"})
+        assert (answer.status, problem(answer)["code"]) == (403, "unauthenticated")
+    for path in (f"/play/{grant}/film/x/../0.ts", f"/play/{grant}//film/0.ts", f"/play/{other}/none/%2e%2e/film/0.ts"):
+        assert edge.get(path).status in (403, 404)
+    assert edge.get("/_streamlimit").status == 404
+    assert edge.get("/edge/auth").status == 404
+
+
+def test_who_sits_goes_on_while_streamlimit_is_down_and_a_newcomer_is_told_to_wait(edge: Edge, user: str) -> None:
+    sitting, late = edge.open(user, "s")["grant"], edge.open(user, "t")["grant"]
+    _sit(edge, sitting, user)
+    with paused(edge.service):
+        time.sleep(KEPT_SECONDS + 0.1)  # the yes goes stale
+        assert edge.get(f"/play/{sitting}/film/5.ts").status == 200
+        answer = edge.get(f"/play/{late}/film/0.ts")
+        assert (answer.status, problem(answer)["code"]) == (503, "store-unavailable")
+    wait_until(lambda: edge.get(f"/play/{late}/film/0.ts").status == 200, 10, "streamlimit")
+
+
+def test_who_sits_goes_on_while_the_store_is_away(edge: Edge, redis: Server, user: str) -> None:
+    sitting, late = edge.open(user, "s")["grant"], edge.open(user, "t")["grant"]
+    _sit(edge, sitting, user)
+    edge.service.post(f"/v1/users/{user}/sessions/t/end", {"grant": late, "keep_grant": True})
+    redis.stop()
+    for number in (5, 6):
+        time.sleep(KEPT_SECONDS + 0.1)  # each asks again
+        assert edge.get(f"/play/{sitting}/film/{number}.ts").status == 200
+    answer = edge.get(f"/play/{late}/film/0.ts")
+    assert (answer.status, problem(answer)["code"]) == (403, "store-unavailable")
+    redis.restart()
+
+
+def _sit(edge: Edge, grant: str, user: str) -> None:
+    """It has received a segment, and nginx has a yes of it."""
+    assert edge.get(f"/play/{grant}/film/0.ts").status == 200
+    edge.await_state(user, "s", "active")
+    assert edge.get(f"/play/{grant}/film/1.ts").status == 200
