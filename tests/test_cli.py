@@ -157,6 +157,18 @@ def test_sessions_end_terminates_one(service: Service, folder: Path) -> None:
     assert (refused.status, refused.json["by"]) == (410, "operator")
 
 
+def test_a_limit_given_shown_and_taken_away(service: Service, folder: Path) -> None:
+    none = "zoe has no limit of their own; 3 unless a plan says otherwise\n"
+    assert _run(folder, "limit", "zoe")[:2] == (0, none)
+    given = _run(folder, "limit", "zoe", "1", "--until", "2099-01-31T18:00:00+01:00", "--note", "a ticket")
+    assert given[:2] == (0, "zoe 1 until 2099-01-31T17:00:00.000Z (a ticket)\n")
+    told = service.get("/v1/users/zoe/limit", key=OPERATOR_KEY).json
+    assert (told["max_sessions"], told["until"], told["note"]) == (1, "2099-01-31T17:00:00.000Z", "a ticket")
+    assert _run(folder, "limit", "zoe")[:2] == given[:2]
+    assert _run(folder, "limit", "zoe", "5")[:2] == (0, "zoe 5\n")
+    assert _run(folder, "limit", "zoe", "--remove")[:2] == (0, none)
+
+
 def test_sessions_end_of_a_session_that_is_not_there_though_another_has_run_out(tmp_path: Path) -> None:
     with started(tmp_path, segment_seconds=0.1, sweep_seconds=0) as service:
         service.segment("eve", "phone", "orchard")
@@ -170,6 +182,7 @@ def test_sessions_end_of_a_session_that_is_not_there_though_another_has_run_out(
         ("sessions",),
         ("sessions", "ada"),
         ("sessions", "ada", "--end", "tv"),
+        ("limit", "ada", "2"),
         ("callbacks",),
         ("callbacks", "--replay"),
         ("expire",),
@@ -214,6 +227,12 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made_or_promised(tmp_pa
         (("expire", "--max-seconds", "inf"), "--max-seconds"),
         (("sessions", "bad/user"), "USER"),
         (("sessions", ""), "USER"),
+        (("limit", "bad/user"), "USER"),
+        (("limit", "ada", "2", "--until", "2020-01-01T00:00:00Z"), "--until"),
+        (("limit", "ada", "2", "--until", "tomorrow"), "--until"),
+        (("limit", "ada", "2", "--note", "x" * 201), "--note"),
+        (("limit", "ada", "--note", "why"), "--note"),
+        (("limit", "ada", "2", "--remove"), "--remove"),
         (("sessions", "eve", "--end", "bad\nsession"), "--end"),
         (("sessions", "..", "--end", "tv"), "USER"),
     ],

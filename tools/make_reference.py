@@ -164,6 +164,8 @@ def _for(name: str) -> str:
     if roles is None:
         return "everyone"
     named = {"viewer": "viewers", "reader": "readers", "operator": "operators"}
+    if "viewer" not in roles:
+        named = {"service": "back ends"} | named
     return ", ".join(words for role, words in named.items() if role in roles)
 
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from streamlimit.errors import Refused
 from streamlimit.model import (
+    FOR_GOOD,
     Admitted,
     Ask,
     Confirmed,
@@ -25,6 +26,7 @@ from streamlimit.model import (
     Receipt,
     Refusal,
     Swept,
+    Terms,
     Verdict,
 )
 from streamlimit.refusal_limiter import RefusalLimiter
@@ -118,9 +120,9 @@ class Limiter:
         """Someone else stops one session of the user, or all of them (None)."""
         return _then(self.store.terminate(user_id, session_id, by, reason), self._happened)
 
-    def set_limit(self, user_id: str, max_sessions: int | None) -> Answer[None]:
+    def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
         """Gives the user a limit of their own, or (None) takes it away. Whoever was told to wait is asked for again."""
-        return _then(self.store.set_limit(user_id, max_sessions), lambda _: self._freed(user_id))
+        return _then(self.store.set_limit(user_id, max_sessions, terms), lambda _: self._freed(user_id))
 
     async def expire(self, at_most: int) -> Swept:
         """One bounded step of the sweep."""

@@ -261,6 +261,35 @@ class Swept(Struct, frozen=True):
     pause_seconds: float = 0.0
 
 
+class Terms(Struct, frozen=True, gc=False):
+    """How long a user's own limit holds, and why. `lasts_ms` None: for good.
+
+    `until_ms`: the end as whoever set it said it, by the wall clock: it is shown, and decides nothing.
+    """
+
+    lasts_ms: int | None = None
+    until_ms: int | None = None
+    note: str = ""
+
+
+FOR_GOOD = Terms()
+
+
+class OwnLimit(Struct, frozen=True, gc=False):
+    """A user's own limit that holds now. `terms.lasts_ms`: for how long yet."""
+
+    user_id: str
+    max_sessions: int
+    terms: Terms = FOR_GOOD
+
+
+class LimitPage(Struct, frozen=True):
+    """A page of limits; `cursor` is None on the last one."""
+
+    limits: tuple[OwnLimit, ...]
+    cursor: str | None
+
+
 class Page(Struct, frozen=True):
     """A page of live sessions; `cursor` is None on the last one."""
 

@@ -45,6 +45,7 @@ from tests.store.household import (
     sweep_all,
     types,
 )
+from tests.store.limits_contract import OwnLimits
 from tests.store.plays_contract import Plays
 from tests.store.visits_contract import Visits
 
@@ -126,10 +127,10 @@ class Limits:
 
     @story()
     async def test_a_limit_of_their_own_goes_before_the_asked_one(self, home: Household) -> None:
-        assert await resolved(home.store.limit(home.user)) is None
+        assert await home.own_limit() is None
         await home.limit_to(2)
         await home.limit_to(2)
-        assert await resolved(home.store.limit(home.user)) == 2
+        assert await home.own_limit() == 2
         await home.watch_all("a", "b")
         assert (await home.refused("c", limit=5)).limit == 2
         assert (await home.roster()).limit == 2
@@ -139,7 +140,7 @@ class Limits:
         await home.limit_to(1)
         await home.limit_to(None)
         await home.limit_to(None)
-        assert await resolved(home.store.limit(home.user)) is None
+        assert await home.own_limit() is None
         await home.watch_all("a", "b", "c")
         assert (await home.refused("d")).limit == 3
 
@@ -155,7 +156,7 @@ class Limits:
         await home.watch("a")
         home.later(N * X)
         await home.sweep()
-        assert await resolved(home.store.limit(home.user)) == 1
+        assert await home.own_limit() == 1
 
     @story()
     async def test_users_take_no_seats_from_each_other(self, home: Household) -> None:
@@ -3034,6 +3035,7 @@ class StoreContract(
     Sharing,
     Plays,
     Visits,
+    OwnLimits,
     Refusals,
     Departures,
     Replacements,

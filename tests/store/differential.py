@@ -11,12 +11,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from streamlimit.model import Admitted, Ask, Confirmed, Device, Event, Lease, Purpose, Receipt, Swept
+from streamlimit.model import Admitted, Ask, Confirmed, Device, Event, Lease, Purpose, Receipt, Swept, Terms
 from streamlimit.policy import OverLimit, Policy, Reclaim
 from streamlimit.rules.beat import beaten, unnamed
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.sqlite import SqliteStore
-from tests.store.household import ManualClock, OpenStore
+from tests.store.household import ManualClock, OpenStore, all_limits
 
 X = 1_000
 POLICIES = {
@@ -149,8 +149,16 @@ class Walk:
 
     async def set_limit(self) -> None:
         user, limit = self.dice.choice(USERS), self.dice.choice([None, None, 1, 2, 5])
-        await self.both(lambda store: store.set_limit(user, limit))
-        await self.both(lambda store: store.limit(user))
+        lasts = self.dice.choice([None, None, 1, X, 5 * X, 40 * X])
+        terms = Terms(lasts, self.clock.now_ms if lasts else None, self.dice.choice(["", "weil ☂"]))
+        await self.both(lambda store: store.set_limit(user, limit, terms))
+
+    async def look_at_limits(self) -> None:
+        for user in USERS:
+            await self.both(lambda store, user=user: store.own_limit(user))
+        await self.both(
+            lambda store: all_limits(store, 2), lambda found: sorted(repr(own) for own in found if own.user_id in USERS)
+        )
 
     async def expire(self) -> None:
         async def to_the_end(store: Any) -> list[Event]:
@@ -167,7 +175,7 @@ class Walk:
         ways = (
             [self.admit] * 30 + [self.confirm] * 30 + [self.beat] * self.beats + [self.prolong] * 6 + [self.abandon] * 8
         )
-        ways += [self.leave] * 5 + [self.look] * 3 + [self.expire] * 2 + [self.set_limit]
+        ways += [self.leave] * 5 + [self.look] * 3 + [self.expire] * 2 + [self.set_limit, self.look_at_limits] * 2
         for self.step in range(steps):
             self.clock.now_ms += self.dice.choice(self.jumps)
             await self.dice.choice(ways)()

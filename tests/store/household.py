@@ -23,16 +23,18 @@ from streamlimit.model import (
     Event,
     Gone,
     Lease,
+    OwnLimit,
     Purpose,
     Receipt,
     Refusal,
     Roster,
     Session,
     State,
+    Terms,
     Verdict,
 )
 from streamlimit.policy import Policy
-from streamlimit.store.contract import Store, resolved
+from streamlimit.store.contract import Store, is_coming, resolved
 
 T = TypeVar("T")
 OpenStore = Callable[..., Any]
@@ -174,8 +176,12 @@ class Household:
     async def terminate(self, session: str | None, by: str = "operator", why: str = "") -> tuple[Event, ...]:
         return await resolved(self.store.terminate(self.user, session, by, why))
 
-    async def limit_to(self, max_sessions: int | None) -> None:
-        await resolved(self.store.set_limit(self.user, max_sessions))
+    async def limit_to(self, max_sessions: int | None, lasts_ms: int | None = None, note: str = "") -> None:
+        await resolved(self.store.set_limit(self.user, max_sessions, Terms(lasts_ms, note=note)))
+
+    async def own_limit(self) -> int | None:
+        found = await resolved(self.store.own_limit(self.user))
+        return None if found is None else found.max_sessions
 
     async def roster(self) -> Roster:
         return await resolved(self.store.sessions(self.user))
@@ -199,6 +205,25 @@ class Household:
         """Everything that is due, to the last; the events of this user (or of users so called)."""
         events = await sweep_all(self.store, at_most)
         return [e for e in events if e.session.user_id.startswith(prefix or self.user)]
+
+
+def limit_of(store: Store, user_id: str) -> int | None:
+    """The user's own limit, of a store that answers at once."""
+    found = store.own_limit(user_id)
+    assert not is_coming(found)
+    return None if found is None else found.max_sessions
+
+
+async def all_limits(store: Store, at_most: int = 100) -> list[OwnLimit]:
+    """All own limits, page by page."""
+    found: list[OwnLimit] = []
+    cursor, more = None, True
+    while more:
+        page = await resolved(store.limits(cursor, at_most))
+        assert len(page.limits) <= at_most
+        found += page.limits
+        cursor, more = page.cursor, page.cursor is not None
+    return found
 
 
 async def sweep_all(store: Store, at_most: int = 100) -> list[Event]:

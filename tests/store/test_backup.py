@@ -17,6 +17,7 @@ from streamlimit.model import Ask
 from streamlimit.policy import Policy
 from streamlimit.store.sqlite import SqliteStore, back_up
 from streamlimit.store.sqlite import backup as backup_module
+from tests.store.household import limit_of
 from tests.tmpfs import filled, mounted
 
 
@@ -72,7 +73,7 @@ def test_a_copy_is_whole_is_replaced_by_the_next_one_and_starts_a_service(path: 
         assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     restored = SqliteStore(str(copy), Policy())
-    assert (restored.limit("ann"), restored.secret("grant-key", "another")) == (7, key)
+    assert (limit_of(restored, "ann"), restored.secret("grant-key", "another")) == (7, key)
     restored.close()
 
 
@@ -82,7 +83,7 @@ def test_what_is_still_in_the_log_is_in_the_copy(path: str, tmp_path: Path) -> N
     assert Path(f"{path}-wal").stat().st_size > 0
     back_up(path, tmp_path / "copy.db")
     store.close()
-    assert SqliteStore(str(tmp_path / "copy.db"), Policy()).limit("ann") == 5
+    assert limit_of(SqliteStore(str(tmp_path / "copy.db"), Policy()), "ann") == 5
 
 
 def test_a_copy_that_finds_no_room_leaves_the_last_one(path: str, tmp_path: Path) -> None:

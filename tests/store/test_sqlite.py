@@ -19,7 +19,7 @@ from streamlimit.store.sqlite import SqliteStore, bodies, clock, intake, round
 from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
 from tests.store import differential, writers
 from tests.store.contract import OLDEST_GOES, StoreContract
-from tests.store.household import ALL_TYPES, QUICK, ManualClock, N, X, sweep_all, types
+from tests.store.household import ALL_TYPES, QUICK, ManualClock, N, X, limit_of, sweep_all, types
 from tests.store.writers import SLOW
 
 HOUR = 3_600_000
@@ -151,7 +151,7 @@ class TestFile:
         before = store.sessions("user")
         store.close()
         store = SqliteStore(path, SLOW)
-        assert (store.sessions("user"), store.limit("other"), store.pending()) == (before, 7, 1)
+        assert (store.sessions("user"), limit_of(store, "other"), store.pending()) == (before, 7, 1)
 
     def test_a_folder_that_is_not_there_is_an_unavailable_store(self, tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable):
@@ -275,7 +275,7 @@ class TestFile:
         _make_version_1(_db(store))
         store.close()
         store = SqliteStore(path, OLDEST_GOES, clock=clock)
-        assert (store.sessions("user"), store.limit("other")) == (before, 7)
+        assert (store.sessions("user"), limit_of(store, "other")) == (before, 7)
         refusal = store.admit(Ask("user", "a", "news"))
         assert isinstance(refusal, Refusal)
         assert refusal.mark is not None

@@ -18,7 +18,7 @@ from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore, connection, open_patient_outbox
 from streamlimit.store.sqlite.connection import LOOP_SECONDS
 from streamlimit.store.sqlite.patience import RETRY_SECONDS, Patience
-from tests.store.household import types
+from tests.store.household import limit_of, types
 
 POLICY = Policy()
 
@@ -104,7 +104,7 @@ def test_each_change_waits_for_its_turn_without_blocking_and_is_made(path: str, 
     assert (prolonged, secret, ping) == (None, "made", None)
     assert (types(ended), types(terminated)) == (["ended"], ["terminated"])
     assert refused.type == "session.refused"
-    assert opener.limit("dan") == 5
+    assert limit_of(opener, "dan") == 5
     assert [opener.sessions(user).live for user in ("new", "ann", "bob", "cid")] == [1, 1, 0, 0]
 
 

@@ -128,7 +128,7 @@ def test_of_what_a_server_that_hung_was_asked_nothing_happens_when_it_wakes(serv
         assert {type(each) for each in outcomes} == {StoreUnavailable}
         await until_back(store)
         assert await rosters(store) == before
-        assert await store.limit(USERS[2]) is None
+        assert await store.own_limit(USERS[2]) is None
         await store.close()
 
     asyncio.run(run())

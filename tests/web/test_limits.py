@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,72 @@ def test_a_bad_limit_changes_nothing(service: Service, user: str, body: Any) -> 
     answer = service.call("PUT", f"/v1/users/{user}/limit", body, key=OPERATOR_KEY)
     assert (answer.status, answer.json["code"]) == (400, "malformed")
     assert not service.get(f"/v1/users/{user}/limit", key=OPERATOR_KEY).json["own"]
+
+
+def _until(seconds: float) -> str:
+    """So many seconds from now, as JSON has it."""
+    return datetime.fromtimestamp(time.time() + seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def test_a_limit_holds_until_then_and_is_told_with_its_note(service: Service, user: str) -> None:
+    path, until = f"/v1/users/{user}/limit", _until(3600)
+    body = {"max_sessions": 1, "until": until, "note": "ticket 4711 ☂"}
+    told = service.call("PUT", path, body, key=OPERATOR_KEY).json
+    assert told == service.get(path, key=OPERATOR_KEY).json
+    assert (told["max_sessions"], told["until"], told["note"], told["own"]) == (1, until, "ticket 4711 ☂", True)
+    _seat(service, user, "a")
+    assert _beat(service, user, "b").status == 409
+    told = service.call("PUT", path, {"max_sessions": 1, "until": _until(0.5)}, key=OPERATOR_KEY).json
+    assert told["note"] == ""
+    wait_until(lambda: _beat(service, user, "b").status == 200, 10, "the end of the limit")
+    told = service.get(path, key=OPERATOR_KEY).json
+    assert (told["max_sessions"], told["until"], told["note"], told["own"]) == (3, None, "", False)
+
+
+def test_an_end_with_another_offset_is_the_same_moment(service: Service, user: str) -> None:
+    body = {"max_sessions": 1, "until": "2099-12-31T23:59:59.9994+05:30"}
+    told = service.call("PUT", f"/v1/users/{user}/limit", body, key=OPERATOR_KEY).json
+    assert told["until"] == "2099-12-31T18:29:59.999Z"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[("until", text) for text in ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00", "2099-01-01", "tomorrow", "")],
+        *[
+            ("until", other)
+            for other in (4_000_000_000, True, "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00")
+        ],
+        *[("note", text) for text in ("x" * 201, "two\nlines", "\x7f", "\u2028", 7, None)],
+    ],
+)
+def test_a_bad_end_or_note_is_malformed_and_changes_nothing(
+    service: Service, user: str, field: str, value: object
+) -> None:
+    answer = service.call("PUT", f"/v1/users/{user}/limit", {"max_sessions": 2, field: value}, key=OPERATOR_KEY)
+    assert (answer.status, answer.json["code"], answer.json["field"]) == (400, "malformed", field)
+    assert not service.get(f"/v1/users/{user}/limit", key=OPERATOR_KEY).json["own"]
+
+
+def test_all_users_with_a_limit_of_their_own_page_by_page(service: Service, user: str) -> None:
+    users = [f"{user}-{number}" for number in range(5)]
+    for number, each in enumerate(users):
+        _limit(service, each, number + 1)
+    service.call("DELETE", f"/v1/users/{users[0]}/limit", key=OPERATOR_KEY)
+    found, cursor = list[dict[str, Any]](), ""
+    while True:
+        page = service.get(f"/v1/limits?limit=2{cursor}", key=OPERATOR_KEY).json
+        found += page["limits"]
+        if page["cursor"] is None:
+            break
+        assert len(page["limits"]) == 2
+        cursor = "&cursor=" + page["cursor"]
+    ours = [own for own in found if own["user_id"].startswith(user)]
+    expected = [{"user_id": u, "max_sessions": n + 1, "until": None, "note": ""} for n, u in enumerate(users) if n]
+    assert sorted(ours, key=lambda own: str(own["user_id"])) == expected
+    for query, field in (("cursor=nonsense", "cursor"), ("limit=0", "limit"), ("limit=1001", "limit")):
+        answer = service.get(f"/v1/limits?{query}", key=OPERATOR_KEY)
+        assert (answer.status, answer.json["code"], answer.json["field"]) == (400, "malformed", field)
 
 
 @pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])

@@ -1,6 +1,6 @@
 """A store that does what another one does: the part of `CachingStore` that has nothing to say."""
 
-from streamlimit.model import Event, Page, Receipt, Roster, Swept
+from streamlimit.model import FOR_GOOD, Event, LimitPage, OwnLimit, Page, Receipt, Roster, Swept, Terms
 from streamlimit.store.contract import Answer, Events, Heard, Store
 
 
@@ -32,13 +32,17 @@ class PassThrough:
         """As the store's."""
         return self.store.browse(cursor, at_most, user_id, stream_id, state)
 
-    def limit(self, user_id: str) -> Answer[int | None]:
+    def own_limit(self, user_id: str) -> Answer[OwnLimit | None]:
         """As the store's."""
-        return self.store.limit(user_id)
+        return self.store.own_limit(user_id)
 
-    def set_limit(self, user_id: str, max_sessions: int | None) -> Answer[None]:
+    def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
         """As the store's."""
-        return self.store.set_limit(user_id, max_sessions)
+        return self.store.set_limit(user_id, max_sessions, terms)
+
+    def limits(self, cursor: str | None, at_most: int) -> Answer[LimitPage]:
+        """As the store's."""
+        return self.store.limits(cursor, at_most)
 
     def pending(self) -> Answer[int]:
         """As the store's."""

@@ -77,6 +77,24 @@ def show_sessions(
         sessions.end(settings, user, end)
 
 
+@app.command(name="limit")
+@with_settings
+def own_limit(
+    settings: Settings,
+    user: Annotated[str, typer.Argument(help="whose limit")],
+    n: Annotated[int | None, typer.Argument(min=1, max=64, help="their own limit from now on")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="when it ends, as 2031-01-31T18:00:00Z; else it holds for good")
+    ] = None,
+    note: Annotated[str, typer.Option(help="why, for whoever looks later")] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="take it away: the plan's or the service's holds")] = False,
+) -> None:
+    """Give a user a limit of their own, show it, or take it away."""
+    from streamlimit.cli import limits
+
+    limits.change_or_show(settings, user, n, limits.Wish(until, note, remove))
+
+
 @app.command(name="callbacks")
 @with_settings
 def show_callbacks(

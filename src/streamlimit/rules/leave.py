@@ -62,13 +62,13 @@ def lose_again(
 
 def expire(ledger: Ledger, user_id: str, policy: Policy, now_ms: int) -> Outcome[Events]:
     """Takes out all that is past its time: seats with an event each, marks in silence."""
-    before = len(ledger.marks), ledger.spent_until_ms
+    before = len(ledger.marks), ledger.spent_until_ms, ledger.max_sessions
     ledger.mend(policy, now_ms)
     if ledger.spent_until_ms <= now_ms:
         ledger.spent_until_ms = 0
     events = lapse_all(user_id, ledger, now_ms)
     marks = [mark for mark in ledger.marks if mark.until_ms > now_ms]
-    changed = bool(events) or (len(marks), ledger.spent_until_ms) != before
+    changed = bool(events) or (len(marks), ledger.spent_until_ms, ledger.max_sessions) != before
     ledger.marks = marks
     return Outcome(events, changed, events)
 

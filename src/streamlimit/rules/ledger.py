@@ -9,10 +9,13 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
 
-from streamlimit.model import Ask, Device, Event, Mark, Purpose, Session, State
+from streamlimit.model import Ask, Device, Event, Mark, OwnLimit, Purpose, Session, State, Terms
 from streamlimit.policy import Policy
 
 T = TypeVar("T")
+
+LOOK_AGAIN_MS = 60_000
+"""How soon the sweep comes back for a limit that ends later: what is filed further away is taken for an old clock's."""
 
 NOBODYS = ""
 """The session of the one mark that stands for all that found no room."""
@@ -88,12 +91,16 @@ class Ledger(Struct, array_like=True, gc=False):
     """All of one user. `max_sessions` is a limit of their own, None where the policy's holds.
 
     `spent_until_ms`: when the user's budget of visits is whole again (visits.py); 0: it is.
+    `limit_until_ms`: when the own limit ends (0: never); `limit_said_ms`: as it was said, by the wall clock (0: not).
     """
 
     seats: list[Seat] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     max_sessions: int | None = None
     spent_until_ms: int = 0
+    limit_until_ms: int = 0
+    limit_said_ms: int = 0
+    limit_note: str = ""
 
     def find(self, session_id: str) -> Seat | None:
         """The session's seat, be it past its time or not."""
@@ -125,8 +132,23 @@ class Ledger(Struct, array_like=True, gc=False):
         latest = max(self.live(now_ms), key=lambda seat: seat.last_activity_ms or seat.started_at_ms, default=None)
         return self.limit(None if latest is None or latest.is_own else latest.limit, policy)
 
-    def due_at_ms(self) -> int | None:
-        """The earliest time at which anything here lapses; None where nothing ever does."""
+    def set_limit(self, max_sessions: int | None, terms: Terms, now_ms: int) -> None:
+        """The user has a limit of their own from now on, or (None) none."""
+        if max_sessions is None:
+            terms = Terms()
+        self.max_sessions, self.limit_note, self.limit_said_ms = max_sessions, terms.note, terms.until_ms or 0
+        self.limit_until_ms = 0 if terms.lasts_ms is None else now_ms + terms.lasts_ms
+
+    def own_limit(self, user_id: str, policy: Policy, now_ms: int) -> OwnLimit | None:
+        """The user's own limit that holds now."""
+        self.mend(policy, now_ms)
+        if self.max_sessions is None:
+            return None
+        left_ms = self.limit_until_ms - now_ms if self.limit_until_ms else None
+        return OwnLimit(user_id, self.max_sessions, Terms(left_ms, self.limit_said_ms or None, self.limit_note))
+
+    def due_at_ms(self, now_ms: int) -> int | None:
+        """The earliest time at which anything here lapses, or is to be looked at again; None: never."""
         earliest = None
         for seat in self.seats:
             if earliest is None or seat.expires_at_ms < earliest:
@@ -136,10 +158,17 @@ class Ledger(Struct, array_like=True, gc=False):
                 earliest = mark.until_ms
         if earliest is None and self.spent_until_ms:
             return self.spent_until_ms
+        if earliest is None and self.limit_until_ms:
+            return min(self.limit_until_ms, now_ms + LOOK_AGAIN_MS)
         return earliest
 
     def mend(self, policy: Policy, now_ms: int) -> None:
-        """What was written before the store's clock went back would be immortal: it counts as passed."""
+        """What was written before the store's clock went back would be immortal: it counts as passed.
+
+        An own limit that is past its end is none any more.
+        """
+        if self.limit_until_ms and self.limit_until_ms <= now_ms:
+            self.set_limit(None, Terms(), now_ms)
         if self.spent_until_ms > now_ms + policy.spent_far_ms:
             self.spent_until_ms = 0
         far_ms = now_ms + policy.far_ms

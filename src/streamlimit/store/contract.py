@@ -13,7 +13,23 @@ from msgspec import Struct
 from typing_extensions import TypeIs
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Ask, Decision, Event, Gone, Lease, Page, Receipt, Roster, Session, Swept, Verdict
+from streamlimit.model import (
+    FOR_GOOD,
+    Ask,
+    Decision,
+    Event,
+    Gone,
+    Lease,
+    LimitPage,
+    OwnLimit,
+    Page,
+    Receipt,
+    Roster,
+    Session,
+    Swept,
+    Terms,
+    Verdict,
+)
 
 T = TypeVar("T")
 Answer: TypeAlias = T | Awaitable[T]
@@ -113,12 +129,22 @@ class Store(Protocol):
         """
         ...
 
-    def limit(self, user_id: str) -> Answer[int | None]:
-        """The user's own limit, None where they have none."""
+    def own_limit(self, user_id: str) -> Answer[OwnLimit | None]:
+        """The user's own limit, None where they have none, or none that holds now."""
         ...
 
-    def set_limit(self, user_id: str, max_sessions: int | None) -> Answer[None]:
-        """Gives the user a limit of their own, or (None) the policy's again. Refuses nobody who sits."""
+    def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
+        """Gives the user a limit of their own, or (None) the policy's again. Refuses nobody who sits.
+
+        It ends by itself when *terms* say so: the next decision after that is by the policy's, swept or not.
+        """
+        ...
+
+    def limits(self, cursor: str | None, at_most: int) -> Answer[LimitPage]:
+        """A page of the own limits that hold now. One that holds during the whole walk is shown exactly once.
+
+        All pages that go on have a cursor; such a page may have fewer limits than asked for, or none, never more.
+        """
         ...
 
     def secret(self, name: str, made: str) -> Answer[str]:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from streamlimit.errors import BadCursor
-from streamlimit.model import Session
+from streamlimit.model import OwnLimit, Session
 from streamlimit.store.contract import Store, resolved
 from streamlimit.web.problems import Problem
 
@@ -48,6 +48,20 @@ async def browse(store: Store, cursor: str | None, limit: int, filters: Filters)
     if len(found) > limit:  # only the last user's sessions are too many
         last = found[limit - 1]
         return found[:limit], _written(Cursor(following, last.user_id, _rank(last)))
+    return found, None if following is None else _written(Cursor(following))
+
+
+async def browse_limits(store: Store, cursor: str | None, limit: int) -> tuple[list[OwnLimit], str | None]:
+    """*limit* users with a limit of their own (fewer on the last page), and the next page's cursor, as `browse`."""
+    following, more, found = None if cursor is None else _read(cursor).store, True, list[OwnLimit]()
+    while more and len(found) < limit:
+        try:
+            page = await resolved(store.limits(following, limit - len(found)))
+        except BadCursor as error:
+            raise _forged() from error
+        found += page.limits
+        following, more = page.cursor, page.cursor is not None
+        await asyncio.sleep(0)  # viewers first
     return found, None if following is None else _written(Cursor(following))
 
 

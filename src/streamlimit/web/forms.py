@@ -1,13 +1,15 @@
 """The JSON that viewers send, as typed forms: what is wrong with one is said by field (`malformed`)."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from streamlimit.ids import MAX_CHARACTERS, PATTERN, wrong_with_id
-from streamlimit.model import Device, Label
+from streamlimit.model import Device, Label, Terms
+from streamlimit.terms import NOTE_CHARACTERS, BadTerms, terms_of
 from streamlimit.web.problems import Problem
 
 ID_SCHEMA = {"minLength": 1, "maxLength": MAX_CHARACTERS, "pattern": f"^{PATTERN}$"}
@@ -80,9 +82,18 @@ class EndForm(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LimitForm(Struct, frozen=True, forbid_unknown_fields=True):
-    """`PUT …/limit`."""
+    """`PUT …/limit`. `until`: RFC 3339, in the future; without it the limit holds for good."""
 
     max_sessions: Annotated[int, Meta(ge=1, le=64)]
+    until: Annotated[datetime, Meta(tz=True)] | None = None
+    note: Annotated[str, Meta(max_length=NOTE_CHARACTERS)] = ""
+
+    def terms(self, wall_ms: int) -> Terms:
+        """How long it holds, and why, at this time by the wall clock. Raises `malformed`, naming the field."""
+        try:
+            return terms_of(self.until, self.note, wall_ms)
+        except BadTerms as error:
+            raise Problem("malformed", str(error), {"field": error.field}) from error
 
 
 class ExpirationForm(Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,11 +8,11 @@ from pydantic import AfterValidator
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.ids import wrong_with_id
-from streamlimit.model import Session
+from streamlimit.model import OwnLimit, Session
 from streamlimit.store.contract import resolved
 from streamlimit.store.diagnosis import in_words
 from streamlimit.sweeper import expire_once
-from streamlimit.web.browsing import Filters, browse
+from streamlimit.web.browsing import Filters, browse, browse_limits
 from streamlimit.web.calls import (
     CallerDep,
     IdInPath,
@@ -25,7 +25,7 @@ from streamlimit.web.calls import (
 from streamlimit.web.forms import ID_SCHEMA, ExpirationForm, LimitForm
 from streamlimit.web.metrics import most
 from streamlimit.web.problems import RETRY_STORE, Problem
-from streamlimit.web.render import session_json
+from streamlimit.web.render import rfc3339, session_json
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import require_text
 
@@ -79,9 +79,9 @@ async def all_sessions(
 
 @router.put("/v1/users/{user_id}/limit", openapi_extra=described(LimitForm))
 async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
-    """Gives the user a limit of their own. Nobody who sits is refused by it."""
+    """Gives the user a limit of their own, for good or until then. Nobody who sits is refused by it."""
     form = await form_in(request, LimitForm)
-    await resolved(service.limiter.set_limit(user_id, form.max_sessions))
+    await resolved(service.limiter.set_limit(user_id, form.max_sessions, form.terms(_wall_ms())))
     return json_answer(await _limit_json(service, user_id))
 
 
@@ -96,6 +96,20 @@ async def delete_limit(user_id: IdInPath, service: ServiceDep, _operator: Caller
     """The service's limit holds again."""
     await resolved(service.limiter.set_limit(user_id, None))
     return Response(status_code=204)
+
+
+@router.get("/v1/limits")
+async def all_limits(
+    request: Request,
+    service: ServiceDep,
+    _reader: CallerDep,
+    cursor: Annotated[str | None, Query(max_length=2_048)] = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+) -> Response:
+    """All users with a limit of their own, page by page: follow `cursor` until it is null."""
+    require_text(request.scope["query_string"])
+    found, following = await browse_limits(service.store, cursor, limit)
+    return json_answer({"limits": [{"user_id": own.user_id, **_own_json(own)} for own in found], "cursor": following})
 
 
 @router.get("/v1/stats")
@@ -156,14 +170,27 @@ async def readyz(service: ServiceDep) -> Response:
 
 
 async def _limit_json(service: Service, user_id: str) -> dict[str, Any]:
-    own = await resolved(service.store.limit(user_id))
+    own = await resolved(service.store.own_limit(user_id))
     return {
         "user_id": user_id,
-        "max_sessions": service.policy.max_sessions if own is None else own,
+        **_own_json(OwnLimit(user_id, service.policy.max_sessions) if own is None else own),
         "own": own is not None,
         "source": "max_sessions" if own is None else "own",
         "plans": service.plans.by_name,
     }
+
+
+def _own_json(own: OwnLimit) -> dict[str, Any]:
+    terms = own.terms
+    until_ms = terms.until_ms
+    if until_ms is None and terms.lasts_ms is not None:
+        until_ms = _wall_ms() + terms.lasts_ms
+    until = None if until_ms is None else rfc3339(until_ms)
+    return {"max_sessions": own.max_sessions, "until": until, "note": terms.note}
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def _pending(service: Service) -> int | None:

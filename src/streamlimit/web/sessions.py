@@ -69,7 +69,7 @@ async def user_sessions(user_id: IdInPath, service: ServiceDep, caller: CallerDe
     """Who is watching on this user's seats."""
     caller.require_session(user_id, None)
     roster = await resolved(service.limiter.store.sessions(user_id))
-    if caller.limit is not None and await resolved(service.store.limit(user_id)) is None:
+    if caller.limit is not None and await resolved(service.store.own_limit(user_id)) is None:
         roster = replace(roster, limit=caller.limit)
     return json_answer(_roster_json(roster))
 

@@ -18,4 +18,4 @@ def from_version_1(body: bytes) -> tuple[int | None, bytes]:
     old = msgspec.json.decode(body)
     seats = [Seat(**seat) for seat in old.get("seats", ())]
     ledger = decode(encode(Ledger(seats, old.get("marks", []), old.get("max_sessions"))))
-    return ledger.due_at_ms(), encode(ledger)
+    return ledger.due_at_ms(0), encode(ledger)

@@ -51,7 +51,7 @@ class Changes:
                 if outcome.changed:
                     changed[user_id] = ledgers[user_id]
                     events += outcome.events
-            self._rows.save_all(changed, kept)
+            self._rows.save_all(changed, kept, now_ms)
             self.put_events(events)
         self._checkpointer.changed(len(changes))
         return answers

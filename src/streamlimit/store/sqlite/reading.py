@@ -1,6 +1,6 @@
 """What is shown of users: one consistent read, and no lock."""
 
-from streamlimit.model import Page, Roster, Session
+from streamlimit.model import LimitPage, OwnLimit, Page, Roster, Session
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import show_live
 from streamlimit.store.sqlite.bodies import decode
@@ -25,6 +25,27 @@ class Reading:
             ledger, now_ms = self._rows.load(user_id)
         live = show_live(user_id, ledger, self._policy, now_ms)
         return Roster(user_id, ledger.shown_limit(self._policy, now_ms), live)
+
+    def own_limit(self, user_id: str) -> OwnLimit | None:
+        """The user's own limit that holds now."""
+        with translated:
+            ledger, now_ms = self._rows.load(user_id)
+        return ledger.own_limit(user_id, self._policy, now_ms)
+
+    def limits(self, cursor: str | None, at_most: int) -> LimitPage:
+        """Pages by user, as `page`."""
+        found: list[OwnLimit] = []
+        after = cursor or ""
+        with translated:
+            now_ms = self._rows.load("")[1]
+            rows = self._rows.find(BROWSE, after, LOOKED_AT)
+        for after, body in rows:
+            own = decode(body).own_limit(after, self._policy, now_ms)
+            if own is not None:
+                found.append(own)
+            if len(found) == at_most:
+                return LimitPage(tuple(found), after)
+        return LimitPage(tuple(found), after if len(rows) == LOOKED_AT else None)
 
     def page(self, cursor: str | None, at_most: int, stream_id: str | None, state: str | None) -> Page:
         """Pages by user, so that all of a user's sessions are on one page; `cursor` is the last user seen.

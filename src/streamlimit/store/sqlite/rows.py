@@ -61,7 +61,7 @@ class Rows:
         ledgers = {user_id: decode(body) for _, user_id, body in found if body is not None}
         return ledgers, self._middle.now_ms(found[0][0])
 
-    def save_all(self, ledgers: Mapping[str, Ledger], kept: Container[str]) -> None:
+    def save_all(self, ledgers: Mapping[str, Ledger], kept: Container[str], now_ms: int) -> None:
         """Within a transaction, whoever's it is: what the *ledgers* have become. *kept*: who has a row already."""
         added, replaced, gone = list[Row](), list[Row](), list[tuple[str]]()
         for user_id, ledger in ledgers.items():
@@ -69,7 +69,7 @@ class Rows:
                 gone.append((user_id,))
             else:
                 some = replaced if user_id in kept else added
-                some.append((user_id, ledger.due_at_ms(), encode(ledger)))
+                some.append((user_id, ledger.due_at_ms(now_ms), encode(ledger)))
         for query, rows in ((ADD, added), (REPLACE, replaced), (REMOVE, gone)):
             if rows:
                 self._cursor.executemany(query, rows)
@@ -146,5 +146,5 @@ class Middle:
             self.outcome = outcome
         elif not (ledger.is_blank() or (self._subscribed and any(e.type in self._subscribed for e in outcome.events))):
             self.outcome, self._body = outcome, encode(ledger)
-            return ledger.due_at_ms()
+            return ledger.due_at_ms(now_ms)
         return None

@@ -9,7 +9,22 @@ from typing import Any, TypeVar, cast
 
 from streamlimit import rules
 from streamlimit.errors import StoreLocked, StoreUnavailable
-from streamlimit.model import Ask, Decision, Event, Gone, Lease, Page, Receipt, Roster, Swept, Verdict
+from streamlimit.model import (
+    FOR_GOOD,
+    Ask,
+    Decision,
+    Event,
+    Gone,
+    Lease,
+    LimitPage,
+    OwnLimit,
+    Page,
+    Receipt,
+    Roster,
+    Swept,
+    Terms,
+    Verdict,
+)
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome, grants_wanted
@@ -170,13 +185,15 @@ class SqliteStore:
             return Page(matching(self.sessions(user_id).sessions, stream_id, state), None)
         return self._reading.page(cursor, at_most, stream_id, state)
 
-    def limit(self, user_id: str) -> int | None:
-        with translated:
-            return self._rows.load(user_id)[0].max_sessions
+    def own_limit(self, user_id: str) -> OwnLimit | None:
+        return self._reading.own_limit(user_id)
 
-    def set_limit(self, user_id: str, max_sessions: int | None) -> Answer[None]:
+    def limits(self, cursor: str | None, at_most: int) -> LimitPage:
+        return self._reading.limits(cursor, at_most)
+
+    def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
         def rule(ledger: Ledger, now_ms: int) -> Outcome[None]:
-            ledger.max_sessions = max_sessions
+            ledger.set_limit(max_sessions, terms, now_ms)
             return Outcome(None, changed=True)
 
         answer: Answer[None] = self._now(user_id, rule, self._changes.by_transaction)

@@ -53,7 +53,7 @@ class Sweep:
             if ledger.is_blank():
                 takings.gone.append((user_id,))
             else:
-                takings.kept.append((user_id, ledger.due_at_ms(), encode(ledger)))
+                takings.kept.append((user_id, ledger.due_at_ms(now_ms), encode(ledger)))
         return takings
 
     def _swept(self, at_most: int, is_last: bool) -> Takings | None:

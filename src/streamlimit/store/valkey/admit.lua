@@ -33,10 +33,11 @@ end
 -- The quick ways, without taking the ledger apart. Who sits is admitted by one read; a new session is put behind the
 -- others where there is room. Everything else is below.
 local own_limit, filed, seats, marks = NONE, 0, 0, 0
-local spent, value_end = 0, 0
+local spent, value_end, limit_till = 0, 0, 0
 if value then
   own_limit, filed, seats, marks = unpack('<I2I6I2B', value)
-  marks, spent, value_end = split_marks(value, marks)
+  marks, spent, value_end, limit_till = split_marks(value, marks)
+  if limit_till > 0 and limit_till <= now then own_limit = NONE end
 end
 local at, live, found, size = 12, 0, nil, nil
 for _ = 1, seats do
@@ -70,7 +71,7 @@ if marks == 0 and found then
   if is_simple and is_no_news and (last > 0 or purpose ~= LEASE) then
     return pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0' .. NOT_PAID
   end
-elseif marks == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK and type_cap == NONE
+elseif marks == 0 and limit_till == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK and type_cap == NONE
   and stream_cap == NONE and visit_wait(spent, limit) == 0
   and (device == '' or ARGV[1]:byte(34) < 2) -- nobody goes for a device's new session
   and ((granted == 0 and purpose == LEASE) or has_none_dead())

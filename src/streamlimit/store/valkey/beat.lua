@@ -32,10 +32,11 @@ local function has_none_dead()
 end
 
 local own_limit, filed, seats, marks = NONE, 0, 0, 0
-local spent, value_end = 0, 0
+local spent, value_end, limit_till = 0, 0, 0
 if value then
   own_limit, filed, seats, marks = unpack('<I2I6I2B', value)
-  marks, spent, value_end = split_marks(value, marks)
+  marks, spent, value_end, limit_till = split_marks(value, marks)
+  if limit_till > 0 and limit_till <= now then own_limit = NONE end
 end
 local at, live, found, size = 12, 0, nil, nil
 for _ = 1, seats do
@@ -83,7 +84,7 @@ end
 local over_limit, reclaim, enforces, subscribed, outbox_most = unpack('<BBBBI4', ARGV[1], 33)
 if may_start == 0 or not (no_grant or has_none_dead()) then return '' end
 if live < limit then
-  if live < seats or type_cap ~= NONE or stream_cap ~= NONE or play ~= '' then return '' end
+  if live < seats or limit_till > 0 or type_cap ~= NONE or stream_cap ~= NONE or play ~= '' then return '' end
   if visit_wait(spent, limit) > 0 then return '' end
   if device ~= '' and reclaim == 2 then return '' end -- its device's other session goes
   local expires, user = now + expiry_ms, nil

@@ -50,11 +50,12 @@ _MARK = Struct("<IHIHBIH")
 _EVENT = Struct("<BBIHH")
 _POLICY = Struct("<IIHIHIHIHIBBBBIIH")
 _U16 = Struct("<H")
+_OWN_LIMIT = Struct("<HIHIH")
 _SPENT, _PLAY = Struct("<IH"), Struct("<Q")
 
 HAS_PLAY = 2
 """In a seat's byte of what it has (ledger.lua)."""
-HAS_SPENT = 128
+HAS_SPENT, LIMIT_ENDS = 128, 64
 """Beside the number of a ledger's marks."""
 
 
@@ -125,6 +126,22 @@ def pack_client(client: str) -> int:
 def pack_limit(limit: int | None) -> int:
     """A limit in two bytes."""
     return NO_LIMIT if limit is None else min(limit, MAX_LIMIT)
+
+
+def pack_own_limit(limit: int | None, time_ms: int, said_ms: int, note: str) -> bytes:
+    """A limit of a user's own: until when it holds, or for how long; its end as it was said; the note."""
+    time_ms, said_ms = min(time_ms, MAX_SEQUENCE), min(said_ms, MAX_SEQUENCE)
+    numbers = pack_limit(limit), time_ms & 0xFFFFFFFF, time_ms >> 32, said_ms & 0xFFFFFFFF, said_ms >> 32
+    return _OWN_LIMIT.pack(*numbers) + note.encode()
+
+
+def read_own_limit(data: bytes) -> Ledger:
+    """What `pack_own_limit` packed, as the ledger that has nothing else."""
+    limit, until, until_, said, said_ = _OWN_LIMIT.unpack_from(data)
+    note = data[_OWN_LIMIT.size :].decode()
+    return Ledger(
+        max_sessions=limit, limit_until_ms=until | until_ << 32, limit_said_ms=said | said_ << 32, limit_note=note
+    )
 
 
 def pack_sequence(sequence: int | None) -> int:
@@ -253,9 +270,13 @@ def read_ledger(data: bytes) -> Ledger:
     for _ in range(seats):
         seat, at = read_seat(data, at)
         ledger.seats.append(seat)
-    for _ in range(marks % HAS_SPENT):
+    for _ in range(marks % LIMIT_ENDS):
         ledger.marks.append(read_mark(data, at))
         at += _U16.unpack_from(data, at)[0]
+    if marks % HAS_SPENT >= LIMIT_ENDS:
+        low, high = _SPENT.unpack_from(data, at)
+        ledger.limit_until_ms = low | high << 32
+        at += _SPENT.size
     if marks >= HAS_SPENT:
         low, high = _SPENT.unpack_from(data, at)
         ledger.spent_until_ms = low | high << 32

@@ -23,7 +23,11 @@ local sequence = (point + 63 - (point - 1) % 64) / 64 -- of the segment, + 1
 local value = call('GET', KEYS[1])
 
 local own_limit, filed, seats = 65535, 0, 0
-if value then own_limit, filed, seats = unpack('<I2I6I2', value) end
+if value then
+  local marks
+  own_limit, filed, seats, marks = unpack('<I2I6I2B', value)
+  if marks % 128 >= 64 and unpack('<I6', value, #value - (marks >= 128 and 11 or 5)) <= now then own_limit = 65535 end
+end
 local at, live, found, size = 12, 0, nil, nil
 for _ = 1, seats do
   local length, other, expires = unpack('<I2Bc0I6', value, at)

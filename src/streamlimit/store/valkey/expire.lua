@@ -60,7 +60,7 @@ local function expire(value)
   end
   local own_limit, _, seats, marks = unpack('<I2I6I2B', value)
   local is_spent = marks >= SPENT and unpack('<I6', value, #value - 5) > now
-  marks = marks % SPENT
+  marks = marks % ENDS
   local first, last = lapses(value, seats + marks)
   if first and first > now then
     call('SETRANGE', LEDGER, 2, pack('<I6', first))

@@ -2,6 +2,7 @@
 
     streamlimit:{017}:2:alice     string      the ledger of user alice (ledger.lua says how it is packed)
     streamlimit:{017}:grants:alice string     her grants that were ended (grants.lua), with a time to live
+    streamlimit:{017}:limits      hash        the shard's users with a limit of their own (ledger.lua)
     streamlimit:{017}:due         sorted set  the shard's users by the earliest time anything of theirs lapses
     streamlimit:{017}:outbox      list        the shard's events for call backs that are not sorted yet, oldest first
     streamlimit:{017}:sorted      number      of the last event that was sorted
@@ -76,6 +77,7 @@ class Keys:
         self._prefix = prefix
         self._ledgers = [f"{shard}{FORMAT}:".encode() for shard in shards]
         self.due = [f"{shard}due".encode() for shard in shards]
+        self.limits = [f"{shard}limits".encode() for shard in shards]
         self.outbox = [f"{shard}outbox".encode() for shard in shards]
 
     def ledger(self, shard: int, user: bytes) -> bytes:

@@ -5,8 +5,11 @@
 -- script includes it only after its quick ways. Needs preamble.lua.
 --
 --   ledger  I2 own limit (65535: none) · I6 filed: the user's score in the sweep index (0: not there)
---           I2 number of seats · B number of marks (+ 128: spent) · the seats, oldest first · the marks, oldest first
+--           I2 number of seats · B number of marks (+ 128: spent, + 64: the own limit ends) · the seats, oldest first
+--           the marks, oldest first · where it ends: I6 when the own limit ends
 --           and, with spent: I6 when the budget of visits is whole again
+--   limits  a hash of the shard, by user, of own limits: I2 the limit · I6 when it ends (0: never)
+--           I6 the end as it was said, by the wall clock (0: not) · the note
 --   seat    I2 length of all · B session id · then what a receipt overwrites in place:
 --           I6 expires at · I6 last activity (0: none) · I6 sequence + 1 (0: none) · I6 ahead until · I6 placed at
 --           I4 move · I6 generation · I3 generation − started at · B has · B given a grant? · I2 limit (+ 32768: the user's own)
@@ -26,7 +29,9 @@
 -- what codec.py made of them: here they are only compared and copied.
 
 local LEDGER, DUE, OUTBOX = KEYS[1], KEYS[2], KEYS[3]
-local NO_LIMIT, HEADER, SPENT = 65535, 12, 128
+local LIMITS = DUE:sub(1, -4) .. 'limits' -- few calls need it: it is not among the keys that each is sent with
+local NO_LIMIT, HEADER, SPENT, ENDS = 65535, 12, 128, 64
+local LOOK_AGAIN_MS = 60000
 local NO_PLAY = ''
 local STARTED, MOVED, EXPIRED, ENDED, TERMINATED, ABANDONED = 1, 2, 3, 4, 5, 6
 local TOLD, IDLE, RAN_OUT, NOTHING_RECEIVED = 1, 2, 3, 4
@@ -61,13 +66,20 @@ end
 
 -- The value of a ledger's key (false: none) as a table; seats and marks stay packed, with what finding them needs.
 local function open_ledger(value)
-  local ledger = { own_limit = NO_LIMIT, filed = 0, seats = {}, marks = {}, spent = 0 }
+  local ledger = { own_limit = NO_LIMIT, limit_till = 0, filed = 0, seats = {}, marks = {}, spent = 0 }
   if not value then return ledger end
   local seats, marks
   ledger.own_limit, ledger.filed, seats, marks = unpack('<I2I6I2B', value)
+  local tail = #value - 5
   if marks >= SPENT then
-    marks, ledger.spent = marks - SPENT, unpack('<I6', value, #value - 5)
+    marks, ledger.spent, tail = marks - SPENT, unpack('<I6', value, tail), tail - 6
     if ledger.spent > now + math.max(far - now, burst_ms + 60000) then ledger.spent = 0 end
+  end
+  if marks >= ENDS then
+    marks, ledger.limit_till = marks - ENDS, unpack('<I6', value, tail)
+    if ledger.limit_till <= now then
+      ledger.own_limit, ledger.limit_till, ledger.limit_ended = NO_LIMIT, 0, true
+    end
   end
   local at = HEADER
   for i = 1, seats do
@@ -99,10 +111,18 @@ local function save(ledger)
     parts[#parts + 1] = mark.packed
     if not earliest or mark.till < earliest then earliest = mark.till end
   end
+  if ledger.limit_ended then call('HDEL', LIMITS, user_of(LEDGER)) end
+  local ends = ledger.limit_till > 0
+  if ends then
+    parts[#parts + 1] = pack('<I6', ledger.limit_till)
+  end
   local has_spent = ledger.spent > now
   if has_spent then
     parts[#parts + 1] = pack('<I6', ledger.spent)
     earliest = earliest or ledger.spent
+  end
+  if ends then
+    earliest = earliest or math.min(ledger.limit_till, now + LOOK_AGAIN_MS)
   end
   if not earliest and ledger.own_limit == NO_LIMIT then
     call('DEL', LEDGER)
@@ -112,7 +132,7 @@ local function save(ledger)
     ledger.filed = earliest
     call('ZADD', DUE, earliest, user_of(LEDGER))
   end
-  local marks = #ledger.marks + (has_spent and SPENT or 0)
+  local marks = #ledger.marks + (has_spent and SPENT or 0) + (ends and ENDS or 0)
   parts[1] = pack('<I2I6I2B', ledger.own_limit, ledger.filed, #ledger.seats, marks)
   call('SET', LEDGER, table.concat(parts))
 end

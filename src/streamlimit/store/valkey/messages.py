@@ -5,7 +5,7 @@ The command is put together by hand from parts made once: that is most of what a
 
 from struct import Struct
 
-from streamlimit.model import Ask, Event, Lease, Purpose, Receipt, State
+from streamlimit.model import FOR_GOOD, Ask, Event, Lease, Purpose, Receipt, State, Terms
 from streamlimit.rules.ledger import gives_grant
 from streamlimit.store.contract import Clock
 from streamlimit.store.valkey.codec import (
@@ -15,6 +15,7 @@ from streamlimit.store.valkey.codec import (
     pack_id,
     pack_kind,
     pack_limit,
+    pack_own_limit,
     pack_place,
     pack_plan,
     pack_sequence,
@@ -166,9 +167,11 @@ def terminate_message(session_id: str | None, by: str, reason: str) -> bytes:
     return b"%c%b%b" % (len(session), session, pack_tail(by, reason))
 
 
-def limit_message(limit: int | None) -> bytes:
+def limit_message(limit: int | None, terms: Terms) -> bytes:
     """For set_limit.lua."""
-    return _U16(pack_limit(limit))
+    if limit is None:
+        terms = FOR_GOOD
+    return pack_own_limit(limit, terms.lasts_ms or 0, terms.until_ms or 0, terms.note)
 
 
 def bulk(part: bytes) -> bytes:

@@ -11,7 +11,24 @@ from itertools import islice
 from typing import Any
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Ask, Decision, Device, Event, Gone, Lease, Page, Receipt, Repeated, Roster, Swept, Verdict
+from streamlimit.model import (
+    FOR_GOOD,
+    Ask,
+    Decision,
+    Device,
+    Event,
+    Gone,
+    Lease,
+    LimitPage,
+    OwnLimit,
+    Page,
+    Receipt,
+    Repeated,
+    Roster,
+    Swept,
+    Terms,
+    Verdict,
+)
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Clock, Events, Heard
@@ -130,12 +147,14 @@ class ValkeyStore:
         live = (await self.sessions(user_id)).sessions
         return Page(tuple(s for s in live if walks.is_wanted(s, stream_id, state)), None)
 
-    async def limit(self, user_id: str) -> int | None:
-        _, (ledger,) = await self._calls.ledgers(shard_of(user_id), [user_id.encode()])
-        return ledger.max_sessions
+    async def own_limit(self, user_id: str) -> OwnLimit | None:
+        return await walks.own_limit(self._calls, user_id, self._policy)
 
-    def set_limit(self, user_id: str, max_sessions: int | None) -> "Future[None]":
-        return self._calls.change("set_limit", user_id, limit_message(max_sessions), lambda _: None)
+    async def limits(self, cursor: str | None, at_most: int) -> LimitPage:
+        return await walks.limits(self._calls, cursor, at_most, self._policy)
+
+    def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> "Future[None]":
+        return self._calls.change("set_limit", user_id, limit_message(max_sessions, terms), lambda _: None)
 
     async def secret(self, name: str, made: str) -> str:
         """One command does it; the key lies in the first shard's slot, like all secrets."""

@@ -2,12 +2,18 @@
 --
 -- *spent* is when it is whole again: what a ledger's value ends with, where the number of its marks says so.
 
--- How many marks there are, when the budget is whole again (0: it is), and where the value ends but for that.
+-- How many marks there are, when the budget is whole again (0: it is), where the value ends but for that,
+-- and when the user's own limit ends (0: never).
 local function split_marks(value, marks)
-  if marks < 128 then return marks, 0, #value end
-  local spent = unpack('<I6', value, #value - 5)
-  if spent > now + math.max(far - now, burst_ms + 60000) then spent = 0 end -- from before the clock went back
-  return marks - 128, spent, #value - 6
+  local spent, till, stop = 0, 0, #value
+  if marks >= 128 then
+    marks, stop, spent = marks - 128, stop - 6, unpack('<I6', value, stop - 5)
+    if spent > now + math.max(far - now, burst_ms + 60000) then spent = 0 end -- from before the clock went back
+  end
+  if marks >= 64 then
+    marks, till = marks - 64, unpack('<I6', value, stop - 5)
+  end
+  return marks, spent, stop, till
 end
 
 -- How long it takes until a visit of a user of *limit* seats has come back by itself.

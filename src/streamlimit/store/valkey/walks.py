@@ -7,10 +7,12 @@ from random import randrange
 from time import monotonic
 
 from streamlimit.errors import BadCursor, StoreUnavailable
-from streamlimit.model import Event, Page, Session, Swept
+from streamlimit.model import Event, LimitPage, OwnLimit, Page, Session, Swept
+from streamlimit.policy import Policy
 from streamlimit.store.valkey.calls import Calls
+from streamlimit.store.valkey.codec import read_own_limit
 from streamlimit.store.valkey.jumps import Jumps
-from streamlimit.store.valkey.keys import SHARDS
+from streamlimit.store.valkey.keys import SHARDS, shard_of
 from streamlimit.store.valkey.location import Address
 
 Due = tuple[int, list[bytes]]
@@ -145,6 +147,36 @@ async def browse(calls: Calls, cursor: str | None, at_most: int, stream_id: str 
                 if len(found) >= at_most:
                     return Page(tuple(found), f"{number}:{user.decode()}")
     return Page(tuple(found), None)
+
+
+async def own_limit(calls: Calls, user_id: str, policy: Policy) -> OwnLimit | None:
+    """The user's own limit that holds now."""
+    shard, user = shard_of(user_id), user_id.encode()
+    now_ms, kept = await gather(calls.now_ms(shard), calls.ask(shard, "HGET", calls.keys.limits[shard], user))
+    return None if kept is None else read_own_limit(kept).own_limit(user_id, policy, now_ms)
+
+
+async def limits(calls: Calls, cursor: str | None, at_most: int, policy: Policy) -> LimitPage:
+    """Shard by shard, in each by user, as `browse`; those of `STEP` shards are asked for together."""
+    first, seen = _place(cursor or "0:")
+    found: list[OwnLimit] = []
+    for start in range(first, SHARDS, STEP):
+        shards = range(start, min(start + STEP, SHARDS))
+        now_ms = await calls.now_ms(start)
+        kept = await gather(*(_limits_of(calls, shard) for shard in shards))
+        for shard, limits_of in zip(shards, kept, strict=True):
+            for user, packed in limits_of:
+                own = read_own_limit(packed).own_limit(user.decode(), policy, now_ms)
+                if own is not None and (shard > first or user > seen):
+                    found.append(own)
+                if len(found) == at_most:
+                    return LimitPage(tuple(found), f"{shard}:{user.decode()}")
+    return LimitPage(tuple(found), None)
+
+
+async def _limits_of(calls: Calls, shard: int) -> list[tuple[bytes, bytes]]:
+    kept = await calls.ask(shard, "HGETALL", calls.keys.limits[shard])
+    return sorted(zip(kept[::2], kept[1::2], strict=True))
 
 
 def _place(cursor: str) -> tuple[int, bytes]:
