@@ -105,6 +105,18 @@ def test_in_an_outage_a_worker_spends_the_budget_that_it_last_saw(scene: Scene) 
     run(story())
 
 
+def test_what_the_store_was_paid_just_before_an_outage_is_not_paid_again(scene: Scene) -> None:
+    async def story() -> None:
+        of_two_visits(scene)
+        await scene.play("tv", 0)
+        await scene.admit("tv", "b")
+        scene.moody.away = True
+        assert isinstance(await scene.admit("tv", "b"), Admitted)
+        assert isinstance(await scene.admit("tv", "c"), Refusal)
+
+    run(story())
+
+
 def test_newcomers_of_an_outage_pay_too(scene: Scene) -> None:
     async def story() -> None:
         of_two_visits(scene, on_outage="admit-all")

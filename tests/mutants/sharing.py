@@ -70,6 +70,27 @@ MUTANTS = [
         "        if False:\n",
         ("tests/cache/test_visits.py",),
     ),
+    Mutant(
+        "a dry run cuts downloads",
+        "streamlimit/rules/confirm.py",
+        "    if policy.enforce and _is_left_behind(",
+        "    if _is_left_behind(",
+        ("tests/store/test_sqlite.py", "-k", "dry_run_cuts"),
+    ),
+    Mutant(
+        "a download goes on though its session has moved on",
+        "streamlimit/rules/confirm.py",
+        "    if policy.enforce and _is_left_behind(",
+        "    if False and _is_left_behind(",
+        ("tests/store/test_sqlite.py", "-k", "long_downloads or left_behind"),
+    ),
+    Mutant(
+        "a stale receipt gives a visit back",
+        "streamlimit/rules/confirm.py",
+        "        if receipt.ends_ms and lease.ask.stream_id == seat.stream_id:\n",
+        "    if True:\n        if receipt.ends_ms:\n",
+        ("tests/store/test_sqlite.py", "-k", "stale_receipt"),
+    ),
     Mutant("a visit is given back twice", VISITS, "    seat.paid = Paid(seat.stream_id, 0)\n", "", OF_VISITS),
     Mutant(
         "a spent budget is forgotten with the sessions",

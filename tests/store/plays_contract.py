@@ -11,6 +11,7 @@ from tests.store.household import Household, N, X, story
 SIX = 6_000
 AT_SIX = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX)
 AT_SIX_UNGUARDED = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX, max_returns=0)
+DRY = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX, enforce=False)
 PATIENT = Policy(segment_ms=X, missed_segments=6, start_ms=X)
 """Expires late, so that several segments pass within n·X."""
 
@@ -158,6 +159,15 @@ class Plays:
         await self._locked(home, "film")
         assert isinstance(gone := await home.prolong(shared), Gone)
         assert gone.state is State.ACTIVE
+
+    @story(DRY)
+    async def test_a_dry_run_cuts_no_download(self, home: Household) -> None:
+        await home.watch("tv", "news", sequence=5)
+        old = await home.lease("tv", "news", sequence=6)
+        await home.watch("tv", "film", sequence=0)
+        assert await home.prolong(old) is None
+        await self._locked(home, "film")
+        assert await home.prolong(await home.lease("tv", "film", sequence=6, play=1)) is None
 
     @story(PATIENT)
     async def test_one_seek_of_sound_and_picture_is_one_repeat(self, home: Household) -> None:

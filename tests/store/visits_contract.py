@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 
 from streamlimit.model import Admitted, Confirmed, Lease, Purpose, Receipt, Refusal
 from streamlimit.policy import Policy
@@ -211,6 +212,38 @@ class Visits:
 
         segments = sum([await round_(k) for k in range(30)][-10:])  # in 10·X, on one of three seats, which rest
         assert segments / 10 <= 1 + 1.5
+
+    @story(ONE_VISIT)
+    async def test_ten_long_downloads_at_once_are_one_and_a_half_a_seat(self, home: Household) -> None:
+        """Each goes on by itself until it is cut, and is asked for again once a segment."""
+        under_way: list[Lease] = []
+        segments = 0
+        for number in range(3 * (10 + self.ROUNDS)):
+            if number % 3 == 0:
+                asked = [await home.ask("tv", f"stream-{k}", client=f"c{k}") for k in range(10)]
+                under_way += [a.lease for a in asked if isinstance(a, Admitted) and a.lease is not None]
+            home.later(SIX // 3)
+            under_way = [lease for lease in under_way if await home.prolong(lease) is None]
+            if number % 3 == 2:
+                for lease in under_way:
+                    await home.received(lease, number)
+                segments += len(under_way) if number >= 30 else 0
+        assert 0 < segments / self.ROUNDS <= 3 * 1.5
+
+    @story(ONE_VISIT)
+    async def test_a_stale_receipt_is_activity_of_its_own_session_and_nothing_else(self, home: Household) -> None:
+        stale = await home.watch("tv", "news")
+        await home.watch("phone", "film")
+        await home.watch("tv", "sport", sequence=4)
+        home.later(SIX)
+        before, last = await home.session("phone"), (await home.session("tv")).last_activity_ms
+        await self._ended(home, stale, SIX)
+        tv = await home.session("tv")
+        assert (tv.stream_id, tv.sequence, tv.last_activity_ms) == ("sport", 4, home.now)
+        assert last != home.now
+        assert await home.session("phone") == replace(before, state=(await home.session("phone")).state)
+        await self._visit(home, "one")  # of three: a third of 2·X has passed, thrice over
+        assert (await home.refused("two")).code == "too-many-visits", "and gives no visit back"
 
     @story(AT_SIX)
     async def test_thirty_streams_in_turn_are_one_and_a_half_a_seat(self, home: Household) -> None:

@@ -127,7 +127,7 @@ class Admissions:
             if decision.events:
                 self._receipts.heed(decision.events)
             if decision.spent_ms:
-                self._offline.budgets.told(ask.user_id, decision.spent_ms, heard_at)
+                self._offline.budgets.paid(ask, decision.spent_ms, heard_at)
             session = decision.session
             if self._tombstones.is_back(ask, asked_at, None if session is None else session.generation):
                 return _dated(decision, self._cache.met(ask, decision, asked_at, heard_at, beaten))

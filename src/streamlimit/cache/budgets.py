@@ -33,6 +33,11 @@ class Budgets:
         if len(self._whole_at) > USERS:
             del self._whole_at[next(iter(self._whole_at))]
 
+    def paid(self, ask: Ask, spent_ms: int, now: float) -> None:
+        """The store took a visit for what *ask* wants; so much of the user's budget is spent."""
+        self.told(ask.user_id, spent_ms, now)
+        self._remember((ask.user_id, ask.session_id), ask.stream_id, now)
+
     def pay(self, ask: Ask, limit: int, now: float) -> float:
         """Pays a visit without the store. 0, or for how many seconds there is no budget for it: then it is not paid.
 
@@ -46,8 +51,7 @@ class Budgets:
         wait = whole_at - now - policy.burst_ms / 1_000
         if wait > 0 and policy.enforce:
             return wait
-        self.told(ask.user_id, round((whole_at - now) * 1_000), now)
-        self._remember(who, ask.stream_id, now)
+        self.paid(ask, round((whole_at - now) * 1_000), now)
         return 0
 
     def _remember(self, who: Moved, stream_id: str, now: float) -> None:

@@ -36,16 +36,21 @@ def prolong(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcom
     seat = ledger.find(lease.ask.session_id)
     if seat is None or not _is_of(lease, seat) or seat.expires_at_ms <= now_ms:
         return Outcome(_gone(ledger, lease, now_ms), changed=False)
-    is_old = (lease.generation, lease.move) != (seat.generation, seat.move)
-    if is_old and lease.ask.stream_id != seat.stream_id:
-        return Outcome(Gone(State.ACTIVE), changed=False)
-    if plays.is_locked_out(seat, plays.named(lease.ask), policy, now_ms):
+    if policy.enforce and _is_left_behind(lease, seat, policy, now_ms):
         return Outcome(Gone(State.ACTIVE), changed=False)
     life_ms = policy.start_ms if seat.last_activity_ms is None else policy.expiry_ms
     changed = seat.expires_at_ms < now_ms + life_ms
     if changed:
         seat.expires_at_ms = now_ms + life_ms
     return Outcome(None, changed)
+
+
+def _is_left_behind(lease: Lease, seat: Seat, policy: Policy, now_ms: int) -> bool:
+    """Has the session moved on to another stream since, or is it locked to another play?"""
+    is_old = (lease.generation, lease.move) != (seat.generation, seat.move)
+    if is_old and lease.ask.stream_id != seat.stream_id:
+        return True
+    return plays.is_locked_out(seat, plays.named(lease.ask), policy, now_ms)
 
 
 def _is_of(lease: Lease, seat: Seat) -> bool:

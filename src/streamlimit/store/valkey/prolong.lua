@@ -21,7 +21,8 @@ if not seat or seat.expires <= now or (generation ~= seat.generation and generat
 end
 local is_old = generation ~= seat.generation or move ~= seat.move
 if (play == NO_PLAY and lease == '') then play = nil end -- of a heartbeat
-if (is_old and stream ~= seat.stream) or is_locked_out(seat, play, now) then return pack('<BI6B', 2, now, 1) end
+local is_left_behind = (is_old and stream ~= seat.stream) or is_locked_out(seat, play, now)
+if enforces == 1 and is_left_behind then return pack('<BI6B', 2, now, 1) end
 local life_ms = seat.last == 0 and start_ms or expiry_ms
 if seat.expires < now + life_ms then
   seat.expires = now + life_ms
