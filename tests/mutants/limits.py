@@ -5,7 +5,37 @@ from tests.mutants.mutant import Mutant
 CONTRACT = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (limit or way or cursor)")
 ON_REDIS = ("tests/store/test_valkey.py", "-k", "TestOnRedis and not Cluster and (limit or way)")
 
+HEARTBEAT, BEATS = "streamlimit/web/heartbeat.py", ("tests/web/test_heartbeat.py",)
+
 MUTANTS = [
+    Mutant(
+        "a heartbeat that names a segment is remembered as one that names none",
+        "streamlimit/web/quick.py",
+        "if form.grant is not None or form.segment is not None:",
+        "if form.grant is not None:",
+        BEATS,
+    ),
+    Mutant(
+        "a heartbeat without a play is another player",
+        HEARTBEAT,
+        "        if not ask.play and session.play:",
+        "        if False:",
+        BEATS,
+    ),
+    Mutant(
+        "a place that a heartbeat names counts as older than any other",
+        HEARTBEAT,
+        "session.move, session.last_activity_ms or 0)",
+        "session.move, 0)",
+        BEATS,
+    ),
+    Mutant(
+        "a grant ends another session by a heartbeat",
+        HEARTBEAT,
+        "        caller.require_replacement(form.replace)\n",
+        "",
+        BEATS,
+    ),
     Mutant(
         "a limit that ended goes on to count",
         "streamlimit/rules/ledger.py",

@@ -1,8 +1,11 @@
 """Which streams there are: those of the catalog, and where the ledger is kept for any stream, all others, too."""
 
+from urllib.parse import unquote
+
 from streamlimit.delivery.catalog import Catalog
+from streamlimit.delivery.naming import Place, is_free, is_relative, place_in, place_of
 from streamlimit.delivery.stream import Stream
-from streamlimit.errors import CatalogError, UnknownStream
+from streamlimit.errors import CatalogError, UnknownSegment, UnknownStream
 
 
 class Streams:
@@ -27,6 +30,25 @@ class Streams:
         """Raises as `find`, for a heartbeat: without a catalog every stream may have them."""
         if self._catalog is not None:
             self.find(stream_id)
+
+    def place(self, stream_id: str, name: str) -> Place:
+        """The segment of that name. Raises as `require_beatable`, and `UnknownSegment`.
+
+        Of a stream whose files are elsewhere it is what its name says (naming.py).
+        """
+        stream = None if self._catalog is None else self.find(stream_id)
+        if stream is None or self._catalog is None:
+            if is_free(name) or not is_relative(name):
+                raise UnknownSegment("no segment is called so")
+            return place_of(name)
+        segment = stream.find(name)
+        if segment is None and stream.live:  # the playlist on disk may be newer than what we know
+            segment = self._catalog.stream(stream_id, fresh=True).find(name)
+        if segment is None and "%" in name:
+            segment = stream.find(unquote(name))  # as the header `Streamlimit-Segment` spells it
+        if segment is None:
+            raise UnknownSegment("the stream has no segment of that name")
+        return place_in(segment)
 
     def entry(self, stream_id: str) -> str:
         """What its players begin with, within the stream; empty where its files are elsewhere. Raises as `find`."""

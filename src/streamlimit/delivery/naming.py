@@ -16,6 +16,7 @@ NUMBER_DIGITS = 12
 """The last ones of a number are looked at: so, with parts, and in every store's kind of number, it stays exact."""
 
 _LAST_DIGITS = re.compile(r"[0-9]+(?=[^0-9]*\Z)")
+_never_in_a_path = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff\\]").search
 _IS_INIT = re.compile(r"(?:.*[^a-z])?init(?![a-z]).*|.*init", re.IGNORECASE).fullmatch
 _INIT_SUFFIXES = frozenset({".mp4", ".m4s", ".m4v", ".m4a", ".cmfv", ".cmfa", ".m4f", ".mp4a", ".mp4v"})
 _INITS_ONLY = frozenset({".m4i", ".cmfi"})
@@ -54,6 +55,11 @@ def is_free(path: str) -> bool:
 
 def _is_free(path: str) -> bool:
     return by_name(path) != "media" or _is_init(path)
+
+
+def is_relative(path: str) -> bool:
+    """May it be a file within its stream, as far as can be told without looking?"""
+    return not path.startswith("/") and ".." not in path.split("/") and not _never_in_a_path(path)
 
 
 def place_of(path: str) -> Place:

@@ -67,11 +67,14 @@ class SessionForm(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HeartbeatForm(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST …/heartbeat`. `grant`: the credential of a beacon, which has no headers."""
+    """`POST …/heartbeat`. `grant`: the credential of a beacon, which has no headers. `segment`: where the player is."""
 
     stream_id: Id
     plan: Label | None = None
     grant: str | None = None
+    segment: SegmentName | None = None
+    device: Label | Device | None = None
+    replace: Id | None = None
 
 
 class EndForm(Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,11 +4,14 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
+from streamlimit.delivery.entrusted import receipt_of
+from streamlimit.delivery.naming import Place
 from streamlimit.document import rfc3339
 from streamlimit.errors import Refused, UnknownSession
-from streamlimit.model import Admitted, Ask, Decision, Device, Refusal, Session, State
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Device, Lease, Refusal, Session, State, Verdict
+from streamlimit.rules.beat import beaten
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.auth import Caller
@@ -94,7 +97,11 @@ class Heartbeat:
         form, caller = await self._read(scope, receive)
         caller.require_session(user_id, session_id)
         ask = Ask(user_id, session_id, **self.terms(form, caller, scope))
-        await self.answer(self.begin(ask), ask, send)
+        if form.segment is None:
+            await self.answer(self.begin(ask), ask, send)
+        else:
+            place = self._streams.place(form.stream_id, form.segment)
+            await self.answer(await self._beat_at(ask, place), ask, send)
 
     async def _read(self, scope: Scope, receive: Receive) -> tuple[HeartbeatForm, Caller]:
         """What is asked, and who asks: a grant in the body counts before the header. Only with one may it be a text."""
@@ -119,15 +126,33 @@ class Heartbeat:
     def terms(self, form: HeartbeatForm, caller: Caller, scope: Scope) -> dict[str, Any]:
         """What the store is asked beside whose session it is. Raises 403 where the credential is for other streams."""
         caller.require_stream(form.stream_id)
+        caller.require_replacement(form.replace)
         if caller.place is not None:
             caller.require_place(client_place(scope))
-        terms = caller.terms(None, self._plans.limit_of(caller, form.plan), form.plan)
-        return {"stream_id": form.stream_id, "client": client_digest(scope)} | asdict(terms)
+        terms = caller.terms(form.device, self._plans.limit_of(caller, form.plan), form.plan)
+        return {"stream_id": form.stream_id, "client": client_digest(scope), "replace": form.replace} | asdict(terms)
 
     def begin(self, ask: Ask) -> Answer[Decision]:
         """The decision, or what will be one. Raises `UnknownStream`, `StoreUnavailable`."""
         self._streams.require_beatable(ask.stream_id)
         return self._limiter.beat(ask)
+
+    async def _beat_at(self, ask: Ask, place: Place) -> Decision:
+        """A heartbeat, and the receipt of the segment that it names: by the play that plays, where it names none."""
+        ask = replace(ask, kind=place.kind, sequence=place.sequence, part=place.part)
+        decision: Decision = await resolved(self._limiter.beat(ask))
+        if isinstance(decision, Refusal) or decision.session is None:
+            return decision
+        session = decision.session
+        if not ask.play and session.play:
+            ask = replace(ask, play=session.play)
+        lease = Lease(ask, session.generation, session.move, session.last_activity_ms or 0)
+        verdict: Verdict = await resolved(self._limiter.confirm(receipt_of(lease, place)))
+        if not isinstance(verdict, Confirmed):
+            return beaten(decision, verdict, ask)
+        # Whoever is known is answered before the store has the receipt: what it is about to say of the place.
+        session = replace(verdict.session, segment=place.name, sequence=place.sequence)
+        return replace(decision, session=session, degraded=decision.degraded or verdict.degraded)
 
     async def answer(self, coming: Answer[Decision] | Exception, ask: Ask, send: Send) -> None:
         """Tells the decision. Raises `Refused`, `UnknownSession`, or the error itself."""

@@ -157,8 +157,8 @@ class Beats:
         if fields.get(b"content-type") != b"application/json":
             require_json(scope)
         form = read_form(HeartbeatForm, body)
-        if form.grant is not None:
-            return None  # another caller than the header says
+        if form.grant is not None or form.segment is not None:
+            return None  # another caller than the header says; a receipt beside it
         terms = self._heartbeat.terms(form, caller, scope)
         runs_out = terms["may_start"] or caller.role == "viewer"  # a grant that has: it only goes on
         until = caller.expires_at if runs_out and caller.expires_at < math.inf else None
