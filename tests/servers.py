@@ -82,7 +82,7 @@ class Server:
 class Cluster:
     """Three primaries with a replica each. *node_timeout_ms* is how long a silent one is waited for."""
 
-    def __init__(self, binary: str, node_timeout_ms: int = 1_000) -> None:
+    def __init__(self, binary: str, node_timeout_ms: int) -> None:
         self.folder = tempfile.mkdtemp(prefix="streamlimit-cluster-")
         self.servers = [self._start(binary, node_timeout_ms) for _ in range(2 * REPLICAS)]
         try:
@@ -201,8 +201,8 @@ def single(kind: str) -> Iterator[Server]:
 
 
 @contextmanager
-def cluster(kind: str, node_timeout_ms: int = 1_000) -> Iterator[Cluster]:
-    """Six servers, stopped at the end."""
+def cluster(kind: str, node_timeout_ms: int = 15_000) -> Iterator[Cluster]:
+    """Six servers, stopped at the end. On a busy machine a healthy node may be silent for seconds."""
     servers = Cluster(binary(kind), node_timeout_ms)
     try:
         yield servers

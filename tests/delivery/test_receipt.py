@@ -109,7 +109,7 @@ def descriptors() -> int:
 @pytest.mark.parametrize("extra", ["", "Connection: close\r\n"], ids=["keep-alive", "connection-close"])
 @pytest.mark.parametrize("size", [BIG, SMALL])
 def test_who_reads_all_and_closes_at_once_has_received_it(server: Running, size: int, extra: str) -> None:
-    names = [str(n) for n in range(100 if server.is_tls else 500)]
+    names = [str(n) for n in range(40 if server.is_tls else 120)]
     for name in names:
         with server.connect() as client:
             ask(client, size, name, extra)
@@ -119,7 +119,7 @@ def test_who_reads_all_and_closes_at_once_has_received_it(server: Running, size:
 
 @pytest.mark.parametrize("leave", [socket.socket.close, reset])
 def test_who_leaves_after_a_part_has_not_received_it(server: Running, leave: "type[socket.socket]") -> None:
-    names = [str(n) for n in range(200)]
+    names = [str(n) for n in range(60)]
     for name in names:
         client = server.connect()
         ask(client, BIG, name)
@@ -167,10 +167,10 @@ def test_no_descriptor_is_left(server: Running) -> None:
 
 def test_the_next_request_on_a_connection_finds_the_first_settled(server: Running) -> None:
     with server.connect() as client:
-        for n in range(100):
+        for n in range(40):
             ask(client, BIG, str(n))
             assert read(client, BIG) == BIG
-    wait_until(lambda: len(server.app.journal) == 100)
+    wait_until(lambda: len(server.app.journal) == 40)
     assert all(set(journal) == {str(n) for n in range(int(name))} for name, journal in server.app.began)
 
 

@@ -11,7 +11,7 @@ from tests.e2e.failover import X, over_limit, play_through, two_workers
 pytestmark = pytest.mark.xdist_group("failover")
 
 BACK_SECONDS = 4.0
-USERS = 200
+USERS = 100
 
 
 def test_a_killed_and_a_hanging_primary_are_not_noticed_by_those_who_sit(tmp_path: Path) -> None:

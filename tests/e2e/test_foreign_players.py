@@ -94,25 +94,41 @@ def segments_of(service: Service, stream: str) -> int:
     return int(found[stream])
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+class Show:
+    """A player that plays one stream, and who was seen on its user's seats meanwhile."""
+
+    def __init__(self, service: Service, player: str, stream: str, folder: Path) -> None:
+        self.service, self.stream, self.user = service, stream, f"{player}-{stream}"
+        self.seen: set[tuple[str, ...]] = set()
+        self.last: dict[str, Any] = {}
+        folder.mkdir()
+        command = PLAYERS[player][0](open_session(service, self.user, stream, "s"), folder)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def is_over(self) -> bool:
+        if self.process.poll() is not None:
+            return True
+        sessions = self.service.watching(self.user)["sessions"]
+        self.seen.add(tuple(session["session_id"] for session in sessions))
+        self.last = sessions[0] if sessions else self.last
+        return False
+
+
 @pytest.mark.parametrize("player", PLAYERS)
-def test_it_plays_the_stream_to_its_end_on_one_seat(service: Service, tmp_path: Path, player: str, stream: str) -> None:
-    command, program = PLAYERS[player]
-    needs(program)
-    user = f"{player}-{stream}"
-    arguments = command(open_session(service, user, stream, "s"), tmp_path)
-    seen: set[tuple[str, ...]] = set()
-    last: dict[str, Any] = {}
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            sessions = service.watching(user)["sessions"]
-            seen.add(tuple(session["session_id"] for session in sessions))
-            last = sessions[0] if sessions else last
+def test_it_plays_each_stream_to_its_end_on_one_seat(service: Service, tmp_path: Path, player: str) -> None:
+    needs(PLAYERS[player][1])
+    shows = [Show(service, player, stream, tmp_path / stream) for stream in STREAMS]
+    try:
+        while [show for show in shows if not show.is_over()]:  # each is looked at each time
             time.sleep(0.05)
-        errors = process.communicate()[1]
-    assert process.returncode == 0, errors
-    assert seen == {("s",)}
-    assert last["sequence"] >= segments_of(service, stream) - 2, last
+    finally:
+        for show in shows:
+            show.process.kill()
+    for show in shows:
+        errors = show.process.communicate()[1]
+        assert show.process.returncode == 0, errors
+        assert show.seen == {("s",)}
+        assert show.last["sequence"] >= segments_of(service, show.stream) - 2, show.last
 
 
 def test_of_five_at_once_two_are_refused_and_the_others_are_undisturbed(strict: Service, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,38 +13,41 @@ import uvloop
 from streamlimit.server import HEALTHCHECK_SECONDS
 from tests.e2e.clients import Client
 from tests.e2e.killing import LIMIT, Load, make_films, one_round, workers_of
-from tests.service import Service, started, wait_until
+from tests.service import Service, started, temporary_folder, wait_until
 
 pytestmark = pytest.mark.xdist_group("kill")
 
 
 def test_after_a_kill_of_the_whole_service_nothing_confirmed_is_lost_and_no_seat_is_stuck(tmp_path: Path) -> None:
-    settings = make_films(tmp_path)
-    for number in range(2):
-        one_round(tmp_path, settings, f"round-{number}")
+    one_round(tmp_path, make_films(tmp_path), "round")
 
 
-def test_after_a_kill_of_one_worker_the_others_go_on_and_it_is_replaced(tmp_path: Path) -> None:
-    with started(tmp_path, **make_films(tmp_path)) as service:
-        before = workers_of(service)
-        assert len(before) == 3
-        load = Load(service.port, "round")
-        uvloop.run(kill_one_under(load, service, victim := min(before)))
-        assert load.broken  # its own clients noticed
-        assert {status for statuses in load.sitting.values() for status in statuses} == {200}
-        assert max(service.watching(user)["live_sessions"] for user in load.users()) <= LIMIT
-        wait_until(lambda: len(workers_of(service) - {victim}) == 3, 90, "the replacement")
-        newcomer = next(iter(workers_of(service) - before))
-        assert_serves(newcomer, service)
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    """Three workers."""
+    with temporary_folder() as name, started(Path(name), **make_films(Path(name))) as running:
+        yield running
 
 
-def test_a_worker_that_dies_while_it_is_asked_whether_it_lives_is_replaced_at_once(tmp_path: Path) -> None:
-    with started(tmp_path, **make_films(tmp_path)) as service:
-        victim = min(workers_of(service))
-        os.kill(victim, signal.SIGSTOP)
-        time.sleep(2.5)  # it is asked twice a second; by now it owes an answer
-        os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: len(workers_of(service) - {victim}) == 3, HEALTHCHECK_SECONDS / 2, "the replacement")
+def test_after_a_kill_of_one_worker_the_others_go_on_and_it_is_replaced(service: Service) -> None:
+    before = workers_of(service)
+    assert len(before) == 3
+    load = Load(service.port, "round")
+    uvloop.run(kill_one_under(load, service, victim := min(before)))
+    assert load.broken  # its own clients noticed
+    assert {status for statuses in load.sitting.values() for status in statuses} == {200}
+    assert max(service.watching(user)["live_sessions"] for user in load.users()) <= LIMIT
+    wait_until(lambda: len(workers_of(service) - {victim}) == 3, 90, "the replacement")
+    newcomer = next(iter(workers_of(service) - before))
+    assert_serves(newcomer, service)
+
+
+def test_a_worker_that_dies_while_it_is_asked_whether_it_lives_is_replaced_at_once(service: Service) -> None:
+    victim = min(workers_of(service))
+    os.kill(victim, signal.SIGSTOP)
+    time.sleep(2.5)  # it is asked twice a second; by now it owes an answer
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: len(workers_of(service) - {victim}) == 3, HEALTHCHECK_SECONDS / 2, "the replacement")
 
 
 async def kill_one_under(load: Load, service: Service, victim: int) -> None:

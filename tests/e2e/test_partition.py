@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -76,15 +76,22 @@ class Sides:
         return self.cut_off, self.connected
 
 
+@pytest.fixture(scope="module")
+def wired() -> Iterator[tuple[servers.Cluster, Cable]]:
+    """The cluster, and the cable that leads to it."""
+    with servers.cluster("redis") as cluster, cable([server.port for server in cluster.servers]) as wire:
+        yield cluster, wire
+
+
 @pytest.fixture
-def sides(tmp_path: Path) -> Any:
-    """Opens both, with the given settings."""
+def sides(wired: tuple[servers.Cluster, Cable], tmp_path: Path) -> Iterator[Callable[..., Sides]]:
+    """Opens both, with the given settings; the cable is whole again at the end."""
+    cluster, wire = wired
     make_stream(tmp_path / "streams", "film", 20, 1_000)
     with ExitStack() as stack:
+        stack.callback(wire.mend)
 
         def opened(**settings: Any) -> Sides:
-            cluster = stack.enter_context(servers.cluster("redis"))
-            wire = stack.enter_context(cable([server.port for server in cluster.servers]))
             common = {
                 "streams": str(tmp_path / "streams"),
                 "store": cluster.url,
@@ -103,25 +110,25 @@ def sides(tmp_path: Path) -> Any:
 
 @pytest.mark.parametrize("extra", [0, 2])
 def test_each_side_does_what_it_may_and_healed_they_agree(sides: Callable[..., Sides], extra: float) -> None:
-    both = sides(outage_seconds=extra)
-    last_word = both.sit("robbed", "lucky")
+    both, robbed, lucky = sides(outage_seconds=extra), f"robbed-{extra}", f"lucky-{extra}"
+    last_word = both.sit(robbed, lucky)
     both.wire.cut()
-    assert both.beat(both.cut_off, "newcomer", "tv").status == 503
-    assert both.beat(both.connected, "newcomer", "tv").status == 200
+    assert both.beat(both.cut_off, f"newcomer-{extra}", "tv").status == 503
+    assert both.beat(both.connected, f"newcomer-{extra}", "tv").status == 200
 
-    refused_at = both.watch_until_refused("robbed", "lucky") - last_word
+    refused_at = both.watch_until_refused(robbed, lucky) - last_word
     assert N * X + extra - SLACK_SECONDS < refused_at < N * X + extra + BUSY_SECONDS
 
-    give_away(both, "robbed")
-    assert both.beat(both.connected, "robbed", "a-fourth").status == 409
+    give_away(both, robbed)
+    assert both.beat(both.connected, robbed, "a-fourth").status == 409
 
     both.wire.mend()
     wait_until(lambda: both.cut_off.get("/readyz").status == 200, 10, "the healed connection")
-    assert both.beat(both.cut_off, "robbed", "tv").status == 409  # the limit wins
+    assert both.beat(both.cut_off, robbed, "tv").status == 409  # the limit wins
     for session in SEATS:
-        assert both.beat(both.cut_off, "lucky", session).status == 200
-    assert both.seats("robbed") == ["a", "b", "c"]
-    assert both.seats("lucky") == sorted(SEATS)
+        assert both.beat(both.cut_off, lucky, session).status == 200
+    assert both.seats(robbed) == ["a", "b", "c"]
+    assert both.seats(lucky) == sorted(SEATS)
 
 
 def give_away(both: Sides, user: str) -> None:

@@ -15,7 +15,7 @@ from tests.streams import make_stream
 
 pytestmark = pytest.mark.xdist_group("race")
 
-USERS, NEWCOMERS, SEATS = 300, 8, 3
+USERS, NEWCOMERS, SEATS = 150, 8, 3
 X = 10.0
 
 
@@ -59,7 +59,7 @@ def people(word: str, each: int) -> list[tuple[str, str]]:
     return [(f"user-{u}", f"{word}-{s}") for u in range(USERS) for s in range(each)]
 
 
-def test_of_eight_simultaneous_new_sessions_of_300_users_exactly_three_sit(
+def test_of_eight_simultaneous_new_sessions_of_150_users_exactly_three_sit(
     service: Service, record_property: Callable[[str, object], None]
 ) -> None:
     crowd = Crowd(service.port)

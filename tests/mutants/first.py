@@ -6,7 +6,7 @@ CONTRACT = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore")
 BESIDE = ("tests/store/test_sqlite.py", "-k", "TestBeside")
 MACHINE = ("tests/store/test_machine.py",)
 SQLITE = ("tests/store/test_sqlite.py", "-k", "TestClock or TestFile")
-PROCESSES = ("tests/store/test_sqlite.py", "-k", "300_users or test_of_eight")
+PROCESSES = ("tests/store/test_sqlite.py", "-k", "100_users or test_of_eight")
 TURN_ON_THE_WEB = ("tests/web/test_together.py",)
 TURN = ("tests/store/test_sqlite_together.py", "-k", "OneTurn or TestAlone or Trouble")
 RACE_ON_REDIS = ("tests/store/test_policies.py", "-k", "redis")
@@ -56,7 +56,7 @@ EXCHANGE, STEPPING = "streamlimit/web/exchange.py", "streamlimit/web/stepping.py
 STEPPED = "tests/web/test_stepping.py"
 HEADS = "streamlimit/web/heads.py"
 ALIKE, VALKEY_MESSAGES = "streamlimit/store/valkey/alike.py", ("tests/store/test_valkey_messages.py",)
-HEARTBEAT_ANSWERS = ("tests/store/test_valkey.py", "-k", "TestOnRedis and without_a_segment")
+HEARTBEAT_ANSWERS = ("tests/store/test_valkey.py", "-k", "TestOnValkey and without_a_segment")
 VALKEY_STORE, VALKEY_CONNECTION = "streamlimit/store/valkey/store.py", "streamlimit/store/valkey/connection.py"
 
 
@@ -80,9 +80,9 @@ WRITES = ("tests/store/test_sqlite.py", "-k", "fifty_times")
 MARKS_ON_REDIS = (
     "tests/store/test_valkey.py",
     "-k",
-    "TestOnRedis and not Cluster and (never_asked or the_silence_counts)",
+    "TestOnValkey and not Cluster and (never_asked or the_silence_counts)",
 )
-OUTBOX_ON_REDIS = ("tests/store/test_valkey_outbox.py", "-k", "OnRedis or Room")
+OUTBOX_ON_VALKEY = ("tests/store/test_valkey_outbox.py", "-k", "OnValkey or Room")
 UNASKED = "for count in unkept.values()"
 DROPS = ("tests/webhooks/test_service.py", "-k", "every_drop")
 RAISED = ("tests/web/test_hammering.py", "-k", "limit_that_is_raised")
@@ -1140,7 +1140,7 @@ MUTANTS = [
         "streamlimit/store/valkey/answers.py",
         "limit, live, False, (event,), spent_ms=spent_ms)",
         "limit, live, True, (event,))",
-        quickly("TestOnRedis and beat", "tests/store/test_valkey.py"),
+        quickly("TestOnValkey and beat", "tests/store/test_valkey.py"),
     ),
     Mutant(
         "a heartbeat takes its session off its segment",
@@ -1161,7 +1161,7 @@ MUTANTS = [
         "streamlimit/store/valkey/beats.py",
         "        self.come(answer)\n",
         "",
-        quickly("TestOnRedis and Beats", "tests/store/test_valkey.py"),
+        quickly("TestOnValkey and Beats", "tests/store/test_valkey.py"),
     ),
     Mutant(
         "a loop that has ended is taken for the one that runs",
@@ -1196,7 +1196,7 @@ MUTANTS = [
         VALKEY_STORE,
         " and not self._calls.packs_the_time",
         "",
-        ("tests/store/test_valkey.py", "-k", "TestOnRedis and report"),
+        ("tests/store/test_valkey.py", "-k", "TestOnValkey and report"),
     ),
     # requests for segments that are known by their head
     Mutant(
@@ -1429,7 +1429,7 @@ MUTANTS = [
         VALKEY_STORE,
         "        except StoreUnavailable as error:\n            heard(error)\n",
         "        except KeyError as error:\n            heard(error)\n",
-        quickly("TestOnRedis and store_that_is_closed", "tests/store/test_valkey.py"),
+        quickly("TestOnValkey and store_that_is_closed", "tests/store/test_valkey.py"),
     ),
     # the limit as `streamlimit bench` sees it from outside
     Mutant("one too many delivered is overlooked", PROOF, "if len(delivered) > self.limit:", "if False:", PROOF_TESTS),
@@ -1629,21 +1629,21 @@ MUTANTS = [
         "streamlimit/store/valkey/claim.lua",
         "if wants(each) then",
         "if false then",
-        OUTBOX_ON_REDIS,
+        OUTBOX_ON_VALKEY,
     ),
     Mutant(
         "in Lua one drop is all that is counted",
         "streamlimit/store/valkey/intake.lua",
         "is_counted and last or NONE_YET",
         "NONE_YET",
-        OUTBOX_ON_REDIS,
+        OUTBOX_ON_VALKEY,
     ),
     Mutant(
         "a shard has no room for a household",
         "streamlimit/store/valkey/keys.py",
         "LEAST_ROOM = 16",
         "LEAST_ROOM = 1",
-        OUTBOX_ON_REDIS,
+        OUTBOX_ON_VALKEY,
     ),
     Mutant(
         "drops are not scraped",

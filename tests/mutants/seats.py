@@ -40,7 +40,7 @@ MUTANTS = [
         "streamlimit/store/valkey/walks.py",
         "        if self._looks_far:",
         "        if False:",
-        ("tests/store/test_valkey.py", "-k", "TestOnRedis and not Cluster and nobody_is_forgotten_where"),
+        ("tests/store/test_valkey.py", "-k", "TestOnValkey and not Cluster and nobody_is_forgotten_where"),
     ),
     Mutant(
         "a list shows the default limit",

@@ -9,7 +9,7 @@ PLAYS, VISITS, BEAT = "streamlimit/rules/plays.py", "streamlimit/rules/visits.py
 CONFIRM_IN_LUA, ADMIT_IN_LUA = "streamlimit/store/valkey/confirm.lua", "streamlimit/store/valkey/admit.lua"
 OF_PLAYS = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (play or hand_over or left_behind or reload)")
 OF_VISITS = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (visit or budget or zapping or seat or given)")
-BESIDE = ("tests/store/test_valkey.py", "-k", "TestBesideOnRedis and (visits or shared)")
+BESIDE = ("tests/store/test_valkey.py", "-k", "TestBeside and (visits or shared)")
 
 MUTANTS = [
     Mutant(

@@ -52,7 +52,8 @@ DEVICES = [
 ]
 SEGMENTS = [None, "s-1.m4s", "s-2.m4s", "a/long-name-1.m4s"]
 JUMPS = [0, 0, 0, 1, 1, 7, X // 50, X // 4, X // 2, X - 1, X, 2 * X, 3 * X - 1, 3 * X, 3 * X + 1, 4 * X]
-STEPS = 800
+STEPS = 400
+"""Of one walk; tests/soak/test_engines_soak.py walks on."""
 
 
 class Walk:
@@ -207,13 +208,20 @@ class Twins(Walk):
             self.leases.append(answer.lease)
 
 
-async def walk(seed: int, policy: Policy, path: Path, open_valkey: Callable[..., Store], subscribed: Any) -> None:
+async def walk(
+    seed: int,
+    policy: Policy,
+    path: Path,
+    open_valkey: Callable[..., Store],
+    subscribed: Any,
+    steps: int = STEPS,
+) -> None:
     """One walk under *policy*; raises where an answer differs."""
     clock = ManualClock()
     sqlite = SqliteStore(str(path / "beside.db"), policy, subscribed, clock)
     valkey = open_valkey(policy=policy, subscribed=subscribed, clock=clock)
     try:
-        await Walk(seed, clock, [sqlite, valkey]).run(STEPS)  # type: ignore[list-item]
+        await Walk(seed, clock, [sqlite, valkey]).run(steps)  # type: ignore[list-item]
     finally:
         sqlite.close()
         await resolved(valkey.close())

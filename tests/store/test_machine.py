@@ -10,7 +10,7 @@ from streamlimit.store.sqlite import SqliteStore
 from tests.store.machine import machine_of
 
 SETTINGS = settings(
-    max_examples=120,
+    max_examples=80,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

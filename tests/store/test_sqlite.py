@@ -391,10 +391,10 @@ class TestProcesses:
 
     @pytest.mark.parametrize("sitting", [False, True], ids=["empty", "three-sit-and-fetch"])
     @pytest.mark.parametrize("subscribed", [frozenset(), ALL_TYPES], ids=["one-statement", "transactions"])
-    def test_300_users_with_8_new_sessions_over_4_processes_get_3_seats_each(
+    def test_100_users_with_8_new_sessions_over_4_processes_get_3_seats_each(
         self, path: str, sitting: bool, subscribed: frozenset[str]
     ) -> None:
-        users, processes = 300, 4
+        users, processes = 100, 4
         if sitting:
             writers.take_seats(path, users, ["sit-0", "sit-1", "sit-2"])
         barrier = writers.SPAWN.Barrier(processes)
@@ -410,7 +410,7 @@ class TestProcesses:
         assert {store.sessions(f"user-{user}").live for user in range(users)} == {3}
 
     def test_killed_writers_lose_no_receipt_and_leave_no_stuck_seat(self, path: str) -> None:
-        for receipts in (1, 200, 600):
+        for receipts in (1, 400):
             check_after_kill(path, writers.acknowledged_until_killed(path, 3, 10, receipts), 10)
 
 

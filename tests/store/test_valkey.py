@@ -1,8 +1,11 @@
-"""The contract on Redis and Valkey, alone and in a cluster, and the scripts' headers beside their bodies."""
+"""The contract on Valkey, what of it Redis and a cluster may answer otherwise, and the scripts' headers.
+
+All of it on each of them: tests/soak/test_engines_soak.py.
+"""
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +22,12 @@ from streamlimit.store.valkey.scripts import NAMES, source
 from streamlimit.store.valkey.walks import Sweep
 from tests import servers
 from tests.store import differential
-from tests.store.contract import StoreContract
+from tests.store.contract import Limits, Outboxes, Plans, StoreContract, Sundries, Sweeps, Views
 from tests.store.household import ALL_TYPES
 from tests.store.machine import machine_of
 
 MACHINE = settings(
-    max_examples=25,
+    max_examples=12,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
@@ -37,45 +40,21 @@ PATIENT = 5.0
 """Seconds an answer may take here: tests share the machine with other tests."""
 
 
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    with servers.single("redis") as server:
-        yield server.url
-
-
-@pytest.fixture(scope="session")
-def valkey_url() -> Iterator[str]:
-    with servers.single("valkey") as server:
-        yield server.url
-
-
-@pytest.fixture(scope="session")
-def redis_cluster() -> Iterator[servers.Cluster]:
-    with servers.cluster("redis") as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="session")
-def valkey_cluster() -> Iterator[servers.Cluster]:
-    with servers.cluster("valkey") as cluster:
-        yield cluster
-
-
 def opener(url: str) -> Callable[..., ValkeyStore]:
     """Every test has keys of its own, so that none sees another's users."""
     return partial(ValkeyStore, url, prefix=f"test-{uuid4().hex[:8]}", timeout=PATIENT)
 
 
 @pytest.mark.xdist_group("redis")
-class TestOnRedis(StoreContract):
-    """Debian's Redis 7.0, one server."""
+class TestOnRedis(Limits, Plans, Sweeps, Views, Outboxes, Sundries):
+    """Debian's Redis 7.0, one server. Its scripts are those of Valkey."""
 
     @pytest.fixture
     def open_store(self, redis_url: str) -> Callable[..., ValkeyStore]:
         return opener(redis_url)
 
 
-@pytest.mark.xdist_group("valkey")
+@pytest.mark.xdist_group("valkey-store")
 class TestOnValkey(StoreContract):
     """Valkey 9, one server."""
 
@@ -84,37 +63,41 @@ class TestOnValkey(StoreContract):
         return opener(valkey_url)
 
 
-@pytest.mark.xdist_group("redis-cluster")
-class TestOnRedisCluster(StoreContract):
-    """Redis 7.0, three primaries and three replicas."""
-
-    @pytest.fixture
-    def open_store(self, redis_cluster: servers.Cluster) -> Callable[..., ValkeyStore]:
-        return opener(redis_cluster.url)
-
-
 @pytest.mark.xdist_group("valkey-cluster")
-class TestOnValkeyCluster(StoreContract):
-    """Valkey 9, three primaries and three replicas."""
+class TestOnValkeyCluster(Sweeps, Views, Sundries):
+    """Valkey 9, three primaries and three replicas: what several servers have to answer together.
+
+    What one user does is one script on one server, here as there.
+    """
 
     @pytest.fixture
     def open_store(self, valkey_cluster: servers.Cluster) -> Callable[..., ValkeyStore]:
         return opener(valkey_cluster.url)
 
 
-class Beside:
+WALKS = [(name, ALL_TYPES) for name in differential.POLICIES]
+WALKS += [(name, frozenset()) for name in ("refuse", "replace-oldest", "dry")]
+walks = pytest.mark.parametrize(
+    ("name", "subscribed"), WALKS, ids=[f"{name}-{'told' if types else 'untold'}" for name, types in WALKS]
+)
+
+
+@pytest.mark.xdist_group("valkey-beside")
+class TestBeside:
     """The rules in Lua beside the rules in Python, and the model's state machine."""
 
-    @pytest.mark.parametrize("name", differential.POLICIES)
-    @pytest.mark.parametrize("subscribed", [frozenset(), ALL_TYPES], ids=["untold", "told"])
+    @pytest.fixture
+    def open_store(self, valkey_url: str) -> Callable[..., ValkeyStore]:
+        return opener(valkey_url)
+
+    @walks
     def test_lua_and_python_give_the_same_answers(
         self, name: str, subscribed: frozenset[str], tmp_path: Path, open_store: Callable[..., ValkeyStore]
     ) -> None:
         policy, seed = differential.POLICIES[name], len(name)
         asyncio.run(differential.walk(seed, policy, tmp_path, open_store, subscribed))
 
-    @pytest.mark.parametrize("name", differential.POLICIES)
-    @pytest.mark.parametrize("subscribed", [frozenset(), ALL_TYPES], ids=["untold", "told"])
+    @walks
     def test_a_beat_is_an_admission_and_its_receipt(
         self, name: str, subscribed: frozenset[str], open_store: Callable[..., ValkeyStore]
     ) -> None:
@@ -124,24 +107,6 @@ class Beside:
 
     def test_whatever_happens_the_rules_hold(self, open_store: Callable[..., ValkeyStore]) -> None:
         run_state_machine_as_test(machine_of(open_store), settings=MACHINE)
-
-
-@pytest.mark.xdist_group("redis")
-class TestBesideOnRedis(Beside):
-    """Redis 7.0."""
-
-    @pytest.fixture
-    def open_store(self, redis_url: str) -> Callable[..., ValkeyStore]:
-        return opener(redis_url)
-
-
-@pytest.mark.xdist_group("valkey")
-class TestBesideOnValkey(Beside):
-    """Valkey 9."""
-
-    @pytest.fixture
-    def open_store(self, valkey_url: str) -> Callable[..., ValkeyStore]:
-        return opener(valkey_url)
 
 
 class Halves:

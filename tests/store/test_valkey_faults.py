@@ -36,7 +36,7 @@ def server() -> Iterator[servers.Server]:
 
 @pytest.fixture
 def cluster() -> Iterator[servers.Cluster]:
-    with servers.cluster("redis") as six:
+    with servers.cluster("redis", node_timeout_ms=1_000) as six:
         yield six
 
 

@@ -1,6 +1,9 @@
-"""The outbox's contract on Redis and Valkey, alone and in a cluster."""
+"""The outbox's contract on Valkey, and what of it Redis and a cluster may answer otherwise.
 
-from collections.abc import Callable, Iterator
+All of it on each of them: tests/soak/test_engines_soak.py.
+"""
+
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -10,22 +13,10 @@ from streamlimit.store.valkey import ValkeyStore
 from streamlimit.store.valkey.keys import LEAST_ROOM, SHARDS, room_of_endpoint, room_of_outbox
 from streamlimit.store.valkey.outbox import ValkeyOutbox
 from tests import servers
-from tests.store.outbox_contract import OutboxContract
+from tests.store.outbox_contract import Claims, Closing, OutboxContract
 
 PATIENT = 5.0
 """Seconds an answer may take here: tests share the machine with other tests."""
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    with servers.single("redis") as server:
-        yield server.url
-
-
-@pytest.fixture(scope="session")
-def valkey_cluster() -> Iterator[servers.Cluster]:
-    with servers.cluster("valkey") as cluster:
-        yield cluster
 
 
 @pytest.fixture
@@ -54,8 +45,21 @@ def _for_one_user(most: int) -> int:
     return most if most <= LEAST_ROOM else most * SHARDS
 
 
-@pytest.mark.xdist_group("redis-outbox")
-class TestOnRedis(OutboxContract):
+@pytest.mark.xdist_group("valkey-outbox")
+class TestOnValkey(OutboxContract):
+    """Valkey 9, one server."""
+
+    @pytest.fixture
+    def open_store(self, valkey_url: str, prefix: str) -> Callable[..., ValkeyStore]:
+        return store_opener(valkey_url, prefix)
+
+    @pytest.fixture
+    def open_outbox(self, valkey_url: str, prefix: str) -> Callable[..., ValkeyOutbox]:
+        return outbox_opener(valkey_url, prefix)
+
+
+@pytest.mark.xdist_group("redis")
+class TestOnRedis(Claims):
     """Debian's Redis 7.0, one server."""
 
     @pytest.fixture
@@ -67,8 +71,8 @@ class TestOnRedis(OutboxContract):
         return outbox_opener(redis_url, prefix)
 
 
-@pytest.mark.xdist_group("valkey-cluster-outbox")
-class TestOnValkeyCluster(OutboxContract):
+@pytest.mark.xdist_group("valkey-cluster")
+class TestOnValkeyCluster(Claims, Closing):
     """Valkey 9, three primaries and three replicas."""
 
     @pytest.fixture

@@ -32,11 +32,11 @@ class Moody:
             return self._reply("500", Reply(500))
         if mood < 0.04:
             return self._reply("slow", Reply(204, after=0.2))
-        if mood < 0.045:
-            return self._reply("hangs", Reply(204, after=crew.TIMEOUT_SECONDS * 2))
         if mood < 0.05:
+            return self._reply("hangs", Reply(204, after=crew.TIMEOUT_SECONDS * 2))
+        if mood < 0.06:
             return self._reply("cut", Reply(0))
-        if mood < 0.06 and self.said["429"] + self.said["503"] < 6:
+        if mood < 0.09 and self.said["429"] + self.said["503"] < 6:
             code = self._dice.choice((429, 503))
             return self._reply(str(code), Reply(code, {"Retry-After": "1"}))
         return self._reply("204", Reply())
