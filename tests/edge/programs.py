@@ -6,8 +6,10 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,33 @@ def nginx(recipe: str, folder: Path, streams: Path, service: Service, program: s
     config.write_text(head + text.replace("http {", f"http {{\n{paths}", 1))
     with running([program, "-e", f"{folder}/nginx-error.log", "-c", str(config)], port, folder / "nginx.out"):
         yield Edge(port, service)
+
+
+@contextmanager
+def origin(streams: Path) -> Iterator[int]:
+    """Whose files an edge hands out: a plain file server. Its port."""
+
+    class Files(SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(streams))
+
+        def log_message(self, *words: Any) -> None:
+            """Nobody reads it."""
+
+        def copyfile(self, source: Any, outputfile: Any) -> None:
+            with suppress(ConnectionError):
+                super().copyfile(source, outputfile)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def placed(text: str, folder: Path, streams: Path, service: Service, port: int) -> str:

@@ -22,7 +22,7 @@ REPORTED, REPORTS = "streamlimit/edge/reported.py", "streamlimit/edge/reports.py
 TOLD = ("tests/edge/test_reports.py",)
 LINES, LOG_TESTS = "streamlimit/edge/access_log.py", ("tests/edge/test_access_log.py",)
 ACCEL, VIEWER = "streamlimit/edge/accel.py", "streamlimit/web/viewer.py"
-REDIRECTED = ("tests/edge/test_nginx_accel.py", "-k", "following or begins or elsewhere")
+REDIRECTED = ("tests/edge/test_nginx_accel.py", "-k", "following or begins or folder")
 NAMES, ANY = ("tests/delivery/test_naming.py",), ("tests/web/test_any_stream.py",)
 
 MUTANTS = [

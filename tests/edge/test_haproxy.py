@@ -1,0 +1,102 @@
+"""Debian's HAProxy with deploy/haproxy/, as it is shipped: asked by Lua, its yes kept in a table, told by its log."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.edge.calls import some_user
+from tests.edge.programs import DEPLOY, Edge, origin, paused, problem, running
+from tests.needs import needs
+from tests.ports import free_port
+from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
+from tests.streams import BIG, make_stream
+
+pytestmark = pytest.mark.xdist_group("edge-haproxy")
+
+
+@pytest.fixture(scope="module")
+def edge() -> Iterator[Edge]:
+    needs("haproxy")
+    with temporary_folder() as name:
+        folder = Path(name)
+        make_stream(folder / "streams", "film", 4)
+        settings = {"streams": None, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
+        more = {"edge_log": f"unix:{folder}/edge.sock", "edge_cache_seconds": 3}
+        with started(folder, **settings, **more) as service, origin(folder / "streams") as files:
+            port = free_port()
+            changes = {
+                "bind :80\n": f"bind 127.0.0.1:{port}\n",
+                "127.0.0.1:8080": f"127.0.0.1:{service.port}",
+                "127.0.0.1:9000": f"127.0.0.1:{files}",
+                "/run/streamlimit": str(folder),
+                "/etc/haproxy": str(folder),
+            }
+            for part in ("haproxy.cfg", "streamlimit.lua"):
+                text = (DEPLOY / "haproxy" / part).read_text()
+                for old, new in changes.items():
+                    text = text.replace(old, new)
+                (folder / part).write_text(text)
+            command = ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]
+            with running(command, port, folder / "haproxy.out"):
+                yield Edge(port, service)
+
+
+@pytest.fixture
+def user() -> str:
+    return some_user()
+
+
+def _sit(edge: Edge, user: str, session: str = "s") -> str:
+    """It has received a segment, and HAProxy keeps a yes of it."""
+    grant: str = edge.open(user, session)["grant"]
+    answer = edge.get(f"/play/{grant}/film/0.ts")
+    assert (answer.status, len(answer.body)) == (200, BIG)
+    edge.await_state(user, session, "active")
+    assert edge.get(f"/play/{grant}/film/index.m3u8").status == edge.get(f"/play/{grant}/film/1.ts").status == 200
+    return grant
+
+
+def test_what_arrived_is_confirmed_and_an_aborted_segment_is_not(edge: Edge, user: str) -> None:
+    _sit(edge, user)
+    grant = edge.open(user, "t")["grant"]
+    edge.hang_up(f"/play/{grant}/film/0.ts")
+    edge.await_state(user, "t", None)
+
+
+def test_the_fourth_is_refused_and_told_why(edge: Edge, user: str) -> None:
+    late = edge.open(user, "late")["grant"]
+    edge.service.post(f"/v1/users/{user}/sessions/late/end", {"grant": late, "keep_grant": True})
+    for number in range(3):
+        edge.open(user, f"s{number}")
+    answer = edge.get(f"/play/{late}/film/0.ts")
+    assert (answer.status, problem(answer)["code"], len(problem(answer)["sessions"])) == (409, "session-limit", 3)
+    assert edge.get("/play/none/film/0.ts").status == 403
+
+
+def test_a_termination_bites_when_the_yes_has_gone_stale_however_often_it_was_used(edge: Edge, user: str) -> None:
+    grant = _sit(edge, user)
+    edge.service.call("DELETE", f"/v1/users/{user}/sessions/s", key=OPERATOR_KEY)
+    wait_until(lambda: edge.get(f"/play/{grant}/film/2.ts").status == 410, 8, "the termination")
+
+
+def test_forged_headers_and_odd_paths_open_nothing(edge: Edge, user: str) -> None:
+    grant, other = edge.open(user, "s")["grant"], edge.open(user, "t")["grant"]
+    edge.service.post(f"/v1/users/{user}/sessions/s/end", {"grant": grant})
+    for name in ("X-Original-URI", "X-Forwarded-Uri"):
+        assert edge.get(f"/play/{grant}/film/0.ts", **{name: f"/play/{other}/film/0.ts"}).status == 403
+    for path in (
+        f"/play/{other}/none/../film/0.ts",
+        f"/play/{other}/none/%2e%2e/film/0.ts",
+        "/film/0.ts",
+        "/edge/auth",
+    ):
+        assert edge.get(path).status in (403, 404)
+
+
+def test_who_sits_goes_on_while_streamlimit_is_down(edge: Edge, user: str) -> None:
+    grant, late = _sit(edge, user), edge.open(user, "t")["grant"]
+    with paused(edge.service):
+        assert edge.get(f"/play/{grant}/film/2.ts").status == 200
+        answer = edge.get(f"/play/{late}/film/0.ts")
+        assert (answer.status, problem(answer)["code"]) == (503, "store-unavailable")
