@@ -1,0 +1,163 @@
+"""Envoy, Caddy, Traefik and Varnish with their configurations in deploy/, as they are shipped: they ask each time."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.edge.calls import some_user
+from tests.edge.programs import DEPLOY, Edge, origin, problem, running
+from tests.needs import needs
+from tests.ports import free_port
+from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
+from tests.streams import BIG, make_stream
+
+pytestmark = pytest.mark.xdist_group("edge-forward-auth")
+
+OWN_STATUS = {"envoy", "varnish"}
+"""Edges whose viewers see the refusal's own status; others see 403, with the same document."""
+
+
+class Recipes:
+    """One service and one origin, and the edges in front of them, each started when it is first asked for."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self._stack, self._folder, self._edges = stack, folder, dict[str, Edge]()
+        make_stream(folder / "streams", "film", 4)
+        settings = {"streams": None, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
+        self._service = stack.enter_context(started(folder, **settings))
+        self._origin = stack.enter_context(origin(folder / "streams"))
+
+    def edge(self, name: str) -> Edge:
+        if name not in self._edges:
+            port = free_port()
+            command = getattr(self, f"_{name}")(port)
+            self._stack.enter_context(running(command, port, self._folder / f"{name}.out"))
+            self._edges[name] = edge = Edge(port, self._service)
+            wait_until(lambda: edge.get("/play/none/film/0.ts").status in (401, 403), 10, f"{name}'s routes")
+        return self._edges[name]
+
+    def _envoy(self, port: int) -> list[str]:
+        address = {"address: 0.0.0.0, port_value: 80 ": f"address: 127.0.0.1, port_value: {port} "}
+        upstreams = {"8080 }": f"{self._service.port} }}", "9000 }": f"{self._origin} }}"}
+        config = self._placed("envoy/envoy.yaml", address | upstreams)
+        return [_program("envoy"), "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
+
+    def _caddy(self, port: int) -> list[str]:
+        config = self._placed("caddy/Caddyfile", {"\n:80 {": f"\nhttp://127.0.0.1:{port} {{"})
+        return [_program("caddy"), "run", "--adapter", "caddyfile", "--config", config]
+
+    def _traefik(self, port: int) -> list[str]:
+        rest = self._placed("traefik/streamlimit.yml", {})
+        changes = {'":80"': f'"127.0.0.1:{port}"', "/etc/traefik/streamlimit.yml": rest}
+        return [_program("traefik"), f"--configfile={self._placed('traefik/traefik.yml', changes)}"]
+
+    def _varnish(self, port: int) -> list[str]:
+        needs("varnishd")
+        ports = {'"8080"': f'"{self._service.port}"', '"9000"': f'"{self._origin}"'}
+        config = self._placed("varnish/streamlimit.vcl", ports)
+        home = self._folder / "varnish"
+        return [
+            "varnishd",
+            "-F",
+            "-j",
+            "none",
+            "-n",
+            str(home),
+            "-a",
+            f"127.0.0.1:{port}",
+            "-f",
+            config,
+            "-s",
+            "malloc,32m",
+        ]
+
+    def _placed(self, name: str, changes: dict[str, str]) -> str:
+        text = (DEPLOY / name).read_text()
+        own = {
+            "127.0.0.1:8080": f"127.0.0.1:{self._service.port}",
+            "127.0.0.1:9000": f"127.0.0.1:{self._origin}",
+            "/srv/streams": str(self._folder / "streams"),
+        }
+        for old, new in (changes | own).items():
+            text = text.replace(old, new)
+        placed = self._folder / Path(name).name
+        placed.write_text(text)
+        return str(placed)
+
+
+def _program(name: str) -> str:
+    """A program out of a package of the tests, beside this Python."""
+    found = Path(sys.executable).parent / name
+    if not found.exists() and shutil.which(name) is None:
+        needs(name)
+    return str(found) if found.exists() else name
+
+
+@pytest.fixture(scope="module")
+def recipes() -> Iterator[Recipes]:
+    with temporary_folder() as name, ExitStack() as stack:
+        yield Recipes(stack, Path(name))
+
+
+@pytest.fixture(params=["envoy", "caddy", "traefik", "varnish"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def edge(name: str, recipes: Recipes) -> Edge:
+    return recipes.edge(name)
+
+
+@pytest.fixture
+def user() -> str:
+    return some_user()
+
+
+def test_a_session_plays_and_its_next_segment_tells_of_the_one_before(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    assert edge.get(f"/play/{grant}/film/index.m3u8").status == 200
+    assert edge.state(user, "s") == "starting"
+    segments = [edge.get(f"/play/{grant}/film/{number}.ts", Range=f"bytes=0-{BIG - 1}") for number in range(2)]
+    assert [(each.status in (200, 206), len(each.body)) for each in segments] == [(True, BIG)] * 2
+    assert edge.state(user, "s") == "active"
+    assert edge.call("HEAD", f"/play/{grant}/film/2.ts").status == 200
+    assert edge.service.watching(user)["sessions"][0]["segment"] == "0.ts"
+
+
+def test_the_fourth_is_refused_and_told_why(name: str, edge: Edge, user: str) -> None:
+    late = edge.open(user, "late")["grant"]
+    edge.service.post(f"/v1/users/{user}/sessions/late/end", {"grant": late, "keep_grant": True})
+    for number in range(3):
+        edge.open(user, f"s{number}")
+    for path in ("index.m3u8", "0.ts"):
+        answer = edge.get(f"/play/{late}/film/{path}", If_None_Match='"x"')
+        assert answer.status == (409 if name in OWN_STATUS else 403)
+        assert (problem(answer)["code"], len(problem(answer)["sessions"])) == ("session-limit", 3)
+
+
+def test_a_termination_bites_at_the_next_segment(name: str, edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    assert edge.get(f"/play/{grant}/film/0.ts").status == 200
+    edge.service.call("DELETE", f"/v1/users/{user}/sessions/s", key=OPERATOR_KEY)
+    answer = edge.get(f"/play/{grant}/film/1.ts")
+    assert (answer.status, problem(answer)["code"]) == (410 if name in OWN_STATUS else 403, "session-terminated")
+
+
+def test_forged_headers_and_odd_paths_open_nothing(edge: Edge, user: str) -> None:
+    grant, other = edge.open(user, "s")["grant"], edge.open(user, "t")["grant"]
+    edge.service.post(f"/v1/users/{user}/sessions/s/end", {"grant": grant})
+    dead, good = f"/play/{grant}/film/0.ts", f"/play/{other}/film/0.ts"
+    for header in ("X-Original-URI", "X-Forwarded-Uri", "X-Envoy-Original-Path", "X-Original-Method"):
+        assert edge.get(dead, **{header: "HEAD" if header.endswith("Method") else good}).status in (401, 403)
+    for path in (f"{dead}?grant={other}", f"/play/{other}/x/%2e%2e%2ffilm/0.ts", "/film/0.ts", "/edge/auth"):
+        assert edge.get(path).status in (400, 401, 403, 404)
+    # A HEAD takes no seat, and nobody makes a GET into one.
+    edge.service.post(f"/v1/users/{user}/sessions/t/end", {"grant": other, "keep_grant": True})
+    answer = edge.get(good, X_Original_Method="HEAD", X_Forwarded_Method="HEAD", X_HTTP_Method_Override="HEAD")
+    assert answer.status == 200
+    assert edge.state(user, "t") == "starting"
