@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from streamlimit import cli
 from streamlimit.cache import CachingStore
 from streamlimit.census import Census
-from streamlimit.settings import Callback, JwtSettings, Settings
+from streamlimit.settings import AdobeSettings, Callback, JwtSettings, Settings
 from streamlimit.tally import Tally
 from streamlimit.web import metrics
 from streamlimit.web.openapi import with_hot_calls
@@ -80,6 +80,10 @@ def jwt_table() -> str:
     return table(("key", "default", "values", "meaning"), map(_setting, _ordered(JwtSettings)))
 
 
+def adobe_table() -> str:
+    return table(("key", "default", "values", "meaning"), map(_setting, _ordered(AdobeSettings)))
+
+
 def _ordered(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
     return list(model.model_fields.items())
 
@@ -94,7 +98,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.default
-    if value is None or value in ([], {}):
+    if value is None or value in ([], {}) or isinstance(value, BaseModel):
         return "–"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
@@ -229,6 +233,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "callbacks": callbacks_table,
     "jwt": jwt_table,
+    "adobe": adobe_table,
     "calls": calls_table,
     "metrics": metrics_table,
     "commands": commands_table,

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Mapping
 
 from streamlimit.edge.accel import Accel
+from streamlimit.edge.adobe import Adobe
 from streamlimit.edge.auth import Auth
 from streamlimit.edge.decision import Decider
 from streamlimit.edge.envoy import Envoy
@@ -21,6 +22,7 @@ class Edge:
     def __init__(self, service: Service) -> None:
         self._service, self._decider = service, (decider := Decider(service))
         self._calls: Mapping[str, App] = {
+            "adobe": Adobe(service),
             "auth": Auth(service, decider),
             "envoy": Envoy(service, decider),
             "reports": Reports(service, Reported(service)),

@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streamlimit.policy import OUTBOX_MAX_EVENTS, OverLimit, Policy, Reclaim
+from streamlimit.settings.adobe import AdobeSettings
 from streamlimit.settings.callback import EVENT_TYPES, Callbacks
 from streamlimit.settings.jwt import JwtSettings
 from streamlimit.settings.keys import GrantKeys, Keys, hashes
@@ -81,6 +82,9 @@ class Settings(BaseSettings):
     )
     edge_log: EdgeLog | None = Field(
         None, description="where access-log lines of an edge are listened for: unix:<path>, udp://host:port"
+    )
+    adobe: AdobeSettings = Field(
+        AdobeSettings(), description="apps written for Adobe Concurrency Monitoring (/edge/adobe/v2/…)"
     )
     connections_per_address: int = Field(1_000, ge=0, description="open connections of one address; 0: any number")
     request_seconds: float = Field(10, gt=0, le=3_600, description="time for a request's head, and for its body")

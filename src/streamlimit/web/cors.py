@@ -3,9 +3,9 @@
 from streamlimit.web.http import Scope, Send, header, send_whole
 
 EXPOSED = (
-    "Content-Length, Content-Range, ETag, Retry-After, Streamlimit-Code, Streamlimit-Degraded, Streamlimit-End, "
-    "Streamlimit-Expires-At, Streamlimit-Limit, Streamlimit-Live-Sessions, Streamlimit-Segment, "
-    "Streamlimit-Sequence, Streamlimit-Would-Refuse, "
+    "Content-Length, Content-Range, Date, ETag, Expires, Location, Retry-After, Streamlimit-Code, "
+    "Streamlimit-Degraded, Streamlimit-End, Streamlimit-Expires-At, Streamlimit-Limit, "
+    "Streamlimit-Live-Sessions, Streamlimit-Segment, Streamlimit-Sequence, Streamlimit-Would-Refuse, "
     "X-Request-Id"
 )
 

@@ -1,0 +1,70 @@
+"""Seats of clients that call more seldom than n·X: held by this worker until their own interval has passed.
+
+A held seat's lease stays open, as if its bytes still moved (rule 6): last activity is the client's last call. A seat
+that was ended, terminated or taken is let go. What a worker holds dies with it: then the seat expires n·X later.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from streamlimit.limiter import Limiter
+from streamlimit.model import Lease
+from streamlimit.store.contract import resolved
+
+Key = tuple[str, str]
+
+
+class Held(Struct):
+    """One seat, until (monotonic seconds) it may expire."""
+
+    lease: Lease
+    until: float
+
+
+class Holding:
+    """Keeps seats for *life_seconds* after each call, where they would expire after *expiry_seconds*."""
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        expiry_seconds: float,
+        life_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limiter, self._expiry, self._life, self._clock = limiter, expiry_seconds, life_seconds, clock
+        self._held: dict[Key, Held] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def hold(self, lease: Lease) -> None:
+        """The client has called: from now on for as long as it lives."""
+        key, until = (lease.ask.user_id, lease.ask.session_id), self._clock() + self._life
+        is_new = key not in self._held
+        self._held[key] = Held(lease, until)
+        if is_new:
+            task = asyncio.create_task(self._keep(key))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def let_go(self, user_id: str, session_id: str) -> None:
+        """It need not be held any longer."""
+        held = self._held.get((user_id, session_id))
+        if held is not None:
+            held.until = 0
+
+    def stream_of(self, user_id: str, session_id: str) -> str | None:
+        """What the session plays, as far as this worker knows."""
+        held = self._held.get((user_id, session_id))
+        return None if held is None else held.lease.ask.stream_id
+
+    async def _keep(self, key: Key) -> None:
+        try:
+            while (left := self._held[key].until - self._expiry - self._clock()) > 0:
+                await asyncio.sleep(min(left, self._expiry / 2))
+                held = self._held[key]
+                if held.until and await resolved(self._limiter.prolong(held.lease)) is not None:
+                    return
+        finally:
+            del self._held[key]
