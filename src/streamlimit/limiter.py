@@ -30,8 +30,8 @@ from streamlimit.model import (
     Verdict,
 )
 from streamlimit.refusal_limiter import RefusalLimiter
-from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
+from streamlimit.store.deferred import Deferred
 from streamlimit.tally import Tally
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Limiter:
         if held is not None:
             return held
         answer = self.store.beat(ask)
-        if isinstance(answer, Coming):
+        if isinstance(answer, Deferred):
             return answer.then(partial(self._beat_came, ask))
         if isinstance(answer, Decision):
             self._beaten(ask, answer)
@@ -99,7 +99,7 @@ class Limiter:
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """The client has the segment (rule 4): the session lives on from now."""
         answer = self.store.confirm(receipt)
-        if isinstance(answer, Coming):
+        if isinstance(answer, Deferred):
             return answer.then(self._confirm_came)
         return _then(answer, self._confirmed)
 

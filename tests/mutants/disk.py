@@ -19,7 +19,7 @@ MUTANTS = [
         "streamlimit/bootstrap/store.py",
         "StoreUnavailable if serves else StoreLocked",
         "StoreLocked",
-        ("tests/test_late_store.py", "-k", "starts_without_it"),
+        ("tests/test_lazy_store.py", "-k", "starts_without_it"),
     ),
     Mutant(
         "a worker that cannot start ends the service",
@@ -58,7 +58,7 @@ MUTANTS = [
     ),
     Mutant(
         "who waits for the file is overtaken",
-        f"{SQLITE}/together.py",
+        f"{SQLITE}/group_commit.py",
         "self._changes[:0], self._answers[:0] = changes[first:], answers[first:]",
         "self._changes += changes[first:][::-1]; self._answers += answers[first:][::-1]",
         TROUBLE,

@@ -8,7 +8,7 @@ MACHINE = ("tests/store/test_machine.py",)
 SQLITE = ("tests/store/test_sqlite.py", "-k", "TestClock or TestFile")
 PROCESSES = ("tests/store/test_sqlite.py", "-k", "100_users or test_of_eight")
 TURN_ON_THE_WEB = ("tests/web/test_together.py",)
-TURN = ("tests/store/test_sqlite_together.py", "-k", "OneTurn or TestAlone or Trouble")
+TURN = ("tests/store/test_sqlite_group_commit.py", "-k", "OneTurn or TestAlone or Trouble")
 RACE_ON_REDIS = ("tests/store/test_policies.py", "-k", "redis")
 
 ADMIT, CONFIRM = "streamlimit/rules/admit.py", "streamlimit/rules/confirm.py"
@@ -18,10 +18,10 @@ SCOPES, BEAT = "streamlimit/rules/scopes.py", "streamlimit/rules/beat.py"
 POLICY = "streamlimit/policy.py"
 STORE, CLOCK = "streamlimit/store/sqlite/store.py", "streamlimit/store/sqlite/clock.py"
 CONNECTION, QUERIES = "streamlimit/store/sqlite/connection.py", "streamlimit/store/sqlite/queries.sql"
-INTAKE, LATE = "streamlimit/store/sqlite/intake.py", "streamlimit/store/sqlite/late.py"
+INTAKE, LATE = "streamlimit/store/sqlite/intake.py", "streamlimit/store/sqlite/lazy_store.py"
 ROWS, ROUND = "streamlimit/store/sqlite/rows.py", "streamlimit/store/sqlite/round.py"
 CHANGES, SWEEP = "streamlimit/store/sqlite/changes.py", "streamlimit/store/sqlite/sweep.py"
-TOGETHER, COMING = "streamlimit/store/sqlite/together.py", "streamlimit/store/coming.py"
+TOGETHER, COMING = "streamlimit/store/sqlite/group_commit.py", "streamlimit/store/deferred.py"
 OUTBOX, WORKER = "streamlimit/store/sqlite/outbox.py", "streamlimit/webhooks/worker.py"
 SENDER, ADDRESSES = "streamlimit/webhooks/sender.py", "streamlimit/webhooks/addresses.py"
 ADMIT_IN_LUA = "streamlimit/store/valkey/admit.lua"
@@ -71,7 +71,7 @@ def by_head(which: str) -> tuple[str, ...]:
 ACCESS, BACKGROUND = "streamlimit/bootstrap/access.py", "streamlimit/bootstrap/background.py"
 GRANTS, LIMITER = "streamlimit/web/grants.py", "streamlimit/limiter.py"
 EXPIRING, SHOWING = "streamlimit/cli/expiring.py", "streamlimit/cli/sessions.py"
-LATE_STORE = ("tests/test_late_store.py",)
+LATE_STORE = ("tests/test_lazy_store.py",)
 AGAIN = "    except StoreUnavailable:\n        await asyncio.sleep(0.5)\n        return await _learn_key(grants, store)"
 SECRET_FAILED = "self._outage.failed(error)\n            raise\n\n    async def tell_all"
 READ_NEEDS_KEYS = 'remember what they read."""\n        self.require_keys()\n'
@@ -124,7 +124,7 @@ MUTANTS = [
     Mutant(
         "beats of one turn are not written",
         CHANGES,
-        "            self._rows.save_all(changed, kept)\n",
+        "            self._rows.save_all(changed, kept, now_ms)\n",
         "",
         TURN,
     ),
@@ -264,7 +264,7 @@ MUTANTS = [
         COMING,
         "self._context.run(self._take, answer, self._steps)",
         "self._take(answer, self._steps)",
-        ("tests/store/test_coming.py",),
+        ("tests/store/test_deferred.py",),
     ),
     # the same step in Lua
     Mutant(
@@ -1189,7 +1189,7 @@ MUTANTS = [
         COMING,
         "            self._context.run(self._take, self._answer, [step])\n",
         "            pass\n",
-        ("tests/store/test_coming.py",),
+        ("tests/store/test_deferred.py",),
     ),
     Mutant(
         "a report is packed with its time",

@@ -47,7 +47,7 @@ class Answer:
 
 
 class Calls:
-    """Connections of one household: as many as it has calls at the same time. Kept for *idle_seconds* between them."""
+    """Connections of one group: as many as it has calls at the same time. Kept for *idle_seconds* between them."""
 
     def __init__(
         self, url: str, key: str | None, figures: Figures, tls: ssl.SSLContext, idle_seconds: float = 5.0

@@ -16,10 +16,10 @@ import httpx
 
 from streamlimit.bench.calls import Calls
 from streamlimit.bench.figures import Figures
-from streamlimit.bench.household import Household, Run
 from streamlimit.bench.proof import Proof, Verdict, judge
 from streamlimit.bench.screen import Screen
 from streamlimit.bench.stage import NotReady, Stage, find_stage
+from streamlimit.bench.viewer_group import Run, ViewerGroup
 
 CROWDED = 0.3
 """Share of users with one screen more than they have seats; the first is one in any case."""
@@ -114,17 +114,17 @@ async def _stage(plan: Plan, prefix: str, tls: ssl.SSLContext) -> Stage:
         await calls.close()
 
 
-def _household(shared: Run, plan: Plan, prefix: str, number: int, tls: ssl.SSLContext) -> Household:
+def _household(shared: Run, plan: Plan, prefix: str, number: int, tls: ssl.SSLContext) -> ViewerGroup:
     rng, limit = random.Random(f"{plan.seed}-{number}"), shared.stage.limit
     is_crowded = rng.random() < CROWDED or number == 0
     screens = limit + 1 if is_crowded else rng.randint(1, limit)
     user_id = f"{prefix}-{number}"
     calls = Calls(plan.url, plan.key, shared.figures, tls, shared.stage.lifetime * IDLE_OF_LIFETIME)
     proof = Proof(user_id, limit, shared.stage.lifetime)
-    return Household(user_id, screens, shared, calls, proof, rng)
+    return ViewerGroup(user_id, screens, shared, calls, proof, rng)
 
 
-async def _play(shared: Run, houses: list[Household], plan: Plan, on_tick: Tick) -> None:
+async def _play(shared: Run, houses: list[ViewerGroup], plan: Plan, on_tick: Tick) -> None:
     begun = time.monotonic()
     arrival = max(shared.pace, min(plan.users / ARRIVING_USERS_A_SECOND, plan.seconds / 3))
     tasks = [asyncio.create_task(work) for house in houses for work in _work(house, begun, arrival)]
@@ -140,7 +140,7 @@ async def _play(shared: Run, houses: list[Household], plan: Plan, on_tick: Tick)
         await asyncio.gather(*tasks, return_exceptions=bool(late))
 
 
-def _work(house: Household, begun: float, arrival: float) -> Iterator[Coroutine[Any, Any, None]]:
+def _work(house: ViewerGroup, begun: float, arrival: float) -> Iterator[Coroutine[Any, Any, None]]:
     """Its screens come in at moments of their own, or, where there are too many of them, all at the same one."""
     rng, together = house.rng, begun + house.rng.uniform(0, arrival)
     is_crowded = house.screens > house.run.stage.limit
@@ -150,11 +150,11 @@ def _work(house: Household, begun: float, arrival: float) -> Iterator[Coroutine[
     yield house.look_on()
 
 
-async def _end(houses: list[Household]) -> int:
+async def _end(houses: list[ViewerGroup]) -> int:
     """Ends all sessions; returns how many did not end, as far as the service tells."""
     turns = asyncio.Semaphore(ENDING_AT_ONCE)
 
-    async def end(house: Household) -> int:
+    async def end(house: ViewerGroup) -> int:
         async with turns:
             return await house.end()
 

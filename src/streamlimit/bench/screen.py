@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass
 
 from streamlimit.bench.calls import Answer
-from streamlimit.bench.household import Household
 from streamlimit.bench.stage import NO_STREAM
+from streamlimit.bench.viewer_group import ViewerGroup
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ ZAPS_AT_MOST = 4
 class Screen:
     """The *number*-th screen of *house*, which comes in at *due* (of the monotonic clock)."""
 
-    def __init__(self, house: Household, number: int, rng: random.Random, due: float) -> None:
+    def __init__(self, house: ViewerGroup, number: int, rng: random.Random, due: float) -> None:
         self._house, self._run, self._rng, self._due = house, house.run, rng, due
         stage = house.run.stage
         self._name, self._lives, self._comes = f"{house.user_id}-{number}", 1, "came in"

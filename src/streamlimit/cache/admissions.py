@@ -13,8 +13,8 @@ from streamlimit.cache.session_cache import SessionCache
 from streamlimit.cache.tombstones import Tombstones
 from streamlimit.errors import StoreUnavailable, UnknownSession
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Receipt, Verdict
-from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Store, is_coming, resolved
+from streamlimit.store.deferred import Deferred
 
 SAY_NOTHING = frozenset({"session-shared", "too-many-visits"})
 """Refusals that say nothing of the session's own seat: if it sits, it sits."""
@@ -48,7 +48,7 @@ class Admissions:
             answer: Answer[Decision] = self._outage.attempt(self._store.beat, ask)
         except StoreUnavailable as error:
             return self._beat_alone(ask, error)
-        if isinstance(answer, Coming):
+        if isinstance(answer, Deferred):
             return answer.then(partial(self._beat_came, ask, now))
         return self._beat_later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now, beaten=True)
 

@@ -15,8 +15,8 @@ from streamlimit.cache.tombstones import Tombstones
 from streamlimit.cache.write_behind import QueuedReceipt, WriteBehindQueue
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Receipt, Repeated, State, Verdict
-from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
+from streamlimit.store.deferred import Deferred
 
 TOLD_TOGETHER = 256
 """Kept receipts that travel together; between two such lots viewers get their turn."""
@@ -62,7 +62,7 @@ class Receipts:
             answer: Answer[Verdict] = self._outage.attempt(self._store.confirm, receipt)
         except StoreUnavailable:
             return self.keep(receipt, now)
-        if isinstance(answer, Coming):
+        if isinstance(answer, Deferred):
             return answer.then(partial(self._came, receipt, now))
         return self._wait(answer, receipt, now) if is_coming(answer) else self._learn(receipt, answer, now)
 

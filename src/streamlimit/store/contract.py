@@ -1,7 +1,7 @@
 """What every store promises. Each promise is one atomic step, judged by the store's own clock.
 
 A store may answer at once (a file, in microseconds) or with an awaitable (a server across a wire; a file that makes
-several changes together), which may be a `Coming`: whoever calls awaits only what is awaitable, or hears what comes.
+several changes together), which may be a `Deferred`: whoever calls awaits only what is awaitable, or hears what comes.
 Every method raises `StoreUnavailable`, and nothing else, when the store does not answer: then nothing is known about
 whether the step happened, and doing it again is safe.
 """

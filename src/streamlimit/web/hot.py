@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, cast
 
 from streamlimit.model import Decision
-from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, is_coming
+from streamlimit.store.deferred import Deferred
 from streamlimit.web.app import FrontDoor
 from streamlimit.web.exchange import Exchange
 from streamlimit.web.heads import Hot
@@ -93,13 +93,13 @@ class HotProtocol(HoldingProtocol):
 
     def _answer(self, door: FrontDoor, beat: Beat) -> None:
         decision = door.beats.begin(beat)
-        if not isinstance(decision, Coming):
+        if not isinstance(decision, Deferred):
             answer = door.beats.answer(beat, decision, self.server_state.default_headers)
             if answer is not None:
                 self._write(answer)
                 return
         exchange = Exchange(self, b"", keep_alive=True)
-        if isinstance(decision, Coming):
+        if isinstance(decision, Deferred):
             exchange.stand_by()
             decision.hear(partial(self._came, exchange, door, beat))
         else:

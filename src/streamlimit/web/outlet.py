@@ -14,7 +14,7 @@ Pour = Callable[[int, int, int], Awaitable[None] | None]
 
 
 class Audible(Protocol):
-    """What comes later, and tells one who hears it: a `Coming`, a `Passage`."""
+    """What comes later, and tells one who hears it: a `Deferred`, a `Passage`."""
 
     def hear(self, heard: Callable[[Any], object]) -> None:
         """*heard* is told what came, or now if it came before."""

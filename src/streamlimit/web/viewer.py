@@ -13,8 +13,8 @@ from streamlimit.delivery.stream import Stream
 from streamlimit.errors import Refused, UnknownSegment, UnknownStream
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Ask, Decision, Purpose, Refusal
-from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, is_coming
+from streamlimit.store.deferred import Deferred
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.auth import Caller
 from streamlimit.web.blocking import MARK, until_listed, until_made
@@ -221,7 +221,7 @@ class Viewer:
                 raise
             leaving = holder.leave()
             if leaving is not None:
-                if isinstance(leaving, Coming):
+                if isinstance(leaving, Deferred):
                     await outlet.until(leaving)
                 await leaving
         ending = outlet.end()

@@ -1,7 +1,7 @@
 """The embedded store: one file, any number of processes on one machine."""
 
 from streamlimit.store.sqlite.backup import back_up
-from streamlimit.store.sqlite.late import opened
+from streamlimit.store.sqlite.lazy_store import opened
 from streamlimit.store.sqlite.outbox import SqliteOutbox, open_patient_outbox
 from streamlimit.store.sqlite.store import SqliteStore
 

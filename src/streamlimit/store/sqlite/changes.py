@@ -7,9 +7,9 @@ from streamlimit.model import Event
 from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.connection import Connection, transaction, translated
+from streamlimit.store.sqlite.group_commit import Change
 from streamlimit.store.sqlite.intake import put
 from streamlimit.store.sqlite.rows import Rows, Rule
-from streamlimit.store.sqlite.together import Change
 
 T = TypeVar("T")
 

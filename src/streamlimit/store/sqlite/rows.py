@@ -32,7 +32,7 @@ class Rows:
 
     def __init__(self, db: Connection, clock: Clock | None, subscribed: frozenset[str]) -> None:
         self._db, self._cursor = db, db.cursor()  # one for all: a new one takes half a microsecond
-        self._middle = Middle(clock, subscribed)
+        self._middle = RuleFunction(clock, subscribed)
         db.create_function("new_due_at_ms", 2, self._middle.new_due_at_ms)
         db.create_function("new_body", 0, self._middle.new_body)
 
@@ -106,7 +106,7 @@ def _load_all(count: int) -> str:
     return QUERIES["load_all"].replace("IN (?)", f"IN ({', '.join('?' * count)})")
 
 
-class Middle:
+class RuleFunction:
     """What SQLite calls in the middle of a change. Knows no connection, since the connection knows it."""
 
     def __init__(self, clock: Clock | None, subscribed: frozenset[str]) -> None:

@@ -28,8 +28,8 @@ from streamlimit.model import (
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome, grants_wanted
-from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, Clock, Events, Heard
+from streamlimit.store.deferred import Deferred
 from streamlimit.store.sqlite.changes import Changes
 from streamlimit.store.sqlite.checkpoint import Checkpoint, Checkpointer
 from streamlimit.store.sqlite.connection import (
@@ -40,11 +40,11 @@ from streamlimit.store.sqlite.connection import (
     transaction,
     translated,
 )
+from streamlimit.store.sqlite.group_commit import Alone, GroupCommit
 from streamlimit.store.sqlite.patience import Patience, patiently
 from streamlimit.store.sqlite.reading import Reading, matching
 from streamlimit.store.sqlite.rows import Rows, Rule
 from streamlimit.store.sqlite.sweep import Sweep
-from streamlimit.store.sqlite.together import Alone, Together
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class SqliteStore:
         self._policy, self._db = policy, connect(path, LOOP_SECONDS if gathers else TURN_SECONDS)
         self._rows, self._checkpointer = Rows(self._db, clock, subscribed), Checkpointer(path, checkpointed)
         self._changes = Changes(self._db, self._rows, self._checkpointer, subscribed, outbox_max_events)
-        self._together = Together(self._changes.one, self._changes.all_of)
+        self._together = GroupCommit(self._changes.one, self._changes.all_of)
         self._soon: Alone = self._together.ask if gathers else self._changes.one
         self._now: Callable[[str, Rule[Any], Alone], Any] = self._together.now if gathers else _alone
         self._gathers, self._sweep_patience = gathers, Patience()
@@ -110,7 +110,7 @@ class SqliteStore:
             answer: Any = self.confirm(receipt)
         except StoreUnavailable as error:
             answer = error
-        if isinstance(answer, Coming):
+        if isinstance(answer, Deferred):
             answer.hear(cast(Any, heard))
         else:
             heard(answer)

@@ -6,8 +6,8 @@ from typing import Protocol
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Decision, Receipt, Verdict
 from streamlimit.rules.beat import beaten, unnamed
-from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Answer, resolved
+from streamlimit.store.deferred import Deferred
 
 Reply = Decision | StoreUnavailable | None
 """What beat.lua decided, that nobody knows it, or nothing: it was not simple."""
@@ -21,7 +21,7 @@ class Steps(Protocol):
     def confirm(self, receipt: Receipt) -> Answer[Verdict]: ...
 
 
-class Beating(Coming[Decision]):
+class Beating(Deferred[Decision]):
     """beat.lua's answer to *ask*; where it has none, what *parts* come to. Stands where a call has its future."""
 
     __slots__ = ("_ask", "_is_done", "_parts")

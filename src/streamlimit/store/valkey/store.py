@@ -30,8 +30,8 @@ from streamlimit.model import (
     Verdict,
 )
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
-from streamlimit.store.coming import Coming
 from streamlimit.store.contract import Clock, Events, Heard
+from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey import walks
 from streamlimit.store.valkey.alike import beat_message, report_message
 from streamlimit.store.valkey.beats import Beating
@@ -109,7 +109,7 @@ class ValkeyStore:
         except StoreUnavailable as error:
             heard(error)
 
-    def beat(self, ask: Ask) -> Coming[Decision]:
+    def beat(self, ask: Ask) -> Deferred[Decision]:
         coming = Beating(self, ask)
         message, decode = beat_message(ask, self._type_cap(ask)), partial(self._answers.beaten, ask)
         self._calls.run("beat", ask.user_id, message, decode, coming)

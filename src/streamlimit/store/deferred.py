@@ -17,7 +17,7 @@ Step = Callable[[Any], Any]
 _NOTHING = object()
 
 
-class Coming(Generic[T]):
+class Deferred(Generic[T]):
     """One answer, or an exception in its place. All runs in the context of whoever asked: logs name their request."""
 
     __slots__ = ("_answer", "_context", "_heard", "_steps")
@@ -27,7 +27,7 @@ class Coming(Generic[T]):
         self._steps: list[Step] = []
         self._heard: Callable[[Any], object] | None = None
 
-    def then(self, step: Step) -> "Coming[Any]":
+    def then(self, step: Step) -> "Deferred[Any]":
         """*step* gets what the steps before made of it; from here on this stands for what *step* makes."""
         if self._answer is _NOTHING:
             self._steps.append(step)

@@ -20,10 +20,10 @@ def opened(make: Callable[[], T], waits_for: type[StoreUnavailable] = StoreLocke
     try:
         return make()
     except waits_for as error:
-        return cast(T, Late(make, error))
+        return cast(T, LazyStore(make, error))
 
 
-class Late:
+class LazyStore:
     """Has every promise of what *make* opens; each raises `StoreUnavailable` until it is open."""
 
     def __init__(

@@ -20,7 +20,7 @@ from streamlimit.policy import Policy
 from streamlimit.settings import Settings
 from streamlimit.settings.callback import Callback
 from streamlimit.store.sqlite import SqliteStore, opened
-from streamlimit.store.sqlite.late import REST_SECONDS, Late
+from streamlimit.store.sqlite.lazy_store import REST_SECONDS, LazyStore
 from streamlimit.web.auth import Doorman
 from streamlimit.web.grants import BadGrant, Grants
 from streamlimit.web.identity import BadToken, Identity
@@ -194,7 +194,7 @@ def test_a_late_file_is_tried_now_and_then_until_it_is_let_go(tmp_path: Path) ->
     with _locked(path) as other:
         with pytest.raises(StoreLocked) as locked:
             make()
-        late: Any = Late(make, locked.value, lambda: now[0])
+        late: Any = LazyStore(make, locked.value, lambda: now[0])
         heard: list[object] = []
         for _ in range(3):
             with pytest.raises(StoreUnavailable, match="locked"):
@@ -228,7 +228,7 @@ def test_what_would_never_open_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_worker_whose_file_cannot_be_opened_starts_without_it_and_a_command_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamlimit.store.sqlite.late.REST_SECONDS", 0.0)
+    monkeypatch.setattr("streamlimit.store.sqlite.lazy_store.REST_SECONDS", 0.0)
     path = tmp_path / "folder" / "store.db"
     settings = Settings(store=f"sqlite:///{path}", callbacks=[Callback(url="https://example.org/", secret="s")])
     policy = settings.policy()
@@ -249,7 +249,7 @@ def test_a_late_file_of_a_newer_release_is_a_store_that_is_away() -> None:
     def make() -> SqliteStore:
         raise SettingsError("store", "the file was made by a newer streamlimit")
 
-    late: Any = Late(make, StoreLocked("locked"), iter([0.0, 2.0, 2.0]).__next__)
+    late: Any = LazyStore(make, StoreLocked("locked"), iter([0.0, 2.0, 2.0]).__next__)
     with pytest.raises(StoreUnavailable, match="newer"):
         late.ping()
 

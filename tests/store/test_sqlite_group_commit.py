@@ -14,8 +14,8 @@ from streamlimit import rules
 from streamlimit.errors import StoreLocked, StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Receipt, Refusal
 from streamlimit.store.contract import resolved
-from streamlimit.store.sqlite import SqliteStore, intake, patience, together
-from streamlimit.store.sqlite.together import AT_MOST
+from streamlimit.store.sqlite import SqliteStore, group_commit, intake, patience
+from streamlimit.store.sqlite.group_commit import AT_MOST
 from tests.store import differential, writers
 from tests.store.contract import (
     Beats,
@@ -45,7 +45,7 @@ def open_store(path: str) -> Callable[..., SqliteStore]:
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one alone is answered later."""
-    monkeypatch.setattr(together, "ALONE", -1)
+    monkeypatch.setattr(group_commit, "ALONE", -1)
 
 
 @pytest.mark.usefixtures("always")

@@ -12,7 +12,7 @@ from itertools import repeat
 from typing import Any
 
 from streamlimit.errors import StoreLocked, StoreUnavailable
-from streamlimit.store.coming import Coming
+from streamlimit.store.deferred import Deferred
 from streamlimit.store.sqlite.patience import Patience
 from streamlimit.store.sqlite.rows import Rule
 
@@ -29,18 +29,18 @@ Alone = Callable[[str, Rule[Any]], Any]
 """Makes one change, and returns its answer."""
 
 
-class Together:
+class GroupCommit:
     """*alone* makes one change, *all_of* them several in one transaction, or raises and has made none."""
 
     def __init__(self, alone: Alone, all_of: Callable[[list[Change]], list[Any]]) -> None:
         self._alone, self._all_of = alone, all_of
         self._changes: list[Change] = []
-        self._answers: list[Coming[Any]] = []
+        self._answers: list[Deferred[Any]] = []
         self._count = self._count_before = 0  # of this turn, and of the one before it
         self._patience, self._is_waiting = Patience(), False
 
     def ask(self, user_id: str, rule: Rule[Any]) -> Any:
-        """The answer of *rule* to the user's ledger; one that is `Coming` comes after this turn."""
+        """The answer of *rule* to the user's ledger; one that is `Deferred` comes after this turn."""
         self._count += 1
         if self._count == 1:
             get_running_loop().call_soon(self.make_all)
@@ -49,7 +49,7 @@ class Together:
         return self._put(user_id, rule)
 
     def now(self, user_id: str, rule: Rule[Any], alone: Alone) -> Any:
-        """The answer that *alone* makes; it is `Coming` where another process has its turn."""
+        """The answer that *alone* makes; it is `Deferred` where another process has its turn."""
         if not self._is_waiting:
             try:
                 answer = alone(user_id, rule)
@@ -82,8 +82,8 @@ class Together:
             self._patience.over()
             _tell(answers[some], made)
 
-    def _put(self, user_id: str, rule: Rule[Any]) -> Coming[Any]:
-        answer: Coming[Any] = Coming()
+    def _put(self, user_id: str, rule: Rule[Any]) -> Deferred[Any]:
+        answer: Deferred[Any] = Deferred()
         self._changes.append((user_id, rule))
         self._answers.append(answer)
         return answer
@@ -121,6 +121,6 @@ class Together:
             return error
 
 
-def _tell(answers: list[Coming[Any]], made: Any) -> None:
+def _tell(answers: list[Deferred[Any]], made: Any) -> None:
     for answer, what in zip(answers, made, strict=False):
         answer.come(what)

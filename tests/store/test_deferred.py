@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from streamlimit.store.coming import Coming
+from streamlimit.store.deferred import Deferred
 
 WHO: ContextVar[str] = ContextVar("WHO", default="nobody")
 
 
-def heard(coming: Coming[Any]) -> list[Any]:
+def heard(coming: Deferred[Any]) -> list[Any]:
     told: list[Any] = []
     coming.hear(told.append)
     return told
 
 
 def test_each_step_gets_what_the_one_before_made_of_it() -> None:
-    coming: Coming[int] = Coming()
+    coming: Deferred[int] = Deferred()
     told = heard(coming.then(lambda answer: answer + 1).then(lambda answer: [answer]))
     assert told == []
     coming.come(1)
@@ -26,27 +26,27 @@ def test_each_step_gets_what_the_one_before_made_of_it() -> None:
 
 
 def test_what_a_step_raises_goes_on_in_place_of_the_answer() -> None:
-    coming: Coming[int] = Coming()
+    coming: Deferred[int] = Deferred()
     told = heard(coming.then(lambda answer: 1 // answer).then(lambda answer: type(answer)))
     coming.come(0)
     assert told == [ZeroDivisionError]
 
 
 def test_who_comes_late_hears_it_at_once() -> None:
-    coming: Coming[int] = Coming()
+    coming: Deferred[int] = Deferred()
     coming.come(1)
     assert heard(coming) == [1]
 
 
 def test_a_step_may_be_added_after_it_came() -> None:
-    coming: Coming[int] = Coming()
+    coming: Deferred[int] = Deferred()
     coming.come(1)
     assert heard(coming.then(lambda answer: answer + 1)) == [2]
 
 
 def test_all_runs_in_the_context_of_whoever_asked() -> None:
     WHO.set("asker")
-    coming: Coming[int] = Coming()
+    coming: Deferred[int] = Deferred()
     told = heard(coming.then(lambda _: WHO.get()))
     WHO.set("somebody else")
     coming.come(1)
@@ -55,7 +55,7 @@ def test_all_runs_in_the_context_of_whoever_asked() -> None:
 
 def test_it_can_be_awaited_before_and_after_it_came() -> None:
     async def run() -> tuple[int, int]:
-        coming: Coming[int] = Coming()
+        coming: Deferred[int] = Deferred()
         asyncio.get_running_loop().call_soon(coming.come, 1)
         return await coming, await coming
 
@@ -64,7 +64,7 @@ def test_it_can_be_awaited_before_and_after_it_came() -> None:
 
 def test_who_awaits_it_is_raised_what_came_in_its_place() -> None:
     async def run() -> None:
-        coming: Coming[int] = Coming()
+        coming: Deferred[int] = Deferred()
         asyncio.get_running_loop().call_soon(coming.come, KeyError("gone"))
         await coming
 
@@ -74,7 +74,7 @@ def test_who_awaits_it_is_raised_what_came_in_its_place() -> None:
 
 def test_who_waits_no_longer_is_not_told() -> None:
     async def run() -> list[Any]:
-        coming: Coming[int] = Coming()
+        coming: Deferred[int] = Deferred()
         problems: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, report: problems.append(report))
         waiting = asyncio.ensure_future(coming)
@@ -89,7 +89,7 @@ def test_who_waits_no_longer_is_not_told() -> None:
 
 def test_who_hears_it_and_fails_is_told_of_by_the_loop() -> None:
     async def run() -> list[Any]:
-        coming: Coming[int] = Coming()
+        coming: Deferred[int] = Deferred()
         problems: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, report: problems.append(report["exception"]))
         coming.hear(lambda answer: 1 // answer)

@@ -44,7 +44,7 @@ class Run:
 
 
 @dataclass
-class Household:
+class ViewerGroup:
     """One user. *screens*: how many players it has, which may be more than it has seats."""
 
     user_id: str
