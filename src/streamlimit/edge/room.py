@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Mapping
 from streamlimit.edge.accel import Accel
 from streamlimit.edge.adobe import Adobe
 from streamlimit.edge.auth import Auth
+from streamlimit.edge.cmcd import Cmcd
 from streamlimit.edge.decision import Decider
 from streamlimit.edge.envoy import Envoy
 from streamlimit.edge.reported import Reported
 from streamlimit.edge.reports import Reports
+from streamlimit.edge.seating import Seating
 from streamlimit.web.http import App, Receive, Scope, Send
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
@@ -26,6 +28,7 @@ class Edge:
             "auth": Auth(service, decider),
             "envoy": Envoy(service, decider),
             "reports": Reports(service, Reported(service)),
+            "cmcd": Cmcd(Seating(service)),
         }
         """By the first part behind `/edge/`; each looks at the rest of the path itself."""
         self._asks: frozenset[str] = frozenset({"auth", "envoy"})

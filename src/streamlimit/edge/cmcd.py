@@ -1,0 +1,72 @@
+"""`POST /edge/cmcd/<grant>`: event reports of players (hls.js, Shaka, dash.js) are heartbeats, pauses and ends.
+
+`sid` is the player's own name for a play, and seats nobody: whose session it is the grant says.
+"""
+
+from streamlimit.edge.cmcd_report import Report, Says, told_in
+from streamlimit.edge.seating import Seating
+from streamlimit.errors import Refused
+from streamlimit.model import Admitted
+from streamlimit.web.auth import Caller
+from streamlimit.web.http import Receive, Scope, Send, content_type, read_body, send_whole
+from streamlimit.web.problems import Problem
+from streamlimit.web.render import reservations
+
+PREFIX = "/edge/cmcd/"
+KINDS = ("application/cmcd", "text/cmcd", None)
+GONE = frozenset({"grant-ended", "grant-expired"})
+"""Refusals after which no report of this grant will count: the player is told to stop sending."""
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Cmcd:
+    """An ASGI callable; errors are raised, not sent."""
+
+    def __init__(self, seating: Seating) -> None:
+        self._seating = seating
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        grant = scope["path"].removeprefix(PREFIX)
+        if not scope["path"].startswith(PREFIX) or not grant or "/" in grant:
+            raise Problem("not-found", "reports go to /edge/cmcd/<grant>")
+        if scope["method"] != "POST":
+            raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
+        if content_type(scope) not in KINDS:
+            raise Problem("unsupported-media-type", "send application/cmcd")
+        client = scope.get("client")
+        address = client[0] if client else ""
+        caller = self._seating.identify(grant, address)
+        told = told_in(await read_body(scope, receive))
+        try:
+            status, headers = await self._take(told, caller, address)
+        except Refused as error:
+            if error.refusal.code not in GONE:
+                raise
+            status, headers = 410, {}
+        await send_whole(send, status, NO_STORE | headers)
+
+    async def _take(self, told: list[Report], caller: Caller, address: str) -> tuple[int, dict[str, str]]:
+        """Status and headers of the answer. Raises `Refused` and other errors of ours."""
+        headers: dict[str, str] = {}
+        for report in told:
+            if report.says is Says.ENDS:
+                await self._seating.ends(caller)
+                continue
+            stream_id = report.cid or await self._stream_of(caller)
+            if stream_id is None:
+                return 410, {}
+            headers = reservations(await self._note(report, caller, stream_id, address))
+        return 204, headers
+
+    async def _note(self, report: Report, caller: Caller, stream_id: str, address: str) -> Admitted:
+        if report.says is Says.PAUSES:
+            return await self._seating.pauses(caller, stream_id, address)
+        return await self._seating.plays(caller, stream_id, address)
+
+    async def _stream_of(self, caller: Caller) -> str | None:
+        """The grant's: the one that its session is on, else the only one that it is for."""
+        session = await self._seating.seated(caller)
+        if session is not None:
+            return session.stream_id
+        return next(iter(caller.streams)) if caller.streams is not None and len(caller.streams) == 1 else None

@@ -1,0 +1,135 @@
+"""What a player says by CMCD (CTA-5004, -A, -B): reports, one a line, each a dictionary of structured fields.
+
+Only what tells whether it plays is read: the other keys are looked at no further than that they are whole.
+"""
+
+import re
+from enum import Enum
+
+from msgspec import Struct
+
+from streamlimit.web.forms import require_id
+from streamlimit.web.problems import Problem
+
+NEWEST = 2
+"""Of versions; a report of a later one says nothing to us."""
+MAX_SID, MAX_CID = 64, 128
+ENDS, PAUSES = frozenset("eqf"), frozenset("a")
+"""Player states: ended, quit, fatal; paused."""
+
+_BARE = r"[^\s,;()\"]+"
+_STRING = r'%?"(?:[^"\\]|\\.)*"'
+_PARAMETERS = rf"(?:;\s*[^\s,;=()\"]+(?:=(?:{_STRING}|{_BARE}))?)*"
+_INNER = rf'\((?:[^()"]|{_STRING})*\)'
+_member = re.compile(
+    rf"[ \t]*(?P<key>[A-Za-z*][\w.*-]*)(?:=(?P<value>{_STRING}|{_INNER}|{_BARE}))?{_PARAMETERS}"
+    r"[ \t]*(?:,(?=[^,\s]|[ \t])|$)"
+)
+
+
+class Says(Enum):
+    """What a report comes to."""
+
+    PLAYS = "plays"
+    PAUSES = "pauses"
+    ENDS = "ends"
+
+
+class Report(Struct, frozen=True):
+    """One that tells of the player. `cid`: what it plays, where it says so."""
+
+    says: Says
+    cid: str | None = None
+
+
+def told_in(body: bytes) -> list[Report]:
+    """What a batch comes to, in order: the end alone, or that it plays, or pauses, or first one and then the other.
+
+    Raises `malformed`: none counts where one is wrong.
+    """
+    told: list[Report] = []
+    for report in _reports_in(body):
+        if report.says is Says.PAUSES:
+            told = [each for each in told if each.says is not Says.PAUSES] + [report]
+        else:
+            told = [report]
+    return told[:1] if told and told[0].says is Says.ENDS else told
+
+
+def _reports_in(body: bytes) -> list[Report]:
+    try:
+        lines = [line for line in body.decode().replace("\r\n", "\n").split("\n") if line.strip()]
+    except UnicodeDecodeError as error:
+        raise _malformed("it is not UTF-8") from error
+    if not lines:
+        raise _malformed("there is none")
+    read = [_report_of(_members(line)) for line in lines]
+    return [report for report in read if report is not None]
+
+
+def _members(line: str) -> dict[str, str]:
+    """Key and value, as written; a key without a value is true."""
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(line):
+        member = _member.match(line, at)
+        if member is None:
+            raise _malformed("it is no list of key=value")
+        found[member["key"]] = "?1" if member["value"] is None else member["value"]
+        at = member.end()
+    return found
+
+
+def _report_of(said: dict[str, str]) -> Report | None:
+    """None: it tells nothing of whether somebody plays."""
+    if _whole(said, "v", 1) > NEWEST:
+        return None
+    _whole(said, "ts", 0)
+    _text(said, "sid", MAX_SID)
+    cid, event, state = _text(said, "cid", MAX_CID), _word(said, "e"), _word(said, "sta")
+    if cid is not None:
+        require_id("cid", cid)
+    if event is None and (("v" in said and said["v"] != "1") or "sid" not in said):
+        raise _malformed("e: is missing")
+    if event == "ps" and state is None:
+        raise _malformed("sta: is missing, though the player's state is what is reported")
+    if state in ENDS:
+        return Report(Says.ENDS, cid)
+    if event not in ("t", "ps", None):
+        return None
+    return Report(Says.PAUSES if state in PAUSES else Says.PLAYS, cid)
+
+
+def _whole(said: dict[str, str], key: str, otherwise: int) -> int:
+    value = said.get(key, str(otherwise))
+    if not re.fullmatch(r"[0-9]{1,15}", value):
+        raise _malformed(f"{key}: is no whole number")
+    return int(value)
+
+
+def _word(said: dict[str, str], key: str) -> str | None:
+    """A token. Some send it as a string."""
+    value = said.get(key)
+    if value is None:
+        return None
+    word = value[1:-1] if value.startswith('"') else value
+    if not re.fullmatch(r"[A-Za-z*][\w.:/*-]*", word):
+        raise _malformed(f"{key}: is no token")
+    return word
+
+
+def _text(said: dict[str, str], key: str, at_most: int) -> str | None:
+    value = said.get(key)
+    if value is None:
+        return None
+    if not value.startswith('"'):
+        raise _malformed(f"{key}: is no string")
+    text = re.sub(r"\\(.)", r"\1", value[1:-1])
+    if not 0 < len(text) <= at_most:
+        raise _malformed(f"{key}: has 1 to {at_most} characters")
+    return text
+
+
+def _malformed(words: str) -> Problem:
+    field = words.partition(":")[0] if ": " in words else None
+    return Problem("malformed", f"the CMCD report: {words}", {} if field is None else {"field": field})

@@ -1,0 +1,65 @@
+"""What foreign protocols say of a session whose grant they show: it plays, it pauses, it stops. No bytes are ours."""
+
+import time
+
+from msgspec.structs import asdict
+
+from streamlimit.errors import Refused
+from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Session
+from streamlimit.store.contract import resolved
+from streamlimit.web.address import digest_of, place_of
+from streamlimit.web.auth import Caller
+from streamlimit.web.problems import CHALLENGE, Problem
+from streamlimit.web.service import Service
+
+
+class Seating:
+    """One worker's. *address*, everywhere: the viewer's own, empty where nobody knows it."""
+
+    def __init__(self, service: Service) -> None:
+        self._limiter, self._doorman, self._store = service.limiter, service.doorman, service.store
+        self._streams = service.streams
+
+    def identify(self, grant: str | None, address: str) -> Caller:
+        """Whose grant it is. Raises 401, and 403 where it was given to another address."""
+        if not grant:
+            raise Problem("unauthenticated", "the request carries no grant", headers=CHALLENGE)
+        caller = self._doorman.identify_grant(grant)
+        if caller.place is not None:
+            caller.require_place(place_of(address) if address else "")
+        return caller
+
+    async def plays(self, caller: Caller, stream_id: str, address: str) -> Admitted:
+        """Admitted and confirmed at once, as a heartbeat. Raises `Refused`, 403 and 404."""
+        ask = self._ask(caller, stream_id, address, Purpose.LEASE)
+        return _admitted(await resolved(self._limiter.beat(ask)), ask)
+
+    async def pauses(self, caller: Caller, stream_id: str, address: str) -> Admitted:
+        """Its seat is left to run out. Raises as `plays`, who would be refused now."""
+        ask = self._ask(caller, stream_id, address, Purpose.CHECK)
+        return _admitted(await resolved(self._limiter.admit(ask)), ask)
+
+    async def ends(self, caller: Caller) -> None:
+        """The seat is free, and the grant goes on to be good."""
+        await resolved(self._limiter.end(caller.user_id, caller.session_id, keep_grant=True))
+
+    async def seated(self, caller: Caller) -> Session | None:
+        """The session that holds the caller's seat, as this worker knows it, else as the store does."""
+        ids = caller.user_id, caller.session_id
+        known = self._store.cache.recall(Ask(*ids, ""), time.monotonic())
+        if known is not None:
+            return known.session
+        roster = await resolved(self._store.sessions(caller.user_id))
+        return next((each for each in roster.sessions if each.session_id == caller.session_id), None)
+
+    def _ask(self, caller: Caller, stream_id: str, address: str, purpose: Purpose) -> Ask:
+        caller.require_stream(stream_id)
+        self._streams.require_beatable(stream_id)
+        client = digest_of(address) if address else ""
+        return Ask(caller.user_id, caller.session_id, stream_id, purpose, client=client, **asdict(caller.terms()))
+
+
+def _admitted(decision: Decision, ask: Ask) -> Admitted:
+    if isinstance(decision, Refusal):
+        raise Refused(decision, ask)
+    return decision
