@@ -24,6 +24,7 @@ def service() -> Iterator[Service]:
     with temporary_folder() as name:
         folder = Path(name)
         make_stream(folder / "streams", "film", 2, LARGE)
+        make_stream(folder / "streams", "short", 2, 1_000)
         settings = {"streams": str(folder / "streams"), "segment_seconds": X}
         with started(folder, **settings) as service:
             yield service
@@ -75,3 +76,13 @@ def test_all_downloads_of_a_session_that_left_are_cut(service: Service, leave: s
         answer = service.get(f"/play/{grant}/film/1.ts")
         assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
         assert "ask for a new playback URL" in answer.json["detail"]
+
+
+def test_a_download_of_the_stream_that_a_session_left_is_cut(service: Service) -> None:
+    grant = opened(service, "rover", "tv")
+    with connected(service.port, receive_buffer=4096) as client:
+        request = f"GET /play/{grant}/film/1.ts HTTP/1.1\r\nHost: t\r\n\r\n".encode()
+        assert client.send(request).head().length == LARGE
+        assert service.get(f"/play/{grant}/short/0.ts").status == 200
+        assert are_cut([client], LARGE)
+    assert service.get(f"/play/{grant}/short/1.ts").status == 200, "and the session goes on"

@@ -9,6 +9,7 @@ PLAYS, VISITS, BEAT = "streamlimit/rules/plays.py", "streamlimit/rules/visits.py
 CONFIRM_IN_LUA, ADMIT_IN_LUA = "streamlimit/store/valkey/confirm.lua", "streamlimit/store/valkey/admit.lua"
 OF_PLAYS = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (play or hand_over or left_behind or reload)")
 OF_VISITS = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (visit or budget or zapping or seat or given)")
+MACHINE = ("tests/store/test_machine.py",)
 BESIDE = ("tests/store/test_valkey.py", "-k", "TestBeside and (visits or shared)")
 
 MUTANTS = [
@@ -90,6 +91,14 @@ MUTANTS = [
         "        if receipt.ends_ms and lease.ask.stream_id == seat.stream_id:\n",
         "    if True:\n        if receipt.ends_ms:\n",
         ("tests/store/test_sqlite.py", "-k", "stale_receipt"),
+    ),
+    Mutant("machine: a move costs nothing", VISITS, "        return True\n", "        return False\n", MACHINE),
+    Mutant(
+        "machine: one visit too many",
+        VISITS,
+        "+ cost_ms(limit, policy) - policy.burst_ms, 0)",
+        "- policy.burst_ms, 0)",
+        MACHINE,
     ),
     Mutant("a visit is given back twice", VISITS, "    seat.paid = Paid(seat.stream_id, 0)\n", "", OF_VISITS),
     Mutant(

@@ -6,6 +6,7 @@ sharing guard is off here; the contract has it. Knows no engine: `machine_of(ope
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,18 +20,21 @@ from msgspec.structs import replace
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, Lease, Purpose, Receipt, Refusal, State
 from streamlimit.policy import OverLimit, Policy
 from streamlimit.store.contract import Store, resolved
+from tests.store.budget_model import Budget
 from tests.store.household import ALL_TYPES, LOSSES, ManualClock, new_user
 
 T = TypeVar("T")
 
 X, N, START = 1_000, 3, 1_500
 EXPIRY = N * X
-POLICY = Policy(max_sessions=3, segment_ms=X, missed_segments=N, start_ms=START, max_returns=0)
+POLICY = Policy(max_sessions=3, segment_ms=X, missed_segments=N, start_ms=START, max_returns=0, visit_burst=3)
 
 SESSIONS = st.sampled_from(["tv", "phone", "pad", "box", "pc"])
 STREAMS = st.sampled_from(["news", "film"])
 STEPS = st.sampled_from([1, 7, X - 1, X, START, EXPIRY - X, EXPIRY - 1, EXPIRY, EXPIRY + X // 50, EXPIRY + X // 4])
 WHICH = st.integers(0, 10_000)
+ENDS = st.sampled_from([0, 0, 0, 1, 3 * X + 1, 4 * X, 9 * X])
+"""How long the stream plays whose last segment is received; 0: it is not the last one."""
 FATES = st.tuples(st.integers(0, 99), st.sampled_from(["received", "hung up", "hung up", "left open"]))
 """What becomes of a request, and when: the smaller number first."""
 
@@ -47,10 +51,17 @@ class Sitting:
     move: int = 0
     revives: int | None = None
     last: int | None = None
+    paid: tuple[str, int] | None = None
     open_leases: set[str] = field(default_factory=set)
 
     def silent_since(self) -> int:
         return self.started if self.last is None else self.last
+
+    def is_visit(self, stream: str, now: int) -> bool:
+        """Rule 13: another stream is one, but for a second request within X for the one just paid."""
+        if stream == self.stream:
+            return False
+        return self.paid is None or self.paid[0] != stream or now - self.paid[1] >= X
 
 
 @dataclass
@@ -70,6 +81,7 @@ class Model:
         self.seats: dict[str, Sitting] = {}
         self.away: dict[str, list[Away]] = {}
         self.limit = POLICY.max_sessions
+        self.budget = Budget(2 * X, POLICY.visit_burst * 2 * X)
         self._order = count()
 
     def live(self, now: int) -> dict[str, Sitting]:
@@ -146,14 +158,7 @@ class StoreMachine(RuleBasedStateMachine):
         self._numbers = count()
 
     def _opened(self, over: OverLimit) -> Any:
-        policy = Policy(
-            max_sessions=POLICY.max_sessions,
-            segment_ms=X,
-            missed_segments=N,
-            start_ms=START,
-            max_returns=0,
-            over_limit=over,
-        )
+        policy = dataclasses.replace(POLICY, over_limit=over)
         return type(self).open_store(policy=policy, subscribed=ALL_TYPES, clock=self.clock)
 
     def call(self, promise: Callable[[], T | Awaitable[T]]) -> T:
@@ -211,6 +216,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert away != "yes", "a terminated session was admitted"
         assert answer.limit == model.limit
         if name in live:
+            self._pay_move(live[name], ask)
             self._check_sitting(answer, ask)
         else:
             assert not answer.existing
@@ -219,9 +225,11 @@ class StoreMachine(RuleBasedStateMachine):
                 victims = model.victim(ask.replace, over, now)
                 assert victims, "a new session was admitted at the limit"
                 assert before == model.limit, "admitted above a lowered limit"
+            assert not model.budget.wait(model.limit, now), "a visit was admitted without budget"
             if ask.purpose is Purpose.CHECK:
                 assert (answer.session, answer.lease, answer.events) == (None, None, ())
                 return
+            model.budget.pay(model.limit, now)
             self._note_new(answer, ask, victims if before >= model.limit else set())
         if answer.lease is not None:
             self.leases.append(answer.lease)
@@ -235,6 +243,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert away != "no", "refused as terminated, and is not"
             return
         assert away != "yes"
+        if refusal.code == "too-many-visits":
+            self._check_no_budget(refusal, ask, over)
+            return
         assert ask.session_id not in live, "a sitting session was refused"
         if refusal.code == "grant-expired":
             assert not ask.may_start
@@ -245,6 +256,26 @@ class StoreMachine(RuleBasedStateMachine):
             assert not model.victim(ask.replace, over, now), "refused, though somebody should give way"
         wait = sorted(seat.expires for seat in live.values())
         assert refusal.retry_after_ms == wait[len(live) - max(model.limit, 1)] - now
+
+    def _check_no_budget(self, refusal: Refusal, ask: Ask, over: OverLimit) -> None:
+        model, now = self.model, self.now
+        live = model.live(now)
+        if ask.session_id in live:
+            assert live[ask.session_id].is_visit(ask.stream_id, now), "who already watches was refused"
+        else:
+            assert ask.may_start
+            assert len(live) < model.limit or (len(live) == model.limit and model.victim(ask.replace, over, now))
+        wait = model.budget.wait(model.limit, now)
+        assert wait, "refused for the budget, and there was some"
+        assert refusal.retry_after_ms == wait
+
+    def _pay_move(self, seat: Sitting, ask: Ask) -> None:
+        if not seat.is_visit(ask.stream_id, self.now):
+            return
+        assert not self.model.budget.wait(self.model.limit, self.now), "a move was admitted without budget"
+        if ask.purpose is not Purpose.CHECK:
+            self.model.budget.pay(self.model.limit, self.now)
+            seat.paid = (ask.stream_id, self.now)
 
     def _check_sitting(self, answer: Admitted, ask: Ask) -> None:
         seat = self.model.seats[ask.session_id]
@@ -318,24 +349,24 @@ class StoreMachine(RuleBasedStateMachine):
             self._admit(ask, over)
 
     @precondition(lambda self: self.leases)
-    @rule(which=WHICH, twice=st.booleans(), sequence=st.none() | st.integers(0, 9))
-    def receive(self, which: int, twice: bool, sequence: int | None) -> None:
+    @rule(which=WHICH, twice=st.booleans(), sequence=st.none() | st.integers(0, 9), ends=ENDS)
+    def receive(self, which: int, twice: bool, sequence: int | None, ends: int) -> None:
         lease = self._lease(which)
         if lease.ask.session_id not in self.model.live(self.now):
             self.clock.now_ms += 1
         for _ in range(1 + twice):
-            self._receive(lease, sequence)
+            self._receive(lease, sequence, ends)
 
-    def _receive(self, lease: Lease, sequence: int | None) -> None:
+    def _receive(self, lease: Lease, sequence: int | None, ends: int = 0) -> None:
         model, now, name = self.model, self.now, lease.ask.session_id
         live = model.live(now)
         segment = None if sequence is None else f"{sequence}.m4s"
-        verdict = self.call(lambda: self.store.confirm(Receipt(lease, segment, sequence)))
+        verdict = self.call(lambda: self.store.confirm(Receipt(lease, segment, sequence, ends_ms=ends)))
         seat = live.get(name)
         if seat is not None:
             if lease.generation in (seat.generation, seat.revives):
                 assert isinstance(verdict, Confirmed)
-                self._settle(seat, lease, now)
+                self._settle(seat, lease, now, ends)
                 self._note(verdict.events)
             else:
                 assert isinstance(verdict, Gone), "a receipt of another generation counted"
@@ -352,14 +383,26 @@ class StoreMachine(RuleBasedStateMachine):
         self._new_generation(name, seat.generation)
         seat.last, seat.expires = now, now + EXPIRY
 
-    def _settle(self, seat: Sitting, lease: Lease, now: int) -> None:
+    def _settle(self, seat: Sitting, lease: Lease, now: int, ends: int = 0) -> None:
         stream = lease.ask.stream_id
-        if (lease.generation, lease.move) == (seat.generation, seat.move) and stream != seat.stream:
+        is_current = (lease.generation, lease.move) == (seat.generation, seat.move)
+        if is_current and stream != seat.stream:
             seat.stream, seat.move = stream, seat.move + 1
+        if ends and is_current:
+            self._give_back(seat, ends)
         until = now + EXPIRY
         seat.expires = until if seat.last is None else max(seat.expires, until)
         seat.last = max(seat.last or 0, now)
         seat.open_leases.clear()
+
+    def _give_back(self, seat: Sitting, ends: int) -> None:
+        """The last segment of a stream that plays for *ends* was received: was it watched?"""
+        started = (seat.stream, seat.started) if not seat.move and seat.revives is None else None
+        paid = seat.paid or started
+        if paid is None or paid[0] != seat.stream or not paid[1] or self.now - paid[1] < ends - 3 * X:
+            return
+        self.model.budget.give_back(self.model.limit, self.now)
+        seat.paid = (seat.stream, 0)
 
     @precondition(lambda self: self.leases)
     @rule(which=WHICH, twice=st.booleans())

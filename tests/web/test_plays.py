@@ -103,6 +103,25 @@ def test_a_reload_of_a_live_playlist_is_no_beginning(service: Service) -> None:
     assert uris(service.get(url + "?_HLS_msn=0")) == ["a.ts", "b.ts"]
 
 
+@pytest.mark.parametrize("stream", ["orchard", "tiny", "live", "packed", "still", "on%20air"])
+def test_of_three_players_on_one_url_one_goes_on_however_they_retry(service: Service, stream: str) -> None:
+    _, url = opened(service, stream.replace("%20", " "))
+    players = [_media(service, url) for _ in range(3)]
+    answers = [[service.get(*player).status for player in players] for _ in range(5)]
+    assert answers[-1] == [409, 409, 200], "the youngest"
+    told = [service.get(*player).json for player in players[:2]]
+    assert {each["code"] for each in told} == {"session-shared"}
+
+
+def _media(service: Service, url: str) -> tuple[str]:
+    """What a player that fetches the entry at *url* plays first."""
+    entry = service.get(url).body
+    if entry.startswith(b"#EXTM3U"):
+        playlist = urljoin(url, uris(service.get(url))[0])
+        return (urljoin(playlist, uris(service.get(playlist))[0]),)
+    return (urljoin(urljoin(url, ElementTree.fromstring(entry).findtext("BaseURL")), "a.m4s"),)
+
+
 def test_urls_without_a_play_go_on_to_work(service: Service) -> None:
     user, url = opened(service, "tiny")
     assert service.get(urljoin(url, "a.ts")).status == 200
