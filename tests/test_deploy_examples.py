@@ -20,6 +20,15 @@ def test_nginx_takes_its_example(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("name", ["nginx.conf", "nginx-workers.conf", "nginx-accel.conf"])
+def test_nobody_speaks_for_viewers_through_a_proxy_that_hands_everything_on(name: str) -> None:
+    text = (DEPLOY / name).read_text()
+    block = re.search(r"location ~ (\S+) \{\s+return 404;", text)
+    assert block is not None
+    paths = ["/edge/auth", "/edge/envoy/x", "/edge/reports", "/edge/rtmp", "/edge/cmcd/G", "/edge/adobe/v2/x", "/v1/x"]
+    assert [path for path in paths if re.search(block[1], path)] == paths[:4]
+
+
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     needs("systemd-analyze")
     text = (DEPLOY / "streamlimit.service").read_text()

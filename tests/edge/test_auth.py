@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,30 @@ def test_a_stream_of_ours_is_read_as_it_is(service: Service, user: str) -> None:
 
 
 # No
+
+
+def test_of_six_sessions_never_more_than_three_are_fed(service: Service, user: str) -> None:
+    """Asked for all at once, by ranges, looks, conditions and files that no playlist names."""
+    viewers = [Viewer(service, user, f"s{number}") for number in range(3)]
+    for viewer in viewers:
+        _end_keeping_grant(viewer)
+    viewers += [Viewer(service, user, f"s{number}") for number in range(3, 6)]
+    for viewer in viewers[3:]:
+        _end_keeping_grant(viewer)
+    asked = [
+        (viewer, path, method, condition)
+        for path in ("index.m3u8", "1.ts", "other/2.ts", "x", "3.ts")
+        for method in ("HEAD", "GET")
+        for viewer in viewers
+        for condition in ({"Range": "bytes=0-0"}, {"If_None_Match": "*"})
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda one: one[0].ask(one[1], method=one[2], **one[3]), asked))
+    told = list(zip(asked, answers, strict=True))
+    assert all(answer.status in (200, 403) for _, answer in told)
+    fed = {one[0].session for one, answer in told if answer.status == 200 and "streamlimit-segment" in answer.headers}
+    assert len(fed) == 3
+    assert {each["session_id"] for each in service.watching(user)["sessions"]} == fed
 
 
 def test_the_fourth_is_refused_with_the_reason_in_a_header(service: Service, user: str) -> None:

@@ -271,6 +271,14 @@ def test_it_is_for_edges_and_for_keys(tmp_path: Path, user: str) -> None:
         assert _seen(viewer) == ("active", "elsewhere", "1.ts")
 
 
+def test_what_an_edge_forwards_is_no_report_of_its_own(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s")
+    one = {"path": viewer.uri("1.ts"), "complete": True}
+    answer = report(service, one, headers={"X-Forwarded-For": "198.51.100.7"})
+    assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+    assert _seen(viewer) == ("starting", "elsewhere", None)
+
+
 def test_a_report_may_reach_another_worker_than_the_question(tmp_path: Path, user: str) -> None:
     with temporary_folder() as other:
         settings = {"store": f"sqlite:///{tmp_path}/one.db", "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}

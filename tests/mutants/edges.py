@@ -92,7 +92,7 @@ MUTANTS = [
         "session.move",
         TOLD,
     ),
-    Mutant("anybody reports", REPORTS, "if not self._proxies.spoke(scope):", "if False:", TOLD),
+    Mutant("anybody reports", REPORTS, "if not is_edge_itself(self._proxies, scope):", "if False:", TOLD),
     Mutant("a report moves the position back", REPORTED, "if is_here and is_ahead:", "if is_here:", TOLD),
     Mutant("a short answer was complete", LINES, "return sent >= announced", "return True", LOG_TESTS),
     Mutant("a HEAD is media", LINES, ' or told.get("request_method", "GET") != "GET"', "", LOG_TESTS),

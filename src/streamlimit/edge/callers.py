@@ -1,6 +1,6 @@
 """Who may speak for viewers: edges at the addresses of `trusted_proxies`; anybody else could make requests up."""
 
-from streamlimit.web.address import Proxies
+from streamlimit.web.address import REVEALED, Proxies
 from streamlimit.web.http import Scope
 from streamlimit.web.problems import Problem
 
@@ -9,3 +9,8 @@ def require_edge(proxies: Proxies, scope: Scope) -> None:
     """Raises 403 unless the request comes from one of *proxies* itself."""
     if not proxies.spoke(scope):
         raise Problem("forbidden", "only an edge that is one of trusted_proxies may ask this")
+
+
+def is_edge_itself(proxies: Proxies, scope: Scope) -> bool:
+    """Does the request come from one of *proxies*, on its own account? What it forwards is a viewer's."""
+    return proxies.spoke(scope) and REVEALED not in scope

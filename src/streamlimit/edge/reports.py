@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from streamlimit.edge.callers import is_edge_itself
 from streamlimit.edge.reported import Report, Reported, milliseconds
 from streamlimit.web.auth import Doorman
 from streamlimit.web.forms import malformed
@@ -44,7 +45,7 @@ class Reports:
             raise Problem("not-found", "there is no such edge")
         if scope["method"] != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
-        if not self._proxies.spoke(scope):
+        if not is_edge_itself(self._proxies, scope):
             await require_key(self._doorman, scope, CALL)
         require_json(scope)
         reports = read_reports(await read_body(scope, receive, MAX_BYTES))
