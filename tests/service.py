@@ -125,7 +125,7 @@ def started(
         stop(process)
 
 
-def await_readiness(service: Service, seconds: float = 20, path: str = "/readyz") -> None:
+def await_readiness(service: Service, seconds: float = 60, path: str = "/readyz") -> None:
     """Returns when *path* says so; fails with the log when the process ends or time runs out."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

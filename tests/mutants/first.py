@@ -873,8 +873,8 @@ MUTANTS = [
     Mutant(
         "a stream that is gone goes on",
         "streamlimit/web/heartbeat.py",
-        "            self._catalog.stream(ask.stream_id)\n",
-        "            pass\n",
+        "        self._streams.require_beatable(ask.stream_id)\n",
+        "        pass\n",
         quickly("comes_back"),
     ),
     Mutant(
@@ -1239,8 +1239,8 @@ MUTANTS = [
     Mutant(
         "a range is remembered for others",
         HEADS,
-        "elif wanted.is_plain and (line",
-        "elif (line",
+        "elif isinstance(wanted, Playback) and wanted.is_plain and (line",
+        "elif isinstance(wanted, Playback) and (line",
         by_head("whole_plain or asks_for"),
     ),
     Mutant(

@@ -22,7 +22,7 @@ from tests.streams import make_stream
 
 pytestmark = pytest.mark.xdist_group("web-logs")
 
-X = 0.4
+X = 2.0
 SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS1jYWxsLWJhY2s="
 ADDRESS = "127.9.8.7"
 

@@ -383,7 +383,7 @@ def made(caller: Caller, trusted: list[str] | None = None) -> Beats:
     doorman = Doorman(Grants([GRANT_KEY], 60), {})
     doorman._known.put("Bearer known", caller)
     parts: Any = SimpleNamespace(
-        limiter=None, catalog=None, doorman=doorman, plans=Plans({}), proxies=Proxies(trusted or [])
+        limiter=None, catalog=None, streams=None, doorman=doorman, plans=Plans({}), proxies=Proxies(trusted or [])
     )
     return Beats(parts, Heartbeat(parts), lambda scope: [])
 
