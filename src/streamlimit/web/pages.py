@@ -94,6 +94,12 @@ async def static(name: str, request: Request, service: ServiceDep) -> Response:
     return _file(name, request)
 
 
+@router.get("/client.js")
+async def client(request: Request) -> Response:
+    """The client for players in pages, of any origin: there whether or not anything plays here."""
+    return _file("client.js", request)
+
+
 @router.get("/favicon.ico")
 async def favicon(request: Request, service: ServiceDep) -> Response:
     """For browsers that show an answer in JSON and ask for one all the same."""

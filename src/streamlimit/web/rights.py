@@ -40,6 +40,6 @@ RIGHTS: dict[str, frozenset[Role]] = {
 
 PUBLIC = frozenset(
     {"/healthz", "/readyz", "/openapi.json", "/docs", "/problems/{code}"}
-    | {"/", "/watch", "/static/{name:path}", "/favicon.ico"}
+    | {"/client.js", "/", "/watch", "/static/{name:path}", "/favicon.ico"}
 )
 """Paths that ask for no credential, by any method: they tell nothing of users, sessions or streams."""

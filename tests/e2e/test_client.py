@@ -1,0 +1,224 @@
+"""The JavaScript client in a real Chromium, in a page of another origin: a seat kept, lost, taken and given back."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.e2e.browser import Tab, chromium, opened
+from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
+
+pytestmark = pytest.mark.xdist_group("client-js")
+
+X_SECONDS = 2
+MAX_BYTES = 8 * 1024
+PAGE = """<!doctype html><meta charset="utf-8"><script src="{url}/static/vendor/hls.min.js"></script>
+<video muted playsinline></video>
+<script type="module">
+import * as client from "{url}/client.js";
+const told = (window.told = []);
+window.client = client;
+window.video = document.querySelector("video");
+window.play = async (more) => {
+  const session = (window.session = await client.open({ via: "{url}/v1/sessions", stream: "clock", ...more }));
+  for (const name of ["open", "refused", "terminated", "failed"])
+    session.addEventListener(name, ({ detail }) => told.push([name, detail]));
+  video.autoplay = true;
+  session.attachHls(new Hls({ maxBufferLength: 6, maxMaxBufferLength: 6 }), video);
+  return session.state;
+};
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with temporary_folder() as folder, started(Path(folder), segment_seconds=X_SECONDS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+class Embedding:
+    """A platform's page that uses the client, and the requests that leave it."""
+
+    def __init__(self, tab: Tab) -> None:
+        self.tab, self.asked = tab, list[str]()
+        tab.page.on("request", lambda request: self.asked.append(f"{request.method} {request.url.rpartition('/')[2]}"))
+
+    def play(self, user: str, **more: Any) -> str:
+        state: str = self.tab.evaluate(f"play({json.dumps({'user': user} | more)})")
+        return state
+
+    def moves(self) -> None:
+        """The picture goes on for a second."""
+        position = self.tab.evaluate("video.currentTime")
+        self.tab.wait_for(f"video.currentTime > {position + 1}", 20)
+
+    def told(self, name: str) -> dict[str, Any]:
+        """The first event of that name."""
+        self.tab.wait_for(f"told.some(([name]) => name === '{name}')", 20)
+        found: dict[str, Any] = self.tab.evaluate(f"told.find(([name]) => name === '{name}')[1]")
+        return found
+
+
+class Platform(BaseHTTPRequestHandler):
+    """Hands out the page, whatever is asked."""
+
+    html = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(self.html)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def platform(service: Service) -> Iterator[str]:
+    """The address of the platform's page."""
+    handler = type("Handler", (Platform,), {"html": PAGE.replace("{url}", service.url).encode()})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}/"
+        server.shutdown()
+
+
+@contextmanager
+def page(browser: Browser, platform: str) -> Iterator[Embedding]:
+    """With an empty storage."""
+    with opened(browser, platform) as tab:
+        embedding = Embedding(tab)
+        tab.wait_for("window.play")
+        yield embedding
+
+
+def live(service: Service, user: str) -> int:
+    found: int = service.watching(user)["live_sessions"]
+    return found
+
+
+def test_a_playing_page_sends_heartbeats_and_a_closed_tab_frees_its_seat(
+    browser: Browser, platform: str, service: Service
+) -> None:
+    with page(browser, platform) as first:
+        assert first.play("beater", device={"name": "Laptop"}) == "open"
+        first.moves()
+        wait_until_asked(first, "POST heartbeat", 2)
+        (session,) = service.watching("beater")["sessions"]
+        assert session["state"] == "active"
+        assert session["device"]["name"] == "Laptop"
+        assert session["device"]["id"] == first.tab.evaluate("client.deviceId()")
+        assert first.tab.evaluate("localStorage['streamlimit.device']") == session["device"]["id"]
+        first.tab.page.close(run_before_unload=False)
+        wait_until(lambda: live(service, "beater") == 0, X_SECONDS)
+        grant = service.get("/v1/users/beater/sessions").json
+        assert grant["sessions"] == []
+
+
+def test_a_page_that_comes_back_plays_on_with_the_same_grant(browser: Browser, platform: str, service: Service) -> None:
+    with page(browser, platform) as embedding:
+        embedding.play("back")
+        embedding.moves()
+        embedding.tab.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
+        wait_until_asked(embedding, "POST end", 1)
+        embedding.tab.evaluate("video.play()")
+        embedding.moves()
+        wait_until(lambda: live(service, "back") == 1, 10)
+        assert embedding.tab.evaluate("session.state") == "open"
+
+
+def test_a_refusal_says_who_sits_and_replace_takes_a_seat(browser: Browser, platform: str, service: Service) -> None:
+    for other in ("a", "b", "c"):
+        assert service.segment("full", other, "clock", device=f"device {other}").status == 200
+    with page(browser, platform) as embedding:
+        assert embedding.play("full") == "refused"
+        refused = embedding.told("refused")
+        assert (refused["status"], refused["code"], refused["limit"]) == (409, "session-limit", 3)
+        assert {each["device"] for each in refused["sessions"]} == {"device a", "device b", "device c"}
+        assert embedding.tab.evaluate("session.replace('b')") is True
+        embedding.moves()
+        assert embedding.told("open")["live_sessions"] == 3
+        sitting = {each["session_id"] for each in service.watching("full")["sessions"]}
+        assert "b" not in sitting
+
+
+def test_a_terminated_session_stops_the_player_and_says_who_did_it(
+    browser: Browser, platform: str, service: Service
+) -> None:
+    with page(browser, platform) as embedding:
+        embedding.play("sent-away")
+        embedding.moves()
+        ended = service.call("DELETE", "/v1/users/sent-away/sessions?reason=enough", key=OPERATOR_KEY)
+        assert ended.status == 204
+        terminated = embedding.told("terminated")
+        assert (terminated["by"], terminated["reason"]) == ("operator", "enough")
+        assert embedding.tab.evaluate("video.paused && session.state") == "terminated"
+        before = embedding.tab.evaluate("session.id")
+        assert embedding.tab.evaluate("session.retry()") is True
+        embedding.tab.evaluate("video.play()")
+        embedding.moves()
+        assert embedding.tab.evaluate("session.id") != before
+
+
+def test_a_paused_players_seat_is_kept_lapses_or_is_given_back_as_the_page_wants(
+    browser: Browser, platform: str, service: Service
+) -> None:
+    with page(browser, platform) as holding, page(browser, platform) as releasing, page(browser, platform) as lapsing:
+        pages = {"hold": holding, "release": releasing, "lapse": lapsing}
+        for pause, embedding in pages.items():
+            embedding.play(f"paused-{pause}", pause=pause)
+        for embedding in pages.values():
+            embedding.moves()
+            embedding.tab.evaluate("video.pause()")
+        wait_until(lambda: live(service, "paused-release") == 0, X_SECONDS)
+        wait_until(lambda: live(service, "paused-lapse") == 0, 5 * X_SECONDS)
+        assert live(service, "paused-hold") == 1
+        for embedding in pages.values():
+            embedding.tab.evaluate("video.play()")
+            embedding.moves()
+        assert all(live(service, f"paused-{pause}") == 1 for pause in pages)
+        holding.tab.evaluate("session.end()")
+        wait_until(lambda: live(service, "paused-hold") == 0, X_SECONDS)
+
+
+def test_the_client_is_one_small_module_of_every_service_and_the_package_is_the_same(
+    service: Service, tmp_path: Path
+) -> None:
+    answer = service.get("/client.js")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert len(answer.body) < MAX_BYTES
+    assert b"import " not in answer.body
+    assert service.get("/client.js", headers={"If-None-Match": answer.headers["etag"]}).status == 304
+    package = Path(__file__).parent.parent.parent / "clients/js"
+    assert answer.body == (package / "client.js").read_bytes()
+    told = json.loads((package / "package.json").read_text())
+    assert {told["main"], told["types"], *told["files"], "LICENSE"} <= {file.name for file in package.iterdir()}
+    assert "dependencies" not in told
+    exported = {line.split()[2] for line in answer.body.decode().splitlines() if line.startswith("export class")}
+    types = (package / "client.d.ts").read_text()
+    assert all(f"class {name} " in types for name in exported)
+    with started(tmp_path, streams=None) as bare:
+        assert bare.get("/client.js").body == answer.body
+
+
+def wait_until_asked(embedding: Embedding, call: str, times: int) -> None:
+    for _ in range(400):
+        if embedding.asked.count(call) >= times:
+            return
+        embedding.tab.page.wait_for_timeout(50)
+    raise AssertionError(f"{call} was asked {embedding.asked.count(call)} times: {embedding.asked[-20:]}")
