@@ -157,6 +157,17 @@ def test_sessions_end_terminates_one(service: Service, folder: Path) -> None:
     assert (refused.status, refused.json["by"]) == (410, "operator")
 
 
+def test_a_terminated_session_is_let_back_in(service: Service, folder: Path) -> None:
+    for session in ("tv", "phone"):
+        service.post("/v1/sessions", {"user_id": "amy", "session_id": session, "stream_id": "tiny"})
+        service.call("DELETE", f"/v1/users/amy/sessions/{session}", key=OPERATOR_KEY)
+    told = "1 of amy's terminated sessions may come back\n"
+    assert _run(folder, "sessions", "amy", "--forgive", "tv")[:2] == (0, told)
+    assert _run(folder, "sessions", "amy", "--forgive-all")[:2] == (0, told)
+    assert _run(folder, "sessions", "amy", "--forgive-all")[:2] == (0, "amy has none that could not\n")
+    assert service.segment("amy", "tv", "tiny").status == 200
+
+
 def test_a_limit_given_shown_and_taken_away(service: Service, folder: Path) -> None:
     none = "zoe has no limit of their own; 3 unless a plan says otherwise\n"
     assert _run(folder, "limit", "zoe")[:2] == (0, none)
@@ -227,6 +238,8 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made_or_promised(tmp_pa
         (("expire", "--max-seconds", "inf"), "--max-seconds"),
         (("sessions", "bad/user"), "USER"),
         (("sessions", ""), "USER"),
+        (("sessions", "--forgive", "tv"), "--forgive"),
+        (("sessions", "ada", "--forgive", "tv", "--forgive-all"), "--forgive"),
         (("limit", "bad/user"), "USER"),
         (("limit", "ada", "2", "--until", "2020-01-01T00:00:00Z"), "--until"),
         (("limit", "ada", "2", "--until", "tomorrow"), "--until"),

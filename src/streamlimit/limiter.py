@@ -120,6 +120,14 @@ class Limiter:
         """Someone else stops one session of the user, or all of them (None)."""
         return _then(self.store.terminate(user_id, session_id, by, reason), self._happened)
 
+    def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
+        """A terminated session, or all of the user's (None), may come back at once. How many could not."""
+        return _then(self.store.forgive(user_id, session_id), lambda _: self._freed(user_id))
+
+    def forget(self, user_id: str) -> Answer[Events]:
+        """Nothing of the user is kept, and grants given so far start nothing."""
+        return _then(self.store.forget(user_id), partial(self._forgotten, user_id))
+
     def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
         """Gives the user a limit of their own, or (None) takes it away. Whoever was told to wait is asked for again."""
         return _then(self.store.set_limit(user_id, max_sessions, terms), lambda _: self._freed(user_id))
@@ -177,6 +185,10 @@ class Limiter:
             self._announce(event)
             if event.type in LOSSES:
                 self._freed(event.session.user_id)
+
+    def _forgotten(self, user_id: str, events: Events) -> None:
+        self._happened(events)
+        self._freed(user_id)
 
     def _freed(self, user_id: str) -> None:
         if self._guard is not None:

@@ -108,3 +108,32 @@ def test_one_that_cannot_be_told_is_told_later(scene: Scene) -> None:
         await asyncio.sleep(0)
 
     run(story())
+
+
+@pytest.mark.parametrize("which", ["tv", None], ids=["one", "all"])
+def test_a_termination_that_was_forgiven_does_not_happen_again(scene: Scene, which: str | None) -> None:
+    async def story() -> None:
+        await scene.play("tv", 0)
+        await scene.play("pad", 0)
+        before = rows(scene)
+        await resolved(scene.worker.terminate("u", "tv", "operator", "by mistake"))
+        await resolved(scene.worker.end("u", "pad"))
+        await resolved(scene.worker.forgive("u", which))
+        await fail_over(scene, before)
+        await come_back(scene)
+        assert await scene.on_record("tv") is not None
+        assert await scene.on_record("pad") is None, "the viewer's own end does"
+
+    run(story())
+
+
+def test_what_a_worker_knows_of_a_user_who_is_forgotten_seats_them_no_more(scene: Scene) -> None:
+    async def story() -> None:
+        await scene.play("tv", 0)
+        await resolved(scene.worker.forget("u"))
+        assert scene.worker.cache.sessions_of("u") == []
+        assert await scene.on_record("tv") is None
+        await scene.play("tv", 1)
+        assert await scene.on_record("tv") is not None
+
+    run(story())

@@ -1654,7 +1654,11 @@ MUTANTS = [
     ),
     # what an operator does and says
     Mutant(
-        "a raised limit leaves players waiting", LIMITER, "lambda _: self._freed(user_id))", "lambda _: None)", RAISED
+        "a raised limit leaves players waiting",
+        LIMITER,
+        "terms), lambda _: self._freed(user_id))",
+        "terms), lambda _: None)",
+        RAISED,
     ),
     Mutant("no time at all is given to a sweep", EXPIRING, "not 0 < max_seconds < math.inf", "max_seconds < -1", USAGE),
     Mutant(

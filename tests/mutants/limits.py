@@ -3,8 +3,9 @@
 from tests.mutants.mutant import Mutant
 
 CONTRACT = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (limit or way or cursor)")
-ON_REDIS = ("tests/store/test_valkey.py", "-k", "TestOnRedis and not Cluster and (limit or way)")
+ON_REDIS = ("tests/store/test_valkey.py", "-k", "TestOnValkey and not Cluster and (limit or way)")
 
+UNDO = ("tests/store/test_sqlite.py", "-k", "TestSqliteStore and (forgi or forgot or receipt)")
 HEARTBEAT, BEATS = "streamlimit/web/heartbeat.py", ("tests/web/test_heartbeat.py",)
 
 MUTANTS = [
@@ -77,5 +78,47 @@ MUTANTS = [
         "    if until_ms <= wall_ms:",
         "    if False:",
         ("tests/web/test_limits.py", "-k", "bad_end"),
+    ),
+    Mutant(
+        "a forgiven session's late receipt seats it",
+        "streamlimit/rules/leave.py",
+        "    for mark in forgiven:",
+        "    for mark in ():",
+        UNDO,
+    ),
+    Mutant(
+        "one is forgiven, and all are",
+        "streamlimit/rules/leave.py",
+        " and session_id in (None, mark.session_id)",
+        "",
+        UNDO,
+    ),
+    Mutant(
+        "a forgotten user's grants seat them again",
+        "streamlimit/rules/leave.py",
+        "    revoke(grants, max(now_ms, newest), policy, now_ms)",
+        "",
+        UNDO,
+    ),
+    Mutant(
+        "a forgotten user's late receipt seats them again",
+        "streamlimit/rules/leave.py",
+        "    ledger.marks = [Mark(NOBODYS, newest, State.ENDED, now_ms, now_ms + policy.expiry_ms)] if newest else []",
+        "    ledger.marks = []",
+        UNDO,
+    ),
+    Mutant(
+        "a termination that was forgiven is told again after an outage",
+        "streamlimit/cache/caching_store.py",
+        "        self._tombstones.forgive(user_id, session_id)\n",
+        "",
+        ("tests/cache/test_forgotten.py",),
+    ),
+    Mutant(
+        "who hammered after a termination is held though it was forgiven",
+        "streamlimit/limiter.py",
+        "        return _then(self.store.forgive(user_id, session_id), lambda _: self._freed(user_id))",
+        "        return self.store.forgive(user_id, session_id)",
+        ("tests/web/test_limits.py", "-k", "hammered"),
     ),
 ]

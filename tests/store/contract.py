@@ -47,6 +47,7 @@ from tests.store.household import (
 )
 from tests.store.limits_contract import OwnLimits
 from tests.store.plays_contract import Plays
+from tests.store.undo_contract import Undo
 from tests.store.visits_contract import Visits
 
 LONG_START = Policy(segment_ms=X, missed_segments=N, start_ms=10 * X)
@@ -3036,6 +3037,7 @@ class StoreContract(
     Plays,
     Visits,
     OwnLimits,
+    Undo,
     Refusals,
     Departures,
     Replacements,

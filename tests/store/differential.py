@@ -143,6 +143,11 @@ class Walk:
         else:
             whom = self.dice.choice([session, session, None])
             await self.both(lambda store: store.terminate(user, whom, "ops", "weil ☂"))
+        if self.dice.random() < 0.1:
+            whom = self.dice.choice([session, None])
+            await self.both(lambda store: store.forgive(user, whom))
+        elif self.dice.random() < 0.03:
+            await self.both(lambda store: store.forget(user))
 
     async def look(self) -> None:
         for user in USERS:

@@ -215,6 +215,56 @@ def test_limits_are_for_operators(service: Service, user: str, method: str) -> N
     assert service.call(method, f"/v1/users/{user}/limit", body).status == 401
 
 
+# Taken back
+
+
+@pytest.mark.parametrize("which", ["/a", ""])
+def test_a_terminated_session_may_be_let_back_in_at_once(service: Service, user: str, which: str) -> None:
+    _seat(service, user, "a")
+    path = f"/v1/users/{user}/terminations{which}"
+    assert service.call("DELETE", path, key=OPERATOR_KEY).status == 204, "also when there is none"
+    assert service.call("DELETE", f"/v1/users/{user}/sessions/a", key=OPERATOR_KEY).status == 204
+    assert _beat(service, user, "a").status == 410
+    for _ in range(2):
+        assert service.call("DELETE", path, key=OPERATOR_KEY).status == 204
+    assert _beat(service, user, "a").status == 200
+    assert service.call("DELETE", path + "/b/c", key=OPERATOR_KEY).status == 404
+
+
+def test_one_that_hammered_after_its_termination_is_let_back_in_too(hasty: Service, user: str) -> None:
+    _seat(hasty, user, "a")
+    hasty.call("DELETE", f"/v1/users/{user}/sessions/a", key=OPERATOR_KEY)
+    for _ in range(60):
+        told = _beat(hasty, user, "a")
+    assert told.status in (410, 429)
+    hasty.call("DELETE", f"/v1/users/{user}/terminations/a", key=OPERATOR_KEY)
+    assert _beat(hasty, user, "a").status == 200
+
+
+def test_a_grant_of_a_terminated_session_works_again(service: Service, user: str) -> None:
+    form = {"user_id": user, "session_id": "a", "stream_id": "orchard"}
+    grant = service.post("/v1/sessions", form).json["grant"]
+    path = f"/v1/users/{user}/sessions/a/heartbeat"
+    service.call("DELETE", f"/v1/users/{user}/sessions/a", key=OPERATOR_KEY)
+    assert service.post(path, {"stream_id": "orchard"}, key=grant).status == 410
+    service.call("DELETE", f"/v1/users/{user}/terminations", key=OPERATOR_KEY)
+    assert service.post(path, {"stream_id": "orchard"}, key=grant).status == 200
+
+
+def test_a_forgotten_user_is_as_one_who_never_was(service: Service, user: str) -> None:
+    _limit(service, user, 1)
+    form = {"user_id": user, "session_id": "a", "stream_id": "orchard"}
+    grant = service.post("/v1/sessions", form).json["grant"]
+    _seat(service, user, "a")
+    for _ in range(2):
+        assert service.call("DELETE", f"/v1/users/{user}", key=OPERATOR_KEY).status == 204
+    assert _counts(service, user) == (3, 0)
+    assert not service.get(f"/v1/users/{user}/limit", key=OPERATOR_KEY).json["own"]
+    beaten = service.post(f"/v1/users/{user}/sessions/a/heartbeat", {"stream_id": "orchard"}, key=grant)
+    assert (beaten.status, beaten.json["code"]) == (401, "unauthenticated")
+    _seat(service, user, "abc")
+
+
 # Who sits, page by page
 
 

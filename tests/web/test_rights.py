@@ -21,6 +21,7 @@ SERVICE_KEY, READ_KEY = "service-key-of-the-tests", "read-key-of-the-tests"
 ONE = "/v1/users/{user_id}/sessions/{session_id}"
 ALL = "/v1/users/{user_id}/sessions"
 LIMIT = "/v1/users/{user_id}/limit"
+GONE = "/v1/users/{user_id}/terminations"
 
 KINDS = ("none", "malformed", "wrong", "expired", "other user", "viewer", "grant", "other grant", "service", "read",
          "operator")  # fmt: skip
@@ -43,6 +44,9 @@ DOCUMENTED: dict[str, str] = {
     f"PUT {LIMIT}":               "401  401  401    401  403   403    403   403 403  403   200",
     f"GET {LIMIT}":               "401  401  401    401  403   403    403   403 200  200   200",
     f"DELETE {LIMIT}":            "401  401  401    401  403   403    403   403 403  403   204",
+    "DELETE /v1/users/{user_id}": "401  401  401   401  403   403    403   403 403  403   204",
+    f"DELETE {GONE}":            "401  401  401    401  403   403    403   403 403  403   204",
+    f"DELETE {GONE}/{{session_id}}": "401 401 401 401  403   403    403   403 403  403   204",
     "GET /v1/limits":             "401  401  401    401  403   403    403   403 403  200   200",
     "GET /v1/stats":              "401  401  401    401  403   403    403   403 403  200   200",
     "GET /metrics":               "401  401  401    401  403   403    403   403 403  200   200",

@@ -127,6 +127,17 @@ class CachingStore(PassThrough):
             self._receipts.forget(user_id, each)
         return self._noted(self.store.terminate(user_id, session_id, by, reason), keep_grant=True)
 
+    def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
+        """As the store's. What this worker would tell a store that failed over, it tells no more."""
+        self._tombstones.forgive(user_id, session_id)
+        return self.store.forgive(user_id, session_id)
+
+    def forget(self, user_id: str) -> Answer[Events]:
+        """As the store's; this worker knows at once, others by the answer to their next confirmation."""
+        for each in {*self.cache.sessions_of(user_id), *self.kept.sessions_of(user_id)}:
+            self._receipts.forget(user_id, each)
+        return self._noted(self.store.forget(user_id), keep_grant=False)
+
     async def secret(self, name: str, made: str) -> str:
         """As the store's. It is asked for at the start: an outage may begin with that."""
         try:

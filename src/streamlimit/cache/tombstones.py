@@ -46,6 +46,13 @@ class Tombstones:
         if gone is not None:
             gone.event, gone.keeps_grant = event, keeps_grant
 
+    def forgive(self, user_id: str, session_id: str | None) -> None:
+        """It may come back, or all of the user's may (None): its termination is not to be told again."""
+        for (user, session), gone in self._since.items():
+            is_meant = user == user_id and session_id in (None, session)
+            if is_meant and gone.event is not None and gone.event.type == "session.terminated":
+                gone.event = None
+
     def events(self) -> Iterator[tuple[Event, bool]]:
         """What the store said of them; whether their grants live on."""
         for gone in list(self._since.values()):

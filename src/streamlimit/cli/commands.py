@@ -9,6 +9,7 @@ import typer
 from streamlimit import __version__
 from streamlimit.bench.command import bench
 from streamlimit.cli.flags import with_settings
+from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings
 
 app = typer.Typer(
@@ -66,15 +67,21 @@ def show_sessions(
     settings: Settings,
     user: Annotated[str | None, typer.Argument(help="only this user's")] = None,
     end: Annotated[str | None, typer.Option(help="terminate this session of USER")] = None,
+    forgive: Annotated[str | None, typer.Option(help="let this terminated session of USER come back")] = None,
+    forgive_all: Annotated[bool, typer.Option("--forgive-all", help="let all of USER's come back")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
 ) -> None:
-    """Show who is watching, or end a session."""
+    """Show who is watching, end a session, or let a terminated one come back."""
     from streamlimit.cli import sessions
 
-    if end is None:
-        sessions.show(settings, user, as_json)
-    else:
+    if (end is not None) + (forgive is not None) + forgive_all > 1:
+        raise SettingsError("--end, --forgive, --forgive-all", "take one of them")
+    if end is not None:
         sessions.end(settings, user, end)
+    elif forgive is not None or forgive_all:
+        sessions.forgive(settings, user, forgive)
+    else:
+        sessions.show(settings, user, as_json)
 
 
 @app.command(name="limit")

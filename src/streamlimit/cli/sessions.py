@@ -50,6 +50,20 @@ def end(settings: Settings, user: str | None, session: str) -> None:
     on_limiter(settings, work)
 
 
+def forgive(settings: Settings, user: str | None, session: str | None) -> None:
+    """Lets one that was terminated come back, or (None) all of the user's."""
+    if user is None:
+        raise SettingsError("--forgive", "name the user whose session it is")
+    _require_id("USER", user)
+    _require_id("--forgive", session)
+
+    async def work(limiter: Limiter) -> None:
+        count = await resolved(limiter.forgive(user, session))
+        print(f"{count} of {user}'s terminated sessions may come back" if count else f"{user} has none that could not")
+
+    on_limiter(settings, work)
+
+
 def _require_id(name: str, given: str | None) -> None:
     wrong = None if given is None else wrong_with_id(given)
     if wrong is not None:

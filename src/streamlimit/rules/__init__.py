@@ -3,6 +3,18 @@
 from streamlimit.rules.admit import admit
 from streamlimit.rules.beat import beat
 from streamlimit.rules.confirm import confirm, prolong
-from streamlimit.rules.leave import abandon, end, expire, lose_again, terminate
+from streamlimit.rules.leave import abandon, end, expire, forget, forgive, lose_again, terminate
 
-__all__ = ["abandon", "admit", "beat", "confirm", "end", "expire", "lose_again", "prolong", "terminate"]
+__all__ = [
+    "abandon",
+    "admit",
+    "beat",
+    "confirm",
+    "end",
+    "expire",
+    "forget",
+    "forgive",
+    "lose_again",
+    "prolong",
+    "terminate",
+]

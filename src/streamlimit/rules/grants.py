@@ -54,6 +54,13 @@ def kill(grants: Grants, session_id: str, generation: int, given: bool, policy: 
             _drop(grants, alike[0])
 
 
+def revoke(grants: Grants, generation: int, policy: Policy, now_ms: int) -> None:
+    """All grants of *generation*, and all older ones, are dead, whoever's they are; no session is remembered."""
+    grants.dead = []
+    grants.revoked = max(grants.revoked, generation)
+    grants.revoked_until_ms = max(grants.revoked_until_ms, now_ms + policy.grant_ms)
+
+
 def _drop(grants: Grants, oldest: Dead) -> None:
     """It stays dead with all grants of its time. Where nobody knows of a grant it is only forgotten."""
     grants.dead = [each for each in grants.dead if each is not oldest]

@@ -1,10 +1,10 @@
 """How sessions leave: a reservation given back, the viewer's own end, a termination, the sweep."""
 
-from streamlimit.model import Event, Lease, State
+from streamlimit.model import FOR_GOOD, Event, Lease, Mark, State
 from streamlimit.policy import Policy
-from streamlimit.rules.departure import dismiss, give_back, lapse_all
-from streamlimit.rules.grants import Grants, kill
-from streamlimit.rules.ledger import Ledger, Outcome, Seat
+from streamlimit.rules.departure import dismiss, give_back, lapse_all, remember
+from streamlimit.rules.grants import Grants, kill, revoke
+from streamlimit.rules.ledger import NOBODYS, Ledger, Outcome, Seat, grants_wanted
 
 Events = tuple[Event, ...]
 
@@ -40,6 +40,43 @@ def terminate(
     """An operator stops one session, or all of the user's (None). It stays out until silent for n·X."""
     named = [seat.session_id for seat in ledger.seats] if session_id is None else [session_id]
     return _send_away(ledger, user_id, named, policy, now_ms, State.TERMINATED, by, reason)
+
+
+def forgive(ledger: Ledger, session_id: str | None, policy: Policy, now_ms: int) -> Outcome[int]:
+    """A terminated session (None: all of them) may come back at once. How many could not.
+
+    That it left stays known: no receipt of its old seat seats it again.
+    """
+    ledger.mend(policy, now_ms)
+    forgiven = [
+        mark
+        for mark in ledger.marks
+        if mark.state is State.TERMINATED and mark.until_ms > now_ms and session_id in (None, mark.session_id)
+    ]
+    ledger.marks = [mark for mark in ledger.marks if not any(mark is each for each in forgiven)]
+    for mark in forgiven:
+        remember(ledger, Mark(mark.session_id, mark.generation, State.ENDED, mark.at_ms, mark.until_ms), now_ms)
+    return Outcome(len(forgiven), changed=bool(forgiven))
+
+
+def forget(ledger: Ledger, user_id: str, policy: Policy, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
+    """Nothing of the user is kept: sessions end; marks, limit and budget go; grants given so far start nothing.
+
+    Of the seats that were there no late receipt seats anybody again, for n·X.
+    """
+    if grants is None:
+        return grants_wanted()
+    ledger.mend(policy, now_ms)
+    events = lapse_all(user_id, ledger, now_ms)
+    generations = [seat.generation for seat in ledger.seats] + [mark.generation for mark in ledger.marks]
+    newest = max(generations, default=0)
+    for seat in list(ledger.seats):
+        events += (dismiss(user_id, ledger, seat, policy, now_ms, State.ENDED, "operator", "forgotten"),)
+    ledger.marks = [Mark(NOBODYS, newest, State.ENDED, now_ms, now_ms + policy.expiry_ms)] if newest else []
+    ledger.set_limit(None, FOR_GOOD, now_ms)
+    ledger.spent_until_ms = 0
+    revoke(grants, max(now_ms, newest), policy, now_ms)
+    return Outcome(events, True, events, ended_grants=True)
 
 
 def lose_again(

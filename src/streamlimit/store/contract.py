@@ -102,6 +102,17 @@ class Store(Protocol):
         """Sends one session away, or all (None); refused until silent for n·X. The second time: nothing."""
         ...
 
+    def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
+        """A terminated session, or all of the user's (None), may come back at once. How many could not; again: 0."""
+        ...
+
+    def forget(self, user_id: str) -> Answer[Events]:
+        """Nothing of the user is kept: sessions end, marks and a limit of their own go. Again: nothing ends.
+
+        Grants that were given before start nothing: until they would have expired that is remembered, and no more.
+        """
+        ...
+
     def lose_again(self, event: Event, keep_grant: bool = False) -> Answer[Events]:
         """The end or termination that *event* told happens again, if that very seat is there: a failover forgot it.
 

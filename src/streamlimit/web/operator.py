@@ -3,6 +3,7 @@
 import time
 from typing import Annotated, Any, Literal
 
+import structlog
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator
 
@@ -29,6 +30,7 @@ from streamlimit.web.render import rfc3339, session_json
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import require_text
 
+log = structlog.get_logger("streamlimit.web")
 router = APIRouter(tags=["operator"])
 health = APIRouter(tags=["health"])
 
@@ -95,6 +97,26 @@ async def get_limit(user_id: IdInPath, service: ServiceDep, _reader: CallerDep) 
 async def delete_limit(user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
     """The service's limit holds again."""
     await resolved(service.limiter.set_limit(user_id, None))
+    return Response(status_code=204)
+
+
+@router.delete("/v1/users/{user_id}/terminations", status_code=204)
+async def forgive_all(user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
+    """Lets all of the user's terminated sessions come back at once."""
+    return await _forgive(service, user_id, None)
+
+
+@router.delete("/v1/users/{user_id}/terminations/{session_id}", status_code=204)
+async def forgive(user_id: IdInPath, session_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
+    """Lets a terminated session id come back at once. Again, or where it was not terminated: the same answer."""
+    return await _forgive(service, user_id, session_id)
+
+
+@router.delete("/v1/users/{user_id}", status_code=204)
+async def forget_user(user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
+    """Forgets everything of the user: sessions end, marks and the limit of their own go, given grants start nothing."""
+    events = await resolved(service.limiter.forget(user_id))
+    log.info("user_forgotten", user_id=user_id, sessions=len(events))
     return Response(status_code=204)
 
 
@@ -178,6 +200,13 @@ async def _limit_json(service: Service, user_id: str) -> dict[str, Any]:
         "source": "max_sessions" if own is None else "own",
         "plans": service.plans.by_name,
     }
+
+
+async def _forgive(service: Service, user_id: str, session_id: str | None) -> Response:
+    count = await resolved(service.limiter.forgive(user_id, session_id))
+    if count:
+        log.info("terminations_forgiven", user_id=user_id, session_id=session_id, sessions=count)
+    return Response(status_code=204)
 
 
 def _own_json(own: OwnLimit) -> dict[str, Any]:

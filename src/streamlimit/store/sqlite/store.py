@@ -155,6 +155,22 @@ class SqliteStore:
         answer: Answer[Events] = self._now(user_id, rule, self._changes.by_transaction)
         return answer
 
+    def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
+        def rule(ledger: Ledger, now_ms: int) -> Outcome[int]:
+            return rules.forgive(ledger, session_id, self._policy, now_ms)
+
+        answer: Answer[int] = self._now(user_id, rule, self._changes.by_transaction)
+        return answer
+
+    def forget(self, user_id: str) -> Answer[Events]:
+        self._catch_up()
+
+        def rule(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
+            return rules.forget(ledger, user_id, self._policy, now_ms, grants)
+
+        answer: Answer[Events] = self._now(user_id, rule, self._changes.by_transaction)
+        return answer
+
     def lose_again(self, event: Event, keep_grant: bool = False) -> Answer[Events]:
         def rule(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
             if grants is None and not keep_grant:

@@ -109,8 +109,12 @@ class Answers:
         """prolong.lua's."""
         return None if reply[0] == SITS else self._gone(reply, AFTER_SITS)
 
+    def forgiven(self, reply: bytes) -> int:
+        """forgive.lua's."""
+        return int.from_bytes(reply[AFTER_TIME:], "little")
+
     def events(self, user_id: str, reply: bytes) -> Events:
-        """abandon.lua's, end.lua's and terminate.lua's."""
+        """abandon.lua's, end.lua's, terminate.lua's and forget.lua's."""
         return self._events(reply, AFTER_TIME, user_id)
 
     def expired(self, users: list[bytes], reply: tuple[bytes, list[bytes], list[bytes]]) -> Expired:

@@ -167,6 +167,17 @@ def terminate_message(session_id: str | None, by: str, reason: str) -> bytes:
     return b"%c%b%b" % (len(session), session, pack_tail(by, reason))
 
 
+def forgive_message(session_id: str | None) -> bytes:
+    """For forgive.lua; None is every session."""
+    session = pack_id(session_id or "")
+    return b"%c%b" % (len(session), session)
+
+
+def forget_message() -> bytes:
+    """For forget.lua."""
+    return pack_tail("operator", "forgotten")
+
+
 def limit_message(limit: int | None, terms: Terms) -> bytes:
     """For set_limit.lua."""
     if limit is None:

@@ -21,6 +21,8 @@ NAMES: Final = (
     "expire",
     "sessions",
     "set_limit",
+    "forgive",
+    "forget",
 )
 
 _INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)

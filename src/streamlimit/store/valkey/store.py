@@ -41,6 +41,8 @@ from streamlimit.store.valkey.messages import (
     again_message,
     ask_message,
     end_message,
+    forget_message,
+    forgive_message,
     lease_message,
     limit_message,
     receipt_message,
@@ -126,6 +128,12 @@ class ValkeyStore:
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> "Future[Events]":
         return self._calls.told("terminate", user_id, terminate_message(session_id, by, reason))
+
+    def forgive(self, user_id: str, session_id: str | None) -> "Future[int]":
+        return self._calls.change("forgive", user_id, forgive_message(session_id), self._answers.forgiven)
+
+    def forget(self, user_id: str) -> "Future[Events]":
+        return self._calls.told("forget", user_id, forget_message())
 
     def lose_again(self, event: Event, keep_grant: bool = False) -> "Future[Events]":
         kills_grant = event.type == "session.ended" and not keep_grant
