@@ -1293,8 +1293,8 @@ MUTANTS = [
     Mutant(
         "a file is given to a grant from anywhere",
         "streamlimit/web/viewer.py",
-        "        caller.require_place(place)\n        stream",
-        "        stream",
+        "        caller.require_place(place)\n        if not self._hands",
+        "        if not self._hands",
         by_head("bound_to_an_address"),
     ),
     Mutant(
