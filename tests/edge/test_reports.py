@@ -73,6 +73,13 @@ def test_the_whole_path_names_the_grant(service: Service, user: str) -> None:
     assert _seen(viewer) == ("active", "Big Bunny", "v/8.ts")
 
 
+def test_a_path_may_be_told_as_it_reads(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s", "Big Büro (€)")
+    for number, path in enumerate(("Big Büro (€)/é 0.ts", "Big%20B%C3%BCro%20(%E2%82%AC)/é%201.ts")):
+        assert gone(service, {"grant": viewer.grant, "path": path, "complete": True}) == []
+        assert _seen(viewer) == ("active", "Big Büro (€)", f"é {number}.ts")
+
+
 def test_a_reported_abort_is_not_overridden_by_a_later_request(service: Service, user: str) -> None:
     viewer, other = Viewer(service, user, "s"), Viewer(service, user, "t")
     for one in (viewer, other):

@@ -1,9 +1,11 @@
 """What an edge says that it delivered: a receipt, or a lease given back. Where it comes from is for others to know."""
 
 import math
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -25,6 +27,7 @@ DELIVERED = frozenset({200, 206})
 """Statuses by which media goes out; `complete` is said of errors and of 304, too."""
 
 LONG_AGO_MS = 1e15
+_is_odd = re.compile("[^!-~]+")
 
 
 class Report(Struct, frozen=True):
@@ -85,9 +88,10 @@ class Reported:
 
     def _read(self, report: Report) -> tuple[str | None, str, str]:
         """Grant, stream and file. Raises 400."""
-        if not report.path.startswith("/"):
-            return report.grant, *file_of(report.path)
-        original = original_of(report.path, self._prefix)
+        path = _is_odd.sub(lambda found: quote(found[0]), report.path)  # logs have it decoded at times
+        if not path.startswith("/"):
+            return report.grant, *file_of(path)
+        original = original_of(path, self._prefix)
         return original.grant or report.grant or in_query(original.query), original.stream_id, original.path
 
     def _place(self, stream_id: str, path: str) -> Place | None:
