@@ -11,7 +11,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from streamlimit.limiter import Limiter
-from streamlimit.model import Lease
+from streamlimit.model import Admitted, Lease
 from streamlimit.store.contract import resolved
 
 Key = tuple[str, str]
@@ -47,6 +47,11 @@ class Holding:
             task = asyncio.create_task(self._keep(key))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def hold_if_seated(self, admitted: Admitted) -> None:
+        """As `hold`; a dry run may have let it through unrecorded."""
+        if admitted.session is not None and admitted.lease is not None:
+            self.hold(admitted.lease)
 
     def let_go(self, user_id: str, session_id: str) -> None:
         """It need not be held any longer."""

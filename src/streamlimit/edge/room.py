@@ -8,9 +8,15 @@ from streamlimit.edge.auth import Auth
 from streamlimit.edge.cmcd import Cmcd
 from streamlimit.edge.decision import Decider
 from streamlimit.edge.envoy import Envoy
+from streamlimit.edge.holding import Holding
+from streamlimit.edge.hooks import HELD_SECONDS
+from streamlimit.edge.mediamtx import MediaMtx
+from streamlimit.edge.ome import Ome
 from streamlimit.edge.reported import Reported
 from streamlimit.edge.reports import Reports
+from streamlimit.edge.rtmp import Rtmp
 from streamlimit.edge.seating import Seating
+from streamlimit.edge.srs import Srs
 from streamlimit.web.http import App, Receive, Scope, Send
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
@@ -23,12 +29,18 @@ class Edge:
 
     def __init__(self, service: Service) -> None:
         self._service, self._decider = service, (decider := Decider(service))
+        seating = Seating(service)
+        holding = Holding(service.limiter, service.policy.expiry_ms / 1_000, HELD_SECONDS)
         self._calls: Mapping[str, App] = {
             "adobe": Adobe(service),
             "auth": Auth(service, decider),
             "envoy": Envoy(service, decider),
             "reports": Reports(service, Reported(service)),
-            "cmcd": Cmcd(Seating(service)),
+            "cmcd": Cmcd(seating),
+            "rtmp": Rtmp(seating, service.proxies),
+            "mediamtx": MediaMtx(seating, service.proxies),
+            "srs": Srs(seating, holding, service.proxies),
+            "ome": Ome(service, seating, holding),
         }
         """By the first part behind `/edge/`; each looks at the rest of the path itself."""
         self._asks: frozenset[str] = frozenset({"auth", "envoy"})

@@ -2,14 +2,16 @@
 
 import time
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from streamlimit.errors import Refused
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Session
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_of, place_of
 from streamlimit.web.auth import Caller
+from streamlimit.web.plays import new_play
 from streamlimit.web.problems import CHALLENGE, Problem
+from streamlimit.web.recent import Recent
 from streamlimit.web.service import Service
 
 
@@ -19,6 +21,8 @@ class Seating:
     def __init__(self, service: Service) -> None:
         self._limiter, self._doorman, self._store = service.limiter, service.doorman, service.store
         self._streams = service.streams
+        self._players: Recent[str, str] = Recent()
+        self._plays: Recent[str, int] = Recent()
 
     def identify(self, grant: str | None, address: str) -> Caller:
         """Whose grant it is. Raises 401, and 403 where it was given to another address."""
@@ -43,6 +47,28 @@ class Seating:
         """The seat is free, and the grant goes on to be good."""
         await resolved(self._limiter.end(caller.user_id, caller.session_id, keep_grant=True))
 
+    async def starts(self, caller: Caller, stream_id: str, address: str, player: str) -> Admitted:
+        """As `plays`, by a new play of the session; *player* is the server's name for the connection."""
+        play = new_play()
+        admitted = await self.plays(replace(caller, play=play), stream_id, address)
+        self._players.put(_key(caller), player)
+        self._plays.put(f"{_key(caller)}/{player}", play)
+        return admitted
+
+    async def goes_on(self, caller: Caller, stream_id: str, address: str, player: str) -> Admitted:
+        """As `plays`, by the play that began as *player*, where this worker knows of it (rule 8)."""
+        play = self._plays.get(f"{_key(caller)}/{player}")
+        return await self.plays(caller if play is None else replace(caller, play=play), stream_id, address)
+
+    async def stops(self, caller: Caller, stream_id: str, player: str) -> bool:
+        """That *player* has left: the session ends, unless it has gone on to another stream or connection."""
+        last = self._players.get(_key(caller))
+        session = await self.seated(caller)
+        if session is None or session.stream_id != stream_id or last not in (None, player):
+            return False
+        await self.ends(caller)
+        return True
+
     async def seated(self, caller: Caller) -> Session | None:
         """The session that holds the caller's seat, as this worker knows it, else as the store does."""
         ids = caller.user_id, caller.session_id
@@ -57,6 +83,10 @@ class Seating:
         self._streams.require_beatable(stream_id)
         client = digest_of(address) if address else ""
         return Ask(caller.user_id, caller.session_id, stream_id, purpose, client=client, **asdict(caller.terms()))
+
+
+def _key(caller: Caller) -> str:
+    return f"{caller.user_id}/{caller.session_id}"  # no id has a slash
 
 
 def _admitted(decision: Decision, ask: Ask) -> Admitted:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streamlimit.policy import OUTBOX_MAX_EVENTS, OverLimit, Policy, Reclaim
@@ -85,6 +85,11 @@ class Settings(BaseSettings):
     )
     adobe: AdobeSettings = Field(
         AdobeSettings(), description="apps written for Adobe Concurrency Monitoring (/edge/adobe/v2/…)"
+    )
+    ome_secret: SecretStr | None = Field(
+        None,
+        min_length=1,
+        description="SecretKey of OvenMediaEngine's admission webhook; then it may call from anywhere",
     )
     connections_per_address: int = Field(1_000, ge=0, description="open connections of one address; 0: any number")
     request_seconds: float = Field(10, gt=0, le=3_600, description="time for a request's head, and for its body")

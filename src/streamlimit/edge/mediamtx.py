@@ -1,0 +1,58 @@
+"""`POST /edge/mediamtx`: MediaMTX's `authMethod: http`. Any 2xx passes.
+
+It asks once, and never says that a reader has left: seats are kept and freed by its `runOnRead` and `runOnUnread`
+(docs/how-to/media-servers.md).
+"""
+
+from msgspec import Struct
+
+from streamlimit.edge.grants import in_query
+from streamlimit.edge.hooks import NO_STORE, read_hook, require_hook
+from streamlimit.edge.seating import Seating
+from streamlimit.web.address import Proxies
+from streamlimit.web.forms import require_id
+from streamlimit.web.http import Receive, Scope, Send, read_body, require_json, send_whole
+from streamlimit.web.problems import CHALLENGE, Problem
+
+ROUTE = "/edge/mediamtx"
+WATCHING = frozenset({"read", "playback"})
+
+
+class Question(Struct, frozen=True):
+    """What MediaMTX asks. `path`: of the stream, and may have slashes."""
+
+    action: str
+    path: str = ""
+    query: str | None = None
+    token: str | None = None
+    password: str | None = None
+    ip: str = ""
+    id: str | None = None
+
+    @property
+    def grant(self) -> str | None:
+        """In the query, else as a token (a bearer's, for it), else as the password."""
+        return in_query(self.query or "") or self.token or self.password or None
+
+
+class MediaMtx:
+    """An ASGI callable; errors are raised, not sent."""
+
+    def __init__(self, seating: Seating, proxies: Proxies) -> None:
+        self._seating, self._proxies = seating, proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        require_hook(scope, ROUTE, self._proxies)
+        require_json(scope)
+        asked = read_hook(Question, await read_body(scope, receive))
+        if asked.action in WATCHING:
+            caller = self._seating.identify(asked.grant, asked.ip)
+            await self._seating.starts(caller, stream_of(asked.path), asked.ip, asked.id or "")
+        elif asked.action != "publish":  # its own interfaces are not for viewers
+            raise Problem("unauthenticated", "only readers and publishers are let in here", headers=CHALLENGE)
+        await send_whole(send, 200, NO_STORE)
+
+
+def stream_of(path: str) -> str:
+    """A path as an id, which has no slash. Raises `malformed`."""
+    return require_id("path", path.strip("/").replace("%", "%25").replace("/", "%2F"))

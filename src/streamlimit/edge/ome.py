@@ -1,0 +1,109 @@
+"""`POST /edge/ome`: OvenMediaEngine's admission webhook. The answer is always 200, and says `allowed`.
+
+Nothing is told between opening and closing: until then this worker holds the seat. `lifetime` 0: the server does not
+cut the viewer by itself.
+"""
+
+import base64
+import hmac
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from streamlimit.edge.answer import noted
+from streamlimit.edge.callers import require_edge
+from streamlimit.edge.grants import in_query
+from streamlimit.edge.holding import Holding
+from streamlimit.edge.hooks import JSON, read_hook, require_post
+from streamlimit.edge.seating import Seating
+from streamlimit.errors import StreamlimitError
+from streamlimit.web.auth import Caller
+from streamlimit.web.forms import require_id
+from streamlimit.web.http import Receive, Scope, Send, header, read_body, require_json, send_whole
+from streamlimit.web.problems import Problem
+from streamlimit.web.service import Service
+
+ROUTE = "/edge/ome"
+
+
+class Client(Struct, frozen=True):
+    """Who asks OvenMediaEngine. `real_ip`: where a proxy stands between them."""
+
+    address: str = ""
+    real_ip: str | None = None
+
+
+class Request(Struct, frozen=True):
+    """What for. `direction`: `outgoing` of viewers, `incoming` of publishers."""
+
+    direction: str
+    url: str
+    status: str = "opening"
+
+
+class Hook(Struct, frozen=True):
+    """What OvenMediaEngine says."""
+
+    request: Request
+    client: Client = Client()
+
+
+class Ome:
+    """An ASGI callable. What is no admission webhook is raised; a viewer's refusal is an answer."""
+
+    def __init__(self, service: Service, seating: Seating, holding: Holding) -> None:
+        self._proxies, self._tally = service.proxies, service.tally
+        self._seating, self._holding = seating, holding
+        secret = service.settings.ome_secret
+        self._secret = None if secret is None else secret.get_secret_value().encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        require_post(scope, ROUTE)
+        body = await self._signed(scope, receive)
+        require_json(scope)
+        said = read_hook(Hook, body)
+        answer = await self._answer(said.request, said.client)
+        await send_whole(send, 200, JSON, msgspec.json.encode(answer))
+
+    async def _signed(self, scope: Scope, receive: Receive) -> bytes:
+        """The body. Raises 403 for one that the server did not sign, or where it has no secret, did not send."""
+        if self._secret is None:
+            require_edge(self._proxies, scope)
+            return await read_body(scope, receive)
+        body = await read_body(scope, receive)
+        made = base64.urlsafe_b64encode(hmac.digest(self._secret, body, "sha1")).rstrip(b"=")
+        told = (header(scope, b"x-ome-signature") or "").rstrip("=").encode("latin-1")
+        if not hmac.compare_digest(made, told):
+            raise Problem("forbidden", "X-OME-Signature is not that of this body")
+        return body
+
+    async def _answer(self, request: Request, client: Client) -> dict[str, Any]:
+        if request.direction != "outgoing":
+            return {} if request.status == "closing" else {"allowed": True}
+        try:
+            await self._take(request, client.real_ip or client.address)
+        except (Problem, StreamlimitError) as error:
+            return {"allowed": False, "reason": noted(error, self._tally, "POST", ROUTE).detail}
+        return {} if request.status == "closing" else {"allowed": True, "lifetime": 0}
+
+    async def _take(self, request: Request, address: str) -> None:
+        stream_id, query = _asked(request.url)
+        caller: Caller = self._seating.identify(in_query(query), address)
+        if request.status != "closing":
+            self._holding.hold_if_seated(await self._seating.starts(caller, stream_id, address, ""))
+        elif await self._seating.stops(caller, stream_id, ""):
+            self._holding.let_go(caller.user_id, caller.session_id)
+
+
+def _asked(url: str) -> tuple[str, str]:
+    """Stream and query of `<scheme>://<host>/<app>/<stream>[/<file>][?query]`. Raises `malformed`."""
+    try:
+        found = urlsplit(url)
+        parts = found.path.split("/")
+    except ValueError as error:
+        raise Problem("malformed", "url: is none", {"field": "url"}) from error
+    if len(parts) < 3:
+        raise Problem("malformed", "url: names no stream", {"field": "url"})
+    return require_id("url", unquote(parts[2])), found.query

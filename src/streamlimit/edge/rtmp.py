@@ -1,0 +1,58 @@
+"""`POST /edge/rtmp`: nginx-rtmp's hooks `on_play`, `on_update` and `on_play_done`. Any status but 2xx refuses or kicks.
+
+nginx appends the viewer's own parameters behind its own, as they came: of each name the first counts.
+"""
+
+from urllib.parse import unquote_plus
+
+from streamlimit.edge.hooks import require_hook
+from streamlimit.edge.seating import Seating
+from streamlimit.web.address import Proxies
+from streamlimit.web.forms import require_id
+from streamlimit.web.http import Receive, Scope, Send, content_type, read_body, send_whole
+from streamlimit.web.problems import Problem
+
+ROUTE = "/edge/rtmp"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Rtmp:
+    """An ASGI callable; errors are raised, not sent."""
+
+    def __init__(self, seating: Seating, proxies: Proxies) -> None:
+        self._seating, self._proxies = seating, proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        require_hook(scope, ROUTE, self._proxies)
+        if content_type(scope) not in (FORM, None):
+            raise Problem("unsupported-media-type", f"send {FORM}")
+        await self._take(first_values(await read_body(scope, receive)))
+        await send_whole(send, 200, {"Cache-Control": "no-store"})
+
+    async def _take(self, said: dict[str, str]) -> None:
+        """Raises where the player may not go on. Of publishers nothing is asked."""
+        call, address, player = said.get("call"), said.get("addr", ""), said.get("clientid", "")
+        if not call:
+            raise Problem("malformed", "call: is missing", {"field": "call"})
+        if call not in ("play", "update_play", "play_done"):
+            return
+        caller = self._seating.identify(said.get("grant"), address)
+        stream_id = require_id("name", said.get("name", ""))
+        if call == "play":
+            await self._seating.starts(caller, stream_id, address, player)
+        elif call == "update_play":
+            await self._seating.goes_on(caller, stream_id, address, player)
+        else:
+            await self._seating.stops(caller, stream_id, player)
+
+
+def first_values(body: bytes) -> dict[str, str]:
+    """A form's fields. Raises 400."""
+    found: dict[str, str] = {}
+    try:
+        for pair in body.decode("ascii").split("&"):
+            name, _, value = pair.partition("=")
+            found.setdefault(unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict"))
+    except UnicodeDecodeError as error:
+        raise Problem("malformed", "the form is not UTF-8, percent-encoded") from error
+    return found

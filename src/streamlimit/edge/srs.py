@@ -1,0 +1,51 @@
+"""`POST /edge/srs`: SRS's `http_hooks`. It passes on 200 with `{"code":0}`; any other status refuses.
+
+Nothing is told between `on_play` and `on_stop`: until then this worker holds the seat.
+"""
+
+from msgspec import Struct
+
+from streamlimit.edge.grants import in_query
+from streamlimit.edge.holding import Holding
+from streamlimit.edge.hooks import JSON, read_hook, require_hook
+from streamlimit.edge.seating import Seating
+from streamlimit.web.address import Proxies
+from streamlimit.web.forms import require_id
+from streamlimit.web.http import Receive, Scope, Send, read_body, require_json, send_whole
+
+ROUTE = "/edge/srs"
+
+
+class Hook(Struct, frozen=True):
+    """What SRS says. `param`: the query of the play URL, with its question mark."""
+
+    action: str
+    client_id: str | int = ""
+    ip: str = ""
+    stream: str = ""
+    param: str = ""
+
+
+class Srs:
+    """An ASGI callable; errors are raised, not sent."""
+
+    def __init__(self, seating: Seating, holding: Holding, proxies: Proxies) -> None:
+        self._seating, self._holding, self._proxies = seating, holding, proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        require_hook(scope, ROUTE, self._proxies)
+        require_json(scope)
+        await self._take(read_hook(Hook, await read_body(scope, receive)))
+        await send_whole(send, 200, JSON, b'{"code":0}')
+
+    async def _take(self, said: Hook) -> None:
+        """Raises where the viewer may not play. Of publishers nothing is asked."""
+        grant, player = in_query(said.param.removeprefix("?")), str(said.client_id)
+        if said.action == "on_play":
+            caller = self._seating.identify(grant, said.ip)
+            admitted = await self._seating.starts(caller, require_id("stream", said.stream), said.ip, player)
+            self._holding.hold_if_seated(admitted)
+        elif said.action == "on_stop" and grant and player:  # another one comes for HLS, without a client
+            caller = self._seating.identify(grant, said.ip)
+            if await self._seating.stops(caller, said.stream, player):
+                self._holding.let_go(caller.user_id, caller.session_id)
