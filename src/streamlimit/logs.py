@@ -66,6 +66,9 @@ class _Line(Struct, omit_defaults=True):
     timestamp: str
     level: str | UnsetType = UNSET
     request_id: str | UnsetType = UNSET
+    plan: str | UnsetType = UNSET
+    limit: int | UnsetType = UNSET
+    live_sessions: int | UnsetType = UNSET
 
 
 _encode = msgspec.json.Encoder().encode
@@ -85,6 +88,9 @@ def announce(event: Event) -> None:
         rfc3339(time.time_ns() // 1_000_000),
         "info",
         UNSET if request is None else request(),
+        session.plan or UNSET,
+        UNSET if session.limit is None else session.limit,
+        UNSET if event.live_sessions is None else event.live_sessions,
     )
     log_lines.add(_encode(line) + b"\n")
 

@@ -142,13 +142,17 @@ class Receipt(Struct, frozen=True, gc=False):
 
 
 class Event(Struct, frozen=True, gc=False):
-    """One state change, or one refusal, of one session. `type` is the call back's name."""
+    """One state change, or one refusal, of one session. `type` is the call back's name.
+
+    `live_sessions`: of a refusal, how many the user had then.
+    """
 
     type: str
     session: Session
     at_ms: int
     reason: str = ""
     by: str | None = None
+    live_sessions: int | None = None
 
     @property
     def id(self) -> str:

@@ -87,6 +87,20 @@ MUTANTS = [
         UNDO,
     ),
     Mutant(
+        "a refused user is counted as often as their players retry",
+        "streamlimit/tally.py",
+        '        if now - self._counted.get(ask.user_id, float("-inf")) < self._quiet:',
+        "        if False:",
+        ("tests/webhooks/test_refusals.py",),
+    ),
+    Mutant(
+        "a plan that somebody made up is a label of its own",
+        "streamlimit/tally.py",
+        "plan if self._knows(plan) else OTHER_PLAN",
+        "plan",
+        ("tests/webhooks/test_refusals.py",),
+    ),
+    Mutant(
         "one is forgiven, and all are",
         "streamlimit/rules/leave.py",
         " and session_id in (None, mark.session_id)",

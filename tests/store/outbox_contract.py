@@ -121,7 +121,7 @@ class OutboxDriver:
         return await resolved(self.outbox.replay(endpoint, at_most))
 
     async def refused(self, session: str, user: str = "user", quiet_ms: int = N * X) -> Event | None:
-        return await resolved(self.outbox.refused(refused_session(user, session), "session-limit", quiet_ms))
+        return await resolved(self.outbox.refused(refused_session(user, session), "session-limit", quiet_ms, 4))
 
 
 def refused_session(user: str, session: str) -> Session:

@@ -10,11 +10,12 @@ from streamlimit.census import Counted
 from streamlimit.delivery.entrusted import Entrusted
 from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles
-from streamlimit.limiter import Limiter
+from streamlimit.limiter import Limiter, OnRefusal
+from streamlimit.model import Ask, Refusal
 from streamlimit.policy import MARK_WRITES
 from streamlimit.refusal_limiter import RefusalLimiter
 from streamlimit.settings import Settings
-from streamlimit.tally import Tally
+from streamlimit.tally import RefusedUsers, Tally
 from streamlimit.web.address import Proxies
 from streamlimit.web.auth import Plans
 from streamlimit.web.metrics import Metrics
@@ -34,7 +35,10 @@ async def build_service(
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
     x, catalog = settings.segment_seconds, open_catalog(settings)
     guard = RefusalLimiter(store.cache, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
-    limiter = Limiter(store, tell, tally, refusing(settings, dispatcher, tell), guard)
+    counting = RefusedUsers(tally.refused_users, lambda plan: plan in plans.by_name, policy.expiry_ms / 1_000)
+    telling_refusals = refusing(settings, dispatcher, tell)
+    on_refusal = _both(counting, telling_refusals) if policy.enforce else telling_refusals
+    limiter = Limiter(store, tell, tally, on_refusal, guard)
     keeps_yes = settings.edge_cache >= 1 and settings.deliver == "bytes"
     return Service(
         settings=settings,
@@ -55,3 +59,11 @@ async def build_service(
         entrusted=Entrusted(limiter, policy.expiry_ms / 1_000, any_later=keeps_yes),
         files=LocalFiles(),
     )
+
+
+def _both(first: OnRefusal, second: OnRefusal) -> OnRefusal:
+    def refused(ask: Ask, refusal: Refusal) -> None:
+        first(ask, refusal)
+        second(ask, refusal)
+
+    return refused

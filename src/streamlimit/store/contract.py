@@ -224,7 +224,9 @@ class Outbox(Protocol):
     An endpoint's queues hold so many deliveries together, and as many dead ones; more are dropped, and counted.
     """
 
-    def refused(self, session: Session, reason: str, quiet_ms: int) -> Answer[Event | None]:
+    def refused(
+        self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
+    ) -> Answer[Event | None]:
         """Keeps a refusal, dated by the store. None where the session's last is not *quiet_ms* old, also in a race."""
         ...
 

@@ -39,6 +39,8 @@ class Metrics:
         self._not_received = Counter("streamlimit_not_received", "Segments not received", registry=registry)
         self._events = Counter("streamlimit_events", "State changes of sessions", ["type"], registry=registry)
         self._refusals = Counter("streamlimit_refusals", "Requests refused", ["code"], registry=registry)
+        text = "Users refused by the limit: each once within n·X and worker"
+        self._refused_users = Counter("streamlimit_refused_users", text, ["plan"], registry=registry)
         self._would = Counter("streamlimit_would_refuse", "Refusals left out by a dry run", ["code"], registry=registry)
         self._problems = Counter("streamlimit_problems", "Error answers", ["code"], registry=registry)
         text = "Connections turned away: too many of one address"
@@ -71,6 +73,7 @@ class Metrics:
         self._add(self._not_received, "not_received", {"": tally.not_received})
         self._add(self._events, "events", tally.events)
         self._add(self._refusals, "refusals", tally.refusals)
+        self._add(self._refused_users, "refused_users", tally.refused_users)
         self._add(self._would, "would_refuse", tally.would_refuse)
         self._add(self._problems, "problems", tally.problems)
         self._add(self._turned, "turned_away", {"": tally.turned_away})

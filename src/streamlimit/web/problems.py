@@ -8,7 +8,7 @@ import structlog
 
 from streamlimit import errors
 from streamlimit.document import rfc3339, session_json
-from streamlimit.model import Refusal
+from streamlimit.model import Ask, Refusal
 
 PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed": (400, "The request is malformed"),
@@ -82,7 +82,7 @@ class Problem(Exception):
         self.code, self.detail = code, detail
         self.status, self.title = PROBLEMS[code]
         self.extra, self.headers = extra or {}, headers or {}
-        self.about: dict[str, str] = {}  # whose session it is about, for the log
+        self.about: dict[str, Any] = {}  # whose session it is about, for the log
 
     def body(self) -> bytes:
         """The JSON document."""
@@ -112,7 +112,7 @@ def problem_of(error: errors.StreamlimitError) -> Problem:
     if isinstance(error, errors.Refused):
         problem, ask = problem_of_refusal(error.refusal), error.ask
         if ask is not None:
-            problem.about = {"user_id": ask.user_id, "session_id": ask.session_id, "stream_id": ask.stream_id}
+            problem.about = _about(ask, error.refusal)
         return problem
     for kind in type(error).__mro__:
         if kind in ERRORS:
@@ -122,6 +122,12 @@ def problem_of(error: errors.StreamlimitError) -> Problem:
             problem.__cause__ = error
             return problem
     raise error
+
+
+def _about(ask: Ask, refusal: Refusal) -> dict[str, Any]:
+    """Whose request was refused, and what was true then: for the log."""
+    ids = {"user_id": ask.user_id, "session_id": ask.session_id, "stream_id": ask.stream_id}
+    return ids | {"plan": ask.plan, "limit": refusal.limit, "live_sessions": refusal.live}
 
 
 def problem_of_refusal(refusal: Refusal) -> Problem:

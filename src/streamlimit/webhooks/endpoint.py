@@ -51,6 +51,8 @@ def payload(event: Event) -> bytes:
     data: dict[str, Any] = {"session": _session(event), "reason": event.reason}
     if event.by is not None:
         data["by"] = event.by
+    if event.live_sessions is not None:
+        data |= {"plan": event.session.plan, "limit": event.session.limit, "live_sessions": event.live_sessions}
     return _encode({"type": event.type, "timestamp": rfc3339(event.at_ms), "data": data})
 
 

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from inspect import isawaitable
 
+from msgspec.structs import replace
+
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Ask, Event, Refusal, Session, State
 from streamlimit.store.contract import Answer, Outbox
@@ -36,7 +38,7 @@ class Refusals:
     def __call__(self, ask: Ask, refusal: Refusal) -> None:
         if self._is_new(ask):
             try:
-                answer = self._outbox.refused(_session(ask, refusal), refusal.code, self._quiet_ms)
+                answer = self._outbox.refused(_session(ask, refusal), refusal.code, self._quiet_ms, refusal.live)
             except StoreUnavailable:
                 self.untold += 1
                 return
@@ -79,10 +81,11 @@ class Refusals:
 
 
 def _session(ask: Ask, refusal: Refusal) -> Session:
-    """The refused session: as it sits, or else as it asked, without a generation."""
+    """The refused session: as it sits, or else as it asked, without a generation; under the plan and limit of now."""
     for session in refusal.sessions:
         if session.session_id == ask.session_id:
-            return session
+            return replace(session, plan=ask.plan or session.plan, limit=refusal.limit)
     generation = 0 if refusal.mark is None else refusal.mark.generation
     state = State.STARTING if refusal.mark is None else refusal.mark.state
-    return Session(ask.session_id, ask.user_id, ask.stream_id, state, ask.device, None, None, 0, None, 0, generation, 0)
+    known = ask.session_id, ask.user_id, ask.stream_id, state, ask.device
+    return Session(*known, None, None, 0, None, 0, generation, 0, ask.plan, refusal.limit)

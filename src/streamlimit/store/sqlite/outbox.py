@@ -55,14 +55,14 @@ class SqliteOutbox:
         self._db: Connection | None = connect(path, patience_seconds)
         self._put_endpoints()
 
-    def refused(self, session: Session, reason: str, quiet_ms: int) -> Event | None:
+    def refused(self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None) -> Event | None:
         with self._step() as db:
             now_ms = self._now_ms(db)
             db.execute(QUERIES["forget_refusals"], (now_ms,))
             key = (session.user_id, session.session_id)
             if not db.execute(QUERIES["put_refusal"], (*key, now_ms + quiet_ms, now_ms)).rowcount:
                 return None
-            event = Event(REFUSED, session, now_ms, reason)
+            event = Event(REFUSED, session, now_ms, reason, None, live_sessions)
             put(db, [event], self._max_events)
             return event
 

@@ -65,8 +65,10 @@ class ValkeyOutbox:
         self._looks: dict[str, dict[int, bytes]] = {endpoint: {} for endpoint in subscriptions}
         self._is_known = False
 
-    async def refused(self, session: Session, reason: str, quiet_ms: int) -> Event | None:
-        event = Event(REFUSED, session, 0, reason)
+    async def refused(
+        self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
+    ) -> Event | None:
+        event = Event(REFUSED, session, 0, reason, None, live_sessions)
         user, shard = session.user_id.encode(), shard_of(session.user_id)
         message = _U16.pack(len(user)) + user + bytes((REFUSED_TYPE,)) + _encode(event)
         keys = [self._keys.outbox[shard], self._keys.refused(shard, session.user_id, session.session_id)]
