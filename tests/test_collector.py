@@ -3,17 +3,17 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 
 import pytest
-import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
 from streamlimit.bootstrap import collector
-from streamlimit.web.connections import Connections
-from streamlimit.web.guarded import GuardedProtocol
-from streamlimit.web.http import Receive, Scope, Send
+from streamlimit.http.connection import Connection
+from streamlimit.http.exchange import Exchange
+from streamlimit.http.request import Request
+from tests.http.servers import connection
 
 
 @pytest.fixture
@@ -74,23 +74,25 @@ def test_a_knot_that_stayed_is_found_in_time(monkeypatch: pytest.MonkeyPatch, lo
 
 
 @pytest.mark.usefixtures("as_it_was")
-def test_connections_that_are_closed_leave_no_knots() -> None:
+@pytest.mark.parametrize("is_late", [False, True], ids=["at once", "later"])
+def test_connections_that_are_closed_leave_no_knots(is_late: bool) -> None:
     """Nor do their requests: ten thousand of them would wait for the collector's next look."""
-    alive: weakref.WeakSet[GuardedProtocol] = weakref.WeakSet()
+    alive: weakref.WeakSet[Connection] = weakref.WeakSet()
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 204})
-        await send({"type": "http.response.body"})
+    async def later(exchange: Exchange) -> None:
+        await asyncio.sleep(0)
+        exchange.whole(204, b"")
+
+    def handle(_: Request, exchange: Exchange) -> Awaitable[None] | None:
+        return later(exchange) if is_late else exchange.whole(204, b"")
 
     async def visit() -> None:
-        config = uvicorn.Config(application, interface="asgi3", log_config=None)
-        config.load()
-        state, guard, loop = ServerState(), Connections(), asyncio.get_running_loop()
+        state, loop = ServerState(), asyncio.get_running_loop()
 
-        def made() -> GuardedProtocol:
-            protocol = GuardedProtocol(config=config, server_state=state, app_state={}, guard=guard)
-            alive.add(protocol)
-            return protocol
+        def made() -> Connection:
+            one = connection(handle, state)
+            alive.add(one)
+            return one
 
         server = await loop.create_server(made, "127.0.0.1", 0)
         for number in range(30):

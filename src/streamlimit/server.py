@@ -18,12 +18,16 @@ from uvicorn.supervisors import Multiprocess, multiprocess
 
 from streamlimit.bootstrap.reload import has_terminal
 from streamlimit.bootstrap.worker import WorkerFactory
+from streamlimit.delivery.wire import Wire
+from streamlimit.edge.reports import MAX_BYTES, ROUTE
 from streamlimit.errors import SettingsError, StreamlimitError
+from streamlimit.http.connection import Connection, Parts
+from streamlimit.http.limits import Connections, raise_descriptors
 from streamlimit.settings import Settings
 from streamlimit.tally import Tally
-from streamlimit.web.connections import Connections, raise_descriptors
-from streamlimit.web.guarded import GuardedProtocol
+from streamlimit.web.address import Proxies
 from streamlimit.web.metrics import FOLDER_VARIABLE
+from streamlimit.web.refusals import told
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -32,6 +36,9 @@ KEEP_ALIVE_SECONDS = 75
 
 DATE_SECONDS = 1.0
 """How old the `Date` of an answer may be."""
+
+LARGER = {ROUTE.encode(): MAX_BYTES}
+"""Whose bodies may be larger."""
 
 HEALTHCHECK_SECONDS = 30
 """A worker that is silent for so long is replaced; on a busy machine it takes seconds to start."""
@@ -44,11 +51,11 @@ def run(settings: Settings, listening: socket.socket, on_listening: Callable[[st
     raise_descriptors()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until a worker or their parent can do something about it
     tally, seconds = Tally(), settings.request_seconds  # pickled together, guard and factory share it in each worker
-    guard = Connections(settings.connections_per_address, seconds, settings.trusted_proxies, tally)
+    guard = Connections(settings.connections_per_address, seconds, Proxies(settings.trusted_proxies).trusts, tally)
     config = uvicorn.Config(
         WorkerFactory(settings, tally),
         factory=True,
-        http=partial(GuardedProtocol, guard=guard),  # type: ignore[arg-type]  # it is only ever called
+        http=partial(Connection, parts=Parts(guard, Wire.tap, told, LARGER)),  # type: ignore[arg-type]  # it is only ever called
         loop="uvloop",
         ws="none",
         lifespan="on",

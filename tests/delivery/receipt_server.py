@@ -9,16 +9,23 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from streamlimit.delivery.receipt import Passage
-from streamlimit.web.protocol import EXTENSION, ReceiptProtocol
+from streamlimit.delivery.wire import Wire
+from streamlimit.http.asgi import Bridge
+from streamlimit.http.connection import Connection, Parts
+from streamlimit.http.exchange import Exchange
+from streamlimit.http.limits import Connections
+from streamlimit.http.request import Request
 
 BODY = bytes(range(256)) * 16_384  # 4 MiB
 SLICE = 256 * 1024
+PARTS = Parts(Connections(0, 60.0), Wire.tap, lambda fault: (400, b"", fault.detail.encode()))
 PATIENCE_SECONDS = 20.0
 
 
@@ -65,17 +72,16 @@ class Deliverer:
         self.addresses: set[str] = set()
         self.passages: dict[str, Passage] = {}
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        _, size, name = scope["path"].split("/")
+    async def __call__(self, request: Request, exchange: Exchange) -> None:
+        _, size, name = request.path.split("/")
         self.began.append((name, dict(self.journal)))
         if size == "silent":
-            await receive()
-            await receive()
+            await exchange.until_left()
             self.journal[name] = False
             return
-        await self._deliver(scope["extensions"][EXTENSION], int(size), name, send)
+        await self._deliver(exchange.wire, int(size), name, exchange, Bridge(request, exchange).send)
 
-    async def _deliver(self, wire: Any, size: int, name: str, send: Any) -> None:
+    async def _deliver(self, wire: Any, size: int, name: str, exchange: Exchange, send: Any) -> None:
         self.addresses.add(wire.address)
         passage = Passage(wire, size, lambda: self._progressed(passage), self.stall_seconds, self.progress_seconds)
         self.passages[name] = passage
@@ -83,7 +89,7 @@ class Deliverer:
             headers = [(b"content-length", str(size).encode())]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             if self.file is not None:
-                await self._pour(wire, size, send)
+                await self._pour(wire, size, exchange)
             for at in range(0 if self.file is None else size, size, SLICE):
                 chunk = memoryview(BODY)[at : min(at + SLICE, size)]
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -93,16 +99,15 @@ class Deliverer:
         finally:
             passage.close()
 
-    async def _pour(self, wire: Any, size: int, send: Any) -> None:
-        """By the wire itself, when the head is out; uvicorn counts what it sends, so it has to be told."""
+    async def _pour(self, wire: Any, size: int, exchange: Exchange) -> None:
+        """By the wire itself."""
         assert self.file is not None
         while wire.is_clogged:
             await asyncio.sleep(0)
         if wire.can_pour:
-            coming = wire.pour(b"", self.file, 0, size)
+            coming = exchange.pour(self.file, 0, size)
             if coming is not None:
                 await coming
-        send.__self__.expected_content_length -= size
 
     def _progressed(self, passage: Passage) -> None:
         self.progress.append(passage.acknowledged())
@@ -120,12 +125,17 @@ class Running:
         if self.address is None:
             self._listeners = [socket.create_server(("127.0.0.1", 0), backlog=1024)]
             self.address = self._listeners[0].getsockname()
-        config = uvicorn.Config(self._serve, interface="asgi3", **options)
+        app = partial(self._serve)
+        app.handle = self._handle  # type: ignore[attr-defined]
+        config = uvicorn.Config(app, interface="asgi3", proxy_headers=False, **options)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=(self._listeners or None,))
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        await self.app(scope, receive, send)
+        """uvicorn asks for an application; requests go to its `handle`."""
+
+    async def _handle(self, request: Request, exchange: Exchange) -> None:
+        await self.app(request, exchange)
 
     def start(self) -> None:
         self._thread.start()
@@ -156,7 +166,12 @@ def running(
     loop: Any, *, unix: Path | None = None, certificate: tuple[Path, Path] | None = None, pours: bool = False
 ) -> Iterator[Running]:
     """Starts a server on a free loopback port (or the Unix socket *unix*), and stops it."""
-    options: dict[str, Any] = {"http": ReceiptProtocol, "loop": loop, "lifespan": "off", "log_config": None}
+    options: dict[str, Any] = {
+        "http": partial(Connection, parts=PARTS),
+        "loop": loop,
+        "lifespan": "off",
+        "log_config": None,
+    }
     if certificate:
         options |= {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])}
     if unix:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from streamlimit.delivery.receipt import Passage
-from streamlimit.web import protocol
+from streamlimit.http import connection
 from tests.delivery.receipt_server import Deliverer, Running, outcome_of, running, wait_until
 
 BIG, SMALL = 3_000_000, 10_000
@@ -251,7 +251,7 @@ def test_who_half_closes_after_its_request_still_gets_it_all(tcp: Running, size:
 
 
 def test_who_half_closes_and_is_not_delivered_to_is_disconnected(tcp: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HALF_OPEN_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "HALF_OPEN_SECONDS", 0.05)
     with tcp.connect() as client:
         ask(client, "silent", "quiet")
         client.shutdown(socket.SHUT_WR)

@@ -5,9 +5,11 @@ import pytest
 from streamlimit.edge.callers import require_edge
 from streamlimit.edge.grants import grant_beside
 from streamlimit.edge.original import Original, file_of, original_of
+from streamlimit.http.asgi import scope_of
 from streamlimit.web.address import Proxies
 from streamlimit.web.http import Scope
 from streamlimit.web.problems import Problem
+from tests.http.made import made
 
 
 @pytest.mark.parametrize(
@@ -79,11 +81,11 @@ def test_a_grant_beside_the_path_is_found(query: str, headers: dict[str, str], g
     (None, ["10.0.0.0/8"], False),
 ])  # fmt: skip
 def test_only_an_edge_speaks_for_viewers(client: tuple[str, int] | None, trusted: list[str], is_edge: bool) -> None:
-    proxies, scope = Proxies(trusted), {"client": client, "headers": [(b"x-forwarded-for", b"198.51.100.7")]}
+    proxies, request = Proxies(trusted), made(headers=[(b"x-forwarded-for", b"198.51.100.7")], client=client)
     for _ in range(2):  # and so it is when the viewer's own address stands in its place
         if is_edge:
-            require_edge(proxies, scope)
+            require_edge(proxies, scope_of(request))
         else:
             with pytest.raises(Problem, match="forbidden"):
-                require_edge(proxies, scope)
-        proxies.reveal(scope)
+                require_edge(proxies, scope_of(request))
+        proxies.reveal(request)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streamlimit.web.framing import has_body, is_host
+from streamlimit.http.framing import has_body, is_host
 from tests.http.raw import answers_in, connected, head, post, send, statuses, until_closed
 from tests.service import Service, started, temporary_folder
 
@@ -170,6 +170,6 @@ def test_chunks_are_read_however_they_are_spelled(service: Service, given: str) 
 
 def test_a_head_tells_whether_a_body_follows() -> None:
     for framing in ([(b"content-length", b"1")], [(b"transfer-encoding", b"chunked")], [(b"content-length", b"00 10")]):
-        assert has_body([(b"host", b"h"), *framing])
+        assert has_body(dict([(b"host", b"h"), *framing]))
     for framing in ([], [(b"content-length", b"0")], [(b"content-length", b"00 ")]):
-        assert not has_body([(b"host", b"h"), *framing])
+        assert not has_body(dict([(b"host", b"h"), *framing]))

@@ -49,23 +49,17 @@ COLLECTOR, CALM = "streamlimit/bootstrap/collector.py", ("tests/test_collector.p
 LOG_LINES, LOGGED = "streamlimit/log_lines.py", ("tests/test_log_lines.py",)
 SAID_AT_ONCE = '        self._write_lines()\n        begun, self._begun = self._begun, ""'
 PIPE = ("tests/store/test_valkey_pipe.py",)
-QUICK, HOT = "streamlimit/web/quick.py", "streamlimit/web/hot.py"
-RESTING, HOLDING, HELD = "streamlimit/web/resting.py", "streamlimit/web/holding.py", "tests/web/test_held.py"
-WAITING, GUARDED = "streamlimit/web/waiting.py", "streamlimit/web/guarded.py"
-EXCHANGE, STEPPING = "streamlimit/web/exchange.py", "streamlimit/web/stepping.py"
-STEPPED = "tests/web/test_stepping.py"
-HEADS = "streamlimit/web/heads.py"
 ALIKE, VALKEY_MESSAGES = "streamlimit/store/valkey/alike.py", ("tests/store/test_valkey_messages.py",)
 HEARTBEAT_ANSWERS = ("tests/store/test_valkey.py", "-k", "TestOnValkey and without_a_segment")
 VALKEY_STORE, VALKEY_CONNECTION = "streamlimit/store/valkey/store.py", "streamlimit/store/valkey/connection.py"
 
 
-def quickly(which: str, file: str = "tests/web/test_quick.py") -> tuple[str, ...]:
+def quickly(which: str, file: str = "tests/web/test_repeated_beats.py") -> tuple[str, ...]:
     return file, "-k", which
 
 
 def by_head(which: str) -> tuple[str, ...]:
-    return quickly(which, "tests/web/test_heads.py")
+    return quickly(which, "tests/web/test_repeated_segments.py")
 
 
 ACCESS, BACKGROUND = "streamlimit/bootstrap/access.py", "streamlimit/bootstrap/background.py"
@@ -175,88 +169,11 @@ MUTANTS = [
         TURN_ON_THE_WEB,
     ),
     Mutant(
-        "a refusal that comes later is not told",
-        HOT,
-        "exchange.go_on(door.go_on(beat, decision, ",
-        "exchange.go_on(door.go_on(beat, ValueError(), ",
-        TURN_ON_THE_WEB,
-    ),
-    Mutant(
-        "what a connection sent meanwhile is forgotten",
-        HOLDING,
-        "            self.loop.call_soon(self._release)\n",
-        '            self._held = b""\n',
-        TURN_ON_THE_WEB,
-    ),
-    Mutant(
-        "a half-closed connection forgets what it holds back",
-        HOLDING,
-        "bool(self._held) or super()",
-        "super()",
-        TURN_ON_THE_WEB,
-    ),
-    Mutant(
-        "an answer that comes later takes the place of who came after it",
-        STEPPING,
-        "        self._coroutine = work\n        self._step(None)\n",
-        "        self._protocol.cycle, self._coroutine = self, work\n        self._step(None)\n",
-        quickly("keeps_its_place", HELD),
-    ),
-    Mutant(
-        "what was held back is logged as another request's",
-        STEPPING,
-        "            asking.set(self._asked)",
-        "            pass",
-        quickly("line_of_the_log", HELD),
-    ),
-    Mutant(
         "what arrives meanwhile is logged as another request's",
         "streamlimit/web/delivery.py",
         "        asking.set(self._asked)",
         "        pass",
         quickly("bytes_move", "tests/web/test_logs.py"),
-    ),
-    Mutant(
-        "who sent too much too early is never read from again",
-        HOLDING,
-        "        self.flow.resume_reading()",
-        "        pass",
-        quickly("read_from_again", HELD),
-    ),
-    Mutant(
-        "the other half of a request is waited for behind a FIN",
-        HOLDING,
-        "if self._got_eof and not self._is_answering():",
-        "if False:",
-        quickly("no_more_can_come", HELD),
-    ),
-    Mutant(
-        "a connection rests in the middle of a request",
-        RESTING,
-        "if self._is_half or self._is_answering()",
-        "if self._is_answering()",
-        quickly("does_not_rest", HELD),
-    ),
-    Mutant(
-        "without a descriptor receipts are guesses",
-        GUARDED,
-        "            raise NoRequest  # no",
-        "            pass  # no",
-        quickly("no_descriptor", HELD),
-    ),
-    Mutant(
-        "what breaks for who is known ends his connection",
-        HEADS,
-        "                    return self._play(head, unquoted(line[1].decode()), PLAIN)\n        except Exception:",
-        "                    return self._play(head, unquoted(line[1].decode()), PLAIN)\n        except Problem:",
-        quickly("looked_for", "tests/web/test_fast.py"),
-    ),
-    Mutant(
-        "what breaks is told to be malformed",
-        HEADS,
-        'unquoted(url.decode("ascii")), conditions)\n        except Exception:',
-        'unquoted(url.decode("ascii")), conditions)\n        except Problem:',
-        quickly("looked_for", "tests/web/test_fast.py"),
     ),
     Mutant("one alone waits for others", TOGETHER, "if self._count_before <= ALONE:", "if False:", TURN),
     Mutant(
@@ -781,95 +698,12 @@ MUTANTS = [
     ),
     # heartbeats that are known by their bytes
     Mutant(
-        "known bytes count from any address",
-        QUICK,
-        "self.host == host and (self.until is None or time.time() < self.until)",
-        "self.until is None or time.time() < self.until",
-        quickly("bound_to_an_address or a_proxy_tells or unix"),
-    ),
-    Mutant(
-        "known bytes outlive their credential",
-        QUICK,
-        " and (self.until is None or time.time() < self.until)",
-        "",
-        quickly("expired"),
-    ),
-    Mutant(
-        "known bytes outlive the key",
-        QUICK,
-        "        self._doorman.on_change(self._known.clear)\n",
-        "",
-        quickly("taken_back"),
-    ),
-    Mutant(
-        "what is below the first line outlives the key",
-        QUICK,
-        "        self._doorman.on_change(self._rests.clear)\n",
-        "",
-        quickly("taken_back"),
-    ),
-    Mutant(
         "keys that change clear nothing",
         "streamlimit/web/auth.py",
         "        self._to_forget.append(forget)\n",
         "        pass\n",
         quickly("taken_back"),
     ),
-    Mutant(
-        "a credential counts for others' first lines",
-        QUICK,
-        "            rest.caller.require_session(user_id, session_id)\n",
-        "            pass\n",
-        quickly("stays_so"),
-    ),
-    Mutant("half a request is ignored", HOT, "door is None or self._is_half or", "door is None or", quickly("body_of")),
-    Mutant(
-        "known heartbeats overtake what is under way",
-        HOT,
-        " or (cycle is not None and not cycle.response_complete):",
-        ":",
-        quickly("does_not_overtake", HELD),
-    ),
-    Mutant(
-        "several in a packet are taken for one",
-        HOT,
-        'if self._data.find(b"\\r\\n\\r\\n") + 4 + len(body) == len(self._data):',
-        "if True:",
-        quickly("one_by_one"),
-    ),
-    Mutant(
-        "the parser is asked about what it has not seen",
-        HOT,
-        'Exchange(self, b"", keep_alive=True)',
-        'Exchange(self, b"", keep_alive=self.parser.should_keep_alive())',
-        quickly("begins_with_known_bytes"),
-    ),
-    Mutant(
-        "who sent known bytes alone never rests",
-        HOT,
-        "        else:\n            self._go_to_rest()\n",
-        "",
-        quickly("rested", "tests/web/test_fast.py"),
-    ),
-    Mutant(
-        "who sent known bytes alone is still waited for",
-        WAITING,
-        "if is_answered and self._is_waiting",
-        "if False and self._is_waiting",
-        quickly("known_heartbeats_alone"),
-    ),
-    Mutant(
-        "known heartbeats have no id",
-        QUICK,
-        "        asking.set(RequestId(beat.rest.headers))\n",
-        "",
-        quickly("own_id or with_their_id"),
-    ),
-    Mutant("the given id is lost", QUICK, '(b"x-request-id", b"origin")', '(b"origin",)', quickly("own_id")),
-    Mutant("the page's origin is lost", QUICK, '(b"x-request-id", b"origin")', '(b"x-request-id",)', quickly("pages")),
-    Mutant("long requests are remembered", QUICK, " and len(request) <= MAX_REQUEST", "", quickly("bounded")),
-    Mutant("known bytes hide an outage", QUICK, " or decision.degraded", "", quickly("store_is_away")),
-    Mutant("known bytes hide a dry run", QUICK, " or decision.would_refuse", "", quickly("dry_run")),
     Mutant(
         "a stream that is gone goes on",
         "streamlimit/web/heartbeat.py",
@@ -1200,88 +1034,11 @@ MUTANTS = [
     ),
     # requests for segments that are known by their head
     Mutant(
-        "a known head counts from any address",
-        HEADS,
-        "self.host == host and (self.until is None or time.time() < self.until)",
-        "self.until is None or time.time() < self.until",
-        by_head("same_host or unix or bound_to_an_address or a_proxy_tells"),
-    ),
-    Mutant(
-        "a known head outlives its token",
-        HEADS,
-        " and (self.until is None or time.time() < self.until)",
-        "",
-        by_head("token"),
-    ),
-    Mutant(
-        "a known head outlives the key",
-        HEADS,
-        "        self._doorman.on_change(self._heads.clear)\n",
-        "",
-        by_head("token"),
-    ),
-    Mutant(
-        "a known head takes any body",
-        HEADS,
-        "and len(data) - end == head.length and",
-        "and",
-        by_head("alike or pieces"),
-    ),
-    Mutant(
-        "a head is remembered with what else came",
-        HEADS,
-        " or len(data) - end != head.length:",
-        ":",
-        by_head("whole_plain"),
-    ),
-    Mutant("long heads are remembered", HEADS, " or end > MAX_HEAD", "", by_head("whole_plain")),
-    Mutant("a given id is remembered for others", HEADS, "if head.named or", "if", by_head("whole_plain or logged")),
-    Mutant(
-        "a range is remembered for others",
-        HEADS,
-        "elif isinstance(wanted, Playback) and wanted.is_plain and (line",
-        "elif isinstance(wanted, Playback) and (line",
-        by_head("whole_plain or asks_for"),
-    ),
-    Mutant(
-        "a head may do what another credential may", HEADS, "        caller.require(CALL)\n", "", by_head("plainly")
-    ),
-    Mutant("any kind of body is read", HEADS, '        require_json({"headers": headers})\n', "", by_head("plainly")),
-    Mutant("a path with a question is a path", HEADS, '[!\\"$->@-~]+', "[!-~]+", by_head("plainly")),
-    Mutant(
-        "a refusal from memory is no problem",
-        HEADS,
-        "        self._tally.problems[problem.code] += 1\n",
-        "",
-        by_head("hammers"),
-    ),
-    Mutant(
         "a refusal from memory is no refusal",
         "streamlimit/limiter.py",
         "            self.tally.refusals[held.code] += 1\n",
         "            pass\n",
         by_head("hammers"),
-    ),
-    Mutant(
-        "what is held is asked all the same",
-        HOT,
-        "refusal = door.heads.refuse(hot, self.server_state.default_headers)",
-        "refusal = None",
-        by_head("hammers"),
-    ),
-    Mutant(
-        "what a known head's request logs has an old id",
-        HEADS,
-        "                    asking.set(RequestId(NONE))\n                    return self._segment",
-        "                    return self._segment",
-        by_head("has_its_id"),
-    ),
-    Mutant(
-        "who sent a known head first has no wire",
-        HOT,
-        "        if self.wire is None:\n            self._tap()\n",
-        "",
-        by_head("begins_with_known"),
     ),
     Mutant(
         "a segment is given to a grant from anywhere",
@@ -1296,27 +1053,6 @@ MUTANTS = [
         "        caller.require_place(place)\n        if not self._hands",
         "        if not self._hands",
         by_head("bound_to_an_address"),
-    ),
-    Mutant(
-        "what breaks before the first byte is not told",
-        EXCHANGE,
-        '        self._head = b"".join((STATUS_LINE[status], dated, lines, tail))\n',
-        '        self._head, self.has_started = b"".join((STATUS_LINE[status], dated, lines, tail)), True\n',
-        quickly("before_the_first_byte", "tests/web/test_fast.py"),
-    ),
-    Mutant(
-        "what breaks in the middle is told behind it",
-        "streamlimit/web/app.py",
-        "            watched.has_started = exchange.has_started\n",
-        "",
-        quickly("before_the_first_byte", "tests/web/test_fast.py"),
-    ),
-    Mutant(
-        "what breaks a known head's request is told nobody",
-        "streamlimit/web/app.py",
-        "            await self._fail(error, scope, exchange.receive, watched)\n",
-        "            raise\n",
-        quickly("breaks_a_segment", "tests/web/test_fast.py"),
     ),
     Mutant(
         "a range has the lines of another",
@@ -1348,27 +1084,6 @@ MUTANTS = [
     ),
     # where a quick heartbeat was not as good as a slow one
     Mutant(
-        "the credential of the head around it is remembered",
-        HOLDING,
-        'self._data = b"" if self._is_half else data',
-        "self._data = data",
-        quickly("head_around_it"),
-    ),
-    Mutant(
-        "who expires while looked at is known for ever",
-        QUICK,
-        'runs_out = terms["may_start"] or caller.role == "viewer"',
-        "runs_out = caller.may_start",
-        quickly("while_it_is_looked_at"),
-    ),
-    Mutant(
-        "what is logged while it is understood has an old id",
-        QUICK,
-        "        asking.set(RequestId(headers))\n",
-        "",
-        quickly("is_understood"),
-    ),
-    Mutant(
         "who leaves while the store is asked is back",
         "streamlimit/cache/tombstones.py",
         "gone.since > asked_at or",
@@ -1381,34 +1096,6 @@ MUTANTS = [
         "            if self._tombstones.is_back(ask, asked_at, None if session is None else session.generation):\n",
         "            if True:\n",
         quickly("who_leaves_while_the_store_is_asked", "tests/cache/test_caching_store.py"),
-    ),
-    Mutant(
-        "who does not read is forgotten when read",
-        WAITING,
-        "if self._head_is_done and not self._is_stuck:",
-        "if self._head_is_done:",
-        quickly("does_not_read"),
-    ),
-    Mutant(
-        "who does not read is forgotten when known",
-        WAITING,
-        "if is_answered and self._is_waiting and not self._is_stuck:",
-        "if is_answered and self._is_waiting:",
-        quickly("does_not_read"),
-    ),
-    Mutant(
-        "who half-closes while the store is asked is left",
-        "streamlimit/web/protocol.py",
-        'if self.wire is None and self.scheme != "https" and self._is_answering():',
-        "if False:",
-        quickly("half_closes_while"),
-    ),
-    Mutant(
-        "a stop while the store is asked is not told",
-        EXCHANGE,
-        "            if not self.keep_alive:\n                answer =",
-        "            if False:\n                answer =",
-        quickly("a_stop_while"),
     ),
     Mutant(
         "what the store tells later has no id",
@@ -1522,20 +1209,6 @@ MUTANTS = [
         "            process.child_conn.close()\n",
         "            pass\n",
         ("tests/e2e/test_kill.py", "-k", "asked_whether_it_lives"),
-    ),
-    Mutant(
-        "a trailer tells who asks",
-        GUARDED,
-        "        if not self._head_is_done:\n            super().on_header(name, value)",
-        "        super().on_header(name, value)",
-        ("tests/web/test_connections.py", "-k", "trailer"),
-    ),
-    Mutant(
-        "trailers have no end",
-        GUARDED,
-        "elif self._head_is_done and self._framing() > MAX_HEAD:",
-        "elif False:",
-        ("tests/web/test_connections.py", "-k", "trailer"),
     ),
     Mutant(
         "a full cap is told as a full limit",
@@ -1687,23 +1360,9 @@ MUTANTS = [
         ("tests/delivery/test_receipt.py", "-k", "heard_at_once"),
     ),
     Mutant(
-        "what is heard too late goes on all the same",
-        STEPPING,
-        "        if self._waiting_for is coming:\n",
-        "        if True:\n            self._waiting_for = coming\n",
-        quickly("too_late", STEPPED),
-    ),
-    Mutant(
-        "what is heard in another's turn is logged as its request's",
-        STEPPING,
-        "            asking.set(self._asked)",
-        "            pass",
-        quickly("its_own_request", STEPPED),
-    ),
-    Mutant(
         "a delivery that fails keeps the seat",
         "streamlimit/web/viewer.py",
-        "                await holder.fail()\n",
+        "            await holder.fail()\n",
         "",
         quickly("hangs_up_leaves_no_seat", "tests/web/test_segments.py"),
     ),
@@ -1716,27 +1375,20 @@ MUTANTS = [
     ),
     Mutant(
         "all whose time is over go at once",
-        "streamlimit/web/connections.py",
+        "streamlimit/http/limits.py",
         "until > now or len(due) == at_most",
         "until > now",
         ("tests/web/test_connections.py", "-k", "a_few_at_a_time"),
     ),
     Mutant(
         "the more are waited for, the longer it takes",
-        "streamlimit/web/connections.py",
+        "streamlimit/http/limits.py",
         "max(AT_ONCE, len(self._waiting) // ROUNDS)",
         "AT_ONCE",
         ("tests/web/test_connections.py", "-k", "a_few_at_a_time"),
     ),
     Mutant(
         "what viewers leave is walked through as it comes", COLLECTOR, "(YOUNG, NEVER, NEVER)", "(YOUNG, 1, 1)", CALM
-    ),
-    Mutant(
-        "a closed connection and its last answer hold each other",
-        "streamlimit/web/protocol.py",
-        "        self.cycle = cast(Any, None)  # they hold each other\n",
-        "",
-        CALM,
     ),
     Mutant("lines are torn where workers share a pipe", LOG_LINES, "if self._bytes > PIPE_BYTES:", "if False:", LOGGED),
     Mutant("an error overtakes what led to it", LOG_LINES, SAID_AT_ONCE, SAID_AT_ONCE.partition("\n")[2], LOGGED),

@@ -2,7 +2,9 @@
 
 from tests.mutants.mutant import Mutant
 
-FRAMING, FRAMED = "streamlimit/web/framing.py", "tests/http/test_framing.py"
+FRAMING, FRAMED = "streamlimit/http/framing.py", "tests/http/test_framing.py"
+READER, CONNECTION = "streamlimit/http/reader.py", "streamlimit/http/connection.py"
+PATIENCE, HELD, CONNECTED = "streamlimit/http/patience.py", "tests/web/test_held.py", "tests/web/test_connections.py"
 LOG_LINES, LOGGED = "streamlimit/log_lines.py", ("tests/test_log_lines.py",)
 IDLE = ("tests/test_idle.py",)
 BEACONS = ("tests/web/test_rights.py", "-k", "beacon or body")
@@ -45,12 +47,12 @@ MUTANTS = [
     ),
     Mutant(
         "an upgrade hides a body",
-        FRAMING,
-        "if is_upgrade and has_body(headers):",
+        READER,
+        "if offers and has_body(fields):",
         "if False:",
         (FRAMED, "-k", "upgrade"),
     ),
-    Mutant("two Hosts are one", FRAMING, "if len(hosts) > 1 or (", "if (", (FRAMED, "-k", "ambiguous")),
+    Mutant("two Hosts are one", FRAMING, "if is_twice or (", "if (", (FRAMED, "-k", "ambiguous")),
     Mutant(
         "a Host has empty labels",
         FRAMING,
@@ -61,8 +63,71 @@ MUTANTS = [
     Mutant(
         "another coding is taken for chunks alone",
         FRAMING,
-        'if codings != [b"chunked"]:',
-        'if not codings[-1].endswith(b"chunked"):',
+        '.strip().lower() == b"chunked"',
+        '.strip().lower().endswith(b"chunked")',
         (FRAMED, "-k", "ambiguous"),
+    ),
+    Mutant(
+        "a trailer tells who asks",
+        READER,
+        'if self.stage == "head":\n            self._headers',
+        "if True:\n            self._headers",
+        (CONNECTED, "-k", "trailer"),
+    ),
+    Mutant(
+        "trailers have no end",
+        READER,
+        "elif self._received - self._size > MAX_HEAD + SLICE",
+        "elif self._received < 0 < MAX_HEAD + SLICE",
+        (CONNECTED, "-k", "trailer"),
+    ),
+    Mutant(
+        "what comes while an answer is under way overtakes it",
+        CONNECTION,
+        "elif self._exchange is None and not self.is_stuck:",
+        "elif not self.is_stuck:",
+        (HELD, "-k", "looked_at"),
+    ),
+    Mutant(
+        "who sent too much too early is never read from again",
+        CONNECTION,
+        "        self.transport.resume_reading()\n",
+        "",
+        (HELD, "-k", "read_from_again"),
+    ),
+    Mutant(
+        "an answer that never comes keeps its connection",
+        CONNECTION,
+        "            if not exchange.is_gone:\n                self._close()\n",
+        "",
+        (HELD, "-k", "without_an_answer"),
+    ),
+    Mutant(
+        "without a descriptor receipts are guesses",
+        CONNECTION,
+        "if self.wire is None and not self._tap():",
+        "if self.wire is None and self._tap() is None:",
+        (HELD, "-k", "no_descriptor"),
+    ),
+    Mutant(
+        "a connection rests in the middle of a request",
+        PATIENCE,
+        "self._client.is_answering or self._client.stage or left > 0",
+        "self._client.is_answering or left > 0",
+        (HELD, "-k", "does_not_rest"),
+    ),
+    Mutant(
+        "who does not read is forgotten",
+        PATIENCE,
+        "        if not self._client.is_delivering:\n            self._await",
+        "        if not self.is_waiting and not self._client.is_delivering:\n            self._await",
+        (HELD, "-k", "given_up"),
+    ),
+    Mutant(
+        "a closed connection and its patience hold each other",
+        PATIENCE,
+        "        del self._client\n",
+        "",
+        ("tests/test_collector.py",),
     ),
 ]

@@ -10,13 +10,6 @@ HEARTBEAT, BEATS = "streamlimit/web/heartbeat.py", ("tests/web/test_heartbeat.py
 
 MUTANTS = [
     Mutant(
-        "a heartbeat that names a segment is remembered as one that names none",
-        "streamlimit/web/quick.py",
-        "if form.grant is not None or form.segment is not None:",
-        "if form.grant is not None:",
-        BEATS,
-    ),
-    Mutant(
         "a heartbeat without a play is another player",
         HEARTBEAT,
         "        if not ask.play and session.play:",

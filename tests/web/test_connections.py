@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamlimit.web.connections import AT_ONCE, ROUNDS, Connections
-from streamlimit.web.guarded import MAX_HEAD, MAX_HEADERS, MAX_URL
+from streamlimit.http.limits import AT_ONCE, ROUNDS, Connections
+from streamlimit.http.reader import MAX_HEAD, MAX_HEADERS, MAX_URL
+from streamlimit.web.address import Proxies
 from tests.ports import free_port
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 
@@ -299,7 +300,7 @@ def test_idle_connections_hurt_nobody_and_go(service: Service) -> None:
 
 
 def test_as_many_of_one_address_as_the_setting_says() -> None:
-    guard = Connections(at_most=2, proxies=["10.0.0.0/8"])
+    guard = Connections(at_most=2, trusted=Proxies(["10.0.0.0/8"]).trusts)
     assert [guard.enter("192.0.2.1") for _ in range(3)] == [True, True, False]
     assert guard.enter("192.0.2.2")
     guard.leave("192.0.2.1")

@@ -19,6 +19,7 @@ from streamlimit.web.app import FrontDoor
 from streamlimit.web.grants import Grants
 from streamlimit.web.problems import PROBLEMS
 from tests import servers
+from tests.http.servers import connection
 from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder
 from tests.web.folders import make_streams
 
@@ -413,8 +414,9 @@ def test_a_store_that_is_away_is_503_with_retry_after(tmp_path: Path) -> None:
 
 
 async def _ask_in_process(door: FrontDoor, path: str) -> httpx.Response:
-    transport = httpx.ASGITransport(door, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://in-process") as client:
+    server = await asyncio.get_running_loop().create_server(lambda: connection(door.handle), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         return await client.get(path)
 
 

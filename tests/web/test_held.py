@@ -1,25 +1,22 @@
-"""What comes while an answer is under way (web/holding.py), and what comes behind one that the store owes
-(web/exchange.py): each in its place, under its own name, and nobody is waited for in vain.
-"""
+"""What comes while an answer is under way: each in its place, under its own name, and nobody is waited for in vain."""
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
-from streamlimit.delivery.wire import Wire
-from streamlimit.web.connections import Connections
-from streamlimit.web.exchange import Exchange
-from streamlimit.web.guarded import GuardedProtocol
-from streamlimit.web.http import MAX_BODY_BYTES
-from streamlimit.web.protocol import HALF_OPEN_SECONDS
+from streamlimit.http.connection import HALF_OPEN_SECONDS, Connection
+from streamlimit.http.exchange import Exchange
+from streamlimit.http.limits import Connections
+from streamlimit.http.reader import MAX_BODY
+from streamlimit.http.request import Request
+from streamlimit.http.wire import Tap
 from tests.e2e.clients import connected, endpoint
+from tests.http.servers import connection
 from tests.service import Service
 from tests.streams import BIG
 from tests.web.test_together import beat, clients, looking_away, with_streams
@@ -121,93 +118,144 @@ class Line(asyncio.Transport):
     abort = close
 
 
-Story = Callable[[GuardedProtocol, Line, list[str]], Coroutine[Any, Any, None]]
+LARGE = b"POST /large HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % MAX_BODY
+GET = b"GET /%b HTTP/1.1\r\nHost: t\r\n\r\n"
 
 
-def told(story: Story) -> None:
-    """Plays *story* on a connection; it is given the paths of what the application was asked, too."""
+class Owing:
+    """A handler that notes what it is asked for, and whose answers the test gives."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.exchanges: list[Exchange] = []
+
+    def __call__(self, request: Request, exchange: Exchange) -> Awaitable[None]:
+        self.asked.append(request.path)
+        self.exchanges.append(exchange)
+        return asyncio.get_running_loop().create_future()
+
+
+Story = Callable[[Connection, Line, Owing], Coroutine[Any, Any, None]]
+
+
+def _no_wire(transport: asyncio.Transport) -> Any:
+    return SimpleNamespace(nudge=lambda: None, watcher=None, abort=transport.abort)
+
+
+def told(story: Story, tap: Tap = _no_wire, keep_alive_seconds: float = 60.0) -> None:
+    """Plays *story* on a connection."""
 
     async def play() -> None:
-        asked: list[str] = []
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            asked.append(scope["path"])
-
-        config = uvicorn.Config(app, log_config=None, interface="asgi3", proxy_headers=False)
-        protocol, line = GuardedProtocol(config, ServerState(), {}, guard=Connections(0, 60)), Line()
-        protocol.connection_made(line)
-        await story(protocol, line, asked)
+        owing, line = Owing(), Line()
+        one = connection(owing, keep_alive_seconds=keep_alive_seconds, tap=tap)
+        one.connection_made(line)
+        await story(one, line, owing)
 
     asyncio.run(play())
 
 
-def owing(protocol: GuardedProtocol) -> Exchange:
-    """An answer that is under way on *protocol*."""
-    protocol.wire = SimpleNamespace(nudge=lambda: None, watcher=None)  # type: ignore[assignment]
-    exchange = Exchange(protocol, b"", keep_alive=True)
-    exchange.stand_by()
-    return exchange
-
-
-LARGE = b"POST /v1/segments HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % MAX_BODY_BYTES
-
-
-def test_who_sends_more_right_after_the_answer_is_read_from_again() -> None:
-    """Of a body that is nearly whole, so much is held back that nothing more is read for the time being."""
-
-    async def story(protocol: GuardedProtocol, line: Line, asked: list[str]) -> None:
-        exchange = owing(protocol)
-        protocol.data_received(LARGE)
+def test_who_sends_more_than_is_held_is_read_from_again_when_the_answer_is_out() -> None:
+    async def story(one: Connection, line: Line, owing: Owing) -> None:
+        one.data_received(GET % b"first")
+        one.data_received(LARGE)
         assert line.is_read
-        exchange.send_whole(b"the answer")
-        protocol.data_received(b" " * (MAX_BODY_BYTES - 1))
+        one.data_received(b" " * (MAX_BODY - 1))
         assert not line.is_read
+        owing.exchanges[0].whole(200, b"")
         await asyncio.sleep(0)
         assert line.is_read
-        protocol.data_received(b" ")
-        assert (line.written, asked) == (b"the answer", ["/v1/segments"])
+        one.data_received(b" ")
+        assert owing.asked == ["/first", "/large"]
 
     told(story)
 
 
-def test_what_is_known_does_not_overtake_what_an_application_is_at() -> None:
-    async def story(protocol: GuardedProtocol, line: Line, asked: list[str]) -> None:
-        protocol.wire = SimpleNamespace(nudge=lambda: None, watcher=None)  # type: ignore[assignment]
-        known = SimpleNamespace(again=lambda *_: pytest.fail("it is answered at once"))
-        protocol._door = SimpleNamespace(heads=known, beats=known)  # type: ignore[assignment]
-        protocol._is_half = True  # so that the first one is parsed
-        protocol.data_received(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n")
-        protocol.data_received(beat("ann", "tv"))
-        assert [cycle.scope["path"] for cycle, _ in protocol.pipeline] == ["/v1/users/ann/sessions/tv/heartbeat"]
+def test_what_comes_while_an_answer_is_under_way_is_looked_at_when_that_is_out() -> None:
+    """However many packets it comes in, and in its order."""
+
+    async def story(one: Connection, line: Line, owing: Owing) -> None:
+        one.data_received(GET % b"a" + GET % b"b" + (GET % b"c")[:9])
+        one.data_received((GET % b"c")[9:] + GET % b"d")
+        for number, name in enumerate("abcd"):
+            assert owing.asked[number:] == [f"/{name}"]
+            owing.exchanges[number].whole(200, b"", name.encode())
+            await asyncio.sleep(0)
+        assert [line.written.count(b"HTTP/1.1 200"), line.is_closed] == [4, False]
 
     told(story)
 
 
 def test_who_is_in_the_middle_of_a_request_does_not_rest() -> None:
-    async def story(protocol: GuardedProtocol, line: Line, asked: list[str]) -> None:
-        protocol.timeout_keep_alive = -1
-        owing(protocol).send_whole(b"the answer")
-        protocol.data_received(LARGE)
-        protocol.timeout_keep_alive_handler()
+    async def story(one: Connection, line: Line, owing: Owing) -> None:
+        one.data_received(GET % b"first")
+        owing.exchanges[0].whole(200, b"")
+        one.data_received(LARGE)
+        await asyncio.sleep(0.01)
         assert not line.is_closed
-        protocol.data_received(b" " * MAX_BODY_BYTES)
-        assert asked == ["/v1/segments"]
+        one.data_received(b" " * MAX_BODY)
+        assert owing.asked == ["/first", "/large"]
+        owing.exchanges[1].whole(200, b"")
+        while not line.is_closed:
+            await asyncio.sleep(0.001)
+
+    told(story, keep_alive_seconds=0.002)
+
+
+def test_a_connection_whose_handler_ends_without_an_answer_is_closed() -> None:
+    async def story(one: Connection, line: Line, owing: Owing) -> None:
+        one.data_received(GET % b"first")
+        for task in one._server.tasks:
+            task.cancel()
+        while not line.is_closed:
+            await asyncio.sleep(0)
+        assert line.written == b""
 
     told(story)
 
 
-@pytest.mark.parametrize("path", [b"/v1/segments", b"/healthz"])
-def test_where_no_descriptor_is_left_nothing_is_asked_for_without_a_receipt(
-    monkeypatch: pytest.MonkeyPatch, path: bytes
-) -> None:
-    def fail(_: object) -> None:
+def test_where_no_descriptor_is_left_nothing_is_asked_for_without_a_receipt() -> None:
+    def fail(_: asyncio.Transport) -> Any:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(Wire, "tap", fail)
-
-    async def story(protocol: GuardedProtocol, line: Line, asked: list[str]) -> None:
-        protocol.data_received(b"POST " + path + b" HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}")
+    async def story(one: Connection, line: Line, owing: Owing) -> None:
+        one.data_received(GET % b"first")
         await asyncio.sleep(0)
-        assert (line.written, line.is_closed, asked) == (b"", True, [])
+        assert (line.written, line.is_closed, owing.asked) == (b"", True, [])
 
-    told(story)
+    told(story, tap=fail)
+
+
+class Deaf(Line):
+    """A connection to someone who reads nothing: all that is written stays, and soon there is too much of it."""
+
+    protocol: Connection
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        super().write(data)
+        self.protocol.pause_writing()
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.written)
+
+
+@pytest.mark.parametrize("is_half", [False, True], ids=["between requests", "in the middle of the next"])
+@pytest.mark.parametrize("is_late", [False, True], ids=["at once", "later"])
+def test_who_does_not_read_the_answers_is_given_up(is_late: bool, is_half: bool) -> None:
+    async def later(exchange: Exchange) -> None:
+        await asyncio.sleep(0.001)
+        exchange.whole(200, b"")
+
+    def handle(_: Request, exchange: Exchange) -> Awaitable[None] | None:
+        return later(exchange) if is_late else exchange.whole(200, b"")
+
+    async def story() -> None:
+        guard, line = Connections(0, 0.02), Deaf()
+        one = line.protocol = connection(handle, tap=_no_wire, guard=guard)
+        one.connection_made(line)
+        one.data_received(GET % b"first" + (GET % b"second")[: 9 if is_half else None])
+        while not line.is_closed:
+            await asyncio.sleep(0.001)
+        assert guard.tally.given_up == {"reading": 1}
+        assert line.written.count(b"HTTP/1.1 200") == 1
+
+    asyncio.run(asyncio.wait_for(story(), 10))

@@ -8,6 +8,7 @@ import pytest
 from streamlimit.errors import SettingsError
 from streamlimit.settings import load_settings
 from streamlimit.web.address import Proxies, bare, client_digest, client_place, digest_of
+from tests.http.made import made
 from tests.service import Service, started, temporary_folder
 from tests.web.streams import Client, make_long
 
@@ -18,9 +19,9 @@ TRUSTED = ["10.0.0.0/8", "127.0.0.9", "2001:db8:1::/48"]
 
 def _client(peer: str | None, *forwarded: str, trusted: list[str] = TRUSTED) -> str | None:
     headers = [(b"x-forwarded-for", text.encode("latin-1")) for text in forwarded]
-    scope = {"client": None if peer is None else (peer, 1), "headers": headers}
-    Proxies(trusted).reveal(scope)
-    return scope["client"][0] if scope["client"] else None  # type: ignore[index,return-value]
+    request = made(headers=headers, client=None if peer is None else (peer, 1))
+    Proxies(trusted).reveal(request)
+    return request.client[0] if request.client else None
 
 
 @pytest.mark.parametrize(

@@ -8,32 +8,32 @@ from streamlimit.bootstrap.reload import Reloading, read_again
 from streamlimit.bootstrap.service import build_service
 from streamlimit.bootstrap.webhooks import open_dispatcher
 from streamlimit.edge.room import Edge
+from streamlimit.http.asgi import Receive, Scope, Send
+from streamlimit.http.connection import Handler
 from streamlimit.logs import configure_logs
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 from streamlimit.tally import Tally
 from streamlimit.web.app import FrontDoor
 from streamlimit.web.control import import_plane
-from streamlimit.web.http import Receive, Scope, Send
 
 
 class Worker:
-    """One process's ASGI application: opens its parts when the server starts, closes them when it stops."""
+    """One process's application: opens its parts when the server starts, closes them when it stops."""
 
     def __init__(self, settings: Settings, tally: Tally) -> None:
         self._settings, self._tally = settings, tally
         self._door: FrontDoor | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._door is not None and scope["type"] != "lifespan":
-            return await self._door(scope, receive, send)
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
+        assert scope["type"] == "lifespan"  # requests go to `handle`
+        await self._live(receive, send)
 
     @property
-    def door(self) -> FrontDoor | None:
-        """Once the worker has started: for a server that knows shorter ways than ASGI's."""
-        return self._door
+    def handle(self) -> Handler:
+        """What answers requests, once the worker has started."""
+        assert self._door is not None
+        return self._door.handle
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

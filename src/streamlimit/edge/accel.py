@@ -8,26 +8,19 @@ from streamlimit.delivery.paths import MEDIA_TYPES, suffix_of
 from streamlimit.edge.answer import NO_STORE, yes_headers
 from streamlimit.edge.decision import Decider
 from streamlimit.edge.original import original_of
-from streamlimit.web.http import App, Receive, Scope, Send, send_whole
+from streamlimit.web.http import Receive, Scope, Send, send_whole
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import encoded, raw_path
-from streamlimit.web.viewer import Elsewhere
 
 
 class Accel:
-    """An ASGI callable; errors are raised, not sent. *play* hands out what is no media."""
+    """An ASGI callable for what `/play` does not hand out itself; errors are raised, not sent."""
 
-    def __init__(self, service: Service, decider: Decider, play: App) -> None:
-        self._decider, self._play, self._prefix = decider, play, service.settings.accel_prefix
+    def __init__(self, service: Service, decider: Decider) -> None:
+        self._decider, self._prefix = decider, service.settings.accel_prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._play(scope, receive, send)
-        except Elsewhere:
-            await self._hand_out(scope, send)
-
-    async def _hand_out(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
             raise Problem("method-not-allowed", "GET it", headers={"Allow": "GET, HEAD, OPTIONS"})
         original = original_of(raw_path(scope))

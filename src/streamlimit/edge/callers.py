@@ -1,6 +1,7 @@
 """Who may speak for viewers: edges at the addresses of `trusted_proxies`; anybody else could make requests up."""
 
-from streamlimit.web.address import REVEALED, Proxies
+from streamlimit.http.asgi import REVEALED
+from streamlimit.web.address import Proxies
 from streamlimit.web.http import Scope
 from streamlimit.web.problems import Problem
 

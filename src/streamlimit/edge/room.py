@@ -51,9 +51,10 @@ class Edge:
             raise Problem("not-found", "there is no such edge")
         return call(scope, receive, send)
 
-    def playing(self, play: App) -> App:
-        """*play*, where streamlimit hands out the files itself; else what does it by another's hand."""
-        return Accel(self._service, self._decider, play) if self._service.settings.deliver == "accel" else play
+    @property
+    def elsewhere(self) -> App | None:
+        """Has files handed out by another; None where streamlimit does it itself."""
+        return Accel(self._service, self._decider) if self._service.settings.deliver == "accel" else None
 
     def takes_options(self, path: str) -> bool:
         """Is an `OPTIONS` there no preflight of a browser?"""

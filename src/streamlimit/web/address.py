@@ -5,10 +5,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
+from streamlimit.http.asgi import REVEALED
+from streamlimit.http.request import Peer, Request
 from streamlimit.web.http import Scope
-
-REVEALED = "streamlimit.revealed"
-"""In a scope: its client's address was told by a trusted proxy."""
 
 UNIX = "unix"
 """Among trusted proxies: whoever comes by a Unix socket."""
@@ -16,13 +15,21 @@ UNIX = "unix"
 
 def client_digest(scope: Scope) -> str:
     """The digest of the client's address; empty where there is none (a Unix socket)."""
-    client = scope.get("client")
-    return digest_of(client[0]) if client else ""
+    return digest_at(scope.get("client"))
 
 
 def client_place(scope: Scope) -> str:
     """The digest of the client's neighbourhood: its /24, or its /64 of IPv6."""
-    client = scope.get("client")
+    return place_at(scope.get("client"))
+
+
+def digest_at(client: Peer) -> str:
+    """The digest of *client*'s address; empty where there is none."""
+    return digest_of(client[0]) if client else ""
+
+
+def place_at(client: Peer) -> str:
+    """The digest of *client*'s neighbourhood; empty where there is none."""
     return place_of(client[0]) if client else ""
 
 
@@ -50,20 +57,27 @@ class Proxies:
     def __init__(self, trusted: Sequence[str]) -> None:
         self._networks = [ip_network(proxy) for proxy in trusted if proxy != UNIX]
         self._unix = UNIX in trusted
-        self.are_any = bool(trusted)
-        self.trusts = lru_cache(maxsize=16_384)(self._trusts)
+        self.are_any, self._trusted = bool(trusted), tuple(trusted)
+        self._find = lru_cache(maxsize=16_384)(self._trusts)
 
-    def reveal(self, scope: Scope) -> None:
-        """Puts the client's own address into *scope*: the last one on the way to us that is no trusted proxy's."""
-        client = scope.get("client")
+    def __reduce__(self) -> tuple[type["Proxies"], tuple[Sequence[str]]]:
+        return Proxies, (self._trusted,)
+
+    def trusts(self, address: str) -> bool:
+        """Is it one of theirs?"""
+        return self._find(address)
+
+    def reveal(self, request: Request) -> None:
+        """Tells *request* its client's own address: the last one on the way to us that is no trusted proxy's."""
+        client = request.client
         if not (self.trusts(client[0]) if client else self._unix):
             return
-        hops = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        hops = [value.decode("latin-1") for name, value in request.headers if name == b"x-forwarded-for"]
         for hop in reversed(",".join(hops).split(",")):
             address = bare(hop.strip())
             if address is None:
                 return  # what stands before it was not said by one of ours
-            scope["client"], scope[REVEALED] = (address, 0), True
+            request.client, request.is_revealed = (address, 0), True
             if not self.trusts(address):
                 return
 

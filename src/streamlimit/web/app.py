@@ -1,139 +1,143 @@
 """The front door: the hot path is picked here, before any framework; all else goes to the control plane."""
 
-from collections.abc import Awaitable, MutableMapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Awaitable
+from typing import NamedTuple, Protocol
 
 import structlog
 
 from streamlimit.errors import StreamlimitError
-from streamlimit.model import Decision
-from streamlimit.store.contract import Answer
+from streamlimit.http.asgi import App, Bridge, Receive, Scope, Send, scope_of
+from streamlimit.http.exchange import Exchange, lines_of
+from streamlimit.http.request import Request
 from streamlimit.web.control import make_control
 from streamlimit.web.cors import Cors
 from streamlimit.web.delivery import NotReceived
-from streamlimit.web.exchange import Exchange
-from streamlimit.web.heads import Heads, Hot
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
-from streamlimit.web.http import WHOLE, App, ClientLeft, Receive, Scope, Send, encode_headers, send_problem
-from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
-from streamlimit.web.quick import Beat, Beats
+from streamlimit.web.http import ClientLeft, encode_headers
+from streamlimit.web.problems import FAILURE, SECURITY_HEADERS, Problem, headers_of, log_problem, problem_of
+from streamlimit.web.render import lines
 from streamlimit.web.request_id import begin, id_header
 from streamlimit.web.service import Service
-from streamlimit.web.viewer import Viewer
+from streamlimit.web.viewer import Elsewhere, Viewer
 
 log = structlog.get_logger("streamlimit.web")
 
 
 EDGE = "/edge/"
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",  # playback URLs carry the grant
-}
-"""On every answer; pages add their own."""
 
 
 class Room(Protocol):
-    """Another room of the house, behind the same door: an ASGI callable that raises its errors."""
+    """Another room of the house, behind the same door: an ASGI callable that raises its errors.
+
+    `elsewhere`: another one, which has files of `/play/` handed out by somebody else; None where we do it.
+    """
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
     def takes_options(self, path: str) -> bool: ...
     def route_of(self, path: str) -> str: ...
-    def playing(self, play: App) -> App: ...
+    @property
+    def elsewhere(self) -> App | None: ...
 
 
 class FrontDoor:
-    """The ASGI application of one worker. *edge* answers what is below `/edge/`."""
+    """Handles all requests of one worker. *edge* answers what is below `/edge/`."""
 
     def __init__(self, service: Service, edge: Room | None = None) -> None:
         self._edge = edge
         self._cors, self._proxies = Cors(service.settings.cors_origins), service.proxies
-        self._same_for_all = self._headers({"headers": []}) if self._cors.is_for_all else None
+        self._same_for_all = self._headers(None) if self._cors.is_for_all else b""
         self._viewer, self._heartbeat = Viewer(service), Heartbeat(service)
-        self.beats = Beats(service, self._heartbeat, self._common)
-        self.heads = Heads(service, self._viewer, self._common)
-        self._tally, self._limiter = service.tally, service.limiter
+        self._tally = service.tally
         self._control = make_control(service)
-        self._play = self._viewer.play if edge is None else edge.playing(self._viewer.play)
+        self._elsewhere = None if edge is None else edge.elsewhere
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http":
-            return _nothing()  # uvicorn refuses a WebSocket that nobody accepts
-        begin(scope)
+    def handle(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
+        """Answers at once, or when what is returned is awaited."""
+        begin(request.headers)
         if self._proxies.are_any:
-            self._proxies.reveal(scope)
-        watched = _Watched(send, self._common(scope), WHOLE in scope.get("extensions", ()))
-        if scope["method"] == "OPTIONS" and not self._is_edges_own(scope["path"]):
-            return self._cors.preflight(scope, watched)
-        return self._answer(self._route(scope, receive, watched), scope, receive, watched)
-
-    async def go_on(self, beat: Beat, coming: Answer[Decision] | Exception, receive: Receive, send: Send) -> None:
-        """Tells what became of a heartbeat that `Beats` began."""
-        scope = beat.scope()
-        watched = _Watched(send, self._common(scope), takes_whole=True)
-        await self._answer(self._heartbeat.answer(coming, beat.ask, watched), scope, receive, watched)
-
-    async def serve(self, hot: Hot, exchange: Exchange) -> None:
-        """Answers a request that `Heads` understood and nothing holds back."""
+            self._proxies.reveal(request)
+        exchange.common = self._same_for_all or self._headers(request.header(b"origin"))
         try:
-            await self._viewer.serve(hot.wanted, self._limiter.decide(hot.wanted.ask), exchange)
+            work = self._route(request, exchange)
         except Exception as error:
-            scope = hot.scope()
-            watched = _Watched(exchange.send, hot.head.common, takes_whole=True)
-            watched.has_started = exchange.has_started
-            await self._fail(error, scope, exchange.receive, watched)
+            self._fail(error, request, exchange)
+            return None
+        return None if work is None else self._see_through(work, request, exchange)
 
-    def _common(self, scope: Scope) -> list[tuple[bytes, bytes]]:
-        return self._same_for_all or self._headers(scope)
-
-    def _headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+    def _headers(self, origin: str | None) -> bytes:
         """What every answer has."""
-        return encode_headers(SECURITY_HEADERS | self._cors.headers(scope))
+        return lines_of(encode_headers(SECURITY_HEADERS | self._cors.headers(origin)))
 
-    async def _answer(self, work: Awaitable[None], scope: Scope, receive: Receive, send: "_Watched") -> None:
+    async def _see_through(self, work: Awaitable[None], request: Request, exchange: Exchange) -> None:
         try:
             await work
         except Exception as error:
-            await self._fail(error, scope, receive, send)
+            self._fail(error, request, exchange)
 
-    async def _fail(self, error: Exception, scope: Scope, receive: Receive, send: "_Watched") -> None:
-        """Tells what became of it instead."""
-        if isinstance(error, Problem):
-            await self._refuse(error, scope, send)
-        elif isinstance(error, StreamlimitError):
-            await self._refuse(problem_of(error), scope, send)
-        elif isinstance(error, ClientLeft):
-            log.debug("client_left", route=_route_of(scope))
-        elif isinstance(error, NotReceived):
-            await receive()  # its connection is being reset; then the server, too, knows that nobody is there
-        else:
-            log.error("failed", exc_info=error, method=scope["method"], route=_route_of(scope))
-            await self._refuse(FAILURE, scope, send)
+    def _route(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
+        path = request.path
+        if request.method == "OPTIONS" and not self._is_edges_own(path):
+            self._preflight(request, exchange)
+            return None
+        if path == "/v1/segments":
+            return self._viewer.segments(request, exchange)
+        if path.startswith("/play/"):
+            return self._play(request, exchange)
+        if is_heartbeat(path):
+            return self._heartbeat(request, exchange)
+        if self._edge is not None and path.startswith(EDGE):
+            return self._bridge(self._enter, request, exchange)
+        return self._bridge(self._control, request, exchange)
+
+    def _play(self, request: Request, exchange: Exchange) -> Awaitable[None]:
+        if self._elsewhere is None:
+            return self._viewer.play(request, exchange)
+        return self._play_elsewhere(self._elsewhere, request, exchange)
+
+    async def _play_elsewhere(self, elsewhere: App, request: Request, exchange: Exchange) -> None:
+        try:
+            await self._viewer.play(request, exchange)
+        except Elsewhere:
+            await self._bridge(elsewhere, request, exchange)
+
+    def _preflight(self, request: Request, exchange: Exchange) -> None:
+        exchange.whole(204, lines(self._cors.preflight(request.header(b"access-control-request-headers"))))
+
+    async def _bridge(self, app: App, request: Request, exchange: Exchange) -> None:
+        """By an application of ASGI's."""
+        scope, bridge = scope_of(request, exchange.wire), Bridge(request, exchange)
+        try:
+            await app(scope, bridge.receive, bridge.send)
+        except Exception as error:
+            self._fail(error, request, exchange, getattr(scope.get("route"), "path", None))
 
     def _is_edges_own(self, path: str) -> bool:
         """Is an `OPTIONS` a viewer's request, handed on by an edge?"""
         return self._edge is not None and path.startswith(EDGE) and self._edge.takes_options(path)
 
-    async def _enter(self, room: Room, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["route"] = _Named(room.route_of(scope["path"]))
-        await room(scope, receive, send)
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._edge is not None
+        scope["route"] = _Named(self._edge.route_of(scope["path"]))
+        await self._edge(scope, receive, send)
 
-    def _route(self, scope: Scope, receive: Receive, send: "_Watched") -> Awaitable[None]:
-        path: str = scope["path"]
-        if path == "/v1/segments":
-            return self._viewer.segments(scope, receive, send)
-        if path.startswith("/play/"):
-            return self._play(scope, receive, send)
-        if is_heartbeat(path):
-            return self._heartbeat(scope, receive, send)
-        if self._edge is not None and path.startswith(EDGE):
-            return self._enter(self._edge, scope, receive, send)
-        return self._control(scope, receive, send)
+    def _fail(self, error: Exception, request: Request, exchange: Exchange, route: str | None = None) -> None:
+        """Tells what became of it instead. Where half of an answer is out, or nobody is there, the connection ends."""
+        route = _route_of(request.path) or route
+        if isinstance(error, Problem):
+            self._refuse(error, request, exchange, route)
+        elif isinstance(error, StreamlimitError):
+            self._refuse(problem_of(error), request, exchange, route)
+        elif isinstance(error, ClientLeft):
+            log.debug("client_left", route=route)
+        elif not isinstance(error, NotReceived):
+            log.error("failed", exc_info=error, method=request.method, route=route)
+            self._refuse(FAILURE, request, exchange, route)
 
-    async def _refuse(self, problem: Problem, scope: Scope, send: "_Watched") -> None:
+    def _refuse(self, problem: Problem, request: Request, exchange: Exchange, route: str | None) -> None:
         self._tally.problems[problem.code] += 1
-        log_problem(problem, scope["method"], _route_of(scope))
-        if not send.has_started:  # else half of an answer is out; the server closes the connection
-            await send_problem(send, problem, id_header())
+        log_problem(problem, request.method, route)
+        if not exchange.has_started:
+            exchange.whole(problem.status, lines(headers_of(problem) | id_header()), problem.body())
 
 
 class _Named(NamedTuple):
@@ -142,34 +146,10 @@ class _Named(NamedTuple):
     path: str
 
 
-async def _nothing() -> None:
-    """No answer."""
-
-
-def _route_of(scope: Scope) -> str | None:
-    """The call's name, for the log: a path may hold a grant, or whatever someone sent."""
-    path: str = scope["path"]
+def _route_of(path: str) -> str | None:
+    """A hot call's name, for the log: a path may hold a grant, or whatever someone sent."""
     if path.startswith("/play/"):
         return "/play"
     if is_heartbeat(path):
         return "/v1/users/{user_id}/sessions/{session_id}/heartbeat"
-    return path if path == "/v1/segments" else getattr(scope.get("route"), "path", None)
-
-
-class _Watched:
-    """`send` that adds headers and knows whether an answer has begun."""
-
-    __slots__ = ("_headers", "_send", "has_started", "takes_whole")
-
-    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]], takes_whole: bool) -> None:
-        self._send, self._headers = send, headers
-        self.has_started, self.takes_whole = False, takes_whole
-
-    def __call__(self, message: MutableMapping[str, Any]) -> Awaitable[None]:
-        if not self.has_started:
-            self.has_started = True
-            if self.takes_whole:
-                message["common"] = self._headers
-            else:
-                message["headers"] = [*message.get("headers", []), *self._headers]
-        return self._send(message)
+    return path if path == "/v1/segments" else None

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 
 from streamlimit.delivery.held import HINT_TARGETS, Held, IsThere, Reload, held_seconds
 from streamlimit.delivery.stream import Stream
-from streamlimit.web.http import ClientLeft, Receive
+from streamlimit.http.exchange import Exchange
+from streamlimit.web.http import ClientLeft
 from streamlimit.web.problems import Problem
 
 MARK = b"_HLS_"
@@ -18,7 +19,7 @@ MARK = b"_HLS_"
 _is_whole = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
 
 
-async def until_listed(held: Held, stream: Stream, path: str, query: bytes, receive: Receive) -> bool:
+async def until_listed(held: Held, stream: Stream, path: str, query: bytes, exchange: Exchange) -> bool:
     """Waits until the playlist at *path* holds what the directives in *query* ask for; says whether it had to.
 
     Raises `malformed` where that cannot come next, and `origin-stalled` where it did not come in time.
@@ -36,12 +37,12 @@ async def until_listed(held: Held, stream: Stream, path: str, query: bytes, rece
         reached = now.edges.get(path)
         return reached is None or reload.is_met(reached)
 
-    if not await _wait(held, stream.stream_id, is_there, held_seconds(edge), receive):
+    if not await _wait(held, stream.stream_id, is_there, held_seconds(edge), exchange):
         raise Problem("origin-stalled", "the playlist did not go on in time", headers={"Retry-After": "1"})
     return True
 
 
-async def until_made(held: Held, stream: Stream, path: str, receive: Receive) -> bool:
+async def until_made(held: Held, stream: Stream, path: str, exchange: Exchange) -> bool:
     """Waits until the part at *path*, where a playlist hints at it, is there or will not be; says whether it had to."""
     edges = [edge for edge in stream.edges.values() if edge.hint == path]
     if not edges:
@@ -50,7 +51,7 @@ async def until_made(held: Held, stream: Stream, path: str, receive: Receive) ->
     def is_there(now: Stream) -> bool:
         return all(edge.hint != path for edge in now.edges.values())
 
-    await _wait(held, stream.stream_id, is_there, held_seconds(edges[0], HINT_TARGETS), receive)
+    await _wait(held, stream.stream_id, is_there, held_seconds(edges[0], HINT_TARGETS), exchange)
     return True
 
 
@@ -68,9 +69,9 @@ def _directives(query: bytes) -> Reload | None:
     return Reload(int(sequence), None if part is None else int(part))
 
 
-async def _wait(held: Held, stream_id: str, is_there: IsThere, seconds: float, receive: Receive) -> bool:
+async def _wait(held: Held, stream_id: str, is_there: IsThere, seconds: float, exchange: Exchange) -> bool:
     """As `Held.wait`. Raises `ClientLeft`."""
-    coming, leaving = held.wait(stream_id, is_there, seconds), asyncio.ensure_future(_until_left(receive))
+    coming, leaving = held.wait(stream_id, is_there, seconds), asyncio.ensure_future(exchange.until_left())
 
     def stop(_: object) -> None:
         if not coming.done():
@@ -85,8 +86,3 @@ async def _wait(held: Held, stream_id: str, is_there: IsThere, seconds: float, r
     finally:
         coming.cancel()
         leaving.cancel()
-
-
-async def _until_left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

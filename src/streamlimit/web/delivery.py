@@ -1,7 +1,7 @@
 """One response body on its way: sends it, watches it arrive, confirms what was received (rules 3 to 6)."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
@@ -10,13 +10,15 @@ from streamlimit.delivery.receipt import Passage, Wire
 from streamlimit.delivery.rounds import Rounds
 from streamlimit.delivery.segment import Segment
 from streamlimit.errors import StoreUnavailable
+from streamlimit.http.exchange import Exchange
 from streamlimit.limiter import LeaseHolder
 from streamlimit.logs import asking
 from streamlimit.model import Gone, Lease
 from streamlimit.policy import Policy
-from streamlimit.web.outlet import Outlet, Pour
 
 _SLICES_A_TURN = 4
+Pour = Callable[[int, int, int], Awaitable[None] | None]
+"""Of an open file, from which byte, how many; less comes where the client left, or the file ended."""
 
 
 class NotReceived(Exception):
@@ -46,26 +48,25 @@ class Deliverer:
         # Prolonged well within the shortest life that a lease's session can have left.
         self._progress_seconds = min(policy.segment_ms, policy.start_ms) / 3_000
 
-    async def deliver(self, part: Part, holder: LeaseHolder, outlet: Outlet) -> None:
+    async def deliver(self, part: Part, holder: LeaseHolder, exchange: Exchange) -> None:
         """Sends *part* and returns when the client has all of it; raises `NotReceived` otherwise.
 
         Segments before the last are confirmed as their bytes arrive; the last by leaving the lease.
         """
-        wire, total = outlet.wire, part.last + 1 - part.first
+        wire, total = wire_of(exchange), part.last + 1 - part.first
         journey = _Journey(part, holder, wire)
         passage = journey.passage = Passage(
             wire, total, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
         )
         try:
-            pour = outlet.pour
-            if wire is None or pour is None or part.body.is_in_memory or not wire.can_pour:
-                sending = _send(part, journey, outlet)
+            if part.body.is_in_memory or not wire.can_pour:
+                sending = _send(part, journey, exchange)
             else:
-                sending = _pour(part, journey, wire, pour)
+                sending = _pour(part, journey, wire, exchange.pour)
             if sending is not None:
                 await sending
             if passage.is_arriving():
-                await outlet.until(passage)
+                await _outcome(passage, wire)
             if journey.earlier:
                 await journey.confirm_arrived()
         finally:
@@ -76,13 +77,32 @@ class Deliverer:
             holder.issue(*_receipt(part.segments[-1]))
 
 
-def _send(part: Part, journey: "_Journey", outlet: Outlet) -> Awaitable[None] | None:
+def wire_of(exchange: Exchange) -> Wire:
+    """The client's connection, which our own kind of wire reads receipts from."""
+    wire = exchange.wire
+    assert isinstance(wire, Wire)  # made where the connection is
+    return wire
+
+
+async def _outcome(passage: Passage, wire: Wire) -> None:
+    """Waits until it is known whether the client has it."""
+    known: asyncio.Future[None] = wire.loop.create_future()
+
+    def tell(_: bool) -> None:
+        if not known.done():
+            known.set_result(None)
+
+    passage.hear(tell)
+    await known
+
+
+def _send(part: Part, journey: "_Journey", exchange: Exchange) -> Awaitable[None] | None:
     """By way of our memory and the server's buffer. What is returned is to be awaited, here and below."""
     content = part.body.content
     if content is None:
-        return _send_slices(part, journey, outlet)
+        return _send_slices(part, journey, exchange)
     is_all = part.length == len(content)
-    coming = outlet.part(content if is_all else memoryview(content)[part.first : part.last + 1])
+    coming = exchange.part(content if is_all else memoryview(content)[part.first : part.last + 1])
     if coming is not None:
         return _send_on(coming, part, journey)
     journey.passage.handed(part.length)
@@ -94,10 +114,10 @@ async def _send_on(coming: Awaitable[None], part: Part, journey: "_Journey") -> 
     journey.passage.handed(part.length)
 
 
-async def _send_slices(part: Part, journey: "_Journey", outlet: Outlet) -> None:
+async def _send_slices(part: Part, journey: "_Journey", exchange: Exchange) -> None:
     passage = journey.passage
     for number, chunk in enumerate(part.body.chunks(part.first, part.last), start=1):
-        coming = outlet.part(chunk)
+        coming = exchange.part(chunk)
         if coming is not None:
             await coming
         passage.handed(len(chunk))

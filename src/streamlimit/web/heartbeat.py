@@ -1,40 +1,32 @@
 """`POST …/heartbeat`: a lease without bytes, where another party moves them. Admitted and confirmed, or refused."""
 
-from typing import Any
+from collections.abc import Awaitable
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from streamlimit.delivery.entrusted import receipt_of
 from streamlimit.delivery.naming import Place
 from streamlimit.document import rfc3339
 from streamlimit.errors import Refused, UnknownSession
+from streamlimit.http.exchange import Exchange
+from streamlimit.http.request import Peer, Request
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Device, Lease, Refusal, Session, State, Verdict
 from streamlimit.rules.beat import beaten
-from streamlimit.store.contract import Answer, resolved
-from streamlimit.web.address import client_digest, client_place
+from streamlimit.store.contract import is_coming, resolved
+from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.auth import Caller
 from streamlimit.web.forms import HeartbeatForm, read_form
-from streamlimit.web.http import (
-    Receive,
-    Scope,
-    Send,
-    content_type,
-    header,
-    not_json,
-    read_body,
-    require_json,
-    send_whole,
-)
+from streamlimit.web.http import bare_kind, body_of, not_json, require_kind
 from streamlimit.web.problems import Problem
-from streamlimit.web.render import reservations
+from streamlimit.web.render import lines, reservations
 from streamlimit.web.service import Service
-from streamlimit.web.spelling import id_in_path, raw_path
+from streamlimit.web.spelling import id_in_path
 
 CALL = "POST /v1/users/{user_id}/sessions/{session_id}/heartbeat"
 PREFIX, SUFFIX = "/v1/users/", "/heartbeat"
-HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+HEADERS = lines({"Content-Type": "application/json", "Cache-Control": "no-store"})
 
 
 def is_heartbeat(path: str) -> bool:
@@ -84,58 +76,82 @@ def shown(session: Session) -> bytes:
 
 
 class Heartbeat:
-    """An ASGI callable; errors are raised, not sent."""
+    """Handles requests; errors are raised, not sent."""
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._streams = service.limiter, service.streams
         self._doorman, self._plans = service.doorman, service.plans
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST":
+    def __call__(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
+        if request.method != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
-        user_id, session_id = ids_in(raw_path(scope))
-        form, caller = await self._read(scope, receive)
-        caller.require_session(user_id, session_id)
-        ask = Ask(user_id, session_id, **self.terms(form, caller, scope))
-        if form.segment is None:
-            await self.answer(self.begin(ask), ask, send)
-        else:
-            place = self._streams.place(form.stream_id, form.segment)
-            await self.answer(await self._beat_at(ask, place), ask, send)
+        ids = ids_in(request.raw_path)
+        caller = self._doorman.recall(request.header(b"authorization"))
+        if caller is None:
+            return self._of_stranger(ids, request, exchange)
+        return self._beat(ids, caller, request, exchange)
 
-    async def _read(self, scope: Scope, receive: Receive) -> tuple[HeartbeatForm, Caller]:
+    async def _of_stranger(self, ids: tuple[str, str], request: Request, exchange: Exchange) -> None:
+        caller = await self._doorman.identify(request.header(b"authorization"))
+        beating = self._beat(ids, caller, request, exchange)
+        if beating is not None:
+            await beating
+
+    def _beat(
+        self, ids: tuple[str, str], caller: Caller, request: Request, exchange: Exchange
+    ) -> Awaitable[None] | None:
+        form, caller = self._read(caller, request)
+        caller.require_session(*ids)
+        ask = self._ask(ids, form, caller, request.client)
+        if form.segment is not None:
+            place = self._streams.place(form.stream_id, form.segment)
+            return _answer_later(self._beat_at(ask, place), ask, exchange)
+        self._streams.require_beatable(ask.stream_id)
+        coming = self._limiter.beat(ask)
+        if is_coming(coming):
+            return _answer_later(coming, ask, exchange)
+        _answer(coming, ask, exchange)
+        return None
+
+    def _read(self, caller: Caller, request: Request) -> tuple[HeartbeatForm, Caller]:
         """What is asked, and who asks: a grant in the body counts before the header. Only with one may it be a text."""
-        authorization = header(scope, b"authorization")
-        caller = await self._doorman.identify(authorization)
-        is_text = content_type(scope) == "text/plain"
-        if authorization is not None:
+        kind = request.header(b"content-type")
+        is_text = kind != "application/json" and bare_kind(kind) == "text/plain"
+        if b"authorization" in request.fields:
             caller.require(CALL)
         if not is_text:
-            require_json(scope)
-        body = await read_body(scope, receive)
+            require_kind(kind)
+        body = body_of(request)
         if b'"grant"' not in body:
             caller.require(CALL)  # who may not ask is not told what is wrong with it
         form = read_form(HeartbeatForm, body)
         if form.grant is not None:
             caller = self._doorman.identify_grant(form.grant)
-        caller.require(CALL)
-        if is_text and form.grant is None:
+            caller.require(CALL)
+        elif is_text:
             raise not_json()
         return form, caller
 
-    def terms(self, form: HeartbeatForm, caller: Caller, scope: Scope) -> dict[str, Any]:
-        """What the store is asked beside whose session it is. Raises 403 where the credential is for other streams."""
+    def _ask(self, ids: tuple[str, str], form: HeartbeatForm, caller: Caller, client: Peer) -> Ask:
+        """What the limiter is asked. Raises 403 where the credential is for other streams or another place."""
         caller.require_stream(form.stream_id)
         caller.require_replacement(form.replace)
         if caller.place is not None:
-            caller.require_place(client_place(scope))
+            caller.require_place(place_at(client))
         terms = caller.terms(form.device, self._plans.limit_of(caller, form.plan), form.plan)
-        return {"stream_id": form.stream_id, "client": client_digest(scope), "replace": form.replace} | asdict(terms)
-
-    def begin(self, ask: Ask) -> Answer[Decision]:
-        """The decision, or what will be one. Raises `UnknownStream`, `StoreUnavailable`."""
-        self._streams.require_beatable(ask.stream_id)
-        return self._limiter.beat(ask)
+        return Ask(
+            *ids,
+            form.stream_id,
+            client=digest_at(client),
+            device=terms.device,
+            replace=form.replace,
+            limit=terms.limit,
+            may_start=terms.may_start,
+            granted=terms.granted,
+            grant_generation=terms.grant_generation,
+            plan=terms.plan,
+            play=terms.play,
+        )
 
     async def _beat_at(self, ask: Ask, place: Place) -> Decision:
         """A heartbeat, and the receipt of the segment that it names: by the play that plays, where it names none."""
@@ -154,14 +170,17 @@ class Heartbeat:
         session = replace(verdict.session, segment=place.name, sequence=place.sequence)
         return replace(decision, session=session, degraded=decision.degraded or verdict.degraded)
 
-    async def answer(self, coming: Answer[Decision] | Exception, ask: Ask, send: Send) -> None:
-        """Tells the decision. Raises `Refused`, `UnknownSession`, or the error itself."""
-        if isinstance(coming, Exception):
-            raise coming
-        decision: Decision = await resolved(coming)
-        if isinstance(decision, Refusal):
-            raise Refused(decision, ask)
-        await send_whole(send, 200, HEADERS | reservations(decision), shown(seated(decision)))
+
+async def _answer_later(coming: Awaitable[Decision], ask: Ask, exchange: Exchange) -> None:
+    _answer(await coming, ask, exchange)
+
+
+def _answer(decision: Decision, ask: Ask, exchange: Exchange) -> None:
+    """Tells the decision. Raises `Refused`, `UnknownSession`."""
+    if isinstance(decision, Refusal):
+        raise Refused(decision, ask)
+    said = lines(reservations(decision)) if decision.degraded or decision.would_refuse is not None else b""
+    exchange.whole(200, HEADERS + said, shown(seated(decision)))
 
 
 def ids_in(path: str) -> tuple[str, str]:

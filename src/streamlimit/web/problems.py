@@ -96,6 +96,18 @@ class Problem(Exception):
         return msgspec.json.encode(document | self.extra)
 
 
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # playback URLs carry the grant
+}
+"""On every answer; pages add their own."""
+
+
+def headers_of(problem: Problem) -> dict[str, str]:
+    """Its own."""
+    return {"Content-Type": "application/problem+json", "Cache-Control": "no-store"} | problem.headers
+
+
 def log_problem(problem: Problem, method: str, route: str | None) -> None:
     """One line for one error answer. *route* is the call's name, never a path: that may hold a grant."""
     if problem.code == "too-many-requests":

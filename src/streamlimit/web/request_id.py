@@ -11,7 +11,6 @@ from itertools import count
 from msgspec import Struct
 
 from streamlimit.logs import asking
-from streamlimit.web.http import Scope
 
 HEADER = "X-Request-Id"
 _IS_SANE = re.compile(r"[A-Za-z0-9._~:@+/=-]{1,128}").fullmatch
@@ -38,9 +37,9 @@ def _given(headers: list[tuple[bytes, bytes]]) -> str:
     return given if _IS_SANE(given) else ""
 
 
-def begin(scope: Scope) -> None:
-    """What is logged from now on, in this context, is about this request."""
-    asking.set(RequestId(scope["headers"]))
+def begin(headers: list[tuple[bytes, bytes]]) -> None:
+    """What is logged from now on, in this context, is about the request with these *headers*."""
+    asking.set(RequestId(headers))
 
 
 def own_id() -> str:

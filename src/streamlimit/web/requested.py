@@ -7,8 +7,8 @@ from streamlimit.delivery.local import Body
 from streamlimit.delivery.paths import kind_by_suffix, one_slash
 from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.stream import Stream
+from streamlimit.http.request import Request
 from streamlimit.web.delivery import Part
-from streamlimit.web.http import Scope, header
 from streamlimit.web.problems import Problem
 from streamlimit.web.ranges import requested_range
 from streamlimit.web.render import lines, named
@@ -27,13 +27,15 @@ PLAIN = Conditions()
 """Of nearly all."""
 
 
-def conditions_of(scope: Scope) -> Conditions:
+def conditions_of(request: Request) -> Conditions:
     """Those in its headers. Raises 405 for what is neither GET nor HEAD."""
-    if scope["method"] not in ("GET", "HEAD"):
+    method, fields = request.method, request.fields
+    if method not in ("GET", "HEAD"):
         raise Problem("method-not-allowed", "GET it", headers={"Allow": "GET, HEAD, OPTIONS"})
+    if method == "GET" and b"range" not in fields and b"if-none-match" not in fields:
+        return PLAIN  # `If-Range` alone says nothing
     names = (b"if-none-match", b"range", b"if-range")
-    found = Conditions(scope["method"] == "HEAD", *[header(scope, name) for name in names])
-    return PLAIN if found == PLAIN else found
+    return Conditions(method == "HEAD", *[request.header(name) for name in names])
 
 
 class PlayPath:

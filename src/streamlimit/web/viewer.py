@@ -1,6 +1,7 @@
 """The hot path: Endpoint 1 and /play. Who asks, for what; lease it; deliver it; confirm what arrived."""
 
 import math
+from collections.abc import Awaitable
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -11,23 +12,23 @@ from streamlimit.delivery.local import Body
 from streamlimit.delivery.segment import LiveEdge, Segment
 from streamlimit.delivery.stream import Stream
 from streamlimit.errors import Refused, UnknownSegment, UnknownStream
+from streamlimit.http.exchange import Exchange
+from streamlimit.http.request import Request
 from streamlimit.limiter import LeaseHolder
-from streamlimit.model import Ask, Decision, Purpose, Refusal
+from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal
 from streamlimit.store.contract import Answer, is_coming
-from streamlimit.store.deferred import Deferred
-from streamlimit.web.address import client_digest, client_place
+from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.auth import Caller
 from streamlimit.web.blocking import MARK, until_listed, until_made
-from streamlimit.web.delivery import Deliverer, NotReceived, Part
+from streamlimit.web.delivery import Deliverer, NotReceived, Part, wire_of
 from streamlimit.web.entries import Entry, led_content
 from streamlimit.web.forms import SegmentForm, read_segment_form
 from streamlimit.web.gaps import StreamFiles
-from streamlimit.web.http import Receive, Scope, Send, header, read_json_body
-from streamlimit.web.outlet import AsgiOutlet, Outlet
+from streamlimit.web.http import json_of
 from streamlimit.web.partials import Partials
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import counted, counts, lines, named, reservations, spelled
-from streamlimit.web.requested import PLAIN, Conditions, PlayPath, Requested, conditions_of
+from streamlimit.web.requested import Conditions, PlayPath, Requested, conditions_of
 from streamlimit.web.service import Service
 
 CALL = "POST /v1/segments"
@@ -50,17 +51,15 @@ class Playback(Struct, frozen=True):
 
     ask: Ask
     requested: Requested
-    is_plain: bool
 
 
 Wanted = Issue | Playback | Entry
 
 
 class Viewer:
-    """Segments for sessions. `segments` and `play` are ASGI callables; errors are raised, not sent.
+    """Segments for sessions. `segments` and `play` handle requests; errors are raised, not sent.
 
-    Who reads requests in a way of his own (heads.py) uses their parts: what is asked for (`issue`, `playback`),
-    then, with the limiter's answer, `serve`.
+    Each finds out what is asked for (`issue`, `playback`), then, with the limiter's answer, does `serve`.
     """
 
     def __init__(self, service: Service) -> None:
@@ -71,49 +70,74 @@ class Viewer:
         self._hands_out = service.settings.deliver == "bytes"
         self._deliverer, self._partials = Deliverer(service.policy), Partials()
 
-    async def segments(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def segments(self, request: Request, exchange: Exchange) -> Awaitable[None]:
         """`POST /v1/segments`, Endpoint 1: the named segment, or the next one."""
-        if scope["method"] != "POST":
+        if request.method != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
-        caller = await self._doorman.identify(header(scope, b"authorization"))
+        caller = self._doorman.recall(request.header(b"authorization"))
+        if caller is None:
+            return self._segment_of_stranger(request, exchange)
+        return self._segment_for(caller, request, exchange)
+
+    async def _segment_of_stranger(self, request: Request, exchange: Exchange) -> None:
+        caller = await self._doorman.identify(request.header(b"authorization"))
+        await self._segment_for(caller, request, exchange)
+
+    def _segment_for(self, caller: Caller, request: Request, exchange: Exchange) -> Awaitable[None]:
         caller.require(CALL)
-        form = read_segment_form(await read_json_body(scope, receive))
-        wanted = self.issue(form, caller, client_digest(scope), client_place(scope))
-        await self.serve(wanted, self._limiter.admit(wanted.ask), AsgiOutlet(scope, send))
+        form, client = read_segment_form(json_of(request)), request.client
+        wanted = self.issue(form, caller, digest_at(client), place_at(client))
+        return self.serve(wanted, self._limiter.admit(wanted.ask), exchange)
 
-    async def play(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def play(self, request: Request, exchange: Exchange) -> Awaitable[None]:
         """`GET /play/<grant>/<stream_id>/<path>`: any file of the stream, for ordinary players."""
+        if MARK in request.query:
+            return self._play_reload(request, exchange)
         try:
-            wanted = self._playback_of(scope)
-        except UnknownSegment:
-            if not await self._is_made(scope, receive):
-                raise
-            wanted = self._playback_of(scope)
-        if MARK in scope["query_string"] and await self._is_listed(wanted, scope, receive):
-            wanted = self._playback_of(scope)
-        await self.serve(wanted, self._limiter.admit(wanted.ask), AsgiOutlet(scope, send))
+            wanted = self._playback_of(request)
+        except UnknownSegment as error:
+            return self._play_hint(error, request, exchange)
+        return self.serve(wanted, self._limiter.admit(wanted.ask), exchange)
 
-    def _playback_of(self, scope: Scope) -> Playback | Entry:
-        is_reload = MARK in scope["query_string"]
-        return self.playback(scope["path"], conditions_of(scope), client_digest(scope), client_place(scope), is_reload)
+    async def _play_hint(self, error: UnknownSegment, request: Request, exchange: Exchange) -> None:
+        """A file that is not there yet, if it is one that a playlist hints at."""
+        if not await self._is_made(request, exchange):
+            raise error
+        wanted = self._playback_of(request)
+        await self.serve(wanted, self._limiter.admit(wanted.ask), exchange)
 
-    async def _is_made(self, scope: Scope, receive: Receive) -> bool:
+    async def _play_reload(self, request: Request, exchange: Exchange) -> None:
+        """A playlist whose client says which version it has."""
+        try:
+            wanted = self._playback_of(request)
+        except UnknownSegment as error:
+            await self._play_hint(error, request, exchange)
+            return
+        if await self._is_listed(wanted, request, exchange):
+            wanted = self._playback_of(request)
+        await self.serve(wanted, self._limiter.admit(wanted.ask), exchange)
+
+    def _playback_of(self, request: Request) -> Playback | Entry:
+        is_reload, client = MARK in request.query, request.client
+        return self.playback(request.path, conditions_of(request), digest_at(client), place_at(client), is_reload)
+
+    async def _is_made(self, request: Request, exchange: Exchange) -> bool:
         """Was a file that is not there worth waiting for? Who asks was found to be allowed to."""
-        asked = PlayPath(scope["path"])
+        asked = PlayPath(request.path)
         stream = self._stream(asked.stream_id)
-        if self._held is None or self._catalog is None or scope["method"] != "GET" or not stream.edges:
+        if self._held is None or self._catalog is None or request.method != "GET" or not stream.edges:
             return False
         newest = self._catalog.stream(asked.stream_id, fresh=True)
-        return await until_made(self._held, newest, asked.path, receive)
+        return await until_made(self._held, newest, asked.path, exchange)
 
-    async def _is_listed(self, wanted: Playback | Entry, scope: Scope, receive: Receive) -> bool:
+    async def _is_listed(self, wanted: Playback | Entry, request: Request, exchange: Exchange) -> bool:
         """Was there something to wait for before the playlist that is *wanted* is sent?"""
         if self._held is None or self._catalog is None or self._files is None:
             return False
         if isinstance(wanted, Entry) or wanted.requested.is_head:
             return False
-        path, stream = PlayPath(scope["path"]).path, self._catalog.stream(wanted.ask.stream_id, fresh=True)
-        if not await until_listed(self._held, stream, path, scope["query_string"], receive):
+        path, stream = PlayPath(request.path).path, self._catalog.stream(wanted.ask.stream_id, fresh=True)
+        if not await until_listed(self._held, stream, path, request.query, exchange):
             return False
         self._files.forget(stream, path)
         return True
@@ -186,7 +210,7 @@ class Viewer:
             plan=terms.plan,
             play=terms.play,
         )
-        return Playback(ask, requested, conditions is PLAIN)
+        return Playback(ask, requested)
 
     def _entry(
         self, asked: PlayPath, caller: Caller, conditions: Conditions, stream: Stream, body: Body, client: str
@@ -200,47 +224,53 @@ class Viewer:
         ask = Ask(*ids, Purpose.CHECK, client=client, **asdict(caller.terms()))
         return Entry(ask, content, body.media_type, conditions.is_head)
 
-    async def serve(self, wanted: Wanted, coming: Answer[Decision], outlet: Outlet) -> None:
+    def serve(self, wanted: Wanted, coming: Answer[Decision], exchange: Exchange) -> Awaitable[None]:
         """Delivers what is *wanted* as the limiter's answer, or what will be it, allows. Raises `Refused`."""
-        decision: Decision = await coming if is_coming(coming) else coming
-        if isinstance(wanted, Entry):
-            await _play_entry(wanted, decision, outlet)
-        elif isinstance(wanted, Playback) and not wanted.requested.takes_seat:
-            await self._play_other(wanted, decision, outlet)
-        else:
-            # As `async with holder` does, whose two coroutines cost what all of the decision does.
-            holder = self._limiter.lease(wanted.ask).enter(decision)
-            try:
-                part = self._begin(wanted, holder, outlet)
-                if part is not None:
-                    await self._deliverer.deliver(part, holder, outlet)
-                if part is None or (isinstance(wanted, Playback) and not self._counts(wanted)):
-                    await holder.abandon()
-            except BaseException:
-                await holder.fail()
-                raise
-            leaving = holder.leave()
-            if leaving is not None:
-                if isinstance(leaving, Deferred):
-                    await outlet.until(leaving)
-                await leaving
-        ending = outlet.end()
-        if ending is not None:
-            await ending
+        if is_coming(coming):
+            return self._serve_later(wanted, coming, exchange)
+        return self._serve(wanted, coming, exchange)
 
-    def _begin(self, wanted: Issue | Playback, holder: LeaseHolder, outlet: Outlet) -> Part | None:
+    async def _serve_later(self, wanted: Wanted, coming: Awaitable[Decision], exchange: Exchange) -> None:
+        await self._serve(wanted, await coming, exchange)
+
+    def _serve(self, wanted: Wanted, decision: Decision, exchange: Exchange) -> Awaitable[None]:
+        if isinstance(decision, Refusal):
+            raise Refused(decision, wanted.ask)
+        if isinstance(wanted, Entry):
+            return _play_entry(wanted, decision, exchange)
+        if isinstance(wanted, Playback) and not wanted.requested.takes_seat:
+            return self._play_other(wanted, decision, exchange)
+        return self._lend(wanted, self._limiter.lease(wanted.ask).enter(decision), exchange)
+
+    async def _lend(self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange) -> None:
+        """Delivers under a lease. As `async with holder` does, whose two coroutines cost what the decision does."""
+        try:
+            part = self._begin(wanted, holder, exchange)
+            if part is not None:
+                await self._deliverer.deliver(part, holder, exchange)
+            if part is None or (isinstance(wanted, Playback) and not self._counts(wanted)):
+                await holder.abandon()
+        except BaseException:
+            await holder.fail()
+            raise
+        leaving = holder.leave()
+        if leaving is not None:
+            await leaving
+        exchange.end()
+
+    def _begin(self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange) -> Part | None:
         """Says what comes. None: nothing does."""
         if isinstance(wanted, Playback):
             requested = wanted.requested
-            outlet.start(requested.status, requested.lines() + counted(holder.admitted))
+            exchange.start(requested.status, requested.lines() + counted(holder.admitted))
             return requested.part
         found = self._issued(wanted, holder)
         if not isinstance(found, tuple):
-            outlet.start(204, lines(_nothing(found) | counts(holder.admitted)))
+            exchange.start(204, lines(_nothing(found) | counts(holder.admitted)))
             return None
         chosen, body = found
         part = _whole(body, chosen)
-        outlet.start(200, _lines_of(part, chosen) + counted(holder.admitted))
+        exchange.start(200, _lines_of(part, chosen) + counted(holder.admitted))
         return part
 
     def _issued(self, wanted: Issue, holder: LeaseHolder) -> tuple[Segment, Body] | LiveEdge | None:
@@ -258,20 +288,20 @@ class Viewer:
             return True
         return self._partials.counts(ask.user_id, ask.session_id, ask.stream_id, requested.begun)
 
-    async def _play_other(self, wanted: Playback, decision: Decision, outlet: Outlet) -> None:
-        """What is no media takes no seat, but who could not be issued a segment is refused here already."""
-        if isinstance(decision, Refusal):
-            raise Refused(decision, wanted.ask)
-        requested, wire = wanted.requested, outlet.wire
-        outlet.start(requested.status, lines(requested.headers() | reservations(decision)))
+    async def _play_other(self, wanted: Playback, decision: Admitted, exchange: Exchange) -> None:
+        """What is no media takes no seat, but who could not be issued a segment was refused here already."""
+        requested, wire = wanted.requested, wire_of(exchange)
+        exchange.start(requested.status, lines(requested.headers() | reservations(decision)))
         if requested.is_head or requested.is_unchanged:
+            exchange.end()
             return
         for chunk in requested.part.body.chunks(requested.part.first, requested.part.last):
-            if wire is not None and wire.is_closing:
+            if wire.is_closing:
                 raise NotReceived  # what is sent from now on is thrown away
-            sending = outlet.part(chunk)
+            sending = exchange.part(chunk)
             if sending is not None:
                 await sending
+        exchange.end()
 
     def _stream(self, stream_id: str) -> Stream:
         if self._catalog is None:
@@ -292,14 +322,13 @@ class Viewer:
         return self._files.open(stream, path)
 
 
-async def _play_entry(wanted: Entry, decision: Decision, outlet: Outlet) -> None:
-    """As any playlist: it takes no seat, but who could not be issued a segment is refused here already."""
-    if isinstance(decision, Refusal):
-        raise Refused(decision, wanted.ask)
-    outlet.start(200, lines(wanted.headers() | reservations(decision)))
-    sending = None if wanted.is_head else outlet.part(wanted.content)
+async def _play_entry(wanted: Entry, decision: Admitted, exchange: Exchange) -> None:
+    """As any playlist: it takes no seat, but who could not be issued a segment was refused here already."""
+    exchange.start(200, lines(wanted.headers() | reservations(decision)))
+    sending = None if wanted.is_head else exchange.part(wanted.content)
     if sending is not None:
         await sending
+    exchange.end()
 
 
 def _as_spelled(stream: Stream, text: str) -> Segment | None:

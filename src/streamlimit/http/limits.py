@@ -8,12 +8,11 @@ all do, costs two flags and no timer. Knows no HTTP.
 import asyncio
 import resource
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from streamlimit.settings import LOOPBACK
 from streamlimit.tally import Tally
-from streamlimit.web.address import Proxies
 
 DESCRIPTORS = 1_048_576
 SWEEP_SECONDS = 1.0
@@ -36,20 +35,28 @@ class Awaited(Protocol):
         """Nobody is there, or someone who wants us to wait."""
 
 
+def nobody(_address: str) -> bool:
+    """Trusts no address."""
+    return False
+
+
 class Connections:
     """All open connections of one worker, and how long each has been waited for.
 
-    *at_most*: open connections of one address (0: any number), except of loopback and of *proxies*.
+    *at_most*: open connections of one address (0: any number), except of loopback and of those *trusted*.
     *seconds*: for a head, a body, or any sign of a client that reads. Whom it sends away it counts in *tally*.
     Made before the workers are, and pickled.
     """
 
     def __init__(
-        self, at_most: int = 0, seconds: float = 10.0, proxies: Sequence[str] = (), tally: Tally | None = None
+        self,
+        at_most: int = 0,
+        seconds: float = 10.0,
+        trusted: Callable[[str], bool] = nobody,
+        tally: Tally | None = None,
     ) -> None:
-        self._at_most, self._seconds, self._trusted = at_most, seconds, tuple(proxies)
+        self._at_most, self._seconds, self._trusted = at_most, seconds, trusted
         self.tally = tally or Tally()
-        self._proxies: Proxies | None = None
         self._by_address: Counter[str] = Counter()
         self._waiting: dict[Awaited, float] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -72,9 +79,7 @@ class Connections:
                 del self._by_address[address]
 
     def _is_exempt(self, address: str) -> bool:
-        if self._proxies is None:
-            self._proxies = Proxies(self._trusted)
-        return LOOPBACK.fullmatch(address) is not None or self._proxies.trusts(address)
+        return LOOPBACK.fullmatch(address) is not None or self._trusted(address)
 
     def await_client(self, connection: Awaited) -> None:
         """From now on the client has so many seconds."""

@@ -1,11 +1,9 @@
-"""Heartbeats that were understood before are answered by their bytes alone: never for somebody else, never for longer
-than their credential, never past what happened to their session meanwhile; and else as any other request.
+"""The same heartbeat again and again, byte for byte, as players send it: never good for somebody else, never for
+longer than its credential, never past what happened to its session meanwhile.
 
-A credential is verified with the first heartbeat, what stands below its first line is remembered with the second,
-and the whole of some by chance: so each is sent many times.
+What a credential allows is remembered when it was verified once: so each is sent many times.
 """
 
-import asyncio
 import json
 import signal
 import socket
@@ -13,32 +11,21 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import uvicorn
-from msgspec.structs import asdict
 from prometheus_client.parser import text_string_to_metric_families
-from uvicorn.server import ServerState
 
 from streamlimit.refusal_limiter import REFUSALS
-from streamlimit.web import auth, quick
-from streamlimit.web.address import Proxies, digest_of, place_of
-from streamlimit.web.auth import Caller, Doorman, Plans
-from streamlimit.web.connections import Connections
+from streamlimit.web.address import place_of
 from streamlimit.web.grants import Grant, Grants
-from streamlimit.web.guarded import GuardedProtocol
-from streamlimit.web.heartbeat import Heartbeat
-from streamlimit.web.quick import MAX_REQUEST, Beats
-from streamlimit.web.recent import Recent
 from tests import servers
 from tests.e2e.clients import GRANT_KEY, Client, connected, endpoint, is_read
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.streams import make_stream
 from tests.web.provider import Provider, new_key, running_provider
 
-pytestmark = pytest.mark.xdist_group("web-quick")
+pytestmark = pytest.mark.xdist_group("web-repeated-beats")
 
 SERVICE_KEY = "service-key-of-the-tests"
 ORIGIN = "https://player.example.org"
@@ -367,81 +354,6 @@ def test_a_token_of_a_key_that_was_taken_back_is_worth_nothing(guarded: tuple[Se
         assert statuses(client, known, known) == [401, 401]
 
 
-class Moments:
-    """Stands for the module `time`: late from its so many-th answer on."""
-
-    def __init__(self, early: int) -> None:
-        self._early = early
-
-    def time(self) -> float:
-        self._early -= 1
-        return 999.0 if self._early >= 0 else 1_001.0
-
-
-def made(caller: Caller, trusted: list[str] | None = None) -> Beats:
-    """Of a worker that has just identified *caller*, `Bearer known`."""
-    doorman = Doorman(Grants([GRANT_KEY], 60), {})
-    doorman._known.put("Bearer known", caller)
-    parts: Any = SimpleNamespace(
-        limiter=None, catalog=None, streams=None, doorman=doorman, plans=Plans({}), proxies=Proxies(trusted or [])
-    )
-    return Beats(parts, Heartbeat(parts), lambda scope: [])
-
-
-REQUEST = beat("ann")
-
-
-def first(beats: Beats, peer: tuple[str, int] | None = ("127.0.0.1", 1), **headers: str) -> quick.Beat | None:
-    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return beats.first(b"/v1/users/ann/sessions/tv/heartbeat", named, b'{"stream_id": "film"}', peer)
-
-
-@pytest.mark.parametrize("role", ["grant", "viewer"])
-@pytest.mark.parametrize("early", range(6))
-def test_a_credential_that_expires_while_it_is_looked_at_is_not_good_for_ever(
-    monkeypatch: pytest.MonkeyPatch, role: Any, early: int
-) -> None:
-    beats = made(Caller(role, "ann", "tv", expires_at=1_000.0))
-    monkeypatch.setattr(auth, "time", Moments(early))
-    beat = first(beats, authorization="Bearer known")
-    if beat is not None:
-        beats.remember(REQUEST, beat)
-    for module in (auth, quick):
-        monkeypatch.setattr(module, "time", Moments(0))
-    later = beats.again(REQUEST, "127.0.0.1")
-    assert later is None or (role == "grant" and not later.ask.may_start)
-
-
-def test_of_a_unix_socket_there_is_no_address_but_what_a_proxy_there_tells() -> None:
-    for trusted, client in (([], ""), (["unix"], digest_of("203.0.113.7"))):
-        beats = made(Caller("service"), trusted)
-        beat = first(beats, None, authorization="Bearer known", x_forwarded_for="203.0.113.7")
-        assert beat is not None
-        beats.remember(REQUEST, beat)
-        again = beats.again(REQUEST, "")
-        assert again is not None
-        assert (asdict(again.ask), again.ask.client) == (asdict(beat.ask), client)
-        assert beats.again(REQUEST, "127.0.0.1") is None
-
-
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quick, "REMEMBERED_BYTES", 20_000)
-    monkeypatch.setattr(quick, "RESTS_BYTES", 20_000)
-    beats = made(Caller("service"))
-    understood = first(beats, authorization="Bearer known")
-    assert understood is not None
-    for number in range(1_000):
-        request = beat("ann", X_Number=str(number))
-        beats.remember(request, understood)
-        for session in "abcd":
-            beats.again(request.replace(b"/tv/", f"/{session}/".encode()), "127.0.0.1")
-    assert sum(len(part) for part in vars(beats).values() if isinstance(part, Recent)) < 250
-    assert beats.again(request, "127.0.0.1") is not None
-    long = beat("ann", X=MAX_REQUEST * "x")
-    beats.remember(long, understood)
-    assert beats.again(long, "127.0.0.1") is None
-
-
 # Never past what happened meanwhile
 
 
@@ -555,50 +467,6 @@ def test_half_a_request_behind_known_heartbeats_is_given_up(line: Client, user: 
     known = learnt(line, beat(user))
     assert statuses(line, known) == [200]
     assert line.send(known[:-1]).rest().startswith(b"HTTP/1.1 408 ")
-
-
-class Deaf(asyncio.Transport):
-    """A connection to someone who reads nothing: all that is written stays, and soon there is too much of it."""
-
-    def __init__(self, protocol: GuardedProtocol) -> None:
-        super().__init__({"peername": ("192.0.2.1", 1), "sockname": ("192.0.2.2", 80)})
-        self._protocol, self.unsent, self.is_aborted = protocol, 0, False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.unsent += len(data)
-        self._protocol.pause_writing()
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent
-
-    def is_closing(self) -> bool:
-        return self.is_aborted
-
-    def abort(self) -> None:
-        self.is_aborted = True
-
-
-@pytest.mark.parametrize("way", ["again", "first"])
-def test_who_does_not_read_the_answers_is_given_up(way: str) -> None:
-    async def story() -> None:
-        beats = {"again": lambda *_: None, "first": lambda *_: None, way: lambda *_: "a heartbeat"}
-        more = {"begin": lambda *_: None, "answer": lambda *_: b"answer", "remember": lambda *_: None}
-        heads = SimpleNamespace(again=lambda *_: None)
-        app = SimpleNamespace(door=SimpleNamespace(beats=SimpleNamespace(**beats, **more), heads=heads))
-        config = uvicorn.Config(app, log_config=None, interface="asgi3", proxy_headers=False)  # type: ignore[arg-type]
-        guard = Connections(0, 0.05)
-        protocol = GuardedProtocol(config, ServerState(), {}, guard=guard)
-        protocol.wire = SimpleNamespace(nudge=lambda: None, watcher=None, abort=lambda: transport.abort())  # type: ignore[assignment]
-        transport = Deaf(protocol)
-        protocol.connection_made(transport)
-        protocol.data_received(beat("ann"))
-        assert transport.unsent == len(b"answer")
-        async with asyncio.timeout(2):
-            while not transport.is_aborted:
-                await asyncio.sleep(0.01)
-        assert guard.tally.given_up == {"reading": 1}
-
-    asyncio.run(story())
 
 
 # Two workers on servers across a wire: who is known is answered without asking

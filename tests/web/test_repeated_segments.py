@@ -1,7 +1,7 @@
-"""Requests for segments whose head was understood before are answered without parsing it again: never for somebody
-else, never for longer than their credential; and what looks alike but is not the same is parsed.
+"""Requests for segments that are alike but for a line, as players and back ends send them: never good for somebody
+else, never for longer than their credential.
 
-A credential is verified with the first request and its head remembered with the second: so each is sent several times.
+What a credential allows is remembered when it was verified once: so each is sent several times.
 """
 
 import json
@@ -10,27 +10,19 @@ import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from streamlimit.web import auth, heads
-from streamlimit.web.address import Proxies, digest_of, place_of
-from streamlimit.web.auth import Caller, Doorman, Plans
-from streamlimit.web.grants import Grants
-from streamlimit.web.heads import MAX_HEAD, Heads, Hot
+from streamlimit.web.address import place_of
 from streamlimit.web.plays import new_play, with_play
-from streamlimit.web.recent import Recent
-from streamlimit.web.requested import PLAIN, Conditions
-from streamlimit.web.viewer import Issue, Playback
 from tests.e2e.clients import GRANT_KEY, Client, connected
 from tests.service import Service, started, temporary_folder, wait_until
 from tests.web.folders import content, make_streams
 from tests.web.provider import Provider, new_key, running_provider
-from tests.web.test_quick import Moments, counted, granted, in_pieces, lines, statuses
+from tests.web.test_repeated_beats import counted, granted, in_pieces, lines, statuses
 
-pytestmark = pytest.mark.xdist_group("web-heads")
+pytestmark = pytest.mark.xdist_group("web-repeated-segments")
 
 SERVICE_KEY, ORIGIN = "service-key-of-the-tests", "https://player.example.org"
 PROXY, ELSEWHERE, NEIGHBOUR = "127.0.0.9", "127.0.1.1", "127.0.0.200"
@@ -105,212 +97,6 @@ def learnt(client: Client, request: bytes) -> bytes:
     """The same request, sent until its head is known."""
     assert statuses(client, *[request] * 3) == [200] * 3
     return request
-
-
-# One whole head, as the parser saw it
-
-
-REST = b"Host: x\r\nAccept: */*\r\n\r\n"
-HERE = ("127.0.0.1", 1)
-
-
-class Echo:
-    """Stands for the viewer: tells what it was asked for, and decides nothing."""
-
-    def issue(self, form: Any, *_: Any) -> Issue:
-        ask: Any = form.session_id
-        return Issue(ask, ask, None)
-
-    def playback(self, path: str, conditions: Conditions, *_: Any) -> Playback:
-        ask: Any = path
-        return Playback(ask, ask, conditions is PLAIN)
-
-
-def made(caller: Caller = Caller("anyone"), trusted: tuple[str, ...] = ()) -> Heads:  # noqa: B008  # frozen
-    """Of a worker that has just identified *caller*, `Bearer known`; who gives no credential is anyone."""
-    doorman = Doorman(Grants([GRANT_KEY], 60), {})
-    doorman._known.put("Bearer known", caller)
-    parts: Any = SimpleNamespace(limiter=None, tally=None, doorman=doorman, plans=Plans({}), proxies=Proxies(trusted))
-    viewer: Any = Echo()
-    return Heads(parts, viewer, lambda scope: [])
-
-
-def parsed(data: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]], bytes]:
-    """Method, URL, headers and body of a plain request."""
-    head, _, body = data.partition(b"\r\n\r\n")
-    first, *rest = head.split(b"\r\n")
-    method, url, _ = first.split(b" ")
-    return method, url, [(name.lower(), value) for name, _, value in (each.partition(b": ") for each in rest)], body
-
-
-def understood(each: Heads, data: bytes, seen: bytes | None = None, peer: Any = HERE) -> Hot | None:
-    """As after parsing *data*, of which the connection *seen* (else all) as one packet."""
-    hot = each.first(*parsed(data), peer)
-    if hot is not None:
-        each.remember(data if seen is None else seen, hot)
-    return hot
-
-
-def form(session: str) -> bytes:
-    return b'{"user_id":"u","session_id":"%b","stream_id":"s"}' % session.encode()
-
-
-def plain(body: bytes, *more: bytes) -> bytes:
-    length = b"Content-Length: %d" % len(body)
-    return b"\r\n".join([b"POST /v1/segments HTTP/1.1", b"Host: x", *more, length, b"", b""]) + body
-
-
-ONE, OTHER = plain(form("tv")), plain(form("pc"))
-FILE = b"GET /play/g.r-a_n/s/a.ts HTTP/1.1\r\n" + REST
-
-
-def both_known() -> Heads:
-    each = made()
-    assert understood(each, ONE)
-    assert understood(each, FILE)
-    return each
-
-
-@pytest.mark.parametrize(
-    ("data", "asked"),
-    [
-        (ONE, "tv"),
-        (OTHER, "pc"),
-        (FILE, "/play/g.r-a_n/s/a.ts"),
-        (FILE.replace(b"s/a.ts", b"other/low/b,1.m4s"), "/play/g.r-a_n/other/low/b,1.m4s"),
-    ],
-)
-def test_the_head_stays_and_the_rest_changes(data: bytes, asked: str) -> None:
-    hot = both_known().again(data, "127.0.0.1")
-    assert hot is not None
-    assert hot.wanted.ask == asked  # type: ignore[comparison-overlap]  # what `Echo` says
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        ONE[:-1],
-        ONE[: ONE.index(b"{")],
-        ONE[:30],
-        ONE + b"G",
-        ONE + b" ",
-        ONE + OTHER,
-        OTHER + FILE,
-        b"\r\n" + ONE,
-        ONE.replace(b"x", b"y"),
-        ONE.replace(b"Host", b"host"),
-        ONE.replace(b"Host", b"A: b\r\nHost"),
-        ONE.replace(b"HTTP/1.1", b"HTTP/1.0"),
-        ONE.replace(b"POST ", b"POST  "),
-        ONE.replace(b"POST", b"PUT"),
-        ONE.replace(b"/v1/segments", b"/v1/segments?x"),
-        ONE.replace(b"/v1/segments", b"http://x/v1/segments"),
-        ONE.replace(b"\r\n", b"\n"),
-        ONE.replace(b"session_id", b"session-id"),
-        FILE + b"G",
-        FILE + FILE,
-        FILE[:-1],
-        FILE[:-2],
-        FILE.replace(b"GET", b"HEAD"),
-        FILE.replace(b"GET", b"POST"),
-        FILE.replace(b"HTTP/1.1", b"HTTP/1.0"),
-        FILE.replace(b"a.ts", b"a.ts?x=1"),
-        FILE.replace(b"a.ts", b"a.ts#x"),
-        FILE.replace(b"a.ts", b"\xc3\xa9.ts"),
-        FILE.replace(b"a.ts", b"a b.ts"),
-        FILE.replace(b"Host", b"Range: bytes=0-1\r\nHost"),
-        b"GET /play/g/s/a.ts HTTP/1.1\r\n" + ONE,
-        b"",
-    ],
-)
-def test_what_looks_alike_is_parsed(data: bytes) -> None:
-    assert both_known().again(data, "127.0.0.1") is None
-
-
-@pytest.mark.parametrize(
-    ("data", "seen"),
-    [
-        (ONE, ONE + b"G"),
-        (ONE, ONE + FILE),
-        (ONE, FILE + ONE),
-        (ONE, b"\r\n" + ONE),
-        (ONE, b"\r\n\r\n" + ONE),
-        (ONE, b""),
-        (ONE, ONE[: ONE.index(b"{")]),
-        (ONE, b"31\r\n".join(ONE.partition(b"\r\n\r\n")[::2]) + b"\r\n0\r\n\r\n"),
-        (plain(form("tv"), b"X-Request-Id: mine"), None),
-        (plain(form("tv"), b"X: " + b"x" * MAX_HEAD), None),
-        (FILE, FILE + b"G"),
-        (FILE, FILE + ONE),
-        (FILE, b""),
-        (FILE.replace(b"Accept", b"Range"), None),
-        (FILE.replace(b"Accept: */*", b'If-None-Match: "x"'), None),
-        (FILE.replace(b"Accept", b"X-Request-Id"), None),
-        (FILE.replace(b"*/*", b"x" * MAX_HEAD), None),
-    ],
-)
-def test_only_one_whole_plain_request_is_remembered(data: bytes, seen: bytes | None) -> None:
-    each = made()
-    assert understood(each, data, seen)
-    assert each.again(data, "127.0.0.1") is None
-    assert each.again(seen or data, "127.0.0.1") is None
-
-
-def test_what_is_not_plainly_good_is_nothing() -> None:
-    for data in (
-        ONE.replace(b"POST", b"PUT"),
-        ONE.replace(b"{", b"["),
-        plain(form("tv"), b"Authorization: Bearer unheard-of"),
-        plain(form("tv"), b"Content-Type: text/plain"),
-        FILE.replace(b"GET", b"HEAD"),
-        FILE.replace(b"a.ts", b"a.ts?x=1"),
-        FILE + b"body",
-    ):
-        assert understood(made(), data) is None, data
-    assert understood(made(Caller("reader")), plain(form("tv"), b"Authorization: Bearer known")) is None
-
-
-def test_it_counts_for_connections_of_the_same_host_alone() -> None:
-    each = both_known()
-    for data in (ONE, FILE):
-        assert each.again(data, "127.0.0.2") is None
-        assert each.again(data, "") is None
-
-
-def test_of_a_unix_socket_there_is_no_address_but_what_a_proxy_there_tells() -> None:
-    data = plain(form("tv"), b"X-Forwarded-For: 203.0.113.7")
-    for trusted, client in (((), ""), (("unix",), digest_of("203.0.113.7"))):
-        each = made(trusted=trusted)
-        assert understood(each, data, peer=None)
-        hot = each.again(data, "")
-        assert hot is not None
-        assert hot.head.client == client
-        assert each.again(data, "127.0.0.1") is None
-
-
-@pytest.mark.parametrize("early", range(5))
-def test_a_token_that_expires_while_it_is_looked_at_is_not_good_for_ever(
-    monkeypatch: pytest.MonkeyPatch, early: int
-) -> None:
-    data = plain(form("tv"), b"Authorization: Bearer known")
-    each = made(Caller("viewer", "u", expires_at=1_000.0))
-    monkeypatch.setattr(auth, "time", Moments(early))
-    understood(each, data)
-    for module in (auth, heads):
-        monkeypatch.setattr(module, "time", Moments(0))
-    assert each.again(data, "127.0.0.1") is None
-
-
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heads, "HEADS_BYTES", 20_000)
-    each = made()
-    for number in range(1_000):
-        one, file = plain(form("tv"), b"X: %d" % number), FILE.replace(b"*/*", b"%d" % number)
-        assert understood(each, one)
-        assert understood(each, file)
-    assert each.again(one, "127.0.0.1")
-    assert each.again(file, "127.0.0.1")
-    assert sum(len(part) for part in vars(each).values() if isinstance(part, Recent)) < 400
 
 
 # The same through the service

@@ -1,0 +1,107 @@
+"""A request answered by an ASGI application, in a task: for what is not asked for often."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from streamlimit.http.exchange import Exchange, lines_of
+from streamlimit.http.request import Headers, Request
+from streamlimit.http.wire import Wire
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY = "streamlimit.body"
+"""In a scope: the whole body; None of one that was too large to be kept."""
+
+REVEALED = "streamlimit.revealed"
+"""In a scope: its client's address was told by a trusted proxy."""
+
+WIRE = "streamlimit.wire"
+"""Among a scope's extensions: the connection's wire."""
+
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+
+def scope_of(request: Request, wire: Wire | None = None) -> Scope:
+    """The *request*, which came by *wire*, as ASGI's scope."""
+    scope: Scope = {
+        "type": "http",
+        "asgi": _ASGI,
+        "http_version": request.version,
+        "method": request.method,
+        "scheme": "http",
+        "path": request.path,
+        "raw_path": request.target.partition(b"?")[0],
+        "query_string": request.query,
+        "root_path": "",
+        "headers": request.headers,
+        "server": None,
+        "client": request.client,
+        "state": {},
+        "extensions": {} if wire is None else {WIRE: wire},
+        BODY: request.body,
+    }
+    if request.is_revealed:
+        scope[REVEALED] = True
+    return scope
+
+
+def handler_of(app: App) -> Callable[[Request, Exchange], Awaitable[None]]:
+    """What hands every request to *app*."""
+
+    def handle(request: Request, exchange: Exchange) -> Awaitable[None]:
+        bridge = Bridge(request, exchange)
+        return app(scope_of(request, exchange.wire), bridge.receive, bridge.send)
+
+    return handle
+
+
+class Bridge:
+    """One exchange as ASGI's `receive` and `send`."""
+
+    def __init__(self, request: Request, exchange: Exchange) -> None:
+        self._body: bytes | None = request.body or b""
+        self._exchange, self._is_old = exchange, request.version == "1.0"
+        self._is_chunked = False
+
+    async def receive(self) -> dict[str, Any]:
+        """The body, once; then only the client's leaving."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self._exchange.until_left()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """The head is held back until the first part of the body."""
+        if message["type"] == "http.response.start":
+            self._start(message["status"], list(message.get("headers", ())))
+            return
+        body, more = message.get("body", b""), message.get("more_body", False)
+        part = b"" if self._exchange.is_head else _chunk(bytes(body), more) if self._is_chunked else body
+        sending = self._exchange.part(part) if part else None
+        if sending is not None:
+            await sending
+        if not more:
+            self._exchange.end()
+
+    def _start(self, status: int, headers: Headers) -> None:
+        exchange = self._exchange
+        if any(name == b"connection" and value.lower() == b"close" for name, value in headers):
+            exchange.keep_alive = False
+        kept = [each for each in headers if each[0] != b"connection"]
+        has_length = any(name == b"content-length" for name, _ in kept)
+        if not has_length and status not in (204, 304) and not exchange.is_head:
+            if self._is_old:
+                exchange.keep_alive = False  # its end is the connection's
+            else:
+                self._is_chunked = True
+                kept.append((b"transfer-encoding", b"chunked"))
+        exchange.start(status, lines_of(kept))
+
+
+def _chunk(part: bytes, more: bool) -> bytes:
+    content = b"%x\r\n%b\r\n" % (len(part), part) if part else b""
+    return content if more else content + b"0\r\n\r\n"

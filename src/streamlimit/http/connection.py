@@ -1,0 +1,334 @@
+"""One HTTP/1.1 connection: bytes in, one request at a time to the handler, its answer out.
+
+For `uvicorn.Config(http=partial(Connection, parts=…))`; uvicorn makes one for each client, tells it to `shutdown`,
+and waits until there is none. What a client sends while its answer is under way is kept as it came, and read when that
+is out. A client that half-closes after its request is still served. Costs a second descriptor from the first request
+on, by which receipts are read.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from streamlimit.http.exchange import CLOSE, STATUS_LINES, Exchange, lines_of
+from streamlimit.http.framing import Fault
+from streamlimit.http.limits import Connections
+from streamlimit.http.patience import Patience
+from streamlimit.http.reader import SLICE, Reader
+from streamlimit.http.request import Headers, Peer, Request
+from streamlimit.http.wire import Tap, Wire
+
+HALF_OPEN_SECONDS = 2.0
+"""So long a client that half-closed is answered, unless something is delivered to it: then as long as that takes."""
+
+MAX_HELD_BYTES = 64 * 1024
+"""Of a connection, while its answer is under way; who sends more is read from again when that is out."""
+
+MAX_DISCARDED = 4 * 1024 * 1024
+"""Read and thrown away of a client that was refused and goes on: closing at once would reset the answer, too."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+Handler = Callable[[Request, Exchange], Awaitable[None] | None]
+
+log = logging.getLogger("uvicorn.error")
+
+
+class Parts(NamedTuple):
+    """What all connections of one worker have in common. Made before the workers are, and pickled.
+
+    *refusal*: status, header lines and body of what is told whoever sent something that is no request.
+    *larger*: of targets whose bodies may be larger than others', how large.
+    """
+
+    guard: Connections
+    tap: Tap
+    refusal: Callable[[Fault], tuple[int, bytes, bytes]]
+    larger: Mapping[bytes, int] = {}  # nobody changes it
+
+
+class Connection(asyncio.Protocol):
+    """As uvicorn makes it. The application that it loaded has a `handle`, the `Handler` of all requests."""
+
+    # What most connections never change.
+    wire: Wire | None = None
+    is_stuck = is_draining = False
+    """The client does not read what it is sent. The service stops."""
+    _exchange: Exchange | None = None
+    _is_refused = _is_reading = _got_eof = False
+    _held = b""
+    _discarded = 0
+    _room: "asyncio.Future[None] | None" = None
+
+    def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None, *, parts: Parts) -> None:
+        self._server, self._parts = server_state, parts
+        self._handle: Handler = config.loaded_app.handle
+        self._keep_alive_seconds: float = config.timeout_keep_alive
+        self.loop: asyncio.AbstractEventLoop = _loop or asyncio.get_running_loop()
+
+    # What the transport tells
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it writes, too
+        self.transport = transport
+        peer: Any = transport.get_extra_info("peername")
+        client: Peer = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+        if not self._parts.guard.enter(client[0] if client else ""):
+            transport.abort()
+            return
+        self.patience = Patience(self, self._parts.guard, self._keep_alive_seconds)
+        self._client, self._reader = client, Reader(client, self._parts.larger)
+        self._server.connections.add(self)
+        self.patience.begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self not in self._server.connections:
+            return  # it was turned away at the door
+        self._server.connections.discard(self)
+        self._parts.guard.leave(self._client[0] if self._client else "")
+        self.patience.end()
+        self._reader.close()
+        self._held = b""
+        if self._exchange is not None:
+            self._exchange.gone()
+        self._make_room()
+        if self.wire is not None:
+            self.wire.lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.wire is not None:
+            self.wire.nudge()  # with the client's bytes come its acknowledgements: what came before is settled first
+        if self._is_refused or (self._reader.is_over and self._exchange is None):
+            self._discard(len(data))
+        elif self._exchange is None and not self.is_stuck:
+            self._read(data)
+        else:
+            self._held += data
+            if len(self._held) > MAX_HELD_BYTES:
+                self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """A FIN says only that no more requests come. True keeps the transport open."""
+        if self._is_sealed or not self._has_asked:
+            return False  # TLS has no half-open connections
+        if self.wire is not None:
+            self.wire.nudge()
+        self._got_eof = True
+        self.loop.call_later(HALF_OPEN_SECONDS, self._close_unless_delivering)
+        return True
+
+    def pause_writing(self) -> None:
+        self.is_stuck = True
+        self.patience.stuck()
+
+    def resume_writing(self) -> None:
+        self.is_stuck = False
+        self.patience.unstuck()
+        self._make_room()
+        if self._exchange is None:
+            self.loop.call_soon(self._go_on)
+
+    def shutdown(self) -> None:
+        """The service stops: what was asked is answered, and nothing else."""
+        self.is_draining = True
+        if self._exchange is not None:
+            self._exchange.keep_alive = False
+        elif self._reader.stage != "body" and not self._has_asked:
+            self._close()
+
+    # What an exchange asks
+
+    @property
+    def dated(self) -> bytes:
+        return dated_lines(self._server.default_headers)
+
+    def room(self) -> "asyncio.Future[None]":
+        if self._room is None:
+            self._room = self.loop.create_future()
+        return self._room
+
+    def answered(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        self._server.total_requests += 1
+        if exchange is None or exchange.is_gone:
+            return
+        if not exchange.keep_alive or self.is_draining:
+            self._close()
+        elif not self._is_reading and (self._held or self._reader.ready or self._got_eof):
+            self.loop.call_soon(self._go_on)
+        else:
+            self.patience.rest()
+
+    # How patience looks at it
+
+    @property
+    def is_answering(self) -> bool:
+        """Is it we who are slow?"""
+        return self._exchange is not None
+
+    @property
+    def is_delivering(self) -> bool:
+        """Delivery has its own eyes on clients that do not read."""
+        return self.wire is not None and self.wire.watcher is not None
+
+    @property
+    def is_refused(self) -> bool:
+        """It was told that it is of no use."""
+        return self._is_refused
+
+    @property
+    def stage(self) -> str:
+        """Of a request that is not whole, what it lacks: its `head`, its `body`."""
+        return self._reader.stage
+
+    def rested(self) -> None:
+        """Nothing came for so long that it may be closed."""
+        self._close()
+
+    def hang_up(self) -> None:
+        """Who sent half a request is told so."""
+        if self._reader.stage and not self._is_refused and not self.transport.is_closing():
+            self._refuse(Fault("request-timeout", "the request did not arrive in time"))
+        elif self.wire is not None and self.transport.get_write_buffer_size():
+            self.wire.abort()  # resets: the kernel, too, lets go of what nobody reads
+        else:
+            self.transport.abort()
+
+    # Reading
+
+    def _read(self, data: bytes) -> None:
+        """Parses *data* until a request has to be waited for; what is left then is held."""
+        reader, at = self._reader, 0
+        self._is_reading = True
+        while True:
+            while reader.ready and self._is_free:
+                self._begin(reader.ready.popleft())
+            if self._exchange is not None or self.is_stuck:
+                self._held = data[at:]
+                break
+            if reader.is_over or self.transport.is_closing():
+                break
+            if at >= len(data):
+                break
+            reader.feed(data if len(data) <= SLICE else data[at : at + SLICE])
+            at += SLICE
+        self._is_reading = False
+        if reader.expects and self._exchange is None and not reader.is_over:
+            reader.expects = False
+            self.transport.write(CONTINUE)
+        self.patience.read(reader.stage)
+
+    def _go_on(self) -> None:
+        """The answer is out: what came meanwhile is read as if it just came."""
+        if not self._is_free:
+            return
+        held, self._held = self._held, b""
+        self.transport.resume_reading()
+        self._read(held)
+        if self._got_eof and self._exchange is None and not self.is_stuck:
+            self._close()
+
+    def _begin(self, request: Request | Fault) -> None:
+        if isinstance(request, Fault):
+            self._refuse(request)
+            return
+        if self.wire is None and not self._tap():
+            return
+        if self.patience.is_waiting:
+            self.patience.asked()
+        exchange = self._exchange = Exchange(self, request)
+        try:
+            work = self._handle(request, exchange)
+        except Exception:
+            log.exception("the handler of requests failed")
+            self._close()
+            return
+        if work is not None:
+            self._server.tasks.add(task := self.loop.create_task(_awaited(work)))
+            task.add_done_callback(partial(self._done, exchange))
+        elif self._exchange is exchange:
+            self._close()  # it told nothing
+
+    def _done(self, exchange: Exchange, task: "asyncio.Task[None]") -> None:
+        """What a request took is over; a connection with half an answer, or none, is of no more use."""
+        self._server.tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("the handler of requests failed", exc_info=task.exception())
+        if self._exchange is exchange:
+            self._exchange = None
+            if not exchange.is_gone:
+                self._close()
+
+    def _tap(self) -> bool:
+        try:
+            self.wire = self._parts.tap(self.transport)
+        except OSError as error:  # no descriptor left: without a wire receipts would be guesses
+            log.warning("Connection refused: %s", error)
+            self.transport.abort()
+        return self.wire is not None
+
+    # The end
+
+    def _refuse(self, fault: Fault) -> None:
+        """An answer to what is no request, and the end of the connection, which is read from for a while."""
+        self._is_refused, self._held = True, b""
+        self._parts.guard.tally.problems[fault.code] += 1
+        status, lines, body = self._parts.refusal(fault)
+        self.transport.write(STATUS_LINES[status] + lines + CLOSE + b"content-length: %d\r\n\r\n" % len(body) + body)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.patience.refused()
+        else:
+            self._close()
+
+    def _discard(self, count: int) -> None:
+        self._discarded += count
+        if self._discarded > MAX_DISCARDED:
+            self.transport.abort()
+
+    def _close(self) -> None:
+        self.transport.close()
+        self.patience.closing()
+
+    def _close_unless_delivering(self) -> None:
+        if not self.is_delivering:
+            self.transport.close()
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    @property
+    def _is_free(self) -> bool:
+        """May the next request be looked at?"""
+        return self._exchange is None and not self.is_stuck and not self._is_refused and not self.transport.is_closing()
+
+    @property
+    def _has_asked(self) -> bool:
+        """Is something under way, or still to be looked at?"""
+        return self._exchange is not None or bool(self._held) or bool(self._reader.ready)
+
+    @property
+    def _is_sealed(self) -> bool:
+        return self.transport.get_extra_info("sslcontext") is not None
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
+
+
+class _Dated:
+    """The server's own headers as lines; they are the same list for a second."""
+
+    def __init__(self) -> None:
+        self._headers: Headers = []
+        self._lines = b""
+
+    def __call__(self, headers: Headers) -> bytes:
+        if headers is not self._headers:
+            self._headers, self._lines = headers, lines_of(headers)
+        return self._lines
+
+
+dated_lines = _Dated()

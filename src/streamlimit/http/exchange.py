@@ -1,0 +1,142 @@
+"""One request's answer on its way out: a head, parts of a body or bytes of a file, an end. Knows no URL, no session."""
+
+import asyncio
+from collections.abc import Awaitable
+from http import HTTPStatus
+from typing import Protocol
+
+from streamlimit.http.request import Headers, Request
+from streamlimit.http.wire import Wire
+
+SMALL = 64 * 1024
+"""Bytes of a first part that are sent together with the head: one system call instead of two."""
+
+STATUS_LINES = {each.value: b"HTTP/1.1 %d %b\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
+CLOSE = b"connection: close\r\n"
+
+
+class Way(Protocol):
+    """The connection, as one answer sees it."""
+
+    wire: Wire | None
+    transport: asyncio.Transport
+    is_stuck: bool
+    is_draining: bool
+
+    @property
+    def dated(self) -> bytes:
+        """The server's own headers, as lines."""
+
+    def room(self) -> "asyncio.Future[None]":
+        """Is done when the client reads again, or is gone."""
+
+    def answered(self) -> None:
+        """The answer is complete."""
+
+
+class Exchange:
+    """The answer to one *request*: `whole`, or `start` once, then parts, then `end`.
+
+    What `part` and `pour` return is to be awaited; None, where that was all. `common`: headers that end every head.
+    """
+
+    # What most answers never change; an exchange is made for each request.
+    has_started = is_over = is_gone = False
+    common = b""
+    _head: bytes | None = None
+    _left: "asyncio.Future[None] | None" = None
+
+    def __init__(self, way: Way, request: Request) -> None:
+        self._way = way
+        self.keep_alive = request.keep_alive and not way.is_draining
+        self.is_head = request.method == "HEAD"
+
+    @property
+    def wire(self) -> Wire | None:
+        """The client's connection; None where that is gone."""
+        return self._way.wire
+
+    def whole(self, status: int, lines: bytes, body: bytes = b"") -> None:
+        """The answer at once. *lines*: its own headers, each with its CRLF, without its body's length."""
+        if self.is_gone:
+            return
+        self._head = None  # another answer was begun, of which nothing is out
+        length = b"" if status in (204, 304) else b"content-length: %d\r\n" % len(body)
+        self._write(self._top(status, lines, length), b"" if self.is_head else body)
+        self.end()
+
+    def start(self, status: int, lines: bytes) -> None:
+        """Status and headers, each a line with its CRLF, all good: nobody looks again. Sent with what follows."""
+        self._head = self._top(status, lines, b"")
+
+    def part(self, part: bytes | memoryview) -> Awaitable[None] | None:
+        """Some of the body; nothing where nobody is there any more."""
+        if self.is_gone:
+            return None
+        if self._way.is_stuck:
+            return self._part_later(part)
+        self._write(self._take_head(), part)
+        return None
+
+    def pour(self, file: int, first: int, count: int) -> Awaitable[None] | None:
+        """The same from a file, where the wire `can_pour`; less comes where the client left, or the file ended."""
+        wire = self._way.wire
+        assert wire is not None  # it was asked whether it can
+        self.has_started = True
+        return wire.pour(self._take_head(), file, first, count)
+
+    def end(self) -> None:
+        """From here on the connection's next request is looked at."""
+        if self.is_over:
+            return
+        if not self.is_gone and self._head is not None:
+            self._write(self._take_head(), b"")
+        self.is_over = True
+        self._way.answered()
+
+    async def until_left(self) -> None:
+        """Returns when the client is gone."""
+        if not self.is_gone:
+            if self._left is None:
+                self._left = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._left)
+
+    def gone(self) -> None:
+        """The connection is closed."""
+        self.is_gone = True
+        if self._left is not None and not self._left.done():
+            self._left.set_result(None)
+
+    def _top(self, status: int, lines: bytes, length: bytes) -> bytes:
+        closing = b"" if self.keep_alive else CLOSE
+        return b"".join((STATUS_LINES[status], self._way.dated, lines, length, self.common, closing, b"\r\n"))
+
+    def _take_head(self) -> bytes:
+        head, self._head = self._head, None
+        return head or b""
+
+    async def _part_later(self, part: bytes | memoryview) -> None:
+        while self._way.is_stuck and not self.is_gone:
+            await self._way.room()
+        if not self.is_gone:
+            self._write(self._take_head(), part)
+
+    def _write(self, head: bytes, part: bytes | memoryview) -> None:
+        self.has_started = True
+        write = self._way.transport.write
+        if not head:
+            if part:
+                write(part)
+        elif len(part) <= SMALL:
+            write(b"".join((head, part)))
+        else:
+            write(head)
+            write(part)
+
+
+def lines_of(headers: Headers) -> bytes:
+    """Headers as they go out. Raises ValueError for one that would be more than a line."""
+    joined = b"".join([b"%b: %b\r\n" % each for each in headers])
+    if joined.count(b"\n") != len(headers) or joined.count(b"\r") != len(headers):
+        raise ValueError("a header is one line")
+    return joined

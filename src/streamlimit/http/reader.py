@@ -1,0 +1,232 @@
+"""Bytes of one connection in, requests out: the one place where a request is parsed.
+
+What is wrong or ambiguous becomes a `Fault` in the place of the request, and is the last thing that is read. Knows no
+socket and no clock.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from httptools.parser.errors import HttpParserInvalidURLError
+
+from streamlimit.http.framing import MALFORMED, Fault, fault_of, framing_of, has_body, unknown_version
+from streamlimit.http.request import Headers, Peer, Request, unquoted
+
+MAX_HEAD = 32 * 1024
+"""Bytes of a request's line and headers together; as many of its trailers."""
+
+MAX_HEADERS = 100
+MAX_URL = 16 * 1024
+MAX_BODY = 64 * 1024
+"""Of one that is kept, unless its target may have a larger one."""
+
+MAX_FRAMING = 16
+"""Bytes that a chunked body may take for one of its own: chunks of one byte, with room for their extensions."""
+
+MAX_DISCARDED = 32 * 1024 * 1024
+"""Read of a body that is too large, so that its sender gets to read why."""
+
+SLICE = 4 * 1024
+"""Bytes that are parsed at a time, and so the bound of what is parsed before it can be answered."""
+
+
+class Reader:
+    """The requests of one connection, whose other end is *client*. `ready`: those that are whole, in their order.
+
+    *larger*: of targets whose bodies may be larger, how large.
+    """
+
+    stage = ""
+    """What the request at hand lacks: its `head`, its `body`; empty between two."""
+
+    is_over = False
+    """Nothing is read any more: the last request came, or something that is none."""
+
+    expects = False
+    """The client waits for a word before it sends its body."""
+
+    _received = _size = _body_bytes = 0
+    _is_unread = _is_replayed = _is_too_large = False
+    _fault: Fault | None = None
+    _url = b""
+    _headers: Headers
+    _fields: dict[bytes, bytes]
+    _parts: list[bytes]
+
+    def __init__(self, client: Peer, larger: Mapping[bytes, int]) -> None:
+        self.ready: deque[Request | Fault] = deque()
+        self._client, self._larger, self._most = client, larger, MAX_BODY
+        self._parser = self._new_parser()
+
+    def close(self) -> None:
+        """Nothing more comes. (It and its parser hold each other.)"""
+        self.is_over = True
+        del self._parser
+
+    def feed(self, data: bytes) -> None:
+        """*data*, of `SLICE` bytes at most, came."""
+        self._received += len(data)
+        while data and not self.is_over:
+            data = self._parse(data)
+        if self.stage and not self.is_over:
+            self._check_size()
+
+    def _parse(self, data: bytes) -> bytes:
+        """What the parser left of *data*: it stops behind an offer of another protocol."""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as offer:
+            if self._is_unread:
+                self._read_body_after_all()
+            return data[offer.args[0] :]
+        except HttpParserError as error:
+            if not self.is_over:
+                self._end(self._fault or self._fault_in(error))
+        return b""
+
+    # The parser's callbacks
+
+    def on_message_begin(self) -> None:
+        if self.is_over:
+            raise Stop
+        if not self._is_replayed:
+            self.stage, self._url, self._headers = "head", b"", []
+
+    def on_url(self, url: bytes) -> None:
+        if not self._is_replayed:
+            self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Trailers are left out: they say neither who asks nor from where (RFC 9110, 6.5.1)."""
+        if self.stage == "head":
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        if self._is_replayed:
+            self._is_replayed = False
+            return
+        parser, headers = self._parser, self._headers
+        self._fields = fields = dict(reversed(headers))  # of several of one name the first
+        offers = parser.should_upgrade()
+        self._fault = self._large() or fault_of(
+            parser.get_method(), self._url, parser.get_http_version(), headers, fields, offers
+        )
+        if self._fault is not None:
+            raise Stop
+        self.stage, self._parts, self._size, self._is_too_large = "body", [], 0, False
+        self._most = self._larger.get(self._url, MAX_BODY)
+        if offers and has_body(fields):
+            self._is_unread = True
+        if b"expect" in fields and fields[b"expect"].lower() == b"100-continue" and has_body(fields):
+            self._expect(fields)
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size <= self._most:
+            self._parts.append(body)
+        else:
+            self._parts, self._is_too_large = [], True
+
+    def on_message_complete(self) -> None:
+        if self._is_unread:
+            return  # the parser takes it for another protocol's
+        parser = self._parser
+        self._complete(parser.should_keep_alive() and not self._is_too_large and parser.get_http_version() != "1.0")
+
+    def _complete(self, keep_alive: bool) -> None:
+        url = self._url
+        if not url.startswith(b"/") and url != b"*":  # a whole URL: its own host counts, which nobody here asks for
+            parsed = parse_url(url)
+            url = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
+        path, _, query = url.partition(b"?")
+        parts = self._parts
+        body = None if self._is_too_large else parts[0] if len(parts) == 1 else b"".join(parts)
+        self.ready.append(
+            Request(
+                self._parser.get_method().decode(),
+                url,
+                unquoted(path),
+                query,
+                self._headers,
+                self._fields,
+                body,
+                self._client,
+                keep_alive,
+                self._parser.get_http_version(),
+            )
+        )
+        self.stage, self._received, self.expects = "", 0, False
+        self.is_over = not keep_alive
+
+    def _expect(self, fields: dict[bytes, bytes]) -> None:
+        """Who asks whether to send a body that is too large is told so at once."""
+        if int(fields.get(b"content-length", b"0")) <= self._most:
+            self.expects = True
+            return
+        self._is_too_large = True
+        self._complete(keep_alive=False)
+        raise Stop
+
+    def _read_body_after_all(self) -> None:
+        """A server may pass over an offer of another protocol (RFC 9110, 7.8), but not over the body.
+
+        The parser takes that for the other protocol's, so another one reads it, which never heard of the offer. It is
+        the connection's last request: others on its way may take the body for more requests.
+        """
+        self._is_unread, self._is_replayed = False, True
+        method = self._parser.get_method()
+        self._parser = self._new_parser()
+        self._parser.feed_data(method + b" / HTTP/1.1\r\nconnection: close\r\n" + framing_of(self._fields) + b"\r\n")
+
+    def _new_parser(self) -> HttpRequestParser:
+        parser = HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_version=True)  # which there are is said in framing.py
+        return parser
+
+    # Sizes
+
+    def _check_size(self) -> None:
+        """Of a request that is not whole yet."""
+        if self.stage == "head":
+            if self._received > MAX_HEAD + SLICE:
+                self._end(self._too_long() or TOO_LARGE)
+        elif self._received - self._size > MAX_HEAD + SLICE + MAX_FRAMING * min(self._size, self._most):
+            self._end(Fault("head-too-large", "the request's trailers are too large"))
+        elif self._size > MAX_DISCARDED:
+            self._complete(keep_alive=False)
+
+    def _large(self) -> Fault | None:
+        """Is the head that is whole now too large?"""
+        if self._received <= MAX_HEAD and len(self._headers) <= MAX_HEADERS:
+            return self._too_long()
+        size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
+        return self._too_long() or (TOO_LARGE if size > MAX_HEAD or len(self._headers) > MAX_HEADERS else None)
+
+    def _too_long(self) -> Fault | None:
+        if len(self._url) <= MAX_URL:
+            return None
+        return Fault("url-too-long", f"a URL has at most {MAX_URL} bytes")
+
+    # The end
+
+    def _fault_in(self, error: Exception) -> Fault:
+        """What the parser did not like."""
+        if str(error) == PREFACE:
+            return unknown_version()
+        if isinstance(error, HttpParserInvalidURLError):
+            return self._too_long() or MALFORMED
+        return MALFORMED
+
+    def _end(self, fault: Fault) -> None:
+        self.ready.append(fault)
+        self.is_over, self._fault = True, None
+
+
+class Stop(Exception):
+    """Stops the parser."""
+
+
+TOO_LARGE = Fault("head-too-large", f"a head has at most {MAX_HEAD} bytes and {MAX_HEADERS} headers")
+PREFACE = "Pause on PRI/Upgrade"
+"""The parser's word for the first line of HTTP/2."""

@@ -1,0 +1,46 @@
+"""One request as it was read: a value that nothing behind the reader parses again."""
+
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+Headers = list[tuple[bytes, bytes]]
+Peer = tuple[str, int] | None
+"""Host and port; None of a Unix socket."""
+
+
+class Request(Struct, gc=False):
+    """One request, whole.
+
+    `target` is what its first line says; `path` the same without query, percent-decoded. `headers`: names in lower
+    case, in their order; `fields`: of each name the first. `body`: None where it was too large to be kept.
+    `client`: who asks, which a trusted proxy may have told (`is_revealed`).
+    """
+
+    method: str
+    target: bytes
+    path: str
+    query: bytes
+    headers: Headers
+    fields: dict[bytes, bytes]
+    body: bytes | None
+    client: Peer
+    keep_alive: bool
+    version: str = "1.1"
+    is_revealed: bool = False
+
+    @property
+    def raw_path(self) -> str:
+        """The path as it was sent."""
+        return self.target.partition(b"?")[0].decode("latin-1")
+
+    def header(self, name: bytes) -> str | None:
+        """The first header of that (lower case) name."""
+        value = self.fields.get(name)
+        return None if value is None else value.decode("latin-1")
+
+
+def unquoted(path: bytes) -> str:
+    """Percent-decoded."""
+    text = path.decode("latin-1")
+    return unquote(text) if "%" in text else text

@@ -1,0 +1,25 @@
+"""Connections of our server without a service behind them: a handler of the test's own."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from uvicorn.server import ServerState
+
+from streamlimit.delivery.wire import Wire
+from streamlimit.http.connection import Connection, Handler, Parts
+from streamlimit.http.limits import Connections
+from streamlimit.http.wire import Tap
+from streamlimit.web.refusals import told
+
+
+def connection(
+    handle: Handler,
+    state: ServerState | None = None,
+    keep_alive_seconds: float = 60.0,
+    tap: Tap = Wire.tap,
+    guard: Connections | None = None,
+) -> Connection:
+    """One whose requests *handle* answers."""
+    config: Any = SimpleNamespace(loaded_app=SimpleNamespace(handle=handle), timeout_keep_alive=keep_alive_seconds)
+    parts = Parts(guard or Connections(0, 60.0), tap, told)
+    return Connection(config, state or ServerState(), {}, parts=parts)

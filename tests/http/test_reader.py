@@ -1,0 +1,110 @@
+"""Requests are the same however their bytes are cut into packets, and what is no request is the last thing read."""
+
+import pytest
+
+from streamlimit.http.framing import Fault
+from streamlimit.http.reader import MAX_BODY, MAX_DISCARDED, SLICE, Reader
+from streamlimit.http.request import Request
+from tests.http.raw import head
+
+Told = tuple[str, bytes, bytes | None, bool]
+
+
+def read(*packets: bytes, larger: dict[bytes, int] | None = None) -> Reader:
+    """A reader that was given these, one after the other."""
+    reader = Reader(None, larger or {})
+    for packet in packets:
+        for at in range(0, len(packet), SLICE):
+            reader.feed(packet[at : at + SLICE])
+    return reader
+
+
+def told(reader: Reader) -> list[Told | str]:
+    """Method, target, body and whether the connection is kept, of each request; the code of a fault."""
+    return [
+        each.code if isinstance(each, Fault) else (each.method, each.target, each.body, each.keep_alive)
+        for each in reader.ready
+    ]
+
+
+LENGTH = head("POST /a HTTP/1.1", "Content-Length: 3") + b"abc"
+CHUNKED = (
+    head("POST /b HTTP/1.1", "Transfer-Encoding: chunked") + b'2;why="no\\"t"\r\nab\r\n1\r\nc\r\n0\r\nX: y\r\n\r\n'
+)
+PLAIN = head("GET /c?d HTTP/1.1")
+OFFER = head("POST /e HTTP/1.1", "Connection: upgrade", "Upgrade: h2c", "Content-Length: 3") + b"abc"
+ALL: list[Told | str] = [
+    ("POST", b"/a", b"abc", True),
+    ("POST", b"/b", b"abc", True),
+    ("GET", b"/c?d", b"", True),
+    ("POST", b"/e", b"abc", False),
+]
+
+
+def test_pipelined_requests_are_the_same_cut_at_every_byte() -> None:
+    sent = LENGTH + CHUNKED + b"\r\n" + PLAIN + OFFER
+    assert told(read(sent)) == ALL
+    assert told(read(*[bytes([byte]) for byte in sent])) == ALL
+    for cut in range(1, len(sent)):
+        assert told(read(sent[:cut], sent[cut:])) == ALL, cut
+
+
+@pytest.mark.parametrize("last", [
+    OFFER,
+    head("GET /z HTTP/1.1", "Connection: close"),
+    head("GET /z HTTP/1.0"),
+    head("GET /z HTTP/1.0", "Connection: keep-alive"),
+    head("POST /z HTTP/1.1", f"Content-Length: {MAX_BODY + 1}") + b"x" * (MAX_BODY + 1),
+    b"GET /z HTTP/1.1\nHost: here\n\n",
+    head("GET /z HTTP/1.1", "X-A: b\r\n c"),
+    head("GET /z HTTP/1.1", host=None),
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+])  # fmt: skip
+def test_nothing_is_read_behind_the_last_request_or_what_is_none(last: bytes) -> None:
+    """Wherever the packets end."""
+    for packets in ([PLAIN + last + PLAIN], [PLAIN, last, PLAIN], [PLAIN + last[:-1], last[-1:] + PLAIN]):
+        reader = read(*packets)
+        assert (len(reader.ready), reader.is_over) == (2, True), packets
+
+
+def test_a_body_that_is_too_large_is_read_to_its_end_and_not_kept() -> None:
+    for size, kept in ((MAX_BODY, True), (MAX_BODY + 1, False)):
+        reader = read(head("POST /a HTTP/1.1", f"Content-Length: {size}") + b"x" * size)
+        (request,) = reader.ready
+        assert isinstance(request, Request)
+        assert (request.body is not None, request.keep_alive, reader.is_over) == (kept, kept, not kept)
+    endless = read(head("POST /a HTTP/1.1", "Content-Length: 9999999999"), b"x" * (MAX_DISCARDED + SLICE))
+    assert told(endless) == [("POST", b"/a", None, False)]
+
+
+def test_a_target_may_have_a_larger_body_than_others() -> None:
+    for target, kept in (("/large", True), ("/other", False), ("/large?x", False)):
+        reader = read(
+            head(f"POST {target} HTTP/1.1", "Content-Length: 70000") + b"x" * 70_000, larger={b"/large": 80_000}
+        )
+        (request,) = reader.ready
+        assert isinstance(request, Request)
+        assert (request.body is not None) == kept, target
+
+
+def test_who_asks_before_sending_is_told_to_or_why_not() -> None:
+    asks = "Expect: 100-continue"
+    assert read(head("POST /a HTTP/1.1", asks, "Content-Length: 3")).expects
+    assert not read(head("POST /a HTTP/1.1", asks, "Content-Length: 3") + b"abc").expects
+    assert not read(head("GET /a HTTP/1.1", asks)).expects
+    refused = read(head("POST /a HTTP/1.1", asks, f"Content-Length: {MAX_BODY + 1}"))
+    assert (told(refused), refused.is_over, refused.expects) == ([("POST", b"/a", None, False)], True, False)
+
+
+def test_a_whole_url_is_read_as_its_path() -> None:
+    reader = read(head("GET http://elsewhere:80/a?b HTTP/1.1") + head("OPTIONS * HTTP/1.1"))
+    assert told(reader) == [("GET", b"/a?b", b"", True), ("OPTIONS", b"*", b"", True)]
+
+
+def test_of_several_headers_of_one_name_the_first_counts_and_trailers_say_nothing() -> None:
+    chunks = b"0\r\nAuthorization: none\r\n\r\n"
+    reader = read(head("POST /a HTTP/1.1", "X-A: 1", "x-a: 2", "Transfer-Encoding: chunked") + chunks)
+    (request,) = reader.ready
+    assert isinstance(request, Request)
+    assert (request.header(b"x-a"), request.header(b"authorization")) == ("1", None)
+    assert [value for name, value in request.headers if name == b"x-a"] == [b"1", b"2"]
