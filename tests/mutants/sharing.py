@@ -38,9 +38,23 @@ MUTANTS = [
     Mutant(
         "a heartbeat is a player of its own",
         PLAYS,
-        "return ask.play if ask.play or ask.lease_id else None",
+        "return ask.play if ask.play or is_a_players else None",
         "return ask.play",
         OF_PLAYS,
+    ),
+    Mutant(
+        "who reloads is refused a playback URL",
+        PLAYS,
+        "is_a_players = ask.lease_id and ask.purpose is not Purpose.SEAT",
+        "is_a_players = ask.lease_id",
+        ("tests/store/test_sqlite.py", "-k", "no_player_yet"),
+    ),
+    Mutant(
+        "who reloads is refused the entry",
+        "streamlimit/web/viewer.py",
+        ' | {"play": play})',
+        ")",
+        ("tests/web/test_plays.py", "-k", "hand_overs and tiny"),
     ),
     Mutant("a move costs nothing", VISITS, "        return True\n", "        return False\n", OF_VISITS),
     Mutant(

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from streamlimit.model import Admitted, Gone, Refusal, State
+from streamlimit.model import Admitted, Gone, Purpose, Refusal, State
 from streamlimit.policy import Policy
 from tests.store.household import Household, N, X, story
 
@@ -81,6 +81,15 @@ class Plays:
             for k in range(3):
                 await home.watch("tv", sequence=play + k, play=play, client=f"screen-{play % 2}")
             home.later(SIX)
+
+    @story(AT_SIX)
+    async def test_who_asks_for_a_playback_url_again_is_no_player_yet(self, home: Household) -> None:
+        await self._locked(home)
+        assert isinstance(await home.ask("tv", purpose=Purpose.SEAT), Admitted)
+        assert isinstance(await home.ask("tv", purpose=Purpose.CHECK, play=10), Admitted)
+        assert isinstance(await home.ask("tv", purpose=Purpose.CHECK, play=1), Refusal)
+        assert (await home.session("tv")).play == 9
+        assert (await home.refused("tv", play=1)).code == "session-shared", "and the lock holds"
 
     @story(AT_SIX)
     async def test_what_was_under_way_at_a_hand_over_does_not_take_it_back(self, home: Household) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from streamlimit.web.plays import AHEAD_MS, RANDOM_BITS, BadPlay, new_play, split_play, with_play
 from tests.service import Answer, Service, started, temporary_folder
-from tests.web.folders import make_streams
+from tests.web.folders import make_streams, packed_range
+from tests.web.streams import Client
 
 pytestmark = pytest.mark.xdist_group("web-plays")
 
@@ -103,23 +104,65 @@ def test_a_reload_of_a_live_playlist_is_no_beginning(service: Service) -> None:
     assert uris(service.get(url + "?_HLS_msn=0")) == ["a.ts", "b.ts"]
 
 
-@pytest.mark.parametrize("stream", ["orchard", "tiny", "live", "packed", "still", "on%20air"])
+EACH = pytest.mark.parametrize("stream", ["orchard", "tiny", "live", "packed", "still", "on%20air"])
+"""HLS with a master and without, finished and live, byte ranges; DASH that stands and that goes on."""
+
+
+@EACH
 def test_of_three_players_on_one_url_one_goes_on_however_they_retry(service: Service, stream: str) -> None:
     _, url = opened(service, stream.replace("%20", " "))
-    players = [_media(service, url) for _ in range(3)]
-    answers = [[service.get(*player).status for player in players] for _ in range(5)]
+    home = Client(service, "127.0.0.1")
+    players = [media(home, url)[0] for _ in range(3)]
+    answers = [[service.get(player).status for player in players] for _ in range(5)]
     assert answers[-1] == [409, 409, 200], "the youngest"
-    told = [service.get(*player).json for player in players[:2]]
-    assert {each["code"] for each in told} == {"session-shared"}
+    assert {service.get(player).json["code"] for player in players[:2]} == {"session-shared"}
 
 
-def _media(service: Service, url: str) -> tuple[str]:
-    """What a player that fetches the entry at *url* plays first."""
-    entry = service.get(url).body
-    if entry.startswith(b"#EXTM3U"):
-        playlist = urljoin(url, uris(service.get(url))[0])
-        return (urljoin(playlist, uris(service.get(playlist))[0]),)
-    return (urljoin(urljoin(url, ElementTree.fromstring(entry).findtext("BaseURL")), "a.m4s"),)
+@EACH
+def test_reloads_and_hand_overs_between_screens_are_one_viewer_and_never_refused(service: Service, stream: str) -> None:
+    user, url = opened(service, stream.replace("%20", " "))
+    screens = [Client(service, f"127.0.0.{k}") for k in (1, 2)]
+    for turn in range(10):
+        screen = screens[turn // 2 % 2]  # each is reloaded once, then the other takes over
+        screen.open(user, "tv", stream.replace("%20", " "))  # as a page does, that keeps its session
+        for uri in media(screen, url)[:2]:
+            assert screen.call("GET", uri).status == 200
+    assert service.watching(user)["live_sessions"] == 1
+
+
+@EACH
+def test_a_player_that_fetches_the_entry_twice_and_a_phone_that_roams_are_one_viewer(
+    service: Service, stream: str
+) -> None:
+    user, url = opened(service, stream.replace("%20", " "))
+    unused, used = media(Client(service, "127.0.0.1"), url), media(Client(service, "127.0.0.1"), url)
+    assert unused != used
+    for number, uri in enumerate(used):
+        first, last = packed_range(number)
+        part = {"Range": f"bytes={first}-{last}"} if stream == "packed" else {}
+        assert Client(service, f"127.0.{number}.9").call("GET", uri, **part).status in (200, 206)
+    assert service.watching(user)["live_sessions"] == 1
+
+
+def test_whose_play_is_over_is_refused_keys_and_subtitles_too(service: Service) -> None:
+    _, url = opened(service, "locked")
+    players = [media(Client(service, "127.0.0.1"), url)[0] for _ in range(3)]
+    for _ in range(3):
+        answers = [service.get(player).status for player in players]
+    assert answers == [409, 409, 200]
+    keys = [service.get(urljoin(player, "secret.key")) for player in players]
+    assert [key.status for key in keys] == [409, 409, 200]
+    assert keys[2].body == b"k" * 16
+
+
+def media(client: Client, url: str) -> list[str]:
+    """What a player that fetches the entry at *url* plays, in order."""
+    entry = client.call("GET", url)
+    if entry.body.startswith(b"#EXTM3U"):
+        playlist = urljoin(url, uris(entry)[0])
+        return [urljoin(playlist, uri) for uri in uris(client.call("GET", playlist))]
+    base = urljoin(url, ElementTree.fromstring(entry.body).findtext("BaseURL"))
+    return [urljoin(base, name) for name in ("a.m4s", "b.m4s")]
 
 
 def test_urls_without_a_play_go_on_to_work(service: Service) -> None:

@@ -3,14 +3,17 @@
 A play begins with its first received media. A heartbeat that names no play is of whichever plays.
 """
 
-from streamlimit.model import Ask, Receipt
+from streamlimit.model import Ask, Purpose, Receipt
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Seat
 
 
 def named(ask: Ask) -> int | None:
-    """Whose request it is; None: of a heartbeat without a play. That alone names no lease."""
-    return ask.play if ask.play or ask.lease_id else None
+    """Whose request it is; None: nobody's who plays. A heartbeat (that alone names no lease) is of whichever plays, and
+    who asks for a playback URL will play by one that is not made yet.
+    """
+    is_a_players = ask.lease_id and ask.purpose is not Purpose.SEAT
+    return ask.play if ask.play or is_a_players else None
 
 
 def of_receipt(receipt: Receipt) -> int | None:

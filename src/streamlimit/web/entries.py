@@ -9,7 +9,7 @@ from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment
 from streamlimit.model import Ask
 from streamlimit.web.gaps import StreamFiles
-from streamlimit.web.plays import new_play, with_play
+from streamlimit.web.plays import with_play
 from streamlimit.web.spelling import encoded
 
 ASSUMED_BITS_PER_SECOND = 1_000_000
@@ -33,8 +33,8 @@ class Entry(Struct, frozen=True):
         }
 
 
-def led_content(files: StreamFiles, stream: Stream, path: str, body: Body, grant: str) -> bytes | None:
-    """The playlist at *path*, led through a new play of *grant*; None where it is none that a player begins with.
+def led_content(files: StreamFiles, stream: Stream, path: str, body: Body, grant: str, play: int) -> bytes | None:
+    """The playlist at *path*, led through that play of *grant*; None where it is none that a player begins with.
 
     A media playlist beside a multivariant one is not, nor what is no playlist at all.
     """
@@ -42,7 +42,7 @@ def led_content(files: StreamFiles, stream: Stream, path: str, body: Body, grant
         return None
     text = b"".join(body.chunks()).decode("utf-8", "surrogateescape")
     folder, _, name = path.rpartition("/")
-    to = "../" * (path.count("/") + 2) + f"{with_play(grant, new_play())}/{encoded(stream.stream_id)}/"
+    to = "../" * (path.count("/") + 2) + f"{with_play(grant, play)}/{encoded(stream.stream_id)}/"
     if folder:
         to += encoded(folder, "/") + "/"
     led = _led(files, stream, path, text, to, encoded(name))

@@ -26,6 +26,7 @@ from streamlimit.web.forms import SegmentForm, read_segment_form
 from streamlimit.web.gaps import StreamFiles
 from streamlimit.web.http import json_of
 from streamlimit.web.partials import Partials
+from streamlimit.web.plays import new_play
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import counted, counts, lines, named, reservations, spelled
 from streamlimit.web.requested import Conditions, PlayPath, Requested, conditions_of
@@ -215,13 +216,14 @@ class Viewer:
     def _entry(
         self, asked: PlayPath, caller: Caller, conditions: Conditions, stream: Stream, body: Body, client: str
     ) -> Entry | None:
-        """What begins a play; None: the file is sent as it is."""
+        """What begins a play; None: the file is sent as it is. It is asked for as by that play (rule 8)."""
         assert self._files is not None
-        content = led_content(self._files, stream, asked.path, body, asked.grant)
+        play = new_play()
+        content = led_content(self._files, stream, asked.path, body, asked.grant, play)
         if content is None:
             return None
         ids = caller.user_id, caller.session_id, stream.stream_id
-        ask = Ask(*ids, Purpose.CHECK, client=client, **asdict(caller.terms()))
+        ask = Ask(*ids, Purpose.CHECK, client=client, **asdict(caller.terms()) | {"play": play})
         return Entry(ask, content, body.media_type, conditions.is_head)
 
     def serve(self, wanted: Wanted, coming: Answer[Decision], exchange: Exchange) -> Awaitable[None]:

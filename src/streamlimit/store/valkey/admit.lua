@@ -113,7 +113,8 @@ local REFUSE, REPLACE_OLDEST, LEASES_KEPT = 0, 2, 32
 local SILENT, ALWAYS = 1, 2
 local ledger = open_ledger(value)
 local has_changed, would_refuse, paid = false, 0, 0
-local named = play ~= '' or lease ~= '' -- a heartbeat that names no play is of whichever plays
+-- A heartbeat that names no play is of whichever plays, and who asks for a playback URL has none yet (rules/plays.py).
+local named = play ~= '' or (lease ~= '' and purpose ~= SEAT)
 if not named then play = nil end
 
 local function seated(code, seat, count)
