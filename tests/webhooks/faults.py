@@ -1,6 +1,7 @@
 """A run under faults: workers killed, a receiver that is down, errs, hangs and dawdles. And what must hold after it."""
 
 import asyncio
+import json
 import random
 import threading
 import time
@@ -21,13 +22,17 @@ IDLE_SECONDS = 30.0
 
 
 class Moody:
-    """Answers as real receivers do on their bad days."""
+    """Answers as real receivers do on their bad days; no event meets two of them: waits grow with each."""
 
     def __init__(self) -> None:
         self._dice, self.said = random.Random(7), Counter[str]()
+        self._troubled: set[str] = set()
 
     def __call__(self, event: Any) -> Reply:
-        mood = self._dice.random()
+        mood, body = self._dice.random(), json.dumps(event)
+        if mood >= 0.09 or body in self._troubled:
+            return self._reply("204", Reply())
+        self._troubled.add(body)
         if mood < 0.03:
             return self._reply("500", Reply(500))
         if mood < 0.04:
@@ -36,7 +41,7 @@ class Moody:
             return self._reply("hangs", Reply(204, after=crew.TIMEOUT_SECONDS * 2))
         if mood < 0.06:
             return self._reply("cut", Reply(0))
-        if mood < 0.09 and self.said["429"] + self.said["503"] < 6:
+        if self.said["429"] + self.said["503"] < 6:
             code = self._dice.choice((429, 503))
             return self._reply(str(code), Reply(code, {"Retry-After": "1"}))
         return self._reply("204", Reply())
