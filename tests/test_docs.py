@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streamlimit import cli
 from streamlimit.cache import CachingStore, OutagePolicy
 from streamlimit.census import Census
-from streamlimit.settings import EVENT_TYPES, Callback, JwtSettings, Settings
+from streamlimit.settings import EVENT_TYPES, Callback, CdnSettings, JwtSettings, Settings
 from streamlimit.store.sqlite import SqliteStore
 from streamlimit.tally import Tally
 from streamlimit.web.metrics import Metrics
@@ -129,7 +129,7 @@ def test_settings_and_flags_that_pages_name_exist() -> None:
     variables = {(p.name, v) for p, text in texts.items() for v in re.findall(r"STREAMLIMIT_[A-Z_]*[A-Z]", text)}
     assert {(page, name) for page, name in variables if name not in known} == set()
     blocks = [(p.name, b) for p, text in texts.items() for b in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)]
-    fields = {*Settings.model_fields, *Callback.model_fields, *JwtSettings.model_fields}
+    fields = {*Settings.model_fields, *Callback.model_fields, *JwtSettings.model_fields, *CdnSettings.model_fields}
     named = {(page, name) for page, block in blocks for name in re.findall(r"^(\w+) = ", block, re.MULTILINE)}
     assert {(page, name) for page, name in named if name not in fields} == set()
 

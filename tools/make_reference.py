@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from streamlimit import cli
 from streamlimit.cache import CachingStore
 from streamlimit.census import Census
-from streamlimit.settings import AdobeSettings, Callback, JwtSettings, Settings
+from streamlimit.settings import AdobeSettings, Callback, CdnSettings, JwtSettings, Settings
 from streamlimit.tally import Tally
 from streamlimit.web import metrics
 from streamlimit.web.openapi import with_hot_calls
@@ -82,6 +82,10 @@ def jwt_table() -> str:
 
 def adobe_table() -> str:
     return table(("key", "default", "values", "meaning"), map(_setting, _ordered(AdobeSettings)))
+
+
+def cdn_table() -> str:
+    return table(("key", "default", "values", "meaning"), map(_setting, _ordered(CdnSettings)))
 
 
 def _ordered(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
@@ -234,6 +238,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "callbacks": callbacks_table,
     "jwt": jwt_table,
     "adobe": adobe_table,
+    "cdn": cdn_table,
     "calls": calls_table,
     "metrics": metrics_table,
     "commands": commands_table,

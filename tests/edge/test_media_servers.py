@@ -217,6 +217,14 @@ def test_who_stops_is_gone_unless_they_went_on(service: Service, user: str, serv
     assert viewer.state() is not None
 
 
+def test_an_end_of_srs_that_names_no_client_says_nothing(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s", STREAM)
+    assert srs(service, "on_stop", viewer.grant, client_id="").json == {"code": 0}
+    assert viewer.state() is not None
+    assert srs(service, "on_stop", viewer.grant, client_id="5").json == {"code": 0}
+    assert viewer.state() is None
+
+
 def test_one_grant_is_one_connection_of_rtmp(service: Service, user: str) -> None:
     viewer = Viewer(service, user, "s", STREAM)
     for client in ("1", "2"):

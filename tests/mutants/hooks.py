@@ -4,6 +4,7 @@ from tests.mutants.mutant import Mutant
 
 CMCD, CMCD_TESTS = "streamlimit/edge/cmcd_report.py", ("tests/edge/test_cmcd.py",)
 SEATING = "streamlimit/edge/seating.py"
+REDIRECTED = ("tests/edge/test_redirect.py",)
 SERVERS = ("tests/edge/test_media_servers.py",)
 
 MUTANTS = [
@@ -51,5 +52,15 @@ MUTANTS = [
         "if not hmac.compare_digest(made, told):",
         "if not told:",
         SERVERS,
+    ),
+    Mutant(
+        "a look is handed a signed URL",
+        "streamlimit/edge/redirect.py",
+        'if scope["method"] != "GET":',
+        'if scope["method"] not in ("GET", "HEAD"):',
+        REDIRECTED,
+    ),
+    Mutant(
+        "a signed URL is good for ever", "streamlimit/edge/signed_url.py", "now + cdn.lifetime", "now + 1e9", REDIRECTED
     ),
 ]

@@ -12,6 +12,7 @@ from streamlimit.edge.holding import Holding
 from streamlimit.edge.hooks import HELD_SECONDS
 from streamlimit.edge.mediamtx import MediaMtx
 from streamlimit.edge.ome import Ome
+from streamlimit.edge.redirect import Redirect
 from streamlimit.edge.reported import Reported
 from streamlimit.edge.reports import Reports
 from streamlimit.edge.rtmp import Rtmp
@@ -54,7 +55,10 @@ class Edge:
     @property
     def elsewhere(self) -> App | None:
         """Has files handed out by another; None where streamlimit does it itself."""
-        return Accel(self._service, self._decider) if self._service.settings.deliver == "accel" else None
+        settings = self._service.settings
+        if settings.deliver == "redirect" and settings.cdn is not None:
+            return Redirect(settings.cdn, self._decider)
+        return Accel(self._service, self._decider) if settings.deliver == "accel" else None
 
     def takes_options(self, path: str) -> bool:
         """Is an `OPTIONS` there no preflight of a browser?"""

@@ -1,12 +1,13 @@
 """streamlimit.toml, then STREAMLIMIT_… variables, then flags: typed, checked values. Reads nothing else.
 
-`table.py` lists the settings, `jwt.py`, `adobe.py` and `callback.py` the tables within; `kinds.py` and `keys.py` say
-what single values must look like; `sources.py` reads, `load.py` puts together and says what is wrong. Each setting is
-explained for operators in deploy/streamlimit.toml.
+`table.py` lists the settings, `jwt.py`, `cdn.py`, `adobe.py` and `callback.py` the tables within; `kinds.py` and
+`keys.py` say what single values must look like; `sources.py` reads, `load.py` puts together and says what is wrong.
+Each setting is explained for operators in deploy/streamlimit.toml.
 """
 
 from streamlimit.settings.adobe import AdobeSettings
 from streamlimit.settings.callback import EVENT_TYPES, Callback
+from streamlimit.settings.cdn import CdnSettings
 from streamlimit.settings.jwt import JwtSettings
 from streamlimit.settings.keys import key_hash
 from streamlimit.settings.kinds import LOOPBACK
@@ -18,6 +19,7 @@ __all__ = [
     "LOOPBACK",
     "AdobeSettings",
     "Callback",
+    "CdnSettings",
     "JwtSettings",
     "Settings",
     "key_hash",

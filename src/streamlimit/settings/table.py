@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from streamlimit.policy import OUTBOX_MAX_EVENTS, OverLimit, Policy, Reclaim
 from streamlimit.settings.adobe import AdobeSettings
 from streamlimit.settings.callback import EVENT_TYPES, Callbacks
+from streamlimit.settings.cdn import CdnSettings
 from streamlimit.settings.jwt import JwtSettings
 from streamlimit.settings.keys import GrantKeys, Keys, hashes
 from streamlimit.settings.kinds import (
@@ -73,10 +74,13 @@ class Settings(BaseSettings):
     operator_keys: Keys = Field([], description="keys of operators, plain or sha256:<hex>")
     operator_read_keys: Keys = Field([], description="keys that may look at everything")
     trusted_proxies: list[Proxy] = Field([], description="whose X-Forwarded-For counts: addresses, networks, unix")
-    deliver: Literal["bytes", "accel"] = Field(
-        "bytes", description="who moves the bytes of /play: bytes (streamlimit), accel (nginx, by X-Accel-Redirect)"
+    deliver: Literal["bytes", "accel", "redirect"] = Field(
+        "bytes",
+        description="who moves the bytes of /play: bytes (streamlimit), accel (nginx, by X-Accel-Redirect), "
+        "redirect (a CDN, by a signed URL)",
     )
     accel_prefix: AccelPrefix = Field("/_streams/", description="nginx's internal location of the streams")
+    cdn: CdnSettings | None = Field(None, description="the CDN that players are sent to (deliver = redirect)")
     edge_cache_seconds: float | None = Field(
         None, ge=0, le=3_600, description="how long an edge may keep a yes (default X/2); below 1: not at all"
     )
@@ -167,6 +171,13 @@ class Settings(BaseSettings):
         grant_keys = [key.get_secret_value().encode() for key in others.data.get("grant_keys", [])]
         if secret in grant_keys:
             raise ValueError("its secret_file is one of grant_keys, too: who makes tokens makes grants")
+        return value
+
+    @field_validator("cdn")
+    @classmethod
+    def _there_is_a_cdn(cls, value: CdnSettings | None, others: ValidationInfo) -> CdnSettings | None:
+        if value is None and others.data.get("deliver") == "redirect":
+            raise ValueError('deliver = "redirect" needs kind, url and key in it')
         return value
 
     @field_validator("operator_keys", "operator_read_keys")

@@ -1,0 +1,38 @@
+"""`deliver = "redirect"`: `/play` sends players of media to a CDN, by a URL that is good for a while.
+
+It is handed out after admission, to `GET` alone: whoever has one needs no seat to use it. Playlists are ours; of a
+stream whose files are elsewhere they cannot be, for what they name would be asked of the CDN itself.
+"""
+
+import time
+from collections.abc import Callable
+
+from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, suffix_of
+from streamlimit.edge.answer import NO_STORE
+from streamlimit.edge.decision import Decider
+from streamlimit.edge.original import original_of
+from streamlimit.edge.signed_url import signed_url, signer
+from streamlimit.settings.cdn import CdnSettings
+from streamlimit.web.http import Receive, Scope, Send, send_whole
+from streamlimit.web.problems import Problem
+from streamlimit.web.render import counts
+from streamlimit.web.spelling import raw_path
+
+
+class Redirect:
+    """An ASGI callable; errors are raised, not sent. *wall*: seconds of the epoch."""
+
+    def __init__(self, cdn: CdnSettings, decider: Decider, wall: Callable[[], float] = time.time) -> None:
+        self._cdn, self._sign, self._decider, self._wall = cdn, signer(cdn), decider, wall
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "GET":
+            raise Problem("method-not-allowed", "GET it", headers={"Allow": "GET, OPTIONS"})
+        original = original_of(raw_path(scope))
+        if original.is_folder:
+            raise Problem("not-found", "playback URLs are /play/<grant>/<stream_id>/<file>")
+        if suffix_of(original.path) in PLAYLIST_SUFFIXES:
+            raise Problem("unknown-stream", "the playlists of this stream are not here")
+        yes = await self._decider.decide(original, "GET", scope)
+        url = signed_url(self._cdn, self._sign, original.stream_id, original.path, self._wall())
+        await send_whole(send, 302, counts(yes.admitted) | {"Cache-Control": NO_STORE, "Location": url})
