@@ -119,8 +119,8 @@ MUTANTS = [
     Mutant(
         "who does not read is forgotten",
         PATIENCE,
-        "        if not self._client.is_delivering:\n            self._await",
-        "        if not self.is_waiting and not self._client.is_delivering:\n            self._await",
+        '        if not self._client.is_delivering:\n            self._await("reading")',
+        "        pass",
         (HELD, "-k", "given_up"),
     ),
     Mutant(

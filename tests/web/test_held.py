@@ -175,7 +175,8 @@ def test_what_comes_while_an_answer_is_under_way_is_looked_at_when_that_is_out()
 
     async def story(one: Connection, line: Line, owing: Owing) -> None:
         one.data_received(GET % b"a" + GET % b"b" + (GET % b"c")[:9])
-        one.data_received((GET % b"c")[9:] + GET % b"d")
+        one.data_received((GET % b"c")[9:])
+        one.data_received(GET % b"d")
         for number, name in enumerate("abcd"):
             assert owing.asked[number:] == [f"/{name}"]
             owing.exchanges[number].whole(200, b"", name.encode())
