@@ -1,11 +1,12 @@
 """`POST /edge/cmcd/<grant>`: what players report of themselves keeps, pauses and frees a seat."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.edge.calls import Viewer, some_user
-from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
+from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder, wait_until
 from tests.web.streams import make_long
 
 pytestmark = pytest.mark.xdist_group("edge-hooks")
@@ -220,3 +221,21 @@ def test_where_the_catalog_counts_other_streams_are_unknown() -> None:
             assert tell(service, viewer.grant, event("t", "p", "film")).status == 204
             assert tell(service, viewer.grant, event("t", "p", None)).status == 204
             assert _state(viewer) == "active"
+
+
+def test_a_pause_may_last_longer_and_ends_by_itself() -> None:
+    with temporary_folder() as folder:
+        settings = {"ledger_streams": "any", "paused_seconds": 2, "sweep_seconds": 0}
+        with started(Path(folder), segment_seconds=1, **settings) as service:
+            resting, silent = Viewer(service, "u", "resting"), Viewer(service, "u", "silent")
+            assert tell(service, silent.grant, HLS).status == 204
+            assert tell(service, resting.grant, HLS, event("ps", "a")).status == 204
+            begun, last = time.monotonic(), resting.state()
+            assert last is not None
+            wait_until(lambda: silent.state() is None, 20, "who does not pause to be gone")
+            tell(service, resting.grant, event("t", "a"))
+            if time.monotonic() - begun < 4.5:  # the machine was not busy with something else
+                found = resting.state()
+                assert found is not None
+                assert found["last_activity_at"] == last["last_activity_at"]
+            wait_until(lambda: resting.state() is None, 20, "the pause to be over")

@@ -63,4 +63,11 @@ MUTANTS = [
     Mutant(
         "a signed URL is good for ever", "streamlimit/edge/signed_url.py", "now + cdn.lifetime", "now + 1e9", REDIRECTED
     ),
+    Mutant(
+        "a pause that is repeated never ends",
+        "streamlimit/edge/pauses.py",
+        "if self._told.get(key) == session.last_activity_ms:",
+        "if False:",
+        ("tests/edge/test_pauses.py",),
+    ),
 ]

@@ -4,6 +4,7 @@ import time
 
 from msgspec.structs import asdict, replace
 
+from streamlimit.edge.pauses import Pauses
 from streamlimit.errors import Refused
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Session
 from streamlimit.store.contract import resolved
@@ -21,6 +22,8 @@ class Seating:
     def __init__(self, service: Service) -> None:
         self._limiter, self._doorman, self._store = service.limiter, service.doorman, service.store
         self._streams = service.streams
+        paused_seconds = service.settings.paused_seconds
+        self._pauses = Pauses(service.limiter, service.policy.expiry_ms / 1_000, paused_seconds)
         self._players: Recent[str, str] = Recent()
         self._plays: Recent[str, int] = Recent()
 
@@ -36,12 +39,15 @@ class Seating:
     async def plays(self, caller: Caller, stream_id: str, address: str) -> Admitted:
         """Admitted and confirmed at once, as a heartbeat. Raises `Refused`, 403 and 404."""
         ask = self._ask(caller, stream_id, address, Purpose.LEASE)
+        self._pauses.end(caller.user_id, caller.session_id)
         return _admitted(await resolved(self._limiter.beat(ask)), ask)
 
     async def pauses(self, caller: Caller, stream_id: str, address: str) -> Admitted:
-        """Its seat is left to run out. Raises as `plays`, who would be refused now."""
+        """Its seat is left to run out, later by `paused_seconds`. Raises as `plays`, who would be refused now."""
         ask = self._ask(caller, stream_id, address, Purpose.CHECK)
-        return _admitted(await resolved(self._limiter.admit(ask)), ask)
+        admitted = _admitted(await resolved(self._limiter.admit(ask)), ask)
+        await self._pauses.begin(ask, admitted.session)
+        return admitted
 
     async def ends(self, caller: Caller) -> None:
         """The seat is free, and the grant goes on to be good."""

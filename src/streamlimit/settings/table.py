@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     missed_segments: int = Field(3, ge=1, le=1_000, description="n: a session silent for n·X expires")
     start_seconds: Seconds | None = Field(None, description="life of a reservation (default X)")
     buffer_seconds: float = Field(0, ge=0, le=86_400, description="buffered media added to the expiry, at most")
+    paused_seconds: float = Field(
+        0, ge=0, le=86_400, description="how long a session that says it is paused may sit beyond n·X"
+    )
     max_returns: int = Field(2, ge=0, le=1_000, description="returns and repeats within n·X; 0: not looked at")
     visit_burst: int = Field(
         60, ge=0, le=10_000, description="visits a seat that a user may make at once; 0: they are not counted"

@@ -1,0 +1,77 @@
+"""A seat of a session that says it is paused is held for so much longer, and no longer."""
+
+import asyncio
+from typing import cast
+
+from msgspec.structs import replace
+
+from streamlimit.edge.pauses import Pauses
+from streamlimit.limiter import Limiter
+from streamlimit.model import Ask, Gone, Lease, Purpose, Session, State
+
+ASK = Ask("u", "s", "film", Purpose.CHECK)
+SESSION = Session("s", "u", "film", State.ACTIVE, None, None, None, 1, 5, 9, 7, 3)
+
+
+class _Prolonged:
+    """A limiter that only prolongs."""
+
+    def __init__(self, answer: Gone | None = None) -> None:
+        self.leases: list[Lease] = []
+        self._answer = answer
+
+    def prolong(self, lease: Lease) -> Gone | None:
+        self.leases.append(lease)
+        return self._answer
+
+
+def pauses(limiter: _Prolonged, expiry: float, paused: float) -> Pauses:
+    return Pauses(cast(Limiter, limiter), expiry, paused)
+
+
+async def _settled(held: Pauses) -> None:
+    while held._holding._tasks:
+        await asyncio.wait_for(asyncio.gather(*held._holding._tasks), 30)
+
+
+def test_it_is_held_at_once_by_its_own_seat_and_repeating_it_begins_nothing_anew() -> None:
+    async def run() -> None:
+        limiter = _Prolonged()
+        held = pauses(limiter, 0.1, 0.1)
+        await held.begin(ASK, SESSION)
+        assert [(each.generation, each.move) for each in limiter.leases] == [(7, 3)]
+        await _settled(held)
+        times = len(limiter.leases)
+        assert times > 1
+        await held.begin(ASK, SESSION)
+        assert len(limiter.leases) == times
+        assert not held._holding._tasks
+        await held.begin(ASK, replace(SESSION, last_activity_ms=6))
+        assert len(limiter.leases) == times + 1
+        await _settled(held)
+
+    asyncio.run(run())
+
+
+def test_who_plays_again_is_let_go() -> None:
+    async def run() -> None:
+        held = pauses(_Prolonged(), 0.1, 3_600)
+        await held.begin(ASK, SESSION)
+        held.end("u", "s")
+        await _settled(held)
+
+    asyncio.run(run())
+
+
+def test_where_there_is_nothing_to_keep_nothing_is_held() -> None:
+    async def run() -> None:
+        limiter = _Prolonged()
+        for session in (None, replace(SESSION, last_activity_ms=None), replace(SESSION, generation=0)):
+            await pauses(limiter, 0.1, 10).begin(ASK, session)
+        await pauses(limiter, 0.1, 0).begin(ASK, SESSION)
+        assert limiter.leases == []
+        gone = pauses(_Prolonged(Gone(State.EXPIRED)), 0.1, 10)
+        await gone.begin(ASK, SESSION)
+        assert not gone._holding._tasks
+
+    asyncio.run(run())
