@@ -47,7 +47,7 @@ def test_a_seat_that_lives_longer_by_itself_is_not_held() -> None:
 
 def test_a_seat_that_is_gone_or_let_go_is_prolonged_no_more() -> None:
     gone = Calls(Gone(State.TERMINATED))
-    asyncio.run(_run(gone, 60, 0.02, lambda held: held.hold(_lease())))
+    asyncio.run(_run(gone, 0.2, 0.02, lambda held: held.hold(_lease())))
     assert len(gone.prolonged) == 1
 
     def let_go(holding: Holding) -> None:

@@ -7,6 +7,7 @@ ADOBE, WORDS, HOLDING = (
     "streamlimit/edge/adobe_words.py",
     "streamlimit/edge/holding.py",
 )
+HEARTBEAT, BEATEN = "streamlimit/web/heartbeat.py", ("tests/web/test_heartbeat.py",)
 TOLD, HELD = ("tests/edge/test_adobe.py",), ("tests/edge/test_holding.py",)
 
 MUTANTS = [
@@ -40,7 +41,14 @@ MUTANTS = [
         "a held seat that is gone is prolonged on",
         HOLDING,
         "is not None:\n                    return",
-        "is not None:\n                    held.until = 1",
+        "is not None:\n                    pass",
         HELD,
+    ),
+    Mutant(
+        "a player is told to beat as seldom as it expires",
+        HEARTBEAT,
+        "_seconds(service.policy.segment_ms), ",
+        "_seconds(service.policy.expiry_ms), ",
+        BEATEN,
     ),
 ]

@@ -77,7 +77,7 @@ def main(names: Sequence[str]) -> int:
     survived = 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         whole = Path(folder) / "src"
-        shutil.copytree(SRC, whole, ignore=shutil.ignore_patterns("__pycache__", "samples", "static"))
+        shutil.copytree(SRC, whole, ignore=shutil.ignore_patterns("__pycache__", "samples"))
         for mutant in chosen:
             broken(mutant, whole)
         tests = pool.map(lambda mutant: caught_by(mutant, whole), chosen)

@@ -28,7 +28,8 @@ ACTIVE = Session("s", "u", "news", State.ACTIVE, DEVICE, "a/ř.m4s", 3, 1_750_00
 
 @pytest.mark.parametrize("session", [STARTED, ACTIVE])
 def test_it_is_the_same_to_the_letter(session: Session) -> None:
-    assert shown(session) == msgspec.json.encode(session_json(session))
+    times = {"heartbeat_seconds": 6, "silent_after_seconds": 1.5}
+    assert shown(session, 6, 1.5) == msgspec.json.encode(session_json(session) | times)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "redis"])
@@ -51,6 +52,12 @@ def user() -> str:
 def _beat(service: Service, user: str, session: str = "tv", stream: str = "tiny", **more: Any) -> Answer:
     key = more.pop("key", None)
     return service.post(f"/v1/users/{user}/sessions/{session}/heartbeat", {"stream_id": stream} | more, key=key)
+
+
+def test_a_player_is_told_how_often_to_beat_and_when_its_seat_is_free(service: Service, user: str) -> None:
+    for more in ({}, {"segment": "a.ts"}):
+        told = _beat(service, user, **more).json
+        assert (told["heartbeat_seconds"], told["silent_after_seconds"]) == (6, 18)
 
 
 def test_a_heartbeat_that_names_its_segment_says_where_the_player_is(service: Service, user: str) -> None:

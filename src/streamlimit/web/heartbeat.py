@@ -35,7 +35,9 @@ def is_heartbeat(path: str) -> bool:
 
 
 class Shown(Struct, frozen=True):
-    """The `session` of api.md, as `session_json`, in a form that is written faster."""
+    """The `session` of api.md, as `session_json`, in a form that is written faster; and how often a player shall beat,
+    and after how long without a beat or a segment its seat is free.
+    """
 
     session_id: str
     user_id: str
@@ -49,12 +51,14 @@ class Shown(Struct, frozen=True):
     expires_at: str
     plan: str | None
     limit: int | None
+    heartbeat_seconds: float
+    silent_after_seconds: float
 
 
 _encode = msgspec.json.Encoder().encode
 
 
-def shown(session: Session) -> bytes:
+def shown(session: Session, heartbeat_seconds: float, silent_after_seconds: float) -> bytes:
     """The answer's body."""
     last_ms = session.last_activity_ms
     return _encode(
@@ -71,6 +75,8 @@ def shown(session: Session) -> bytes:
             rfc3339(session.expires_at_ms),
             session.plan,
             session.limit,
+            heartbeat_seconds,
+            silent_after_seconds,
         )
     )
 
@@ -81,6 +87,7 @@ class Heartbeat:
     def __init__(self, service: Service) -> None:
         self._limiter, self._streams = service.limiter, service.streams
         self._doorman, self._plans = service.doorman, service.plans
+        self._times = _seconds(service.policy.segment_ms), _seconds(service.policy.expiry_ms)
 
     def __call__(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
         if request.method != "POST":
@@ -105,12 +112,12 @@ class Heartbeat:
         ask = self._ask(ids, form, caller, request.client)
         if form.segment is not None:
             place = self._streams.place(form.stream_id, form.segment)
-            return _answer_later(self._beat_at(ask, place), ask, exchange)
+            return self._answer_later(self._beat_at(ask, place), ask, exchange)
         self._streams.require_beatable(ask.stream_id)
         coming = self._limiter.beat(ask)
         if is_coming(coming):
-            return _answer_later(coming, ask, exchange)
-        _answer(coming, ask, exchange)
+            return self._answer_later(coming, ask, exchange)
+        self._answer(coming, ask, exchange)
         return None
 
     def _read(self, caller: Caller, request: Request) -> tuple[HeartbeatForm, Caller]:
@@ -170,17 +177,19 @@ class Heartbeat:
         session = replace(verdict.session, segment=place.name, sequence=place.sequence)
         return replace(decision, session=session, degraded=decision.degraded or verdict.degraded)
 
+    async def _answer_later(self, coming: Awaitable[Decision], ask: Ask, exchange: Exchange) -> None:
+        self._answer(await coming, ask, exchange)
 
-async def _answer_later(coming: Awaitable[Decision], ask: Ask, exchange: Exchange) -> None:
-    _answer(await coming, ask, exchange)
+    def _answer(self, decision: Decision, ask: Ask, exchange: Exchange) -> None:
+        """Tells the decision. Raises `Refused`, `UnknownSession`."""
+        if isinstance(decision, Refusal):
+            raise Refused(decision, ask)
+        said = lines(reservations(decision)) if decision.degraded or decision.would_refuse is not None else b""
+        exchange.whole(200, HEADERS + said, shown(seated(decision), *self._times))
 
 
-def _answer(decision: Decision, ask: Ask, exchange: Exchange) -> None:
-    """Tells the decision. Raises `Refused`, `UnknownSession`."""
-    if isinstance(decision, Refusal):
-        raise Refused(decision, ask)
-    said = lines(reservations(decision)) if decision.degraded or decision.would_refuse is not None else b""
-    exchange.whole(200, HEADERS + said, shown(seated(decision)))
+def _seconds(ms: int) -> float:
+    return ms // 1_000 if ms % 1_000 == 0 else ms / 1_000
 
 
 def ids_in(path: str) -> tuple[str, str]:
