@@ -126,7 +126,7 @@ export class StreamSession extends EventTarget {
     this.#load?.(this.playbackUrl, this.#video.currentTime);
   }
 
-  // What plays plays no more, until `retry` or `replace`.
+  // Nothing plays until `retry` or `replace`.
   #lost(problem) {
     const state = { 409: "refused", 410: "terminated" }[problem.status] ?? "failed";
     this.#quiet(state);
@@ -163,7 +163,10 @@ export class StreamSession extends EventTarget {
     const { pause } = this.#options;
     if (this.state !== "open" || this.#video.ended) return;
     if (pause === "hold") this.#timer = setInterval(() => this.#beatIfDue(), 1000);
-    if (pause === "release") this.#ask(() => this.#call("end", { keep_grant: true }));
+    const release = () => this.#ask(() => this.#call("end", { keep_grant: true }));
+    if (pause !== "release") return;
+    release();
+    this.#timer = setInterval(release, this.#everyMs); // players fill buffers
   }
 
   // The page may come back: the playback URL stays good.
@@ -190,7 +193,7 @@ export class StreamSession extends EventTarget {
     else if (LOST.has(answer.problem.status)) this.#lost(answer.problem);
   }
 
-  // One after the other: no heartbeat comes after the end and takes a seat again.
+  // One by one: no heartbeat comes after the end and takes a seat again.
   #ask(request) {
     return (this.#queue = this.#queue.then(() => told(request)));
   }
@@ -214,7 +217,7 @@ function post(url, form, more) {
   return fetch(url, { cache: "no-store", ...more, method: "POST", headers, body: JSON.stringify(form) });
 }
 
-// Never throws: no answer at all is the problem "offline".
+// Never throws: no answer is the problem "offline".
 async function told(request) {
   try {
     const answer = await request();
