@@ -96,7 +96,7 @@ export class StreamSession extends EventTarget {
     this.#attach(video, load, () => player.attachSource(null));
   }
 
-  // What the browser plays by itself: one file, or HLS where it can.
+  // What the browser plays by itself.
   attachVideo(video) {
     const load = (url, position) => (video.src = at(url, position));
     this.#attach(video, load, () => video.removeAttribute("src") || video.load());
@@ -138,7 +138,6 @@ export class StreamSession extends EventTarget {
     this.dispatchEvent(new CustomEvent(state, { detail }));
   }
 
-  // Nothing plays or is asked any more.
   #quiet(state) {
     clearInterval(this.#timer);
     this.#abort();
@@ -185,11 +184,9 @@ export class StreamSession extends EventTarget {
   async #beat() {
     if (this.state !== "open") return;
     this.#beatAt = performance.now();
-    const { grant } = this;
     const answer = await this.#ask(() => this.#call("heartbeat", { stream_id: this.#options.stream }));
-    if (this.state !== "open" || grant !== this.grant) return;
-    const { expires_at: end, last_activity_at: last, heartbeat_seconds: every } = answer.body ?? {};
-    if (answer.ok) this.#everyMs = every ? every * 1000 : (Date.parse(end) - Date.parse(last)) / 3;
+    if (this.state !== "open") return;
+    if (answer.ok) this.#everyMs = answer.body.heartbeat_seconds * 1000;
     else if (LOST.has(answer.problem.status)) this.#lost(answer.problem);
   }
 
@@ -214,7 +211,7 @@ const at = (url, position) => (position ? `${url}#t=${position}` : url);
 
 function post(url, form, more) {
   const headers = { "Content-Type": "application/json", ...more.headers };
-  return fetch(url, { cache: "no-store", ...more, method: "POST", headers, body: JSON.stringify(form) });
+  return fetch(url, { ...more, method: "POST", headers, body: JSON.stringify(form) });
 }
 
 // Never throws: no answer is the problem "offline".
@@ -224,8 +221,8 @@ async function told(request) {
     if (!(answer instanceof Response)) return { ok: true, body: answer, url: location.href };
     const text = await answer.text();
     if (answer.ok) return { ok: true, body: text && JSON.parse(text), url: answer.url };
-    const unknown = () => ({ code: "unknown" }); // not ours: a proxy's page, or nothing
-    return { problem: { ...(await new Response(text).json().catch(unknown)), status: answer.status } };
+    const problem = await new Response(text).json().catch(() => ({ code: "unknown" }));
+    return { problem: { ...problem, status: answer.status } };
   } catch (error) {
     return { problem: { status: 0, code: "offline", title: String(error) } };
   }

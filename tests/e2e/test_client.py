@@ -18,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("client-js")
 
 VENDOR = Path(__file__).parent / "vendor"
 X_SECONDS = 2
-MAX_BYTES = 8 * 1024
+MAX_BYTES = 8_000
 PAGE = """<!doctype html><meta charset="utf-8"><script src="{url}/static/vendor/hls.min.js"></script>
 <script src="/shaka-player.dash.js"></script><script src="/dash.all.min.js"></script>
 <video muted playsinline></video>
