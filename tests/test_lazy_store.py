@@ -21,7 +21,7 @@ from streamlimit.settings import Settings
 from streamlimit.settings.callback import Callback
 from streamlimit.store.sqlite import SqliteStore, opened
 from streamlimit.store.sqlite.lazy_store import REST_SECONDS, LazyStore
-from streamlimit.web.auth import Doorman
+from streamlimit.web.auth import Authenticator
 from streamlimit.web.grants import BadGrant, Grants
 from streamlimit.web.identity import BadToken, Identity
 from streamlimit.web.problems import Problem
@@ -166,16 +166,16 @@ class Provider:
 def test_a_viewers_token_is_one_before_the_keys_of_grants_are_known() -> None:
     async def run() -> None:
         grants = Grants([], 60)
-        doorman = Doorman(grants, {"operator": ["an-operator-key"]})
-        doorman.verifier = Provider()  # type: ignore[assignment]  # as much of one as is called
-        assert (await doorman.identify("Bearer a-viewers-token")).user_id == "ann"
-        assert (await doorman.identify("Bearer an-operator-key")).role == "operator"
+        authenticator = Authenticator(grants, {"operator": ["an-operator-key"]})
+        authenticator.verifier = Provider()  # type: ignore[assignment]  # as much of one as is called
+        assert (await authenticator.identify("Bearer a-viewers-token")).user_id == "ann"
+        assert (await authenticator.identify("Bearer an-operator-key")).role == "operator"
         with pytest.raises(StoreUnavailable):
-            await doorman.identify(f"Bearer {LOOSE_GRANT}")
+            await authenticator.identify(f"Bearer {LOOSE_GRANT}")
         grants.learn(["the key at last"])
         with pytest.raises(Problem, match="unauthenticated"):
-            await doorman.identify(f"Bearer {LOOSE_GRANT}")
-        assert (await doorman.identify(f"Bearer {grants.sign('ann', 'tv')}")).session_id == "tv"
+            await authenticator.identify(f"Bearer {LOOSE_GRANT}")
+        assert (await authenticator.identify(f"Bearer {grants.sign('ann', 'tv')}")).session_id == "tv"
 
     asyncio.run(run())
 

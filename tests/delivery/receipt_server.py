@@ -15,7 +15,7 @@ from typing import Any
 
 import uvicorn
 
-from streamlimit.delivery.receipt import Passage
+from streamlimit.delivery.receipt import DeliveryTracker
 from streamlimit.delivery.wire import Wire
 from streamlimit.http.asgi import Bridge
 from streamlimit.http.connection import Connection, Parts
@@ -47,13 +47,13 @@ def wait_until(condition: Callable[[], Any]) -> Any:
     return answer
 
 
-async def outcome_of(passage: Passage) -> bool:
+async def outcome_of(tracker: DeliveryTracker) -> bool:
     """Now that all is handed over, as soon as it is known."""
-    if passage.is_arriving():
+    if tracker.is_arriving():
         is_known = asyncio.get_running_loop().create_future()
-        passage.hear(lambda outcome: None if is_known.done() else is_known.set_result(outcome))
+        tracker.hear(lambda outcome: None if is_known.done() else is_known.set_result(outcome))
         await is_known
-    return passage.outcome is True
+    return tracker.outcome is True
 
 
 class Deliverer:
@@ -70,7 +70,7 @@ class Deliverer:
         self.began: list[tuple[str, dict[str, bool]]] = []
         self.progress: list[int] = []
         self.addresses: set[str] = set()
-        self.passages: dict[str, Passage] = {}
+        self.passages: dict[str, DeliveryTracker] = {}
 
     async def __call__(self, request: Request, exchange: Exchange) -> None:
         _, size, name = request.path.split("/")
@@ -83,8 +83,10 @@ class Deliverer:
 
     async def _deliver(self, wire: Any, size: int, name: str, exchange: Exchange, send: Any) -> None:
         self.addresses.add(wire.address)
-        passage = Passage(wire, size, lambda: self._progressed(passage), self.stall_seconds, self.progress_seconds)
-        self.passages[name] = passage
+        tracker = DeliveryTracker(
+            wire, size, lambda: self._progressed(tracker), self.stall_seconds, self.progress_seconds
+        )
+        self.passages[name] = tracker
         try:
             headers = [(b"content-length", str(size).encode())]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -93,11 +95,11 @@ class Deliverer:
             for at in range(0 if self.file is None else size, size, SLICE):
                 chunk = memoryview(BODY)[at : min(at + SLICE, size)]
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                passage.handed(len(chunk))
-            self.journal[name] = await outcome_of(passage)
+                tracker.handed(len(chunk))
+            self.journal[name] = await outcome_of(tracker)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            passage.close()
+            tracker.close()
 
     async def _pour(self, wire: Any, size: int, exchange: Exchange) -> None:
         """By the wire itself."""
@@ -109,8 +111,8 @@ class Deliverer:
             if coming is not None:
                 await coming
 
-    def _progressed(self, passage: Passage) -> None:
-        self.progress.append(passage.acknowledged())
+    def _progressed(self, tracker: DeliveryTracker) -> None:
+        self.progress.append(tracker.acknowledged())
 
 
 class Running:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from streamlimit.delivery.receipt import Passage
+from streamlimit.delivery.receipt import DeliveryTracker
 from streamlimit.delivery.wire import Wire
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
@@ -202,15 +202,15 @@ def test_what_had_arrived_is_known_though_pouring_finds_the_connection_reset(run
     async def work() -> None:
         async with line() as one:
             one.wire.watcher = None
-            passage = Passage(one.wire, len(BIG))
+            tracker = DeliveryTracker(one.wire, len(BIG))
             with file.open("rb") as opened:
                 pouring = asyncio.ensure_future(one.pour(HEAD, opened.fileno(), 0, len(BIG)))
                 await one.read(1 << 20)
                 one.client.close()  # with bytes unread: a reset
                 await pouring
             assert one.transport.is_aborted
-            assert 1 << 19 < passage.acknowledged() < len(BIG)
-            passage.close()
+            assert 1 << 19 < tracker.acknowledged() < len(BIG)
+            tracker.close()
 
     run(work())
 

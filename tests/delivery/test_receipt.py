@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from streamlimit.delivery.receipt import Passage
+from streamlimit.delivery.receipt import DeliveryTracker
 from streamlimit.http import connection
 from tests.delivery.receipt_server import Deliverer, Running, outcome_of, running, wait_until
 
@@ -269,9 +269,9 @@ def test_the_wire_knows_the_clients_address(tcp: Running) -> None:
 
 def test_without_a_wire_received_is_what_was_handed_over() -> None:
     async def deliver(handed: int) -> bool:
-        passage = Passage(None, 10)
-        passage.handed(handed)
-        return await outcome_of(passage)
+        tracker = DeliveryTracker(None, 10)
+        tracker.handed(handed)
+        return await outcome_of(tracker)
 
     assert asyncio.run(deliver(10))
     assert not asyncio.run(deliver(9))
@@ -279,9 +279,9 @@ def test_without_a_wire_received_is_what_was_handed_over() -> None:
 
 @pytest.mark.parametrize("handed", [9, 10])
 def test_an_outcome_that_is_known_is_heard_at_once(handed: int) -> None:
-    passage = Passage(None, 10)
-    passage.handed(handed)
-    assert not passage.is_arriving()
+    tracker = DeliveryTracker(None, 10)
+    tracker.handed(handed)
+    assert not tracker.is_arriving()
     heard: list[bool] = []
-    passage.hear(heard.append)
+    tracker.hear(heard.append)
     assert heard == [handed == 10]

@@ -11,8 +11,8 @@ import pytest
 from tests import servers
 from tests.store import differential, test_valkey, test_valkey_outbox
 from tests.store.contract import StoreContract
-from tests.store.household import ALL_TYPES
 from tests.store.outbox_contract import OutboxContract
+from tests.store.store_driver import ALL_TYPES
 
 pytestmark = pytest.mark.soak
 

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.store.household", "tests.store.contract", "tests.store.machine")
+pytest.register_assert_rewrite("tests.store.store_driver", "tests.store.contract", "tests.store.machine")

@@ -29,15 +29,17 @@ from streamlimit.model import (
 )
 from streamlimit.policy import DRY_RUN_SEATS, GRANTS_KEPT, LEASES_KEPT, MARKS_KEPT, OverLimit, Policy, Reclaim
 from streamlimit.store.contract import Store, resolved
-from tests.store.household import (
+from tests.store.limits_contract import OwnLimits
+from tests.store.plays_contract import Plays
+from tests.store.store_driver import (
     ALL_TYPES,
     LOSSES,
     QUICK,
     SLACK,
-    Household,
     ManualClock,
     N,
     OpenStore,
+    StoreDriver,
     X,
     new_user,
     race,
@@ -45,8 +47,6 @@ from tests.store.household import (
     sweep_all,
     types,
 )
-from tests.store.limits_contract import OwnLimits
-from tests.store.plays_contract import Plays
 from tests.store.undo_contract import Undo
 from tests.store.visits_contract import Visits
 
@@ -73,7 +73,7 @@ class Limits:
     """Rules 1, 2 and 9: who sits goes on, who is new is counted, a retry changes nothing."""
 
     @story()
-    async def test_the_first_session_gets_a_seat(self, home: Household) -> None:
+    async def test_the_first_session_gets_a_seat(self, home: StoreDriver) -> None:
         answer = await home.ask("tv", "news", device="d1")
         assert isinstance(answer, Admitted)
         assert (answer.existing, answer.limit, answer.live, answer.events) == (False, 3, 1, ())
@@ -86,20 +86,20 @@ class Limits:
         assert (answer.lease.generation, answer.lease.move) == (seen.generation, seen.move)
 
     @story()
-    async def test_three_run_and_the_fourth_is_refused(self, home: Household) -> None:
+    async def test_three_run_and_the_fourth_is_refused(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         refusal = await home.refused("d")
         assert (refusal.code, refusal.limit, refusal.live) == ("session-limit", 3, 3)
         assert await home.sitting() == ["a", "b", "c"]
 
     @story()
-    async def test_reservations_count_as_much_as_sessions(self, home: Household) -> None:
+    async def test_reservations_count_as_much_as_sessions(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.lease(session)
         assert (await home.refused("d")).code == "session-limit"
 
     @story()
-    async def test_who_sits_is_admitted_while_all_seats_are_taken(self, home: Household) -> None:
+    async def test_who_sits_is_admitted_while_all_seats_are_taken(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         for session in "abc":
             answer = await home.ask(session)
@@ -107,13 +107,13 @@ class Limits:
             assert (answer.existing, answer.live) == (True, 3)
 
     @story()
-    async def test_a_reservation_is_admitted_again_while_all_seats_are_taken(self, home: Household) -> None:
+    async def test_a_reservation_is_admitted_again_while_all_seats_are_taken(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.lease(session)
         assert isinstance(await home.ask("b"), Admitted)
 
     @story()
-    async def test_a_limit_lowered_below_what_sits_refuses_nobody_who_sits(self, home: Household) -> None:
+    async def test_a_limit_lowered_below_what_sits_refuses_nobody_who_sits(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.limit_to(1)
         for session in "abc":
@@ -127,7 +127,7 @@ class Limits:
         await home.watch("d")
 
     @story()
-    async def test_a_limit_of_their_own_goes_before_the_asked_one(self, home: Household) -> None:
+    async def test_a_limit_of_their_own_goes_before_the_asked_one(self, home: StoreDriver) -> None:
         assert await home.own_limit() is None
         await home.limit_to(2)
         await home.limit_to(2)
@@ -137,7 +137,7 @@ class Limits:
         assert (await home.roster()).limit == 2
 
     @story()
-    async def test_a_limit_taken_back_gives_the_policys_again(self, home: Household) -> None:
+    async def test_a_limit_taken_back_gives_the_policys_again(self, home: StoreDriver) -> None:
         await home.limit_to(1)
         await home.limit_to(None)
         await home.limit_to(None)
@@ -146,13 +146,13 @@ class Limits:
         assert (await home.refused("d")).limit == 3
 
     @story()
-    async def test_the_asked_limit_goes_before_the_policys(self, home: Household) -> None:
+    async def test_the_asked_limit_goes_before_the_policys(self, home: StoreDriver) -> None:
         await home.watch("a", limit=1)
         assert (await home.refused("b", limit=1)).limit == 1
         await home.watch("b", limit=2)
 
     @story()
-    async def test_a_limit_of_their_own_outlives_their_sessions(self, home: Household) -> None:
+    async def test_a_limit_of_their_own_outlives_their_sessions(self, home: StoreDriver) -> None:
         await home.limit_to(1)
         await home.watch("a")
         home.later(N * X)
@@ -160,12 +160,12 @@ class Limits:
         assert await home.own_limit() == 1
 
     @story()
-    async def test_users_take_no_seats_from_each_other(self, home: Household) -> None:
+    async def test_users_take_no_seats_from_each_other(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert isinstance(await home.ask("a", user_id=new_user()), Admitted)
 
     @story()
-    async def test_the_same_request_twice_is_one_seat_and_the_same_answer(self, home: Household) -> None:
+    async def test_the_same_request_twice_is_one_seat_and_the_same_answer(self, home: StoreDriver) -> None:
         ask = home.question("tv")
         first = await resolved(home.store.admit(ask))
         again = await resolved(home.store.admit(ask))
@@ -174,7 +174,7 @@ class Limits:
         assert (again.session, again.lease, again.live) == (first.session, first.lease, first.live)
 
     @story()
-    async def test_the_same_lease_twice_is_given_back_at_once(self, home: Household) -> None:
+    async def test_the_same_lease_twice_is_given_back_at_once(self, home: StoreDriver) -> None:
         ask = home.question("tv")
         for _ in range(2):
             answer = await resolved(home.store.admit(ask))
@@ -183,7 +183,7 @@ class Limits:
         assert types(await home.abandon(answer.lease)) == ["abandoned"]
 
     @story()
-    async def test_what_one_process_does_the_next_one_sees(self, home: Household) -> None:
+    async def test_what_one_process_does_the_next_one_sees(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         other = await home.another_store()
         assert isinstance(await resolved(other.admit(home.question("d"))), Refusal)
@@ -258,19 +258,19 @@ class Checks:
     """Looking at a playlist (`Purpose.CHECK`) is answered like a segment and changes nothing."""
 
     @story(subscribed=ALL_TYPES)
-    async def test_a_check_takes_no_seat(self, home: Household) -> None:
+    async def test_a_check_takes_no_seat(self, home: StoreDriver) -> None:
         answer = await home.ask("tv", purpose=Purpose.CHECK)
         assert isinstance(answer, Admitted)
         assert (answer.session, answer.lease, answer.existing, answer.live) == (None, None, False, 0)
         assert await home.sitting() == []
 
     @story()
-    async def test_a_check_is_refused_where_a_segment_would_be(self, home: Household) -> None:
+    async def test_a_check_is_refused_where_a_segment_would_be(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert (await home.refused("d", purpose=Purpose.CHECK)).code == "session-limit"
 
     @story()
-    async def test_a_check_of_a_reservation_opens_no_lease(self, home: Household) -> None:
+    async def test_a_check_of_a_reservation_opens_no_lease(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         home.later(X // 2)
         before = await home.session("tv")
@@ -279,7 +279,7 @@ class Checks:
         assert types(await home.abandon(lease)) == ["abandoned"]
 
     @story()
-    async def test_a_check_is_no_activity_and_no_move(self, home: Household) -> None:
+    async def test_a_check_is_no_activity_and_no_move(self, home: StoreDriver) -> None:
         await home.watch("tv", "news")
         before = (await home.session("tv")).last_activity_ms
         home.later(X // 2)
@@ -288,7 +288,7 @@ class Checks:
         assert (seen.last_activity_ms, seen.stream_id, seen.expires_at_ms) == (before, "news", before + N * X)
 
     @story(subscribed=ALL_TYPES)
-    async def test_a_check_replaces_nobody_and_sweeps_nobody(self, home: Household) -> None:
+    async def test_a_check_replaces_nobody_and_sweeps_nobody(self, home: StoreDriver) -> None:
         await home.watch("gone")
         home.later(N * X - 1)
         await home.watch_all("a", "b")
@@ -304,7 +304,7 @@ class Checks:
         assert await home.pending() == told
 
     @story()
-    async def test_who_may_not_start_goes_on_but_does_not_begin(self, home: Household) -> None:
+    async def test_who_may_not_start_goes_on_but_does_not_begin(self, home: StoreDriver) -> None:
         assert (await home.refused("tv", may_start=False)).code == "grant-expired"
         await home.watch("tv")
         assert isinstance(await home.ask("tv", may_start=False), Admitted)
@@ -313,7 +313,7 @@ class Checks:
         assert await home.sitting() == []
 
     @story()
-    async def test_who_may_not_start_replaces_nobody(self, home: Household) -> None:
+    async def test_who_may_not_start_replaces_nobody(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert (await home.refused("d", may_start=False, replace="a")).code == "grant-expired"
         assert await home.sitting() == ["a", "b", "c"]
@@ -323,7 +323,7 @@ class Reservations:
     """Rule 3 until the receipt: reserve, deliver, give back."""
 
     @story()
-    async def test_a_reservation_given_back_frees_its_seat_at_once(self, home: Household) -> None:
+    async def test_a_reservation_given_back_frees_its_seat_at_once(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         lease = await home.lease("c")
         events = await home.abandon(lease)
@@ -333,14 +333,14 @@ class Reservations:
         await home.watch("d")
 
     @story()
-    async def test_giving_back_twice_is_once(self, home: Household) -> None:
+    async def test_giving_back_twice_is_once(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         await home.abandon(lease)
         assert await home.abandon(lease) == ()
         assert await home.sitting() == []
 
     @story()
-    async def test_giving_back_an_old_reservation_leaves_the_new_one(self, home: Household) -> None:
+    async def test_giving_back_an_old_reservation_leaves_the_new_one(self, home: StoreDriver) -> None:
         old = await home.lease("tv", lease_id="the-same")
         home.later(X)
         await home.lease("tv", lease_id="the-same")
@@ -349,7 +349,7 @@ class Reservations:
 
     @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
     @story()
-    async def test_the_last_lease_given_back_frees_the_seat(self, home: Household, order: tuple[int, ...]) -> None:
+    async def test_the_last_lease_given_back_frees_the_seat(self, home: StoreDriver, order: tuple[int, ...]) -> None:
         leases = [await home.lease("tv") for _ in range(3)]
         told = [types(await home.abandon(leases[k])) for k in order]
         assert told == [[], [], ["abandoned"]]
@@ -357,7 +357,7 @@ class Reservations:
 
     @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
     @story()
-    async def test_one_receipt_among_hang_ups_keeps_the_seat(self, home: Household, order: tuple[int, ...]) -> None:
+    async def test_one_receipt_among_hang_ups_keeps_the_seat(self, home: StoreDriver, order: tuple[int, ...]) -> None:
         leases = [await home.lease("tv") for _ in range(3)]
         for k in order:
             if k == 1:
@@ -367,7 +367,7 @@ class Reservations:
         assert await home.state("tv") is State.ACTIVE
 
     @story()
-    async def test_a_lease_hung_up_twice_does_not_count_for_another(self, home: Household) -> None:
+    async def test_a_lease_hung_up_twice_does_not_count_for_another(self, home: StoreDriver) -> None:
         one, other = await home.lease("tv"), await home.lease("tv")
         await home.abandon(one)
         assert await home.abandon(one) == ()
@@ -375,7 +375,7 @@ class Reservations:
         assert types(await home.abandon(other)) == ["abandoned"]
 
     @story()
-    async def test_a_hang_up_leaves_an_existing_session_as_it_was(self, home: Household) -> None:
+    async def test_a_hang_up_leaves_an_existing_session_as_it_was(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=4)
         before = await home.session("tv")
         home.later(X // 2)
@@ -384,7 +384,7 @@ class Reservations:
         assert await home.session("tv") == before
 
     @story()
-    async def test_a_second_lease_of_a_reservation_gives_it_its_time_anew(self, home: Household) -> None:
+    async def test_a_second_lease_of_a_reservation_gives_it_its_time_anew(self, home: StoreDriver) -> None:
         await home.lease("tv")
         home.later(X - 1)
         await home.lease("tv")
@@ -394,7 +394,7 @@ class Reservations:
         assert await home.sitting() == []
 
     @story()
-    async def test_a_seat_without_a_lease_waits_for_its_player(self, home: Household) -> None:
+    async def test_a_seat_without_a_lease_waits_for_its_player(self, home: StoreDriver) -> None:
         seat = await home.lease("tv", purpose=Purpose.SEAT)
         assert await home.abandon(seat) == ()
         home.later(X - 1)
@@ -403,7 +403,7 @@ class Reservations:
         assert types(await home.sweep()) == ["abandoned"]
 
     @story()
-    async def test_a_seat_asked_for_twice_is_the_same_seat(self, home: Household) -> None:
+    async def test_a_seat_asked_for_twice_is_the_same_seat(self, home: StoreDriver) -> None:
         one = await home.ask("tv", purpose=Purpose.SEAT)
         home.later(X // 2)
         two = await home.ask("tv", purpose=Purpose.SEAT)
@@ -412,14 +412,14 @@ class Reservations:
         assert (two.session, two.existing) == (one.session, True)
 
     @story()
-    async def test_a_seat_becomes_real_by_a_receipt(self, home: Household) -> None:
+    async def test_a_seat_becomes_real_by_a_receipt(self, home: StoreDriver) -> None:
         await home.lease("tv", purpose=Purpose.SEAT)
         verdict = await home.received(await home.lease("tv"))
         assert types(verdict.events) == ["started"]
         assert await home.state("tv") is State.ACTIVE
 
     @story()
-    async def test_of_very_many_leases_the_newest_count(self, home: Household) -> None:
+    async def test_of_very_many_leases_the_newest_count(self, home: StoreDriver) -> None:
         leases = [await home.lease("tv") for _ in range(LEASES_KEPT + 1)]
         for lease in leases[1:-1]:
             assert await home.abandon(lease) == ()
@@ -478,7 +478,7 @@ class Receipts:
     """Rules 3 and 5: what a receipt does, in time and late."""
 
     @story()
-    async def test_a_receipt_makes_the_session_active(self, home: Household) -> None:
+    async def test_a_receipt_makes_the_session_active(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         home.later(X // 2)
         verdict = await home.received(lease, 7)
@@ -494,7 +494,7 @@ class Receipts:
         assert (seen.segment, seen.sequence, seen.started_at_ms) == ("video-7.m4s", 7, home.now - X // 2)
 
     @story()
-    async def test_the_same_receipt_twice_is_one(self, home: Household) -> None:
+    async def test_the_same_receipt_twice_is_one(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         first = await home.received(lease, 7)
         again = await home.received(lease, 7)
@@ -502,14 +502,14 @@ class Receipts:
         assert again.session == first.session
 
     @story()
-    async def test_a_receipt_from_another_process_is_the_same(self, home: Household) -> None:
+    async def test_a_receipt_from_another_process_is_the_same(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         other = await home.another_store()
         assert isinstance(await resolved(other.confirm(Receipt(lease))), Confirmed)
         assert await home.state("tv") is State.ACTIVE
 
     @story()
-    async def test_a_receipt_without_a_segment_keeps_the_last_one(self, home: Household) -> None:
+    async def test_a_receipt_without_a_segment_keeps_the_last_one(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=7)
         home.later(X)
         beat = await home.lease("tv")
@@ -517,7 +517,7 @@ class Receipts:
         assert (seen.segment, seen.sequence, seen.last_activity_ms) == ("video-7.m4s", 7, home.now)
 
     @story()
-    async def test_receipts_without_a_segment_tell_each_session_as_it_is(self, home: Household) -> None:
+    async def test_receipts_without_a_segment_tell_each_session_as_it_is(self, home: StoreDriver) -> None:
         places = {"a": (7, Device(id="d1", name="TV", type="tv")), "b": (None, "d2"), "c": (7, None)}
         for session, (sequence, device) in places.items():
             await home.watch(session, sequence=sequence, device=device)
@@ -528,7 +528,7 @@ class Receipts:
             assert seen == await home.session(session)
 
     @story()
-    async def test_the_clock_going_back_moves_no_session_back(self, home: Household) -> None:
+    async def test_the_clock_going_back_moves_no_session_back(self, home: StoreDriver) -> None:
         await home.watch("tv")
         before = await home.session("tv")
         home.later(-X)
@@ -537,7 +537,7 @@ class Receipts:
         assert (seen.last_activity_ms, seen.expires_at_ms) == (before.last_activity_ms, before.expires_at_ms)
 
     @story()
-    async def test_receipts_out_of_order_move_no_session_back(self, home: Household) -> None:
+    async def test_receipts_out_of_order_move_no_session_back(self, home: StoreDriver) -> None:
         early, late = await home.lease("tv"), await home.lease("tv")
         home.later(10)
         await home.received(late, 2)
@@ -549,7 +549,7 @@ class Receipts:
     @swept_or_not
     @story(subscribed=LOSSES)
     async def test_a_receipt_of_an_expired_session_seats_it_again_if_there_is_room(
-        self, home: Household, swept: bool
+        self, home: StoreDriver, swept: bool
     ) -> None:
         await home.watch("tv")
         late = await home.lease("tv", "film", device="d1")
@@ -566,7 +566,7 @@ class Receipts:
 
     @swept_or_not
     @story()
-    async def test_a_receipt_of_an_expired_session_takes_nobodys_seat(self, home: Household, swept: bool) -> None:
+    async def test_a_receipt_of_an_expired_session_takes_nobodys_seat(self, home: StoreDriver, swept: bool) -> None:
         late = await home.watch("tv")
         home.later(N * X)
         if swept:
@@ -577,7 +577,7 @@ class Receipts:
 
     @swept_or_not
     @story()
-    async def test_a_receipt_after_the_reservation_ran_out_seats_it_again(self, home: Household, swept: bool) -> None:
+    async def test_a_receipt_after_the_reservation_ran_out_seats_it_again(self, home: StoreDriver, swept: bool) -> None:
         late = await home.lease("tv")
         home.later(X)
         events = await home.sweep() if swept else []
@@ -586,7 +586,7 @@ class Receipts:
         assert await home.state("tv") is State.ACTIVE
 
     @story()
-    async def test_a_late_receipt_counts_by_the_limit_of_now(self, home: Household) -> None:
+    async def test_a_late_receipt_counts_by_the_limit_of_now(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         home.later(N * X)
         await home.watch("a")
@@ -594,7 +594,7 @@ class Receipts:
         assert (await home.late(late)).state is State.EXPIRED
 
     @story()
-    async def test_a_late_receipt_twice_is_once(self, home: Household) -> None:
+    async def test_a_late_receipt_twice_is_once(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         home.later(N * X)
         first = await home.received(late, 9)
@@ -603,7 +603,7 @@ class Receipts:
         assert again.session == first.session
 
     @story()
-    async def test_both_late_receipts_of_audio_and_video_count(self, home: Household) -> None:
+    async def test_both_late_receipts_of_audio_and_video_count(self, home: StoreDriver) -> None:
         await home.watch("tv")
         video, audio = await home.lease("tv"), await home.lease("tv", kind="audio")
         home.later(N * X)
@@ -614,7 +614,7 @@ class Receipts:
         assert (await home.session("tv")).last_activity_ms == home.now
 
     @story()
-    async def test_a_second_late_receipt_does_not_move_the_session(self, home: Household) -> None:
+    async def test_a_second_late_receipt_does_not_move_the_session(self, home: StoreDriver) -> None:
         await home.watch("tv")
         news, film = await home.lease("tv", "news"), await home.lease("tv", "film")
         home.later(N * X)
@@ -624,7 +624,7 @@ class Receipts:
         assert (seen.stream_id, seen.sequence) == ("film", 1)
 
     @story()
-    async def test_a_session_seated_again_and_ended_stays_ended(self, home: Household) -> None:
+    async def test_a_session_seated_again_and_ended_stays_ended(self, home: StoreDriver) -> None:
         await home.watch("tv")
         one, other = await home.lease("tv"), await home.lease("tv")
         home.later(N * X)
@@ -636,7 +636,7 @@ class Receipts:
 
     @swept_or_not
     @story()
-    async def test_a_newer_seat_past_its_time_does_not_stand_in_the_way(self, home: Household, swept: bool) -> None:
+    async def test_a_newer_seat_past_its_time_does_not_stand_in_the_way(self, home: StoreDriver, swept: bool) -> None:
         late = await home.watch("tv")
         home.later(N * X)
         await home.lease("tv")
@@ -647,7 +647,7 @@ class Receipts:
         assert await home.sitting() == ["tv"]
 
     @story()
-    async def test_a_receipt_of_an_ended_session_does_nothing(self, home: Household) -> None:
+    async def test_a_receipt_of_an_ended_session_does_nothing(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         await home.end("tv")
         home.later(1)
@@ -659,7 +659,7 @@ class Receipts:
         assert (await home.late(late)).state is State.ENDED
 
     @story()
-    async def test_a_receipt_of_a_reservation_that_was_ended_does_nothing(self, home: Household) -> None:
+    async def test_a_receipt_of_a_reservation_that_was_ended_does_nothing(self, home: StoreDriver) -> None:
         late = await home.lease("tv")
         await home.end("tv")
         assert (await home.late(late)).state is State.ENDED
@@ -667,7 +667,7 @@ class Receipts:
         assert await home.sitting() == []
 
     @story()
-    async def test_a_receipt_of_a_terminated_session_does_nothing(self, home: Household) -> None:
+    async def test_a_receipt_of_a_terminated_session_does_nothing(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         await home.terminate("tv", "ops", "too loud")
         gone = await home.late(late)
@@ -679,7 +679,7 @@ class Receipts:
     @pytest.mark.parametrize("pause", [0, 1], ids=["same-millisecond", "later"])
     @story()
     async def test_a_receipt_of_an_ended_generation_does_nothing_for_the_next_one(
-        self, home: Household, pause: int
+        self, home: StoreDriver, pause: int
     ) -> None:
         late = await home.lease("tv")
         await home.end("tv")
@@ -692,7 +692,7 @@ class Receipts:
         assert types(await home.abandon(again)) == ["abandoned"]
 
     @story()
-    async def test_a_receipt_of_an_expired_generation_does_nothing_for_the_next_one(self, home: Household) -> None:
+    async def test_a_receipt_of_an_expired_generation_does_nothing_for_the_next_one(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         home.later(N * X)
         await home.lease("tv")
@@ -700,7 +700,7 @@ class Receipts:
         assert await home.state("tv") is State.STARTING
 
     @story()
-    async def test_a_late_hang_up_after_a_receipt_does_nothing(self, home: Household) -> None:
+    async def test_a_late_hang_up_after_a_receipt_does_nothing(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(X)
         assert await home.abandon(lease) == ()
@@ -757,7 +757,7 @@ class Times:
     """Rules 5, 6 and 7: what time does to a session, swept or not."""
 
     @story()
-    async def test_a_session_is_active_for_x_then_idle_then_gone(self, home: Household) -> None:
+    async def test_a_session_is_active_for_x_then_idle_then_gone(self, home: StoreDriver) -> None:
         await home.watch("tv")
         home.later(X - 1)
         assert await home.state("tv") is State.ACTIVE
@@ -769,7 +769,7 @@ class Times:
         assert await home.sitting() == []
 
     @story()
-    async def test_an_idle_session_that_fetches_is_active_again(self, home: Household) -> None:
+    async def test_an_idle_session_that_fetches_is_active_again(self, home: StoreDriver) -> None:
         await home.watch("tv")
         home.later(N * X - 1)
         await home.watch("tv")
@@ -778,7 +778,7 @@ class Times:
         assert await home.state("tv") is State.IDLE
 
     @story()
-    async def test_a_reservation_lives_its_start_time(self, home: Household) -> None:
+    async def test_a_reservation_lives_its_start_time(self, home: StoreDriver) -> None:
         await home.lease("tv")
         home.later(X - 1)
         assert await home.state("tv") is State.STARTING
@@ -786,7 +786,7 @@ class Times:
         assert await home.sitting() == []
 
     @story(SHORT_START)
-    async def test_a_short_start_time_is_kept_to_the_millisecond(self, home: Household) -> None:
+    async def test_a_short_start_time_is_kept_to_the_millisecond(self, home: StoreDriver) -> None:
         await home.lease("tv")
         home.later(X // 2 - 1)
         assert await home.sitting() == ["tv"]
@@ -794,7 +794,7 @@ class Times:
         assert await home.sitting() == []
 
     @story(LONG_START)
-    async def test_a_long_start_time_ends_with_the_first_receipt(self, home: Household) -> None:
+    async def test_a_long_start_time_ends_with_the_first_receipt(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         home.later(9 * X)
         assert await home.state("tv") is State.STARTING
@@ -807,7 +807,7 @@ class Times:
         assert types(await home.sweep()) == ["expired", "expired"]
 
     @story()
-    async def test_bytes_on_the_way_keep_a_reservation(self, home: Household) -> None:
+    async def test_bytes_on_the_way_keep_a_reservation(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         for _ in range(10):
             home.later(X - 1)
@@ -817,7 +817,7 @@ class Times:
         assert await home.sitting() == []
 
     @story()
-    async def test_bytes_on_the_way_keep_a_session_but_are_no_activity(self, home: Household) -> None:
+    async def test_bytes_on_the_way_keep_a_session_but_are_no_activity(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         started = home.now
         for _ in range(10):
@@ -828,7 +828,7 @@ class Times:
         assert seen.expires_at_ms == home.now + N * X
 
     @story()
-    async def test_prolonging_twice_is_once_and_never_shortens(self, home: Household) -> None:
+    async def test_prolonging_twice_is_once_and_never_shortens(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(X)
         await home.prolong(lease)
@@ -841,7 +841,7 @@ class Times:
 
     @swept_or_not
     @story()
-    async def test_bytes_of_a_session_past_its_time_do_not_bring_it_back(self, home: Household, swept: bool) -> None:
+    async def test_bytes_of_a_session_past_its_time_do_not_bring_it_back(self, home: StoreDriver, swept: bool) -> None:
         lease = await home.watch("tv")
         home.later(N * X)
         if swept:
@@ -853,7 +853,7 @@ class Times:
         assert await home.sitting() == []
 
     @story()
-    async def test_bytes_of_a_session_that_was_sent_away_say_so(self, home: Household) -> None:
+    async def test_bytes_of_a_session_that_was_sent_away_say_so(self, home: StoreDriver) -> None:
         ended, stopped = await home.watch_all("a", "b")
         await home.end("a")
         await home.terminate("b", why="enough")
@@ -865,7 +865,7 @@ class Times:
         assert two.mark.reason == "enough"
 
     @story()
-    async def test_bytes_of_an_older_generation_prolong_nothing(self, home: Household) -> None:
+    async def test_bytes_of_an_older_generation_prolong_nothing(self, home: StoreDriver) -> None:
         old = await home.watch("tv")
         home.later(N * X)
         await home.lease("tv")
@@ -875,18 +875,18 @@ class Times:
         assert await home.session("tv") == before
 
     @story()
-    async def test_without_a_buffer_setting_played_time_does_not_count(self, home: Household) -> None:
+    async def test_without_a_buffer_setting_played_time_does_not_count(self, home: StoreDriver) -> None:
         await home.watch("tv", play_ms=60 * X)
         assert (await home.session("tv")).expires_at_ms == home.now + N * X
 
     @story(BUFFER)
-    async def test_received_but_unplayed_media_prolongs_up_to_the_buffer(self, home: Household) -> None:
+    async def test_received_but_unplayed_media_prolongs_up_to_the_buffer(self, home: StoreDriver) -> None:
         for k, ahead in enumerate((X, 2 * X, 3 * X, 4 * X, 4 * X)):
             await home.watch("tv", sequence=k, play_ms=X)
             assert (await home.session("tv")).expires_at_ms == home.now + ahead + N * X
 
     @story(BUFFER)
-    async def test_the_buffer_empties_while_it_plays(self, home: Household) -> None:
+    async def test_the_buffer_empties_while_it_plays(self, home: StoreDriver) -> None:
         for k in range(2):
             await home.watch("tv", sequence=k, play_ms=X)
         home.later(X + X // 2)
@@ -897,7 +897,7 @@ class Times:
         assert (await home.session("tv")).expires_at_ms == home.now + X + N * X
 
     @story()
-    async def test_a_session_past_its_time_counts_for_nothing_unswept(self, home: Household) -> None:
+    async def test_a_session_past_its_time_counts_for_nothing_unswept(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         home.later(N * X - 1)
         assert (await home.refused("d")).code == "session-limit"
@@ -910,7 +910,7 @@ class Times:
 
     @swept_or_not
     @story(subscribed=LOSSES)
-    async def test_who_comes_back_too_late_is_a_new_session(self, home: Household, swept: bool) -> None:
+    async def test_who_comes_back_too_late_is_a_new_session(self, home: StoreDriver, swept: bool) -> None:
         old = await home.watch("tv", sequence=7)
         home.later(N * X)
         events = await home.sweep() if swept else []
@@ -925,7 +925,7 @@ class Times:
 
     @swept_or_not
     @story()
-    async def test_who_comes_back_too_late_finds_the_seats_taken(self, home: Household, swept: bool) -> None:
+    async def test_who_comes_back_too_late_finds_the_seats_taken(self, home: StoreDriver, swept: bool) -> None:
         await home.watch("tv")
         home.later(N * X)
         if swept:
@@ -934,7 +934,7 @@ class Times:
         assert (await home.refused("tv")).code == "session-limit"
 
     @story()
-    async def test_the_refusal_of_a_newcomer_tells_no_event(self, home: Household) -> None:
+    async def test_the_refusal_of_a_newcomer_tells_no_event(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert [s.session_id for s in (await home.refused("d")).sessions] == ["a", "b", "c"]
         assert (await home.roster()).live == 3
@@ -944,7 +944,7 @@ class Sweeps:
     """Rule 7, Endpoint 2: what is due is taken out and told, once."""
 
     @story()
-    async def test_the_sweep_takes_at_exactly_the_time_and_not_before(self, home: Household) -> None:
+    async def test_the_sweep_takes_at_exactly_the_time_and_not_before(self, home: StoreDriver) -> None:
         await home.watch("tv", device="d1")
         home.later(N * X - 1)
         assert await home.sweep() == []
@@ -958,7 +958,7 @@ class Sweeps:
         assert await home.sweep() == []
 
     @story()
-    async def test_the_sweep_takes_a_reservation_at_exactly_its_time(self, home: Household) -> None:
+    async def test_the_sweep_takes_a_reservation_at_exactly_its_time(self, home: StoreDriver) -> None:
         await home.lease("tv")
         home.later(X - 1)
         assert await home.sweep() == []
@@ -966,7 +966,7 @@ class Sweeps:
         assert types(await home.sweep()) == ["abandoned"]
 
     @story()
-    async def test_the_sweep_finds_a_session_that_was_prolonged_often(self, home: Household) -> None:
+    async def test_the_sweep_finds_a_session_that_was_prolonged_often(self, home: StoreDriver) -> None:
         for _ in range(5):
             lease = await home.watch("tv")
             home.later(X)
@@ -978,7 +978,7 @@ class Sweeps:
         assert types(await home.sweep()) == ["expired"]
 
     @story()
-    async def test_the_sweep_finds_a_session_due_before_all_others_of_its_user(self, home: Household) -> None:
+    async def test_the_sweep_finds_a_session_due_before_all_others_of_its_user(self, home: StoreDriver) -> None:
         await home.watch("late")
         home.later(X)
         await home.sweep()
@@ -989,7 +989,7 @@ class Sweeps:
         assert [e.session.session_id for e in await home.sweep()] == ["late"]
 
     @story()
-    async def test_each_session_of_a_user_goes_at_its_own_time(self, home: Household) -> None:
+    async def test_each_session_of_a_user_goes_at_its_own_time(self, home: StoreDriver) -> None:
         gone = []
         for session in "abc":
             await home.watch(session)
@@ -1000,7 +1000,7 @@ class Sweeps:
         assert [names for names in gone if names] == [["a"], ["b"], ["c"]]
 
     @story()
-    async def test_an_old_mark_is_swept_in_silence(self, home: Household) -> None:
+    async def test_an_old_mark_is_swept_in_silence(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.end("a")
         await home.terminate("b")
@@ -1009,7 +1009,7 @@ class Sweeps:
         assert (await home.roster()).live == 0
 
     @story()
-    async def test_a_sweep_is_bounded_and_says_that_more_is_due(self, home: Household) -> None:
+    async def test_a_sweep_is_bounded_and_says_that_more_is_due(self, home: StoreDriver) -> None:
         users = [f"{home.user}-{k}" for k in range(10)]
         for user in users:
             await home.watch("tv", user_id=user)
@@ -1023,7 +1023,7 @@ class Sweeps:
         assert sorted(seen) == users
 
     @story()
-    async def test_a_sweep_ends_though_those_it_finds_were_prolonged(self, home: Household) -> None:
+    async def test_a_sweep_ends_though_those_it_finds_were_prolonged(self, home: StoreDriver) -> None:
         users = [f"{home.user}-{k}" for k in range(3)]
         for user in users:
             await home.watch("tv", user_id=user)
@@ -1033,7 +1033,7 @@ class Sweeps:
         assert sorted(e.session.user_id for e in await home.sweep(at_most=1)) == users
 
     @story()
-    async def test_a_sweep_of_nothing_says_that_no_more_is_due(self, home: Household) -> None:
+    async def test_a_sweep_of_nothing_says_that_no_more_is_due(self, home: StoreDriver) -> None:
         await home.watch("tv")
         assert not (await resolved(home.store.expire(100))).more
 
@@ -1086,7 +1086,7 @@ class Sharing:
     """Rule 8: one session moves as it likes; two players on one session are told apart from one."""
 
     @story()
-    async def test_a_session_moves_and_keeps_its_seat(self, home: Household) -> None:
+    async def test_a_session_moves_and_keeps_its_seat(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         old = await home.watch("tv", "news", sequence=7)
         await home.lease("tv", "film")
@@ -1098,7 +1098,7 @@ class Sharing:
         assert (await home.roster()).live == 3
 
     @story()
-    async def test_a_receipt_of_an_old_move_is_activity_but_moves_nothing_back(self, home: Household) -> None:
+    async def test_a_receipt_of_an_old_move_is_activity_but_moves_nothing_back(self, home: StoreDriver) -> None:
         await home.watch("tv", "news", sequence=7)
         stale = await home.lease("tv", "news", sequence=8)
         await home.watch("tv", "film", sequence=0)
@@ -1110,7 +1110,7 @@ class Sharing:
         assert (seen.last_activity_ms, seen.expires_at_ms) == (home.now, home.now + N * X)
 
     @story()
-    async def test_moving_twice_by_the_same_receipt_is_once(self, home: Household) -> None:
+    async def test_moving_twice_by_the_same_receipt_is_once(self, home: StoreDriver) -> None:
         await home.watch("tv", "news")
         lease = await home.lease("tv", "film")
         await home.received(lease, 0)
@@ -1119,27 +1119,27 @@ class Sharing:
         assert again.session.move == lease.move + 1
 
     @story()
-    async def test_a_move_does_not_wait_for_a_free_seat(self, home: Household) -> None:
+    async def test_a_move_does_not_wait_for_a_free_seat(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         for stream in ("film", "sport", "series", "kids"):
             await home.watch("c", stream)
         assert (await home.session("c")).stream_id == "kids"
 
     @story()
-    async def test_a_reservation_that_moves_starts_once(self, home: Household) -> None:
+    async def test_a_reservation_that_moves_starts_once(self, home: StoreDriver) -> None:
         news, film = await home.lease("tv", "news"), await home.lease("tv", "film")
         assert types((await home.received(film)).events) == ["started"]
         assert (await home.received(news)).events == ()
         assert (await home.session("tv")).stream_id == "film"
 
     @story()
-    async def test_zapping_on_is_never_sharing(self, home: Household) -> None:
+    async def test_zapping_on_is_never_sharing(self, home: StoreDriver) -> None:
         for k in range(20):
             await home.watch("tv", f"channel-{k}", sequence=0)
         assert (await home.session("tv")).move == 19
 
     @story(PATIENT)
-    async def test_ping_pong_between_two_streams_is_refused_at_the_third_return(self, home: Household) -> None:
+    async def test_ping_pong_between_two_streams_is_refused_at_the_third_return(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.watch("tv", stream)
             home.later(X // 2)
@@ -1151,13 +1151,13 @@ class Sharing:
         assert (await home.session("tv")).stream_id == "film"
 
     @story(PATIENT)
-    async def test_who_ping_pongs_may_still_go_to_a_third_stream(self, home: Household) -> None:
+    async def test_who_ping_pongs_may_still_go_to_a_third_stream(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.watch("tv", stream)
         await home.watch("tv", "sport")
 
     @story(PATIENT)
-    async def test_refused_requests_count_for_nothing(self, home: Household) -> None:
+    async def test_refused_requests_count_for_nothing(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.watch("tv", stream)
         before = await home.session("tv")
@@ -1171,7 +1171,7 @@ class Sharing:
         await home.watch("tv", "news")
 
     @story(PATIENT)
-    async def test_ping_pong_is_forgotten_after_the_expiry_time(self, home: Household) -> None:
+    async def test_ping_pong_is_forgotten_after_the_expiry_time(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.watch("tv", stream)
         home.later(3 * X)
@@ -1181,14 +1181,14 @@ class Sharing:
             await home.watch("tv", stream)
 
     @story(PATIENT)
-    async def test_coming_back_after_two_segments_is_no_return(self, home: Household) -> None:
+    async def test_coming_back_after_two_segments_is_no_return(self, home: StoreDriver) -> None:
         for k in range(12):
             await home.watch("tv", ("news", "film")[k % 2])
             home.later(2 * X)
         assert (await home.session("tv")).move == 11
 
     @story(PATIENT)
-    async def test_coming_back_within_two_segments_is_a_return(self, home: Household) -> None:
+    async def test_coming_back_within_two_segments_is_a_return(self, home: StoreDriver) -> None:
         for k in range(4):
             await home.watch("tv", ("news", "film")[k % 2])
             home.later(X)
@@ -1196,12 +1196,12 @@ class Sharing:
         await home.refused("tv", "news")
 
     @story(UNGUARDED)
-    async def test_zero_returns_turns_the_guard_off(self, home: Household) -> None:
+    async def test_zero_returns_turns_the_guard_off(self, home: StoreDriver) -> None:
         for k in range(20):
             await home.watch("tv", ("news", "film")[k % 2], sequence=k % 3, client=f"c{k % 2}")
 
     @story(PATIENT)
-    async def test_two_players_on_one_stream_are_refused_at_the_third_repeat(self, home: Household) -> None:
+    async def test_two_players_on_one_stream_are_refused_at_the_third_repeat(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=10, client="home")
         for k in (3, 4):
             await home.watch("tv", sequence=k, client="office")
@@ -1210,7 +1210,7 @@ class Sharing:
         await home.watch("tv", sequence=13, client="home")
 
     @story(PATIENT)
-    async def test_two_players_in_step_are_refused_too(self, home: Household) -> None:
+    async def test_two_players_in_step_are_refused_too(self, home: StoreDriver) -> None:
         for k in range(2):
             await home.watch("tv", sequence=k, client="home")
             await home.watch("tv", sequence=k, client="office")
@@ -1218,7 +1218,7 @@ class Sharing:
         assert (await home.refused("tv", sequence=2, client="office")).code == "session-shared"
 
     @story(PATIENT)
-    async def test_stale_leases_count_as_no_repeat_and_no_return(self, home: Household) -> None:
+    async def test_stale_leases_count_as_no_repeat_and_no_return(self, home: StoreDriver) -> None:
         await home.watch("tv", "news", sequence=9, client="home")
         stale = [await home.lease("tv", "news", sequence=k, client=f"c{k}") for k in range(5)]
         await home.watch("tv", "film", sequence=9, client="home")
@@ -1228,25 +1228,25 @@ class Sharing:
         assert (await home.session("tv")).stream_id == "film"
 
     @story(PATIENT)
-    async def test_prefetch_out_of_order_is_honest(self, home: Household) -> None:
+    async def test_prefetch_out_of_order_is_honest(self, home: StoreDriver) -> None:
         for k in (1, 0, 3, 2, 5, 4, 7, 6, 9, 8):
             await home.watch("tv", sequence=k, client="home")
             await home.watch("tv", sequence=k, client="home", kind="audio")
 
     @story(PATIENT)
-    async def test_seeking_and_replaying_from_one_address_is_honest(self, home: Household) -> None:
+    async def test_seeking_and_replaying_from_one_address_is_honest(self, home: StoreDriver) -> None:
         for k in (50, 3, 3, 3, 40, 2, 1, 0, 0, 0):
             await home.watch("tv", sequence=k, client="home")
 
     @story(PATIENT)
-    async def test_a_phone_that_roams_is_honest(self, home: Household) -> None:
+    async def test_a_phone_that_roams_is_honest(self, home: StoreDriver) -> None:
         for k in range(5):
             await home.watch("phone", sequence=k, client="wifi")
         for k in range(4, 12):
             await home.watch("phone", sequence=k, client="mobile")
 
     @story(PATIENT)
-    async def test_one_seek_from_a_second_address_is_one_repeat(self, home: Household) -> None:
+    async def test_one_seek_from_a_second_address_is_one_repeat(self, home: StoreDriver) -> None:
         await home.watch("phone", sequence=50, client="wifi")
         for k in range(3, 20):
             await home.watch("phone", sequence=k, client="mobile")
@@ -1254,7 +1254,7 @@ class Sharing:
     @story(PATIENT)
     @pytest.mark.parametrize("first", [0, 103, 1_790_000_000_000])
     async def test_parts_that_go_only_forward_by_two_addresses_are_one_player(
-        self, home: Household, first: int
+        self, home: StoreDriver, first: int
     ) -> None:
         await home.watch("phone", sequence=first, client="v4")
         for k in range(4, 24):
@@ -1262,7 +1262,7 @@ class Sharing:
         assert (await home.session("phone")).sequence == first + 5
 
     @story(PATIENT)
-    async def test_two_players_on_parts_are_refused_at_the_third_repeat(self, home: Household) -> None:
+    async def test_two_players_on_parts_are_refused_at_the_third_repeat(self, home: StoreDriver) -> None:
         for part in (0, 1):
             await home.watch("tv", sequence=7, part=part, client="home")
             await home.watch("tv", sequence=7, part=part, client="office")
@@ -1272,7 +1272,7 @@ class Sharing:
         await home.watch("tv", sequence=7, part=3, client="home")
 
     @story(PATIENT)
-    async def test_a_whole_segment_behind_its_own_parts_is_a_repeat(self, home: Household) -> None:
+    async def test_a_whole_segment_behind_its_own_parts_is_a_repeat(self, home: StoreDriver) -> None:
         for k in (7, 8):
             await home.watch("tv", sequence=k, part=2, client="home")
             await home.watch("tv", sequence=k, client="office")
@@ -1280,30 +1280,30 @@ class Sharing:
         assert (await home.refused("tv", sequence=9, client="office")).code == "session-shared"
 
     @story(PATIENT)
-    async def test_one_seek_among_parts_is_one_repeat(self, home: Household) -> None:
+    async def test_one_seek_among_parts_is_one_repeat(self, home: StoreDriver) -> None:
         await home.watch("phone", sequence=50, part=3, client="wifi")
         for k in range(12, 40):
             await home.watch("phone", sequence=k // 4, part=k % 4, client="mobile")
 
     @story(PATIENT)
-    async def test_switching_the_quality_is_honest(self, home: Household) -> None:
+    async def test_switching_the_quality_is_honest(self, home: StoreDriver) -> None:
         for k in range(6):
             await home.watch("tv", sequence=k, client="home")
             await home.watch("tv", sequence=k, client="home")
 
     @story(PATIENT)
-    async def test_audio_from_a_second_address_ahead_of_the_video_is_honest(self, home: Household) -> None:
+    async def test_audio_from_a_second_address_ahead_of_the_video_is_honest(self, home: StoreDriver) -> None:
         for k in range(8):
             await home.watch("tv", sequence=k, client="v4")
             await home.watch("tv", sequence=k, client="v6", kind="audio")
 
     @story(PATIENT)
-    async def test_a_move_makes_positions_start_anew(self, home: Household) -> None:
+    async def test_a_move_makes_positions_start_anew(self, home: StoreDriver) -> None:
         for k in range(6):
             await home.watch("tv", f"clip-{k}", sequence=9 - k, client=f"c{k}")
 
     @story(PATIENT)
-    async def test_heartbeats_are_no_repeats(self, home: Household) -> None:
+    async def test_heartbeats_are_no_repeats(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=9, client="home")
         for k in range(6):
             await home.received(await home.lease("tv", client=f"c{k}"))
@@ -1313,7 +1313,7 @@ class Refusals:
     """Rule 10: a refusal explains itself and changes nothing."""
 
     @story()
-    async def test_a_refusal_lists_who_sits_oldest_first(self, home: Household) -> None:
+    async def test_a_refusal_lists_who_sits_oldest_first(self, home: StoreDriver) -> None:
         await home.watch("a", "news", sequence=3, device=Device(id="d1", name="TV", type="tv"))
         first = home.now
         home.later(X)
@@ -1340,14 +1340,14 @@ class Refusals:
         assert refusal.sessions == (await home.roster()).sessions
 
     @story()
-    async def test_a_refusal_says_when_the_next_seat_may_come_free(self, home: Household) -> None:
+    async def test_a_refusal_says_when_the_next_seat_may_come_free(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.watch(session)
             home.later(100)
         assert (await home.refused("d")).retry_after_ms == N * X - 300
 
     @story()
-    async def test_where_the_limit_was_lowered_more_must_go_first(self, home: Household) -> None:
+    async def test_where_the_limit_was_lowered_more_must_go_first(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.watch(session)
             home.later(100)
@@ -1355,7 +1355,7 @@ class Refusals:
         assert (await home.refused("d")).retry_after_ms == N * X - 100
 
     @story(subscribed=ALL_TYPES)
-    async def test_a_refusal_changes_nothing(self, home: Household) -> None:
+    async def test_a_refusal_changes_nothing(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         home.later(X)
         before, told = await home.roster(), await home.pending()
@@ -1365,7 +1365,7 @@ class Refusals:
         assert await home.pending() == told
 
     @story()
-    async def test_the_same_refusal_twice_says_the_same(self, home: Household) -> None:
+    async def test_the_same_refusal_twice_says_the_same(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert await home.refused("d") == await home.refused("d")
 
@@ -1374,7 +1374,7 @@ class Departures:
     """The viewer's end and the operator's termination (rules 3, 6 and 12)."""
 
     @story()
-    async def test_an_end_frees_the_seat_at_once(self, home: Household) -> None:
+    async def test_an_end_frees_the_seat_at_once(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         events = await home.end("b")
         assert types(events) == ["ended"]
@@ -1383,14 +1383,14 @@ class Departures:
         await home.watch("d")
 
     @story()
-    async def test_ending_twice_is_once(self, home: Household) -> None:
+    async def test_ending_twice_is_once(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.end("tv")
         assert await home.end("tv") == ()
         assert await home.end("never-was") == ()
 
     @story()
-    async def test_an_ended_session_may_come_back_as_a_new_one(self, home: Household) -> None:
+    async def test_an_ended_session_may_come_back_as_a_new_one(self, home: StoreDriver) -> None:
         old = await home.watch("tv", sequence=5)
         await home.end("tv")
         answer = await home.ask("tv")
@@ -1401,13 +1401,13 @@ class Departures:
         assert answer.session.sequence is None
 
     @story()
-    async def test_ending_what_is_past_its_time_tells_that_it_expired(self, home: Household) -> None:
+    async def test_ending_what_is_past_its_time_tells_that_it_expired(self, home: StoreDriver) -> None:
         await home.watch("tv")
         home.later(N * X)
         assert types(await home.end("tv")) == ["expired"]
 
     @story()
-    async def test_a_terminated_session_is_refused_and_told_why(self, home: Household) -> None:
+    async def test_a_terminated_session_is_refused_and_told_why(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         events = await home.terminate("b", "ops", "bill unpaid")
         assert types(events) == ["terminated"]
@@ -1420,7 +1420,7 @@ class Departures:
         assert await home.sitting() == ["a", "c"]
 
     @story()
-    async def test_terminating_twice_is_once(self, home: Household) -> None:
+    async def test_terminating_twice_is_once(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv", "ops", "first")
         assert await home.terminate("tv", "ops", "second") == ()
@@ -1429,7 +1429,7 @@ class Departures:
         assert refusal.mark.reason == "first"
 
     @story()
-    async def test_all_sessions_of_a_user_are_terminated_at_once(self, home: Household) -> None:
+    async def test_all_sessions_of_a_user_are_terminated_at_once(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.lease("c")
         assert types(await home.terminate(None)) == ["terminated"] * 3
@@ -1440,7 +1440,7 @@ class Departures:
         await home.watch("d")
 
     @story()
-    async def test_terminating_all_tells_of_the_expired_that_they_expired(self, home: Household) -> None:
+    async def test_terminating_all_tells_of_the_expired_that_they_expired(self, home: StoreDriver) -> None:
         await home.watch("old")
         home.later(N * X - 1)
         await home.watch("tv")
@@ -1449,7 +1449,7 @@ class Departures:
         assert isinstance(await home.ask("old"), Admitted)
 
     @story()
-    async def test_a_terminated_session_is_forgiven_when_it_was_silent(self, home: Household) -> None:
+    async def test_a_terminated_session_is_forgiven_when_it_was_silent(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv")
         home.later(N * X - 1)
@@ -1458,7 +1458,7 @@ class Departures:
         assert isinstance(await home.ask("tv"), Admitted)
 
     @story()
-    async def test_who_never_asked_is_forgiven_at_that_very_moment(self, home: Household) -> None:
+    async def test_who_never_asked_is_forgiven_at_that_very_moment(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.watch("d", replace="a")
         await home.terminate("b")
@@ -1467,7 +1467,7 @@ class Departures:
         assert isinstance(await home.ask("b"), Admitted)
 
     @story()
-    async def test_the_silence_counts_from_the_last_refusal_to_within_a_fiftieth_of_x(self, home: Household) -> None:
+    async def test_the_silence_counts_from_the_last_refusal_to_within_a_fiftieth_of_x(self, home: StoreDriver) -> None:
         for gap in range(2 * SLACK + 1):  # the last refusal is told on any point between two writes
             await home.watch("tv")
             await home.terminate("tv")
@@ -1481,7 +1481,7 @@ class Departures:
         assert isinstance(await home.ask("tv"), Admitted)
 
     @story()
-    async def test_a_hammering_player_stays_out(self, home: Household) -> None:
+    async def test_a_hammering_player_stays_out(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv", "ops", "why")
         at = home.now
@@ -1499,7 +1499,7 @@ class Departures:
 
     @swept_or_not
     @story()
-    async def test_sweeping_forgives_nobody_early(self, home: Household, swept: bool) -> None:
+    async def test_sweeping_forgives_nobody_early(self, home: StoreDriver, swept: bool) -> None:
         await home.watch("tv")
         await home.terminate("tv")
         for _ in range(N):
@@ -1509,7 +1509,7 @@ class Departures:
         assert (await home.refused("tv")).code == "session-terminated"
 
     @story()
-    async def test_the_newest_sixteen_terminations_are_remembered(self, home: Household) -> None:
+    async def test_the_newest_sixteen_terminations_are_remembered(self, home: StoreDriver) -> None:
         for k in range(MARKS_KEPT + 2):
             await home.watch(f"s{k}")
             await home.terminate(f"s{k}")
@@ -1520,7 +1520,7 @@ class Departures:
             assert isinstance(await home.ask(f"s{k}"), Admitted)
 
     @story()
-    async def test_a_viewers_replacements_push_no_operators_termination_out(self, home: Household) -> None:
+    async def test_a_viewers_replacements_push_no_operators_termination_out(self, home: StoreDriver) -> None:
         await home.watch("bad")
         await home.terminate("bad", "ops")
         await home.watch_all("a", "b", "old")
@@ -1533,7 +1533,7 @@ class Departures:
         assert isinstance(await home.ask("s1", replace=f"s{MARKS_KEPT + 1}"), Admitted)
 
     @story()
-    async def test_an_operators_terminations_push_a_viewers_out_and_keep_their_own(self, home: Household) -> None:
+    async def test_an_operators_terminations_push_a_viewers_out_and_keep_their_own(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "old")
         await home.watch("new", replace="old")
         for k in range(MARKS_KEPT):
@@ -1547,7 +1547,7 @@ class Departures:
         assert isinstance(await home.ask("old", replace="older"), Admitted), "sixteen of the operator's fill them"
 
     @story(policy=LONG_START)
-    async def test_a_session_whose_mark_found_no_room_is_gone_for_its_leases(self, home: Household) -> None:
+    async def test_a_session_whose_mark_found_no_room_is_gone_for_its_leases(self, home: StoreDriver) -> None:
         lease, other = await home.watch("tv"), await home.lease("pad")
         await home.end("tv")
         await home.end("pad")
@@ -1566,7 +1566,7 @@ class Departures:
         await home.received(again)
 
     @story()
-    async def test_ended_sessions_push_no_termination_out(self, home: Household) -> None:
+    async def test_ended_sessions_push_no_termination_out(self, home: StoreDriver) -> None:
         await home.watch("bad")
         await home.terminate("bad")
         for k in range(MARKS_KEPT + 2):
@@ -1597,7 +1597,7 @@ class Replacements:
     """Rule 12: who gives way at the limit."""
 
     @story(IDLE_GOES)
-    async def test_the_longest_silent_gives_way(self, home: Household) -> None:
+    async def test_the_longest_silent_gives_way(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.watch(session)
             home.later(10)
@@ -1613,7 +1613,7 @@ class Replacements:
         assert (mark.by_session_id, mark.by_device, mark.at_ms) == ("d", "phone", home.now)
 
     @story(IDLE_GOES)
-    async def test_nobody_gives_way_before_n_minus_one_segments_of_silence(self, home: Household) -> None:
+    async def test_nobody_gives_way_before_n_minus_one_segments_of_silence(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         home.later((N - 1) * X - 1)
         assert (await home.refused("d")).code == "session-limit"
@@ -1621,7 +1621,7 @@ class Replacements:
         assert isinstance(await home.ask("d"), Admitted)
 
     @story(OLDEST_GOES)
-    async def test_the_oldest_gives_way_however_busy(self, home: Household) -> None:
+    async def test_the_oldest_gives_way_however_busy(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.watch(session)
             home.later(10)
@@ -1631,7 +1631,7 @@ class Replacements:
         assert (await home.refused("a")).code == "session-terminated"
 
     @story(OLDEST_GOES)
-    async def test_nobody_gives_way_while_there_is_room(self, home: Household) -> None:
+    async def test_nobody_gives_way_while_there_is_room(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         home.later(10)
         answer = await home.ask("c", replace="a")
@@ -1640,7 +1640,7 @@ class Replacements:
         assert await home.sitting() == ["a", "b", "c"]
 
     @story()
-    async def test_a_viewer_may_name_who_gives_way(self, home: Household) -> None:
+    async def test_a_viewer_may_name_who_gives_way(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         answer = await home.ask("d", replace="b")
         assert isinstance(answer, Admitted)
@@ -1648,19 +1648,19 @@ class Replacements:
         assert await home.sitting() == ["a", "c", "d"]
 
     @story()
-    async def test_naming_one_who_does_not_sit_replaces_nobody(self, home: Household) -> None:
+    async def test_naming_one_who_does_not_sit_replaces_nobody(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert (await home.refused("d", replace="nobody")).code == "session-limit"
         assert await home.sitting() == ["a", "b", "c"]
 
     @story(OLDEST_GOES)
-    async def test_the_named_one_goes_before_the_oldest(self, home: Household) -> None:
+    async def test_the_named_one_goes_before_the_oldest(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.watch("d", replace="c")
         assert await home.sitting() == ["a", "b", "d"]
 
     @story()
-    async def test_repeating_an_executed_replacement_does_nothing(self, home: Household) -> None:
+    async def test_repeating_an_executed_replacement_does_nothing(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.watch("d", replace="b")
         for _ in range(3):
@@ -1670,13 +1670,13 @@ class Replacements:
         assert await home.sitting() == ["a", "c", "d"]
 
     @story(OLDEST_GOES)
-    async def test_who_sits_replaces_nobody(self, home: Household) -> None:
+    async def test_who_sits_replaces_nobody(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert isinstance(await home.ask("c", replace="a"), Admitted)
         assert await home.sitting() == ["a", "b", "c"]
 
     @story()
-    async def test_an_abandoned_newcomer_does_not_bring_its_victim_back(self, home: Household) -> None:
+    async def test_an_abandoned_newcomer_does_not_bring_its_victim_back(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         newcomer = await home.lease("d", replace="b")
         assert types(await home.abandon(newcomer)) == ["abandoned"]
@@ -1684,7 +1684,7 @@ class Replacements:
         assert (await home.refused("b")).code == "session-terminated"
 
     @story()
-    async def test_a_replaced_session_is_not_brought_back_by_its_own_receipt(self, home: Household) -> None:
+    async def test_a_replaced_session_is_not_brought_back_by_its_own_receipt(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         late = await home.watch("c")
         newcomer = await home.lease("d", replace="c")
@@ -1696,7 +1696,7 @@ class Replacements:
         assert await home.sitting() == ["a", "b"]
 
     @story(OLDEST_GOES)
-    async def test_a_retrying_victim_cannot_take_its_seat_back_in_turns(self, home: Household) -> None:
+    async def test_a_retrying_victim_cannot_take_its_seat_back_in_turns(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         home.later(1)
         await home.watch("d")
@@ -1707,7 +1707,7 @@ class Replacements:
                 await home.watch(session)
 
     @story(OLDEST_GOES)
-    async def test_where_the_limit_was_lowered_nobody_goes_for_nothing(self, home: Household) -> None:
+    async def test_where_the_limit_was_lowered_nobody_goes_for_nothing(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.limit_to(2)
         assert (await home.refused("d")).code == "session-limit"
@@ -1715,7 +1715,7 @@ class Replacements:
         assert await home.sitting() == ["a", "b", "c"]
 
     @story()
-    async def test_a_device_takes_back_what_its_crashed_player_left(self, home: Household) -> None:
+    async def test_a_device_takes_back_what_its_crashed_player_left(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.watch("old", device=Device(id="tv-1", name="TV"))
         home.later(X)
@@ -1725,14 +1725,14 @@ class Replacements:
         assert await home.sitting() == ["a", "b", "new"]
 
     @story()
-    async def test_a_device_does_not_stop_its_own_session_that_plays(self, home: Household) -> None:
+    async def test_a_device_does_not_stop_its_own_session_that_plays(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.watch("old", device="tv-1")
         home.later(X - 1)
         assert (await home.refused("new", device="tv-1")).code == "session-limit"
 
     @story()
-    async def test_another_device_reclaims_nothing(self, home: Household) -> None:
+    async def test_another_device_reclaims_nothing(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.watch("old", device="tv-1")
         home.later(X)
@@ -1740,7 +1740,7 @@ class Replacements:
         assert (await home.refused("new")).code == "session-limit"
 
     @story(NO_RECLAIM)
-    async def test_reclaiming_can_be_turned_off(self, home: Household) -> None:
+    async def test_reclaiming_can_be_turned_off(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.watch("old", device="tv-1")
         home.later(X)
@@ -1748,7 +1748,7 @@ class Replacements:
 
     @story(ONE_A_DEVICE)
     async def test_with_a_seat_a_device_its_next_session_takes_over_though_seats_are_free(
-        self, home: Household
+        self, home: StoreDriver
     ) -> None:
         await home.watch("episode-1", device=Device(id="tv-1", name="TV"))
         answer = await home.ask("episode-2", device="tv-1")
@@ -1760,7 +1760,9 @@ class Replacements:
         assert await home.sitting() == ["episode-2"]
 
     @story(ONE_A_DEVICE)
-    async def test_of_two_tabs_of_a_device_the_newer_plays_and_the_older_is_told_by_whom(self, home: Household) -> None:
+    async def test_of_two_tabs_of_a_device_the_newer_plays_and_the_older_is_told_by_whom(
+        self, home: StoreDriver
+    ) -> None:
         for beat in (True, False):
             await home.watch("old", device="pc")
             await (home.beaten("new", device="pc") if beat else home.watch("new", device="pc"))
@@ -1772,7 +1774,7 @@ class Replacements:
             home.later(2 * N * X)
 
     @story(ONE_A_DEVICE)
-    async def test_with_a_seat_a_device_one_that_plays_gives_way_at_the_limit_too(self, home: Household) -> None:
+    async def test_with_a_seat_a_device_one_that_plays_gives_way_at_the_limit_too(self, home: StoreDriver) -> None:
         await home.watch("old", device="tv-1")
         await home.watch_all("a", "b")
         assert (await home.refused("c", device="tv-2")).code == "session-limit"
@@ -1783,7 +1785,7 @@ class Replacements:
         assert await home.sitting() == ["a", "b", "new"]
 
     @story(ONE_A_DEVICE)
-    async def test_with_a_seat_a_device_other_devices_and_those_without_an_id_stay(self, home: Household) -> None:
+    async def test_with_a_seat_a_device_other_devices_and_those_without_an_id_stay(self, home: StoreDriver) -> None:
         await home.watch("none")
         await home.watch("typed", device=Device(type="tv"))
         await home.watch("new", device=Device(type="tv"))
@@ -1809,7 +1811,7 @@ class Caps:
     """Limits beside the user's: for one stream, for one type of device."""
 
     @story(ONE_PER_STREAM)
-    async def test_a_full_stream_refuses_a_new_session_though_seats_are_free(self, home: Household) -> None:
+    async def test_a_full_stream_refuses_a_new_session_though_seats_are_free(self, home: StoreDriver) -> None:
         await home.watch("a", "news")
         refusal = await home.refused("b", "news")
         assert (refusal.code, refusal.scope, refusal.scope_limit) == ("session-limit", "stream", 1)
@@ -1818,28 +1820,28 @@ class Caps:
         await home.watch("b", "film")
 
     @story(ONE_PER_STREAM)
-    async def test_full_seats_are_told_before_a_full_stream(self, home: Household) -> None:
+    async def test_full_seats_are_told_before_a_full_stream(self, home: StoreDriver) -> None:
         for k in range(3):
             await home.watch(f"s{k}", f"stream-{k}")
         refusal = await home.refused("new", "stream-0")
         assert (refusal.scope, refusal.scope_limit) == ("user", 3)
 
     @story(ONE_PER_STREAM)
-    async def test_a_full_stream_says_when_it_has_room(self, home: Household) -> None:
+    async def test_a_full_stream_says_when_it_has_room(self, home: StoreDriver) -> None:
         await home.watch("a", "film")
         home.later(X)
         await home.watch("b", "news")
         assert (await home.refused("c", "news")).retry_after_ms == N * X
 
     @story(ONE_PER_STREAM)
-    async def test_who_sits_may_move_to_a_full_stream(self, home: Household) -> None:
+    async def test_who_sits_may_move_to_a_full_stream(self, home: StoreDriver) -> None:
         await home.watch("a", "news")
         await home.watch("b", "film")
         await home.watch("b", "news")
         assert (await home.session("b")).stream_id == "news"
 
     @story(ONE_TV)
-    async def test_a_type_of_device_has_a_cap_of_its_own(self, home: Household) -> None:
+    async def test_a_type_of_device_has_a_cap_of_its_own(self, home: StoreDriver) -> None:
         tv, phone = Device(id="d1", type="tv"), Device(id="d2", type="phone")
         await home.watch("a", device=tv)
         refusal = await home.refused("b", device=Device(id="d3", type="tv"))
@@ -1848,7 +1850,7 @@ class Caps:
         await home.watch("c", device="tv")
 
     @story(ONE_PER_STREAM)
-    async def test_one_who_gives_way_must_make_the_room_that_is_missing(self, home: Household) -> None:
+    async def test_one_who_gives_way_must_make_the_room_that_is_missing(self, home: StoreDriver) -> None:
         await home.watch("a", "news")
         await home.watch("b", "film")
         assert (await home.refused("c", "news", replace="b")).scope == "stream"
@@ -1859,7 +1861,7 @@ class Caps:
 
     @swept_or_not
     @story(ONE_PER_STREAM)
-    async def test_a_late_receipt_counts_by_the_caps_too(self, home: Household, swept: bool) -> None:
+    async def test_a_late_receipt_counts_by_the_caps_too(self, home: StoreDriver, swept: bool) -> None:
         late, other = await home.watch("a", "news"), await home.watch("b", "film")
         home.later(N * X)
         if swept:
@@ -1874,7 +1876,7 @@ class DryRuns:
     """`enforce` off: all is decided, and nobody is refused."""
 
     @story(DRY)
-    async def test_a_dry_run_lets_the_fourth_through_and_says_so(self, home: Household) -> None:
+    async def test_a_dry_run_lets_the_fourth_through_and_says_so(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         answer = await home.ask("d")
         assert isinstance(answer, Admitted)
@@ -1887,7 +1889,7 @@ class DryRuns:
         assert (again.would_refuse, again.existing) == (None, True)
 
     @story(DRY)
-    async def test_a_dry_run_checks_without_a_seat(self, home: Household) -> None:
+    async def test_a_dry_run_checks_without_a_seat(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         answer = await home.ask("d", purpose=Purpose.CHECK)
         assert isinstance(answer, Admitted)
@@ -1895,7 +1897,7 @@ class DryRuns:
         assert await home.sitting() == ["a", "b", "c"]
 
     @story(DRY)
-    async def test_a_dry_run_admits_who_was_terminated(self, home: Household) -> None:
+    async def test_a_dry_run_admits_who_was_terminated(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv")
         answer = await home.ask("tv")
@@ -1906,7 +1908,7 @@ class DryRuns:
         assert await home.sitting() == ["tv"]
 
     @story(DRY)
-    async def test_a_dry_run_says_terminated_until_the_player_was_silent(self, home: Household) -> None:
+    async def test_a_dry_run_says_terminated_until_the_player_was_silent(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv")
         for _ in range(4):
@@ -1918,7 +1920,7 @@ class DryRuns:
             home.later(N * X - 1)
 
     @story(DRY)
-    async def test_a_dry_run_takes_late_receipts_beyond_the_limit(self, home: Household) -> None:
+    async def test_a_dry_run_takes_late_receipts_beyond_the_limit(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         home.later(N * X)
         await home.watch_all("a", "b", "c")
@@ -1926,18 +1928,18 @@ class DryRuns:
         assert await home.sitting() == ["a", "b", "c", "tv"]
 
     @story(DRY)
-    async def test_a_dry_run_still_refuses_who_may_not_start(self, home: Household) -> None:
+    async def test_a_dry_run_still_refuses_who_may_not_start(self, home: StoreDriver) -> None:
         assert (await home.refused("tv", may_start=False)).code == "grant-expired"
 
 
 class OldNews:
     """Rule 11: receipts that are told some time after they happened."""
 
-    async def _told(self, home: Household, lease: Lease, age_ms: int) -> Verdict:
+    async def _told(self, home: StoreDriver, lease: Lease, age_ms: int) -> Verdict:
         return await resolved(home.store.confirm(Receipt(lease, "video-9.m4s", 9, age_ms=age_ms)))
 
     @story()
-    async def test_old_news_counts_from_when_it_happened(self, home: Household) -> None:
+    async def test_old_news_counts_from_when_it_happened(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(2 * X)
         verdict = await self._told(home, lease, X + X // 2)
@@ -1949,7 +1951,7 @@ class OldNews:
         assert verdict.session == seen
 
     @story()
-    async def test_old_news_moves_no_session_back(self, home: Household) -> None:
+    async def test_old_news_moves_no_session_back(self, home: StoreDriver) -> None:
         await home.watch("tv")
         home.later(X)
         lease = await home.watch("tv")
@@ -1959,7 +1961,7 @@ class OldNews:
         assert (seen.last_activity_ms, seen.expires_at_ms) == (before.last_activity_ms, before.expires_at_ms)
 
     @story()
-    async def test_who_received_in_time_sat_all_the_while(self, home: Household) -> None:
+    async def test_who_received_in_time_sat_all_the_while(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(N * X + X)
         verdict = await self._told(home, lease, X + 1)
@@ -1969,7 +1971,7 @@ class OldNews:
         assert await home.sweep() == []
 
     @story()
-    async def test_who_received_in_time_loses_to_who_took_the_seat(self, home: Household) -> None:
+    async def test_who_received_in_time_loses_to_who_took_the_seat(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(N * X)
         await home.watch_all("a", "b", "c")
@@ -1979,20 +1981,20 @@ class OldNews:
         assert await home.sitting() == ["a", "b", "c"]
 
     @story()
-    async def test_news_as_old_as_the_expiry_seats_nobody(self, home: Household) -> None:
+    async def test_news_as_old_as_the_expiry_seats_nobody(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(N * X)
         verdict = await self._told(home, lease, N * X)
         assert isinstance(verdict, Gone)
         assert await home.sitting() == []
 
-    def _provisional(self, home: Household, session: str) -> Lease:
+    def _provisional(self, home: StoreDriver, session: str) -> Lease:
         """Of a session that a worker let in while the store was away: it belongs to no seat yet."""
         return Lease(home.question(session), generation=0, move=0)
 
     @story()
     async def test_a_session_let_in_while_the_store_was_away_is_seated_by_its_receipt_if_there_is_room(
-        self, home: Household
+        self, home: StoreDriver
     ) -> None:
         await home.watch("a")
         await home.watch("b")
@@ -2008,7 +2010,7 @@ class OldNews:
         assert (late, await home.sitting()) == (Gone(State.EXPIRED), ["a", "b", "tv"])
 
     @story()
-    async def test_a_receipt_of_one_who_was_let_in_though_it_sat_counts_for_its_seat(self, home: Household) -> None:
+    async def test_a_receipt_of_one_who_was_let_in_though_it_sat_counts_for_its_seat(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(2 * X)
         verdict = await self._told(home, self._provisional(home, "tv"), X)
@@ -2017,7 +2019,7 @@ class OldNews:
         assert verdict.events == ()
 
     @story()
-    async def test_a_receipt_of_one_who_was_let_in_seats_nobody_who_was_sent_away(self, home: Household) -> None:
+    async def test_a_receipt_of_one_who_was_let_in_seats_nobody_who_was_sent_away(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv")
         gone = await self._told(home, self._provisional(home, "tv"), 0)
@@ -2029,12 +2031,12 @@ class Views:
     """Who is watching: one user's sessions, and page by page everyone's."""
 
     @story()
-    async def test_nobody_watches_on_an_unknown_users_seats(self, home: Household) -> None:
+    async def test_nobody_watches_on_an_unknown_users_seats(self, home: StoreDriver) -> None:
         roster = await home.roster()
         assert (roster.user_id, roster.limit, roster.sessions, roster.live) == (home.user, 3, (), 0)
 
     @story()
-    async def test_looking_changes_nothing(self, home: Household) -> None:
+    async def test_looking_changes_nothing(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         home.later(N * X)
         assert await home.sitting() == []
@@ -2042,7 +2044,7 @@ class Views:
         assert types(await home.sweep()) == ["expired", "expired"]
 
     @story()
-    async def test_browsing_shows_every_live_session_once(self, home: Household) -> None:
+    async def test_browsing_shows_every_live_session_once(self, home: StoreDriver) -> None:
         expected = set()
         for k in range(25):
             for session in "abc"[: k % 3 + 1]:
@@ -2055,7 +2057,7 @@ class Views:
         assert set(seen) == expected
 
     @story()
-    async def test_a_forged_cursor_is_none_or_a_place_to_begin_at(self, home: Household) -> None:
+    async def test_a_forged_cursor_is_none_or_a_place_to_begin_at(self, home: StoreDriver) -> None:
         await home.watch("a")
         for cursor in FORGED:
             try:
@@ -2066,7 +2068,7 @@ class Views:
         assert await _browse(home, 10) == [(home.user, "a")]
 
     @story()
-    async def test_who_sits_during_the_whole_browsing_is_shown_once(self, home: Household) -> None:
+    async def test_who_sits_during_the_whole_browsing_is_shown_once(self, home: StoreDriver) -> None:
         for k in range(20):
             await home.watch("tv", user_id=f"{home.user}-{k:02}")
         seen: list[str] = []
@@ -2084,7 +2086,7 @@ class Views:
             assert seen.count(f"{home.user}-{k:02}") == 1
 
     @story()
-    async def test_browsing_can_ask_for_user_stream_and_state(self, home: Household) -> None:
+    async def test_browsing_can_ask_for_user_stream_and_state(self, home: StoreDriver) -> None:
         news, film = f"news-{home.user}", f"film-{home.user}"
         await home.watch("a", news)
         home.later(X)
@@ -2106,7 +2108,7 @@ class Views:
         assert await _browse(home, 1, stream_id=film, state="active") == [(home.user, "b")]
 
     @story()
-    async def test_browsing_does_not_show_who_is_past_their_time(self, home: Household) -> None:
+    async def test_browsing_does_not_show_who_is_past_their_time(self, home: StoreDriver) -> None:
         await home.watch("a")
         home.later(N * X)
         assert await _browse(home, 10) == []
@@ -2116,7 +2118,7 @@ class Outboxes:
     """Events for call backs: kept with a subscriber, in the same step, each once."""
 
     @story()
-    async def test_without_a_subscriber_nothing_is_kept(self, home: Household) -> None:
+    async def test_without_a_subscriber_nothing_is_kept(self, home: StoreDriver) -> None:
         before = await home.pending()
         await home.watch_all("a", "b", "c")
         await home.end("a")
@@ -2126,7 +2128,7 @@ class Outboxes:
         assert await home.pending() == before
 
     @story(subscribed={"session.expired"})
-    async def test_only_what_is_subscribed_is_kept(self, home: Household) -> None:
+    async def test_only_what_is_subscribed_is_kept(self, home: StoreDriver) -> None:
         before = await home.pending()
         await home.watch_all("a", "b", "c")
         await home.end("a")
@@ -2136,7 +2138,7 @@ class Outboxes:
         assert await home.pending() == before + 2
 
     @story(subscribed=ALL_TYPES)
-    async def test_each_change_is_kept_once_whoever_makes_it(self, home: Household) -> None:
+    async def test_each_change_is_kept_once_whoever_makes_it(self, home: StoreDriver) -> None:
         counts = [await home.pending()]
 
         async def told() -> int:
@@ -2173,7 +2175,7 @@ class Outboxes:
         assert await told() == 1  # abandoned, by the sweep
 
     @story(subscribed={"session.expired", "session.abandoned"})
-    async def test_every_process_keeps_events(self, home: Household) -> None:
+    async def test_every_process_keeps_events(self, home: StoreDriver) -> None:
         await home.watch("tv")
         before = await home.pending()
         home.later(N * X)
@@ -2183,7 +2185,7 @@ class Outboxes:
         assert await resolved(other.pending()) == before + 1
 
     @story()
-    async def test_an_events_id_is_the_same_for_ever_and_for_one_change_alone(self, home: Household) -> None:
+    async def test_an_events_id_is_the_same_for_ever_and_for_one_change_alone(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         events = [*(await home.received(lease)).events]
         events += (await home.received(await home.lease("tv", "film"))).events
@@ -2198,7 +2200,7 @@ class Outboxes:
         assert [event.id for event in events] == ids
 
     @story()
-    async def test_a_session_seated_again_and_expired_again_makes_another_event(self, home: Household) -> None:
+    async def test_a_session_seated_again_and_expired_again_makes_another_event(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         home.later(N * X)
         first = await home.sweep()
@@ -2213,7 +2215,7 @@ class Sundries:
     """Secrets, and the store itself."""
 
     @story()
-    async def test_the_first_secret_of_a_name_stays_for_ever(self, home: Household) -> None:
+    async def test_the_first_secret_of_a_name_stays_for_ever(self, home: StoreDriver) -> None:
         name = f"secret-{home.user}"
         assert await resolved(home.store.secret(name, "first")) == "first"
         assert await resolved(home.store.secret(name, "second")) == "first"
@@ -2234,7 +2236,7 @@ class Sundries:
         assert [len(set(got)) for got in answers] == [1] * 10
 
     @story()
-    async def test_the_store_answers_and_closes_twice(self, home: Household) -> None:
+    async def test_the_store_answers_and_closes_twice(self, home: StoreDriver) -> None:
         other = await home.another_store()
         assert await resolved(other.ping()) is None
         await resolved(other.close())
@@ -2260,7 +2262,7 @@ class LossesThatWereForgotten:
     @story()
     @pytest.mark.parametrize("leave", ["end", "terminate"])
     @pytest.mark.parametrize("later", [0, N * X], ids=["in time", "past its time"])
-    async def test_it_is_the_same_event_again_and_no_other(self, home: Household, leave: str, later: int) -> None:
+    async def test_it_is_the_same_event_again_and_no_other(self, home: StoreDriver, leave: str, later: int) -> None:
         await self._forgotten(home, leave)
         told, home.user = self.told, self.other
         home.later(later)
@@ -2273,7 +2275,7 @@ class LossesThatWereForgotten:
             assert (await home.refused("tv")).code == "session-terminated"
 
     @story()
-    async def test_where_it_was_not_forgotten_nothing_happens(self, home: Household) -> None:
+    async def test_where_it_was_not_forgotten_nothing_happens(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         (told,) = await home.end("tv", keep_grant=True)
         assert await resolved(home.store.lose_again(told)) == ()
@@ -2285,14 +2287,14 @@ class LossesThatWereForgotten:
 
     @story()
     @pytest.mark.parametrize("keeps", [False, True], ids=["dies", "lives"])
-    async def test_its_grant_dies_again_or_lives_on(self, home: Household, keeps: bool) -> None:
+    async def test_its_grant_dies_again_or_lives_on(self, home: StoreDriver, keeps: bool) -> None:
         await self._forgotten(home, "end")
         told, home.user = self.told, self.other
         grant = told.session.generation
         await resolved(home.store.lose_again(told, keeps))
         assert await home.is_dead("tv", grant) is not keeps
 
-    async def _forgotten(self, home: Household, leave: str) -> None:
+    async def _forgotten(self, home: StoreDriver, leave: str) -> None:
         """Of two users who do the same at the same time one leaves: to the other that is what the store forgot."""
         self.other = f"{home.user}-beside"
         for user in (home.user, self.other):
@@ -2309,7 +2311,7 @@ class ClocksThatGoBack:
 
     @story()
     @swept_or_not
-    async def test_no_seat_of_before_is_in_the_way(self, home: Household, swept: bool) -> None:
+    async def test_no_seat_of_before_is_in_the_way(self, home: StoreDriver, swept: bool) -> None:
         await home.watch_all("a", "b")
         await home.lease("c")
         home.later(-HOUR)
@@ -2323,7 +2325,7 @@ class ClocksThatGoBack:
 
     @story()
     @pytest.mark.parametrize("way", ["watch", "beaten"])
-    async def test_who_sat_is_seated_anew_and_expires_in_time(self, home: Household, way: str) -> None:
+    async def test_who_sat_is_seated_anew_and_expires_in_time(self, home: StoreDriver, way: str) -> None:
         old = await home.watch("tv")
         home.later(-HOUR)
         await getattr(home, way)("tv")
@@ -2335,7 +2337,7 @@ class ClocksThatGoBack:
         assert types(await home.sweep()) == ["expired"]
 
     @story()
-    async def test_a_receipt_and_a_sign_of_progress_find_the_seat_passed(self, home: Household) -> None:
+    async def test_a_receipt_and_a_sign_of_progress_find_the_seat_passed(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(-HOUR)
         assert isinstance(await home.prolong(lease), Gone)
@@ -2343,7 +2345,7 @@ class ClocksThatGoBack:
         assert await home.sitting() == ["tv"]
 
     @story()
-    async def test_marks_hold_no_longer_either(self, home: Household) -> None:
+    async def test_marks_hold_no_longer_either(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.terminate("a")
         await home.end("b")
@@ -2353,14 +2355,14 @@ class ClocksThatGoBack:
 
     @story()
     @pytest.mark.parametrize("leave", ["end", "terminate"])
-    async def test_each_lost_seat_makes_one_event(self, home: Household, leave: str) -> None:
+    async def test_each_lost_seat_makes_one_event(self, home: StoreDriver, leave: str) -> None:
         await home.watch_all("a", "b")
         home.later(-HOUR)
         told = types(await getattr(home, leave)("a")) + types(await home.sweep())
         assert sorted(told) == ["expired", "expired"]
 
     @story(policy=BUFFER)
-    async def test_a_minute_and_all_that_may_be_buffered_is_not_so_far(self, home: Household) -> None:
+    async def test_a_minute_and_all_that_may_be_buffered_is_not_so_far(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=1, play_ms=4 * X)
         home.later(-60_000)
         assert await home.sitting() == ["tv"]
@@ -2369,7 +2371,7 @@ class ClocksThatGoBack:
         assert await home.sitting() == []
 
     @story()
-    async def test_nobody_is_forgotten_where_many_sat(self, home: Household) -> None:
+    async def test_nobody_is_forgotten_where_many_sat(self, home: StoreDriver) -> None:
         users = [f"{home.user}-{number}" for number in range(90)]
         for user in users:
             await resolved(home.store.beat(home.question("tv", user_id=user)))
@@ -2380,12 +2382,12 @@ class ClocksThatGoBack:
 class Plans:
     """A session shows the plan and the limit under which it was last admitted, and a list the limit that counts."""
 
-    async def _terms(self, home: Household, session: str = "tv") -> tuple[str | None, int | None]:
+    async def _terms(self, home: StoreDriver, session: str = "tv") -> tuple[str | None, int | None]:
         shown = await home.session(session)
         return shown.plan, shown.limit
 
     @story()
-    async def test_without_a_plan_it_is_the_policys_limit(self, home: Household) -> None:
+    async def test_without_a_plan_it_is_the_policys_limit(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         assert await self._terms(home) == (None, 3)
         told = (await home.received(lease, 1)).session
@@ -2393,7 +2395,7 @@ class Plans:
         assert (await home.roster()).limit == 3
 
     @story()
-    async def test_it_stays_through_all_that_happens_to_the_session(self, home: Household) -> None:
+    async def test_it_stays_through_all_that_happens_to_the_session(self, home: StoreDriver) -> None:
         terms = {"plan": "family", "limit": 5}
         asked = await home.ask("tv", purpose=Purpose.SEAT, **terms)
         assert isinstance(asked, Admitted)
@@ -2413,7 +2415,7 @@ class Plans:
         assert {(each.plan, each.limit) for each in shown} == {("family", 5)}
 
     @story()
-    async def test_a_heartbeat_starts_under_its_plan_too(self, home: Household) -> None:
+    async def test_a_heartbeat_starts_under_its_plan_too(self, home: StoreDriver) -> None:
         beaten = await home.beaten("tv", plan="family", limit=5)
         assert beaten.session is not None
         assert (beaten.session.plan, beaten.session.limit) == ("family", 5)
@@ -2422,7 +2424,7 @@ class Plans:
 
     @story()
     @pytest.mark.parametrize("way", ["ask", "beat"])
-    async def test_the_next_admission_under_another_plan_shows_that(self, home: Household, way: str) -> None:
+    async def test_the_next_admission_under_another_plan_shows_that(self, home: StoreDriver, way: str) -> None:
         await home.watch("tv", plan="family", limit=5)
         await getattr(home, way)("tv", plan="solo", limit=1)
         assert await self._terms(home) == ("solo", 1)
@@ -2433,21 +2435,21 @@ class Plans:
 
     @story()
     @pytest.mark.parametrize("way", ["ask", "beat"])
-    async def test_who_names_no_plan_leaves_it_as_it_was(self, home: Household, way: str) -> None:
+    async def test_who_names_no_plan_leaves_it_as_it_was(self, home: StoreDriver, way: str) -> None:
         await home.watch("tv", plan="family", limit=5)
         await getattr(home, way)("tv")
         assert await self._terms(home) == ("family", 5)
         assert (await home.roster()).limit == 5
 
     @story()
-    async def test_a_look_changes_nothing(self, home: Household) -> None:
+    async def test_a_look_changes_nothing(self, home: StoreDriver) -> None:
         await home.watch("tv", plan="family", limit=5)
         await home.ask("tv", purpose=Purpose.CHECK, plan="solo", limit=1)
         assert await self._terms(home) == ("family", 5)
 
     @story()
     @pytest.mark.parametrize("way", ["ask", "beat"])
-    async def test_a_limit_of_their_own_is_shown_from_the_next_admission_on(self, home: Household, way: str) -> None:
+    async def test_a_limit_of_their_own_is_shown_from_the_next_admission_on(self, home: StoreDriver, way: str) -> None:
         await home.watch("tv", plan="family", limit=5)
         await home.limit_to(7)
         assert (await home.roster()).limit == 7
@@ -2459,7 +2461,7 @@ class Plans:
 
     @story()
     @pytest.mark.parametrize("way", ["ask", "beat"])
-    async def test_a_limit_of_their_own_that_is_taken_back_is_shown_no_more(self, home: Household, way: str) -> None:
+    async def test_a_limit_of_their_own_that_is_taken_back_is_shown_no_more(self, home: StoreDriver, way: str) -> None:
         await home.limit_to(7)
         await home.watch("tv", plan="family", limit=5)
         await home.limit_to(None)
@@ -2471,7 +2473,7 @@ class Plans:
         assert (await home.roster()).limit == 5
 
     @story()
-    async def test_a_list_shows_the_limit_of_who_was_here_last(self, home: Household) -> None:
+    async def test_a_list_shows_the_limit_of_who_was_here_last(self, home: StoreDriver) -> None:
         await home.watch("tv", plan="family", limit=5)
         home.later(1)
         await home.watch("pad", limit=4)
@@ -2481,14 +2483,14 @@ class Plans:
         assert (await home.roster()).limit == 5
 
     @story()
-    async def test_who_is_seated_again_by_a_late_receipt_has_the_terms_of_its_request(self, home: Household) -> None:
+    async def test_who_is_seated_again_by_a_late_receipt_has_the_terms_of_its_request(self, home: StoreDriver) -> None:
         lease = await home.watch("tv", plan="family", limit=5)
         home.later(N * X)
         await home.received(lease, 3)
         assert await self._terms(home) == ("family", 5)
 
     @story()
-    async def test_a_page_of_all_sessions_shows_it(self, home: Household) -> None:
+    async def test_a_page_of_all_sessions_shows_it(self, home: StoreDriver) -> None:
         await home.watch("tv", plan="family", limit=5)
         page = await resolved(home.store.browse(None, 10, home.user, None, None))
         assert [(each.plan, each.limit) for each in page.sessions] == [("family", 5)]
@@ -2498,7 +2500,7 @@ class GrantsEnd:
     """A grant is dead with its session (`Ask.grant_generation`): what the viewer ended it does not start again."""
 
     @story()
-    async def test_what_was_ended_is_not_started_again_by_its_own_grant(self, home: Household) -> None:
+    async def test_what_was_ended_is_not_started_again_by_its_own_grant(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
         refusal = await home.refused("tv", grant_generation=grant)
@@ -2507,7 +2509,7 @@ class GrantsEnd:
         assert await home.is_dead("tv", grant)
 
     @story()
-    async def test_a_newer_grant_and_no_grant_at_all_start_it(self, home: Household) -> None:
+    async def test_a_newer_grant_and_no_grant_at_all_start_it(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
         again = await home.open("tv")
@@ -2519,14 +2521,16 @@ class GrantsEnd:
         assert isinstance(await home.ask("tv"), Admitted), "asked for without a grant"
 
     @story()
-    async def test_the_grant_of_an_expired_session_starts_it_again(self, home: Household) -> None:
+    async def test_the_grant_of_an_expired_session_starts_it_again(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         home.later(N * X)
         assert isinstance(await home.ask("tv", grant_generation=grant), Admitted)
 
     @story()
     @swept_or_not
-    async def test_a_grant_that_started_it_again_is_dead_after_the_end_too(self, home: Household, swept: bool) -> None:
+    async def test_a_grant_that_started_it_again_is_dead_after_the_end_too(
+        self, home: StoreDriver, swept: bool
+    ) -> None:
         grant = await home.open("tv")
         home.later(N * X)
         if swept:
@@ -2536,7 +2540,7 @@ class GrantsEnd:
         assert await home.is_dead("tv", grant)
 
     @story()
-    async def test_a_heartbeat_by_a_grant_is_one_that_was_given(self, home: Household) -> None:
+    async def test_a_heartbeat_by_a_grant_is_one_that_was_given(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         home.later(N * X)
         for _ in range(2):
@@ -2545,7 +2549,7 @@ class GrantsEnd:
         assert await home.is_dead("tv", grant)
 
     @story()
-    async def test_who_sits_already_may_be_given_a_grant_later(self, home: Household) -> None:
+    async def test_who_sits_already_may_be_given_a_grant_later(self, home: StoreDriver) -> None:
         await home.watch("tv")
         grant = await home.open("tv")
         await home.watch("pad")
@@ -2556,7 +2560,7 @@ class GrantsEnd:
         assert await home.is_dead("pad", home.now)
 
     @story()
-    async def test_another_sessions_end_and_a_termination_are_other_things(self, home: Household) -> None:
+    async def test_another_sessions_end_and_a_termination_are_other_things(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.open("phone")
         await home.end("phone")
@@ -2569,7 +2573,7 @@ class GrantsEnd:
 
     @story()
     @swept_or_not
-    async def test_a_dead_grant_is_remembered_until_it_would_expire(self, home: Household, swept: bool) -> None:
+    async def test_a_dead_grant_is_remembered_until_it_would_expire(self, home: StoreDriver, swept: bool) -> None:
         grant = await home.open("tv")
         home.later(X // 2)
         await home.end("tv")
@@ -2582,7 +2586,7 @@ class GrantsEnd:
         assert not await home.is_dead("tv", grant), "only its own expiry holds now"
 
     @story()
-    async def test_what_sixteen_others_do_makes_no_dead_grant_work(self, home: Household) -> None:
+    async def test_what_sixteen_others_do_makes_no_dead_grant_work(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
         for k in range(MARKS_KEPT + 2):
@@ -2591,7 +2595,7 @@ class GrantsEnd:
         assert await home.is_dead("tv", grant)
 
     @story()
-    async def test_an_end_that_keeps_the_grant_frees_the_seat_only(self, home: Household) -> None:
+    async def test_an_end_that_keeps_the_grant_frees_the_seat_only(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         assert types(await home.end("tv", keep_grant=True)) == ["ended"]
         assert await home.sitting() == []
@@ -2604,7 +2608,7 @@ class GrantsEnd:
 
     @story()
     @swept_or_not
-    async def test_a_session_that_lost_its_seat_can_be_ended_all_the_same(self, home: Household, swept: bool) -> None:
+    async def test_a_session_that_lost_its_seat_can_be_ended_all_the_same(self, home: StoreDriver, swept: bool) -> None:
         grant = await home.open("tv")
         home.later(N * X)
         if swept:
@@ -2615,7 +2619,7 @@ class GrantsEnd:
         assert not await home.is_dead("tv", again)
 
     @story()
-    async def test_ends_of_who_had_no_grant_push_none_out(self, home: Household) -> None:
+    async def test_ends_of_who_had_no_grant_push_none_out(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
         for k in range(GRANTS_KEPT + 2):
@@ -2629,7 +2633,7 @@ class GrantsEnd:
         assert not await home.is_dead("keyed-0", home.now - 1), "it had a seat, and surely no grant"
 
     @story(UNCOUNTED)
-    async def test_of_more_than_are_kept_all_grants_of_their_time_are_revoked(self, home: Household) -> None:
+    async def test_of_more_than_are_kept_all_grants_of_their_time_are_revoked(self, home: StoreDriver) -> None:
         sitting, silent = await home.open("sitting"), await home.open("silent")
         await home.watch("sitting", grant_generation=sitting)
         home.later(1)
@@ -2645,14 +2649,14 @@ class GrantsEnd:
         assert isinstance(await home.ask("sitting", grant_generation=sitting), Admitted), "who holds a seat keeps it"
         assert not await home.is_dead("new", await home.open("new"))
 
-    async def _opened_and_ended(self, home: Household, k: int) -> int:
+    async def _opened_and_ended(self, home: StoreDriver, k: int) -> int:
         grant = await home.open(f"s{k}")
         await home.end(f"s{k}")
         home.later(1)
         return grant
 
     @story(policy=LONG_START)
-    async def test_no_receipt_of_an_ended_session_seats_it_again(self, home: Household) -> None:
+    async def test_no_receipt_of_an_ended_session_seats_it_again(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         lease = await home.lease("tv", grant_generation=grant)
         await home.end("tv")
@@ -2666,7 +2670,7 @@ class GrantsEnd:
         assert await home.sitting() == []
 
     @story()
-    async def test_it_is_refused_before_the_limit_and_replaces_nobody(self, home: Household) -> None:
+    async def test_it_is_refused_before_the_limit_and_replaces_nobody(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
         await home.watch_all("a", "b", "c")
@@ -2676,7 +2680,7 @@ class GrantsEnd:
         assert await home.sitting() == ["a", "b", "c"]
 
     @story(policy=DRY)
-    async def test_a_dry_run_refuses_it_all_the_same(self, home: Household) -> None:
+    async def test_a_dry_run_refuses_it_all_the_same(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
         assert (await home.refused("tv", grant_generation=grant)).code == "grant-ended"
@@ -2686,7 +2690,7 @@ class Beats:
     """A heartbeat (`beat`) is a lease without bytes: admitted and received in one step."""
 
     @story(subscribed=ALL_TYPES)
-    async def test_a_beat_seats_a_new_session_and_starts_it(self, home: Household) -> None:
+    async def test_a_beat_seats_a_new_session_and_starts_it(self, home: StoreDriver) -> None:
         await home.watch("a")
         answer = await home.beaten("tv", device="d1")
         assert (answer.existing, answer.limit, answer.live, answer.would_refuse) == (False, 3, 2, None)
@@ -2700,7 +2704,7 @@ class Beats:
         assert await home.pending() == 2
 
     @story(subscribed=ALL_TYPES)
-    async def test_a_beat_of_one_who_sits_is_activity_and_nothing_else(self, home: Household) -> None:
+    async def test_a_beat_of_one_who_sits_is_activity_and_nothing_else(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=7)
         home.later(X + 1)
         before, told = await home.session("tv"), await home.pending()
@@ -2714,7 +2718,7 @@ class Beats:
         assert await home.pending() == told
 
     @story()
-    async def test_a_session_lives_by_beats_alone_and_expires_without(self, home: Household) -> None:
+    async def test_a_session_lives_by_beats_alone_and_expires_without(self, home: StoreDriver) -> None:
         await home.beaten("tv")
         for _ in range(4):
             home.later(N * X - 1)
@@ -2724,7 +2728,7 @@ class Beats:
         assert not (await home.beaten("tv")).existing
 
     @story()
-    async def test_the_fourth_beat_is_refused_and_changes_nothing(self, home: Household) -> None:
+    async def test_the_fourth_beat_is_refused_and_changes_nothing(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.beaten(session)
         before = await home.roster()
@@ -2737,7 +2741,7 @@ class Beats:
             assert (await home.beaten(session)).existing
 
     @story(subscribed=ALL_TYPES)
-    async def test_a_beat_twice_is_once(self, home: Household) -> None:
+    async def test_a_beat_twice_is_once(self, home: StoreDriver) -> None:
         ask = home.question("tv", lease_id="")
         first = await resolved(home.store.beat(ask))
         again = await resolved(home.store.beat(ask))
@@ -2748,7 +2752,7 @@ class Beats:
         assert await home.pending() == 1
 
     @story()
-    async def test_a_beat_leaves_no_lease_that_could_be_given_back(self, home: Household) -> None:
+    async def test_a_beat_leaves_no_lease_that_could_be_given_back(self, home: StoreDriver) -> None:
         await home.lease("tv")
         answer = await home.beaten("tv", lease_id="another")
         assert types(answer.events) == ["started"]
@@ -2757,7 +2761,7 @@ class Beats:
         assert await home.sitting() == ["tv"]
 
     @story(subscribed=ALL_TYPES)
-    async def test_a_beat_moves_the_session_to_its_stream(self, home: Household) -> None:
+    async def test_a_beat_moves_the_session_to_its_stream(self, home: StoreDriver) -> None:
         await home.watch("tv", "news", sequence=7)
         home.later(1)
         answer = await home.beaten("tv", "film")
@@ -2771,7 +2775,7 @@ class Beats:
         assert (await home.session("tv")).sequence == 3
 
     @story()
-    async def test_beats_in_ping_pong_are_refused_as_segments_are(self, home: Household) -> None:
+    async def test_beats_in_ping_pong_are_refused_as_segments_are(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.beaten("tv", stream)
             home.later(1)
@@ -2782,7 +2786,7 @@ class Beats:
         assert (await home.beaten("tv", "film")).events == ()
 
     @story(PATIENT)
-    async def test_a_beat_that_names_a_position_may_be_one_repeat_too_many(self, home: Household) -> None:
+    async def test_a_beat_that_names_a_position_may_be_one_repeat_too_many(self, home: StoreDriver) -> None:
         for client in ("a", "b", "a"):
             await home.watch("tv", sequence=9, client=client)
         refusal = await home.beat("tv", sequence=9, client="b")
@@ -2791,7 +2795,7 @@ class Beats:
         assert (await home.beaten("tv", client="b")).existing
 
     @story(policy=BUFFER)
-    async def test_a_beat_keeps_what_is_played_ahead(self, home: Household) -> None:
+    async def test_a_beat_keeps_what_is_played_ahead(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=1, play_ms=3 * X)
         await home.beaten("tv")
         assert (await home.session("tv")).expires_at_ms == home.now + (3 + N) * X
@@ -2800,7 +2804,7 @@ class Beats:
         assert (await home.session("tv")).expires_at_ms == home.now + N * X
 
     @story(subscribed=ALL_TYPES)
-    async def test_a_beat_tells_who_left_before_it(self, home: Household) -> None:
+    async def test_a_beat_tells_who_left_before_it(self, home: StoreDriver) -> None:
         await home.watch("gone")
         await home.lease("never")
         home.later(N * X)
@@ -2810,7 +2814,7 @@ class Beats:
         assert await home.pending() == 4
 
     @story(policy=OLDEST_GOES)
-    async def test_a_beat_takes_the_seat_of_who_gives_way(self, home: Household) -> None:
+    async def test_a_beat_takes_the_seat_of_who_gives_way(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.beaten(session)
             home.later(1)
@@ -2822,7 +2826,7 @@ class Beats:
         assert refusal.code == "session-terminated"
 
     @story()
-    async def test_the_beat_of_one_who_was_ended_and_of_one_who_was_sent_away(self, home: Household) -> None:
+    async def test_the_beat_of_one_who_was_ended_and_of_one_who_was_sent_away(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.beaten(session)
         await home.end("a")
@@ -2836,7 +2840,7 @@ class Beats:
         assert await home.sitting() == ["c", "a"]
 
     @story()
-    async def test_a_beat_whose_grant_was_ended_starts_nothing(self, home: Household) -> None:
+    async def test_a_beat_whose_grant_was_ended_starts_nothing(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
         refusal = await home.beat("tv", grant_generation=grant)
@@ -2847,7 +2851,7 @@ class Beats:
         assert refusal.code == "grant-expired"
 
     @story(policy=DRY)
-    async def test_a_dry_run_lets_the_fourth_beat_through_and_says_so(self, home: Household) -> None:
+    async def test_a_dry_run_lets_the_fourth_beat_through_and_says_so(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.beaten(session)
         answer = await home.beaten("d")
@@ -2856,7 +2860,9 @@ class Beats:
         assert (again.would_refuse, again.existing) == (None, True)
 
     @story(policy=DRY)
-    async def test_a_beat_beyond_what_a_dry_run_records_is_let_through_without_a_session(self, home: Household) -> None:
+    async def test_a_beat_beyond_what_a_dry_run_records_is_let_through_without_a_session(
+        self, home: StoreDriver
+    ) -> None:
         for k in range(DRY_RUN_SEATS):
             await home.beaten(f"s{k}")
         answer = await home.beaten("one-more")
@@ -2865,7 +2871,7 @@ class Beats:
         assert (answer.lease.generation, answer.would_refuse) == (0, "session-limit")
 
     @story()
-    async def test_a_beat_that_only_looks_seats_nobody(self, home: Household) -> None:
+    async def test_a_beat_that_only_looks_seats_nobody(self, home: StoreDriver) -> None:
         answer = await home.beaten("tv", purpose=Purpose.CHECK)
         assert (answer.session, answer.lease) == (None, None)
         assert await home.sitting() == []
@@ -2873,7 +2879,7 @@ class Beats:
     @pytest.mark.parametrize("policy", [ONE_PER_STREAM, ONE_TV], ids=["stream", "type"])
     def test_caps_hold_for_beats(self, open_store: OpenStore, policy: Policy) -> None:
         async def run() -> None:
-            home = Household(open_store, policy, ())
+            home = StoreDriver(open_store, policy, ())
             home.store = await home.another_store()
             tv = Device("d", None, "tv")
             assert (await home.beaten("a", device=tv)).live == 1
@@ -2937,7 +2943,7 @@ class Reports:
     """Receipts whose answer nobody waits for."""
 
     @story(subscribed=ALL_TYPES)
-    async def test_a_report_is_a_receipt_and_tells_its_verdict_once(self, home: Household) -> None:
+    async def test_a_report_is_a_receipt_and_tells_its_verdict_once(self, home: StoreDriver) -> None:
         receipt = Receipt(await home.lease("tv"), "s-1", 1)
         first = await _reported(home.store, receipt)
         assert isinstance(first, Confirmed)
@@ -2950,7 +2956,7 @@ class Reports:
         assert (again.session.last_activity_ms, again.events, await home.pending()) == (home.now, (), 1)
 
     @story()
-    async def test_a_report_for_a_session_that_left_says_how(self, home: Household) -> None:
+    async def test_a_report_for_a_session_that_left_says_how(self, home: StoreDriver) -> None:
         for session in ("ended", "terminated"):
             receipt = Receipt(await home.watch(session))
             await (home.end(session) if session == "ended" else home.terminate(session))
@@ -2961,7 +2967,7 @@ class Reports:
         assert await home.sitting() == []
 
     @story()
-    async def test_the_same_report_again_and_again_is_activity_each_time(self, home: Household) -> None:
+    async def test_the_same_report_again_and_again_is_activity_each_time(self, home: StoreDriver) -> None:
         """Also where the very same ask comes each time: what was made of it before says nothing of the time."""
         lease = await home.watch("tv")
         repeated = replace(lease, ask=Repeated(**asdict(lease.ask)))
@@ -2998,7 +3004,7 @@ class Reports:
         race(open_store, [report], 1, policy=QUICK)
 
     @story()
-    async def test_each_report_tells_its_own_hearer(self, home: Household) -> None:
+    async def test_each_report_tells_its_own_hearer(self, home: StoreDriver) -> None:
         """Many of one turn, for sessions of many users, of receipts that nobody else keeps."""
         users, heard = [new_user() for _ in range(50)], dict[str, list[Verdict]]()
         leases = {user: (await home.beaten("tv", user_id=user)).lease for user in users}
@@ -3009,7 +3015,7 @@ class Reports:
             assert [isinstance(verdict, Confirmed) and verdict.session.user_id for verdict in heard[user]] == [user] * 2
 
     @story()
-    async def test_what_is_asked_after_a_report_comes_after_it(self, home: Household) -> None:
+    async def test_what_is_asked_after_a_report_comes_after_it(self, home: StoreDriver) -> None:
         receipt, heard = Receipt(await home.watch("tv")), list[object]()
         home.later(1)
         home.store.report(receipt, heard.append)
@@ -3019,7 +3025,7 @@ class Reports:
         assert (isinstance(heard[0], Confirmed), await home.sitting()) == (True, [])
 
     @story()
-    async def test_a_report_to_a_store_that_is_closed_is_told_so(self, home: Household) -> None:
+    async def test_a_report_to_a_store_that_is_closed_is_told_so(self, home: StoreDriver) -> None:
         receipt, other = Receipt(await home.watch("tv")), await home.another_store()
         assert isinstance(await _reported(other, receipt), Confirmed)
         await resolved(other.close())
@@ -3082,7 +3088,7 @@ FORGED = [
 ]  # fmt: skip
 
 
-async def _browse(home: Household, at_most: int, **which: str) -> list[tuple[str, str]]:
+async def _browse(home: StoreDriver, at_most: int, **which: str) -> list[tuple[str, str]]:
     """All pages; the sessions of this user and of users so called."""
     seen: list[tuple[str, str]] = []
     cursor: str | None = None

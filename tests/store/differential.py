@@ -16,7 +16,7 @@ from streamlimit.policy import OverLimit, Policy, Reclaim
 from streamlimit.rules.beat import beaten, unnamed
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.sqlite import SqliteStore
-from tests.store.household import ManualClock, OpenStore, all_limits
+from tests.store.store_driver import ManualClock, OpenStore, all_limits
 
 X = 1_000
 POLICIES = {

@@ -5,7 +5,7 @@ import pytest
 from streamlimit.errors import BadCursor
 from streamlimit.model import Admitted, OwnLimit, Terms
 from streamlimit.store.contract import resolved
-from tests.store.household import Household, N, X, all_limits, new_user, story, sweep_all
+from tests.store.store_driver import N, StoreDriver, X, all_limits, new_user, story, sweep_all
 
 HOUR = 3_600_000
 LONG = 30 * 24 * HOUR
@@ -16,7 +16,7 @@ class OwnLimits:
     """A limit of a user's own holds for good, or until then: the next decision knows, swept or not."""
 
     @story()
-    async def test_a_limit_that_ends_counts_for_nothing_from_that_millisecond_on(self, home: Household) -> None:
+    async def test_a_limit_that_ends_counts_for_nothing_from_that_millisecond_on(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.limit_to(1, lasts_ms=X)
         home.later(X - 1)
@@ -28,7 +28,7 @@ class OwnLimits:
         assert await home.own_limit() is None
 
     @story()
-    async def test_a_limit_that_was_raised_for_a_while_lets_in_so_many_and_then_fewer(self, home: Household) -> None:
+    async def test_a_limit_that_was_raised_for_a_while_lets_in_so_many_and_then_fewer(self, home: StoreDriver) -> None:
         await home.limit_to(5, lasts_ms=N * X)
         await home.watch_all(*"abcde")
         home.later(N * X - 1)
@@ -41,7 +41,7 @@ class OwnLimits:
 
     @pytest.mark.parametrize("way", ["ask", "beat", "receipt", "late receipt"])
     @story()
-    async def test_every_way_in_sees_the_end(self, home: Household, way: str) -> None:
+    async def test_every_way_in_sees_the_end(self, home: StoreDriver, way: str) -> None:
         lease = await home.watch("tv")
         await home.limit_to(1, lasts_ms=X)
         assert (await home.beaten("tv")).limit == 1
@@ -56,7 +56,7 @@ class OwnLimits:
         assert seen.limit == 3
 
     @story()
-    async def test_a_limit_keeps_its_note_and_its_end_as_they_were_said(self, home: Household) -> None:
+    async def test_a_limit_keeps_its_note_and_its_end_as_they_were_said(self, home: StoreDriver) -> None:
         terms = Terms(LONG, 1_900_000_000_123, "ticket 4711 ☂")
         await resolved(home.store.set_limit(home.user, 2, terms))
         home.later(HOUR)
@@ -70,7 +70,7 @@ class OwnLimits:
     @pytest.mark.parametrize("has_sat", [True, False])
     @story()
     async def test_a_limit_far_ahead_outlives_sweeps_and_is_no_reason_to_go_on_sweeping(
-        self, home: Household, has_sat: bool
+        self, home: StoreDriver, has_sat: bool
     ) -> None:
         await home.limit_to(1, lasts_ms=LONG)
         if has_sat:
@@ -87,7 +87,7 @@ class OwnLimits:
         await home.watch_all("a", "b", "c")
 
     @story()
-    async def test_nothing_is_left_of_a_limit_that_ended(self, home: Household) -> None:
+    async def test_nothing_is_left_of_a_limit_that_ended(self, home: StoreDriver) -> None:
         await home.limit_to(2, lasts_ms=X, note="gone soon")
         home.later(X)
         await sweep_all(home.store)
@@ -96,7 +96,7 @@ class OwnLimits:
         assert await home.own_limit() is None
 
     @story()
-    async def test_all_limits_are_listed_once_page_by_page(self, home: Household) -> None:
+    async def test_all_limits_are_listed_once_page_by_page(self, home: StoreDriver) -> None:
         users = [new_user() for _ in range(9)]
         for number, user in enumerate(users):
             await resolved(home.store.set_limit(user, number + 1, Terms(note=f"no. {number}")))
@@ -112,7 +112,7 @@ class OwnLimits:
             assert ours == {u: OwnLimit(u, n + 1, Terms(note=f"no. {n}")) for n, u in enumerate(users) if n > 1}
 
     @story()
-    async def test_a_cursor_of_nobody_s_is_none(self, home: Household) -> None:
+    async def test_a_cursor_of_nobody_s_is_none(self, home: StoreDriver) -> None:
         try:
             await resolved(home.store.limits("neither shard nor user", 10))
         except BadCursor:

@@ -21,7 +21,7 @@ from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, L
 from streamlimit.policy import OverLimit, Policy
 from streamlimit.store.contract import Store, resolved
 from tests.store.budget_model import Budget
-from tests.store.household import ALL_TYPES, LOSSES, ManualClock, new_user
+from tests.store.store_driver import ALL_TYPES, LOSSES, ManualClock, new_user
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from typing import Any
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Event, Receipt, Session, State
 from streamlimit.store.contract import Backlog, Delivery, Outbox, Store, resolved
-from tests.store.household import ALL_TYPES, QUICK, ManualClock, N, OpenStore, X, new_user, race
+from tests.store.store_driver import ALL_TYPES, QUICK, ManualClock, N, OpenStore, X, new_user, race
 
 HOOK = {"hook": ALL_TYPES}
 UNCOUNTED = replace(QUICK, visit_burst=0)

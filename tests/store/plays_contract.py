@@ -6,7 +6,7 @@ import pytest
 
 from streamlimit.model import Admitted, Gone, Purpose, Refusal, State
 from streamlimit.policy import Policy
-from tests.store.household import Household, N, X, story
+from tests.store.store_driver import N, StoreDriver, X, story
 
 SIX = 6_000
 AT_SIX = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX)
@@ -20,7 +20,7 @@ class Plays:
     """Rule 8: of several players of one playback URL exactly one goes on, and one viewer is never refused."""
 
     @story(AT_SIX)
-    async def test_of_three_players_on_one_url_one_goes_on_however_the_others_retry(self, home: Household) -> None:
+    async def test_of_three_players_on_one_url_one_goes_on_however_the_others_retry(self, home: StoreDriver) -> None:
         """Each fetches a segment each X, and, refused, tries again and again."""
         received = dict.fromkeys((1, 2, 3), 0)
         for _ in range(40):
@@ -37,7 +37,9 @@ class Plays:
 
     @story(AT_SIX)
     @pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
-    async def test_whoever_begins_first_the_youngest_play_stays(self, home: Household, order: tuple[int, ...]) -> None:
+    async def test_whoever_begins_first_the_youngest_play_stays(
+        self, home: StoreDriver, order: tuple[int, ...]
+    ) -> None:
         for _ in range(8):
             for play in order:
                 answer = await home.ask("tv", play=play)
@@ -49,7 +51,7 @@ class Plays:
             assert (await home.refused("tv", play=play)).code == "session-shared"
 
     @story(AT_SIX)
-    async def test_the_lock_is_not_worn_out_by_refusals_nor_by_time(self, home: Household) -> None:
+    async def test_the_lock_is_not_worn_out_by_refusals_nor_by_time(self, home: StoreDriver) -> None:
         await self._locked(home)
         for _ in range(50):
             await home.refused("tv", play=1)
@@ -59,7 +61,7 @@ class Plays:
 
     @story(AT_SIX)
     async def test_an_older_play_comes_back_once_the_other_received_nothing_for_two_segments(
-        self, home: Household
+        self, home: StoreDriver
     ) -> None:
         await self._locked(home)
         home.later(2 * SIX - 1)
@@ -70,20 +72,20 @@ class Plays:
         assert (await home.session("tv")).play == 1
 
     @story(AT_SIX)
-    async def test_a_reload_is_never_refused(self, home: Household) -> None:
+    async def test_a_reload_is_never_refused(self, home: StoreDriver) -> None:
         for play in range(1, 40):
             await home.watch("tv", sequence=play % 3, play=play)
             home.later(500)
 
     @story(AT_SIX)
-    async def test_a_hand_over_to_another_screen_and_its_addresses_is_never_refused(self, home: Household) -> None:
+    async def test_a_hand_over_to_another_screen_and_its_addresses_is_never_refused(self, home: StoreDriver) -> None:
         for play in range(1, 12):
             for k in range(3):
                 await home.watch("tv", sequence=play + k, play=play, client=f"screen-{play % 2}")
             home.later(SIX)
 
     @story(AT_SIX)
-    async def test_who_asks_for_a_playback_url_again_is_no_player_yet(self, home: Household) -> None:
+    async def test_who_asks_for_a_playback_url_again_is_no_player_yet(self, home: StoreDriver) -> None:
         await self._locked(home)
         assert isinstance(await home.ask("tv", purpose=Purpose.SEAT), Admitted)
         assert isinstance(await home.ask("tv", purpose=Purpose.CHECK, play=10), Admitted)
@@ -92,7 +94,7 @@ class Plays:
         assert (await home.refused("tv", play=1)).code == "session-shared", "and the lock holds"
 
     @story(AT_SIX)
-    async def test_what_was_under_way_at_a_hand_over_does_not_take_it_back(self, home: Household) -> None:
+    async def test_what_was_under_way_at_a_hand_over_does_not_take_it_back(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=5, play=1)
         old = await home.lease("tv", sequence=6, play=1)
         home.later(10)
@@ -101,14 +103,14 @@ class Plays:
         assert ((await home.session("tv")).play, (await home.session("tv")).sequence) == (2, 5)
 
     @story(AT_SIX)
-    async def test_a_player_that_fetches_the_entry_twice_is_one_viewer(self, home: Household) -> None:
+    async def test_a_player_that_fetches_the_entry_twice_is_one_viewer(self, home: StoreDriver) -> None:
         for k in range(20):  # it uses the second play; the first never receives anything
             await home.watch("tv", sequence=k, play=2)
             await home.watch("tv", sequence=k, play=2, kind="audio")
             home.later(SIX)
 
     @story(AT_SIX)
-    async def test_urls_without_a_play_are_one_play(self, home: Household) -> None:
+    async def test_urls_without_a_play_are_one_play(self, home: StoreDriver) -> None:
         for k in range(20):
             await home.watch("tv", sequence=k)
             home.later(SIX)
@@ -116,7 +118,7 @@ class Plays:
         assert (await home.refused("tv", sequence=5)).code == "session-shared"
 
     @story(AT_SIX)
-    async def test_a_heartbeat_without_a_play_is_of_whichever_plays(self, home: Household) -> None:
+    async def test_a_heartbeat_without_a_play_is_of_whichever_plays(self, home: StoreDriver) -> None:
         await home.beaten("tv")
         for k in range(12):
             await home.watch("tv", sequence=k, play=7)
@@ -130,7 +132,7 @@ class Plays:
         assert (await home.session("tv")).play == 9
 
     @story(AT_SIX)
-    async def test_heartbeats_by_several_plays_are_several_players(self, home: Household) -> None:
+    async def test_heartbeats_by_several_plays_are_several_players(self, home: StoreDriver) -> None:
         for play in (1, 9, 1, 9):
             await home.beaten("tv", play=play)
         assert isinstance(refusal := await home.beat("tv", play=1), Refusal)
@@ -138,14 +140,14 @@ class Plays:
         await home.beaten("tv", play=9)
 
     @story(AT_SIX_UNGUARDED)
-    async def test_zero_returns_turns_the_guard_of_plays_off(self, home: Household) -> None:
+    async def test_zero_returns_turns_the_guard_of_plays_off(self, home: StoreDriver) -> None:
         for k in range(20):
             await home.watch("tv", sequence=5, play=1 + k % 3)
             await home.beaten("tv", play=1 + k % 3)
         assert (await home.session("tv")).play == 0
 
     @story(AT_SIX)
-    async def test_plays_of_the_largest_numbers_are_told_apart(self, home: Household) -> None:
+    async def test_plays_of_the_largest_numbers_are_told_apart(self, home: StoreDriver) -> None:
         top = (1 << 64) - 1
         for play in (top - 1, top, top - 1):
             await home.watch("tv", sequence=5, play=play)
@@ -154,7 +156,7 @@ class Plays:
         assert (await home.session("tv")).play == top
 
     @story(AT_SIX)
-    async def test_a_download_whose_player_was_left_behind_is_not_prolonged(self, home: Household) -> None:
+    async def test_a_download_whose_player_was_left_behind_is_not_prolonged(self, home: StoreDriver) -> None:
         await home.watch("tv", "news", sequence=5)
         old = await home.lease("tv", "news", sequence=6)
         assert await home.prolong(old) is None
@@ -170,7 +172,7 @@ class Plays:
         assert gone.state is State.ACTIVE
 
     @story(DRY)
-    async def test_a_dry_run_cuts_no_download(self, home: Household) -> None:
+    async def test_a_dry_run_cuts_no_download(self, home: StoreDriver) -> None:
         await home.watch("tv", "news", sequence=5)
         old = await home.lease("tv", "news", sequence=6)
         await home.watch("tv", "film", sequence=0)
@@ -179,7 +181,7 @@ class Plays:
         assert await home.prolong(await home.lease("tv", "film", sequence=6, play=1)) is None
 
     @story(PATIENT)
-    async def test_one_seek_of_sound_and_picture_is_one_repeat(self, home: Household) -> None:
+    async def test_one_seek_of_sound_and_picture_is_one_repeat(self, home: StoreDriver) -> None:
         for kind in ("video", "audio", "text"):
             await home.watch("phone", sequence=50, client="wifi", kind=kind)
         for k in range(3, 20):
@@ -187,7 +189,7 @@ class Plays:
                 await home.watch("phone", sequence=k, client="mobile", kind=kind)
 
     @story(PATIENT)
-    async def test_kinds_of_sharing_are_counted_apart(self, home: Household) -> None:
+    async def test_kinds_of_sharing_are_counted_apart(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.watch("tv", stream, sequence=9, client="home")
         for k in (5, 6):
@@ -197,18 +199,18 @@ class Plays:
 
     @story(PATIENT)
     @pytest.mark.parametrize("ring", [3, 4, 8])
-    async def test_only_the_two_streams_left_last_are_ping_pong(self, home: Household, ring: int) -> None:
+    async def test_only_the_two_streams_left_last_are_ping_pong(self, home: StoreDriver, ring: int) -> None:
         answers = [await self._zapped(home, f"channel-{k % ring}") for k in range(24)]
         assert all(answers) == (ring > 3)
 
-    async def _zapped(self, home: Household, stream: str) -> bool:
+    async def _zapped(self, home: StoreDriver, stream: str) -> bool:
         answer = await home.ask("tv", stream)
         if isinstance(answer, Admitted) and answer.lease is not None:
             await home.received(answer.lease, 0)
         home.later(X // 4)
         return isinstance(answer, Admitted)
 
-    async def _locked(self, home: Household, stream: str = "news") -> None:
+    async def _locked(self, home: StoreDriver, stream: str = "news") -> None:
         """The session is locked to play 9; 1 played before it, and who else did has had its turn."""
         for play in (1, 9, 1, 9):
             answer = await home.ask("tv", stream, sequence=5, play=play)

@@ -17,7 +17,7 @@ from streamlimit.model import Ask
 from streamlimit.policy import Policy
 from streamlimit.store.sqlite import SqliteStore, back_up
 from streamlimit.store.sqlite import backup as backup_module
-from tests.store.household import limit_of
+from tests.store.store_driver import limit_of
 from tests.tmpfs import filled, mounted
 
 

@@ -19,7 +19,7 @@ from streamlimit.store.sqlite import SqliteStore, bodies, clock, intake, round
 from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
 from tests.store import differential, writers
 from tests.store.contract import OLDEST_GOES, StoreContract
-from tests.store.household import ALL_TYPES, QUICK, ManualClock, N, X, limit_of, sweep_all, types
+from tests.store.store_driver import ALL_TYPES, QUICK, ManualClock, N, X, limit_of, sweep_all, types
 from tests.store.writers import SLOW
 
 HOUR = 3_600_000

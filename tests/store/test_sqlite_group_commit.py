@@ -28,7 +28,7 @@ from tests.store.contract import (
     Receipts,
     Reports,
 )
-from tests.store.household import ALL_TYPES, types
+from tests.store.store_driver import ALL_TYPES, types
 from tests.store.writers import SLOW
 
 

@@ -18,7 +18,7 @@ from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore, connection, open_patient_outbox
 from streamlimit.store.sqlite.connection import LOOP_SECONDS
 from streamlimit.store.sqlite.patience import RETRY_SECONDS, Patience
-from tests.store.household import limit_of, types
+from tests.store.store_driver import limit_of, types
 
 POLICY = Policy()
 

@@ -23,8 +23,8 @@ from streamlimit.store.valkey.walks import Sweep
 from tests import servers
 from tests.store import differential
 from tests.store.contract import Limits, Outboxes, Plans, StoreContract, Sundries, Sweeps, Views
-from tests.store.household import ALL_TYPES
 from tests.store.machine import machine_of
+from tests.store.store_driver import ALL_TYPES
 
 MACHINE = settings(
     max_examples=12,

@@ -5,14 +5,14 @@ import pytest
 from streamlimit.model import Admitted, Purpose, State
 from streamlimit.policy import MARKS_KEPT
 from streamlimit.store.contract import resolved
-from tests.store.household import ALL_TYPES, Household, N, X, all_limits, story, types
+from tests.store.store_driver import ALL_TYPES, N, StoreDriver, X, all_limits, story, types
 
 
 class Undo:
     """A terminated session may be let back in at once; a user may be forgotten."""
 
     @story()
-    async def test_a_forgiven_session_comes_back_at_once_and_is_another_one(self, home: Household) -> None:
+    async def test_a_forgiven_session_comes_back_at_once_and_is_another_one(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         await home.terminate("tv", "operator", "why")
         assert (await home.refused("tv")).code == "session-terminated"
@@ -25,7 +25,7 @@ class Undo:
 
     @pytest.mark.parametrize("way", ["beat", "check", "ask"])
     @story()
-    async def test_every_way_in_forgets_the_termination(self, home: Household, way: str) -> None:
+    async def test_every_way_in_forgets_the_termination(self, home: StoreDriver, way: str) -> None:
         await home.watch("tv")
         await home.terminate("tv")
         await home.refused("tv")
@@ -34,7 +34,7 @@ class Undo:
         assert isinstance(answer, Admitted)
 
     @story()
-    async def test_a_late_receipt_of_a_forgiven_session_does_not_seat_it(self, home: Household) -> None:
+    async def test_a_late_receipt_of_a_forgiven_session_does_not_seat_it(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         await home.terminate("tv")
         await self._forgive(home, "tv")
@@ -42,7 +42,7 @@ class Undo:
         assert await home.sitting() == []
 
     @story()
-    async def test_its_grant_works_again_and_one_that_was_ended_does_not(self, home: Household) -> None:
+    async def test_its_grant_works_again_and_one_that_was_ended_does_not(self, home: StoreDriver) -> None:
         grant, other = await home.open("tv"), await home.open("phone")
         await home.end("phone")
         await home.terminate("tv")
@@ -51,7 +51,7 @@ class Undo:
         assert await home.is_dead("phone", other)
 
     @story()
-    async def test_one_is_forgiven_or_all_of_the_user(self, home: Household) -> None:
+    async def test_one_is_forgiven_or_all_of_the_user(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.terminate(None)
         assert await self._forgive(home, "nobody") == 0
@@ -62,14 +62,14 @@ class Undo:
         await home.watch_all("a", "c")
 
     @story()
-    async def test_whom_a_newcomer_replaced_may_be_let_back_in_and_has_no_seat_by_that(self, home: Household) -> None:
+    async def test_whom_a_newcomer_replaced_may_be_let_back_in_and_has_no_seat_by_that(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.watch("d", replace="a")
         await self._forgive(home, "a")
         assert (await home.refused("a")).code == "session-limit"
 
     @story()
-    async def test_forgiving_again_and_again_piles_nothing_up(self, home: Household) -> None:
+    async def test_forgiving_again_and_again_piles_nothing_up(self, home: StoreDriver) -> None:
         for number in range(4 * MARKS_KEPT):
             await home.watch(f"s{number}")
             await home.terminate(f"s{number}")
@@ -81,7 +81,7 @@ class Undo:
         assert await home.sitting() == []
 
     @story(subscribed=ALL_TYPES)
-    async def test_of_a_forgotten_user_nothing_counts_any_more(self, home: Household) -> None:
+    async def test_of_a_forgotten_user_nothing_counts_any_more(self, home: StoreDriver) -> None:
         await home.limit_to(5, note="a ticket")
         await home.watch_all(*"abcd")
         await home.terminate("d")
@@ -99,7 +99,7 @@ class Undo:
         assert (await home.roster()).limit == 3
 
     @story()
-    async def test_grants_and_receipts_of_before_seat_a_forgotten_user_no_more(self, home: Household) -> None:
+    async def test_grants_and_receipts_of_before_seat_a_forgotten_user_no_more(self, home: StoreDriver) -> None:
         lease, grant = await home.watch("tv"), await home.open("phone")
         old = await home.open("old")
         await home.end("old", keep_grant=True)
@@ -112,12 +112,12 @@ class Undo:
         assert not await home.is_dead("phone", new)
 
     @story()
-    async def test_a_user_nobody_knows_is_forgotten_too(self, home: Household) -> None:
+    async def test_a_user_nobody_knows_is_forgotten_too(self, home: StoreDriver) -> None:
         assert await resolved(home.store.forget(home.user)) == ()
         await home.watch("tv")
 
-    async def _ask(self, home: Household, way: str) -> object:
+    async def _ask(self, home: StoreDriver, way: str) -> object:
         return await home.ask("tv", purpose=Purpose.CHECK if way == "check" else Purpose.LEASE)
 
-    async def _forgive(self, home: Household, session: str | None) -> int:
+    async def _forgive(self, home: StoreDriver, session: str | None) -> int:
         return await resolved(home.store.forgive(home.user, session))

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from streamlimit.model import Admitted, Confirmed, Lease, Purpose, Receipt, Refusal
 from streamlimit.policy import Policy
 from streamlimit.store.contract import resolved
-from tests.store.household import Household, N, story
+from tests.store.store_driver import N, StoreDriver, story
 
 SIX = 6_000
 AT_SIX = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX)
@@ -21,7 +21,7 @@ class Visits:
     """Rule 13: a person who zaps is never refused, and a tool that rotates gets one and a half streams a seat."""
 
     @story(AT_SIX)
-    async def test_starts_are_visits_and_the_budget_is_so_many_a_seat(self, home: Household) -> None:
+    async def test_starts_are_visits_and_the_budget_is_so_many_a_seat(self, home: StoreDriver) -> None:
         for k in range(180):
             await self._visit(home, f"s{k}")
         refusal = await home.refused("s180")
@@ -34,7 +34,7 @@ class Visits:
         await home.refused("s181")
 
     @story(AT_SIX)
-    async def test_moves_are_visits_and_the_own_stream_costs_nothing(self, home: Household) -> None:
+    async def test_moves_are_visits_and_the_own_stream_costs_nothing(self, home: StoreDriver) -> None:
         await home.watch("tv", "own")
         for k in range(179):
             await home.lease("tv", f"other-{k}")
@@ -46,7 +46,7 @@ class Visits:
         assert (await home.session("tv")).stream_id == "own"
 
     @story(ONE_VISIT)
-    async def test_a_second_request_for_the_stream_just_paid_is_free_for_a_segment(self, home: Household) -> None:
+    async def test_a_second_request_for_the_stream_just_paid_is_free_for_a_segment(self, home: StoreDriver) -> None:
         await self._visit(home, "phone")
         await home.watch("tv", "own")
         await home.lease("tv", "film")
@@ -57,7 +57,7 @@ class Visits:
         assert (await home.refused("tv", "other")).code == "too-many-visits"
 
     @story(AT_SIX)
-    async def test_heartbeats_pay_as_requests_do(self, home: Household) -> None:
+    async def test_heartbeats_pay_as_requests_do(self, home: StoreDriver) -> None:
         for k in range(60):
             await home.beaten(f"s{k}", "news", limit=1)
             await home.end(f"s{k}")
@@ -69,7 +69,7 @@ class Visits:
         assert refusal.code == "too-many-visits"
 
     @story(ONE_VISIT)
-    async def test_a_heartbeat_starts_nothing_without_budget_though_seats_are_free(self, home: Household) -> None:
+    async def test_a_heartbeat_starts_nothing_without_budget_though_seats_are_free(self, home: StoreDriver) -> None:
         await home.watch("tv", "own")
         for stream in ("film", "sport"):
             await home.lease("tv", stream)
@@ -78,13 +78,13 @@ class Visits:
         assert await home.sitting() == ["tv"]
 
     @story(AT_SIX_UNCOUNTED)
-    async def test_zero_turns_the_budget_off(self, home: Household) -> None:
+    async def test_zero_turns_the_budget_off(self, home: StoreDriver) -> None:
         for k in range(200):
             await self._visit(home, f"s{k}")
             await home.watch("tv", f"stream-{k}")
 
     @story(ONE_VISIT)
-    async def test_a_stream_watched_to_its_end_gives_its_visit_back_once(self, home: Household) -> None:
+    async def test_a_stream_watched_to_its_end_gives_its_visit_back_once(self, home: StoreDriver) -> None:
         long_ms = 5 * SIX
         first = await home.watch("tv", "advert")
         home.later(long_ms - 3 * SIX - 1)
@@ -101,7 +101,7 @@ class Visits:
         await home.refused("s5")
 
     @story(ONE_VISIT)
-    async def test_a_move_is_given_back_as_a_start_is(self, home: Household) -> None:
+    async def test_a_move_is_given_back_as_a_start_is(self, home: StoreDriver) -> None:
         await home.watch("tv", "film")
         for k in range(12):  # each advert is shorter than what a seat gets back meanwhile
             lease = await home.lease("tv", f"advert-{k}")
@@ -109,7 +109,7 @@ class Visits:
             await self._ended(home, await home.lease("tv", f"advert-{k}"), 3 * SIX)
 
     @story(ONE_VISIT)
-    async def test_who_skips_to_the_end_gets_nothing_back(self, home: Household) -> None:
+    async def test_who_skips_to_the_end_gets_nothing_back(self, home: StoreDriver) -> None:
         lease = await home.watch("tv", "film")
         await self._ended(home, lease, 100 * SIX)
         for k in range(2):
@@ -117,7 +117,7 @@ class Visits:
         assert (await home.refused("s3")).code == "too-many-visits"
 
     @story(ONE_VISIT)
-    async def test_breaking_a_lock_is_a_visit_of_each_play(self, home: Household) -> None:
+    async def test_breaking_a_lock_is_a_visit_of_each_play(self, home: StoreDriver) -> None:
         for play in (1, 2, 1):
             await home.watch("tv", sequence=5, play=play)
         await home.watch("tv", sequence=5, play=3)
@@ -127,7 +127,7 @@ class Visits:
         await home.watch("tv", sequence=6, play=4)
 
     @story(AT_SIX)
-    async def test_a_spent_budget_outlives_the_sessions_and_not_its_time(self, home: Household) -> None:
+    async def test_a_spent_budget_outlives_the_sessions_and_not_its_time(self, home: StoreDriver) -> None:
         for k in range(180):
             await self._visit(home, f"s{k}")
         home.later(N * SIX)
@@ -145,14 +145,14 @@ class Visits:
         await home.refused("more")
 
     @story(AT_SIX)
-    async def test_a_budget_from_before_the_clock_went_back_is_whole(self, home: Household) -> None:
+    async def test_a_budget_from_before_the_clock_went_back_is_whole(self, home: StoreDriver) -> None:
         for k in range(180):
             await self._visit(home, f"s{k}")
         home.later(-3_600_000)
         await self._visit(home, "after")
 
     @story(DRY_VISITS)
-    async def test_a_dry_run_says_which_visits_were_too_many(self, home: Household) -> None:
+    async def test_a_dry_run_says_which_visits_were_too_many(self, home: StoreDriver) -> None:
         for k in range(3):
             await self._visit(home, f"s{k}")
         answer = await home.ask("more")
@@ -161,7 +161,7 @@ class Visits:
 
     @story(AT_SIX)
     @pytest.mark.parametrize("ring", [4, 8, 60])
-    async def test_a_minute_of_zapping_in_one_session_is_never_refused(self, home: Household, ring: int) -> None:
+    async def test_a_minute_of_zapping_in_one_session_is_never_refused(self, home: StoreDriver, ring: int) -> None:
         for k in range(60):
             await home.watch("tv", f"channel-{k % ring}", limit=1)
             await home.watch("tv", f"channel-{k % ring}", limit=1, kind="audio")
@@ -170,7 +170,7 @@ class Visits:
     @story(AT_SIX)
     @pytest.mark.parametrize("way", ["ended", "replaced"])
     async def test_a_minute_of_zapping_with_a_session_a_channel_is_never_refused(
-        self, home: Household, way: str
+        self, home: StoreDriver, way: str
     ) -> None:
         for k in range(60):
             replaced = f"s{k - 1}" if way == "replaced" else None
@@ -180,13 +180,13 @@ class Visits:
             home.later(1_000)
 
     @story(AT_SIX)
-    async def test_zapping_by_playback_urls_in_one_session_is_never_refused(self, home: Household) -> None:
+    async def test_zapping_by_playback_urls_in_one_session_is_never_refused(self, home: StoreDriver) -> None:
         for k in range(60):
             await home.watch("tv", f"channel-{k % 4}", limit=1, play=k + 1)
             home.later(1_000)
 
     @story(AT_SIX)
-    async def test_pre_rolls_episodes_and_picture_in_picture_are_never_refused(self, home: Household) -> None:
+    async def test_pre_rolls_episodes_and_picture_in_picture_are_never_refused(self, home: StoreDriver) -> None:
         for k in range(6):
             advert = await home.lease("tv", f"advert-{k}", play=2 * k + 1)
             for n in range(3):
@@ -200,7 +200,7 @@ class Visits:
 
     @story(AT_SIX)
     async def test_twenty_streams_at_one_moment_from_one_session_are_one_and_a_half_a_seat(
-        self, home: Household
+        self, home: StoreDriver
     ) -> None:
         async def round_(number: int) -> int:
             asked = [await home.ask("tv", f"stream-{k}", sequence=number, client=f"c{k}") for k in range(20)]
@@ -214,7 +214,7 @@ class Visits:
         assert segments / 10 <= 1 + 1.5
 
     @story(ONE_VISIT)
-    async def test_ten_long_downloads_at_once_are_one_and_a_half_a_seat(self, home: Household) -> None:
+    async def test_ten_long_downloads_at_once_are_one_and_a_half_a_seat(self, home: StoreDriver) -> None:
         """Each goes on by itself until it is cut, and is asked for again once a segment."""
         under_way: list[Lease] = []
         segments = 0
@@ -231,7 +231,7 @@ class Visits:
         assert 0 < segments / self.ROUNDS <= 3 * 1.5
 
     @story(ONE_VISIT)
-    async def test_a_stale_receipt_is_activity_of_its_own_session_and_nothing_else(self, home: Household) -> None:
+    async def test_a_stale_receipt_is_activity_of_its_own_session_and_nothing_else(self, home: StoreDriver) -> None:
         stale = await home.watch("tv", "news")
         await home.watch("phone", "film")
         await home.watch("tv", "sport", sequence=4)
@@ -246,13 +246,13 @@ class Visits:
         assert (await home.refused("two")).code == "too-many-visits", "and gives no visit back"
 
     @story(AT_SIX)
-    async def test_thirty_streams_in_turn_are_one_and_a_half_a_seat(self, home: Household) -> None:
+    async def test_thirty_streams_in_turn_are_one_and_a_half_a_seat(self, home: StoreDriver) -> None:
         segments = await self._rotated(home, lambda visit, _: ("tv", f"stream-{visit % 30}"))
         assert segments / self.ROUNDS <= 3 * 1.5
 
     @story(AT_SIX)
     @pytest.mark.parametrize("way", ["ended", "replaced"])
-    async def test_a_fresh_session_a_visit_is_one_and_a_half_streams_a_seat(self, home: Household, way: str) -> None:
+    async def test_a_fresh_session_a_visit_is_one_and_a_half_streams_a_seat(self, home: StoreDriver, way: str) -> None:
         async def leave(visit: int) -> None:
             if way == "ended":
                 await home.end(f"s{visit}")
@@ -265,7 +265,7 @@ class Visits:
 
     async def _rotated(
         self,
-        home: Household,
+        home: StoreDriver,
         where: Callable[[int, int], tuple[str, str]],
         leave: Callable[[int], Awaitable[None]] | None = None,
         way: str = "",
@@ -290,12 +290,12 @@ class Visits:
             home.later(until - home.now)
         return segments
 
-    async def _visit(self, home: Household, session: str) -> None:
+    async def _visit(self, home: StoreDriver, session: str) -> None:
         """A session that starts and ends at once."""
         await home.lease(session)
         await home.end(session)
 
-    async def _ended(self, home: Household, lease: Lease, long_ms: int) -> None:
+    async def _ended(self, home: StoreDriver, lease: Lease, long_ms: int) -> None:
         """The last segment of a stream that long was received."""
         verdict = await resolved(home.store.confirm(Receipt(lease, "last.m4s", 9, ends_ms=long_ms)))
         assert isinstance(verdict, Confirmed)

@@ -15,7 +15,7 @@ from joserfc.jwk import RSAKey
 
 from streamlimit.errors import SettingsError
 from streamlimit.settings import JwtSettings, load_settings
-from streamlimit.web.auth import Doorman, Plans
+from streamlimit.web.auth import Authenticator, Plans
 from streamlimit.web.grants import Grants
 from streamlimit.web.identity import AWAY_SECONDS, BadToken, Identity, Keys, KeysUnavailable, Verifier
 from streamlimit.web.problems import Problem
@@ -332,27 +332,27 @@ def test_a_document_that_is_none_leaves_the_keys_at_hand(document: Any) -> None:
     assert desk.read(token(RSA)).user_id == "alice"
 
 
-# The doorman
+# The authenticator
 
 
-def _doorman(desk: Desk) -> Doorman:
+def _authenticator(desk: Desk) -> Authenticator:
     plans = Plans({"gold": 5})
-    return Doorman(Grants(["0123456789abcdef"], 60), {"service": ["service-key"]}, plans, desk.verifier, "nobody")
+    return Authenticator(Grants(["0123456789abcdef"], 60), {"service": ["service-key"]}, plans, desk.verifier, "nobody")
 
 
 def test_a_token_seen_before_is_not_verified_again_until_it_expires() -> None:
     desk = Desk(RSA)
-    doorman = _doorman(desk)
+    authenticator = _authenticator(desk)
     text = "Bearer " + token(RSA, exp=int(time.time()) + 1, streamlimit_plan="gold")
 
     async def twice() -> None:
-        first = await doorman.identify(text)
+        first = await authenticator.identify(text)
         assert (first.role, first.user_id, first.limit) == ("viewer", "alice", 5)
-        assert await doorman.identify(text) is first
-        doorman._known.put(text, type(first)("viewer", "alice", expires_at=time.time() - 1))
+        assert await authenticator.identify(text) is first
+        authenticator._known.put(text, type(first)("viewer", "alice", expires_at=time.time() - 1))
         desk.wall += 60
         with pytest.raises(Problem) as refused:
-            await doorman.identify(text)
+            await authenticator.identify(text)
         assert refused.value.status == 401
 
     asyncio.run(twice())
@@ -361,13 +361,13 @@ def test_a_token_seen_before_is_not_verified_again_until_it_expires() -> None:
 def test_a_key_that_is_taken_back_opens_nothing_from_the_next_fetch_on() -> None:
     async def work() -> None:
         desk = Desk(RSA, EC)
-        doorman = _doorman(desk)
+        authenticator = _authenticator(desk)
         stolen = "Bearer " + token(EC, algorithm="ES256")
-        assert (await doorman.identify(stolen)).user_id == "alice"
+        assert (await authenticator.identify(stolen)).user_id == "alice"
         desk.keys = [RSA]
         await desk.ring.refresh()
         with pytest.raises(Problem) as refused:
-            await doorman.identify(stolen)
+            await authenticator.identify(stolen)
         assert refused.value.status == 401
 
     asyncio.run(work())
@@ -377,12 +377,12 @@ def test_keys_that_are_away_are_no_fault_of_the_viewers() -> None:
     async def work() -> None:
         desk = Desk(RSA)
         desk.problem = OSError("away")
-        doorman = _doorman(desk)
+        authenticator = _authenticator(desk)
         with pytest.raises(Problem) as refused:
-            await doorman.identify("Bearer " + token(RSA))
+            await authenticator.identify("Bearer " + token(RSA))
         assert (refused.value.code, refused.value.status) == ("identity-unavailable", 503)
         assert int(refused.value.headers["Retry-After"]) > 0
-        assert (await doorman.identify("Bearer service-key")).role == "service", "needs no provider"
+        assert (await authenticator.identify("Bearer service-key")).role == "service", "needs no provider"
 
     asyncio.run(work())
 
@@ -393,8 +393,8 @@ def test_every_key_is_compared_in_constant_time_whichever_matches(monkeypatch: p
     monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append(1) or real(a, b))
     keys: dict[Any, list[str]] = {"operator": ["first-key", "second-key"], "service": ["third-key"]}
     for key, role in (("first-key", "operator"), ("second-key", "operator"), ("third-key", "service")):
-        doorman = Doorman(Grants(["0123456789abcdef"], 60), keys)
-        assert asyncio.run(doorman.identify(f"Bearer {key}")).role == role
+        authenticator = Authenticator(Grants(["0123456789abcdef"], 60), keys)
+        assert asyncio.run(authenticator.identify(f"Bearer {key}")).role == role
         assert len(compared) == 3
         compared.clear()
 

@@ -133,7 +133,8 @@ def test_an_unknown_plan_is_logged_once(service: Service, provider: Provider) ->
 
 def test_the_limit_call_tells_where_the_limit_is_from(service: Service) -> None:
     told = service.get("/v1/users/nobody/limit", key=OPERATOR_KEY).json
-    assert told == {"user_id": "nobody", "max_sessions": 2, "own": False, "source": "max_sessions", "plans": PLANS}
+    own = {"own": False, "until": None, "note": ""}
+    assert told == {"user_id": "nobody", "max_sessions": 2, **own, "source": "max_sessions", "plans": PLANS}
     service.call("PUT", "/v1/users/somebody/limit", {"max_sessions": 7}, key=OPERATOR_KEY)
     told = service.get("/v1/users/somebody/limit", key=OPERATOR_KEY).json
     assert (told["max_sessions"], told["own"], told["source"]) == (7, True, "own")

@@ -12,7 +12,7 @@ from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
 from streamlimit.tally import RefusedUsers
 from streamlimit.webhooks.endpoint import payload
 from streamlimit.webhooks.refusals import SESSIONS_TOLD, USERS_REMEMBERED, Refusals
-from tests.store.household import QUICK
+from tests.store.store_driver import QUICK
 
 QUIET_MS = 3_000
 FULL = Refusal("session-limit", 3, 3)

@@ -13,7 +13,7 @@ from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
 from streamlimit.webhooks.dispatcher import WebhookDispatcher
 from streamlimit.webhooks.sender import Failed, Outcome, Sent, Unwanted
 from streamlimit.webhooks.worker import LONGEST_PAUSE_SECONDS, PATIENCE, WebhookWorker
-from tests.store.household import ALL_TYPES, QUICK, ManualClock
+from tests.store.store_driver import ALL_TYPES, QUICK, ManualClock
 
 SECOND = 1_000
 DAY = 86_400 * SECOND

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from streamlimit.errors import StoreUnavailable
 from streamlimit.settings import Settings
 from streamlimit.store.contract import Store, resolved
-from streamlimit.web.auth import Doorman, Plans
+from streamlimit.web.auth import Authenticator, Plans
 from streamlimit.web.grants import Grants
 from streamlimit.web.identity import Keys, Verifier
 from streamlimit.web.rights import Role
@@ -44,9 +44,9 @@ async def _learn_key(grants: Grants, store: Store) -> None:
         return  # the store's outage has been told; it is asked again
 
 
-def open_doorman(settings: Settings, grants: Grants, plans: Plans) -> Doorman:
+def open_doorman(settings: Settings, grants: Grants, plans: Plans) -> Authenticator:
     """Who finds out what a caller may do."""
-    return Doorman(grants, keys_of(settings), plans, _verifier(settings), _uncredentialed(settings))
+    return Authenticator(grants, keys_of(settings), plans, _verifier(settings), _uncredentialed(settings))
 
 
 def keys_of(settings: Settings) -> dict[Role, list[str]]:

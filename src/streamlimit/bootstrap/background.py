@@ -33,8 +33,8 @@ def _work(service: Service) -> "list[Work]":
     work = [service.store.watch_forever, service.counted.count_forever, service.metrics.flush_forever, collect_forever]
     if not service.grants.are_known:
         work.append(partial(learn_key_forever, service.grants, service.store))
-    if service.doorman.verifier is not None:
-        work.append(service.doorman.verifier.keys.refresh_forever)
+    if service.authenticator.verifier is not None:
+        work.append(service.authenticator.verifier.keys.refresh_forever)
     if service.settings.edge_log is not None:
         lines = AccessLog(service.settings.edge_log, Reported(service), service.tally)
         work.append(lines.listen_forever)

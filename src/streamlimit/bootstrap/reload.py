@@ -89,7 +89,7 @@ class Reloading:
         if "callbacks" in found.changed and self._dispatcher is not None:
             self._dispatcher.adopt(open_endpoints(settings))
         if found.changed:
-            service.doorman.adopt(keys_of(settings))
+            service.authenticator.adopt(keys_of(settings))
 
     def _hang_up(self) -> None:
         if self._had_terminal and not has_terminal():

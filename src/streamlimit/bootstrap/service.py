@@ -51,7 +51,7 @@ async def build_service(
         outbox=None if dispatcher is None else dispatcher.outbox,
         tally=tally,
         grants=grants,
-        doorman=open_doorman(settings, grants, plans),
+        authenticator=open_doorman(settings, grants, plans),
         plans=plans,
         proxies=Proxies(settings.trusted_proxies),
         catalog=catalog,

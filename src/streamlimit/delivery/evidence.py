@@ -191,7 +191,7 @@ class LocalEvidence:
         return True
 
 
-class Hearsay:
+class SendOnlyEvidence:
     """No connection of ours (another ASGI server): received is what `send` accepted, as far as that goes.
 
     That overstates: a body that fits the server's and the kernel's buffers counts though the client never had it.
@@ -224,7 +224,7 @@ _TCP, _TLS = Kind.TCP, Kind.TLS  # looking up a member takes long
 def evidence_on(wire: Wire | None, total: int) -> Evidence:
     """What can be known of a body of *total* bytes on *wire*."""
     if wire is None:
-        return Hearsay()
+        return SendOnlyEvidence()
     if wire.kind is _TCP:
         return TcpEvidence(wire, total)
     return TlsEvidence(wire, total) if wire.kind is _TLS else LocalEvidence(wire, total)

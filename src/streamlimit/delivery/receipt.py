@@ -12,19 +12,19 @@ from streamlimit.delivery.evidence import evidence_on
 from streamlimit.delivery.rounds import Rounds
 from streamlimit.delivery.wire import Wire
 
-__all__ = ["Passage", "Wire"]
+__all__ = ["DeliveryTracker", "Wire"]
 
 _FIRST_DELAY_SECONDS = 0.004  # on a fast line the client's next request is there before, and settles it for less
 _LONGEST_DELAY_SECONDS = 0.02
 
 
-class Passage:
+class DeliveryTracker:
     """One response body of *total* bytes on its way to one client. Only for the loop's own thread.
 
     The server says `handed(n)` after each part that `send` took (of what is poured the wire does), hears the
     outcome *before* the message with `more_body: False` (so that the client's next request is looked at after it), if
     it `is_arriving()`, and calls `close()` in any case. Without a wire (a server that is not ours) received means that
-    all was handed over: see `Hearsay`.
+    all was handed over: see `SendOnlyEvidence`.
 
     *on_progress* is called at most every *progress_seconds* while acknowledgements come. Without any for
     *stall_seconds*, although bytes are outstanding, the connection is reset, which also frees a blocked `send`.
@@ -121,7 +121,7 @@ class Passage:
 
     def _begin(self, wire: Wire) -> None:
         if wire.watcher is not None:
-            raise RuntimeError("one passage at a time on one connection")
+            raise RuntimeError("one tracker at a time on one connection")
         if wire.is_lost:
             self.outcome = False
             return

@@ -37,7 +37,7 @@ class Decider:
     """One worker's."""
 
     def __init__(self, service: Service) -> None:
-        self._limiter, self._doorman, self._streams = service.limiter, service.doorman, service.streams
+        self._limiter, self._authenticator, self._streams = service.limiter, service.authenticator, service.streams
         self._entrusted = service.entrusted
         self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
 
@@ -76,7 +76,7 @@ class Decider:
         token = original.grant or grant_beside(original.query, scope)
         if token is None:
             raise Problem("unauthenticated", "the request carries no grant", headers=CHALLENGE)
-        caller = self._doorman.identify_grant(token)
+        caller = self._authenticator.identify_grant(token)
         caller.require_stream(original.stream_id)
         caller.require_place(client_place(scope))
         return caller

@@ -58,7 +58,7 @@ class Reported:
     """One worker's. *wall*: seconds of the epoch, for `at_ms`."""
 
     def __init__(self, service: Service, wall: Callable[[], float] = time.time) -> None:
-        self._limiter, self._doorman, self._store = service.limiter, service.doorman, service.store
+        self._limiter, self._authenticator, self._store = service.limiter, service.authenticator, service.store
         self._streams, self._entrusted, self._wall = service.streams, service.entrusted, wall
         self._expiry_ms, self._prefix = service.policy.expiry_ms, service.settings.public_path
 
@@ -75,7 +75,7 @@ class Reported:
             return None
         told = report.grant or token
         try:
-            caller = self._doorman.identify_grant(token)
+            caller = self._authenticator.identify_grant(token)
         except Problem:
             return told
         place = self._place(stream_id, path)

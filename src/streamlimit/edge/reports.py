@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from streamlimit.edge.callers import is_edge_itself
 from streamlimit.edge.reported import Report, Reported, milliseconds
-from streamlimit.web.auth import Doorman
+from streamlimit.web.auth import Authenticator
 from streamlimit.web.forms import malformed
 from streamlimit.web.http import Receive, Scope, Send, header, read_body, require_json, send_whole
 from streamlimit.web.problems import Problem
@@ -38,7 +38,7 @@ class Reports:
     """An ASGI callable; errors are raised, not sent."""
 
     def __init__(self, service: Service, reported: Reported) -> None:
-        self._proxies, self._doorman, self._reported = service.proxies, service.doorman, reported
+        self._proxies, self._authenticator, self._reported = service.proxies, service.authenticator, reported
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] != ROUTE:
@@ -46,7 +46,7 @@ class Reports:
         if scope["method"] != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
         if not is_edge_itself(self._proxies, scope):
-            await require_key(self._doorman, scope, CALL)
+            await require_key(self._authenticator, scope, CALL)
         require_json(scope)
         reports = read_reports(await read_body(scope, receive, MAX_BYTES))
         gone = await asyncio.gather(*[self._reported.note(report) for report in reports])
@@ -55,9 +55,9 @@ class Reports:
         await send_whole(send, 200, headers, msgspec.json.encode({"gone": told}))
 
 
-async def require_key(doorman: Doorman, scope: Scope, call: str) -> None:
+async def require_key(authenticator: Authenticator, scope: Scope, call: str) -> None:
     """Raises 401 or 403 unless the credential may do *call*."""
-    caller = await doorman.identify(header(scope, b"authorization"))
+    caller = await authenticator.identify(header(scope, b"authorization"))
     caller.require(call)
 
 

@@ -20,7 +20,7 @@ class Seating:
     """One worker's. *address*, everywhere: the viewer's own, empty where nobody knows it."""
 
     def __init__(self, service: Service) -> None:
-        self._limiter, self._doorman, self._store = service.limiter, service.doorman, service.store
+        self._limiter, self._authenticator, self._store = service.limiter, service.authenticator, service.store
         self._streams = service.streams
         paused_seconds = service.settings.paused_seconds
         self._pauses = Pauses(service.limiter, service.policy.expiry_ms / 1_000, paused_seconds)
@@ -31,7 +31,7 @@ class Seating:
         """Whose grant it is. Raises 401, and 403 where it was given to another address."""
         if not grant:
             raise Problem("unauthenticated", "the request carries no grant", headers=CHALLENGE)
-        caller = self._doorman.identify_grant(grant)
+        caller = self._authenticator.identify_grant(grant)
         if caller.place is not None:
             caller.require_place(place_of(address) if address else "")
         return caller

@@ -119,7 +119,7 @@ class Plans:
         return self._plans
 
     def adopt(self, plans: Mapping[str, int]) -> None:
-        """From now on these are the plans. (Who remembers a limit forgets it: `Doorman.adopt`.)"""
+        """From now on these are the plans. (Who remembers a limit forgets it: `Authenticator.adopt`.)"""
         self._plans, self._unknown = dict(plans), set()
 
     def limit(self, plan: str | None) -> int | None:
@@ -145,7 +145,7 @@ class Plans:
         return self._plans[plan]
 
 
-class Doorman:
+class Authenticator:
     """Tells callers apart by their credential. *keys*: the keys of each role, plain or `sha256:<hex>`.
 
     *verifier*: of viewers' tokens (`auth = "jwt"`); without it *uncredentialed* is what a caller without

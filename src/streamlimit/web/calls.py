@@ -35,9 +35,9 @@ async def caller_in_header(request: Request, service: ServiceDep) -> Caller:
 async def caller_of(request: Request, service: Service, grant: str | None = None) -> Caller:
     """The same; *grant*: a credential in the body, which counts before the header."""
     if grant is None:
-        caller = await service.doorman.identify(request.headers.get("authorization"))
+        caller = await service.authenticator.identify(request.headers.get("authorization"))
     else:
-        caller = service.doorman.identify_grant(grant)
+        caller = service.authenticator.identify_grant(grant)
     caller.require(f"{request.method} {request.scope['route'].path}")
     if caller.place is not None:
         caller.require_place(client_place(request.scope))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 
 from streamlimit.delivery.local import SLICE, SPAN, Body
-from streamlimit.delivery.receipt import Passage, Wire
+from streamlimit.delivery.receipt import DeliveryTracker, Wire
 from streamlimit.delivery.rounds import Rounds
 from streamlimit.delivery.segment import Segment
 from streamlimit.errors import StoreUnavailable
@@ -55,7 +55,7 @@ class Deliverer:
         """
         wire, total = wire_of(exchange), part.last + 1 - part.first
         journey = _Journey(part, holder, wire)
-        passage = journey.passage = Passage(
+        tracker = journey.tracker = DeliveryTracker(
             wire, total, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
         )
         try:
@@ -65,13 +65,13 @@ class Deliverer:
                 sending = _pour(part, journey, wire, exchange.pour)
             if sending is not None:
                 await sending
-            if passage.is_arriving():
-                await _outcome(passage, wire)
+            if tracker.is_arriving():
+                await _outcome(tracker, wire)
             if journey.earlier:
                 await journey.confirm_arrived()
         finally:
-            passage.close()
-        if not passage.outcome:
+            tracker.close()
+        if not tracker.outcome:
             raise NotReceived
         if part.segments:
             holder.issue(*_receipt(part.segments[-1]))
@@ -84,7 +84,7 @@ def wire_of(exchange: Exchange) -> Wire:
     return wire
 
 
-async def _outcome(passage: Passage, wire: Wire) -> None:
+async def _outcome(tracker: DeliveryTracker, wire: Wire) -> None:
     """Waits until it is known whether the client has it."""
     known: asyncio.Future[None] = wire.loop.create_future()
 
@@ -92,7 +92,7 @@ async def _outcome(passage: Passage, wire: Wire) -> None:
         if not known.done():
             known.set_result(None)
 
-    passage.hear(tell)
+    tracker.hear(tell)
     await known
 
 
@@ -105,23 +105,23 @@ def _send(part: Part, journey: "_Journey", exchange: Exchange) -> Awaitable[None
     coming = exchange.part(content if is_all else memoryview(content)[part.first : part.last + 1])
     if coming is not None:
         return _send_on(coming, part, journey)
-    journey.passage.handed(part.length)
+    journey.tracker.handed(part.length)
     return None
 
 
 async def _send_on(coming: Awaitable[None], part: Part, journey: "_Journey") -> None:
     await coming
-    journey.passage.handed(part.length)
+    journey.tracker.handed(part.length)
 
 
 async def _send_slices(part: Part, journey: "_Journey", exchange: Exchange) -> None:
-    passage = journey.passage
+    tracker = journey.tracker
     for number, chunk in enumerate(part.body.chunks(part.first, part.last), start=1):
         coming = exchange.part(chunk)
         if coming is not None:
             await coming
-        passage.handed(len(chunk))
-        if passage.outcome is not None:
+        tracker.handed(len(chunk))
+        if tracker.outcome is not None:
             break  # the client left, and what `send` takes from now on it throws away at once
         if journey.earlier:
             await journey.confirm_arrived()
@@ -130,7 +130,7 @@ async def _send_slices(part: Part, journey: "_Journey", exchange: Exchange) -> N
 
 
 def _pour(part: Part, journey: "_Journey", wire: Wire, pour: Pour) -> Awaitable[None] | None:
-    """From the file straight to the kernel, which tells the passage itself what it took."""
+    """From the file straight to the kernel, which tells the tracker itself what it took."""
     if len(part.segments) > 1 or part.length > SPAN:
         return _pour_pieces(part, journey, wire, pour)
     coming = pour(part.body.fileno(), part.first, part.length)
@@ -161,7 +161,7 @@ async def _pour_pieces(part: Part, journey: "_Journey", wire: Wire, pour: Pour) 
 
 def _took(count: int, part: Part, journey: "_Journey", wire: Wire) -> bool:
     """Did the kernel take the first *count* bytes, or did the client leave? Raises `CatalogError` otherwise."""
-    if journey.passage.handed_over >= count:
+    if journey.tracker.handed_over >= count:
         return True
     if not wire.is_closing:
         raise part.body.shortened()
@@ -171,7 +171,7 @@ def _took(count: int, part: Part, journey: "_Journey", wire: Wire) -> bool:
 class _Journey:
     """What is to be done while one part is under way."""
 
-    passage: Passage
+    tracker: DeliveryTracker
     _working: "asyncio.Task[None] | None" = None
 
     def __init__(self, part: Part, holder: LeaseHolder, wire: Wire | None) -> None:
@@ -198,7 +198,7 @@ class _Journey:
 
     async def confirm_arrived(self) -> None:
         """Confirms each segment, but the last, of which every byte has arrived."""
-        arrived = self._first + self.passage.acknowledged()
+        arrived = self._first + self.tracker.acknowledged()
         while self.earlier and (self.earlier[0].last or 0) < arrived:
             segment, self.earlier = self.earlier[0], self.earlier[1:]
             verdict = await self._holder.confirm(*_receipt(segment))

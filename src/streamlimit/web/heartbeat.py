@@ -86,20 +86,20 @@ class Heartbeat:
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._streams = service.limiter, service.streams
-        self._doorman, self._plans = service.doorman, service.plans
+        self._authenticator, self._plans = service.authenticator, service.plans
         self._times = _seconds(service.policy.segment_ms), _seconds(service.policy.expiry_ms)
 
     def __call__(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
         if request.method != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
         ids = ids_in(request.raw_path)
-        caller = self._doorman.recall(request.header(b"authorization"))
+        caller = self._authenticator.recall(request.header(b"authorization"))
         if caller is None:
             return self._of_stranger(ids, request, exchange)
         return self._beat(ids, caller, request, exchange)
 
     async def _of_stranger(self, ids: tuple[str, str], request: Request, exchange: Exchange) -> None:
-        caller = await self._doorman.identify(request.header(b"authorization"))
+        caller = await self._authenticator.identify(request.header(b"authorization"))
         beating = self._beat(ids, caller, request, exchange)
         if beating is not None:
             await beating
@@ -133,7 +133,7 @@ class Heartbeat:
             caller.require(CALL)  # who may not ask is not told what is wrong with it
         form = read_form(HeartbeatForm, body)
         if form.grant is not None:
-            caller = self._doorman.identify_grant(form.grant)
+            caller = self._authenticator.identify_grant(form.grant)
             caller.require(CALL)
         elif is_text:
             raise not_json()

@@ -14,7 +14,7 @@ from streamlimit.settings import Settings
 from streamlimit.store.contract import Outbox
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
-from streamlimit.web.auth import Doorman, Plans
+from streamlimit.web.auth import Authenticator, Plans
 from streamlimit.web.grants import Grants
 from streamlimit.web.metrics import Metrics
 from streamlimit.web.readiness import Readiness
@@ -36,7 +36,7 @@ class Service:
     readiness: Readiness
     outbox: Outbox | None
     grants: Grants
-    doorman: Doorman
+    authenticator: Authenticator
     plans: Plans
     proxies: Proxies
     catalog: Catalog | None

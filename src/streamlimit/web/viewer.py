@@ -64,7 +64,7 @@ class Viewer:
     """
 
     def __init__(self, service: Service) -> None:
-        self._limiter, self._doorman, self._plans = service.limiter, service.doorman, service.plans
+        self._limiter, self._authenticator, self._plans = service.limiter, service.authenticator, service.plans
         self._catalog, self._streams = service.catalog, service.streams
         self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
         self._held = None if service.catalog is None else Held(service.catalog)
@@ -75,13 +75,13 @@ class Viewer:
         """`POST /v1/segments`, Endpoint 1: the named segment, or the next one."""
         if request.method != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
-        caller = self._doorman.recall(request.header(b"authorization"))
+        caller = self._authenticator.recall(request.header(b"authorization"))
         if caller is None:
             return self._segment_of_stranger(request, exchange)
         return self._segment_for(caller, request, exchange)
 
     async def _segment_of_stranger(self, request: Request, exchange: Exchange) -> None:
-        caller = await self._doorman.identify(request.header(b"authorization"))
+        caller = await self._authenticator.identify(request.header(b"authorization"))
         await self._segment_for(caller, request, exchange)
 
     def _segment_for(self, caller: Caller, request: Request, exchange: Exchange) -> Awaitable[None]:
@@ -179,7 +179,7 @@ class Viewer:
         *is_reload*: it says which version of a live playlist it has; a play began before that.
         """
         asked = PlayPath(path)
-        caller = self._doorman.identify_grant(asked.grant)
+        caller = self._authenticator.identify_grant(asked.grant)
         caller.require_stream(asked.stream_id)
         caller.require_place(place)
         if not self._hands_out and self._streams.find(asked.stream_id) is None:

@@ -64,7 +64,7 @@ def new_user() -> str:
     return f"user-{uuid4().hex[:16]}"
 
 
-class Household:
+class StoreDriver:
     """One user of one open store: asks, receives, leaves. All that it does is one call of the contract."""
 
     def __init__(self, open_store: OpenStore, policy: Policy, subscribed: Iterable[str]) -> None:
@@ -247,7 +247,7 @@ def story(
 
     def made(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         async def whole(self: object, open_store: OpenStore, **more: Any) -> None:
-            home = Household(open_store, policy, subscribed)
+            home = StoreDriver(open_store, policy, subscribed)
             try:
                 home.store = await home.another_store()
                 await test(self, home, **more)
