@@ -14,7 +14,7 @@ from math import inf
 from msgspec import Struct, field
 
 from streamlimit.cache import SessionCache
-from streamlimit.model import Ask, Refusal
+from streamlimit.model import Ask, Purpose, Refusal
 
 REFUSALS = 20
 HELD_SECONDS = 1.0
@@ -150,4 +150,6 @@ class RefusalLimiter:
 
 
 def _what(ask: Ask) -> What:
-    return ask.session_id, ask.stream_id, ask.client, ask.replace, ask.play
+    # Each look at an entry playlist is of a play of its own; only whoever plays is told apart by it.
+    play = 0 if ask.purpose is Purpose.CHECK else ask.play
+    return ask.session_id, ask.stream_id, ask.client, ask.replace, play

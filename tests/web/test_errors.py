@@ -119,7 +119,7 @@ METHODS = [
 ]
 NOWHERE = [
     "/v1", "/v1/", "/v2/segments", "/v1/segments/", "/V1/segments", "//v1/segments", "/v1//segments", "/v1/segment",
-    "/v1/users", "/v1/users/", "/v1/users//sessions", "/v1/users/mallory", "/v1/users/mallory/sessions/",
+    "/v1/users", "/v1/users/", "/v1/users//sessions", "/v1/users/mallory/sessions/",
     "/v1/users/a/b/sessions", "/v1/users/mallory/sessions/m/x", "/.env", "/%00", "/%",
     "/..", "/../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/play", "/play/", "/play/x", "/play/x/y", "/play/x/y/",
     "/playx/x/y/z", "/admin", "/problems", "/v1/segments%00", "/v1/segments%20", "/v1/\u202e", "/" + "x" * 8_000,
