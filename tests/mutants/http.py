@@ -11,6 +11,13 @@ BEACONS = ("tests/web/test_rights.py", "-k", "beacon or body")
 
 MUTANTS = [
     Mutant(
+        "a body overtakes its head",
+        CONNECTION,
+        " and not self.is_stuck and not self._held:",
+        " and not self.is_stuck:",
+        (HELD, "-k", "right_after"),
+    ),
+    Mutant(
         "a beacon's grant is not looked at",
         "streamlimit/web/calls.py",
         "    if grant is None:",
@@ -84,7 +91,7 @@ MUTANTS = [
     Mutant(
         "what comes while an answer is under way overtakes it",
         CONNECTION,
-        "elif self._exchange is None and not self.is_stuck:",
+        "elif self._exchange is None and not self.is_stuck and not self._held:",
         "elif not self.is_stuck:",
         (HELD, "-k", "looked_at"),
     ),

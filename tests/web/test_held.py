@@ -186,6 +186,22 @@ def test_what_comes_while_an_answer_is_under_way_is_looked_at_when_that_is_out()
     told(story)
 
 
+def test_what_comes_right_after_the_answer_stands_behind_what_came_before_it() -> None:
+    """A head that came while the answer was under way, and its body when that was just out, are one request."""
+
+    async def story(one: Connection, line: Line, owing: Owing) -> None:
+        head, body = b"POST /second HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\n", b"{}  "
+        one.data_received(GET % b"first")
+        one.data_received(head)
+        owing.exchanges[0].whole(200, b"")
+        one.data_received(body)
+        await asyncio.sleep(0)
+        assert owing.asked == ["/first", "/second"]
+        assert b" 400 " not in line.written
+
+    told(story)
+
+
 def test_who_is_in_the_middle_of_a_request_does_not_rest() -> None:
     async def story(one: Connection, line: Line, owing: Owing) -> None:
         one.data_received(GET % b"first")

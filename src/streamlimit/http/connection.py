@@ -100,9 +100,9 @@ class Connection(asyncio.Protocol):
             self.wire.nudge()  # with the client's bytes come its acknowledgements: what came before is settled first
         if self._is_refused or (self._reader.is_over and self._exchange is None):
             self._discard(len(data))
-        elif self._exchange is None and not self.is_stuck:
+        elif self._exchange is None and not self.is_stuck and not self._held:
             self._read(data)
-        else:
+        else:  # also where the answer is just out, and what came before this is about to be read
             self._held += data
             if len(self._held) > MAX_HELD_BYTES:
                 self.transport.pause_reading()
