@@ -6,6 +6,20 @@ LEADING, PLAYS, VIEWER = "streamlimit/delivery/leading.py", "streamlimit/web/pla
 TEXTS, WEB = ("tests/delivery/test_leading.py",), ("tests/web/test_plays.py",)
 
 MUTANTS = [
+    Mutant(
+        "machine: whoever is not the one that plays is locked out",
+        "streamlimit/rules/plays.py",
+        "return seat.is_locked and play is not None and play < seat.play and is_change",
+        "return seat.is_locked and play is not None and is_change",
+        ("tests/store/test_machine.py", "-k", "players"),
+    ),
+    Mutant(
+        "machine: no play is locked out",
+        "streamlimit/rules/plays.py",
+        "return seat.is_locked and play is not None and play < seat.play and is_change",
+        "return False and is_change",
+        ("tests/store/test_machine.py", "-k", "players"),
+    ),
     Mutant("an entry is sent as it is", VIEWER, "begins = not caller.play and not is_reload", "begins = False", WEB),
     Mutant(
         "a reload begins a play", VIEWER, "begins = not caller.play and not is_reload", "begins = not caller.play", WEB

@@ -8,6 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from streamlimit.store.sqlite import SqliteStore
 from tests.store.machine import machine_of
+from tests.store.plays_machine import plays_machine_of
 
 SETTINGS = settings(
     max_examples=80,
@@ -25,3 +26,10 @@ def test_whatever_happens_the_rules_hold(tmp_path: Path) -> None:
         return SqliteStore(str(tmp_path / "streamlimit.db"), **how)
 
     run_state_machine_as_test(machine_of(open_store), settings=SETTINGS)
+
+
+def test_of_several_players_of_one_session_one_goes_on_whatever_they_do(tmp_path: Path) -> None:
+    def open_store(**how: Any) -> SqliteStore:
+        return SqliteStore(str(tmp_path / "streamlimit.db"), **how)
+
+    run_state_machine_as_test(plays_machine_of(open_store), settings=SETTINGS)

@@ -24,6 +24,7 @@ from tests import servers
 from tests.store import differential
 from tests.store.contract import Limits, Outboxes, Plans, StoreContract, Sundries, Sweeps, Views
 from tests.store.machine import machine_of
+from tests.store.plays_machine import plays_machine_of
 from tests.store.store_driver import ALL_TYPES
 
 MACHINE = settings(
@@ -107,6 +108,9 @@ class TestBeside:
 
     def test_whatever_happens_the_rules_hold(self, open_store: Callable[..., ValkeyStore]) -> None:
         run_state_machine_as_test(machine_of(open_store), settings=MACHINE)
+
+    def test_of_several_players_of_one_session_one_goes_on(self, open_store: Callable[..., ValkeyStore]) -> None:
+        run_state_machine_as_test(plays_machine_of(open_store), settings=MACHINE)
 
 
 class Halves:
