@@ -108,10 +108,6 @@ class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
     play: int = 0
 
 
-class Repeated(Ask, frozen=True, gc=False):
-    """An `Ask` that comes again and again, the very same object: what was made of it is worth keeping."""
-
-
 class Lease(Struct, frozen=True, gc=False):
     """One admitted request while its segment is delivered. Names the generation and move it belongs to.
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from streamlimit.cache import CALM_SECONDS, PROBE_SECONDS, CachingStore, OutagePolicy, receipts
+from streamlimit.cache import CALM_SECONDS, PROBE_SECONDS, CachingStore, OutagePolicy
 from streamlimit.errors import StoreUnavailable, StreamlimitError, UnknownSession
-from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Purpose, Receipt, Refusal, Repeated
+from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Purpose, Receipt, Refusal
 from streamlimit.policy import Policy
 from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore
@@ -1021,7 +1021,7 @@ def test_a_termination_elsewhere_bites_at_the_next_beat_but_one(scene: Scene) ->
 def test_who_was_ended_and_seated_anew_elsewhere_beats_for_the_new_seat(scene: Scene) -> None:
     async def story() -> None:
         spared(scene)
-        ask = Repeated("u", "tv", "a")  # whose receipt is kept
+        ask = Ask("u", "tv", "a")
         first = await resolved(scene.worker.beat(ask))
         scene.moody._store.end("u", "tv")
         for _ in range(2):
@@ -1150,22 +1150,5 @@ def test_events_of_a_beat_that_nobody_waited_for_are_told_once(scene: Scene) -> 
         again = await scene.on_record("tv")
         assert again.generation > before.session.generation
         assert isinstance(scene.worker.beat(Ask("u", "tv", "a")), Admitted)
-
-    run(story())
-
-
-def test_what_is_remembered_of_beats_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receipts, "BEATS_REMEMBERED", 10)
-    monkeypatch.setattr(receipts, "BEATS_FORGOTTEN", 3)
-
-    async def story() -> None:
-        spared(scene)
-        asks = [Repeated(f"user-{number}", "tv", "a") for number in range(53)]
-        for _ in range(3):
-            for ask in asks:
-                await resolved(scene.worker.beat(ask))
-            await turn()
-        assert 7 < len(scene.worker._receipts._beats) <= 10, "few are forgotten at a time"
-        assert (scene.moody.asked.count("beat"), scene.moody.asked.count("confirm")) == (53, 106)
 
     run(story())

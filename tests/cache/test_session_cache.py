@@ -12,7 +12,7 @@ from streamlimit.cache.clock_offset import between, date_ms, narrowed
 from streamlimit.cache.sharded_dict import DRAWERS, DRAWERS_A_LOOK, USERS_A_LOOK
 from streamlimit.cache.tombstones import DEPARTED_AT_MOST, FORGOTTEN_AT_MOST, Tombstones
 from streamlimit.cache.write_behind import WriteBehindQueue
-from streamlimit.model import Ask, Confirmed, Lease, Receipt, Repeated, Session, State
+from streamlimit.model import Ask, Confirmed, Lease, Receipt, Session, State
 from streamlimit.policy import Policy
 
 X, N = 1_000, 3
@@ -28,7 +28,7 @@ def test_a_buffer_the_store_knows_of_prolongs_what_the_worker_grants() -> None:
 
 
 def test_what_a_worker_keeps_by_the_thousand_need_not_be_walked_by_the_collector() -> None:
-    ask = Repeated("u", "tv", "a")
+    ask = Ask("u", "tv", "a")
     for kept in (ask, _receipt("tv"), _receipt("tv").lease, _session("tv")):
         assert not gc.is_tracked(kept)
 

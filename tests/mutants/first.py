@@ -747,13 +747,6 @@ MUTANTS = [
         STEADY_TESTS,
     ),
     Mutant(
-        "beats go on for the old seat",
-        RECEIPTS,
-        "lease.ask is ask and lease.generation == session.generation and",
-        "lease.ask is ask and",
-        STEADY_TESTS,
-    ),
-    Mutant(
         "who beats from elsewhere is asked for each time",
         KNOWLEDGE,
         "        if beaten:\n            client = digest(ask.client)\n",
@@ -904,14 +897,6 @@ MUTANTS = [
         'note = WHILE_AWAY["keep-known"]',
         quickly("killed_store_is_noticed", "tests/e2e/test_outage.py"),
     ),
-    Mutant("receipts of beats pile up", RECEIPTS, ">= BEATS_REMEMBERED:", "< 0:", STEADY_TESTS),
-    Mutant(
-        "receipts of beats are forgotten all at once",
-        RECEIPTS,
-        "list(islice(self._beats, BEATS_FORGOTTEN))",
-        "list(self._beats)",
-        STEADY_TESTS,
-    ),
     Mutant(
         "all that is known is looked at at once",
         DRAWERS,
@@ -946,13 +931,6 @@ MUTANTS = [
         "self._fading, self._old,",
         "_, self._old,",
         ("tests/web/test_recent.py",),
-    ),
-    Mutant(
-        "what a worker keeps of beats is walked",
-        "streamlimit/model.py",
-        "class Repeated(Ask, frozen=True, gc=False):",
-        "class Repeated(Ask, frozen=True, gc=True):",
-        STEADY_TESTS,
     ),
     # heartbeats on Valkey
     Mutant(
@@ -1005,32 +983,11 @@ MUTANTS = [
         quickly("one_loop_after_another", "tests/store/test_valkey_faults.py"),
     ),
     Mutant(
-        "reports are forgotten all at once",
-        VALKEY_STORE,
-        "list(islice(self._reports, REPORTS_FORGOTTEN))",
-        "list(self._reports)",
-        quickly("packed_for_reports", "tests/store/test_valkey_faults.py"),
-    ),
-    Mutant(
-        "what was packed for reports piles up",
-        VALKEY_STORE,
-        "if len(self._reports) >= REPORTS_KEPT:",
-        "if False:",
-        quickly("packed_for_reports", "tests/store/test_valkey_faults.py"),
-    ),
-    Mutant(
         "what is added after the answer is not done",
         COMING,
         "            self._context.run(self._take, self._answer, [step])\n",
         "            pass\n",
         ("tests/store/test_deferred.py",),
-    ),
-    Mutant(
-        "a report is packed with its time",
-        VALKEY_STORE,
-        " and not self._calls.packs_the_time",
-        "",
-        ("tests/store/test_valkey.py", "-k", "TestOnValkey and report"),
     ),
     # requests for segments that are known by their head
     Mutant(

@@ -11,10 +11,9 @@ import pytest
 import uvloop
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Admitted, Ask, Confirmed, Gone, Lease, Receipt, Refusal, Repeated
+from streamlimit.model import Admitted, Ask, Confirmed, Receipt, Refusal
 from streamlimit.policy import Policy
 from streamlimit.store.valkey import ValkeyStore
-from streamlimit.store.valkey import store as valkey
 from streamlimit.store.valkey.keys import SLOTS, shard_of
 from tests import servers
 from tests.ports import free_port
@@ -89,24 +88,6 @@ class TestOneServer:
             return isinstance(decision, Admitted) and decision.existing
 
         assert [asyncio.run(beat()), uvloop.run(beat()), asyncio.run(beat())] == [False, True, True]
-
-    @on_loop
-    async def test_of_what_is_packed_for_reports_the_oldest_is_forgotten(
-        self, server: servers.Server, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(valkey, "REPORTS_KEPT", 10)
-        monkeypatch.setattr(valkey, "REPORTS_FORGOTTEN", 3)
-        store, heard = open_store(server.url), list[object]()
-        receipts = [Receipt(Lease(Repeated("ann", f"tv-{number}", "news"), 1, 0)) for number in range(53)]
-        for receipt in receipts:
-            store.report(receipt, heard.append)
-        assert 7 < len(store._reports) <= 10, "few at a time"
-        assert id(receipts[-1]) in store._reports
-        assert id(receipts[0]) not in store._reports
-        while len(heard) < 53:
-            await asyncio.sleep(0.01)
-        assert {type(answer) for answer in heard} == {Confirmed, Gone}, "three sit again"
-        await store.close()
 
     @on_loop
     async def test_a_flushed_script_is_loaded_again(self, server: servers.Server) -> None:

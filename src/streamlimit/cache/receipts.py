@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from itertools import islice
 
 from msgspec.structs import replace
 
@@ -14,7 +13,7 @@ from streamlimit.cache.session_cache import SessionCache
 from streamlimit.cache.tombstones import Tombstones
 from streamlimit.cache.write_behind import QueuedReceipt, WriteBehindQueue
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Receipt, Repeated, State, Verdict
+from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Receipt, State, Verdict
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 from streamlimit.store.deferred import Deferred
 
@@ -23,9 +22,6 @@ TOLD_TOGETHER = 256
 
 SENT_AWAY = frozenset({"session.ended", "session.terminated"})
 LOST = frozenset({"session.expired", "session.abandoned"})
-
-BEATS_REMEMBERED, BEATS_FORGOTTEN = 16_384, 64
-"""How many are remembered; of more the oldest are forgotten, few at a time: all at once would be felt."""
 
 
 class Receipts:
@@ -44,7 +40,6 @@ class Receipts:
         self._store, self._cache, self._outage, self._offline = store, cache, outage, offline
         self._tombstones, self._announce, self._clock = tombstones, announce, clock
         self.kept = WriteBehindQueue()
-        self._beats: dict[int, Receipt] = {}  # by the id of their ask, which they keep
         self._unanswered: dict[tuple[str, str], Receipt] = {}
 
     def send(self, receipt: Receipt, spares: bool) -> Answer[Verdict]:
@@ -76,28 +71,12 @@ class Receipts:
 
     def beat(self, known: CachedSession, ask: Ask, now: float) -> Admitted:
         """The *known* session goes on; the store is told, and nobody waits for its answer."""
-        receipt = self._of_beat(known, ask)
+        # The time of admission orders positions; a beat has none.
+        receipt = Receipt(Lease(ask, known.session.generation, known.session.move))
         is_heard = self._report(receipt, now)
         if not is_heard:
             self._outage.counts.degraded += 1
         return Admitted(known.session, receipt.lease, known.limit, known.live, existing=True, degraded=not is_heard)
-
-    def _of_beat(self, known: CachedSession, ask: Ask) -> Receipt:
-        """A beat's receipt is the same each time: where the ask is, one is made for as long as it has its seat."""
-        session = known.session
-        if not isinstance(ask, Repeated):
-            return Receipt(Lease(ask, session.generation, session.move))
-        found = self._beats.get(id(ask))
-        if found is not None:
-            lease = found.lease
-            if lease.ask is ask and lease.generation == session.generation and lease.move == session.move:
-                return found
-        if len(self._beats) >= BEATS_REMEMBERED:
-            for oldest in list(islice(self._beats, BEATS_FORGOTTEN)):
-                del self._beats[oldest]
-        # The time of admission orders positions; a beat has none.
-        found = self._beats[id(ask)] = Receipt(Lease(ask, session.generation, session.move))
-        return found
 
     def is_unanswered(self, ask: Ask) -> bool:
         """Is the session's last report still under way? Then the store may have said no, and this worker not know."""

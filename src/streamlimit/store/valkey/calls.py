@@ -43,7 +43,7 @@ class Calls:
         outbox_max_events: int,
     ) -> None:
         self.keys, self.answers, self._clock = Keys(prefix), Answers(policy), clock
-        self.packs_the_time, self.far_ms = clock is not None, policy.spent_far_ms
+        self.far_ms = policy.spent_far_ms
         packed = pack_policy(policy, subscribed, room_of_outbox(outbox_max_events))
         self._commands = Commands(self.keys, packed, bool(subscribed), clock)
         self._router = Router(parse(url), timeout)

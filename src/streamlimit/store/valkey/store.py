@@ -7,7 +7,6 @@ the calls of one turn of the event loop travel together. Each is safe to repeat.
 from asyncio import Future, gather
 from collections.abc import Callable, Coroutine
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from streamlimit.errors import StoreUnavailable
@@ -23,7 +22,6 @@ from streamlimit.model import (
     OwnLimit,
     Page,
     Receipt,
-    Repeated,
     Roster,
     Swept,
     Terms,
@@ -35,7 +33,7 @@ from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey import walks
 from streamlimit.store.valkey.alike import beat_message, report_message
 from streamlimit.store.valkey.beats import Beating
-from streamlimit.store.valkey.calls import Calls, Packed
+from streamlimit.store.valkey.calls import Calls
 from streamlimit.store.valkey.keys import shard_of
 from streamlimit.store.valkey.messages import (
     again_message,
@@ -54,9 +52,6 @@ ANSWER_SECONDS = 0.25
 
 READY_MS = 60_000
 """How long the key lasts that a try of a server writes."""
-
-REPORTS_KEPT, REPORTS_FORGOTTEN = 8_192, 64
-"""How many are kept; of more the oldest are forgotten, few at a time: all at once would be felt."""
 
 
 class ValkeyStore:
@@ -80,7 +75,6 @@ class ValkeyStore:
         self._policy = policy
         self._calls = Calls(url, policy, subscribed, clock, prefix, timeout, outbox_max_events)
         self._answers = self._calls.answers
-        self._reports: dict[int, Packed] = {}
         self._sweep = walks.Sweep(self._calls)
 
     def when_it_fails(self, heard: Callable[[], None]) -> None:
@@ -103,9 +97,7 @@ class ValkeyStore:
         return self._calls.change("confirm", ask.user_id, message, decode)
 
     def report(self, receipt: Receipt, heard: Heard) -> None:
-        packed = self._reports.get(id(receipt))
-        if packed is None or packed.receipt is not receipt:
-            packed = self._pack_report(receipt)
+        packed = self._calls.pack(receipt, report_message(receipt, self._type_cap(receipt.lease.ask)))
         try:
             self._calls.send(packed, heard)
         except StoreUnavailable as error:
@@ -179,17 +171,6 @@ class ValkeyStore:
 
     async def close(self) -> None:
         self._calls.close()
-
-    def _pack_report(self, receipt: Receipt) -> Packed:
-        """A heartbeat's receipt comes again, the very same object: what was packed for it is kept, found by its id."""
-        ask = receipt.lease.ask
-        packed = self._calls.pack(receipt, report_message(receipt, self._type_cap(ask)))
-        if isinstance(ask, Repeated) and receipt.segment is None and not self._calls.packs_the_time:
-            if len(self._reports) >= REPORTS_KEPT:
-                for oldest in list(islice(self._reports, REPORTS_FORGOTTEN)):
-                    del self._reports[oldest]
-            self._reports[id(receipt)] = packed
-        return packed
 
     def _type_cap(self, ask: Ask) -> int | None:
         """The policy's cap for the asking type of device; none for most."""
