@@ -70,7 +70,7 @@ async def until_it_answers(promise: Callable[[], Awaitable[T]], seconds: float =
         try:
             return await promise()
         except StoreUnavailable:
-            assert time.monotonic() - started < WAIT_SECONDS + 0.2  # this machine is shared with other tests
+            assert time.monotonic() - started < WAIT_SECONDS + 2  # this machine is shared with other tests
             assert time.monotonic() < deadline, "the store does not come back"
             await asyncio.sleep(0.05)
 
