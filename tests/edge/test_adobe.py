@@ -168,7 +168,7 @@ def test_running_streams_are_all_sessions_of_the_user_wherever_they_were_opened(
     assert found.keys() == {session, "browser"}
     assert found["browser"]["metadata"]["channel"] == "elsewhere"
     assert isinstance(found[session]["startTime"], int)
-    assert 0 <= seconds_left(answer) <= LIFE + 1
+    assert 0 <= seconds_left(answer) <= LIFE + 3  # Date is as old as the last tick of the loop
 
 
 # Who, and how often
