@@ -1,11 +1,12 @@
 """How many streams can one account really watch? Tools against the rules, by a clock that only this script moves.
 
 `python -m bench.watching` writes results/watching.md: the same figures on every machine, for nothing here takes time.
-Each tool goes on for `WARM` segments, in which it spends its burst, and is then measured for `MEASURED`.
+Each tool goes on for `WARM` segments, in which it spends its burst, and is then measured for `MEASURED`. Its line
+carries `LINE` streams: where nothing else bounds it, that does.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from streamlimit.policy import Policy
 from streamlimit.store.sqlite import SqliteStore
 
 X = 6_000
-WARM, MEASURED = 20, 40
+WARM, MEASURED = 30, 40
+LINE = 60
+DEFENCES = {"max_returns": 2, "visit_burst": 60}
+OFF = {"max_returns": 0, "visit_burst": 0}
 RESULT = Path(__file__).parent / "results/watching.md"
 
 
@@ -23,7 +27,7 @@ class Tool:
 
     def __init__(self, store: SqliteStore, seats: int, now: Callable[[], int]) -> None:
         self.store, self.seats, self._now = store, seats, now
-        self.segments, self.is_measured = 0, False
+        self.segments, self.is_measured, self.line_left = 0, False, LINE
         self._numbers = count()
 
     def ask(self, session: str, stream: str, play: int = 0, replace: str | None = None) -> Lease | None:
@@ -35,6 +39,7 @@ class Tool:
 
     def receive(self, lease: Lease, number: int) -> None:
         """One segment."""
+        self.line_left -= 1
         self.store.confirm(Receipt(lease, f"{number}.ts", number))
         self.segments += self.is_measured
 
@@ -91,7 +96,7 @@ class Rotation:
         self._segments, self._way, self._visit = segments, way, 0
 
     def __call__(self, tool: Tool, number: int) -> None:
-        while self._visited(tool):
+        while tool.line_left >= self._segments and self._visited(tool):
             self._visit += 1
 
     def _visited(self, tool: Tool) -> bool:
@@ -127,33 +132,34 @@ def rows() -> list[tuple[str, Callable[[], Turn], Iterable[int]]]:
     ]
 
 
-def reached(turn: Turn, seats: int, visit_burst: int = 60) -> float:
+def reached(turn: Turn, seats: int, defences: Mapping[str, int], warm: int, measured: int) -> float:
     """Segments received in a segment's time: so many streams play at full pace."""
     now_ms = 1_750_000_000_000
-    policy = Policy(segment_ms=X, start_ms=X, visit_burst=visit_burst)
+    policy = Policy(segment_ms=X, start_ms=X, **defences)
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(f"{folder}/s.db", policy, clock=lambda: now_ms)
         try:
             tool = Tool(store, seats, lambda: now_ms)
-            for number in range(WARM + MEASURED):
-                tool.is_measured = number >= WARM
+            for number in range(warm + measured):
+                tool.is_measured, tool.line_left = number >= warm, LINE
                 turn(tool, number)
                 now_ms += X
         finally:
             store.close()
-    return tool.segments / MEASURED
+    return tool.segments / measured
 
 
 def line(what: str, made: Callable[[], Turn], seats: int) -> str:
     """A row of the table."""
-    streams = reached(made(), seats)
-    return f"| {what} | {seats} | {streams:.1f} | {streams / seats:.1f} |"
+    before = reached(made(), seats, OFF, 1, 10)  # without a burst to spend it is the same all the time
+    streams = reached(made(), seats, DEFENCES, WARM, MEASURED)
+    return f"| {what} | {seats} | {before:.1f} | {streams:.1f} | {streams / seats:.1f} |"
 
 
 def table() -> str:
     """As Markdown."""
     lines = [line(what, made, seats) for what, made, all_seats in rows() for seats in all_seats]
-    head = "| what is tried | seats | streams at full pace | a seat |", "|---|---|---|---|"
+    head = "| what is tried | seats | defences off | streams at full pace | a seat |", "|---|---|---|---|---|"
     return "\n".join([*head, *lines]) + "\n"
 
 
@@ -161,6 +167,7 @@ HEAD = f"""# How many streams one account can watch, once its burst is spent
 
 `python -m bench.watching`: the rules with `segment_seconds` {X // 1_000}, `visit_burst` 60 and other settings at their
 defaults, by a clock that the script moves; {WARM} segments to spend the burst, then {MEASURED} measured.
+"Defences off": the same with `max_returns` and `visit_burst` 0. The tool's line carries {LINE} streams.
 The same on every machine.
 
 """

@@ -153,6 +153,20 @@ def test_a_play_behind_the_grant_is_a_player_of_its_own(service: Service, user: 
     assert auth(service, f"/play/{viewer.grant}~x/elsewhere/2.ts").status == 401
 
 
+def test_a_play_that_is_locked_out_is_refused_keys_and_subtitles_at_the_edge_too(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s")
+    plays = [viewer.grant + f"~{number}" for number in range(1, 4)]
+
+    def ask(grant: str, file: str) -> int:
+        return auth(service, f"/play/{grant}/elsewhere/{file}").status
+
+    for number in range(6):
+        for grant in plays:
+            ask(grant, f"v/{number}.ts")
+    for file in ("v/6.ts", "words.vtt", "key.key", "v.m3u8"):
+        assert [ask(grant, file) for grant in plays] == [403, 403, 200]
+
+
 def test_another_address_does_not_tell_what_was_received(service: Service, user: str) -> None:
     viewer = Viewer(service, user, "s")
     viewer.ask("1.ts", X_Forwarded_For="198.51.100.1")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from msgspec.structs import replace
 
-from streamlimit.model import Admitted, Confirmed, Lease, Purpose, Receipt, Refusal
+from streamlimit.model import Admitted, Confirmed, Device, Lease, Purpose, Receipt, Refusal
 from streamlimit.policy import Policy
 from streamlimit.store.contract import resolved
 from tests.store.store_driver import N, StoreDriver, story
@@ -185,18 +185,48 @@ class Visits:
             await home.watch("tv", f"channel-{k % 4}", limit=1, play=k + 1)
             home.later(1_000)
 
-    @story(AT_SIX)
-    async def test_pre_rolls_episodes_and_picture_in_picture_are_never_refused(self, home: StoreDriver) -> None:
-        for k in range(6):
-            advert = await home.lease("tv", f"advert-{k}", play=2 * k + 1)
+    @story(ONE_VISIT)
+    async def test_a_pre_roll_and_its_film_on_one_session_are_never_refused_for_the_advert_comes_back(
+        self, home: StoreDriver
+    ) -> None:
+        for k in range(3):
+            advert = await home.lease("tv", f"advert-{k}", limit=1, play=2 * k + 1)
+            await self._ended(home, advert, 15_000)  # at once, as a fast line has it
+            for n in range(4):
+                await home.watch("tv", f"episode-{k}", sequence=n, limit=1, play=2 * k + 2)
+            home.later(2 * SIX)  # what the film cost is back, and no more
+
+    @story(ONE_VISIT)
+    async def test_mid_rolls_lead_back_into_the_film_and_are_never_refused(self, home: StoreDriver) -> None:
+        for k in range(3):
             for n in range(3):
-                await home.received(advert, n)
-                home.later(5_000)
-                advert = await home.lease("tv", f"advert-{k}", play=2 * k + 1)
-            for n in range(20):
-                await home.watch("tv", f"episode-{k}", sequence=n, play=2 * k + 2)
-                await home.watch("small", "news", sequence=n, play=1)
+                await home.watch("tv", "film", sequence=3 * k + n, limit=1, play=1)
                 home.later(SIX)
+            for number in (1, 2):
+                advert = await home.lease("tv", f"advert-{k}-{number}", limit=1, play=10 * k + number)
+                await self._ended(home, advert, 15_000)
+                home.later(15_000)
+
+    @story(AT_SIX)
+    async def test_picture_in_picture_is_two_sessions_and_two_seats_also_of_one_device(self, home: StoreDriver) -> None:
+        device = Device("tv-1", "Telly", "tv")
+        for n in range(8):
+            await home.watch("large", "film", sequence=n, device=device, play=1)
+            await home.watch("small", "news", sequence=n, device=device, play=2)
+            home.later(SIX)
+        assert await home.sitting() == ["large", "small"]
+        assert (await home.refused("third", "sport", limit=2, device=Device("phone"))).code == "session-limit"
+
+    @story(AT_SIX)
+    async def test_picture_in_picture_on_one_session_is_two_players_and_refused(self, home: StoreDriver) -> None:
+        answers = []
+        for n in range(6):
+            for stream in ("film", "news"):
+                answers.append(answer := await home.ask("tv", stream, sequence=n))
+                if isinstance(answer, Admitted) and answer.lease is not None:
+                    await home.received(answer.lease, n)
+            home.later(SIX // 3)
+        assert "session-shared" in [each.code for each in answers if isinstance(each, Refusal)]
 
     @story(AT_SIX)
     async def test_twenty_streams_at_one_moment_from_one_session_are_one_and_a_half_a_seat(

@@ -22,6 +22,7 @@ def make_streams(root: Path) -> Path:
     _make_whole(root / "odd", ["první díl.ts", "100%.ts"], ["prvn%C3%AD%20d%C3%ADl.ts", "100%25.ts"])
     _make_whole(root / "locked", ["a.ts"], extra='#EXT-X-KEY:METHOD=AES-128,URI="secret.key"\n')
     (root / "locked" / "secret.key").write_bytes(b"k" * 16)
+    (root / "locked" / "words.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nyes\n")
     _make_packed(root / "packed")
     return root
 

@@ -100,3 +100,11 @@ def test_a_playlist_replaces_nobody(service: Service, user: str) -> None:
     assert service.get(f"{new}/index.m3u8").status == 200
     assert sitting(service, user) == ["third"]
     assert [play(service, url, 0).status for url in (old, again)] == [410, 200]
+
+
+def test_picture_in_picture_plays_the_newer_picture_alone_with_one_seat_a_device(service: Service, user: str) -> None:
+    large = opened(service, user, "large", "e1", TV)
+    assert play(service, large, 0).status == 200
+    small = opened(service, user, "small", "e2", TV)
+    assert [play(service, small, 0).status, play(service, large, 1).status] == [200, 410]
+    assert sitting(service, user) == ["small"]

@@ -153,6 +153,10 @@ def test_whose_play_is_over_is_refused_keys_and_subtitles_too(service: Service) 
     keys = [service.get(urljoin(player, "secret.key")) for player in players]
     assert [key.status for key in keys] == [409, 409, 200]
     assert keys[2].body == b"k" * 16
+    words = [service.get(urljoin(player, "words.vtt")) for player in players]
+    assert [each.status for each in words] == [409, 409, 200]
+    assert words[2].body.startswith(b"WEBVTT")
+    assert {each.json["code"] for each in (*keys[:2], *words[:2])} == {"session-shared"}
 
 
 def media(client: Client, url: str) -> list[str]:

@@ -92,3 +92,14 @@ def test_a_minute_of_zapping_is_never_refused(service: Service, user: str, way: 
         if way != "one session":
             screen.call("POST", f"/v1/users/{user}/sessions/{name}/end")
     assert is_too_many(service.segment(user, "tv", "s19"))
+
+
+def test_a_pre_roll_and_its_film_on_one_session_are_never_refused(service: Service, user: str) -> None:
+    """Each advert, watched to its end, gives its visit back: eight films with adverts, and a budget of ten."""
+    screen = Client(service, "127.0.0.1")
+    for film in range(8):
+        for stream, segments in ((f"s{film + 10}", 5), (f"s{film}", 2)):
+            told = screen.open(user, "tv", stream)
+            assert screen.call("GET", told["playback_url"]).status == 200
+            assert {screen.play(told["grant"], stream, number).status for number in range(segments)} == {200}
+    assert service.watching(user)["live_sessions"] == 1
