@@ -37,6 +37,24 @@ def test_a_new_key(words: tuple[str, ...], setting: str, prefix: str) -> None:
     assert _new(*words)[0] != key
 
 
+@pytest.mark.parametrize("role", ["operate", "read"])
+def test_a_new_key_for_somebody(role: str) -> None:
+    key, line = _new("--role", role, "--name", 'Anna "A." O’Hara')
+    (entry,) = line["operator_keys"]
+    assert isinstance(entry, dict)
+    assert (entry["name"], entry["role"], len(entry["hash"])) == ('Anna "A." O’Hara', role, 71)
+    assert key not in str(line)
+
+
+@pytest.mark.parametrize(
+    "words", [("--role", "service", "--name", "anna"), ("--name", "viewer"), ("--name", ""), ("--name", "a" * 61)]
+)
+def test_a_name_that_cannot_be_one_is_refused(words: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, "-m", "streamlimit", "keys", "new", *words], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--name" in done.stderr
+
+
 def test_the_line_in_the_settings_lets_the_key_in(tmp_path: Path) -> None:
     key, line = _new("--role", "read")
     with started(tmp_path, **line) as service:

@@ -17,11 +17,11 @@ from streamlimit.bootstrap.webhooks import open_outbox
 from streamlimit.errors import SettingsError, StoreLocked, StoreUnavailable
 from streamlimit.model import Ask, Lease, Receipt
 from streamlimit.policy import Policy
-from streamlimit.settings import Settings
+from streamlimit.settings import Settings, key_hash
 from streamlimit.settings.callback import Callback
 from streamlimit.store.sqlite import SqliteStore, opened
 from streamlimit.store.sqlite.lazy_store import REST_SECONDS, LazyStore
-from streamlimit.web.auth import Authenticator
+from streamlimit.web.auth import Authenticator, Key
 from streamlimit.web.grants import BadGrant, Grants
 from streamlimit.web.identity import BadToken, Identity
 from streamlimit.web.problems import Problem
@@ -166,7 +166,7 @@ class Provider:
 def test_a_viewers_token_is_one_before_the_keys_of_grants_are_known() -> None:
     async def run() -> None:
         grants = Grants([], 60)
-        authenticator = Authenticator(grants, {"operator": ["an-operator-key"]})
+        authenticator = Authenticator(grants, [Key(key_hash("an-operator-key"), "operator")])
         authenticator.verifier = Provider()  # type: ignore[assignment]  # as much of one as is called
         assert (await authenticator.identify("Bearer a-viewers-token")).user_id == "ann"
         assert (await authenticator.identify("Bearer an-operator-key")).role == "operator"

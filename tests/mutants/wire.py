@@ -61,8 +61,8 @@ MUTANTS = [
     Mutant(
         "a key that was taken out of the settings still opens what it did",
         "streamlimit/web/auth.py",
-        "for role, held in keys.items() for key in held]\n        self._forget()",
-        "for role, held in keys.items() for key in held]",
+        "self._keys = list(keys)\n        self._forget()",
+        "self._keys = list(keys)",
         (RELOAD, "-k", "keys_and_plans"),
     ),
     Mutant(

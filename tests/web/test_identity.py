@@ -14,11 +14,12 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from streamlimit.errors import SettingsError
-from streamlimit.settings import JwtSettings, load_settings
-from streamlimit.web.auth import Authenticator, Plans
+from streamlimit.settings import JwtSettings, key_hash, load_settings
+from streamlimit.web.auth import Authenticator, Key, Plans
 from streamlimit.web.grants import Grants
 from streamlimit.web.identity import AWAY_SECONDS, BadToken, Identity, Keys, KeysUnavailable, Verifier
 from streamlimit.web.problems import Problem
+from streamlimit.web.rights import Role
 from tests.web.provider import AUDIENCE, ISSUER, jwks, new_key, token
 
 RSA, EC, ED = new_key("RS256"), new_key("ES256"), new_key("EdDSA")
@@ -337,7 +338,9 @@ def test_a_document_that_is_none_leaves_the_keys_at_hand(document: Any) -> None:
 
 def _authenticator(desk: Desk) -> Authenticator:
     plans = Plans({"gold": 5})
-    return Authenticator(Grants(["0123456789abcdef"], 60), {"service": ["service-key"]}, plans, desk.verifier, "nobody")
+    return Authenticator(
+        Grants(["0123456789abcdef"], 60), [Key(key_hash("service-key"), "service")], plans, desk.verifier, "nobody"
+    )
 
 
 def test_a_token_seen_before_is_not_verified_again_until_it_expires() -> None:
@@ -391,8 +394,9 @@ def test_every_key_is_compared_in_constant_time_whichever_matches(monkeypatch: p
     compared: list[int] = []
     real = hmac.compare_digest
     monkeypatch.setattr(hmac, "compare_digest", lambda a, b: compared.append(1) or real(a, b))
-    keys: dict[Any, list[str]] = {"operator": ["first-key", "second-key"], "service": ["third-key"]}
-    for key, role in (("first-key", "operator"), ("second-key", "operator"), ("third-key", "service")):
+    held: list[tuple[str, Role]] = [("first-key", "operator"), ("second-key", "operator"), ("third-key", "service")]
+    keys = [Key(key_hash(key), role) for key, role in held]
+    for key, role in held:
         authenticator = Authenticator(Grants(["0123456789abcdef"], 60), keys)
         assert asyncio.run(authenticator.identify(f"Bearer {key}")).role == role
         assert len(compared) == 3

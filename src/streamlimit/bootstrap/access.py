@@ -6,9 +6,9 @@ import secrets
 from pydantic import SecretStr
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.settings import Settings
+from streamlimit.settings import OperatorKey, Settings, key_hash
 from streamlimit.store.contract import Store, resolved
-from streamlimit.web.auth import Authenticator, Plans
+from streamlimit.web.auth import Authenticator, Key, Plans
 from streamlimit.web.grants import Grants
 from streamlimit.web.identity import Keys, Verifier
 from streamlimit.web.rights import Role
@@ -49,14 +49,18 @@ def open_doorman(settings: Settings, grants: Grants, plans: Plans) -> Authentica
     return Authenticator(grants, keys_of(settings), plans, _verifier(settings), _uncredentialed(settings))
 
 
-def keys_of(settings: Settings) -> dict[Role, list[str]]:
-    """The keys of each role."""
-    held: dict[Role, list[SecretStr]] = {
-        "service": settings.service_keys,
-        "reader": settings.operator_read_keys,
-        "operator": settings.operator_keys,
-    }
-    return {role: [key.get_secret_value() for key in keys] for role, keys in held.items()}
+OPERATORS_ROLES: dict[str, Role] = {"operate": "operator", "read": "reader"}
+
+
+def keys_of(settings: Settings) -> list[Key]:
+    """All of them, with what each opens, and for whom."""
+    service = [_key(key, "service") for key in settings.service_keys]
+    readers = [_key(key, "reader") for key in settings.operator_read_keys]
+    return service + readers + [_key(key, OPERATORS_ROLES[key.role], key.name) for key in settings.operator_keys]
+
+
+def _key(key: SecretStr | OperatorKey, role: Role, name: str = "") -> Key:
+    return Key(key_hash(key.get_secret_value()), role, name or role)
 
 
 def _verifier(settings: Settings) -> Verifier | None:

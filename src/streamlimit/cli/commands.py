@@ -155,8 +155,11 @@ def version() -> None:
 
 
 @keys_app.command()
-def new(role: Annotated[KeyRole, typer.Option(help="what it opens")] = KeyRole.OPERATE) -> None:
+def new(
+    role: Annotated[KeyRole, typer.Option(help="what it opens")] = KeyRole.OPERATE,
+    name: Annotated[str | None, typer.Option(help="whose it is, as logs, events and viewers are told")] = None,
+) -> None:
     """Make a key: shown this once, and as the line for the settings, which keeps only its hash."""
     from streamlimit.cli import keys
 
-    keys.make(role)
+    keys.make(role, name)

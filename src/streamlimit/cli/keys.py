@@ -1,15 +1,28 @@
 """`streamlimit keys new`: a key for an operator or a back end."""
 
+import json
 import secrets
 
-from streamlimit.settings import key_hash
+from streamlimit.errors import SettingsError
+from streamlimit.settings import key_hash, wrong_with_name
 
 SETTINGS = {"operate": "operator_keys", "read": "operator_read_keys", "service": "service_keys"}
-"""Where a key of each role goes."""
+"""Where a key of each role goes, if it is nobody's in particular."""
 
 
-def make(role: str) -> None:
+def make(role: str, name: str | None) -> None:
     """Shows it once, and the line for the settings."""
     key = f"{role}-{secrets.token_urlsafe(32)}"
+    line = f'{SETTINGS[role]} = ["{key_hash(key)}"]' if name is None else _named(role, name, key_hash(key))
     print(f"key (shown only now): {key}")
-    print(f'{SETTINGS[role]} = ["{key_hash(key)}"]')
+    print(line)
+
+
+def _named(role: str, name: str, digest: str) -> str:
+    if role == "service":
+        raise SettingsError("--name", "keys of back ends have no names")
+    wrong = wrong_with_name(name) or (None if 1 <= len(name) <= 60 else "a name has 1 to 60 characters")
+    if wrong is not None:
+        raise SettingsError("--name", wrong)
+    quoted = json.dumps(name, ensure_ascii=False)  # as TOML wants it: there are no control characters in it
+    return f'operator_keys = [{{name = {quoted}, role = "{role}", hash = "{digest}"}}]'

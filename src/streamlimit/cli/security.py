@@ -1,14 +1,16 @@
 """Who may call, as the operator is told it."""
 
-from streamlimit.settings import Settings
+from pydantic import SecretStr
+
+from streamlimit.settings import OperatorKey, Settings
 
 
 def security(settings: Settings) -> str:
     """How it is secured, in one line."""
-    kinds = {
-        "operator": settings.operator_keys,
-        "read": settings.operator_read_keys,
-        "service": settings.service_keys,
+    kinds: dict[str, list[SecretStr | OperatorKey]] = {
+        "operator": [key for key in settings.operator_keys if key.role == "operate"],
+        "read": [*settings.operator_read_keys, *(key for key in settings.operator_keys if key.role == "read")],
+        "service": [*settings.service_keys],
     }
     counts = [f"{len(keys)} {kind} keys" for kind, keys in kinds.items() if keys or kind == "operator"]
     every = [key.get_secret_value() for keys in kinds.values() for key in keys]

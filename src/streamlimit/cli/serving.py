@@ -5,14 +5,12 @@ import secrets
 import sys
 from importlib.resources import files
 
-from pydantic import SecretStr
-
 from streamlimit import __version__
 from streamlimit.bootstrap.store import open_limiter
 from streamlimit.bootstrap.webhooks import open_endpoints
 from streamlimit.cli.security import security
 from streamlimit.server import bind, run
-from streamlimit.settings import Settings, notes_on_variables
+from streamlimit.settings import OperatorKey, Settings, notes_on_variables
 from streamlimit.store.contract import resolved
 
 DEMO = {"segment_seconds": 2, "max_sessions": 3, "auth": "open"}
@@ -42,7 +40,7 @@ def _with_a_key(settings: Settings) -> Settings:
         return settings
     key = "op-" + secrets.token_urlsafe(18)
     print(f"operator key (made for this run): {key}")
-    return settings.made_for_this_run({"operator_keys": [SecretStr(key)]})
+    return settings.made_for_this_run({"operator_keys": [OperatorKey(hash=key)]})
 
 
 async def _open(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from streamlimit.settings.adobe import AdobeSettings
 from streamlimit.settings.callback import EVENT_TYPES, Callback
 from streamlimit.settings.cdn import CdnSettings
 from streamlimit.settings.jwt import JwtSettings
-from streamlimit.settings.keys import key_hash
+from streamlimit.settings.keys import OperatorKey, key_hash, wrong_with_name
 from streamlimit.settings.kinds import LOOPBACK
 from streamlimit.settings.load import load_again, load_settings, notes_on_variables, unknown_variables
 from streamlimit.settings.table import Settings
@@ -21,10 +21,12 @@ __all__ = [
     "Callback",
     "CdnSettings",
     "JwtSettings",
+    "OperatorKey",
     "Settings",
     "key_hash",
     "load_again",
     "load_settings",
     "notes_on_variables",
     "unknown_variables",
+    "wrong_with_name",
 ]

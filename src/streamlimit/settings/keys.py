@@ -1,13 +1,16 @@
-"""Keys: what one must look like, in plain or hashed."""
+"""Keys: what one must look like, in plain or hashed; and whose an operator's is."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 HASHED = re.compile(r"sha256:[0-9a-f]{64}")
+OPERATOR, VIEWER = "operator", "viewer"
+"""Who ended a session, as marks and events say it: an operator without a name; the viewer, or a device of theirs."""
 
 
 def key_hash(key: str) -> str:
@@ -15,18 +18,69 @@ def key_hash(key: str) -> str:
     return key if key.startswith("sha256:") else "sha256:" + sha256(key.encode()).hexdigest()
 
 
-def hashes(keys: Iterable[SecretStr]) -> set[str]:
+def require_key(key: str) -> None:
+    """Is it one, plain or hashed? Raises `ValueError`, in words."""
+    if key.startswith("sha256:") and not HASHED.fullmatch(key):
+        raise ValueError("a hashed key is sha256: and 64 hexadecimal digits in lower case")
+    if not key:
+        raise ValueError("a key is not empty")
+
+
+def _role(given: Any) -> Any:
+    """Whoever may operate is an operator: both words mean the same."""
+    return {"operator": "operate", "reader": "read"}.get(str(given), given)
+
+
+class OperatorKey(BaseModel):
+    """A key of an operator: a text, or a table that says whose it is and what they may do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(OPERATOR, min_length=1, max_length=60)
+    role: Annotated[Literal["operate", "read"], BeforeValidator(_role)] = "operate"
+    hash: SecretStr
+
+    def get_secret_value(self) -> str:
+        """As it was given, plain or hashed."""
+        return self.hash.get_secret_value()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_or_table(cls, given: Any) -> Any:
+        if isinstance(given, SecretStr | str):
+            return {"hash": given}
+        if isinstance(given, cls | dict):
+            return given
+        raise ValueError("a key is a string, or a table of name, role and hash")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "OperatorKey":
+        require_key(self.get_secret_value())
+        if "name" in self.model_fields_set and not HASHED.fullmatch(self.get_secret_value()):
+            raise ValueError("hash: give sha256:<hex>; `streamlimit keys new --name` prints it")
+        wrong = wrong_with_name(self.name)
+        if wrong is not None:
+            raise ValueError(f"name: {wrong}")
+        return self
+
+
+def wrong_with_name(name: str) -> str | None:
+    """Why *name* is none that an operator can have, in words; None where it is one. It is shown to viewers."""
+    if name == VIEWER:
+        return f"{VIEWER!r} is what is said of viewers themselves; choose another"
+    if name.strip() != name or any(unicodedata.category(each)[0] == "C" for each in name):
+        return "holds control or formatting characters, or spaces around it"
+    return None
+
+
+def hashes(keys: Iterable[SecretStr | OperatorKey]) -> set[str]:
     """By which they are compared, however each was given."""
     return {key_hash(key.get_secret_value()) for key in keys}
 
 
 def _are_keys(keys: list[SecretStr]) -> list[SecretStr]:
     for key in keys:
-        text = key.get_secret_value()
-        if text.startswith("sha256:") and not HASHED.fullmatch(text):
-            raise ValueError("a hashed key is sha256: and 64 hexadecimal digits in lower case")
-        if not text:
-            raise ValueError("a key is not empty")
+        require_key(key.get_secret_value())
     return keys
 
 
@@ -36,5 +90,12 @@ def _are_long(keys: list[SecretStr]) -> list[SecretStr]:
     return keys
 
 
+def _are_of_one_person(keys: list[OperatorKey]) -> list[OperatorKey]:
+    if len(hashes(keys)) < len(keys):
+        raise ValueError("the same key stands there twice: each name and role needs keys of its own")
+    return keys
+
+
 Keys = Annotated[list[SecretStr], AfterValidator(_are_keys)]
+OperatorKeys = Annotated[list[OperatorKey], AfterValidator(_are_of_one_person)]
 GrantKeys = Annotated[list[SecretStr], AfterValidator(_are_long)]

@@ -13,7 +13,7 @@ from streamlimit.settings.adobe import AdobeSettings
 from streamlimit.settings.callback import EVENT_TYPES, Callbacks
 from streamlimit.settings.cdn import CdnSettings
 from streamlimit.settings.jwt import JwtSettings
-from streamlimit.settings.keys import GrantKeys, Keys, hashes
+from streamlimit.settings.keys import GrantKeys, Keys, OperatorKey, OperatorKeys, hashes
 from streamlimit.settings.kinds import (
     AccelPrefix,
     Address,
@@ -74,7 +74,9 @@ class Settings(BaseSettings):
     auth: Literal["open", "jwt"] = Field("open", description="who may call: open (anyone), jwt (who has a token)")
     jwt: JwtSettings | None = Field(None, description="how viewers' tokens are verified (auth = jwt)")
     service_keys: Keys = Field([], description="keys of back ends that speak for any user")
-    operator_keys: Keys = Field([], description="keys of operators, plain or sha256:<hex>")
+    operator_keys: OperatorKeys = Field(
+        [], description="keys of operators: {name, role, hash}, or sha256:<hex>, or plain"
+    )
     operator_read_keys: Keys = Field([], description="keys that may look at everything")
     trusted_proxies: list[Proxy] = Field([], description="whose X-Forwarded-For counts: addresses, networks, unix")
     deliver: Literal["bytes", "accel", "redirect"] = Field(
@@ -185,7 +187,9 @@ class Settings(BaseSettings):
 
     @field_validator("operator_keys", "operator_read_keys")
     @classmethod
-    def _keys_are_of_one_role(cls, value: Keys, others: ValidationInfo) -> Keys:
+    def _keys_are_of_one_role(
+        cls, value: list[SecretStr | OperatorKey], others: ValidationInfo
+    ) -> list[SecretStr | OperatorKey]:
         for name in ("service_keys", "operator_keys"):
             if hashes(value) & hashes(others.data.get(name, [])):
                 raise ValueError(f"a key of {name}: each role needs keys of its own")

@@ -3,7 +3,7 @@
 import hmac
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from msgspec import Struct
@@ -25,6 +25,14 @@ UNKNOWN_PLANS_LOGGED = 100
 NO_CREDENTIAL: frozenset[Role] = frozenset({"nobody", "anyone", "local"})
 
 
+class Key(Struct, frozen=True, gc=False):
+    """A key that opens calls for *role*. `hash`: `sha256:<hex>`; `name`: whose it is, as logs and events tell it."""
+
+    hash: str
+    role: Role
+    name: str = ""
+
+
 class Terms(Struct, frozen=True, gc=False):
     """Fields of an `Ask`, by the same names: what a credential says, or the request for it."""
 
@@ -42,6 +50,7 @@ class Caller(Struct, frozen=True):
 
     `expires_at` (seconds of the epoch): after it a grant starts nothing, and a viewer's token is worth nothing.
     `limit`, `streams`, `device`, `place`, `generation`, `plan`: as in `Grant`. `play`: what stood behind the grant.
+    `name`: of a key's owner.
     """
 
     role: Role
@@ -55,6 +64,7 @@ class Caller(Struct, frozen=True):
     generation: int | None = None
     plan: str | None = None
     play: int = 0
+    name: str = ""
 
     @property
     def may_start(self) -> bool:
@@ -146,7 +156,7 @@ class Plans:
 
 
 class Authenticator:
-    """Tells callers apart by their credential. *keys*: the keys of each role, plain or `sha256:<hex>`.
+    """Tells callers apart by their credential.
 
     *verifier*: of viewers' tokens (`auth = "jwt"`); without it *uncredentialed* is what a caller without
     a credential is.
@@ -155,7 +165,7 @@ class Authenticator:
     def __init__(
         self,
         grants: Grants,
-        keys: Mapping[Role, Sequence[str]],
+        keys: Iterable[Key],
         plans: Plans | None = None,
         verifier: Verifier | None = None,
         uncredentialed: Role = "anyone",
@@ -169,9 +179,9 @@ class Authenticator:
         if verifier is not None:
             verifier.keys.on_change.append(self._forget)
 
-    def adopt(self, keys: Mapping[Role, Sequence[str]]) -> None:
+    def adopt(self, keys: Iterable[Key]) -> None:
         """From now on these are the keys; and plans and keys of grants may be others, too."""
-        self._keys = [(key_hash(key), role) for role, held in keys.items() for key in held]
+        self._keys = list(keys)
         self._forget()
 
     def on_change(self, forget: Callable[[], None]) -> None:
@@ -218,9 +228,9 @@ class Authenticator:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise _unauthenticated("give the credential as 'Authorization: Bearer …'")
-        role = self._role_of_key(token)
-        if role is not None:
-            return Caller(role)
+        key = self._key(token)
+        if key is not None:
+            return Caller(key.role, name=key.name)
         if self.verifier is None:
             return self.identify_grant(token)
         try:
@@ -261,12 +271,12 @@ class Authenticator:
             plan=identity.plan,
         )
 
-    def _role_of_key(self, token: str) -> Role | None:
+    def _key(self, token: str) -> Key | None:
         digest = key_hash("plain:" + token) if token.startswith("sha256:") else key_hash(token)
-        found: Role | None = None  # a stored hash is no credential: it is hashed again, and matches nothing
-        for known, role in self._keys:  # all of them, whichever matches: constant time
-            if hmac.compare_digest(digest, known):
-                found = role
+        found: Key | None = None  # a stored hash is no credential: it is hashed again, and matches nothing
+        for known in self._keys:  # all of them, whichever matches: constant time
+            if hmac.compare_digest(digest, known.hash):
+                found = known
         return found
 
 

@@ -13,6 +13,7 @@ from streamlimit.model import OwnLimit, Session
 from streamlimit.store.contract import resolved
 from streamlimit.store.diagnosis import in_words
 from streamlimit.sweeper import expire_once
+from streamlimit.web.auth import Caller
 from streamlimit.web.browsing import Filters, browse, browse_limits
 from streamlimit.web.calls import (
     CallerDep,
@@ -80,11 +81,14 @@ async def all_sessions(
 
 
 @router.put("/v1/users/{user_id}/limit", openapi_extra=described(LimitForm))
-async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
+async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, operator: CallerDep) -> Response:
     """Gives the user a limit of their own, for good or until then. Nobody who sits is refused by it."""
     form = await form_in(request, LimitForm)
     await resolved(service.limiter.set_limit(user_id, form.max_sessions, form.terms(_wall_ms())))
-    return json_answer(await _limit_json(service, user_id))
+    told = await _limit_json(service, user_id)
+    kept = {name: told[name] for name in ("max_sessions", "until", "note")}
+    log.info("limit_set", user_id=user_id, by=operator.name, **kept)
+    return json_answer(told)
 
 
 @router.get("/v1/users/{user_id}/limit")
@@ -94,29 +98,30 @@ async def get_limit(user_id: IdInPath, service: ServiceDep, _reader: CallerDep) 
 
 
 @router.delete("/v1/users/{user_id}/limit", status_code=204)
-async def delete_limit(user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
+async def delete_limit(user_id: IdInPath, service: ServiceDep, operator: CallerDep) -> Response:
     """The service's limit holds again."""
     await resolved(service.limiter.set_limit(user_id, None))
+    log.info("limit_removed", user_id=user_id, by=operator.name)
     return Response(status_code=204)
 
 
 @router.delete("/v1/users/{user_id}/terminations", status_code=204)
-async def forgive_all(user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
+async def forgive_all(user_id: IdInPath, service: ServiceDep, operator: CallerDep) -> Response:
     """Lets all of the user's terminated sessions come back at once."""
-    return await _forgive(service, user_id, None)
+    return await _forgive(service, operator, user_id, None)
 
 
 @router.delete("/v1/users/{user_id}/terminations/{session_id}", status_code=204)
-async def forgive(user_id: IdInPath, session_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
+async def forgive(user_id: IdInPath, session_id: IdInPath, service: ServiceDep, operator: CallerDep) -> Response:
     """Lets a terminated session id come back at once. Again, or where it was not terminated: the same answer."""
-    return await _forgive(service, user_id, session_id)
+    return await _forgive(service, operator, user_id, session_id)
 
 
 @router.delete("/v1/users/{user_id}", status_code=204)
-async def forget_user(user_id: IdInPath, service: ServiceDep, _operator: CallerDep) -> Response:
+async def forget_user(user_id: IdInPath, service: ServiceDep, operator: CallerDep) -> Response:
     """Forgets everything of the user: sessions end, marks and the limit of their own go, given grants start nothing."""
     events = await resolved(service.limiter.forget(user_id))
-    log.info("user_forgotten", user_id=user_id, sessions=len(events))
+    log.info("user_forgotten", user_id=user_id, sessions=len(events), by=operator.name)
     return Response(status_code=204)
 
 
@@ -202,10 +207,10 @@ async def _limit_json(service: Service, user_id: str) -> dict[str, Any]:
     }
 
 
-async def _forgive(service: Service, user_id: str, session_id: str | None) -> Response:
+async def _forgive(service: Service, operator: Caller, user_id: str, session_id: str | None) -> Response:
     count = await resolved(service.limiter.forgive(user_id, session_id))
     if count:
-        log.info("terminations_forgiven", user_id=user_id, session_id=session_id, sessions=count)
+        log.info("terminations_forgiven", user_id=user_id, session_id=session_id, sessions=count, by=operator.name)
     return Response(status_code=204)
 
 

@@ -97,7 +97,7 @@ async def end_session(
     """The viewer's own end; with an operator key a termination. Again: the same answer."""
     caller.require_session(user_id, session_id)
     if caller.role == "operator":
-        await resolved(service.limiter.terminate(user_id, session_id, "operator", reason))
+        await resolved(service.limiter.terminate(user_id, session_id, caller.name, reason))
     else:
         await resolved(service.limiter.end(user_id, session_id))
     return Response(status_code=204)
@@ -110,7 +110,7 @@ async def end_all_sessions(
     """All of the user's sessions: ended by the viewer, or with an operator key terminated."""
     caller.require_session(user_id, None)
     if caller.role == "operator":
-        await resolved(service.limiter.terminate(user_id, None, "operator", reason))
+        await resolved(service.limiter.terminate(user_id, None, caller.name, reason))
         return Response(status_code=204)
     roster = await resolved(service.store.sessions(user_id))
     for session in roster.sessions:
