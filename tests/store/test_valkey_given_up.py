@@ -16,6 +16,7 @@ from streamlimit.store.valkey import ValkeyOutbox, ValkeyStore
 from streamlimit.store.valkey.clock import ServerClock
 from streamlimit.store.valkey.connection import Pipe
 from streamlimit.store.valkey.outbox import SCRIPTS as OUTBOX_SCRIPTS
+from streamlimit.store.valkey.reporting import SCRIPTS as REPORT_SCRIPTS
 from streamlimit.store.valkey.scripts import SCRIPTS
 from tests import servers
 
@@ -222,10 +223,10 @@ def test_a_server_whose_clock_was_set_is_asked_again_at_once(
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("name", [name for name in (*SCRIPTS, *OUTBOX_SCRIPTS) if name != "look"])
+@pytest.mark.parametrize("name", [name for name in (*SCRIPTS, *OUTBOX_SCRIPTS, *REPORT_SCRIPTS) if name != "look"])
 def test_after_its_deadline_does_nothing(server: servers.Server, name: str) -> None:
     """Whatever it was asked; all but look.lua, which changes nothing."""
-    script = (SCRIPTS | OUTBOX_SCRIPTS)[name]
+    script = (SCRIPTS | OUTBOX_SCRIPTS | REPORT_SCRIPTS)[name]
     keys, words = [f"{uuid4().hex}-{number}" for number in range(12)], [b"\1" * 64, b"\1" * 64]
     if name in OUTBOX_SCRIPTS:
         words.append(b"")

@@ -108,6 +108,7 @@ class Settings(BaseSettings):
     outbox_max_events: int = Field(
         OUTBOX_MAX_EVENTS, ge=1, description="events that may wait for the call backs of one endpoint"
     )
+    report_days: int = Field(400, ge=0, le=3_650, description="how many days reports are kept; 0: nothing is counted")
     drain_seconds: float = Field(10, ge=0, le=3_600, description="how long running segments may take at a stop")
 
     _flags: Mapping[str, Any] = PrivateAttr(default_factory=dict)

@@ -16,7 +16,7 @@ from streamlimit.store.sqlite.opening import cannot_open, make_private
 
 T = TypeVar("T")
 
-VERSION = 4
+VERSION = 5
 TURN_SECONDS = 0.5
 """How long to wait for other processes' transactions (each takes microseconds) before giving up."""
 
@@ -148,17 +148,9 @@ def _migrate(db: Connection) -> None:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise SettingsError("store", f"the file was made by a newer streamlimit (schema {version})")
-        if version == 0:
-            for statement in _statements(_schema()):
-                db.execute(statement)
         if version == 1:
             _from_version_1(db)
-        if version in (1, 2):
-            db.execute(_table("unkept"))
-        if version in (1, 2, 3):
-            for statement in _statements(_schema()):
-                if " grants" in statement:
-                    db.execute(statement)
+        _make_missing(db)
         db.execute(f"PRAGMA user_version = {VERSION}")
         _anchor_clock(db)
 
@@ -170,6 +162,14 @@ def _from_version_1(db: sqlite3.Connection) -> None:
     for user_id, body in db.execute("SELECT user_id, body FROM old_ledgers"):
         db.execute(QUERIES["save"], (user_id, *bodies.from_version_1(body)))
     db.execute("DROP TABLE old_ledgers")
+
+
+def _make_missing(db: sqlite3.Connection) -> None:
+    """All of a new file; of an older one the tables and indexes that came since."""
+    there = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+    for statement in _statements(_schema()):
+        if statement.split()[2] not in there:  # CREATE TABLE name, CREATE INDEX name
+            db.execute(statement)
 
 
 def _table(name: str) -> str:

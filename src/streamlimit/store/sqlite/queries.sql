@@ -221,3 +221,55 @@ UPDATE clock SET seen_ms = max(seen_ms, ?);
 
 -- name: count_ledgers
 SELECT count(*) FROM (SELECT 1 FROM ledgers LIMIT 1);
+
+-- name: next_batch
+-- Changes nothing where it was added already.
+INSERT INTO report_batches (worker, number, at_ms) VALUES (?1, ?2, ?3)
+ON CONFLICT (worker) DO UPDATE SET number = excluded.number, at_ms = excluded.at_ms WHERE number < excluded.number;
+
+-- name: put_report
+-- A value that would be one too many in its bucket is counted as another one, ?10.
+INSERT INTO reports (period, at_ms, grouping, value, ends_at_ms, admissions, refusals, peak, at_limit_ms)
+VALUES (?1, ?2, ?3, iif(
+    EXISTS (SELECT 1 FROM reports WHERE period = ?1 AND at_ms = ?2 AND grouping = ?3 AND value = ?4)
+    OR (SELECT count(*) FROM reports WHERE period = ?1 AND at_ms = ?2 AND grouping = ?3) < ?11, ?4, ?10
+), ?5, ?6, ?7, ?8, ?9) ON CONFLICT (period, at_ms, grouping, value) DO UPDATE SET
+    admissions = admissions + excluded.admissions, refusals = refusals + excluded.refusals,
+    peak = max(peak, excluded.peak), at_limit_ms = at_limit_ms + excluded.at_limit_ms
+RETURNING id, is_open;
+
+-- name: put_report_user
+INSERT OR IGNORE INTO report_users (report, refused, digest) VALUES (?, ?, ?);
+
+-- name: add_report_users
+UPDATE reports SET users = users + ?2, refused_users = refused_users + ?3 WHERE id = ?1;
+
+-- name: reports
+SELECT at_ms, value, admissions, refusals, refused_users, users, peak, at_limit_ms FROM reports
+WHERE period = ? AND grouping = ? AND at_ms >= ? AND at_ms < ? ORDER BY at_ms, value LIMIT ?;
+
+-- name: claim_sample
+UPDATE report_samples SET at_ms = ?1 WHERE at_ms <= ?1 - ?2 OR at_ms > ?1;
+
+-- name: last_sample
+SELECT at_ms FROM report_samples;
+
+-- name: put_sample
+INSERT INTO report_samples (at_ms) VALUES (?);
+
+-- name: over_reports
+SELECT id FROM reports WHERE is_open AND ends_at_ms <= ? LIMIT 1;
+
+-- name: forget_report_users
+DELETE FROM report_users WHERE (report, refused, digest) IN (
+    SELECT report, refused, digest FROM report_users WHERE report = ? LIMIT ?
+);
+
+-- name: close_report
+UPDATE reports SET is_open = 0 WHERE id = ?;
+
+-- name: forget_reports
+DELETE FROM reports WHERE id IN (SELECT id FROM reports WHERE NOT is_open AND ends_at_ms <= ? LIMIT ?);
+
+-- name: forget_batches
+DELETE FROM report_batches WHERE at_ms < ?;

@@ -1,4 +1,4 @@
--- Version 4. A user is one row: all that counts against one limit is read and written together.
+-- Version 5. A user is one row: all that counts against one limit is read and written together.
 -- No index by time: it would cost each new session more than the sweep spends on walking through the users.
 CREATE TABLE ledgers (
     user_id   TEXT PRIMARY KEY,
@@ -90,4 +90,45 @@ CREATE TABLE clock (
     boot_id   TEXT NOT NULL,
     offset_ms INTEGER NOT NULL,
     seen_ms   INTEGER NOT NULL   -- the latest time known to have been, for a reboot without a wall clock
+);
+
+-- Reports: one row a bucket and value of a group (streamlimit.store.reporting).
+CREATE TABLE reports (
+    id            INTEGER PRIMARY KEY,
+    period        TEXT NOT NULL,     -- hour, day, month, hour-of-day
+    at_ms         INTEGER NOT NULL,
+    grouping      TEXT NOT NULL,     -- all, plan, stream, device_type
+    value         TEXT NOT NULL,     -- empty: none
+    ends_at_ms    INTEGER NOT NULL,
+    is_open       INTEGER NOT NULL DEFAULT 1,  -- it still takes users, whose digests are in report_users
+    admissions    INTEGER NOT NULL DEFAULT 0,
+    refusals      INTEGER NOT NULL DEFAULT 0,
+    refused_users INTEGER NOT NULL DEFAULT 0,
+    users         INTEGER NOT NULL DEFAULT 0,
+    peak          INTEGER NOT NULL DEFAULT 0,
+    at_limit_ms   INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (period, at_ms, grouping, value)
+);
+
+CREATE INDEX reports_by_end ON reports (ends_at_ms);
+CREATE INDEX reports_open ON reports (ends_at_ms) WHERE is_open;
+
+-- Which users an open bucket has counted, as digests: the first 64 bits of a keyed hash.
+CREATE TABLE report_users (
+    report  INTEGER NOT NULL,
+    refused INTEGER NOT NULL,
+    digest  INTEGER NOT NULL,
+    PRIMARY KEY (report, refused, digest)
+) WITHOUT ROWID;
+
+-- The last batch of each worker that was added, so that none is added twice.
+CREATE TABLE report_batches (
+    worker TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    at_ms  INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- When live sessions were counted for the reports.
+CREATE TABLE report_samples (
+    at_ms INTEGER NOT NULL
 );

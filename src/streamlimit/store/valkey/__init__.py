@@ -2,6 +2,7 @@
 
 from streamlimit.store.valkey.checkup import check
 from streamlimit.store.valkey.outbox import ValkeyOutbox
+from streamlimit.store.valkey.reporting import ValkeyReports
 from streamlimit.store.valkey.store import ValkeyStore
 
-__all__ = ["ValkeyOutbox", "ValkeyStore", "check"]
+__all__ = ["ValkeyOutbox", "ValkeyReports", "ValkeyStore", "check"]

@@ -9,6 +9,10 @@
     streamlimit:{017}:queues:hook …           seven keys for the letters to endpoint `hook` (letters.lua)
     streamlimit:{017}:refused:alice/tv string until when no event is made of a refusal of that session
     streamlimit:{017}:ready       string      written to see whether the shard's server takes a write; lasts a minute
+    streamlimit:{311}:report:hour:1764540000000:plan      hash    one bucket of the reports, by plan (report.lua)
+    streamlimit:{311}:report:hour:1764540000000:plan:u:hd string  a sketch of the different users of the plan hd in it
+    streamlimit:{000}:reports     sorted set  buckets that still take users, by when they end
+    streamlimit:{000}:sampled     number      when live sessions were counted for the reports
     streamlimit:{000}:endpoints   set         endpoints with deliveries
     streamlimit:{000}:disabled    hash        endpoints that want no more -> why
     streamlimit:{000}:secret:a    string      the secret of the name a, the same for all workers
@@ -16,7 +20,8 @@
 `{017}` is the shard, the crc of the user modulo 1,024, and a *hash tag*: Cluster places a key by what stands in
 braces, so all that one script changes (a ledger, the index, the outbox) lies on one node. A tag per
 user could not do that for the index and the outbox; one tag for all would leave the other nodes idle.
-1,024 spread evenly over any number of nodes, and an empty sweep still asks only so many questions.
+1,024 spread evenly over any number of nodes, and an empty sweep still asks only so many questions. A bucket of the
+reports lies in a shard by its name.
 
 `2` is the format of a ledger. A release that packs them otherwise counts it up and starts with empty
 ledgers: within n·X everyone who watches is seated anew, and no script has to read two formats.
@@ -99,6 +104,20 @@ class Keys:
     def ready(self, shard: int) -> bytes:
         """Written to see whether the shard's server takes a write."""
         return f"{self._prefix}:{tag(shard)}:ready".encode()
+
+    def report(self, bucket: str) -> bytes:
+        """The key of a bucket of the reports; those of its sketches begin with it."""
+        return f"{self._prefix}:{tag(shard_of(bucket))}:report:{bucket}".encode()
+
+    @property
+    def reports(self) -> bytes:
+        """Buckets that still take users; of the first shard."""
+        return f"{self._prefix}:{tag(0)}:reports".encode()
+
+    @property
+    def sampled(self) -> bytes:
+        """When live sessions were counted for the reports; of the first shard."""
+        return f"{self._prefix}:{tag(0)}:sampled".encode()
 
     @property
     def endpoints(self) -> bytes:

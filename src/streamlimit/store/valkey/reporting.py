@@ -1,0 +1,189 @@
+"""Reports on Valkey and Redis: a hash a bucket, in the shard of its name, and sketches of the users it has counted.
+
+A sketch (HyperLogLog) is 12 KB at most and counts with a standard error of 0.81 %; small numbers are as good as exact.
+It is there until the bucket is closed. The hashes go by themselves after `report_days`.
+"""
+
+from asyncio import gather
+from collections import defaultdict
+from collections.abc import Iterable
+from struct import Struct
+from typing import Any
+
+from streamlimit.store.reporting import (
+    CLOSED_AFTER_MS,
+    DAY_MS,
+    GROUPS_KEPT,
+    OTHER,
+    Batch,
+    Count,
+    Group,
+    Period,
+    Row,
+    buckets,
+    ends_at,
+    starts_of,
+)
+from streamlimit.store.valkey.connection import encode
+from streamlimit.store.valkey.keys import Keys, shard_of
+from streamlimit.store.valkey.location import parse
+from streamlimit.store.valkey.router import Router
+from streamlimit.store.valkey.scripts import Script
+
+ANSWER_SECONDS = 1.0
+"""How long an answer may take; nobody watches meanwhile."""
+
+USERS_AT_ONCE = 1_000
+"""Of a batch: a tenth of a millisecond in each of a dozen scripts."""
+
+STEP = 64
+"""Buckets asked for together."""
+
+CLOSED_AT_ONCE, VALUES_AT_ONCE = 16, 16
+"""Buckets, and values of each: sketches of 12 KB are counted meanwhile."""
+
+NAMES = ("report", "close_report", "claim_sample")
+SCRIPTS = {name: Script(name) for name in NAMES}
+
+MOST = 0xFFFFFFFF
+_HEAD, _NUMBERS = Struct("<IHHIH"), Struct("<IIIIH")
+
+Numbers = dict[bytes, dict[str, int]]
+"""Of one bucket: each value's, by the letters of report.lua."""
+
+
+class ValkeyReports:
+    """A `ReportStore` on the servers at *url*, that forgets after *keep_days*. The rest as in `ValkeyStore`."""
+
+    def __init__(self, url: str, keep_days: int, prefix: str = "streamlimit", timeout: float = ANSWER_SECONDS) -> None:
+        self._keys, self._keep_ms = Keys(prefix), keep_days * DAY_MS
+        self._router = Router(parse(url), timeout)
+        self._filed: set[str] = set()
+
+    async def add(self, batch: Batch) -> None:
+        found: dict[tuple[Period, int, Group], dict[str, Count]] = defaultdict(dict)
+        for hour_ms, counts in batch.hours.items():
+            for (group, value), count in counts.items():
+                for period, at_ms in starts_of(hour_ms, group):
+                    _merge(found[period, at_ms, group], value, count)
+        await self._file((period, at_ms, group) for period, at_ms, group in found)
+        await gather(*(self._add(bucket, batch, counts) for bucket, counts in found.items()))
+
+    async def claim_sample(self, now_ms: int, every_ms: int) -> int | None:
+        last: int | None = await self._run("claim_sample", 0, [self._keys.sampled], [now_ms, every_ms])
+        return last
+
+    async def rows(self, period: Period, group: Group, from_ms: int, to_ms: int, at_most: int) -> tuple[Row, ...]:
+        names, found = list(buckets(period, from_ms, to_ms)), list[Row]()
+        for first in range(0, len(names), STEP):
+            some = names[first : first + STEP]
+            answers = await gather(*(self._numbers(_name(period, at_ms, group)) for at_ms in some))
+            for at_ms, numbers in zip(some, answers, strict=True):
+                found += [_row(at_ms, value, numbers[value]) for value in sorted(numbers)]
+            if len(found) >= at_most:
+                break
+        return tuple(found[:at_most])
+
+    async def tidy(self, now_ms: int, keep_days: int) -> bool:
+        """What is old goes by itself."""
+        due = ("-inf", now_ms - CLOSED_AFTER_MS, "LIMIT", 0, CLOSED_AT_ONCE)
+        names = [name.decode() for name in await self._ask(0, "ZRANGEBYSCORE", self._keys.reports, *due)]
+        for name in names:
+            await self._close(name)
+            await self._ask(0, "ZREM", self._keys.reports, name)
+        self._filed.difference_update(names)
+        return len(names) == CLOSED_AT_ONCE
+
+    async def close(self) -> None:
+        self._router.close()
+
+    async def _file(self, found: Iterable[tuple[Period, int, Group]]) -> None:
+        """Buckets are known to be open before anything is in them."""
+        new = {_name(*bucket): ends_at(*bucket[:2]) for bucket in found}
+        filed: list[str | int] = []
+        for name in new.keys() - self._filed:
+            filed += [new[name], name]
+        if filed:
+            await self._ask(0, "ZADD", self._keys.reports, *filed)
+            self._filed |= new.keys()
+
+    async def _add(self, bucket: tuple[Period, int, Group], batch: Batch, counts: dict[str, Count]) -> None:
+        name = _name(*bucket)
+        forgotten_at = ends_at(*bucket[:2]) + self._keep_ms + CLOSED_AFTER_MS
+        keys, arguments = [self._keys.report(name)], list[bytes | str | int]()
+        for value, count in counts.items():
+            keys += self._sketches(name, value.encode())
+            arguments += [value, _packed(count), b"".join(count.users), b"".join(count.refused_users)]
+        keys += self._sketches(name, OTHER.encode())
+        head = _HEAD.pack(*_six(batch.number), GROUPS_KEPT, *_six(forgotten_at))
+        await self._run("report", shard_of(name), keys, [batch.worker, head, *arguments])
+
+    async def _numbers(self, name: str) -> Numbers:
+        """Also the users of those values that are not closed yet."""
+        found = await self._closed_numbers(name)
+        for value, numbers in found.items():
+            if "u" not in numbers:
+                sketches = self._sketches(name, value)
+                shard = shard_of(name)
+                counts = await gather(*(self._ask(shard, "PFCOUNT", sketch) for sketch in sketches))
+                numbers["u"], numbers["f"] = counts
+        return found
+
+    async def _closed_numbers(self, name: str) -> Numbers:
+        fields = await self._ask(shard_of(name), "HGETALL", self._keys.report(name))
+        found: Numbers = defaultdict(dict)
+        for field, number in zip(fields[::2], fields[1::2], strict=True):
+            letter = chr(field[0])
+            if letter in "arlpuf":
+                found[field[1:]][letter] = int(number)
+        return found
+
+    async def _close(self, name: str) -> None:
+        key, shard = self._keys.report(name), shard_of(name)
+        values = [value for value, numbers in (await self._closed_numbers(name)).items() if "u" not in numbers]
+        for first in range(0, len(values), VALUES_AT_ONCE):
+            some = values[first : first + VALUES_AT_ONCE]
+            sketches = [sketch for value in some for sketch in self._sketches(name, value)]
+            await self._run("close_report", shard, [key, *sketches], some)
+
+    def _sketches(self, name: str, value: bytes) -> list[bytes]:
+        """Of users, and of refused users."""
+        key = self._keys.report(name)
+        return [key + b":u:" + value, key + b":f:" + value]
+
+    def _run(self, name: str, shard: int, keys: list[bytes], arguments: Iterable[bytes | str | int]) -> Any:
+        """EVALSHA; the deadline is still to come."""
+        script = SCRIPTS[name]
+        command = encode("EVALSHA", script.sha, len(keys), *keys, *arguments, more=1)
+        return self._router.call(shard, command, _as_it_is, script)
+
+    def _ask(self, shard: int, *command: str | int | bytes) -> Any:
+        return self._router.call(shard, encode(*command), _as_it_is)
+
+
+def _name(period: Period, at_ms: int, group: Group) -> str:
+    return f"{period}:{at_ms}:{group}"
+
+
+def _merge(counts: dict[str, Count], value: str, more: Count) -> None:
+    """Two hours of a batch may be of one day."""
+    found = counts.get(value)
+    counts[value] = more if found is None else found.with_more(more)
+
+
+def _six(number: int) -> tuple[int, int]:
+    return number & MOST, number >> 32
+
+
+def _packed(count: Count) -> bytes:
+    numbers = (count.admissions, count.refusals, count.peak)
+    return _NUMBERS.pack(*(min(number, MOST) for number in numbers), *_six(count.at_limit_ms))
+
+
+def _row(at_ms: int, value: bytes, of: dict[str, int]) -> Row:
+    numbers = (of.get(letter, 0) for letter in "arfupl")
+    return Row(at_ms, value.decode(), *numbers)
+
+
+def _as_it_is(reply: Any) -> Any:
+    return reply
