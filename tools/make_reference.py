@@ -25,6 +25,7 @@ from streamlimit.census import Census
 from streamlimit.settings import AdobeSettings, Callback, CdnSettings, JwtSettings, Settings
 from streamlimit.tally import Tally
 from streamlimit.web import metrics
+from streamlimit.web.explained import EXPLAINED
 from streamlimit.web.openapi import with_hot_calls
 from streamlimit.web.plane import ROUTERS
 from streamlimit.web.problems import PROBLEMS
@@ -166,8 +167,12 @@ def _rank(path: str) -> tuple[bool, bool, str]:
 
 
 def _for(name: str) -> str:
-    if name.startswith("GET /play/"):
+    if name.startswith(("GET /play/", "POST /edge/cmcd")):
         return "the grant in its path"
+    if name.startswith("/edge/adobe", name.find("/")):
+        return "applications"
+    if name.startswith("/edge/", name.find("/")) and name not in RIGHTS:
+        return "edges"
     roles = RIGHTS.get(name)
     if roles is None:
         return "everyone"
@@ -228,9 +233,10 @@ def _sentence(text: str) -> str:
     return " ".join(text.split())
 
 
-def problems() -> dict[str, int]:
-    """Code -> status, for the test of errors.md."""
-    return {code: status for code, (status, _) in PROBLEMS.items()}
+def errors_table() -> str:
+    rows = sorted((status, code) for code, (status, _) in PROBLEMS.items())
+    told = ((f"`{code}`", str(status), EXPLAINED[code].when, EXPLAINED[code].engineer) for status, code in rows)
+    return table(("code", "status", "when", "what to do"), told)
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -242,6 +248,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "calls": calls_table,
     "metrics": metrics_table,
     "commands": commands_table,
+    "errors": errors_table,
 }
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from streamlimit.web.address import client_place
 from streamlimit.web.auth import Caller
+from streamlimit.web.contract.schemas import schema_of_form
 from streamlimit.web.forms import ID_SCHEMA, read_form
 from streamlimit.web.http import read_body, read_json_body, require_json
 from streamlimit.web.service import Service
@@ -61,20 +62,10 @@ async def form_or_default(request: Request, form: type[T]) -> T:
     return read_form(form, body)
 
 
-def described(form: type) -> dict[str, Any]:
-    """A form's JSON schema, as a route's `openapi_extra`."""
-    (schema,), parts = msgspec.json.schema_components([form], ref_template="#/components/schemas/{name}")
-    inlined = _inlined(schema, parts)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inlined}}}}
-
-
-def _inlined(node: Any, parts: dict[str, Any]) -> Any:
-    """References resolved in place: the forms are small and do not recur."""
-    if isinstance(node, dict):
-        if "$ref" in node:
-            return _inlined(parts[node["$ref"].rsplit("/", 1)[1]], parts)
-        return {key: _inlined(value, parts) for key, value in node.items()}
-    return [_inlined(item, parts) for item in node] if isinstance(node, list) else node
+def described(form: type, required: bool = True) -> dict[str, Any]:
+    """A form's JSON schema, as a route's `openapi_extra`. Not *required*: the call may be made without a body."""
+    content = {"application/json": {"schema": schema_of_form(form)}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

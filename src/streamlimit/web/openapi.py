@@ -1,15 +1,27 @@
-"""The OpenAPI document: FastAPI's own for the control plane, and beside it the hot calls, which no framework sees."""
+"""The OpenAPI document: what FastAPI knows of the control plane (parameters, bodies), and all else from `contract`."""
 
+import re
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from streamlimit.web.calls import described
-from streamlimit.web.forms import ID_SCHEMA, HeartbeatForm, SegmentForm
+from streamlimit.web.contract import OPERATIONS, Body, Operation, Says
+from streamlimit.web.contract.examples import PARAMETERS, problem
+from streamlimit.web.contract.operation import PROBLEM, PROBLEM_JSON
+from streamlimit.web.contract.schemas import components, problem_answer, schema_of, schema_of_form
+from streamlimit.web.forms import ID_SCHEMA
 from streamlimit.web.problems import PROBLEMS
+from streamlimit.web.rights import RIGHTS
 
-_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_IDS = ("user_id", "session_id", "stream_id")
+_ABOUT = (
+    "Keeps a subscriber from watching more streams at once than the plan allows. Times are RFC 3339 in UTC; every "
+    "error is a problem document (RFC 9457), and its `type` resolves."
+)
+_END_OF_SENTENCE = re.compile(r"\.(?:\s|$)")
 
 
 def with_hot_calls(app: FastAPI) -> FastAPI:
@@ -17,120 +29,102 @@ def with_hot_calls(app: FastAPI) -> FastAPI:
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            made = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            made["paths"] |= _hot_paths()
-            made["components"] = {**made.get("components", {}), **_components(made)}
-            for path in made["paths"].values():
-                for call in path.values():
-                    _add_problems(call)
-            app.openapi_schema = made
+            app.openapi_schema = _document(app)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # as FastAPI's documentation says
     return app
 
 
-def _hot_paths() -> dict[str, Any]:
-    segment = {
-        "tags": ["viewer"],
-        "summary": "Endpoint 1: the named segment of a stream, or the next one",
-        "operationId": "segments",
-        **described(SegmentForm),
-        "responses": {
-            "200": {"description": "The segment's bytes", "content": {"*/*": _BYTES}},
-            "204": {"description": "The stream is over (Streamlimit-End), or its live edge reached (Retry-After)"},
-        },
-        "security": [{}, {"bearer": []}],
-    }
-    anything = {"type": "string"}
-    play = {
-        "tags": ["viewer"],
-        "summary": "Any file of a stream, for ordinary players",
-        "operationId": "play",
-        "parameters": [_parameter("grant", anything), _id("stream_id"), _parameter("path", anything)],
-        "responses": {
-            "200": {"description": "The file", "content": {"*/*": _BYTES}},
-            "206": {"description": "The range asked for", "content": {"*/*": _BYTES}},
-            "304": {"description": "Unchanged"},
-        },
-    }
-    beat = {
-        "tags": ["viewer"],
-        "summary": "A lease without bytes, where another party moves them",
-        "operationId": "heartbeat",
-        "parameters": [_id("user_id"), _id("session_id")],
-        **described(HeartbeatForm),
-        "responses": {"200": {"description": "The session", "content": {"application/json": {"schema": {}}}}},
-        "security": [{}, {"bearer": []}],
-    }
-    return {
-        "/v1/segments": {"post": segment},
-        "/play/{grant}/{stream_id}/{path}": {"get": play},
-        "/v1/users/{user_id}/sessions/{session_id}/heartbeat": {"post": beat},
-        "/edge/reports": {"post": _reports()},
-    }
-
-
-def _reports() -> dict[str, Any]:
-    """The call of edges; the others of theirs are their own protocols."""
-    properties: dict[str, Any] = {
-        "path": {"type": "string", "minLength": 1, "description": "of the request, or <stream_id>/<file>"},
-        "complete": {"type": "boolean"},
-        "grant": {"type": ["string", "null"], "minLength": 1, "description": "where the path is not the request's"},
-        "at": {"type": ["string", "number", "null"], "description": "RFC 3339, or seconds of the epoch"},
-        "status": {"type": ["integer", "null"], "minimum": 100, "maximum": 999},
-        "bytes": {"type": ["integer", "null"], "minimum": 0},
-    }
-    report = {
-        "type": "object",
-        "required": ["path", "complete"],
-        "properties": properties,
-        "additionalProperties": False,
-    }
-    body = {"type": "array", "maxItems": 1_000, "items": report}
-    gone = {"type": "object", "properties": {"gone": {"type": "array", "items": {"type": "string"}}}}
-    return {
-        "tags": ["edge"],
-        "summary": "What an edge delivered: complete ones confirm, others give the lease back",
-        "operationId": "edge_reports",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": {
-            "200": {"description": "Whom to let in no more", "content": {"application/json": {"schema": gone}}}
-        },
-        "security": [{}, {"bearer": []}],
-    }
-
-
-def _components(made: dict[str, Any]) -> dict[str, Any]:
-    problem = {
-        "type": "object",
-        "required": ["type", "title", "status", "detail", "code"],
-        "properties": {
-            "type": {"type": "string"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "code": {"type": "string", "enum": sorted(PROBLEMS)},
-        },
-    }
-    schemas = {k: v for k, v in made.get("components", {}).get("schemas", {}).items() if "Validation" not in k}
-    return {
-        "schemas": {**schemas, "Problem": problem},
+def _document(app: FastAPI) -> dict[str, Any]:
+    made = get_openapi(title=app.title, version=app.version, description=_ABOUT, routes=app.routes)
+    paths: dict[str, dict[str, Any]] = made["paths"]
+    for name, operation in OPERATIONS.items():
+        method, _, path = name.partition(" ")
+        call = paths.setdefault(path, {}).setdefault(method.lower(), {})
+        _describe(call, name, operation)
+    for item in paths.values():
+        for call in item.values():
+            _finish(call)
+    made["components"] = {
+        "schemas": components(OPERATIONS.values()),
+        "examples": {code: {"summary": title, "value": problem(code)} for code, (_, title) in PROBLEMS.items()},
         "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
     }
+    return made
 
 
-def _add_problems(call: dict[str, Any]) -> None:
+def _describe(call: dict[str, Any], name: str, operation: Operation) -> None:
+    """What `contract` says of the call, over what FastAPI said."""
+    call["operationId"] = operation.id
+    call["summary"] = operation.summary or _first_sentence(call["description"])
+    call.setdefault("tags", [operation.tag])
+    if operation.parameters:
+        call["parameters"] = [_in_path(*each) for each in operation.parameters.items()]
+    if operation.body is not None:
+        call["requestBody"] = _body(operation.body)
+    elif operation.sends is not None:
+        call["requestBody"]["content"]["application/json"]["example"] = operation.sends
+    call["responses"] = _answers(operation)
+    call["security"] = _security(name)
+
+
+def _finish(call: dict[str, Any]) -> None:
     """Every call may say no, always in the same form; FastAPI's own 422 is never sent."""
-    call.get("responses", {}).pop("422", None)
-    schema = {"$ref": "#/components/schemas/Problem"}
-    content = {"application/problem+json": {"schema": schema}}
-    call["responses"]["default"] = {"description": "A problem (RFC 9457)", "content": content}
+    call["responses"].pop("422", None)
+    content = {PROBLEM_JSON: {"schema": PROBLEM, "example": problem("internal")}}
+    call["responses"]["default"] = {"description": "Any other problem (RFC 9457)", "content": content}
+    for parameter in call.get("parameters", []):
+        if parameter["name"] in PARAMETERS:
+            parameter.setdefault("example", PARAMETERS[parameter["name"]])
 
 
-def _id(name: str) -> dict[str, Any]:
-    return _parameter(name, {"type": "string"} | ID_SCHEMA)
+def _first_sentence(text: str) -> str:
+    return _END_OF_SENTENCE.split(" ".join(text.split()), maxsplit=1)[0]
 
 
-def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+def _in_path(name: str, words: str) -> dict[str, Any]:
+    schema = {"type": "string"} | (ID_SCHEMA if name in _IDS else {})
+    return {"name": name, "in": "path", "required": True, "description": words, "schema": schema}
+
+
+def _body(body: Body) -> dict[str, Any]:
+    content = {
+        kind: {"schema": schema_of_form(form), "example": example} for kind, (form, example) in body.kinds.items()
+    }
+    return {"required": body.is_required, "content": content}
+
+
+def _answers(operation: Operation) -> dict[str, Any]:
+    """By status, as text: the good ones, and for each status of a problem all codes that have it."""
+    found = {str(status): _answer(says) for status, says in operation.answers.items()}
+    codes: Mapping[int, list[str]] = defaultdict(list)
+    for code in dict.fromkeys(operation.problems):
+        codes[PROBLEMS[code][0]].append(code)
+    for status, named in sorted(codes.items()):
+        refused = problem_answer(named)
+        own = found.setdefault(str(status), refused)
+        own["content"] = own.get("content", {}) | refused["content"]
+    return found
+
+
+def _answer(says: Says) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": says.words}
+    if says.headers:
+        answer["headers"] = {
+            name: {"description": words, "schema": {"type": "string"}} for name, words in says.headers.items()
+        }
+    if says.shape is not None:
+        example = {} if says.example is None else {"example": says.example}
+        answer["content"] = {says.media_type: {"schema": schema_of(says.shape), **example}}
+        for kind, (schema, shown) in says.also.items():
+            answer["content"][kind] = {"schema": schema, "example": shown}
+    return answer
+
+
+def _security(name: str) -> list[dict[str, list[str]]]:
+    """A credential is wanted of every call in rights.py; where access may be open, it may be left out."""
+    roles = RIGHTS.get(name)
+    if roles is None:
+        return []
+    return [{}, {"bearer": []}] if roles & {"anyone", "local"} or name.startswith("POST /edge/") else [{"bearer": []}]

@@ -47,7 +47,7 @@ IdInQuery = Annotated[str | None, AfterValidator(_an_id), Query(json_schema_extr
 Live = Literal["starting", "active", "idle"]
 
 
-@router.post("/v1/expirations", openapi_extra=described(ExpirationForm))
+@router.post("/v1/expirations", openapi_extra=described(ExpirationForm, required=False))
 async def expirations(request: Request, service: ServiceDep, _operator: CallerDep) -> Response:
     """Endpoint 2: expires every session whose last activity is n·X or more ago. Safe at any time."""
     form = await form_or_default(request, ExpirationForm)

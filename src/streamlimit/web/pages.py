@@ -16,6 +16,8 @@ from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 
 router = APIRouter(include_in_schema=False)
+shared = APIRouter(tags=["service"])
+"""What is no page, and there whatever is configured."""
 
 MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -26,8 +28,8 @@ MEDIA_TYPES = {
 }
 """What is served of `static/`; a file with another ending is not."""
 
-DOCS_FILES = ("docs.js", "favicon.svg", "vendor/swagger-ui")
-"""How the files of `/docs` begin: that page is there whether or not anything plays."""
+DOCS_FILES = ("docs.js", "favicon.svg", "problem.css", "vendor/swagger-ui")
+"""How the files of `/docs` and `/problems` begin: those pages are there whether or not anything plays."""
 
 PAGE_HEADERS = {
     # Scripts and styles only as files of ours; hls.js plays from blob: and runs its worker from one.
@@ -77,13 +79,13 @@ async def watch(service: ServiceDep) -> Response:
         "segment_seconds": service.settings.segment_seconds,
         "missed_segments": service.settings.missed_segments,
     }
-    return _page("watch.html", settings=numbers)
+    return page("watch.html", settings=numbers)
 
 
 @router.get("/docs")
 async def docs() -> Response:
     """`/openapi.json` as a page to read and to try."""
-    return _page("docs.html", DOCS_HEADERS)
+    return page("docs.html", DOCS_HEADERS)
 
 
 @router.get("/static/{name:path}")
@@ -94,7 +96,7 @@ async def static(name: str, request: Request, service: ServiceDep) -> Response:
     return _file(name, request)
 
 
-@router.get("/client.js")
+@shared.get("/client.js")
 async def client(request: Request) -> Response:
     """The client for players in pages, of any origin: there whether or not anything plays here."""
     return _file("client.js", request)
@@ -112,9 +114,10 @@ def _require_pages(service: Service) -> None:
         raise Problem("not-found", "there are no pages here: no streams are set, or viewers need a credential")
 
 
-def _page(template: str, headers: dict[str, str] = PAGE_HEADERS, **values: Any) -> Response:
+def page(template: str, headers: dict[str, str] | None = None, **values: Any) -> Response:
+    """A page with the headers of all; *headers* are its own."""
     html = _environment.get_template(template).render(values)
-    return Response(html, headers=headers, media_type="text/html")
+    return Response(html, headers=PAGE_HEADERS | (headers or {}), media_type="text/html")
 
 
 def _file(name: str, request: Request) -> Response:

@@ -1,0 +1,77 @@
+"""What operators call."""
+
+from streamlimit.web.contract import shapes
+from streamlimit.web.contract.examples import GONE_SESSION, SESSION
+from streamlimit.web.contract.operation import CREDENTIALS, FORM, STORE, Operation, Says
+
+KEY = (*CREDENTIALS, *STORE)
+ABOUT_USER = (*KEY, "malformed")
+OWN_LIMIT = {"user_id": "ada", "max_sessions": 5, "until": "2026-12-31T23:00:00.000Z", "note": "holidays"}
+LIMIT = OWN_LIMIT | {"own": True, "source": "own", "plans": {"single": 1, "family": 5}}
+STATS = {
+    "sessions": {"starting": 1, "active": 40, "idle": 3},
+    "users": 21,
+    "streams": {"aurora": 44},
+    "counted_seconds_ago": 2.5,
+    "admissions": 1250,
+    "confirmations": 1240,
+    "refusals": {"session-limit": 12},
+    "would_refuse": {},
+    "expiries": 17,
+    "events": {"session.started": 61, "session.expired": 17},
+    "callbacks": {"pending": 0, "attempts": {"delivered": 78}},
+    "store": {"away": False, "degraded_answers": 0, "latency_ms": 0.21},
+}
+
+OPERATIONS: dict[str, Operation] = {
+    "POST /v1/expirations": Operation(
+        "expire_sessions",
+        {
+            200: Says(
+                "What was expired",
+                shapes.Expirations,
+                {
+                    "expired": 1,
+                    "abandoned": 0,
+                    "sessions": [GONE_SESSION],
+                    "callbacks_pending": 1,
+                    "finished": True,
+                },
+            )
+        },
+        (*KEY, *FORM),
+        sends={"max_seconds": 5},
+    ),
+    "GET /v1/sessions": Operation(
+        "list_sessions",
+        {200: Says("A page of them", shapes.SessionPage, {"sessions": [SESSION], "cursor": None})},
+        ABOUT_USER,
+    ),
+    "PUT /v1/users/{user_id}/limit": Operation(
+        "set_limit",
+        {200: Says("The limit as it holds now", shapes.UserLimit, LIMIT)},
+        (*KEY, *FORM),
+        sends={"max_sessions": 5, "until": "2030-12-31T23:00:00Z", "note": "holidays"},
+    ),
+    "GET /v1/users/{user_id}/limit": Operation(
+        "get_limit", {200: Says("The limit", shapes.UserLimit, LIMIT)}, ABOUT_USER
+    ),
+    "DELETE /v1/users/{user_id}/limit": Operation(
+        "delete_limit", {204: Says("The user has no limit of their own")}, ABOUT_USER
+    ),
+    "GET /v1/limits": Operation(
+        "list_limits",
+        {200: Says("A page of them", shapes.LimitPage, {"limits": [OWN_LIMIT], "cursor": None})},
+        ABOUT_USER,
+    ),
+    "DELETE /v1/users/{user_id}/terminations": Operation(
+        "forgive_all_terminations", {204: Says("None of them is refused for it any more")}, ABOUT_USER
+    ),
+    "DELETE /v1/users/{user_id}/terminations/{session_id}": Operation(
+        "forgive_termination", {204: Says("It is not refused for it any more")}, ABOUT_USER
+    ),
+    "DELETE /v1/users/{user_id}": Operation("forget_user", {204: Says("Nothing of the user is kept")}, ABOUT_USER),
+    "GET /v1/stats": Operation(
+        "get_stats", {200: Says("The numbers", shapes.Stats, STATS)}, (*CREDENTIALS, "internal")
+    ),
+}

@@ -1,0 +1,235 @@
+"""The documents that calls answer with, as types: only their JSON schemas are used. A test compares real answers."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Count = Annotated[int, Meta(ge=0)]
+Seats = Annotated[int, Meta(ge=1, le=64)]
+Live = Literal["starting", "active", "idle"]
+
+
+class Device(Struct):
+    """What the viewer calls the thing it watches on."""
+
+    id: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+
+
+class Session(Struct):
+    """One player of one user, as of this moment."""
+
+    session_id: str
+    user_id: str
+    stream_id: str
+    state: Live
+    device: str | Device | None
+    segment: Annotated[str | None, Meta(description="the last segment that was received")]
+    sequence: Annotated[int | None, Meta(description="its number, from 0")]
+    started_at: datetime
+    last_activity_at: datetime | None
+    expires_at: Annotated[datetime, Meta(description="until then it keeps its seat without receiving anything")]
+    plan: str | None
+    limit: Annotated[int | None, Meta(description="under which it was last admitted")]
+
+
+class BeatingSession(Session):
+    """A session, and how often it is to send heartbeats."""
+
+    heartbeat_seconds: Annotated[float, Meta(gt=0)]
+    silent_after_seconds: Annotated[float, Meta(gt=0, description="without a heartbeat its seat is free after so long")]
+
+
+class OpenedSession(Struct):
+    """A session that was opened. `session` is null where a dry run let it through without recording it."""
+
+    session: Session | None
+    playback_url: str
+    grant: str
+    limit: Seats
+    live_sessions: Count
+
+
+class UserSessions(Struct):
+    """Who is watching on a user's seats."""
+
+    user_id: str
+    limit: Seats
+    live_sessions: Count
+    sessions: list[Session]
+
+
+class Stream(Struct):
+    """What can be played."""
+
+    stream_id: str
+    title: str
+    entry: Annotated[str, Meta(description="the playlist or manifest that a player begins with")]
+    segments: Count
+    segment_seconds: float
+    live: bool
+
+
+class Streams(Struct):
+    """All that can be played here."""
+
+    streams: list[Stream]
+
+
+class Expirations(Struct):
+    """What one sweep expired. `finished` is false where more is due."""
+
+    expired: Count
+    abandoned: Count
+    sessions: Annotated[list["GoneSession"], Meta(max_length=100)]
+    callbacks_pending: Count
+    finished: bool
+
+
+class GoneSession(Struct):
+    """A session that holds no seat any more, as it was last."""
+
+    session_id: str
+    user_id: str
+    stream_id: str
+    state: Literal["expired", "ended", "terminated", "abandoned"]
+    device: str | Device | None
+    segment: str | None
+    sequence: int | None
+    started_at: datetime
+    last_activity_at: datetime | None
+    expires_at: datetime
+    plan: str | None
+    limit: int | None
+
+
+class SessionPage(Struct):
+    """A page of live sessions. `cursor` is null on the last one."""
+
+    sessions: list[Session]
+    cursor: str | None
+
+
+class UserLimit(Struct):
+    """A user's limit. `source`: `own`, or the service's `max_sessions`."""
+
+    user_id: str
+    max_sessions: Seats
+    until: datetime | None
+    note: str
+    own: bool
+    source: Literal["own", "max_sessions"]
+    plans: dict[str, int]
+
+
+class OwnLimit(Struct):
+    """One user with a limit of their own."""
+
+    user_id: str
+    max_sessions: Seats
+    until: datetime | None
+    note: str
+
+
+class LimitPage(Struct):
+    """A page of users with limits of their own. `cursor` is null on the last one."""
+
+    limits: list[OwnLimit]
+    cursor: str | None
+
+
+class Webhooks(Struct):
+    """Events that wait for an endpoint (null while the store is unavailable), and deliveries by result."""
+
+    pending: int | None
+    attempts: dict[str, int]
+
+
+class StoreNumbers(Struct):
+    """How the store does."""
+
+    away: bool
+    degraded_answers: Count
+    latency_ms: float | None
+
+
+class Stats(Struct):
+    """Numbers of all workers since they started; sessions, users and streams from a background count of that age."""
+
+    sessions: dict[str, int] | None
+    users: int | None
+    streams: dict[str, int] | None
+    counted_seconds_ago: float | None
+    admissions: Count
+    confirmations: Count
+    refusals: dict[str, int]
+    would_refuse: dict[str, int]
+    expiries: Count
+    events: dict[str, int]
+    callbacks: Webhooks
+    store: StoreNumbers
+
+
+class Health(Struct):
+    """All is well."""
+
+    status: Literal["ok", "ready"]
+
+
+class Gone(Struct):
+    """Whom an edge is to let in no more."""
+
+    gone: Annotated[list[str], Meta(description="grants")]
+
+
+class Explanation(Struct):
+    """What an error code means."""
+
+    code: str
+    status: int
+    title: str
+    when: str
+    viewer: str
+    engineer: str
+
+
+class Extra(Struct):
+    """Members of problem documents beside the five that all have: by code, see `problems`."""
+
+
+class Malformed(Extra):
+    field: str | UnsetType = UNSET
+
+
+class Full(Extra):
+    limit: Annotated[int, Meta(ge=0)]
+    live_sessions: Count
+    sessions: list[Session]
+    retry_after_seconds: Annotated[float, Meta(ge=0)]
+    scope: Literal["stream", "device-type"] | UnsetType = UNSET
+    scope_limit: int | UnsetType = UNSET
+
+
+class Terminated(Extra):
+    by: str
+    reason: str
+    at: datetime
+    by_session_id: str | UnsetType = UNSET
+    by_device: str | Device | UnsetType | None = UNSET
+
+
+class Hammering(Extra):
+    retry_after_seconds: Annotated[float, Meta(ge=0)]
+
+
+EXTRAS: dict[str, type[Extra]] = {
+    "malformed": Malformed,
+    "session-limit": Full,
+    "session-shared": Full,
+    "too-many-visits": Full,
+    "session-terminated": Terminated,
+    "too-many-requests": Hammering,
+}
+"""What a problem of this code has beside the five members that all have."""

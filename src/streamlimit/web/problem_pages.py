@@ -1,0 +1,62 @@
+"""`GET /problems/<code>`: what an error means, as a page, JSON or plain text. `type` of every error leads here."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from streamlimit.web.calls import json_answer
+from streamlimit.web.explained import EXPLAINED
+from streamlimit.web.pages import page
+from streamlimit.web.problems import PROBLEMS, Problem
+
+router = APIRouter(tags=["service"])
+
+JSON_KINDS = ("application/problem+json", "application/json")
+KINDS = ("text/html", *JSON_KINDS, "text/plain")
+
+
+@router.get("/problems/{code}")
+async def explain(code: str, request: Request) -> Response:
+    """What an error code means, when it comes, and what to do: for people, and by `Accept` as JSON or plain text."""
+    explanation = explained(code)
+    kind = preferred(request.headers.get("accept", ""))
+    if kind in JSON_KINDS:
+        return json_answer(explanation, headers={"Vary": "Accept"})
+    if kind == "text/plain":
+        return Response(as_text(explanation), headers={"Vary": "Accept"}, media_type="text/plain")
+    return page("problem.html", headers={"Vary": "Accept"}, **explanation)
+
+
+def explained(code: str) -> dict[str, Any]:
+    """Raises 404 for what is no code."""
+    if code not in EXPLAINED:
+        raise Problem("not-found", "there is no such error code")
+    status, title = PROBLEMS[code]
+    return {"code": code, "status": status, "title": title, **EXPLAINED[code]._asdict()}
+
+
+def preferred(accept: str) -> str:
+    """Of our kinds the one that *accept* wants most; of equals, and where it names none, the first."""
+    wanted: dict[str, float] = {}
+    for part in accept.split(","):
+        kind, *parameters = (text.strip().lower() for text in part.split(";"))
+        wanted[kind] = next((_number(text[2:]) for text in parameters if text.startswith("q=")), 1.0)
+    return max(
+        KINDS, key=lambda kind: wanted.get(kind, wanted.get(f"{kind.partition('/')[0]}/*", wanted.get("*/*", 0)))
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def as_text(explanation: dict[str, Any]) -> str:
+    """For a terminal."""
+    parts = [f"{explanation['title']} ({explanation['status']} {explanation['code']})", explanation["when"]]
+    if explanation["viewer"]:
+        parts.append(f"To the viewer: {explanation['viewer']}")
+    parts.append(f"To the engineer: {explanation['engineer']}")
+    return "\n\n".join(parts) + "\n"
