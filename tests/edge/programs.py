@@ -135,6 +135,12 @@ def origin(streams: Path) -> Iterator[int]:
             thread.join()
 
 
+def varnishd(config: Path, folder: Path, port: int) -> list[str]:
+    """Varnish with that configuration, in the foreground."""
+    where = ["-n", str(folder / "varnish"), "-a", f"127.0.0.1:{port}", "-f", str(config)]
+    return ["varnishd", "-F", "-j", "none", *where, "-s", "malloc,32m"]
+
+
 def placed(text: str, folder: Path, streams: Path, service: Service, port: int) -> str:
     """The configuration with this test's addresses and folders in it, and nothing else changed."""
     for old, new in {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge.calls import some_user
-from tests.edge.programs import DEPLOY, Edge, origin, problem, running
+from tests.edge.programs import DEPLOY, Edge, origin, problem, running, varnishd
 from tests.needs import needs
 from tests.ports import free_port
 from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
@@ -59,21 +59,7 @@ class Recipes:
         needs("varnishd")
         ports = {'"8080"': f'"{self._service.port}"', '"9000"': f'"{self._origin}"'}
         config = self._placed("varnish/streamlimit.vcl", ports)
-        home = self._folder / "varnish"
-        return [
-            "varnishd",
-            "-F",
-            "-j",
-            "none",
-            "-n",
-            str(home),
-            "-a",
-            f"127.0.0.1:{port}",
-            "-f",
-            config,
-            "-s",
-            "malloc,32m",
-        ]
+        return varnishd(Path(config), self._folder, port)
 
     def _placed(self, name: str, changes: dict[str, str]) -> str:
         text = (DEPLOY / name).read_text()

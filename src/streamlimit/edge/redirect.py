@@ -1,4 +1,4 @@
-"""`deliver = "redirect"`: `/play` sends players of media to a CDN, by a URL that is good for a while.
+"""`deliver = "redirect"`: `/play` sends players of media to a CDN, by a URL, or with cookies, good for a while.
 
 It is handed out after admission, to `GET` alone: whoever has one needs no seat to use it. Playlists are ours; of a
 stream whose files are elsewhere they cannot be, for what they name would be asked of the CDN itself.
@@ -10,8 +10,9 @@ from collections.abc import Callable
 from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, suffix_of
 from streamlimit.edge.answer import NO_STORE
 from streamlimit.edge.decision import Decider
-from streamlimit.edge.original import original_of
-from streamlimit.edge.signed_url import signed_url, signer
+from streamlimit.edge.original import Original, original_of
+from streamlimit.edge.signed_cookie import Cookies
+from streamlimit.edge.signed_url import plain_file, signed_url, signer
 from streamlimit.settings.cdn import CdnSettings
 from streamlimit.web.http import Receive, Scope, Send, send_whole
 from streamlimit.web.problems import Problem
@@ -22,8 +23,11 @@ from streamlimit.web.spelling import raw_path
 class Redirect:
     """An ASGI callable; errors are raised, not sent. *wall*: seconds of the epoch."""
 
-    def __init__(self, cdn: CdnSettings, decider: Decider, wall: Callable[[], float] = time.time) -> None:
-        self._cdn, self._sign, self._decider, self._wall = cdn, signer(cdn), decider, wall
+    def __init__(
+        self, cdn: CdnSettings, cookies: Cookies | None, decider: Decider, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._cdn, self._cookies, self._decider, self._wall = cdn, cookies, decider, wall
+        self._sign = signer(cdn) if cookies is None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "GET":
@@ -34,5 +38,11 @@ class Redirect:
         if suffix_of(original.path) in PLAYLIST_SUFFIXES:
             raise Problem("unknown-stream", "the playlists of this stream are not here")
         yes = await self._decider.decide(original, "GET", scope)
-        url = signed_url(self._cdn, self._sign, original.stream_id, original.path, self._wall())
-        await send_whole(send, 302, counts(yes.admitted) | {"Cache-Control": NO_STORE, "Location": url})
+        headers = counts(yes.admitted) | {"Cache-Control": NO_STORE, "Location": self._url(original)}
+        baked = [] if self._cookies is None else self._cookies.of(original.stream_id)
+        await send_whole(send, 302, headers, cookies=baked)
+
+    def _url(self, original: Original) -> str:
+        if self._sign is None:
+            return self._cdn.url + plain_file(original.stream_id, original.path)
+        return signed_url(self._cdn, self._sign, original.stream_id, original.path, self._wall())

@@ -1,6 +1,6 @@
 """`/edge/…`: which file answers which foreign protocol. ASGI callables; errors are raised, not sent."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from streamlimit.edge.accel import Accel
 from streamlimit.edge.adobe import Adobe
@@ -17,6 +17,7 @@ from streamlimit.edge.reported import Reported
 from streamlimit.edge.reports import Reports
 from streamlimit.edge.rtmp import Rtmp
 from streamlimit.edge.seating import Seating
+from streamlimit.edge.signed_cookie import Cookies
 from streamlimit.edge.srs import Srs
 from streamlimit.web.http import App, Receive, Scope, Send
 from streamlimit.web.problems import Problem
@@ -45,6 +46,9 @@ class Edge:
         }
         """By the first part behind `/edge/`; each looks at the rest of the path itself."""
         self._asks: frozenset[str] = frozenset({"auth", "envoy"})
+        settings = service.settings
+        self._cdn = settings.cdn if settings.deliver == "redirect" else None
+        self._cookies = None if self._cdn is None or not self._cdn.by_cookies else Cookies(self._cdn)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         call = self._calls.get(_name(scope["path"]))
@@ -55,10 +59,14 @@ class Edge:
     @property
     def elsewhere(self) -> App | None:
         """Has files handed out by another; None where streamlimit does it itself."""
-        settings = self._service.settings
-        if settings.deliver == "redirect" and settings.cdn is not None:
-            return Redirect(settings.cdn, self._decider)
-        return Accel(self._service, self._decider) if settings.deliver == "accel" else None
+        if self._cdn is not None:
+            return Redirect(self._cdn, self._cookies, self._decider)
+        return Accel(self._service, self._decider) if self._service.settings.deliver == "accel" else None
+
+    @property
+    def cookies_of(self) -> Callable[[str], list[str]] | None:
+        """Cookies that go with the playlists of whoever holds a seat on that stream; None: there are none."""
+        return None if self._cookies is None else self._cookies.of
 
     def takes_options(self, path: str) -> bool:
         """Is an `OPTIONS` there no preflight of a browser?"""

@@ -1,7 +1,8 @@
 """URLs that a CDN takes for a while, signed in the way of each. Values in, values out; *now*: seconds of the epoch.
 
 CloudFront: a canned policy. Akamai: EdgeAuth 2.0, a token for one URL. Fastly: the token of its own VCL example.
-Cloudflare: `is_timed_hmac_valid_v0`, which is told the moment of signing and knows the lifetime itself.
+Cloudflare: `is_timed_hmac_valid_v0`, which is told the moment of signing and knows the lifetime itself. `cat`: a
+Common Access Token for one path (access_token.py). Cookies for a whole stream are signed_cookie.py's.
 """
 
 import base64
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA1
 
+from streamlimit.edge.access_token import EXACTLY, token_maker
 from streamlimit.settings.cdn import CdnSettings
 
 Signer = Callable[[str, str, float], str]
@@ -22,9 +24,14 @@ Signer = Callable[[str, str, float], str]
 _URL_SAFE = str.maketrans("+=/", "-_~")
 
 
+def plain_file(stream_id: str, path: str) -> str:
+    """The file below the CDN's folder. Nothing in it can be read in two ways: all but letters is encoded."""
+    return f"{quote(stream_id, '')}/{quote(path)}"
+
+
 def signed_url(cdn: CdnSettings, sign: Signer, stream_id: str, path: str, now: float) -> str:
-    """Where the file of the stream is, for now. Nothing in it can be read in two ways: all but letters is encoded."""
-    file = f"{quote(stream_id, '')}/{quote(path)}"
+    """Where the file of the stream is, for now."""
+    file = plain_file(stream_id, path)
     return f"{cdn.url}{file}?{sign(cdn.url + file, cdn.path + file, now)}"
 
 
@@ -33,14 +40,41 @@ def signer(cdn: CdnSettings) -> Signer:
     return _SIGNERS[cdn.kind](cdn)
 
 
+def until(cdn: CdnSettings, now: float) -> int:
+    """When what is signed now ends."""
+    return math.ceil(now + cdn.lifetime)
+
+
+def canned_policy(resource: str, ends: int) -> bytes:
+    """CloudFront's, without spaces: it is signed byte for byte."""
+    text = f'{{"Statement":[{{"Resource":"{resource}","Condition":{{"DateLessThan":{{"AWS:EpochTime":{ends}}}}}}}]}}'
+    return text.encode()
+
+
+def cloudfront_base64(content: bytes) -> str:
+    """Base64 with other letters than anybody else's."""
+    return base64.b64encode(content).decode().translate(_URL_SAFE)
+
+
+def cloudfront_signature(key: RSAPrivateKey, policy: bytes) -> str:
+    """RSA with SHA-1, which is what CloudFront takes."""
+    return cloudfront_base64(key.sign(policy, PKCS1v15(), SHA1()))
+
+
+def akamai_token(key: bytes, ends: int, told: str) -> str:
+    """EdgeAuth 2.0's; *told*: `url=…`, which is signed and not said, or `acl=…`, which is both."""
+    said = f"exp={ends}" + (f"~{told}" if told.startswith("acl=") else "")
+    signed = said if told.startswith("acl=") else f"{said}~{told}"
+    return f"{said}~hmac={hmac.digest(key, signed.encode(), 'sha256').hex()}"
+
+
 def _cloudfront(cdn: CdnSettings) -> Signer:
-    key: RSAPrivateKey = cdn.private_key()
+    key = cdn.private_key()
 
     def sign(url: str, path: str, now: float) -> str:
-        until = _until(cdn, now)
-        policy = f'{{"Statement":[{{"Resource":"{url}","Condition":{{"DateLessThan":{{"AWS:EpochTime":{until}}}}}}}]}}'
-        made = base64.b64encode(key.sign(policy.encode(), PKCS1v15(), SHA1())).decode().translate(_URL_SAFE)
-        return f"Expires={until}&Signature={made}&Key-Pair-Id={cdn.key_id}"
+        ends = until(cdn, now)
+        made = cloudfront_signature(key, canned_policy(url, ends))
+        return f"Expires={ends}&Signature={made}&Key-Pair-Id={cdn.key_id}"
 
     return sign
 
@@ -49,8 +83,7 @@ def _akamai(cdn: CdnSettings) -> Signer:
     key, name = cdn.secret(), cdn.parameter or "hdnts"
 
     def sign(url: str, path: str, now: float) -> str:
-        said = f"exp={_until(cdn, now)}"
-        return f"{name}={said}~hmac={hmac.digest(key, f'{said}~url={path}'.encode(), 'sha256').hex()}"
+        return f"{name}={akamai_token(key, until(cdn, now), f'url={path}')}"
 
     return sign
 
@@ -59,8 +92,8 @@ def _fastly(cdn: CdnSettings) -> Signer:
     key, name = cdn.secret(), cdn.parameter or "token"
 
     def sign(url: str, path: str, now: float) -> str:
-        until = _until(cdn, now)
-        return f"{name}={until}_{hmac.digest(key, f'{path}{until}'.encode(), 'sha1').hex()}"
+        ends = until(cdn, now)
+        return f"{name}={ends}_{hmac.digest(key, f'{path}{ends}'.encode(), 'sha1').hex()}"
 
     return sign
 
@@ -75,8 +108,13 @@ def _cloudflare(cdn: CdnSettings) -> Signer:
     return sign
 
 
-def _until(cdn: CdnSettings, now: float) -> int:
-    return math.ceil(now + cdn.lifetime)
+def _cat(cdn: CdnSettings) -> Signer:
+    make, name = token_maker(cdn), cdn.parameter or "cat"
+
+    def sign(url: str, path: str, now: float) -> str:
+        return f"{name}={make({EXACTLY: path}, now, until(cdn, now))}"
+
+    return sign
 
 
 _SIGNERS: Mapping[str, Callable[[CdnSettings], Signer]] = {
@@ -84,4 +122,5 @@ _SIGNERS: Mapping[str, Callable[[CdnSettings], Signer]] = {
     "akamai": _akamai,
     "fastly": _fastly,
     "cloudflare": _cloudflare,
+    "cat": _cat,
 }

@@ -1,6 +1,6 @@
 """The front door: the hot path is picked here, before any framework; all else goes to the control plane."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -30,6 +30,7 @@ class Room(Protocol):
     """Another room of the house, behind the same door: an ASGI callable that raises its errors.
 
     `elsewhere`: another one, which has files of `/play/` handed out by somebody else; None where we do it.
+    `cookies_of`: what that one wants the playlists of a stream to carry for whoever holds a seat on it.
     """
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
@@ -37,6 +38,8 @@ class Room(Protocol):
     def route_of(self, path: str) -> str: ...
     @property
     def elsewhere(self) -> App | None: ...
+    @property
+    def cookies_of(self) -> Callable[[str], list[str]] | None: ...
 
 
 class FrontDoor:
@@ -46,7 +49,8 @@ class FrontDoor:
         self._edge = edge
         self._cors, self._proxies = Cors(service.settings.cors_origins), service.proxies
         self._same_for_all = self._headers(None) if self._cors.is_for_all else b""
-        self._viewer, self._heartbeat = Viewer(service), Heartbeat(service)
+        cookies_of = None if edge is None else edge.cookies_of
+        self._viewer, self._heartbeat = Viewer(service, cookies_of), Heartbeat(service)
         self._tally = service.tally
         self._control = make_control(service)
         self._elsewhere = None if edge is None else edge.elsewhere

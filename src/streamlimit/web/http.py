@@ -1,5 +1,6 @@
 """Plain ASGI, for what is not hot: read a request, write an answer; and what a body may be. Knows no session."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from streamlimit.http.asgi import BODY, App, Receive, Scope, Send
@@ -92,9 +93,11 @@ def _spelled(name: str) -> bytes:
     return name.lower().encode("latin-1")
 
 
-async def send_whole(send: Send, status: int, headers: dict[str, str], body: bytes = b"") -> None:
+async def send_whole(
+    send: Send, status: int, headers: dict[str, str], body: bytes = b"", cookies: Sequence[str] = ()
+) -> None:
     """A whole answer at once."""
-    encoded = encode_headers(headers)
+    encoded = encode_headers(headers) + [(b"set-cookie", cookie.encode("latin-1")) for cookie in cookies]
     if status != 204:
         encoded.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": encoded})

@@ -54,7 +54,7 @@ class Requested:
     """The answer to be given, before anyone has been asked whether it may be.
 
     `takes_seat`: media bytes are to be sent. `completes`: they are the last that some segment needs.
-    `number`: of the part that they begin with, of low latency.
+    `number`: of the part that they begin with, of low latency. `is_playlist`: or a manifest.
     """
 
     def __init__(self, asked: Conditions, stream: Stream, path: str, body: Body) -> None:
@@ -65,6 +65,7 @@ class Requested:
         found = requested_range(ranged, asked.if_range, body.size, body.etag)
         first, last = found or (0, body.size - 1)
         what = stream.classify(path)
+        self.is_playlist = what == "playlist"
         is_media = what == "media" or holds_media(what, path in stream.files, body)
         self.is_media = is_media and stream.is_beyond_headers(path, first, last)
         self.part = Part(body, first, last, _completed(stream, path, first, last, body.size))

@@ -1,7 +1,7 @@
 """The hot path: Endpoint 1 and /play. Who asks, for what; lease it; deliver it; confirm what arrived."""
 
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -63,8 +63,9 @@ class Viewer:
     Each finds out what is asked for (`issue`, `playback`), then, with the limiter's answer, does `serve`.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, cookies_of: Callable[[str], list[str]] | None = None) -> None:
         self._limiter, self._authenticator, self._plans = service.limiter, service.authenticator, service.plans
+        self._cookies_of = cookies_of
         self._catalog, self._streams = service.catalog, service.streams
         self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
         self._held = None if service.catalog is None else Held(service.catalog)
@@ -239,7 +240,7 @@ class Viewer:
         if isinstance(decision, Refusal):
             raise Refused(decision, wanted.ask)
         if isinstance(wanted, Entry):
-            return _play_entry(wanted, decision, exchange)
+            return self._play_entry(wanted, decision, exchange)
         if isinstance(wanted, Playback) and not wanted.requested.takes_seat:
             return self._play_other(wanted, decision, exchange)
         return self._lend(wanted, self._limiter.lease(wanted.ask).enter(decision), exchange)
@@ -290,10 +291,29 @@ class Viewer:
             return True
         return self._partials.counts(ask.user_id, ask.session_id, ask.stream_id, requested.begun)
 
+    async def _play_entry(self, wanted: Entry, decision: Admitted, exchange: Exchange) -> None:
+        """As any playlist: it takes no seat, but who could not be issued a segment was refused here already."""
+        told = lines(wanted.headers() | reservations(decision)) + self._cookies(wanted.ask, decision)
+        exchange.start(200, told)
+        sending = None if wanted.is_head else exchange.part(wanted.content)
+        if sending is not None:
+            await sending
+        exchange.end()
+
+    def _cookies(self, ask: Ask, decision: Admitted) -> bytes:
+        """Lines by which another party opens the stream's media: for whoever holds a seat on it, and nobody else."""
+        session = decision.session
+        if self._cookies_of is None or session is None or session.stream_id != ask.stream_id:
+            return b""
+        return b"".join(b"set-cookie: %b\r\n" % cookie.encode("latin-1") for cookie in self._cookies_of(ask.stream_id))
+
     async def _play_other(self, wanted: Playback, decision: Admitted, exchange: Exchange) -> None:
         """What is no media takes no seat, but who could not be issued a segment was refused here already."""
         requested, wire = wanted.requested, wire_of(exchange)
-        exchange.start(requested.status, lines(requested.headers() | reservations(decision)))
+        told = lines(requested.headers() | reservations(decision))
+        if requested.is_playlist:
+            told += self._cookies(wanted.ask, decision)
+        exchange.start(requested.status, told)
         if requested.is_head or requested.is_unchanged:
             exchange.end()
             return
@@ -322,15 +342,6 @@ class Viewer:
     def _open(self, stream: Stream, path: str) -> Body:
         assert self._files is not None
         return self._files.open(stream, path)
-
-
-async def _play_entry(wanted: Entry, decision: Admitted, exchange: Exchange) -> None:
-    """As any playlist: it takes no seat, but who could not be issued a segment was refused here already."""
-    exchange.start(200, lines(wanted.headers() | reservations(decision)))
-    sending = None if wanted.is_head else exchange.part(wanted.content)
-    if sending is not None:
-        await sending
-    exchange.end()
 
 
 def _as_spelled(stream: Stream, text: str) -> Segment | None:

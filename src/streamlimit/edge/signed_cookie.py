@@ -1,0 +1,75 @@
+"""Cookies by which a CDN opens the folder of one stream for a while, signed in the way of each.
+
+CloudFront: a custom policy. Akamai: EdgeAuth 2.0 with an ACL. `cat-cookie`: a Common Access Token for all paths that
+begin so. They go out with media that was admitted, and with the playlists of whoever holds a seat on the stream.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
+
+from streamlimit.edge.access_token import BEGINS, token_maker
+from streamlimit.edge.signed_url import (
+    akamai_token,
+    canned_policy,
+    cloudfront_base64,
+    cloudfront_signature,
+    until,
+)
+from streamlimit.settings.cdn import CdnSettings
+
+CAT_COOKIE = "CTA-Common-Access-Token"
+
+Baker = Callable[[str, float], dict[str, str]]
+"""The path of a folder and now to the cookies that open it, by name."""
+
+
+class Cookies:
+    """Those of one CDN. *wall*: seconds of the epoch."""
+
+    def __init__(self, cdn: CdnSettings, wall: Callable[[], float] = time.time) -> None:
+        self._cdn, self._bake, self._wall = cdn, _BAKERS[cdn.kind](cdn), wall
+
+    def of(self, stream_id: str) -> list[str]:
+        """For `Set-Cookie`: they open that stream alone, and are sent for it alone."""
+        path = f"{self._cdn.path}{quote(stream_id, '')}/"
+        return [f"{name}={value}; {self._terms(path)}" for name, value in self._bake(path, self._wall()).items()]
+
+    def _terms(self, path: str) -> str:
+        cdn = self._cdn
+        domain = f"; Domain={cdn.cookie_domain}" if cdn.cookie_domain else ""
+        # A page's own requests of another host carry cookies only so, and browsers take that with TLS only.
+        where = "Secure; SameSite=None" if cdn.scheme == "https" else "SameSite=Lax"
+        return f"Path={path}; Max-Age={math.ceil(cdn.lifetime)}{domain}; HttpOnly; {where}"
+
+
+def _cloudfront(cdn: CdnSettings) -> Baker:
+    key = cdn.private_key()
+
+    def bake(path: str, now: float) -> dict[str, str]:
+        policy = canned_policy(f"{cdn.origin}{path}*", until(cdn, now))
+        return {
+            "CloudFront-Policy": cloudfront_base64(policy),
+            "CloudFront-Signature": cloudfront_signature(key, policy),
+            "CloudFront-Key-Pair-Id": cdn.key_id or "",
+        }
+
+    return bake
+
+
+def _akamai(cdn: CdnSettings) -> Baker:
+    key, name = cdn.secret(), cdn.parameter or "hdnts"
+    return lambda path, now: {name: akamai_token(key, until(cdn, now), f"acl={path}*")}
+
+
+def _cat(cdn: CdnSettings) -> Baker:
+    make, name = token_maker(cdn), cdn.parameter or CAT_COOKIE
+    return lambda path, now: {name: make({BEGINS: path}, now, until(cdn, now))}
+
+
+_BAKERS: Mapping[str, Callable[[CdnSettings], Baker]] = {
+    "cloudfront-cookies": _cloudfront,
+    "akamai-cookie": _akamai,
+    "cat-cookie": _cat,
+}
