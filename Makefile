@@ -77,7 +77,7 @@ samples: setup ## make the sample streams again (needs ffmpeg)
 
 .PHONY: lock
 lock: ## resolve pyproject.toml into requirements.lock (UPGRADE=--upgrade for newer releases)
-	$(UV) pip compile pyproject.toml --group test --group dev --universal --python-version 3.11 \
+	$(UV) pip compile pyproject.toml --group test --group dev --group docs --extra traces --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet $(UPGRADE) --output-file requirements.lock
 	echo aws-sam-cli | $(UV) pip compile - --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --quiet $(UPGRADE) --output-file requirements-sam.lock

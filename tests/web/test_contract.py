@@ -1,5 +1,6 @@
 """What `/openapi.json` says of each call is complete, and what a running service answers is what it says."""
 
+import compileall
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator, FormatChecker
+from typer.testing import CliRunner
 
 from streamlimit import edge
 from streamlimit.web.contract import OPERATIONS
@@ -140,13 +142,13 @@ def test_a_call_names_the_statuses_that_it_is_promised_to_have(document: dict[st
 def test_every_code_has_a_schema_of_its_own(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     found = {
-        schema["properties"]["code"]["enum"][0]: schema
+        schema["properties"]["code"]["const"]: schema
         for name, schema in schemas.items()
         if name.endswith("Problem") and name != "Problem"
     }
     assert found.keys() == PROBLEMS.keys()
-    assert {code: each["properties"]["status"]["enum"] for code, each in found.items()} == {
-        code: [status] for code, (status, _) in PROBLEMS.items()
+    assert {code: each["properties"]["status"]["const"] for code, each in found.items()} == {
+        code: status for code, (status, _) in PROBLEMS.items()
     }
     assert {"limit", "live_sessions", "sessions", "retry_after_seconds"} <= set(found["session-limit"]["required"])
     assert {"by", "reason", "at"} <= set(found["session-terminated"]["required"])
@@ -258,6 +260,35 @@ def test_the_services_own_calls_answer_as_described(checked: Checked) -> None:
     checked("POST /edge/reports", 401, [])
     checked("GET /edge/auth", 403)
     checked("GET /edge/adobe/v2/metadata", 401)
+
+
+def test_a_client_that_is_made_of_it_compiles_and_runs(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makers = pytest.importorskip("openapi_python_client.cli", reason="make setup")
+    (tmp_path / "openapi.json").write_bytes(service.get("/openapi.json").body)
+    command = ["generate", "--path", str(tmp_path / "openapi.json"), "--meta", "none"]
+    made = CliRunner().invoke(makers.app, [*command, "--output-path", str(tmp_path / "made_client")])
+    assert made.exit_code == 0, made.output
+    assert made.output.count("Endpoint will not be generated") == 1, "but of CMCD's, which is no JSON"
+    assert compileall.compile_dir(tmp_path / "made_client", quiet=1)
+    monkeypatch.syspath_prepend(tmp_path)
+    models, viewer = (importlib.import_module(f"made_client.{name}") for name in ("models", "api.viewer"))
+    client = importlib.import_module("made_client").Client(base_url=service.url)
+
+    def call(name: str, **arguments: Any) -> Any:
+        return importlib.import_module(f"{viewer.__name__}.{name}").sync(client=client, **arguments)
+
+    form = {"user_id": "dee", "stream_id": "clock"}
+    opened = call("open_session", body=models.OpenSessionSessionForm.from_dict(form | {"session_id": "s0"}))
+    assert (opened.session.session_id, opened.session.state.value) == ("s0", "starting")
+    for number in range(4):
+        asked = models.IssueSegmentSegmentForm.from_dict(form | {"session_id": f"s{number}"})
+        told = call("issue_segment", body=asked)
+    assert isinstance(told, models.SessionLimitProblem)
+    assert [session.session_id for session in told.sessions] == ["s0", "s1", "s2"]
+    assert call("list_user_sessions", user_id="dee").live_sessions == 3
+    assert call("get_session", user_id="dee", session_id="none").code == "unknown-session"
 
 
 # What `type` leads to

@@ -118,7 +118,7 @@ def _answer(says: Says) -> dict[str, Any]:
         example = {} if says.example is None else {"example": says.example}
         answer["content"] = {says.media_type: {"schema": schema_of(says.shape), **example}}
         for kind, (schema, shown) in says.also.items():
-            answer["content"][kind] = {"schema": schema, "example": shown}
+            answer["content"][kind] = {"schema": schema} | ({} if shown is None else {"example": shown})
     return answer
 
 

@@ -65,7 +65,7 @@ RTMP = _fields(["call"], call=_TEXT, name=_TEXT, addr=_TEXT, clientid=_TEXT, gra
 OME_SAYS = _fields([], allowed={"type": "boolean"}, reason=_TEXT, lifetime={"type": "integer"})
 SRS_SAYS = _fields(["code"], code={"type": "integer"})
 ADVICE = _fields([], associatedAdvice={"type": "array", "items": {"type": "object"}}, obligations={})
-ADVICE["properties"]["obligations"] = {"type": ["array", "object"]}
+ADVICE["properties"]["obligations"] = {"anyOf": [{"type": "array", "items": {"type": "object"}}, {"type": "object"}]}
 RUNNING = _fields(
     ["runningStreams"], runningStreams={"type": "array", "items": {"type": "object"}}, otherStreams={"type": "integer"}
 )

@@ -68,11 +68,11 @@ def _problem(code: str, members: Mapping[str, dict[str, Any]]) -> dict[str, Any]
         "type": "object",
         "required": [*COMMON, *own.get("required", [])],
         "properties": {
-            "type": {"type": "string", "enum": [f"/problems/{code}"]},
+            "type": {"type": "string", "const": f"/problems/{code}"},
             "title": {"type": "string"},
-            "status": {"type": "integer", "enum": [status]},
+            "status": {"type": "integer", "const": status},
             "detail": {"type": "string"},
-            "code": {"type": "string", "enum": [code]},
+            "code": {"type": "string", "const": code},
             **own["properties"],
         },
     }

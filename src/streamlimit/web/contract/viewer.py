@@ -50,13 +50,14 @@ STREAM = {
     "segment_seconds": 2.0,
     "live": False,
 }
-SEGMENT = Says("The segment's bytes", BYTES, None, "*/*", WHICH | SEATS | DEGRADED | DRY_RUN)
+OCTETS = {"application/octet-stream": (BYTES, None)}
+"""Beside the kind that it really has: what makers of clients know."""
 
 OPERATIONS: dict[str, Operation] = {
     "POST /v1/segments": Operation(
         "issue_segment",
         {
-            200: SEGMENT,
+            200: Says("The segment's bytes", BYTES, None, "*/*", WHICH | SEATS | DEGRADED | DRY_RUN, OCTETS),
             204: Says(
                 "The stream is over, or its live edge is reached",
                 headers={"Streamlimit-End": "true: the stream is over"} | RETRY_AFTER | SEATS,
@@ -70,8 +71,8 @@ OPERATIONS: dict[str, Operation] = {
     "GET /play/{grant}/{stream_id}/{path}": Operation(
         "play_file",
         {
-            200: Says("The file", BYTES, None, "*/*", WHICH | SEATS | DEGRADED | DRY_RUN),
-            206: Says("The range asked for", BYTES, None, "*/*", {"Content-Range": "which bytes of how many"}),
+            200: Says("The file", BYTES, None, "*/*", WHICH | SEATS | DEGRADED | DRY_RUN, OCTETS),
+            206: Says("The range asked for", BYTES, None, "*/*", {"Content-Range": "which bytes of how many"}, OCTETS),
             302: Says("The file at a CDN (`deliver = redirect`)", headers={"Location": "its signed URL"}),
             304: Says("Unchanged"),
         },
