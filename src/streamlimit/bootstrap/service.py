@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from streamlimit.bootstrap.access import open_doorman, open_grants
 from streamlimit.bootstrap.store import open_store, steady
-from streamlimit.bootstrap.streams import open_catalog
+from streamlimit.bootstrap.streams import open_catalog, open_origin
 from streamlimit.bootstrap.webhooks import refusing, telling
 from streamlimit.census import Counted
 from streamlimit.delivery.entrusted import Entrusted
@@ -33,7 +33,7 @@ async def build_service(
     policy, tally, tell = settings.policy(), tally or Tally(), telling(dispatcher)
     store = steady(settings, open_store(settings, policy, serves=True, tally=tally), tell)
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
-    x, catalog = settings.segment_seconds, open_catalog(settings)
+    x, catalog, origin = settings.segment_seconds, open_catalog(settings), open_origin(settings)
     guard = RefusalLimiter(store.cache, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
     counting = RefusedUsers(tally.refused_users, lambda plan: plan in plans.by_name, policy.expiry_ms / 1_000)
     telling_refusals = refusing(settings, dispatcher, tell)
@@ -55,7 +55,8 @@ async def build_service(
         plans=plans,
         proxies=Proxies(settings.trusted_proxies),
         catalog=catalog,
-        streams=Streams(catalog, settings.ledger_streams == "any"),
+        origin=origin,
+        streams=Streams(catalog or origin, settings.ledger_streams == "any"),
         entrusted=Entrusted(limiter, policy.expiry_ms / 1_000, any_later=keeps_yes),
         files=LocalFiles(),
     )

@@ -52,6 +52,8 @@ class Worker:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await service.store.finish()
+        if service.origin is not None:
+            await service.origin.close()
         if dispatcher is not None:
             await dispatcher.stop()
         await resolved(service.store.close())

@@ -8,22 +8,18 @@ good version in place for GRACE_SECONDS; then the stream is unavailable, and `pr
 May be used from several threads: the worst that can happen is that two of them read the same stream.
 """
 
-import json
 import os
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from msgspec import Struct
-
-from streamlimit.delivery import dash, hls
 from streamlimit.delivery.entry import Entry, playlists_in
 from streamlimit.delivery.folders import Folders
-from streamlimit.delivery.paths import absence, is_within, resolve, suffix_of
-from streamlimit.delivery.reader import Reader, broken, stamp_of
-from streamlimit.delivery.segment import Listing
-from streamlimit.delivery.stream import Stream, build
+from streamlimit.delivery.paths import absence, is_within, resolve
+from streamlimit.delivery.reader import Reader, stamp_of
+from streamlimit.delivery.reading import build_from, is_doubtful, read_all
+from streamlimit.delivery.stream import Stream
 from streamlimit.errors import CatalogError, UnknownStream
 from streamlimit.ids import wrong_with_id
 
@@ -159,10 +155,10 @@ class Catalog:
     def _load(self, entry: Entry, now: float) -> None:
         """Reads all of it; what looks half done counts only after the grace time, if there was more."""
         reader = Reader(self._root, entry.folder, entry.cache)
-        reading = _read(reader, entry.playlists)
-        stream = _build(reader, entry, reading.listings) if reading.listings else None
+        reading = read_all(reader, entry.playlists)
+        stream = build_from(reader, entry, reading.listings) if reading.listings else None
         entry.stamps, entry.lists_folders, entry.loaded_at = reader.stamps, reader.lists_folders, now
-        if entry.stream is not None and _is_doubtful(entry, stream, reading):
+        if entry.stream is not None and is_doubtful(entry, stream, reading):
             entry.bad_since = now if entry.bad_since is None else entry.bad_since
             if now - entry.bad_since < self._grace:
                 return
@@ -190,87 +186,3 @@ class Catalog:
 def _without_numbers(problem: str | None) -> str | None:
     """The same problem on another line, as a live window slides, is no news."""
     return None if problem is None else re.sub(r"\d+", "", problem)
-
-
-class Reading(Struct):
-    """What could be read of a stream, its entry first; playlist -> why the rest could not."""
-
-    listings: list[Listing]
-    failures: dict[str, str]
-
-    @property
-    def problem(self) -> str | None:
-        return "; ".join(self.failures.values()).encode(errors="backslashreplace").decode() or None
-
-    @property
-    def missing(self) -> set[str]:
-        """Playlists that a master names and that are not there."""
-        return {path for listing in self.listings for path in listing.missing}
-
-    @property
-    def is_torn(self) -> bool:
-        """Does one of them end in the middle of a line?"""
-        return any(listing.is_torn for listing in self.listings)
-
-
-def _read(reader: Reader, playlists: list[str]) -> Reading:
-    listings: list[Listing] = []
-    failures: dict[str, str] = {}
-    for name in playlists:
-        if _named_by(name, listings):
-            continue
-        try:
-            listings.append((dash if suffix_of(name) == ".mpd" else hls).read(reader, name))
-        except CatalogError as problem:
-            failures[name] = str(problem)
-        except Exception as problem:  # whatever one stream's files do to us, the others go on
-            failures[name] = str(broken(name, problem))
-    # A master before the playlists that it names, HLS before DASH: sorting keeps the order otherwise.
-    listings.sort(key=lambda listing: (suffix_of(listing.entry) == ".mpd", not listing.is_master))
-    kept = [item for item in listings if not _named_by(item.entry, listings)]
-    failures = {name: why for name, why in failures.items() if not _named_by(name, kept)}  # the master's reading counts
-    for item in kept:
-        failures |= item.failures
-    return Reading(kept, failures)
-
-
-def _named_by(name: str, listings: list[Listing]) -> bool:
-    """Is the playlist one of a master's?"""
-    return any(name in listing.files and name != listing.entry for listing in listings)
-
-
-def _build(reader: Reader, entry: Entry, listings: list[Listing]) -> Stream:
-    title = entry.stream_id
-    if reader.has("stream.json"):
-        try:
-            title = reader.parsed("stream.json", "", lambda text, _: _title(text)) or title
-        except CatalogError as problem:
-            listings[0].notes.append(f"stream.json: {problem}")
-    return build(entry.stream_id, title, listings, entry.stream)
-
-
-def _title(text: str) -> str:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise CatalogError(f"is no JSON: {problem}") from None
-    title = found.get("title") if isinstance(found, dict) else None
-    return title[:200] if isinstance(title, str) else ""
-
-
-def _is_doubtful(entry: Entry, stream: Stream | None, reading: Reading) -> bool:
-    """Does the new version look as if someone were in the middle of writing it?
-
-    What was so already when the last version was taken is how this stream is.
-    """
-    old = entry.stream
-    if stream is None or reading.missing - entry.missing or (reading.is_torn and not entry.is_torn):
-        return True
-    if reading.failures.keys() - entry.broken:
-        return True
-    if old is None or not old.main:
-        return False
-    if not stream.main or old.entry not in stream.files or (stream.live and not old.live):
-        return True
-    is_shorter = len(stream.main) < len(old.main)
-    return stream.live and is_shorter and stream.main[0].sequence == old.main[0].sequence

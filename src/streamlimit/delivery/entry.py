@@ -61,10 +61,10 @@ def playlists_in(folder: str) -> list[str]:
     except OSError:
         return []
     found = [name for name in names if suffix_of(name) in PLAYLIST_SUFFIXES and not name.startswith(".")]
-    return sorted(found, key=_entry_rank)
+    return sorted(found, key=playlist_rank)
 
 
-def _entry_rank(name: str) -> tuple[bool, int, str]:
+def playlist_rank(name: str) -> tuple[bool, int, str]:
     stem, suffix = os.path.splitext(name.lower())
     rank = ENTRY_NAMES.index(stem) if stem in ENTRY_NAMES else len(ENTRY_NAMES)
     return suffix == ".mpd", rank, name

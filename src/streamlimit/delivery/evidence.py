@@ -26,6 +26,9 @@ class Evidence(Protocol):
     def hand(self, n: int) -> None:
         """*n* more bytes of the body were just passed to the server."""
 
+    def end(self, total: int) -> None:
+        """The body has *total* bytes, it turns out."""
+
     def mark(self) -> int:
         """Changes whenever the peer acknowledged something; the number handed over when nothing is outstanding."""
 
@@ -61,6 +64,9 @@ class TcpEvidence:
         self._handed += n
         if self._origin is None and wire.is_clogged:
             self._origin = wire.written() - self._handed
+
+    def end(self, total: int) -> None:
+        self._total = total
 
     def mark(self) -> int:
         return self._handed - self._wire.outstanding()
@@ -122,6 +128,9 @@ class TlsEvidence:
         self._records += -(-n // _TLS_RECORD_BYTES)
         self._goal = self._origin + self._handed + self._records * _TLS_LEAST_OVERHEAD
 
+    def end(self, total: int) -> None:
+        pass  # what was handed over is what is counted
+
     def mark(self) -> int:
         return self._handed - self._wire.outstanding()
 
@@ -172,6 +181,9 @@ class LocalEvidence:
         self._dropped = self._dropped or self._wire.is_closing
         self._handed += n
 
+    def end(self, total: int) -> None:
+        pass  # what was handed over is what is counted
+
     def mark(self) -> int:
         return self._handed - self._wire.outstanding()
 
@@ -207,6 +219,9 @@ class SendOnlyEvidence:
 
     def hand(self, n: int) -> None:
         self._handed += n
+
+    def end(self, total: int) -> None:
+        pass  # what was handed over is what is counted
 
     def mark(self) -> int:
         return self._handed

@@ -1,18 +1,53 @@
 """Which streams there are: those of the catalog, and where the ledger is kept for any stream, all others, too."""
 
+from typing import Protocol
 from urllib.parse import unquote
 
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.naming import Place, is_free, is_relative, place_in, place_of
 from streamlimit.delivery.stream import Stream
-from streamlimit.errors import CatalogError, UnknownSegment, UnknownStream
+from streamlimit.errors import CatalogError, StreamlimitError, UnknownSegment, UnknownStream
+
+
+class Remote(Protocol):
+    """A catalog that has to ask an origin before it can tell."""
+
+    def streams(self) -> list[Stream]: ...
+    def stream(self, stream_id: str) -> Stream: ...
+    async def look(self, stream_id: str, fresh: bool = False) -> None: ...
 
 
 class Streams:
-    """*catalog* None: no streams are set. *any_stream*: those whose files are elsewhere are streams, too."""
+    """*catalog* None: no streams are set. *any_stream*: those whose files are elsewhere are streams, too.
 
-    def __init__(self, catalog: Catalog | None, any_stream: bool) -> None:
+    `is_remote`: the others answer for what was seen at `look`, which is to be awaited before.
+    """
+
+    def __init__(self, catalog: Catalog | Remote | None, any_stream: bool) -> None:
         self._catalog, self._any = catalog, any_stream
+        self._origin = None if catalog is None or isinstance(catalog, Catalog) else catalog
+        self.is_remote = self._origin is not None
+
+    async def look(self, stream_id: str, fresh: bool = False) -> None:
+        """Asks an origin for what is due of the stream; of a folder there is nothing to wait for."""
+        if self._origin is not None:
+            await self._origin.look(stream_id, fresh)
+
+    async def look_for(self, stream_id: str, name: str) -> None:
+        """The same; once more where a live stream's segment of that name is not known yet."""
+        if self._origin is None:
+            return
+        await self._origin.look(stream_id)
+        try:
+            stream = self._origin.stream(stream_id)
+        except StreamlimitError:
+            return  # whoever goes on is told
+        if stream.live and stream.find(name) is None:
+            await self._origin.look(stream_id, fresh=True)
+
+    def all(self) -> list[Stream]:
+        """Those that can be served; of an origin those that are known at the moment."""
+        return [] if self._catalog is None else self._catalog.streams()
 
     def find(self, stream_id: str) -> Stream | None:
         """The catalog's stream; None: one whose files are elsewhere. Raises `UnknownStream`, `CatalogError`."""
@@ -42,7 +77,8 @@ class Streams:
                 raise UnknownSegment("no segment is called so")
             return place_of(name)
         segment = stream.find(name)
-        if segment is None and stream.live:  # the playlist on disk may be newer than what we know
+        if segment is None and stream.live and isinstance(self._catalog, Catalog):
+            # The playlist on disk may be newer than what we know.
             segment = self._catalog.stream(stream_id, fresh=True).find(name)
         if segment is None and "%" in name:
             segment = stream.find(unquote(name))  # as the header `Streamlimit-Segment` spells it

@@ -78,6 +78,16 @@ class _File:
         self.close()
 
 
+class MemoryFile(_File):
+    """What is no file here, and in memory."""
+
+    __slots__ = ()
+
+    def __init__(self, content: bytes) -> None:
+        self.fd, self.content, self.size = -1, content, len(content)
+        self.modified_ns = self.inode = 0
+
+
 class Body:
     """A file as it was when it was opened: `size` in bytes, a strong `etag` (with quotes), its media type.
 

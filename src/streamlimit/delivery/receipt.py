@@ -67,6 +67,11 @@ class DeliveryTracker:
         if not self._is_watched and self._wire is not None and self.outcome is None:
             self._watch()
 
+    def ended(self) -> None:
+        """Of a body whose length was not known: all that was handed over is all of it."""
+        self._total = self._handed
+        self._evidence.end(self._handed)
+
     @property
     def handed_over(self) -> int:
         """Bytes of the body that the server, or the kernel, took so far."""

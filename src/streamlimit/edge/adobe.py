@@ -77,6 +77,7 @@ class Adobe:
             await _answer(send, 400, document=words.METADATA_WANTED)
             return
         stream_id = words.stream_of(channel)
+        await self._streams.look(stream_id)
         self._streams.require_beatable(stream_id)
         codes = header(scope, b"x-terminate")
         replace = None if not codes else words.session_called(codes, await self._roster(user_id))

@@ -5,11 +5,11 @@ from msgspec.structs import asdict
 
 from streamlimit.delivery.entrusted import named
 from streamlimit.delivery.naming import Place, is_free, place_in, place_of
-from streamlimit.delivery.paths import kind_by_suffix
+from streamlimit.delivery.paths import is_safe, kind_by_suffix
 from streamlimit.delivery.stream import Stream
 from streamlimit.edge.grants import grant_beside
 from streamlimit.edge.original import Original
-from streamlimit.errors import Refused
+from streamlimit.errors import Refused, UnknownSegment
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import client_digest, client_place
@@ -47,6 +47,7 @@ class Decider:
         *scope*: of the edge's own request; its client is the viewer.
         """
         caller = self._caller(original, scope)
+        await self._streams.look_for(original.stream_id, original.path)
         stream = self._streams.find(original.stream_id)
         place = None if original.is_folder else self._place(stream, original.path)
         if method.upper() in LOOKS:
@@ -85,12 +86,18 @@ class Decider:
         """Which segment the file is; None: it is free. Raises `UnknownSegment` where our stream has no such file."""
         if stream is None:
             return None if is_free(path) else place_of(path)
-        assert self._files is not None
-        requested = Requested(PLAIN, stream, path, self._files.open(stream, path))
-        if not requested.is_media:
+        if not self._is_media(stream, path):
             return None
         segment = None if stream.is_single_file(path) else stream.find(path)
         return Place(path, path, kind_by_suffix(path), None) if segment is None else place_in(segment)
+
+    def _is_media(self, stream: Stream, path: str) -> bool:
+        """By a look at the file; of an origin's, which is elsewhere, by what its playlists and its name say."""
+        if self._files is None:
+            if not is_safe(path):
+                raise UnknownSegment("it is no file of a stream")
+            return stream.classify(path) == "media"
+        return Requested(PLAIN, stream, path, self._files.open(stream, path)).is_media
 
 
 def lease_for(check: Ask, place: Place) -> Ask:

@@ -16,7 +16,7 @@ from streamlimit.delivery.stream import Stream
 from streamlimit.edge.decision import lease_for
 from streamlimit.edge.grants import in_query
 from streamlimit.edge.original import file_of, original_of
-from streamlimit.errors import CatalogError, UnknownStream
+from streamlimit.errors import CatalogError, OriginFailed, UnknownStream
 from streamlimit.model import Ask, Gone, Lease, Purpose, Receipt, Session, State, Verdict
 from streamlimit.store.contract import Events, resolved
 from streamlimit.web.auth import Caller
@@ -78,6 +78,7 @@ class Reported:
             caller = self._authenticator.identify_grant(token)
         except Problem:
             return told
+        await self._streams.look_for(stream_id, path)
         place = self._place(stream_id, path)
         if place is None or (caller.streams is not None and stream_id not in caller.streams):
             return None
@@ -98,7 +99,7 @@ class Reported:
         """What it was, without a look at the file, which may be gone by now. None: it was free, or is unknown."""
         try:
             stream = self._streams.find(stream_id)
-        except (UnknownStream, CatalogError):
+        except (UnknownStream, CatalogError, OriginFailed):
             return None
         if not path or path.endswith("/") or _is_free(stream, path):
             return None

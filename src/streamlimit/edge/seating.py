@@ -38,13 +38,13 @@ class Seating:
 
     async def plays(self, caller: Caller, stream_id: str, address: str) -> Admitted:
         """Admitted and confirmed at once, as a heartbeat. Raises `Refused`, 403 and 404."""
-        ask = self._ask(caller, stream_id, address, Purpose.LEASE)
+        ask = await self._ask(caller, stream_id, address, Purpose.LEASE)
         self._pauses.end(caller.user_id, caller.session_id)
         return _admitted(await resolved(self._limiter.beat(ask)), ask)
 
     async def pauses(self, caller: Caller, stream_id: str, address: str) -> Admitted:
         """Its seat is left to run out, later by `paused_seconds`. Raises as `plays`, who would be refused now."""
-        ask = self._ask(caller, stream_id, address, Purpose.CHECK)
+        ask = await self._ask(caller, stream_id, address, Purpose.CHECK)
         admitted = _admitted(await resolved(self._limiter.admit(ask)), ask)
         await self._pauses.begin(ask, admitted.session)
         return admitted
@@ -84,8 +84,9 @@ class Seating:
         roster = await resolved(self._store.sessions(caller.user_id))
         return next((each for each in roster.sessions if each.session_id == caller.session_id), None)
 
-    def _ask(self, caller: Caller, stream_id: str, address: str, purpose: Purpose) -> Ask:
+    async def _ask(self, caller: Caller, stream_id: str, address: str, purpose: Purpose) -> Ask:
         caller.require_stream(stream_id)
+        await self._streams.look(stream_id)
         self._streams.require_beatable(stream_id)
         client = digest_of(address) if address else ""
         return Ask(caller.user_id, caller.session_id, stream_id, purpose, client=client, **asdict(caller.terms()))

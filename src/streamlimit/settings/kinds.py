@@ -35,6 +35,27 @@ def _is_store(value: str) -> str:
     return value
 
 
+def is_origin(value: str) -> bool:
+    """Is it a URL, not a folder?"""
+    return "://" in value
+
+
+def _is_origin(value: str) -> str:
+    found = urlsplit(value)
+    if found.scheme not in ("http", "https") or not found.hostname:
+        raise ValueError("give a folder, or the http:// or https:// URL that streams are below")
+    if found.query or found.fragment or found.username is not None or not _PRINTABLE.fullmatch(value):
+        raise ValueError("a URL of streams is a host and a path: without a user, a password, or a query")
+    if ".." in found.path.split("/") or "\\" in value:
+        raise ValueError("the path of streams goes down only")
+    require_port(value)
+    return value
+
+
+def _is_place_of_streams(value: str) -> str:
+    return _is_origin(value) if is_origin(value) else _is_folder(value)
+
+
 def _is_folder(value: str) -> str:
     if not (value and Path(value).is_dir()):
         raise ValueError(f"there is no folder {value!r}")
@@ -95,7 +116,7 @@ StoreUrl = Annotated[str, AfterValidator(_is_store)]
 AccelPrefix = Annotated[str, AfterValidator(_is_accel_prefix)]
 EdgeLog = Annotated[str, AfterValidator(_is_edge_log)]
 PublicUrl = Annotated[str, AfterValidator(_is_public_url)]
-Folder = Annotated[str, AfterValidator(_is_folder)]
+StreamsPlace = Annotated[str, AfterValidator(_is_place_of_streams)]
 Proxy = Annotated[str, AfterValidator(_is_proxy)]
 Outage = Literal["keep-known", "admit-all", "refuse-all"]
 Takeover = Annotated[Reclaim, BeforeValidator(_is_takeover)]

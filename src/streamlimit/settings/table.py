@@ -18,15 +18,16 @@ from streamlimit.settings.kinds import (
     AccelPrefix,
     Address,
     EdgeLog,
-    Folder,
     Outage,
     Proxy,
     PublicUrl,
     Seats,
     Seconds,
     StoreUrl,
+    StreamsPlace,
     Takeover,
     is_loopback,
+    is_origin,
 )
 from streamlimit.settings.sources import PREFIX, File, Variables
 
@@ -38,7 +39,12 @@ class Settings(BaseSettings):
 
     listen: Address = Field("127.0.0.1:8080", description="host:port, or the path of a Unix socket")
     workers: int = Field(1, ge=1, le=256, description="worker processes")
-    streams: Folder | None = Field(None, description="folder of streams; each subfolder with a playlist is one")
+    streams: StreamsPlace | None = Field(
+        None, description="folder of streams (each subfolder with a playlist is one), or the URL of an HTTP origin"
+    )
+    origin_seconds: Seconds | None = Field(
+        None, description="how long an HTTP origin may take for its first byte, and between bytes (default X)"
+    )
     ledger_streams: Literal["catalog", "any"] = Field(
         "catalog", description="any: sessions and grants also for streams that are in no folder of ours"
     )
@@ -205,6 +211,16 @@ class Settings(BaseSettings):
     def segment_ms(self) -> int:
         """X in milliseconds."""
         return _ms(self.segment_seconds)
+
+    @property
+    def has_origin(self) -> bool:
+        """Are the streams' files at an HTTP origin, not in a folder?"""
+        return self.streams is not None and is_origin(self.streams)
+
+    @property
+    def origin_wait(self) -> float:
+        """How long an origin may keep us waiting."""
+        return self.segment_seconds if self.origin_seconds is None else self.origin_seconds
 
     @property
     def sweep_every_seconds(self) -> float:

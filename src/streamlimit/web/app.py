@@ -50,7 +50,7 @@ class FrontDoor:
         self._cors, self._proxies = Cors(service.settings.cors_origins), service.proxies
         self._same_for_all = self._headers(None) if self._cors.is_for_all else b""
         cookies_of = None if edge is None else edge.cookies_of
-        self._viewer, self._heartbeat = Viewer(service, cookies_of), Heartbeat(service)
+        self._viewer, self._heartbeat = _viewer(service, cookies_of), Heartbeat(service)
         self._tally = service.tally
         self._control = make_control(service)
         self._elsewhere = None if edge is None else edge.elsewhere
@@ -142,6 +142,15 @@ class FrontDoor:
         log_problem(problem, request.method, route)
         if not exchange.has_started:
             exchange.whole(problem.status, lines(headers_of(problem) | id_header()), problem.body())
+
+
+def _viewer(service: Service, cookies_of: Callable[[str], list[str]] | None) -> Viewer:
+    """An origin's brings its HTTP client along, which takes a while to import."""
+    if service.origin is None:
+        return Viewer(service, cookies_of)
+    from streamlimit.web.origin import OriginViewer
+
+    return OriginViewer(service, cookies_of)
 
 
 class _Named(NamedTuple):

@@ -8,6 +8,7 @@ import re
 from urllib.parse import parse_qs
 
 from streamlimit.delivery.held import HINT_TARGETS, Held, IsThere, Reload, held_seconds
+from streamlimit.delivery.segment import Edge
 from streamlimit.delivery.stream import Stream
 from streamlimit.http.exchange import Exchange
 from streamlimit.web.http import ClientLeft
@@ -30,8 +31,7 @@ async def until_listed(held: Held, stream: Stream, path: str, query: bytes, exch
     reload = _directives(query)
     if reload is None or reload.is_met(edge):
         return False
-    if reload.is_too_far(edge):
-        raise Problem("malformed", f"_HLS_msn is more than two beyond the playlist's last segment, {edge.sequence - 1}")
+    _require_near(reload, edge)
 
     def is_there(now: Stream) -> bool:
         reached = now.edges.get(path)
@@ -40,6 +40,19 @@ async def until_listed(held: Held, stream: Stream, path: str, query: bytes, exch
     if not await _wait(held, stream.stream_id, is_there, held_seconds(edge), exchange):
         raise Problem("origin-stalled", "the playlist did not go on in time", headers={"Retry-After": "1"})
     return True
+
+
+def origin_directives(query: bytes, edge: Edge) -> str:
+    """What of *query* an origin is told, which does the waiting; empty where there is nothing to wait for.
+
+    Raises `malformed`.
+    """
+    reload = _directives(query)
+    if reload is None or reload.is_met(edge):
+        return ""
+    _require_near(reload, edge)
+    part = "" if reload.part is None else f"&_HLS_part={reload.part}"
+    return f"_HLS_msn={reload.sequence}{part}"
 
 
 async def until_made(held: Held, stream: Stream, path: str, exchange: Exchange) -> bool:
@@ -53,6 +66,11 @@ async def until_made(held: Held, stream: Stream, path: str, exchange: Exchange) 
 
     await _wait(held, stream.stream_id, is_there, held_seconds(edges[0], HINT_TARGETS), exchange)
     return True
+
+
+def _require_near(reload: Reload, edge: Edge) -> None:
+    if reload.is_too_far(edge):
+        raise Problem("malformed", f"_HLS_msn is more than two beyond the playlist's last segment, {edge.sequence - 1}")
 
 
 def _directives(query: bytes) -> Reload | None:

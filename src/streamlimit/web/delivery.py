@@ -1,7 +1,7 @@
 """One response body on its way: sends it, watches it arrive, confirms what was received (rules 3 to 6)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from msgspec import Struct
 
@@ -15,8 +15,12 @@ from streamlimit.limiter import LeaseHolder
 from streamlimit.logs import asking
 from streamlimit.model import Gone, Lease
 from streamlimit.policy import Policy
+from streamlimit.web.leaving import while_there
 
 _SLICES_A_TURN = 4
+UNKNOWN = 1 << 62
+"""The length of a body whose end will turn out."""
+LAST_CHUNK = b"0\r\n\r\n"
 Pour = Callable[[int, int, int], Awaitable[None] | None]
 """Of an open file, from which byte, how many; less comes where the client left, or the file ended."""
 
@@ -37,6 +41,15 @@ class Part(Struct, frozen=True):
     def length(self) -> int:
         """Bytes in all."""
         return self.last - self.first + 1
+
+
+class Relay(Struct, frozen=True):
+    """Bytes of a file, from *first* on, that come from elsewhere: *length* of them (None: it will turn out)."""
+
+    chunks: AsyncIterator[bytes]
+    first: int
+    length: int | None
+    segments: tuple[Segment, ...]
 
 
 class Deliverer:
@@ -75,6 +88,53 @@ class Deliverer:
             raise NotReceived
         if part.segments:
             holder.issue(*_receipt(part.segments[-1]))
+
+    async def relay(self, relay: Relay, holder: LeaseHolder, exchange: Exchange) -> None:
+        """As `deliver`, for bytes that come from elsewhere; whatever that raises comes out of it.
+
+        The sender waits for the client, and is let go when the client leaves.
+        """
+        wire, total = wire_of(exchange), UNKNOWN if relay.length is None else relay.length
+        journey = _Journey(relay, holder, wire)
+        tracker = journey.tracker = DeliveryTracker(
+            wire, total, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
+        )
+        try:
+            async with while_there(exchange):
+                await _pass_on(relay, journey, exchange)
+            if tracker.is_arriving():
+                await _outcome(tracker, wire)
+            if journey.earlier:
+                await journey.confirm_arrived()
+        finally:
+            tracker.close()
+        if not tracker.outcome:
+            raise NotReceived
+        if relay.segments:
+            holder.issue(*_receipt(relay.segments[-1]))
+
+
+async def _pass_on(relay: Relay, journey: "_Journey", exchange: Exchange) -> None:
+    """Of an unknown length in chunks (RFC 9112, 7.1), of which the last one, empty, says that it was all."""
+    tracker = journey.tracker
+    async for chunk in relay.chunks:
+        part = chunk if relay.length is not None else b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        coming = exchange.part(part)
+        if coming is not None:
+            await coming
+        tracker.handed(len(part))
+        if tracker.outcome is not None:
+            raise NotReceived
+        if journey.earlier:
+            await journey.confirm_arrived()
+        if tracker.handed_over == relay.length:
+            return  # that it is all is known; a client that has it may be gone by now
+    if relay.length is None:
+        coming = exchange.part(LAST_CHUNK)
+        if coming is not None:
+            await coming
+        tracker.handed(len(LAST_CHUNK))
+        tracker.ended()
 
 
 def wire_of(exchange: Exchange) -> Wire:
@@ -174,10 +234,11 @@ class _Journey:
     tracker: DeliveryTracker
     _working: "asyncio.Task[None] | None" = None
 
-    def __init__(self, part: Part, holder: LeaseHolder, wire: Wire | None) -> None:
+    def __init__(self, part: "Part | Relay", holder: LeaseHolder, wire: Wire | None) -> None:
         self._holder, self._wire, self._first = holder, wire, part.first
         self._asked = asking.get()
-        self.earlier = part.segments[:-1]
+        # What comes in chunks is not counted as bytes of the file: there the last one speaks for all.
+        self.earlier = () if isinstance(part, Relay) and part.length is None else part.segments[:-1]
         """Of several segments those that are not confirmed yet; the last is by leaving the lease."""
 
     def progressed(self) -> None:

@@ -33,7 +33,9 @@ class Entry(Struct, frozen=True):
         }
 
 
-def led_content(files: StreamFiles, stream: Stream, path: str, body: Body, grant: str, play: int) -> bytes | None:
+def led_content(
+    files: StreamFiles | None, stream: Stream, path: str, body: Body, grant: str, play: int
+) -> bytes | None:
     """The playlist at *path*, led through that play of *grant*; None where it is none that a player begins with.
 
     A media playlist beside a multivariant one is not, nor what is no playlist at all.
@@ -49,7 +51,7 @@ def led_content(files: StreamFiles, stream: Stream, path: str, body: Body, grant
     return None if led is None else led.encode("utf-8", "surrogateescape")
 
 
-def _led(files: StreamFiles, stream: Stream, path: str, text: str, to: str, name: str) -> str | None:
+def _led(files: StreamFiles | None, stream: Stream, path: str, text: str, to: str, name: str) -> str | None:
     if suffix_of(path) == ".mpd":
         return lead_dash(text, to, name)
     if is_multivariant(text):
@@ -57,9 +59,9 @@ def _led(files: StreamFiles, stream: Stream, path: str, text: str, to: str, name
     return made_multivariant(to + name, _bits_per_second(files, stream)) if path == stream.entry else None
 
 
-def _bits_per_second(files: StreamFiles, stream: Stream) -> int:
-    """Of the first segment."""
-    if not stream.main or not stream.main[0].duration_ms:
+def _bits_per_second(files: StreamFiles | None, stream: Stream) -> int:
+    """Of the first segment; *files* None: they are elsewhere."""
+    if files is None or not stream.main or not stream.main[0].duration_ms:
         return ASSUMED_BITS_PER_SECOND
     first = stream.main[0]
     try:

@@ -110,6 +110,8 @@ class Heartbeat:
         form, caller = self._read(caller, request)
         caller.require_session(*ids)
         ask = self._ask(ids, form, caller, request.client)
+        if self._streams.is_remote:
+            return self._beat_remote(ask, form, exchange)
         if form.segment is not None:
             place = self._streams.place(form.stream_id, form.segment)
             return self._answer_later(self._beat_at(ask, place), ask, exchange)
@@ -119,6 +121,16 @@ class Heartbeat:
             return self._answer_later(coming, ask, exchange)
         self._answer(coming, ask, exchange)
         return None
+
+    async def _beat_remote(self, ask: Ask, form: HeartbeatForm, exchange: Exchange) -> None:
+        """The same of a stream that an origin has to be asked for."""
+        if form.segment is None:
+            await self._streams.look(ask.stream_id)
+            self._streams.require_beatable(ask.stream_id)
+            self._answer(await resolved(self._limiter.beat(ask)), ask, exchange)
+            return
+        await self._streams.look_for(ask.stream_id, form.segment)
+        self._answer(await self._beat_at(ask, self._streams.place(ask.stream_id, form.segment)), ask, exchange)
 
     def _read(self, caller: Caller, request: Request) -> tuple[HeartbeatForm, Caller]:
         """What is asked, and who asks: a grant in the body counts before the header. Only with one may it be a text."""

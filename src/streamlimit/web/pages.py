@@ -61,7 +61,7 @@ class StaticFile(Struct, frozen=True):
 
 def are_on(service: Service) -> bool:
     """Only where something plays, and anyone may: the page has no credential to send."""
-    return service.catalog is not None and service.settings.auth == "open"
+    return service.has_streams and service.settings.auth == "open"
 
 
 @router.get("/")

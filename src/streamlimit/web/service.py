@@ -1,6 +1,7 @@
 """The parts that the web layer works with, as the composition root hands them over."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from streamlimit.cache import CachingStore
 from streamlimit.census import Counted
@@ -19,12 +20,16 @@ from streamlimit.web.grants import Grants
 from streamlimit.web.metrics import Metrics
 from streamlimit.web.readiness import Readiness
 
+if TYPE_CHECKING:
+    from streamlimit.delivery.origin.catalog import OriginCatalog
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """One worker's parts.
 
-    `catalog` is None where no streams are set (then only the ledger works), `outbox` where nobody is called back.
+    `catalog` is of a folder, `origin` of an HTTP origin; where no streams are set both are None (then only the ledger
+    works). `outbox` is None where nobody is called back.
     """
 
     settings: Settings
@@ -40,7 +45,13 @@ class Service:
     plans: Plans
     proxies: Proxies
     catalog: Catalog | None
+    origin: "OriginCatalog | None"
     streams: Streams
     files: LocalFiles
     tally: Tally
     entrusted: Entrusted
+
+    @property
+    def has_streams(self) -> bool:
+        """Is something played here?"""
+        return self.catalog is not None or self.origin is not None

@@ -29,7 +29,7 @@ Reason = Annotated[str, Query(max_length=200)]
 @router.get("/v1/streams")
 async def streams(service: ServiceDep, caller: CallerDep) -> Response:
     """The streams that can be played here, by the caller."""
-    found = [] if service.catalog is None else service.catalog.streams()
+    found = service.streams.all()
     allowed = [each for each in found if caller.streams is None or each.stream_id in caller.streams]
     return json_answer({"streams": [_stream_json(stream) for stream in allowed]})
 
@@ -42,6 +42,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
     caller.require_session(form.user_id, session_id)
     caller.require_stream(form.stream_id)
     caller.require_replacement(form.replace)
+    await service.streams.look(form.stream_id)
     entry = service.streams.entry(form.stream_id)
     service.grants.require_keys()  # before a seat is taken
     ask = Ask(

@@ -146,7 +146,7 @@ class Viewer:
 
     def issue(self, form: SegmentForm, caller: Caller, client: str, place: str) -> Issue:
         """What *form* asks for, by a client at that address. Raises 403 and 404."""
-        _require(caller, form, place)
+        require(caller, form, place)
         stream = self._stream(form.stream_id)
         named = None if form.segment is None else self._segment(stream, form.segment)
         plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
@@ -218,7 +218,6 @@ class Viewer:
         self, asked: PlayPath, caller: Caller, conditions: Conditions, stream: Stream, body: Body, client: str
     ) -> Entry | None:
         """What begins a play; None: the file is sent as it is. It is asked for as by that play (rule 8)."""
-        assert self._files is not None
         play = new_play()
         content = led_content(self._files, stream, asked.path, body, asked.grant, play)
         if content is None:
@@ -269,7 +268,7 @@ class Viewer:
             return requested.part
         found = self._issued(wanted, holder)
         if not isinstance(found, tuple):
-            exchange.start(204, lines(_nothing(found) | counts(holder.admitted)))
+            exchange.start(204, lines(nothing(found) | counts(holder.admitted)))
             return None
         chosen, body = found
         part = _whole(body, chosen)
@@ -281,7 +280,7 @@ class Viewer:
         if wanted.named is not None:
             return wanted.named, self._open(wanted.stream, wanted.named.path)
         assert self._files is not None
-        return self._files.next(wanted.stream, _next(wanted.stream, holder))
+        return self._files.next(wanted.stream, next_of(wanted.stream, holder))
 
     def _counts(self, wanted: Playback) -> bool:
         """Is what was received more than the pieces that someone who seeks leaves behind?"""
@@ -332,7 +331,7 @@ class Viewer:
 
     def _segment(self, stream: Stream, name: str) -> Segment:
         assert self._catalog is not None
-        segment = stream.find(name) or _as_spelled(stream, name)
+        segment = stream.find(name) or as_spelled(stream, name)
         if segment is None and stream.live:  # the playlist on disk may be newer than what we know
             segment = self._catalog.stream(stream.stream_id, fresh=True).find(name)
         if segment is None:
@@ -344,20 +343,20 @@ class Viewer:
         return self._files.open(stream, path)
 
 
-def _as_spelled(stream: Stream, text: str) -> Segment | None:
+def as_spelled(stream: Stream, text: str) -> Segment | None:
     """The segment whose name our header spelled so."""
     found = stream.find(unquote(text)) if "%" in text else None
     return found if found is not None and spelled(found.name) == text else None
 
 
-def _next(stream: Stream, holder: LeaseHolder) -> Segment | LiveEdge | None:
+def next_of(stream: Stream, holder: LeaseHolder) -> Segment | LiveEdge | None:
     """The segment after the last that this session received of this stream; the first after a move."""
     session = holder.admitted.session
     is_here = session is not None and session.stream_id == stream.stream_id  # none: let through by a dry run
     return stream.after(session.sequence if session is not None and is_here else None)
 
 
-def _require(caller: Caller, form: SegmentForm, place: str) -> None:
+def require(caller: Caller, form: SegmentForm, place: str) -> None:
     """Raises 403 where the credential is for others than the form names."""
     caller.require_session(form.user_id, form.session_id)
     caller.require_stream(form.stream_id)
@@ -381,7 +380,7 @@ def _lines_of(part: Part, segment: Segment) -> bytes:
     return found
 
 
-def _nothing(edge: LiveEdge | None) -> dict[str, str]:
+def nothing(edge: LiveEdge | None) -> dict[str, str]:
     """What a 204 says: the stream is over, or its live edge is reached."""
     if edge is None:
         return {"Streamlimit-End": "true"}

@@ -1,0 +1,289 @@
+"""The streams of an origin, which lists none: one is known by fetching its entry, `<origin>/<stream_id>/index.m3u8` and
+the like. However many ask for a playlist at once, the origin is asked once.
+
+`look` asks the origin where something is due; `stream` tells what is known since, and asks nobody.
+"""
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any
+
+from streamlimit.delivery.entry import playlist_rank
+from streamlimit.delivery.free import by_name
+from streamlimit.delivery.local import Body
+from streamlimit.delivery.origin.client import OriginClient, TooLarge
+from streamlimit.delivery.origin.entry import AGAIN_SECONDS, MAX_PLAYLISTS, OriginEntry, candidates
+from streamlimit.delivery.origin.fetching import fetch
+from streamlimit.delivery.origin.reader import Kept, OriginReader, Want
+from streamlimit.delivery.paths import is_safe
+from streamlimit.delivery.reading import Reading, build_from, is_doubtful, read_all
+from streamlimit.delivery.stream import Stream
+from streamlimit.errors import CatalogError, StreamlimitError, UnknownSegment, UnknownStream
+from streamlimit.ids import wrong_with_id
+
+GRACE_SECONDS = 3.0
+"""How long the last good version stands in for playlists that are bad, or gone."""
+MAX_STREAMS = 2_000
+"""Streams that are kept; of more, those that were asked for last."""
+MAX_UNKNOWN = 10_000
+"""Names of which it is kept that there is no such stream."""
+MAX_LOOKS = 16
+"""Names that are looked for at the same time; others wait."""
+MAX_ROUNDS = 6
+"""A playlist names others, these an index …"""
+MAX_WANTED = 500
+"""Files of one round."""
+MAX_SMALL_BYTES = 64 * 1024 * 1024
+"""Of inits, keys, and texts that are kept."""
+LARGE = 256 * 1024
+"""Characters of playlists that are read in a thread: a day of live takes a tenth of a second."""
+
+
+class OriginCatalog:
+    """All streams behind *client*. *keep_seconds*: X/2. *on_problem*, *clock*: as of a folder's catalog."""
+
+    def __init__(
+        self,
+        client: OriginClient,
+        keep_seconds: float,
+        on_problem: Callable[[str, str | None], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client, self._keep, self._on_problem, self._clock = client, keep_seconds, on_problem, clock
+        self.problems: dict[str, str] = {}
+        self._entries: OrderedDict[str, OriginEntry] = OrderedDict()
+        self._unknown: dict[str, float] = {}
+        self._small: OrderedDict[tuple[str, str], Kept] = OrderedDict()
+        self._running: dict[Hashable, asyncio.Task[Any]] = {}
+        self._building: dict[str, asyncio.Lock] = {}
+        self._looks = asyncio.Semaphore(MAX_LOOKS)
+
+    def streams(self) -> list[Stream]:
+        """Those that are known at the moment, by id."""
+        found = [entry.stream for entry in self._entries.values() if entry.stream is not None]
+        return sorted(found, key=lambda stream: stream.stream_id)
+
+    def stream(self, stream_id: str) -> Stream:
+        """The stream as it was when it was looked at last. Raises `UnknownStream`, `CatalogError`, `OriginFailed`."""
+        entry = self._entries.get(stream_id)
+        if entry is None:
+            raise UnknownStream(f"no stream {stream_id}")
+        if entry.stream is not None:
+            return entry.stream
+        if entry.failure is not None:
+            raise _again(entry.failure)
+        if entry.problem is not None:
+            raise CatalogError(f"the stream cannot be served: {entry.problem}")
+        raise UnknownStream(f"no stream {stream_id}")
+
+    async def look(self, stream_id: str, fresh: bool = False) -> None:
+        """Asks the origin for what is due of the stream; *fresh*: of all its playlists, not only of those in use."""
+        now, entry = self._clock(), self._entries.get(stream_id)
+        if entry is not None and not (now >= entry.due or (fresh and entry.due_playlists(now, True))):
+            return
+        if entry is None and (wrong_with_id(stream_id) is not None or self._unknown.get(stream_id, 0) > now):
+            return
+        await self._once((stream_id, fresh), lambda: self._look(stream_id, fresh))
+
+    async def playlist(self, stream_id: str, path: str, query: str = "", patience: float | None = None) -> Body:
+        """The playlist at *path* of a known stream, as of now or of a moment ago.
+
+        *query*: what a request for it says to the origin; *patience*: how long that may take. Raises `UnknownSegment`,
+        `OriginFailed`.
+        """
+        entry, want = self._known(stream_id), Want(path)
+        if not is_safe(path):
+            raise UnknownSegment("it is no file of a stream")
+        if query or entry.is_due(path, self._clock()):
+            await self._fetched(entry, want, query, patience)
+            self._take_in(entry, path)
+            await self._build(entry)
+        kept = entry.kept[want]
+        kept.asked_at = self._clock()
+        return _body(kept)
+
+    async def small(self, stream_id: str, path: str, most: int) -> Body | None:
+        """An init, a key, a text; None: it is larger than *most*. Raises `UnknownSegment`, `OriginFailed`."""
+        if not is_safe(path):
+            raise UnknownSegment("it is no file of a stream")
+        key = (stream_id, path)
+        kept = self._small.get(key)
+        if kept is None or self._clock() - kept.checked_at >= (self._keep if kept.failure is None else AGAIN_SECONDS):
+            await self._once(("small", *key), lambda: self._fetch_small(stream_id, path))
+            kept = self._small[key]
+        if isinstance(kept.failure, TooLarge):
+            return None
+        found = _body(kept)
+        return found if found.size <= most else None
+
+    async def close(self) -> None:
+        """Lets go of its connections."""
+        await self.client.close()
+
+    def _known(self, stream_id: str) -> OriginEntry:
+        self.stream(stream_id)
+        return self._entries[stream_id]
+
+    async def _look(self, stream_id: str, fresh: bool) -> None:
+        entry = self._entries.get(stream_id) or OriginEntry(stream_id, self._keep, 4 * self._keep)
+        if not entry.playlists:
+            async with self._looks:
+                await self._find(entry)
+        if not entry.playlists and entry.failure is None:
+            self._forget(stream_id)
+            return
+        self._remember(entry)
+        if not entry.playlists:
+            entry.due = self._clock() + AGAIN_SECONDS
+            return
+        due = entry.due_playlists(self._clock(), fresh)
+        await asyncio.gather(*(self._fetched(entry, Want(path)) for path in due))
+        await self._build(entry)
+        entry.due = self._clock() + (AGAIN_SECONDS if entry.stream is None else entry.period)
+
+    async def _find(self, entry: OriginEntry) -> None:
+        """Its entry playlists, by the names that are usual."""
+        names = candidates(entry.stream_id)
+        await asyncio.gather(*(self._fetched(entry, Want(name)) for name in names))
+        found = [name for name in names if entry.kept[Want(name)].body is not None]
+        # A store says 403 of what is not there, too.
+        failed = [kept.failure for kept in map(entry.kept.__getitem__, map(Want, names)) if kept.status != 403]
+        entry.playlists = sorted(found, key=playlist_rank)
+        entry.failure = None if found else next((each for each in failed if each is not None), None)
+        entry.kept = {want: kept for want, kept in entry.kept.items() if want.path in found}
+        entry.is_stale = True
+
+    async def _fetched(self, entry: OriginEntry, want: Want, query: str = "", patience: float | None = None) -> None:
+        await self._once((entry.stream_id, want, query), lambda: self._fetch(entry, want, query, patience))
+
+    async def _fetch(self, entry: OriginEntry, want: Want, query: str, patience: float | None) -> None:
+        kept = entry.kept.get(want) or Kept()
+        waits = self.client.seconds if patience is None else patience
+        changed = await fetch(self.client, entry.stream_id, want, kept, query, waits)
+        kept.checked_at = self._clock()
+        entry.is_stale = entry.is_stale or changed or want not in entry.kept
+        entry.kept[want] = kept
+        if query and kept.failure is not None:
+            failure, kept.failure = kept.failure, None  # it says nothing of the file as it is
+            raise failure
+
+    async def _fetch_small(self, stream_id: str, path: str) -> None:
+        kept = self._small.pop((stream_id, path), None) or Kept()
+        await fetch(self.client, stream_id, Want(path), kept, "", self.client.seconds)
+        kept.checked_at = self._clock()
+        self._small[stream_id, path] = kept
+        while sum(each.size for each in self._small.values()) > MAX_SMALL_BYTES or len(self._small) > MAX_UNKNOWN:
+            self._small.popitem(last=False)
+
+    def _take_in(self, entry: OriginEntry, path: str) -> None:
+        """A playlist that no other names, and that is there, is one more entry."""
+        stream = entry.stream
+        is_new = stream is not None and path not in stream.files and by_name(path) == "playlist"
+        if is_new and entry.kept[Want(path)].body is not None and len(entry.playlists) < MAX_PLAYLISTS:
+            entry.playlists.append(path)
+            entry.is_stale = True
+
+    async def _build(self, entry: OriginEntry) -> None:
+        """Reads what changed; what that names and is not there yet is fetched, and it is read again."""
+        async with self._building.setdefault(entry.stream_id, asyncio.Lock()):
+            now = self._clock()
+            if not entry.is_stale and entry.bad_since is None:
+                return
+            entry.is_stale = False
+            for _ in range(MAX_ROUNDS):
+                reader = OriginReader(entry.kept, entry.cache)
+                reading = await _read(reader, entry)
+                stream = build_from(reader, entry, reading.listings) if reading.listings else None
+                if not reader.wanted:
+                    break
+                wanted = sorted(reader.wanted, key=lambda want: want.path)[:MAX_WANTED]
+                await asyncio.gather(*(self._fetched(entry, want) for want in wanted))
+            entry.is_stale = False
+            self._adopt(entry, reader, reading, stream, now)
+
+    def _adopt(
+        self, entry: OriginEntry, reader: OriginReader, reading: Reading, stream: Stream | None, now: float
+    ) -> None:
+        if entry.stream is not None and is_doubtful(entry, stream, reading):
+            entry.bad_since = now if entry.bad_since is None else entry.bad_since
+            if now - entry.bad_since < GRACE_SECONDS:
+                return
+        entry.bad_since = None
+        entry.missing, entry.broken, entry.is_torn = reading.missing, set(reading.failures), reading.is_torn
+        reader.forget_unused()
+        entry.stream, entry.problem = stream, reading.problem
+        if stream is None:
+            failures = [entry.kept[Want(path)].failure for path in entry.playlists]
+            entry.failure = next((each for each in failures if each is not None), None)
+            if all(entry.kept[Want(path)].body is None for path in entry.playlists):
+                entry.playlists = []
+        self._report(entry.stream_id, entry.problem)
+
+    def _remember(self, entry: OriginEntry) -> None:
+        self._unknown.pop(entry.stream_id, None)
+        self._entries[entry.stream_id] = entry
+        # What cannot be asked for at the moment pushes nothing out that is known.
+        self._entries.move_to_end(entry.stream_id, last=entry.stream is not None or bool(entry.playlists))
+        while len(self._entries) > MAX_STREAMS:
+            self._drop(next(iter(self._entries)))
+
+    def _forget(self, stream_id: str) -> None:
+        """There is no such stream, for a while."""
+        self._drop(stream_id)
+        if len(self._unknown) >= MAX_UNKNOWN:
+            self._unknown.clear()
+        self._unknown[stream_id] = self._clock() + self._keep
+
+    def _drop(self, stream_id: str) -> None:
+        self._entries.pop(stream_id, None)
+        self._building.pop(stream_id, None)
+        self.problems.pop(stream_id, None)
+
+    def _report(self, stream_id: str, problem: str | None) -> None:
+        known = self.problems.pop(stream_id, None)
+        if problem is not None:
+            self.problems[stream_id] = problem
+        if self._on_problem is not None and _without_numbers(problem) != _without_numbers(known):
+            self._on_problem(stream_id, problem)
+
+    async def _once(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """*work*, of which there is only one of that *key* at a time. Who stops waiting for it does not stop it."""
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = asyncio.ensure_future(work())
+            running.add_done_callback(lambda task: self._ran(key, task))
+        await asyncio.shield(running)
+
+    def _ran(self, key: Hashable, task: "asyncio.Task[Any]") -> None:
+        del self._running[key]
+        if not task.cancelled():
+            task.exception()  # whoever waits is told
+
+
+async def _read(reader: OriginReader, entry: OriginEntry) -> Reading:
+    size = sum(kept.size for kept in entry.kept.values() if kept.body is not None)
+    if size < LARGE:
+        return read_all(reader, entry.playlists)
+    return await asyncio.to_thread(read_all, reader, entry.playlists)
+
+
+def _body(kept: Kept) -> Body:
+    if kept.failure is not None:
+        raise _again(kept.failure)
+    if kept.body is None:
+        raise UnknownSegment("the origin has no such file")
+    return kept.body
+
+
+def _again(failure: StreamlimitError) -> StreamlimitError:
+    """The same for one more caller: an error that is raised twice keeps all who raised it."""
+    again = type(failure)(str(failure))
+    again.__cause__ = failure.__cause__ or failure
+    return again
+
+
+def _without_numbers(problem: str | None) -> str | None:
+    return None if problem is None else re.sub(r"\d+", "", problem)

@@ -1,0 +1,224 @@
+"""Requests to the one configured origin: connections that are kept, time-outs, an answer whose bytes come as they come.
+
+Nobody else is ever asked: redirects are followed within the origin alone, no proxy of the environment is used, and no
+cookie is kept. Knows no stream.
+"""
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+import httpx
+from msgspec import Struct
+
+from streamlimit.delivery.origin.address import Address
+from streamlimit.errors import OriginFailed, OriginTimeout
+
+MAX_CONNECTIONS = 1_000
+"""Requests at the same time; more wait, as long as for a connection."""
+MAX_IDLE = 64
+IDLE_SECONDS = 4.0
+"""How long an idle connection is used again: shorter than servers keep it, or requests meet closed ones."""
+MAX_CONNECT_SECONDS = 5.0
+MAX_REDIRECTS = 3
+WHOLE = 3
+"""A whole file may take so many times as long as its first byte."""
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+INFLATED_AT_A_TIME = 64 * 1024
+
+
+class TooLarge(OriginFailed):
+    """A file is larger than such a file may be."""
+
+
+class Whole(Struct, frozen=True):
+    """An answer with all of its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Reply:
+    """An answer whose body is still to come; `close` it in any case."""
+
+    def __init__(self, client: "OriginClient", transport: httpx.AsyncHTTPTransport, response: httpx.Response) -> None:
+        self._client, self._transport, self._response = client, transport, response
+        self._is_whole = self._is_closed = False
+        self.status, self.headers = response.status_code, response.headers
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the body, as they come out of `chunks`; None: its end will tell. Raises `OriginFailed`."""
+        if self.headers.get("content-encoding", "identity").lower() != "identity":
+            return None
+        told = self.headers.get("content-length")
+        if told is None and "chunked" not in self.headers.get("transfer-encoding", "").lower():
+            raise OriginFailed("the origin's answer has no length: nobody could tell whether it is whole")
+        return None if told is None else int(told)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body, as it comes. Raises `OriginFailed`, `OriginTimeout`, also where it ends too early."""
+        encoding = self.headers.get("content-encoding", "identity").lower()
+        inflate = _inflater(encoding)
+        assert isinstance(self._response.stream, httpx.AsyncByteStream)
+        with translated():
+            async for chunk in self._response.stream:
+                if inflate is None:
+                    yield chunk
+                    continue
+                for piece in _inflated(inflate, chunk):
+                    yield piece
+            if inflate is not None and not inflate.eof:
+                raise OriginFailed("the origin's answer ends too early")
+        self._is_whole = True
+
+    async def close(self) -> None:
+        """Its connection is used again where all of it was read. Again: nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await self._client.done(self._transport, self._response if self._is_whole else None)
+
+
+class OriginClient:
+    """Asks *address*. *seconds*: how long the first byte may take, and what is between two."""
+
+    def __init__(self, address: Address, seconds: float) -> None:
+        self.address, self.seconds = address, seconds
+        self._connect_seconds = min(seconds, MAX_CONNECT_SECONDS)
+        self._tls = httpx.create_ssl_context() if address.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._idle: list[httpx.AsyncHTTPTransport] = []
+        self._room = asyncio.Semaphore(MAX_CONNECTIONS)
+
+    async def open(
+        self, url: str, headers: Mapping[str, str], method: str = "GET", patience: float | None = None
+    ) -> Reply:
+        """The answer to a request for *url*, made by `Address.url`; *patience*: seconds for its first byte.
+
+        Raises `OriginFailed`, `OriginTimeout`.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            reply = await self._ask(method, url, headers, self.seconds if patience is None else patience)
+            if reply.status not in REDIRECTS:
+                return reply
+            led = self.address.followed(url, reply.headers.get("location", ""))
+            await reply.close()
+            if led is None:
+                raise OriginFailed("the origin redirects to another place, which is not asked")
+            url = led
+        raise OriginFailed("the origin redirects again and again")
+
+    async def whole(self, url: str, headers: Mapping[str, str], most: int, patience: float | None = None) -> Whole:
+        """The same with all of its body. Raises `TooLarge`, too."""
+        first = self.seconds if patience is None else patience
+        with translated():
+            async with asyncio.timeout(first + WHOLE * self.seconds):
+                reply = await self.open(url, {"accept-encoding": "gzip", **headers}, patience=first)
+                try:
+                    return Whole(reply.status, reply.headers, await _read(reply, most))
+                finally:
+                    await reply.close()
+
+    async def done(self, transport: httpx.AsyncHTTPTransport, response: httpx.Response | None) -> None:
+        """The connection is not needed any more; None: what it is in the middle of is not wanted."""
+        try:
+            if response is not None:
+                await response.aclose()
+                if len(self._idle) < MAX_IDLE:
+                    self._idle.append(transport)
+                    return
+            await transport.aclose()
+        finally:
+            self._room.release()
+
+    async def close(self) -> None:
+        """Lets go of its connections."""
+        while self._idle:
+            await self._idle.pop().aclose()
+
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], patience: float) -> Reply:
+        with translated():
+            async with asyncio.timeout(self._connect_seconds + patience):
+                await self._room.acquire()
+                try:
+                    transport, response = await self._answer(self._request(method, url, headers, patience))
+                except BaseException:
+                    self._room.release()
+                    raise
+        return Reply(self, transport, response)
+
+    async def _answer(self, request: httpx.Request) -> tuple[httpx.AsyncHTTPTransport, httpx.Response]:
+        """By a connection that is there; once more by a new one where that turns out to be closed."""
+        if self._idle:
+            transport = self._idle.pop()
+            try:
+                return transport, await self._sent(transport, request)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                pass
+        transport = self._new_transport()
+        return transport, await self._sent(transport, request)
+
+    async def _sent(self, transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        try:
+            return await transport.handle_async_request(request)
+        except BaseException:
+            await transport.aclose()
+            raise
+
+    def _request(self, method: str, url: str, headers: Mapping[str, str], patience: float) -> httpx.Request:
+        own = {"user-agent": "streamlimit", "accept": "*/*", "accept-encoding": "identity", "connection": "keep-alive"}
+        wait = max(self.seconds, patience)
+        times = {"connect": self._connect_seconds, "read": wait, "write": self.seconds, "pool": self.seconds}
+        return httpx.Request(method, url, headers={**own, **headers}, extensions={"timeout": times})
+
+    def _new_transport(self) -> httpx.AsyncHTTPTransport:
+        """One connection: a pool looks at all of its own for each request, which takes longer than this one."""
+        limits = httpx.Limits(max_connections=1, keepalive_expiry=IDLE_SECONDS)
+        return httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits)
+
+
+class translated:
+    """What the library raises becomes ours, without anything of the origin's own words."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, TimeoutError | httpx.TimeoutException):
+            raise OriginTimeout("the origin did not answer in time") from error
+        if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+            is_tls = "CERTIFICATE" in str(error).upper()
+            raise OriginFailed("the origin's certificate is refused" if is_tls else "no connection") from error
+        if isinstance(error, httpx.HTTPError | httpx.StreamError | zlib.error | OSError):
+            raise OriginFailed("the origin's answer is broken off, or is no HTTP") from error
+
+
+async def _read(reply: Reply, most: int) -> bytes:
+    if reply.status in (204, 304) or reply.status >= 400:
+        return b""
+    told = reply.length
+    if told is not None and told > most:
+        raise TooLarge(f"the origin's file is over {most} bytes")
+    parts, size = [], 0
+    async for chunk in reply.chunks():
+        size += len(chunk)
+        if size > most:
+            raise TooLarge(f"the origin's file is over {most} bytes")
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _inflater(encoding: str) -> "zlib._Decompress | None":
+    if encoding == "identity":
+        return None
+    if encoding not in ("gzip", "x-gzip"):
+        raise OriginFailed("the origin's answer is packed in a way that was not asked for")
+    return zlib.decompressobj(wbits=31)
+
+
+def _inflated(inflate: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
+    """What *chunk* unpacks to, a little at a time: a few bytes may be a thousand times as many."""
+    while chunk and not inflate.eof:
+        yield inflate.decompress(chunk, INFLATED_AT_A_TIME)
+        chunk = inflate.unconsumed_tail

@@ -1,0 +1,74 @@
+"""What is known of one stream of an origin, and which of its files are due to be asked for again. No I/O."""
+
+from streamlimit.delivery.entry import ENTRY_NAMES
+from streamlimit.delivery.origin.reader import Kept, Want
+from streamlimit.delivery.reader import Stamp
+from streamlimit.delivery.stream import Stream
+from streamlimit.errors import StreamlimitError
+
+LEAST_LIVE_SECONDS, MOST_LIVE_SECONDS = 0.25, 1.0
+LIVE_SHARE = 8
+"""A live playlist is asked for again after that part of a segment's time, between the two bounds."""
+AGAIN_SECONDS = 1.0
+"""What failed is asked for again after so long at the earliest."""
+MAX_PLAYLISTS = 16
+"""Entry playlists of a stream, those included that players asked for by names of their own."""
+
+
+def candidates(stream_id: str) -> list[str]:
+    """Names that a stream's entry may have, HLS before DASH."""
+    stems = [*ENTRY_NAMES, *([] if stream_id.startswith(".") else [stream_id])]
+    return [f"{stem}{suffix}" for suffix in (".m3u8", ".mpd") for stem in dict.fromkeys(stems)]
+
+
+class OriginEntry:
+    """What is known of a stream. `problem`, or `failure`: why `stream` is None, unless there just is none.
+
+    *keep_seconds*: how long a finished playlist is good (X/2). *asked_seconds*: who asks no more for so long is gone.
+    """
+
+    def __init__(self, stream_id: str, keep_seconds: float, asked_seconds: float) -> None:
+        self.stream_id, self._keep, self._asked = stream_id, keep_seconds, asked_seconds
+        self.stream: Stream | None = None
+        self.problem: str | None = None
+        self.failure: StreamlimitError | None = None
+        self.playlists: list[str] = []
+        self.kept: dict[Want, Kept] = {}
+        self.cache: dict[tuple[str, str], tuple[Stamp, object]] = {}
+        self.missing: set[str] = set()
+        self.broken: set[str] = set()
+        self.is_torn = self.is_stale = False
+        self.bad_since: float | None = None
+        self.due = float("-inf")
+
+    @property
+    def period(self) -> float:
+        """How long a playlist is good."""
+        if self.stream is None or not self.stream.live:
+            return self._keep
+        return min(max(self.stream.segment_seconds / LIVE_SHARE, LEAST_LIVE_SECONDS), MOST_LIVE_SECONDS)
+
+    def is_due(self, path: str, now: float) -> bool:
+        """Is that playlist to be asked for again? One that failed is so after a while, too."""
+        kept = self.kept.get(Want(path))
+        if kept is None:
+            return True
+        return now - kept.checked_at >= (self.period if kept.failure is None else AGAIN_SECONDS)
+
+    def due_playlists(self, now: float, all_of_them: bool) -> list[str]:
+        """Those whose content decides on what is asked for: entries, the main rendition's, those in use (or all)."""
+        known = [want.path for want, kept in self.kept.items() if self._counts(want, kept, now, all_of_them)]
+        return [path for path in known if self.is_due(path, now)]
+
+    def _counts(self, want: Want, kept: Kept, now: float, all_of_them: bool) -> bool:
+        if want.span is not None or want.is_look or kept.body is None:
+            return want.path in self.playlists and want.span is None and not want.is_look
+        return all_of_them or want.path in self.playlists or want.path in self._main() or self._is_used(kept, now)
+
+    def _is_used(self, kept: Kept, now: float) -> bool:
+        return now - kept.asked_at < self._asked
+
+    def _main(self) -> list[str]:
+        """Of HLS a rendition is called by its playlist."""
+        stream = self.stream
+        return [] if stream is None else [name for name, found in stream.tracks.items() if found is stream.main]

@@ -1,0 +1,32 @@
+"""Work for a client that ends as soon as the client is gone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from streamlimit.http.exchange import Exchange
+from streamlimit.web.http import ClientLeft
+
+
+@asynccontextmanager
+async def while_there(exchange: Exchange) -> AsyncIterator[None]:
+    """What is awaited in the block is given up when the client leaves. Raises `ClientLeft`."""
+    loop, leash, is_inside = asyncio.get_running_loop(), asyncio.timeout(None), True
+    left = asyncio.ensure_future(exchange.until_left())
+
+    def pull(_: object) -> None:
+        if is_inside:
+            leash.reschedule(loop.time())
+
+    left.add_done_callback(pull)
+    try:
+        async with leash:
+            yield
+            is_inside = False
+    except TimeoutError:
+        if leash.expired():
+            raise ClientLeft from None
+        raise
+    finally:
+        is_inside = False
+        left.cancel()
