@@ -707,8 +707,8 @@ MUTANTS = [
     Mutant(
         "a stream that is gone goes on",
         "streamlimit/web/heartbeat.py",
-        "        self._streams.require_beatable(ask.stream_id)\n",
-        "        pass\n",
+        "        self._streams.require_beatable(ask.stream_id)\n        coming",
+        "        coming",
         quickly("comes_back"),
     ),
     Mutant(

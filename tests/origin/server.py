@@ -97,7 +97,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Origin:
-    """`behaviours`: path -> what to do instead of serving the file; `asked`: method, target and headers of each request."""
+    """`behaviours`: path -> what to do instead of serving it; `asked`: method, target and headers of each request."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

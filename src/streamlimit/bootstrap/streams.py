@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from streamlimit.delivery.catalog import Catalog
+from streamlimit.errors import OriginFailed, SettingsError
 from streamlimit.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +32,19 @@ def open_origin(settings: Settings) -> "OriginCatalog | None":
 
     client = OriginClient(Address.parse(settings.streams), settings.origin_wait)
     return OriginCatalog(client, settings.segment_seconds / 2, on_problem=_log_problem)
+
+
+async def check_origin(settings: Settings) -> None:
+    """Whether the origin answers anything at all. Raises `SettingsError`."""
+    origin = open_origin(settings)
+    assert origin is not None
+    try:
+        reply = await origin.client.open(settings.streams or "", {}, "HEAD")
+        await reply.close()
+    except OriginFailed as problem:
+        raise SettingsError("streams", str(problem)) from problem
+    finally:
+        await origin.close()
 
 
 def _log_problem(stream_id: str, problem: str | None) -> None:

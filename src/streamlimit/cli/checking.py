@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from streamlimit.bootstrap.store import check_store
-from streamlimit.bootstrap.streams import open_catalog
+from streamlimit.bootstrap.streams import check_origin, open_catalog
 from streamlimit.bootstrap.webhooks import open_endpoints
 from streamlimit.cli.security import security
 from streamlimit.cli.streams import troubles
@@ -46,6 +46,9 @@ def _provider(settings: Settings) -> list[str]:
 
 def _streams(settings: Settings) -> list[str]:
     catalog = open_catalog(settings)
+    if settings.has_origin:
+        asyncio.run(check_origin(settings))
+        return ["the origin answers"]
     if catalog is None:
         return ["0 streams"]
     count = len(catalog.streams())

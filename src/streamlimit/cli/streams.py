@@ -16,7 +16,8 @@ def show(settings: Settings) -> None:
     """The streams as a table; troubles on standard error."""
     catalog = open_catalog(settings)
     if catalog is None:
-        raise SettingsError("streams", "no folder is set")
+        why = "an origin lists no streams; one is found when it is asked for" if settings.has_origin else "none are set"
+        raise SettingsError("streams", why)
     rows = []
     for stream in catalog.streams():
         told = (stream.stream_id, stream.title, str(stream.segments), f"{stream.segment_seconds:g}")

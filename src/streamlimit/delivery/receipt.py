@@ -167,7 +167,7 @@ class DeliveryTracker:
         if self._handed >= self._total:
             verdict = self._evidence.verdict()
         else:
-            verdict = False if self._wire is not None and self._wire.is_lost else None
+            verdict = False if self._wire is not None and self._wire.is_over else None
         if verdict is not None:
             self._settle(verdict, reset=not verdict)
         return verdict is not None

@@ -94,6 +94,11 @@ class Wire:
         return self.is_lost or self._transport.is_closing()
 
     @property
+    def is_over(self) -> bool:
+        """The peer takes nothing any more, and TCP knows it, though nobody may have told us."""
+        return self.is_lost or (self.kind is not Kind.LOCAL and self.tcp()[0])
+
+    @property
     def is_closed(self) -> bool:
         """The duplicate is gone: nothing more can be learnt."""
         return self._fd < 0

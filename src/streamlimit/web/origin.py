@@ -5,7 +5,7 @@ seat is reserved before the origin is asked, so that the refused cost it nothing
 """
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from msgspec.structs import asdict, replace
 
@@ -57,8 +57,8 @@ _open_range = re.compile(r"bytes=(\d{1,18})-").match
 class OriginViewer(Viewer):
     """As `Viewer`."""
 
-    def __init__(self, service: Service) -> None:
-        super().__init__(service)
+    def __init__(self, service: Service, cookies_of: Callable[[str], list[str]] | None = None) -> None:
+        super().__init__(service, cookies_of)
         assert service.origin is not None
         self._origin, self._client = service.origin, service.origin.client
 

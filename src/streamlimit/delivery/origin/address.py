@@ -74,5 +74,5 @@ def _own(address: Address, folder: str) -> "re.Pattern[bytes]":
     """URIs of a stream's folder, at the beginning of a line, an attribute or an element's text."""
     port = f"(?::{address.port})?" if address.port == DEFAULT_PORTS[address.scheme] else f":{address.port}"
     host = re.escape(address.netloc.removesuffix(f":{address.port}"))
-    text = rf"(?m)(?<![^\s\"'>=])(?:(?:{address.scheme}:)?//{host}{port})?{re.escape(folder)}"
+    text = rf"(?m)(?<![^\s\"'>])(?:(?:{address.scheme}:)?//{host}{port})?{re.escape(folder)}"
     return re.compile(text.encode())
