@@ -342,5 +342,5 @@ def test_what_is_logged_of_a_failing_origin_is_in_words(service: Service, server
     server.misbehave("/tiny/a.ts", does.status(500))
     service.segment(user, "s", "tiny", segment="a.ts")
     lines = [line for line in service.log().splitlines() if '"origin-failed"' in line]
-    assert "the origin answers with status 500" in lines[-1]
+    assert "/tiny/a.ts: the origin answers with status 500" in lines[-1]
     assert "Traceback" not in service.log()

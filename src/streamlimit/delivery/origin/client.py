@@ -194,6 +194,13 @@ class translated:
             raise OriginFailed("the origin's answer is broken off, or is no HTTP") from error
 
 
+def about(url: str, problem: OriginFailed) -> OriginFailed:
+    """The same, for the log, which names the file."""
+    named = type(problem)(f"{httpx.URL(url).path}: {problem}")
+    named.__cause__ = problem.__cause__
+    return named
+
+
 async def _read(reply: Reply, most: int) -> bytes:
     if reply.status in (204, 304) or reply.status >= 400:
         return b""

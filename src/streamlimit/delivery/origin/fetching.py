@@ -2,7 +2,7 @@
 
 from streamlimit.delivery.origin.address import localised
 from streamlimit.delivery.origin.body import memory_body
-from streamlimit.delivery.origin.client import OriginClient, Whole
+from streamlimit.delivery.origin.client import OriginClient, Whole, about
 from streamlimit.delivery.origin.reader import Kept, Want
 from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, suffix_of
 from streamlimit.errors import OriginFailed
@@ -26,7 +26,7 @@ async def fetch(client: OriginClient, stream_id: str, want: Want, kept: Kept, qu
         kept.status = answer.status
         changed = _adopt(client, stream_id, want, kept, answer)
     except OriginFailed as problem:
-        kept.failure = problem
+        kept.failure = about(url, problem)
         return False
     kept.failure = None
     return changed

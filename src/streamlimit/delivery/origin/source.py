@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from msgspec import Struct
 
-from streamlimit.delivery.origin.client import OriginClient, Reply
+from streamlimit.delivery.origin.client import OriginClient, Reply, about
 from streamlimit.delivery.origin.fetching import ABSENT
 from streamlimit.errors import OriginFailed, UnknownSegment
 
@@ -71,12 +71,15 @@ async def open_source(
     Raises `UnknownSegment`, `Unsatisfiable`, `OriginFailed`, `OriginTimeout`.
     """
     own = headers if span is None else {**headers, "range": f"bytes={span[0]}-{span[1]}"}
-    reply = await client.open(url, own, method, patience)
     try:
-        return _source(reply, own, span, method)
-    except BaseException:
-        await reply.close()
-        raise
+        reply = await client.open(url, own, method, patience)
+        try:
+            return _source(reply, own, span, method)
+        except BaseException:
+            await reply.close()
+            raise
+    except OriginFailed as problem:
+        raise about(url, problem) from problem.__cause__
 
 
 def _source(reply: Reply, asked: Mapping[str, str], span: tuple[int, int] | None, method: str) -> Source:
