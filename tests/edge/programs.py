@@ -45,7 +45,7 @@ class Edge:
             line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
             line.settimeout(20)
             line.connect(("127.0.0.1", self.port))
-            line.sendall(f"GET {path} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
+            line.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n\r\n".encode())
             read = 0
             while read < after:
                 read += len(line.recv(8_192))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from streamlimit.edge.access_log import bound, report_in
+from streamlimit.edge.followed_file import FollowedFile
 from streamlimit.errors import SettingsError
 from streamlimit.settings import load_settings
 from tests.edge.calls import Viewer, some_user
@@ -73,6 +74,77 @@ def test_odd_numbers_are_none(odd: Any) -> None:
     assert (found.status, found.bytes) == (None, None)
 
 
+CADDY = {
+    "ts": 1764403200.123, "request": {"method": "GET", "uri": "/play/G/film/1.ts?x"}, "status": 200, "size": 1000,
+    "resp_headers": {"Content-Length": ["1000"]},
+}  # fmt: skip
+TRAEFIK = {
+    "RequestMethod": "GET", "RequestPath": "/play/G/film/1.ts?x", "DownstreamStatus": 200,
+    "DownstreamContentSize": 1000, "downstream_Content-Length": "1000",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "size"), [(CADDY, "size"), (TRAEFIK, "DownstreamContentSize")])
+def test_caddys_and_traefiks_names_are_known(told: dict[str, Any], size: str) -> None:
+    found = report_in(json.dumps(told).encode())
+    assert found is not None
+    assert (found.path, found.status, found.bytes, found.is_received) == ("/play/G/film/1.ts?x", 200, 1000, True)
+    short = report_in(json.dumps(told | {size: 999}).encode())
+    assert short is not None
+    assert (short.is_received, short.is_lost) == (False, True)
+    bare = {name: value for name, value in told.items() if "eaders" not in name and "Length" not in name}
+    assert report_in(json.dumps(bare).encode()) is None, "without a length nobody knows"
+    for odd in ({"request": "x"}, {"resp_headers": {"Content-Length": {}}}, {"RequestPath": 1}):
+        report_in(json.dumps(told | odd).encode())
+
+
+def test_a_file_is_followed_from_its_end_on_over_rotation_and_truncation(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    file = FollowedFile(str(path))
+    assert file.new_lines() == []
+    path.write_bytes(b"of an edge that began after us\n")
+    assert file.new_lines() == [b"of an edge that began after us"]
+    file.close()
+    path.write_bytes(b"before us\n")
+    file = FollowedFile(str(path))
+    assert file.new_lines() == []
+    with path.open("ab") as out:
+        out.write(b"one\ntw")
+        out.flush()
+        assert file.new_lines() == [b"one"]
+        out.write(b"o\n")
+    assert file.new_lines() == [b"two"]
+    path.rename(tmp_path / "log.1")
+    assert file.new_lines() == []
+    with (tmp_path / "log.1").open("ab") as out:
+        out.write(b"late\n")
+    assert file.new_lines() == [b"late"]
+    path.write_bytes(b"in the new one\n")
+    assert [line for _ in range(3) for line in file.new_lines()] == [b"in the new one"]
+    path.write_bytes(b"cut\n")
+    assert [line for _ in range(3) for line in file.new_lines()] == [b"cut"]
+    file.close()
+
+
+def test_of_several_workers_one_follows_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"")
+    first, second = FollowedFile(str(path)), FollowedFile(str(path))
+    assert first.new_lines() == second.new_lines() == []
+    with path.open("ab") as out:
+        out.write(b"one\n")
+    assert (second.new_lines(), first.new_lines()) == ([], [b"one"])
+    first.close()
+    assert second.new_lines() == []
+    with path.open("ab") as out:
+        out.write(b"two\n" + b"x" * 70_000)
+    assert second.new_lines() == [b"two"]
+    with path.open("ab") as out:
+        out.write(b"\nthree\n")
+    assert second.new_lines() == [b"", b"three"], "a line without an end is nobody's"
+    second.close()
+
+
 @pytest.mark.parametrize("where", ["unix", "udp"])
 def test_lines_are_listened_for(tmp_path: Path, where: str) -> None:
     port = free_port()
@@ -102,7 +174,19 @@ def test_of_several_one_listens(tmp_path: Path) -> None:
         second.close()
 
 
-@pytest.mark.parametrize("where", ["/run/x", "unix:x", "unix:/" + "x" * 110, "udp://host", "udp://h:0", "tcp://h:1"])
-def test_where_is_a_socket(where: str) -> None:
+WRONG_PLACES = [
+    "/run/x",
+    "unix:x",
+    "unix:/" + "x" * 110,
+    "udp://host",
+    "udp://h:0",
+    "tcp://h:1",
+    "file:x",
+    "file:/",
+]
+
+
+@pytest.mark.parametrize("where", WRONG_PLACES)
+def test_where_is_a_socket_or_a_file(where: str) -> None:
     with pytest.raises(SettingsError, match="edge_log"):
         load_settings(edge_log=where)

@@ -5,7 +5,30 @@ from tests.mutants.mutant import Mutant
 REDIRECTED = ("tests/edge/test_redirect.py",)
 VIEWER, TOKEN = "streamlimit/web/viewer.py", "streamlimit/edge/access_token.py"
 
+LOGS = ("tests/edge/test_access_log.py",)
+
 MUTANTS = [
+    Mutant(
+        "a followed log is read from its beginning",
+        "streamlimit/edge/followed_file.py",
+        "os.lseek(file, 0, os.SEEK_END)",
+        "pass",
+        LOGS,
+    ),
+    Mutant(
+        "a rotated log is never left",
+        "streamlimit/edge/followed_file.py",
+        "if not content and self._was_replaced():",
+        "if False:",
+        LOGS,
+    ),
+    Mutant(
+        "an answer of unknown length was complete",
+        "streamlimit/edge/log_names.py",
+        'if not told.get("sent_http_content_length"):',
+        "if False:",
+        LOGS,
+    ),
     Mutant(
         "a playlist opens the CDN without a seat",
         VIEWER,

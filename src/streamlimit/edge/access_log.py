@@ -1,7 +1,8 @@
-"""`edge_log`: access-log lines of nginx and HAProxy, one a datagram, as reports. JSON, behind a syslog header or not.
+"""`edge_log`: access-log lines of an edge as reports: JSON, one a datagram, or one a line of a file that is followed.
 
-The names are those of nginx's variables (deploy/nginx-*.conf); HAProxy's log format uses the same. A line that says
-nothing of media is passed over: an edge logs whatever it was asked for.
+A syslog header may stand before. The names are those of nginx's variables (deploy/nginx-*.conf), which HAProxy's and
+Envoy's formats use, too; Caddy's and Traefik's own are in log_names.py. A line that says nothing of media is passed
+over: an edge logs whatever it was asked for.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
+from streamlimit.edge.followed_file import FollowedFile
+from streamlimit.edge.log_names import in_our_names
 from streamlimit.edge.reported import DELIVERED, Report, Reported
 from streamlimit.errors import StreamlimitError
 from streamlimit.tally import Tally
@@ -29,6 +32,9 @@ BUFFER = 4 * 1024 * 1024
 RETRY_SECONDS = 1.0
 """How often a worker tries to be the one that listens."""
 BATCH = 500
+FILE = "file:"
+POLL_SECONDS = 0.25
+"""How often a file is looked at."""
 
 log = structlog.get_logger("streamlimit.edge")
 
@@ -52,11 +58,11 @@ def _told(line: bytes) -> dict[str, Any]:
         found = msgspec.json.decode(line[begin:]) if begin >= 0 else None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return in_our_names(found) if isinstance(found, dict) else {}
 
 
 def _is_complete(told: dict[str, Any], status: int | None, sent: int | None) -> bool:
-    """All of it went out, and no less than was announced. HAProxy says so by a termination state of `-`."""
+    """All of it went out, and no less than was announced. HAProxy and Envoy say so by a termination state of `-`."""
     if "termination_state" in told:
         done = str(told["termination_state"]).startswith("-")
     else:
@@ -83,7 +89,7 @@ def _whole(value: Any) -> int | None:
 
 
 class AccessLog:
-    """Listens at *where*, `unix:<path>` or `udp://host:port`; of several workers one does."""
+    """Listens at *where*: `unix:<path>`, `udp://host:port` or `file:<path>`; of several workers one does."""
 
     def __init__(self, where: str, reported: Reported, tally: Tally) -> None:
         self._where, self._reported, self._tally = where, reported, tally
@@ -91,16 +97,31 @@ class AccessLog:
 
     async def listen_forever(self) -> None:
         """Ends only by being cancelled."""
+        if self._where.startswith(FILE):
+            await self._follow_forever(FollowedFile(self._where.removeprefix(FILE)))
         with await self._opened() as line:
             loop = asyncio.get_running_loop()
             transport, _ = await loop.create_datagram_endpoint(lambda: _Lines(self._took), sock=line)
             try:
                 while True:
-                    batch = [await self._waiting.get()]
-                    batch += [self._waiting.get_nowait() for _ in range(min(self._waiting.qsize(), BATCH))]
-                    await asyncio.gather(*map(self._note, batch))
+                    await self._note_batch(await self._waiting.get())
             finally:
                 transport.close()
+
+    async def _follow_forever(self, file: FollowedFile) -> None:
+        try:
+            while True:
+                for line in file.new_lines():
+                    self._took(line)
+                while not self._waiting.empty():
+                    await self._note_batch(self._waiting.get_nowait())
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            file.close()
+
+    async def _note_batch(self, first: Report) -> None:
+        more = [self._waiting.get_nowait() for _ in range(min(self._waiting.qsize(), BATCH))]
+        await asyncio.gather(*map(self._note, [first, *more]))
 
     async def _opened(self) -> socket.socket:
         while True:

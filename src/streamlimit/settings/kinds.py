@@ -88,8 +88,10 @@ def _is_edge_log(value: str) -> str:
     path = value.removeprefix("unix:")
     if path != value and "/" in path and len(path.encode()) <= MAX_SOCKET_PATH:
         return value
+    if re.fullmatch(r"file:/[^\x00]+", value):
+        return value
     if not re.fullmatch(r"udp://(\[[0-9a-fA-F:.]+\]|[^:\[\]/\s]+):\d{1,5}", value):
-        raise ValueError("give unix:/path of a socket (at most 107 bytes), or udp://host:port")
+        raise ValueError("give unix:/path of a socket (at most 107 bytes), udp://host:port, or file:/path")
     require_port(value)
     return value
 

@@ -96,7 +96,9 @@ class Settings(BaseSettings):
         None, ge=0, le=3_600, description="how long an edge may keep a yes (default X/2); below 1: not at all"
     )
     edge_log: EdgeLog | None = Field(
-        None, description="where access-log lines of an edge are listened for: unix:<path>, udp://host:port"
+        None,
+        description="where access-log lines of an edge are listened for: unix:<path>, udp://host:port; "
+        "or the file that it writes them to: file:<path>",
     )
     adobe: AdobeSettings = Field(
         AdobeSettings(), description="apps written for Adobe Concurrency Monitoring (/edge/adobe/v2/…)"

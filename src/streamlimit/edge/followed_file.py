@@ -1,0 +1,65 @@
+"""A log file that another program writes to, read as it grows: from its end on, and over rotation and truncation.
+
+For edges that write to no socket (Envoy, Traefik). Of several workers one follows: whoever has its lock.
+"""
+
+import fcntl
+import os
+
+AT_ONCE = 1024 * 1024
+"""Bytes read in one turn."""
+MAX_LINE = 64 * 1024
+"""Of what has no end yet; a longer one is thrown away."""
+
+
+class FollowedFile:
+    """Knows lines and nothing of what is in them. The file need not be there yet, and its reader need not write."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._file, self._rest = path, -1, b""
+        self._is_first = True
+
+    def new_lines(self) -> list[bytes]:
+        """Those that were finished since the last call; none where another worker follows the file."""
+        if self._file < 0 and not self._open():
+            return []
+        content = os.read(self._file, AT_ONCE)
+        if not content and self._was_replaced():
+            self.close()
+        elif not content and os.fstat(self._file).st_size < os.lseek(self._file, 0, os.SEEK_CUR):
+            os.lseek(self._file, 0, os.SEEK_SET)  # emptied, to be written again from its beginning
+            self._rest = b""
+        *lines, self._rest = (self._rest + content).split(b"\n")
+        if len(self._rest) > MAX_LINE:
+            self._rest = b""
+        return lines
+
+    def close(self) -> None:
+        """Another worker may follow it."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._rest = -1, b""
+
+    def _open(self) -> bool:
+        """Lines of before we came are of before; a file that took the place of another is read whole."""
+        was_first, self._is_first = self._is_first, False
+        try:
+            file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            self._is_first = was_first
+            return False
+        if was_first:
+            os.lseek(file, 0, os.SEEK_END)
+        self._file = file
+        return True
+
+    def _was_replaced(self) -> bool:
+        try:
+            return not os.path.samestat(os.stat(self._path), os.fstat(self._file))
+        except FileNotFoundError:
+            return False  # moved away, and the new one is not there yet: the last lines may still come
