@@ -6,11 +6,12 @@ A walk through a million sessions takes seconds, so nobody waits for one, and it
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from msgspec import Struct, field
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.model import Page
 from streamlimit.store.contract import Store, resolved
 
 PAGE_SESSIONS = 500
@@ -35,20 +36,28 @@ class Census(Struct):
         return sum(self.states.values())
 
 
-async def count_once(store: Store, clock: Callable[[], float] = time.monotonic) -> Census:
-    """Walks all live sessions once."""
-    census, cursor, last_user = Census(clock()), None, None
+async def pages(store: Store) -> AsyncIterator[Page]:
+    """All live sessions, page by page; all of a user's are on one."""
+    cursor = None
     while True:
         page = await resolved(store.browse(cursor, PAGE_SESSIONS, None, None, None))
+        yield page
+        cursor = page.cursor
+        if cursor is None:
+            return
+        await asyncio.sleep(0)
+
+
+async def count_once(store: Store, clock: Callable[[], float] = time.monotonic) -> Census:
+    """Walks all live sessions once."""
+    census, last_user = Census(clock()), None
+    async for page in pages(store):
         for session in page.sessions:
             census.states[session.state] += 1
             census.streams[session.stream_id] += 1
             if session.user_id != last_user:  # pages go by user
                 census.users, last_user = census.users + 1, session.user_id
-        cursor = page.cursor
-        if cursor is None:
-            return census
-        await asyncio.sleep(0)
+    return census
 
 
 class Counted:

@@ -37,6 +37,7 @@ from streamlimit.tally import Tally
 T = TypeVar("T")
 Announce = Callable[[Event], None]
 OnRefusal = Callable[[Ask, Refusal], None]
+OnSeat = Callable[[Ask, Admitted], None]
 
 
 LOSSES = frozenset({"session.expired", "session.ended", "session.terminated", "session.abandoned"})
@@ -47,7 +48,8 @@ class Limiter:
     """Decides for all sessions of a service on one *store*; tells every state change to *announce*.
 
     *on_refusal* is told each refusal, also one left out by a dry run, with what was asked; those that *guard* makes
-    from memory are only counted. `lease_ids` are names for leases; an `Ask` without one is given one.
+    from memory are only counted. *on_seat* is told of each session that is given a seat. `lease_ids` are names for
+    leases; an `Ask` without one is given one.
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class Limiter:
         tally: Tally | None = None,
         on_refusal: OnRefusal = lambda ask, refusal: None,
         guard: RefusalLimiter | None = None,
+        on_seat: OnSeat = lambda ask, admitted: None,
     ) -> None:
         self.store, self._announce, self.tally = store, announce, tally or Tally()
-        self._on_refusal, self._guard = on_refusal, guard
+        self._on_refusal, self._guard, self._on_seat = on_refusal, guard, on_seat
         self.lease_ids = map(f"{secrets.token_hex(4)}-{{:x}}".format, count())
 
     def admit(self, ask: Ask) -> Answer[Decision]:
@@ -150,6 +153,8 @@ class Limiter:
             self._on_refusal(ask, decision)
             return
         self.tally.admissions += 1
+        if not decision.existing and decision.lease is not None:
+            self._on_seat(ask, decision)
         if self._guard is not None:
             self._guard.note_admitted(ask)
         if decision.would_refuse is not None:

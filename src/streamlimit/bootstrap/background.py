@@ -31,6 +31,9 @@ def start(service: Service, dispatcher: "WebhookDispatcher | None") -> "list[asy
 def _work(service: Service) -> "list[Work]":
     every = service.settings.sweep_every_seconds
     work = [service.store.watch_forever, service.counted.count_forever, service.metrics.flush_forever, collect_forever]
+    if service.reporter.keep_days:
+        work += [service.reporter.flush_forever, service.reporter.sample_forever]
+    work.append(service.reporter.tidy_forever)
     if not service.grants.are_known:
         work.append(partial(learn_key_forever, service.grants, service.store))
     if service.authenticator.verifier is not None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from streamlimit.bootstrap.access import open_doorman, open_grants
+from streamlimit.bootstrap.reporting import counting_refusals, counting_seats, open_reporter, telling_counts
 from streamlimit.bootstrap.store import open_store, steady
 from streamlimit.bootstrap.streams import open_catalog, open_origin
 from streamlimit.bootstrap.webhooks import refusing, telling
@@ -14,6 +15,8 @@ from streamlimit.limiter import Limiter, OnRefusal
 from streamlimit.model import Ask, Refusal
 from streamlimit.policy import MARK_WRITES
 from streamlimit.refusal_limiter import RefusalLimiter
+from streamlimit.reporting.counts import Counts
+from streamlimit.reporting.reporter import wall_ms
 from streamlimit.settings import Settings
 from streamlimit.tally import RefusedUsers, Tally
 from streamlimit.web.address import Proxies
@@ -30,7 +33,8 @@ async def build_service(
     settings: Settings, dispatcher: "WebhookDispatcher | None" = None, tally: Tally | None = None
 ) -> Service:
     """All parts of one worker; *dispatcher* is told of events, so that call backs need not wait."""
-    policy, tally, tell = settings.policy(), tally or Tally(), telling(dispatcher)
+    policy, tally, counts = settings.policy(), tally or Tally(), Counts(wall_ms)
+    tell = telling_counts(settings, counts, telling(dispatcher))
     store = steady(settings, open_store(settings, policy, serves=True, tally=tally), tell)
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
     x, catalog, origin = settings.segment_seconds, open_catalog(settings), open_origin(settings)
@@ -38,7 +42,8 @@ async def build_service(
     counting = RefusedUsers(tally.refused_users, lambda plan: plan in plans.by_name, policy.expiry_ms / 1_000)
     telling_refusals = refusing(settings, dispatcher, tell)
     on_refusal = _both(counting, telling_refusals) if policy.enforce else telling_refusals
-    limiter = Limiter(store, tell, tally, on_refusal, guard)
+    on_refusal = counting_refusals(settings, counts, on_refusal)
+    limiter = Limiter(store, tell, tally, on_refusal, guard, counting_seats(settings, counts))
     keeps_yes = settings.edge_cache >= 1 and settings.deliver == "bytes"
     return Service(
         settings=settings,
@@ -46,6 +51,7 @@ async def build_service(
         limiter=limiter,
         store=store,
         counted=Counted(store),
+        reporter=open_reporter(settings, store, tally, counts, serves=True),
         metrics=Metrics(tally, store, dispatcher.workers if dispatcher is not None else ()),
         readiness=Readiness(store),
         outbox=None if dispatcher is None else dispatcher.outbox,

@@ -51,6 +51,7 @@ class Worker:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        await service.reporter.finish()
         await service.store.finish()
         if service.origin is not None:
             await service.origin.close()

@@ -8,14 +8,15 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from streamlimit import errors
-from streamlimit.web import operator, pages, problem_pages, sessions
+from streamlimit.web import operator, pages, problem_pages, reports, sessions
 from streamlimit.web.control import ASKED
 from streamlimit.web.openapi import with_hot_calls
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
 from streamlimit.web.request_id import id_header
 from streamlimit.web.service import Service
 
-ROUTERS = (sessions.router, operator.router, operator.health, problem_pages.router, pages.shared, pages.router)
+_OPERATORS = (operator.router, reports.router, operator.health)
+ROUTERS = (sessions.router, *_OPERATORS, problem_pages.router, pages.shared, pages.router)
 
 _STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 

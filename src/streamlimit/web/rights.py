@@ -37,6 +37,7 @@ RIGHTS: dict[str, frozenset[Role]] = {
     "DELETE /v1/users/{user_id}/terminations/{session_id}": _OPERATING,
     "GET /v1/stats": _INSPECTING,
     "GET /v1/events": _INSPECTING,
+    "GET /v1/reports": _INSPECTING,
     "GET /metrics": _INSPECTING | {"local"},
 }
 """Beside these, `GET /play/…` is for the grant in its path, and the calls of `PUBLIC` are for everyone."""

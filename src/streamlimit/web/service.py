@@ -11,6 +11,7 @@ from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.limiter import Limiter
 from streamlimit.policy import Policy
+from streamlimit.reporting.reporter import Reporter
 from streamlimit.settings import Settings
 from streamlimit.store.contract import Outbox
 from streamlimit.tally import Tally
@@ -37,6 +38,7 @@ class Service:
     limiter: Limiter
     store: CachingStore
     counted: Counted
+    reporter: Reporter
     metrics: Metrics
     readiness: Readiness
     outbox: Outbox | None

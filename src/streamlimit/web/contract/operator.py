@@ -2,7 +2,7 @@
 
 from streamlimit.web.contract import shapes
 from streamlimit.web.contract.examples import GONE_SESSION, SESSION
-from streamlimit.web.contract.operation import CREDENTIALS, FORM, STORE, Operation, Says
+from streamlimit.web.contract.operation import CREDENTIALS, FORM, STORE, TEXT, Operation, Says
 
 KEY = (*CREDENTIALS, *STORE)
 ABOUT_USER = (*KEY, "malformed")
@@ -22,6 +22,24 @@ STATS = {
     "callbacks": {"pending": 0, "attempts": {"delivered": 78}},
     "store": {"away": False, "degraded_answers": 0, "latency_ms": 0.21},
 }
+REPORT_ROW = {
+    "at": "2026-11-20T20:00:00.000Z",
+    "plan": "single",
+    "admissions": 812,
+    "refusals": 97,
+    "refused_users": 31,
+    "users": 640,
+    "peak_live_sessions": 402,
+    "seconds_at_limit": 86120.5,
+}
+REPORT = {
+    "from": "2026-11-20T20:00:00.000Z",
+    "to": "2026-11-20T21:00:00.000Z",
+    "by": "hour",
+    "group": "plan",
+    "rows": [REPORT_ROW],
+}
+CSV = f"{','.join(REPORT_ROW)}\r\n{','.join(map(str, REPORT_ROW.values()))}\r\n"
 
 OPERATIONS: dict[str, Operation] = {
     "POST /v1/expirations": Operation(
@@ -71,6 +89,15 @@ OPERATIONS: dict[str, Operation] = {
         "forgive_termination", {204: Says("It is not refused for it any more")}, ABOUT_USER
     ),
     "DELETE /v1/users/{user_id}": Operation("forget_user", {204: Says("Nothing of the user is kept")}, ABOUT_USER),
+    "GET /v1/reports": Operation(
+        "get_report",
+        {
+            200: Says(
+                "The report: JSON, or what `Accept` asks for", shapes.Report, REPORT, also={"text/csv": (TEXT, CSV)}
+            )
+        },
+        ABOUT_USER,
+    ),
     "GET /v1/stats": Operation(
         "get_stats", {200: Says("The numbers", shapes.Stats, STATS)}, (*CREDENTIALS, "internal")
     ),

@@ -147,6 +147,32 @@ class Webhooks(Struct):
     attempts: dict[str, int]
 
 
+class ReportRow(Struct):
+    """One bucket of a report; of its group, where one was asked for, the one of `plan`, `stream`, `device_type`."""
+
+    at: Annotated[datetime, Meta(description="when it begins; by hour-of-day: that hour of the month's first day")]
+    admissions: Annotated[Count, Meta(description="sessions that were given a seat")]
+    refusals: Annotated[Count, Meta(description="requests that a limit refused")]
+    refused_users: Annotated[Count, Meta(description="different users among those")]
+    users: Annotated[Count, Meta(description="different users who watched, or were refused")]
+    peak_live_sessions: Annotated[Count, Meta(description="the most live sessions at once")]
+    seconds_at_limit: Annotated[float, Meta(ge=0, description="how long users had all seats taken, added up")]
+    hour: Annotated[int, Meta(ge=0, le=23, description="by hour-of-day")] | UnsetType = UNSET
+    plan: str | UnsetType | None = UNSET
+    stream: str | UnsetType = UNSET
+    device_type: str | UnsetType | None = UNSET
+
+
+class Report(Struct, rename={"begin": "from", "to": "to"}):
+    """Numbers by time; what is not told of was nothing. All times are UTC."""
+
+    begin: datetime
+    to: datetime
+    by: Literal["hour", "day", "month", "hour-of-day"]
+    group: Literal["plan", "stream", "device_type"] | None
+    rows: list[ReportRow]
+
+
 class StoreNumbers(Struct):
     """How the store does."""
 

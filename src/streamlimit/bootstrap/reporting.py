@@ -1,0 +1,63 @@
+"""Reports: where their numbers are kept, who counts, and what is told of what."""
+
+from collections.abc import Callable
+
+from streamlimit.bootstrap.store import is_sqlite, open_file, sqlite_path
+from streamlimit.limiter import OnRefusal, OnSeat
+from streamlimit.model import Ask, Event, Refusal
+from streamlimit.reporting.counts import Counts
+from streamlimit.reporting.reporter import Reporter, Sources
+from streamlimit.settings import Settings
+from streamlimit.store.contract import Store
+from streamlimit.store.reporting import ReportStore
+from streamlimit.tally import Tally
+
+
+def open_reports(settings: Settings, serves: bool = False) -> tuple[ReportStore, int]:
+    """The reports of the store that the settings name, how many users a batch may name; the rest as `open_store`."""
+    if not is_sqlite(settings):
+        from streamlimit.store.valkey import ValkeyReports
+        from streamlimit.store.valkey.reporting import USERS_AT_ONCE as MANY
+
+        return ValkeyReports(settings.store, settings.report_days), MANY
+    from streamlimit.store.sqlite import open_patient_reports
+    from streamlimit.store.sqlite.reporting import USERS_AT_ONCE as SOME
+
+    path = sqlite_path(settings)
+    return open_file(lambda: open_patient_reports(path), serves), SOME
+
+
+def open_reporter(settings: Settings, store: Store, tally: Tally, counts: Counts, serves: bool = False) -> Reporter:
+    """What brings a worker's *counts* there; *store* is its own."""
+    reports, at_once = open_reports(settings, serves)
+    sources = Sources(store, settings.policy(), lambda: tally.admissions + tally.confirmations)
+    return Reporter(counts, reports, sources, settings.report_days, at_once)
+
+
+def telling_counts(settings: Settings, counts: Counts, tell: Callable[[Event], None]) -> Callable[[Event], None]:
+    """*tell*, and the *counts*, of each event; nothing is counted where reports are kept for no time."""
+    if not settings.report_days:
+        return tell
+
+    def tell_both(event: Event) -> None:
+        counts.happened(event)
+        tell(event)
+
+    return tell_both
+
+
+def counting_seats(settings: Settings, counts: Counts) -> OnSeat:
+    """What is told of each seat."""
+    return counts.admitted if settings.report_days else lambda ask, admitted: None
+
+
+def counting_refusals(settings: Settings, counts: Counts, tell: OnRefusal) -> OnRefusal:
+    """As `telling_counts`, of refusals; those that a dry run leaves out are counted, too: that is what it is for."""
+    if not settings.report_days:
+        return tell
+
+    def tell_both(ask: Ask, refusal: Refusal) -> None:
+        counts.refused(ask, refusal)
+        tell(ask, refusal)
+
+    return tell_both

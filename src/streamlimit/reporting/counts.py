@@ -1,0 +1,148 @@
+"""What one worker counts for the reports: plain numbers and sets in memory, until they are flushed. Reads no store.
+
+Nothing happens here for a session that sits: work is done where a seat is given, a request refused, a session moved.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from hashlib import blake2b
+from itertools import islice
+
+from msgspec import Struct, field
+
+from streamlimit.model import Admitted, Ask, Device, Event, Refusal
+from streamlimit.store.reporting import DIGEST_BYTES, GROUPS_KEPT, HOUR_MS, NONE, OTHER, Count, Group, Key
+from streamlimit.tally import COUNTED
+
+USERS_KEPT = 100_000
+"""Users that may wait to be flushed (each once an hour), and HOURS_KEPT hours of them, while the store is away."""
+HOURS_KEPT = 48
+
+ALL: Key = (Group.ALL, NONE)
+Keys = tuple[Key, ...]
+Part = dict[int, dict[Key, Count]]
+"""What a batch holds (store/reporting.py)."""
+
+
+class Hour(Struct):
+    """One hour's numbers; of each user that was seen, or refused, the values of groups in which that was."""
+
+    numbers: dict[Key, Count] = field(default_factory=dict)
+    users: dict[str, set[Key]] = field(default_factory=dict)
+    refused: dict[str, set[Key]] = field(default_factory=dict)
+
+    def count(self, key: Key) -> Count:
+        """The numbers of *key*. There are only so many: what viewers make up must not fill the memory."""
+        found = self.numbers.get(key)
+        if found is None:
+            if len(self.numbers) >= len(Group) * GROUPS_KEPT:
+                key = (key[0], OTHER)
+            found = self.numbers.setdefault(key, Count())
+        return found
+
+
+class Counts:
+    """Since the last `take`. *wall_ms* is the time. Ever: `seats` that were given; `dropped` users: not counted, for
+    there were too many.
+    """
+
+    def __init__(self, wall_ms: Callable[[], int]) -> None:
+        self._wall_ms = wall_ms
+        self._hours: dict[int, Hour] = {}
+        self._users = 0
+        self.seats = self.dropped = 0
+
+    @property
+    def users(self) -> int:
+        """How many wait."""
+        return self._users
+
+    def admitted(self, ask: Ask, admitted: Admitted) -> None:
+        """A session was given a seat. All that the user has now are the group's at least, where they all are in it."""
+        self.seats += 1
+        hour, keys = self._hour(self._wall_ms()), keys_of(ask.plan, ask.stream_id, ask.device)
+        for key in keys:
+            count = hour.count(key)
+            count.admissions += 1
+            live = admitted.live if key[0] in (Group.ALL, Group.PLAN) else 1
+            count.peak = max(count.peak, live)
+        self._add_user(hour.users, ask.user_id, keys)
+
+    def refused(self, ask: Ask, refusal: Refusal) -> None:
+        """A limit refused a request, or would have."""
+        if refusal.code not in COUNTED:
+            return
+        hour, keys = self._hour(self._wall_ms()), keys_of(ask.plan, ask.stream_id, ask.device)
+        for key in keys:
+            hour.count(key).refusals += 1
+        self._add_user(hour.users, ask.user_id, keys)
+        self._add_user(hour.refused, ask.user_id, keys)
+
+    def happened(self, event: Event) -> None:
+        """Who moved watches another stream now."""
+        if event.type == "session.moved":
+            session = event.session
+            keys = keys_of(session.plan, session.stream_id, session.device)
+            self.watched(self._wall_ms(), session.user_id, keys)
+
+    def watched(self, at_ms: int, user_id: str, keys: Collection[Key]) -> None:
+        """The user watches, in these values of groups."""
+        self._add_user(self._hour(at_ms).users, user_id, keys)
+
+    def at_limit(self, at_ms: int, key: Key, for_ms: int) -> None:
+        """Users of *key* had all their seats taken, for so long all together."""
+        self._hour(at_ms).count(key).at_limit_ms += for_ms
+
+    def live(self, at_ms: int, key: Key, sessions: int) -> None:
+        """So many sessions of *key* were live at once."""
+        count = self._hour(at_ms).count(key)
+        count.peak = max(count.peak, sessions)
+
+    def take(self, key: bytes, at_once: int) -> Iterator[Part]:
+        """All of it, in parts that name *at_once* users at most, by digests that are made with *key*."""
+        hours, self._hours, self._users = self._hours, {}, 0
+        for hour_ms, hour in hours.items():
+            yield {hour_ms: hour.numbers}
+            for refused, users in ((False, hour.users), (True, hour.refused)):
+                entries = ((k, digest(key, user_id)) for user_id, keys in users.items() for k in keys)
+                while some := list(islice(entries, at_once)):
+                    yield {hour_ms: _counted(some, refused)}
+
+    def _hour(self, at_ms: int) -> Hour:
+        hour_ms = at_ms - at_ms % HOUR_MS
+        found = self._hours.get(hour_ms)
+        if found is None:
+            if len(self._hours) >= HOURS_KEPT:
+                gone = self._hours.pop(min(self._hours))
+                self._users -= len(gone.users) + len(gone.refused)
+                self.dropped += len(gone.users)
+            found = self._hours[hour_ms] = Hour()
+        return found
+
+    def _add_user(self, users: dict[str, set[Key]], user_id: str, keys: Collection[Key]) -> None:
+        found = users.get(user_id)
+        if found is not None:
+            found.update(keys)
+        elif self._users < USERS_KEPT:
+            users[user_id] = set(keys)
+            self._users += 1
+        else:
+            self.dropped += 1
+
+
+def keys_of(plan: str | None, stream_id: str, device: str | Device | None) -> Keys:
+    """The values of all groups in which a session is counted."""
+    kind = device.type if isinstance(device, Device) else None
+    return ALL, (Group.PLAN, plan or NONE), (Group.STREAM, stream_id), (Group.DEVICE_TYPE, kind or NONE)
+
+
+def digest(key: bytes, user_id: str) -> bytes:
+    """What stands for a user: whoever has no *key* cannot tell of whom it is."""
+    return blake2b(user_id.encode(), digest_size=DIGEST_BYTES, key=key).digest()
+
+
+def _counted(entries: list[tuple[Key, bytes]], refused: bool) -> dict[Key, Count]:
+    found: dict[Key, Count] = {}
+    for key, user in entries:
+        count = found.setdefault(key, Count())
+        (count.refused_users if refused else count.users).add(user)
+    return found

@@ -1,0 +1,45 @@
+"""A report as the JSON of api.md, and as CSV for spreadsheets."""
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
+
+from streamlimit.document import rfc3339
+from streamlimit.store.reporting import DAY_MS, HOUR_MS, NONE, Group, Period, Row
+
+NUMBERS = ("admissions", "refusals", "refused_users", "users", "peak_live_sessions", "seconds_at_limit")
+
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
+"""What begins so is a formula to a spreadsheet, or hides that it is none: it gets an apostrophe in front."""
+
+
+def columns_of(period: Period, group: Group) -> tuple[str, ...]:
+    """The names of a row's fields, in their order."""
+    hour = ("hour",) if period is Period.CLOCK else ()
+    return ("at", *hour, *(() if group is Group.ALL else (group.value,)), *NUMBERS)
+
+
+def row_json(row: Row, period: Period, group: Group) -> dict[str, Any]:
+    """One row. No plan, or no type of device: null."""
+    numbers = (row.admissions, row.refusals, row.refused_users, row.users, row.peak, row.at_limit_ms / 1_000)
+    at: dict[str, Any] = {"at": rfc3339(row.at_ms)}
+    if period is Period.CLOCK:
+        at["hour"] = row.at_ms % DAY_MS // HOUR_MS
+    if group is not Group.ALL:
+        at[group] = None if row.value == NONE else row.value
+    return at | dict(zip(NUMBERS, numbers, strict=True))
+
+
+def as_csv(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> str:
+    """With a line of names. What viewers wrote cannot become a formula; none is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    names = list(columns)
+    writer.writerow(names)
+    writer.writerows([_harmless(row[name]) for name in names] for row in rows)
+    return text.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value

@@ -1,0 +1,158 @@
+"""Brings what a worker counted into the store, and lets one worker at a time look at all live sessions.
+
+A crash loses what was counted since the last flush, some seconds. While the store is away all of it waits, bounded.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from msgspec import Struct
+
+from streamlimit.census import pages
+from streamlimit.errors import StoreUnavailable
+from streamlimit.policy import Policy
+from streamlimit.reporting.counts import Counts, Part
+from streamlimit.reporting.sample import Sample
+from streamlimit.store.contract import Store, resolved
+from streamlimit.store.reporting import Batch, Group, Period, ReportStore, Row
+
+FLUSH_SECONDS = 2.0
+TIDY_SECONDS = 600.0
+REST_FACTOR = 50
+"""Looking at live sessions takes at most one part in so many of a worker's time."""
+LEAST_SAMPLE_MS, LONG_WALK_SECONDS = 1_000, 0.2
+"""Who reads a report has live sessions looked at first, unless that was done so lately, or takes so long."""
+FINISH_SECONDS = 1.0
+FLUSHED_WHILE_SAMPLING = 10_000
+
+
+class Sources(Struct, frozen=True):
+    """Whose live sessions are looked at, and by which numbers; *activity* grows whenever anybody watches."""
+
+    store: Store
+    policy: Policy
+    activity: Callable[[], int]
+
+
+class Reporter:
+    """One worker's. *at_once*: users that a batch may name. *keep_days* 0: nothing is counted, what was kept goes."""
+
+    def __init__(self, counts: Counts, reports: ReportStore, sources: Sources, keep_days: int, at_once: int) -> None:
+        self.counts, self.keep_days = counts, keep_days
+        self._reports, self._sources, self._at_once = reports, sources, at_once
+        self._name, self._number = secrets.token_hex(4), 0
+        self._key: bytes | None = None
+        self._waiting: deque[Batch] = deque()
+        self._flushing = asyncio.Lock()
+        self._seats = self._seen = self._live = 0
+        self._walk_seconds = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Batches that the store has not taken yet."""
+        return len(self._waiting)
+
+    async def rows(self, period: Period, group: Group, from_ms: int, to_ms: int, at_most: int) -> tuple[Row, ...]:
+        """The rows of a report, with what this worker knows up to now. Others' news are `FLUSH_SECONDS` old at most."""
+        if self.keep_days:
+            await self.flush()
+            if self._walk_seconds < LONG_WALK_SECONDS:
+                await self.sample(LEAST_SAMPLE_MS)
+        return await resolved(self._reports.rows(period, group, from_ms, to_ms, at_most))
+
+    async def flush(self) -> None:
+        """Adds all that was counted. What the store does not take waits for the next time, and comes first then."""
+        async with self._flushing:
+            await self._add_waiting()
+            key = await self._digest_key()
+            self._waiting.extend(map(self._batch, self.counts.take(key, self._at_once)))
+            await self._add_waiting()
+
+    async def sample(self, every_ms: int) -> None:
+        """Looks at all live sessions, unless some worker did within *every_ms*."""
+        now_ms = wall_ms()
+        last_ms = await resolved(self._reports.claim_sample(now_ms, every_ms))
+        if last_ms is None:
+            return
+        began, sample = time.monotonic(), Sample(self.counts, self._sources.policy, last_ms, now_ms)
+        async for page in pages(self._sources.store):
+            sample.add(page.sessions)
+            if self.counts.users >= FLUSHED_WHILE_SAMPLING:
+                await self.flush()
+        sample.finish()
+        self._live, self._walk_seconds = sample.sessions, time.monotonic() - began
+        await self.flush()
+
+    async def flush_forever(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self._try(self.flush)
+
+    async def sample_forever(self) -> None:
+        """Soon after a seat was given, when there may be more than ever, and once every X while anybody watches; less
+        often where that takes long.
+        """
+        while True:
+            await asyncio.sleep(max(LEAST_SAMPLE_MS / 1_000, REST_FACTOR * self._walk_seconds))
+            if (every_ms := self._sampled_every_ms()) is not None:
+                await self._try(partial(self.sample, every_ms))
+
+    def _sampled_every_ms(self) -> int | None:
+        """How new a look at live sessions must be now; None: there is nothing to see."""
+        seats, self._seats = self._seats, self.counts.seats
+        seen, self._seen = self._seen, self._sources.activity()
+        if self._seats != seats:
+            return LEAST_SAMPLE_MS
+        return self._sources.policy.segment_ms if self._seen != seen or self._live else None
+
+    async def tidy_forever(self) -> None:
+        """Now and then."""
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            await self._try(self.tidy)
+
+    async def tidy(self) -> None:
+        """Closes what is over, and forgets what is old."""
+        while await resolved(self._reports.tidy(wall_ms(), self.keep_days)):
+            await asyncio.sleep(0.01)
+
+    async def finish(self) -> None:
+        """Before the worker stops: what was counted, if the store takes it."""
+        try:
+            await asyncio.wait_for(self._try(self.flush), FINISH_SECONDS)
+        except TimeoutError:
+            pass  # it is away: what waited is lost, as by a crash
+        await resolved(self._reports.close())
+
+    async def _add_waiting(self) -> None:
+        while self._waiting:
+            await resolved(self._reports.add(self._waiting[0]))
+            self._waiting.popleft()
+            await asyncio.sleep(0)  # viewers first
+
+    async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
+        """What a store that is away does not take is for the next time; its outage is told elsewhere."""
+        try:
+            await step()
+        except StoreUnavailable:
+            pass
+
+    async def _digest_key(self) -> bytes:
+        if self._key is None:
+            made = secrets.token_hex(16)
+            self._key = (await resolved(self._sources.store.secret("report-key", made))).encode()
+        return self._key
+
+    def _batch(self, part: Part) -> Batch:
+        self._number += 1
+        return Batch(self._name, self._number, part)
+
+
+def wall_ms() -> int:
+    """The time by which reports are kept."""
+    return time.time_ns() // 1_000_000
