@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from streamlimit.log_lines import PIPE_BYTES, LogLines
+from streamlimit.logs import EventLog, asking, configure_logs
 
 LINES = [b'{"n":%d,"name":"\xc3\xa9"}\n' % number for number in range(400)]
 
@@ -92,7 +95,7 @@ def test_a_process_that_ends_without_another_turn_has_written_all() -> None:
 
 def test_a_line_that_is_printed_in_two_pieces_leaves_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     written, lines = pieces(monkeypatch), LogLines()
-    print('{"n":1}', file=lines, flush=True)  # type: ignore[call-overload]  # as structlog does
+    print('{"n":1}', file=lines, flush=True)  # type: ignore[call-overload]
     lines.write("unfinished")
     assert written == ['{"n":1}\n']
     lines.flush()
@@ -102,8 +105,8 @@ def test_a_line_that_is_printed_in_two_pieces_leaves_in_one(monkeypatch: pytest.
 def test_each_line_is_one_write_where_standard_error_has_no_buffer() -> None:
     """Else the line of another worker on the same pipe comes between a line and its end. Here each is a packet."""
     script = (
-        "import structlog; from streamlimit.logs import configure_logs; configure_logs()\n"
-        "for n in range(20): structlog.get_logger('x').info('a line', n=n)"
+        "from streamlimit.logs import EventLog, configure_logs; configure_logs()\n"
+        "for n in range(20): EventLog('streamlimit.x').info('a line', n=n)"
     )
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
@@ -112,3 +115,27 @@ def test_each_line_is_one_write_where_standard_error_has_no_buffer() -> None:
         writes = [ours.recv(65_536) for _ in range(20)]
     assert [json.loads(line)["n"] for line in writes] == [*range(20)]
     assert all(line.endswith(b"}\n") for line in writes)
+
+
+def test_an_event_is_a_line_of_its_fields_and_a_library_s_line_is_the_server_s(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("streamlimit", "uvicorn"):
+        logger = logging.getLogger(name)
+        for kept in ("handlers", "level", "propagate"):
+            monkeypatch.setattr(logger, kept, getattr(logger, kept))
+    configure_logs()
+    token = asking.set(lambda: "req-1")
+    EventLog("streamlimit.x").warning("50% gone", why={"an": Path("odd value")}, name="é")
+    asking.reset(token)
+    EventLog("streamlimit.x").debug("not told")
+    try:
+        raise ValueError("broken")
+    except ValueError as error:
+        EventLog("streamlimit").error("failed", exc_info=error)
+    logging.getLogger("uvicorn.error").info("worker %s", 7)
+    first, second, third = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert list(first) == ["why", "name", "event", "request_id", "level", "timestamp"]
+    assert (first["event"], first["level"], first["name"], first["request_id"]) == ("50% gone", "warning", "é", "req-1")
+    assert second["exception"].endswith("ValueError: broken")
+    assert (third["event"], third["message"], third["level"]) == ("server", "worker 7", "info")

@@ -1,13 +1,13 @@
 """Structured logs: one line of compact JSON a state change on standard error. Never a secret, a grant or an address."""
 
+import json
 import logging
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TextIO, cast
+from typing import Any
 
 import msgspec
-import structlog
 from msgspec import UNSET, Struct, UnsetType
 
 from streamlimit.document import rfc3339
@@ -18,43 +18,68 @@ asking: ContextVar[Callable[[], str] | None] = ContextVar("asking", default=None
 """Tells the id of the request that is being answered in this context; None in the background."""
 
 
+class EventLog:
+    """A logger of Python's whose records are an event's name and its fields; `exc_info` is no field, as usual there."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, event: str, **fields: Any) -> None:
+        self._record(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._record(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self._record(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        self._record(logging.ERROR, event, fields)
+
+    def _record(self, level: int, event: str, fields: dict[str, Any]) -> None:
+        if self._logger.isEnabledFor(level):
+            cause = fields.pop("exc_info", None)
+            self._logger.log(level, event, exc_info=cause, extra={"fields": fields})
+
+
 def configure_logs() -> None:
     """Once per process. uvicorn's own lines come through the same door."""
-    structlog.configure(
-        processors=[
-            _add_request_id,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(separators=(",", ":")),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, log_lines)),
-        cache_logger_on_first_use=True,
-    )
-    server = logging.getLogger("uvicorn")
-    server.handlers = [_Forwarder()]
-    server.setLevel(logging.INFO)
-    server.propagate = False
+    for name in ("streamlimit", "uvicorn"):
+        logger = logging.getLogger(name)
+        logger.handlers = [_Lines()]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
 
 
-def _add_request_id(_log: object, _level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    request = asking.get()
-    if request is not None:
-        line["request_id"] = request()
-    return line
-
-
-class _Forwarder(logging.Handler):
-    """Hands the server's log records to structlog."""
+class _Lines(logging.Handler):
+    """Writes each record as one line of JSON, at once."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log = structlog.get_logger("server")
-        log.log(record.levelno, "server", message=record.getMessage(), exc_info=record.exc_info or None)
+        line = _told(record)
+        request = asking.get()
+        if request is not None:
+            line["request_id"] = request()
+        line["level"] = record.levelname.lower()
+        line["timestamp"] = rfc3339(int(record.created * 1_000))
+        if record.exc_info:
+            line["exception"] = _formatter.formatException(record.exc_info)
+        log_lines.write(json.dumps(line, separators=(",", ":"), default=repr) + "\n")
+        log_lines.flush()
+
+
+_formatter = logging.Formatter()
+
+
+def _told(record: logging.LogRecord) -> dict[str, Any]:
+    """An event of ours with its fields; what another library logs is the server's."""
+    fields: dict[str, Any] | None = getattr(record, "fields", None)
+    if fields is None:
+        return {"message": record.getMessage(), "event": "server"}
+    return fields | {"event": record.msg}
 
 
 class _Line(Struct, omit_defaults=True):
-    """One line, as structlog writes it."""
+    """One line, in the order of its fields."""
 
     user_id: str
     session_id: str
@@ -75,7 +100,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def announce(event: Event) -> None:
-    """One line for one state change. Written here, for structlog takes longer than deciding does."""
+    """One line for one state change. Written here, for Python's logging takes longer than deciding does."""
     session, request = event.session, asking.get()
     line = _Line(
         session.user_id,
@@ -105,7 +130,7 @@ WHILE_AWAY = {
 
 def announce_outage(on_outage: str, outage_seconds: float, away: bool, cause: str = "", problem: str = "") -> None:
     """Once when the store goes away, once when it is back; not per request. *cause* is in words, *problem* is not."""
-    log = structlog.get_logger("streamlimit")
+    log = EventLog("streamlimit")
     if away:
         note = WHILE_AWAY[on_outage]
         if on_outage == "keep-known" and outage_seconds:

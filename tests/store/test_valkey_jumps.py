@@ -1,20 +1,31 @@
 """A jump of the store's clock is told once, be it the same server's or that of one which took over."""
 
+import logging
 from typing import Any
-
-import structlog
 
 from streamlimit.store.valkey.jumps import Jumps
 
 HOUR, NOW = 3_600_000, 1_790_000_000_000
 
 
+class Kept(logging.Handler):
+    """The events that are logged, with their fields."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.events.append((str(record.msg), vars(record)["fields"]))
+
+
 def told(*heard: tuple[str, int, float]) -> list[Any]:
-    jumps = Jumps()
-    with structlog.testing.capture_logs() as lines:
-        found = [jumps.note(*each) for each in heard]
-    assert found.count(True) == len(lines)
-    return [(line["event"], line["server"], line["seconds"]) for line in lines]
+    jumps, kept, logger = Jumps(), Kept(), logging.getLogger("streamlimit.store")
+    logger.addHandler(kept)
+    found = [jumps.note(*each) for each in heard]
+    logger.removeHandler(kept)
+    assert found.count(True) == len(kept.events)
+    return [(event, fields["server"], fields["seconds"]) for event, fields in kept.events]
 
 
 def test_a_clock_that_goes_on_is_not_told_of() -> None:

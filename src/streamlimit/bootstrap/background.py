@@ -4,19 +4,18 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from streamlimit.bootstrap.access import learn_key_forever
 from streamlimit.bootstrap.collector import collect_forever
 from streamlimit.edge.access_log import AccessLog
 from streamlimit.edge.reported import Reported
+from streamlimit.logs import EventLog
 from streamlimit.sweeper import expire_forever
 from streamlimit.web.service import Service
 
 if TYPE_CHECKING:
     from streamlimit.webhooks.dispatcher import WebhookDispatcher, Work
 
-log = structlog.get_logger("streamlimit")
+log = EventLog("streamlimit")
 
 BROKEN_SECONDS = 1.0
 """How long work in the background rests after something broke it."""

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import structlog
-
+from streamlimit.logs import EventLog
 from streamlimit.tally import Tally
 
 if TYPE_CHECKING:
     from streamlimit.store.sqlite.checkpoint import Checkpoint
 
-log = structlog.get_logger("streamlimit")
+log = EventLog("streamlimit")
 
 
 def checkpoints(tally: Tally | None) -> "Callable[[Checkpoint], None]":

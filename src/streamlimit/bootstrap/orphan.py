@@ -5,9 +5,9 @@ import os
 import signal
 from multiprocessing import parent_process
 
-import structlog
+from streamlimit.logs import EventLog
 
-log = structlog.get_logger("streamlimit")
+log = EventLog("streamlimit")
 
 
 def end_with_parent() -> None:

@@ -9,19 +9,19 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-import structlog
 from msgspec import Struct
 
 from streamlimit.bootstrap.access import keys_of
 from streamlimit.bootstrap.webhooks import open_endpoints
 from streamlimit.errors import SettingsError, StreamlimitError
+from streamlimit.logs import EventLog
 from streamlimit.settings import Settings, load_again
 from streamlimit.web.service import Service
 
 if TYPE_CHECKING:
     from streamlimit.webhooks.dispatcher import WebhookDispatcher
 
-log = structlog.get_logger("streamlimit")
+log = EventLog("streamlimit")
 
 TAKEN_OVER = ("plans", "service_keys", "operator_keys", "operator_read_keys", "grant_keys", "callbacks")
 

@@ -3,16 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.errors import OriginFailed, SettingsError
+from streamlimit.logs import EventLog
 from streamlimit.settings import Settings
 
 if TYPE_CHECKING:
     from streamlimit.delivery.origin.catalog import OriginCatalog
 
-log = structlog.get_logger("streamlimit")
+log = EventLog("streamlimit")
 
 
 def open_catalog(settings: Settings) -> Catalog | None:

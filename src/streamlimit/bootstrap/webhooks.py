@@ -4,12 +4,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import structlog
-
 from streamlimit.bootstrap.store import is_sqlite, open_file, sqlite_path
 from streamlimit.errors import SettingsError, several
 from streamlimit.limiter import OnRefusal
-from streamlimit.logs import announce
+from streamlimit.logs import EventLog, announce
 from streamlimit.model import Event
 from streamlimit.settings import EVENT_TYPES, Settings
 from streamlimit.store.contract import Outbox
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from streamlimit.webhooks.dispatcher import WebhookDispatcher
     from streamlimit.webhooks.endpoint import Endpoint
 
-log = structlog.get_logger("streamlimit")
+log = EventLog("streamlimit")
 
 PRIVATE = "a private or loopback address; set allow_private_callbacks = true if it is meant"
 

@@ -17,12 +17,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-import structlog
 
 from streamlimit.edge.followed_file import FollowedFile
 from streamlimit.edge.log_names import in_our_names
 from streamlimit.edge.reported import DELIVERED, Report, Reported
 from streamlimit.errors import StreamlimitError
+from streamlimit.logs import EventLog
 from streamlimit.tally import Tally
 
 WAITING = 10_000
@@ -36,7 +36,7 @@ FILE = "file:"
 POLL_SECONDS = 0.25
 """How often a file is looked at."""
 
-log = structlog.get_logger("streamlimit.edge")
+log = EventLog("streamlimit.edge")
 
 
 def report_in(line: bytes) -> Report | None:

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import structlog
-
 from streamlimit.edge.decision import Yes
 from streamlimit.errors import StreamlimitError
+from streamlimit.logs import EventLog
 from streamlimit.model import Admitted, State
 from streamlimit.tally import Tally
 from streamlimit.web.http import Send, send_whole
@@ -18,7 +17,7 @@ HEADER_BYTES = 3_072
 """Of the problem: with the other headers it stays below 4 KiB, which is all that nginx reads of an answer's head."""
 
 NO_STORE = "no-store"
-log = structlog.get_logger("streamlimit.edge")
+log = EventLog("streamlimit.edge")
 
 
 def yes_headers(yes: Yes, cache_seconds: int) -> dict[str, str]:

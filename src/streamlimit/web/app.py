@@ -3,12 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
-import structlog
-
 from streamlimit.errors import StreamlimitError
 from streamlimit.http.asgi import App, Bridge, Receive, Scope, Send, scope_of
 from streamlimit.http.exchange import Exchange, lines_of
 from streamlimit.http.request import Request
+from streamlimit.logs import EventLog
 from streamlimit.web.control import make_control
 from streamlimit.web.cors import Cors
 from streamlimit.web.delivery import NotReceived
@@ -20,7 +19,7 @@ from streamlimit.web.request_id import begin, id_header
 from streamlimit.web.service import Service
 from streamlimit.web.viewer import Elsewhere, Viewer
 
-log = structlog.get_logger("streamlimit.web")
+log = EventLog("streamlimit.web")
 
 
 EDGE = "/edge/"

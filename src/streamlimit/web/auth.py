@@ -5,10 +5,10 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-import structlog
 from msgspec import Struct
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.logs import EventLog
 from streamlimit.model import Device
 from streamlimit.settings import key_hash
 from streamlimit.web.grants import BadGrant, Grant, Grants
@@ -18,7 +18,7 @@ from streamlimit.web.problems import CHALLENGE, Problem
 from streamlimit.web.recent import Recent
 from streamlimit.web.rights import RIGHTS, Role
 
-log = structlog.get_logger("streamlimit.auth")
+log = EventLog("streamlimit.auth")
 
 KEYS_RETRY_SECONDS = 2
 UNKNOWN_PLANS_LOGGED = 100

@@ -1,12 +1,11 @@
 """Segments that a playlist lists and that are not there: said once in the log, and left out by Endpoint 1."""
 
-import structlog
-
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.local import Body, LocalFiles
 from streamlimit.delivery.segment import LiveEdge, Segment
 from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment
+from streamlimit.logs import EventLog
 from streamlimit.web.problems import Problem
 
 MOST_LEFT_OUT = 16
@@ -14,7 +13,7 @@ MOST_LEFT_OUT = 16
 MOST_TOLD = 1_000
 """Files of which the log need not be told again."""
 
-log = structlog.get_logger("streamlimit")
+log = EventLog("streamlimit")
 
 
 class StreamFiles:

@@ -14,13 +14,13 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-import structlog
 from joserfc import jwt
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from msgspec import Struct
 
 from streamlimit.ids import wrong_with_id
+from streamlimit.logs import EventLog
 from streamlimit.settings import JwtSettings
 
 KINDS: dict[str, type[Key]] = {"RS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey, "Ed25519": OKPKey}
@@ -45,7 +45,7 @@ AWAY_SECONDS = 10.0
 
 warnings.filterwarnings("ignore", category=SecurityWarning, message="EdDSA is deprecated")  # providers still say so
 
-log = structlog.get_logger("streamlimit.identity")
+log = EventLog("streamlimit.identity")
 
 
 class Identity(Struct, frozen=True):

@@ -3,12 +3,12 @@
 import time
 from typing import Annotated, Any, Literal
 
-import structlog
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.ids import wrong_with_id
+from streamlimit.logs import EventLog
 from streamlimit.model import OwnLimit, Session
 from streamlimit.store.contract import resolved
 from streamlimit.store.diagnosis import in_words
@@ -31,7 +31,7 @@ from streamlimit.web.render import rfc3339, session_json
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import require_text
 
-log = structlog.get_logger("streamlimit.web")
+log = EventLog("streamlimit.web")
 router = APIRouter(tags=["operator"])
 health = APIRouter(tags=["health"])
 

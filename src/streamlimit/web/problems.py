@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 import msgspec
-import structlog
 
 from streamlimit import errors
 from streamlimit.document import rfc3339, session_json
+from streamlimit.logs import EventLog
 from streamlimit.model import Ask, Refusal
 
 PROBLEMS: dict[str, tuple[int, str]] = {
@@ -65,7 +65,7 @@ DETAILS: dict[type[errors.StreamlimitError], str] = {
 STORE_RETRY_SECONDS = 2
 RETRY_STORE = {"Retry-After": str(STORE_RETRY_SECONDS)}
 
-log = structlog.get_logger("streamlimit.web")
+log = EventLog("streamlimit.web")
 
 
 class Problem(Exception):

@@ -7,9 +7,8 @@ import os
 import sqlite3
 import stat
 
-import structlog
-
 from streamlimit.errors import StoreHindered, StoreLocked, StoreUnavailable
+from streamlimit.logs import EventLog
 
 MODE = 0o600
 
@@ -42,7 +41,7 @@ def _tighten(path: str) -> None:
     except FileNotFoundError:
         return  # there is none beside the file, or SQLite has just removed it
     except OSError as error:  # another user's file, or a file system without modes: it works, and is said
-        log = structlog.get_logger("streamlimit")
+        log = EventLog("streamlimit")
         log.warning("store_exposed", problem=f"others may read {os.path.basename(path)}: {error.strerror}")
 
 

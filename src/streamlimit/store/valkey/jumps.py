@@ -1,8 +1,8 @@
 """Has a server's clock been set, or has a server with another clock taken over? Told once a jump, for the operator."""
 
-import structlog
+from streamlimit.logs import EventLog
 
-log = structlog.get_logger("streamlimit.store")
+log = EventLog("streamlimit.store")
 
 JUMP_MS = 60_000
 """Clocks of servers differ by less, and so do rules of what is due (`Policy.far_ms`)."""
