@@ -1,10 +1,16 @@
 """Servers that a worker's tests share: each test has keys of its own. Starting a cluster is slow: one group a kind."""
 
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests import servers
+
+# Whoever forbids it would have each program that the tests start compile all of ours anew: half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")

@@ -4,16 +4,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests import launcher
+from tests.launcher import Process
 from tests.ports import free_port
 
 SAMPLES = Path(__file__).parent.parent / "src/streamlimit/samples"
@@ -34,7 +35,7 @@ class Answer:
 class Service:
     """A running service, as its callers see it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    def __init__(self, process: Process, port: int, log: Path) -> None:
         self.process, self.port, self.log_path = process, port, log
         self.url = f"http://127.0.0.1:{port}"
 
@@ -109,14 +110,7 @@ def started(
     } | settings
     log = folder / "service.log"
     with log.open("ab") as out:
-        process = subprocess.Popen(
-            [*wrapper, sys.executable, "-m", "streamlimit.cli", command],
-            env=_environment(chosen),
-            cwd=folder,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = launcher.start([command], folder, environment(chosen), out, out, wrapper)
     service = Service(process, port, log)
     try:
         await_readiness(service, path=awaited)
@@ -147,7 +141,7 @@ def wait_until(condition: Any, seconds: float, what: str = "the condition") -> N
         time.sleep(0.01)
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: Process) -> None:
     """SIGTERM to all of it, SIGKILL if that does not help."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
@@ -163,7 +157,8 @@ def temporary_folder() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix="streamlimit-test-")
 
 
-def _environment(settings: dict[str, Any]) -> dict[str, str]:
+def environment(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Ours, with these settings and no others."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIMIT_")}
     texts = {
         f"STREAMLIMIT_{name.upper()}": value if isinstance(value, str) else json.dumps(value)

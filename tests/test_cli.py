@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from streamlimit import __version__
 from streamlimit.cli import app
+from tests import launcher
 from tests.service import OPERATOR_KEY, SAMPLES, Service, started, stop, temporary_folder, wait_until
 from tests.web.folders import content, make_streams, packed_size
 
@@ -44,9 +45,7 @@ def _run(folder: Path, *arguments: str, **settings: str) -> tuple[int, str, str]
     """Exit code, standard output and error of the command on the database in *folder*."""
     variables = {f"STREAMLIMIT_{name.upper()}": value for name, value in settings.items()}
     own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIMIT_")}
-    command = [sys.executable, "-m", "streamlimit", *arguments]
-    ended = subprocess.run(command, cwd=folder, env=own | variables, capture_output=True, timeout=60)
-    return ended.returncode, ended.stdout.decode(), ended.stderr.decode()
+    return launcher.run(arguments, folder, own | variables)
 
 
 # Help
@@ -279,11 +278,10 @@ def test_expire_prints_counts(tmp_path: Path) -> None:
 
 
 @contextmanager
-def _served(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", "streamlimit", "serve", "--streams", str(SAMPLES), *arguments]
+def _served(folder: Path, *arguments: str) -> Iterator[launcher.Process]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIMIT_")}
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=folder, env=own, stdout=log, stderr=log, start_new_session=True)
+        process = launcher.start(["serve", "--streams", str(SAMPLES), *arguments], folder, own, log, log)
     try:
         yield process
     finally:

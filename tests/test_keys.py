@@ -1,20 +1,19 @@
 """`streamlimit keys new`: a key that works, and a line for the settings that does not tell it."""
 
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests import launcher
 from tests.service import started
 
 
 def _new(*words: str) -> tuple[str, dict[str, list[str]]]:
-    done = subprocess.run([sys.executable, "-m", "streamlimit", "keys", "new", *words], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    key, line = done.stdout.splitlines()
+    code, out, err = launcher.run(["keys", "new", *words], Path.cwd())
+    assert code == 0, err
+    key, line = out.splitlines()
     return key.rpartition(" ")[2], tomllib.loads(line)
 
 
@@ -50,9 +49,9 @@ def test_a_new_key_for_somebody(role: str) -> None:
     "words", [("--role", "service", "--name", "anna"), ("--name", "viewer"), ("--name", ""), ("--name", "a" * 61)]
 )
 def test_a_name_that_cannot_be_one_is_refused(words: tuple[str, ...]) -> None:
-    done = subprocess.run([sys.executable, "-m", "streamlimit", "keys", "new", *words], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "--name" in done.stderr
+    code, out, err = launcher.run(["keys", "new", *words], Path.cwd())
+    assert (code, out) == (2, "")
+    assert "--name" in err
 
 
 def test_the_line_in_the_settings_lets_the_key_in(tmp_path: Path) -> None:
@@ -65,5 +64,4 @@ def test_the_line_in_the_settings_lets_the_key_in(tmp_path: Path) -> None:
 
 
 def test_a_role_that_is_none_is_refused() -> None:
-    words = [sys.executable, "-m", "streamlimit", "keys", "new", "--role", "root"]
-    assert subprocess.run(words, capture_output=True).returncode == 2
+    assert launcher.run(["keys", "new", "--role", "root"], Path.cwd())[0] == 2

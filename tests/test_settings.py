@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from streamlimit import cli
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings, load_settings, notes_on_variables, unknown_variables
+from tests import launcher
 from tests.ports import free_port
 
 Command = Callable[..., tuple[int, str, str]]
@@ -317,22 +317,16 @@ def test_a_port_in_use_stops_the_start(tmp_path: Path, start: str) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
-        ended = subprocess.run(
-            [sys.executable, "-m", "streamlimit", start, "--listen", listen],
-            cwd=tmp_path,
-            capture_output=True,
-            timeout=30,
-        )
-    assert ended.returncode == 2
-    assert f"streamlimit: listen: cannot listen on {listen}" in ended.stderr.decode()
+        code, _, err = launcher.run([start, "--listen", listen], tmp_path)
+    assert code == 2
+    assert f"streamlimit: listen: cannot listen on {listen}" in err
 
 
 @pytest.mark.parametrize("listen", ["no.such.host.invalid:80", "203.0.113.7:80", "/no/such/folder/x.sock"])
 def test_an_address_that_is_not_ours_stops_the_start(tmp_path: Path, listen: str) -> None:
-    command = [sys.executable, "-m", "streamlimit", "serve", "--allow-open", "true", "--listen", listen]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60)
-    assert ended.returncode == 2
-    assert f"streamlimit: listen: cannot listen on {listen}" in ended.stderr.decode()
+    code, _, err = launcher.run(["serve", "--allow-open", "true", "--listen", listen], tmp_path)
+    assert code == 2
+    assert f"streamlimit: listen: cannot listen on {listen}" in err
 
 
 # All that is wrong, at once

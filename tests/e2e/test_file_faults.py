@@ -6,8 +6,6 @@ import signal
 import socket
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests import launcher
 from tests.e2e.killing import workers_of
 from tests.service import OPERATOR_KEY, Service, started, wait_until
 from tests.tmpfs import filled, mounted
@@ -77,10 +76,9 @@ def test_a_start_on_a_full_disk_may_be_tried_again_and_one_on_a_wrong_path_may_n
 
 def start_in_vain(folder: Path, path: str) -> int:
     """The exit code of a service whose store is at *path*."""
-    command = [sys.executable, "-m", "streamlimit.cli", "serve", "--listen", "127.0.0.1:0", "--store"]
-    done = subprocess.run([*command, f"sqlite:///{path}"], cwd=folder, capture_output=True, timeout=60, check=False)
-    assert b"sqlite: cannot open" in done.stderr
-    return done.returncode
+    code, _, err = launcher.run(["serve", "--listen", "127.0.0.1:0", "--store", f"sqlite:///{path}"], folder)
+    assert "sqlite: cannot open" in err
+    return code
 
 
 def test_while_another_process_holds_the_file_who_sits_goes_on_at_every_worker_and_nobody_stands_still(

@@ -3,8 +3,6 @@
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +15,7 @@ from streamlimit.model import Ask
 from streamlimit.policy import Policy
 from streamlimit.store.sqlite import SqliteStore, back_up
 from streamlimit.store.sqlite import backup as backup_module
+from tests import launcher
 from tests.store.store_driver import limit_of
 from tests.tmpfs import filled, mounted
 
@@ -26,9 +25,8 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "streamlimit.db")
 
 
-def run(folder: Path, file: Path, store: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "streamlimit.cli", "backup", str(file), "--store", store]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+def run(folder: Path, file: Path, store: str) -> tuple[int, str, str]:
+    return launcher.run(["backup", str(file), "--store", store], folder)
 
 
 @contextmanager
@@ -156,11 +154,11 @@ def test_what_makes_no_sense_is_refused_and_makes_nothing(path: str, tmp_path: P
 def test_the_command_says_what_it_made_and_on_valkey_what_to_do_instead(path: str, tmp_path: Path) -> None:
     SqliteStore(path, Policy()).close()
     copy = tmp_path / "copy.db"
-    done = run(tmp_path, copy, f"sqlite:///{path}")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"backed up to {copy}: {copy.stat().st_size} bytes in ")
-    missing = run(tmp_path, copy, f"sqlite:///{tmp_path}/nowhere.db")
-    assert (missing.returncode, "no database at" in missing.stderr) == (1, True)
+    code, out, err = run(tmp_path, copy, f"sqlite:///{path}")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"backed up to {copy}: {copy.stat().st_size} bytes in ")
+    code, _, err = run(tmp_path, copy, f"sqlite:///{tmp_path}/nowhere.db")
+    assert (code, "no database at" in err) == (1, True)
     assert not (tmp_path / "nowhere.db").exists()
-    elsewhere = run(tmp_path, copy, "valkey://127.0.0.1:1")
-    assert (elsewhere.returncode, "BGSAVE" in elsewhere.stderr) == (1, True)
+    code, _, err = run(tmp_path, copy, "valkey://127.0.0.1:1")
+    assert (code, "BGSAVE" in err) == (1, True)

@@ -2,8 +2,6 @@
 
 import asyncio
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +14,7 @@ from streamlimit.policy import Policy
 from streamlimit.store.diagnosis import MEANINGS, in_words
 from streamlimit.store.valkey import ValkeyStore, check
 from streamlimit.store.valkey.checkup import _failure, _judge
-from tests import servers
+from tests import launcher, servers
 from tests.ports import free_port
 from tests.store.secured import Secured, Watched, secured, watched
 
@@ -251,9 +249,7 @@ class TestCommand:
     """`streamlimit check-config`."""
 
     def run(self, folder: Path, store: str) -> tuple[int, str, str]:
-        command = [sys.executable, "-m", "streamlimit.cli", "check-config", f"--store={store}"]
-        ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30)
-        return ended.returncode, ended.stdout, ended.stderr
+        return launcher.run(["check-config", f"--store={store}"], folder)
 
     def test_it_says_what_is_fine_what_could_be_better_and_what_is_wrong(
         self, server: servers.Server, tmp_path: Path

@@ -4,8 +4,6 @@ import asyncio
 import json
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from streamlimit.errors import SettingsError
 from streamlimit.settings import load_settings
 from streamlimit.web import identity
 from streamlimit.web.checkup import ProviderUnavailable, check_provider
+from tests import launcher
 from tests.ports import free_port
 from tests.store.secured import Authority
 from tests.web.provider import Provider, jwks, new_key, running_provider
@@ -218,9 +217,7 @@ def test_a_provider_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _run(folder: Path, provider: Provider) -> tuple[int, str, str]:
     (folder / "streamlimit.toml").write_text(f'auth = "jwt"\n[jwt]\njwks_url = "{provider.url}"\n')
-    command = [sys.executable, "-m", "streamlimit", "check-config"]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30)
-    return ended.returncode, ended.stdout, ended.stderr
+    return launcher.run(["check-config"], folder)
 
 
 def test_check_config_tries_the_provider_as_it_tries_the_store(tmp_path: Path) -> None:
