@@ -29,6 +29,8 @@ class Census(Struct):
     states: Counter[str] = field(default_factory=Counter)
     streams: Counter[str] = field(default_factory=Counter)
     users: int = 0
+    at_limit: int = 0
+    """Users who sit on all of their seats."""
 
     @property
     def sessions(self) -> int:
@@ -50,13 +52,15 @@ async def pages(store: Store) -> AsyncIterator[Page]:
 
 async def count_once(store: Store, clock: Callable[[], float] = time.monotonic) -> Census:
     """Walks all live sessions once."""
-    census, last_user = Census(clock()), None
+    census, last_user, taken = Census(clock()), None, 0
     async for page in pages(store):
         for session in page.sessions:
             census.states[session.state] += 1
             census.streams[session.stream_id] += 1
             if session.user_id != last_user:  # pages go by user
-                census.users, last_user = census.users + 1, session.user_id
+                census.users, last_user, taken = census.users + 1, session.user_id, 0
+            taken += 1
+            census.at_limit += taken == session.limit
     return census
 
 

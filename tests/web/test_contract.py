@@ -241,7 +241,7 @@ def test_an_operators_calls_answer_as_described(checked: Checked) -> None:
     checked(limit, 400, {"max_sessions": 400}, OPERATOR_KEY, user_id="cy")
     checked(limit, 401, {"max_sessions": 4}, user_id="cy")
     gets = ("GET /v1/limits", "GET /v1/sessions", "GET /v1/stats", "GET /v1/reports", "GET /metrics")
-    for name in (*gets, "POST /v1/expirations"):
+    for name in (*gets, "GET /v1/stats/series", "GET /v1/me", "POST /v1/expirations"):
         checked(name, 200, key=OPERATOR_KEY)
     checked("GET /v1/users/{user_id}/limit", 200, key=OPERATOR_KEY, user_id="cy")
     for name in (

@@ -33,6 +33,7 @@ def _work(service: Service) -> "list[Work]":
     if service.reporter.keep_days:
         work += [service.reporter.flush_forever, service.reporter.sample_forever]
     work.append(service.reporter.tidy_forever)
+    work.append(service.series.take_forever)
     if not service.grants.are_known:
         work.append(partial(learn_key_forever, service.grants, service.store))
     if service.authenticator.verifier is not None:

@@ -21,6 +21,7 @@ from streamlimit.settings import Settings
 from streamlimit.tally import RefusedUsers, Tally
 from streamlimit.web.address import Proxies
 from streamlimit.web.auth import Plans
+from streamlimit.web.console.series import Series
 from streamlimit.web.metrics import Metrics
 from streamlimit.web.readiness import Readiness
 from streamlimit.web.service import Service
@@ -45,14 +46,16 @@ async def build_service(
     on_refusal = counting_refusals(settings, counts, on_refusal)
     limiter = Limiter(store, tell, tally, on_refusal, guard, counting_seats(settings, counts))
     keeps_yes = settings.edge_cache >= 1 and settings.deliver == "bytes"
+    counted, metrics = Counted(store), Metrics(tally, store, dispatcher.workers if dispatcher is not None else ())
     return Service(
         settings=settings,
         policy=policy,
         limiter=limiter,
         store=store,
-        counted=Counted(store),
+        counted=counted,
         reporter=open_reporter(settings, store, tally, counts, serves=True),
-        metrics=Metrics(tally, store, dispatcher.workers if dispatcher is not None else ()),
+        metrics=metrics,
+        series=Series(metrics, counted),
         readiness=Readiness(store),
         outbox=None if dispatcher is None else dispatcher.outbox,
         tally=tally,

@@ -11,9 +11,12 @@ import msgspec
 from msgspec import Struct
 
 from streamlimit.errors import BadCursor
-from streamlimit.model import OwnLimit, Session
+from streamlimit.model import Device, OwnLimit, Session
 from streamlimit.store.contract import Store, resolved
 from streamlimit.web.problems import Problem
+
+MOST_LOOKED = 5_000
+"""Sessions that one page looks through for those of a device: a page may be short, or empty, and not the last."""
 
 
 class Cursor(Struct, array_like=True):
@@ -30,19 +33,33 @@ class Filters(Struct, frozen=True):
     user_id: str | None
     stream_id: str | None
     state: str | None
+    device: str | None = None
+    """In lower case; a part of what the player calls it. The store does not know of it."""
+
+    def fits(self, session: Session) -> bool:
+        """Is it one of those, as far as the store did not look already?"""
+        return self.device is None or any(self.device in part.casefold() for part in _parts(session.device))
 
 
 async def browse(store: Store, cursor: str | None, limit: int, filters: Filters) -> tuple[list[Session], str | None]:
-    """*limit* sessions (fewer on the last page), and the next page's cursor, None on the last. Raises `malformed`."""
+    """*limit* sessions (fewer on the last page, and where few of many are wanted), and the next page's cursor, None on
+    the last. Raises `malformed`.
+    """
     at = Cursor(None) if cursor is None else _read(cursor)
     found = await _rest_of_user(store, at, filters)
     following, more = at.store, at.user_id is None or at.store is not None
-    while more and len(found) < limit:
+    looked = 0
+    while more and len(found) < limit and looked < MOST_LOOKED:
+        wanted = limit - len(found) if filters.device is None else limit
         try:
-            page = await resolved(store.browse(following, limit - len(found), *_fields(filters)))
+            page = await resolved(store.browse(following, wanted, *_fields(filters)))
         except BadCursor as error:
             raise _forged() from error
-        found += page.sessions
+        fitting = [session for session in page.sessions if filters.fits(session)]
+        if found and filters.device is not None and len(found) + len(fitting) > limit:
+            break  # the next page begins with these
+        looked += len(page.sessions)
+        found += fitting
         following, more = page.cursor, page.cursor is not None
         await asyncio.sleep(0)  # viewers first
     if len(found) > limit:  # only the last user's sessions are too many
@@ -70,7 +87,14 @@ async def _rest_of_user(store: Store, at: Cursor, filters: Filters) -> list[Sess
     if at.user_id is None or at.after is None:
         return []
     page = await resolved(store.browse(None, 1, at.user_id, filters.stream_id, filters.state))
-    return [session for session in page.sessions if _rank(session) > tuple(at.after)]
+    return [session for session in page.sessions if _rank(session) > tuple(at.after) and filters.fits(session)]
+
+
+def _parts(device: str | Device | None) -> tuple[str, ...]:
+    """What a device is called, all of it."""
+    if isinstance(device, Device):
+        return tuple(part for part in (device.id, device.name, device.type) if part)
+    return (device,) if device else ()
 
 
 def _rank(session: Session) -> tuple[int, str]:

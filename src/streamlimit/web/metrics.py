@@ -127,6 +127,15 @@ class Metrics:
                 labelled[label] = labelled.get(label, 0) + sample.value
         return found
 
+    def workers(self) -> int:
+        """How many workers of this service there are on this machine."""
+        folder = os.environ.get(FOLDER_VARIABLE)
+        if folder is None:
+            return 1
+        files = [name for name in os.listdir(folder) if name.startswith("counter_")]
+        pids = {name.removesuffix(".db").rpartition("_")[2] for name in files}
+        return sum(_runs(int(pid)) for pid in pids if pid.isdigit())
+
     def _add(self, metric: Counter, name: str, values: Mapping[str, float]) -> None:
         for label, value in values.items():
             grown = value - self._seen.get((name, label), 0)
@@ -141,6 +150,14 @@ class Metrics:
             if grown > 0:
                 self._seen[worker.endpoint, outcome] = total
                 self._deliveries.labels(worker.endpoint, outcome).inc(grown)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 class _Told(Collector):

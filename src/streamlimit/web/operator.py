@@ -70,12 +70,13 @@ async def all_sessions(
     user_id: IdInQuery = None,
     stream_id: IdInQuery = None,
     state: Live | None = None,
+    device: Annotated[str | None, Query(max_length=128)] = None,
     cursor: Annotated[str | None, Query(max_length=2_048)] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> Response:
-    """Live sessions, page by page: follow `cursor` until it is null."""
+    """Live sessions, page by page: follow `cursor` until it is null. *device*: a part of its name, id or type."""
     require_text(request.scope["query_string"])
-    filters = Filters(user_id, stream_id, state)
+    filters = Filters(user_id, stream_id, state, device and device.casefold())
     sessions, following = await browse(service.store, cursor, limit, filters)
     return json_answer({"sessions": _shown(sessions), "cursor": following})
 
@@ -147,6 +148,7 @@ async def stats(service: ServiceDep, _reader: CallerDep) -> Response:
     document: dict[str, Any] = {
         "sessions": None,
         "users": None,
+        "users_at_limit": None,
         "streams": None,
         "counted_seconds_ago": None,
         "admissions": int(_total(numbers, "admissions")),
@@ -158,7 +160,9 @@ async def stats(service: ServiceDep, _reader: CallerDep) -> Response:
         "callbacks": {
             "pending": await _pending(service),
             "attempts": _whole(numbers.get("callbacks", {})),
+            "dropped": await _dropped(service),
         },
+        "workers": {"running": service.metrics.workers(), "expected": service.settings.workers},
         "store": {
             "away": service.store.is_away,
             "degraded_answers": int(_total(numbers, "degraded")),
@@ -167,7 +171,8 @@ async def stats(service: ServiceDep, _reader: CallerDep) -> Response:
     }
     if census is not None:
         states = {state: census.states[state] for state in ("starting", "active", "idle")}
-        document |= {"sessions": states, "users": census.users, "streams": dict(most(census))}
+        document |= {"sessions": states, "users": census.users, "users_at_limit": census.at_limit}
+        document["streams"] = dict(most(census))
         document["counted_seconds_ago"] = round(time.monotonic() - census.taken_at, 3)
     return json_answer(document)
 

@@ -28,8 +28,8 @@ MEDIA_TYPES = {
 }
 """What is served of `static/`; a file with another ending is not."""
 
-DOCS_FILES = ("docs.js", "favicon.svg", "problem.css", "vendor/swagger-ui")
-"""How the files of `/docs` and `/problems` begin: those pages are there whether or not anything plays."""
+ALWAYS = ("docs.js", "favicon.svg", "problem.css", "vendor/swagger-ui", "console", "colours.css", "vendor/uPlot")
+"""How the files of `/docs`, `/problems` and `/console` begin: those pages are there whether or not anything plays."""
 
 PAGE_HEADERS = {
     # Scripts and styles only as files of ours; hls.js plays from blob: and runs its worker from one.
@@ -41,7 +41,7 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
 }
 
-DOCS_HEADERS = PAGE_HEADERS | {
+DOCS_HEADERS = {
     "Content-Security-Policy": PAGE_HEADERS["Content-Security-Policy"].replace("img-src 'self'", "img-src 'self' data:")
 }
 """Swagger UI keeps its icons in its stylesheet."""
@@ -60,8 +60,8 @@ class StaticFile(Struct, frozen=True):
 
 
 def are_on(service: Service) -> bool:
-    """Only where something plays, and anyone may: the page has no credential to send."""
-    return service.has_streams and service.settings.auth == "open"
+    """Only where something plays."""
+    return service.has_streams
 
 
 @router.get("/")
@@ -91,7 +91,7 @@ async def docs() -> Response:
 @router.get("/static/{name:path}")
 async def static(name: str, request: Request, service: ServiceDep) -> Response:
     """A file of the pages. Always asked for again, seldom sent again: the ETag is of its content."""
-    if not name.startswith(DOCS_FILES):
+    if not name.startswith(ALWAYS):
         _require_pages(service)
     return _file(name, request)
 
@@ -111,7 +111,7 @@ async def favicon(request: Request, service: ServiceDep) -> Response:
 
 def _require_pages(service: Service) -> None:
     if not are_on(service):
-        raise Problem("not-found", "there are no pages here: no streams are set, or viewers need a credential")
+        raise Problem("not-found", "there is no page here, for no streams are set")
 
 
 def page(template: str, headers: dict[str, str] | None = None, **values: Any) -> Response:

@@ -9,14 +9,16 @@ from starlette.routing import Match, Route
 
 from streamlimit import errors
 from streamlimit.web import operator, pages, problem_pages, reports, sessions
+from streamlimit.web.console import page as console
 from streamlimit.web.control import ASKED
 from streamlimit.web.openapi import with_hot_calls
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
 from streamlimit.web.request_id import id_header
 from streamlimit.web.service import Service
 
-_OPERATORS = (operator.router, reports.router, operator.health)
-ROUTERS = (sessions.router, *_OPERATORS, problem_pages.router, pages.shared, pages.router)
+_OPERATORS = (operator.router, reports.router, operator.health, console.router)
+_PAGES = (problem_pages.router, console.pages, pages.shared, pages.router)
+ROUTERS = (sessions.router, *_OPERATORS, *_PAGES)
 
 _STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 

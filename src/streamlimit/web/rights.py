@@ -16,6 +16,7 @@ _OPERATING: frozenset[Role] = frozenset({"operator"})
 _REPORTING: frozenset[Role] = frozenset({"service", "operator"})
 
 RIGHTS: dict[str, frozenset[Role]] = {
+    "GET /v1/me": _LOOKING,
     "POST /v1/segments": _WATCHING,
     "POST /v1/sessions": _WATCHING,
     "GET /v1/streams": _LOOKING,
@@ -36,6 +37,7 @@ RIGHTS: dict[str, frozenset[Role]] = {
     "DELETE /v1/users/{user_id}/terminations": _OPERATING,
     "DELETE /v1/users/{user_id}/terminations/{session_id}": _OPERATING,
     "GET /v1/stats": _INSPECTING,
+    "GET /v1/stats/series": _INSPECTING,
     "GET /v1/events": _INSPECTING,
     "GET /v1/reports": _INSPECTING,
     "GET /metrics": _INSPECTING | {"local"},
@@ -44,6 +46,6 @@ RIGHTS: dict[str, frozenset[Role]] = {
 
 PUBLIC = frozenset(
     {"/healthz", "/readyz", "/openapi.json", "/docs", "/problems/{code}"}
-    | {"/client.js", "/", "/watch", "/static/{name:path}", "/favicon.ico"}
+    | {"/client.js", "/", "/watch", "/console", "/console/key", "/static/{name:path}", "/favicon.ico"}
 )
 """Paths that ask for no credential, by any method: they tell nothing of users, sessions or streams."""

@@ -17,6 +17,7 @@ from streamlimit.store.contract import Outbox
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
 from streamlimit.web.auth import Authenticator, Plans
+from streamlimit.web.console.series import Series
 from streamlimit.web.grants import Grants
 from streamlimit.web.metrics import Metrics
 from streamlimit.web.readiness import Readiness
@@ -40,6 +41,7 @@ class Service:
     counted: Counted
     reporter: Reporter
     metrics: Metrics
+    series: Series
     readiness: Readiness
     outbox: Outbox | None
     grants: Grants

@@ -30,6 +30,8 @@ PARAMETERS: dict[str, Any] = {
     "path": "video-180p/seg-00002.m4s",
     "code": "session-limit",
     "state": "idle",
+    "device": "phone",
+    "span": "hour",
     "limit": 100,
     "from": "2026-11-20T20:00:00Z",
     "to": "2026-11-20T21:00:00Z",

@@ -11,6 +11,7 @@ LIMIT = OWN_LIMIT | {"own": True, "source": "own", "plans": {"single": 1, "famil
 STATS = {
     "sessions": {"starting": 1, "active": 40, "idle": 3},
     "users": 21,
+    "users_at_limit": 4,
     "streams": {"aurora": 44},
     "counted_seconds_ago": 2.5,
     "admissions": 1250,
@@ -19,7 +20,8 @@ STATS = {
     "would_refuse": {},
     "expiries": 17,
     "events": {"session.started": 61, "session.expired": 17},
-    "callbacks": {"pending": 0, "attempts": {"delivered": 78}},
+    "callbacks": {"pending": 0, "attempts": {"tv.example/sent": 78}, "dropped": {}},
+    "workers": {"running": 4, "expected": 4},
     "store": {"away": False, "degraded_answers": 0, "latency_ms": 0.21},
 }
 REPORT_ROW = {

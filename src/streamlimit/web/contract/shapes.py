@@ -141,10 +141,18 @@ class LimitPage(Struct):
 
 
 class Webhooks(Struct):
-    """Events that wait for an endpoint (null while the store is unavailable), and deliveries by result."""
+    """Events that wait for an endpoint (null while the store is unavailable), deliveries by result, and what was lost."""
 
     pending: int | None
     attempts: dict[str, int]
+    dropped: Annotated[dict[str, int], Meta(description="events that found no room, by endpoint")]
+
+
+class Workers(Struct):
+    """Of the machine that answers."""
+
+    running: Count
+    expected: Count
 
 
 class ReportRow(Struct):
@@ -186,6 +194,7 @@ class Stats(Struct):
 
     sessions: dict[str, int] | None
     users: int | None
+    users_at_limit: Annotated[int | None, Meta(description="who sit on all of their seats")]
     streams: dict[str, int] | None
     counted_seconds_ago: float | None
     admissions: Count
@@ -195,7 +204,35 @@ class Stats(Struct):
     expiries: Count
     events: dict[str, int]
     callbacks: Webhooks
+    workers: Workers
     store: StoreNumbers
+
+
+class Me(Struct):
+    """Who a credential speaks for. `name`: of a key's owner; `user_id`, `session_id`: null where it is for all."""
+
+    role: Literal["anyone", "local", "grant", "viewer", "service", "reader", "operator"]
+    name: str | None
+    user_id: str | None
+    session_id: str | None
+
+
+class Series(Struct):
+    """Numbers by time (`at`, seconds of the epoch) of one machine's workers since they started (`since`). Sessions and
+    users are how many there were, null where nobody counted; all else is per second, but for the store's latency.
+    """
+
+    span: Literal["hour", "day"]
+    since: float | None
+    at: list[float]
+    live_sessions: list[int | None]
+    users_at_limit: list[int | None]
+    admissions: list[float]
+    segments: list[float]
+    refusals: dict[str, list[float]]
+    store_latency_ms: list[float | None]
+    webhooks_sent: list[float]
+    webhooks_failed: list[float]
 
 
 class Health(Struct):

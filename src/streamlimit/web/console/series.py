@@ -1,0 +1,143 @@
+"""The last hour and the last day in numbers, for charts: samples of this machine's workers, kept in memory.
+
+Each worker keeps the same: what it samples are the counters of all workers of its machine (metrics.py). They begin with
+the service's start, and other machines have their own. How many sessions there are comes from the census, which walks
+the store while somebody looks at the numbers: where nobody did there is None.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from streamlimit.census import Counted
+from streamlimit.web.metrics import Metrics
+
+SAMPLE_SECONDS = 10.0
+DAY_EVERY = 12
+"""The day keeps each so-manieth sample."""
+
+KEPT = {"hour": 361, "day": 721}
+FRESH_SECONDS = 60.0
+"""How old a census may be to count for a sample."""
+
+Span = Literal["hour", "day"]
+
+
+class Sample(Struct, frozen=True):
+    """What the counters said at one moment (`at`: seconds of the epoch), all of them since the start."""
+
+    at: float
+    numbers: Mapping[str, float]
+    refusals: Mapping[str, float]
+    live: int | None = None
+    at_limit: int | None = None
+
+
+class Series:
+    """The samples of one worker. *clock* tells seconds of the epoch, *monotonic* those that a census is dated by."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        counted: Counted,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._metrics, self._counted, self._clock, self._monotonic = metrics, counted, clock, monotonic
+        self._kept = {span: deque[Sample](maxlen=kept) for span, kept in KEPT.items()}
+        self._taken = 0
+
+    def take(self) -> None:
+        """One more sample."""
+        sample = self._sample()
+        self._kept["hour"].append(sample)
+        if self._taken % DAY_EVERY == 0:
+            self._kept["day"].append(sample)
+        self._taken += 1
+
+    async def take_forever(self) -> None:
+        """One sample after the other."""
+        while True:
+            self.take()
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+    def columns(self, span: Span) -> dict[str, Any]:
+        """The samples of *span*, and one of this moment, as `columns` of them has it."""
+        return columns([*self._kept[span], self._sample()])
+
+    def _sample(self) -> Sample:
+        counters, census = self._metrics.numbers(), self._counted.newest
+        is_fresh = census is not None and self._monotonic() - census.taken_at <= FRESH_SECONDS
+        return Sample(
+            self._clock(),
+            {name: _total(counters, metric) for name, metric in _COUNTERS.items()} | _webhooks(counters),
+            dict(counters.get("refusals", {})),
+            census.sessions if census is not None and is_fresh else None,
+            census.at_limit if census is not None and is_fresh else None,
+        )
+
+
+_COUNTERS = {
+    "admissions": "admissions",
+    "confirmations": "confirmations",
+    "store_seconds": "store_seconds",
+    "store_calls": "store_calls",
+}
+
+
+def columns(samples: Sequence[Sample]) -> dict[str, Any]:
+    """By time: how many there were at each sample, and how much per second since the one before."""
+    pairs = [(old, new) for old, new in pairwise(samples) if new.at > old.at]
+    codes = sorted({code for sample in samples for code in sample.refusals})
+    return {
+        "since": samples[0].at if samples else None,
+        "at": [round(new.at, 1) for _, new in pairs],
+        "live_sessions": [new.live for _, new in pairs],
+        "users_at_limit": [new.at_limit for _, new in pairs],
+        "admissions": [_rate(old, new, "admissions") for old, new in pairs],
+        "segments": [_rate(old, new, "confirmations") for old, new in pairs],
+        "refusals": {code: [_refused(old, new, code) for old, new in pairs] for code in codes},
+        "store_latency_ms": [_latency(old, new) for old, new in pairs],
+        "webhooks_sent": [_rate(old, new, "sent") for old, new in pairs],
+        "webhooks_failed": [_rate(old, new, "failed") for old, new in pairs],
+    }
+
+
+def _rate(old: Sample, new: Sample, name: str) -> float:
+    return _per_second(old, new, new.numbers.get(name, 0) - old.numbers.get(name, 0))
+
+
+def _refused(old: Sample, new: Sample, code: str) -> float:
+    return _per_second(old, new, new.refusals.get(code, 0) - old.refusals.get(code, 0))
+
+
+def _per_second(old: Sample, new: Sample, grown: float) -> float:
+    return round(max(grown, 0) / (new.at - old.at), 3)
+
+
+def _latency(old: Sample, new: Sample) -> float | None:
+    """None: the store was not asked meanwhile."""
+    calls = new.numbers["store_calls"] - old.numbers["store_calls"]
+    seconds = new.numbers["store_seconds"] - old.numbers["store_seconds"]
+    return round(1_000 * seconds / calls, 3) if calls > 0 else None
+
+
+def _webhooks(counters: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    attempts = counters.get("callbacks", {})
+    return {
+        outcome: _sum(count for label, count in attempts.items() if label.endswith("/" + outcome))
+        for outcome in ("sent", "failed")
+    }
+
+
+def _total(counters: Mapping[str, Mapping[str, float]], metric: str) -> float:
+    return _sum(counters.get(metric, {}).values())
+
+
+def _sum(values: Iterable[float]) -> float:
+    return float(sum(values))

@@ -1,0 +1,105 @@
+// Charts of the last hour and day. Where the numbers come from stands beside them: GET /v1/stats/series tells what the
+// workers of one machine counted, /v1/reports (where there is one) what the store kept of all of them.
+
+import { call } from "./api.js";
+import { every, place, setText } from "./dom.js";
+import { onDay, refusal } from "./words.js";
+
+const LOOK_MS = 10_000;
+const HEIGHT = 180;
+const COLOURS = ["--accent", "--bad", "--soon", "--good", "--faint", "--text"];
+let page;
+let drawn = new Map(); // of each figure: its chart and the names of its lines
+const looking = every(LOOK_MS, look);
+
+// Each: what is drawn, and the lines in an answer.
+const FIGURES = [
+  ["Live sessions", (told) => [["sessions", told.live_sessions]]],
+  ["Users on all of their seats", (told) => [["users", told.users_at_limit]]],
+  ["Requests let in a second", (told) => [["let in", told.admissions]]],
+  ["Segments received a second", (told) => [["segments", told.segments]]],
+  ["Refusals a second, by reason", (told) => Object.entries(told.refusals).map(([code, values]) => [refusal(code), values])],
+  ["Wait for the store, in milliseconds", (told) => [["a call", told.store_latency_ms]]],
+  ["Webhooks a second", (told) => [["sent", told.webhooks_sent], ["failed", told.webhooks_failed]]],
+];
+
+export function furnish(_settings, tools) {
+  page = tools;
+  place("span").addEventListener("change", () => looking.start());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", clear);
+  addEventListener("resize", () => drawn.forEach(({ chart }, figure) => chart.setSize({ width: widthOf(figure), height: HEIGHT })));
+}
+
+export const show = () => looking.start();
+export const hide = () => looking.stop();
+
+async function look() {
+  const span = place("span").querySelector(":checked").value;
+  const answer = await call("GET", `/v1/stats/series?span=${span}`);
+  page.tell(answer.ok ? "" : answer.problem.title);
+  if (!answer.ok) return;
+  const told = answer.body;
+  const since = told.since ? `since ${onDay(told.since * 1000)}` : "from now on";
+  setText(
+    place("covers"),
+    `What the workers of the machine that answers counted, kept in their memory ${since}; a restart begins anew, and other ` +
+      "machines have their own. How many sessions and users there are is of the whole service, but counted only while somebody looks: gaps are times when nobody did.",
+  );
+  FIGURES.forEach(([title, lines], index) => draw(index, title, told.at, lines(told)));
+}
+
+function draw(index, title, at, lines) {
+  const figure = place("figures").children[index] ?? place("figures").appendChild(made(title));
+  const names = lines.map(([name]) => name).join();
+  const known = drawn.get(figure);
+  const data = [at, ...lines.map(([, values]) => values)];
+  describe(figure, lines);
+  if (known?.names === names) return known.chart.setData(data);
+  known?.chart.destroy();
+  drawn.set(figure, { names, chart: new uPlot(options(figure, lines), data, figure.lastElementChild) });
+}
+
+function made(title) {
+  const figure = document.createElement("figure");
+  const caption = figure.appendChild(document.createElement("figcaption"));
+  caption.appendChild(document.createElement("strong")).textContent = title;
+  caption.appendChild(document.createElement("span")).className = "small";
+  figure.appendChild(document.createElement("div")).setAttribute("aria-hidden", "true");
+  return figure;
+}
+
+// The same in words: the newest value of each line and its highest.
+function describe(figure, lines) {
+  const words = lines.map(([name, values]) => {
+    const known = values.filter((value) => value !== null);
+    if (!known.length) return `${name}: nothing known yet`;
+    return `${name}: ${round(known.at(-1))} now, ${round(known.reduce((most, value) => Math.max(most, value), 0))} at most`;
+  });
+  setText(figure.querySelector("span"), lines.length ? words.join("; ") : "none");
+}
+
+const round = (value) => String(Math.round(value * 100) / 100);
+const widthOf = (figure) => Math.max(figure.clientWidth - 34, 200);
+
+function options(figure, lines) {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const axis = { stroke: colour("--faint"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+  return {
+    width: widthOf(figure),
+    height: HEIGHT,
+    scales: { y: { range: (_chart, _low, high) => [0, Math.max(high * 1.1, 1)] } },
+    axes: [axis, { ...axis, size: 56 }],
+    cursor: { drag: { x: false, y: false } },
+    series: [
+      { value: (_chart, at) => (at == null ? "" : onDay(at * 1000)) },
+      ...lines.map(([name], index) => ({ label: name, stroke: colour(COLOURS[index % COLOURS.length]), width: 2 })),
+    ],
+  };
+}
+
+function clear() {
+  drawn.forEach(({ chart }) => chart.destroy());
+  drawn = new Map();
+  if (!place("charts").hidden) looking.start();
+}

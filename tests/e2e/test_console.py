@@ -1,0 +1,282 @@
+"""The page /console in a real Chromium: support looks a user up, stops a session, gives a screen, and takes it back."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from streamlimit.settings import key_hash
+from tests.e2e.accessibility import grave_findings
+from tests.e2e.browser import chromium
+from tests.service import Service, started, temporary_folder, wait_until
+
+pytestmark = pytest.mark.xdist_group("watch")
+
+ANNA, READER = "the-key-of-anna", "the-key-of-a-reader"
+KEYS = [
+    {"name": "support-anna", "role": "operate", "hash": key_hash(ANNA)},
+    {"name": "wallboard", "role": "read", "hash": key_hash(READER)},
+]
+ODD = "<img src=/nowhere onerror=window.broken=1>\"'&amp;\u202e desrever"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with temporary_folder() as folder, started(Path(folder), "demo", operator_keys=KEYS, segment_seconds=20) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@contextmanager
+def console(browser: Browser, service: Service, where: str = "", key: str | None = ANNA) -> Iterator[Page]:
+    """The page in a profile of its own, signed in with *key*. It must ask no other host, and find nothing wrong."""
+    page = browser.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda told: wrong.append(told.text) if told.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda asked: None if asked.url.startswith(service.url) else wrong.append(asked.url))
+    try:
+        page.goto(f"{service.url}/console" + (f"#key={key}" if key else ""))
+        if where:
+            expect(page.get_by_role("navigation", name="Sections")).to_be_visible()
+            page.evaluate(f"location.hash = {where!r}")
+        yield page
+        expected = [line for line in wrong if " 401 " in line or "/history" in line or " 404 " in line]
+        assert [line for line in wrong if line not in expected] == []
+    finally:
+        page.close()
+
+
+def seated(service: Service, user: str, *devices: str, stream: str = "clock") -> None:
+    for device in devices:
+        told = service.segment(user, device.replace("/", ""), stream, device={"name": device, "type": "tv"})
+        assert told.status == 200, told.body
+
+
+def seat(page: Page, device: str) -> Any:
+    return page.locator("#seats .seat").filter(has_text=device)
+
+
+def test_a_key_signs_in_and_stays_in_this_tab_and_out_of_the_address(browser: Browser, service: Service) -> None:
+    with console(browser, service, key=None) as page:
+        page.get_by_label("Operator key").fill("no-such-key")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("alert")).to_contain_text("not valid here")
+        page.get_by_label("Operator key").fill(ANNA)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_text("Signed in as support-anna")).to_be_visible()
+        page.reload()
+        expect(page.get_by_text("Signed in as support-anna")).to_be_visible()
+        assert ANNA not in page.url
+        assert page.context.cookies() == []
+        assert page.evaluate("Object.keys(localStorage).length") == 0
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_label("Operator key")).to_be_focused()
+        assert page.evaluate("Object.keys(sessionStorage).length") == 0
+    with console(browser, service) as page:
+        expect(page.get_by_text("Signed in as support-anna")).to_be_visible()
+        assert page.evaluate("location.href") == f"{service.url}/console"
+
+
+def test_who_sits_is_told_and_one_is_stopped_with_a_message_that_its_viewer_sees_and_undone(
+    browser: Browser, service: Service
+) -> None:
+    seated(service, "ada", "TV", "Phone")
+    with console(browser, service) as page:
+        page.get_by_label("User").first.fill("ada")
+        page.get_by_role("button", name="Look up").click()
+        expect(page.get_by_role("heading", name="ada: 2 of 3")).to_be_visible()
+        seated(service, "ada", "TV", "Phone")
+        expect(seat(page, "TV")).to_contain_text(re.compile(r"since \d\d:\d\d, last segment \d s ago"))
+        assert grave_findings(page) == []
+        seat(page, "TV").get_by_role("button", name="Stop TV").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Message").fill("You called: it was your ex")
+        assert grave_findings(page) == []
+        dialog.get_by_role("button", name="Stop it").click()
+        expect(page.get_by_role("status").first).to_contain_text("TV was stopped")
+        told = service.segment("ada", "TV", "clock")
+        assert (told.status, told.json["by"]) == (410, "support-anna")
+        assert told.json["reason"] == "You called: it was your ex"
+        page.get_by_role("button", name="Undo").click()
+        expect(page.get_by_role("status").first).to_contain_text("It may come back at once")
+        assert service.segment("ada", "TV", "clock").status == 200
+
+
+def test_one_more_screen_until_tomorrow_and_back(browser: Browser, service: Service) -> None:
+    with console(browser, service, "#users/bob") as page:
+        form = page.locator("form#limit")
+        expect(form.get_by_label("Screens")).to_have_value("4")
+        form.get_by_label("Note").fill("birthday <b>party</b>")
+        form.get_by_role("button", name="Set this limit").click()
+        expect(page.locator("#person")).to_contain_text("A limit of their own: 4, until")
+        expect(page.locator("#person")).to_contain_text("(birthday <b>party</b>)")
+        own = service.get("/v1/users/bob/limit", key=ANNA).json
+        assert (own["max_sessions"], own["note"], own["own"]) == (4, "birthday <b>party</b>", True)
+        assert own["until"] is not None
+        page.get_by_role("button", name="Undo").click()
+        expect(page.locator("#person")).to_contain_text("The usual limit")
+        assert service.get("/v1/users/bob/limit", key=ANNA).json["own"] is False
+
+
+def test_a_reader_looks_and_cannot_act(browser: Browser, service: Service) -> None:
+    seated(service, "carl", "TV")
+    with console(browser, service, "#users/carl", READER) as page:
+        expect(page.get_by_text("who may only look")).to_be_visible()
+        expect(page.get_by_role("button", name="Stop TV")).to_be_disabled()
+        for button in ("Set this limit", "Let all stopped sessions come back"):
+            expect(page.get_by_role("button", name=button)).to_be_disabled()
+
+
+def test_names_full_of_markup_and_turned_text_are_shown_as_text(browser: Browser, service: Service) -> None:
+    seated(service, "odd'user\"<b>", ODD)
+    with console(browser, service, "#sessions") as page:
+        cell = page.locator("#rows bdi").filter(has_text="<img src=/nowhere").first
+        expect(cell).to_be_visible()
+        assert cell.evaluate("e => getComputedStyle(e).unicodeBidi") == "isolate"
+        page.get_by_role("link", name="odd'user\"<b>").click()
+        expect(page.get_by_role("heading", name="odd'user\"<b>: 1 of 3")).to_be_visible()
+        expect(seat(page, "<img src=/nowhere")).to_contain_text("desrever")
+        assert page.evaluate("document.querySelectorAll('main img').length") == 0
+        assert page.evaluate("window.broken") is None
+
+
+def test_sessions_are_filtered_and_paged_by_the_service(browser: Browser, service: Service) -> None:
+    for number in range(21):
+        seated(service, f"many-{number:02}", "TV", "Phone", "Pad", stream="orchard")
+    with console(browser, service, "#sessions") as page:
+        filters, rows = page.locator("#filters"), page.locator("#rows tr")
+        filters.get_by_label("Device has").fill("pHo")
+        filters.get_by_role("button", name="Show").click()
+        expect(rows.filter(has_text="TV")).to_have_count(0)
+        expect(rows.filter(has_text="many-20")).to_have_count(1)
+        filters.get_by_label("Device has").fill("")
+        filters.get_by_label("Stream").fill("orchard")
+        filters.get_by_role("button", name="Show").click()
+        expect(rows).to_have_count(50)
+        expect(rows.first).to_contain_text("many-00")
+        page.get_by_role("button", name="Next page").click()
+        expect(page.locator("#page-number")).to_contain_text("Page 2, 13 sessions")
+        assert grave_findings(page) == []
+        page.get_by_role("button", name="Previous page").click()
+        expect(page.locator("#page-number")).to_contain_text("Page 1")
+        expect(rows.first).to_contain_text("many-00")
+        filters.get_by_label("User").fill("many-07")
+        filters.get_by_role("button", name="Show").click()
+        expect(rows).to_have_count(3)
+
+
+def test_charts_say_what_they_cover_and_have_words_beside_them(browser: Browser, service: Service) -> None:
+    seated(service, "dora", "TV")
+    with console(browser, service, "#charts") as page:
+        expect(page.locator("figure")).to_have_count(7)
+        expect(page.locator("figure canvas")).to_have_count(7)
+        expect(page.locator("#covers")).to_contain_text("a restart begins anew")
+        expect(page.locator("figure").filter(has_text="Segments received")).to_contain_text("at most")
+        page.get_by_label("the last day").check()
+        expect(page.locator("figure canvas")).to_have_count(7)
+        assert grave_findings(page) == []
+
+
+def test_health_tells_of_store_workers_and_webhooks(browser: Browser, service: Service) -> None:
+    with console(browser, service, "#health") as page:
+        parts = page.locator("#parts > div")
+        for name, word in (
+            ("Store", "answers and takes a write"),
+            ("Workers", "all run"),
+            ("Webhooks", "nothing lost"),
+        ):
+            expect(parts.filter(has_text=name).first).to_contain_text(word)
+        expect(parts.filter(has_text="Workers")).to_contain_text("1 of 1")
+        assert grave_findings(page) == []
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_keyboard_reaches_all(
+    browser: Browser, service: Service
+) -> None:
+    seated(service, "eve", "TV")
+    with console(browser, service, "#users/eve") as page:
+        page.set_viewport_size({"width": 360, "height": 740})
+        expect(seat(page, "TV")).to_be_visible()
+        for section in ("users/eve", "sessions", "events", "charts", "health"):
+            page.evaluate(f"location.hash = '#{section}'")
+            page.wait_for_timeout(100)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, section
+        page.evaluate("location.hash = '#users/eve'; document.activeElement.blur()")
+        reached = set()
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate("document.activeElement.textContent.trim().slice(0, 20)"))
+        assert {"Skip to the content", "Users", "Sign out", "Look up", "Stop …", "Set this limit"} <= reached
+
+
+def test_the_page_is_there_without_streams_and_hands_its_key_only_to_a_browser_at_home(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with started(tmp_path, streams=None, operator_keys=None) as bare:
+        with console(browser, bare, key=None) as page:
+            expect(page.get_by_text("Signed in as operator")).to_be_visible()
+        home = {"Sec-Fetch-Site": "same-origin"}
+        key = bare.post("/console/key", headers=home).json["key"]
+        assert bare.get("/v1/stats", key=key).status == 200
+        for away in (
+            {},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "none"},
+            home | {"Host": f"evil.example:{bare.port}"},
+            home | {"X-Forwarded-For": "127.0.0.1"},
+            home | {"Forwarded": "for=127.0.0.1"},
+            home | {"Via": "1.1 proxy"},
+        ):
+            assert bare.post("/console/key", headers=away).status == 401, away
+
+
+def test_a_key_of_the_settings_is_handed_to_nobody(service: Service) -> None:
+    assert service.post("/console/key", headers={"Sec-Fetch-Site": "same-origin"}).status == 401
+
+
+def test_the_page_runs_no_script_but_its_files_and_sits_in_no_frame(service: Service) -> None:
+    headers = service.get("/console").headers
+    policy = headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["x-frame-options"] == "DENY"
+    assert "set-cookie" not in headers
+
+
+def test_me_tells_who_a_credential_speaks_for(service: Service) -> None:
+    assert service.get("/v1/me", key=ANNA).json == {
+        "role": "operator",
+        "name": "support-anna",
+        "user_id": None,
+        "session_id": None,
+    }
+    form = {"user_id": "fay", "session_id": "f1", "stream_id": "clock"}
+    grant = service.post("/v1/sessions", form).json["grant"]
+    assert service.get("/v1/me", key=grant).json == {
+        "role": "grant",
+        "name": None,
+        "user_id": "fay",
+        "session_id": "f1",
+    }
+    assert service.get("/v1/me").json["role"] == "local"
+
+
+def test_the_series_are_of_what_was_decided(service: Service) -> None:
+    seated(service, "gil", "TV")
+    told = service.get("/v1/stats/series?span=day", key=READER).json
+    assert told["span"] == "day"
+    assert len(told["at"]) == len(told["segments"]) == len(told["live_sessions"])
+    assert service.get("/v1/stats/series?span=year", key=READER).status == 400
+    wait_until(lambda: service.get("/v1/stats", key=READER).json["users_at_limit"] is not None, 10, "a count")
+    assert service.get("/v1/stats", key=READER).json["workers"] == {"running": 1, "expected": 1}
