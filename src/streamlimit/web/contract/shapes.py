@@ -141,7 +141,7 @@ class LimitPage(Struct):
 
 
 class Webhooks(Struct):
-    """Events that wait for an endpoint (null while the store is unavailable), deliveries by result, and what was lost."""
+    """Events that wait for an endpoint (null while the store is unavailable), deliveries by result, what was lost."""
 
     pending: int | None
     attempts: dict[str, int]
