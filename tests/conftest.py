@@ -1,4 +1,4 @@
-"""Servers that a worker's tests share: each test has keys of its own. Starting a cluster is slow: one group a kind."""
+"""Servers that a worker's tests share: each test has keys of its own. And which files begin."""
 
 import os
 import sys
@@ -11,6 +11,13 @@ from tests import servers
 # Whoever forbids it would have each program that the tests start compile all of ours anew: half a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+LONG = ("tests/e2e/", "tests/webhooks/", "tests/store/")
+"""Where the files are that take long: they begin, so that at the end no worker waits for another's last file."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.fixture(scope="session")
@@ -27,13 +34,11 @@ def valkey_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def valkey_cluster() -> Iterator[servers.Cluster]:
-    """Group "valkey-cluster"."""
     with servers.cluster("valkey") as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def redis_cluster() -> Iterator[servers.Cluster]:
-    """Group "redis-cluster"."""
     with servers.cluster("redis") as cluster:
         yield cluster

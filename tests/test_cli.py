@@ -21,8 +21,6 @@ from tests import launcher
 from tests.service import OPERATOR_KEY, SAMPLES, Service, started, stop, temporary_folder, wait_until
 from tests.web.folders import content, make_streams, packed_size
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
 
 

@@ -15,8 +15,6 @@ X = 0.5
 N = 3
 PATIENCE = 10  # seconds; far more than any test needs
 
-pytestmark = pytest.mark.xdist_group("user-stories")
-
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:

@@ -17,8 +17,6 @@ from tests.bench.impostor import pretending
 from tests.ports import free_port
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("bench")
-
 SERVICE_KEY = "service-key-of-the-tests"
 
 

@@ -14,8 +14,6 @@ from playwright.sync_api import Browser
 from tests.e2e.browser import Tab, chromium, opened
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("client-js")
-
 VENDOR = Path(__file__).parent / "vendor"
 X_SECONDS = 2
 MAX_BYTES = 8_000

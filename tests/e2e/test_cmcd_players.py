@@ -12,8 +12,6 @@ import pytest
 from tests.e2e.browser import chromium, opened
 from tests.service import SAMPLES, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("cmcd-players")
-
 FOLDERS = {
     "samples": SAMPLES,
     "vendor": Path(__file__).parent / "vendor",

@@ -18,8 +18,6 @@ from tests.ports import free_port
 from tests.service import OPERATOR_KEY, Service, started, stop, wait_until
 from tests.streams import make_stream
 
-pytestmark = pytest.mark.xdist_group("valkey")
-
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yml").read_text())
 STUB = """#!/bin/sh

@@ -15,8 +15,6 @@ from tests.e2e.publishing import DASH_LIVE, on_air
 from tests.needs import needs
 from tests.service import SAMPLES, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("dash-browser")
-
 VENDOR = Path(__file__).parent / "vendor"
 STREAMS = sorted(folder.name for folder in SAMPLES.iterdir() if (folder / "stream.json").exists())
 PLAYED_SECONDS = 4

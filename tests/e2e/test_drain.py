@@ -11,8 +11,6 @@ from tests.e2e.clients import Client, connected, endpoint
 from tests.service import Service, started, wait_until
 from tests.streams import BIG, make_stream
 
-pytestmark = pytest.mark.xdist_group("drain")
-
 
 def stop(service: Service) -> None:
     """Returns when it listens no more."""

@@ -3,12 +3,8 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from tests import servers
 from tests.e2e.failover import X, over_limit, play_through, two_workers
-
-pytestmark = pytest.mark.xdist_group("failover")
 
 BACK_SECONDS = 4.0
 USERS = 100

@@ -14,8 +14,6 @@ import pytest
 from tests.needs import needs
 from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("foreign-players")
-
 STREAMS = sorted(folder.name for folder in SAMPLES.iterdir() if (folder / "stream.json").exists())
 BIN = Path(sys.executable).parent
 Command = Callable[[str, Path], list[str]]

@@ -15,8 +15,6 @@ from tests.e2e.clients import Client
 from tests.e2e.killing import LIMIT, Load, make_films, one_round, workers_of
 from tests.service import Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("kill")
-
 
 def test_after_a_kill_of_the_whole_service_nothing_confirmed_is_lost_and_no_seat_is_stuck(tmp_path: Path) -> None:
     one_round(tmp_path, make_films(tmp_path), "round")

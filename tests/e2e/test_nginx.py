@@ -15,8 +15,6 @@ from tests.ports import free_port
 from tests.service import Service, started, temporary_folder, wait_until
 from tests.streams import BIG, make_stream
 
-pytestmark = pytest.mark.xdist_group("nginx")
-
 EXAMPLE = (Path(__file__).parents[2] / "deploy/nginx.conf").read_text()
 SMALL = 20_000
 X = 0.5

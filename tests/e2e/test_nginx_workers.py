@@ -18,8 +18,6 @@ from tests.ports import free_port
 from tests.service import Service, started, stop, temporary_folder
 from tests.streams import make_stream
 
-pytestmark = pytest.mark.xdist_group("nginx")
-
 SEGMENTS = 3_000
 ON_ONE_CONNECTION = 100
 """Segments; nginx ends one after 1,000 requests."""

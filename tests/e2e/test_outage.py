@@ -14,8 +14,6 @@ from tests.e2e.clients import GRANT_KEY, connected, play
 from tests.service import OPERATOR_KEY, Answer, Service, started, wait_until
 from tests.streams import make_stream
 
-pytestmark = pytest.mark.xdist_group("valkey")
-
 X, N = 2.0, 3
 WAIT_SECONDS = 0.3
 """No viewer waits longer for a store that hangs; and the time that this machine takes beside other tests."""

@@ -18,8 +18,6 @@ Step = tuple[str, int]
 """What happens to which request: "admit", "receipt", "hang-up"; "end" and "terminate" are the session's (-1)."""
 Orders = list[list[Step]]
 
-pytestmark = pytest.mark.xdist_group("overlaps")
-
 SETTLED = b"OPTIONS / HTTP/1.1\r\nHost: t\r\n\r\n"
 """A request's answer on the same connection says that the one before is settled."""
 _users = count(1)

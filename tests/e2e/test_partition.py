@@ -15,8 +15,6 @@ from tests.e2e.partition import Cable, cable
 from tests.service import Answer, Service, started, wait_until
 from tests.streams import make_stream
 
-pytestmark = pytest.mark.xdist_group("failover")
-
 X, N = 1.0, 3
 EVERY_SECONDS = 0.2
 SLACK_SECONDS = 0.6

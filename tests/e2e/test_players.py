@@ -10,8 +10,6 @@ import pytest
 from tests.needs import needs
 from tests.service import SAMPLES, Service, started, temporary_folder
 
-pytestmark = pytest.mark.xdist_group("players")
-
 STREAMS = sorted(folder.name for folder in SAMPLES.iterdir() if (folder / "stream.json").exists())
 BEST = ("-map", "0:v:0", "-map", "0:a:0")
 """What a player chooses: one picture and one tone."""

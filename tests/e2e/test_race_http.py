@@ -13,8 +13,6 @@ from tests.e2e.clients import Line, endpoint
 from tests.service import Service, started
 from tests.streams import make_stream
 
-pytestmark = pytest.mark.xdist_group("race")
-
 USERS, NEWCOMERS, SEATS = 150, 8, 3
 X = 10.0
 

@@ -13,8 +13,6 @@ from tests.e2e.clients import GRANT_KEY, Client, connected, endpoint, play
 from tests.service import OPERATOR_KEY, Service, started
 from tests.streams import BIG, make_single_file, make_stream
 
-pytestmark = pytest.mark.xdist_group("receipts")
-
 X, N = 1.0, 3
 PART = 100_000
 PROMPT_SECONDS = 0.1

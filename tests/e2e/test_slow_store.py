@@ -13,8 +13,6 @@ from tests.e2e.slowing import slow_line
 from tests.service import Service, started, wait_until
 from tests.streams import make_stream
 
-pytestmark = pytest.mark.xdist_group("valkey")
-
 THERE_MS = [1, 28, 2, 0, 17, 3, 30, 0, 1, 9, 24, 2, 0]
 BACK_MS = [3, 0, 11, 1, 0, 25, 2, 0, 7]
 SETTLED_SECONDS = 2

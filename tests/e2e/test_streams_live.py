@@ -15,8 +15,6 @@ from tests.e2e.publishing import DASH_LIVE, HLS_LIVE, make_encrypted, make_subti
 from tests.needs import needs
 from tests.service import SAMPLES, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("streams-live")
-
 X = 1.0
 N = 3
 LIVE_SECONDS = 9.0

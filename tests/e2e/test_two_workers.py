@@ -12,8 +12,6 @@ from tests.e2e.clients import connected, endpoint
 from tests.service import OPERATOR_KEY, Answer, Service, started
 from tests.streams import make_stream
 
-pytestmark = pytest.mark.xdist_group("valkey")
-
 ANSWER_SECONDS = 0.1
 """Within so long a receipt is seen from anywhere (api.md), and its answer known to the worker that sent it."""
 

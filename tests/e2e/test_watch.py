@@ -11,8 +11,6 @@ from playwright.sync_api import Browser
 from tests.e2e.browser import Tab, another, chromium, kill, opened
 from tests.service import Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("watch")
-
 X_SECONDS = 2
 EXPIRY_SECONDS = 3 * X_SECONDS
 MARKUP = "<img src=/nowhere onerror=window.broken=1>"

@@ -13,8 +13,6 @@ from tests.e2e.test_clock import WallClock, assert_elapsed, assert_expires_in_ti
 from tests.service import started
 from tests.streams import make_stream
 
-pytestmark = pytest.mark.xdist_group("valkey")
-
 STEP = 60
 
 

@@ -11,8 +11,6 @@ from tests.edge.adobe_client import App, seconds_left
 from tests.edge.calls import some_user
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("edge-adobe")
-
 X, INTERVAL = 0.2, 1
 EXPIRY, LIFE = 3 * X, 1.5 * INTERVAL
 

@@ -12,8 +12,6 @@ from tests.servers import single
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder
 from tests.web.streams import make_long
 
-pytestmark = pytest.mark.xdist_group("edge-auth")
-
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:

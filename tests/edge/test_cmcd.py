@@ -9,8 +9,6 @@ from tests.edge.calls import Viewer, some_user
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder, wait_until
 from tests.web.streams import make_long
 
-pytestmark = pytest.mark.xdist_group("edge-hooks")
-
 TS = "ts=1764406800000"
 HLS = (
     'br=(1200;v),cid="elsewhere",e=t,mtp=(25000),sf=h,sid="6e2fb550-c457-11e9-bb97-0800200c9a66",'

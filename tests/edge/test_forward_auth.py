@@ -21,8 +21,6 @@ from tests.ports import free_port
 from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
 from tests.streams import BIG, make_stream
 
-pytestmark = pytest.mark.xdist_group("edge-forward-auth")
-
 OWN_STATUS = {"envoy", "varnish"}
 """Edges whose viewers see the refusal's own status; others see 403, with the same document."""
 

@@ -12,8 +12,6 @@ from tests.ports import free_port
 from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
 from tests.streams import BIG, make_stream
 
-pytestmark = pytest.mark.xdist_group("edge-haproxy")
-
 
 @pytest.fixture(scope="module")
 def edge() -> Iterator[Edge]:

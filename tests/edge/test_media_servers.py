@@ -12,8 +12,6 @@ import pytest
 from tests.edge.calls import Viewer, some_user
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 
-pytestmark = pytest.mark.xdist_group("edge-hooks")
-
 STREAM = "cam 1"
 
 

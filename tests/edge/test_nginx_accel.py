@@ -13,8 +13,6 @@ from tests.needs import needs
 from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder
 from tests.streams import BIG, make_stream
 
-pytestmark = pytest.mark.xdist_group("edge-nginx")
-
 ACCEL = {"deliver": "accel", "trusted_proxies": ["127.0.0.1"]}
 
 

@@ -12,8 +12,6 @@ from tests.servers import Server, single
 from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
 from tests.streams import BIG, make_stream
 
-pytestmark = pytest.mark.xdist_group("edge-nginx")
-
 KEPT_SECONDS = 1
 
 

@@ -14,8 +14,6 @@ from tests.needs import needs
 from tests.ports import free_port
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("edge-rtmp")
-
 MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 FFMPEG = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"]
 CAMERA = ["-re", "-f", "lavfi", "-i", "testsrc=size=64x64:rate=10", "-c:v", "flv", "-g", "10", "-f", "flv"]

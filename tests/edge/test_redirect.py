@@ -28,8 +28,6 @@ from tests.edge.calls import Viewer, some_user
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 from tests.web.streams import make_long
 
-pytestmark = pytest.mark.xdist_group("edge-redirect")
-
 NOW = 1_657_026_353.25
 KEY = base64.b64encode(b"thirty-two bytes of a good secret").decode()
 

@@ -12,8 +12,6 @@ from tests.edge.calls import Viewer, some_user
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 from tests.web.streams import make_long
 
-pytestmark = pytest.mark.xdist_group("edge-reports")
-
 SERVICE_KEY = "service-key-of-the-tests"
 
 

@@ -19,8 +19,6 @@ from tests.ports import free_port
 from tests.service import Service, started, temporary_folder
 from tests.streams import BIG, make_stream
 
-pytestmark = pytest.mark.xdist_group("edge-varnish-signed-url")
-
 TEXT = (DEPLOY / "varnish/signed-url.vcl").read_text()
 
 

@@ -9,8 +9,6 @@ from streamlimit.http.framing import has_body, is_host
 from tests.http.raw import answers_in, connected, head, post, send, statuses, until_closed
 from tests.service import Service, started, temporary_folder
 
-pytestmark = pytest.mark.xdist_group("http")
-
 BEAT = "/v1/users/{}/sessions/tv/heartbeat"
 BODY = b'{"stream_id": "orchard"}'
 SMUGGLED = head("DELETE /v1/users/victim/sessions HTTP/1.1", "Connection: close")

@@ -12,8 +12,6 @@ from tests.origin.server import Origin, origin
 from tests.service import Answer, Service, started, temporary_folder, wait_until
 from tests.web.folders import content, make_streams, packed_range
 
-pytestmark = pytest.mark.xdist_group("origin")
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Origin]:

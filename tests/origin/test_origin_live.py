@@ -23,8 +23,6 @@ from tests.origin.server import Handler, Origin, origin
 from tests.service import Service, started, temporary_folder, wait_until
 from tests.web.folders import content, make_streams
 
-pytestmark = pytest.mark.xdist_group("origin-live")
-
 LIVE = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:10\n"
 PARTS = (
     "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=3.0\n"

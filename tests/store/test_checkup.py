@@ -18,8 +18,6 @@ from tests import launcher, servers
 from tests.ports import free_port
 from tests.store.secured import Secured, Watched, secured, watched
 
-pytestmark = pytest.mark.xdist_group("checkup")
-
 ACL = ("on", ">secret", "~streamlimit:*", "+@all", "-@admin", "-@dangerous", "+info")
 """What docs/how-to/many-machines.md tells."""
 

@@ -18,8 +18,6 @@ from streamlimit.store.valkey import ValkeyStore
 from tests import servers
 from tests.store.writers import SPAWN, answers, start
 
-pytestmark = pytest.mark.xdist_group("policies")
-
 PROCESSES, USERS, SEATS = 8, 10, 3
 X, N = 10_000, 3
 BEGAN = 1_750_000_000_000

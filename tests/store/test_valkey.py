@@ -46,7 +46,6 @@ def opener(url: str) -> Callable[..., ValkeyStore]:
     return partial(ValkeyStore, url, prefix=f"test-{uuid4().hex[:8]}", timeout=PATIENT)
 
 
-@pytest.mark.xdist_group("redis")
 class TestOnRedis(Limits, Plans, Sweeps, Views, Outboxes, Sundries):
     """Debian's Redis 7.0, one server. Its scripts are those of Valkey."""
 
@@ -55,7 +54,6 @@ class TestOnRedis(Limits, Plans, Sweeps, Views, Outboxes, Sundries):
         return opener(redis_url)
 
 
-@pytest.mark.xdist_group("valkey-store")
 class TestOnValkey(StoreContract):
     """Valkey 9, one server."""
 
@@ -64,7 +62,6 @@ class TestOnValkey(StoreContract):
         return opener(valkey_url)
 
 
-@pytest.mark.xdist_group("valkey-cluster")
 class TestOnValkeyCluster(Sweeps, Views, Sundries):
     """Valkey 9, three primaries and three replicas: what several servers have to answer together.
 
@@ -83,7 +80,6 @@ walks = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.xdist_group("valkey-beside")
 class TestBeside:
     """The rules in Lua beside the rules in Python, and the model's state machine."""
 

@@ -75,7 +75,6 @@ async def until_it_answers(promise: Callable[[], Awaitable[T]], seconds: float =
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.xdist_group("faults")
 class TestOneServer:
     """A single server that forgets, restarts, hangs or goes."""
 
@@ -267,7 +266,6 @@ async def fourth_is_refused(store: ValkeyStore, user: str) -> None:
     assert isinstance(await store.admit(Ask(user, "box", "news", lease_id="box")), Refusal)
 
 
-@pytest.mark.xdist_group("faults")
 class TestCluster:
     """A cluster whose slots move and whose nodes die, while viewers fetch."""
 

@@ -20,8 +20,6 @@ from streamlimit.store.valkey.reporting import SCRIPTS as REPORT_SCRIPTS
 from streamlimit.store.valkey.scripts import SCRIPTS
 from tests import servers
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 SLOW = Policy(max_sessions=3, segment_ms=60_000, start_ms=60_000)
 USERS = [f"user-{number}" for number in range(10)]
 TIMEOUT = 0.25

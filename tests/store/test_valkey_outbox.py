@@ -45,7 +45,6 @@ def _for_one_user(most: int) -> int:
     return most if most <= LEAST_ROOM else most * SHARDS
 
 
-@pytest.mark.xdist_group("valkey-outbox")
 class TestOnValkey(OutboxContract):
     """Valkey 9, one server."""
 
@@ -58,7 +57,6 @@ class TestOnValkey(OutboxContract):
         return outbox_opener(valkey_url, prefix)
 
 
-@pytest.mark.xdist_group("redis")
 class TestOnRedis(Claims):
     """Debian's Redis 7.0, one server."""
 
@@ -71,7 +69,6 @@ class TestOnRedis(Claims):
         return outbox_opener(redis_url, prefix)
 
 
-@pytest.mark.xdist_group("valkey-cluster")
 class TestOnValkeyCluster(Claims, Closing):
     """Valkey 9, three primaries and three replicas."""
 

@@ -27,7 +27,6 @@ def cluster() -> Iterator[servers.Cluster]:
         yield six
 
 
-@pytest.mark.xdist_group("faults")
 def test_16_connections_of_4_processes_seat_exactly_3_of_8_of_each_of_250_users(cluster: servers.Cluster) -> None:
     prefix, spawn = f"test-{uuid4().hex[:8]}", get_context("spawn")
     barrier, found = spawn.Barrier(PROCESSES), spawn.Queue()

@@ -33,7 +33,6 @@ class OnServers(ReportsContract):
         return [Valkey(host=host, port=port) for host, port in location.seeds]
 
 
-@pytest.mark.xdist_group("valkey-outbox")
 class TestOnValkey(OnServers):
     """Valkey 9, one server."""
 
@@ -66,7 +65,6 @@ class TestOnValkey(OnServers):
         assert 3_850 <= row.users <= 4_150
 
 
-@pytest.mark.xdist_group("redis")
 class TestOnRedis(OnServers):
     """Debian's Redis 7.0, one server."""
 
@@ -75,7 +73,6 @@ class TestOnRedis(OnServers):
         return partial(ValkeyReports, redis_url, 400, prefix=prefix, timeout=PATIENT)
 
 
-@pytest.mark.xdist_group("valkey-cluster")
 class TestOnValkeyCluster(OnServers):
     """Valkey 9, three primaries and three replicas."""
 

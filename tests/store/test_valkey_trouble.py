@@ -12,8 +12,6 @@ from streamlimit.store.diagnosis import in_words
 from streamlimit.store.valkey import ValkeyStore
 from tests import servers
 
-pytestmark = pytest.mark.xdist_group("valkey")
-
 POLICY = Policy(max_sessions=3, segment_ms=6_000, missed_segments=3, start_ms=6_000)
 
 

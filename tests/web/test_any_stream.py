@@ -11,8 +11,6 @@ from streamlimit.errors import SettingsError
 from streamlimit.settings import load_settings
 from tests.service import Answer, Service, started, temporary_folder
 
-pytestmark = pytest.mark.xdist_group("web-any-stream")
-
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:

@@ -19,8 +19,6 @@ from streamlimit.web.grants import Grants
 from streamlimit.web.problems import PROBLEMS
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder
 
-pytestmark = pytest.mark.xdist_group("web-bad-input")
-
 GRANT_KEY = "the-grant-key-of-the-bad-input"
 GRANT = Grants([GRANT_KEY], 3_600).sign("mallory", "m")
 SETTINGS: dict[str, Any] = {"segment_seconds": 60, "grant_keys": [GRANT_KEY], "request_seconds": 1}

@@ -19,8 +19,6 @@ from streamlimit.web.address import Proxies
 from tests.ports import free_port
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("web-connections")
-
 PATIENCE = 0.6
 
 

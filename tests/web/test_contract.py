@@ -24,8 +24,6 @@ from streamlimit.web.plane import ROUTERS
 from streamlimit.web.problems import PROBLEMS
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 
-pytestmark = pytest.mark.xdist_group("openapi")
-
 HOW = (
     "Describe it: add an Operation (answers with schema and example, error codes) to a file of "
     "src/streamlimit/web/contract/, then run python tools/make_reference.py"

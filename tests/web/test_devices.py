@@ -10,8 +10,6 @@ import pytest
 from tests.service import Answer, Service, started, temporary_folder
 from tests.web.streams import make_long
 
-pytestmark = pytest.mark.xdist_group("web-devices")
-
 TV = {"id": "tv-1", "name": "Telly", "type": "tv"}
 
 

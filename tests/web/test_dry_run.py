@@ -8,8 +8,6 @@ import pytest
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.webhooks.receiver import SECRET, Receiver
 
-pytestmark = pytest.mark.xdist_group("web-dry-run")
-
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:

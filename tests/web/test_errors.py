@@ -23,8 +23,6 @@ from tests.http.servers import connection
 from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder
 from tests.web.folders import make_streams
 
-pytestmark = pytest.mark.xdist_group("web-errors")
-
 GRANT_KEY = "the-grant-key-that-no-log-shows"
 SECRETS = [GRANT_KEY, OPERATOR_KEY, "127.0.0.1:", "wrong-operator-key", "eyJ"]
 GRANT = Grants([GRANT_KEY], 3_600).sign("mallory", "m")

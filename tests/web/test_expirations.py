@@ -11,8 +11,6 @@ import pytest
 
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("web-expirations")
-
 X = 0.3
 
 

@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
 from streamlimit.web.contract.examples import PARAMETERS
 from tests.service import OPERATOR_KEY, started
 from tests.web.fuzzing import Fuzz
 
 EXAMPLE_USER = PARAMETERS["user_id"]
-pytestmark = pytest.mark.xdist_group("web-fuzzing")
 
 
 def test_whatever_is_asked_nothing_breaks_and_only_who_asks_by_the_examples_sits(tmp_path: Path) -> None:

@@ -13,8 +13,6 @@ from streamlimit.web.grants import BadGrant, Grant, Grants, streams_carried
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.web.provider import Provider, running_provider
 
-pytestmark = pytest.mark.xdist_group("web-grants")
-
 OLD, NEW = "the-old-grant-key-0123456789", "the-new-grant-key-0123456789"
 FULL = Grant("u", "s", 2e9, 4, frozenset({"a", "b"}), Device("id", "Living room", "tv"), "00ff00ff", 1_750_000_000_000)
 

@@ -14,8 +14,6 @@ import pytest
 from streamlimit.refusal_limiter import REFUSALS, STORM
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder
 
-pytestmark = pytest.mark.xdist_group("web-hammering")
-
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:

@@ -8,8 +8,6 @@ import pytest
 from tests.e2e.clients import connected
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder
 
-pytestmark = pytest.mark.xdist_group("web-head")
-
 FINE = ["/healthz", "/readyz", "/v1/streams", "/v1/users/ann/sessions", "/openapi.json", "/docs", "/favicon.ico"]
 REFUSED = {"/v1/users/ann/sessions/none": 404, "/v1/sessions": 401, "/v1/users/a%0Ab/sessions": 400, "/nowhere": 404}
 OWN = ("date", "x-request-id")

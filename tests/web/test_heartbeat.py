@@ -19,8 +19,6 @@ from tests import servers
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 from tests.web.folders import make_streams
 
-pytestmark = pytest.mark.xdist_group("web-heartbeat")
-
 STARTED = Session("s", "u", "news", State.STARTING, None, None, None, 1_750_000_000_001, None, 1_750_000_006_000, 7, 0)
 DEVICE = Device("tv", "Wohnzimmer", None)
 ACTIVE = Session("s", "u", "news", State.ACTIVE, DEVICE, "a/ř.m4s", 3, 1_750_000_000_001, 1_750_000_000_999, 1, 7, 2)

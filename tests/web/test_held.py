@@ -21,8 +21,6 @@ from tests.service import Service
 from tests.streams import BIG
 from tests.web.test_together import beat, clients, looking_away, with_streams
 
-pytestmark = pytest.mark.xdist_group("web-held")
-
 SMALL = 60_000
 """A buffer in which a big segment does not arrive before it is read."""
 

@@ -13,8 +13,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("web-limits")
-
 X = 0.4
 N = 3
 

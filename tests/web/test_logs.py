@@ -20,8 +20,6 @@ from tests.ports import free_port
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.streams import make_stream
 
-pytestmark = pytest.mark.xdist_group("web-logs")
-
 X = 2.0
 SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS1jYWxsLWJhY2s="
 ADDRESS = "127.9.8.7"

@@ -12,8 +12,6 @@ import pytest
 from streamlimit.web.grants import Grants
 from tests.service import Answer, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("web-low-latency")
-
 KEY = "the-key-of-the-grants-here"
 BLOCKS = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=3.0\n"
 QUIET_SECONDS = 0.3

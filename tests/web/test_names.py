@@ -14,8 +14,6 @@ import pytest
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder
 from tests.web.folders import content, make_streams
 
-pytestmark = pytest.mark.xdist_group("web-names")
-
 CASES = Path(__file__).parent.parent / "cases"
 FOLDERS = ["Big Buck Bunny (2008)", "été", "e\u0301te\u0301", "100% #1?", "映画\u3000(日本)", "~a+b=c;d,e&f@g$h!*'"]
 USERS = ["auth0|507f1f77bcf86cd799439011", "ada+tv@example.org", "Zoë \N{CLAPPER BOARD}", "%41", "é" * 128, "a?b#c&d"]

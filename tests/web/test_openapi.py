@@ -11,8 +11,6 @@ import schemathesis
 from tests.e2e.browser import chromium, opened
 from tests.service import Service, started, temporary_folder
 
-pytestmark = pytest.mark.xdist_group("openapi")
-
 PARAMETER = re.compile(r"\{(\w+)\}")
 
 

@@ -10,8 +10,6 @@ import pytest
 from streamlimit.settings import key_hash
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 
-pytestmark = pytest.mark.xdist_group("web-operators")
-
 ANNA, BORIS, READER = "the-key-of-anna", "the-key-of-boris", "the-key-of-a-reader"
 ODD = 'Boris <b>"bo"</b> ü'  # a person's own name may hold anything but control characters
 KEYS = [

@@ -9,8 +9,6 @@ import pytest
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 from tests.web.provider import Provider, running_provider
 
-pytestmark = pytest.mark.xdist_group("web-plans")
-
 SERVICE_KEY = "service-key-of-the-tests"
 PLANS = {"basic": 1, "premium": 4}
 

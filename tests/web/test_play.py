@@ -24,8 +24,6 @@ from tests.web.folders import (
     packed_range,
 )
 
-pytestmark = pytest.mark.xdist_group("web-play")
-
 OLD_KEY, NEW_KEY = "the-old-key-of-the-grants", "the-new-key-of-the-grants"
 VIDEO = "orchard/video-180p/seg-00001.m4s"
 

@@ -13,8 +13,6 @@ from tests.service import Answer, Service, started, temporary_folder
 from tests.web.folders import make_streams, packed_range
 from tests.web.streams import Client
 
-pytestmark = pytest.mark.xdist_group("web-plays")
-
 NOW_MS = 1_764_000_000_000
 MPD = """<MPD type="{kind}"><Period duration="PT12S"><AdaptationSet mimeType="video/mp4">
 <Representation id="v" bandwidth="1000"><SegmentList duration="6"><SegmentURL media="a.m4s"/><SegmentURL media="b.m4s"/>

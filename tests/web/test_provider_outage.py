@@ -9,8 +9,6 @@ import pytest
 from tests.service import Service, started, temporary_folder, wait_until
 from tests.web.provider import Provider, new_key, running_provider, token
 
-pytestmark = pytest.mark.xdist_group("web-provider")
-
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:

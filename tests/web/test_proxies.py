@@ -12,8 +12,6 @@ from tests.http.made import made
 from tests.service import Service, started, temporary_folder
 from tests.web.streams import Client, make_long
 
-pytestmark = pytest.mark.xdist_group("web-proxies")
-
 TRUSTED = ["10.0.0.0/8", "127.0.0.9", "2001:db8:1::/48"]
 
 

@@ -25,8 +25,6 @@ from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait
 from tests.streams import make_stream
 from tests.web.provider import Provider, new_key, running_provider
 
-pytestmark = pytest.mark.xdist_group("web-repeated-beats")
-
 SERVICE_KEY = "service-key-of-the-tests"
 ORIGIN = "https://player.example.org"
 PROXY, ELSEWHERE = "127.0.0.9", "127.0.1.1"

@@ -22,8 +22,6 @@ from tests.web.folders import content, make_streams
 from tests.web.provider import Provider, new_key, running_provider
 from tests.web.test_repeated_beats import counted, granted, in_pieces, lines, statuses
 
-pytestmark = pytest.mark.xdist_group("web-repeated-segments")
-
 SERVICE_KEY, ORIGIN = "service-key-of-the-tests", "https://player.example.org"
 PROXY, ELSEWHERE, NEIGHBOUR = "127.0.0.9", "127.0.1.1", "127.0.0.200"
 PATIENCE = 0.6

@@ -11,8 +11,6 @@ import pytest
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.web.provider import Provider, running_provider
 
-pytestmark = pytest.mark.xdist_group("web-reports")
-
 SERVICE_KEY, READ_KEY = "service-key-of-the-tests", "read-key-of-the-tests"
 
 

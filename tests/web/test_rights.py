@@ -15,8 +15,6 @@ from streamlimit.web.plane import ROUTERS
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 from tests.web.provider import Provider, new_key, running_provider, token
 
-pytestmark = pytest.mark.xdist_group("web-rights")
-
 SERVICE_KEY, READ_KEY = "service-key-of-the-tests", "read-key-of-the-tests"
 ONE = "/v1/users/{user_id}/sessions/{session_id}"
 ALL = "/v1/users/{user_id}/sessions"

@@ -14,8 +14,6 @@ import pytest
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.web.folders import SEGMENT_BYTES, content, make_streams, packed_range
 
-pytestmark = pytest.mark.xdist_group("web-segments")
-
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 

@@ -14,8 +14,6 @@ import pytest
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder, wait_until
 from tests.web.folders import make_streams
 
-pytestmark = pytest.mark.xdist_group("web-sessions")
-
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 SESSION = {
     "session_id", "user_id", "stream_id", "state", "device", "segment", "sequence", "started_at", "last_activity_at",

@@ -21,8 +21,6 @@ import pytest
 from tests.service import Service, started, temporary_folder
 from tests.web.streams import Client, make_long
 
-pytestmark = pytest.mark.xdist_group("web-sharing")
-
 HOME, FRIEND, ABROAD = "127.0.0.1", "127.0.0.2", "127.0.1.1"
 SHARED = (409, "session-shared")
 

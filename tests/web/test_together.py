@@ -18,8 +18,6 @@ from tests.e2e.clients import Client, connected, endpoint
 from tests.service import Service, started, temporary_folder, wait_until
 from tests.streams import BIG, make_stream
 
-pytestmark = pytest.mark.xdist_group("web-together")
-
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"
 _users = count(1)
 

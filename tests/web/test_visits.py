@@ -13,8 +13,6 @@ import pytest
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 from tests.web.streams import Client, make_long
 
-pytestmark = pytest.mark.xdist_group("web-visits")
-
 BURST, X = 10, 60
 STREAMS = [f"s{k}" for k in range(20)]
 

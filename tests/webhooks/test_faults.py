@@ -15,10 +15,7 @@ from tests.webhooks import crew
 from tests.webhooks.faults import Down, Moody, Run, check
 from tests.webhooks.receiver import Receiver
 
-pytestmark = [
-    pytest.mark.xdist_group("faults"),  # each of them keeps a machine busy
-    pytest.mark.timeout(300),  # the waits in faults.py end before, and say what is missing
-]
+pytestmark = pytest.mark.timeout(300)  # the waits in faults.py end before, and say what is missing
 
 TYPES = frozenset(EVENT_TYPES)
 PATIENT = 5.0
