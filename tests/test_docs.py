@@ -15,6 +15,7 @@ from streamlimit import cli
 from streamlimit.cache import CachingStore, OutagePolicy
 from streamlimit.census import Census
 from streamlimit.settings import EVENT_TYPES, Callback, CdnSettings, JwtSettings, Settings
+from streamlimit.settings.sources import OF_COMMANDS
 from streamlimit.store.sqlite import SqliteStore
 from streamlimit.tally import Tally
 from streamlimit.web.contract import OPERATIONS
@@ -115,7 +116,7 @@ def test_the_folders_that_the_readme_names_hold_pages(folder: str) -> None:
 
 def test_settings_and_flags_that_pages_name_exist() -> None:
     """`name = value` in toml blocks, and STREAMLIMIT_… variables anywhere."""
-    known = {"STREAMLIMIT_" + name.upper() for name in Settings.model_fields} | {"STREAMLIMIT_CONFIG"}
+    known = {"STREAMLIMIT_" + name.upper() for name in Settings.model_fields} | {"STREAMLIMIT_CONFIG", *OF_COMMANDS}
     texts = {page: page.read_text() for page in PAGES if page.name != "CHANGELOG.md"}
     variables = {(p.name, v) for p, text in texts.items() for v in re.findall(r"STREAMLIMIT_[A-Z_]*[A-Z]", text)}
     assert {(page, name) for page, name in variables if name not in known} == set()

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from streamlimit.cli import app
+from streamlimit.errors import StreamlimitError
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.web.provider import Provider, running_provider
 
@@ -83,6 +86,23 @@ def test_a_row_has_a_time_its_group_and_what_the_api_promises(service: Service) 
         assert list(row)[:2] == ["at", "device_type"]
         assert row["at"].endswith(":00:00.000Z")
     assert report["by"], report["group"] == ("hour", "device_type")
+
+
+def test_one_command_asks_the_service(service: Service) -> None:
+    asked = ["report", "--day", _report(service)["to"][:10], "--by", "plan,hour", "--url", service.url]
+    told = CliRunner().invoke(app, asked, env={"STREAMLIMIT_KEY": READ_KEY})
+    assert told.exit_code == 0, told.output
+    lines = [line.split() for line in told.stdout.splitlines()]
+    assert [line[:6] for line in lines[1:4]] == [
+        ["all", "(all)", "2", "4", "10", "6"],
+        ["all", "basic", "1", "1", "5", "1"],
+        ["all", "hd", "1", "3", "5", "5"],
+    ]
+    assert [line[2] for line in lines[4:]] == ["basic", "hd"]
+    refused = CliRunner().invoke(app, asked, env={"STREAMLIMIT_KEY": "a-key-of-nobody"})
+    assert isinstance(refused.exception, StreamlimitError)
+    assert "401" in str(refused.exception)
+    assert "a-key-of-nobody" not in str(refused.exception)
 
 
 def test_csv_is_what_a_spreadsheet_may_open(service: Service) -> None:

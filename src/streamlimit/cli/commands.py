@@ -115,6 +115,32 @@ def show_callbacks(
     callbacks.show(settings, replay, as_json)
 
 
+@app.command(name="report")
+@with_settings
+def show_report(
+    settings: Settings,
+    month: Annotated[str | None, typer.Option(help="of this month, as 2026-11; by hour: hours of the day")] = None,
+    day: Annotated[str | None, typer.Option(help="of this day, as 2026-11-30")] = None,
+    begin: Annotated[str | None, typer.Option("--from", help="from this date, or time of RFC 3339, on")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="up to this date, or time of RFC 3339")] = None,
+    by: Annotated[
+        str, typer.Option(help="plan, stream or device_type, and hour, day, month or hour-of-day: as plan,hour")
+    ] = "",
+    as_csv: Annotated[bool, typer.Option("--csv", help="for spreadsheets")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+    url: Annotated[
+        str | None, typer.Option(envvar="STREAMLIMIT_URL", help="ask this running service; else the settings' store")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(envvar="STREAMLIMIT_KEY", help="an operator's or reader's key for it")
+    ] = None,
+) -> None:
+    """Tell how many users hit their limit, on which plans, at what hour."""
+    from streamlimit.cli import report
+
+    report.report(settings, report.Wish(month, day, begin, end, by, as_csv, as_json, url, key))
+
+
 @app.command(name="streams")
 @with_settings
 def show_streams(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from streamlimit.errors import SettingsError, several
-from streamlimit.settings.sources import CONFIG, PREFIX, file_of_settings
+from streamlimit.settings.sources import CONFIG, OF_COMMANDS, PREFIX, file_of_settings
 from streamlimit.settings.table import Settings
 
 
@@ -40,7 +40,7 @@ def notes_on_variables() -> list[str]:
 
 
 def _variables() -> set[str]:
-    return {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG}
+    return {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG, *OF_COMMANDS}
 
 
 def _wrong(found: Mapping[str, Any]) -> SettingsError:

@@ -13,6 +13,9 @@ from streamlimit.errors import SettingsError
 
 PREFIX = "STREAMLIMIT_"
 CONFIG = PREFIX + "CONFIG"
+OF_COMMANDS = (PREFIX + "URL", PREFIX + "KEY")
+"""No settings: which running service a command asks, and with which key."""
+
 CONFIG_FILE = "streamlimit.toml"
 
 
