@@ -5,9 +5,32 @@ from tests.mutants.mutant import Mutant
 REDIRECTED = ("tests/edge/test_redirect.py",)
 VIEWER, TOKEN = "streamlimit/web/viewer.py", "streamlimit/edge/access_token.py"
 
+KICKS = ("tests/edge/test_kicking.py",)
 LOGS = ("tests/edge/test_access_log.py",)
 
 MUTANTS = [
+    Mutant(
+        "a kick is tried once",
+        "streamlimit/edge/kicking.py",
+        "for wait in (0.0, *self._waits):",
+        "for wait in (0.0,):",
+        KICKS,
+    ),
+    Mutant("an id is a path", "streamlimit/edge/kicking.py", "clients/{quote(player, '')}", "clients/{player}", KICKS),
+    Mutant(
+        "who left is cut",
+        "streamlimit/edge/holding.py",
+        "if held.until and await resolved(self._limiter.prolong(held.lease)) is not None:",
+        "if await resolved(self._limiter.prolong(held.lease)) is not None:",
+        KICKS,
+    ),
+    Mutant(
+        "an outage cuts viewers",
+        "streamlimit/edge/watching.py",
+        "continue  # the store",
+        "lost()  # the store",
+        KICKS,
+    ),
     Mutant(
         "a followed log is read from its beginning",
         "streamlimit/edge/followed_file.py",

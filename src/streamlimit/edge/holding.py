@@ -18,10 +18,11 @@ Key = tuple[str, str]
 
 
 class Held(Struct):
-    """One seat, until (monotonic seconds) it may expire."""
+    """One seat, until (monotonic seconds) it may expire; `lost`: called when it is taken away before."""
 
     lease: Lease
     until: float
+    lost: Callable[[], None] | None = None
 
 
 class Holding:
@@ -38,20 +39,20 @@ class Holding:
         self._held: dict[Key, Held] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def hold(self, lease: Lease) -> None:
+    def hold(self, lease: Lease, lost: Callable[[], None] | None = None) -> None:
         """The client has called: from now on for as long as it lives."""
         key, until = (lease.ask.user_id, lease.ask.session_id), self._clock() + self._life
         is_new = key not in self._held
-        self._held[key] = Held(lease, until)
+        self._held[key] = Held(lease, until, lost)
         if is_new:
             task = asyncio.create_task(self._keep(key))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def hold_if_seated(self, admitted: Admitted) -> None:
+    def hold_if_seated(self, admitted: Admitted, lost: Callable[[], None] | None = None) -> None:
         """As `hold`; a dry run may have let it through unrecorded."""
         if admitted.session is not None and admitted.lease is not None:
-            self.hold(admitted.lease)
+            self.hold(admitted.lease, lost)
 
     def let_go(self, user_id: str, session_id: str) -> None:
         """It need not be held any longer."""
@@ -70,6 +71,8 @@ class Holding:
                 await asyncio.sleep(min(left, self._expiry / 2))
                 held = self._held[key]
                 if held.until and await resolved(self._limiter.prolong(held.lease)) is not None:
+                    if held.until and held.lost is not None:  # not let go meanwhile
+                        held.lost()
                     return
         finally:
             del self._held[key]

@@ -1,14 +1,18 @@
 """`POST /edge/mediamtx`: MediaMTX's `authMethod: http`. Any 2xx passes.
 
 It asks once, and never says that a reader has left: seats are kept and freed by its `runOnRead` and `runOnUnread`
-(docs/how-to/media-servers.md).
+(docs/how-to/media-servers.md). Who loses it is cut by its API, where `mediamtx_api` says where that is.
 """
+
+from functools import partial
 
 from msgspec import Struct
 
 from streamlimit.edge.grants import in_query
 from streamlimit.edge.hooks import NO_STORE, read_hook, require_hook
+from streamlimit.edge.kicking import Kicker
 from streamlimit.edge.seating import Seating
+from streamlimit.edge.watching import Watching
 from streamlimit.web.address import Proxies
 from streamlimit.web.forms import require_id
 from streamlimit.web.http import Receive, Scope, Send, read_body, require_json, send_whole
@@ -28,6 +32,7 @@ class Question(Struct, frozen=True):
     password: str | None = None
     ip: str = ""
     id: str | None = None
+    protocol: str = ""
 
     @property
     def grant(self) -> str | None:
@@ -38,8 +43,8 @@ class Question(Struct, frozen=True):
 class MediaMtx:
     """An ASGI callable; errors are raised, not sent."""
 
-    def __init__(self, seating: Seating, proxies: Proxies) -> None:
-        self._seating, self._proxies = seating, proxies
+    def __init__(self, seating: Seating, watching: Watching, kicker: Kicker | None, proxies: Proxies) -> None:
+        self._seating, self._watching, self._kicker, self._proxies = seating, watching, kicker, proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         require_hook(scope, ROUTE, self._proxies)
@@ -48,6 +53,9 @@ class MediaMtx:
         if asked.action in WATCHING:
             caller = self._seating.identify(asked.grant, asked.ip)
             await self._seating.starts(caller, stream_of(asked.path), asked.ip, asked.id or "")
+            if self._kicker is not None and asked.id:
+                cut = partial(self._kicker.kick, asked.id, asked.protocol)
+                self._watching.watch((caller.user_id, caller.session_id), cut)
         elif asked.action != "publish":  # its own interfaces are not for viewers
             raise Problem("unauthenticated", "only readers and publishers are let in here", headers=CHALLENGE)
         await send_whole(send, 200, NO_STORE)

@@ -10,6 +10,7 @@ from streamlimit.edge.decision import Decider
 from streamlimit.edge.envoy import Envoy
 from streamlimit.edge.holding import Holding
 from streamlimit.edge.hooks import HELD_SECONDS
+from streamlimit.edge.kicking import Kicker, ServerApi, mediamtx_cut, srs_cut
 from streamlimit.edge.mediamtx import MediaMtx
 from streamlimit.edge.ome import Ome
 from streamlimit.edge.redirect import Redirect
@@ -19,6 +20,7 @@ from streamlimit.edge.rtmp import Rtmp
 from streamlimit.edge.seating import Seating
 from streamlimit.edge.signed_cookie import Cookies
 from streamlimit.edge.srs import Srs
+from streamlimit.edge.watching import Watching
 from streamlimit.web.http import App, Receive, Scope, Send
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
@@ -33,6 +35,10 @@ class Edge:
         self._service, self._decider = service, (decider := Decider(service))
         seating = Seating(service)
         holding = Holding(service.limiter, service.policy.expiry_ms / 1_000, HELD_SECONDS)
+        watching = Watching(seating.sits, service.policy.segment_ms / 1_000, HELD_SECONDS)
+        srs, mediamtx = service.settings.srs_api, service.settings.mediamtx_api
+        srs_kicker = None if srs is None else Kicker("srs", srs_cut(ServerApi(srs)))
+        mediamtx_kicker = None if mediamtx is None else Kicker("mediamtx", mediamtx_cut(ServerApi(mediamtx)))
         self._calls: Mapping[str, App] = {
             "adobe": Adobe(service),
             "auth": Auth(service, decider),
@@ -40,8 +46,8 @@ class Edge:
             "reports": Reports(service, Reported(service)),
             "cmcd": Cmcd(seating),
             "rtmp": Rtmp(seating, service.proxies),
-            "mediamtx": MediaMtx(seating, service.proxies),
-            "srs": Srs(seating, holding, service.proxies),
+            "mediamtx": MediaMtx(seating, watching, mediamtx_kicker, service.proxies),
+            "srs": Srs(seating, holding, srs_kicker, service.proxies),
             "ome": Ome(service, seating, holding),
         }
         """By the first part behind `/edge/`; each looks at the rest of the path itself."""

@@ -84,6 +84,11 @@ class Seating:
         roster = await resolved(self._store.sessions(caller.user_id))
         return next((each for each in roster.sessions if each.session_id == caller.session_id), None)
 
+    async def sits(self, user_id: str, session_id: str) -> bool:
+        """Does the session hold a seat, as the store says? Raises `StoreUnavailable`."""
+        roster = await resolved(self._store.sessions(user_id))
+        return any(each.session_id == session_id for each in roster.sessions)
+
     async def _ask(self, caller: Caller, stream_id: str, address: str, purpose: Purpose) -> Ask:
         caller.require_stream(stream_id)
         await self._streams.look(stream_id)

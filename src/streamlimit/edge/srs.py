@@ -1,13 +1,18 @@
 """`POST /edge/srs`: SRS's `http_hooks`. It passes on 200 with `{"code":0}`; any other status refuses.
 
-Nothing is told between `on_play` and `on_stop`: until then this worker holds the seat.
+Nothing is told between `on_play` and `on_stop`: until then this worker holds the seat. Who loses it is cut by SRS's
+API, where `srs_api` says where that is.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 
 from streamlimit.edge.grants import in_query
 from streamlimit.edge.holding import Holding
 from streamlimit.edge.hooks import JSON, read_hook, require_hook
+from streamlimit.edge.kicking import Kicker
 from streamlimit.edge.seating import Seating
 from streamlimit.web.address import Proxies
 from streamlimit.web.forms import require_id
@@ -29,8 +34,8 @@ class Hook(Struct, frozen=True):
 class Srs:
     """An ASGI callable; errors are raised, not sent."""
 
-    def __init__(self, seating: Seating, holding: Holding, proxies: Proxies) -> None:
-        self._seating, self._holding, self._proxies = seating, holding, proxies
+    def __init__(self, seating: Seating, holding: Holding, kicker: Kicker | None, proxies: Proxies) -> None:
+        self._seating, self._holding, self._kicker, self._proxies = seating, holding, kicker, proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         require_hook(scope, ROUTE, self._proxies)
@@ -44,8 +49,11 @@ class Srs:
         if said.action == "on_play":
             caller = self._seating.identify(grant, said.ip)
             admitted = await self._seating.starts(caller, require_id("stream", said.stream), said.ip, player)
-            self._holding.hold_if_seated(admitted)
+            self._holding.hold_if_seated(admitted, self._cut_of(player))
         elif said.action == "on_stop" and grant and player:  # another one comes for HLS, without a client
             caller = self._seating.identify(grant, said.ip)
             if await self._seating.stops(caller, said.stream, player):
                 self._holding.let_go(caller.user_id, caller.session_id)
+
+    def _cut_of(self, player: str) -> Callable[[], None] | None:
+        return None if self._kicker is None or not player else partial(self._kicker.kick, player)

@@ -108,6 +108,10 @@ class Settings(BaseSettings):
         min_length=1,
         description="SecretKey of OvenMediaEngine's admission webhook; then it may call from anywhere",
     )
+    srs_api: PublicUrl | None = Field(None, description="SRS's HTTP API, by which a viewer who lost the seat is cut")
+    mediamtx_api: PublicUrl | None = Field(
+        None, description="MediaMTX's API, by which a viewer who lost the seat is cut"
+    )
     connections_per_address: int = Field(1_000, ge=0, description="open connections of one address; 0: any number")
     request_seconds: float = Field(10, gt=0, le=3_600, description="time for a request's head, and for its body")
     cors_origins: list[str] = Field(["*"], description="origins whose pages may call")

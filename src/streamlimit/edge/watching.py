@@ -1,0 +1,50 @@
+"""Players of which nothing holds the seat here, looked after until their session has none any more.
+
+For servers that ask once and whose players are kept seated by somebody else (MediaMTX).
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from streamlimit.errors import StreamlimitError
+
+Key = tuple[str, str]
+
+
+class Watching:
+    """Asks *sits* of each every *every_seconds*, for *life_seconds* at most. *clock*: monotonic seconds."""
+
+    def __init__(
+        self,
+        sits: Callable[[str, str], Awaitable[bool]],
+        every_seconds: float,
+        life_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sits, self._every, self._life, self._clock = sits, every_seconds, life_seconds, clock
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+
+    def watch(self, key: Key, lost: Callable[[], None]) -> None:
+        """*lost* is called once the session of *key* (user, session) holds no seat. A player before it is forgotten."""
+        before = self._tasks.pop(key, None)
+        if before is not None:
+            before.cancel()
+        task = asyncio.create_task(self._watch(key, lost))
+        self._tasks[key] = task
+        task.add_done_callback(lambda done: self._forget(key, done))
+
+    def _forget(self, key: Key, done: "asyncio.Task[None]") -> None:
+        if self._tasks.get(key) is done:
+            del self._tasks[key]
+
+    async def _watch(self, key: Key, lost: Callable[[], None]) -> None:
+        until = self._clock() + self._life
+        while self._clock() < until:
+            await asyncio.sleep(self._every)
+            try:
+                if not await self._sits(*key):
+                    lost()
+                    return
+            except StreamlimitError:
+                continue  # the store is away: nobody loses anything (rule 11)
