@@ -15,7 +15,8 @@ from msgspec import structs
 from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Device, Purpose, Receipt, Refusal, State
 from streamlimit.rules.ledger import Seat
-from streamlimit.store.sqlite import SqliteStore, bodies, clock, intake, round
+from streamlimit.store import bodies
+from streamlimit.store.sqlite import SqliteStore, clock, intake, round
 from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
 from tests.store import differential, writers
 from tests.store.contract import OLDEST_GOES, StoreContract

@@ -9,7 +9,8 @@ from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.connection import Connection, transaction, translated
 from streamlimit.store.sqlite.group_commit import Change
 from streamlimit.store.sqlite.intake import put
-from streamlimit.store.sqlite.rows import Rows, Rule
+from streamlimit.store.sqlite.rows import Rows
+from streamlimit.store.steps import Rule
 
 T = TypeVar("T")
 

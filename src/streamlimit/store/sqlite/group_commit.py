@@ -14,7 +14,7 @@ from typing import Any
 from streamlimit.errors import StoreLocked, StoreUnavailable
 from streamlimit.store.deferred import Deferred
 from streamlimit.store.sqlite.patience import Patience
-from streamlimit.store.sqlite.rows import Rule
+from streamlimit.store.steps import Rule
 
 AT_MOST = 32
 """Changes of one transaction: it takes a fifth of a millisecond, and more of them would gain hardly anything."""

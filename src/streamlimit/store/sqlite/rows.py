@@ -6,25 +6,24 @@ a quarter more. What needs more than the row is left to them (changes.py): event
 """
 
 import sqlite3
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome
+from streamlimit.store.bodies import decode, decode_grants, encode
 from streamlimit.store.contract import Clock
-from streamlimit.store.sqlite.bodies import decode, decode_grants, encode
 from streamlimit.store.sqlite.clock import uptime_ms
-from streamlimit.store.sqlite.connection import QUERIES, Connection, in_turn, is_others_turn
+from streamlimit.store.sqlite.connection import QUERIES, Connection, in_turn, is_others_turn, translated
+from streamlimit.store.steps import Rule
 
 T = TypeVar("T")
-Rule = Callable[..., Outcome[T]]
-"""Called with a ledger and the time; where its outcome says so again, with the grants that were ended, too."""
 Row = tuple[str, int | None, bytes]
 
 LOAD, CHANGE = QUERIES["load"], QUERIES["change"]
 LOAD_WITH_GRANTS, SAVE_GRANTS = QUERIES["load_with_grants"], QUERIES["save_grants"]
-ADD, REPLACE, REMOVE = QUERIES["add"], QUERIES["replace"], QUERIES["remove"]
+BROWSE, ADD, REPLACE, REMOVE = QUERIES["browse"], QUERIES["add"], QUERIES["replace"], QUERIES["remove"]
 
 
 class Rows:
@@ -98,6 +97,23 @@ class Rows:
             if not is_others_turn(error):
                 raise
             return in_turn(self._db, lambda: self._cursor.execute(query, values))
+
+
+class ShownRows:
+    """The *rows* as reading.py looks at them."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def load(self, user_id: str) -> tuple[Ledger, int]:
+        with translated:
+            return self._rows.load(user_id)
+
+    def after(self, user_id: str, count: int) -> tuple[list[tuple[str, Ledger]], int]:
+        with translated:
+            now_ms = self._rows.load("")[1]
+            found = self._rows.find(BROWSE, user_id, count)
+        return [(name, decode(body)) for name, body in found], now_ms
 
 
 @cache

@@ -27,9 +27,10 @@ from streamlimit.model import (
 )
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.rules.grants import Grants
-from streamlimit.rules.ledger import Ledger, Outcome, grants_wanted
+from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.contract import Answer, Clock, Events, Heard
 from streamlimit.store.deferred import Deferred
+from streamlimit.store.reading import Reading, matching
 from streamlimit.store.sqlite.changes import Changes
 from streamlimit.store.sqlite.checkpoint import Checkpoint, Checkpointer
 from streamlimit.store.sqlite.connection import (
@@ -42,9 +43,9 @@ from streamlimit.store.sqlite.connection import (
 )
 from streamlimit.store.sqlite.group_commit import Alone, GroupCommit
 from streamlimit.store.sqlite.patience import Patience, patiently
-from streamlimit.store.sqlite.reading import Reading, matching
-from streamlimit.store.sqlite.rows import Rows, Rule
+from streamlimit.store.sqlite.rows import Rows, ShownRows
 from streamlimit.store.sqlite.sweep import Sweep
+from streamlimit.store.steps import Rule, Steps
 
 T = TypeVar("T")
 
@@ -77,7 +78,8 @@ class SqliteStore:
         self._now: Callable[[str, Rule[Any], Alone], Any] = self._together.now if gathers else _alone
         self._gathers, self._sweep_patience = gathers, Patience()
         self._sweep = Sweep(self._db, self._rows, self._changes, self._checkpointer, policy)
-        self._reading = Reading(self._rows, policy)
+        self._reading = Reading(ShownRows(self._rows), policy)
+        self._steps = Steps(policy)
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         # Who sits is admitted without a write: one consistent read decides, and no lock is taken.
@@ -121,62 +123,39 @@ class SqliteStore:
 
     def prolong(self, lease: Lease) -> Answer[Gone | None]:
         user_id = lease.ask.user_id
-        answer: Answer[Gone | None] = self._now(
-            user_id, lambda ledger, now_ms: rules.prolong(ledger, lease, self._policy, now_ms), self._changes.one
-        )
+        answer: Answer[Gone | None] = self._now(user_id, self._steps.prolong(lease), self._changes.one)
         return answer
 
     def abandon(self, lease: Lease) -> Answer[Events]:
         user_id = lease.ask.user_id
-        answer: Answer[Events] = self._now(
-            user_id,
-            lambda ledger, now_ms: rules.abandon(ledger, lease, self._policy, now_ms),
-            self._changes.by_transaction,
-        )
+        answer: Answer[Events] = self._now(user_id, self._steps.abandon(lease), self._changes.by_transaction)
         return answer
 
     def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
         self._catch_up()
-
-        def rule(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
-            if grants is None and not keep_grant:
-                return grants_wanted()
-            return rules.end(ledger, user_id, session_id, self._policy, now_ms, grants)
-
+        rule = self._steps.end(user_id, session_id, keep_grant)
         answer: Answer[Events] = self._now(user_id, rule, self._changes.by_transaction)
         return answer
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
         self._catch_up()
-
-        def rule(ledger: Ledger, now_ms: int) -> Outcome[Events]:
-            return rules.terminate(ledger, user_id, session_id, by, reason, self._policy, now_ms)
-
+        rule = self._steps.terminate(user_id, session_id, by, reason)
         answer: Answer[Events] = self._now(user_id, rule, self._changes.by_transaction)
         return answer
 
     def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
-        def rule(ledger: Ledger, now_ms: int) -> Outcome[int]:
-            return rules.forgive(ledger, session_id, self._policy, now_ms)
-
+        rule = self._steps.forgive(session_id)
         answer: Answer[int] = self._now(user_id, rule, self._changes.by_transaction)
         return answer
 
     def forget(self, user_id: str) -> Answer[Events]:
         self._catch_up()
-
-        def rule(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
-            return rules.forget(ledger, user_id, self._policy, now_ms, grants)
-
+        rule = self._steps.forget(user_id)
         answer: Answer[Events] = self._now(user_id, rule, self._changes.by_transaction)
         return answer
 
     def lose_again(self, event: Event, keep_grant: bool = False) -> Answer[Events]:
-        def rule(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
-            if grants is None and not keep_grant:
-                return grants_wanted()
-            return rules.lose_again(ledger, event, self._policy, now_ms, grants)
-
+        rule = self._steps.lose_again(event, keep_grant)
         answer: Answer[Events] = self._now(event.session.user_id, rule, self._changes.by_transaction)
         return answer
 
@@ -208,10 +187,7 @@ class SqliteStore:
         return self._reading.limits(cursor, at_most)
 
     def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
-        def rule(ledger: Ledger, now_ms: int) -> Outcome[None]:
-            ledger.set_limit(max_sessions, terms, now_ms)
-            return Outcome(None, changed=True)
-
+        rule = self._steps.set_limit(max_sessions, terms)
         answer: Answer[None] = self._now(user_id, rule, self._changes.by_transaction)
         return answer
 

@@ -5,7 +5,7 @@ from time import thread_time
 from streamlimit import rules
 from streamlimit.model import Swept
 from streamlimit.policy import Policy
-from streamlimit.store.sqlite.bodies import decode, encode
+from streamlimit.store.bodies import decode, encode
 from streamlimit.store.sqlite.changes import Changes
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.connection import QUERIES, Connection, transaction, translated

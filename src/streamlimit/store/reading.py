@@ -1,46 +1,51 @@
-"""What is shown of users: one consistent read, and no lock."""
+"""What is shown of users: one consistent read each. For stores that keep users' ledgers themselves."""
+
+from typing import Protocol
 
 from streamlimit.model import LimitPage, OwnLimit, Page, Roster, Session
 from streamlimit.policy import Policy
-from streamlimit.rules.ledger import show_live
-from streamlimit.store.sqlite.bodies import decode
-from streamlimit.store.sqlite.connection import QUERIES, translated
-from streamlimit.store.sqlite.rows import Rows
-
-BROWSE = QUERIES["browse"]
+from streamlimit.rules.ledger import Ledger, show_live
 
 LOOKED_AT = 500
 """Users that one page of `browse` looks at: some milliseconds, in which nobody else has a turn."""
 
 
-class Reading:
-    """Of *rows*, under *policy*."""
+class Books(Protocol):
+    """Where the ledgers are. Each call is one consistent read; it raises `StoreUnavailable`."""
 
-    def __init__(self, rows: Rows, policy: Policy) -> None:
-        self._rows, self._policy = rows, policy
+    def load(self, user_id: str) -> tuple[Ledger, int]:
+        """The user's ledger, and the store's time."""
+        ...
+
+    def after(self, user_id: str, count: int) -> tuple[list[tuple[str, Ledger]], int]:
+        """The next so many users that have a ledger, in an order that stays, and the store's time."""
+        ...
+
+
+class Reading:
+    """Of *books*, under *policy*."""
+
+    def __init__(self, books: Books, policy: Policy) -> None:
+        self._books, self._policy = books, policy
 
     def roster(self, user_id: str) -> Roster:
         """Who watches on the user's seats."""
-        with translated:
-            ledger, now_ms = self._rows.load(user_id)
+        ledger, now_ms = self._books.load(user_id)
         live = show_live(user_id, ledger, self._policy, now_ms)
         return Roster(user_id, ledger.shown_limit(self._policy, now_ms), live)
 
     def own_limit(self, user_id: str) -> OwnLimit | None:
         """The user's own limit that holds now."""
-        with translated:
-            ledger, now_ms = self._rows.load(user_id)
+        ledger, now_ms = self._books.load(user_id)
         return ledger.own_limit(user_id, self._policy, now_ms)
 
     def limits(self, cursor: str | None, at_most: int) -> LimitPage:
         """Pages by user, as `page`."""
         found: list[OwnLimit] = []
         after = cursor or ""
-        with translated:
-            now_ms = self._rows.load("")[1]
-            rows = self._rows.find(BROWSE, after, LOOKED_AT)
-        for after, body in rows:
-            own = decode(body).own_limit(after, self._policy, now_ms)
+        rows, now_ms = self._books.after(after, LOOKED_AT)
+        for after, ledger in rows:
+            own = ledger.own_limit(after, self._policy, now_ms)
             if own is not None:
                 found.append(own)
             if len(found) == at_most:
@@ -54,14 +59,11 @@ class Reading:
         """
         found: list[Session] = []
         after = cursor or ""
-        with translated:
-            now_ms = self._rows.load("")[1]
-            rows = self._rows.find(BROWSE, after, LOOKED_AT)
-            for after, body in rows:
-                live = show_live(after, decode(body), self._policy, now_ms)
-                found += matching(live, stream_id, state)
-                if len(found) >= at_most:
-                    return Page(tuple(found), after)
+        rows, now_ms = self._books.after(after, LOOKED_AT)
+        for after, ledger in rows:
+            found += matching(show_live(after, ledger, self._policy, now_ms), stream_id, state)
+            if len(found) >= at_most:
+                return Page(tuple(found), after)
         return Page(tuple(found), after if len(rows) == LOOKED_AT else None)
 
 

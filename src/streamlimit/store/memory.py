@@ -1,0 +1,220 @@
+"""The contract in this process's memory: for tests, and for embedding without a file. Gone when the process ends.
+
+The rules run as they do on SQLite, on a copy of the user's ledger, under one lock: threads may share it. Looking for
+users who are due takes longer the more there are (half a millisecond for ten thousand); what many watch wants a file.
+"""
+
+import heapq
+import time
+from collections.abc import Callable
+from threading import RLock
+from typing import TypeVar
+
+from streamlimit import rules
+from streamlimit.errors import StoreUnavailable
+from streamlimit.model import (
+    FOR_GOOD,
+    Ask,
+    Decision,
+    Event,
+    Gone,
+    Lease,
+    LimitPage,
+    OwnLimit,
+    Page,
+    Receipt,
+    Roster,
+    Swept,
+    Terms,
+    Verdict,
+)
+from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
+from streamlimit.rules.grants import Grants
+from streamlimit.rules.ledger import Ledger, Outcome
+from streamlimit.store.bodies import decode, decode_grants, encode
+from streamlimit.store.contract import Clock, Events, Heard
+from streamlimit.store.reading import Reading, matching
+from streamlimit.store.steps import Rule, Steps
+
+T = TypeVar("T")
+
+
+class Memory:
+    """What several stores of one process may share, as several connections share a file. *clock*: tests only."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        began_ms = time.time_ns() // 1_000_000 - time.monotonic_ns() // 1_000_000
+        self.now_ms: Clock = clock or (lambda: began_ms + time.monotonic_ns() // 1_000_000)
+        self.lock = RLock()
+        self.bodies: dict[str, bytes] = {}
+        self.due: dict[str, int] = {}
+        self.grants: dict[str, Grants] = {}
+        self.secrets: dict[str, str] = {}
+        self.events: list[Event] = []
+        """Those that are subscribed, the oldest first, for whoever embeds this to take."""
+
+    def load(self, user_id: str) -> tuple[Ledger, int]:
+        """A copy of the user's ledger, and the time."""
+        with self.lock:
+            body = self.bodies.get(user_id)
+            return Ledger() if body is None else decode(body), self.now_ms()
+
+    def after(self, user_id: str, count: int) -> tuple[list[tuple[str, Ledger]], int]:
+        """The next so many users, by name, and the time."""
+        with self.lock:
+            found = heapq.nsmallest(count, (name for name in self.bodies if name > user_id))
+            return [(name, decode(self.bodies[name])) for name in found], self.now_ms()
+
+    def save(self, user_id: str, ledger: Ledger, now_ms: int) -> None:
+        """What the user's ledger has become."""
+        if ledger.is_blank():
+            self.bodies.pop(user_id, None)
+            self.due.pop(user_id, None)
+            return
+        self.bodies[user_id] = encode(ledger)
+        due_ms = ledger.due_at_ms(now_ms)
+        if due_ms is None:
+            self.due.pop(user_id, None)
+        else:
+            self.due[user_id] = due_ms
+
+
+class MemoryStore:
+    """A `Store` in *memory*, one of its own unless another is given. *subscribed* events are kept in it."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        subscribed: frozenset[str] = frozenset(),
+        clock: Clock | None = None,
+        memory: Memory | None = None,
+    ) -> None:
+        self._policy, self._subscribed = policy, subscribed
+        self._memory: Memory | None = memory or Memory(clock)
+        self._steps, self._reading = Steps(policy), Reading(self._memory, policy)
+
+    def admit(self, ask: Ask) -> Decision:
+        return self._change(ask.user_id, self._by(rules.admit, ask))
+
+    def confirm(self, receipt: Receipt) -> Verdict:
+        return self._change(receipt.lease.ask.user_id, self._by(rules.confirm, receipt))
+
+    def report(self, receipt: Receipt, heard: Heard) -> None:
+        try:
+            answer: Verdict | StoreUnavailable = self.confirm(receipt)
+        except StoreUnavailable as error:
+            answer = error
+        heard(answer)
+
+    def beat(self, ask: Ask) -> Decision:
+        return self._change(ask.user_id, self._by(rules.beat, ask))
+
+    def prolong(self, lease: Lease) -> Gone | None:
+        return self._change(lease.ask.user_id, self._steps.prolong(lease))
+
+    def abandon(self, lease: Lease) -> Events:
+        return self._change(lease.ask.user_id, self._steps.abandon(lease))
+
+    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Events:
+        return self._change(user_id, self._steps.end(user_id, session_id, keep_grant))
+
+    def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Events:
+        return self._change(user_id, self._steps.terminate(user_id, session_id, by, reason))
+
+    def forgive(self, user_id: str, session_id: str | None) -> int:
+        return self._change(user_id, self._steps.forgive(session_id))
+
+    def forget(self, user_id: str) -> Events:
+        return self._change(user_id, self._steps.forget(user_id))
+
+    def lose_again(self, event: Event, keep_grant: bool = False) -> Events:
+        return self._change(event.session.user_id, self._steps.lose_again(event, keep_grant))
+
+    def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> None:
+        self._change(user_id, self._steps.set_limit(max_sessions, terms))
+
+    def expire(self, at_most: int) -> Swept:
+        memory = self._opened()
+        with memory.lock:
+            now_ms = memory.now_ms()
+            far_ms = now_ms + self._policy.spent_far_ms
+            due = [name for name, at_ms in memory.due.items() if not now_ms < at_ms <= far_ms]
+            events: Events = ()
+            for user_id in due[:at_most]:
+                ledger = memory.load(user_id)[0]
+                events += rules.expire(ledger, user_id, self._policy, now_ms).events
+                memory.save(user_id, ledger, now_ms)
+            lapsed = [name for name, grants in memory.grants.items() if grants.until_ms() <= now_ms]
+            for user_id in lapsed:
+                del memory.grants[user_id]
+            self._keep(events)
+        return Swept(events, len(due) > at_most)
+
+    def sessions(self, user_id: str) -> Roster:
+        self._opened()
+        return self._reading.roster(user_id)
+
+    def browse(
+        self, cursor: str | None, at_most: int, user_id: str | None, stream_id: str | None, state: str | None
+    ) -> Page:
+        if user_id is not None:
+            return Page(matching(self.sessions(user_id).sessions, stream_id, state), None)
+        self._opened()
+        return self._reading.page(cursor, at_most, stream_id, state)
+
+    def own_limit(self, user_id: str) -> OwnLimit | None:
+        self._opened()
+        return self._reading.own_limit(user_id)
+
+    def limits(self, cursor: str | None, at_most: int) -> LimitPage:
+        self._opened()
+        return self._reading.limits(cursor, at_most)
+
+    def secret(self, name: str, made: str) -> str:
+        memory = self._opened()
+        with memory.lock:
+            return memory.secrets.setdefault(name, made)
+
+    def pending(self) -> int:
+        return len(self._opened().events)
+
+    def ping(self) -> None:
+        self._opened()
+
+    def close(self) -> None:
+        """What is in a memory of its own is gone."""
+        self._memory = None
+
+    def _change(self, user_id: str, rule: Rule[T]) -> T:
+        memory = self._opened()
+        with memory.lock:
+            ledger, now_ms = memory.load(user_id)
+            outcome = rule(ledger, now_ms)
+            if outcome.wants_grants:
+                outcome = self._with_grants(memory, user_id, rule, ledger, now_ms)
+            if outcome.changed:
+                memory.save(user_id, ledger, now_ms)
+                self._keep(outcome.events)
+            return outcome.answer
+
+    def _with_grants(self, memory: Memory, user_id: str, rule: Rule[T], ledger: Ledger, now_ms: int) -> Outcome[T]:
+        """By a rule that takes the user's grants that were ended, and may end more."""
+        kept = memory.grants.get(user_id)
+        grants = Grants() if kept is None else decode_grants(encode(kept))
+        outcome = rule(ledger, now_ms, grants)
+        if outcome.ended_grants:
+            memory.grants[user_id] = grants
+        return outcome
+
+    def _keep(self, events: Events) -> None:
+        kept = self._opened().events
+        kept += [event for event in events if event.type in self._subscribed]
+        del kept[:-OUTBOX_MAX_EVENTS]
+
+    def _by(self, rule: Callable[..., Outcome[T]], asked: Ask | Receipt) -> Rule[T]:
+        return lambda ledger, now_ms, grants=None: rule(ledger, asked, self._policy, now_ms, grants)
+
+    def _opened(self) -> Memory:
+        if self._memory is None:
+            raise StoreUnavailable("memory: the store is closed")
+        return self._memory

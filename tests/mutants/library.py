@@ -1,0 +1,24 @@
+"""Breakages of the store in memory and of what embeds streamlimit."""
+
+from tests.mutants.mutant import Mutant
+
+MEMORY, MEMORY_TESTS = "streamlimit/store/memory.py", ("tests/store/test_memory.py",)
+
+MUTANTS = [
+    Mutant("the sweep finds nobody in memory", MEMORY, "not now_ms < at_ms <= far_ms", "at_ms > far_ms", MEMORY_TESTS),
+    Mutant(
+        "threads change one ledger in memory at once",
+        MEMORY,
+        "with memory.lock:\n            ledger, now_ms = memory.load(user_id)",
+        "if True:\n            ledger, now_ms = memory.load(user_id)",
+        MEMORY_TESTS,
+    ),
+    Mutant(
+        "what lapsed in memory stays due",
+        MEMORY,
+        "self.due.pop(user_id, None)\n            return",
+        "return",
+        MEMORY_TESTS,
+    ),
+    Mutant("memory forgets grants that a rule ended", MEMORY, "if outcome.ended_grants:", "if False:", MEMORY_TESTS),
+]
