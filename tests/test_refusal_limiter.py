@@ -147,14 +147,14 @@ def test_memory_is_bounded(door: Door) -> None:
     for n in range(1_000):
         door.ask(f"s{n}")
         door.now += 0.2
-    assert len(door.guard._users["u"].tries) <= SESSIONS
+    assert len(door.guard.users["u"].tries) <= SESSIONS
 
 
 def test_what_is_long_past_is_forgotten(door: Door) -> None:
     door.hammer("d", 0.5, 100)
     door.now += 10
     assert door.ask("d") == "refused"
-    assert door.guard._users["u"].count == 1
+    assert door.guard.users["u"].count == 1
 
 
 def test_a_seat_that_comes_free_ends_the_holding_at_once(door: Door) -> None:

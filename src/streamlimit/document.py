@@ -9,14 +9,15 @@ from streamlimit.model import Session
 
 def rfc3339(ms: int) -> str:
     """Milliseconds of the epoch as RFC 3339 UTC, with milliseconds."""
-    return _to_the_second(ms // 1_000) + _REST[ms % 1_000]
+    return to_the_second(ms // 1_000) + MILLISECONDS[ms % 1_000]
 
 
-_REST = [f".{ms:03}Z" for ms in range(1_000)]  # formatting one took longer than all else here
+MILLISECONDS = [f".{ms:03}Z" for ms in range(1_000)]  # formatting one took longer than all else here
 
 
 @lru_cache(maxsize=4_096)  # sessions that live at the same time share their seconds
-def _to_the_second(seconds: int) -> str:
+def to_the_second(seconds: int) -> str:
+    """The same without milliseconds, and what ends it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 

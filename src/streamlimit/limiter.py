@@ -67,7 +67,9 @@ class Limiter:
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         """May the session be issued this? Reserves a seat for it where it has none (rules 1–3)."""
-        return self.hold(ask) or self.decide(ask)
+        if self._guard is not None and self._guard.users and (held := self.hold(ask)) is not None:
+            return held
+        return self.decide(ask)
 
     def hold(self, ask: Ask) -> Refusal | None:
         """The refusal that needs no store: of one who was refused again and again. None: `decide`."""
@@ -81,30 +83,24 @@ class Limiter:
         if not ask.lease_id:
             ask = replace(ask, lease_id=next(self.lease_ids))
         answer = self.store.admit(ask)
-        if is_coming(answer):
-            return _later(answer, partial(self._decided, ask))
-        self._decided(ask, answer)
-        return answer
+        if type(answer) is Admitted or type(answer) is Refusal:
+            self._decided(ask, answer)
+            return answer
+        return _then(answer, partial(self._decided, ask))
 
     def beat(self, ask: Ask) -> Answer[Decision]:
         """The session goes on where another party moves the bytes: admitted and confirmed in one step, or refused."""
-        held = self.hold(ask)
-        if held is not None:
+        if self._guard is not None and self._guard.users and (held := self.hold(ask)) is not None:
             return held
         answer = self.store.beat(ask)
-        if isinstance(answer, Deferred):
-            return answer.then(partial(self._beat_came, ask))
-        if isinstance(answer, Decision):
-            self._beaten(ask, answer)
+        if type(answer) is Admitted or type(answer) is Refusal:
+            self._decided(ask, answer, is_beat=True)
             return answer
-        return _later(answer, partial(self._beaten, ask))
+        return _then(answer, partial(self._decided, ask, is_beat=True))
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """The client has the segment (rule 4): the session lives on from now."""
-        answer = self.store.confirm(receipt)
-        if isinstance(answer, Deferred):
-            return answer.then(self._confirm_came)
-        return _then(answer, self._confirmed)
+        return _then(self.store.confirm(receipt), self._confirmed)
 
     def abandon(self, lease: Lease) -> Answer[Events]:
         """The client does not have it: a reservation is given back, anything else stays as it was."""
@@ -145,44 +141,32 @@ class Limiter:
         """Reserves, or raises `Refused`; leaving the block normally confirms, by exception abandons."""
         return LeaseHolder(self, ask)
 
-    def _decided(self, ask: Ask, decision: Decision) -> None:
+    def _decided(self, ask: Ask, decision: Decision, is_beat: bool = False) -> None:
+        """*is_beat*: who is admitted is confirmed, too."""
+        guard, tally = self._guard, self.tally
         if isinstance(decision, Refusal):
-            self.tally.refusals[decision.code] += 1
-            if self._guard is not None:
-                self._guard.note(ask, decision)
+            tally.refusals[decision.code] += 1
+            if guard is not None:
+                guard.note(ask, decision)
             self._on_refusal(ask, decision)
             return
-        self.tally.admissions += 1
+        tally.admissions += 1
+        tally.confirmations += is_beat
         if not decision.existing and decision.lease is not None:
             self._on_seat(ask, decision)
-        if self._guard is not None:
-            self._guard.note_admitted(ask)
+        if guard is not None and guard.users:
+            guard.note_admitted(ask)
         if decision.would_refuse is not None:
-            self.tally.would_refuse[decision.would_refuse] += 1
+            tally.would_refuse[decision.would_refuse] += 1
             sessions = () if decision.session is None else (decision.session,)
             self._on_refusal(ask, Refusal(decision.would_refuse, decision.limit, decision.live, sessions))
         if decision.events:
             self._happened(decision.events)
 
-    def _beaten(self, ask: Ask, decision: Decision) -> None:
-        self._decided(ask, decision)
-        if isinstance(decision, Admitted):
-            self.tally.confirmations += 1
-
-    def _beat_came(self, ask: Ask, answer: Decision | Exception) -> Decision | Exception:
-        if not isinstance(answer, Exception):
-            self._beaten(ask, answer)
-        return answer
-
     def _confirmed(self, verdict: Verdict) -> None:
         self.tally.confirmations += 1
         if verdict.events:
             self._happened(verdict.events)
-
-    def _confirm_came(self, answer: Verdict | Exception) -> Verdict | Exception:
-        if not isinstance(answer, Exception):
-            self._confirmed(answer)
-        return answer
 
     def _happened(self, events: Events) -> None:
         for event in events:
@@ -202,9 +186,17 @@ class Limiter:
 
 def _then(answer: Answer[T], note: Callable[[T], None]) -> Answer[T]:
     """The answer, noted now or when it comes."""
+    if isinstance(answer, Deferred):
+        return answer.then(partial(_noted, note))
     if is_coming(answer):
         return _later(answer, note)
     note(answer)
+    return answer
+
+
+def _noted(note: Callable[[T], None], answer: T | Exception) -> T | Exception:
+    if not isinstance(answer, Exception):
+        note(answer)
     return answer
 
 

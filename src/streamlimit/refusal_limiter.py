@@ -68,19 +68,20 @@ class RefusalLimiter:
     ) -> None:
         self._cache, self._clock, self._held = cache, clock, min(held_seconds, HELD_SECONDS)
         self._marked = min(marked_seconds, self._held)
-        self._users: dict[str, RefusedUser] = {}
+        self.users: dict[str, RefusedUser] = {}
+        """Those who were refused lately: mostly nobody."""
 
     def __len__(self) -> int:
-        return len(self._users)
+        return len(self.users)
 
     def hold(self, ask: Ask) -> Refusal | None:
         """The refusal that needs no store, or None: ask it."""
-        user = self._users.get(ask.user_id)
+        user = self.users.get(ask.user_id)
         if user is None:
             return None
         now = self._clock()
         if now - user.last > 2 * HELD_SECONDS:
-            del self._users[ask.user_id]
+            del self.users[ask.user_id]
             return None
         tries = user.tries.get(_what(ask))
         if tries is not None and now < tries.held_until:
@@ -96,10 +97,10 @@ class RefusalLimiter:
     def note(self, ask: Ask, refusal: Refusal) -> None:
         """The store refused."""
         now = self._clock()
-        user = self._users.pop(ask.user_id, None) or RefusedUser(since=now, last=now)
-        self._users[ask.user_id] = user  # the youngest stand last
-        if len(self._users) > USERS:
-            del self._users[next(iter(self._users))]
+        user = self.users.pop(ask.user_id, None) or RefusedUser(since=now, last=now)
+        self.users[ask.user_id] = user  # the youngest stand last
+        if len(self.users) > USERS:
+            del self.users[next(iter(self.users))]
         user.sitting = {session.session_id for session in refusal.sessions}
         self._count(user, now)
         most = self._held if refusal.mark is None else self._marked
@@ -108,12 +109,12 @@ class RefusalLimiter:
 
     def note_freed(self, user_id: str) -> None:
         """A seat of the user came free, or may have: whoever asks next is asked for."""
-        if self._users:
-            self._users.pop(user_id, None)
+        if self.users:
+            self.users.pop(user_id, None)
 
     def note_admitted(self, ask: Ask) -> None:
         """The store admitted: that session sits, is no stranger in a storm, and is not held."""
-        user = self._users.get(ask.user_id)
+        user = self.users.get(ask.user_id)
         if user is not None:
             user.sitting.add(ask.session_id)
             for what in [what for what in user.tries if what[:2] == (ask.session_id, ask.stream_id)]:

@@ -77,8 +77,8 @@ MUTANTS = [
     Mutant(
         "a trailer tells who asks",
         READER,
-        'if self.stage == "head":\n            self._headers',
-        "if True:\n            self._headers",
+        "headers, self._read = self._read, []",
+        "headers = self._read",
         (CONNECTED, "-k", "trailer"),
     ),
     Mutant(

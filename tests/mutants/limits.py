@@ -26,8 +26,8 @@ MUTANTS = [
     Mutant(
         "a grant ends another session by a heartbeat",
         HEARTBEAT,
-        "        caller.require_replacement(form.replace)\n",
-        "",
+        "form.stream_id, form.replace)",
+        "form.stream_id, None)",
         BEATS,
     ),
     Mutant(

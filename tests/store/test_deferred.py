@@ -13,7 +13,7 @@ WHO: ContextVar[str] = ContextVar("WHO", default="nobody")
 
 def heard(coming: Deferred[Any]) -> list[Any]:
     told: list[Any] = []
-    coming.hear(told.append)
+    coming.add_callback(told.append)
     return told
 
 
@@ -92,7 +92,7 @@ def test_who_hears_it_and_fails_is_told_of_by_the_loop() -> None:
         coming: Deferred[int] = Deferred()
         problems: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, report: problems.append(report["exception"]))
-        coming.hear(lambda answer: 1 // answer)
+        coming.add_callback(lambda answer: 1 // answer)
         coming.come(0)
         return [type(problem) for problem in problems]
 

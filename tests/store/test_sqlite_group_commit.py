@@ -136,7 +136,7 @@ class TestOneTurn:
         async def run() -> None:
             for user in users:
                 coming: Any = store.beat(ask(user))
-                coming.hear(lambda _: seen.append([other.sessions(each).live for each in users]))
+                coming.add_callback(lambda _: seen.append([other.sessions(each).live for each in users]))
             assert (seen, [other.sessions(each).live for each in users]) == ([], [0, 0, 0])
             await asyncio.sleep(0)
 

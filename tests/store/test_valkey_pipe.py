@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from streamlimit.store.valkey.connection import AHEAD, Call, Ear, Pipe
+from streamlimit.store.valkey.connection import AHEAD, Call, Pipe
 
 
 class Line:
@@ -37,13 +37,11 @@ def in_one_turn(send: Callable[[Pipe, Line], None]) -> list[bytes]:
 
 
 def awaited() -> Call:
-    call = Call(b"", asyncio.get_running_loop().create_future(), 0.0, lambda reply: reply)
-    call.future.add_done_callback(lambda future: future.exception())  # type: ignore[attr-defined]
-    return call
+    return Call(b"", lambda answer: None, 0.0, lambda reply: reply)
 
 
 def told(heard: list[Any]) -> Call:
-    return Call(b"", Ear(heard.append), 0.0, lambda reply: reply)
+    return Call(b"", heard.append, 0.0, lambda reply: reply, is_awaited=False)
 
 
 def test_many_that_somebody_waits_for_leave_before_the_turn_is_over() -> None:

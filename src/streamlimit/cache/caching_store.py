@@ -58,7 +58,7 @@ class CachingStore(PassThrough):
         self._receipts = Receipts(*parts, announce, clock)
         self._admissions = Admissions(*parts, self._receipts, clock)
         self._watch = Watch(store, self.cache, self._outage, self._tombstones, self._receipts, clock)
-        self.kept = self._receipts.kept
+        self.kept, self._unanswered = self._receipts.kept, self._receipts.unanswered
 
     @property
     def is_away(self) -> bool:
@@ -93,7 +93,11 @@ class CachingStore(PassThrough):
             return self._beat_in_two(ask)
         now = self._clock()
         known = self.cache.recall(ask, now) if self._spares else None
-        if known is not None and not self._receipts.is_unanswered(ask) and self._is_enough(known, ask, now):
+        if (
+            known is not None
+            and (ask.user_id, ask.session_id) not in self._unanswered
+            and self._is_enough(known, ask, now)
+        ):
             return self._receipts.beat(known, ask, now)
         return self._admissions.beat(ask, now)
 

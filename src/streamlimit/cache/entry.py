@@ -13,7 +13,7 @@ SUPPOSED = 0xFFFFFFFF
 _MOST_LIVE = 0xFFFE
 _NUMBERS = Packing("<QIQIdIHHIdfI")  # of four bytes more each would take sixteen
 unpack, pack = _NUMBERS.unpack_from, _NUMBERS.pack
-_SIZE = _NUMBERS.size
+SIZE = _NUMBERS.size
 
 
 class Entry(Struct, gc=False):
@@ -71,7 +71,7 @@ class Entry(Struct, gc=False):
     def play(self) -> int:
         """The one that received last; 0 is none."""
         numbers = self.numbers
-        return int.from_bytes(numbers[_SIZE:]) if len(numbers) > _SIZE else 0
+        return int.from_bytes(numbers[SIZE:]) if len(numbers) > SIZE else 0
 
     @property
     def generation(self) -> int:
@@ -99,4 +99,4 @@ class Entry(Struct, gc=False):
         """From *at* on it lives at least so long, by whether anything was received."""
         started, late, last, life, since, *rest = unpack(self.numbers)
         life = max(life, int((at - since) * 1_000) + (active_ms if last else starting_ms))
-        self.numbers = pack(started, late, last, life, since, *rest) + self.numbers[_SIZE:]
+        self.numbers = pack(started, late, last, life, since, *rest) + self.numbers[SIZE:]

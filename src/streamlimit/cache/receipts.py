@@ -40,7 +40,8 @@ class Receipts:
         self._store, self._cache, self._outage, self._offline = store, cache, outage, offline
         self._tombstones, self._announce, self._clock = tombstones, announce, clock
         self.kept = WriteBehindQueue()
-        self._unanswered: dict[tuple[str, str], Receipt] = {}
+        self.unanswered: dict[tuple[str, str], Receipt] = {}
+        """By user and session: their last reports that are under way. The store may have said no to one."""
 
     def send(self, receipt: Receipt, spares: bool) -> Answer[Verdict]:
         """The store's verdict; its last word where the session *spares* the wait; kept where the store is away."""
@@ -65,7 +66,7 @@ class Receipts:
         """Tells the store, and waits for nothing. False: it plainly is not there, and the receipt is kept."""
         failures, ask = self._outage.counts.failures, receipt.lease.ask
         who = ask.user_id, ask.session_id
-        self._unanswered[who] = receipt
+        self.unanswered[who] = receipt
         self._store.report(receipt, partial(self._heard, receipt, who, now))
         return failures == self._outage.counts.failures
 
@@ -73,14 +74,14 @@ class Receipts:
         """The *known* session goes on; the store is told, and nobody waits for its answer."""
         # The time of admission orders positions; a beat has none.
         receipt = Receipt(Lease(ask, known.session.generation, known.session.move))
-        is_heard = self._report(receipt, now)
+        counts, who = self._outage.counts, (ask.user_id, ask.session_id)
+        failures = counts.failures
+        self.unanswered[who] = receipt
+        self._store.report(receipt, partial(self._heard, receipt, who, now))
+        is_heard = failures == counts.failures
         if not is_heard:
-            self._outage.counts.degraded += 1
+            counts.degraded += 1
         return Admitted(known.session, receipt.lease, known.limit, known.live, existing=True, degraded=not is_heard)
-
-    def is_unanswered(self, ask: Ask) -> bool:
-        """Is the session's last report still under way? Then the store may have said no, and this worker not know."""
-        return (ask.user_id, ask.session_id) in self._unanswered
 
     def heed(self, events: Events) -> None:
         """What happened to others on the way of an answer: who holds no seat any more is known no more."""
@@ -128,12 +129,14 @@ class Receipts:
         self, receipt: Receipt, who: tuple[str, str], sent_at: float, answer: Verdict | StoreUnavailable
     ) -> None:
         """The answer to a receipt of *who* (user and session) that nobody waited for."""
-        if self._unanswered.get(who) is receipt:
-            del self._unanswered[who]
+        if self.unanswered.get(who) is receipt:
+            del self.unanswered[who]
         if isinstance(answer, StoreUnavailable):
             self._outage.failed(answer)
             self.keep(receipt, sent_at)
-        elif self._learn(receipt, answer, sent_at).events:
+            return
+        self._learn(receipt, answer, sent_at)
+        if answer.events:
             self._tell(answer.events)
 
     def _learn(self, receipt: Receipt, verdict: Verdict, at: float, is_late: bool = False) -> Verdict:
@@ -146,7 +149,7 @@ class Receipts:
             self.heed(verdict.events)
         if not isinstance(verdict, Confirmed):
             self._cache.gone(lease.ask.user_id, lease.ask.session_id, lease.generation)
-        elif not self._tombstones.has(lease.ask):
+        elif not (self._tombstones.since and self._tombstones.has(lease.ask)):
             # Only segments are dated by the store's clock: heartbeats, which are many, need not tell of it.
             heard_at = None if is_late or receipt.segment is None else self._clock()
             self._cache.learn(receipt, verdict, at, heard_at)

@@ -5,7 +5,7 @@ import sys
 
 from streamlimit.cache.cached_session import CachedSession, digest
 from streamlimit.cache.clock_offset import Told, before_long, between, date_ms, narrowed
-from streamlimit.cache.entry import SUPPOSED, Entry, unpack
+from streamlimit.cache.entry import SIZE, SUPPOSED, Entry, unpack
 from streamlimit.cache.sharded_dict import ShardedDict
 from streamlimit.model import Admitted, Ask, Confirmed, Lease, Receipt, Session, State
 from streamlimit.policy import Policy
@@ -23,7 +23,7 @@ class SessionCache:
     def __init__(self, policy: Policy, extra_seconds: float = 0.0) -> None:
         self._policy, self._extra, self._segment_seconds = policy, extra_seconds, policy.segment_ms / 1_000
         self._entries = ShardedDict()
-        self._find = self._entries.find
+        self._find, self._drawers, self._count = self._entries.find, self._entries.drawers, len(self._entries.drawers)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -31,10 +31,13 @@ class SessionCache:
     def recall(self, ask: Ask, now: float) -> CachedSession | None:
         """What is known of the asking session, as long as it may sit: until it expires by the store's last word."""
         user_id, session_id = ask.user_id, ask.session_id
-        entry = self._find(user_id, session_id)
+        entry = self._drawers[hash(user_id) % self._count].get(user_id)  # as `find`
+        while entry is not None and entry.session_id != session_id:
+            entry = entry.other
         if entry is None:
             return None
-        started, late, last, life, at, move, limit, live, client, low, span, least = unpack(entry.numbers)
+        numbers = entry.numbers
+        started, late, last, life, at, move, limit, live, client, low, span, least = unpack(numbers)
         if now >= at + life / 1_000 + self._extra:
             return None
         state = _STARTING
@@ -55,7 +58,7 @@ class SessionCache:
             move,
             entry.plan,
             limit,
-            entry.play,
+            0 if len(numbers) == SIZE else entry.play,
         )
         return CachedSession(session, limit, live, at, client, low, span, started + least)
 
@@ -87,13 +90,16 @@ class SessionCache:
         *heard_at*: when it said so, where that tells something of its clock: not if it was told long after *at*.
         """
         ask, session = receipt.lease.ask, confirmed.session
-        entry = self._find(ask.user_id, ask.session_id)
+        entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
+        while entry is not None and entry.session_id != ask.session_id:
+            entry = entry.other
         if entry is None:
             last_ms = session.last_activity_ms or 0
             told = before_long(last_ms, at) if heard_at is None else between(last_ms, at, heard_at)
             self._add(session, confirmed.limit, confirmed.live, at, digest(ask.client), told)
             return
-        entry.settle(ask.lease_id)
+        if entry.ahead:
+            entry.settle(ask.lease_id)
         started, late, last, _, its_at, _, _, _, _, low, span, least = unpack(entry.numbers)
         its, generation, least_ms = 0 if late == SUPPOSED else started + late, session.generation, started + least
         if its > generation or (its_at > at and last and its == generation):

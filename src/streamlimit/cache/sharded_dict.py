@@ -18,7 +18,7 @@ class ShardedDict:
     """The entries of all users."""
 
     def __init__(self) -> None:
-        self._entries: list[dict[str, Entry]] = [{} for _ in range(DRAWERS)]  # by user, the first of their entries
+        self.drawers: list[dict[str, Entry]] = [{} for _ in range(DRAWERS)]  # by user, the first of their entries
         self._size = 0
         self._next = self._passed = 0  # the drawer that `forget_old` looks into, and how many it has seen there
 
@@ -27,21 +27,21 @@ class ShardedDict:
 
     def find(self, user_id: str, session_id: str) -> Entry | None:
         """The session's."""
-        entry = self._entries[hash(user_id) % DRAWERS].get(user_id)
+        entry = self.drawers[hash(user_id) % DRAWERS].get(user_id)
         while entry is not None and entry.session_id != session_id:
             entry = entry.other
         return entry
 
     def of(self, user_id: str) -> Iterator[Entry]:
         """All of the user's."""
-        entry = self._entries[hash(user_id) % DRAWERS].get(user_id)
+        entry = self.drawers[hash(user_id) % DRAWERS].get(user_id)
         while entry is not None:
             yield entry
             entry = entry.other
 
     def add(self, user_id: str, entry: Entry) -> None:
         """A new one, of a session that has none."""
-        drawer = self._entries[hash(user_id) % DRAWERS]
+        drawer = self.drawers[hash(user_id) % DRAWERS]
         entry.other = drawer.get(user_id)
         drawer[user_id] = entry
         self._size += 1
@@ -55,7 +55,7 @@ class ShardedDict:
         """Those that may not sit any more go, of some users at a time, round after round."""
         left = USERS_A_LOOK
         for _ in range(DRAWERS_A_LOOK):
-            drawer = self._entries[self._next]
+            drawer = self.drawers[self._next]
             some = list(islice(drawer.items(), self._passed, self._passed + left))
             before = len(drawer)
             for user_id, first in some:
@@ -73,7 +73,7 @@ class ShardedDict:
         if len(after) == len(before):
             return
         self._size -= len(before) - len(after)
-        drawer = self._entries[hash(user_id) % DRAWERS]
+        drawer = self.drawers[hash(user_id) % DRAWERS]
         if not after:
             del drawer[user_id]
             return

@@ -24,38 +24,39 @@ class Tombstones:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._since: dict[tuple[str, str], Gone] = {}
+        self.since: dict[tuple[str, str], Gone] = {}
+        """By user and session; mostly nobody."""
 
     def __len__(self) -> int:
-        return len(self._since)
+        return len(self.since)
 
     def has(self, ask: Ask) -> bool:
         """Has the asking session left?"""
-        return bool(self._since) and (ask.user_id, ask.session_id) in self._since
+        return bool(self.since) and (ask.user_id, ask.session_id) in self.since
 
     def add(self, user_id: str, session_id: str, now: float) -> None:
         """It leaves."""
-        self._since.pop((user_id, session_id), None)
-        self._since[user_id, session_id] = Gone(now)
-        if len(self._since) > DEPARTED_AT_MOST:
-            del self._since[next(iter(self._since))]
+        self.since.pop((user_id, session_id), None)
+        self.since[user_id, session_id] = Gone(now)
+        if len(self.since) > DEPARTED_AT_MOST:
+            del self.since[next(iter(self.since))]
 
     def told(self, event: Event, keeps_grant: bool = False) -> None:
         """The store's word on one that left."""
-        gone = self._since.get((event.session.user_id, event.session.session_id))
+        gone = self.since.get((event.session.user_id, event.session.session_id))
         if gone is not None:
             gone.event, gone.keeps_grant = event, keeps_grant
 
     def forgive(self, user_id: str, session_id: str | None) -> None:
         """It may come back, or all of the user's may (None): its termination is not to be told again."""
-        for (user, session), gone in self._since.items():
+        for (user, session), gone in self.since.items():
             is_meant = user == user_id and session_id in (None, session)
             if is_meant and gone.event is not None and gone.event.type == "session.terminated":
                 gone.event = None
 
     def events(self) -> Iterator[tuple[Event, bool]]:
         """What the store said of them; whether their grants live on."""
-        for gone in list(self._since.values()):
+        for gone in list(self.since.values()):
             if gone.event is not None:
                 yield gone.event, gone.keeps_grant
 
@@ -64,21 +65,21 @@ class Tombstones:
 
         Nor where it sits in the seat that it had left (*generation*): then the store has forgotten that.
         """
-        if not self._since:
+        if not self.since:
             return True
         who = ask.user_id, ask.session_id
-        gone = self._since.get(who)
+        gone = self.since.get(who)
         if gone is None:
             return True
         is_forgotten = gone.event is not None and generation == gone.event.session.generation
         if gone.since > asked_at or is_forgotten:
             return False
-        del self._since[who]
+        del self.since[who]
         return True
 
     def forget_old(self, now: float) -> None:
         """Nothing can be under way any more for those who left so long ago. Some at a time, the oldest first."""
-        for who, gone in list(islice(self._since.items(), FORGOTTEN_AT_MOST)):
+        for who, gone in list(islice(self.since.items(), FORGOTTEN_AT_MOST)):
             if now - gone.since < self._seconds:
                 return
-            del self._since[who]
+            del self.since[who]

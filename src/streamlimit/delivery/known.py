@@ -1,5 +1,6 @@
 """Which streams there are: those of the catalog, and where the ledger is kept for any stream, all others, too."""
 
+from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -27,6 +28,10 @@ class Streams:
         self._catalog, self._any = catalog, any_stream
         self._origin = None if catalog is None or isinstance(catalog, Catalog) else catalog
         self.is_remote = self._origin is not None
+        self.require_beatable: Callable[[str], object] = self._require_beatable
+        """Raises as `find`, for a heartbeat: without a catalog every stream may have them."""
+        if catalog is not None and not any_stream:
+            self.require_beatable = catalog.stream
 
     async def look(self, stream_id: str, fresh: bool = False) -> None:
         """Asks an origin for what is due of the stream; of a folder there is nothing to wait for."""
@@ -61,8 +66,7 @@ class Streams:
             raise UnknownStream("no streams are set here")
         return None
 
-    def require_beatable(self, stream_id: str) -> None:
-        """Raises as `find`, for a heartbeat: without a catalog every stream may have them."""
+    def _require_beatable(self, stream_id: str) -> None:
         if self._catalog is not None:
             self.find(stream_id)
 

@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from streamlimit.http.exchange import CLOSE, STATUS_LINES, Exchange, lines_of
+from streamlimit.http.exchange import CLOSE, STATUS_LINES, Exchange, dated, lines_of
 from streamlimit.http.framing import Fault
 from streamlimit.http.limits import Connections
 from streamlimit.http.patience import Patience
 from streamlimit.http.reader import SLICE, Reader
-from streamlimit.http.request import Headers, Peer, Request
+from streamlimit.http.request import Peer, Request
 from streamlimit.http.wire import Tap, Wire
+from streamlimit.store.deferred import Deferred
 
 HALF_OPEN_SECONDS = 2.0
 """So long a client that half-closed is answered, unless something is delivered to it: then as long as that takes."""
@@ -31,6 +32,7 @@ MAX_DISCARDED = 4 * 1024 * 1024
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 Handler = Callable[[Request, Exchange], Awaitable[None] | None]
+"""What it returns is awaited in a task; a `Deferred` comes without one."""
 
 log = logging.getLogger("uvicorn.error")
 
@@ -96,7 +98,7 @@ class Connection(asyncio.Protocol):
             self.wire.lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.wire is not None:
+        if self.wire is not None and self.wire.watcher is not None:
             self.wire.nudge()  # with the client's bytes come its acknowledgements: what came before is settled first
         if self._is_refused or (self._reader.is_over and self._exchange is None):
             self._discard(len(data))
@@ -138,10 +140,6 @@ class Connection(asyncio.Protocol):
 
     # What an exchange asks
 
-    @property
-    def dated(self) -> bytes:
-        return dated_lines(self._server.default_headers)
-
     def room(self) -> "asyncio.Future[None]":
         if self._room is None:
             self._room = self.loop.create_future()
@@ -157,7 +155,9 @@ class Connection(asyncio.Protocol):
         elif not self._is_reading and (self._held or self._reader.ready or self._got_eof):
             self.loop.call_soon(self._go_on)
         else:
-            self.patience.rest()
+            self.patience.rests_since = self.loop.time()
+            if not self.patience.is_resting:
+                self.patience.rest()
 
     # How patience looks at it
 
@@ -201,7 +201,11 @@ class Connection(asyncio.Protocol):
         reader, at = self._reader, 0
         self._is_reading = True
         while True:
-            while reader.ready and self._is_free:
+            while (
+                reader.ready
+                and self._exchange is None
+                and not (self.is_stuck or self._is_refused or self.transport.is_closing())
+            ):
                 self._begin(reader.ready.popleft())
             if self._exchange is not None or self.is_stuck:
                 self._held = data[at:]
@@ -216,7 +220,8 @@ class Connection(asyncio.Protocol):
         if reader.expects and self._exchange is None and not reader.is_over:
             reader.expects = False
             self.transport.write(CONTINUE)
-        self.patience.read(reader.stage)
+        if reader.stage:
+            self.patience.read(reader.stage)
 
     def _go_on(self) -> None:
         """The answer is out: what came meanwhile is read as if it just came."""
@@ -236,6 +241,8 @@ class Connection(asyncio.Protocol):
             return
         if self.patience.is_waiting:
             self.patience.asked()
+        if self._server.default_headers is not dated.headers:  # the same list for a second
+            dated.headers, dated.lines = self._server.default_headers, lines_of(self._server.default_headers)
         exchange = self._exchange = Exchange(self, request)
         try:
             work = self._handle(request, exchange)
@@ -243,7 +250,9 @@ class Connection(asyncio.Protocol):
             log.exception("the handler of requests failed")
             self._close()
             return
-        if work is not None:
+        if isinstance(work, Deferred):
+            work.add_callback(partial(self._over, exchange))
+        elif work is not None:
             self._server.tasks.add(task := self.loop.create_task(_awaited(work)))
             task.add_done_callback(partial(self._done, exchange))
         elif self._exchange is exchange:
@@ -252,8 +261,12 @@ class Connection(asyncio.Protocol):
     def _done(self, exchange: Exchange, task: "asyncio.Task[None]") -> None:
         """What a request took is over; a connection with half an answer, or none, is of no more use."""
         self._server.tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("the handler of requests failed", exc_info=task.exception())
+        self._over(exchange, None if task.cancelled() else task.exception())
+
+    def _over(self, exchange: Exchange, outcome: object) -> None:
+        """The same, also of what took no task."""
+        if isinstance(outcome, BaseException):
+            log.error("the handler of requests failed", exc_info=outcome)
         if self._exchange is exchange:
             self._exchange = None
             if not exchange.is_gone:
@@ -316,19 +329,3 @@ class Connection(asyncio.Protocol):
 
 async def _awaited(work: Awaitable[None]) -> None:
     await work
-
-
-class _Dated:
-    """The server's own headers as lines; they are the same list for a second."""
-
-    def __init__(self) -> None:
-        self._headers: Headers = []
-        self._lines = b""
-
-    def __call__(self, headers: Headers) -> bytes:
-        if headers is not self._headers:
-            self._headers, self._lines = headers, lines_of(headers)
-        return self._lines
-
-
-dated_lines = _Dated()

@@ -23,15 +23,21 @@ class Way(Protocol):
     is_stuck: bool
     is_draining: bool
 
-    @property
-    def dated(self) -> bytes:
-        """The server's own headers, as lines."""
-
     def room(self) -> "asyncio.Future[None]":
         """Is done when the client reads again, or is gone."""
 
     def answered(self) -> None:
         """The answer is complete."""
+
+
+class Dated:
+    """The server's own headers, `Date` among them; and as lines."""
+
+    headers: Headers = []  # noqa: RUF012  # replaced, never changed
+    lines = b""
+
+
+dated = Dated()
 
 
 class Exchange:
@@ -62,12 +68,17 @@ class Exchange:
             return
         self._head = None  # another answer was begun, of which nothing is out
         length = b"" if status in (204, 304) else b"content-length: %d\r\n" % len(body)
-        self._write(self._top(status, lines, length), b"" if self.is_head else body)
-        self.end()
+        closing = b"" if self.keep_alive else CLOSE
+        sent = b"" if self.is_head else body
+        self.has_started = self.is_over = True
+        parts = STATUS_LINES[status], dated.lines, lines, length, self.common, closing, b"\r\n", sent
+        self._way.transport.write(b"".join(parts))
+        self._way.answered()
 
     def start(self, status: int, lines: bytes) -> None:
         """Status and headers, each a line with its CRLF, all good: nobody looks again. Sent with what follows."""
-        self._head = self._top(status, lines, b"")
+        closing = b"" if self.keep_alive else CLOSE
+        self._head = b"".join((STATUS_LINES[status], dated.lines, lines, self.common, closing, b"\r\n"))
 
     def part(self, part: bytes | memoryview) -> Awaitable[None] | None:
         """Some of the body; nothing where nobody is there any more."""
@@ -106,10 +117,6 @@ class Exchange:
         self.is_gone = True
         if self._left is not None and not self._left.done():
             self._left.set_result(None)
-
-    def _top(self, status: int, lines: bytes, length: bytes) -> bytes:
-        closing = b"" if self.keep_alive else CLOSE
-        return b"".join((STATUS_LINES[status], self._way.dated, lines, length, self.common, closing, b"\r\n"))
 
     def _take_head(self) -> bytes:
         head, self._head = self._head, None

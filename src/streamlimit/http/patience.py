@@ -36,8 +36,10 @@ class Patience:
     is_waiting = False
     _what = "request"
     """What it is waited for: the `request`, the rest of its `head` or `body`, or that it is `reading`."""
+    is_resting = False
+    """Its timer runs."""
+    rests_since = 0.0
     _unsent = 0
-    _rests_since = 0.0
     _timer: asyncio.TimerHandle | None = None
 
     def __init__(self, client: Client, guard: Connections, rest_seconds: float) -> None:
@@ -90,10 +92,9 @@ class Patience:
             self._await("reading")
 
     def rest(self) -> None:
-        """It was answered, and may be silent for long."""
-        self._rests_since = self.loop.time()
-        if self._timer is None:
-            self._timer = self.loop.call_later(self._rest_seconds, self._rested)
+        """It was answered, and may be silent for long from `rests_since` on."""
+        self.is_resting = True
+        self._timer = self.loop.call_later(self._rest_seconds, self._rested)
 
     def is_excused(self) -> bool:
         """Its time is over. Is it we who are slow, or does it read on, if slowly?"""
@@ -127,9 +128,9 @@ class Patience:
 
     def _rested(self) -> None:
         """It has rested long enough to be closed; or not yet, for there were requests meanwhile."""
-        self._timer = None
-        left = self._rests_since + self._rest_seconds - self.loop.time()
+        left = self.rests_since + self._rest_seconds - self.loop.time()
         if self._client.is_answering or self._client.stage or left > 0:
             self._timer = self.loop.call_later(left if left > 0 else self._rest_seconds, self._rested)
         else:
+            self.is_resting = False
             self._client.rested()

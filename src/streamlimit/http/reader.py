@@ -27,6 +27,7 @@ MAX_FRAMING = 16
 MAX_DISCARDED = 32 * 1024 * 1024
 """Read of a body that is too large, so that its sender gets to read why."""
 
+SLASH = ord("/")
 SLICE = 4 * 1024
 """Bytes that are parsed at a time, and so the bound of what is parsed before it can be answered."""
 
@@ -49,7 +50,10 @@ class Reader:
     _received = _size = _body_bytes = 0
     _is_unread = _is_replayed = _is_too_large = False
     _fault: Fault | None = None
-    _url = b""
+    _url = _method = b""
+    _version = ""
+    _read: Headers
+    """Headers as they come; trailers, too."""
     _headers: Headers
     _fields: dict[bytes, bytes]
     _parts: list[bytes]
@@ -68,22 +72,18 @@ class Reader:
         """*data*, of `SLICE` bytes at most, came."""
         self._received += len(data)
         while data and not self.is_over:
-            data = self._parse(data)
+            try:
+                self._parser.feed_data(data)
+                break
+            except HttpParserUpgrade as offer:  # the parser stops behind an offer of another protocol
+                if self._is_unread:
+                    self._read_body_after_all()
+                data = data[offer.args[0] :]
+            except HttpParserError as error:
+                if not self.is_over:
+                    self._end(self._fault or self._fault_in(error))
         if self.stage and not self.is_over:
             self._check_size()
-
-    def _parse(self, data: bytes) -> bytes:
-        """What the parser left of *data*: it stops behind an offer of another protocol."""
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade as offer:
-            if self._is_unread:
-                self._read_body_after_all()
-            return data[offer.args[0] :]
-        except HttpParserError as error:
-            if not self.is_over:
-                self._end(self._fault or self._fault_in(error))
-        return b""
 
     # The parser's callbacks
 
@@ -91,31 +91,32 @@ class Reader:
         if self.is_over:
             raise Stop
         if not self._is_replayed:
-            self.stage, self._url, self._headers = "head", b"", []
+            self.stage, self._url, self._read = "head", b"", []
 
     def on_url(self, url: bytes) -> None:
         if not self._is_replayed:
             self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Trailers are left out: they say neither who asks nor from where (RFC 9110, 6.5.1)."""
-        if self.stage == "head":
-            self._headers.append((name.lower(), value))
+        self._read.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self._is_replayed:
             self._is_replayed = False
             return
-        parser, headers = self._parser, self._headers
+        # Trailers are left out: they say neither who asks nor from where (RFC 9110, 6.5.1).
+        headers, self._read = self._read, []
+        parser, url, self._headers = self._parser, self._url, headers
         self._fields = fields = dict(reversed(headers))  # of several of one name the first
-        offers = parser.should_upgrade()
-        self._fault = self._large() or fault_of(
-            parser.get_method(), self._url, parser.get_http_version(), headers, fields, offers
-        )
+        self._method, self._version, offers = parser.get_method(), parser.get_http_version(), parser.should_upgrade()
+        if self._received > MAX_HEAD or len(headers) > MAX_HEADERS or len(url) > MAX_URL:
+            self._fault = self._large()
+        if self._fault is None:
+            self._fault = fault_of(self._method, url, self._version, headers, fields, offers)
         if self._fault is not None:
             raise Stop
         self.stage, self._parts, self._size, self._is_too_large = "body", [], 0, False
-        self._most = self._larger.get(self._url, MAX_BODY)
+        self._most = self._larger.get(url, MAX_BODY)
         if offers and has_body(fields):
             self._is_unread = True
         if b"expect" in fields and fields[b"expect"].lower() == b"100-continue" and has_body(fields):
@@ -131,29 +132,25 @@ class Reader:
     def on_message_complete(self) -> None:
         if self._is_unread:
             return  # the parser takes it for another protocol's
-        parser = self._parser
-        self._complete(parser.should_keep_alive() and not self._is_too_large and parser.get_http_version() != "1.0")
-
-    def _complete(self, keep_alive: bool) -> None:
-        url = self._url
-        if not url.startswith(b"/") and url != b"*":  # a whole URL: its own host counts, which nobody here asks for
+        url, version, parts = self._url, self._version, self._parts
+        keep_alive = self._parser.should_keep_alive() and not self._is_too_large and version != "1.0"
+        if url[0] != SLASH and url != b"*":  # a whole URL: its own host counts, which nobody here asks for
             parsed = parse_url(url)
             url = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
         path, _, query = url.partition(b"?")
-        parts = self._parts
         body = None if self._is_too_large else parts[0] if len(parts) == 1 else b"".join(parts)
         self.ready.append(
             Request(
-                self._parser.get_method().decode(),
+                self._method.decode(),
                 url,
-                unquoted(path),
+                unquoted(path) if b"%" in path else path.decode("latin-1"),
                 query,
                 self._headers,
                 self._fields,
                 body,
                 self._client,
                 keep_alive,
-                self._parser.get_http_version(),
+                version,
             )
         )
         self.stage, self._received, self.expects = "", 0, False
@@ -164,8 +161,8 @@ class Reader:
         if int(fields.get(b"content-length", b"0")) <= self._most:
             self.expects = True
             return
-        self._is_too_large = True
-        self._complete(keep_alive=False)
+        self._is_too_large, self._is_unread = True, False
+        self.on_message_complete()
         raise Stop
 
     def _read_body_after_all(self) -> None:
@@ -175,9 +172,10 @@ class Reader:
         the connection's last request: others on its way may take the body for more requests.
         """
         self._is_unread, self._is_replayed = False, True
-        method = self._parser.get_method()
         self._parser = self._new_parser()
-        self._parser.feed_data(method + b" / HTTP/1.1\r\nconnection: close\r\n" + framing_of(self._fields) + b"\r\n")
+        self._parser.feed_data(
+            self._method + b" / HTTP/1.1\r\nconnection: close\r\n" + framing_of(self._fields) + b"\r\n"
+        )
 
     def _new_parser(self) -> HttpRequestParser:
         parser = HttpRequestParser(self)
@@ -194,12 +192,10 @@ class Reader:
         elif self._received - self._size > MAX_HEAD + SLICE + MAX_FRAMING * min(self._size, self._most):
             self._end(Fault("head-too-large", "the request's trailers are too large"))
         elif self._size > MAX_DISCARDED:
-            self._complete(keep_alive=False)
+            self.on_message_complete()  # it is too large
 
     def _large(self) -> Fault | None:
         """Is the head that is whole now too large?"""
-        if self._received <= MAX_HEAD and len(self._headers) <= MAX_HEADERS:
-            return self._too_long()
         size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
         return self._too_long() or (TOO_LARGE if size > MAX_HEAD or len(self._headers) > MAX_HEADERS else None)
 

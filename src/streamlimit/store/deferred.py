@@ -1,11 +1,11 @@
 """An answer that is not there yet, without the future, the coroutines and the task that usually bring one.
 
-Each layer hangs up what it does with the answer (`then`), and the one that asked first hears it (`hear`) in the very
-turn that brings it. Who would rather wait awaits it.
+Each layer adds what it does with the answer (`then`), and the one that asked first is called back (`add_callback`) in
+the very iteration of the loop that brings it. Who would rather wait awaits it.
 """
 
-from asyncio import Future, get_running_loop
-from collections.abc import Callable, Generator
+from asyncio import Future, ensure_future, get_running_loop
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -20,12 +20,12 @@ _NOTHING = object()
 class Deferred(Generic[T]):
     """One answer, or an exception in its place. All runs in the context of whoever asked: logs name their request."""
 
-    __slots__ = ("_answer", "_context", "_heard", "_steps")
+    __slots__ = ("_answer", "_callback", "_context", "_steps")
 
     def __init__(self) -> None:
         self._context, self._answer = copy_context(), _NOTHING
         self._steps: list[Step] = []
-        self._heard: Callable[[Any], object] | None = None
+        self._callback: Callable[[Any], object] | None = None
 
     def then(self, step: Step) -> "Deferred[Any]":
         """*step* gets what the steps before made of it; from here on this stands for what *step* makes."""
@@ -35,12 +35,16 @@ class Deferred(Generic[T]):
             self._context.run(self._take, self._answer, [step])
         return self
 
-    def hear(self, heard: Callable[[T | Exception], object]) -> None:
-        """*heard* is told in the end, or now if it came. One hears it; what that raises the loop's handler is told."""
-        assert self._heard is None, "somebody else hears it"
-        self._heard = heard
+    def add_callback(self, callback: Callable[[T | Exception], object]) -> None:
+        """*callback* is called in the end, or now if it came. One is; what it raises the loop is told."""
+        assert self._callback is None, "it has a callback already"
+        self._callback = callback
         if self._answer is not _NOTHING:
             self._context.run(self._tell)
+
+    def come_of(self, coming: Awaitable[T]) -> None:
+        """It will be what *coming* brings, in a task."""
+        self._context.run(ensure_future, self._await(coming))
 
     def come(self, answer: T | Exception) -> None:
         """It is here. Raises nothing."""
@@ -53,13 +57,20 @@ class Deferred(Generic[T]):
             except Exception as error:
                 answer = error
         self._answer = answer
-        if self._heard is not None:
+        if self._callback is not None:
             self._tell()
 
-    def _tell(self) -> None:
-        assert self._heard is not None
+    async def _await(self, coming: Awaitable[T]) -> None:
         try:
-            self._heard(self._answer)
+            answer: T | Exception = await coming
+        except Exception as error:  # goes to whoever asked
+            answer = error
+        self.come(answer)
+
+    def _tell(self) -> None:
+        assert self._callback is not None
+        try:
+            self._callback(self._answer)
         except Exception as error:  # as a future's callback: it costs the others of this turn nothing
             report = {"message": "the answer of the store could not be told", "exception": error}
             get_running_loop().call_exception_handler(report)
@@ -67,12 +78,17 @@ class Deferred(Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         if self._answer is _NOTHING:
             is_here: Future[None] = get_running_loop().create_future()
-            self.hear(partial(_wake, is_here))
+            self.add_callback(partial(_wake, is_here))
             yield from is_here
         if isinstance(self._answer, Exception):
             raise self._answer
         answer: T = self._answer  # type: ignore[assignment]  # it is not nothing
         return answer
+
+
+async def all_of(answers: Iterable[Deferred[T]]) -> list[T]:
+    """All of them, which were asked for together: the first is awaited when the last is under way."""
+    return [await answer for answer in list(answers)]
 
 
 def _wake(waiter: "Future[None]", _: object) -> None:

@@ -1,13 +1,15 @@
 """The front door: the hot path is picked here, before any framework; all else goes to the control plane."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from streamlimit.errors import StreamlimitError
 from streamlimit.http.asgi import App, Bridge, Receive, Scope, Send, scope_of
 from streamlimit.http.exchange import Exchange, lines_of
 from streamlimit.http.request import Request
-from streamlimit.logs import EventLog
+from streamlimit.logs import EventLog, asking
+from streamlimit.store.deferred import Deferred
 from streamlimit.web.control import make_control
 from streamlimit.web.cors import Cors
 from streamlimit.web.delivery import NotReceived
@@ -15,7 +17,7 @@ from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
 from streamlimit.web.http import ClientLeft, encode_headers
 from streamlimit.web.problems import FAILURE, SECURITY_HEADERS, Problem, headers_of, log_problem, problem_of
 from streamlimit.web.render import lines
-from streamlimit.web.request_id import begin, id_header
+from streamlimit.web.request_id import RequestId, id_header
 from streamlimit.web.service import Service
 from streamlimit.web.viewer import Elsewhere, Viewer
 
@@ -56,20 +58,28 @@ class FrontDoor:
 
     def handle(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
         """Answers at once, or when what is returned is awaited."""
-        begin(request.headers)
+        asking.set(RequestId(request.headers))  # what is logged from now on, in this context, is about it
         if self._proxies.are_any:
             self._proxies.reveal(request)
         exchange.common = self._same_for_all or self._headers(request.header(b"origin"))
         try:
-            work = self._route(request, exchange)
+            is_beat = request.method == "POST" and is_heartbeat(request.path)
+            work = self._heartbeat(request, exchange) if is_beat else self._route(request, exchange)
         except Exception as error:
             self._fail(error, request, exchange)
             return None
+        if isinstance(work, Deferred):
+            return work.then(partial(self._finished, request, exchange))
         return None if work is None else self._see_through(work, request, exchange)
 
     def _headers(self, origin: str | None) -> bytes:
         """What every answer has."""
         return lines_of(encode_headers(SECURITY_HEADERS | self._cors.headers(origin)))
+
+    def _finished(self, request: Request, exchange: Exchange, outcome: object) -> None:
+        """It was answered, or that failed, without a task."""
+        if isinstance(outcome, Exception):
+            self._fail(outcome, request, exchange)
 
     async def _see_through(self, work: Awaitable[None], request: Request, exchange: Exchange) -> None:
         try:
@@ -82,24 +92,26 @@ class FrontDoor:
         if request.method == "OPTIONS" and not self._is_edges_own(path):
             self._preflight(request, exchange)
             return None
+        if is_heartbeat(path):
+            return self._heartbeat(request, exchange)
         if path == "/v1/segments":
             return self._viewer.segments(request, exchange)
         if path.startswith("/play/"):
             return self._play(request, exchange)
-        if is_heartbeat(path):
-            return self._heartbeat(request, exchange)
         if self._edge is not None and path.startswith(EDGE):
             return self._bridge(self._enter, request, exchange)
         return self._bridge(self._control, request, exchange)
 
-    def _play(self, request: Request, exchange: Exchange) -> Awaitable[None]:
+    def _play(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
         if self._elsewhere is None:
             return self._viewer.play(request, exchange)
         return self._play_elsewhere(self._elsewhere, request, exchange)
 
     async def _play_elsewhere(self, elsewhere: App, request: Request, exchange: Exchange) -> None:
         try:
-            await self._viewer.play(request, exchange)
+            playing = self._viewer.play(request, exchange)
+            if playing is not None:
+                await playing
         except Elsewhere:
             await self._bridge(elsewhere, request, exchange)
 

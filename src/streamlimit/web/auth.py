@@ -33,6 +33,10 @@ class Key(Struct, frozen=True, gc=False):
     name: str = ""
 
 
+BOUND: frozenset[Role] = frozenset({"grant", "viewer"})
+"""Who speaks for some sessions alone, perhaps of some streams, or from one place."""
+
+
 class Terms(Struct, frozen=True, gc=False):
     """Fields of an `Ask`, by the same names: what a credential says, or the request for it."""
 
@@ -90,6 +94,14 @@ class Caller(Struct, frozen=True):
         """May it watch this stream? Raises 403."""
         if self.streams is not None and stream_id not in self.streams:
             raise Problem("forbidden", "this credential is for other streams")
+
+    def require_own(self, user_id: str, session_id: str, stream_id: str, replace: str | None) -> None:
+        """The three at once, of whoever is `BOUND`: others may speak for every session."""
+        self.require_session(user_id, session_id)
+        if self.streams is not None:
+            self.require_stream(stream_id)
+        if replace is not None:
+            self.require_replacement(replace)
 
     def require_place(self, place: str) -> None:
         """Is its client where the grant was given? Raises 403."""

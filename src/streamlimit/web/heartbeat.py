@@ -1,6 +1,9 @@
 """`POST …/heartbeat`: a lease without bytes, where another party moves them. Admitted and confirmed, or refused."""
 
+import math
+import re
 from collections.abc import Awaitable
+from functools import lru_cache, partial
 
 import msgspec
 from msgspec import Struct
@@ -8,30 +11,38 @@ from msgspec.structs import replace
 
 from streamlimit.delivery.entrusted import receipt_of
 from streamlimit.delivery.naming import Place
-from streamlimit.document import rfc3339
+from streamlimit.document import MILLISECONDS, to_the_second
 from streamlimit.errors import Refused, UnknownSession
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Peer, Request
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Device, Lease, Refusal, Session, State, Verdict
 from streamlimit.rules.beat import beaten
 from streamlimit.store.contract import is_coming, resolved
-from streamlimit.web.address import digest_at, place_at
-from streamlimit.web.auth import Caller
+from streamlimit.store.deferred import Deferred
+from streamlimit.web.address import digest_of, place_at
+from streamlimit.web.auth import BOUND, Caller
 from streamlimit.web.forms import HeartbeatForm, read_form
 from streamlimit.web.http import bare_kind, body_of, not_json, require_kind
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import lines, reservations
+from streamlimit.web.rights import RIGHTS
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import id_in_path
 
 CALL = "POST /v1/users/{user_id}/sessions/{session_id}/heartbeat"
-PREFIX, SUFFIX = "/v1/users/", "/heartbeat"
+JSON, COMMON = b"application/json", 256
+"""Bodies of so many bytes at most are much the same for all viewers of a stream."""
+
+MAY_BEAT, FOR_EVER = RIGHTS[CALL], math.inf
 HEADERS = lines({"Content-Type": "application/json", "Cache-Control": "no-store"})
 
 
-def is_heartbeat(path: str) -> bool:
-    """Is the path `/v1/users/<user_id>/sessions/<session_id>/heartbeat`?"""
-    return path.endswith(SUFFIX) and path.startswith(PREFIX) and path.count("/") == 6 and "/sessions/" in path
+is_heartbeat = re.compile(r"/v1/users/[^/]*/sessions/[^/]*/heartbeat").fullmatch
+"""Is a path one's?"""
+
+_ID = rb"(?!\.{1,2}/)([!-\"$&-.0->@-\[\]-~]{1,128})"
+_plain_ids = re.compile(rb"/v1/users/%b/sessions/%b/heartbeat" % (_ID, _ID)).fullmatch
+"""Nearly all ids are of ASCII, and nothing in them is percent-encoded."""
 
 
 class Shown(Struct, frozen=True):
@@ -60,7 +71,7 @@ _encode = msgspec.json.Encoder().encode
 
 def shown(session: Session, heartbeat_seconds: float, silent_after_seconds: float) -> bytes:
     """The answer's body."""
-    last_ms = session.last_activity_ms
+    last_ms, started_ms, expires_ms = session.last_activity_ms, session.started_at_ms, session.expires_at_ms
     return _encode(
         Shown(
             session.session_id,
@@ -70,9 +81,9 @@ def shown(session: Session, heartbeat_seconds: float, silent_after_seconds: floa
             session.device,
             session.segment,
             session.sequence,
-            rfc3339(session.started_at_ms),
-            None if last_ms is None else rfc3339(last_ms),
-            rfc3339(session.expires_at_ms),
+            to_the_second(started_ms // 1_000) + MILLISECONDS[started_ms % 1_000],
+            None if last_ms is None else to_the_second(last_ms // 1_000) + MILLISECONDS[last_ms % 1_000],
+            to_the_second(expires_ms // 1_000) + MILLISECONDS[expires_ms % 1_000],
             session.plan,
             session.limit,
             heartbeat_seconds,
@@ -81,46 +92,58 @@ def shown(session: Session, heartbeat_seconds: float, silent_after_seconds: floa
     )
 
 
+@lru_cache(maxsize=4_096)
+def read_common_beat(body: bytes) -> HeartbeatForm:
+    """The form in *body*, of so many viewers' the last ones. Reading one takes 1.5 µs, finding it again 0.2."""
+    return read_form(HeartbeatForm, body)
+
+
 class Heartbeat:
     """Handles requests; errors are raised, not sent."""
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._streams = service.limiter, service.streams
         self._authenticator, self._plans = service.authenticator, service.plans
+        self._require_stream = service.streams.require_beatable
         self._times = _seconds(service.policy.segment_ms), _seconds(service.policy.expiry_ms)
 
-    def __call__(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
+    def __call__(self, request: Request, exchange: Exchange, caller: Caller | None = None) -> Awaitable[None] | None:
+        """*caller*: found out already."""
         if request.method != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
-        ids = ids_in(request.raw_path)
-        caller = self._authenticator.recall(request.header(b"authorization"))
+        plain = _plain_ids(request.target)
+        ids = ids_in(request.raw_path) if plain is None else (plain[1].decode(), plain[2].decode())
+        given = request.fields.get(b"authorization")
+        caller = caller or self._authenticator.recall(None if given is None else given.decode("latin-1"))
         if caller is None:
-            return self._of_stranger(ids, request, exchange)
-        return self._beat(ids, caller, request, exchange)
-
-    async def _of_stranger(self, ids: tuple[str, str], request: Request, exchange: Exchange) -> None:
-        caller = await self._authenticator.identify(request.header(b"authorization"))
-        beating = self._beat(ids, caller, request, exchange)
-        if beating is not None:
-            await beating
-
-    def _beat(
-        self, ids: tuple[str, str], caller: Caller, request: Request, exchange: Exchange
-    ) -> Awaitable[None] | None:
-        form, caller = self._read(caller, request)
-        caller.require_session(*ids)
+            return self._of_stranger(request, exchange)
+        body, form = request.body or b"", None
+        if len(body) <= COMMON and request.fields.get(b"content-type") == JSON and b'"grant"' not in body:
+            if caller.role not in MAY_BEAT:
+                caller.require(CALL)  # who may not ask is not told what is wrong with it
+            form = read_common_beat(body)
+        if form is None or form.grant is not None:
+            form, caller = self._read(caller, request)
         ask = self._ask(ids, form, caller, request.client)
         if self._streams.is_remote:
             return self._beat_remote(ask, form, exchange)
         if form.segment is not None:
             place = self._streams.place(form.stream_id, form.segment)
             return self._answer_later(self._beat_at(ask, place), ask, exchange)
-        self._streams.require_beatable(ask.stream_id)
-        coming = self._limiter.beat(ask)
-        if is_coming(coming):
-            return self._answer_later(coming, ask, exchange)
-        self._answer(coming, ask, exchange)
+        self._require_stream(ask.stream_id)
+        decision = self._limiter.beat(ask)
+        if isinstance(decision, Deferred):
+            return decision.then(partial(self._answer_came, ask, exchange))
+        if not isinstance(decision, Admitted) and is_coming(decision):
+            return self._answer_later(decision, ask, exchange)
+        self._answer(decision, ask, exchange)
         return None
+
+    async def _of_stranger(self, request: Request, exchange: Exchange) -> None:
+        caller = await self._authenticator.identify(request.header(b"authorization"))
+        beating = self(request, exchange, caller)
+        if beating is not None:
+            await beating
 
     async def _beat_remote(self, ask: Ask, form: HeartbeatForm, exchange: Exchange) -> None:
         """The same of a stream that an origin has to be asked for."""
@@ -153,23 +176,26 @@ class Heartbeat:
 
     def _ask(self, ids: tuple[str, str], form: HeartbeatForm, caller: Caller, client: Peer) -> Ask:
         """What the limiter is asked. Raises 403 where the credential is for other streams or another place."""
-        caller.require_stream(form.stream_id)
-        caller.require_replacement(form.replace)
-        if caller.place is not None:
-            caller.require_place(place_at(client))
-        terms = caller.terms(form.device, self._plans.limit_of(caller, form.plan), form.plan)
+        user_id, session_id = ids
+        if caller.role in BOUND:
+            caller.require_own(user_id, session_id, form.stream_id, form.replace)
+            if caller.place is not None:
+                caller.require_place(place_at(client))
+        plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
+        may_start = caller.expires_at == FOR_EVER or caller.may_start
         return Ask(
-            *ids,
+            user_id,
+            session_id,
             form.stream_id,
-            client=digest_at(client),
-            device=terms.device,
+            client=digest_of(client[0]) if client else "",
+            device=form.device if caller.device is None else caller.device,
             replace=form.replace,
-            limit=terms.limit,
-            may_start=terms.may_start,
-            granted=terms.granted,
-            grant_generation=terms.grant_generation,
-            plan=terms.plan,
-            play=terms.play,
+            limit=plan_limit if caller.limit is None else caller.limit,
+            may_start=may_start,
+            granted=may_start and caller.role == "grant",
+            grant_generation=caller.generation,
+            plan=form.plan if caller.plan is None else caller.plan,
+            play=caller.play,
         )
 
     async def _beat_at(self, ask: Ask, place: Place) -> Decision:
@@ -192,12 +218,18 @@ class Heartbeat:
     async def _answer_later(self, coming: Awaitable[Decision], ask: Ask, exchange: Exchange) -> None:
         self._answer(await coming, ask, exchange)
 
+    def _answer_came(self, ask: Ask, exchange: Exchange, decision: Decision | Exception) -> Exception | None:
+        if isinstance(decision, Exception):
+            return decision
+        self._answer(decision, ask, exchange)
+        return None
+
     def _answer(self, decision: Decision, ask: Ask, exchange: Exchange) -> None:
         """Tells the decision. Raises `Refused`, `UnknownSession`."""
         if isinstance(decision, Refusal):
             raise Refused(decision, ask)
         said = lines(reservations(decision)) if decision.degraded or decision.would_refuse is not None else b""
-        exchange.whole(200, HEADERS + said, shown(seated(decision), *self._times))
+        exchange.whole(200, HEADERS + said, shown(decision.session or seated(decision), *self._times))
 
 
 def _seconds(ms: int) -> float:

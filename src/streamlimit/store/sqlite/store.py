@@ -113,7 +113,7 @@ class SqliteStore:
         except StoreUnavailable as error:
             answer = error
         if isinstance(answer, Deferred):
-            answer.hear(cast(Any, heard))
+            answer.add_callback(cast(Any, heard))
         else:
             heard(answer)
 

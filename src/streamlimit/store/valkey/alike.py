@@ -1,20 +1,29 @@
-"""Heartbeats as messages.py packs them, faster: what those of one stream have in common is packed once.
+"""Heartbeats and receipts as messages.py packs them, faster: what those of one place have in common is packed once.
 
-They differ in their session, and receipts of them in its seat; what stands before and after that is the same for
-thousands of viewers, and packing it took longer than all else that is done to send one. Of few sessions the whole is
-kept (store.py), so a session that is packed here is one of very many: looking for its id would be in vain.
+They differ in their session, its seat and its play; what stands around that is the same for thousands of viewers, and
+packing it took longer than all else that is done to send one.
 """
 
 from functools import lru_cache
 from struct import Struct
 
 from streamlimit.model import Ask, Device, Lease, Purpose, Receipt
-from streamlimit.store.valkey.codec import REMEMBERED, pack_rare_id
-from streamlimit.store.valkey.messages import ASK, RECEIPT, ask_message, receipt_message
+from streamlimit.rules.sharing import PARTS
+from streamlimit.store.valkey.codec import LEAST_PACKED, MAX_PLACED, REMEMBERED, pack_rare_id
+from streamlimit.store.valkey.messages import (
+    ASK,
+    NO_PLAY,
+    RECEIPT,
+    ask_message,
+    message_end,
+    pack_play,
+    receipt_message,
+)
 
-_SEAT = Struct("<IHIIHB")
+_SEAT = Struct("<IHIIHBIHIH")
 _pack_seat = _SEAT.pack
-_LEASE, _SEAT_ONLY = Purpose.LEASE, Purpose.SEAT  # looked up once
+_LEASE, _SEAT_ONLY, _CHECK = Purpose.LEASE, Purpose.SEAT, Purpose.CHECK  # looked up once
+_LOW = 0xFFFFFFFF
 
 
 def beat_message(ask: Ask, type_cap: int | None) -> bytes:
@@ -38,19 +47,40 @@ def beat_message(ask: Ask, type_cap: int | None) -> bytes:
 
 def report_message(receipt: Receipt, type_cap: int | None) -> bytes:
     """`receipt_message`."""
-    lease, ask = receipt.lease, receipt.lease.ask
-    if receipt.sequence is not None or receipt.segment or lease.admitted_ms or ask.play:
+    lease, ask, sequence = receipt.lease, receipt.lease.ask, receipt.sequence
+    if receipt.age_ms or (sequence is not None and sequence >= MAX_PLACED):
         return receipt_message(receipt, type_cap)
-    if receipt.play_ms or receipt.age_ms or receipt.ends_ms:
-        return receipt_message(receipt, type_cap)
-    before, after = _around_received(ask.limit, type_cap, ask.client, ask.stream_id, receipt.kind, ask.device, ask.plan)
-    session, generation = pack_rare_id(ask.session_id), lease.generation
-    granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
-    has_grant = granted > 0 or ask.purpose is _SEAT_ONLY
-    seat = _pack_seat(
-        generation & 0xFFFFFFFF, generation >> 32, lease.move, granted & 0xFFFFFFFF, granted >> 32, has_grant
+    before, middle, after = _around_received(
+        ask.limit,
+        type_cap,
+        ask.client,
+        ask.stream_id,
+        receipt.kind,
+        ask.device,
+        ask.plan,
+        receipt.segment,
+        receipt.play_ms,
+        receipt.ends_ms,
     )
-    return b"%b%b%c%b%b" % (seat, before, len(session), session, after)
+    generation, admitted_ms, session = lease.generation, lease.admitted_ms, ask.session_id.encode()
+    if len(session) >= LEAST_PACKED:
+        session = pack_rare_id(ask.session_id)
+    granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
+    place = 0 if sequence is None else sequence * PARTS + min(receipt.part, PARTS - 1) + 1
+    seat = _pack_seat(
+        generation & _LOW,
+        generation >> 32,
+        lease.move,
+        granted & _LOW,
+        granted >> 32,
+        (granted > 0 or ask.purpose is _SEAT_ONLY) and ask.purpose is not _CHECK,
+        admitted_ms & _LOW,
+        admitted_ms >> 32,
+        place & _LOW,
+        place >> 32,
+    )
+    play = pack_play(ask.play) if ask.play else NO_PLAY
+    return b"%b%b%c%b%b%b%b" % (seat, before, len(session), session, middle, play, after)
 
 
 @lru_cache(REMEMBERED)
@@ -90,7 +120,14 @@ def _around_received(
     kind: str,
     device: str | Device | None,
     plan: str | None,
-) -> tuple[bytes, bytes]:
+    segment: str | None,
+    play_ms: int,
+    ends_ms: int,
+) -> tuple[bytes, bytes, bytes]:
+    """What stands between seat and session, between session and play, and behind that."""
     ask = Ask(user_id="", session_id="", stream_id=stream_id, device=device, client=client, limit=limit, plan=plan)
-    message = receipt_message(Receipt(Lease(ask, 0, 0), kind=kind), type_cap)
-    return message[_SEAT.size : RECEIPT.size], message[RECEIPT.size + 1 :]
+    receipt = Receipt(Lease(ask, 0, 0), segment, kind=kind, play_ms=play_ms, ends_ms=ends_ms)
+    message = receipt_message(receipt, type_cap)
+    after = message_end(ask)
+    middle = message[RECEIPT.size + 1 : len(message) - len(after) - len(NO_PLAY)]
+    return message[_SEAT.size : RECEIPT.size], middle, after

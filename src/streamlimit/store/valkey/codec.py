@@ -83,6 +83,10 @@ def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) ->
     )
 
 
+LEAST_PACKED = 36
+"""Bytes: shorter ids are packed as they are."""
+
+
 def pack_rare_id(text: str) -> bytes:
     """An id in 255 bytes at most (a device's may take more); one that is a UUID in its usual spelling takes 17."""
     if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":

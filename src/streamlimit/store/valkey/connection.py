@@ -10,21 +10,22 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context
 from itertools import islice
 from struct import pack
 from time import monotonic
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from libvalkey import ProtocolError, Reader, ReplyError
+from msgspec import Struct
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey.clock import ServerClock
 from streamlimit.store.valkey.location import Address, shown
 from streamlimit.store.valkey.scripts import Script
 
 Reply = Any
-Future = asyncio.Future[Any]
 Decode = Callable[[Reply], Any]
 
 AHEAD = 8
@@ -50,76 +51,47 @@ def encode(*parts: str | int | bytes, more: int = 0) -> bytes:
 TIME = encode("TIME")
 
 
-class Hearing(Protocol):
-    """What a call tells its answer: a future, or something that stands where one would."""
+class Call(Struct, eq=False):
+    """One command on its way to an answer, over as many servers as it takes.
 
-    def done(self) -> bool: ...
-
-    def set_result(self, answer: Any, /) -> None: ...
-
-    def set_exception(self, error: Any, /) -> None: ...
-
-
-class Ear:
-    """Stands where a future would, for an answer that nobody awaits: *heard* is told in the turn that brings it.
-
-    And in the context of whoever asked: what it logs is about that request.
+    *callback* is called once with the answer as *decode* makes it of the reply, or with `StoreUnavailable`; in
+    *context*, where that matters to it. *is_awaited*: somebody waits for it.
     """
 
-    __slots__ = ("_context", "_heard", "_is_done")
+    command: bytes
+    callback: Callable[[Any], object]
+    deadline: float
+    decode: Decode
+    script: Script | None = None
+    shard: int = -1
+    context: Context | None = None
+    is_awaited: bool = True
+    is_done: bool = False
+    tries: int = 0
+    asking: bool = False
 
-    def __init__(self, heard: Callable[[Any], None]) -> None:
-        self._heard, self._is_done, self._context = heard, False, copy_context()
-
-    def done(self) -> bool:
-        """It was told."""
-        return self._is_done
-
-    def set_result(self, answer: Any) -> None:
-        """Tells the answer."""
-        self._is_done = True
+    def answer(self, reply: Reply) -> None:
+        """The reply, decoded, goes to whoever asked. One that cannot be decoded is the store's fault, not theirs."""
+        if self.is_done:
+            return
+        self.is_done = True
         try:
-            self._context.run(self._heard, answer)
+            answer = self.decode(reply)
+        except Exception as error:
+            answer = StoreUnavailable(f"valkey: unreadable answer: {error!r}")
+        try:
+            if self.context is None:
+                self.callback(answer)
+            else:
+                self.context.run(self.callback, answer)
         except Exception as error:  # as a future's callback: it costs the others on the connection nothing
             report = {"message": "the answer of the store could not be told", "exception": error}
             asyncio.get_running_loop().call_exception_handler(report)
 
-    set_exception = set_result
-
-
-class Call:
-    """One command on its way to an answer, over as many servers as it takes."""
-
-    __slots__ = ("asking", "command", "deadline", "decode", "future", "script", "shard", "tries")
-
-    def __init__(
-        self,
-        command: bytes,
-        future: Hearing,
-        deadline: float,
-        decode: Decode,
-        script: Script | None = None,
-        shard: int = -1,
-    ) -> None:
-        self.command, self.future, self.deadline, self.decode = command, future, deadline, decode
-        self.script, self.shard = script, shard
-        self.tries, self.asking = 0, False
-
-    def answer(self, reply: Reply) -> None:
-        """The reply, decoded, goes to whoever waits. One that cannot be decoded is the store's fault, not theirs."""
-        if self.future.done():
-            return
-        try:
-            answer = self.decode(reply)
-        except Exception as error:
-            self.future.set_exception(StoreUnavailable(f"valkey: unreadable answer: {error!r}"))
-        else:
-            self.future.set_result(answer)
-
     def fail(self, why: str) -> None:
         """Nobody knows whether the command was run."""
-        if not self.future.done():
-            self.future.set_exception(StoreUnavailable(f"valkey: {why}"))
+        self.decode = _as_it_is
+        self.answer(StoreUnavailable(f"valkey: {why}"))
 
 
 class Pipe(asyncio.Protocol):
@@ -162,15 +134,15 @@ class Pipe(asyncio.Protocol):
             self._plain = b""
         self._waiting.append(call)
         self._sent += 1
-        if call is not None and not isinstance(call.future, Ear):
+        if call is not None and call.is_awaited:
             self._awaited += 1
             if self._awaited == AHEAD:
                 self._write()
 
-    def learn_time(self) -> Future:
-        """Asks what time it is at the server; done when that is known."""
-        answer: Future = self._loop.create_future()
-        self.send(Call(TIME, answer, 0.0, self._hear_time), TIME)
+    def learn_time(self) -> Deferred[None]:
+        """Asks what time it is at the server; comes when that is known."""
+        answer: Deferred[None] = Deferred()
+        self.send(Call(TIME, answer.come, 0.0, self._hear_time), TIME)
         return answer
 
     def close(self, why: str) -> None:
@@ -239,7 +211,7 @@ class Pipe(asyncio.Protocol):
             self._watch = self._loop.call_later(self._tick / TICKS, self._give_up, self._received)
             return
         if self.clock.is_old():
-            self.send(Call(TIME, Ear(_ignore), 0.0, self._hear_time), TIME)
+            self.send(Call(TIME, _ignore, 0.0, self._hear_time, is_awaited=False), TIME)
         self._watch = self._loop.call_later(self._tick, self._look)
 
     def _give_up(self, received: int) -> None:
@@ -279,3 +251,7 @@ class Pipe(asyncio.Protocol):
 
 def _ignore(_: object) -> None:
     """Nobody waits for it."""
+
+
+def _as_it_is(reply: Reply) -> Any:
+    return reply

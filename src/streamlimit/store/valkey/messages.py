@@ -34,6 +34,7 @@ _U16 = Struct("<H").pack
 _U32 = Struct("<I").pack
 _PLAY = Struct("<II").pack
 _LOW = 0xFFFFFFFF
+NO_PLAY = b"\0"
 MAX_SPAN_MS = _LOW
 """Longest time that a receipt can speak of: 49 days."""
 
@@ -75,7 +76,7 @@ def ask_message(ask: Ask, type_cap: int | None) -> bytes:
 
 def pack_play(play: int) -> bytes:
     """With its length: none, or eight bytes, the low four first."""
-    return b"\x08" + _PLAY(play & _LOW, play >> 32) if play else b"\0"
+    return b"\x08" + _PLAY(play & _LOW, play >> 32) if play else NO_PLAY
 
 
 def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
@@ -101,8 +102,8 @@ def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
         pack_limit(type_cap),
     )
     session, stream, kind = pack_id(ask.session_id), pack_id(ask.stream_id), pack_kind(receipt.kind)
-    segment, device = (receipt.segment or "").encode(), pack_device(ask.device)
-    return b"%b%c%b%c%b%c%b%b%b%b%b%b%b" % (
+    segment = (receipt.segment or "").encode()
+    return b"%b%c%b%c%b%c%b%b%b%b%b" % (
         numbers,
         len(session),
         session,
@@ -113,10 +114,14 @@ def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
         _U16(len(segment)),
         segment,
         pack_play(ask.play),
-        _U16(len(device)),
-        device,
-        pack_plan(ask.plan),
+        message_end(ask),
     )
+
+
+def message_end(ask: Ask) -> bytes:
+    """What the message of a receipt ends with."""
+    device = pack_device(ask.device)
+    return b"%b%b%b" % (_U16(len(device)), device, pack_plan(ask.plan))
 
 
 def lease_message(lease: Lease) -> bytes:
@@ -198,6 +203,7 @@ class Commands:
 
     def __init__(self, keys: Keys, policy: bytes, has_outbox: bool, clock: Clock | None) -> None:
         self._keys, self._policy, self._clock = keys, policy, clock
+        self._ledgers = [keys.ledger(shard, b"") for shard in range(SHARDS)]
         self._count = 2 + has_outbox
         size = 6 + self._count + (clock is not None)
         self._heads = {
@@ -207,7 +213,7 @@ class Commands:
 
     def script(self, name: str, shard: int, user: bytes, message: bytes) -> bytes:
         """EVALSHA of a script that changes one user's ledger."""
-        key = self._keys.ledger(shard, user)
+        key = self._ledgers[shard] + user
         command = b"%b$%d\r\n%b\r\n%b$%d\r\n%b\r\n" % (
             self._heads[name],
             len(key),

@@ -9,8 +9,10 @@ import random
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.valkey.connection import CLOSED, Call, Pipe, encode
 from streamlimit.store.valkey.location import Address, shown
 
@@ -49,20 +51,20 @@ class Opening:
                 lambda: Pipe(self.timeout, on_error, on_lost, address), *address, ssl=self.tls
             )
             try:
-                answers = [ask(pipe, command) for command in self.greeting]
+                answers: list[Deferred[Any]] = [ask(pipe, command) for command in self.greeting]
                 if self.runs_scripts:
                     answers.append(pipe.learn_time())
-                await asyncio.gather(*answers)
+                await all_of(answers)
             except BaseException:
                 pipe.close("the greeting failed")
                 raise
         return pipe
 
 
-def ask(pipe: Pipe, command: bytes) -> asyncio.Future[object]:
+def ask(pipe: Pipe, command: bytes) -> Deferred[object]:
     """Sends one command outside of all routing; the answer as it is."""
-    answer = asyncio.get_running_loop().create_future()
-    pipe.send(Call(command, answer, 0.0, lambda reply: reply), command)
+    answer: Deferred[object] = Deferred()
+    pipe.send(Call(command, answer.come, 0.0, lambda reply: reply), command)
     return answer
 
 

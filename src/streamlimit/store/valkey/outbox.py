@@ -4,7 +4,7 @@ An event is kept by the script that changes the state, in the shard's outbox, on
 the next claim that looks there sorts it. Claims look at all shards in turn, each going on where the last one stopped.
 """
 
-from asyncio import Future, gather
+from asyncio import gather
 from collections.abc import Collection, Mapping
 from struct import Struct
 from typing import Any
@@ -14,6 +14,7 @@ import msgspec
 from streamlimit.model import Event, Session
 from streamlimit.policy import OUTBOX_MAX_EVENTS
 from streamlimit.store.contract import Backlog, Clock, DeadLetter, Delivery
+from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.valkey.codec import EVENT_TYPES, read_event
 from streamlimit.store.valkey.connection import encode
 from streamlimit.store.valkey.keys import SHARDS, Keys, room_of_endpoint, room_of_outbox, shard_of
@@ -88,7 +89,7 @@ class ValkeyOutbox:
         for offset in range(0, SHARDS, STEP):
             shards = [(start + offset + i) % SHARDS for i in range(STEP)]
             self._next[endpoint] = shards[0]
-            some = await gather(*(self._look(shard, endpoint) for shard in shards))
+            some = await all_of(self._look(shard, endpoint) for shard in shards)
             busy = [shard for shard, has_some in zip(shards, some, strict=True) if has_some]
             deliveries += await self._claim_in(busy, endpoint, ticket, at_most - len(deliveries), lease_ms)
             if len(deliveries) >= at_most:
@@ -148,7 +149,7 @@ class ValkeyOutbox:
         for endpoint in known - set(self._subscriptions):
             for start in range(0, SHARDS, STEP):
                 shards = range(start, start + STEP)
-                await gather(*(self._ask(shard, "UNLINK", *self._parts(shard, endpoint)) for shard in shards))
+                await all_of(self._ask(shard, "UNLINK", *self._parts(shard, endpoint)) for shard in shards)
             await self._ask(0, "HDEL", self._keys.disabled, endpoint)
             await self._ask(0, "SREM", self._keys.endpoints, endpoint)
             return True
@@ -186,7 +187,7 @@ class ValkeyOutbox:
         found = await self._run("claim", shard, keys, [b"".join(numbers), ticket])
         return [_read(endpoint, ticket, delivery) for delivery in found]
 
-    def _look(self, shard: int, endpoint: str) -> "Future[int]":
+    def _look(self, shard: int, endpoint: str) -> Deferred[int]:
         """By far the most frequent call, so its command is made once, unless a test hands in the time."""
         command = self._looks[endpoint].get(shard)
         if command is None:
@@ -196,7 +197,7 @@ class ValkeyOutbox:
                 self._looks[endpoint][shard] = command
         return self._router.call(shard, command, _as_it_is, SCRIPTS["look"])
 
-    def _speak(self, name: str, delivery: Delivery, *more: int | str) -> "Future[Any]":
+    def _speak(self, name: str, delivery: Delivery, *more: int | str) -> Deferred[Any]:
         """A script in which the holder of a delivery says something of it."""
         user_id = delivery.event.session.user_id
         shard = shard_of(user_id)
@@ -228,11 +229,11 @@ class ValkeyOutbox:
     async def _each(self, start: int, command: str, endpoint: str, part: int, *more: int) -> list[Any]:
         """A plain command to one part of the endpoint in each of some shards."""
         shards = range(start, start + STEP)
-        return await gather(*(self._ask(s, command, self._parts(s, endpoint)[part], *more) for s in shards))
+        return await all_of(self._ask(s, command, self._parts(s, endpoint)[part], *more) for s in shards)
 
     def _run(
         self, name: str, shard: int, keys: list[bytes], two: list[bytes | str], more: Collection[int | str] = ()
-    ) -> "Future[Any]":
+    ) -> Deferred[Any]:
         return self._router.call(shard, self._command(name, keys, two, more), _as_it_is, SCRIPTS[name])
 
     def _command(self, name: str, keys: list[bytes], two: list[bytes | str], more: Collection[int | str] = ()) -> bytes:
@@ -240,7 +241,7 @@ class ValkeyOutbox:
         time = "" if self._clock is None else self._clock()
         return encode("EVALSHA", SCRIPTS[name].sha, len(keys), *keys, *two, time, *more, more=1)
 
-    def _ask(self, shard: int, *command: str | int | bytes) -> "Future[Any]":
+    def _ask(self, shard: int, *command: str | int | bytes) -> Deferred[Any]:
         return self._router.call(shard, encode(*command), _as_it_is)
 
     def _parts(self, shard: int, endpoint: str) -> list[bytes]:

@@ -8,10 +8,13 @@ that answers.
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
+from typing import Any
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey.clock import TOO_LATE
-from streamlimit.store.valkey.connection import Call, Decode, Future, Hearing, Pipe, encode
+from streamlimit.store.valkey.connection import Call, Decode, Pipe, encode
 from streamlimit.store.valkey.discovery import NotFound, Plan, Pointer, find, pointed_to
 from streamlimit.store.valkey.keys import SHARDS, SHARDS_OF
 from streamlimit.store.valkey.location import Address, Layout, Location, shown
@@ -48,20 +51,30 @@ class Router:
         self.failure = ""  # what the last one was
         self._reset()
 
-    def call(self, shard: int, command: bytes, decode: Decode, script: Script | None = None) -> Future:
-        """Sends *command* to the shard's server; a future of what *decode* makes of the reply."""
-        future = asyncio.get_running_loop().create_future()
-        self.send(shard, command, decode, script, future)
-        return future
+    def call(self, shard: int, command: bytes, decode: Decode, script: Script | None = None) -> Deferred[Any]:
+        """Sends *command* to the shard's server; what *decode* makes of the reply."""
+        answer: Deferred[Any] = Deferred()
+        self.send(shard, command, decode, script, answer.come)
+        return answer
 
-    def send(self, shard: int, command: bytes, decode: Decode, script: Script | None, future: Hearing) -> None:
-        """The same where what hears of it is there already."""
+    def send(
+        self,
+        shard: int,
+        command: bytes,
+        decode: Decode,
+        script: Script | None,
+        callback: Callable[[Any], object],
+        context: Context | None = None,
+    ) -> None:
+        """The same where *callback* is called with that; in *context*: nobody waits for it."""
         loop = self._loop
         if loop is None or not loop.is_running():  # asking for the running one is a system call
             loop = self._begin(asyncio.get_running_loop())
-        call = Call(command, future, loop.time() + self._timeout, decode, script, shard)
-        node = self._by_shard[shard]
-        if node is not None:
+        deadline, node = loop.time() + self._timeout, self._by_shard[shard]
+        call = Call(command, callback, deadline, decode, script, shard, context, context is None)
+        if node is not None and node.pipe is not None:
+            node.pipe.send(call, command)
+        elif node is not None:
             node.send(call)
         elif self._trouble:
             call.fail(self._trouble)
@@ -171,7 +184,7 @@ class Router:
     def _resend(self, call: Call) -> None:
         node = self._by_shard[call.shard]
         call.asking = False
-        if node is not None and not call.future.done():
+        if node is not None and not call.is_done:
             node.send(call)
 
     def _is_over(self, call: Call) -> bool:
@@ -181,7 +194,7 @@ class Router:
         elif not call.tries:
             self._loop.call_at(call.deadline, call.fail, "no answer in time")
         call.tries += 1
-        return call.future.done()
+        return call.is_done
 
     async def _refresh_forever(self) -> None:
         pause = FIRST_REFRESH

@@ -1,11 +1,11 @@
 """The contract on Valkey and Redis: each promise is one Lua script on the user's shard, which the server runs alone.
 
-Any number of workers on any number of machines. Answers are futures: hot calls need no task, and
-the calls of one turn of the event loop travel together. Each is safe to repeat.
+Any number of workers on any number of machines. Answers are `Deferred`: hot calls need no task, and the calls of one
+iteration of the event loop travel together. Each is safe to repeat.
 """
 
-from asyncio import Future, gather
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -29,10 +29,10 @@ from streamlimit.model import (
 )
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.store.contract import Clock, Events, Heard
-from streamlimit.store.deferred import Deferred
+from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.valkey import walks
 from streamlimit.store.valkey.alike import beat_message, report_message
-from streamlimit.store.valkey.beats import Beating
+from streamlimit.store.valkey.beats import one_by_one
 from streamlimit.store.valkey.calls import Calls
 from streamlimit.store.valkey.keys import shard_of
 from streamlimit.store.valkey.messages import (
@@ -72,7 +72,7 @@ class ValkeyStore:
         timeout: float = ANSWER_SECONDS,
         outbox_max_events: int = OUTBOX_MAX_EVENTS,
     ) -> None:
-        self._policy = policy
+        self._policy, self._has_type_caps = policy, bool(policy.max_per_device_type)
         self._calls = Calls(url, policy, subscribed, clock, prefix, timeout, outbox_max_events)
         self._answers = self._calls.answers
         self._sweep = walks.Sweep(self._calls)
@@ -86,48 +86,50 @@ class ValkeyStore:
         """What *heard* was told of last: the server, and what was wrong with it."""
         return self._calls.failure
 
-    def admit(self, ask: Ask) -> "Future[Decision]":
+    def admit(self, ask: Ask) -> Deferred[Decision]:
         decode = partial(self._answers.decision, ask)
         return self._calls.change("admit", ask.user_id, ask_message(ask, self._type_cap(ask)), decode)
 
-    def confirm(self, receipt: Receipt) -> "Future[Verdict]":
+    def confirm(self, receipt: Receipt) -> Deferred[Verdict]:
         decode = partial(self._answers.verdict, receipt)
         ask = receipt.lease.ask
         message = receipt_message(receipt, self._type_cap(ask))
         return self._calls.change("confirm", ask.user_id, message, decode)
 
     def report(self, receipt: Receipt, heard: Heard) -> None:
-        packed = self._calls.pack(receipt, report_message(receipt, self._type_cap(receipt.lease.ask)))
+        ask, decode = receipt.lease.ask, partial(self._answers.verdict, receipt)
+        message = report_message(receipt, self._type_cap(ask) if self._has_type_caps else None)
         try:
-            self._calls.send(packed, heard)
+            self._calls.run("confirm", ask.user_id, message, decode, heard, copy_context())
         except StoreUnavailable as error:
             heard(error)
 
     def beat(self, ask: Ask) -> Deferred[Decision]:
-        coming = Beating(self, ask)
-        message, decode = beat_message(ask, self._type_cap(ask)), partial(self._answers.beaten, ask)
-        self._calls.run("beat", ask.user_id, message, decode, coming)
-        return coming
+        answer: Deferred[Decision] = Deferred()
+        message = beat_message(ask, self._type_cap(ask) if self._has_type_caps else None)
+        decode = partial(self._answers.beaten, ask)
+        self._calls.run("beat", ask.user_id, message, decode, partial(self._beaten, ask, answer))
+        return answer
 
-    def prolong(self, lease: Lease) -> "Future[Gone | None]":
+    def prolong(self, lease: Lease) -> Deferred[Gone | None]:
         return self._calls.change("prolong", lease.ask.user_id, lease_message(lease), self._answers.prolonged)
 
-    def abandon(self, lease: Lease) -> "Future[Events]":
+    def abandon(self, lease: Lease) -> Deferred[Events]:
         return self._calls.told("abandon", lease.ask.user_id, lease_message(lease))
 
-    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> "Future[Events]":
+    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Deferred[Events]:
         return self._calls.told("end", user_id, end_message(session_id, not keep_grant))
 
-    def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> "Future[Events]":
+    def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Deferred[Events]:
         return self._calls.told("terminate", user_id, terminate_message(session_id, by, reason))
 
-    def forgive(self, user_id: str, session_id: str | None) -> "Future[int]":
+    def forgive(self, user_id: str, session_id: str | None) -> Deferred[int]:
         return self._calls.change("forgive", user_id, forgive_message(session_id), self._answers.forgiven)
 
-    def forget(self, user_id: str) -> "Future[Events]":
+    def forget(self, user_id: str) -> Deferred[Events]:
         return self._calls.told("forget", user_id, forget_message())
 
-    def lose_again(self, event: Event, keep_grant: bool = False) -> "Future[Events]":
+    def lose_again(self, event: Event, keep_grant: bool = False) -> Deferred[Events]:
         kills_grant = event.type == "session.ended" and not keep_grant
         return self._calls.told("end", event.session.user_id, again_message(event, kills_grant))
 
@@ -153,7 +155,7 @@ class ValkeyStore:
     async def limits(self, cursor: str | None, at_most: int) -> LimitPage:
         return await walks.limits(self._calls, cursor, at_most, self._policy)
 
-    def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> "Future[None]":
+    def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Deferred[None]:
         return self._calls.change("set_limit", user_id, limit_message(max_sessions, terms), lambda _: None)
 
     async def secret(self, name: str, made: str) -> str:
@@ -167,10 +169,17 @@ class ValkeyStore:
     async def ping(self) -> None:
         """Every server must take a write: with one missing, some users have no store."""
         ready, shards = self._calls.keys.ready, self._calls.shard_of_each_server()
-        await gather(*(self._calls.ask(shard, "SET", ready(shard), 1, "PX", READY_MS) for shard in shards))
+        await all_of(self._calls.ask(shard, "SET", ready(shard), 1, "PX", READY_MS) for shard in shards)
 
     async def close(self) -> None:
         self._calls.close()
+
+    def _beaten(self, ask: Ask, answer: Deferred[Decision], decision: Decision | StoreUnavailable | None) -> None:
+        """beat.lua's answer; where it has none, what admission and receipt come to. Only that makes a task."""
+        if decision is None:
+            answer.come_of(one_by_one(self, ask))
+        else:
+            answer.come(decision)
 
     def _type_cap(self, ask: Ask) -> int | None:
         """The policy's cap for the asking type of device; none for most."""

@@ -1,6 +1,6 @@
 """What goes over all shards: the sweep, browsing, counting. In steps of some shards: viewers get their turns."""
 
-from asyncio import Future, gather, sleep
+from asyncio import gather, sleep
 from collections.abc import Iterable
 from itertools import groupby
 from random import randrange
@@ -9,6 +9,7 @@ from time import monotonic
 from streamlimit.errors import BadCursor, StoreUnavailable
 from streamlimit.model import Event, LimitPage, OwnLimit, Page, Session, Swept
 from streamlimit.policy import Policy
+from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.valkey.calls import Calls
 from streamlimit.store.valkey.codec import read_own_limit
 from streamlimit.store.valkey.jumps import Jumps
@@ -101,9 +102,9 @@ class _Step:
     async def _due(self, shards: list[int]) -> list[Due]:
         """Users who are filed as due. Their scripts decide by the same server's clock, and file them anew."""
         times = [await self._time_of(shard) for shard in shards]
-        answers = await gather(*map(self._filed, shards, times))
+        answers = await all_of(map(self._filed, shards, times))
         if self._looks_far:
-            far = await gather(*map(self._filed_far, shards, times))
+            far = await all_of(map(self._filed_far, shards, times))
             self.must_look_far |= any(far)
             answers = [users + more for users, more in zip(answers, far, strict=True)]
         return [(shard, users) for shard, users in zip(shards, answers, strict=True) if users]
@@ -119,11 +120,11 @@ class _Step:
             return now_ms
         return self._clocks[server]
 
-    def _filed(self, shard: int, till_ms: int) -> Future[list[bytes]]:
+    def _filed(self, shard: int, till_ms: int) -> Deferred[list[bytes]]:
         key, at_most = self._calls.keys.due[shard], min(self._left, USERS_AT_ONCE)
         return self._calls.ask(shard, "ZRANGEBYSCORE", key, "-inf", till_ms, "LIMIT", 0, at_most)
 
-    def _filed_far(self, shard: int, now_ms: int) -> Future[list[bytes]]:
+    def _filed_far(self, shard: int, now_ms: int) -> Deferred[list[bytes]]:
         """Users who were filed before the clock went back."""
         key, at_most = self._calls.keys.due[shard], min(self._left, USERS_AT_ONCE)
         far = f"({now_ms + self._calls.far_ms}"
@@ -196,7 +197,7 @@ async def count_events(calls: Calls) -> int:
         counts = [calls.ask(shard, "LLEN", keys.outbox[shard]) for shard in shards]
         for endpoint in endpoints:
             counts += [calls.ask(shard, "ZCARD", keys.of_endpoint(shard, "order", endpoint)) for shard in shards]
-        total += sum(await gather(*counts))
+        total += sum(await all_of(counts))
     return total
 
 
