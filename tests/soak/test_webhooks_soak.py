@@ -19,4 +19,4 @@ def test_2000_sessions_on_sqlite_lose_no_webhook(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_2000_sessions_on_a_cluster_lose_no_webhook() -> None:
     with servers.cluster("valkey") as cluster:
-        run_with_faults(partial(open_valkey, cluster.url), USERS)
+        run_with_faults(partial(open_valkey, cluster.url, "test"), USERS)

@@ -52,7 +52,7 @@ DEVICES = [
 ]
 SEGMENTS = [None, "s-1.m4s", "s-2.m4s", "a/long-name-1.m4s"]
 JUMPS = [0, 0, 0, 1, 1, 7, X // 50, X // 4, X // 2, X - 1, X, 2 * X, 3 * X - 1, 3 * X, 3 * X + 1, 4 * X]
-STEPS = 400
+STEPS = 200
 """Of one walk; tests/soak/test_engines_soak.py walks on."""
 
 

@@ -16,7 +16,8 @@ from streamlimit.store.contract import Store, resolved
 from streamlimit.store.sqlite import SqliteStore
 from streamlimit.store.valkey import ValkeyStore
 from tests import servers
-from tests.store.writers import SPAWN, answers, start
+from tests.processes import FORKED
+from tests.store.writers import answers, start
 
 PROCESSES, USERS, SEATS = 8, 10, 3
 X, N = 10_000, 3
@@ -179,7 +180,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[st
         races = [(place, name) for place in places for name in CASES]
         for place, name in races:
             asyncio.run(_sit(places[place], name, CASES[name]))
-        barrier = SPAWN.Barrier(PROCESSES)
+        barrier = FORKED.Barrier(PROCESSES)
         heard = answers([start(come, places, number, barrier) for number in range(PROCESSES)])
         yield {
             race: (

@@ -18,6 +18,7 @@ from streamlimit.rules.ledger import Seat
 from streamlimit.store import bodies
 from streamlimit.store.sqlite import SqliteStore, clock, intake, round
 from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
+from tests.processes import FORKED
 from tests.store import differential, writers
 from tests.store.contract import OLDEST_GOES, StoreContract
 from tests.store.store_driver import ALL_TYPES, QUICK, ManualClock, N, X, limit_of, sweep_all, types
@@ -398,7 +399,7 @@ class TestProcesses:
         users, processes = 100, 4
         if sitting:
             writers.take_seats(path, users, ["sit-0", "sit-1", "sit-2"])
-        barrier = writers.SPAWN.Barrier(processes)
+        barrier = FORKED.Barrier(processes)
         running = [
             writers.start(writers.seat_everyone, path, users, (k, processes, barrier), sitting, subscribed)
             for k in range(processes)

@@ -16,6 +16,7 @@ from streamlimit.model import Admitted, Ask, Confirmed, Receipt, Refusal
 from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore, group_commit, intake, patience
 from streamlimit.store.sqlite.group_commit import AT_MOST
+from tests.processes import FORKED
 from tests.store import differential, writers
 from tests.store.contract import (
     Beats,
@@ -290,7 +291,7 @@ class TestProcesses:
 
     def test_100_users_with_8_new_sessions_over_4_processes_get_3_seats_each(self, path: str) -> None:
         users, processes = 100, 4
-        barrier = writers.SPAWN.Barrier(processes)
+        barrier = FORKED.Barrier(processes)
         running = [writers.start(writers.beat_everyone, path, users, (k, processes, barrier)) for k in range(processes)]
         seats = [sum(counts) for counts in zip(*writers.answers(running), strict=True)]
         assert seats == [3] * users

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from multiprocessing import get_context
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +12,7 @@ from streamlimit.model import Admitted, Ask, Receipt
 from streamlimit.policy import Policy
 from streamlimit.store.valkey import ValkeyStore
 from tests import servers
+from tests.processes import FORKED
 
 PROCESSES, CONNECTIONS = 4, 4
 USERS, SESSIONS, LIMIT = 250, 8, 3
@@ -28,10 +28,9 @@ def cluster() -> Iterator[servers.Cluster]:
 
 
 def test_16_connections_of_4_processes_seat_exactly_3_of_8_of_each_of_250_users(cluster: servers.Cluster) -> None:
-    prefix, spawn = f"test-{uuid4().hex[:8]}", get_context("spawn")
-    barrier, found = spawn.Barrier(PROCESSES), spawn.Queue()
+    prefix, barrier, found = f"test-{uuid4().hex[:8]}", FORKED.Barrier(PROCESSES), FORKED.Queue()
     crew = [
-        spawn.Process(target=work, args=(cluster.url, prefix, number, barrier, found), daemon=True)
+        FORKED.Process(target=work, args=(cluster.url, prefix, number, barrier, found), daemon=True)
         for number in range(PROCESSES)
     ]
     for process in crew:

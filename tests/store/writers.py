@@ -4,7 +4,6 @@ What such a process is told was done, it acknowledges through a pipe, at once.
 """
 
 import asyncio
-import multiprocessing
 import os
 import random
 import resource
@@ -18,8 +17,8 @@ from streamlimit.model import Admitted, Ask, Confirmed, Receipt
 from streamlimit.policy import Policy
 from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore
+from tests.processes import FORKED
 
-SPAWN = multiprocessing.get_context("spawn")
 SLOW = Policy(segment_ms=60_000, missed_segments=3, start_ms=60_000)
 """Nothing expires while a test runs."""
 Crew = tuple[int, int, Any]
@@ -28,8 +27,8 @@ Crew = tuple[int, int, Any]
 
 def start(job: Callable[..., None], path: str, *more: Any) -> tuple[Any, Connection]:
     """*job*(path, pipe, *more) in a fresh process; the process, and the pipe's reading end."""
-    mine, theirs = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=job, args=(path, theirs, *more), daemon=True)
+    mine, theirs = FORKED.Pipe(duplex=False)
+    process = FORKED.Process(target=job, args=(path, theirs, *more), daemon=True)
     process.start()
     theirs.close()
     return process, mine

@@ -5,7 +5,6 @@ ends its process, which `faults.Run` notices.
 """
 
 import asyncio
-import multiprocessing
 import random
 from collections.abc import Callable
 from functools import partial
@@ -22,10 +21,10 @@ from streamlimit.webhooks.dispatcher import WebhookDispatcher
 from streamlimit.webhooks.endpoint import Endpoint
 from streamlimit.webhooks.sender import Sender
 from streamlimit.webhooks.worker import WebhookWorker
+from tests.processes import FORKED
 from tests.webhooks.receiver import SECRET
 
 T = TypeVar("T")
-SPAWN = multiprocessing.get_context("spawn")
 POLICY = Policy(max_sessions=8, segment_ms=300, missed_segments=3, start_ms=300)
 TIMEOUT_SECONDS = 1.0
 """Of an attempt; so a killed worker's claims are anyone's after 3 s. A busy machine is late by half as much."""
@@ -48,8 +47,8 @@ class Silent:
 
 def start(open_parts: Callable[[], Opened], url: str, users: list[str], number: int) -> tuple[Any, Connection]:
     """A worker that runs the sessions of *users*; the process, and the pipe's reading end."""
-    mine, theirs = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=work, args=(open_parts, url, users, number, theirs), daemon=True)
+    mine, theirs = FORKED.Pipe(duplex=False)
+    process = FORKED.Process(target=work, args=(open_parts, url, users, number, theirs), daemon=True)
     process.start()
     theirs.close()
     return process, mine
