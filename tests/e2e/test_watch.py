@@ -8,17 +8,22 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from streamlimit.settings import key_hash
+from tests.e2e.accessibility import grave_findings
 from tests.e2e.browser import Tab, another, chromium, kill, opened
 from tests.service import Service, started, temporary_folder, wait_until
+from tests.web.provider import running_provider
 
 X_SECONDS = 2
 EXPIRY_SECONDS = 3 * X_SECONDS
+ANNA = "the-key-of-anna"
+NAMED = {"name": "support-anna", "role": "operate", "hash": key_hash(ANNA)}
 MARKUP = "<img src=/nowhere onerror=window.broken=1>"
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), "demo") as running:
+    with temporary_folder() as folder, started(Path(folder), "demo", operator_keys=[NAMED]) as running:
         yield running
 
 
@@ -154,8 +159,63 @@ def test_watch_here_instead_takes_the_seat_and_the_other_player_says_who_has_it(
         page.reaches(1, "terminated")
         assert "Laptop took this seat" in page.text(1)
         page.plays_on(0, 2, 3)
-        page.press(1, "start")  # a new session: the terminated one stays out
-        page.reaches(1, "waiting")
+        page.press(1, "back")  # as a new session, in place of the one that took the seat
+        page.plays_on(1)
+        page.reaches(3, "terminated")
+        assert "Tablet took this seat" in page.text(3)
+        page.press(3, "start")  # without asking for a seat of anybody's
+        page.reaches(3, "waiting")
+
+
+def test_who_is_stopped_by_an_operator_reads_the_name_and_the_message(browser: Browser, service: Service) -> None:
+    with watch(browser, service, "stopped", "&players=1&autostart=1") as page:
+        page.plays_on(0)
+        (session,) = service.watching("stopped")["sessions"]
+        place = f"/v1/users/stopped/sessions/{session['session_id']}?reason=You%20called%3A%20%3Cb%3Enot%20you"
+        assert service.call("DELETE", place, key=ANNA).status == 204
+        page.reaches(0, "terminated")
+        assert "Stopped by support-anna" in page.text(0)
+        assert "You called: <b>not you" in page.text(0)
+        assert page.page.evaluate(f"{element(0)}.querySelector('.back').hidden"), "no seat of an operator's to take"
+
+
+def test_a_wall_of_four_fills_the_screen_and_escape_leaves_it(browser: Browser, service: Service) -> None:
+    with watch(browser, service, "wall", "&wall=1") as page:
+        tab = page.page.page
+        tab.set_viewport_size({"width": 1600, "height": 900})
+        boxes = [tab.locator(".player").nth(number).bounding_box() for number in range(4)]
+        assert all(box and box["width"] > 700 and box["height"] > 400 for box in boxes)
+        assert not tab.locator(".top").is_visible()
+        assert tab.evaluate("document.documentElement.scrollHeight") <= 900
+        tab.keyboard.press("Escape")
+        assert tab.locator(".top").is_visible()
+
+
+def test_nothing_keeps_anybody_from_using_it_on_a_phone_or_by_ear(browser: Browser, service: Service) -> None:
+    for session in ("a", "b", "c"):
+        assert service.segment("axe", session, "clock", device=f"device {session}").status == 200
+    with watch(browser, service, "axe", "&players=2&autostart=1") as page:
+        page.reaches(0, "waiting")
+        assert grave_findings(page.page.page) == []
+        page.page.page.set_viewport_size({"width": 360, "height": 740})
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_viewer_with_a_token_sees_their_own_seats_and_the_address_keeps_none(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with running_provider() as provider, started(tmp_path, **provider.settings()) as closed:
+        with opened(browser, f"{closed.url}/watch") as tab:
+            tab.wait_for("!document.getElementById('credential').hidden")
+        with opened(browser, f"{closed.url}/watch?players=1&user=mallory#token={provider.token('ada')}") as tab:
+            tab.wait_for("document.querySelector('.player')")
+            page = Watch(tab)
+            page.press(0, "start")
+            page.plays_on(0)
+            assert "token" not in tab.page.url
+            assert tab.page.context.cookies() == []
+            told = closed.get("/v1/users/ada/sessions", key=provider.token("ada")).json
+            assert told["live_sessions"] == 1
 
 
 def test_a_player_that_was_paused_too_long_says_who_has_its_seat_when_it_goes_on(
@@ -194,9 +254,11 @@ def test_the_end_of_a_session_is_sent_after_a_heartbeat_that_is_still_under_way(
                     const name = path.split("/").pop();
                     if (request.method === "POST") calls.push(name + " asked");
                     if (name === "heartbeat") await held;
-                    const answer = await real(path, request);
-                    if (request.method === "POST") calls.push(name + " answered");
-                    return answer;
+                    try {
+                        return await real(path, request);
+                    } finally {
+                        if (request.method === "POST") calls.push(name + " over");
+                    }
                 };
             })()"""
         )
@@ -205,8 +267,8 @@ def test_the_end_of_a_session_is_sent_after_a_heartbeat_that_is_still_under_way(
         page.reaches(0, "stopped")
         assert page.page.evaluate("calls.join()") == "heartbeat asked"
         page.page.evaluate("release()")
-        page.page.wait_for("calls.includes('end answered')")
-        order = "heartbeat asked,heartbeat answered,end asked,end answered"
+        page.page.wait_for("calls.includes('end over')")
+        order = "heartbeat asked,heartbeat over,end asked,end over"
         assert page.page.evaluate("calls.join()") == order
         assert seats(service, "ghost") == 0
 

@@ -1,9 +1,10 @@
 // The page /watch: some players of one user, and above them who holds the user's seats.
 //
-// ?user=ID  whose seats (made up otherwise)   ?players=N  how many (4)   ?autostart=1  start them all
+// ?user=ID  whose seats (made up otherwise)   ?players=N  how many (4)   ?autostart=1  start them all   ?wall=1  a wall
+// #token=…  the viewer's token, or a key, where access is not open: it leaves the address at once
 
 import { Player } from "./watch/player.js";
-import { fetchRoster, fetchStreams, serverNow } from "./watch/service.js";
+import { fetchMe, fetchRoster, fetchStreams, headers, keepToken, serverNow, takeToken } from "./watch/service.js";
 import { copyOf, describe, fill, keyed, seconds } from "./watch/words.js";
 
 const LOOK_MS = 1000;
@@ -22,18 +23,50 @@ const players = [];
 let user = "";
 let standing = ""; // a notice that stays
 
-const page = { settings, titles, user: () => user, now: serverNow };
+const page = { settings, titles, user: () => user, now: serverNow, headers };
 
 async function open() {
-  setUser(USER_ID.test(asked.get("user") ?? "") ? asked.get("user") : `demo-${random(4)}`);
+  takeToken();
+  document.getElementById("credential").addEventListener("submit", signIn);
+  document.getElementById("wall").addEventListener("click", () => showWall(!document.body.classList.contains("wall")));
+  addEventListener("keydown", (event) => event.key === "Escape" && showWall(false));
+  showWall(asked.get("wall") === "1");
+  const me = await fetchMe();
+  if (me.problem?.status === 401) return askForToken(headers().Authorization ? "This token is not valid here, or no longer." : "");
+  await enter(me.body?.user_id ?? null);
+}
+
+// *own*: the user of a viewer's token, who watches as nobody else.
+async function enter(own) {
+  const chosen = own ?? asked.get("user") ?? "";
+  setUser(USER_ID.test(chosen) ? chosen : `demo-${random(4)}`);
+  document.getElementById("who").hidden = own !== null;
   const silence = settings.segment_seconds * settings.missed_segments;
   document.getElementById("silence").textContent = seconds(silence);
   document.getElementById("who").addEventListener("submit", changeUser);
-  addEventListener("pagehide", () => players.forEach((player) => player.leave()));
   lookForever();
   await loadStreams();
   furnish();
   if (asked.get("autostart") === "1") for (const player of players) await player.start();
+}
+
+function askForToken(why) {
+  document.getElementById("credential").hidden = false;
+  for (const part of document.querySelectorAll("#who, .seats, #wall")) part.hidden = true;
+  tell(why);
+  document.getElementById("credential").elements.token.focus();
+}
+
+function signIn(event) {
+  event.preventDefault();
+  keepToken(event.target.elements.token.value.trim());
+  location.reload();
+}
+
+// Four screens and nothing else; Escape leaves it.
+function showWall(isOn) {
+  document.body.classList.toggle("wall", isOn);
+  document.getElementById("wall").setAttribute("aria-pressed", String(isOn));
 }
 
 function random(length) {

@@ -90,7 +90,8 @@ export function explain(problem, every) {
 
 function terminator(problem) {
   if (problem.by_device) return `${deviceName(problem.by_device)} took this seat`;
-  return problem.by === "viewer" ? "Another session took this seat" : `Ended by the ${problem.by}`;
+  if (problem.by === "viewer") return "Another session took this seat";
+  return problem.by === "operator" ? "Stopped by the operator" : `Stopped by ${problem.by}`;
 }
 
 // Texts into the elements that carry `data-text`; what has not changed is not touched (nor read out again).
