@@ -149,10 +149,21 @@ def placed(text: str, folder: Path, streams: Path, service: Service, port: int) 
         "/srv/streams": str(streams),
         "/run/streamlimit": str(folder),
         "/var/log/nginx": str(folder),
+        "/etc/nginx/streamlimit": str(scripts(folder, service)),
         "/var/cache/nginx/streamlimit": f"{folder}/cache",
     }.items():
         text = text.replace(old, new)
     return text
+
+
+def scripts(folder: Path, service: Service) -> Path:
+    """A folder with what recipes import from deploy/, with the address of *service* in it."""
+    found = folder / "scripts"
+    found.mkdir(exist_ok=True)
+    for name in ("nginx-njs.js", "nginx-lua.lua"):
+        text = (DEPLOY / name).read_text().replace("127.0.0.1:8080", f"127.0.0.1:{service.port}")
+        (found / name).write_text(text.replace('"127.0.0.1", 8080', f'"127.0.0.1", {service.port}'))
+    return found
 
 
 def problem(answer: Answer) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+// streamlimit in nginx's own memory, for deploy/nginx-njs.conf: who was let in is let in without a call, and what was
+// delivered is told in batches. njs 0.9.9 or newer (js_access). docs/how-to/edges.md compares it with the other recipes.
+//
+// State lives in shared dictionaries alone: a module's variables are made anew for every request.
+
+const SERVICE = 'http://127.0.0.1:8080';
+// How long who was let in goes on while streamlimit is down.
+const SITTING_MS = 60000;
+const BATCH = 1000;
+
+const STATUS = {
+    'session-limit': 409, 'session-shared': 409, 'session-terminated': 410,
+    'too-many-requests': 429, 'too-many-visits': 429,
+};
+const DOWN = '{"type":"/problems/store-unavailable","title":"The store does not answer","status":503,"code":"store-unavailable"}';
+
+// May this request be answered? Refuses it itself.
+async function access(r) {
+    const v = r.variables;
+    // The whole identity, grant with its play and stream, and nothing that says which segment. Both are of the path as
+    // nginx itself reads it, for that is what it hands out.
+    const key = `${v.grant}/${v.stream}`;
+    if (ngx.shared.sl_known.has(key)) {
+        return;
+    }
+    let answer;
+    try {
+        // None of the viewer's own headers goes along: who could add one could answer for another viewer.
+        answer = await ngx.fetch(`${SERVICE}/edge/auth`, {
+            headers: {
+                'X-Original-URI': v.request_uri,
+                'X-Original-Method': v.request_method,
+                'X-Forwarded-For': v.remote_addr,
+            },
+        });
+    } catch (e) {
+        answer = null;
+    }
+    if (answer !== null && answer.status === 200) {
+        keep(key, answer.headers.get('Cache-Control') || '');
+    } else if (answer !== null && (answer.status === 401 || answer.status === 403)) {
+        await refuse(r, key, answer);
+    } else if (!ngx.shared.sl_sitting.has(key)) {
+        problem(r, 503, DOWN, '2', 'store-unavailable');
+    }
+}
+
+// streamlimit says for how long a yes counts: not at all for a newcomer, or a playlist.
+function keep(key, control) {
+    const found = /max-age=(\d+)/.exec(control);
+    if (found !== null && Number(found[1]) > 0) {
+        ngx.shared.sl_known.set(key, '1', Number(found[1]) * 1000);
+        ngx.shared.sl_sitting.set(key, '1', SITTING_MS);
+    }
+}
+
+async function refuse(r, key, answer) {
+    const code = answer.headers.get('Streamlimit-Code') || '';
+    if (code !== 'store-unavailable') {
+        ngx.shared.sl_sitting.delete(key);
+    }
+    const text = await answer.text();
+    problem(r, STATUS[code] || 403, text, answer.headers.get('Retry-After'), code);
+}
+
+function problem(r, status, text, retry, code) {
+    r.headersOut['Content-Type'] = 'application/problem+json';
+    r.headersOut['Cache-Control'] = 'no-store';
+    r.headersOut['Access-Control-Allow-Origin'] = '*';
+    r.headersOut['Streamlimit-Code'] = code;
+    if (retry) {
+        r.headersOut['Retry-After'] = retry;
+    }
+    r.return(status, text);
+}
+
+// The log phase: notes what became of a segment. It may not wait for anything, so the batch takes it along. Says
+// nothing, and so no line is written.
+function delivered(r) {
+    const v = r.variables;
+    if (v.request_method !== 'GET' || !v.grant || /\.(m3u8|mpd)$/.test(v.file)) {
+        return '';
+    }
+    const status = Number(v.status);
+    if (status !== 200 && status !== 206) {
+        return '';
+    }
+    // `OK` alone is said of an upstream's short answer, too.
+    const sent = Number(v.body_bytes_sent), told = v.sent_http_content_length;
+    const complete = v.request_completion === 'OK' && (told === undefined || sent >= Number(told));
+    const key = `${v.grant}/${v.stream}/${v.file}`;
+    if (!complete && ngx.shared.sl_reports.has(key)) {
+        return '';  // another request brought it
+    }
+    const report = { path: v.request_uri, complete, at: Number(v.msec), status, bytes: sent };
+    ngx.shared.sl_reports.set(key, JSON.stringify(report));
+    return '';
+}
+
+// A timer of one worker: tells what was delivered, and forgets whom streamlimit knows no more.
+async function report() {
+    const items = ngx.shared.sl_reports.items(BATCH);
+    if (items.length === 0) {
+        return;
+    }
+    // In the order in which they happened, which a dictionary does not keep: the last one says where the session is.
+    items.sort((a, b) => when(a[1]) - when(b[1]));
+    const answer = await ngx.fetch(`${SERVICE}/edge/reports`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: `[${items.map((item) => item[1]).join(',')}]`,
+    });
+    if (answer.status >= 500) {
+        return;  // they are told again: `at` says how old they are by then
+    }
+    const gone = answer.status === 200 ? (await answer.json()).gone : [];
+    items.forEach((item) => told(item[0], item[1], gone));
+}
+
+function when(value) {
+    return Number(/"at":([0-9.]+)/.exec(value)[1]);
+}
+
+function told(key, value, gone) {
+    if (ngx.shared.sl_reports.get(key) === value) {
+        ngx.shared.sl_reports.delete(key);
+    }
+    const at = key.indexOf('/');
+    if (gone.includes(key.slice(0, at))) {
+        const yes = key.slice(0, key.indexOf('/', at + 1));
+        ngx.shared.sl_known.delete(yes);
+        ngx.shared.sl_sitting.delete(yes);
+    }
+}
+
+export default { access, delivered, report };

