@@ -100,4 +100,11 @@ MUTANTS = [
         "            pass",
         live("leaves"),
     ),
+    Mutant(
+        "reports of one session are told at once",
+        "streamlimit/edge/reported.py",
+        "sessions.setdefault(report.whose, [])",
+        "sessions.setdefault(str(index), [])",
+        ("tests/edge/test_reports.py", "-k", "last_of_a_batch"),
+    ),
 ]

@@ -1,10 +1,12 @@
 """What an edge says that it delivered: a receipt, or a lease given back. Where it comes from is for others to know."""
 
+import asyncio
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -28,6 +30,8 @@ DELIVERED = frozenset({200, 206})
 
 LONG_AGO_MS = 1e15
 _is_odd = re.compile("[^!-~]+")
+_grant_in = re.compile(r"/play/([^/]+)/").search
+T = TypeVar("T")
 
 
 class Report(Struct, frozen=True):
@@ -44,6 +48,12 @@ class Report(Struct, frozen=True):
     bytes: int | None = None
 
     @property
+    def whose(self) -> str:
+        """The same for all of one session, as far as the report tells."""
+        found = _grant_in(self.path)
+        return self.grant or (found[1] if found else self.path.partition("?")[2])
+
+    @property
     def is_received(self) -> bool:
         """The client has all of it."""
         return self.complete and self.status in (None, *DELIVERED) and self.bytes != 0
@@ -52,6 +62,24 @@ class Report(Struct, frozen=True):
     def is_lost(self) -> bool:
         """It has not. What is neither (304, HEAD) says nothing."""
         return not self.complete or (self.status is not None and self.status >= 400)
+
+
+async def in_turn(reports: Sequence[Report], note: Callable[[Report], Awaitable[T]]) -> list[T]:
+    """What *note* says of each: those of one session one after the other, as they stand, others at the same time.
+
+    The last one says where the session is; at the same time one of them would, whichever came last to the store.
+    """
+    sessions: dict[str, list[int]] = {}
+    for index, report in enumerate(reports):
+        sessions.setdefault(report.whose, []).append(index)
+    found: dict[int, T] = {}
+
+    async def note_all(indices: list[int]) -> None:
+        for index in indices:
+            found[index] = await note(reports[index])
+
+    await asyncio.gather(*map(note_all, sessions.values()))
+    return [found[index] for index in range(len(reports))]
 
 
 class Reported:
