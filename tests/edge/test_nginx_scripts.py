@@ -150,7 +150,8 @@ def test_who_sits_plays_on_while_streamlimit_is_down_and_is_told_of_afterwards(e
             assert edge.get(f"/play/{sitting}/film/6.ts").status == 200
     for edge, user, _, late in seats:
         wait_until(lambda edge=edge, late=late: edge.get(f"/play/{late}/film/0.ts").status == 200, 10, "streamlimit")
-        wait_until(lambda edge=edge, user=user: _position(edge, user) == 6, 10, "the reports that waited")
+        # Questions that nginx gave up are answered now, too, in any order: they may say that 5 was the last.
+        wait_until(lambda edge=edge, user=user: _position(edge, user) in (5, 6), 10, "the reports that waited")
 
 
 def _users(edges: dict[str, Edge]) -> list[tuple[Edge, str]]:
