@@ -10,6 +10,13 @@ LOGS = ("tests/edge/test_access_log.py",)
 
 MUTANTS = [
     Mutant(
+        "a zone of IPv6 is a failure",
+        "streamlimit/web/address.py",
+        "return parsed.ipv4_mapped or IPv6Address(int(parsed))",
+        "return parsed.ipv4_mapped or parsed",
+        ("tests/web/test_proxies.py", "-k", "neighbourhoods"),
+    ),
+    Mutant(
         "a kick is tried once",
         "streamlimit/edge/kicking.py",
         "for wait in (0.0, *self._waits):",
@@ -17,13 +24,6 @@ MUTANTS = [
         KICKS,
     ),
     Mutant("an id is a path", "streamlimit/edge/kicking.py", "clients/{quote(player, '')}", "clients/{player}", KICKS),
-    Mutant(
-        "who left is cut",
-        "streamlimit/edge/holding.py",
-        "if held.until and await resolved(self._limiter.prolong(held.lease)) is not None:",
-        "if await resolved(self._limiter.prolong(held.lease)) is not None:",
-        KICKS,
-    ),
     Mutant(
         "an outage cuts viewers",
         "streamlimit/edge/watching.py",

@@ -70,6 +70,8 @@ def test_neighbourhoods() -> None:
     assert place("2001:db8::1") == place("2001:db8::ffff") != place("2001:db8:0:1::1")
     assert client_digest({"client": ("203.0.113.7", 1)}) != client_digest({"client": ("203.0.113.8", 1)})
     assert digest_of("::ffff:203.0.113.7") != digest_of("203.0.113.8")
+    assert digest_of("fe80::1%eth0") == digest_of("fe80::1"), "a zone is no part of an address"
+    assert (bare("[fe80::1%eth0]:80"), bare("1.2.3.4%eth0")) == ("fe80::1", None)
     assert client_place({"client": None}) == ""
 
 

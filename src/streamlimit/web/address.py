@@ -108,6 +108,7 @@ def _parsed(address: str) -> IPv4Address | IPv6Address | None:
         parsed = ip_address(address)
     except ValueError:
         return None
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        return parsed.ipv4_mapped  # how a socket for both kinds shows an IPv4 client
-    return parsed
+    if isinstance(parsed, IPv4Address):
+        return parsed
+    # An IPv4 client, as a socket for both kinds shows it; else without its zone (`%eth0`), which is no part of it.
+    return parsed.ipv4_mapped or IPv6Address(int(parsed))
