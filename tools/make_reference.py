@@ -202,6 +202,8 @@ def _metrics() -> Iterable[tuple[str, ...]]:
         yield f"`{name}{suffix}`", kind, ", ".join(f"`{label}`" for label in labels) or "–", metric._documentation  # type: ignore[attr-defined]
     told = metrics.dropped_callbacks({})
     yield f"`{told.name}_total`", told.type, "`endpoint`", told.documentation
+    for gauge in (metrics.pending_callbacks(None), metrics.running_workers(None)):
+        yield f"`{gauge.name}`", gauge.type, "–", gauge.documentation
 
 
 def commands_table() -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess, multiprocess
 
@@ -180,6 +181,8 @@ class Workers(Multiprocess):
             self.none_could_start = True
             self.should_exit.set()
             return
+        if process.pid is not None:
+            mark_process_dead(process.pid)  # type: ignore[no-untyped-call]  # its gauges count no more
         logger.error("worker %s died (exit code %s); another one starts", process.pid, process.exitcode)
         self.processes[place] = QuietProcess(self.config, self.sockets)
         self.processes[place].start()

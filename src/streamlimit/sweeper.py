@@ -52,6 +52,8 @@ async def expire_once(
         if deadline is not None and clock() >= deadline:
             break
         await asyncio.sleep(step.pause_seconds)  # viewers first
+    if sweep.finished:
+        limiter.tally.swept_at = time.time()
     return sweep
 
 

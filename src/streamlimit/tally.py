@@ -15,7 +15,7 @@ NO_PLAN, OTHER_PLAN = "none", "other"
 class Tally:
     """Counts since the worker started: `events` by type; refusals, made or left out, and `problems` by code.
 
-    `refused_users` by plan (`RefusedUsers`).
+    `refused_users` by plan (`RefusedUsers`). `swept_at`: when a sweep last came to its end, in seconds of the epoch.
 
     Of SQLite's log: how long it is, and how often it could not be carried over.
     `edge_lines_dropped`: reports of an edge's access log that could not be counted.
@@ -31,6 +31,7 @@ class Tally:
         self.refused_users: Counter[str] = Counter()
         self.problems: Counter[str] = Counter()
         self.would_refuse: Counter[str] = Counter()
+        self.swept_at = 0.0
         self.turned_away = self.edge_lines_dropped = 0
         self.checkpoints_failed = self.log_bytes = 0
         self.given_up: Counter[str] = Counter()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -43,6 +43,8 @@ class Metrics:
         self._refused_users = Counter("streamlimit_refused_users", text, ["plan"], registry=registry)
         self._would = Counter("streamlimit_would_refuse", "Refusals left out by a dry run", ["code"], registry=registry)
         self._problems = Counter("streamlimit_problems", "Error answers", ["code"], registry=registry)
+        for metric, code in ((self._refusals, "session-limit"), (self._problems, "internal")):
+            metric.labels(code)  # there at 0: of one that appears as 1, Prometheus sees no increase
         text = "Connections turned away: too many of one address"
         self._turned = Counter("streamlimit_connections_turned_away", text, registry=registry)
         text = "Lines of an edge's access log that could not be counted"
@@ -59,6 +61,8 @@ class Metrics:
         self._checkpoints = Counter("streamlimit_store_checkpoint_failures", text, registry=registry)
         labels = ["endpoint", "outcome"]
         self._deliveries = Counter("streamlimit_callbacks", "Attempts to call back", labels, registry=registry)
+        text = "When a sweep (built-in, or Endpoint 2) last came to its end, in seconds of the epoch; 0: none yet"
+        self._swept = _gauge("streamlimit_last_sweep_timestamp_seconds", text, registry, "livemax")
         self._away = _gauge("streamlimit_store_away", "Workers that see the store away", registry)
         text = "Length of SQLite's log, which is carried over into the database, as the last checkpoint left it"
         self._log_bytes = _gauge("streamlimit_store_log_bytes", text, registry, "livemax")
@@ -89,6 +93,7 @@ class Metrics:
         self._log_bytes.set(tally.log_bytes)
         for worker in self._workers:
             self._add_deliveries(worker)
+        self._swept.set(tally.swept_at)
         self._away.set(self._store.is_away)
         self._kept.set(len(self._store.kept))
         self._known.set(len(self._store.cache))
@@ -99,14 +104,24 @@ class Metrics:
             await asyncio.sleep(FLUSH_SECONDS)
             self.flush()
 
-    def text(self, census: Census | None, now: float, dropped: Mapping[str, int] | None = None) -> bytes:
-        """What Prometheus reads: all workers, the newest census, and of each endpoint what was *dropped*."""
+    def text(
+        self,
+        census: Census | None,
+        now: float,
+        dropped: Mapping[str, int] | None = None,
+        pending: int | None = None,
+    ) -> bytes:
+        """What Prometheus reads: all workers, the newest census, of each endpoint what was *dropped*, and how many call
+        backs are *pending*; None: nobody is called back, or the store is away.
+        """
         self.flush()
         scraped = CollectorRegistry()
         if FOLDER_VARIABLE in os.environ:
             MultiProcessCollector(scraped)  # type: ignore[no-untyped-call]
         own = b"" if FOLDER_VARIABLE in os.environ else generate_latest(self._registry)
         scraped.register(_Told(dropped_callbacks(dropped or {})))
+        scraped.register(_Told(pending_callbacks(pending)))
+        scraped.register(_Told(running_workers(self.workers())))
         if census is not None:
             _census_gauges(scraped, census, now)
         return own + generate_latest(scraped)
@@ -177,6 +192,16 @@ def dropped_callbacks(dropped: Mapping[str, int]) -> CounterMetricFamily:
     for endpoint, count in dropped.items():
         family.add_metric([endpoint], count)
     return family
+
+
+def pending_callbacks(pending: int | None) -> GaugeMetricFamily:
+    """Of all endpoints together."""
+    return GaugeMetricFamily("streamlimit_callbacks_pending", "Call backs that wait", value=pending)
+
+
+def running_workers(count: int | None) -> GaugeMetricFamily:
+    """Of this service, on this machine."""
+    return GaugeMetricFamily("streamlimit_workers", "Workers that run", value=count)
 
 
 def _gauge(name: str, text: str, registry: CollectorRegistry, mode: Literal["livesum", "livemax"] = "livesum") -> Gauge:

@@ -180,7 +180,8 @@ async def stats(service: ServiceDep, _reader: CallerDep) -> Response:
 @health.get("/metrics")
 async def metrics(service: ServiceDep, _reader: CallerDep) -> Response:
     """Prometheus metrics of all workers. Wants a reader's key, except with open access on loopback."""
-    text = service.metrics.text(service.counted.look(), time.monotonic(), await _dropped(service))
+    pending = None if service.outbox is None else await _pending(service)
+    text = service.metrics.text(service.counted.look(), time.monotonic(), await _dropped(service), pending)
     return Response(text, headers={"Cache-Control": "no-store"}, media_type="text/plain; version=0.0.4")
 
 
@@ -259,4 +260,4 @@ def _total(numbers: dict[str, dict[str, float]], name: str) -> float:
 
 
 def _whole(labelled: dict[str, float]) -> dict[str, int]:
-    return {label: int(value) for label, value in labelled.items() if label}
+    return {label: int(value) for label, value in labelled.items() if label and value}
