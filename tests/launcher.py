@@ -2,8 +2,8 @@
 
 The real command with the real entry point, in a process, session, folder and environment of its own; but Python and
 what it imports are loaded once for each of xdist's workers, not for each start. A worker that the service itself
-starts (`workers` above 1) imports all by itself, as always. Under a wrapper, or where there is no fork that can be
-waited for (macOS), Python starts anew.
+starts (`workers` above 1) imports all by itself, as always. Under a wrapper, with other variables for Python, or
+where there is no fork that can be waited for (macOS), Python starts anew.
 """
 
 import array
@@ -31,6 +31,14 @@ PRELOADED = [
     "streamlimit.webhooks.dispatcher",
 ]
 CAN_FORK = hasattr(os, "pidfd_open")
+
+
+def _for_python(env: Mapping[str, str]) -> dict[str, str]:
+    """What Python reads at its own start."""
+    return {name: value for name, value in env.items() if name.startswith("PYTHON")}
+
+
+OURS = _for_python(os.environ)
 
 
 class Process(Protocol):
@@ -91,7 +99,7 @@ def start(
     wrapper: Sequence[str] = (),
 ) -> Process:
     """`streamlimit` with *arguments*, leader of a session of its own; *wrapper* comes before it on the command line."""
-    if wrapper or not CAN_FORK:
+    if wrapper or not CAN_FORK or _for_python(env) != OURS:
         command = [*wrapper, sys.executable, "-m", "streamlimit.cli", *arguments]
         return subprocess.Popen(command, cwd=cwd, env=env, stdout=out, stderr=err, start_new_session=True)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
