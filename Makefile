@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 
 .PHONY: help
 help: ## show this list
-	@awk 'BEGIN { FS = ":[^#]*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":[^#]*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: .venv/.ready ## make .venv from the lock (again only when the lock or pyproject.toml changed)
@@ -74,6 +74,10 @@ trace: setup ## how many calls and files of ours a warm request takes (ARGS=--ca
 .PHONY: samples
 samples: setup ## make the sample streams again (needs ffmpeg)
 	$(BIN)/python tools/make_samples.py
+
+.PHONY: screenshots
+screenshots: setup ## make the pictures of docs/ again (needs chromium)
+	$(BIN)/python tools/make_screenshots.py
 
 .PHONY: lock
 lock: ## resolve pyproject.toml into requirements.lock (UPGRADE=--upgrade for newer releases)

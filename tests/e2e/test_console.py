@@ -183,7 +183,8 @@ def test_charts_say_what_they_cover_and_have_words_beside_them(browser: Browser,
         expect(page.locator("#covers")).to_contain_text("a restart begins anew")
         expect(page.locator("figure").filter(has_text="Segments received")).to_contain_text("at most")
         page.get_by_label("the last day").check()
-        expect(page.locator("figure canvas")).to_have_count(7)
+        expect(page.locator("figure canvas")).to_have_count(9)
+        expect(page.locator("figure").filter(has_text="Users by hour, on all machines")).to_contain_text("refused: ")
         assert grave_findings(page) == []
 
 

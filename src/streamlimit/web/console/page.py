@@ -59,7 +59,7 @@ async def stats_series(
     service: ServiceDep, _reader: CallerDep, span: Annotated[Span, Query(description="how far back")] = "hour"
 ) -> Response:
     """The last hour or day in numbers, by time: what this machine's workers decided since their start."""
-    service.counted.look()
+    await service.counted.recent()
     return json_answer({"span": span, **service.series.columns(span)})
 
 

@@ -3,7 +3,7 @@
 
 import { call } from "./api.js";
 import { every, place, setText } from "./dom.js";
-import { onDay, refusal } from "./words.js";
+import { atTime, exactly, onDay, refusal } from "./words.js";
 
 const LOOK_MS = 10_000;
 const HEIGHT = 180;
@@ -23,6 +23,14 @@ const FIGURES = [
   ["Webhooks a second", (told) => [["sent", told.webhooks_sent], ["failed", told.webhooks_failed]]],
 ];
 
+// By hour, as the store keeps them.
+const REPORTED = [
+  ["Most sessions at once, by hour, on all machines", (rows) => [["sessions", column(rows, "peak_live_sessions")]]],
+  ["Users by hour, on all machines", (rows) => [["users", column(rows, "users")], ["refused", column(rows, "refused_users")]]],
+];
+
+const column = (rows, name) => rows.map((row) => row[name]);
+
 export function furnish(_settings, tools) {
   page = tools;
   place("span").addEventListener("change", () => looking.start());
@@ -35,7 +43,10 @@ export const hide = () => looking.stop();
 
 async function look() {
   const span = place("span").querySelector(":checked").value;
-  const answer = await call("GET", `/v1/stats/series?span=${span}`);
+  const [answer, report] = await Promise.all([
+    call("GET", `/v1/stats/series?span=${span}`),
+    span === "day" ? call("GET", "/v1/reports?by=hour") : { ok: false },
+  ]);
   page.tell(answer.ok ? "" : answer.problem.title);
   if (!answer.ok) return;
   const told = answer.body;
@@ -43,12 +54,27 @@ async function look() {
   setText(
     place("covers"),
     `What the workers of the machine that answers counted, kept in their memory ${since}; a restart begins anew, and other ` +
-      "machines have their own. How many sessions and users there are is of the whole service, but counted only while somebody looks: gaps are times when nobody did.",
+      "machines have their own. How many sessions and users there are is of the whole service, but counted only while " +
+      "somebody looks: gaps are times when nobody did. What is by hour is of all machines: the store keeps it.",
   );
-  FIGURES.forEach(([title, lines], index) => draw(index, title, told.at, lines(told)));
+  const figures = FIGURES.map(([title, lines]) => ({ title, at: told.at, lines: lines(told) }));
+  if (report.ok) figures.push(...REPORTED.map(([title, lines]) => hourly(title, lines, report.body.rows)));
+  figures.forEach(draw);
+  trim(figures.length);
 }
 
-function draw(index, title, at, lines) {
+const hourly = (title, lines, rows) => ({ title, at: rows.map((row) => Date.parse(row.at) / 1000), lines: lines(rows) });
+
+// Figures that are no more.
+function trim(count) {
+  for (const figure of [...place("figures").children].slice(count)) {
+    drawn.get(figure)?.chart.destroy();
+    drawn.delete(figure);
+    figure.remove();
+  }
+}
+
+function draw({ title, at, lines }, index) {
   const figure = place("figures").children[index] ?? place("figures").appendChild(made(title));
   const names = lines.map(([name]) => name).join();
   const known = drawn.get(figure);
@@ -89,13 +115,17 @@ function options(figure, lines) {
     width: widthOf(figure),
     height: HEIGHT,
     scales: { y: { range: (_chart, _low, high) => [0, Math.max(high * 1.1, 1)] } },
-    axes: [axis, { ...axis, size: 56 }],
+    axes: [{ ...axis, values: times }, { ...axis, size: 56 }],
     cursor: { drag: { x: false, y: false } },
     series: [
       { value: (_chart, at) => (at == null ? "" : onDay(at * 1000)) },
       ...lines.map(([name], index) => ({ label: name, stroke: colour(COLOURS[index % COLOURS.length]), width: 2 })),
     ],
   };
+}
+
+function times(_chart, moments, _axis, _space, apart) {
+  return moments.map((at) => (apart < 60 ? exactly : atTime)(at * 1000));
 }
 
 function clear() {
