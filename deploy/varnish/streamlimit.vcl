@@ -78,5 +78,8 @@ sub vcl_deliver {
         } elseif (resp.http.Streamlimit-Code ~ "^too-many-") {
             set resp.status = 429;
         }
+    } elseif (req.restarts > 0) {
+        # A page of another origin may play; who may, streamlimit says (a refusal of its own has this header already).
+        set resp.http.Access-Control-Allow-Origin = "*";
     }
 }

@@ -21,6 +21,8 @@ from tests.ports import free_port
 from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
 from tests.streams import BIG, make_stream
 
+HUGE = 32_000_000
+"""More than any kernel takes ahead of the viewer."""
 OWN_STATUS = {"envoy", "varnish"}
 """Edges whose viewers see the refusal's own status; others see 403, with the same document."""
 
@@ -31,6 +33,7 @@ class Recipes:
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self._stack, self._folder, self._edges = stack, folder, dict[str, Edge]()
         make_stream(folder / "streams", "film", 4)
+        make_stream(folder / "streams", "huge", 1, size=HUGE)
         settings = {"streams": None, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
         self._service = stack.enter_context(started(folder, edge_log=f"file:{folder}/envoy.log", **settings))
         self._told = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -140,6 +143,7 @@ def test_a_session_plays_and_its_next_segment_tells_of_the_one_before(edge: Edge
     assert edge.state(user, "s") == "starting"
     segments = [edge.get(f"/play/{grant}/film/{number}.ts", Range=f"bytes=0-{BIG - 1}") for number in range(2)]
     assert [(each.status in (200, 206), len(each.body)) for each in segments] == [(True, BIG)] * 2
+    assert {each.headers["access-control-allow-origin"] for each in segments} == {"*"}, "pages of other origins play"
     assert edge.state(user, "s") == "active"
     assert edge.call("HEAD", f"/play/{grant}/film/2.ts").status == 200
     assert edge.service.watching(user)["sessions"][0]["segment"] in ("0.ts", "1.ts")  # where its log tells: the last
@@ -158,7 +162,7 @@ def test_envoys_log_tells_what_arrived_and_an_aborted_segment_gives_its_seat_bac
 def test_caddys_and_traefiks_logs_tell_what_arrived_and_what_did_not(recipes: Recipes, user: str, told: str) -> None:
     edge = recipes.edge(told)
     grant = edge.open(user, "s")["grant"]
-    whole, broken = (f"/play/{grant}/film/{number}.ts" for number in range(2))
+    whole, broken = f"/play/{grant}/film/0.ts", f"/play/{grant}/huge/0.ts"
     assert len(edge.get(whole).body) == BIG
     edge.hang_up(broken)
     found = recipes.reported(told, whole)
@@ -176,6 +180,7 @@ def test_the_fourth_is_refused_and_told_why(name: str, edge: Edge, user: str) ->
         answer = edge.get(f"/play/{late}/film/{path}", If_None_Match='"x"')
         assert answer.status == (409 if name in OWN_STATUS else 403)
         assert (problem(answer)["code"], len(problem(answer)["sessions"])) == ("session-limit", 3)
+        assert answer.headers["access-control-allow-origin"] == "*", "and are told why"
 
 
 def test_a_termination_bites_at_the_next_segment(name: str, edge: Edge, user: str) -> None:

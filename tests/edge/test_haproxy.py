@@ -50,6 +50,7 @@ def _sit(edge: Edge, user: str, session: str = "s") -> str:
     grant: str = edge.open(user, session)["grant"]
     answer = edge.get(f"/play/{grant}/film/0.ts")
     assert (answer.status, len(answer.body)) == (200, BIG)
+    assert answer.headers["access-control-allow-origin"] == "*"
     edge.await_state(user, session, "active")
     assert edge.get(f"/play/{grant}/film/index.m3u8").status == edge.get(f"/play/{grant}/film/1.ts").status == 200
     return grant
@@ -69,6 +70,7 @@ def test_the_fourth_is_refused_and_told_why(edge: Edge, user: str) -> None:
         edge.open(user, f"s{number}")
     answer = edge.get(f"/play/{late}/film/0.ts")
     assert (answer.status, problem(answer)["code"], len(problem(answer)["sessions"])) == (409, "session-limit", 3)
+    assert answer.headers["access-control-allow-origin"] == "*"
     assert edge.get("/play/none/film/0.ts").status == 403
 
 
