@@ -11,9 +11,10 @@ from collections.abc import Coroutine
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
-from streamlimit.bootstrap.store import open_limiter
+from streamlimit.bootstrap.feed import open_recorder, recording_limiter
 from streamlimit.bootstrap.webhooks import open_dispatcher, open_outbox
 from streamlimit.errors import SettingsError
+from streamlimit.feed.recorder import Recorder
 from streamlimit.limiter import Limiter
 from streamlimit.logs import configure_logs
 from streamlimit.settings import Settings, load_settings
@@ -51,6 +52,7 @@ class Warm:
         self.settings = settings_of_function()
         self._loop = asyncio.new_event_loop()
         self._limiter: Limiter | None = None
+        self.recorder: Recorder | None = None
 
     def run(self, work: Coroutine[None, None, T]) -> T:
         """Runs *work*. After an error the store is opened anew: a connection may have died while all was frozen."""
@@ -63,7 +65,8 @@ class Warm:
     @property
     def limiter(self) -> Limiter:
         if self._limiter is None:
-            self._limiter = open_limiter(self.settings)
+            self.recorder = open_recorder(self.settings)
+            self._limiter = recording_limiter(self.settings, self.recorder)
         return self._limiter
 
 
@@ -79,6 +82,8 @@ def settings_of_function() -> Settings:
 async def _expire(warm: Warm, seconds: float) -> dict[str, Any]:
     limiter = warm.limiter
     sweep = await expire_once(limiter, seconds)
+    if warm.recorder is not None:
+        await warm.recorder.flush()
     return {
         "expired": sweep.expired,
         "abandoned": sweep.abandoned,

@@ -1,10 +1,10 @@
-"""A session as the JSON of api.md: the same to whoever asks and to whoever is called back."""
+"""Sessions and events as the JSON of api.md: the same to whoever asks, listens, or is called back."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from streamlimit.model import Session
+from streamlimit.model import Event, Session
 
 
 def rfc3339(ms: int) -> str:
@@ -38,3 +38,22 @@ def session_json(session: Session) -> dict[str, Any]:
         "plan": session.plan,
         "limit": session.limit,
     }
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """The body of a call back, which is also what listeners and histories are told."""
+    data: dict[str, Any] = {"session": _session_of(event), "reason": event.reason}
+    if event.by is not None:
+        data["by"] = event.by
+    if event.live_sessions is not None:
+        data |= {"plan": event.session.plan, "limit": event.session.limit, "live_sessions": event.live_sessions}
+    return {"type": event.type, "timestamp": rfc3339(event.at_ms), "data": data}
+
+
+def _session_of(event: Event) -> dict[str, Any]:
+    session = event.session
+    document = session_json(session) | {"generation": session.generation, "move": session.move}
+    if not session.expires_at_ms:  # it was refused, and sits nowhere
+        document |= {"started_at": None, "last_activity_at": None, "expires_at": None}
+        document["state"] = session.state if session.generation else "refused"
+    return document

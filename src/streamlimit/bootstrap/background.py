@@ -34,6 +34,7 @@ def _work(service: Service) -> "list[Work]":
         work += [service.reporter.flush_forever, service.reporter.sample_forever]
     work.append(service.reporter.tidy_forever)
     work.append(service.series.take_forever)
+    work += [service.recorder.write_forever, service.hub.read_forever]
     if not service.grants.are_known:
         work.append(partial(learn_key_forever, service.grants, service.store))
     if service.authenticator.verifier is not None:

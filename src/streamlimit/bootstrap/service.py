@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from streamlimit.bootstrap.access import open_doorman, open_grants
+from streamlimit.bootstrap.feed import open_recorder
 from streamlimit.bootstrap.reporting import counting_refusals, counting_seats, open_reporter, telling_counts
 from streamlimit.bootstrap.store import open_store, steady
 from streamlimit.bootstrap.streams import open_catalog, open_origin
@@ -11,6 +12,7 @@ from streamlimit.census import Counted
 from streamlimit.delivery.entrusted import Entrusted
 from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles
+from streamlimit.feed.hub import Hub
 from streamlimit.limiter import Limiter, OnRefusal
 from streamlimit.model import Ask, Refusal
 from streamlimit.policy import MARK_WRITES
@@ -35,13 +37,14 @@ async def build_service(
 ) -> Service:
     """All parts of one worker; *dispatcher* is told of events, so that call backs need not wait."""
     policy, tally, counts = settings.policy(), tally or Tally(), Counts(wall_ms)
-    tell = telling_counts(settings, counts, telling(dispatcher))
+    recorder = open_recorder(settings, serves=True)
+    tell = telling_counts(settings, counts, telling(dispatcher, recorder))
     store = steady(settings, open_store(settings, policy, serves=True, tally=tally), tell)
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
     x, catalog, origin = settings.segment_seconds, open_catalog(settings), open_origin(settings)
     guard = RefusalLimiter(store.cache, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
     counting = RefusedUsers(tally.refused_users, lambda plan: plan in plans.by_name, policy.expiry_ms / 1_000)
-    telling_refusals = refusing(settings, dispatcher, tell)
+    telling_refusals = refusing(settings, dispatcher, recorder)
     on_refusal = _both(counting, telling_refusals) if policy.enforce else telling_refusals
     on_refusal = counting_refusals(settings, counts, on_refusal)
     limiter = Limiter(store, tell, tally, on_refusal, guard, counting_seats(settings, counts))
@@ -57,6 +60,8 @@ async def build_service(
         metrics=metrics,
         series=Series(metrics, counted),
         readiness=Readiness(store),
+        recorder=recorder,
+        hub=Hub(recorder.feed),
         outbox=None if dispatcher is None else dispatcher.outbox,
         tally=tally,
         grants=grants,

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 from streamlimit.bootstrap.store import is_sqlite, open_file, sqlite_path
 from streamlimit.errors import SettingsError, several
+from streamlimit.feed.recorder import Recorder
 from streamlimit.limiter import OnRefusal
 from streamlimit.logs import EventLog, announce
-from streamlimit.model import Event
+from streamlimit.model import Ask, Event, Refusal
 from streamlimit.settings import EVENT_TYPES, Settings
 from streamlimit.store.contract import Outbox
 
@@ -70,21 +71,40 @@ def open_dispatcher(settings: Settings, serves: bool = False) -> "WebhookDispatc
     return WebhookDispatcher(outbox, workers, senders)
 
 
-def telling(dispatcher: "WebhookDispatcher | None") -> Callable[[Event], None]:
-    """Logs an event, and wakes who calls back about it, so that call backs need not wait."""
+def telling(dispatcher: "WebhookDispatcher | None", recorder: Recorder) -> Callable[[Event], None]:
+    """Logs an event, records it for who looks, and wakes who calls back about it, so that call backs need not wait."""
 
     def tell(event: Event) -> None:
         announce(event)
+        recorder(event)
         if dispatcher is not None:
             dispatcher.wake(event)
 
     return tell
 
 
-def refusing(settings: Settings, dispatcher: "WebhookDispatcher | None", tell: Callable[[Event], None]) -> OnRefusal:
-    """Refusals become events only where someone wants to be called back about them."""
-    if dispatcher is None or "session.refused" not in settings.subscribed:
-        return lambda ask, refusal: None
+def waking(dispatcher: "WebhookDispatcher") -> Callable[[Event], None]:
+    """The same of an event that is recorded already."""
+
+    def tell(event: Event) -> None:
+        announce(event)
+        dispatcher.wake(event)
+
+    return tell
+
+
+def refusing(settings: Settings, dispatcher: "WebhookDispatcher | None", recorder: Recorder) -> OnRefusal:
+    """Refusals become events: for who looks, and where someone wants to be called back about them."""
     from streamlimit.webhooks.refusals import Refusals
 
-    return Refusals(dispatcher.outbox, settings.policy().expiry_ms, tell)
+    quiet_ms = settings.policy().expiry_ms
+    recording = Refusals(recorder.feed, quiet_ms, recorder)
+    if dispatcher is None or "session.refused" not in settings.subscribed:
+        return recording
+    calling_back = Refusals(dispatcher.outbox, quiet_ms, waking(dispatcher))
+
+    def refused(ask: Ask, refusal: Refusal) -> None:
+        recording(ask, refusal)
+        calling_back(ask, refusal)
+
+    return refused

@@ -57,6 +57,7 @@ class Worker:
             await service.origin.close()
         if dispatcher is not None:
             await dispatcher.stop()
+        await service.recorder.finish()
         await resolved(service.store.close())
         await send({"type": "lifespan.shutdown.complete"})
 

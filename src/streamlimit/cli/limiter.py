@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from streamlimit.bootstrap.store import open_limiter, require_store
+from streamlimit.bootstrap.feed import opened_limiter
+from streamlimit.bootstrap.store import require_store
 from streamlimit.limiter import Limiter
 from streamlimit.settings import Settings
-from streamlimit.store.contract import resolved
 
 
 def on_limiter(settings: Settings, work: Callable[[Limiter], Awaitable[None]]) -> None:
@@ -14,10 +14,7 @@ def on_limiter(settings: Settings, work: Callable[[Limiter], Awaitable[None]]) -
     require_store(settings)
 
     async def run() -> None:
-        limiter = open_limiter(settings)
-        try:
+        async with opened_limiter(settings) as limiter:
             await work(limiter)
-        finally:
-            await resolved(limiter.store.close())
 
     asyncio.run(run())

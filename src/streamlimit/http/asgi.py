@@ -5,7 +5,6 @@ from typing import Any
 
 from streamlimit.http.exchange import Exchange, lines_of
 from streamlimit.http.request import Headers, Request
-from streamlimit.http.wire import Wire
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -18,14 +17,17 @@ BODY = "streamlimit.body"
 REVEALED = "streamlimit.revealed"
 """In a scope: its client's address was told by a trusted proxy."""
 
+DRAINING = "streamlimit.draining"
+"""Among a scope's extensions: what to await for the stop of the service, where an answer has no end of its own."""
+
 WIRE = "streamlimit.wire"
 """Among a scope's extensions: the connection's wire."""
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
-def scope_of(request: Request, wire: Wire | None = None) -> Scope:
-    """The *request*, which came by *wire*, as ASGI's scope."""
+def scope_of(request: Request, exchange: Exchange | None = None) -> Scope:
+    """The *request*, which is answered by *exchange*, as ASGI's scope."""
     scope: Scope = {
         "type": "http",
         "asgi": _ASGI,
@@ -40,7 +42,7 @@ def scope_of(request: Request, wire: Wire | None = None) -> Scope:
         "server": None,
         "client": request.client,
         "state": {},
-        "extensions": {} if wire is None else {WIRE: wire},
+        "extensions": {} if exchange is None else _extensions(exchange),
         BODY: request.body,
     }
     if request.is_revealed:
@@ -48,12 +50,17 @@ def scope_of(request: Request, wire: Wire | None = None) -> Scope:
     return scope
 
 
+def _extensions(exchange: Exchange) -> dict[str, Any]:
+    wire = exchange.wire
+    return {DRAINING: exchange.until_draining} if wire is None else {DRAINING: exchange.until_draining, WIRE: wire}
+
+
 def handler_of(app: App) -> Callable[[Request, Exchange], Awaitable[None]]:
     """What hands every request to *app*."""
 
     def handle(request: Request, exchange: Exchange) -> Awaitable[None]:
         bridge = Bridge(request, exchange)
-        return app(scope_of(request, exchange.wire), bridge.receive, bridge.send)
+        return app(scope_of(request, exchange), bridge.receive, bridge.send)
 
     return handle
 

@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
         """The service stops: what was asked is answered, and nothing else."""
         self.is_draining = True
         if self._exchange is not None:
-            self._exchange.keep_alive = False
+            self._exchange.drain()
         elif self._reader.stage != "body" and not self._has_asked:
             self._close()
 

@@ -51,6 +51,7 @@ class Exchange:
     common = b""
     _head: bytes | None = None
     _left: "asyncio.Future[None] | None" = None
+    _draining: "asyncio.Future[None] | None" = None
 
     def __init__(self, way: Way, request: Request) -> None:
         self._way = way
@@ -111,6 +112,19 @@ class Exchange:
             if self._left is None:
                 self._left = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._left)
+
+    async def until_draining(self) -> None:
+        """Returns when the service stops: what would never end by itself ends now."""
+        if not self._way.is_draining:
+            if self._draining is None:
+                self._draining = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._draining)
+
+    def drain(self) -> None:
+        """The service stops: this is the connection's last answer."""
+        self.keep_alive = False
+        if self._draining is not None and not self._draining.done():
+            self._draining.set_result(None)
 
     def gone(self) -> None:
         """The connection is closed."""

@@ -121,6 +121,9 @@ class Settings(BaseSettings):
         OUTBOX_MAX_EVENTS, ge=1, description="events that may wait for the call backs of one endpoint"
     )
     report_days: int = Field(400, ge=0, le=3_650, description="how many days reports are kept; 0: nothing is counted")
+    history_events: int = Field(
+        50, ge=0, le=1_000, description="last events and refusals that are kept of each user; 0: none"
+    )
     drain_seconds: float = Field(10, ge=0, le=3_600, description="how long running segments may take at a stop")
 
     _flags: Mapping[str, Any] = PrivateAttr(default_factory=dict)

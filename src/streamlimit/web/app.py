@@ -120,7 +120,7 @@ class FrontDoor:
 
     async def _bridge(self, app: App, request: Request, exchange: Exchange) -> None:
         """By an application of ASGI's."""
-        scope, bridge = scope_of(request, exchange.wire), Bridge(request, exchange)
+        scope, bridge = scope_of(request, exchange), Bridge(request, exchange)
         try:
             await app(scope, bridge.receive, bridge.send)
         except Exception as error:

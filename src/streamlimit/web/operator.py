@@ -120,8 +120,9 @@ async def forgive(user_id: IdInPath, session_id: IdInPath, service: ServiceDep, 
 
 @router.delete("/v1/users/{user_id}", status_code=204)
 async def forget_user(user_id: IdInPath, service: ServiceDep, operator: CallerDep) -> Response:
-    """Forgets everything of the user: sessions end, marks and the limit of their own go, given grants start nothing."""
+    """Forgets everything of the user: sessions end, marks, history, own limit go, and given grants start nothing."""
     events = await resolved(service.limiter.forget(user_id))
+    await service.recorder.forget(user_id)
     log.info("user_forgotten", user_id=user_id, sessions=len(events), by=operator.name)
     return Response(status_code=204)
 

@@ -40,6 +40,7 @@ RIGHTS: dict[str, frozenset[Role]] = {
     "GET /v1/stats/series": _INSPECTING,
     "GET /v1/events": _INSPECTING,
     "GET /v1/reports": _INSPECTING,
+    "GET /v1/users/{user_id}/history": _INSPECTING,
     "GET /metrics": _INSPECTING | {"local"},
 }
 """Beside these, `GET /play/…` is for the grant in its path, and the calls of `PUBLIC` are for everyone."""

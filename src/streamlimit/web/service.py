@@ -9,6 +9,8 @@ from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.entrusted import Entrusted
 from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles
+from streamlimit.feed.hub import Hub
+from streamlimit.feed.recorder import Recorder
 from streamlimit.limiter import Limiter
 from streamlimit.policy import Policy
 from streamlimit.reporting.reporter import Reporter
@@ -43,6 +45,8 @@ class Service:
     metrics: Metrics
     series: Series
     readiness: Readiness
+    recorder: Recorder
+    hub: Hub
     outbox: Outbox | None
     grants: Grants
     authenticator: Authenticator

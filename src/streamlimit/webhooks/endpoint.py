@@ -3,13 +3,12 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from standardwebhooks import Webhook
 
-from streamlimit.document import rfc3339, session_json
+from streamlimit.document import event_json
 from streamlimit.model import Event
 
 _encode = msgspec.json.Encoder().encode
@@ -48,18 +47,4 @@ def default_name(url: str) -> str:
 
 def payload(event: Event) -> bytes:
     """The body: always the same bytes for the same event, or signatures of retries would differ in more than time."""
-    data: dict[str, Any] = {"session": _session(event), "reason": event.reason}
-    if event.by is not None:
-        data["by"] = event.by
-    if event.live_sessions is not None:
-        data |= {"plan": event.session.plan, "limit": event.session.limit, "live_sessions": event.live_sessions}
-    return _encode({"type": event.type, "timestamp": rfc3339(event.at_ms), "data": data})
-
-
-def _session(event: Event) -> dict[str, Any]:
-    session = event.session
-    document = session_json(session) | {"generation": session.generation, "move": session.move}
-    if not session.expires_at_ms:  # it was refused, and sits nowhere
-        document |= {"started_at": None, "last_activity_at": None, "expires_at": None}
-        document["state"] = session.state if session.generation else "refused"
-    return document
+    return _encode(event_json(event))

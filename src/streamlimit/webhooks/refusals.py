@@ -8,16 +8,25 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from inspect import isawaitable
+from typing import Protocol
 
 from msgspec.structs import replace
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Ask, Event, Refusal, Session, State
-from streamlimit.store.contract import Answer, Outbox
+from streamlimit.store.contract import Answer
 
 USERS_REMEMBERED = 20_000
 SESSIONS_TOLD = 16
 """Of one user within n·X: whoever makes up new session ids makes no flood of events by it."""
+
+
+class Told(Protocol):
+    """Knows which refusals were told, by whichever worker: the outbox, or the feed."""
+
+    def refused(
+        self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
+    ) -> Answer[Event | None]: ...
 
 
 class Refusals:
@@ -25,7 +34,7 @@ class Refusals:
 
     def __init__(
         self,
-        outbox: Outbox,
+        outbox: Told,
         quiet_ms: int,
         announce: Callable[[Event], None] = lambda event: None,
         clock: Callable[[], float] = time.monotonic,

@@ -16,7 +16,7 @@ from streamlimit.store.sqlite.opening import cannot_open, make_private
 
 T = TypeVar("T")
 
-VERSION = 5
+VERSION = 6
 TURN_SECONDS = 0.5
 """How long to wait for other processes' transactions (each takes microseconds) before giving up."""
 

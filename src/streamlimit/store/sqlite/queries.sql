@@ -201,6 +201,53 @@ DELETE FROM refusals WHERE (user_id, session_id) IN (
     SELECT user_id, session_id FROM refusals WHERE until_ms <= ? LIMIT 10
 );
 
+-- name: put_told
+INSERT INTO told (user_id, session_id, until_ms) VALUES (?1, ?2, ?3)
+ON CONFLICT (user_id, session_id) DO UPDATE SET until_ms = excluded.until_ms WHERE told.until_ms <= ?4;
+
+-- name: forget_told
+DELETE FROM told WHERE (user_id, session_id) IN (SELECT user_id, session_id FROM told WHERE until_ms <= ? LIMIT 10);
+
+-- name: forget_told_of
+DELETE FROM told WHERE user_id = ?;
+
+-- name: put_in_feed
+INSERT INTO feed (user_id, body) VALUES (?, ?);
+
+-- name: bound_feed
+DELETE FROM feed WHERE number <= (SELECT max(number) FROM feed) - ?;
+
+-- name: newest_in_feed
+SELECT seq FROM sqlite_sequence WHERE name = 'feed';
+
+-- name: read_feed
+SELECT number, body FROM feed WHERE number > ? ORDER BY number LIMIT ?;
+
+-- name: user_in_feed
+SELECT number, body FROM feed WHERE user_id = ?;
+
+-- name: forget_in_feed
+DELETE FROM feed WHERE number = ?;
+
+-- name: put_in_history
+INSERT OR IGNORE INTO history (user_id, at_ms, body) VALUES (?, ?, ?);
+
+-- name: bound_history
+DELETE FROM history WHERE (user_id, at_ms, body) IN (
+    SELECT user_id, at_ms, body FROM history WHERE user_id = ? ORDER BY at_ms DESC, body DESC LIMIT -1 OFFSET ?
+);
+
+-- name: read_history
+SELECT body FROM history WHERE user_id = ? ORDER BY at_ms DESC, body DESC LIMIT ?;
+
+-- name: forget_history
+DELETE FROM history WHERE user_id = ?;
+
+-- name: forget_old_history
+DELETE FROM history WHERE (user_id, at_ms, body) IN (
+    SELECT user_id, at_ms, body FROM history WHERE at_ms < ? ORDER BY at_ms LIMIT ?
+);
+
 -- name: get_secret
 SELECT value FROM secrets WHERE name = ?;
 

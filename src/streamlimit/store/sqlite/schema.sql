@@ -1,4 +1,4 @@
--- Version 5. A user is one row: all that counts against one limit is read and written together.
+-- Version 6. A user is one row: all that counts against one limit is read and written together.
 -- No index by time: it would cost each new session more than the sweep spends on walking through the users.
 CREATE TABLE ledgers (
     user_id   TEXT PRIMARY KEY,
@@ -79,6 +79,33 @@ CREATE TABLE refusals (
 ) WITHOUT ROWID;
 
 CREATE INDEX refusals_until ON refusals (until_ms);
+
+-- The last events of all users, for whoever listens (feed.py).
+CREATE TABLE feed (
+    number  INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: a listener goes on behind it
+    user_id TEXT NOT NULL,
+    body    BLOB NOT NULL        -- streamlimit.store.feed.pack
+);
+
+-- Each user's last events.
+CREATE TABLE history (
+    user_id TEXT NOT NULL,
+    at_ms   INTEGER NOT NULL,
+    body    BLOB NOT NULL,
+    PRIMARY KEY (user_id, at_ms, body)
+) WITHOUT ROWID;
+
+CREATE INDEX history_by_time ON history (at_ms);
+
+-- Sessions whose refusal was told to the feed, until the next one may be.
+CREATE TABLE told (
+    user_id    TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    until_ms   INTEGER NOT NULL,
+    PRIMARY KEY (user_id, session_id)
+) WITHOUT ROWID;
+
+CREATE INDEX told_until ON told (until_ms);
 
 CREATE TABLE secrets (
     name  TEXT PRIMARY KEY,

@@ -8,11 +8,14 @@
     streamlimit:{017}:sorted      number      of the last event that was sorted
     streamlimit:{017}:queues:hook …           seven keys for the letters to endpoint `hook` (letters.lua)
     streamlimit:{017}:refused:alice/tv string until when no event is made of a refusal of that session
+    streamlimit:{017}:history:alice sorted set her last events by their time (feed.py), with a time to live
+    streamlimit:{017}:told:alice/tv string    until when no refusal of that session is told to the feed
     streamlimit:{017}:ready       string      written to see whether the shard's server takes a write; lasts a minute
     streamlimit:{311}:report:hour:1764540000000:plan      hash    one bucket of the reports, by plan (report.lua)
     streamlimit:{311}:report:hour:1764540000000:plan:u:hd string  a sketch of the different users of the plan hd in it
     streamlimit:{000}:reports     sorted set  buckets that still take users, by when they end
     streamlimit:{000}:sampled     number      when live sessions were counted for the reports
+    streamlimit:{000}:feed        stream      the last events of all users
     streamlimit:{000}:endpoints   set         endpoints with deliveries
     streamlimit:{000}:disabled    hash        endpoints that want no more -> why
     streamlimit:{000}:secret:a    string      the secret of the name a, the same for all workers
@@ -101,6 +104,14 @@ class Keys:
         """Until when a session is not told of as refused again."""
         return f"{self._prefix}:{tag(shard)}:refused:{user_id}/{session_id}".encode()
 
+    def history(self, shard: int, user_id: str) -> bytes:
+        """A user's last events."""
+        return f"{self._prefix}:{tag(shard)}:history:{user_id}".encode()
+
+    def told(self, shard: int, user_id: str, session_id: str) -> bytes:
+        """Until when a session's refusal is not told to the feed again."""
+        return f"{self._prefix}:{tag(shard)}:told:{user_id}/{session_id}".encode()
+
     def ready(self, shard: int) -> bytes:
         """Written to see whether the shard's server takes a write."""
         return f"{self._prefix}:{tag(shard)}:ready".encode()
@@ -118,6 +129,11 @@ class Keys:
     def sampled(self) -> bytes:
         """When live sessions were counted for the reports; of the first shard."""
         return f"{self._prefix}:{tag(0)}:sampled".encode()
+
+    @property
+    def feed(self) -> bytes:
+        """The last events of all users; of the first shard."""
+        return f"{self._prefix}:{tag(0)}:feed".encode()
 
     @property
     def endpoints(self) -> bytes:

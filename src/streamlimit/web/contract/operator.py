@@ -1,5 +1,7 @@
 """What operators call."""
 
+import json
+
 from streamlimit.web.contract import shapes
 from streamlimit.web.contract.examples import GONE_SESSION, SESSION
 from streamlimit.web.contract.operation import CREDENTIALS, FORM, STORE, TEXT, Operation, Says
@@ -43,7 +45,24 @@ REPORT = {
 }
 CSV = f"{','.join(REPORT_ROW)}\r\n{','.join(map(str, REPORT_ROW.values()))}\r\n"
 
+TOLD = {
+    "type": "session.expired",
+    "timestamp": "2026-11-24T08:00:00.000Z",
+    "data": {"session": GONE_SESSION | {"generation": 1_795_000_000_000, "move": 0}, "reason": "idle"},
+}
+FEED = f"id: 17\nevent: session.expired\ndata: {json.dumps(TOLD, separators=(',', ':'))}\n\n"
+
 OPERATIONS: dict[str, Operation] = {
+    "GET /v1/events": Operation(
+        "listen_to_events",
+        {200: Says("The events, without an end", TEXT, FEED, "text/event-stream")},
+        (*CREDENTIALS, "malformed"),
+    ),
+    "GET /v1/users/{user_id}/history": Operation(
+        "get_history",
+        {200: Says("A page of them", shapes.History, {"user_id": "ada", "events": [TOLD], "cursor": None})},
+        ABOUT_USER,
+    ),
     "POST /v1/expirations": Operation(
         "expire_sessions",
         {

@@ -105,6 +105,52 @@ class GoneSession(Struct):
     limit: int | None
 
 
+class ToldSession(Struct):
+    """A session as an event tells of it. Of a refused one that sits nowhere the times are null."""
+
+    session_id: str
+    user_id: str
+    stream_id: str
+    state: str
+    device: str | Device | None
+    segment: str | None
+    sequence: int | None
+    started_at: datetime | None
+    last_activity_at: datetime | None
+    expires_at: datetime | None
+    plan: str | None
+    limit: int | None
+    generation: Annotated[int, Meta(description="which of the session's lives this is")]
+    move: Annotated[int, Meta(description="how often it went to another stream")]
+
+
+class ToldData(Struct):
+    """What happened to whom. `plan`, `limit`, `live_sessions`: of a refusal, as they were then."""
+
+    session: ToldSession
+    reason: str
+    by: str | UnsetType = UNSET
+    plan: str | UnsetType | None = UNSET
+    limit: int | UnsetType | None = UNSET
+    live_sessions: int | UnsetType = UNSET
+
+
+class Told(Struct):
+    """One event, as a call back is sent it."""
+
+    type: str
+    timestamp: datetime
+    data: ToldData
+
+
+class History(Struct):
+    """A page of a user's last events, newest first. `cursor` is null on the last one."""
+
+    user_id: str
+    events: list[Told]
+    cursor: str | None
+
+
 class SessionPage(Struct):
     """A page of live sessions. `cursor` is null on the last one."""
 

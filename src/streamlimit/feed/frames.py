@@ -1,0 +1,77 @@
+"""One event, one remark, one place as server-sent events have them: text made once for everybody who listens."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from streamlimit.document import event_json
+from streamlimit.store.feed import Entry, Place
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Filters(Struct, frozen=True):
+    """Which events a listener wants; None: all."""
+
+    types: frozenset[str] | None = None
+    user_id: str | None = None
+    stream_id: str | None = None
+
+
+class Frame(Struct, frozen=True, gc=False):
+    """One event as it is sent, and what it is chosen by."""
+
+    place: Place
+    type: str
+    user_id: str
+    stream_id: str
+    text: bytes
+
+    def fits(self, wanted: Filters) -> bool:
+        """Is it one of those?"""
+        return (
+            (wanted.types is None or self.type in wanted.types)
+            and wanted.user_id in (None, self.user_id)
+            and wanted.stream_id in (None, self.stream_id)
+        )
+
+
+def frame(entry: Entry) -> Frame:
+    """The entry of the feed, its place as the event's id."""
+    event, session = entry.event, entry.event.session
+    text = _block(event.type, event_json(event), id_line(entry.place))
+    return Frame(entry.place, event.type, session.user_id, session.stream_id, text)
+
+
+def remark(name: str, data: dict[str, Any]) -> bytes:
+    """An event of the stream's own: it is nobody's, and moves no place."""
+    return _block(name, data)
+
+
+def mark(place: Place | None) -> bytes:
+    """No event: a comment, which keeps proxies awake, and how far the listener is, whatever it filters out."""
+    return b": still here\n" + (b"" if place is None else id_line(place)) + b"\n"
+
+
+def id_line(place: Place) -> bytes:
+    """What a client gives back as `Last-Event-ID`."""
+    return b"id: %b\n" % write_place(place).encode()
+
+
+def write_place(place: Place) -> str:
+    """As text; the second number is left out where it is 0."""
+    return f"{place[0]}-{place[1]}" if place[1] else str(place[0])
+
+
+def read_place(text: str) -> Place:
+    """The place that was written so. Raises ValueError."""
+    first, dash, second = text.partition("-")
+    numbers = (first, second) if dash else (first,)
+    if not all(number.isascii() and number.isdigit() and len(number) <= 20 for number in numbers):
+        raise ValueError("give the id of an event of this stream")
+    return int(first), int(second or 0)
+
+
+def _block(name: str, data: dict[str, Any], first: bytes = b"") -> bytes:
+    return b"%bevent: %b\ndata: %b\n\n" % (first, name.encode(), _encode(data))

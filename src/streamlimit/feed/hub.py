@@ -1,0 +1,78 @@
+"""One reader of the feed for all listeners of a worker: it looks a few times a second, and not at all where none is."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.feed.frames import frame
+from streamlimit.feed.window import MOST, Window
+from streamlimit.store.contract import resolved
+from streamlimit.store.feed import Feed
+
+POLL_SECONDS = 0.25
+PAGE = 500
+
+
+class Hub:
+    """Reads *feed*. `window`: what it read, None as long as that is nothing; `is_away`: the store does not answer."""
+
+    def __init__(self, feed: Feed, most: int = MOST) -> None:
+        self.feed, self._most = feed, most
+        self.window: Window | None = None
+        self.is_away = False
+        self._listeners = 0
+        self._wanted = asyncio.Event()
+        self._changed: asyncio.Future[None] | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Somebody listens, as long as the block lasts."""
+        self._listeners += 1
+        self._wanted.set()
+        try:
+            yield
+        finally:
+            self._listeners -= 1
+            if not self._listeners:
+                self._wanted.clear()
+                self.window, self.is_away = None, False
+
+    @property
+    def listeners(self) -> int:
+        """How many there are."""
+        return self._listeners
+
+    def changed(self) -> "asyncio.Future[None]":
+        """Is done when there is more in the window, or the store went away or came back."""
+        if self._changed is None or self._changed.done():
+            self._changed = asyncio.get_running_loop().create_future()
+        return self._changed
+
+    async def read_forever(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._wanted.wait()
+            if not await self.read_once():
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def read_once(self) -> bool:
+        """Looks for what is new. True: there may be more at once."""
+        window = self.window
+        try:
+            page = await resolved(self.feed.read(None if window is None else window.end, PAGE))
+        except StoreUnavailable:
+            self._note(is_away=True, is_new=False)
+            return False
+        if window is None or not page.is_whole:  # whoever is behind has to begin anew, and hears of what is gone then
+            self.window = Window(page.newest, self._most) if self._listeners else None
+            self._note(is_away=False, is_new=True)
+            return False
+        window.add(map(frame, page.entries))
+        self._note(is_away=False, is_new=bool(page.entries))
+        return len(page.entries) == PAGE
+
+    def _note(self, is_away: bool, is_new: bool) -> None:
+        if (is_new or is_away != self.is_away) and self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+        self.is_away = is_away

@@ -1,0 +1,130 @@
+"""Writes a worker's events to the feed and the histories, some hundredths of a second after they happened.
+
+Nobody waits for that, and events that come together are written together. While the store is away they are kept here,
+as many as there is room for.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeAlias
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.model import Event
+from streamlimit.store.contract import resolved
+from streamlimit.store.feed import Feed
+
+GATHER_SECONDS = 0.02
+RETRY_SECONDS = 1.0
+AT_ONCE = 200
+MOST = 10_000
+"""Events that may wait for the store; the oldest go first."""
+
+Write: TypeAlias = Callable[[Sequence[Event]], Awaitable[Sequence[Event]]]
+"""Which of the events could not be written."""
+
+
+class Log(Protocol):
+    """Where it is said once when events are lost."""
+
+    def warning(self, event: str, **fields: object) -> object: ...
+
+
+class Waiting:
+    """Events that wait for *write*."""
+
+    def __init__(self, write: Write) -> None:
+        self._write, self._events = write, deque[Event]()
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Behind the others."""
+        self._events.extend(events)
+        while len(self._events) > MOST:
+            self._events.popleft()
+            self.dropped += 1
+
+    async def flush(self) -> bool:
+        """Writes them. False: some could not be, and wait again."""
+        for _ in range(-(-len(self._events) // AT_ONCE)):
+            left: Sequence[Event] = [self._events.popleft() for _ in range(min(AT_ONCE, len(self._events)))]
+            try:
+                left = await self._write(left)
+            finally:
+                self._events.extendleft(reversed(left))
+                self.add(())
+            if left:
+                return False
+        return True
+
+
+class Recorder:
+    """One worker's. Call it with each event; `write_forever` writes them to *feed*, `finish` the last ones."""
+
+    def __init__(self, feed: Feed, log: Log) -> None:
+        self.feed, self._log = feed, log
+        self._waiting = Waiting(self._append), Waiting(self._remember)
+        self._bell, self._turn, self._is_losing = asyncio.Event(), asyncio.Lock(), False
+        self._lost_before = 0
+
+    def __call__(self, event: Event) -> None:
+        for each in self._waiting:
+            each.add((event,))
+        self._bell.set()
+
+    @property
+    def dropped(self) -> int:
+        """Events that found no room while the store was away."""
+        return sum(each.dropped for each in self._waiting)
+
+    async def write_forever(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._bell.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._bell.clear()
+            if not await self.flush():
+                await asyncio.sleep(RETRY_SECONDS)
+                self._bell.set()
+
+    async def flush(self) -> bool:
+        """All that happened so far is written. False: the store is away."""
+        async with self._turn:
+            is_done = all([await each.flush() for each in self._waiting])
+        self._note_losses(is_done)
+        return is_done
+
+    async def forget(self, user_id: str) -> None:
+        """Nothing of the user is in the feed or a history, but for the events by which they were forgotten."""
+        await self.flush()
+        await resolved(self.feed.forget(user_id))
+
+    async def finish(self, grace_seconds: float = 1.0) -> None:
+        """The worker stops: what waits gets so long."""
+        try:
+            await asyncio.wait_for(self.flush(), grace_seconds)
+        except TimeoutError:
+            pass  # the store hangs, and has said so by other words
+        await resolved(self.feed.close())
+
+    def _note_losses(self, is_done: bool) -> None:
+        before, self._lost_before = self._lost_before, self.dropped
+        if self.dropped > before and not self._is_losing:
+            self._log.warning("feed_losing_events", note="the store is away, and the oldest that wait for it go")
+        self._is_losing = self.dropped > before or (self._is_losing and not is_done)
+
+    async def _append(self, events: Sequence[Event]) -> Sequence[Event]:
+        try:
+            await resolved(self.feed.append(events))
+        except StoreUnavailable:
+            return events
+        return ()
+
+    async def _remember(self, events: Sequence[Event]) -> Sequence[Event]:
+        try:
+            return await resolved(self.feed.remember(events))
+        except StoreUnavailable:
+            return events

@@ -1,0 +1,125 @@
+"""The feed and the histories on SQLite: bounded tables of the store's file, with a connection of their own."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.model import Event, Session
+from streamlimit.store.contract import Clock
+from streamlimit.store.feed import FEED_KEPT, FORGOTTEN, HISTORY_DAYS, Entry, FeedPage, Place, pack, unpack
+from streamlimit.store.sqlite.clock import uptime_ms
+from streamlimit.store.sqlite.connection import (
+    LOOP_SECONDS,
+    QUERIES,
+    TURN_SECONDS,
+    Connection,
+    connect,
+    in_turn,
+    transaction,
+    unavailable,
+)
+from streamlimit.store.sqlite.patience import patient
+
+FORGOTTEN_AT_ONCE = 20
+"""Rows of an old history that go with each write: nobody is waited for long."""
+
+_OLD_MS = HISTORY_DAYS * 86_400_000
+
+
+class SqliteFeed:
+    """A `Feed` on the file at *path*. *history_events*: of one user; *kept*: of the feed.
+
+    The rest as in `SqliteOutbox`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        history_events: int,
+        kept: int = FEED_KEPT,
+        clock: Clock | None = None,
+        patience_seconds: float = TURN_SECONDS,
+    ) -> None:
+        self._history_events, self._kept, self._clock = history_events, kept, clock
+        self._db: Connection | None = connect(path, patience_seconds)
+
+    def append(self, events: Sequence[Event]) -> None:
+        with self._step() as db:
+            db.executemany(QUERIES["put_in_feed"], [(event.session.user_id, pack(event)) for event in events])
+            db.execute(QUERIES["bound_feed"], (self._kept,))
+
+    def remember(self, events: Sequence[Event]) -> Sequence[Event]:
+        rows = [(e.session.user_id, e.at_ms, pack(e)) for e in events if e.reason != FORGOTTEN]
+        if rows and self._history_events:
+            with self._step() as db:
+                db.executemany(QUERIES["put_in_history"], rows)
+                db.executemany(QUERIES["bound_history"], [(row[0], self._history_events) for row in rows])
+                db.execute(QUERIES["forget_old_history"], (self._now_ms(db) - _OLD_MS, FORGOTTEN_AT_ONCE))
+        return ()
+
+    def refused(self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None) -> Event | None:
+        with self._step() as db:
+            now_ms = self._now_ms(db)
+            db.execute(QUERIES["forget_told"], (now_ms,))
+            key = (session.user_id, session.session_id)
+            if not db.execute(QUERIES["put_told"], (*key, now_ms + quiet_ms, now_ms)).rowcount:
+                return None
+        return Event("session.refused", session, now_ms, reason, None, live_sessions)
+
+    def read(self, after: Place | None, at_most: int) -> FeedPage:
+        with self._opened() as db:
+            newest = in_turn(db, lambda: db.execute(QUERIES["newest_in_feed"]).fetchone())
+            last: int = 0 if newest is None else newest[0]
+            if after is None:
+                return FeedPage((), (last, 0))
+            oldest = max(last - self._kept, 0)
+            is_whole = (oldest, 0) <= after <= (last, 0)
+            begin = after[0] if is_whole else oldest
+            rows = in_turn(db, lambda: db.execute(QUERIES["read_feed"], (begin, at_most)).fetchall())
+        return FeedPage(tuple(Entry((number, 0), unpack(row)) for number, row in rows), (last, 0), is_whole)
+
+    def history(self, user_id: str) -> tuple[Event, ...]:
+        key = (user_id, self._history_events)
+        with self._opened() as db:
+            rows = in_turn(db, lambda: db.execute(QUERIES["read_history"], key).fetchall())
+        return tuple(unpack(row) for (row,) in rows)
+
+    def forget(self, user_id: str) -> None:
+        with self._step() as db:
+            db.execute(QUERIES["forget_history"], (user_id,))
+            db.execute(QUERIES["forget_told_of"], (user_id,))
+            found = db.execute(QUERIES["user_in_feed"], (user_id,)).fetchall()
+            gone = [(number,) for number, row in found if unpack(row).reason != FORGOTTEN]
+            db.executemany(QUERIES["forget_in_feed"], gone)
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _now_ms(self, db: Connection) -> int:
+        if self._clock is not None:
+            return self._clock()
+        offset_ms: int = in_turn(db, lambda: db.execute(QUERIES["get_clock"]).fetchone()[1])
+        return uptime_ms() + offset_ms
+
+    @contextmanager
+    def _step(self) -> Iterator[Connection]:
+        with self._opened() as db, transaction(db):
+            yield db
+
+    @contextmanager
+    def _opened(self) -> Iterator[Connection]:
+        """The open connection; whatever the driver raises becomes `StoreUnavailable`."""
+        if self._db is None:
+            raise StoreUnavailable("sqlite: the feed is closed")
+        try:
+            yield self._db
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+
+
+def open_patient_feed(path: str, history_events: int) -> SqliteFeed:
+    """One for an event loop: where another process has its turn no step blocks, and its answer comes later."""
+    return patient(SqliteFeed(path, history_events, patience_seconds=LOOP_SECONDS))

@@ -1,0 +1,141 @@
+"""The feed and the histories on Valkey and Redis: one bounded stream of the first shard, and a sorted set a user.
+
+One stream, so that a place in it is one number for all workers; of a cluster one node has it. Plain commands, pipelined
+by the connection: one to the feed, and three to a history, for each event.
+"""
+
+from asyncio import Future, gather
+from collections.abc import Sequence
+from typing import Any
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.model import Event, Session
+from streamlimit.store.contract import Clock
+from streamlimit.store.feed import (
+    FEED_KEPT,
+    FORGOTTEN,
+    HISTORY_DAYS,
+    START,
+    Entry,
+    FeedPage,
+    Place,
+    pack,
+    unpack,
+)
+from streamlimit.store.valkey.connection import encode
+from streamlimit.store.valkey.keys import Keys, shard_of
+from streamlimit.store.valkey.location import parse
+from streamlimit.store.valkey.outbox import ANSWER_SECONDS
+from streamlimit.store.valkey.router import Router
+from streamlimit.store.valkey.scripts import Script
+
+SCRIPTS = {name: Script(name) for name in ("feed", "told")}
+FEED_SHARD = 0
+PAGE = 1_000
+"""Entries read at once where a user is looked for in the whole feed."""
+
+HISTORY_SECONDS = HISTORY_DAYS * 86_400
+
+
+class ValkeyFeed:
+    """A `Feed` on the servers at *url*. *history_events*: of one user; *kept*: of the feed, which may have a hundred
+    more. The rest as in `ValkeyOutbox`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        history_events: int,
+        kept: int = FEED_KEPT,
+        clock: Clock | None = None,
+        prefix: str = "streamlimit",
+        timeout: float = ANSWER_SECONDS,
+    ) -> None:
+        self._history_events, self._kept, self._clock = history_events, kept, clock
+        self._keys, self._router = Keys(prefix), Router(parse(url), timeout)
+
+    async def append(self, events: Sequence[Event]) -> None:
+        bound = "XADD", self._keys.feed, "MAXLEN", "~", self._kept, "*", "e"
+        await gather(*(self._ask(FEED_SHARD, *bound, pack(event)) for event in events))
+
+    async def remember(self, events: Sequence[Event]) -> Sequence[Event]:
+        kept = [event for event in events if self._history_events and event.reason != FORGOTTEN]
+        found = await gather(*map(self._remember, kept), return_exceptions=True)
+        wrong = [each for each in found if each is not None and not isinstance(each, StoreUnavailable)]
+        if wrong:
+            raise wrong[0]
+        return [event for event, each in zip(kept, found, strict=True) if each is not None]
+
+    async def refused(
+        self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
+    ) -> Event | None:
+        shard = shard_of(session.user_id)
+        key = self._keys.told(shard, session.user_id, session.session_id)
+        at_ms = await self._run("told", shard, key, str(quiet_ms), "")
+        return None if at_ms is None else Event("session.refused", session, at_ms, reason, None, live_sessions)
+
+    async def read(self, after: Place | None, at_most: int) -> FeedPage:
+        where = "" if after is None else _id(after)
+        newest, is_whole, found = await self._run("feed", FEED_SHARD, self._keys.feed, where, str(at_most))
+        entries = tuple(Entry(_place(name), unpack(fields[1])) for name, fields in found)
+        return FeedPage(entries, _place(newest), bool(is_whole))
+
+    async def history(self, user_id: str) -> tuple[Event, ...]:
+        if not self._history_events:
+            return ()
+        key = self._history_of(user_id)
+        rows = await self._ask(shard_of(user_id), "ZRANGE", key, -self._history_events, -1)
+        return tuple(map(unpack, reversed(rows)))
+
+    async def forget(self, user_id: str) -> None:
+        await self._ask(shard_of(user_id), "UNLINK", self._history_of(user_id))
+        after, is_more = START, True
+        while is_more:
+            page = await self.read(after, PAGE)
+            gone = [
+                _id(entry.place)
+                for entry in page.entries
+                if entry.event.session.user_id == user_id and entry.event.reason != FORGOTTEN
+            ]
+            if gone:
+                await self._ask(FEED_SHARD, "XDEL", self._keys.feed, *gone)
+            is_more = len(page.entries) == PAGE
+            after = page.entries[-1].place if page.entries else after
+
+    async def close(self) -> None:
+        self._router.close()
+
+    async def _remember(self, event: Event) -> None:
+        user_id = event.session.user_id
+        shard, key = shard_of(user_id), self._history_of(user_id)
+        await gather(
+            self._ask(shard, "ZADD", key, event.at_ms, pack(event)),
+            self._ask(shard, "ZREMRANGEBYRANK", key, 0, -self._history_events - 1),
+            self._ask(shard, "EXPIRE", key, HISTORY_SECONDS),
+        )
+
+    def _history_of(self, user_id: str) -> bytes:
+        return self._keys.history(shard_of(user_id), user_id)
+
+    def _run(self, name: str, shard: int, key: bytes, *two: str) -> "Future[Any]":
+        """A script with two arguments and the time (only tests give one); the deadline is put there when it is sent."""
+        time = "" if self._clock is None else self._clock()
+        command = encode("EVALSHA", SCRIPTS[name].sha, 1, key, *two, time, more=1)
+        return self._router.call(shard, command, _as_it_is, SCRIPTS[name])
+
+    def _ask(self, shard: int, *command: str | int | bytes) -> "Future[Any]":
+        return self._router.call(shard, encode(*command), _as_it_is)
+
+
+def _as_it_is(reply: Any) -> Any:
+    return reply
+
+
+def _id(place: Place) -> str:
+    """As the server writes it, which knows no greater one."""
+    return f"{min(place[0], 2**64 - 1)}-{min(place[1], 2**64 - 1)}"
+
+
+def _place(name: bytes) -> Place:
+    ms, _, number = name.partition(b"-")
+    return int(ms), int(number)

@@ -1,0 +1,161 @@
+"""What happens, for operators who look: `GET /v1/events` as it happens, and one user's history."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from streamlimit.document import event_json
+from streamlimit.feed.frames import Filters, read_place
+from streamlimit.feed.listener import Listener
+from streamlimit.http.asgi import DRAINING, Receive, Scope, Send
+from streamlimit.model import Event
+from streamlimit.settings import EVENT_TYPES
+from streamlimit.store.contract import resolved
+from streamlimit.store.feed import Place
+from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, caller_in_header, json_answer
+from streamlimit.web.control import ASKED
+from streamlimit.web.operator import IdInQuery
+from streamlimit.web.problems import Problem
+from streamlimit.web.service import Service
+from streamlimit.web.spelling import require_text
+
+router = APIRouter(tags=["operator"])
+
+HEARTBEAT_SECONDS = 15.0
+"""How long the stream is silent at most; proxies give up after a minute or so."""
+
+OUTAGE_SECONDS = 1.0
+"""In an outage it is looked so often whether that is over."""
+
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+MEDIA_TYPE = "text/event-stream"
+
+
+@router.get("/v1/events", response_class=Response)
+async def events(
+    request: Request,
+    service: ServiceDep,
+    _reader: CallerDep,
+    types: Annotated[list[str] | None, Query(alias="type")] = None,
+    user_id: IdInQuery = None,
+    stream_id: IdInQuery = None,
+    last_event_id: Annotated[str, Query(max_length=64)] = "",
+    resumed: Annotated[str | None, Header(alias="Last-Event-ID", max_length=64)] = None,
+) -> Response:
+    """Server-sent events, one per state change and refusal, of all workers, as they happen. `type` may be given several
+    times, or several with commas; `Last-Event-ID` (else `last_event_id`) goes on behind that event.
+    """
+    require_text(request.scope["query_string"])
+    wanted = Filters(_types(types), user_id, stream_id)
+    place = _place(resumed or last_event_id)
+    if request.scope.get(ASKED) == "HEAD":
+        return Response(headers=HEADERS, media_type=MEDIA_TYPE)
+    return EventStream(request, service, Listener(service.hub, wanted, place))
+
+
+@router.get("/v1/users/{user_id}/history")
+async def history(
+    request: Request,
+    user_id: IdInPath,
+    service: ServiceDep,
+    _reader: CallerDep,
+    cursor: Annotated[str | None, Query(max_length=2_048)] = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+) -> Response:
+    """The user's last events and refusals, newest first (`history_events`): follow `cursor` until it is null."""
+    require_text(request.scope["query_string"])
+    await service.recorder.flush()  # what this worker told a moment ago is in it
+    found = await resolved(service.recorder.feed.history(user_id))
+    rest = found if cursor is None else _behind(cursor, found)
+    following = _written(rest[limit - 1]) if len(rest) > limit else None
+    page = [event_json(event) for event in rest[:limit]]
+    return json_answer({"user_id": user_id, "events": page, "cursor": following})
+
+
+class EventStream(Response):
+    """An answer that ends when its client leaves, the service stops, or its listener is sent away."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, request: Request, service: Service, listener: Listener) -> None:
+        super().__init__(headers=HEADERS)
+        del self.headers["content-length"]
+        self._request, self._service, self._listener = request, service, listener
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        left = asyncio.ensure_future(_left(receive))
+        stopping = asyncio.ensure_future(scope["extensions"][DRAINING]())
+        try:
+            with self._service.hub.listening():
+                await self._speak(send, left, stopping)
+        finally:
+            left.cancel()
+            stopping.cancel()
+
+    async def _speak(self, send: Send, left: "asyncio.Future[Any]", stopping: "asyncio.Future[Any]") -> None:
+        listener = self._listener
+        while not (left.done() or listener.is_over):
+            changed = self._service.hub.changed()  # first, lest what comes meanwhile is waited for
+            said = listener.last_word("shutdown") if stopping.done() else await listener.take()
+            if said:
+                await send({"type": "http.response.body", "body": said, "more_body": True})
+            elif not listener.is_over:
+                await self._wait(send, changed, left, stopping)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _wait(self, send: Send, *news: "asyncio.Future[Any]") -> None:
+        """Until there may be something to say, or for so long that the stream has to show that it is alive."""
+        seconds = OUTAGE_SECONDS if self._listener.knows_outage else HEARTBEAT_SECONDS
+        done, _ = await asyncio.wait(news, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            said = self._listener.mark() if await self._may_go_on() else self._listener.last_word("unauthenticated")
+            await send({"type": "http.response.body", "body": said, "more_body": True})
+
+    async def _may_go_on(self) -> bool:
+        """Is the key that it was asked for with still one?"""
+        try:
+            await caller_in_header(self._request, self._service)
+        except Problem:
+            return False
+        return True
+
+
+def _left(receive: Receive) -> Awaitable[None]:
+    async def left() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    return left()
+
+
+def _types(given: list[str] | None) -> frozenset[str] | None:
+    names = [name for each in given or () for name in each.split(",") if name]
+    wrong = next((name for name in names if name not in EVENT_TYPES), None)
+    if wrong is not None:
+        raise Problem("malformed", f"type: there is no such event; take of {', '.join(EVENT_TYPES)}", {"field": "type"})
+    return frozenset(names) or None
+
+
+def _place(text: str) -> Place | None:
+    try:
+        return read_place(text) if text else None
+    except ValueError as error:
+        raise Problem("malformed", f"Last-Event-ID: {error}", {"field": "Last-Event-ID"}) from error
+
+
+def _written(event: Event) -> str:
+    return f"{event.at_ms}-{event.id}"
+
+
+def _behind(cursor: str, found: tuple[Event, ...]) -> tuple[Event, ...]:
+    """What comes after the event of the cursor; where that has gone meanwhile, what is older."""
+    at_ms, _, name = cursor.partition("-")
+    if not (at_ms.isascii() and at_ms.isdigit() and name):
+        raise Problem("malformed", "cursor: give the one of the page before", {"field": "cursor"})
+    for number, event in enumerate(found):
+        if _written(event) == cursor:
+            return found[number + 1 :]
+    return tuple(event for event in found if event.at_ms < int(at_ms))

@@ -1,0 +1,54 @@
+"""The feed's contract on Valkey, and on Redis and a cluster what they may answer otherwise."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from streamlimit.store.valkey import ValkeyFeed
+from tests import servers
+from tests.store.feed_contract import FeedContract, FeedDriver, event, feeding
+from tests.store.store_driver import new_user
+
+PATIENT = 5.0
+
+
+def opener(url: str) -> Callable[..., ValkeyFeed]:
+    """Every test has keys of its own."""
+    return partial(ValkeyFeed, url, prefix=f"test-{uuid4().hex[:8]}", timeout=PATIENT)
+
+
+class TestOnValkey(FeedContract):
+    """Valkey 9, one server."""
+
+    @pytest.fixture
+    def open_feed(self, valkey_url: str) -> Callable[..., Any]:
+        return opener(valkey_url)
+
+
+class TestOnRedis(FeedContract):
+    """Redis 7: what it tells of a stream has other fields beside ours."""
+
+    @pytest.fixture
+    def open_feed(self, redis_url: str) -> Callable[..., Any]:
+        return opener(redis_url)
+
+
+@pytest.mark.xdist_group("valkey-cluster")
+class TestOnCluster:
+    """The feed is on one node, histories on all."""
+
+    @pytest.fixture
+    def open_feed(self, valkey_cluster: servers.Cluster) -> Callable[..., Any]:
+        return opener(valkey_cluster.url)
+
+    @feeding
+    async def test_users_of_every_node_are_in_one_feed_and_have_their_histories(self, home: FeedDriver) -> None:
+        events = [event(new_user(), number) for number in range(12)]
+        await home.append(*events)
+        await home.remember(*events)
+        assert await home.told() == events
+        for each in events:
+            assert await home.history(each.session.user_id) == [each]

@@ -1,0 +1,108 @@
+"""A client of `GET /v1/events` for tests: reads the stream with a plain socket, as bytes come."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.service import OPERATOR_KEY
+
+SECONDS = 30
+
+
+class Told:
+    """One event of the stream; `data` is None where it had none."""
+
+    def __init__(self, block: bytes) -> None:
+        self.comments = [line for line in block.split(b"\n") if line.startswith(b":")]
+        fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if line and not line.startswith(b":"))
+        self.id = fields[b"id"].decode() if b"id" in fields else None
+        self.type = fields.get(b"event", b"").decode()
+        self.data: Any = json.loads(fields[b"data"]) if b"data" in fields else None
+
+    @property
+    def session(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.data["data"]["session"]
+        return found
+
+
+class Listening:
+    """An open stream: its head, and its events one after the other."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self.socket, self._rest = client, b""
+        self.head = self._until(b"\r\n\r\n").decode()
+        self._is_chunked = "transfer-encoding: chunked" in self.head.lower()
+        self._text = b""
+        self.last_id: str | None = None
+
+    @property
+    def status(self) -> int:
+        return int(self.head.split()[1])
+
+    def block(self) -> Told | None:
+        """The next one, comments and marks among them. None: the stream is over."""
+        while b"\n\n" not in self._text:
+            part = self._part()
+            if not part:
+                return None
+            self._text += part
+        block, self._text = self._text.split(b"\n\n", 1)
+        told = Told(block)
+        self.last_id = told.id or self.last_id
+        return told
+
+    def event(self) -> Told:
+        """The next one with data."""
+        while told := self.block():
+            if told.data is not None:
+                return told
+        raise AssertionError("the stream is over")
+
+    def events(self, count: int) -> list[Told]:
+        """The next so many, by the time at which they happened: workers tell of theirs a little later each."""
+        return sorted((self.event() for _ in range(count)), key=lambda told: str(told.data["timestamp"]))
+
+    def joined(self) -> "Listening":
+        """Returns when the stream has said where it is: what happens from now on is on it."""
+        while self.last_id is None:
+            assert self.block() is not None, "the stream is over"
+        return self
+
+    def _part(self) -> bytes:
+        if not self._is_chunked:
+            found, self._rest = self._rest or self.socket.recv(65_536), b""
+            return found
+        size = int(self._until(b"\r\n"), 16)
+        while len(self._rest) < size + 2:
+            self._rest += self._received()
+        part, self._rest = self._rest[:size], self._rest[size + 2 :]
+        return part
+
+    def _until(self, end: bytes) -> bytes:
+        while end not in self._rest:
+            self._rest += self._received()
+        found, self._rest = self._rest.split(end, 1)
+        return found
+
+    def _received(self) -> bytes:
+        found = self.socket.recv(65_536)
+        if not found:
+            raise ConnectionError("closed in the middle")
+        return found
+
+
+@contextmanager
+def listening(
+    port: int, resumed: str | None = None, key: str | None = OPERATOR_KEY, version: str = "1.1", **query: Any
+) -> Iterator[Listening]:
+    """A stream of the service at that port."""
+    asked = "?" + urlencode(query, doseq=True) if query else ""
+    lines = [f"GET /v1/events{asked} HTTP/{version}", "Host: here"]
+    lines += [f"Authorization: Bearer {key}"] if key else []
+    lines += [f"Last-Event-ID: {resumed}"] if resumed is not None else []
+    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as client:
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        yield Listening(client)
