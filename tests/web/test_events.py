@@ -85,22 +85,6 @@ def test_who_comes_back_with_the_last_id_misses_nothing(service: Service, user: 
             assert [each.type for each in again.events(2)] == ["session.ended", "session.started"]
 
 
-def test_a_mark_moves_on_though_all_is_filtered_out(service: Service, user: str) -> None:
-    """So a listener to one quiet user does not fall out of what is kept."""
-    with listening(service.port) as everybody, listening(service.port, user_id="nobody-at-all") as quiet:
-        before = quiet.joined().last_id
-        everybody.joined()
-        beat(service, user, "tv")
-        here = everybody.event().id
-    assert before != here
-    with listening(service.port, user_id="nobody-at-all", resumed=before) as again:
-        assert again.block() is not None  # how long to wait before coming back
-        mark = again.block()
-    assert mark is not None
-    assert mark.data is None
-    assert mark.id not in (None, before)
-
-
 def test_filters_are_of_type_user_and_stream(service: Service, user: str) -> None:
     wanted: list[dict[str, Any]] = [
         {"type": ["session.ended", "session.moved"]},

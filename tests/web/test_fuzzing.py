@@ -12,7 +12,7 @@ EXAMPLE_USER = PARAMETERS["user_id"]
 def test_whatever_is_asked_nothing_breaks_and_only_who_asks_by_the_examples_sits(tmp_path: Path) -> None:
     with started(tmp_path, segment_seconds=60) as service:
         fuzz = Fuzz(service)
-        fuzz.run(250)
+        fuzz.run(300)
         assert fuzz.bad == []
         assert fuzz.asked >= 150
         assert set(fuzz.statuses) >= {200, 204, 400, 401, 404}, "it does reach the calls"
