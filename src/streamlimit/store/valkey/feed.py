@@ -4,13 +4,14 @@ One stream, so that a place in it is one number for all workers; of a cluster on
 by the connection: one to the feed, and three to a history, for each event.
 """
 
-from asyncio import Future, gather
+from asyncio import gather
 from collections.abc import Sequence
 from typing import Any
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event, Session
 from streamlimit.store.contract import Clock
+from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.feed import (
     FEED_KEPT,
     FORGOTTEN,
@@ -56,7 +57,7 @@ class ValkeyFeed:
 
     async def append(self, events: Sequence[Event]) -> None:
         bound = "XADD", self._keys.feed, "MAXLEN", "~", self._kept, "*", "e"
-        await gather(*(self._ask(FEED_SHARD, *bound, pack(event)) for event in events))
+        await all_of(self._ask(FEED_SHARD, *bound, pack(event)) for event in events)
 
     async def remember(self, events: Sequence[Event]) -> Sequence[Event]:
         kept = [event for event in events if self._history_events and event.reason != FORGOTTEN]
@@ -108,22 +109,23 @@ class ValkeyFeed:
     async def _remember(self, event: Event) -> None:
         user_id = event.session.user_id
         shard, key = shard_of(user_id), self._history_of(user_id)
-        await gather(
+        steps = (
             self._ask(shard, "ZADD", key, event.at_ms, pack(event)),
             self._ask(shard, "ZREMRANGEBYRANK", key, 0, -self._history_events - 1),
             self._ask(shard, "EXPIRE", key, HISTORY_SECONDS),
         )
+        await all_of(steps)
 
     def _history_of(self, user_id: str) -> bytes:
         return self._keys.history(shard_of(user_id), user_id)
 
-    def _run(self, name: str, shard: int, key: bytes, *two: str) -> "Future[Any]":
+    def _run(self, name: str, shard: int, key: bytes, *two: str) -> Deferred[Any]:
         """A script with two arguments and the time (only tests give one); the deadline is put there when it is sent."""
         time = "" if self._clock is None else self._clock()
         command = encode("EVALSHA", SCRIPTS[name].sha, 1, key, *two, time, more=1)
         return self._router.call(shard, command, _as_it_is, SCRIPTS[name])
 
-    def _ask(self, shard: int, *command: str | int | bytes) -> "Future[Any]":
+    def _ask(self, shard: int, *command: str | int | bytes) -> Deferred[Any]:
         return self._router.call(shard, encode(*command), _as_it_is)
 
 
