@@ -73,3 +73,11 @@ def test_the_containerfile_runs_as_nobody_special_and_is_asked_how_it_is() -> No
     text = (DEPLOY / "Containerfile").read_text()
     assert re.search(r"^USER 10001$", text, re.MULTILINE)
     assert "/healthz" in text
+
+
+def test_the_container_can_be_built_the_same_again() -> None:
+    text = (DEPLOY / "Containerfile").read_text()
+    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert bases == ["$PYTHON"] * 2
+    assert "ARG SOURCE_DATE_EPOCH=" in text
+    assert "--constraint constraints.txt" in text

@@ -21,6 +21,8 @@ app = typer.Typer(
 
 keys_app = typer.Typer(help="Keys of operators and back ends.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+config_app = typer.Typer(help="Examples of settings, proxies, units and charts.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
 
 
 class KeyRole(StrEnum):
@@ -189,3 +191,13 @@ def new(
     from streamlimit.cli import keys
 
     keys.make(role, name)
+
+
+@config_app.command()
+def files(
+    to: Annotated[Path | None, typer.Option(help="copy them into this folder; what is there is left as it is")] = None,
+) -> None:
+    """Print where the examples of deploy/ are, or copy them."""
+    from streamlimit.cli import deploy_files
+
+    deploy_files.show(to)
