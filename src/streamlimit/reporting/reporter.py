@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import structlog
 from msgspec import Struct
 
 from streamlimit.census import pages
@@ -19,6 +20,8 @@ from streamlimit.reporting.counts import Counts, Part
 from streamlimit.reporting.sample import Sample
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.reporting import Batch, Group, Period, ReportStore, Row
+
+log = structlog.get_logger("streamlimit")
 
 FLUSH_SECONDS = 2.0
 TIDY_SECONDS = 600.0
@@ -49,7 +52,7 @@ class Reporter:
         self._waiting: deque[Batch] = deque()
         self._flushing = asyncio.Lock()
         self._seats = self._seen = self._live = 0
-        self._walk_seconds = 0.0
+        self._dropped, self._walk_seconds = 0, 0.0
 
     @property
     def waiting(self) -> int:
@@ -92,6 +95,7 @@ class Reporter:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self._try(self.flush)
+            self._tell_dropped()
 
     async def sample_forever(self) -> None:
         """Soon after a seat was given, when there may be more than ever, and once every X while anybody watches; less
@@ -134,6 +138,12 @@ class Reporter:
             await resolved(self._reports.add(self._waiting[0]))
             self._waiting.popleft()
             await asyncio.sleep(0)  # viewers first
+
+    def _tell_dropped(self) -> None:
+        """Numbers that are too small are no secret."""
+        dropped, self._dropped = self.counts.dropped - self._dropped, self.counts.dropped
+        if dropped:
+            log.warning("report_users_dropped", users=dropped)
 
     async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
         """What a store that is away does not take is for the next time; its outage is told elsewhere."""
