@@ -6,7 +6,7 @@ local cjson = require "cjson.safe"
 
 local HOST, PORT = "127.0.0.1", 8080
 local SITTING_SECONDS = 60 -- how long who was let in goes on while streamlimit is down
-local BATCH, WAITING = 1000, 100000
+local BATCH = 1000
 local EVERY_SECONDS, TIMEOUT_MS = 0.5, 2000
 
 local known, sitting, reports = ngx.shared.sl_known, ngx.shared.sl_sitting, ngx.shared.sl_reports
@@ -92,9 +92,10 @@ function M.delivered()
     local report = cjson.encode {
         path = v.request_uri, complete = complete, at = ngx.now(), status = ngx.status, bytes = sent,
     }
-    local waiting = reports:rpush("waiting", report)
-    if waiting and waiting > WAITING then
-        reports:lpop("waiting")
+    -- One of each rendition of a session: what was handed out last speaks for what was before it.
+    local key = v.grant .. "/" .. v.stream .. "/" .. string.gsub(file, "%d+(%D*%.?%w*)$", "%1")
+    if complete or not reports:get(key) then
+        reports:set(key, report, SITTING_SECONDS)
     end
 end
 
@@ -129,45 +130,54 @@ local function post(body)
     return status, answer
 end
 
--- Who holds no seat any more is asked for again. Of one grant there are few streams: those it was just told of.
+-- Who holds no seat any more is asked for again.
 local function forget(gone, batch)
     local is_gone = {}
     for _, grant in ipairs(gone) do
         is_gone[grant] = true
     end
-    for _, report in ipairs(batch) do
-        local path = string.match(report, '"path":"([^"]+)"')
-        path = path and string.gsub(path, "\\/", "/")
-        local grant, stream = string.match(ngx.unescape_uri(path or ""), "^/play/([^/]+)/([^/]+)/")
-        if grant and is_gone[grant] then
+    for _, each in ipairs(batch) do
+        local grant, stream = string.match(each.key, "^([^/]+)/([^/]+)/")
+        if is_gone[grant] then
             known:delete(grant .. "/" .. stream)
             sitting:delete(grant .. "/" .. stream)
         end
     end
 end
 
-local function report(premature)
+-- What waits, in the order in which it happened, which a dictionary does not keep: the last one says where the session is.
+local function waiting()
     local batch = {}
-    while #batch < BATCH do
-        local each = reports:lpop("waiting")
-        if not each then
-            break
+    for _, key in ipairs(reports:get_keys(BATCH)) do
+        local report = reports:get(key)
+        if report then
+            local at = tonumber(string.match(report, '"at":([0-9.]+)')) or 0
+            batch[#batch + 1] = { key = key, report = report, at = at }
         end
-        batch[#batch + 1] = each
     end
+    table.sort(batch, function(a, b) return a.at < b.at end)
+    return batch
+end
+
+local function report()
+    local batch, texts = waiting(), {}
     if #batch == 0 then
         return
     end
-    local status, answer = post("[" .. table.concat(batch, ",") .. "]")
-    if status == 200 then
-        local told = cjson.decode(answer)
-        return forget(told and told.gone or {}, batch)
+    for number, each in ipairs(batch) do
+        texts[number] = each.report
     end
-    if (status == nil or status >= 500) and not premature then
-        for at = #batch, 1, -1 do -- they are told again: `at` says how old they are by then
-            reports:lpush("waiting", batch[at])
+    local status, answer = post("[" .. table.concat(texts, ",") .. "]")
+    if status == nil or status >= 500 then
+        return -- they are told again: `at` says how old they are by then
+    end
+    for _, each in ipairs(batch) do
+        if reports:get(each.key) == each.report then
+            reports:delete(each.key)
         end
     end
+    local told = status == 200 and cjson.decode(answer)
+    forget(told and told.gone or {}, batch)
 end
 
 -- One worker's timer.

@@ -88,9 +88,10 @@ function delivered(r) {
     // `OK` alone is said of an upstream's short answer, too.
     const sent = Number(v.body_bytes_sent), told = v.sent_http_content_length;
     const complete = v.request_completion === 'OK' && (told === undefined || sent >= Number(told));
-    const key = `${v.grant}/${v.stream}/${v.file}`;
+    // One of each rendition of a session: what was handed out last speaks for what was before it.
+    const key = `${v.grant}/${v.stream}/${v.file.replace(/\d+(?=\D*(\.\w+)?$)/, '')}`;
     if (!complete && ngx.shared.sl_reports.has(key)) {
-        return '';  // another request brought it
+        return '';
     }
     const report = { path: v.request_uri, complete, at: Number(v.msec), status, bytes: sent };
     ngx.shared.sl_reports.set(key, JSON.stringify(report));

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from streamlimit.edge.reported import Report, latest
 from tests.edge.calls import Viewer, some_user
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 from tests.web.streams import make_long
@@ -316,3 +317,18 @@ def test_the_last_of_a_batch_says_where_the_session_is(service: Service, user: s
                 viewer.ask(f"{number + 1}.ts")
         assert gone(service, *batch) == []
         assert _seen(viewer) == ("active", "elsewhere", f"{first + 5}.ts")
+
+
+def test_of_one_rendition_in_one_batch_the_last_received_one_speaks_for_all() -> None:
+    def told(path: str, complete: bool = True) -> Report:
+        return Report(f"/play/{path}", complete)
+
+    first, second, aborted = told("a/film/v/1.ts"), told("a/film/v/2.ts"), told("a/film/v/3.ts", False)
+    others = [told("b/film/v/1.ts"), told("a/film/a/1.ts"), told("a/news/v/1.ts"), told("a~1/film/v/1.ts")]
+    assert latest([first, *others, second, aborted]) == [*others, second, aborted]
+    assert latest([aborted, second]) == [second]
+    assert latest([told("a/film/v2/seg-1.m4s"), told("a/film/v3/seg-2.m4s")]) == [
+        told("a/film/v2/seg-1.m4s"),
+        told("a/film/v3/seg-2.m4s"),
+    ]
+    assert latest([told("a/film/1.mp4"), told("a/film/2.mp4")]) == [told("a/film/2.mp4")]

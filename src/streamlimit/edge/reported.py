@@ -31,6 +31,7 @@ DELIVERED = frozenset({200, 206})
 LONG_AGO_MS = 1e15
 _is_odd = re.compile("[^!-~]+")
 _grant_in = re.compile(r"/play/([^/]+)/").search
+_NUMBER = re.compile(r"[0-9]+(?=[^0-9/]*(?:\.[a-z0-9]+)?(?:\?.*)?$)")
 T = TypeVar("T")
 
 
@@ -62,6 +63,19 @@ class Report(Struct, frozen=True):
     def is_lost(self) -> bool:
         """It has not. What is neither (304, HEAD) says nothing."""
         return not self.complete or (self.status is not None and self.status >= 400)
+
+
+def latest(reports: Sequence[Report]) -> list[Report]:
+    """Those that say something: of a session's segments of one rendition none that a later, received one speaks for."""
+    kept, spoken_for = list[Report](), set[tuple[str, str]]()
+    for report in reversed(reports):
+        about = report.whose, _NUMBER.sub("", report.path)
+        if about not in spoken_for:
+            kept.append(report)
+        if report.is_received:
+            spoken_for.add(about)
+    kept.reverse()
+    return kept
 
 
 async def in_turn(reports: Sequence[Report], note: Callable[[Report], Awaitable[T]]) -> list[T]:
