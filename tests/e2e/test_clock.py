@@ -90,7 +90,7 @@ def test_a_step_of_an_hour_neither_moves_nor_expires_a_session_nor_keeps_it(
 def test_a_service_that_starts_anew_after_a_step_finds_its_sessions_as_they_were(
     tmp_path: Path, wall: WallClock, step: int
 ) -> None:
-    long = settings(tmp_path) | {"segment_seconds": 5}
+    long = settings(tmp_path) | {"segment_seconds": 60}
     with started(tmp_path, **long) as service, connected(service.port) as observer:
         first = fetch(observer)
     wall.step(step)

@@ -66,7 +66,7 @@ FIVE = PLAYERS | {"ffmpeg": (ffmpeg, "ffmpeg")}
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """Reservations wait long: some of these programs take seconds to start."""
-    settings: dict[str, Any] = {"segment_seconds": 4, "start_seconds": 60}
+    settings: dict[str, Any] = {"segment_seconds": 20, "start_seconds": 60}
     with temporary_folder() as folder, started(Path(folder), **settings) as running:
         yield running
 
@@ -113,9 +113,10 @@ class Show:
 
 
 @pytest.mark.parametrize("player", PLAYERS)
-def test_it_plays_each_stream_to_its_end_on_one_seat(service: Service, tmp_path: Path, player: str) -> None:
+def test_it_plays_streams_to_their_end_on_one_seat_each(service: Service, tmp_path: Path, player: str) -> None:
     needs(PLAYERS[player][1])
-    shows = [Show(service, player, stream, tmp_path / stream) for stream in STREAMS]
+    mine = STREAMS[list(PLAYERS).index(player) % 2 :: 2]  # every stream is played by two of them
+    shows = [Show(service, player, stream, tmp_path / stream) for stream in mine]
     try:
         while [show for show in shows if not show.is_over()]:  # each is looked at each time
             time.sleep(0.05)

@@ -216,16 +216,16 @@ def test_two_requests_in_every_order_with_every_outcome(service: Service, stream
 
 @two_or_one_stream
 @new_or_sitting
-def test_two_requests_in_every_order_with_a_departure_anywhere(
+def test_two_requests_in_every_order_with_a_departure_in_between(
     service: Service, streams: str, is_sitting: bool
 ) -> None:
-    play_all(service, with_departure(orders_of(2), places=4), streams, is_sitting)
+    play_all(service, with_departure(orders_of(2), places=2), streams, is_sitting)
 
 
-def test_three_requests_in_every_order(service: Service) -> None:
-    """Each with every outcome in a soak; here each order has one of them."""
-    play_all(service, orders_of(3)[::3], "aab", is_sitting=False)
+def test_three_requests_in_many_orders(service: Service) -> None:
+    """Each with every outcome in a soak; here some have one of them."""
+    play_all(service, orders_of(3)[::9], "aab", is_sitting=False)
 
 
-def test_three_requests_in_every_order_with_a_departure(service: Service) -> None:
-    play_all(service, with_departure(orders_of(3), places=1)[::9], "aba", is_sitting=False)
+def test_three_requests_in_many_orders_with_a_departure(service: Service) -> None:
+    play_all(service, with_departure(orders_of(3), places=1)[::27], "aba", is_sitting=False)

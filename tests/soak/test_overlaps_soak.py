@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.test_overlaps_http import new_or_sitting, orders_of, play_all, service, with_departure
+from tests.e2e.test_overlaps_http import new_or_sitting, orders_of, play_all, service, two_or_one_stream, with_departure
 from tests.service import Service
 
 __all__ = ["service"]
@@ -14,6 +14,14 @@ def test_three_requests_in_every_order_with_every_outcome(service: Service, stre
     play_all(service, orders_of(3), streams, is_sitting)
 
 
+@two_or_one_stream
+@new_or_sitting
+def test_two_requests_in_every_order_with_a_departure_anywhere(
+    service: Service, streams: str, is_sitting: bool
+) -> None:
+    play_all(service, two_or_one_stream, with_departure(orders_of(2), places=4), streams, is_sitting)
+
+
 @pytest.mark.parametrize("streams", ["aab", "abb"])
 def test_three_requests_in_every_order_with_a_departure_anywhere(service: Service, streams: str) -> None:
-    play_all(service, with_departure(orders_of(3), places=6), streams, is_sitting=False)
+    play_all(service, two_or_one_stream, with_departure(orders_of(3), places=6), streams, is_sitting=False)
