@@ -265,10 +265,10 @@ def test_expire_prints_counts(tmp_path: Path) -> None:
             service.segment(user, "s", "orchard")
         service.post("/v1/sessions", {"user_id": "cy", "session_id": "s", "stream_id": "orchard"})
         wait_until(lambda: not any(service.watching(u)["live_sessions"] for u in ("ann", "bob", "cy")), 10, "expiry")
-        assert _run(tmp_path, "expire")[:2] == (0, "expired 2, abandoned 1, call backs pending 0\n")
+        assert _run(tmp_path, "expire")[:2] == (0, "expired 2, abandoned 1, webhooks pending 0\n")
         assert _run(tmp_path, "expire", "--max-seconds", "1")[:2] == (
             0,
-            "expired 0, abandoned 0, call backs pending 0\n",
+            "expired 0, abandoned 0, webhooks pending 0\n",
         )
 
 

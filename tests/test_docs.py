@@ -132,3 +132,13 @@ def test_the_architecture_names_every_room_and_only_files_that_are_there() -> No
     assert {room for room in rooms if not re.search(rf"\b{room}\b", text)} == set()
     files = re.findall(r"`([\w/]+\.py)`", text)
     assert [name for name in files if not (source / name).exists()] == []
+
+
+GONE_WORDS = re.compile(r"\bwho sits\b|\bis away\b|\bcall backs?\b|\btold\b|event loop's turn", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.parent.name != "adr" and p.name != "CHANGELOG.md"], ids=str)
+def test_pages_use_the_words_of_the_field(page: Path) -> None:
+    """`webhook`, `unavailable`, `holds a seat`; what stands in quotes is a name."""
+    text = re.sub(r'"[^"\n]*"|`[^`\n]*`', "", page.read_text())
+    assert [line for line in text.splitlines() if GONE_WORDS.search(line)] == []

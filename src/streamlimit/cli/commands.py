@@ -111,7 +111,7 @@ def show_callbacks(
     replay: Annotated[bool, typer.Option("--replay", help="send dead letters again, enable endpoints")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line and endpoint")] = False,
 ) -> None:
-    """Show what waits for its call back, what failed for good, and endpoints that want no more."""
+    """Show what waits for its webhook, what failed for good, and endpoints that want no more."""
     from streamlimit.cli import callbacks
 
     callbacks.show(settings, replay, as_json)
@@ -185,7 +185,7 @@ def version() -> None:
 @keys_app.command()
 def new(
     role: Annotated[KeyRole, typer.Option(help="what it opens")] = KeyRole.OPERATE,
-    name: Annotated[str | None, typer.Option(help="whose it is, as logs, events and viewers are told")] = None,
+    name: Annotated[str | None, typer.Option(help="whose it is, as logs, events and viewers see it")] = None,
 ) -> None:
     """Make a key: shown this once, and as the line for the settings, which keeps only its hash."""
     from streamlimit.cli import keys

@@ -18,7 +18,7 @@ def expire(settings: Settings, max_seconds: float | None) -> None:
     async def work(limiter: Limiter) -> None:
         sweep = await expire_once(limiter, max_seconds)
         pending = await resolved(limiter.store.pending())
-        print(f"expired {sweep.expired}, abandoned {sweep.abandoned}, call backs pending {pending}")
+        print(f"expired {sweep.expired}, abandoned {sweep.abandoned}, webhooks pending {pending}")
         if not sweep.finished:
             raise SystemExit(3)
 

@@ -47,7 +47,7 @@ class Callback(BaseModel):
     @model_validator(mode="after")
     def _secrets_are_keys(self) -> "Callback":
         if not self.secrets or not all(self.secrets):
-            raise ValueError("a call back needs a secret")
+            raise ValueError("a webhook needs a secret")
         for secret in self.secrets:
             if secret.startswith("whsec_") and not _is_base64(secret.removeprefix("whsec_")):
                 raise ValueError("what follows whsec_ must be base64; any other text is taken as it is")
@@ -64,7 +64,7 @@ def _is_base64(text: str) -> bool:
 def _are_different(callbacks: list[Callback]) -> list[Callback]:
     names = [callback.name or callback.url for callback in callbacks]
     if len(set(names)) < len(names):
-        raise ValueError("two call backs with the same URL need different names")
+        raise ValueError("two webhooks with the same URL need different names")
     return callbacks
 
 

@@ -24,7 +24,7 @@ class JwtSettings(BaseModel):
     streams_claim: str = Field("streamlimit_streams", min_length=1, description="the claim that lists the streams")
     leeway_seconds: float = Field(30, ge=0, le=600, description="how far clocks may differ")
     jwks_seconds: float = Field(600, ge=1, le=86_400, description="how often the provider's keys are fetched")
-    jwks_stale_seconds: float = Field(86_400, ge=1, description="how long keys count while the provider is away")
+    jwks_stale_seconds: float = Field(86_400, ge=1, description="how long keys count while the provider is unavailable")
 
     @field_validator("jwks_url")
     @classmethod

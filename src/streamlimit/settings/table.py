@@ -67,8 +67,10 @@ class Settings(BaseSettings):
         60, ge=0, le=10_000, description="visits a seat that a user may make at once; 0: they are not counted"
     )
     over_limit: OverLimit = Field(OverLimit.REFUSE, description="who gives way when all seats are taken")
-    on_store_outage: Outage = Field("keep-known", description="what to do while the store is away")
-    outage_seconds: float = Field(0, ge=0, le=86_400, description="how much longer who sits may sit in an outage")
+    on_store_outage: Outage = Field("keep-known", description="what to do while the store is unavailable")
+    outage_seconds: float = Field(
+        0, ge=0, le=86_400, description="how much longer active sessions keep their seats in an outage"
+    )
     reclaim_device: Takeover = Field(
         Reclaim.SILENT, description="when a new session takes its device's old seat: once silent, always, never"
     )
@@ -115,10 +117,10 @@ class Settings(BaseSettings):
     connections_per_address: int = Field(1_000, ge=0, description="open connections of one address; 0: any number")
     request_seconds: float = Field(10, gt=0, le=3_600, description="time for a request's head, and for its body")
     cors_origins: list[str] = Field(["*"], description="origins whose pages may call")
-    callbacks: Callbacks = Field([], description="endpoints that are told of events")
-    allow_private_callbacks: bool = Field(False, description="call backs to private and loopback addresses")
+    callbacks: Callbacks = Field([], description="endpoints that events are sent to")
+    allow_private_callbacks: bool = Field(False, description="webhooks to private and loopback addresses")
     outbox_max_events: int = Field(
-        OUTBOX_MAX_EVENTS, ge=1, description="events that may wait for the call backs of one endpoint"
+        OUTBOX_MAX_EVENTS, ge=1, description="events that may wait for the webhooks of one endpoint"
     )
     report_days: int = Field(400, ge=0, le=3_650, description="how many days reports are kept; 0: nothing is counted")
     history_events: int = Field(
@@ -248,7 +250,7 @@ class Settings(BaseSettings):
 
     @property
     def subscribed(self) -> frozenset[str]:
-        """Event types that some call back wants."""
+        """Event types that some webhook wants."""
         return frozenset(t for callback in self.callbacks for t in callback.types or EVENT_TYPES)
 
     def policy(self) -> Policy:

@@ -1,4 +1,4 @@
-"""Every error in words: when it comes, what the viewer is to be told, what an engineer does about it.
+"""Every error in words: when it comes, what a viewer should see, what an engineer does about it.
 
 `GET /problems/<code>` and docs/reference/errors.md are made of this table.
 """

@@ -60,7 +60,7 @@ class Metrics:
         text = "Checkpoints of SQLite's log that failed"
         self._checkpoints = Counter("streamlimit_store_checkpoint_failures", text, registry=registry)
         labels = ["endpoint", "outcome"]
-        self._deliveries = Counter("streamlimit_callbacks", "Attempts to call back", labels, registry=registry)
+        self._deliveries = Counter("streamlimit_callbacks", "Attempts to deliver webhooks", labels, registry=registry)
         text = "When a sweep (built-in, or Endpoint 2) last came to its end, in seconds of the epoch; 0: none yet"
         self._swept = _gauge("streamlimit_last_sweep_timestamp_seconds", text, registry, "livemax")
         self._away = _gauge("streamlimit_store_away", "Workers that see the store away", registry)
@@ -112,7 +112,7 @@ class Metrics:
         pending: int | None = None,
     ) -> bytes:
         """What Prometheus reads: all workers, the newest census, of each endpoint what was *dropped*, and how many call
-        backs are *pending*; None: nobody is called back, or the store is away.
+        backs are *pending*; None: nobody is called back, or the store is unavailable.
         """
         self.flush()
         scraped = CollectorRegistry()
@@ -196,7 +196,7 @@ def dropped_callbacks(dropped: Mapping[str, int]) -> CounterMetricFamily:
 
 def pending_callbacks(pending: int | None) -> GaugeMetricFamily:
     """Of all endpoints together."""
-    return GaugeMetricFamily("streamlimit_callbacks_pending", "Call backs that wait", value=pending)
+    return GaugeMetricFamily("streamlimit_callbacks_pending", "Webhooks that wait", value=pending)
 
 
 def running_workers(count: int | None) -> GaugeMetricFamily:

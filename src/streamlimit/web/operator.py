@@ -83,7 +83,7 @@ async def all_sessions(
 
 @router.put("/v1/users/{user_id}/limit", openapi_extra=described(LimitForm))
 async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, operator: CallerDep) -> Response:
-    """Gives the user a limit of their own, for good or until then. Nobody who sits is refused by it."""
+    """Gives the user a limit of their own, for good or until then. Nobody who holds a seat is refused by it."""
     form = await form_in(request, LimitForm)
     await resolved(service.limiter.set_limit(user_id, form.max_sessions, form.terms(_wall_ms())))
     told = await _limit_json(service, user_id)
@@ -235,7 +235,7 @@ def _wall_ms() -> int:
 
 
 async def _pending(service: Service) -> int | None:
-    """None while the store is away: then the rest of the numbers is wanted most."""
+    """None while the store is unavailable: then the rest of the numbers is wanted most."""
     try:
         return await resolved(service.store.pending())
     except StoreUnavailable:
@@ -243,7 +243,7 @@ async def _pending(service: Service) -> int | None:
 
 
 async def _dropped(service: Service) -> dict[str, int]:
-    """By endpoint; nothing while the store is away: the other metrics are wanted most then."""
+    """By endpoint; nothing while the store is unavailable: the other metrics are wanted most then."""
     if service.outbox is None:
         return {}
     try:

@@ -136,7 +136,7 @@ class ToldData(Struct):
 
 
 class Told(Struct):
-    """One event, as a call back is sent it."""
+    """One event, as a webhook is sent it."""
 
     type: str
     timestamp: datetime
@@ -218,7 +218,7 @@ class ReportRow(Struct):
 
 
 class Report(Struct, rename={"begin": "from", "to": "to"}):
-    """Numbers by time; what is not told of was nothing. All times are UTC."""
+    """Numbers by time; what has no row was nothing. All times are UTC."""
 
     begin: datetime
     to: datetime
