@@ -1,7 +1,8 @@
 """Does the console stay smooth? Ten thousand sessions to page through, and two hundred events a second to watch.
 
-`python -m bench.pages` writes results/pages.md. A real service on SQLite, a real Chromium, both on this machine: what is
-told is the longest task of the page's main thread, and how much memory its JavaScript holds after a garbage collection.
+`python -m bench.pages` writes results/pages.md. A real service on SQLite and a real Chromium, both on this machine:
+what is told is the longest task of the page's main thread, and how much memory its JavaScript holds after a garbage
+collection.
 """
 
 import asyncio
@@ -144,9 +145,10 @@ async def _beat(client: httpx.AsyncClient, user: str, session: str) -> None:
 def _report(rows: list[str]) -> str:
     return (
         "# Does the console stay smooth?\n\n"
-        f"`python -m bench.pages`: {SESSIONS:,} sessions on SQLite, {EVENTS_A_SECOND} events a second (half of them starts, "
-        "half ends), Debian's Chromium, service, viewers and browser all on this machine. Tasks are those of the page's main "
-        "thread that the browser itself calls long (over 50 ms); memory is what JavaScript holds after a garbage collection."
+        f"`python -m bench.pages`: {SESSIONS:,} sessions on SQLite, {EVENTS_A_SECOND} events a second (half of them "
+        "starts, half ends), Debian's Chromium, service, viewers and browser all on this machine. Tasks are those of "
+        "the page's main thread that the browser itself calls long (over 50 ms); memory is what JavaScript holds after "
+        "a garbage collection."
         "\n\n"
         f"{HEAD}{''.join(rows)}\n{'; '.join(described().values())}.\n"
     )
