@@ -1,5 +1,6 @@
 """Several workers: one that cannot start ends no service that serves, and a service that never served says so."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from streamlimit import server
 from streamlimit.errors import StreamlimitError
+from streamlimit.web.metrics import FOLDER_VARIABLE
 
 
 class FakeProcess:
@@ -47,6 +49,20 @@ def test_a_worker_that_ends_however_is_replaced_where_others_serve(workers: Any,
     workers.keep_subprocess_alive()
     assert (FakeProcess.started, workers.should_exit.is_set(), workers.none_could_start) == (1, False, False)
     assert all(process.exitcode is None for process in workers.processes)
+
+
+def test_what_a_dead_worker_counted_stays_and_what_it_was_is_told_no_more(
+    workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    workers.processes = [FakeProcess(), FakeProcess()]
+    workers.keep_subprocess_alive()
+    workers.processes[1] = FakeProcess(code=-9)
+    gone = workers.processes[1].pid
+    for kind in ("counter", "gauge_livesum", "gauge_livemax"):
+        (tmp_path / f"{kind}_{gone}.db").touch()
+    workers.keep_subprocess_alive()
+    assert [file.name for file in tmp_path.iterdir()] == [f"counter_{gone}.db"]
 
 
 def test_where_none_ever_could_start_the_service_ends_as_one_that_failed(workers: Any) -> None:

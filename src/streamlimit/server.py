@@ -181,7 +181,7 @@ class Workers(Multiprocess):
             self.none_could_start = True
             self.should_exit.set()
             return
-        if process.pid is not None:
+        if process.pid is not None and FOLDER_VARIABLE in os.environ:
             mark_process_dead(process.pid)  # type: ignore[no-untyped-call]  # its gauges count no more
         logger.error("worker %s died (exit code %s); another one starts", process.pid, process.exitcode)
         self.processes[place] = QuietProcess(self.config, self.sockets)

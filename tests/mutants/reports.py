@@ -76,6 +76,13 @@ MUTANTS = [
         "            await resolved(self._reports.add(self._waiting.popleft()))",
         REPORTED,
     ),
+    Mutant(
+        "a dead worker sees the store away for ever",
+        "streamlimit/server.py",
+        "            mark_process_dead(process.pid)",
+        "            str(process.pid)",
+        ("tests/test_workers.py",),
+    ),
     Mutant("a title is a formula", "streamlimit/reporting/document.py", "value.startswith(FORMULAS)", "False", WRITTEN),
     Mutant("a report ends when its last day begins", SPAN, "names[1], whole_day=True)", "names[1])", WRITTEN),
     Mutant(
