@@ -26,9 +26,9 @@ class Edge:
     def __init__(self, port: int, service: Service) -> None:
         self.port, self.service = port, service
 
-    def call(self, method: str, path: str, **headers: str) -> Answer:
+    def call(self, method: str, path: str, seconds: float = 20, **headers: str) -> Answer:
         """One request on a connection of its own."""
-        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:
             line.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
             answer = line.getresponse()

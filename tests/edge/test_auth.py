@@ -151,6 +151,18 @@ def test_a_play_behind_the_grant_is_a_player_of_its_own(service: Service, user: 
     assert auth(service, f"/play/{viewer.grant}~x/elsewhere/2.ts").status == 401
 
 
+def test_what_players_tell_in_a_request_changes_no_decision(service: Service, user: str) -> None:
+    """CMCD by query or header: `sid` is the player's own name for a play, and seats nobody."""
+    viewer = Viewer(service, user, "s")
+    told = "CMCD=bl%3D2100%2Cbr%3D3200%2Ccid%3D%22other%22%2Csid%3D%226e2f%22%2Csu&grant=x"
+    headers = {"CMCD-Session": 'sid="6e2f",cid="other"', "CMCD-Status": "bs"}
+    for path in (f"1.ts?{told}", "2.ts"):
+        answer = viewer.ask(path, **headers)
+        assert (answer.status, answer.headers["streamlimit-session"]) == (200, "s")
+        assert answer.headers["streamlimit-stream"] == "elsewhere"
+    assert service.watching(user)["live_sessions"] == 1
+
+
 def test_a_play_that_is_locked_out_is_refused_keys_and_subtitles_at_the_edge_too(service: Service, user: str) -> None:
     viewer = Viewer(service, user, "s")
     plays = [viewer.grant + f"~{number}" for number in range(1, 4)]

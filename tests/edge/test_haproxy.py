@@ -1,43 +1,24 @@
 """Debian's HAProxy with deploy/haproxy/, as it is shipped: asked by Lua, its yes kept in a table, told by its log."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.edge.calls import some_user
-from tests.edge.programs import DEPLOY, Edge, origin, paused, problem, running
-from tests.needs import needs
-from tests.ports import free_port
-from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
+from tests.edge.programs import Edge, paused, problem
+from tests.edge.recipes import Recipes
+from tests.service import OPERATOR_KEY, temporary_folder, wait_until
 from tests.streams import BIG, make_stream
 
 
 @pytest.fixture(scope="module")
 def edge() -> Iterator[Edge]:
-    needs("haproxy")
-    with temporary_folder() as name:
+    with temporary_folder() as name, ExitStack() as stack:
         folder = Path(name)
         make_stream(folder / "streams", "film", 4)
-        settings = {"streams": None, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
-        more = {"edge_log": f"unix:{folder}/edge.sock", "edge_cache_seconds": 3}
-        with started(folder, **settings, **more) as service, origin(folder / "streams") as files:
-            port = free_port()
-            changes = {
-                "bind :80\n": f"bind 127.0.0.1:{port}\n",
-                "127.0.0.1:8080": f"127.0.0.1:{service.port}",
-                "127.0.0.1:9000": f"127.0.0.1:{files}",
-                "/run/streamlimit": str(folder),
-                "/etc/haproxy": str(folder),
-            }
-            for part in ("haproxy.cfg", "streamlimit.lua"):
-                text = (DEPLOY / "haproxy" / part).read_text()
-                for old, new in changes.items():
-                    text = text.replace(old, new)
-                (folder / part).write_text(text)
-            command = ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]
-            with running(command, port, folder / "haproxy.out"):
-                yield Edge(port, service)
+        yield Recipes(stack, folder, edge_log=f"unix:{folder}/edge.sock", edge_cache_seconds=3).edge("haproxy")
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""All edges in front of one service, each with its configuration in deploy/, as it is shipped."""
+
+import shutil
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from streamlimit.edge.access_log import report_in
+from streamlimit.edge.reported import Report
+from tests.edge.programs import DEPLOY, Edge, nginx, origin, running, varnishd
+from tests.needs import needs
+from tests.ports import free_port
+from tests.service import started, wait_until
+
+
+class Recipes:
+    """One service and one origin, and the edges in front of them, each started when it is first asked for.
+
+    *folder*: its `streams` are what the origin has. *settings*: of the service, beside those that all edges want.
+    """
+
+    def __init__(self, stack: ExitStack, folder: Path, **settings: Any) -> None:
+        self._stack, self._folder, self._edges = stack, folder, dict[str, Edge]()
+        same = {"ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
+        self._service = stack.enter_context(started(folder, **({"streams": None} | same | settings)))
+        self._told = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self._told.bind(("127.0.0.1", 0))
+        self._told.settimeout(10)
+        self._origin = stack.enter_context(origin(folder / "streams"))
+
+    @property
+    def folder(self) -> Path:
+        """Where all of them write."""
+        return self._folder
+
+    def reported(self, name: str, path: str) -> Report:
+        """What the edge's log says of that path."""
+        lines = self._told_by_caddy if name == "caddy" else self._written_by_traefik
+        found: list[Report] = []
+
+        def is_told() -> bool:
+            found.extend(each for each in map(report_in, lines()) if each is not None and each.path == path)
+            return bool(found)
+
+        wait_until(is_told, 10, f"{name} to tell of {path}")
+        return found[0]
+
+    def _told_by_caddy(self) -> list[bytes]:
+        return [self._told.recv(65_536)]
+
+    def _written_by_traefik(self) -> list[bytes]:
+        log = self._folder / "traefik.log"
+        return log.read_bytes().splitlines() if log.exists() else []
+
+    def edge(self, name: str) -> Edge:
+        if name not in self._edges:
+            self._edges[name] = edge = self._started(name)
+            wait_until(lambda: edge.get("/play/none/film/0.ts").status in (401, 403), 10, f"{name}'s routes")
+        return self._edges[name]
+
+    def _started(self, name: str) -> Edge:
+        if name.startswith("nginx"):
+            streams = self._folder / "streams"
+            return self._stack.enter_context(nginx(f"{name}.conf", self._folder, streams, self._service))
+        port = free_port()
+        command = getattr(self, f"_{name}")(port)
+        self._stack.enter_context(running(command, port, self._folder / f"{name}.out"))
+        return Edge(port, self._service)
+
+    def _haproxy(self, port: int) -> list[str]:
+        needs("haproxy")
+        changes = {"/run/streamlimit": str(self._folder), "/etc/haproxy": str(self._folder)}
+        self._placed("haproxy/streamlimit.lua", changes)
+        config = self._placed("haproxy/haproxy.cfg", changes | {"bind :80\n": f"bind 127.0.0.1:{port}\n"})
+        return ["haproxy", "-db", "-f", config]
+
+    def _envoy(self, port: int) -> list[str]:
+        address = {"address: 0.0.0.0, port_value: 80 ": f"address: 127.0.0.1, port_value: {port} "}
+        upstreams = {"8080 }": f"{self._service.port} }}", "9000 }": f"{self._origin} }}"}
+        log = {"/var/log/envoy/streamlimit.log": str(self._folder / "envoy.log")}
+        config = self._placed("envoy/envoy.yaml", address | upstreams | log)
+        quick = ["--file-flush-interval-msec", "100", "--concurrency", "1", "--disable-hot-restart"]
+        return [_program("envoy"), "-c", config, *quick, "-l", "error"]
+
+    def _caddy(self, port: int) -> list[str]:
+        log = {"127.0.0.1:5140": f"127.0.0.1:{self._told.getsockname()[1]}"}
+        config = self._placed("caddy/Caddyfile", log | {"\n:80 {": f"\nhttp://127.0.0.1:{port} {{"})
+        return [_program("caddy"), "run", "--adapter", "caddyfile", "--config", config]
+
+    def _traefik(self, port: int) -> list[str]:
+        rest = self._placed("traefik/streamlimit.yml", {})
+        changes = {'":80"': f'"127.0.0.1:{port}"', "/etc/traefik/streamlimit.yml": rest}
+        changes |= {"/var/log/traefik/streamlimit.log": str(self._folder / "traefik.log")}
+        return [_program("traefik"), f"--configfile={self._placed('traefik/traefik.yml', changes)}"]
+
+    def _varnish(self, port: int) -> list[str]:
+        needs("varnishd")
+        ports = {'"8080"': f'"{self._service.port}"', '"9000"': f'"{self._origin}"'}
+        config = self._placed("varnish/streamlimit.vcl", ports)
+        return varnishd(Path(config), self._folder, port)
+
+    def _placed(self, name: str, changes: dict[str, str]) -> str:
+        text = (DEPLOY / name).read_text()
+        own = {
+            "127.0.0.1:8080": f"127.0.0.1:{self._service.port}",
+            "127.0.0.1:9000": f"127.0.0.1:{self._origin}",
+            "/srv/streams": str(self._folder / "streams"),
+        }
+        for old, new in (changes | own).items():
+            text = text.replace(old, new)
+        placed = self._folder / Path(name).name
+        placed.write_text(text)
+        return str(placed)
+
+
+def _program(name: str) -> str:
+    """A program out of a package of the tests, beside this Python."""
+    found = Path(sys.executable).parent / name
+    if not found.exists() and shutil.which(name) is None:
+        needs(name)
+    return str(found) if found.exists() else name
