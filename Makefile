@@ -71,6 +71,10 @@ bench: setup ## measure this machine
 trace: setup ## how many calls and files of ours a warm request takes (ARGS=--calls prints them)
 	$(BIN)/python -m bench.trace $(ARGS)
 
+.PHONY: docs
+docs: setup ## build the pages of docs/ into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
+
 .PHONY: samples
 samples: setup ## make the sample streams again (needs ffmpeg)
 	$(BIN)/python tools/make_samples.py
