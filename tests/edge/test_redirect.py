@@ -308,7 +308,8 @@ def opening() -> Iterator[Service]:
     with temporary_folder() as folder:
         streams = make_long(Path(folder) / "streams", "a film", "other")
         cdn = {"kind": "akamai-cookie", "url": "https://cdn.example/v", "key": "00ff17", "lifetime": 20}
-        with started(Path(folder), streams=str(streams), deliver="redirect", cdn=cdn) as service:
+        settings = {"streams": str(streams), "ledger_streams": "any", "deliver": "redirect", "cdn": cdn}
+        with started(Path(folder), **settings) as service:
             yield service
 
 
@@ -330,6 +331,31 @@ def test_who_is_admitted_is_given_the_cookie_and_playlists_renew_it(opening: Ser
     assert (playlist.status, cookie_in(playlist)) == (200, "/v/a%20film/")
     again = opening.get(below, headers={"If-None-Match": playlist.headers["etag"]})
     assert (again.status, cookie_in(again)) == (304, "/v/a%20film/")
+
+
+def test_what_takes_no_seat_opens_itself_alone(opening: Service, user: str) -> None:
+    viewer = Viewer(opening, user, "s", "elsewhere")
+    opening.call("POST", f"/v1/users/{user}/sessions/s/end", {"keep_grant": True})
+    for path in ("v/init.mp4", "poster.jpg"):
+        answer = ask(viewer, path)
+        assert (answer.status, cookie_in(answer)) == (302, f"/v/elsewhere/{path}")
+        assert f"~acl=/v/elsewhere/{path}~" in answer.headers["set-cookie"]
+    assert viewer.state() is None
+    assert cookie_in(ask(viewer, "v/1.m4s")) == "/v/elsewhere/"
+
+
+def test_the_cookie_of_a_file_names_it_and_nothing_more() -> None:
+    key = generate_private_key(65_537, 2_048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    for cdn in ({"kind": "cloudfront-cookies", "key": key, "key_id": "K"}, {"kind": "cat-cookie", "key": "00ff17"}):
+        settings = CdnSettings.model_validate({"url": "https://cdn.example/v"} | cdn)
+        cookie = _parts(Cookies(settings, lambda: NOW).of_file("a film", "init*.mp4")[0])
+        assert cookie["path"] == "/v/a%20film/init%2A.mp4"
+        if cdn["kind"] == "cat-cookie":
+            token = cbor2.loads(base64.urlsafe_b64decode(cookie["value"] + "=="))
+            assert cbor2.loads(token.value[2])[312][3] == {0: cookie["path"]}
+        else:
+            policy = json.loads(base64.b64decode(cookie["value"].translate(str.maketrans("-_~", "+=/"))))
+            assert policy["Statement"][0]["Resource"] == "https://cdn.example" + cookie["path"]
 
 
 def test_who_holds_no_seat_on_the_stream_is_given_no_cookie(opening: Service, user: str) -> None:

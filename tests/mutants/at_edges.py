@@ -74,6 +74,13 @@ MUTANTS = [
         REDIRECTED,
     ),
     Mutant(
+        "an init segment opens the whole stream",
+        "streamlimit/edge/redirect.py",
+        "if yes.place is None:",
+        "if False:",
+        REDIRECTED,
+    ),
+    Mutant(
         "a cookie opens all streams", "streamlimit/edge/signed_cookie.py", "{quote(stream_id, '')}/\"", '"', REDIRECTED
     ),
 ]

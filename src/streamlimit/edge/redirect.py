@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, suffix_of
 from streamlimit.edge.answer import NO_STORE
-from streamlimit.edge.decision import Decider
+from streamlimit.edge.decision import Decider, Yes
 from streamlimit.edge.original import Original, original_of
 from streamlimit.edge.signed_cookie import Cookies
 from streamlimit.edge.signed_url import plain_file, signed_url, signer
@@ -39,8 +39,15 @@ class Redirect:
             raise Problem("unknown-stream", "the playlists of this stream are not here")
         yes = await self._decider.decide(original, "GET", scope)
         headers = counts(yes.admitted) | {"Cache-Control": NO_STORE, "Location": self._url(original)}
-        baked = [] if self._cookies is None else self._cookies.of(original.stream_id)
-        await send_whole(send, 302, headers, cookies=baked)
+        await send_whole(send, 302, headers, cookies=self._baked(yes, original))
+
+    def _baked(self, yes: Yes, original: Original) -> list[str]:
+        """What takes no seat opens itself alone: a folder's cookie opens the media, too."""
+        if self._cookies is None:
+            return []
+        if yes.place is None:
+            return self._cookies.of_file(original.stream_id, original.path)
+        return self._cookies.of(original.stream_id)
 
     def _url(self, original: Original) -> str:
         if self._sign is None:

@@ -1,7 +1,8 @@
-"""Cookies by which a CDN opens the folder of one stream for a while, signed in the way of each.
+"""Cookies by which a CDN opens the folder of one stream, or one file, for a while, signed in the way of each.
 
 CloudFront: a custom policy. Akamai: EdgeAuth 2.0 with an ACL. `cat-cookie`: a Common Access Token for all paths that
-begin so. They go out with media that was admitted, and with the playlists of whoever holds a seat on the stream.
+begin so, or for one. The folder is for media that was admitted, and for the playlists of whoever holds a seat on the
+stream; a file is for what takes no seat.
 """
 
 import math
@@ -9,12 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
-from streamlimit.edge.access_token import BEGINS, token_maker
+from streamlimit.edge.access_token import BEGINS, EXACTLY, token_maker
 from streamlimit.edge.signed_url import (
     akamai_token,
     canned_policy,
     cloudfront_base64,
     cloudfront_signature,
+    plain_file,
     until,
 )
 from streamlimit.settings.cdn import CdnSettings
@@ -22,7 +24,7 @@ from streamlimit.settings.cdn import CdnSettings
 CAT_COOKIE = "CTA-Common-Access-Token"
 
 Baker = Callable[[str, float], dict[str, str]]
-"""The path of a folder and now to the cookies that open it, by name."""
+"""A path and now to the cookies that open it, by name; of a folder, with its slash at the end, all that is in it."""
 
 
 class Cookies:
@@ -33,7 +35,13 @@ class Cookies:
 
     def of(self, stream_id: str) -> list[str]:
         """For `Set-Cookie`: they open that stream alone, and are sent for it alone."""
-        path = f"{self._cdn.path}{quote(stream_id, '')}/"
+        return self._for(f"{self._cdn.path}{quote(stream_id, '')}/")
+
+    def of_file(self, stream_id: str, path: str) -> list[str]:
+        """The same for one file of it."""
+        return self._for(self._cdn.path + plain_file(stream_id, path))
+
+    def _for(self, path: str) -> list[str]:
         return [f"{name}={value}; {self._terms(path)}" for name, value in self._bake(path, self._wall()).items()]
 
     def _terms(self, path: str) -> str:
@@ -48,7 +56,7 @@ def _cloudfront(cdn: CdnSettings) -> Baker:
     key = cdn.private_key()
 
     def bake(path: str, now: float) -> dict[str, str]:
-        policy = canned_policy(f"{cdn.origin}{path}*", until(cdn, now))
+        policy = canned_policy(cdn.origin + _all_in(path), until(cdn, now))
         return {
             "CloudFront-Policy": cloudfront_base64(policy),
             "CloudFront-Signature": cloudfront_signature(key, policy),
@@ -60,12 +68,17 @@ def _cloudfront(cdn: CdnSettings) -> Baker:
 
 def _akamai(cdn: CdnSettings) -> Baker:
     key, name = cdn.secret(), cdn.parameter or "hdnts"
-    return lambda path, now: {name: akamai_token(key, until(cdn, now), f"acl={path}*")}
+    return lambda path, now: {name: akamai_token(key, until(cdn, now), f"acl={_all_in(path)}")}
 
 
 def _cat(cdn: CdnSettings) -> Baker:
     make, name = token_maker(cdn), cdn.parameter or CAT_COOKIE
-    return lambda path, now: {name: make({BEGINS: path}, now, until(cdn, now))}
+    return lambda path, now: {name: make({BEGINS if path.endswith("/") else EXACTLY: path}, now, until(cdn, now))}
+
+
+def _all_in(path: str) -> str:
+    """The path with a wildcard, where it is a folder's. Nothing else in it is one: it is percent-encoded."""
+    return f"{path}*" if path.endswith("/") else path
 
 
 _BAKERS: Mapping[str, Callable[[CdnSettings], Baker]] = {
