@@ -42,8 +42,15 @@ MUTANTS = [
     Mutant(
         "who was counted is never forgotten",
         "streamlimit/store/valkey/close_report.lua",
-        "  call('DEL', users, refused)\n",
+        "  call('DEL', KEYS[2 * at], KEYS[2 * at + 1])\n",
         "",
+        ON_VALKEY,
+    ),
+    Mutant(
+        "what comes after a bucket was closed replaces what was in it",
+        "streamlimit/store/valkey/close_report.lua",
+        "tonumber(number)",
+        "0",
         ON_VALKEY,
     ),
     Mutant(

@@ -194,6 +194,17 @@ class ReportsContract:
         assert (row.users, row.refused_users) == (2, 1)
         await self.assert_no_digests(home)
 
+    @story
+    async def test_what_comes_late_adds_to_a_closed_bucket_and_it_is_closed_again(self, home: ReportsDriver) -> None:
+        await home.add(EIGHT, {ALL: Count(3, 2, 1_500, 7, digests("ann"), digests("ann"))})
+        for _ in range(2):
+            await home.tidy(NEXT_MONTH + CLOSED_AFTER_MS)
+            await home.add(EIGHT, {ALL: Count(1, 1, 500, 8, digests("eve"))})
+        assert await home.rows() == (Row(EIGHT, "", 5, 4, 1, 1, 8, 2_500),)
+        await home.tidy(NEXT_MONTH + CLOSED_AFTER_MS)
+        assert await home.rows() == (Row(EIGHT, "", 5, 4, 1, 1, 8, 2_500),)
+        await self.assert_no_digests(home)
+
     async def assert_no_digests(self, home: ReportsDriver) -> None:
         """The engine holds nothing any more that would tell one user from another."""
         raise NotImplementedError

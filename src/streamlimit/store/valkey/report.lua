@@ -1,9 +1,9 @@
 -- Adds what a worker counted to one bucket of the reports, unless it is there already.
 --
 -- A bucket is a hash, with a field of a letter and a value of its group for each number: a admissions, r refusals,
--- l milliseconds at the limit, p most sessions at once, and once it is closed u users, f refused users. Before that those
--- two are sketches (HyperLogLog), keys of their own. Beside them: n, how many values there are, and for each worker b, the
--- number of its last batch.
+-- l milliseconds at the limit, p most sessions at once. Users and refused users are sketches (HyperLogLog), keys of their
+-- own. Once a value is closed (close_report.lua) all six are one field, c. Beside them: n, how many values there are, and
+-- for each worker b, the number of its last batch.
 --
 -- KEYS[1]  the bucket; behind it the two sketches of each count, and those of "other"
 -- ARGV[1]  the worker
@@ -30,16 +30,18 @@ end
 
 for at = 3, #ARGV - 4, 4 do
   local value, sketch = ARGV[at], (at + 1) / 2
-  if call('HEXISTS', bucket, 'p' .. value) == 0 and tonumber(call('HGET', bucket, 'n') or 0) >= most then
+  local function is_there(letter) return call('HEXISTS', bucket, letter .. value) == 1 end
+  if not is_there('p') and not is_there('c') and tonumber(call('HGET', bucket, 'n') or 0) >= most then
     value, sketch = 'other', #KEYS - 1
   end
-  if call('HSETNX', bucket, 'p' .. value, 0) == 1 then call('HINCRBY', bucket, 'n', 1) end
+  local is_closed = is_there('c')
+  if call('HSETNX', bucket, 'p' .. value, 0) == 1 and not is_closed then call('HINCRBY', bucket, 'n', 1) end
   local admissions, refusals, peak, at_limit_ms = struct.unpack('<I4I4I4I6', ARGV[at + 1])
   call('HINCRBY', bucket, 'a' .. value, admissions)
   call('HINCRBY', bucket, 'r' .. value, refusals)
   call('HINCRBY', bucket, 'l' .. value, at_limit_ms)
   if peak > tonumber(call('HGET', bucket, 'p' .. value)) then call('HSET', bucket, 'p' .. value, peak) end
-  if call('HEXISTS', bucket, 'u' .. value) == 0 then  -- a number cannot tell whom it has counted
+  if not is_closed then  -- a number cannot tell whom it has counted
     add_digests(KEYS[sketch], ARGV[at + 2])
     add_digests(KEYS[sketch + 1], ARGV[at + 3])
   end

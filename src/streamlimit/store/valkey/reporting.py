@@ -4,11 +4,13 @@ A sketch (HyperLogLog) is 12 KB at most and counts with a standard error of 0.81
 It is there until the bucket is closed. The hashes go by themselves after `report_days`.
 """
 
-from asyncio import gather
+from asyncio import Future, gather
 from collections import defaultdict
 from collections.abc import Iterable
-from struct import Struct
+from struct import Struct as Packing
 from typing import Any
+
+from msgspec import Struct, field
 
 from streamlimit.store.reporting import (
     CLOSED_AFTER_MS,
@@ -36,7 +38,7 @@ ANSWER_SECONDS = 1.0
 USERS_AT_ONCE = 1_000
 """Of a batch: a tenth of a millisecond in each of a dozen scripts."""
 
-STEP = 64
+STEP = 256
 """Buckets asked for together."""
 
 CLOSED_AT_ONCE, VALUES_AT_ONCE = 16, 16
@@ -46,10 +48,14 @@ NAMES = ("report", "close_report", "claim_sample")
 SCRIPTS = {name: Script(name) for name in NAMES}
 
 MOST = 0xFFFFFFFF
-_HEAD, _NUMBERS = Struct("<IHHIH"), Struct("<IIIIH")
+_HEAD, _NUMBERS = Packing("<IHHIH"), Packing("<IIIIH")
 
-Numbers = dict[bytes, dict[str, int]]
-"""Of one bucket: each value's, by the letters of report.lua."""
+
+class Bucket(Struct):
+    """What is in a bucket, by value: numbers by the letters of report.lua, and those of closed ones in their order."""
+
+    open: dict[bytes, dict[str, int]] = field(default_factory=dict)
+    closed: dict[bytes, tuple[int, ...]] = field(default_factory=dict)
 
 
 class ValkeyReports:
@@ -74,12 +80,13 @@ class ValkeyReports:
         return last
 
     async def rows(self, period: Period, group: Group, from_ms: int, to_ms: int, at_most: int) -> tuple[Row, ...]:
-        names, found = list(buckets(period, from_ms, to_ms)), list[Row]()
-        for first in range(0, len(names), STEP):
-            some = names[first : first + STEP]
-            answers = await gather(*(self._numbers(_name(period, at_ms, group)) for at_ms in some))
-            for at_ms, numbers in zip(some, answers, strict=True):
-                found += [_row(at_ms, value, numbers[value]) for value in sorted(numbers)]
+        times, found = list(buckets(period, from_ms, to_ms)), list[Row]()
+        for first in range(0, len(times), STEP):
+            some = {at_ms: _name(period, at_ms, group) for at_ms in times[first : first + STEP]}
+            replies = await gather(*map(self._fields, some.values()))
+            for (at_ms, name), fields in zip(some.items(), replies, strict=True):
+                if fields:
+                    found += await self._rows(at_ms, name, _read(fields))
             if len(found) >= at_most:
                 break
         return tuple(found[:at_most])
@@ -118,33 +125,24 @@ class ValkeyReports:
         head = _HEAD.pack(*_six(batch.number), GROUPS_KEPT, *_six(forgotten_at))
         await self._run("report", shard_of(name), keys, [batch.worker, head, *arguments])
 
-    async def _numbers(self, name: str) -> Numbers:
-        """Also the users of those values that are not closed yet."""
-        found = await self._closed_numbers(name)
-        for value, numbers in found.items():
-            if "u" not in numbers:
-                sketches = self._sketches(name, value)
-                shard = shard_of(name)
-                counts = await gather(*(self._ask(shard, "PFCOUNT", sketch) for sketch in sketches))
-                numbers["u"], numbers["f"] = counts
-        return found
+    def _fields(self, name: str) -> "Future[list[bytes]]":
+        fields: Future[list[bytes]] = self._ask(shard_of(name), "HGETALL", self._keys.report(name))
+        return fields
 
-    async def _closed_numbers(self, name: str) -> Numbers:
-        fields = await self._ask(shard_of(name), "HGETALL", self._keys.report(name))
-        found: Numbers = defaultdict(dict)
-        for field, number in zip(fields[::2], fields[1::2], strict=True):
-            letter = chr(field[0])
-            if letter in "arlpuf":
-                found[field[1:]][letter] = int(number)
-        return found
+    async def _rows(self, at_ms: int, name: str, bucket: Bucket) -> list[Row]:
+        """The bucket's, by value; the users of values that are not closed are counted by their sketches."""
+        still = [value for value in bucket.open if value not in bucket.closed]
+        shard, sketches = shard_of(name), [sketch for value in still for sketch in self._sketches(name, value)]
+        counts = await gather(*(self._ask(shard, "PFCOUNT", sketch) for sketch in sketches))
+        users = dict(zip(still, zip(counts[::2], counts[1::2], strict=True), strict=True))
+        return [_row(at_ms, value, bucket, users.get(value)) for value in sorted(bucket.open.keys() | bucket.closed)]
 
     async def _close(self, name: str) -> None:
-        key, shard = self._keys.report(name), shard_of(name)
-        values = [value for value, numbers in (await self._closed_numbers(name)).items() if "u" not in numbers]
+        values = list(_read(await self._fields(name)).open)
         for first in range(0, len(values), VALUES_AT_ONCE):
             some = values[first : first + VALUES_AT_ONCE]
             sketches = [sketch for value in some for sketch in self._sketches(name, value)]
-            await self._run("close_report", shard, [key, *sketches], some)
+            await self._run("close_report", shard_of(name), [self._keys.report(name), *sketches], some)
 
     def _sketches(self, name: str, value: bytes) -> list[bytes]:
         """Of users, and of refused users."""
@@ -180,9 +178,25 @@ def _packed(count: Count) -> bytes:
     return _NUMBERS.pack(*(min(number, MOST) for number in numbers), *_six(count.at_limit_ms))
 
 
-def _row(at_ms: int, value: bytes, of: dict[str, int]) -> Row:
-    numbers = (of.get(letter, 0) for letter in "arfupl")
-    return Row(at_ms, value.decode(), *numbers)
+def _read(fields: list[bytes]) -> Bucket:
+    found = Bucket()
+    for name, number in zip(fields[::2], fields[1::2], strict=True):
+        letter, value = chr(name[0]), name[1:]
+        if letter == "c":
+            found.closed[value] = tuple(map(int, number.split(b",")))
+        elif letter in "arpl":
+            found.open.setdefault(value, {})[letter] = int(number)
+    return found
+
+
+def _row(at_ms: int, value: bytes, bucket: Bucket, users: tuple[int, int] | None) -> Row:
+    """*users*: different ones, and refused ones, of a value that is not closed."""
+    new, old = bucket.open.get(value, {}), bucket.closed.get(value, (0,) * 6)
+    admissions, refusals, refused_users, closed_users, peak, at_limit_ms = old
+    counted, refused = (closed_users, refused_users) if users is None else users
+    sums = admissions + new.get("a", 0), refusals + new.get("r", 0)
+    peak, at_limit_ms = max(peak, new.get("p", 0)), at_limit_ms + new.get("l", 0)
+    return Row(at_ms, value.decode(), *sums, refused, counted, peak, at_limit_ms)
 
 
 def _as_it_is(reply: Any) -> Any:
