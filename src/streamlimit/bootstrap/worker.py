@@ -6,6 +6,7 @@ from streamlimit.bootstrap import background, collector
 from streamlimit.bootstrap.orphan import end_with_parent
 from streamlimit.bootstrap.reload import Reloading, read_again
 from streamlimit.bootstrap.service import build_service
+from streamlimit.bootstrap.traces import traced
 from streamlimit.bootstrap.webhooks import open_dispatcher
 from streamlimit.edge.room import Edge
 from streamlimit.http.asgi import Receive, Scope, Send
@@ -23,7 +24,7 @@ class Worker:
 
     def __init__(self, settings: Settings, tally: Tally) -> None:
         self._settings, self._tally = settings, tally
-        self._door: FrontDoor | None = None
+        self._handle: Handler | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "lifespan"  # requests go to `handle`
@@ -32,8 +33,8 @@ class Worker:
     @property
     def handle(self) -> Handler:
         """What answers requests, once the worker has started."""
-        assert self._door is not None
-        return self._door.handle
+        assert self._handle is not None
+        return self._handle
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -42,7 +43,7 @@ class Worker:
         dispatcher = open_dispatcher(self._settings, serves=True)
         service = await build_service(self._settings, dispatcher, self._tally)
         beside = background.start(service, dispatcher)
-        self._door = FrontDoor(service, Edge(service))
+        self._handle, end_traces = traced(self._settings.traces, FrontDoor(service, Edge(service)).handle)
         Reloading(self._settings, service, dispatcher).begin()
         await send({"type": "lifespan.startup.complete"})
         await import_plane()
@@ -59,6 +60,7 @@ class Worker:
             await dispatcher.stop()
         await service.recorder.finish()
         await resolved(service.store.close())
+        await asyncio.to_thread(end_traces)
         await send({"type": "lifespan.shutdown.complete"})
 
 

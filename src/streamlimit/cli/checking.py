@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from streamlimit.bootstrap.store import check_store
 from streamlimit.bootstrap.streams import check_origin, open_catalog
+from streamlimit.bootstrap.traces import open_provider
 from streamlimit.bootstrap.webhooks import open_endpoints
 from streamlimit.cli.security import security
 from streamlimit.cli.streams import troubles
@@ -57,7 +58,13 @@ def _streams(settings: Settings) -> list[str]:
     return [f"{count} streams"]
 
 
-ATTEMPTS: tuple[Callable[[Settings], list[str]], ...] = (_endpoints, _store, _provider, _streams)
+def _traces(settings: Settings) -> list[str]:
+    if settings.traces is not None:
+        open_provider(settings.traces).shutdown()
+    return []
+
+
+ATTEMPTS: tuple[Callable[[Settings], list[str]], ...] = (_endpoints, _traces, _store, _provider, _streams)
 """Each says what it found, or raises what is wrong."""
 
 

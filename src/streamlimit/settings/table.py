@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     history_events: int = Field(
         50, ge=0, le=1_000, description="last events and refusals that are kept of each user; 0: none"
     )
+    traces: PublicUrl | None = Field(
+        None, description="a collector of OpenTelemetry (OTLP over HTTP) that gets a span of each request"
+    )
     drain_seconds: float = Field(10, ge=0, le=3_600, description="how long running segments may take at a stop")
 
     _flags: Mapping[str, Any] = PrivateAttr(default_factory=dict)
