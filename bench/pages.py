@@ -40,6 +40,7 @@ def main() -> None:
     settings: dict[str, Any] = {"ledger_streams": "any", "segment_seconds": 600, "streams": None}
     with tempfile.TemporaryDirectory() as folder, started(Path(folder), **settings) as service, chromium() as browser:
         _apart(_seat_all, service.url)
+        print(f"{SESSIONS:,} sessions sit", flush=True)
         rows = [_look(browser, service, "sessions", _turn_pages)]
         with _events(service.url):
             rows.append(_look(browser, service, "events", _watch_events))
@@ -64,6 +65,7 @@ def _look(browser: Browser, service: Service, section: str, work: Any, words: st
     after = _held(cdp)
     tasks = page.evaluate("tasks")
     page.close()
+    print(f"looked at {section}{words}", flush=True)
     held = " | ".join(f"{old} → {new}" for old, new in zip(before, after, strict=True))
     return f"| {section}{words}: {told} | {len(tasks)} | {max(tasks, default='–')} | {held} |\n"
 
