@@ -40,8 +40,8 @@ MUTANTS = [
     Mutant(
         "a held seat that is gone is prolonged on",
         HOLDING,
-        "is not None:\n                    return",
-        "is not None:\n                    pass",
+        "held.lost()\n                    return",
+        "held.lost()\n                    continue",
         HELD,
     ),
     Mutant(
