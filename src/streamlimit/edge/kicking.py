@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import structlog
+from streamlimit.logs import EventLog
 
 if TYPE_CHECKING:
     import httpx
@@ -26,7 +26,7 @@ MEDIAMTX_KINDS = {
 }
 """By the protocol of its question: whose ids they are."""
 
-log = structlog.get_logger("streamlimit.edge")
+log = EventLog("streamlimit.edge")
 
 
 class KickFailed(Exception):

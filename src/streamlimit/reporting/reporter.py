@@ -10,18 +10,18 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-import structlog
 from msgspec import Struct
 
 from streamlimit.census import pages
 from streamlimit.errors import StoreUnavailable
+from streamlimit.logs import EventLog
 from streamlimit.policy import Policy
 from streamlimit.reporting.counts import Counts, Part
 from streamlimit.reporting.sample import Sample
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.reporting import Batch, Group, Period, ReportStore, Row
 
-log = structlog.get_logger("streamlimit")
+log = EventLog("streamlimit")
 
 FLUSH_SECONDS = 2.0
 TIDY_SECONDS = 600.0
