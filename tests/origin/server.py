@@ -208,6 +208,11 @@ def huge(handler: Handler, _content: bytes) -> None:
         handler.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
 
 
+def only_get(handler: Handler, content: bytes) -> None:
+    """Knows no HEAD."""
+    handler.answer(405 if handler.command == "HEAD" else 200, content)
+
+
 def whole_always(handler: Handler, content: bytes) -> None:
     """Knows no ranges."""
     handler.answer(200, content)

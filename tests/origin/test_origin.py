@@ -119,6 +119,9 @@ def test_ranges_head_and_validators_are_the_origins(service: Service, server: Or
     beyond = service.get(path, headers={"Range": "bytes=9000-"})
     assert code(beyond) == (416, "range-not-satisfiable")
     assert beyond.headers["content-range"] == "bytes */6000"
+    server.misbehave("/tiny/b.ts", does.only_get)
+    for name in ("a.ts", "b.ts"):
+        assert service.call("HEAD", path.replace("a.ts", name)).headers["content-length"] == "6000"
     head = service.call("HEAD", path)
     assert (head.status, head.headers["content-length"], head.body) == (200, "6000", b"")
 

@@ -12,6 +12,9 @@ from streamlimit.errors import OriginFailed, UnknownSegment
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _is_plain = re.compile(r"[ -~]{1,256}").fullmatch
 
+NO_HEAD = frozenset({405, 501})
+"""What an origin says that knows only GET."""
+
 
 class Unsatisfiable(Exception):
     """The file has no byte of the range that was asked for; `told`: the origin's Content-Range, if it is one."""
@@ -73,6 +76,9 @@ async def open_source(
     own = headers if span is None else {**headers, "range": f"bytes={span[0]}-{span[1]}"}
     try:
         reply = await client.open(url, own, method, patience)
+        if method == "HEAD" and reply.status in NO_HEAD:
+            await reply.close()
+            reply = await client.open(url, own, "GET", patience)  # of which the head is enough
         try:
             return _source(reply, own, span, method)
         except BaseException:
