@@ -332,3 +332,14 @@ def test_of_one_rendition_in_one_batch_the_last_received_one_speaks_for_all() ->
         told("a/film/v3/seg-2.m4s"),
     ]
     assert latest([told("a/film/1.mp4"), told("a/film/2.mp4")]) == [told("a/film/2.mp4")]
+
+
+def test_a_viewer_who_seeks_back_again_and_again_is_one_player(service: Service, user: str) -> None:
+    """The edge asks now and then only, and what it tells of holds no address: that is no second one."""
+    viewer = Viewer(service, user, "s")
+    for start in (1, 1, 2, 1, 3, 1):
+        assert viewer.ask(f"{start}.ts").status == 200
+        batch = [{"path": viewer.uri(f"{n}.ts"), "complete": True} for n in range(start, start + 6)]
+        for each in batch:
+            assert gone(service, each) == []
+    assert _seen(viewer) is not None

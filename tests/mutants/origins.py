@@ -107,4 +107,11 @@ MUTANTS = [
         "sessions.setdefault(str(index), [])",
         ("tests/edge/test_reports.py", "-k", "last_of_a_batch"),
     ),
+    Mutant(
+        "what an edge tells comes from nowhere",
+        "streamlimit/delivery/entrusted.py",
+        'return self._clients.get((user_id, session_id), "")',
+        'return ""',
+        ("tests/edge/test_reports.py", "-k", "seeks_back"),
+    ),
 ]

@@ -42,6 +42,7 @@ class Entrusted:
     ) -> None:
         self._limiter, self._keep, self._any_later, self._clock = limiter, keep_seconds, any_later, clock
         self._open: dict[tuple[str, str], dict[str, Open]] = {}
+        self._clients: dict[tuple[str, str], str] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -63,6 +64,10 @@ class Entrusted:
         """The bytes of *lease* are on their way, by another's hand."""
         key = (lease.ask.user_id, lease.ask.session_id)
         held = self._open.pop(key, None) or {}
+        self._clients.pop(key, None)
+        self._clients[key] = lease.ask.client
+        if len(self._clients) > SESSIONS:
+            del self._clients[next(iter(self._clients))]
         held.pop(lease.ask.lease_id, None)
         held[lease.ask.lease_id] = Open(lease, place, self._clock() + self._keep)
         self._open[key] = held  # the youngest stand last
@@ -70,6 +75,10 @@ class Entrusted:
             del held[next(iter(held))]
         if len(self._open) > SESSIONS:
             del self._open[next(iter(self._open))]
+
+    def client_of(self, user_id: str, session_id: str) -> str:
+        """From where the session asked last, as far as this worker knows: what is told of it later holds no address."""
+        return self._clients.get((user_id, session_id), "")
 
     def settle(self, ask: Ask) -> Open | None:
         """The lease that *ask*, named by `named`, was given here, if it is not settled yet: now it is."""

@@ -158,7 +158,8 @@ class Reported:
     async def _is_gone(self, report: Report, caller: Caller, stream_id: str, place: Place, age_ms: int) -> bool:
         """Settles the lease of it, wherever that was given."""
         ids = caller.user_id, caller.session_id, stream_id
-        ask = named(lease_for(Ask(*ids, Purpose.CHECK, **asdict(caller.terms())), place), place)
+        client = self._entrusted.client_of(caller.user_id, caller.session_id)
+        ask = named(lease_for(Ask(*ids, Purpose.CHECK, client=client, **asdict(caller.terms())), place), place)
         held = self._entrusted.settle(ask) if report.is_received or report.is_lost else None
         if held is not None:
             receipt = receipt_of(held.lease, held.place, age_ms)
