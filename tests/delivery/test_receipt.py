@@ -283,5 +283,5 @@ def test_an_outcome_that_is_known_is_heard_at_once(handed: int) -> None:
     tracker.handed(handed)
     assert not tracker.is_arriving()
     heard: list[bool] = []
-    tracker.hear(heard.append)
+    tracker.add_callback(heard.append)
     assert heard == [handed == 10]

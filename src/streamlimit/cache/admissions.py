@@ -49,7 +49,7 @@ class Admissions:
         except StoreUnavailable as error:
             return self._beat_alone(ask, error)
         if isinstance(answer, Deferred):
-            return answer.then(partial(self._beat_came, ask, now))
+            return answer.then(partial(self._came, ask, now, True))
         return self._beat_later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now, beaten=True)
 
     def _ask(self, ask: Ask) -> Answer[Decision]:
@@ -58,6 +58,8 @@ class Admissions:
             answer: Answer[Decision] = self._outage.attempt(self._store.admit, ask)
         except StoreUnavailable as error:
             return self._admit_alone(ask, error)
+        if isinstance(answer, Deferred):
+            return answer.then(partial(self._came, ask, now, False))
         return self._later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now)
 
     async def _later(self, answer: Awaitable[Decision], ask: Ask, asked_at: float) -> Decision:
@@ -82,11 +84,11 @@ class Admissions:
             self._outage.failed(error)
             return self._beat_alone(ask, error)
 
-    def _beat_came(self, ask: Ask, asked_at: float, answer: Decision | Exception) -> Decision | Exception:
+    def _came(self, ask: Ask, asked_at: float, beaten: bool, answer: Decision | Exception) -> Decision | Exception:
         if isinstance(answer, StoreUnavailable):
             self._outage.failed(answer)
-            return self._beat_alone(ask, answer)
-        return answer if isinstance(answer, Exception) else self._seen(answer, ask, asked_at, beaten=True)
+            return self._beat_alone(ask, answer) if beaten else self._admit_alone(ask, answer)
+        return answer if isinstance(answer, Exception) else self._seen(answer, ask, asked_at, beaten)
 
     def _admit_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
         """The store just failed: *error* is raised where the session may not go on."""

@@ -37,7 +37,7 @@ class DeliveryTracker:
     _handed = _turn = _looks = _mark = 0
     _delay = _moved_at = _told_at = 0.0
     _is_watched = _untold = _is_all_out = False
-    _heard: Callable[[bool], object] | None = None
+    _callback: Callable[[bool], object] | None = None
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class DeliveryTracker:
         return self._evidence.acknowledged()
 
     def is_arriving(self) -> bool:
-        """All was handed over that will be; is the `outcome` still to come (see `hear`)? In part is not received."""
+        """All was handed over that will be; is the `outcome` still to come? In part is not received."""
         if self._handed < self._total:
             self.close()
         elif self._total == 0:
@@ -95,12 +95,12 @@ class DeliveryTracker:
         self._hurry()
         return True
 
-    def hear(self, heard: Callable[[bool], object]) -> None:
-        """*heard* is told the outcome, in the very turn in which it is known; now, if it is."""
+    def add_callback(self, callback: Callable[[bool], object]) -> None:
+        """*callback* is told the outcome, in the very loop iteration in which it is known; now, if it is."""
         if self.outcome is None:
-            self._heard = heard
+            self._callback = callback
         else:
-            heard(self.outcome)
+            callback(self.outcome)
 
     def nudge(self) -> None:
         """Something came from the client, or the connection went: look now."""
@@ -196,6 +196,6 @@ class DeliveryTracker:
             self._wire.release()
             if reset:
                 self._wire.abort()
-        heard, self._heard = self._heard, None
-        if heard is not None:
-            heard(outcome)
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback(outcome)

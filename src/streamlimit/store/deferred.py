@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 Step = Callable[[Any], Any]
-"""From what came (an answer, or the exception in its place) to what goes on. May raise: that is what goes on then."""
+"""From what came (an answer, or the exception in its place) to what goes on. What it raises goes on in its place; where
+it makes something that is deferred, too, what that brings goes on."""
 
 _NOTHING = object()
 
@@ -29,10 +30,10 @@ class Deferred(Generic[T]):
 
     def then(self, step: Step) -> "Deferred[Any]":
         """*step* gets what the steps before made of it; from here on this stands for what *step* makes."""
-        if self._answer is _NOTHING:
-            self._steps.append(step)
-        else:
-            self._context.run(self._take, self._answer, [step])
+        self._steps.append(step)
+        if self._answer is not _NOTHING:
+            answer, self._answer = self._answer, _NOTHING
+            self._context.run(self._take, answer)
         return self
 
     def add_callback(self, callback: Callable[[T | Exception], object]) -> None:
@@ -48,14 +49,18 @@ class Deferred(Generic[T]):
 
     def come(self, answer: T | Exception) -> None:
         """It is here. Raises nothing."""
-        self._context.run(self._take, answer, self._steps)
+        self._context.run(self._take, answer)
 
-    def _take(self, answer: Any, steps: list[Step]) -> None:
-        for step in steps:
+    def _take(self, answer: Any) -> None:
+        steps = self._steps
+        while steps:
             try:
-                answer = step(answer)
+                answer = steps.pop(0)(answer)
             except Exception as error:
                 answer = error
+            if isinstance(answer, Deferred):
+                answer.add_callback(self.come)
+                return
         self._answer = answer
         if self._callback is not None:
             self._tell()
@@ -84,6 +89,13 @@ class Deferred(Generic[T]):
             raise self._answer
         answer: T = self._answer  # type: ignore[assignment]  # it is not nothing
         return answer
+
+
+def deferred(coming: Awaitable[T]) -> Deferred[T]:
+    """What *coming* brings, in a task."""
+    answer: Deferred[T] = Deferred()
+    answer.come_of(coming)
+    return answer
 
 
 async def all_of(answers: Iterable[Deferred[T]]) -> list[T]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 from msgspec import Struct
 
@@ -15,6 +16,8 @@ from streamlimit.limiter import LeaseHolder
 from streamlimit.logs import asking
 from streamlimit.model import Gone, Lease
 from streamlimit.policy import Policy
+from streamlimit.store.contract import Answer
+from streamlimit.store.deferred import Deferred
 from streamlimit.web.leaving import while_there
 
 _SLICES_A_TURN = 4
@@ -61,33 +64,31 @@ class Deliverer:
         # Prolonged well within the shortest life that a lease's session can have left.
         self._progress_seconds = min(policy.segment_ms, policy.start_ms) / 3_000
 
-    async def deliver(self, part: Part, holder: LeaseHolder, exchange: Exchange) -> None:
-        """Sends *part* and returns when the client has all of it; raises `NotReceived` otherwise.
+    def deliver(self, part: Part, holder: LeaseHolder, exchange: Exchange) -> Answer[None]:
+        """Sends *part*; what is returned comes when the client has all of it, or else brings `NotReceived`.
 
         Segments before the last are confirmed as their bytes arrive; the last by leaving the lease.
         """
-        wire, total = wire_of(exchange), part.last + 1 - part.first
+        wire, body, total = wire_of(exchange), part.body, part.last + 1 - part.first
+        if part.segments:
+            holder.issue(*_receipt(part.segments[-1]))
         journey = _Journey(part, holder, wire)
         tracker = journey.tracker = DeliveryTracker(
             wire, total, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
         )
         try:
-            if part.body.is_in_memory or not wire.can_pour:
-                sending = _send(part, journey, exchange)
-            else:
-                sending = _pour(part, journey, wire, exchange.pour)
-            if sending is not None:
-                await sending
+            sending = (_send if body.content is not None or not wire.can_pour else _pour)(part, journey, wire, exchange)
+            if sending is not None or journey.earlier:
+                return _deliver_on(sending, journey, wire)
+            arrived: Deferred[None] = Deferred()
             if tracker.is_arriving():
-                await _outcome(tracker, wire)
-            if journey.earlier:
-                await journey.confirm_arrived()
-        finally:
+                tracker.add_callback(partial(_arrived, arrived))
+            else:
+                _arrived(arrived, tracker.outcome or False)
+        except BaseException:
             tracker.close()
-        if not tracker.outcome:
-            raise NotReceived
-        if part.segments:
-            holder.issue(*_receipt(part.segments[-1]))
+            raise
+        return arrived
 
     async def relay(self, relay: Relay, holder: LeaseHolder, exchange: Exchange) -> None:
         """As `deliver`, for bytes that come from elsewhere; whatever that raises comes out of it.
@@ -112,6 +113,26 @@ class Deliverer:
             raise NotReceived
         if relay.segments:
             holder.issue(*_receipt(relay.segments[-1]))
+
+
+def _arrived(arrived: Deferred[None], outcome: bool) -> None:
+    arrived.come(None if outcome else NotReceived())
+
+
+async def _deliver_on(sending: Awaitable[None] | None, journey: "_Journey", wire: Wire) -> None:
+    """The same of what the client, or the kernel, does not take at once, and of several segments."""
+    tracker = journey.tracker
+    try:
+        if sending is not None:
+            await sending
+        if tracker.is_arriving():
+            await _outcome(tracker, wire)
+        if journey.earlier:
+            await journey.confirm_arrived()
+    finally:
+        tracker.close()
+    if not tracker.outcome:
+        raise NotReceived
 
 
 async def _pass_on(relay: Relay, journey: "_Journey", exchange: Exchange) -> None:
@@ -152,20 +173,19 @@ async def _outcome(tracker: DeliveryTracker, wire: Wire) -> None:
         if not known.done():
             known.set_result(None)
 
-    tracker.hear(tell)
+    tracker.add_callback(tell)
     await known
 
 
-def _send(part: Part, journey: "_Journey", exchange: Exchange) -> Awaitable[None] | None:
+def _send(part: Part, journey: "_Journey", _wire: Wire, exchange: Exchange) -> Awaitable[None] | None:
     """By way of our memory and the server's buffer. What is returned is to be awaited, here and below."""
-    content = part.body.content
+    content, length = part.body.content, part.last + 1 - part.first
     if content is None:
         return _send_slices(part, journey, exchange)
-    is_all = part.length == len(content)
-    coming = exchange.part(content if is_all else memoryview(content)[part.first : part.last + 1])
+    coming = exchange.part(content if length == len(content) else memoryview(content)[part.first : part.last + 1])
     if coming is not None:
         return _send_on(coming, part, journey)
-    journey.tracker.handed(part.length)
+    journey.tracker.handed(length)
     return None
 
 
@@ -189,14 +209,15 @@ async def _send_slices(part: Part, journey: "_Journey", exchange: Exchange) -> N
             await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
 
 
-def _pour(part: Part, journey: "_Journey", wire: Wire, pour: Pour) -> Awaitable[None] | None:
+def _pour(part: Part, journey: "_Journey", wire: Wire, exchange: Exchange) -> Awaitable[None] | None:
     """From the file straight to the kernel, which tells the tracker itself what it took."""
-    if len(part.segments) > 1 or part.length > SPAN:
-        return _pour_pieces(part, journey, wire, pour)
-    coming = pour(part.body.fileno(), part.first, part.length)
+    length = part.last + 1 - part.first
+    if len(part.segments) > 1 or length > SPAN:
+        return _pour_pieces(part, journey, wire, exchange.pour)
+    coming = exchange.pour(part.body.fileno(), part.first, length)
     if coming is not None:
         return _pour_on(coming, part, journey, wire)
-    _took(part.length, part, journey, wire)
+    _took(length, part, journey, wire)
     return None
 
 

@@ -166,14 +166,14 @@ class OriginViewer(Viewer):
         if not caller.play and MARK not in request.query:
             entry = self._entry(asked, caller, conditions, stream, body, client)
             if entry is not None:
-                await self.serve(entry, self._limiter.admit(entry.ask), exchange)
+                await resolved(self.serve(entry, self._limiter.admit(entry.ask), exchange))
                 return
         requested = Requested(conditions, stream, asked.path, body)
         if requested.takes_seat and not self._hands_out:
             raise Elsewhere
         purpose = Purpose.LEASE if requested.takes_seat else Purpose.CHECK
         ask = self._ask(caller, stream, purpose, client, requested.kind, requested.sequence, requested.number)
-        await self.serve(Playback(ask, requested), self._limiter.admit(ask), exchange)
+        await resolved(self.serve(Playback(ask, requested), self._limiter.admit(ask), exchange))
 
     async def _play_media(
         self, asked: PlayPath, conditions: Conditions, caller: Caller, request: Request, exchange: Exchange

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -15,8 +17,9 @@ from streamlimit.errors import Refused, UnknownSegment, UnknownStream
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Request
 from streamlimit.limiter import LeaseHolder
-from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal
-from streamlimit.store.contract import Answer, is_coming
+from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Verdict
+from streamlimit.store.contract import Answer, resolved
+from streamlimit.store.deferred import Deferred, deferred
 from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.auth import Caller
 from streamlimit.web.blocking import MARK, until_listed, until_made
@@ -72,7 +75,7 @@ class Viewer:
         self._hands_out = service.settings.deliver == "bytes"
         self._deliverer, self._partials = Deliverer(service.policy), Partials()
 
-    def segments(self, request: Request, exchange: Exchange) -> Awaitable[None]:
+    def segments(self, request: Request, exchange: Exchange) -> Answer[None]:
         """`POST /v1/segments`, Endpoint 1: the named segment, or the next one."""
         if request.method != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
@@ -83,15 +86,15 @@ class Viewer:
 
     async def _segment_of_stranger(self, request: Request, exchange: Exchange) -> None:
         caller = await self._authenticator.identify(request.header(b"authorization"))
-        await self._segment_for(caller, request, exchange)
+        await resolved(self._segment_for(caller, request, exchange))
 
-    def _segment_for(self, caller: Caller, request: Request, exchange: Exchange) -> Awaitable[None]:
+    def _segment_for(self, caller: Caller, request: Request, exchange: Exchange) -> Answer[None]:
         caller.require(CALL)
         form, client = read_segment_form(json_of(request)), request.client
         wanted = self.issue(form, caller, digest_at(client), place_at(client))
         return self.serve(wanted, self._limiter.admit(wanted.ask), exchange)
 
-    def play(self, request: Request, exchange: Exchange) -> Awaitable[None]:
+    def play(self, request: Request, exchange: Exchange) -> Answer[None]:
         """`GET /play/<grant>/<stream_id>/<path>`: any file of the stream, for ordinary players."""
         if MARK in request.query:
             return self._play_reload(request, exchange)
@@ -106,7 +109,7 @@ class Viewer:
         if not await self._is_made(request, exchange):
             raise error
         wanted = self._playback_of(request)
-        await self.serve(wanted, self._limiter.admit(wanted.ask), exchange)
+        await resolved(self.serve(wanted, self._limiter.admit(wanted.ask), exchange))
 
     async def _play_reload(self, request: Request, exchange: Exchange) -> None:
         """A playlist whose client says which version it has."""
@@ -117,7 +120,7 @@ class Viewer:
             return
         if await self._is_listed(wanted, request, exchange):
             wanted = self._playback_of(request)
-        await self.serve(wanted, self._limiter.admit(wanted.ask), exchange)
+        await resolved(self.serve(wanted, self._limiter.admit(wanted.ask), exchange))
 
     def _playback_of(self, request: Request) -> Playback | Entry:
         is_reload, client = MARK in request.query, request.client
@@ -226,38 +229,81 @@ class Viewer:
         ask = Ask(*ids, Purpose.CHECK, client=client, **asdict(caller.terms()) | {"play": play})
         return Entry(ask, content, body.media_type, conditions.is_head)
 
-    def serve(self, wanted: Wanted, coming: Answer[Decision], exchange: Exchange) -> Awaitable[None]:
+    def serve(self, wanted: Wanted, decision: Answer[Decision], exchange: Exchange) -> Answer[None]:
         """Delivers what is *wanted* as the limiter's answer, or what will be it, allows. Raises `Refused`."""
-        if is_coming(coming):
-            return self._serve_later(wanted, coming, exchange)
-        return self._serve(wanted, coming, exchange)
+        if isinstance(decision, Deferred):
+            return decision.then(partial(self._decided, wanted, exchange))
+        if isinstance(decision, Admitted | Refusal):
+            return self._serve(wanted, decision, exchange)
+        return self._serve_later(wanted, decision, exchange)
 
     async def _serve_later(self, wanted: Wanted, coming: Awaitable[Decision], exchange: Exchange) -> None:
-        await self._serve(wanted, await coming, exchange)
+        await resolved(self._serve(wanted, await coming, exchange))
 
-    def _serve(self, wanted: Wanted, decision: Decision, exchange: Exchange) -> Awaitable[None]:
+    def _decided(self, wanted: Wanted, exchange: Exchange, decision: Decision | Exception) -> Any:
+        """The limiter's answer came."""
+        if isinstance(decision, Exception):
+            return decision
+        serving = self._serve(wanted, decision, exchange)
+        return serving if serving is None or isinstance(serving, Deferred) else deferred(serving)
+
+    def _serve(self, wanted: Wanted, decision: Decision, exchange: Exchange) -> Answer[None]:
         if isinstance(decision, Refusal):
             raise Refused(decision, wanted.ask)
         if isinstance(wanted, Entry):
             return self._play_entry(wanted, decision, exchange)
         if isinstance(wanted, Playback) and not wanted.requested.takes_seat:
             return self._play_other(wanted, decision, exchange)
-        return self._lend(wanted, self._limiter.lease(wanted.ask).enter(decision), exchange)
+        return self._lend(wanted, LeaseHolder(self._limiter, wanted.ask).enter(decision), exchange)
 
-    async def _lend(self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange) -> None:
-        """Delivers under a lease. As `async with holder` does, whose two coroutines cost what the decision does."""
+    def _lend(self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange) -> Answer[None]:
+        """Delivers under a lease, as `async with holder` would; without a task where the kernel takes all at once."""
         try:
             part = self._begin(wanted, holder, exchange)
-            if part is not None:
-                await self._deliverer.deliver(part, holder, exchange)
-            if part is None or (isinstance(wanted, Playback) and not self._counts(wanted)):
+            delivering = None if part is None else self._deliverer.deliver(part, holder, exchange)
+        except Exception as error:
+            return self._give_back(holder, exchange, error)
+        if isinstance(delivering, Deferred):
+            return delivering.then(partial(self._delivered, wanted, holder, exchange))
+        if delivering is None:
+            return self._give_back(holder, exchange)
+        return self._lend_longer(wanted, holder, exchange, delivering)
+
+    def _delivered(
+        self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, failure: Exception | None
+    ) -> Deferred[None] | None:
+        """It is known whether the client has it."""
+        if failure is not None or (isinstance(wanted, Playback) and not self._counts(wanted)):
+            return deferred(self._give_back(holder, exchange, failure))
+        verdict = holder.leave()
+        if isinstance(verdict, Deferred):
+            return verdict.then(partial(_end, exchange))
+        if verdict is not None:
+            return deferred(_leave(verdict, exchange))
+        exchange.end()
+        return None
+
+    async def _lend_longer(
+        self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, delivering: Awaitable[None]
+    ) -> None:
+        try:
+            await delivering
+            if isinstance(wanted, Playback) and not self._counts(wanted):
                 await holder.abandon()
         except BaseException:
             await holder.fail()
             raise
-        leaving = holder.leave()
-        if leaving is not None:
-            await leaving
+        verdict = holder.leave()
+        if verdict is not None:
+            await verdict
+        exchange.end()
+
+    async def _give_back(self, holder: LeaseHolder, exchange: Exchange, failure: Exception | None = None) -> None:
+        """Nothing of the lease counts; raises what was the reason."""
+        if failure is not None:
+            await holder.fail()
+            raise failure
+        await holder.abandon()
         exchange.end()
 
     def _begin(self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange) -> Part | None:
@@ -306,23 +352,23 @@ class Viewer:
             return b""
         return b"".join(b"set-cookie: %b\r\n" % cookie.encode("latin-1") for cookie in self._cookies_of(ask.stream_id))
 
-    async def _play_other(self, wanted: Playback, decision: Admitted, exchange: Exchange) -> None:
+    def _play_other(self, wanted: Playback, decision: Admitted, exchange: Exchange) -> Answer[None]:
         """What is no media takes no seat, but who could not be issued a segment was refused here already."""
-        requested, wire = wanted.requested, wire_of(exchange)
+        requested, body = wanted.requested, wanted.requested.part.body
         told = lines(requested.headers() | reservations(decision))
         if requested.is_playlist:
             told += self._cookies(wanted.ask, decision)
         exchange.start(requested.status, told)
         if requested.is_head or requested.is_unchanged:
             exchange.end()
-            return
-        for chunk in requested.part.body.chunks(requested.part.first, requested.part.last):
-            if wire.is_closing:
-                raise NotReceived  # what is sent from now on is thrown away
-            sending = exchange.part(chunk)
-            if sending is not None:
-                await sending
+            return None
+        if body.content is None or wire_of(exchange).is_closing:
+            return _send_other(requested, exchange)
+        sending = exchange.part(memoryview(body.content)[requested.part.first : requested.part.last + 1])
+        if sending is not None:
+            return _ended_after(sending, exchange)
         exchange.end()
+        return None
 
     def _stream(self, stream_id: str) -> Stream:
         if self._catalog is None:
@@ -341,6 +387,35 @@ class Viewer:
     def _open(self, stream: Stream, path: str) -> Body:
         assert self._files is not None
         return self._files.open(stream, path)
+
+
+async def _send_other(requested: Requested, exchange: Exchange) -> None:
+    wire = wire_of(exchange)
+    for chunk in requested.part.body.chunks(requested.part.first, requested.part.last):
+        if wire.is_closing:
+            raise NotReceived  # what is sent from now on is thrown away
+        sending = exchange.part(chunk)
+        if sending is not None:
+            await sending
+    exchange.end()
+
+
+async def _ended_after(sending: Awaitable[None], exchange: Exchange) -> None:
+    await sending
+    exchange.end()
+
+
+async def _leave(verdict: Awaitable[Verdict], exchange: Exchange) -> None:
+    await verdict
+    exchange.end()
+
+
+def _end(exchange: Exchange, verdict: Verdict | Exception) -> Exception | None:
+    """The receipt is in the store: the connection's next request sees the outcome."""
+    if isinstance(verdict, Exception):
+        return verdict
+    exchange.end()
+    return None
 
 
 def as_spelled(stream: Stream, text: str) -> Segment | None:
