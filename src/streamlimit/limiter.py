@@ -40,6 +40,7 @@ OnRefusal = Callable[[Ask, Refusal], None]
 OnSeat = Callable[[Ask, Admitted], None]
 
 
+NO_LEASE = "a check holds no lease: ask with Purpose.LEASE or Purpose.SEAT"
 LOSSES = frozenset({"session.expired", "session.ended", "session.terminated", "session.abandoned"})
 """Events after which a seat is free."""
 
@@ -69,7 +70,13 @@ class Limiter:
         """May the session be issued this? Reserves a seat for it where it has none (rules 1–3)."""
         if self._guard is not None and self._guard.users and (held := self.hold(ask)) is not None:
             return held
-        return self.decide(ask)
+        if not ask.lease_id:
+            return self.decide(ask)
+        answer = self.store.admit(ask)
+        if type(answer) is Admitted:
+            self._decided(ask, answer)
+            return answer
+        return _then(answer, partial(self._decided, ask))
 
     def hold(self, ask: Ask) -> Refusal | None:
         """The refusal that needs no store: of one who was refused again and again. None: `decide`."""
@@ -100,7 +107,11 @@ class Limiter:
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """The client has the segment (rule 4): the session lives on from now."""
-        return _then(self.store.confirm(receipt), self._confirmed)
+        answer = self.store.confirm(receipt)
+        if type(answer) is Confirmed and not answer.events:
+            self.tally.confirmations += 1
+            return answer
+        return _then(answer, self._confirmed)
 
     def abandon(self, lease: Lease) -> Answer[Events]:
         """The client does not have it: a reservation is given back, anything else stays as it was."""
@@ -212,11 +223,16 @@ class LeaseHolder:
     admitted: Admitted
     lease: Lease
 
-    def __init__(self, limiter: Limiter, ask: Ask) -> None:
+    _confirmed = _settled = False
+
+    def __init__(self, limiter: Limiter, ask: Ask, admitted: Admitted | None = None) -> None:
+        """*admitted*: whoever asked before, and does without the block; `leave` or `fail` ends it."""
         self._limiter, self._ask = limiter, ask
         self._issued: tuple[str | None, int | None, str, int, int, int, int] = (None, None, ask.kind, 0, 0, 0, 0)
-        self._confirmed = False
-        self._settled = False
+        if admitted is not None:
+            if admitted.lease is None:
+                raise ValueError(NO_LEASE)
+            self.admitted, self.lease = admitted, admitted.lease
 
     async def __aenter__(self) -> "LeaseHolder":
         coming = self._limiter.admit(self._ask)
@@ -235,7 +251,7 @@ class LeaseHolder:
         if isinstance(decision, Refusal):
             raise Refused(decision, self._ask)
         if decision.lease is None:
-            raise ValueError("a check holds no lease: ask with Purpose.LEASE or Purpose.SEAT")
+            raise ValueError(NO_LEASE)
         self.admitted, self.lease = decision, decision.lease
         return self
 
@@ -243,8 +259,8 @@ class LeaseHolder:
         """It ends normally. What is returned is to be awaited."""
         if self._settled:
             return None
-        coming = self._limiter.confirm(Receipt(self.lease, *self._issued))
-        return coming if is_coming(coming) else None
+        answer = self._limiter.confirm(Receipt(self.lease, *self._issued))
+        return answer if type(answer) is not Confirmed and is_coming(answer) else None
 
     async def fail(self) -> None:
         """It ends by an exception."""

@@ -5,7 +5,6 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from streamlimit.cache.clock_offset import date_ms
 from streamlimit.model import Session
 
 
@@ -32,7 +31,7 @@ class CachedSession(Struct, frozen=True, gc=False):
 
     def date_ms(self, now: float) -> int:
         """The store's clock at *now*, as leases of the session are dated."""
-        return date_ms(now, self.low, self.span, self.least_ms)
+        return max(int(now * 1_000 + self.low + self.span / 2), self.least_ms)  # as `date_ms`
 
 
 @lru_cache(maxsize=16_384)

@@ -26,7 +26,7 @@ from streamlimit.store.contract import Answer, Events, Store, is_coming, resolve
 
 T = TypeVar("T")
 
-_SEAT = Purpose.SEAT  # looked up once
+_SEAT, _CHECK = Purpose.SEAT, Purpose.CHECK  # looked up once. A check is no lease
 
 
 class CachingStore(PassThrough):
@@ -83,8 +83,9 @@ class CachingStore(PassThrough):
         """As the store's; from cache where that will do, or must."""
         now = self._clock()
         known = self.cache.recall(ask, now) if self._spares else None
-        if known is not None and self._is_enough(known, ask, now) and self._lends(ask):
-            return self._offline.go_on(known, ask, degraded=False)
+        if known is not None and self._is_enough(known, ask, now) and (ask.purpose is _CHECK or self.cache.lend(ask)):
+            lease = Lease(ask, known.session.generation, known.session.move, known.date_ms(now))
+            return Admitted(known.session, lease, known.limit, known.live, existing=True)
         return self._admissions.ask(ask)
 
     def beat(self, ask: Ask) -> Answer[Decision]:
@@ -178,10 +179,6 @@ class CachingStore(PassThrough):
         events = await coming
         self._noted(events, keep_grant)
         return events
-
-    def _lends(self, ask: Ask) -> bool:
-        """May it be let out, though the store has not answered for earlier ones of the session? A look is no lease."""
-        return ask.purpose is Purpose.CHECK or self.cache.lend(ask)
 
     def _is_enough(self, known: CachedSession, ask: Ask, now: float) -> bool:
         """May the worker answer without asking? Not if it could be a player too many (rule 8), or is given a grant.

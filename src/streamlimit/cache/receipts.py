@@ -47,7 +47,7 @@ class Receipts:
         """The store's verdict; its last word where the session *spares* the wait; kept where the store is away."""
         now, ask = self._clock(), receipt.lease.ask
         known = self._cache.recall(ask, now) if spares else None
-        if known is None or not known.is_active or ask.stream_id != known.session.stream_id:
+        if known is None or known.session.last_activity_ms is None or ask.stream_id != known.session.stream_id:
             return self._ask(receipt, now)
         self._cache.foresee(receipt)
         is_heard = self._report(receipt, now)

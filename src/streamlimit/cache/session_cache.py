@@ -122,7 +122,9 @@ class SessionCache:
     def foresee(self, receipt: Receipt) -> None:
         """The session is where *receipt* brings it, before the store has said so."""
         ask = receipt.lease.ask
-        entry = self._find(ask.user_id, ask.session_id)
+        entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
+        while entry is not None and entry.session_id != ask.session_id:
+            entry = entry.other
         if entry is not None and receipt.segment is not None:
             if entry.stream_id != ask.stream_id:
                 entry.stream_id = sys.intern(ask.stream_id)
@@ -130,7 +132,9 @@ class SessionCache:
 
     def lend(self, ask: Ask) -> bool:
         """May one more lease of the session be let out? `AHEAD` at most are, until the store has answered for one."""
-        entry = self._find(ask.user_id, ask.session_id)
+        entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
+        while entry is not None and entry.session_id != ask.session_id:
+            entry = entry.other
         if entry is None or len(entry.ahead) >= AHEAD:
             return False
         entry.ahead += (ask.lease_id,)

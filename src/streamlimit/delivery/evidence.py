@@ -58,11 +58,11 @@ class TcpEvidence:
 
     def hand(self, n: int) -> None:
         wire = self._wire
-        if wire.is_closing:
+        if wire.is_lost or wire.transport.is_closing():
             self._dropped = self.is_prompt = True
             return
         self._handed += n
-        if self._origin is None and wire.is_clogged:
+        if self._origin is None and wire.transport.get_write_buffer_size():
             self._origin = wire.written() - self._handed
 
     def end(self, total: int) -> None:
@@ -84,10 +84,11 @@ class TcpEvidence:
             return self._arrived
         wire = self._wire
         waiting = wire.outstanding()  # before the count, which must not miss what is acknowledged in between
-        is_over, acknowledged = wire.tcp() if waiting or wire.is_closing else (False, 0)
-        if waiting == 0 and not wire.is_closing:
+        if waiting == 0 and not (wire.is_lost or wire.transport.is_closing()):
             self._arrived = True
-        elif is_over or wire.is_closing:
+            return True
+        is_over, acknowledged = wire.tcp() if waiting or wire.is_closing else (False, 0)
+        if is_over or wire.is_closing:
             self._arrived = acknowledged - self._first() >= self._total
         if self._arrived:
             return True

@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from streamlimit.delivery.paths import media_type
 from streamlimit.errors import CatalogError, UnknownSegment
@@ -38,6 +38,7 @@ NOTES = 1_000
 SETTLED_NS = 2_000_000_000
 """… but at once while it was changed so lately: whoever writes it may not be done."""
 
+T = TypeVar("T")
 Key = tuple[str, int, int, int]
 """Path, mtime in ns, size, inode: another version of the file is another key."""
 
@@ -91,41 +92,37 @@ class MemoryFile(_File):
 class Body:
     """A file as it was when it was opened: `size` in bytes, a strong `etag` (with quotes), its media type.
 
-    `note` keeps what those who deliver it worked out about parts of it; forgotten with it.
+    `content`: all of it, where it is in memory. `notes`: what those who deliver it worked out about parts of it, by
+    whatever names such a part; forgotten with it (see `keep`).
     """
 
-    __slots__ = ("_file", "_notes", "_path", "etag", "media_type", "size")
+    __slots__ = ("_file", "_path", "content", "etag", "media_type", "notes", "size")
 
     def __init__(self, file: _File, path: str) -> None:
         self._file, self._path = file, path
-        self.size = file.size
+        self.size, self.content = file.size, file.content
         self.etag = f'"{file.modified_ns:x}-{file.size:x}-{file.inode:x}"'
         self.media_type = media_type(path)
-        self._notes: dict[tuple[Any, ...], bytes] = {}
+        self.notes: dict[tuple[Any, ...], Any] = {}
 
     @property
     def is_in_memory(self) -> bool:
         """Its slices share one block of memory: nothing is copied."""
-        return self._file.content is not None
-
-    @property
-    def content(self) -> bytes | None:
-        """All of it, where it is in memory."""
-        return self._file.content
+        return self.content is not None
 
     def fileno(self) -> int:
         """The descriptor, open as long as this body is kept; -1 where it is in memory."""
         return self._file.fd
 
-    def note(self, about: tuple[Any, ...]) -> bytes | None:
+    def note(self, about: tuple[Any, ...]) -> Any:
         """What was noted *about* a part of it, if it is still known."""
-        return self._notes.get(about)
+        return self.notes.get(about)
 
-    def keep(self, about: tuple[Any, ...], note: bytes) -> bytes:
-        """Notes it, and returns it."""
-        if len(self._notes) >= NOTES:
-            self._notes.clear()
-        self._notes[about] = note
+    def keep(self, about: tuple[Any, ...], note: T) -> T:
+        """Notes it *about* a part of it, and returns it."""
+        if len(self.notes) >= NOTES:
+            self.notes.clear()
+        self.notes[about] = note
         return note
 
     def head(self, count: int) -> bytes:
@@ -137,7 +134,7 @@ class Body:
 
         Reads each slice when it is asked for. Raises CatalogError if the file was changed meanwhile.
         """
-        content = self._file.content
+        content = self.content
         if content is None:
             return self._read(first, last)
         end = self.size if last is None else last + 1

@@ -8,14 +8,15 @@ from the client. Knows no HTTP, no server, no session.
 import asyncio
 from collections.abc import Callable
 
-from streamlimit.delivery.evidence import evidence_on
+from streamlimit.delivery.evidence import Evidence, TcpEvidence, evidence_on
 from streamlimit.delivery.rounds import Rounds
-from streamlimit.delivery.wire import Wire
+from streamlimit.delivery.wire import Kind, Wire
 
 __all__ = ["DeliveryTracker", "Wire"]
 
 _FIRST_DELAY_SECONDS = 0.004  # on a fast line the client's next request is there before, and settles it for less
 _LONGEST_DELAY_SECONDS = 0.02
+_TCP = Kind.TCP  # looking up a member takes long
 
 
 class DeliveryTracker:
@@ -51,7 +52,10 @@ class DeliveryTracker:
         self._wire, self._total = wire, total
         self._on_progress, self._rounds = on_progress, rounds
         self._stall_seconds, self._progress_seconds = stall_seconds, progress_seconds
-        self._evidence = evidence_on(wire, total)
+        if wire is not None and wire.kind is _TCP:  # as nearly always
+            self._evidence: Evidence = TcpEvidence(wire, total)
+        else:
+            self._evidence = evidence_on(wire, total)
         if wire is not None:
             self._begin(wire)
 
@@ -131,7 +135,7 @@ class DeliveryTracker:
             self.outcome = False
             return
         wire.watcher = self
-        if wire.is_clogged:
+        if wire.transport.get_write_buffer_size():
             self._watch()  # already the headers may block
 
     def _watch(self) -> None:
@@ -143,16 +147,17 @@ class DeliveryTracker:
 
     def _hurry(self) -> None:
         """All is handed over: from now on look often."""
-        if not self._is_watched:
+        if not self._is_watched and self._wire is not None:
             self._is_watched = True
-            self._moved_at = self._told_at = self._loop.time()
+            self._moved_at = self._told_at = self._wire.loop.time()
         self._delay, self._looks = _FIRST_DELAY_SECONDS, 0
         self._plan()
 
     def _plan(self) -> None:
         """The next look; one that was planned before is off."""
         self._turn += 1
-        loop, delay = self._loop, self._delay
+        assert self._wire is not None  # without one everything is known at once
+        loop, delay = self._wire.loop, self._delay
         if self._is_all_out and self._looks < self._evidence.eager_looks:
             loop.call_soon(self.ring, self._turn)
             return

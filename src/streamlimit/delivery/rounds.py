@@ -21,24 +21,23 @@ class Looker(Protocol):
 class _Queue:
     """Those who wait for the same number of seconds."""
 
-    __slots__ = ("_is_set", "_seconds", "_waiting")
+    __slots__ = ("_seconds", "is_set", "waiting")
 
     def __init__(self, seconds: float) -> None:
-        self._seconds, self._is_set = seconds, False
-        self._waiting: deque[tuple[float, Looker, int]] = deque()
+        self._seconds, self.is_set = seconds, False
+        self.waiting: deque[tuple[float, Looker, int]] = deque()
 
-    def add(self, loop: asyncio.AbstractEventLoop, looker: Looker, turn: int) -> None:
-        self._waiting.append((loop.time() + self._seconds, looker, turn))
-        if not self._is_set:
-            self._is_set = True
-            loop.call_later(self._seconds, self._ring, loop)
+    def set(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Somebody waits, and no timer of the loop's runs yet."""
+        self.is_set = True
+        loop.call_later(self._seconds, self._ring, loop)
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        now, waiting = loop.time(), self._waiting
+        now, waiting = loop.time(), self.waiting
         while waiting and waiting[0][0] <= now + _EARLY_SECONDS:
             _, looker, turn = waiting.popleft()
             looker.ring(turn)
-        self._is_set = bool(waiting)
+        self.is_set = bool(waiting)
         if waiting:
             loop.call_later(waiting[0][0] - now, self._ring, loop)
 
@@ -54,4 +53,6 @@ class Rounds:
         queue = self._queues.get(seconds)
         if queue is None:
             queue = self._queues[seconds] = _Queue(seconds)
-        queue.add(loop, looker, turn)
+        queue.waiting.append((loop.time() + seconds, looker, turn))
+        if not queue.is_set:
+            queue.set(loop)

@@ -59,13 +59,24 @@ class Wire:
     The duplicate holds the connection open: until it is closed (or `finish` was called) no FIN goes out.
     """
 
-    __slots__ = ("_fd", "_poured", "_rest", "_socket", "_transport", "address", "is_lost", "is_reset", "kind", "loop",
-                 "watcher")  # fmt: skip
+    __slots__ = (
+        "_fd",
+        "_poured",
+        "_rest",
+        "_socket",
+        "address",
+        "is_lost",
+        "is_reset",
+        "kind",
+        "loop",
+        "transport",
+        "watcher",
+    )  # fmt: skip
 
     def __init__(self, fd: int, transport: asyncio.Transport) -> None:
         self._fd = fd
         self._socket = socket.socket(fileno=fd)
-        self._transport = transport
+        self.transport = transport
         self.loop = asyncio.get_running_loop()  # asking for it costs a system call
         self._poured: asyncio.Future[None] | None = None
         self._rest: Rest | None = None
@@ -91,7 +102,7 @@ class Wire:
     @property
     def is_closing(self) -> bool:
         """What is handed over now may never reach the kernel, and the server's own buffer tells nothing."""
-        return self.is_lost or self._transport.is_closing()
+        return self.is_lost or self.transport.is_closing()
 
     @property
     def is_over(self) -> bool:
@@ -106,12 +117,12 @@ class Wire:
     @property
     def is_clogged(self) -> bool:
         """Something is left in the server's own buffer, so that the next `send` may have to wait."""
-        return not self.is_lost and self._transport.get_write_buffer_size() > 0
+        return not self.is_lost and self.transport.get_write_buffer_size() > 0
 
     @property
     def can_pour(self) -> bool:
         """Can bytes go to the kernel past the transport? Not past its TLS, nor past what waits in its buffer."""
-        return self.kind is _TCP and self._transport.get_write_buffer_size() == 0 and not self.is_closing
+        return self.kind is _TCP and self.transport.get_write_buffer_size() == 0 and not self.is_closing
 
     def pour(self, head: bytes, file: int, first: int, left: int) -> Awaitable[None] | None:
         """Gives the kernel *head*, and *left* bytes of *file* from *first* on, which never pass through our memory.
@@ -150,9 +161,11 @@ class Wire:
 
         Below TLS these are bytes as encrypted, without what the TLS layer has passed on to its own transport.
         """
-        if self.is_lost:
-            return self.queued()
-        return self._transport.get_write_buffer_size() + self.queued()
+        if self._fd < 0:
+            return 0 if self.is_lost else self.transport.get_write_buffer_size()
+        # On Linux TIOCOUTQ is the number of SIOCOUTQ.
+        queued = int.from_bytes(fcntl.ioctl(self._fd, termios.TIOCOUTQ, _EMPTY), sys.byteorder)
+        return queued if self.is_lost else self.transport.get_write_buffer_size() + queued
 
     def queued(self) -> int:
         """The kernel's part of `outstanding`. On TCP an unacknowledged FIN is one of them."""
@@ -221,7 +234,7 @@ class Wire:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.close()
         if not self.is_lost:
-            self._transport.abort()
+            self.transport.abort()
 
     def close(self) -> None:
         """Gives the duplicate back. Again: nothing."""

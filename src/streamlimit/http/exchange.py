@@ -54,14 +54,10 @@ class Exchange:
     _draining: "asyncio.Future[None] | None" = None
 
     def __init__(self, way: Way, request: Request) -> None:
-        self._way = way
+        self._way, self.wire = way, way.wire
+        """`wire`: the client's connection."""
         self.keep_alive = request.keep_alive and not way.is_draining
         self.is_head = request.method == "HEAD"
-
-    @property
-    def wire(self) -> Wire | None:
-        """The client's connection; None where that is gone."""
-        return self._way.wire
 
     def whole(self, status: int, lines: bytes, body: bytes = b"") -> None:
         """The answer at once. *lines*: its own headers, each with its CRLF, without its body's length."""
@@ -87,7 +83,12 @@ class Exchange:
             return None
         if self._way.is_stuck:
             return self._part_later(part)
-        self._write(self._take_head(), part)
+        if self._head is not None and len(part) <= SMALL:
+            self.has_started = True
+            self._way.transport.write(b"".join((self._head, part)))
+            self._head = None
+        else:
+            self._write(self._take_head(), part)
         return None
 
     def pour(self, file: int, first: int, count: int) -> Awaitable[None] | None:

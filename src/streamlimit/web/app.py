@@ -9,6 +9,7 @@ from streamlimit.http.asgi import App, Bridge, Receive, Scope, Send, scope_of
 from streamlimit.http.exchange import Exchange, lines_of
 from streamlimit.http.request import Request
 from streamlimit.logs import EventLog, asking
+from streamlimit.store.contract import Answer
 from streamlimit.store.deferred import Deferred
 from streamlimit.web.control import make_control
 from streamlimit.web.cors import Cors
@@ -24,7 +25,7 @@ from streamlimit.web.viewer import Elsewhere, Viewer
 log = EventLog("streamlimit.web")
 
 
-EDGE = "/edge/"
+EDGE, SEGMENTS = "/edge/", "/v1/segments"
 
 
 class Room(Protocol):
@@ -63,8 +64,14 @@ class FrontDoor:
             self._proxies.reveal(request)
         exchange.common = self._same_for_all or self._headers(request.header(b"origin"))
         try:
-            is_beat = request.method == "POST" and is_heartbeat(request.path)
-            work = self._heartbeat(request, exchange) if is_beat else self._route(request, exchange)
+            work: Answer[None]
+            if request.method != "POST":
+                work = self._route(request, exchange)
+            elif request.path == SEGMENTS:
+                work = self._viewer.segments(request, exchange)
+            else:
+                is_beat = is_heartbeat(request.path)
+                work = self._heartbeat(request, exchange) if is_beat else self._route(request, exchange)
         except Exception as error:
             self._fail(error, request, exchange)
             return None
@@ -94,7 +101,7 @@ class FrontDoor:
             return None
         if is_heartbeat(path):
             return self._heartbeat(request, exchange)
-        if path == "/v1/segments":
+        if path == SEGMENTS:
             return self._viewer.segments(request, exchange)
         if path.startswith("/play/"):
             return self._play(request, exchange)
@@ -176,4 +183,4 @@ def _route_of(path: str) -> str | None:
         return "/play"
     if is_heartbeat(path):
         return "/v1/users/{user_id}/sessions/{session_id}/heartbeat"
-    return path if path == "/v1/segments" else None
+    return path if path == SEGMENTS else None

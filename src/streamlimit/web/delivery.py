@@ -32,13 +32,21 @@ class NotReceived(Exception):
     """The client does not have the whole of it; leaving the lease with this abandons it."""
 
 
+Issued = tuple[str, int, str, int, int, int]
+"""As `LeaseHolder.issue` wants it."""
+
+
 class Part(Struct, frozen=True):
-    """The bytes *first* to *last* of a file, and the segments that they complete, in order."""
+    """The bytes *first* to *last* of a file, and the segments that they complete, in order.
+
+    `issued`: what is confirmed of the last of them, once it is known.
+    """
 
     body: Body
     first: int
     last: int
     segments: tuple[Segment, ...]
+    issued: Issued | None = None
 
     @property
     def length(self) -> int:
@@ -69,9 +77,10 @@ class Deliverer:
 
         Segments before the last are confirmed as their bytes arrive; the last by leaving the lease.
         """
-        wire, body, total = wire_of(exchange), part.body, part.last + 1 - part.first
+        wire, body, total = exchange.wire, part.body, part.last + 1 - part.first
+        assert isinstance(wire, Wire)  # made where the connection is
         if part.segments:
-            holder.issue(*_receipt(part.segments[-1]))
+            holder.issue(*(part.issued or issued(part.segments[-1])))
         journey = _Journey(part, holder, wire)
         tracker = journey.tracker = DeliveryTracker(
             wire, total, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
@@ -112,7 +121,7 @@ class Deliverer:
         if not tracker.outcome:
             raise NotReceived
         if relay.segments:
-            holder.issue(*_receipt(relay.segments[-1]))
+            holder.issue(*issued(relay.segments[-1]))
 
 
 def _arrived(arrived: Deferred[None], outcome: bool) -> None:
@@ -283,7 +292,7 @@ class _Journey:
         arrived = self._first + self.tracker.acknowledged()
         while self.earlier and (self.earlier[0].last or 0) < arrived:
             segment, self.earlier = self.earlier[0], self.earlier[1:]
-            verdict = await self._holder.confirm(*_receipt(segment))
+            verdict = await self._holder.confirm(*issued(segment))
             if isinstance(verdict, Gone) and self._wire is not None and _is_lost(verdict, self._holder.lease):
                 self._wire.abort()
 
@@ -293,6 +302,7 @@ def _is_lost(gone: Gone, lease: Lease) -> bool:
     return lease.generation > 0 or gone.mark is not None
 
 
-def _receipt(segment: Segment) -> tuple[str, int, str, int, int, int]:
+def issued(segment: Segment) -> Issued:
+    """What is confirmed of it."""
     play_ms = segment.duration_ms if segment.is_main else 0
     return segment.name, segment.sequence, segment.kind, play_ms, segment.part, segment.ends_ms

@@ -62,7 +62,7 @@ class OriginViewer(Viewer):
         assert service.origin is not None
         self._origin, self._client = service.origin, service.origin.client
 
-    def segments(self, request: Request, exchange: Exchange) -> Awaitable[None]:
+    def segments(self, request: Request, exchange: Exchange, _caller: Caller | None = None) -> Awaitable[None]:
         return self._segments(request, exchange)
 
     def play(self, request: Request, exchange: Exchange) -> Awaitable[None]:

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from streamlimit.document import rfc3339, session_json
+from streamlimit.document import MILLISECONDS, rfc3339, session_json, to_the_second
 from streamlimit.model import Admitted
 from streamlimit.web.spelling import encoded
 
@@ -31,10 +31,9 @@ def counted(admitted: Admitted) -> bytes:
     """As `counts`, as lines."""
     if admitted.degraded or admitted.would_refuse is not None or admitted.session is None:
         return lines(counts(admitted))
-    return b"%bstreamlimit-expires-at: %b\r\n" % (
-        _seats(admitted.limit, admitted.live),
-        rfc3339(admitted.session.expires_at_ms).encode(),
-    )
+    ms = admitted.session.expires_at_ms
+    expires_at = to_the_second(ms // 1_000) + MILLISECONDS[ms % 1_000]
+    return b"%bstreamlimit-expires-at: %b\r\n" % (_seats(admitted.limit, admitted.live), expires_at.encode())
 
 
 @lru_cache(maxsize=4_096)

@@ -94,7 +94,7 @@ class Requested:
         part, completed = self.part, self.part.segments[-1:]
         told = [(each.name, each.sequence) for each in completed]
         about = ("play", self._is_partial, part.first, part.last, *told)
-        found = part.body.note(about)
+        found = part.body.notes.get(about)
         if found is None:
             found = part.body.keep(about, lines(self.headers()) + b"".join([named(*each) for each in told]))
         return found

@@ -20,10 +20,10 @@ from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Verdict
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.store.deferred import Deferred, deferred
-from streamlimit.web.address import digest_at, place_at
-from streamlimit.web.auth import Caller
+from streamlimit.web.address import digest_at, digest_of, place_at
+from streamlimit.web.auth import BOUND, Caller
 from streamlimit.web.blocking import MARK, until_listed, until_made
-from streamlimit.web.delivery import Deliverer, NotReceived, Part, wire_of
+from streamlimit.web.delivery import Deliverer, NotReceived, Part, issued, wire_of
 from streamlimit.web.entries import Entry, led_content
 from streamlimit.web.forms import SegmentForm, read_segment_form
 from streamlimit.web.gaps import StreamFiles
@@ -33,9 +33,10 @@ from streamlimit.web.plays import new_play
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import counted, counts, lines, named, reservations, spelled
 from streamlimit.web.requested import Conditions, PlayPath, Requested, conditions_of
+from streamlimit.web.rights import RIGHTS
 from streamlimit.web.service import Service
 
-CALL = "POST /v1/segments"
+CALL, JSON = "POST /v1/segments", b"application/json"
 
 
 class Elsewhere(Exception):
@@ -70,29 +71,36 @@ class Viewer:
         self._limiter, self._authenticator, self._plans = service.limiter, service.authenticator, service.plans
         self._cookies_of = cookies_of
         self._catalog, self._streams = service.catalog, service.streams
+        self._stream: Callable[[str], Stream] = _no_stream if service.catalog is None else service.catalog.stream
         self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
         self._held = None if service.catalog is None else Held(service.catalog)
         self._hands_out = service.settings.deliver == "bytes"
         self._deliverer, self._partials = Deliverer(service.policy), Partials()
 
-    def segments(self, request: Request, exchange: Exchange) -> Answer[None]:
-        """`POST /v1/segments`, Endpoint 1: the named segment, or the next one."""
+    def segments(self, request: Request, exchange: Exchange, caller: Caller | None = None) -> Answer[None]:
+        """`POST /v1/segments`, Endpoint 1: the named segment, or the next one. *caller*: found out already."""
         if request.method != "POST":
             raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
-        caller = self._authenticator.recall(request.header(b"authorization"))
+        given = request.fields.get(b"authorization")
+        caller = caller or self._authenticator.recall(None if given is None else given.decode("latin-1"))
         if caller is None:
             return self._segment_of_stranger(request, exchange)
-        return self._segment_for(caller, request, exchange)
+        if caller.role not in RIGHTS[CALL]:
+            caller.require(CALL)
+        body, client = request.body, request.client
+        if body is None or request.fields.get(b"content-type") != JSON:
+            body = json_of(request)
+        form = read_segment_form(body)
+        place = "" if caller.place is None else place_at(client)
+        wanted = self.issue(form, caller, digest_of(client[0]) if client else "", place)
+        decision = self._limiter.admit(wanted.ask)
+        if type(decision) is Admitted:
+            return self._lend(wanted, LeaseHolder(self._limiter, wanted.ask, decision), exchange)
+        return self.serve(wanted, decision, exchange)
 
     async def _segment_of_stranger(self, request: Request, exchange: Exchange) -> None:
         caller = await self._authenticator.identify(request.header(b"authorization"))
-        await resolved(self._segment_for(caller, request, exchange))
-
-    def _segment_for(self, caller: Caller, request: Request, exchange: Exchange) -> Answer[None]:
-        caller.require(CALL)
-        form, client = read_segment_form(json_of(request)), request.client
-        wanted = self.issue(form, caller, digest_at(client), place_at(client))
-        return self.serve(wanted, self._limiter.admit(wanted.ask), exchange)
+        await resolved(self.segments(request, exchange, caller))
 
     def play(self, request: Request, exchange: Exchange) -> Answer[None]:
         """`GET /play/<grant>/<stream_id>/<path>`: any file of the stream, for ordinary players."""
@@ -149,11 +157,13 @@ class Viewer:
 
     def issue(self, form: SegmentForm, caller: Caller, client: str, place: str) -> Issue:
         """What *form* asks for, by a client at that address. Raises 403 and 404."""
-        require(caller, form, place)
-        stream = self._stream(form.stream_id)
-        named = None if form.segment is None else self._segment(stream, form.segment)
+        if caller.role in BOUND:
+            caller.require_own(form.user_id, form.session_id, form.stream_id, form.replace)
+            caller.require_place(place)
+        stream, name = self._stream(form.stream_id), form.segment
+        named = None if name is None else stream.names.get(name) or self._segment(stream, name)
         plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
-        terms = caller.terms(form.device, plan_limit, form.plan)
+        may_start = caller.expires_at == math.inf or caller.may_start
         ask = Ask(
             form.user_id,
             form.session_id,
@@ -165,13 +175,13 @@ class Viewer:
             replace=form.replace,
             wants_next=named is None,
             lease_id=next(self._limiter.lease_ids),
-            device=terms.device,
-            limit=terms.limit,
-            may_start=terms.may_start,
-            granted=terms.granted,
-            grant_generation=terms.grant_generation,
-            plan=terms.plan,
-            play=terms.play,
+            device=form.device if caller.device is None else caller.device,
+            limit=plan_limit if caller.limit is None else caller.limit,
+            may_start=may_start,
+            granted=may_start and caller.role == "grant",
+            grant_generation=caller.generation,
+            plan=form.plan if caller.plan is None else caller.plan,
+            play=caller.play,
         )
         return Issue(ask, stream, named)
 
@@ -254,7 +264,7 @@ class Viewer:
             return self._play_entry(wanted, decision, exchange)
         if isinstance(wanted, Playback) and not wanted.requested.takes_seat:
             return self._play_other(wanted, decision, exchange)
-        return self._lend(wanted, LeaseHolder(self._limiter, wanted.ask).enter(decision), exchange)
+        return self._lend(wanted, LeaseHolder(self._limiter, wanted.ask, decision), exchange)
 
     def _lend(self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange) -> Answer[None]:
         """Delivers under a lease, as `async with holder` would; without a task where the kernel takes all at once."""
@@ -312,21 +322,20 @@ class Viewer:
             requested = wanted.requested
             exchange.start(requested.status, requested.lines() + counted(holder.admitted))
             return requested.part
-        found = self._issued(wanted, holder)
-        if not isinstance(found, tuple):
-            exchange.start(204, lines(nothing(found) | counts(holder.admitted)))
-            return None
-        chosen, body = found
-        part = _whole(body, chosen)
-        exchange.start(200, _lines_of(part, chosen) + counted(holder.admitted))
-        return part
-
-    def _issued(self, wanted: Issue, holder: LeaseHolder) -> tuple[Segment, Body] | LiveEdge | None:
-        """The named segment, or the next one that is there, opened."""
-        if wanted.named is not None:
-            return wanted.named, self._open(wanted.stream, wanted.named.path)
         assert self._files is not None
-        return self._files.next(wanted.stream, next_of(wanted.stream, holder))
+        chosen: Segment | LiveEdge | None = wanted.named
+        if isinstance(chosen, Segment):
+            body = self._files.open(wanted.stream, chosen.path)
+        else:
+            found = self._files.next(wanted.stream, next_of(wanted.stream, holder))
+            if not isinstance(found, tuple):
+                exchange.start(204, lines(nothing(found) | counts(holder.admitted)))
+                return None
+            chosen, body = found
+        about = ("issue", chosen.name, chosen.sequence)
+        part, told = body.notes.get(about) or body.keep(about, _whole(body, chosen))
+        exchange.start(200, told + counted(holder.admitted))
+        return part
 
     def _counts(self, wanted: Playback) -> bool:
         """Is what was received more than the pieces that someone who seeks leaves behind?"""
@@ -369,11 +378,6 @@ class Viewer:
             return _ended_after(sending, exchange)
         exchange.end()
         return None
-
-    def _stream(self, stream_id: str) -> Stream:
-        if self._catalog is None:
-            raise UnknownStream("no streams are set here")
-        return self._catalog.stream(stream_id)
 
     def _segment(self, stream: Stream, name: str) -> Segment:
         assert self._catalog is not None
@@ -439,20 +443,17 @@ def require(caller: Caller, form: SegmentForm, place: str) -> None:
     caller.require_place(place)
 
 
-def _whole(body: Body, segment: Segment) -> Part:
+def _no_stream(_stream_id: str) -> Stream:
+    raise UnknownStream("no streams are set here")
+
+
+def _whole(body: Body, segment: Segment) -> tuple[Part, bytes]:
+    """All of a segment, and headers that are the same for everyone who gets it."""
     first = segment.first or 0
     last = body.size - 1 if segment.last is None else segment.last
-    return Part(body, first, last, (segment,))
-
-
-def _lines_of(part: Part, segment: Segment) -> bytes:
-    """Headers that are the same for everyone who gets it."""
-    about = ("issue", segment.name, segment.sequence)
-    found = part.body.note(about)
-    if found is None:
-        kind = {"Content-Type": segment.media_type, "Content-Length": str(part.length), "Cache-Control": "no-store"}
-        found = part.body.keep(about, lines(kind) + named(segment.name, segment.sequence))
-    return found
+    part = Part(body, first, last, (segment,), issued(segment))
+    kind = {"Content-Type": segment.media_type, "Content-Length": str(part.length), "Cache-Control": "no-store"}
+    return part, lines(kind) + named(segment.name, segment.sequence)
 
 
 def nothing(edge: LiveEdge | None) -> dict[str, str]:
