@@ -76,6 +76,8 @@ class Limiter:
         if type(answer) is Admitted:
             self._decided(ask, answer)
             return answer
+        if isinstance(answer, Deferred):
+            return answer.then(partial(self._decision_came, ask, False))
         return _then(answer, partial(self._decided, ask))
 
     def hold(self, ask: Ask) -> Refusal | None:
@@ -103,6 +105,8 @@ class Limiter:
         if type(answer) is Admitted or type(answer) is Refusal:
             self._decided(ask, answer, is_beat=True)
             return answer
+        if isinstance(answer, Deferred):
+            return answer.then(partial(self._decision_came, ask, True))
         return _then(answer, partial(self._decided, ask, is_beat=True))
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
@@ -151,6 +155,11 @@ class Limiter:
     def lease(self, ask: Ask) -> "LeaseHolder":
         """Reserves, or raises `Refused`; leaving the block normally confirms, by exception abandons."""
         return LeaseHolder(self, ask)
+
+    def _decision_came(self, ask: Ask, is_beat: bool, answer: Decision | Exception) -> Decision | Exception:
+        if not isinstance(answer, Exception):
+            self._decided(ask, answer, is_beat)
+        return answer
 
     def _decided(self, ask: Ask, decision: Decision, is_beat: bool = False) -> None:
         """*is_beat*: who is admitted is confirmed, too."""

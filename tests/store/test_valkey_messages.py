@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streamlimit.model import Ask, Device, Lease, Purpose, Receipt
-from streamlimit.store.valkey.alike import beat_message, report_message
+from streamlimit.store.valkey.alike import alike_ask_message, alike_receipt_message
 from streamlimit.store.valkey.messages import ask_message, receipt_message
 
 DEVICES = (None, "tv", Device(id="tv", name="Living room", type="big"), Device(type="big"))
@@ -37,7 +37,7 @@ def test_an_ask_is_the_same_whether_or_not_others_asked_alike(terms: dict[str, A
             device=device,
             **{k: terms[k] for k in terms.keys() - {"stream_id"}},
         )
-        assert beat_message(ask, cap) == ask_message(ask, cap)
+        assert alike_ask_message(ask, cap) == ask_message(ask, cap)
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_a_receipt_is_the_same_whether_or_not_others_are_alike(said: dict[str, A
     for session, device, cap, limit in product(SESSIONS, DEVICES, (None, 2), (None, 4)):
         ask = Ask("u", session, "a", device=device, client="c1", limit=limit)
         receipt = Receipt(Lease(ask, 1_790_000_000_000, 3, admitted_ms), **said)
-        assert report_message(receipt, cap) == receipt_message(receipt, cap)
+        assert alike_receipt_message(receipt, cap) == receipt_message(receipt, cap)

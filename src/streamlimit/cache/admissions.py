@@ -131,8 +131,10 @@ class Admissions:
             if decision.spent_ms:
                 self._offline.budgets.paid(ask, decision.spent_ms, heard_at)
             session = decision.session
-            if self._tombstones.is_back(ask, asked_at, None if session is None else session.generation):
-                return _dated(decision, self._cache.met(ask, decision, asked_at, heard_at, beaten))
+            generation = None if session is None else session.generation
+            if not self._tombstones.since or self._tombstones.is_back(ask, asked_at, generation):
+                least_ms = self._cache.met(ask, decision, asked_at, heard_at, beaten)
+                return _dated(decision, least_ms) if least_ms else decision
         elif decision.code not in SAY_NOTHING:
             self._cache.forget(ask.user_id, ask.session_id)
         return decision

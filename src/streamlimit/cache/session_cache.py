@@ -72,7 +72,9 @@ class SessionCache:
             return 0
         told = between(lease.admitted_ms, asked_at, heard_at)
         at = asked_at - max(lease.admitted_ms - (session.last_activity_ms or session.started_at_ms), 0) / 1_000
-        entry = self._find(ask.user_id, ask.session_id)
+        entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
+        while entry is not None and entry.session_id != ask.session_id:
+            entry = entry.other
         if entry is None:
             self._add(session, admitted.limit, admitted.live, at, digest(ask.client), told)
             return 0

@@ -59,7 +59,7 @@ class FrontDoor:
 
     def handle(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
         """Answers at once, or when what is returned is awaited."""
-        asking.set(RequestId(request.headers))  # what is logged from now on, in this context, is about it
+        asking.set(RequestId(request.fields))  # what is logged from now on, in this context, is about it
         if self._proxies.are_any:
             self._proxies.reveal(request)
         exchange.common = self._same_for_all or self._headers(request.header(b"origin"))

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from streamlimit.logs import asking
 
-HEADER = "X-Request-Id"
+HEADER, HEADER_IN = "X-Request-Id", b"x-request-id"
 _IS_SANE = re.compile(r"[A-Za-z0-9._~:@+/=-]{1,128}").fullmatch
 
 
@@ -22,24 +22,14 @@ _made = map(f"{secrets.token_hex(4)}-{{:x}}".format, count(1))  # a worker's own
 class RequestId(Struct, gc=False):
     """One request's, with these headers (not its scope: an idle connection keeps this). Called, it tells the id."""
 
-    headers: list[tuple[bytes, bytes]]
+    fields: dict[bytes, bytes]
     id: str = ""
 
     def __call__(self) -> str:
         if not self.id:
-            self.id = (_given(self.headers) if self.headers else "") or next(_made)
+            given = self.fields.get(HEADER_IN, b"").decode("latin-1")
+            self.id = given if given and _IS_SANE(given) else next(_made)
         return self.id
-
-
-def _given(headers: list[tuple[bytes, bytes]]) -> str:
-    """The caller's own, if it is sane; else empty."""
-    given = next((value for name, value in headers if name == b"x-request-id"), b"").decode("latin-1")
-    return given if _IS_SANE(given) else ""
-
-
-def begin(headers: list[tuple[bytes, bytes]]) -> None:
-    """What is logged from now on, in this context, is about the request with these *headers*."""
-    asking.set(RequestId(headers))
 
 
 def own_id() -> str:

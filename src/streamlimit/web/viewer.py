@@ -71,7 +71,6 @@ class Viewer:
         self._limiter, self._authenticator, self._plans = service.limiter, service.authenticator, service.plans
         self._cookies_of = cookies_of
         self._catalog, self._streams = service.catalog, service.streams
-        self._stream: Callable[[str], Stream] = _no_stream if service.catalog is None else service.catalog.stream
         self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
         self._held = None if service.catalog is None else Held(service.catalog)
         self._hands_out = service.settings.deliver == "bytes"
@@ -379,6 +378,11 @@ class Viewer:
         exchange.end()
         return None
 
+    def _stream(self, stream_id: str) -> Stream:
+        if self._catalog is None:
+            raise UnknownStream("no streams are set here")
+        return self._catalog.stream(stream_id)
+
     def _segment(self, stream: Stream, name: str) -> Segment:
         assert self._catalog is not None
         segment = stream.find(name) or as_spelled(stream, name)
@@ -441,10 +445,6 @@ def require(caller: Caller, form: SegmentForm, place: str) -> None:
     caller.require_stream(form.stream_id)
     caller.require_replacement(form.replace)
     caller.require_place(place)
-
-
-def _no_stream(_stream_id: str) -> Stream:
-    raise UnknownStream("no streams are set here")
 
 
 def _whole(body: Body, segment: Segment) -> tuple[Part, bytes]:

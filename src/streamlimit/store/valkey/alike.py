@@ -22,17 +22,21 @@ from streamlimit.store.valkey.messages import (
 
 _SEAT = Struct("<IHIIHBIHIH")
 _pack_seat = _SEAT.pack
-_LEASE, _SEAT_ONLY, _CHECK = Purpose.LEASE, Purpose.SEAT, Purpose.CHECK  # looked up once
+_WHERE, _PLACE_AT = Struct("<IHIH"), 6
+"""Place and grant, and where they stand among the numbers of an ask."""
+_pack_where = _WHERE.pack
+_SEAT_ONLY, _CHECK = Purpose.SEAT, Purpose.CHECK  # looked up once
 _LOW = 0xFFFFFFFF
 
 
-def beat_message(ask: Ask, type_cap: int | None) -> bytes:
+def alike_ask_message(ask: Ask, type_cap: int | None) -> bytes:
     """`ask_message`."""
-    if ask.sequence is not None or ask.replace is not None or ask.lease_id or ask.purpose is not _LEASE or ask.play:
+    sequence = ask.sequence
+    if ask.replace is not None or (sequence is not None and sequence >= MAX_PLACED):
         return ask_message(ask, type_cap)
-    before, after = _around_asked(
+    before, middle, after = _around_asked(
+        ask.purpose,
         ask.may_start,
-        ask.grant_generation,
         ask.limit,
         type_cap,
         ask.client,
@@ -41,11 +45,31 @@ def beat_message(ask: Ask, type_cap: int | None) -> bytes:
         ask.device,
         ask.plan,
     )
-    session = pack_rare_id(ask.session_id)
-    return b"%b%c%b%b" % (before, len(session), session, after)
+    session, lease = ask.session_id.encode(), ask.lease_id.encode()
+    if len(session) >= LEAST_PACKED:
+        session = pack_rare_id(ask.session_id)
+    if len(lease) >= LEAST_PACKED:
+        return ask_message(ask, type_cap)
+    granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
+    place = 0 if sequence is None else sequence * PARTS + min(ask.part, PARTS - 1) + 1
+    where = _pack_where(place & _LOW, place >> 32, granted & _LOW, granted >> 32)
+    play = pack_play(ask.play) if ask.play else NO_PLAY
+    around = (
+        before[:_PLACE_AT],
+        where,
+        before[_PLACE_AT:],
+        len(session),
+        session,
+        middle,
+        len(lease),
+        lease,
+        after,
+        play,
+    )
+    return b"%b%b%b%c%b%b%c%b%b%b" % around
 
 
-def report_message(receipt: Receipt, type_cap: int | None) -> bytes:
+def alike_receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
     """`receipt_message`."""
     lease, ask, sequence = receipt.lease, receipt.lease.ask, receipt.sequence
     if receipt.age_ms or (sequence is not None and sequence >= MAX_PLACED):
@@ -85,8 +109,8 @@ def report_message(receipt: Receipt, type_cap: int | None) -> bytes:
 
 @lru_cache(REMEMBERED)
 def _around_asked(
+    purpose: Purpose,
     may_start: bool,
-    grant_generation: int | None,
     limit: int | None,
     type_cap: int | None,
     client: str,
@@ -94,21 +118,14 @@ def _around_asked(
     kind: str,
     device: str | Device | None,
     plan: str | None,
-) -> tuple[bytes, bytes]:
-    ask = Ask(
-        user_id="",
-        session_id="",
-        stream_id=stream_id,
-        device=device,
-        client=client,
-        kind=kind,
-        limit=limit,
-        may_start=may_start,
-        grant_generation=grant_generation,
-        plan=plan,
-    )
+) -> tuple[bytes, bytes, bytes]:
+    """Numbers without place and grant, what stands between session and lease, between lease and play."""
+    ask = Ask("", "", stream_id, purpose, "", device, client, kind, limit=limit, may_start=may_start, plan=plan)
     message = ask_message(ask, type_cap)
-    return message[: ASK.size], message[ASK.size + 1 :]  # between them is the length of no session
+    stream = ASK.size + 1  # behind the length of no session
+    lease = stream + 1 + message[stream]
+    numbers = message[:_PLACE_AT] + message[_PLACE_AT + _WHERE.size : ASK.size]
+    return numbers, message[stream:lease], message[lease + 1 : -len(NO_PLAY)]
 
 
 @lru_cache(REMEMBERED)
