@@ -1,9 +1,12 @@
 """Behind a real nginx with deploy/nginx.conf: what docs/how-to/nginx-in-front.md says about receipts and logs."""
 
+import http.client
+import json
 import re
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -124,3 +127,33 @@ def test_nginx_logs_no_grant_and_the_id_is_of_both_logs(front: Front) -> None:
     told = re.search(r"^\S+ (\w{32}) 404 GET /play/-/film/nothing.ts", front.log(), re.MULTILINE)
     assert told is not None
     assert f'"request_id":"{told[1]}"' in front.service.log()
+
+
+def test_over_connections_that_nginx_keeps_each_request_gets_its_own_answer(front: Front) -> None:
+    """What was refused, broken off or without a body before it on the same connection leaves nothing behind."""
+    with ThreadPoolExecutor(8) as viewers:
+        wrong = [each for found in viewers.map(lambda n: _mixed_up(front.port, f"kay{n}"), range(8)) for each in found]
+    assert wrong == []
+
+
+def _mixed_up(port: int, user: str) -> list[str]:
+    """Answers to requests of all kinds, one after the other, that are not what was asked for."""
+    line, wrong = http.client.HTTPConnection("127.0.0.1", port, timeout=30), []
+    beat, form = f"/v1/users/{user}/sessions/tv/heartbeat", {"user_id": user, "session_id": "tv", "stream_id": "short"}
+    for number in range(6):
+        name = f"{number}.ts"
+        for method, path, body, status, sign in (
+            ("POST", beat, json.dumps({"stream_id": "short"}).encode(), 200, f'"user_id":"{user}"'.encode()),
+            ("POST", beat, f'{{"stream_id":"short","{user}-{number}":1}}'.encode(), 400, f"{user}-{number}".encode()),
+            ("HEAD", "/healthz", None, 200, b""),
+            ("POST", "/v1/segments", json.dumps(form | {"segment": name}).encode(), 200, name.encode()),
+            ("POST", beat, iter([b'{"stream_id":', b'"short"}']), 200, f'"user_id":"{user}"'.encode()),
+            ("POST", "/v1/segments", b"x" * 70_000, 413, b"413"),
+        ):
+            line.request(method, path, body, {} if body is None else {"Content-Type": "application/json"})
+            answer = line.getresponse()
+            told = answer.read()[:1_000] + (answer.getheader("Streamlimit-Segment") or "").encode()
+            if answer.status != status or sign not in told:
+                wrong.append(f"{method} {path} {sign!r}: {answer.status} {told[:200]!r}")
+    line.close()
+    return wrong

@@ -164,8 +164,8 @@ MUTANTS = [
     Mutant(
         "the log names another request of the turn",
         COMING,
-        "self._context.run(self._take, answer, self._steps)",
-        "self._take(answer, self._steps)",
+        "        self._context.run(self._take, answer)\n\n    def _take",
+        "        self._take(answer)\n\n    def _take",
         TURN_ON_THE_WEB,
     ),
     Mutant(
@@ -179,8 +179,8 @@ MUTANTS = [
     Mutant(
         "what comes later forgets who asked",
         COMING,
-        "self._context.run(self._take, answer, self._steps)",
-        "self._take(answer, self._steps)",
+        "        self._context.run(self._take, answer)\n\n    def _take",
+        "        self._take(answer)\n\n    def _take",
         ("tests/store/test_deferred.py",),
     ),
     # the same step in Lua
@@ -936,8 +936,8 @@ MUTANTS = [
     Mutant(
         "a heartbeat with a position is packed like one without",
         ALIKE,
-        "if ask.sequence is not None or ask.replace",
-        "if ask.replace",
+        "place = 0 if sequence is None else sequence * PARTS + min(ask.part,",
+        "place = 0 if sequence is None else min(ask.part,",
         VALKEY_MESSAGES,
     ),
     Mutant(
@@ -985,8 +985,8 @@ MUTANTS = [
     Mutant(
         "what is added after the answer is not done",
         COMING,
-        "            self._context.run(self._take, self._answer, [step])\n",
-        "            pass\n",
+        "            self._context.run(self._take, answer)\n        return self",
+        "            self._answer = answer\n        return self",
         ("tests/store/test_deferred.py",),
     ),
     # requests for segments that are known by their head
@@ -1028,14 +1028,14 @@ MUTANTS = [
     Mutant(
         "a file that is issued keeps its number",
         "streamlimit/web/viewer.py",
-        '("issue", segment.name, segment.sequence)',
-        '("issue", segment.name)',
+        "if part is None or part.segments[0] is not chosen:",
+        "if part is None:",
         by_head("another_place"),
     ),
     Mutant(
         "notes pile up",
         "streamlimit/delivery/local.py",
-        "len(self._notes) >= NOTES:",
+        "len(self.notes) >= NOTES:",
         "False:",
         quickly("notes_of_a_file", "tests/delivery/test_local.py"),
     ),
@@ -1050,7 +1050,7 @@ MUTANTS = [
     Mutant(
         "who leaves while the store is asked is met",
         ADMISSIONS,
-        "            if self._tombstones.is_back(ask, asked_at, None if session is None else session.generation):\n",
+        "            if not self._tombstones.since or self._tombstones.is_back(ask, asked_at, generation):\n",
         "            if True:\n",
         quickly("who_leaves_while_the_store_is_asked", "tests/cache/test_caching_store.py"),
     ),
@@ -1312,15 +1312,15 @@ MUTANTS = [
     Mutant(
         "an outcome that is known is never heard",
         "streamlimit/delivery/receipt.py",
-        "            heard(self.outcome)\n",
+        "            callback(self.outcome)\n",
         "            pass\n",
         ("tests/delivery/test_receipt.py", "-k", "heard_at_once"),
     ),
     Mutant(
         "a delivery that fails keeps the seat",
         "streamlimit/web/viewer.py",
-        "            await holder.fail()\n",
-        "",
+        "            await holder.fail()\n            raise failure",
+        "            raise failure",
         quickly("hangs_up_leaves_no_seat", "tests/web/test_segments.py"),
     ),
     Mutant(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from streamlimit.store.deferred import Deferred
+from streamlimit.store.deferred import Deferred, all_of, deferred
 
 WHO: ContextVar[str] = ContextVar("WHO", default="nobody")
 
@@ -42,6 +42,41 @@ def test_a_step_may_be_added_after_it_came() -> None:
     coming: Deferred[int] = Deferred()
     coming.come(1)
     assert heard(coming.then(lambda answer: answer + 1)) == [2]
+
+
+def test_where_a_step_has_to_wait_itself_the_next_one_gets_what_that_brings() -> None:
+    coming: Deferred[int] = Deferred()
+    inner: Deferred[int] = Deferred()
+    told = heard(coming.then(lambda _: inner).then(lambda answer: answer + 1))
+    coming.come(1)
+    assert told == []
+    inner.come(10)
+    assert told == [11]
+
+
+def test_what_a_task_brings_or_raises_comes_without_waiting() -> None:
+    async def failing() -> int:
+        raise KeyError("gone")
+
+    async def run() -> list[Any]:
+        told = heard(deferred(asyncio.sleep(0, "slept"))), heard(deferred(failing()))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        (slept,), (failure,) = told
+        return [slept, type(failure)]
+
+    assert asyncio.run(run()) == ["slept", KeyError]
+
+
+def test_several_are_awaited_in_their_order_though_they_come_in_another() -> None:
+    async def run() -> list[int]:
+        first: Deferred[int] = Deferred()
+        second: Deferred[int] = Deferred()
+        asyncio.get_running_loop().call_soon(second.come, 2)
+        asyncio.get_running_loop().call_later(0.001, first.come, 1)
+        return await all_of([first, second])
+
+    assert asyncio.run(run()) == [1, 2]
 
 
 def test_all_runs_in_the_context_of_whoever_asked() -> None:

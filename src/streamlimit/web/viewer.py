@@ -37,6 +37,7 @@ from streamlimit.web.rights import RIGHTS
 from streamlimit.web.service import Service
 
 CALL, JSON = "POST /v1/segments", b"application/json"
+_NOTHING_NOTED = None, b""
 
 
 class Elsewhere(Exception):
@@ -331,8 +332,10 @@ class Viewer:
                 exchange.start(204, lines(nothing(found) | counts(holder.admitted)))
                 return None
             chosen, body = found
-        about = ("issue", chosen.name, chosen.sequence)
-        part, told = body.notes.get(about) or body.keep(about, _whole(body, chosen))
+        about = ("issue", chosen.name)
+        part, told = body.notes.get(about) or _NOTHING_NOTED
+        if part is None or part.segments[0] is not chosen:  # a live stream's may become its last one
+            part, told = body.keep(about, _whole(body, chosen))
         exchange.start(200, told + counted(holder.admitted))
         return part
 

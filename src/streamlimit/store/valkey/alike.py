@@ -54,19 +54,8 @@ def alike_ask_message(ask: Ask, type_cap: int | None) -> bytes:
     place = 0 if sequence is None else sequence * PARTS + min(ask.part, PARTS - 1) + 1
     where = _pack_where(place & _LOW, place >> 32, granted & _LOW, granted >> 32)
     play = pack_play(ask.play) if ask.play else NO_PLAY
-    around = (
-        before[:_PLACE_AT],
-        where,
-        before[_PLACE_AT:],
-        len(session),
-        session,
-        middle,
-        len(lease),
-        lease,
-        after,
-        play,
-    )
-    return b"%b%b%b%c%b%b%c%b%b%b" % around
+    numbers = before[:_PLACE_AT] + where + before[_PLACE_AT:]
+    return b"%b%c%b%b%c%b%b%b" % (numbers, len(session), session, middle, len(lease), lease, after, play)
 
 
 def alike_receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
