@@ -83,10 +83,10 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
     ("request_of", "is_new", "calls", "files"),
     [
         (segment, False, 105, 34),
-        (segment, True, 190, 49),
-        (played, False, 145, 43),
+        (segment, True, 195, 50),
+        (played, False, 180, 46),
         (heartbeat, False, 47, 21),
-        (heartbeat, True, 90, 36),
+        (heartbeat, True, 93, 38),
     ],
     ids=["segment, sitting", "segment, new", "GET /play, sitting", "heartbeat, sitting", "heartbeat, new"],
 )
