@@ -63,6 +63,10 @@ mutants: setup ## break the code in named ways; some test must notice each
 soak: setup ## long runs that watch for leaks and drift
 	$(BIN)/python -m pytest tests/soak -n 0 --timeout 0 $(PYTEST_ARGS)
 
+.PHONY: walk
+walk: setup ## the way of somebody who tries it, by real commands: minutes, and what each step needed
+	$(BIN)/python -m tests.walk $(ARGS)
+
 .PHONY: bench
 bench: setup ## measure this machine
 	$(BIN)/python -m bench

@@ -153,3 +153,11 @@ def test_the_receivers_verify_and_count_each_event_once(receiver: tuple[str, "su
     assert [process.stdout.readline() for _ in range(2)] == ["session.expired ada\n"] * 2
     process.kill()
     assert process.stdout.read() == ""
+
+
+def test_a_step_of_the_walk_is_walked() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.walk", "embed"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert re.fullmatch(r"embed +\d+\.\d\d min +15 lines of Python\nall +\d+\.\d\d min\n", ended.stdout)
