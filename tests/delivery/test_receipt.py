@@ -109,7 +109,7 @@ def descriptors() -> int:
 @pytest.mark.parametrize("extra", ["", "Connection: close\r\n"], ids=["keep-alive", "connection-close"])
 @pytest.mark.parametrize("size", [BIG, SMALL])
 def test_who_reads_all_and_closes_at_once_has_received_it(server: Running, size: int, extra: str) -> None:
-    names = [str(n) for n in range(40 if server.is_tls else 120)]
+    names = [str(n) for n in range(20 if server.is_tls else 40)]
     for name in names:
         with server.connect() as client:
             ask(client, size, name, extra)
@@ -119,7 +119,7 @@ def test_who_reads_all_and_closes_at_once_has_received_it(server: Running, size:
 
 @pytest.mark.parametrize("leave", [socket.socket.close, reset])
 def test_who_leaves_after_a_part_has_not_received_it(server: Running, leave: "type[socket.socket]") -> None:
-    names = [str(n) for n in range(60)]
+    names = [str(n) for n in range(20)]
     for name in names:
         client = server.connect()
         ask(client, BIG, name)
