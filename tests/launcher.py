@@ -133,8 +133,9 @@ def _launcher() -> "tuple[socket.socket, subprocess.Popen[bytes]]":
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     with theirs:
         command = [sys.executable, "-m", "tests.launcher", str(theirs.fileno())]
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | OURS
         process = subprocess.Popen(
-            command, cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+            command, cwd=ROOT, env=env, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
         )
     return ours, process
 
