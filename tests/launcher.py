@@ -161,9 +161,7 @@ def serve(control: socket.socket) -> list[str]:
             if not pid:
                 children.close()
                 control.close()
-                told.close()
-                return _become(fds[:2], *json.loads(asked))
-            told.send(str(pid).encode())
+                return _become(told, fds[:2], *json.loads(asked))
             os.close(fds[0])
             os.close(fds[1])
             children.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, told))
@@ -179,8 +177,12 @@ def _tell_end(pidfd: int, pid: int, told: socket.socket) -> None:
             pass  # nobody wants to know
 
 
-def _become(outputs: Sequence[int], arguments: list[str], cwd: str, env: dict[str, str]) -> list[str]:
+def _become(
+    told: socket.socket, outputs: Sequence[int], arguments: list[str], cwd: str, env: dict[str, str]
+) -> list[str]:
     os.setsid()
+    with told:
+        told.send(str(os.getpid()).encode())
     for place, output in enumerate(outputs, 1):
         os.dup2(output, place)
         os.close(output)
