@@ -2,16 +2,21 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 from msgspec import Struct
 
 from streamlimit.bootstrap.store import require_store
-from streamlimit.bootstrap.webhooks import open_outbox
-from streamlimit.cli.tables import print_table
+from streamlimit.bootstrap.webhooks import open_endpoints, open_outbox
+from streamlimit.cli.remote import Remote
+from streamlimit.cli.tables import print_table, shown
 from streamlimit.document import rfc3339
+from streamlimit.model import Event, Session, State
 from streamlimit.settings import Settings
 from streamlimit.store.contract import DeadLetter, Outbox, resolved
+from streamlimit.webhooks.addresses import Addresses
+from streamlimit.webhooks.sender import Failed, Outcome, Sender, Sent, Unwanted
 
 COLUMNS = ("pending", "retrying", "dead", "dropped", "replayed", "disabled", "problem")
 
@@ -22,6 +27,18 @@ class Shown(Struct):
     endpoint: str
     numbers: dict[str, Any]
     dead: list[dict[str, str]]
+
+
+def show_of_service(remote: Remote, as_json: bool) -> None:
+    """What a running service tells of them: who waits, and what its workers sent."""
+    found = remote.get("/v1/stats", None, "callbacks")["callbacks"]
+    if as_json:
+        print(json.dumps(found))
+        return
+    rows = [("waiting", _cell(found["pending"]))]
+    rows += [(str(shown(name)), str(count)) for name, count in found["attempts"].items()]
+    rows += [(f"{shown(name)}/dropped", str(count)) for name, count in (found.get("dropped") or {}).items()]
+    print_table(("what", "count"), rows)
 
 
 def show(settings: Settings, replay: bool, as_json: bool) -> None:
@@ -36,6 +53,46 @@ def show(settings: Settings, replay: bool, as_json: bool) -> None:
     for each in found:
         for delivery in each.dead:
             print(f"dead letter to {each.endpoint}: " + " ".join(map(str, delivery.values())))
+
+
+def try_all(settings: Settings) -> None:
+    """Sends each endpoint an event of nobody's, and says what came back. Exit code 1: not all of them took it."""
+    outcomes = asyncio.run(_try_all(settings))
+    if not outcomes:
+        print("no webhooks are set")
+    for name, outcome in outcomes:
+        print(f"{name}: {_in_words(outcome)}")
+    if not all(isinstance(outcome, Sent) for _, outcome in outcomes):
+        raise SystemExit(1)
+
+
+async def _try_all(settings: Settings) -> list[tuple[str, Outcome]]:
+    addresses, found = Addresses(settings.allow_private_callbacks), list[tuple[str, Outcome]]()
+    for endpoint in open_endpoints(settings):
+        sender = Sender(endpoint, addresses)
+        try:
+            found.append((endpoint.name, await sender.send(_test_event(min(endpoint.types)))))
+        finally:
+            await sender.close()
+    return found
+
+
+def _test_event(kind: str) -> Event:
+    """Of a user whom nobody has; the body says what it is."""
+    now_ms = time.time_ns() // 1_000_000
+    ids = "streamlimit-test", "streamlimit-test", "streamlimit-test"
+    session = Session(*ids, State.ENDED, None, None, None, now_ms, None, now_ms, now_ms, 0)
+    return Event(kind, session, now_ms, "a test of the endpoint: nothing happened")
+
+
+def _in_words(outcome: Outcome) -> str:
+    match outcome:
+        case Sent():
+            return "took the test event (2xx)"
+        case Unwanted():
+            return "wants no more (410)"
+        case Failed(problem):
+            return f"failed: {problem}"
 
 
 def _cell(value: object) -> str:

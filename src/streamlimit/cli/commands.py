@@ -8,20 +8,20 @@ import typer
 
 from streamlimit import __version__
 from streamlimit.bench.command import bench
-from streamlimit.cli.flags import with_settings
+from streamlimit.cli.flags import Where, with_service, with_settings
+from streamlimit.cli.remote import Remote
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings
 
 app = typer.Typer(
     help="Keeps a subscriber from watching more streams at once than the plan allows.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 keys_app = typer.Typer(help="Keys of operators and back ends.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
-config_app = typer.Typer(help="Examples of settings, proxies, units and charts.", no_args_is_help=True)
+config_app = typer.Typer(help="The file of settings, and examples of proxies, units and charts.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
 
@@ -52,21 +52,21 @@ def demo(settings: Settings) -> None:
 
 
 @app.command()
-@with_settings
+@with_service
 def expire(
-    settings: Settings,
+    where: Where,
     max_seconds: Annotated[float | None, typer.Option(help="stop after so long; exit code 3: more is due")] = None,
 ) -> None:
     """Expire idle sessions once (Endpoint 2's work), for cron."""
     from streamlimit.cli import expiring
 
-    expiring.expire(settings, max_seconds)
+    expiring.expire(where, max_seconds)
 
 
 @app.command(name="sessions")
-@with_settings
+@with_service
 def show_sessions(
-    settings: Settings,
+    where: Where,
     user: Annotated[str | None, typer.Argument(help="only this user's")] = None,
     end: Annotated[str | None, typer.Option(help="terminate this session of USER")] = None,
     forgive: Annotated[str | None, typer.Option(help="let this terminated session of USER come back")] = None,
@@ -79,21 +79,21 @@ def show_sessions(
     if (end is not None) + (forgive is not None) + forgive_all > 1:
         raise SettingsError("--end, --forgive, --forgive-all", "take one of them")
     if end is not None:
-        sessions.end(settings, user, end)
+        sessions.end(where, user, end)
     elif forgive is not None or forgive_all:
-        sessions.forgive(settings, user, forgive)
+        sessions.forgive(where, user, forgive)
     else:
-        sessions.show(settings, user, as_json)
+        sessions.show(where, user, as_json)
 
 
 @app.command(name="limit")
-@with_settings
+@with_service
 def own_limit(
-    settings: Settings,
+    where: Where,
     user: Annotated[str, typer.Argument(help="whose limit")],
     n: Annotated[int | None, typer.Argument(min=1, max=64, help="their own limit from now on")] = None,
     until: Annotated[
-        str | None, typer.Option(help="when it ends, as 2031-01-31T18:00:00Z; else it holds for good")
+        str | None, typer.Option(help="when it ends: tomorrow, 6h, 3d, 2031-01-31T18:00:00Z; else it holds for good")
     ] = None,
     note: Annotated[str, typer.Option(help="why, for whoever looks later")] = "",
     remove: Annotated[bool, typer.Option("--remove", help="take it away: the plan's or the service's holds")] = False,
@@ -101,20 +101,67 @@ def own_limit(
     """Give a user a limit of their own, show it, or take it away."""
     from streamlimit.cli import limits
 
-    limits.change_or_show(settings, user, n, limits.Wish(until, note, remove))
+    limits.change_or_show(where, user, n, limits.Wish(until, note, remove))
+
+
+@app.command(name="limits")
+@with_service
+def show_limits(
+    where: Where, as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False
+) -> None:
+    """List the users with a limit of their own."""
+    from streamlimit.cli import limits
+
+    limits.show_all(where, as_json)
+
+
+@app.command(name="events")
+@with_service
+def follow_events(
+    where: Where,
+    types: Annotated[list[str] | None, typer.Option("--type", help="only these, as session.refused")] = None,
+    user: Annotated[str | None, typer.Option(help="only this user's")] = None,
+    stream: Annotated[str | None, typer.Option(help="only of this stream")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+) -> None:
+    """Print what happens as it happens, until ctrl-C."""
+    from streamlimit.cli import events
+
+    events.follow(where, events.Wanted(tuple(types or ()), user, stream, as_json))
+
+
+@app.command(name="top")
+@with_service
+def show_top(where: Where) -> None:
+    """Show how many watch what, at this moment, until ctrl-C; in a pipe once."""
+    from streamlimit.cli import top
+
+    top.show(where)
 
 
 @app.command(name="callbacks")
-@with_settings
+@with_service
 def show_callbacks(
-    settings: Settings,
+    where: Where,
+    test: Annotated[
+        bool, typer.Option("--test", help="send each endpoint a test event, and say what came back")
+    ] = False,
     replay: Annotated[bool, typer.Option("--replay", help="send dead letters again, enable endpoints")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line and endpoint")] = False,
 ) -> None:
     """Show what waits for its webhook, what failed for good, and endpoints that want no more."""
     from streamlimit.cli import callbacks
 
-    callbacks.show(settings, replay, as_json)
+    if test and replay:
+        raise SettingsError("--test, --replay", "take one of them")
+    if isinstance(where, Remote):
+        if test or replay:
+            raise SettingsError("--test, --replay", "work with the settings of the service: leave --url out")
+        callbacks.show_of_service(where, as_json)
+    elif test:
+        callbacks.try_all(where)
+    else:
+        callbacks.show(where, replay, as_json)
 
 
 @app.command(name="report")
@@ -144,12 +191,12 @@ def show_report(
 
 
 @app.command(name="streams")
-@with_settings
-def show_streams(settings: Settings) -> None:
+@with_service
+def show_streams(where: Where) -> None:
     """List the streams that would be served, and what is wrong with others."""
     from streamlimit.cli import streams
 
-    streams.show(settings)
+    streams.show(where)
 
 
 @app.command()
@@ -180,6 +227,27 @@ app.command()(bench)  # no settings: it is a client of a service that may be any
 def version() -> None:
     """Print the version."""
     print(__version__)
+
+
+@config_app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="where; nothing that is there is overwritten")] = Path(
+        "streamlimit.toml"
+    ),
+) -> None:
+    """Write the commented file of settings, each with its default."""
+    from streamlimit.cli import configuring
+
+    configuring.write(file)
+
+
+@keys_app.command(name="list")
+@with_settings
+def list_keys(settings: Settings) -> None:
+    """List the keys of the settings by role and name, without the keys."""
+    from streamlimit.cli import keys
+
+    keys.show(settings)
 
 
 @keys_app.command()

@@ -1,25 +1,36 @@
 """`streamlimit expire`: Endpoint 2's work, once."""
 
 import math
+from typing import Any
 
+from streamlimit.cli.flags import Where
 from streamlimit.cli.limiter import on_limiter
+from streamlimit.cli.remote import Remote
 from streamlimit.errors import SettingsError
 from streamlimit.limiter import Limiter
-from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 from streamlimit.sweeper import expire_once
 
 
-def expire(settings: Settings, max_seconds: float | None) -> None:
+def expire(where: Where, max_seconds: float | None) -> None:
     """Within *max_seconds*, where it is given. Exit code 3: more is due."""
     if max_seconds is not None and not 0 < max_seconds < math.inf:
         raise SettingsError("--max-seconds", "give a number of seconds above 0")
+    if isinstance(where, Remote):
+        _tell(where.sweep(max_seconds))
+        return
 
     async def work(limiter: Limiter) -> None:
         sweep = await expire_once(limiter, max_seconds)
         pending = await resolved(limiter.store.pending())
-        print(f"expired {sweep.expired}, abandoned {sweep.abandoned}, webhooks pending {pending}")
-        if not sweep.finished:
-            raise SystemExit(3)
+        told = {"expired": sweep.expired, "abandoned": sweep.abandoned, "callbacks_pending": pending}
+        _tell(told | {"finished": sweep.finished})
 
-    on_limiter(settings, work)
+    on_limiter(where, work)
+
+
+def _tell(done: dict[str, Any]) -> None:
+    counts = f"expired {done['expired']}, abandoned {done['abandoned']}"
+    print(f"{counts}, webhooks pending {done['callbacks_pending']}")
+    if not done["finished"]:
+        raise SystemExit(3)

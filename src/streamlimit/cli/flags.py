@@ -1,17 +1,26 @@
-"""One flag per setting, for every command that works with them."""
+"""One flag per setting, for every command that works with them, and those that name a running service."""
 
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, TypeAlias, get_origin
 
 import typer
 
+from streamlimit.cli.remote import Remote
 from streamlimit.settings import Settings, load_settings
 from streamlimit.settings.sources import json_or_text
 
 IN_JSON = {n for n, f in Settings.model_fields.items() if n == "jwt" or get_origin(f.annotation) in (list, dict)}
 """Settings that a flag gives as JSON."""
+
+Where: TypeAlias = Settings | Remote
+"""On what a command works: the store of the settings, or a running service."""
+
+Url = Annotated[
+    str | None, typer.Option(envvar="STREAMLIMIT_URL", help="ask this running service; else the settings' store")
+]
+Key = Annotated[str | None, typer.Option(envvar="STREAMLIMIT_KEY", help="an operator's or reader's key for it")]
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -19,11 +28,35 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
-        flags = {name: _parsed(name, given.pop(name)) for name in Settings.model_fields}
-        command(load_settings(**flags), **given)
+        command(load_settings(**_flags_in(given)), **given)
 
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
-    run.__signature__ = inspect.Signature(own + [_flag(name) for name in Settings.model_fields])  # type: ignore[attr-defined]
+    return _signed(run, command, "settings")
+
+
+def with_service(command: Callable[..., None]) -> Callable[..., None]:
+    """The same, and `--url` and `--key`: it is called with a `Where`. With a URL no settings are read."""
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        flags, url, key = _flags_in(given), given.pop("url"), given.pop("key")
+        command(Remote(url, key) if url else load_settings(**flags), **given)
+
+    named = (("url", Url), ("key", Key))
+    more = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind) for n, kind in named]
+    return _signed(run, command, "where", more)
+
+
+def _flags_in(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: _parsed(name, given.pop(name)) for name in Settings.model_fields}
+
+
+def _signed(
+    run: Callable[..., None], command: Callable[..., None], instead: str, more: list[inspect.Parameter] | None = None
+) -> Callable[..., None]:
+    """*run*, which looks to the framework like *command* with all flags in the place of one parameter."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != instead]
+    flags = [_flag(name) for name in Settings.model_fields]
+    run.__signature__ = inspect.Signature(own + (more or []) + flags)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in run.__signature__.parameters.values()}  # type: ignore[attr-defined]
     return run
 

@@ -3,8 +3,9 @@
 import json
 import secrets
 
+from streamlimit.cli.tables import print_table, shown
 from streamlimit.errors import SettingsError
-from streamlimit.settings import key_hash, wrong_with_name
+from streamlimit.settings import Settings, key_hash, wrong_with_name
 
 SETTINGS = {"operate": "operator_keys", "read": "operator_read_keys", "service": "service_keys"}
 """Where a key of each role goes, if it is nobody's in particular."""
@@ -16,6 +17,17 @@ def make(role: str, name: str | None) -> None:
     line = f'{SETTINGS[role]} = ["{key_hash(key)}"]' if name is None else _named(role, name, key_hash(key))
     print(f"key (shown only now): {key}")
     print(line)
+
+
+def show(settings: Settings) -> None:
+    """All of them by role and name; of the keys only whether they are hashed."""
+    found: list[tuple[str, str, str]] = [
+        (each.role, each.name, each.get_secret_value()) for each in settings.operator_keys
+    ]
+    found += [("read", "-", each.get_secret_value()) for each in settings.operator_read_keys]
+    found += [("service", "-", each.get_secret_value()) for each in settings.service_keys]
+    rows = [(role, shown(name), "hashed" if key.startswith("sha256:") else "in plain") for role, name, key in found]
+    print_table(("role", "name", "kept"), rows)
 
 
 def _named(role: str, name: str, digest: str) -> str:

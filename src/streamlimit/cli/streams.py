@@ -1,30 +1,45 @@
 """`streamlimit streams`: what would be served, and what is wrong with others, or odd about these."""
 
 import sys
+from typing import Any
+
+from rich.text import Text
 
 from streamlimit.bootstrap.streams import open_catalog
+from streamlimit.cli.flags import Where
+from streamlimit.cli.remote import Remote
 from streamlimit.cli.tables import print_table, shown
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.survey import survey
 from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings
 
+NAMES = ("stream_id", "title", "segments", "segment_seconds", "live", "entry")
 COLUMNS = ("stream", "title", "segments", "seconds", "live", "entry")
 
 
-def show(settings: Settings) -> None:
+def show(where: Where) -> None:
     """The streams as a table; troubles on standard error."""
+    if isinstance(where, Remote):
+        print_table(COLUMNS, [_row(stream) for stream in where.get("/v1/streams", None, "streams")["streams"]])
+    else:
+        _show_own(where)
+
+
+def _show_own(settings: Settings) -> None:
     catalog = open_catalog(settings)
     if catalog is None:
         why = "an origin lists no streams; one is found when it is asked for" if settings.has_origin else "none are set"
         raise SettingsError("streams", why)
-    rows = []
-    for stream in catalog.streams():
-        told = (stream.stream_id, stream.title, str(stream.segments), f"{stream.segment_seconds:g}")
-        rows.append((*map(shown, told), "yes" if stream.live else "no", shown(stream.entry)))
-    print_table(COLUMNS, rows)
+    print_table(COLUMNS, [_row({name: getattr(stream, name) for name in NAMES}) for stream in catalog.streams()])
     for trouble in troubles(catalog):
         print(trouble, file=sys.stderr)
+
+
+def _row(stream: dict[str, Any]) -> tuple[str | Text, ...]:
+    seconds = f"{stream['segment_seconds'] or 0:g}"
+    told = stream["stream_id"], stream["title"], str(stream["segments"]), seconds
+    return *map(shown, told), "yes" if stream["live"] else "no", shown(stream["entry"])
 
 
 def troubles(catalog: Catalog) -> list[str]:

@@ -17,6 +17,8 @@ OF_COMMANDS = (PREFIX + "URL", PREFIX + "KEY")
 """No settings: which running service a command asks, and with which key."""
 
 CONFIG_FILE = "streamlimit.toml"
+SYSTEM_FILE = Path("/etc/streamlimit/streamlimit.toml")
+"""Where commands find the settings of the service of this machine, wherever they are called."""
 
 
 class Variables(EnvSettingsSource):
@@ -27,7 +29,7 @@ class Variables(EnvSettingsSource):
 
 
 class File(PydanticBaseSettingsSource):
-    """The TOML file: STREAMLIMIT_CONFIG's, else streamlimit.toml in the working directory if there is one."""
+    """The TOML file: STREAMLIMIT_CONFIG's, else streamlimit.toml in the working directory, else the machine's."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         raise KeyError(field_name)  # pydantic-settings asks field by field only where __call__ does not answer
@@ -45,8 +47,17 @@ class File(PydanticBaseSettingsSource):
 def file_of_settings() -> Path | None:
     """Where it is; None: there is none, and none was named."""
     named = os.environ.get(CONFIG)
-    path = Path(named or CONFIG_FILE)
-    return path if named is not None or path.exists() else None
+    if named is not None:
+        return Path(named or CONFIG_FILE)
+    return next((path for path in (Path(CONFIG_FILE), SYSTEM_FILE) if _is_there(path)), None)
+
+
+def _is_there(path: Path) -> bool:
+    """One that this user may not look at is there, too: reading it says so."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
 
 
 def json_or_text(text: str) -> Any:

@@ -1,0 +1,139 @@
+"""A running service, as commands ask it over HTTP. Whatever goes wrong is one line in words, without the key."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from streamlimit.errors import SettingsError, StreamlimitError
+
+TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+PAGE = 500
+
+Query = Mapping[str, str | None]
+
+
+class Remote:
+    """The service at *url*, asked with *key*. Proxies of the environment are not used: the key goes there alone."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self.url = url.rstrip("/")
+        if "@" in url.partition("://")[2].partition("/")[0]:
+            raise SettingsError("--url", "holds a name or password; give the key as --key or STREAMLIMIT_KEY")
+        if key is not None and not (key.isascii() and key.isprintable() and key.strip()):
+            raise SettingsError("--key", "has characters that no key has")
+        headers = {"User-Agent": "streamlimit"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
+        self._client = httpx.Client(headers=headers, timeout=TIMEOUT, trust_env=False)
+
+    def get(self, path: str, query: Query | None = None, *names: str) -> Any:
+        """The document that `GET` answers, which has to have these *names*."""
+        document = self._document("GET", path, query)
+        if any(name not in document for name in names):
+            raise self._strange(f"JSON without {', '.join(names)}")
+        return document
+
+    def change(self, method: str, path: str, body: Any = None, query: Query | None = None) -> Any:
+        """What any other method answers; an empty document where that is nothing."""
+        return self._document(method, path, query, body)
+
+    def sweep(self, max_seconds: float | None) -> dict[str, Any]:
+        """Endpoint 2."""
+        body = {} if max_seconds is None else {"max_seconds": max_seconds}
+        done = self._document("POST", "/v1/expirations", None, body)
+        if "finished" not in done:
+            raise self._strange("JSON without finished")
+        return done
+
+    def has(self, path: str) -> bool:
+        """Is there such a thing?"""
+        answer = self._answer("GET", path, None, None)
+        if answer.status_code == 404 and _read(answer).get("code", "").startswith("unknown-"):
+            return False
+        self._require(answer)
+        return True
+
+    def pages(self, path: str, name: str, query: Query | None = None) -> Iterator[dict[str, Any]]:
+        """Everything in the list of that *name*, over all pages."""
+        cursor: str | None = ""
+        while cursor is not None:
+            asked = {**(query or {}), "limit": str(PAGE), "cursor": cursor or None}
+            page = self.get(path, asked, name, "cursor")
+            yield from page[name]
+            cursor = page["cursor"]
+
+    def events(self, query: Query, last_id: str | None) -> Iterator[tuple[str | None, str, Any]]:
+        """Id, name and data of each event as it comes; ends with the connection."""
+        asked = {**query, "last_event_id": last_id}
+        try:
+            with self._client.stream("GET", self.url + "/v1/events", params=_given(asked)) as answer:
+                if answer.status_code != 200:
+                    answer.read()
+                self._require(answer, "text/event-stream")
+                yield from _events_of(answer.iter_lines())
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._wrong(error) from error
+        except ValueError as error:
+            raise self._strange("events that are no JSON") from error
+
+    def _document(self, method: str, path: str, query: Query | None, body: Any = None) -> dict[str, Any]:
+        answer = self._answer(method, path, query, body)
+        self._require(answer)
+        return _read(answer)
+
+    def _answer(self, method: str, path: str, query: Query | None, body: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, self.url + path, params=_given(query or {}), json=body)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._wrong(error) from error
+
+    def _require(self, answer: httpx.Response, kind: str = "application/json") -> None:
+        """Is it what was asked for? Raises what the service said, or that none is there."""
+        status, found = answer.status_code, answer.headers.get("content-type", "")
+        if status == 204 or (status == 200 and found.startswith(kind)):
+            return
+        if found.startswith("application/problem+json"):
+            problem = _read(answer)
+            raise StreamlimitError(f"{self.url}: {status} {problem.get('code')}: {problem.get('detail')}")
+        raise self._strange(f"{status}, {found or 'no type'}")
+
+    def _strange(self, what: str) -> StreamlimitError:
+        return StreamlimitError(f"{self.url}: what came is no answer of streamlimit ({what})")
+
+    def _wrong(self, error: httpx.HTTPError | httpx.InvalidURL) -> StreamlimitError:
+        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+            return SettingsError("--url", f"is no address, as http://127.0.0.1:8080: {error}")
+        words = "it did not answer in time" if isinstance(error, httpx.TimeoutException) else str(error)
+        return StreamlimitError(f"{self.url}: no answer: {words or type(error).__name__}")
+
+
+def part(text: str) -> str:
+    """An id, as it goes into a path."""
+    return quote(text, safe="")
+
+
+def _given(query: Query) -> dict[str, str]:
+    return {name: value for name, value in query.items() if value is not None}
+
+
+def _read(answer: httpx.Response) -> dict[str, Any]:
+    """Its document; an empty one where it has none."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _events_of(lines: Iterator[str]) -> Iterator[tuple[str | None, str, Any]]:
+    """As server-sent events are read; what has no data has only an id."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if line and name:
+            fields[name] = value
+        elif not line:
+            data = json.loads(fields["data"]) if "data" in fields else None
+            yield fields.get("id"), fields.get("event", ""), data
+            fields = {}
