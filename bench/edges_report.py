@@ -1,0 +1,135 @@
+"""What bench.edges found, as Markdown: CPU a segment, ratios to bare nginx of the same round, aims met and missed."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Protocol
+
+from bench.load import Load
+from bench.paced import Paced
+from bench.tables import table
+
+Found = tuple[Load, float, float]
+"""One measurement; CPU of nginx and of whom it asks, µs a segment."""
+
+SCRIPTS, KEPT, PEER = ("Lua", "njs"), "auth_request, kept", "peer: Lua and one Redis script a request"
+AIMS = (
+    ("bytes a CPU second, fastest recipe", {"1 MB": 0.97, "100 KB": 0.88, "2 KB": 0.6}),
+    ("bytes a CPU second, auth_request kept", {"1 MB": 0.95, "100 KB": 0.8}),
+)
+TAIL_MS, DECISION = 0.5, 0.35
+
+
+class Measured(Protocol):
+    """A row."""
+
+    name: str
+    beside: str
+    loads: dict[str, list[Found]]
+    tails: list[Paced]
+
+
+def parts(rows: Sequence[Measured], sizes: Sequence[str], rounds: int, seconds: int, elapsed: float) -> list[str]:
+    """All of the report below its head."""
+    found = {row.name: row for row in rows}
+    told = [HEAD.format(rounds=rounds, seconds=seconds, elapsed=elapsed)]
+    told += [part for size in sizes for part in (f"## {size}", _sizes(found, rows, size))]
+    return [*told, "## p99 of 2 KB at the same, moderate rate", _tails(rows), "## Aims", _aims(found, sizes), NOTES]
+
+
+HEAD = """\
+`python -m bench.edges`: {rounds} rounds of {seconds} s a row and size, interleaved ({elapsed:.0f} s in all).
+nginx has one worker and one core; wrk (32 connections), streamlimit and Redis share the other. CPU is user and system
+time of nginx, and of whom it asks, divided by the segments handed out. `× bare` is how many bytes a CPU second of all
+of them that is, beside bare nginx of the same build in the same round: the median of the rounds, and their range."""
+
+NOTES = """\
+Read with care: other programs ran on this machine. CPU ratios of one round stand that well; rates and latencies less.
+
+- What a recipe costs the service is mostly not a matter of segments: 100 sessions ask 33 times a second (a yes is kept
+  for 3 s, `edge_cache_seconds` of X = 6) and are told of at most 200 times a second, whatever nginx hands out. So the
+  fewer segments a second a busy machine manages, the more of that falls on each.
+- A player that fetches one segment each X asks, and is told of, nearly each time: the row of more sessions goes that
+  way. Set `edge_cache_seconds` above X where it matters.
+- `sndbuf=128k` stands in every recipe, so that an aborted segment is seen. What it costs bare nginx is its own row: at
+  1 MB that alone is more than the aim leaves for everything, and no recipe can meet it beside an unbounded buffer.
+- Each report is some 250 Python calls, and a row in SQLite: what `accel` and `auth_request` cost beyond nginx is that,
+  and a question of about as much again. njs makes a new context for each request that it is asked of."""
+
+
+def _total(each: Found) -> float:
+    return each[1] + each[2]
+
+
+def ratios(found: dict[str, Measured], name: str, size: str) -> list[float]:
+    """Bytes a CPU second, beside the bare nginx of the same build, round by round."""
+    row = found[name]
+    pairs = zip(found[row.beside].loads[size], row.loads[size], strict=True)
+    return [_total(bare) / _total(own) for bare, own in pairs]
+
+
+def _sizes(found: dict[str, Measured], rows: Sequence[Measured], size: str) -> str:
+    lines = []
+    for row in rows:
+        own, beside = row.loads[size], ratios(found, row.name, size)
+        lines.append(
+            [
+                row.name,
+                f"**{median(beside):.2f}**",
+                f"{min(beside):.2f}–{max(beside):.2f}",
+                f"{median(each[1] for each in own):.1f}",
+                f"{median(each[2] for each in own):.1f}",
+                f"{median(each[0].per_second for each in own):,.0f}",
+                str(sum(each[0].errors for each in own)),
+            ]
+        )
+    heads = ["recipe", "× bare", "range", "CPU µs nginx", "CPU µs asked", "segments a second", "errors"]
+    return table(heads, lines)
+
+
+def _tails(rows: Sequence[Measured]) -> str:
+    lines = []
+    for row in rows:
+        if row.tails:
+            asked, late = row.tails[0].asked, median(tail.late_p99_ms for tail in row.tails)
+            middle = [f"{median(getattr(tail, name) for tail in row.tails):.2f}" for name in ("p50_ms", "p99_ms")]
+            lines.append([row.name, f"{asked:,.0f}", *middle, f"{_added(rows, row):+.2f}", f"{late:.2f}"])
+    return table(["recipe", "a second", "p50 ms", "p99 ms", "added to bare's p99", "the driver's own p99 ms"], lines)
+
+
+def _added(rows: Sequence[Measured], row: Measured) -> float:
+    bare = next(each for each in rows if each.name == row.beside)
+    pairs = zip(bare.tails, row.tails, strict=True)
+    return median(own.p99_ms - before.p99_ms for before, own in pairs)
+
+
+def _aims(found: dict[str, Measured], sizes: Sequence[str]) -> str:
+    lines = []
+    for (what, aims), names in zip(AIMS, ((KEPT, "accel", *SCRIPTS), (KEPT,)), strict=True):
+        for size, aim in aims.items():
+            best = max(names, key=lambda name: median(ratios(found, name, size)))
+            lines.append(_line(f"{size}: {what}", f"≥ {aim:g}", median(ratios(found, best, size)), aim, best))
+    rows = list(found.values())
+    fastest = min((*SCRIPTS, KEPT), key=lambda name: _added(rows, found[name]))
+    lines.append(_line("p99 added", f"≤ {TAIL_MS:g} ms", -_added(rows, found[fastest]), -TAIL_MS, fastest))
+    for name in SCRIPTS:
+        lines.append(
+            _line(
+                "a decision in nginx's memory, of the peer's", f"≤ {DECISION:g}", -_share(found, name), -DECISION, name
+            )
+        )
+    return table(["aim", "wanted", "found", "by", ""], lines)
+
+
+def _share(found: dict[str, Measured], name: str) -> float:
+    """CPU added to bare nginx for 2 KB, of what the peer adds."""
+
+    def added(of: str) -> float:
+        row = found[of]
+        pairs = zip(found[row.beside].loads["2 KB"], row.loads["2 KB"], strict=True)
+        return median(_total(own) - _total(bare) for bare, own in pairs)
+
+    return added(name) / added(PEER)
+
+
+def _line(what: str, wanted: str, value: float, aim: float, by: str) -> list[str]:
+    return [what, wanted, f"{abs(value):.2f}", by, "met" if value >= aim else "**missed**"]
