@@ -165,9 +165,9 @@ def show_callbacks(
 
 
 @app.command(name="report")
-@with_settings
+@with_service
 def show_report(
-    settings: Settings,
+    where: Where,
     month: Annotated[str | None, typer.Option(help="of this month, as 2026-11; by hour: hours of the day")] = None,
     day: Annotated[str | None, typer.Option(help="of this day, as 2026-11-30")] = None,
     begin: Annotated[str | None, typer.Option("--from", help="from this date, or time of RFC 3339, on")] = None,
@@ -177,17 +177,11 @@ def show_report(
     ] = "",
     as_csv: Annotated[bool, typer.Option("--csv", help="for spreadsheets")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
-    url: Annotated[
-        str | None, typer.Option(envvar="STREAMLIMIT_URL", help="ask this running service; else the settings' store")
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option(envvar="STREAMLIMIT_KEY", help="an operator's or reader's key for it")
-    ] = None,
 ) -> None:
     """Tell how many users hit their limit, on which plans, at what hour."""
     from streamlimit.cli import report
 
-    report.report(settings, report.Wish(month, day, begin, end, by, as_csv, as_json, url, key))
+    report.report(where, report.Wish(month, day, begin, end, by, as_csv, as_json))
 
 
 @app.command(name="streams")

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from streamlimit.bootstrap.reporting import open_reports
 from streamlimit.bootstrap.store import require_store
-from streamlimit.cli.asked import ask
+from streamlimit.cli.flags import Where
+from streamlimit.cli.remote import Remote
 from streamlimit.cli.tables import print_table, shown
 from streamlimit.document import rfc3339
 from streamlimit.errors import SettingsError
@@ -40,18 +41,16 @@ class Wish(Struct, frozen=True):
     by: str = ""
     csv: bool = False
     json: bool = False
-    url: str | None = None
-    key: str | None = None
 
 
-def report(settings: Settings, wish: Wish) -> None:
+def report(where: Where, wish: Wish) -> None:
     """Prints it."""
     group, period, whole = _division(wish)
     try:
-        span = _span(wish, period, Now(wall_ms(), KEPT_LONGEST if wish.url else settings.report_days))
+        span = _span(wish, period, Now(wall_ms(), KEPT_LONGEST if isinstance(where, Remote) else where.report_days))
     except BadSpan as error:
         raise SettingsError(error.field, error.wrong) from error
-    fetch = _over_http(wish) if wish.url else _from_store(settings)
+    fetch = _over_http(where) if isinstance(where, Remote) else _from_store(where)
     rows = fetch(period, group, span)
     if wish.json:
         print(*(msgspec.json.encode(row).decode() for row in rows), sep="\n", end="\n" if rows else "")
@@ -94,11 +93,11 @@ def _span(wish: Wish, period: Period, now: Now) -> Span:
     return span_of(wish.begin, wish.end, period, now, ("--from", "--to"))
 
 
-def _over_http(wish: Wish) -> Fetch:
+def _over_http(service: Remote) -> Fetch:
     def fetch(period: Period, group: Group, span: Span) -> Rows:
         query = {"from": rfc3339(span.from_ms), "to": rfc3339(span.to_ms), "by": period.value}
         query |= {} if group is Group.ALL else {"group": group.value}
-        rows: Rows = ask(wish.url or "", wish.key, "/v1/reports", query)["rows"]
+        rows: Rows = service.get("/v1/reports", query, "rows")["rows"]
         return rows
 
     return fetch
