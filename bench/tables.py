@@ -59,16 +59,17 @@ def decisions(part: Part, floor: str, users: int) -> str:
     return table(heads, lines)
 
 
-def in_short(part: Part, floor: str, users: int) -> str:
-    """The same with fewer columns, for those who pass by."""
-    base, raced = rate_of(part, floor), any("over" in row for row in part["rows"].values())
+def in_short(part: Part, names: Sequence[str], floor: str, users: int) -> str:
+    """The same of the rows *names*, with fewer columns, for those who pass by."""
+    rows = {name: part["rows"][name] for name in names if part["rows"].get(name, {}).get("loads")}
+    base, raced = rate_of(part, floor), any("over" in row for row in rows.values())
     lines = []
-    for name, row in part["rows"].items():
+    for name, row in rows.items():
         rate = middle(row["loads"], "per_second")
         ratio = f"**{rate / base:.2f}**" if base else "–"
-        p99, cpu = f"{middle(row['loads'], 'p99_ms'):.1f}", f"{middle(row['loads'], 'cpu_us'):.0f}"
-        lines.append([name, ratio, short(rate), cpu, p99, *([_race(row, users)] if raced else [])])
-    heads = ["what", f"× {floor}", "a second", "CPU µs", "p99 ms at full load"]
+        p99 = f"{middle(row['loads'], 'p99_ms'):.1f}"
+        lines.append([name, ratio, short(rate), p99, *([_race(row, users)] if raced else [])])
+    heads = ["what", f"× {floor}", "a second", "p99 ms at full load"]
     return table([*heads, "users over the limit in a race"] if raced else heads, lines)
 
 
