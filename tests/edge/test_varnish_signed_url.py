@@ -14,7 +14,7 @@ from streamlimit.edge.signed_url import signed_url, signer
 from streamlimit.settings import CdnSettings
 from tests.edge.calls import Viewer, some_user
 from tests.edge.programs import DEPLOY, Edge, origin, running, varnishd
-from tests.needs import needs
+from tests.needs import needs, needs_file
 from tests.ports import free_port
 from tests.service import Service, started, temporary_folder
 from tests.streams import BIG, make_stream
@@ -26,8 +26,7 @@ TEXT = (DEPLOY / "varnish/signed-url.vcl").read_text()
 def cdn() -> Iterator[Edge]:
     """streamlimit sends players to Varnish, which has the files from an origin."""
     needs("varnishd")
-    if not list(Path("/usr/lib").glob("*/varnish/vmods/libvmod_digest.so")):
-        pytest.skip("Varnish's module digest is not there (Debian: apt-get install varnish-vmod-digest)")
+    needs_file("usr/lib/*/varnish/vmods/libvmod_digest.so", "varnish-vmod-digest")
     with temporary_folder() as name, ExitStack() as stack:
         folder, port = Path(name), free_port()
         make_stream(folder / "streams", "film", 3)
