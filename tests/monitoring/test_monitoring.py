@@ -108,7 +108,7 @@ def _scraping(service: Service, folder: Path) -> Iterator[str]:
     with (folder / "prometheus.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         url = f"http://127.0.0.1:{port}"
         try:
-            wait_until(lambda: _has_scraped(process, url), 30, "three scrapes")
+            wait_until(lambda: _has_scraped(process, url), 90, "three scrapes")
             yield url
         finally:
             process.terminate()
