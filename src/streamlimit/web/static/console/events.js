@@ -1,10 +1,12 @@
-// Events as they happen: what comes is put on the screen four times a second, and only the newest two hundred stay.
+// Events as they happen: what comes is put on the screen four times a second. Of a flood that nobody could read the
+// newest are shown, and all are counted.
 
 import { listen, query } from "./api.js";
 import { fillRow, place, row, setText } from "./dom.js";
 import { exactly, ofEvent } from "./words.js";
 
-const ROWS = 200;
+const ROWS = 100;
+const AT_ONCE = 15;
 const DRAW_MS = 250;
 const AGAIN_MS = 2000;
 let aborter = null;
@@ -66,24 +68,27 @@ function take(name, data, id) {
   if (!name.startsWith("session.") || !data?.data) return;
   seen += 1;
   waiting.push(data);
-  if (waiting.length > ROWS) waiting.shift();
+  if (waiting.length > AT_ONCE) waiting.shift();
 }
 
 // Rows are used again: at two hundred events a second nothing is made or thrown away.
 function draw() {
   if (isHeld || !waiting.length || document.hidden) return;
   const body = place("feed");
-  for (const event of waiting) {
-    const line = body.children.length < ROWS ? row(6) : body.lastChild;
+  const spare = [...body.children].slice(Math.max(ROWS - waiting.length, 0));
+  const lines = waiting.reverse().map((event) => {
+    const line = spare.pop() ?? row(6);
     const { what, device, stream, why } = ofEvent(event);
     fillRow(line, [exactly(event.timestamp), what, event.data.session.user_id, device, stream, why]);
-    body.prepend(line);
-  }
+    return line;
+  });
+  body.prepend(...lines);
   waiting = [];
 }
 
 function count() {
-  setText(place("rate"), `${seen} a second`);
+  const shown = (AT_ONCE * 1000) / DRAW_MS;
+  setText(place("rate"), `${seen} a second${seen > shown ? `, the newest ${shown} of them shown` : ""}`);
   seen = 0;
 }
 

@@ -5,7 +5,7 @@ import { every, fillRow, keyed, place, row, setText } from "./dom.js";
 import { atTime, deviceName, goneIn, lastSegment } from "./words.js";
 
 const LOOK_MS = 3000;
-const PAGE = 50;
+const PAGE = 25;
 let page;
 let cursors = [null]; // of the pages up to this one
 let following = null;
