@@ -141,8 +141,8 @@ def _report(rows: list[str]) -> str:
         "# Does the console stay smooth?\n\n"
         f"`python -m bench.pages`: {SESSIONS:,} sessions on SQLite, {EVENTS_A_SECOND} events a second, Debian's "
         "Chromium. A task is one of the page's main thread, and what it took of the processor: waiting for one does "
-        "not count. The events come from a stand-in for `fetch` in the page, so its tasks make them, too. Memory is what "
-        "JavaScript holds after a garbage collection.\n\n"
+        "not count. The events come from a stand-in for `fetch` in the page, so its tasks make them, too. Memory is "
+        "what JavaScript holds after a garbage collection.\n\n"
         f"{HEAD}{''.join(rows)}\n{'; '.join(described().values())}.\n"
     )
 
