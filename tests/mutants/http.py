@@ -7,6 +7,7 @@ READER, CONNECTION = "streamlimit/http/reader.py", "streamlimit/http/connection.
 PATIENCE, HELD, CONNECTED = "streamlimit/http/patience.py", "tests/web/test_held.py", "tests/web/test_connections.py"
 LOG_LINES, LOGGED = "streamlimit/log_lines.py", ("tests/test_log_lines.py",)
 IDLE = ("tests/test_idle.py",)
+FAILING = ("tests/web/test_failures.py",)
 BEACONS = ("tests/web/test_rights.py", "-k", "beacon or body")
 
 MUTANTS = [
@@ -108,6 +109,34 @@ MUTANTS = [
         "            if not exchange.is_gone:\n                self._close()\n",
         "",
         (HELD, "-k", "without_an_answer"),
+    ),
+    Mutant(
+        "what breaks later, without a task, is never told",
+        "streamlimit/web/app.py",
+        "        if isinstance(outcome, Exception):\n",
+        "        if False:\n",
+        FAILING,
+    ),
+    Mutant(
+        "a receipt that breaks keeps its connection",
+        CONNECTION,
+        "        if self._exchange is exchange:\n            self._exchange = None\n            if not",
+        "        if False:\n            if not",
+        FAILING,
+    ),
+    Mutant(
+        "who left is taken for somebody who still waits",
+        "streamlimit/http/exchange.py",
+        "        if self.is_gone:\n            return\n        self._head = None",
+        "        self._head = None",
+        FAILING,
+    ),
+    Mutant(
+        "a step that has to wait is taken for the answer",
+        "streamlimit/store/deferred.py",
+        "            if isinstance(answer, Deferred):\n",
+        "            if False:\n",
+        ("tests/store/test_deferred.py",),
     ),
     Mutant(
         "without a descriptor receipts are guesses",
