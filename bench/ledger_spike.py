@@ -14,6 +14,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -26,6 +27,7 @@ from bench.valkey_layout import Cast, Server
 from streamlimit.model import Admitted, Ask, Device, Event, Lease, Receipt, State
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import show
+from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey import ValkeyStore
 from streamlimit.store.valkey.codec import pack_policy
 from streamlimit.store.valkey.keys import Keys, shard_of
@@ -353,12 +355,12 @@ class Worker:
             self.calls += 1
             self.confirmations += 1
             command = self.command(TOUCHES, shard, user, *arguments)
-            self.router.send(shard, command, lambda reply: reply, TOUCHES, Heard(self, ask, its))
+            self.router.send(shard, command, lambda reply: reply, TOUCHES, Heard(self, ask, its), copy_context())
             session = show(ask.user_id, seat, State.ACTIVE)  # type: ignore[arg-type]
             return Admitted(session, Lease(ask, seat.generation, seat.move, now), 3, len(ledger.seats), True)
         return self._start(ask, its, ledger, now, shard, user)
 
-    def _start(self, ask: Ask, its: Kept, ledger: Ledger, now: int, shard: int, user: bytes) -> "asyncio.Future[Any]":
+    def _start(self, ask: Ask, its: Kept, ledger: Ledger, now: int, shard: int, user: bytes) -> Deferred[Any]:
         seat = new_seat(ask, now, POLICY.expiry_ms)
         fresh = Ledger([*ledger.seats, seat])
         value, arguments = changed(its.value[:HEAD] or NONE, fresh, now, user, now + POLICY.expiry_ms)
@@ -380,16 +382,12 @@ class Worker:
 class Heard:
     """Who hears a touch's answer: nobody waits."""
 
-    __slots__ = ("ask", "is_done", "its", "sent", "worker")
+    __slots__ = ("ask", "its", "sent", "worker")
 
     def __init__(self, worker: Worker, ask: Ask, its: Kept) -> None:
-        self.worker, self.ask, self.its, self.is_done, self.sent = worker, ask, its, False, its.value
+        self.worker, self.ask, self.its, self.sent = worker, ask, its, its.value
 
-    def done(self) -> bool:
-        return self.is_done
-
-    def set_result(self, reply: Any) -> None:
-        self.is_done = True
+    def __call__(self, reply: Any) -> None:
         if not isinstance(reply, list):  # done; where others touched it, too, this is what they made of it
             return
         _, value = reply
@@ -398,11 +396,7 @@ class Heard:
             its.value, its.ledger = value or b"", None
         self.worker.retries += 1
         self.worker.confirmations -= 1  # it is counted again
-        again = self.worker.beat(self.ask)
-        if isinstance(again, asyncio.Future):
-            again.add_done_callback(lambda _: None)
-
-    set_exception = set_result
+        self.worker.beat(self.ask)
 
 
 BATCH = 32
