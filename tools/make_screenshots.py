@@ -37,12 +37,12 @@ def main() -> None:
             _console(browser, service)
 
 
-def _crowd(service: Service) -> None:
+def _crowd(service: Service, kind: str = "user") -> None:
     streams = ("aurora", "clock", "harbour", "orchard")
     for number in range(CROWD):
         for device in ("TV", "Phone", "Tablet")[: 1 + number % 3]:
             form = {"name": device, "type": device.lower()}
-            service.segment(f"user-{number:02}", device, streams[number % 4], device=form)
+            service.segment(f"{kind}-{number:02}", device, streams[number % 4], device=form)
 
 
 def _wall(browser: Browser, service: Service) -> None:
@@ -66,7 +66,7 @@ def _console_of(browser: Browser, service: Service, where: str, name: str) -> No
         page.evaluate(f"location.hash = {where!r}")
         if name == "events":
             page.wait_for_timeout(1_000)
-            _crowd(service)
+            _crowd(service, "guest")  # new ones: who sits already makes no event
         page.wait_for_timeout(12_000 if name == "charts" else 2_500)
         _shoot(page, f"console-{name}")
 
