@@ -56,8 +56,9 @@ format: setup ## let ruff fix and format the code
 	$(BIN)/ruff format
 
 .PHONY: mutants
-mutants: setup ## break the code in named ways; some test must notice each
+mutants: setup ## break the code in named ways, and the rules in every way; some test must notice each
 	$(BIN)/python -m tests.mutants
+	$(BIN)/mutmut run
 
 .PHONY: soak
 soak: setup ## long runs that watch for leaks and drift
@@ -98,5 +99,5 @@ lock: ## resolve pyproject.toml into requirements.lock (UPGRADE=--upgrade for ne
 
 .PHONY: clean
 clean: ## remove .venv, caches and build results
-	rm -rf .venv .venv-sam .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .venv-sam .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
