@@ -5,12 +5,16 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests import servers
 
 # Whoever forbids it would have each program that the tests start compile all of ours anew: half a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+settings.register_profile("shared machine", deadline=None)  # how long an example takes is no promise
+settings.load_profile("shared machine")
 
 LONG = ("tests/e2e/", "tests/webhooks/", "tests/store/")
 """Where the files are that take long: they begin, so that at the end no worker waits for another's last file."""
