@@ -226,7 +226,10 @@ def test_a_file_that_is_not_there_gives_the_seat_back(example: ModuleType) -> No
     assert asyncio.run(work()) == 0
 
 
-def test_an_error_that_is_sent_gives_the_seat_back() -> None:
+@pytest.mark.parametrize(("status", "leaves", "seated"), [(404, False, 0), (200, True, 0), (200, False, 1)])
+def test_an_error_that_is_sent_and_a_client_that_left_give_the_seat_back(
+    status: int, leaves: bool, seated: int
+) -> None:
     from starlette.responses import PlainTextResponse
 
     from streamlimit.fastapi import SegmentResponse
@@ -234,10 +237,10 @@ def test_an_error_that_is_sent_gives_the_seat_back() -> None:
     async def work() -> int:
         async with open_limiter("memory://") as limiter:
             lease = await limiter.reserve(ask("tv"))
-            await Client(SegmentResponse(lease, PlainTextResponse("no such segment", 404)), False).get("/")
+            await Client(SegmentResponse(lease, PlainTextResponse("bytes", status)), leaves).get("/")
             return (await limiter.sessions("ada")).live
 
-    assert asyncio.run(work()) == 0
+    assert asyncio.run(work()) == seated
 
 
 def _wsgi(app: Any, path: str, takes_all: bool = True) -> tuple[str, bytes]:
