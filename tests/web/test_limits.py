@@ -430,7 +430,7 @@ def test_the_stats_are_the_counts_with_their_age(crowd: Service) -> None:
     assert 0 <= told["counted_seconds_ago"] < 60
     assert told["admissions"] >= 31
     assert told["confirmations"] >= 30
-    assert told["callbacks"] == {"pending": 0, "attempts": {}}
+    assert told["callbacks"] == {"pending": 0, "attempts": {}, "dropped": {}}
     assert told["store"]["away"] is False
     assert 0 <= told["store"]["latency_ms"] < 1_000
     metrics = _metrics(crowd)
