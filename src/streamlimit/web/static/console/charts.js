@@ -29,13 +29,16 @@ const REPORTED = [
   ["Users by hour, on all machines", (rows) => [["users", column(rows, "users")], ["refused", column(rows, "refused_users")]]],
 ];
 
+// A chart is as wide as its figure, whenever that changes: also when another section leaves the page.
+const sizes = new ResizeObserver((figures) => figures.forEach(({ target }) => fit(target)));
+const fit = (figure) => drawn.get(figure)?.chart.setSize({ width: widthOf(figure), height: HEIGHT });
+
 const column = (rows, name) => rows.map((row) => row[name]);
 
 export function furnish(_settings, tools) {
   page = tools;
   place("span").addEventListener("change", () => looking.start());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", clear);
-  addEventListener("resize", () => drawn.forEach(({ chart }, figure) => chart.setSize({ width: widthOf(figure), height: HEIGHT })));
 }
 
 export const show = () => looking.start();
@@ -70,6 +73,7 @@ function trim(count) {
   for (const figure of [...place("figures").children].slice(count)) {
     drawn.get(figure)?.chart.destroy();
     drawn.delete(figure);
+    sizes.unobserve(figure);
     figure.remove();
   }
 }
@@ -91,6 +95,7 @@ function made(title) {
   caption.appendChild(document.createElement("strong")).textContent = title;
   caption.appendChild(document.createElement("span")).className = "small";
   figure.appendChild(document.createElement("div")).setAttribute("aria-hidden", "true");
+  sizes.observe(figure);
   return figure;
 }
 
