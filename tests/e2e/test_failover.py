@@ -6,7 +6,7 @@ from pathlib import Path
 from tests import servers
 from tests.e2e.failover import X, over_limit, play_through, two_workers
 
-BACK_SECONDS = 4.0
+BACK_SECONDS = 30.0  # that it comes back; how soon is measured by bench/failover.py
 USERS = 100
 
 
