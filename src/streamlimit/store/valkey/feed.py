@@ -1,17 +1,16 @@
 """The feed and the histories on Valkey and Redis: one bounded stream of the first shard, and a sorted set a user.
 
-One stream, so that a place in it is one number for all workers; of a cluster one node has it. Plain commands, pipelined
-by the connection: one to the feed, and three to a history, for each event.
+One stream, so that a place in it is one number for all workers; of a cluster one node has it. Events that are written
+together are one call to the feed, and one to a history each.
 """
 
-from asyncio import gather
 from collections.abc import Sequence
 from typing import Any
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event, Session
 from streamlimit.store.contract import Clock
-from streamlimit.store.deferred import Deferred, all_of
+from streamlimit.store.deferred import Deferred
 from streamlimit.store.feed import (
     FEED_KEPT,
     FORGOTTEN,
@@ -30,7 +29,7 @@ from streamlimit.store.valkey.outbox import ANSWER_SECONDS
 from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import Script
 
-SCRIPTS = {name: Script(name) for name in ("feed", "told")}
+SCRIPTS = {name: Script(name) for name in ("append", "feed", "remember", "told")}
 FEED_SHARD = 0
 PAGE = 1_000
 """Entries read at once where a user is looked for in the whole feed."""
@@ -56,28 +55,30 @@ class ValkeyFeed:
         self._keys, self._router = Keys(prefix), Router(parse(url), timeout)
 
     async def append(self, events: Sequence[Event]) -> None:
-        bound = "XADD", self._keys.feed, "MAXLEN", "~", self._kept, "*", "e"
-        await all_of(self._ask(FEED_SHARD, *bound, pack(event)) for event in events)
+        if events:
+            await self._run("append", FEED_SHARD, self._keys.feed, self._kept, len(events), *map(pack, events))
 
     async def remember(self, events: Sequence[Event]) -> Sequence[Event]:
         kept = [event for event in events if self._history_events and event.reason != FORGOTTEN]
-        found = await gather(*map(self._remember, kept), return_exceptions=True)
-        wrong = [each for each in found if each is not None and not isinstance(each, StoreUnavailable)]
-        if wrong:
-            raise wrong[0]
-        return [event for event, each in zip(kept, found, strict=True) if each is not None]
+        left = []
+        for event, answer in [(event, self._remember(event)) for event in kept]:  # all are asked before one is awaited
+            try:
+                await answer
+            except StoreUnavailable:
+                left.append(event)
+        return left
 
     async def refused(
         self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
     ) -> Event | None:
         shard = shard_of(session.user_id)
         key = self._keys.told(shard, session.user_id, session.session_id)
-        at_ms = await self._run("told", shard, key, str(quiet_ms), "")
+        at_ms = await self._run("told", shard, key, quiet_ms, "", self._time())
         return None if at_ms is None else Event("session.refused", session, at_ms, reason, None, live_sessions)
 
     async def read(self, after: Place | None, at_most: int) -> FeedPage:
         where = "" if after is None else _id(after)
-        newest, is_whole, found = await self._run("feed", FEED_SHARD, self._keys.feed, where, str(at_most))
+        newest, is_whole, found = await self._run("feed", FEED_SHARD, self._keys.feed, where, at_most, self._time())
         entries = tuple(Entry(_place(name), unpack(fields[1])) for name, fields in found)
         return FeedPage(entries, _place(newest), bool(is_whole))
 
@@ -106,24 +107,22 @@ class ValkeyFeed:
     async def close(self) -> None:
         self._router.close()
 
-    async def _remember(self, event: Event) -> None:
-        user_id = event.session.user_id
-        shard, key = shard_of(user_id), self._history_of(user_id)
-        steps = (
-            self._ask(shard, "ZADD", key, event.at_ms, pack(event)),
-            self._ask(shard, "ZREMRANGEBYRANK", key, 0, -self._history_events - 1),
-            self._ask(shard, "EXPIRE", key, HISTORY_SECONDS),
-        )
-        await all_of(steps)
+    def _remember(self, event: Event) -> Deferred[Any]:
+        shard = shard_of(event.session.user_id)
+        key = self._history_of(event.session.user_id)
+        return self._run("remember", shard, key, self._history_events, HISTORY_SECONDS, event.at_ms, pack(event))
 
     def _history_of(self, user_id: str) -> bytes:
         return self._keys.history(shard_of(user_id), user_id)
 
-    def _run(self, name: str, shard: int, key: bytes, *two: str) -> Deferred[Any]:
-        """A script with two arguments and the time (only tests give one); the deadline is put there when it is sent."""
-        time = "" if self._clock is None else self._clock()
-        command = encode("EVALSHA", SCRIPTS[name].sha, 1, key, *two, time, more=1)
+    def _run(self, name: str, shard: int, key: bytes, *values: str | int | bytes) -> Deferred[Any]:
+        """A script; the connection puts the deadline behind its *values*."""
+        command = encode("EVALSHA", SCRIPTS[name].sha, 1, key, *values, more=1)
         return self._router.call(shard, command, _as_it_is, SCRIPTS[name])
+
+    def _time(self) -> int | str:
+        """What only tests give."""
+        return "" if self._clock is None else self._clock()
 
     def _ask(self, shard: int, *command: str | int | bytes) -> Deferred[Any]:
         return self._router.call(shard, encode(*command), _as_it_is)
