@@ -84,7 +84,7 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
     [
         (segment, False, 105, 34),
         (segment, True, 195, 50),
-        (played, False, 180, 46),
+        (played, False, 186, 48),
         (heartbeat, False, 47, 21),
         (heartbeat, True, 93, 38),
     ],

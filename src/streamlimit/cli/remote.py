@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import httpx
 
 from streamlimit.errors import SettingsError, StreamlimitError
 
-TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+if TYPE_CHECKING:
+    import httpx
+
 PAGE = 500
 
 Query = Mapping[str, str | None]
@@ -25,7 +25,10 @@ class Remote:
         if key is not None and not (key.isascii() and key.isprintable() and key.strip()):
             raise SettingsError("--key", "has characters that no key has")
         headers = {"User-Agent": "streamlimit"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
-        self._client = httpx.Client(headers=headers, timeout=TIMEOUT, trust_env=False)
+        import httpx  # only here: it would slow every command and every start
+
+        self._client = httpx.Client(headers=headers, timeout=httpx.Timeout(60.0, connect=5.0), trust_env=False)
+        self._failures = httpx.HTTPError, httpx.InvalidURL
 
     def get(self, path: str, query: Query | None = None, *names: str) -> Any:
         """The document that `GET` answers, which has to have these *names*."""
@@ -72,7 +75,7 @@ class Remote:
                     answer.read()
                 self._require(answer, "text/event-stream")
                 yield from _events_of(answer.iter_lines())
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except self._failures as error:
             raise self._wrong(error) from error
         except ValueError as error:
             raise self._strange("events that are no JSON") from error
@@ -82,13 +85,13 @@ class Remote:
         self._require(answer)
         return _read(answer)
 
-    def _answer(self, method: str, path: str, query: Query | None, body: Any) -> httpx.Response:
+    def _answer(self, method: str, path: str, query: Query | None, body: Any) -> "httpx.Response":
         try:
             return self._client.request(method, self.url + path, params=_given(query or {}), json=body)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except self._failures as error:
             raise self._wrong(error) from error
 
-    def _require(self, answer: httpx.Response, kind: str = "application/json") -> None:
+    def _require(self, answer: "httpx.Response", kind: str = "application/json") -> None:
         """Is it what was asked for? Raises what the service said, or that none is there."""
         status, found = answer.status_code, answer.headers.get("content-type", "")
         if status == 204 or (status == 200 and found.startswith(kind)):
@@ -101,7 +104,9 @@ class Remote:
     def _strange(self, what: str) -> StreamlimitError:
         return StreamlimitError(f"{self.url}: what came is no answer of streamlimit ({what})")
 
-    def _wrong(self, error: httpx.HTTPError | httpx.InvalidURL) -> StreamlimitError:
+    def _wrong(self, error: Exception) -> StreamlimitError:
+        import httpx
+
         if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
             return SettingsError("--url", f"is no address, as http://127.0.0.1:8080: {error}")
         words = "it did not answer in time" if isinstance(error, httpx.TimeoutException) else str(error)
@@ -117,7 +122,7 @@ def _given(query: Query) -> dict[str, str]:
     return {name: value for name, value in query.items() if value is not None}
 
 
-def _read(answer: httpx.Response) -> dict[str, Any]:
+def _read(answer: "httpx.Response") -> dict[str, Any]:
     """Its document; an empty one where it has none."""
     try:
         document = answer.json()
