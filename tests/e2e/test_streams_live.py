@@ -205,7 +205,8 @@ def test_ffmpeg_plays_a_live_dash_stream_on_one_seat(house: House, dash: str) ->
     url = house.open("dash", dash)
     assert decode(url, "-t", "5") == pytest.approx(5, abs=1)
     assert house.ids("dash") == ["tv"]
-    assert house.events("dash") == ["session.started"]
+    # On a busy machine ffmpeg hangs up on the very first segment and asks again: that reservation is given back.
+    assert [event for event in house.events("dash") if event != "session.abandoned"] == ["session.started"]
 
 
 def test_a_viewer_who_fell_behind_the_window_goes_on_with_the_oldest(house: House, live: str) -> None:

@@ -19,4 +19,11 @@ MUTANTS = [
         "",
         MODEL,
     ),
+    Mutant(
+        "an answer that makes one that is there already is lost",
+        "streamlimit/store/deferred.py",
+        "        if self._is_inside:\n            call(*answer)\n            return\n",
+        "",
+        ("tests/store/test_deferred.py",),
+    ),
 ]

@@ -54,6 +54,32 @@ def test_where_a_step_has_to_wait_itself_the_next_one_gets_what_that_brings() ->
     assert told == [11]
 
 
+def test_a_step_may_make_what_has_come_already() -> None:
+    def made(answer: int) -> Deferred[int]:
+        inner: Deferred[int] = Deferred()
+        inner.come(answer + 1)
+        return inner
+
+    coming: Deferred[int] = Deferred()
+    told = heard(coming.then(made).then(made).then(lambda answer: [answer]))
+    coming.come(1)
+    assert told == [[3]]
+
+
+def test_a_step_may_be_added_by_whoever_is_called_back() -> None:
+    coming: Deferred[int] = Deferred()
+    told: list[object] = []
+
+    def called_back(answer: object) -> None:
+        told.append(answer)
+        if answer == 1:
+            coming.then(lambda answer: answer + 1)
+
+    coming.add_callback(called_back)
+    coming.come(1)
+    assert told == [1, 2]
+
+
 def test_what_a_task_brings_or_raises_comes_without_waiting() -> None:
     async def failing() -> int:
         raise KeyError("gone")

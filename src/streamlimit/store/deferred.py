@@ -21,11 +21,12 @@ _NOTHING = object()
 class Deferred(Generic[T]):
     """One answer, or an exception in its place. All runs in the context of whoever asked: logs name their request."""
 
-    __slots__ = ("_answer", "_callback", "_context", "_steps")
+    __slots__ = ("_answer", "_callback", "_context", "_is_inside", "_steps")
 
     def __init__(self) -> None:
         self._context, self._answer = copy_context(), _NOTHING
         self._steps: list[Step] = []
+        self._is_inside = False  # a context cannot be entered twice
         self._callback: Callable[[Any], object] | None = None
 
     def then(self, step: Step) -> "Deferred[Any]":
@@ -33,7 +34,7 @@ class Deferred(Generic[T]):
         self._steps.append(step)
         if self._answer is not _NOTHING:
             answer, self._answer = self._answer, _NOTHING
-            self._context.run(self._take, answer)
+            self._inside(self._take, answer)
         return self
 
     def add_callback(self, callback: Callable[[T | Exception], object]) -> None:
@@ -41,7 +42,7 @@ class Deferred(Generic[T]):
         assert self._callback is None, "it has a callback already"
         self._callback = callback
         if self._answer is not _NOTHING:
-            self._context.run(self._tell)
+            self._inside(self._tell)
 
     def come_of(self, coming: Awaitable[T]) -> None:
         """It will be what *coming* brings, in a task."""
@@ -49,7 +50,18 @@ class Deferred(Generic[T]):
 
     def come(self, answer: T | Exception) -> None:
         """It is here. Raises nothing."""
-        self._context.run(self._take, answer)
+        self._inside(self._take, answer)
+
+    def _inside(self, call: Callable[..., None], *answer: Any) -> None:
+        """In the context of whoever asked, also where this comes from there: a step may make what has come already."""
+        if self._is_inside:
+            call(*answer)
+            return
+        self._is_inside = True
+        try:
+            self._context.run(call, *answer)
+        finally:
+            self._is_inside = False
 
     def _take(self, answer: Any) -> None:
         steps = self._steps
