@@ -79,3 +79,22 @@ def test_a_connection_that_is_only_closed_is_opened_again_and_no_outage() -> Non
     with servers.single("valkey") as server:
         closed = lambda: server.client.execute_command("CLIENT KILL TYPE normal SKIPME yes")  # noqa: E731
         assert asyncio.run(heard_after(server, closed, 0.3)) == 0
+
+
+def test_a_server_that_hangs_is_named_once_however_often_it_is_tried() -> None:
+    async def told(server: servers.Server) -> list[str]:
+        store, said = ValkeyStore(server.url, POLICY, timeout=0.05), []
+        try:
+            await store.ping()
+            server.hang()
+            for _ in range(6):
+                with pytest.raises(StoreUnavailable) as failed:
+                    await store.ping()
+                said.append(str(failed.value))
+                await asyncio.sleep(0.1)  # it is tried again meanwhile
+            return said
+        finally:
+            await store.close()
+
+    with servers.single("valkey") as server:
+        assert all(words.count(str(server.port)) == 1 for words in asyncio.run(told(server)))

@@ -128,7 +128,8 @@ class Node:
                 await self._open_once()
                 return
             except (OSError, TimeoutError, StoreUnavailable) as error:
-                self._fail_queue(str(error) or "no answer in time")
+                said = str(error).removeprefix("valkey: ").removeprefix(f"{shown(self.address)}: ")
+                self._fail_queue(said or "no answer in time")
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, LONGEST_PAUSE)
 
