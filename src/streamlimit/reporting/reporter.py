@@ -23,7 +23,7 @@ from streamlimit.store.reporting import Batch, Group, Period, ReportStore, Row
 
 log = EventLog("streamlimit")
 
-FLUSH_SECONDS = 2.0
+FLUSH_SECONDS, FLUSH_REST_FACTOR = 2.0, 3.0
 TIDY_SECONDS = 600.0
 REST_FACTOR = 50
 """Looking at live sessions takes at most one part in so many of a worker's time."""
@@ -67,13 +67,21 @@ class Reporter:
                 await self.sample(LEAST_SAMPLE_MS)
         return await resolved(self._reports.rows(period, group, from_ms, to_ms, at_most))
 
-    async def flush(self) -> None:
-        """Adds all that was counted. What the store does not take waits for the next time, and comes first then."""
+    async def flush(self, rest_factor: float = 0.0) -> None:
+        """Adds all that was counted. What the store does not take waits for the next time, and comes first then.
+
+        *rest_factor*: for how many times as long as a batch took the next one waits, where nobody waits for all.
+        """
         async with self._flushing:
-            await self._add_waiting()
-            key = await self._digest_key()
-            self._waiting.extend(map(self._batch, self.counts.take(key, self._at_once)))
-            await self._add_waiting()
+            await self._add_waiting(rest_factor)
+            parts = self.counts.take(await self._digest_key(), self._at_once)
+            try:
+                for part in parts:  # one after the other: to make all of thousands of users would keep viewers waiting
+                    began = time.monotonic()
+                    self._waiting.append(self._batch(part))
+                    await self._add_waiting(rest_factor, began)
+            finally:
+                self._waiting.extend(map(self._batch, parts))
 
     async def sample(self, every_ms: int) -> None:
         """Looks at all live sessions, unless some worker did within *every_ms*."""
@@ -94,7 +102,7 @@ class Reporter:
         """Until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
-            await self._try(self.flush)
+            await self._try(partial(self.flush, FLUSH_REST_FACTOR))
             self._tell_dropped()
 
     async def sample_forever(self) -> None:
@@ -133,11 +141,13 @@ class Reporter:
             pass  # it is away: what waited is lost, as by a crash
         await resolved(self._reports.close())
 
-    async def _add_waiting(self) -> None:
+    async def _add_waiting(self, rest_factor: float, began: float | None = None) -> None:
         while self._waiting:
+            began = time.monotonic() if began is None else began
             await resolved(self._reports.add(self._waiting[0]))
             self._waiting.popleft()
-            await asyncio.sleep(0)  # viewers first
+            await asyncio.sleep(rest_factor * (time.monotonic() - began))  # viewers first
+            began = None
 
     def _tell_dropped(self) -> None:
         """Numbers that are too small are no secret."""
