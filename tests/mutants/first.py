@@ -164,8 +164,8 @@ MUTANTS = [
     Mutant(
         "the log names another request of the turn",
         COMING,
-        "        self._context.run(self._take, answer)\n\n    def _take",
-        "        self._take(answer)\n\n    def _take",
+        "            self._context.run(call, *answer)",
+        "            call(*answer)",
         TURN_ON_THE_WEB,
     ),
     Mutant(
@@ -179,8 +179,8 @@ MUTANTS = [
     Mutant(
         "what comes later forgets who asked",
         COMING,
-        "        self._context.run(self._take, answer)\n\n    def _take",
-        "        self._take(answer)\n\n    def _take",
+        "            self._context.run(call, *answer)",
+        "            call(*answer)",
         ("tests/store/test_deferred.py",),
     ),
     # the same step in Lua
@@ -985,7 +985,7 @@ MUTANTS = [
     Mutant(
         "what is added after the answer is not done",
         COMING,
-        "            self._context.run(self._take, answer)\n        return self",
+        "            self._inside(self._take, answer)\n        return self",
         "            self._answer = answer\n        return self",
         ("tests/store/test_deferred.py",),
     ),
