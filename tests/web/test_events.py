@@ -97,8 +97,11 @@ def test_filters_are_of_type_user_and_stream(service: Service, user: str) -> Non
             beat(service, user, "tv")
             beat(service, user, "tv", "canal")
             end(service, user, "tv")
-            mine = [each for each in stream.events(2) if each.session["user_id"] == user]
-            assert [each.type for each in mine] == ["session.moved", "session.ended"]
+            mine: list[str] = []
+            while len(mine) < 2:  # what other tests left behind is heard, too
+                each = stream.event()
+                mine += [each.type] if each.session["user_id"] == user else []
+            assert mine == ["session.moved", "session.ended"]
 
 
 def test_an_id_that_is_too_old_is_told_of_the_gap_and_given_what_is_kept(service: Service, user: str) -> None:
