@@ -22,8 +22,6 @@ from tests import launcher
 from tests.ports import free_port
 from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder
 
-pytestmark = pytest.mark.xdist_group("cli-remote")
-
 LOOK = ("sessions", "limits", "streams", "top", "events", "callbacks", "expire", "limit ada", "report")
 
 

@@ -14,8 +14,6 @@ from tests.e2e.accessibility import grave_findings
 from tests.e2e.browser import chromium
 from tests.service import Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("watch")
-
 ANNA, READER = "the-key-of-anna", "the-key-of-a-reader"
 KEYS = [
     {"name": "support-anna", "role": "operate", "hash": key_hash(ANNA)},

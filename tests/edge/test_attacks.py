@@ -11,8 +11,6 @@ import pytest
 from tests.edge.calls import Viewer, some_user
 from tests.service import Service
 
-pytestmark = pytest.mark.xdist_group("edge-hooks")
-
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CMCD = {"Content-Type": "application/cmcd"}

@@ -20,8 +20,6 @@ from tests.edge.calls import Viewer, some_user
 from tests.edge.test_media_servers import mediamtx, srs
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 
-pytestmark = pytest.mark.xdist_group("edge-kicking")
-
 CONNECTION, SESSION = "6f0c5fd0-connection", "0d3f3c0f-session"
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.edge.calls import some_user
+from tests.edge.nginx_contract import NginxContract
 from tests.edge.programs import Edge, nginx, paused, problem
 from tests.servers import Server, single
 from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
-from tests.streams import BIG, make_stream
+from tests.streams import make_stream
 
 KEPT_SECONDS = 1
 
@@ -41,35 +42,8 @@ def user() -> str:
     return some_user()
 
 
-def test_nginx_hands_out_what_streamlimit_allows_and_the_log_confirms_it(edge: Edge, user: str) -> None:
-    grant = edge.open(user, "s")["grant"]
-    playlist = edge.get(f"/play/{grant}/film/index.m3u8")
-    assert (playlist.status, playlist.headers["content-type"]) == (200, "application/vnd.apple.mpegurl")
-    first = edge.get(f"/play/{grant}/film/0.ts")
-    assert (first.status, len(first.body), first.headers["content-type"]) == (200, BIG, "video/mp2t")
-    edge.await_state(user, "s", "active")
-    ranged = edge.get(f"/play/{grant}/film/1.ts", Range="bytes=0-1", If_None_Match='"x"', If_Modified_Since="x")
-    assert (ranged.status, len(ranged.body)) == (206, 2)
-    assert edge.get(f"/play/{grant}/film/1.ts", Range=f"bytes={BIG}-").status == 416
-    assert edge.call("HEAD", f"/play/{grant}/film/1.ts").status == 200
-
-
-def test_the_fourth_is_refused_and_told_why(edge: Edge, user: str) -> None:
-    grants = [edge.open(user, f"s{number}")["grant"] for number in range(3)]
-    edge.service.post(f"/v1/users/{user}/sessions/s0/end", {"grant": grants[0], "keep_grant": True})
-    edge.open(user, "s3")
-    for path in ("index.m3u8", "0.ts"):
-        answer = edge.get(f"/play/{grants[0]}/film/{path}")
-        assert (answer.status, problem(answer)["code"], len(problem(answer)["sessions"])) == (409, "session-limit", 3)
-    assert answer.headers["streamlimit-code"] == "session-limit"
-    assert int(answer.headers["retry-after"]) >= 1
-    assert edge.get("/play/none/film/0.ts").status == 403
-
-
-def test_an_aborted_segment_is_not_confirmed(edge: Edge, user: str) -> None:
-    grant = edge.open(user, "s")["grant"]
-    edge.hang_up(f"/play/{grant}/film/0.ts")
-    edge.await_state(user, "s", None)
+class TestAuthRequest(NginxContract):
+    """By auth_request."""
 
 
 def test_a_yes_is_kept_and_a_termination_bites_when_it_has_gone_stale(edge: Edge, user: str) -> None:

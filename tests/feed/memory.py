@@ -30,7 +30,8 @@ class MemoryFeed:
         return left
 
     def refused(self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None) -> None:
-        raise NotImplementedError
+        """None is told: what tests of listeners and the recorder need no refusals for."""
+        self._require()
 
     def read(self, after: Place | None, at_most: int) -> FeedPage:
         self.reads += 1

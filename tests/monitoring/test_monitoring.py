@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.needs import needs
 from tests.ports import free_port
 from tests.service import Service, started, temporary_folder, wait_until
@@ -76,7 +74,6 @@ def test_the_dashboard_is_one_that_grafana_takes() -> None:
     assert used == variables
 
 
-@pytest.mark.xdist_group("monitoring")
 def test_every_query_runs_in_a_prometheus_that_scrapes_a_service() -> None:
     needs("prometheus")
     with temporary_folder() as name:

@@ -36,7 +36,6 @@ class TestOnRedis(FeedContract):
         return opener(redis_url)
 
 
-@pytest.mark.xdist_group("valkey-cluster")
 class TestOnCluster:
     """The feed is on one node, histories on all."""
 

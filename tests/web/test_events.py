@@ -11,8 +11,6 @@ import pytest
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.web.listening import listening
 
-pytestmark = pytest.mark.xdist_group("web-events")
-
 X = 30
 
 

@@ -4,13 +4,9 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 from tests import servers
 from tests.service import OPERATOR_KEY, Service, started
 from tests.web.listening import listening
-
-pytestmark = pytest.mark.xdist_group("web-events-end")
 
 
 def beat(service: Service, user: str) -> int:

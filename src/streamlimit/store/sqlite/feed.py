@@ -1,24 +1,17 @@
 """The feed and the histories on SQLite: bounded tables of the store's file, with a connection of their own."""
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event, Session
 from streamlimit.store.contract import Clock
 from streamlimit.store.feed import FEED_KEPT, FORGOTTEN, HISTORY_DAYS, Entry, FeedPage, Place, pack, unpack
-from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import (
     LOOP_SECONDS,
     QUERIES,
     TURN_SECONDS,
-    Connection,
-    connect,
     in_turn,
-    transaction,
-    unavailable,
 )
+from streamlimit.store.sqlite.own_connection import OwnConnection
 from streamlimit.store.sqlite.patience import patient
 
 FORGOTTEN_AT_ONCE = 20
@@ -27,7 +20,7 @@ FORGOTTEN_AT_ONCE = 20
 _OLD_MS = HISTORY_DAYS * 86_400_000
 
 
-class SqliteFeed:
+class SqliteFeed(OwnConnection):
     """A `Feed` on the file at *path*. *history_events*: of one user; *kept*: of the feed.
 
     The rest as in `SqliteOutbox`.
@@ -41,8 +34,8 @@ class SqliteFeed:
         clock: Clock | None = None,
         patience_seconds: float = TURN_SECONDS,
     ) -> None:
-        self._history_events, self._kept, self._clock = history_events, kept, clock
-        self._db: Connection | None = connect(path, patience_seconds)
+        super().__init__(path, patience_seconds, clock)
+        self._history_events, self._kept = history_events, kept
 
     def append(self, events: Sequence[Event]) -> None:
         with self._step() as db:
@@ -92,32 +85,6 @@ class SqliteFeed:
             found = db.execute(QUERIES["user_in_feed"], (user_id,)).fetchall()
             gone = [(number,) for number, row in found if unpack(row).reason != FORGOTTEN]
             db.executemany(QUERIES["forget_in_feed"], gone)
-
-    def close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-    def _now_ms(self, db: Connection) -> int:
-        if self._clock is not None:
-            return self._clock()
-        offset_ms: int = in_turn(db, lambda: db.execute(QUERIES["get_clock"]).fetchone()[1])
-        return uptime_ms() + offset_ms
-
-    @contextmanager
-    def _step(self) -> Iterator[Connection]:
-        with self._opened() as db, transaction(db):
-            yield db
-
-    @contextmanager
-    def _opened(self) -> Iterator[Connection]:
-        """The open connection; whatever the driver raises becomes `StoreUnavailable`."""
-        if self._db is None:
-            raise StoreUnavailable("sqlite: the feed is closed")
-        try:
-            yield self._db
-        except sqlite3.Error as error:
-            raise unavailable(error) from error
 
 
 def open_patient_feed(path: str, history_events: int) -> SqliteFeed:

@@ -10,22 +10,19 @@ from contextlib import contextmanager
 
 import msgspec
 
-from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event, Session
 from streamlimit.policy import OUTBOX_MAX_EVENTS
 from streamlimit.store.contract import Backlog, Clock, DeadLetter, Delivery
-from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import (
     LOOP_SECONDS,
     QUERIES,
     TURN_SECONDS,
     Connection,
-    connect,
     in_turn,
     transaction,
-    unavailable,
 )
 from streamlimit.store.sqlite.intake import put, take_unkept
+from streamlimit.store.sqlite.own_connection import OwnConnection
 from streamlimit.store.sqlite.patience import patient
 
 SORTED_AT_ONCE = 200
@@ -36,7 +33,7 @@ REFUSED = "session.refused"
 _decode = msgspec.json.Decoder(Event).decode
 
 
-class SqliteOutbox:
+class SqliteOutbox(OwnConnection):
     """An `Outbox` on the file at *path*. *subscriptions*: the event types that each endpoint wants.
 
     Each endpoint's queues hold *max_events* together, and as many dead deliveries. *clock* as in `SqliteStore`.
@@ -51,8 +48,8 @@ class SqliteOutbox:
         clock: Clock | None = None,
         patience_seconds: float = TURN_SECONDS,
     ) -> None:
-        self._subscriptions, self._max_events, self._clock = subscriptions, max_events, clock
-        self._db: Connection | None = connect(path, patience_seconds)
+        super().__init__(path, patience_seconds, clock)
+        self._subscriptions, self._max_events = subscriptions, max_events
         self._put_endpoints()
 
     def refused(self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None) -> Event | None:
@@ -150,11 +147,6 @@ class SqliteOutbox:
                     return self._forget(db, endpoint, at_most)
         return False
 
-    def close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
     def _put_endpoints(self) -> None:
         """Nothing is written where all are there: a file whose disk is full can still be read."""
         with self._opened() as db:
@@ -224,27 +216,6 @@ class SqliteOutbox:
             key = (*_queue(delivery), delivery.ticket, delivery.number)
             held = db.execute(QUERIES["holds"], key).fetchone() is not None
             yield (db if held else None), self._now_ms(db)
-
-    def _now_ms(self, db: Connection) -> int:
-        if self._clock is not None:
-            return self._clock()
-        offset_ms: int = in_turn(db, lambda: db.execute(QUERIES["get_clock"]).fetchone()[1])
-        return uptime_ms() + offset_ms
-
-    @contextmanager
-    def _step(self) -> Iterator[Connection]:
-        with self._opened() as db, transaction(db):
-            yield db
-
-    @contextmanager
-    def _opened(self) -> Iterator[Connection]:
-        """The open connection; whatever the driver raises becomes `StoreUnavailable`."""
-        if self._db is None:
-            raise StoreUnavailable("sqlite: the outbox is closed")
-        try:
-            yield self._db
-        except sqlite3.Error as error:
-            raise unavailable(error) from error
 
 
 def _queue(delivery: Delivery) -> tuple[str, str]:

@@ -4,10 +4,8 @@ Every step is one short transaction: who watches waits for the same lock.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
-from streamlimit.errors import StoreUnavailable
 from streamlimit.store.reporting import (
     CLOSED_AFTER_MS,
     DAY_MS,
@@ -27,12 +25,9 @@ from streamlimit.store.sqlite.connection import (
     LOOP_SECONDS,
     QUERIES,
     TURN_SECONDS,
-    Connection,
-    connect,
     in_turn,
-    transaction,
-    unavailable,
 )
+from streamlimit.store.sqlite.own_connection import OwnConnection
 from streamlimit.store.sqlite.patience import patient
 
 USERS_AT_ONCE = 64
@@ -44,11 +39,11 @@ BATCHES_KEPT_MS = 7 * DAY_MS
 """How long it is remembered of a worker what it added last."""
 
 
-class SqliteReports:
+class SqliteReports(OwnConnection):
     """A `ReportStore` on the file at *path*. *patience_seconds* as of the outbox."""
 
     def __init__(self, path: str, patience_seconds: float = TURN_SECONDS) -> None:
-        self._db: Connection | None = connect(path, patience_seconds)
+        super().__init__(path, patience_seconds)
 
     def add(self, batch: Batch) -> None:
         newest_ms = max(batch.hours, default=0)
@@ -85,26 +80,6 @@ class SqliteReports:
             db.execute(QUERIES["forget_batches"], (now_ms - BATCHES_KEPT_MS,))
             old = (now_ms - keep_days * DAY_MS - CLOSED_AFTER_MS, TIDIED_AT_ONCE)
             return db.execute(QUERIES["forget_reports"], old).rowcount == TIDIED_AT_ONCE
-
-    def close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-
-    @contextmanager
-    def _step(self) -> Iterator[Connection]:
-        with self._opened() as db, transaction(db):
-            yield db
-
-    @contextmanager
-    def _opened(self) -> Iterator[Connection]:
-        """The open connection; whatever the driver raises becomes `StoreUnavailable`."""
-        if self._db is None:
-            raise StoreUnavailable("sqlite: the reports are closed")
-        try:
-            yield self._db
-        except sqlite3.Error as error:
-            raise unavailable(error) from error
 
 
 def _add(db: sqlite3.Connection, period: Period, at_ms: int, key: Key, count: Count) -> None:

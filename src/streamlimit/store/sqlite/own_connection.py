@@ -1,0 +1,50 @@
+"""A connection of its own to the store's file, for what is kept beside ledgers: the outbox, the feed, the reports."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from streamlimit.errors import StoreUnavailable
+from streamlimit.store.contract import Clock
+from streamlimit.store.sqlite.clock import uptime_ms
+from streamlimit.store.sqlite.connection import QUERIES, Connection, connect, in_turn, transaction, unavailable
+
+
+class OwnConnection:
+    """A connection to the file at *path*. *patience_seconds*: how long a step waits for other processes.
+
+    *clock* as in `SqliteStore`. Raises `StoreUnavailable` when the file cannot be used, and after `close`.
+    """
+
+    def __init__(self, path: str, patience_seconds: float, clock: Clock | None = None) -> None:
+        self._clock = clock
+        self._db: Connection | None = connect(path, patience_seconds)
+
+    def close(self) -> None:
+        """Lets go of the file. Twice is once."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _now_ms(self, db: Connection) -> int:
+        """The time by the store's clock."""
+        if self._clock is not None:
+            return self._clock()
+        offset_ms: int = in_turn(db, lambda: db.execute(QUERIES["get_clock"]).fetchone()[1])
+        return uptime_ms() + offset_ms
+
+    @contextmanager
+    def _step(self) -> Iterator[Connection]:
+        """One transaction."""
+        with self._opened() as db, transaction(db):
+            yield db
+
+    @contextmanager
+    def _opened(self) -> Iterator[Connection]:
+        """The open connection; whatever the driver raises becomes `StoreUnavailable`."""
+        if self._db is None:
+            raise StoreUnavailable("sqlite: the file is closed")
+        try:
+            yield self._db
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
