@@ -143,15 +143,15 @@ MUTANTS = [
     Mutant(
         "one who fails spoils it for all of the turn",
         TOGETHER,
-        "            except Exception:\n                pass",
-        "            except Exception as error:\n                return [error] * len(changes)",
+        "            return self._one_by_one(changes)\n\n    def",
+        "            return [RuntimeError()] * len(changes)\n\n    def",
         TURN,
     ),
     Mutant(
         "a file that failed is tried again by each",
         TOGETHER,
-        "            except StoreUnavailable:\n                raise\n",
-        "",
+        "            return self._all_of(changes)\n        except StoreUnavailable:\n            raise\n",
+        "            return self._all_of(changes)\n",
         TURN,
     ),
     Mutant(

@@ -246,7 +246,7 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange = Exchange(self, request)
         try:
             work = self._handle(request, exchange)
-        except Exception:
+        except Exception:  # a defect: it is logged, and costs this connection, not the worker's others
             log.exception("the handler of requests failed")
             self._close()
             return

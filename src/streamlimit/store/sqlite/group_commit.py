@@ -103,13 +103,16 @@ class GroupCommit:
         self.make_all()
 
     def _make(self, changes: list[Change]) -> list[Any]:
-        if len(changes) > 1:
-            try:
-                return self._all_of(changes)
-            except StoreUnavailable:
-                raise
-            except Exception:
-                pass  # a rule's own: nothing was changed, and it meets again whoever is to blame
+        if len(changes) == 1:
+            return self._one_by_one(changes)
+        try:
+            return self._all_of(changes)
+        except StoreUnavailable:
+            raise
+        except Exception:  # a rule's own: nothing was changed; alone it meets whoever is to blame, and nobody else
+            return self._one_by_one(changes)
+
+    def _one_by_one(self, changes: list[Change]) -> list[Any]:
         return [self._make_one(*change) for change in changes]
 
     def _make_one(self, user_id: str, rule: Rule[Any]) -> Any:
