@@ -3,7 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 REDIRECTED = ("tests/edge/test_redirect.py",)
-VIEWER, TOKEN = "streamlimit/web/viewer.py", "streamlimit/edge/access_token.py"
+VIEWER, TOKEN = "streamlimit/web/responder.py", "streamlimit/edge/access_token.py"
 
 KICKS = ("tests/edge/test_kicking.py",)
 LOGS = ("tests/edge/test_access_log.py",)

@@ -103,11 +103,11 @@ MUTANTS = [
         "fcntl.LOCK_SH | fcntl.LOCK_NB",
         LOG_TESTS,
     ),
-    Mutant("media is sent twice", VIEWER, "if requested.takes_seat and not self._hands_out:", "if False:", REDIRECTED),
+    Mutant("media is sent twice", VIEWER, "if takes_seat and not self._hands_out:", "if False:", REDIRECTED),
     Mutant(
         "playlists are redirected",
         VIEWER,
-        "if requested.takes_seat and not self._hands_out:",
+        "if takes_seat and not self._hands_out:",
         "if not self._hands_out:",
         REDIRECTED,
     ),

@@ -1000,7 +1000,7 @@ MUTANTS = [
     Mutant(
         "a segment is given to a grant from anywhere",
         "streamlimit/web/viewer.py",
-        "form.replace)\n    caller.require_place(place)\n",
+        "form.replace)\n            caller.require_place(place)\n",
         "form.replace)\n",
         by_head("bound_to_an_address"),
     ),
@@ -1027,7 +1027,7 @@ MUTANTS = [
     ),
     Mutant(
         "a file that is issued keeps its number",
-        "streamlimit/web/viewer.py",
+        "streamlimit/web/responder.py",
         "if part is None or part.segments[0] is not chosen:",
         "if part is None:",
         by_head("another_place"),
@@ -1318,7 +1318,7 @@ MUTANTS = [
     ),
     Mutant(
         "a delivery that fails keeps the seat",
-        "streamlimit/web/viewer.py",
+        "streamlimit/web/responder.py",
         "            await holder.fail()\n            raise failure",
         "            raise failure",
         quickly("hangs_up_leaves_no_seat", "tests/web/test_segments.py"),

@@ -20,7 +20,8 @@ from streamlimit.web.problems import FAILURE, SECURITY_HEADERS, Problem, headers
 from streamlimit.web.render import lines
 from streamlimit.web.request_id import RequestId, id_header
 from streamlimit.web.service import Service
-from streamlimit.web.viewer import Elsewhere, Viewer
+from streamlimit.web.viewer import Viewer
+from streamlimit.web.wanted import Elsewhere
 
 log = EventLog("streamlimit.web")
 

@@ -1,0 +1,125 @@
+"""Files of an HTTP origin on their way to a viewer: what is asked of the origin, and what of its answer is sent on."""
+
+import re
+
+from streamlimit.delivery.held import HINT_TARGETS, held_seconds
+from streamlimit.delivery.origin.client import OriginClient
+from streamlimit.delivery.origin.source import Source, Unsatisfiable, open_source
+from streamlimit.delivery.paths import is_safe, media_type
+from streamlimit.delivery.segment import Segment
+from streamlimit.delivery.stream import Stream
+from streamlimit.errors import OriginFailed, UnknownSegment
+from streamlimit.http.exchange import Exchange
+from streamlimit.http.request import Request
+from streamlimit.limiter import LeaseHolder
+from streamlimit.model import Admitted
+from streamlimit.web.delivery import Deliverer, NotReceived, Relay, wire_of
+from streamlimit.web.leaving import while_there
+from streamlimit.web.problems import Problem
+from streamlimit.web.render import counted, lines, reservations
+from streamlimit.web.requested import PlayPath
+
+_is_one_range = re.compile(r"bytes=(?:\d{1,18}-\d{0,18}|-\d{1,18})").fullmatch
+
+
+class OriginRelay:
+    """Opens files of one origin, and sends them on."""
+
+    def __init__(self, client: OriginClient, deliverer: Deliverer) -> None:
+        self._client, self._deliverer = client, deliverer
+
+    async def segment(self, stream: Stream, segment: Segment) -> Source:
+        """The bytes of *segment*, also where they are a part of a file."""
+        span = None if segment.last is None else (segment.first or 0, segment.last)
+        return await open_source(self._client, self._url(stream, segment.path), {}, span)
+
+    async def play(self, asked: PlayPath, stream: Stream, request: Request, exchange: Exchange) -> Source:
+        """The origin's answer to what the viewer asks. Raises 416, too."""
+        hinted = [edge for edge in stream.edges.values() if edge.hint == asked.path]
+        patience = max([held_seconds(edge, HINT_TARGETS) for edge in hinted], default=0) + self._client.seconds
+        url = self._url(stream, asked.path)
+        async with while_there(exchange):
+            try:
+                return await open_source(
+                    self._client, url, _conditional(request), method=request.method, patience=patience
+                )
+            except Unsatisfiable as error:
+                told = {} if error.told is None else {"Content-Range": error.told}
+                raise Problem("range-not-satisfiable", str(error), headers=told) from None
+
+    async def hand_out(
+        self, source: Source, segments: tuple[Segment, ...], status: int, head: bytes, holder: LeaseHolder,
+        request: Request, exchange: Exchange,
+    ) -> None:  # fmt: skip
+        """Sends *source* under a lease, to the end."""
+        length = source.length
+        if length is not None:
+            head += b"content-length: %d\r\n" % length
+        elif request.version == "1.0":
+            raise OriginFailed("the origin says no length, and the client's HTTP/1.0 has no other way")
+        else:
+            head += b"transfer-encoding: chunked\r\n"
+        try:
+            exchange.start(status, head + counted(holder.admitted))
+            await self._deliverer.relay(Relay(source.chunks(), source.first, length, segments), holder, exchange)
+        finally:
+            await source.reply.close()
+
+    async def look_at(
+        self, asked: PlayPath, stream: Stream, admitted: Admitted, request: Request, exchange: Exchange
+    ) -> None:
+        """HEAD, and ranges of an init or an index: no seat is taken."""
+        source = await self.play(asked, stream, request, exchange)
+        try:
+            length = source.size if exchange.is_head else source.length
+            head = about_file(source, asked.path) | reservations(admitted)
+            if length is not None:
+                head["Content-Length"] = str(length)
+            elif not exchange.is_head and source.status != 304:
+                raise OriginFailed("the origin's answer to a range has no length")
+            exchange.start(source.status, lines(head))
+            if not exchange.is_head and source.status != 304:
+                async with while_there(exchange):
+                    await _send(source, exchange)
+        finally:
+            await source.reply.close()
+        exchange.end()
+
+    def _url(self, stream: Stream, path: str) -> str:
+        if not is_safe(path):
+            raise UnknownSegment("it is no file of a stream")
+        return self._client.address.url(stream.stream_id, path)
+
+
+async def _send(source: Source, exchange: Exchange) -> None:
+    wire = wire_of(exchange)
+    async for chunk in source.chunks():
+        if wire.is_closing:
+            raise NotReceived
+        sending = exchange.part(chunk)
+        if sending is not None:
+            await sending
+
+
+def _conditional(request: Request) -> dict[str, str]:
+    """What of the viewer's request the origin is told: validators, and one range."""
+    names = ("if-none-match", "if-modified-since", "range", "if-range")
+    found = {name: request.header(name.encode()) for name in names}
+    told = {name: value for name, value in found.items() if value is not None and value.isascii()}
+    if request.method == "HEAD" or not _is_one_range(told.get("range", "").replace(" ", "")):
+        told.pop("range", None)
+        told.pop("if-range", None)
+    return told
+
+
+def about_file(source: Source, path: str) -> dict[str, str]:
+    """Headers of the file: its type is ours to say, for a browser may open it."""
+    head = {"Content-Type": media_type(path)} if source.status != 304 else {}
+    head |= {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
+    for name in ("etag", "last-modified"):
+        told = source.validator(name)
+        if told is not None:
+            head[name] = told
+    if source.status == 206:
+        head["Content-Range"] = f"bytes {source.first}-{source.last}/{'*' if source.size is None else source.size}"
+    return head

@@ -1,0 +1,217 @@
+"""The hot path's second half: answers what a request wants as the limiter decides, under a lease that it settles."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from streamlimit.delivery.local import Body
+from streamlimit.delivery.segment import LiveEdge, Segment
+from streamlimit.errors import Refused
+from streamlimit.http.exchange import Exchange
+from streamlimit.limiter import LeaseHolder
+from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Verdict
+from streamlimit.store.contract import Answer, resolved
+from streamlimit.store.deferred import Deferred, deferred
+from streamlimit.web.delivery import Deliverer, NotReceived, Part, issued, wire_of
+from streamlimit.web.entries import Entry
+from streamlimit.web.gaps import StreamFiles
+from streamlimit.web.partials import Partials
+from streamlimit.web.render import counted, counts, lines, named, reservations
+from streamlimit.web.requested import Requested
+from streamlimit.web.service import Service
+from streamlimit.web.wanted import Issue, Playback, Wanted, next_of, nothing
+
+_NOTHING_NOTED = None, b""
+
+
+class Responder:
+    """Delivers what is wanted. Problems are raised, not sent."""
+
+    def __init__(
+        self, service: Service, files: StreamFiles | None, cookies_of: Callable[[str], list[str]] | None
+    ) -> None:
+        self._limiter, self._files, self._cookies_of = service.limiter, files, cookies_of
+        self.deliverer, self.partials = Deliverer(service.policy), Partials()
+
+    def answer(self, wanted: Wanted, exchange: Exchange) -> Answer[None]:
+        """Delivers what is *wanted* as the limiter decides, now or later. Raises `Refused`."""
+        decision = self._limiter.admit(wanted.ask)
+        if type(decision) is Admitted and type(wanted) is Issue:  # nearly all
+            return self._lend(wanted, LeaseHolder(self._limiter, wanted.ask, decision), exchange)
+        if isinstance(decision, Deferred):
+            return decision.then(partial(self._decided, wanted, exchange))
+        if isinstance(decision, Admitted | Refusal):
+            return self._serve(wanted, decision, exchange)
+        return self._serve_later(wanted, decision, exchange)
+
+    async def _serve_later(self, wanted: Wanted, coming: Awaitable[Decision], exchange: Exchange) -> None:
+        await resolved(self._serve(wanted, await coming, exchange))
+
+    def _decided(self, wanted: Wanted, exchange: Exchange, decision: Decision | Exception) -> Any:
+        """The limiter's answer came."""
+        if isinstance(decision, Exception):
+            return decision
+        serving = self._serve(wanted, decision, exchange)
+        return serving if serving is None or isinstance(serving, Deferred) else deferred(serving)
+
+    def _serve(self, wanted: Wanted, decision: Decision, exchange: Exchange) -> Answer[None]:
+        if isinstance(decision, Refusal):
+            raise Refused(decision, wanted.ask)
+        if isinstance(wanted, Entry):
+            return self._play_entry(wanted, decision, exchange)
+        if isinstance(wanted, Playback) and wanted.ask.purpose is Purpose.CHECK:
+            return self._play_other(wanted, decision, exchange)
+        return self._lend(wanted, LeaseHolder(self._limiter, wanted.ask, decision), exchange)
+
+    def _lend(self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange) -> Answer[None]:
+        """Delivers under a lease, as `async with holder` would; without a task where the kernel takes all at once."""
+        try:
+            part = self._begin(wanted, holder, exchange)
+            delivering = None if part is None else self.deliverer.deliver(part, holder, exchange)
+        except Exception as error:
+            return self._give_back(holder, exchange, error)
+        if isinstance(delivering, Deferred):
+            return delivering.then(partial(self._delivered, wanted, holder, exchange))
+        if delivering is None:
+            return self._give_back(holder, exchange)
+        return self._lend_longer(wanted, holder, exchange, delivering)
+
+    def _delivered(
+        self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, failure: Exception | None
+    ) -> Deferred[None] | None:
+        """It is known whether the client has it."""
+        if failure is not None or (isinstance(wanted, Playback) and not self._counts(wanted)):
+            return deferred(self._give_back(holder, exchange, failure))
+        verdict = holder.leave()
+        if isinstance(verdict, Deferred):
+            return verdict.then(partial(_end, exchange))
+        if verdict is not None:
+            return deferred(_leave(verdict, exchange))
+        exchange.end()
+        return None
+
+    async def _lend_longer(
+        self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, delivering: Awaitable[None]
+    ) -> None:
+        try:
+            await delivering
+            if isinstance(wanted, Playback) and not self._counts(wanted):
+                await holder.abandon()
+        except BaseException:
+            await holder.fail()
+            raise
+        verdict = holder.leave()
+        if verdict is not None:
+            await verdict
+        exchange.end()
+
+    async def _give_back(self, holder: LeaseHolder, exchange: Exchange, failure: Exception | None = None) -> None:
+        """Nothing of the lease counts; raises what was the reason."""
+        if failure is not None:
+            await holder.fail()
+            raise failure
+        await holder.abandon()
+        exchange.end()
+
+    def _begin(self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange) -> Part | None:
+        """Says what comes. None: nothing does."""
+        if isinstance(wanted, Playback):
+            requested = wanted.requested
+            exchange.start(requested.status, requested.lines() + counted(holder.admitted))
+            return requested.part
+        assert self._files is not None
+        chosen: Segment | LiveEdge | None = wanted.named
+        if isinstance(chosen, Segment):
+            body = self._files.open(wanted.stream, chosen.path)
+        else:
+            found = self._files.next(wanted.stream, next_of(wanted.stream, holder))
+            if not isinstance(found, tuple):
+                exchange.start(204, lines(nothing(found) | counts(holder.admitted)))
+                return None
+            chosen, body = found
+        about = ("issue", chosen.name)
+        part, told = body.notes.get(about) or _NOTHING_NOTED
+        if part is None or part.segments[0] is not chosen:  # a live stream's may become its last one
+            part, told = body.keep(about, _whole(body, chosen))
+        exchange.start(200, told + counted(holder.admitted))
+        return part
+
+    def _counts(self, wanted: Playback) -> bool:
+        """Is what was received more than the pieces that someone who seeks leaves behind?"""
+        ask, requested = wanted.ask, wanted.requested
+        if requested.completes:
+            self.partials.completed(ask.user_id, ask.session_id)
+            return True
+        return self.partials.counts(ask.user_id, ask.session_id, ask.stream_id, requested.begun)
+
+    async def _play_entry(self, wanted: Entry, decision: Admitted, exchange: Exchange) -> None:
+        """As any playlist: it takes no seat, but who could not be issued a segment was refused here already."""
+        told = lines(wanted.headers() | reservations(decision)) + self._cookies(wanted.ask, decision)
+        exchange.start(200, told)
+        sending = None if wanted.is_head else exchange.part(wanted.content)
+        if sending is not None:
+            await sending
+        exchange.end()
+
+    def _cookies(self, ask: Ask, decision: Admitted) -> bytes:
+        """Lines by which another party opens the stream's media: for whoever holds a seat on it, and nobody else."""
+        session = decision.session
+        if self._cookies_of is None or session is None or session.stream_id != ask.stream_id:
+            return b""
+        return b"".join(b"set-cookie: %b\r\n" % cookie.encode("latin-1") for cookie in self._cookies_of(ask.stream_id))
+
+    def _play_other(self, wanted: Playback, decision: Admitted, exchange: Exchange) -> Answer[None]:
+        """What is no media takes no seat, but who could not be issued a segment was refused here already."""
+        requested, body = wanted.requested, wanted.requested.part.body
+        told = lines(requested.headers() | reservations(decision))
+        if requested.is_playlist:
+            told += self._cookies(wanted.ask, decision)
+        exchange.start(requested.status, told)
+        if requested.is_head or requested.is_unchanged:
+            exchange.end()
+            return None
+        if body.content is None or wire_of(exchange).is_closing:
+            return _send_other(requested, exchange)
+        sending = exchange.part(memoryview(body.content)[requested.part.first : requested.part.last + 1])
+        if sending is not None:
+            return _ended_after(sending, exchange)
+        exchange.end()
+        return None
+
+
+async def _send_other(requested: Requested, exchange: Exchange) -> None:
+    wire = wire_of(exchange)
+    for chunk in requested.part.body.chunks(requested.part.first, requested.part.last):
+        if wire.is_closing:
+            raise NotReceived  # what is sent from now on is thrown away
+        sending = exchange.part(chunk)
+        if sending is not None:
+            await sending
+    exchange.end()
+
+
+async def _ended_after(sending: Awaitable[None], exchange: Exchange) -> None:
+    await sending
+    exchange.end()
+
+
+async def _leave(verdict: Awaitable[Verdict], exchange: Exchange) -> None:
+    await verdict
+    exchange.end()
+
+
+def _end(exchange: Exchange, verdict: Verdict | Exception) -> Exception | None:
+    """The receipt is in the store: the connection's next request sees the outcome."""
+    if isinstance(verdict, Exception):
+        return verdict
+    exchange.end()
+    return None
+
+
+def _whole(body: Body, segment: Segment) -> tuple[Part, bytes]:
+    """All of a segment, and headers that are the same for everyone who gets it."""
+    first = segment.first or 0
+    last = body.size - 1 if segment.last is None else segment.last
+    part = Part(body, first, last, (segment,), issued(segment))
+    kind = {"Content-Type": segment.media_type, "Content-Length": str(part.length), "Cache-Control": "no-store"}
+    return part, lines(kind) + named(segment.name, segment.sequence)

@@ -1,0 +1,56 @@
+"""What a viewer's request wants, as values: a segment that is issued, a file of `/play`, an entry playlist."""
+
+import math
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+from streamlimit.delivery.segment import LiveEdge, Segment
+from streamlimit.delivery.stream import Stream
+from streamlimit.limiter import LeaseHolder
+from streamlimit.model import Ask
+from streamlimit.web.entries import Entry
+from streamlimit.web.render import spelled
+from streamlimit.web.requested import Requested
+
+
+class Elsewhere(Exception):
+    """The file is for another party to hand out (`deliver`)."""
+
+
+class Issue(Struct, frozen=True):
+    """One `POST /v1/segments`: the segment that it names, or the next one (None)."""
+
+    ask: Ask
+    stream: Stream
+    named: Segment | None
+
+
+class Playback(Struct, frozen=True):
+    """One `GET /play/…`."""
+
+    ask: Ask
+    requested: Requested
+
+
+Wanted = Issue | Playback | Entry
+
+
+def as_spelled(stream: Stream, text: str) -> Segment | None:
+    """The segment whose name our header spelled so."""
+    found = stream.find(unquote(text)) if "%" in text else None
+    return found if found is not None and spelled(found.name) == text else None
+
+
+def next_of(stream: Stream, holder: LeaseHolder) -> Segment | LiveEdge | None:
+    """The segment after the last that this session received of this stream; the first after a move."""
+    session = holder.admitted.session
+    is_here = session is not None and session.stream_id == stream.stream_id  # none: let through by a dry run
+    return stream.after(session.sequence if session is not None and is_here else None)
+
+
+def nothing(edge: LiveEdge | None) -> dict[str, str]:
+    """What a 204 says: the stream is over, or its live edge is reached."""
+    if edge is None:
+        return {"Streamlimit-End": "true"}
+    return {"Retry-After": str(max(math.ceil(edge.wait_ms / 1_000), 1))}
