@@ -84,6 +84,19 @@ def test_who_starts_again_in_the_same_batch_sits(service: Service, user: str) ->
     assert _state(viewer) == "active"
 
 
+@pytest.mark.parametrize("state", ["k", "w"])
+def test_a_player_that_seeks_or_waits_keeps_its_seat_and_takes_none(service: Service, user: str, state: str) -> None:
+    viewer = Viewer(service, user, "s")
+    assert tell(service, viewer.grant, event("ps", state)).status == 204
+    assert _state(viewer) == "active"
+    assert tell(service, viewer.grant, event("ps", "e"), event("ps", state), event("t", state)).status == 204
+    assert viewer.state() is None
+    assert tell(service, viewer.grant, event("ps", state)).status == 204
+    assert viewer.state() is None
+    assert tell(service, viewer.grant, event("ps", "p")).status == 204
+    assert _state(viewer) == "active"
+
+
 def test_a_pause_is_no_activity(service: Service, user: str) -> None:
     viewer = Viewer(service, user, "s")
     assert tell(service, viewer.grant, event("ps", "a"), event("t", "a")).status == 204

@@ -16,6 +16,7 @@ MUTANTS = [
         CMCD_TESTS,
     ),
     Mutant("a player's end is the last of its batch", CMCD, "told = [report]", "told += [report]", CMCD_TESTS),
+    Mutant("a player that seeks after its end takes a seat", CMCD, 'frozenset("kw")', "frozenset()", CMCD_TESTS),
     Mutant("an ended play kills the grant", SEATING, "keep_grant=True", "keep_grant=False", CMCD_TESTS),
     Mutant(
         "a viewer's own parameters count last",

@@ -53,6 +53,8 @@ class Cmcd:
             if report.says is Says.ENDS:
                 await self._seating.ends(caller)
                 continue
+            if report.says is Says.WAITS and await self._seating.seated(caller) is None:
+                continue  # it keeps a seat and takes none
             stream_id = report.cid or await self._stream_of(caller)
             if stream_id is None:
                 return 410, {}

@@ -14,8 +14,8 @@ from streamlimit.web.problems import Problem
 NEWEST = 2
 """Of versions; a report of a later one says nothing to us."""
 MAX_SID, MAX_CID = 64, 128
-ENDS, PAUSES = frozenset("eqf"), frozenset("a")
-"""Player states: ended, quit, fatal; paused."""
+ENDS, PAUSES, WAITS = frozenset("eqf"), frozenset("a"), frozenset("kw")
+"""Player states: ended, quit, fatal; paused; seeking, waiting (dash.js seeks and waits once more after its end)."""
 
 _BARE = r"[^\s,;()\"]+"
 _STRING = r'%?"(?:[^"\\]|\\.)*"'
@@ -32,6 +32,7 @@ class Says(Enum):
 
     PLAYS = "plays"
     PAUSES = "pauses"
+    WAITS = "waits"
     ENDS = "ends"
 
 
@@ -43,12 +44,14 @@ class Report(Struct, frozen=True):
 
 
 def told_in(body: bytes) -> list[Report]:
-    """What a batch comes to, in order: the end alone, or that it plays, or pauses, or first one and then the other.
+    """What a batch comes to, in order: the end alone, or that it plays, waits or pauses, or plays and then pauses.
 
     Raises `malformed`: none counts where one is wrong.
     """
     told: list[Report] = []
     for report in _reports_in(body):
+        if report.says is Says.WAITS and told:
+            continue  # after an end or a pause it is neither's end
         if report.says is Says.PAUSES:
             told = [each for each in told if each.says is not Says.PAUSES] + [report]
         else:
@@ -97,7 +100,9 @@ def _report_of(said: dict[str, str]) -> Report | None:
         return Report(Says.ENDS, cid)
     if event not in ("t", "ps", None):
         return None
-    return Report(Says.PAUSES if state in PAUSES else Says.PLAYS, cid)
+    if state in PAUSES:
+        return Report(Says.PAUSES, cid)
+    return Report(Says.WAITS if state in WAITS else Says.PLAYS, cid)
 
 
 def _whole(said: dict[str, str], key: str, otherwise: int) -> int:
