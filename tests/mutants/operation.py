@@ -1,0 +1,55 @@
+"""Breakages of processes, reports, and of the bench's proof."""
+
+from tests.mutants.mutant import Mutant
+
+MUTANTS = [
+    Mutant(
+        "one too many delivered is overlooked",
+        "streamlimit/bench/proof.py",
+        "if len(delivered) > self.limit:",
+        "if False:",
+        ("tests/bench/test_proof.py",),
+    ),
+    Mutant(
+        "who may have expired is counted",
+        "streamlimit/bench/proof.py",
+        "asked_at < stay.received_after + self.lifetime",
+        "True",
+        ("tests/bench/test_proof.py",),
+    ),
+    Mutant(
+        "a worker without its store does not start",
+        "streamlimit/bootstrap/store.py",
+        "StoreUnavailable if serves else StoreLocked",
+        "StoreLocked",
+        ("tests/test_lazy_store.py", "-k", "starts_without_it"),
+    ),
+    Mutant(
+        "workers outlive their parent",
+        "streamlimit/bootstrap/worker.py",
+        "        end_with_parent()\n",
+        "",
+        ("tests/e2e/test_file_faults.py", "-k", "parent_is_killed"),
+    ),
+    Mutant(
+        "anybody can tell whose digest that is",
+        "streamlimit/reporting/counts.py",
+        ", key=key)",
+        ")",
+        ("tests/reporting/test_counts.py",),
+    ),
+    Mutant(
+        "a title is a formula",
+        "streamlimit/reporting/document.py",
+        "value.startswith(FORMULAS)",
+        "False",
+        ("tests/reporting/test_span.py",),
+    ),
+    Mutant(
+        "the parent keeps a signal to read the settings again to itself",
+        "streamlimit/server.py",
+        "                os.kill(process.pid, signal.SIGHUP)",
+        "                pass",
+        ("tests/test_reload.py", "-k", "every_worker"),
+    ),
+]
