@@ -115,7 +115,7 @@ def test_a_dead_receiver_leaves_the_rest_for_the_next_time(server: servers.Serve
     receiver.stop()
     seat(server.url, 5)
     with runtime.running("streamlimit.aws.deliver", settings(server, receiver)) as function:
-        kind, document = function.invoke(seconds=3)
+        kind, document = function.invoke(seconds=10)
         assert (kind, document["sent"]) == ("response", 0)
         assert document["callbacks_pending"] == 5
         assert document["failed"] >= 5

@@ -50,9 +50,7 @@ def test_a_yes_is_kept_and_a_termination_bites_when_it_has_gone_stale(edge: Edge
     grant = edge.open(user, "s")["grant"]
     _sit(edge, grant, user)
     edge.service.call("DELETE", f"/v1/users/{user}/sessions/s", key=OPERATOR_KEY)
-    since = time.monotonic()
-    wait_until(lambda: edge.get(f"/play/{grant}/film/2.ts").status == 410, 5, "the termination")
-    assert time.monotonic() - since < KEPT_SECONDS + 3  # generous: the machine is shared
+    wait_until(lambda: edge.get(f"/play/{grant}/film/2.ts").status == 410, KEPT_SECONDS + 5, "the termination")
 
 
 def test_forged_headers_change_nothing(edge: Edge, user: str) -> None:

