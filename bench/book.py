@@ -3,21 +3,27 @@
 from collections.abc import Callable
 from typing import Any
 
-from bench import race, tables
-from bench.aims import AIMS, FLOOR, NAIVE, VALKEY_SITTING, aims
+from bench import noise, race, tables
+from bench.aims import AIMS, aims
+from bench.names import NAIVE_SITTING, PEER_SITTING, SITTING_ON_SQLITE, SITTING_ON_VALKEY
 
 BEGIN, END = "<!-- bench: written by `make bench`, checked by tests/test_bench_table.py -->", "<!-- /bench -->"
 
-IN_README = (VALKEY_SITTING, "streamlimit on SQLite, sitting", NAIVE)
+IN_README = (SITTING_ON_VALKEY, PEER_SITTING, SITTING_ON_SQLITE, NAIVE_SITTING)
 DECISIONS = """One server core; wrk (`-t1 -c32`) and the store share the other. Median of {rounds} interleaved rounds
-of {seconds} s, each after a second that does not count. Sitting: a heartbeat of one of 1,000 sessions that sit, decided
-and confirmed. New: a session never seen is seated and confirmed. Limit 3; all rules, validation and metrics are on. CPU
-is the server's alone, per request.
+of {seconds} s, each after a second that does not count; a ratio is taken within its round. Limit 3; all rules,
+validation and metrics are on. Who the peers are and what they lack: [compared](../../docs/compared.md).
 
-The race: each of {racers} users comes with 8 players at once; of how many users were more than 3 admitted?
-
-Two workers run on both cores, which they share with wrk and the store: with so few cores these rows show that nothing
-breaks, not what a second worker adds. The cluster is three primaries with a replica each, all on that one core."""
+- Sitting: a heartbeat of one of 1,000 sessions that sit, decided and confirmed.
+- New: a session never seen is seated and confirmed.
+- Refused first: a session never seen, of one of 1,000 users whose seats are all taken. Peers know no other refusal.
+- Refused from memory: 20 sessions that ask again and again; the store is asked of each about once a second.
+- CPU: user and system time, per request, of the service; of the store where it is a server, all six of a cluster. Where
+  the service's CPU times its rate is well below a core, driver and store were the bound, not the service.
+- p99 at half: see below. The race: each of {racers} users comes with 8 players at once; of how many users were more
+  than 3 admitted?
+- Two workers run on both cores, which they share with wrk and the store: with so few cores these rows show that nothing
+  breaks, not what a second worker adds. The cluster is three primaries with a replica each, all on that one core."""
 
 RACE = f"The race: {race.USERS} users come with {race.TOGETHER} players each, all at once; the limit is {race.LIMIT}."
 
@@ -40,11 +46,16 @@ memory and the store's `used_memory` grew by since the line above, per session."
 STARTUP = """From the start of the command `streamlimit serve` on the sample streams, caches of the system warm. The
 control plane (FastAPI) is imported in a thread while viewers are answered already; `/readyz` waits for it."""
 
+EDGES = """Taken from [edges.md](edges.md), which `python -m bench.edges` writes, and which has p99 and aims. One nginx
+worker hands out the bytes; CPU is its own and that of whom it asks, a segment."""
+
 ELSEWHERE = """- what the store's scripts take from a thousand sessions to a million: [Valkey](growth-valkey.md),
   [Redis](growth-redis.md) (`python -m bench.growth`)
+- [a limit at an nginx that moves the bytes](edges.md) (`python -m bench.edges`)
 - [what viewers notice of a failover](failover.md) (`python -m bench.failover`)
 - [the sweep with 100,000 sessions](sweep.md) (`python -m bench.sweep`)
 - [attackers beside viewers](guards.md) (`python -m bench.guards`)
+- today's code beside an earlier commit's: `python -m bench.versus`
 - our client beside others: `python -m bench.valkey_client`"""
 
 
@@ -77,7 +88,13 @@ def _section(part: dict[str, Any], body: Callable[[dict[str, Any]], list[str]]) 
 
 def _decisions(data: dict[str, Any]) -> list[str]:
     how = DECISIONS.format(rounds=data["rounds"], seconds=data["seconds"], racers=race.USERS)
-    text = [how, tables.decisions(data, FLOOR, race.USERS), "![Decisions a second](report.svg)"]
+    table, *more = figures(data)
+    return [how, *noisy(data), table, "![Decisions a second](report.svg)", *more]
+
+
+def figures(data: dict[str, Any]) -> list[str]:
+    """Of decisions, without a word on how they were measured."""
+    text = [tables.decisions(data, race.USERS)]
     text += [f"**Failed:** {row}: `{found['problem']}`" for row, found in data["rows"].items() if "problem" in found]
     text += [f"Left out: {row} ({why})." for row, why in data["left out"].items()]
     if any(row.get("half") for row in data["rows"].values()):
@@ -85,9 +102,26 @@ def _decisions(data: dict[str, Any]) -> list[str]:
     return text
 
 
+def noisy(data: dict[str, Any]) -> list[str]:
+    """How much the floors differed from round to round, and whether that is too much; what a report says of it."""
+    made = data.get("noise")
+    if not made:
+        return []
+    word = f"**{noise.WORD[0].upper()}{noise.WORD[1:]}:**" if noise.is_too_noisy(min(made)) else "Noise:"
+    spreads = f"the rates of the floors differed by {min(made):.0%} from round to round ({noise.MOST:.0%} at most)"
+    runs = f", in the quietest of {len(made)} runs" if len(made) > 1 else ""
+    return [f"{word} {spreads}{runs}."]
+
+
+def _edges(data: dict[str, Any]) -> list[str]:
+    facts = "\n".join(f"- {name}: {text}" for name, text in data["facts"].items())
+    return [EDGES, facts, tables.edges(data)]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "decisions": ("Decisions a second", _decisions),
     "delivery": ("Bytes per server CPU second", lambda data: [DELIVERY.format(**data), tables.delivery(data)]),
+    "edges": ("At an edge", _edges),
     "crowd": ("A crowd", lambda data: [CROWD.format(**data), tables.crowd(data)]),
     "million": ("A million (`python -m bench million`)", lambda data: [CROWD.format(**data), tables.crowd(data)]),
     "startup": ("Start-up", lambda data: [STARTUP, tables.startup(data)]),
@@ -100,7 +134,7 @@ def readme(parts: dict[str, Any]) -> str:
     data, facts = parts["decisions"]["data"], parts["decisions"]["facts"]
     raced = [RACE] if any("over" in data["rows"].get(name, {}) for name in IN_README) else []
     where = f"{facts['machine']}; {facts['system']}; commit {facts['commit']}, {facts['date']}."
-    return "\n\n".join([BEGIN, tables.in_short(data, IN_README, FLOOR, race.USERS), *raced, where, END])
+    return "\n\n".join([BEGIN, tables.in_short(data, IN_README, race.USERS), *raced, *noisy(data), where, END])
 
 
 def with_table(text: str, block: str) -> str:

@@ -3,6 +3,7 @@
 from html import escape
 from typing import Any
 
+from bench.names import FLOORS, kind_of
 from bench.tables import rate_of, short
 
 WIDTH, BAR, GAP, LABEL, NUMBER = 860, 22, 8, 330, 90
@@ -10,8 +11,9 @@ OURS, THEIRS = "#2a6f97", "#a9b4c2"
 
 
 def chart(part: dict[str, Any]) -> str:
-    """A bar for each row that was measured."""
-    rates = {name: rate for name in part["rows"] if (rate := rate_of(part, name))}
+    """A bar for each floor, and for who sits and who is new on one worker."""
+    shown = [name for name in part["rows"] if name in FLOORS or kind_of(name) in ("sitting", "new")]
+    rates = {name: rate for name in shown if "2 workers" not in name and (rate := rate_of(part, name))}
     most, bars = max(rates.values(), default=1.0), []
     for number, (name, rate) in enumerate(rates.items()):
         y = 10 + number * (BAR + GAP)

@@ -1,58 +1,77 @@
-"""How many decisions a second on one core, beside a constant answer and what people write today?
+"""How many decisions a second on one core, and what does one cost, beside a constant answer and what people write?
 
 Sitting: a heartbeat of one of 1,000 sessions that sit: validated, decided, confirmed. New: a heartbeat of a session
-never seen: a seat reserved and confirmed.
+never seen: a seat reserved and confirmed. Refused first: of a session never seen, where all seats are taken. Refused
+from memory: of sessions that ask again and again.
 """
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from random import randrange
 from typing import Any
 
+from bench.kinds import Asked, seats_taken
 from bench.load import load
+from bench.names import FLOORS
+from bench.noise import TRIES, quietest
 from bench.paced import paced
-from bench.programs import Program, is_here, valkey, valkey_cluster
-from bench.race import users_over
-from bench.rows import ROWS, Row
+from bench.programs import Program, Store, is_here, valkey, valkey_cluster
+from bench.race import answered, users_over
+from bench.rows import Subject, chosen
 from bench.surviving import attempt
 
-SITTERS = 1_000
+Rows = dict[str, dict[str, Any]]
 
 
-def measure(rounds: int = 3, seconds: int = 3, only: str = "") -> dict[str, Any]:
-    """Each row (with *only* in its name) *rounds* times, interleaved, so that a slow moment hits all alike."""
-    rows = [row for row in ROWS if only in row.name]
-    here = [row for row in rows if row.program is None or is_here(row.program)]
-    found: dict[str, Any] = {row.name: {"loads": [], "half": []} for row in here}
+def measure(rounds: int = 3, seconds: int = 2, only: Sequence[str] = ()) -> dict[str, Any]:
+    """All rows, again where the machine was too noisy; or some by their names, once."""
+    return quietest(partial(_rounds, chosen(only), rounds, seconds), FLOORS, 1 if only else TRIES)
+
+
+def _rounds(subjects: Sequence[Subject], rounds: int, seconds: int) -> dict[str, Any]:
+    """Each row *rounds* times, interleaved, so that a slow moment hits all alike."""
+    missing = {subject.name: _missing(subject) for subject in subjects}
+    here = [subject for subject in subjects if not missing[subject.name]]
+    rows: Rows = {subject.row(kind): {"loads": [], "half": []} for subject in here for kind in subject.asks}
     for number in range(rounds):
         with _stores() as stores:
-            for row in here:
-                print(f"round {number + 1}: {row.name}", file=sys.stderr, flush=True)
-                _survive(row, found[row.name], stores, seconds)
-    left_out = {row.name: f"no {row.program} here" for row in rows if row not in here}
-    return {"rounds": rounds, "seconds": seconds, "rows": found, "left out": left_out}
+            for subject in here:
+                print(f"round {number + 1}: {subject.name}", file=sys.stderr, flush=True)
+                problem = attempt(partial(_once, subject, rows, stores, seconds))
+                if problem is not None:  # one broken subject does not spoil the others; it is named in the report
+                    for kind in subject.asks:
+                        rows[subject.row(kind)]["problem"] = problem
+    left_out = {name: f"no {', '.join(needed)} here" for name, needed in missing.items() if needed}
+    return {"rounds": rounds, "seconds": seconds, "rows": rows, "left out": left_out}
+
+
+def _missing(subject: Subject) -> list[str]:
+    return [name for name in subject.needs if not is_here(name)]
 
 
 class Stores:
-    """Started when a row needs one. The cluster is for all rows of a round: it takes seconds to come together."""
+    """Started when a subject needs one. The cluster is for all of a round: it takes seconds to come together."""
 
     def __init__(self, stack: ExitStack) -> None:
-        self._stack, self._cluster = stack, ""
+        self._stack = stack
+        self._cluster: Store | None = None
 
     @contextmanager
-    def opened(self, row: Row) -> Iterator[str]:
-        """The URL of the row's store; empty where it needs none."""
-        if row.store == "cluster":
+    def opened(self, subject: Subject) -> Iterator[Store]:
+        """The subject's store; an empty one where it needs none."""
+        if subject.store == "cluster":
             self._cluster = self._cluster or self._stack.enter_context(valkey_cluster())
             yield self._cluster
-        elif row.store == "one":
+        elif subject.store == "one":
             with valkey() as server:
-                yield f"redis://127.0.0.1:{server.port}/0"
+                yield Store(f"redis://127.0.0.1:{server.port}/0", (server.process.pid,))
         else:
-            yield ""
+            yield Store()
 
 
 @contextmanager
@@ -61,29 +80,29 @@ def _stores() -> Iterator[Stores]:
         yield Stores(stack)
 
 
-def _survive(row: Row, found: dict[str, Any], stores: Stores, seconds: int) -> None:
-    """One broken row does not spoil the others; it is named in the report."""
-    problem = attempt(lambda: _once(row, found, stores, seconds))
-    if problem is not None:
-        found["problem"] = problem
-
-
-def _once(row: Row, found: dict[str, Any], stores: Stores, seconds: int) -> None:
+def _once(subject: Subject, rows: Rows, stores: Stores, seconds: int) -> None:
+    """One round of a subject: its kinds one after another, in one process."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        stores.opened(row) as store,
-        row.start(Path(folder), store) as server,
+        stores.opened(subject) as store,
+        subject.start(Path(folder), store.url) as server,
     ):
-        load(server, row.asked.lua, seconds=1)  # warm, and seated
-        measured = load(server, row.asked.lua, seconds=seconds)
-        found["loads"].append(asdict(measured))
-        if row.at_half:
-            found["half"].append(_at_half(row, server, measured.per_second, seconds))
-        if row.asked.raw is not None and "over" not in found:
-            found["over"] = users_over(server.port, row.asked.raw)
+        if subject.call is not None and any(asked.refuses for asked in subject.asks.values()):
+            answered(server.port, seats_taken(subject.call), 200)
+        for kind, asked in subject.asks.items():
+            row = rows[subject.row(kind)]
+            load(server, asked.lua, seconds=1)  # warm, and seated
+            measured = load(server, asked.lua, seconds, store=store, refuses=asked.refuses)
+            row["loads"].append(asdict(measured))
+            if kind in subject.at_half:
+                row["half"].append(_at_half(asked, server, measured.per_second, seconds))
+        first = rows[subject.row(next(iter(subject.asks)))]
+        if subject.call is not None and "over" not in first:
+            first["over"] = users_over(server.port, subject.call.raw)
 
 
-def _at_half(row: Row, server: Program, rate: float, seconds: int) -> dict[str, float]:
-    assert row.asked.raw is not None
-    requests = [row.asked.raw(f"u{number}", "s1") for number in range(SITTERS)]
-    return asdict(paced(server.port, rate / 2, seconds, requests))
+def _at_half(asked: Asked, server: Program, rate: float, seconds: int) -> dict[str, float]:
+    assert asked.raw is not None
+    salt, count = randrange(10**9), round(rate / 2 * seconds * 1.2)  # by chance a few more than half may be asked
+    requests = [asked.raw(salt, number) for number in range(count)]
+    return asdict(paced(server.port, rate / 2, seconds, requests, "4" if asked.refuses else "2"))

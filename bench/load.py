@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from random import randrange
+from typing import Protocol
 
 from bench.programs import OTHER_CORE, Program
 
@@ -20,15 +21,18 @@ end
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format("RESULT %d %d %d %d %d %d %d %d\\n", summary.requests, summary.duration, summary.bytes,
-    e.status + e.connect + e.read + e.write + e.timeout,
-    latency:percentile(50), latency:percentile(99), latency:percentile(99.9), latency.max))
+    e.status, e.connect + e.read + e.write + e.timeout,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end
 """
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one run found. Latencies in milliseconds; CPU of the server alone."""
+    """What one run found. Latencies in milliseconds; CPU of the server, and of the store where it is another program.
+
+    *errors*: answers of another kind than was meant, and none.
+    """
 
     requests: int
     per_second: float
@@ -39,20 +43,41 @@ class Load:
     p999_ms: float
     cpu_us: float
     bytes_per_cpu_second: float
+    store_us: float = 0.0
 
 
-def load(server: Program, request: str, seconds: int = 4, connections: int = 32) -> Load:
-    """Drives *server*. *request*: Lua that returns the request's text; `n` counts from 1, `salt` is new each time."""
+class Uses(Protocol):
+    """What uses CPU time."""
+
+    def cpu_seconds(self) -> float: ...
+
+
+def load(
+    server: Program,
+    request: str,
+    seconds: int = 4,
+    connections: int = 32,
+    store: Uses | None = None,
+    refuses: bool = False,
+) -> Load:
+    """Drives *server*. *request*: Lua that returns the request's text; `n` counts from 1, `salt` is new each time.
+
+    With *refuses* the answer that is meant is a refusal.
+    """
     if shutil.which("wrk") is None:
         raise RuntimeError("no wrk here (Debian: apt-get install wrk)")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(SCRIPT.format(salt=randrange(10**9), request=request))
         script.flush()
         command = ["taskset", "-c", str(OTHER_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
-        before = server.cpu_seconds()
+        both = [server, store] if store is not None else [server]
+        before = [each.cpu_seconds() for each in both]
         done = subprocess.run([*command, "-s", script.name, server.url], capture_output=True, text=True, check=False)
-        cpu = server.cpu_seconds() - before
-    return _read(done.stdout, cpu, f"wrk ended with {done.returncode}: {done.stdout[-200:]}{done.stderr[-200:]}")
+        cpu = [each.cpu_seconds() - at for each, at in zip(both, before, strict=True)]
+    found = re.search(r"RESULT (.*)", done.stdout)
+    if found is None:
+        raise RuntimeError(f"wrk ended with {done.returncode}: {done.stdout[-200:]}{done.stderr[-200:]}")
+    return _load(list(map(int, found[1].split())), cpu, refuses)
 
 
 def post(path: str, body: str) -> str:
@@ -60,21 +85,19 @@ def post(path: str, body: str) -> str:
     return f'return wrk.format("POST", {path}, {{["Content-Type"]="application/json"}}, {body})'
 
 
-def _read(text: str, cpu: float, otherwise: str) -> Load:
-    found = re.search(r"RESULT (.*)", text)
-    if found is None:
-        raise RuntimeError(otherwise)
-    requests, micros, size, errors, p50, p99, p999, _ = map(int, found[1].split())
-    seconds = micros / 1e6
-    cpu_us = cpu / requests * 1e6 if requests else 0.0
+def _load(counted: list[int], cpu: list[float], refuses: bool) -> Load:
+    requests, micros, size, refused, broken, *latencies = counted
+    seconds, most = micros / 1e6, max(requests, 1)
+    p50, p99, p999 = (latency / 1e3 for latency in latencies)
     return Load(
         requests,
         requests / seconds,
         size / seconds,
-        errors,
-        p50 / 1e3,
-        p99 / 1e3,
-        p999 / 1e3,
-        cpu_us,
-        size / cpu if cpu else 0.0,
+        broken + (requests - refused if refuses else refused),
+        p50,
+        p99,
+        p999,
+        cpu[0] / most * 1e6,
+        size / cpu[0] if cpu[0] else 0.0,
+        sum(cpu[1:]) / most * 1e6,
     )

@@ -1,6 +1,7 @@
 """Latency at a given rate, not at the most: requests come by chance (Poisson), whether or not the last is answered.
 
-`python -m bench.paced PORT RATE SECONDS` with the requests on standard input, as a JSON list of texts.
+`python -m bench.paced PORT RATE SECONDS [KIND]` with the requests on standard input, as a JSON list of texts.
+KIND is the first digit of the answers that are meant.
 
 wrk asks again only when it was answered, so it never asks for less than all that a server can do, and a server that
 stops is asked nothing meanwhile. Here each request has its moment; its latency counts from there, also while it waits
@@ -42,8 +43,8 @@ class Paced:
     late_p99_ms: float
 
 
-def paced(port: int, rate: float, seconds: float, requests: list[bytes]) -> Paced:
-    """In a process of its own on the core of the load."""
+def paced(port: int, rate: float, seconds: float, requests: list[bytes], meant: str = "2") -> Paced:
+    """In a process of its own on the core of the load. *meant*: the first digit of the answers."""
     command = [
         "taskset",
         "-c",
@@ -54,6 +55,7 @@ def paced(port: int, rate: float, seconds: float, requests: list[bytes]) -> Pace
         str(port),
         str(rate),
         str(seconds),
+        meant,
     ]
     texts = json.dumps([request.decode() for request in requests])
     done = subprocess.run(command, input=texts, capture_output=True, text=True, check=True, cwd=HERE.parent)
@@ -63,8 +65,8 @@ def paced(port: int, rate: float, seconds: float, requests: list[bytes]) -> Pace
 class Driver:
     """Connections to one server, and what is under way on each."""
 
-    def __init__(self, port: int, requests: list[bytes]) -> None:
-        self._requests = requests
+    def __init__(self, port: int, requests: list[bytes], meant: bytes = b"2") -> None:
+        self._requests, self._meant = requests, meant
         self._lines: dict[int, socket.socket] = {}
         self._due: dict[int, float] = {}  # when what is under way was to be asked
         self._read: dict[int, bytes] = {}
@@ -121,15 +123,15 @@ class Driver:
                 self._read[fd] = text
                 continue
             self.took.append(time.perf_counter() - self._due.pop(fd))
-            self.errors += head[9:12] != b"200"
+            self.errors += head[9:10] != self._meant
             self._idle.append(fd)
             if self._waiting:
                 self._ask(self._waiting.popleft())
 
 
-def main(port: int, rate: float, seconds: float) -> None:
+def main(port: int, rate: float, seconds: float, meant: str) -> None:
     """Prints what was found as JSON."""
-    driver = Driver(port, [text.encode() for text in json.load(sys.stdin)])
+    driver = Driver(port, [text.encode() for text in json.load(sys.stdin)], meant.encode())
     gc.disable()  # its pauses would be the server's
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # the store shares its core, and goes first
     driver.run(rate, seconds)
@@ -146,4 +148,4 @@ def percentile_ms(seconds: list[float], part: float) -> float:
 PARTS = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]))
+    main(int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), *(sys.argv[4:] or ["2"]))

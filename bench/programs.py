@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,17 +11,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.peers.script import SCRIPT
+from bench.peers.script import SCRIPT, loaded
 from tests import servers
 
 HERE = Path(__file__).parent
 SERVER_CORE, OTHER_CORE = 0, 1
 TICKS = os.sysconf("SC_CLK_TCK")
+NGINX_MODULES = Path("/usr/lib/nginx/modules")
+LUA_MODULE = str(NGINX_MODULES / "ngx_http_lua_module.so")
 
 
 class Program:
@@ -114,11 +118,33 @@ def bare(core: int = SERVER_CORE) -> Iterator[Program]:
 
 
 @contextmanager
-def node(store: str) -> Iterator[Program]:
+def node(store: str, workers: int = 1) -> Iterator[Program]:
     """The peer on Node."""
     env = {"BENCH_STORE": store, "BENCH_SCRIPT": SCRIPT}
-    with program(["node", str(HERE / "peers/node.js"), "{port}"], **env) as running:
+    command = ["node", str(HERE / "peers/node.js"), "{port}", str(workers)]
+    with program(command, core_for(workers), **env) as running:
         yield running
+
+
+@contextmanager
+def nginx_lua(folder: Path, store: str, workers: int = 1) -> Iterator[Program]:
+    """The peer on nginx and Lua."""
+    folder.chmod(0o755)  # its workers run as somebody else
+    port, store_port = free_port(), int(store.rpartition(":")[2].partition("/")[0])
+    values = {"MODULES": NGINX_MODULES, "FOLDER": folder, "PORT": port, "WORKERS": workers}
+    values |= {"STORE": store_port, "SHA": loaded(store_port)}
+    text = (HERE / "peers/nginx.conf").read_text()
+    for name, value in values.items():
+        text = re.sub(rf"\b{name}\b", str(value), text)
+    path = folder / "nginx.conf"
+    path.write_text(text)
+    with program([nginx_binary(), "-c", str(path), "-p", str(folder)], core_for(workers), port) as running:
+        yield running
+
+
+def core_for(workers: int) -> int | None:
+    """One worker has the server's core; several share all."""
+    return SERVER_CORE if workers == 1 else None
 
 
 @contextmanager
@@ -130,14 +156,26 @@ def valkey(core: int = OTHER_CORE) -> Iterator[Program]:
             yield running
 
 
+@dataclass(frozen=True)
+class Store:
+    """Where a store is, and who uses CPU time for it; nobody where the service is its own store."""
+
+    url: str = ""
+    pids: tuple[int, ...] = ()
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        return sum(map(cpu_of, self.pids))
+
+
 @contextmanager
-def valkey_cluster(core: int = OTHER_CORE) -> Iterator[str]:
-    """Three primaries with a replica each, all on one core; their URL."""
+def valkey_cluster(core: int = OTHER_CORE) -> Iterator[Store]:
+    """Three primaries with a replica each, all on one core."""
     kind = "redis" if store_binary() == "redis-server" else "valkey"
     with ExitStack() as stack:
         with pinned(core):  # what is started meanwhile stays there
             cluster = stack.enter_context(servers.cluster(kind))
-        yield cluster.url
+        yield Store(cluster.url, tuple(server.pid for server in cluster.servers))
 
 
 @contextmanager
@@ -157,7 +195,7 @@ def store_binary() -> str:
 
 
 def is_here(name: str) -> bool:
-    """The program can be started."""
+    """The program, or the file by its whole path, is there."""
     return shutil.which(name) is not None or Path("/usr/sbin", name).exists()
 
 
@@ -174,9 +212,13 @@ def nginx(folder: Path, config: str) -> Iterator[Program]:
     port = free_port()
     path = folder / "nginx.conf"
     path.write_text(text.format(folder=folder, port=port, config=config))
-    binary = shutil.which("nginx") or "/usr/sbin/nginx"
-    with program([binary, "-c", str(path), "-p", str(folder)], port=port) as running:
+    with program([nginx_binary(), "-c", str(path), "-p", str(folder)], port=port) as running:
         yield running
+
+
+def nginx_binary() -> str:
+    """Debian's, which is not on everybody's path."""
+    return shutil.which("nginx") or "/usr/sbin/nginx"
 
 
 def free_port() -> int:

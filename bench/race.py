@@ -1,7 +1,7 @@
 """Is the limit kept when a user's players all come at once? Eight requests of eight sessions go out together."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import randrange
 
 USERS, TOGETHER, LIMIT = 200, 8, 3
@@ -22,6 +22,15 @@ def _admitted(lines: list[socket.socket], user: str, raw: Callable[[str, str], b
     for number, line in enumerate(lines):
         line.sendall(raw(user, f"s{number}"))
     return sum(status_of(line) == 200 for line in lines)
+
+
+def answered(port: int, requests: Iterable[bytes], status: int) -> None:
+    """Asks one after another on one connection. Raises `RuntimeError` where an answer is not *status*."""
+    with socket.create_connection(("127.0.0.1", port), 10) as line:
+        for request in requests:
+            line.sendall(request)
+            if (found := status_of(line)) != status:
+                raise RuntimeError(f"{found}, not {status}, for {request.partition(b' HTTP')[0].decode()}")
 
 
 def status_of(line: socket.socket) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from bench import book
 from bench.chart import chart
 from bench.machine import described
+from bench.noise import WORD, is_too_noisy
 from bench.report import RESULTS
 from bench.surviving import attempt
 
@@ -30,8 +31,13 @@ class Record:
             part["problem"] = problem
         self.parts[name] = part
         self.write()
-        broken = [row for row, found in part.get("data", {}).get("rows", {}).items() if "problem" in found]
-        return problem or (f"failed: {', '.join(broken)}" if broken else None)
+        data = part.get("data", {})
+        broken = [row for row, found in data.get("rows", {}).items() if "problem" in found]
+        if problem is None and broken:
+            problem = f"failed: {', '.join(broken)}"
+        if problem is None and is_too_noisy(min(data.get("noise", [0.0]))):
+            problem = WORD
+        return problem
 
     def write(self) -> None:
         """The figures, the report, the chart, and README's table."""

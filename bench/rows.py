@@ -1,68 +1,43 @@
-"""What decisions are measured on: each row is a server, its store, and one kind of request. Peers are in peers/."""
+"""What decisions are measured on: each subject is a server on its store, with the kinds of request that it is asked.
 
-import json
-from collections.abc import Callable, Iterator
+A row is a subject and a kind. Peers are in peers/, each with what it lacks; docs/compared.md says what that means.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from bench.aims import FLOOR, NAIVE, VALKEY_SITTING
-from bench.load import post
-from bench.programs import Program, bare, nginx, node, streamlimit, uvicorn_app
+from bench.kinds import BEAT, HEARTBEAT, JSON_ONLY, NOTHING, SEGMENT, Asked, Call, kinds
+from bench.names import FLOOR, FLOORS, NAIVE, ON_SQLITE, ON_VALKEY, PEER, peer_of
+from bench.programs import LUA_MODULE, Program, bare, nginx, nginx_lua, node, streamlimit, uvicorn_app
 
 Start = Callable[[Path, str], AbstractContextManager[Program]]
 """Given a folder of its own and the store's URL."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One kind of request: as Lua for wrk, and (where it decides) as bytes for a user and a session."""
-
-    lua: str
-    raw: Callable[[str, str], bytes] | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """*store*: what is started for it. *at_half*: latencies at half of its rate are of interest, too."""
+class Subject:
+    """*call*: how the race and the taken seats are asked for. *needs*: programs, or files. *at_half*: of these kinds
+    the latencies at half of their rate are measured, too.
+    """
 
     name: str
     start: Start
-    asked: Asked
+    asks: dict[str, Asked]
+    call: Call | None = None
     store: Literal["none", "one", "cluster"] = "none"
-    program: str | None = None
-    at_half: bool = False
+    needs: tuple[str, ...] = ()
+    at_half: tuple[str, ...] = ()
 
+    def row(self, kind: str) -> str:
+        """The row's name."""
+        return f"{self.name}, {kind}" if kind else self.name
 
-def _post(path: str, body: dict[str, str]) -> bytes:
-    text = json.dumps(body).encode()
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
-    )
-    return head.encode() + text
-
-
-def _heartbeat(user: str, session: str) -> bytes:
-    return _post(f"/v1/users/{user}/sessions/{session}/heartbeat", {"stream_id": "aurora"})
-
-
-def _beat(user: str, session: str) -> bytes:
-    return _post("/beat", {"user_id": user, "session_id": session, "stream_id": "aurora"})
-
-
-SITTING = Asked(post('"/v1/users/u"..(n % 1000).."/sessions/s1/heartbeat"', '\'{"stream_id":"aurora"}\''), _heartbeat)
-NEW = Asked(post('"/v1/users/"..salt.."-"..n.."/sessions/s1/heartbeat"', '\'{"stream_id":"aurora"}\''), _heartbeat)
-SEGMENT = Asked(
-    post(
-        '"/v1/segments"',
-        '\'{"user_id":"u\'..(n % 1000)..\'","session_id":"s1","stream_id":"aurora",'
-        '"segment":"video-90p/seg-00002.m4s"}\'',
-    )
-)
-BEAT_LUA = post('"/beat"', '\'{"user_id":"u\'..(n % 1000)..\'","session_id":"s1","stream_id":"aurora"}\'')
-BEAT, JSON_ONLY = Asked(BEAT_LUA, _beat), Asked(BEAT_LUA)
-NOTHING = Asked('return wrk.format("GET", "/")')
+    def only(self, rows: set[str]) -> "Subject":
+        """With those of its rows alone."""
+        return replace(self, asks={kind: asked for kind, asked in self.asks.items() if self.row(kind) in rows})
 
 
 @contextmanager
@@ -71,38 +46,54 @@ def _answers_204(folder: Path, _store: str) -> Iterator[Program]:
         yield running
 
 
-def _peer(name: str) -> Start:
-    return lambda _folder, store: uvicorn_app(name, BENCH_STORE=store)
+def _constant(_folder: Path, _store: str) -> AbstractContextManager[Program]:
+    return uvicorn_app("constant")
 
 
 def _ours(folder: Path, store: str) -> AbstractContextManager[Program]:
     return streamlimit(folder, **({"store": store} if store else {}))
 
 
-def _two_workers(folder: Path, store: str) -> AbstractContextManager[Program]:
+def _two_of_ours(folder: Path, store: str) -> AbstractContextManager[Program]:
     return streamlimit(folder, core=None, workers=2, **({"store": store} if store else {}))
 
 
-NODE = "Node http, one script a request"
-ROWS = [
-    Row("nginx answering 204", _answers_204, NOTHING, program="nginx"),
-    Row("uvloop and httptools alone, JSON, no store", lambda _folder, _store: bare(), JSON_ONLY),
-    Row(FLOOR, _peer("constant"), JSON_ONLY),
-    Row(VALKEY_SITTING, _ours, SITTING, "one", at_half=True),
-    Row("streamlimit on Valkey, new", _ours, NEW, "one"),
-    Row("streamlimit on a cluster, sitting", _ours, SITTING, "cluster"),
-    Row("streamlimit on a cluster, new", _ours, NEW, "cluster"),
-    Row("streamlimit on SQLite, sitting", _ours, SITTING, at_half=True),
-    Row("streamlimit on SQLite, new", _ours, NEW),
-    Row("streamlimit on SQLite, a 2 KB segment received", _ours, SEGMENT),
-    Row("streamlimit, 2 workers on Valkey, sitting", _two_workers, SITTING, "one"),
-    Row("streamlimit, 2 workers on Valkey, new", _two_workers, NEW, "one"),
-    Row("streamlimit, 2 workers on a cluster, sitting", _two_workers, SITTING, "cluster"),
-    Row("streamlimit, 2 workers on a cluster, new", _two_workers, NEW, "cluster"),
-    Row("streamlimit, 2 workers on SQLite, sitting", _two_workers, SITTING),
-    Row("streamlimit, 2 workers on SQLite, new", _two_workers, NEW),
-    Row(NODE, lambda _folder, store: node(store), BEAT, "one", program="node"),
-    Row("uvicorn raw ASGI, one script a request", _peer("raw_scripted"), BEAT, "one", at_half=True),
-    Row("FastAPI, one script a request", _peer("scripted"), BEAT, "one"),
-    Row(NAIVE, _peer("naive"), BEAT, "one"),
+def _peer(name: str) -> Start:
+    return lambda _folder, store: uvicorn_app(name, BENCH_STORE=store)
+
+
+OURS = kinds(HEARTBEAT, "sitting", "refused from memory", "refused first", "new")
+THEIRS = kinds(BEAT, "sitting", "refused", "new")
+SITTING = kinds(BEAT, "sitting")
+LUA = ("nginx", LUA_MODULE)
+
+SUBJECTS = [
+    Subject(FLOORS[0], _answers_204, {"": NOTHING}, needs=("nginx",)),
+    Subject(FLOORS[1], lambda _folder, _store: bare(), {"": JSON_ONLY}),
+    Subject(FLOOR, _constant, {"": JSON_ONLY}),
+    Subject(ON_VALKEY, _ours, OURS, HEARTBEAT, "one", at_half=("sitting", "new")),
+    Subject(PEER, lambda folder, store: nginx_lua(folder, store), THEIRS, BEAT, "one", LUA, ("sitting", "new")),
+    Subject(
+        "Node, one script a request", lambda _, store: node(store), THEIRS, BEAT, "one", ("node",), ("sitting", "new")
+    ),
+    Subject("uvicorn raw ASGI, one script a request", _peer("raw_scripted"), THEIRS, BEAT, "one", at_half=("sitting",)),
+    Subject("FastAPI, one script a request", _peer("scripted"), SITTING, BEAT, "one"),
+    Subject(NAIVE, _peer("naive"), SITTING, BEAT, "one"),
+    Subject(ON_SQLITE, _ours, OURS | {"a 2 KB segment received": SEGMENT}, HEARTBEAT, at_half=("sitting", "new")),
+    Subject("streamlimit on a cluster", _ours, OURS, HEARTBEAT, "cluster"),
+    Subject("streamlimit, 2 workers on Valkey", _two_of_ours, OURS, HEARTBEAT, "one"),
+    Subject(f"{PEER}, 2 workers", lambda folder, store: nginx_lua(folder, store, 2), THEIRS, BEAT, "one", LUA),
+    Subject("Node, one script a request, 2 workers", lambda _, store: node(store, 2), THEIRS, BEAT, "one", ("node",)),
+    Subject("streamlimit, 2 workers on a cluster", _two_of_ours, OURS, HEARTBEAT, "cluster"),
+    Subject("streamlimit, 2 workers on SQLite", _two_of_ours, OURS, HEARTBEAT),
 ]
+
+
+def chosen(words: Sequence[str]) -> list[Subject]:
+    """All; or the rows with one of *words* in their name, and those that they are compared to."""
+    if not words:
+        return SUBJECTS
+    rows = {subject.row(kind) for subject in SUBJECTS for kind in subject.asks}
+    asked = {row for row in rows if any(word.lower() in row.lower() for word in words)}
+    beside = {FLOOR} | {peer for row in asked if (peer := peer_of(row))} if asked else set()
+    return [some for subject in SUBJECTS if (some := subject.only(asked | beside)).asks]

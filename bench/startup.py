@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.kinds import HEARTBEAT
 from bench.programs import HERE, cpu_of, free_port, valkey
 from bench.race import status_of
-from bench.rows import SITTING
 
 STARTS = 5
 PATIENCE_SECONDS = 60
@@ -40,8 +40,7 @@ def start(store: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         port, began = free_port(), time.perf_counter()
         with _serving(Path(folder), port, store or f"sqlite:///{folder}/bench.db") as process:
-            assert SITTING.raw is not None
-            first = _answered(process, port, SITTING.raw("somebody", "s1"), began)
+            first = _answered(process, port, HEARTBEAT.raw("somebody", "s1"), began)
             cpu = cpu_of(process.pid)
             return {"first answer": first, "cpu": cpu, "ready": _answered(process, port, READY, began)}
 

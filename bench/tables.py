@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
+from bench.names import FLOOR, PEER, SHORT, peer_of
+
 Part = dict[str, Any]
 
 
@@ -20,8 +22,20 @@ def middle(loads: list[Part], field: str) -> float:
 
 def rate_of(part: Part, row: str) -> float | None:
     """Decisions a second; None where the row was not measured."""
-    loads = part["rows"].get(row, {}).get("loads")
+    loads = loads_of(part, row)
     return middle(loads, "per_second") if loads else None
+
+
+def loads_of(part: Part, row: str | None) -> list[Part]:
+    """The rounds of that row; none where it was not measured."""
+    return part["rows"].get(row, {}).get("loads", [])
+
+
+def ratio(part: Part, row: str, to: str | None, field: str) -> float | None:
+    """Of two rows, each within its round, and the median of that; None where one of them was not measured."""
+    pairs = [(load[field], base[field]) for load, base in zip(loads_of(part, row), loads_of(part, to), strict=False)]
+    found = [load / base for load, base in pairs if base]
+    return median(found) if found else None
 
 
 def short(rate: float) -> str:
@@ -41,36 +55,45 @@ def latencies(loads: list[Part]) -> list[str]:
     return [f"{middle(loads, name):.2f}" for name in LATENCIES]
 
 
-def decisions(part: Part, floor: str, users: int) -> str:
-    """One line a row: its ratio to *floor* first. The race was one of *users*."""
-    base = rate_of(part, floor)
-    heads = ["what", f"× {floor}", "a second", "CPU µs", *LATENCY_HEADS, "errors", "users over the limit in a race"]
+def decisions(part: Part, users: int) -> str:
+    """One line a row: ratios first. The race was one of *users*."""
+    heads = ["what", f"rate × {SHORT[FLOOR]}", f"CPU × {SHORT[FLOOR]}", f"CPU × {SHORT[PEER]}"]
+    heads += ["CPU µs", "store's CPU µs", "a second", "p99 ms at half", "errors", "users over the limit in a race"]
     lines = []
     for name, row in part["rows"].items():
         loads = row["loads"]
         if not loads:
             lines.append([name, *["–"] * (len(heads) - 1)])
             continue
-        rate = middle(loads, "per_second")
-        ratio = f"**{rate / base:.2f}**" if base else "–"
-        errors = str(sum(load["errors"] for load in loads))
-        cells = [name, ratio, short(rate), f"{middle(loads, 'cpu_us'):.1f}", *latencies(loads), errors]
-        lines.append([*cells, _race(row, users)])
+        ratios = [_ratio(part, name, FLOOR, "per_second"), _ratio(part, name, FLOOR, "cpu_us")]
+        ratios.append(_ratio(part, name, peer_of(name), "cpu_us"))
+        store = middle(loads, "store_us") if "store_us" in loads[0] else 0
+        figures = [f"{middle(loads, 'cpu_us'):.1f}", f"{store:.1f}" if store else ""]
+        figures += [short(middle(loads, "per_second")), _p99_at_half(row)]
+        lines.append([name, *ratios, *figures, str(sum(load["errors"] for load in loads)), _race(row, users)])
     return table(heads, lines)
 
 
-def in_short(part: Part, names: Sequence[str], floor: str, users: int) -> str:
+def in_short(part: Part, names: Sequence[str], users: int) -> str:
     """The same of the rows *names*, with fewer columns, for those who pass by."""
-    rows = {name: part["rows"][name] for name in names if part["rows"].get(name, {}).get("loads")}
-    base, raced = rate_of(part, floor), any("over" in row for row in rows.values())
+    rows = {name: part["rows"][name] for name in names if loads_of(part, name)}
+    raced = any("over" in row for row in rows.values())
     lines = []
     for name, row in rows.items():
-        rate = middle(row["loads"], "per_second")
-        ratio = f"**{rate / base:.2f}**" if base else "–"
-        p99 = f"{middle(row['loads'], 'p99_ms'):.1f}"
-        lines.append([name, ratio, short(rate), p99, *([_race(row, users)] if raced else [])])
-    heads = ["what", f"× {floor}", "a second", "p99 ms at full load"]
+        ratios = [_ratio(part, name, FLOOR, field) for field in ("per_second", "cpu_us")]
+        rate = short(middle(row["loads"], "per_second"))
+        lines.append([name, *ratios, rate, *([_race(row, users)] if raced else [])])
+    heads = ["what", f"rate × {SHORT[FLOOR]}", f"CPU × {SHORT[FLOOR]}", "a second"]
     return table([*heads, "users over the limit in a race"] if raced else heads, lines)
+
+
+def _ratio(part: Part, row: str, to: str | None, field: str) -> str:
+    found = ratio(part, row, to, field)
+    return "" if found is None else f"**{found:.2f}**"
+
+
+def _p99_at_half(row: Part) -> str:
+    return f"{middle(row['half'], 'p99_ms'):.2f}" if row.get("half") else ""
 
 
 def _race(row: Part, users: int) -> str:
@@ -79,7 +102,7 @@ def _race(row: Part, users: int) -> str:
 
 
 def at_half(part: Part) -> str:
-    """Latencies at half of a row's own rate."""
+    """Latencies at half of a row's own rate, and how late the driver itself was."""
     lines = []
     for name, row in part["rows"].items():
         if half := row.get("half"):
@@ -98,6 +121,18 @@ def delivery(part: Part) -> str:
         ratio, errors = f"**{bytes_ / base:.2f}**", str(sum(load["errors"] for load in loads))
         lines.append([name, ratio, short(bytes_), f"{middle(loads, 'cpu_us'):.1f}", *latencies(loads), errors])
     return table(["what", "× nginx", "bytes per CPU second", "CPU µs a segment", *LATENCY_HEADS, "errors"], lines)
+
+
+def edges(part: Part) -> str:
+    """A line for each recipe: by size the bytes a CPU second beside bare nginx, then the CPU of all a segment."""
+    sizes = part["sizes"]
+    heads = ["recipe", *(f"{size}: × bare nginx" for size in sizes), *(f"{size}: CPU µs" for size in sizes)]
+    lines = []
+    for recipe in next(iter(sizes.values())):
+        found = [rows[recipe] for rows in sizes.values()]
+        ratios = [f"**{row['ratio']:.2f}**" for row in found]
+        lines.append([recipe, *ratios, *(f"{row['nginx_us'] + row['asked_us']:.0f}" for row in found)])
+    return table(heads, lines)
 
 
 def sweep_ratios(rounds: list[Part]) -> dict[str, float]:

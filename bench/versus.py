@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import median
 
 from bench.delivery import issue, make_stream
+from bench.kinds import NEW, SEGMENT, SITTING
 from bench.load import Load, load
 from bench.programs import streamlimit, valkey
-from bench.rows import NEW, SEGMENT, SITTING
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = {

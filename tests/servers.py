@@ -40,6 +40,10 @@ class Server:
     def url(self) -> str:
         return f"valkey://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def info(self, field: str) -> str:
         return str(self.client.info("all").get(field))
 
@@ -76,7 +80,7 @@ class Server:
     def _is_up(self) -> bool:
         """It, and not another that was given its port."""
         assert self._process.poll() is None, f"{self._command} ended with code {self._process.returncode}"
-        return self.answers() and self.client.info("server")["process_id"] == self._process.pid
+        return self.answers() and self.client.info("server")["process_id"] == self.pid
 
 
 class Cluster:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.peers.script import SCRIPT
+from bench.peers.script import loaded
 
 BARE = """
 worker_processes 1;
@@ -44,14 +44,6 @@ load_module modules/ngx_http_lua_module.so;
 
 def peer_config(port: int, root: Path, store: int) -> str:
     """The configuration; the script is loaded into the store here."""
-    sha = _loaded(store)
+    sha = loaded(store)
     text = BARE.format(port=port, listens="", root=root, access=_ACCESS.format(store=store))
     return _LOAD + text.replace("http {", f'http {{\n    init_by_lua_block {{ sha = "{sha}" }}', 1)
-
-
-def _loaded(port: int) -> str:
-    import valkey
-
-    with valkey.Valkey(port=port) as store:
-        found: str = store.script_load(SCRIPT)
-    return found

@@ -1,4 +1,9 @@
-"""No framework: raw ASGI, and a script on a sorted set in the store for each request, one by one."""
+"""No framework: raw ASGI under uvicorn, and one script a request by valkey-py's asyncio client and its C parser.
+
+What it does: at most three sessions a user, checked and taken in one atomic script (script.py); a session that is
+silent for 180 s loses its seat. What it lacks: as nginx.conf; but a script that a restarted store has lost is loaded
+again.
+"""
 
 import json
 import os

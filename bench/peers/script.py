@@ -7,3 +7,12 @@ redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 redis.call('EXPIRE', KEYS[1], 180)
 return redis.call('ZCARD', KEYS[1])
 """
+
+
+def loaded(port: int) -> str:
+    """Its digest, by which the server on *port* knows it from now on."""
+    import valkey
+
+    with valkey.Valkey(port=port) as store:
+        found: str = store.script_load(SCRIPT)
+    return found

@@ -1,4 +1,7 @@
-"""The careful one: FastAPI, and a script on a sorted set in Redis for each request."""
+"""The careful one: FastAPI, and one script a request. It does and lacks what raw_scripted.py does and lacks.
+
+The form is checked, which that one does not do.
+"""
 
 import os
 import time
