@@ -1,5 +1,6 @@
 """The reports' contract on SQLite, which counts exactly and forgets by itself."""
 
+import json
 import sqlite3
 from collections.abc import Callable
 from functools import partial
@@ -7,9 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from streamlimit.store.reporting import CLOSED_AFTER_MS, DAY_MS, Count, Period
+from streamlimit.store.contract import resolved
+from streamlimit.store.reporting import CLOSED_AFTER_MS, DAY_MS, Batch, Count, Group, Period
 from streamlimit.store.sqlite import SqliteReports
-from tests.store.reports_contract import ALL, EIGHT, NEXT_DAY, NEXT_MONTH, ReportsContract, ReportsDriver, at, story
+from streamlimit.store.sqlite.reporting import TIDIED_AT_ONCE
+from tests.store.reports_contract import (
+    ALL,
+    EIGHT,
+    NEXT_DAY,
+    NEXT_MONTH,
+    ReportsContract,
+    ReportsDriver,
+    at,
+    digests,
+    story,
+)
 
 
 @pytest.fixture
@@ -39,6 +52,15 @@ class TestSqliteReports(ReportsContract):
         assert _tables(home)["report_users"] == 0
 
     @story
+    async def test_a_process_that_stopped_half_way_leaves_no_digest_for_good(self, home: ReportsDriver) -> None:
+        await home.users(EIGHT, *(f"user-{n}" for n in range(TIDIED_AT_ONCE + 1)))
+        while _tables(home)["report_users"] > 1:
+            assert await resolved(home.reports.tidy(NEXT_MONTH + CLOSED_AFTER_MS, 400))
+        home.reports = await home.another()
+        await home.tidy(NEXT_MONTH + CLOSED_AFTER_MS)
+        assert _tables(home)["report_users"] == 0
+
+    @story
     async def test_what_is_old_goes_and_a_month_that_is_not_over_stays(self, home: ReportsDriver) -> None:
         await home.add(EIGHT, {ALL: Count(1)})
         await home.add(NEXT_DAY, {ALL: Count(1)})
@@ -47,6 +69,27 @@ class TestSqliteReports(ReportsContract):
         assert [row.admissions for row in await home.rows(Period.MONTH)] == [2]
         await home.tidy(NEXT_MONTH + 30 * DAY_MS, keep_days=1)
         assert _tables(home) == {"reports": 0, "report_users": 0, "report_batches": 0, "report_samples": 0}
+
+
+def test_a_file_of_the_version_before_counts_nobody_again(path: str) -> None:
+    reports = SqliteReports(path)
+    reports.add(Batch("w", 1, {EIGHT: {ALL: Count(1, users=digests("ann"), refused_users=digests("ann"))}}))
+    reports.close()
+    with sqlite3.connect(path) as db:
+        [(user, marks)] = db.execute("SELECT digest, marks FROM report_users").fetchall()
+        db.execute("DROP TABLE report_users")
+        db.execute("CREATE TABLE report_users (report INTEGER, refused INTEGER, digest INTEGER)")
+        rows = [(mark // 2, mark % 2, user) for mark in json.loads(marks)]
+        db.executemany("INSERT INTO report_users VALUES (?, ?, ?)", rows)
+        db.execute("PRAGMA user_version = 6")
+    db.close()
+    assert len(rows) == 2 * len(Period)
+    reports = SqliteReports(path)
+    for number, name in enumerate(("ann", "bob"), start=2):
+        reports.add(Batch("w", number, {EIGHT: {ALL: Count(1, users=digests(name))}}))
+    [row] = reports.rows(Period.DAY, Group.ALL, EIGHT, EIGHT + 1, 10)
+    assert (row.users, row.refused_users) == (2, 1)
+    reports.close()
 
 
 def _tables(home: ReportsDriver) -> dict[str, int]:

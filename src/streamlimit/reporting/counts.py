@@ -3,7 +3,7 @@
 Nothing happens here for a session that sits: work is done where a seat is given, a request refused, a session moved.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from itertools import islice
 
@@ -17,18 +17,55 @@ USERS_KEPT = 100_000
 """Users that may wait to be flushed (each once an hour), and HOURS_KEPT hours of them, while the store is away."""
 HOURS_KEPT = 48
 
+PLACES_KEPT = 400
+"""Combinations of plan, stream and type of device whose seats are counted apart, until they are added up."""
+
 ALL: Key = (Group.ALL, NONE)
 Keys = tuple[Key, ...]
 Part = dict[int, dict[Key, Count]]
 """What a batch holds (store/reporting.py)."""
 
 
+Place = tuple[str | None, str, str | None]
+"""The plan, stream and type of device of a session."""
+
+
+class Seats(Struct):
+    """How many were given to sessions of one `Place`, counted under `keys`, and the most that one user had."""
+
+    keys: Keys
+    given: int = 0
+    live: int = 0
+
+
 class Hour(Struct):
-    """One hour's numbers; of each user that was seen, or refused, the values of groups in which that was."""
+    """One hour's numbers, but for `seats`, which are added to them later: there are many, all of a few places.
+
+    Of each user that was seen, or refused, the values of groups in which that was.
+    """
 
     numbers: dict[Key, Count] = field(default_factory=dict)
-    users: dict[str, set[Key]] = field(default_factory=dict)
-    refused: dict[str, set[Key]] = field(default_factory=dict)
+    seats: dict[Place, Seats] = field(default_factory=dict)
+    users: dict[str, Keys] = field(default_factory=dict)
+    refused: dict[str, Keys] = field(default_factory=dict)
+
+    def seats_of(self, place: Place) -> Seats:
+        """Those of *place*."""
+        found = self.seats.get(place)
+        if found is None:
+            if len(self.seats) >= PLACES_KEPT:
+                self.add_up()
+            found = self.seats[place] = Seats(_keys(*place))
+        return found
+
+    def add_up(self) -> None:
+        """All seats are in the numbers. All that a user has are a group's at least, where they all are in it."""
+        for seats in self.seats.values():
+            for key in seats.keys:
+                count = self.count(key)
+                count.admissions += seats.given
+                count.peak = max(count.peak, seats.live if key[0] in (Group.ALL, Group.PLAN) else 1)
+        self.seats.clear()
 
     def count(self, key: Key) -> Count:
         """The numbers of *key*. There are only so many: what viewers make up must not fill the memory."""
@@ -57,15 +94,15 @@ class Counts:
         return self._users
 
     def admitted(self, ask: Ask, admitted: Admitted) -> None:
-        """A session was given a seat. All that the user has now are the group's at least, where they all are in it."""
+        """A session was given a seat."""
         self.seats += 1
-        hour, keys = self._hour(self._wall_ms()), keys_of(ask.plan, ask.stream_id, ask.device)
-        for key in keys:
-            count = hour.count(key)
-            count.admissions += 1
-            live = admitted.live if key[0] in (Group.ALL, Group.PLAN) else 1
-            count.peak = max(count.peak, live)
-        self._add_user(hour.users, ask.user_id, keys)
+        hour, device = self._hour(self._wall_ms()), ask.device
+        place = ask.plan, ask.stream_id, device.type if isinstance(device, Device) else None
+        seats = hour.seats.get(place) or hour.seats_of(place)
+        seats.given += 1
+        if admitted.live > seats.live:
+            seats.live = admitted.live
+        self._add_user(hour.users, ask.user_id, seats.keys)
 
     def refused(self, ask: Ask, refusal: Refusal) -> None:
         """A limit refused a request, or would have."""
@@ -84,9 +121,9 @@ class Counts:
             keys = keys_of(session.plan, session.stream_id, session.device)
             self.watched(self._wall_ms(), session.user_id, keys)
 
-    def watched(self, at_ms: int, user_id: str, keys: Collection[Key]) -> None:
+    def watched(self, at_ms: int, user_id: str, keys: Iterable[Key]) -> None:
         """The user watches, in these values of groups."""
-        self._add_user(self._hour(at_ms).users, user_id, keys)
+        self._add_user(self._hour(at_ms).users, user_id, tuple(keys))
 
     def at_limit(self, at_ms: int, key: Key, for_ms: int) -> None:
         """Users of *key* had all their seats taken, for so long all together."""
@@ -101,9 +138,10 @@ class Counts:
         """All of it, in parts that name *at_once* users at most, by digests that are made with *key*."""
         hours, self._hours, self._users = self._hours, {}, 0
         for hour_ms, hour in hours.items():
+            hour.add_up()
             yield {hour_ms: hour.numbers}
             for refused, users in ((False, hour.users), (True, hour.refused)):
-                entries = ((k, digest(key, user_id)) for user_id, keys in users.items() for k in keys)
+                entries = _entries(key, users)
                 while some := list(islice(entries, at_once)):
                     yield {hour_ms: _counted(some, refused)}
 
@@ -118,12 +156,13 @@ class Counts:
             found = self._hours[hour_ms] = Hour()
         return found
 
-    def _add_user(self, users: dict[str, set[Key]], user_id: str, keys: Collection[Key]) -> None:
+    def _add_user(self, users: dict[str, Keys], user_id: str, keys: Keys) -> None:
         found = users.get(user_id)
         if found is not None:
-            found.update(keys)
+            if found is not keys:
+                users[user_id] = tuple({*found, *keys})
         elif self._users < USERS_KEPT:
-            users[user_id] = set(keys)
+            users[user_id] = keys
             self._users += 1
         else:
             self.dropped += 1
@@ -131,7 +170,10 @@ class Counts:
 
 def keys_of(plan: str | None, stream_id: str, device: str | Device | None) -> Keys:
     """The values of all groups in which a session is counted."""
-    kind = device.type if isinstance(device, Device) else None
+    return _keys(plan, stream_id, device.type if isinstance(device, Device) else None)
+
+
+def _keys(plan: str | None, stream_id: str, kind: str | None) -> Keys:
     return ALL, (Group.PLAN, plan or NONE), (Group.STREAM, stream_id), (Group.DEVICE_TYPE, kind or NONE)
 
 
@@ -140,9 +182,16 @@ def digest(key: bytes, user_id: str) -> bytes:
     return blake2b(user_id.encode(), digest_size=DIGEST_BYTES, key=key).digest()
 
 
+def _entries(key: bytes, users: dict[str, Keys]) -> Iterator[tuple[Key, bytes]]:
+    """Each value of a group, and who is to be counted there."""
+    for user_id, keys in users.items():
+        user = digest(key, user_id)
+        for each in keys:
+            yield each, user
+
+
 def _counted(entries: list[tuple[Key, bytes]], refused: bool) -> dict[Key, Count]:
-    found: dict[Key, Count] = {}
+    found: dict[Key, set[bytes]] = {}
     for key, user in entries:
-        count = found.setdefault(key, Count())
-        (count.refused_users if refused else count.users).add(user)
-    return found
+        found.setdefault(key, set()).add(user)
+    return {key: Count(refused_users=users) if refused else Count(users=users) for key, users in found.items()}

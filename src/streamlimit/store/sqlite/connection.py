@@ -16,7 +16,7 @@ from streamlimit.store.sqlite.opening import cannot_open, make_private
 
 T = TypeVar("T")
 
-VERSION = 6
+VERSION = 7
 TURN_SECONDS = 0.5
 """How long to wait for other processes' transactions (each takes microseconds) before giving up."""
 
@@ -150,6 +150,8 @@ def _migrate(db: Connection) -> None:
             raise SettingsError("store", f"the file was made by a newer streamlimit (schema {version})")
         if version == 1:
             _from_version_1(db)
+        if version in (5, 6):
+            _from_version_6(db)
         _make_missing(db)
         db.execute(f"PRAGMA user_version = {VERSION}")
         _anchor_clock(db)
@@ -162,6 +164,20 @@ def _from_version_1(db: sqlite3.Connection) -> None:
     for user_id, body in db.execute("SELECT user_id, body FROM old_ledgers"):
         db.execute(QUERIES["save"], (user_id, *bodies.from_version_1(body)))
     db.execute("DROP TABLE old_ledgers")
+
+
+def _from_version_6(db: sqlite3.Connection) -> None:
+    """A user had a row for each bucket of the reports, and there was an index of histories by time."""
+    db.execute("DROP INDEX IF EXISTS history_by_time")
+    if not db.execute("SELECT 1 FROM pragma_table_info('report_users') WHERE name = 'refused'").fetchone():
+        return
+    db.execute("ALTER TABLE report_users RENAME TO old_report_users")
+    db.execute(_table("report_users"))
+    db.execute(
+        "INSERT INTO report_users (digest, marks)"
+        " SELECT digest, json_group_array(2 * report + refused) FROM old_report_users GROUP BY digest"
+    )
+    db.execute("DROP TABLE old_report_users")
 
 
 def _make_missing(db: sqlite3.Connection) -> None:

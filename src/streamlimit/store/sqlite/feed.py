@@ -9,13 +9,17 @@ from streamlimit.store.sqlite.connection import (
     LOOP_SECONDS,
     QUERIES,
     TURN_SECONDS,
+    Connection,
     in_turn,
 )
 from streamlimit.store.sqlite.own_connection import OwnConnection
 from streamlimit.store.sqlite.patience import patient
 
-FORGOTTEN_AT_ONCE = 20
-"""Rows of an old history that go with each write: nobody is waited for long."""
+LOOKED_AT = 20
+"""Rows that each write looks at, whether they are too old: a little at a time needs no index by time."""
+
+BOUND_EVERY = 8
+"""A history is cut to its length by one event in so many: what is beyond it is not shown meanwhile."""
 
 _OLD_MS = HISTORY_DAYS * 86_400_000
 
@@ -36,6 +40,7 @@ class SqliteFeed(OwnConnection):
     ) -> None:
         super().__init__(path, patience_seconds, clock)
         self._history_events, self._kept = history_events, kept
+        self._looked_at = ""  # the last user whose history was looked at
 
     def append(self, events: Sequence[Event]) -> None:
         with self._step() as db:
@@ -47,8 +52,9 @@ class SqliteFeed(OwnConnection):
         if rows and self._history_events:
             with self._step() as db:
                 db.executemany(QUERIES["put_in_history"], rows)
-                db.executemany(QUERIES["bound_history"], [(row[0], self._history_events) for row in rows])
-                db.execute(QUERIES["forget_old_history"], (self._now_ms(db) - _OLD_MS, FORGOTTEN_AT_ONCE))
+                bound = [(user_id, self._history_events) for user_id, at_ms, _ in rows if at_ms % BOUND_EVERY == 0]
+                db.executemany(QUERIES["bound_history"], bound)
+                self._forget_old(db)
         return ()
 
     def refused(self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None) -> Event | None:
@@ -73,8 +79,8 @@ class SqliteFeed(OwnConnection):
         return FeedPage(tuple(Entry((number, 0), unpack(row)) for number, row in rows), (last, 0), is_whole)
 
     def history(self, user_id: str) -> tuple[Event, ...]:
-        key = (user_id, self._history_events)
         with self._opened() as db:
+            key = (user_id, self._now_ms(db) - _OLD_MS, self._history_events)
             rows = in_turn(db, lambda: db.execute(QUERIES["read_history"], key).fetchall())
         return tuple(unpack(row) for (row,) in rows)
 
@@ -85,6 +91,14 @@ class SqliteFeed(OwnConnection):
             found = db.execute(QUERIES["user_in_feed"], (user_id,)).fetchall()
             gone = [(number,) for number, row in found if unpack(row).reason != FORGOTTEN]
             db.executemany(QUERIES["forget_in_feed"], gone)
+
+    def _forget_old(self, db: Connection) -> None:
+        """What is too old of the next few histories."""
+        first = self._looked_at
+        last = db.execute(QUERIES["end_of_histories"], (first, LOOKED_AT)).fetchone()[0]
+        self._looked_at = last or ""
+        if last is not None:
+            db.execute(QUERIES["forget_old_history"], (first, last, self._now_ms(db) - _OLD_MS))
 
 
 def open_patient_feed(path: str, history_events: int) -> SqliteFeed:

@@ -238,15 +238,16 @@ DELETE FROM history WHERE (user_id, at_ms, body) IN (
 );
 
 -- name: read_history
-SELECT body FROM history WHERE user_id = ? ORDER BY at_ms DESC, body DESC LIMIT ?;
+SELECT body FROM history WHERE user_id = ? AND at_ms >= ? ORDER BY at_ms DESC, body DESC LIMIT ?;
 
 -- name: forget_history
 DELETE FROM history WHERE user_id = ?;
 
+-- name: end_of_histories
+SELECT max(user_id) FROM (SELECT user_id FROM history WHERE user_id > ? ORDER BY user_id LIMIT ?);
+
 -- name: forget_old_history
-DELETE FROM history WHERE (user_id, at_ms, body) IN (
-    SELECT user_id, at_ms, body FROM history WHERE at_ms < ? ORDER BY at_ms LIMIT ?
-);
+DELETE FROM history WHERE user_id > ? AND user_id <= ? AND at_ms < ?;
 
 -- name: get_secret
 SELECT value FROM secrets WHERE name = ?;
@@ -285,8 +286,20 @@ VALUES (?1, ?2, ?3, iif(
     peak = max(peak, excluded.peak), at_limit_ms = at_limit_ms + excluded.at_limit_ms
 RETURNING id, is_open;
 
--- name: put_report_user
-INSERT OR IGNORE INTO report_users (report, refused, digest) VALUES (?, ?, ?);
+-- name: report_marks
+SELECT digest, marks FROM report_users WHERE digest IN (SELECT value FROM json_each(?));
+
+-- name: some_report_marks
+SELECT digest, marks FROM report_users WHERE digest >= ? ORDER BY digest LIMIT ?;
+
+-- name: put_report_marks
+INSERT INTO report_users (digest, marks) VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET marks = excluded.marks;
+
+-- name: forget_report_user
+DELETE FROM report_users WHERE digest = ?;
+
+-- name: open_reports
+SELECT id FROM reports WHERE is_open AND id IN (SELECT value FROM json_each(?));
 
 -- name: add_report_users
 UPDATE reports SET users = users + ?2, refused_users = refused_users + ?3 WHERE id = ?1;
@@ -304,16 +317,8 @@ SELECT at_ms FROM report_samples;
 -- name: put_sample
 INSERT INTO report_samples (at_ms) VALUES (?);
 
--- name: over_reports
-SELECT id FROM reports WHERE is_open AND ends_at_ms <= ? LIMIT 1;
-
--- name: forget_report_users
-DELETE FROM report_users WHERE (report, refused, digest) IN (
-    SELECT report, refused, digest FROM report_users WHERE report = ? LIMIT ?
-);
-
--- name: close_report
-UPDATE reports SET is_open = 0 WHERE id = ?;
+-- name: close_reports
+UPDATE reports SET is_open = 0 WHERE id IN (SELECT id FROM reports WHERE is_open AND ends_at_ms <= ? LIMIT ?);
 
 -- name: forget_reports
 DELETE FROM reports WHERE id IN (SELECT id FROM reports WHERE NOT is_open AND ends_at_ms <= ? LIMIT ?);

@@ -1,4 +1,4 @@
--- Version 6. A user is one row: all that counts against one limit is read and written together.
+-- Version 7. A user is one row: all that counts against one limit is read and written together.
 -- No index by time: it would cost each new session more than the sweep spends on walking through the users.
 CREATE TABLE ledgers (
     user_id   TEXT PRIMARY KEY,
@@ -87,15 +87,13 @@ CREATE TABLE feed (
     body    BLOB NOT NULL        -- streamlimit.store.feed.pack
 );
 
--- Each user's last events.
+-- Each user's last events. No index by time: with each event's body it would be as large as the table.
 CREATE TABLE history (
     user_id TEXT NOT NULL,
     at_ms   INTEGER NOT NULL,
     body    BLOB NOT NULL,
     PRIMARY KEY (user_id, at_ms, body)
 ) WITHOUT ROWID;
-
-CREATE INDEX history_by_time ON history (at_ms);
 
 -- Sessions whose refusal was told to the feed, until the next one may be.
 CREATE TABLE told (
@@ -140,13 +138,12 @@ CREATE TABLE reports (
 CREATE INDEX reports_by_end ON reports (ends_at_ms);
 CREATE INDEX reports_open ON reports (ends_at_ms) WHERE is_open;
 
--- Which users an open bucket has counted, as digests: the first 64 bits of a keyed hash.
+-- Users that open buckets have counted, as digests: the first 64 bits of a keyed hash. One row a user, who is in a dozen
+-- buckets at once: a row each would be as many pages to write.
 CREATE TABLE report_users (
-    report  INTEGER NOT NULL,
-    refused INTEGER NOT NULL,
-    digest  INTEGER NOT NULL,
-    PRIMARY KEY (report, refused, digest)
-) WITHOUT ROWID;
+    digest INTEGER PRIMARY KEY,
+    marks  TEXT NOT NULL             -- JSON: of each bucket twice its id, and one more where it has counted a refused user
+);
 
 -- The last batch of each worker that was added, so that none is added twice.
 CREATE TABLE report_batches (
