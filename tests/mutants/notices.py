@@ -4,6 +4,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "whose key is taken back goes on hearing",
+        "streamlimit/web/events.py",
+        "return self._listener.last_word(lost) if lost else await self._listener.take()",
+        "return await self._listener.take()",
+        ("tests/web/test_events_end.py", "-k", "taken_back"),
+    ),
+    Mutant(
+        "a stream is silent as long as only others have something to hear",
+        "streamlimit/web/events.py",
+        "if not said and clock() >= silent_until:",
+        "if False:",
+        ("tests/web/test_event_stream.py",),
+    ),
+    Mutant(
         "a listener that is too far behind is given what is left",
         "streamlimit/feed/listener.py",
         "if self._place < window.start:",

@@ -96,13 +96,23 @@ class Listening:
 
 @contextmanager
 def listening(
-    port: int, resumed: str | None = None, key: str | None = OPERATOR_KEY, version: str = "1.1", **query: Any
+    port: int,
+    resumed: str | None = None,
+    key: str | None = OPERATOR_KEY,
+    version: str = "1.1",
+    receive_buffer: int | None = None,
+    **query: Any,
 ) -> Iterator[Listening]:
-    """A stream of the service at that port."""
+    """A stream of the service at that port. *receive_buffer*: bytes that the kernel takes ahead of who reads."""
     asked = "?" + urlencode(query, doseq=True) if query else ""
     lines = [f"GET /v1/events{asked} HTTP/{version}", "Host: here"]
     lines += [f"Authorization: Bearer {key}"] if key else []
     lines += [f"Last-Event-ID: {resumed}"] if resumed is not None else []
-    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as client:
+    with socket.socket() as client:
+        if receive_buffer is not None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1_400)  # as of a line from afar
+        client.settimeout(SECONDS)
+        client.connect(("127.0.0.1", port))
         client.sendall("\r\n".join([*lines, "", ""]).encode())
         yield Listening(client)

@@ -49,6 +49,8 @@ async def build_service(
     on_refusal = counting_refusals(settings, counts, on_refusal)
     limiter = Limiter(store, tell, tally, on_refusal, guard, counting_seats(settings, counts))
     keeps_yes = settings.edge_cache >= 1 and settings.deliver == "bytes"
+    doorman, hub = open_doorman(settings, grants, plans), Hub(recorder.feed)
+    doorman.on_change(hub.wake)  # whose key was taken back hears no more, at once
     counted, metrics = Counted(store), Metrics(tally, store, dispatcher.workers if dispatcher is not None else ())
     return Service(
         settings=settings,
@@ -61,11 +63,11 @@ async def build_service(
         series=Series(metrics, counted),
         readiness=Readiness(store),
         recorder=recorder,
-        hub=Hub(recorder.feed),
+        hub=hub,
         outbox=None if dispatcher is None else dispatcher.outbox,
         tally=tally,
         grants=grants,
-        authenticator=open_doorman(settings, grants, plans),
+        authenticator=doorman,
         plans=plans,
         proxies=Proxies(settings.trusted_proxies),
         catalog=catalog,

@@ -22,7 +22,7 @@ from streamlimit.store.feed import Entry
 
 POLL_SECONDS = 0.5
 AGAIN_SECONDS = 2.0
-ENDS = ("unauthenticated",)
+ENDS = ("unauthenticated", "forbidden")
 """Why a service closes the stream where coming back is of no use."""
 
 

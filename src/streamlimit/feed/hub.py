@@ -49,6 +49,11 @@ class Hub:
             self._changed = asyncio.get_running_loop().create_future()
         return self._changed
 
+    def wake(self) -> None:
+        """All listeners look up, though there may be no news: something beside the feed concerns them."""
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
     async def read_forever(self) -> None:
         """Until cancelled."""
         while True:
@@ -73,6 +78,6 @@ class Hub:
         return len(page.entries) == PAGE
 
     def _note(self, is_away: bool, is_new: bool) -> None:
-        if (is_new or is_away != self.is_away) and self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+        if is_new or is_away != self.is_away:
+            self.wake()
         self.is_away = is_away

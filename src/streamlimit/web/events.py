@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from streamlimit.document import event_json
+from streamlimit.errors import StoreUnavailable
 from streamlimit.feed.frames import Filters, read_place
 from streamlimit.feed.listener import Listener
 from streamlimit.http.asgi import DRAINING, Receive, Scope, Send
@@ -96,31 +97,39 @@ class EventStream(Response):
             stopping.cancel()
 
     async def _speak(self, send: Send, left: "asyncio.Future[Any]", stopping: "asyncio.Future[Any]") -> None:
-        listener = self._listener
+        listener, hub, clock = self._listener, self._service.hub, asyncio.get_running_loop().time
+        spoke_at = clock()
         while not (left.done() or listener.is_over):
-            changed = self._service.hub.changed()  # first, lest what comes meanwhile is waited for
-            said = listener.last_word("shutdown") if stopping.done() else await listener.take()
+            changed = hub.changed()  # first, lest what comes meanwhile is waited for
+            said = await self._words(is_stopping=stopping.done())
+            silent_until = spoke_at + HEARTBEAT_SECONDS
+            if not said and clock() >= silent_until:  # also where others have much to hear meanwhile
+                said = listener.mark()
             if said:
                 await send({"type": "http.response.body", "body": said, "more_body": True})
-            elif not listener.is_over:
-                await self._wait(send, changed, left, stopping)
+                spoke_at = clock()
+            else:
+                seconds = OUTAGE_SECONDS if listener.knows_outage else silent_until - clock()
+                news = (changed, left, stopping)
+                await asyncio.wait(news, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
         await send({"type": "http.response.body", "body": b""})
 
-    async def _wait(self, send: Send, *news: "asyncio.Future[Any]") -> None:
-        """Until there may be something to say, or for so long that the stream has to show that it is alive."""
-        seconds = OUTAGE_SECONDS if self._listener.knows_outage else HEARTBEAT_SECONDS
-        done, _ = await asyncio.wait(news, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if not done:
-            said = self._listener.mark() if await self._may_go_on() else self._listener.last_word("unauthenticated")
-            await send({"type": "http.response.body", "body": said, "more_body": True})
+    async def _words(self, is_stopping: bool) -> bytes:
+        """What is to be said now; its right to hear it is looked at each time."""
+        if is_stopping:
+            return self._listener.last_word("shutdown")
+        lost = await self._lost_right()
+        return self._listener.last_word(lost) if lost else await self._listener.take()
 
-    async def _may_go_on(self) -> bool:
-        """Is the key that it was asked for with still one?"""
+    async def _lost_right(self) -> str:
+        """Why the credential that it was asked for with opens it no more; nothing where it does."""
         try:
             await caller_in_header(self._request, self._service)
-        except Problem:
-            return False
-        return True
+        except Problem as problem:
+            return problem.code
+        except StoreUnavailable:  # it is no key; whether it is a grant does not matter
+            return "unauthenticated"
+        return ""
 
 
 def _left(receive: Receive) -> Awaitable[None]:
