@@ -43,17 +43,15 @@ time of nginx, and of whom it asks, divided by the segments handed out. `× bare
 of them that is, beside bare nginx of the same build in the same round: the median of the rounds, and their range."""
 
 NOTES = """\
-Read with care: other programs ran on this machine. CPU ratios of one round stand that well; rates and latencies less.
-
 - What a recipe costs the service is mostly not a matter of segments: 100 sessions ask 33 times a second (a yes is kept
-  for 3 s, `edge_cache_seconds` of X = 6) and are told of at most 200 times a second, whatever nginx hands out. So the
+  for 3 s, `edge_cache_seconds` of X = 6), and the scripts tell of them as often, whatever nginx hands out. So the
   fewer segments a second a busy machine manages, the more of that falls on each.
 - A player that fetches one segment each X asks, and is told of, nearly each time: the row of more sessions goes that
   way. Set `edge_cache_seconds` above X where it matters.
-- `sndbuf=128k` stands in every recipe, so that an aborted segment is seen. What it costs bare nginx is its own row: at
-  1 MB that alone is more than the aim leaves for everything, and no recipe can meet it beside an unbounded buffer.
-- Each report is some 250 Python calls, and a row in SQLite: what `accel` and `auth_request` cost beyond nginx is that,
-  and a question of about as much again. njs makes a new context for each request that it is asked of."""
+- `sndbuf=512k` stands in every recipe, so that an aborted segment of more than 1 MB (Linux doubles it) is seen. A
+  smaller bound sees more, and costs segments that are larger: the row with 128k.
+- A question is some 350 Python calls, a report some 250 and a row in SQLite: that is what `accel` and an uncached
+  `auth_request` cost beyond nginx. njs makes a new context for each request that it is asked of."""
 
 
 def _total(each: Found) -> float:

@@ -3,13 +3,20 @@
 -- it with the other recipes.
 
 local cjson = require "cjson.safe"
+local lrucache = require "resty.lrucache"
 
 local HOST, PORT = "127.0.0.1", 8080
 local SITTING_SECONDS = 60 -- how long who was let in goes on while streamlimit is down
-local BATCH = 1000
+local BATCH, MOST = 1000, 20000
 local EVERY_SECONDS, TIMEOUT_MS = 0.5, 2000
+local AGAIN_SECONDS = 3 -- how often a session that sits is told of at most; edge_cache_seconds where that is less
 
-local known, sitting, reports = ngx.shared.sl_known, ngx.shared.sl_sitting, ngx.shared.sl_reports
+-- Of all workers: who was let in, and until when; who goes on while streamlimit is down.
+local known, sitting = ngx.shared.sl_known, ngx.shared.sl_sitting
+-- Of this worker: the same, nearer; of which sessions streamlimit was told just now; what it is to be told.
+local near, told = lrucache.new(MOST), lrucache.new(MOST)
+local waiting, count = {}, 0
+local renditions = lrucache.new(MOST) -- of files, as they were worked out before
 
 local STATUS = {
     ["session-limit"] = 409, ["session-shared"] = 409, ["session-terminated"] = 410,
@@ -44,9 +51,21 @@ end
 local function keep(key, control)
     local seconds = tonumber(string.match(control or "", "max%-age=(%d+)")) or 0
     if seconds > 0 then
-        known:set(key, true, seconds)
+        known:set(key, ngx.now() + seconds, seconds)
+        near:set(key, seconds, seconds)
         sitting:set(key, true, SITTING_SECONDS)
     end
+end
+
+local function is_known(key)
+    if near:get(key) then
+        return true
+    end
+    local left = (known:get(key) or 0) - ngx.now()
+    if left > 0 then
+        near:set(key, left, left)
+    end
+    return left > 0
 end
 
 -- May this request be answered? Refuses it itself.
@@ -55,7 +74,7 @@ function M.access()
     -- The whole identity, grant with its play and stream, and nothing that says which segment. Both are of the path as
     -- nginx itself reads it, for that is what it hands out.
     local key = v.grant .. "/" .. v.stream
-    if known:get(key) then
+    if is_known(key) then
         return
     end
     -- An ordinary location asks: it keeps connections, and hands on none of the viewer's headers.
@@ -76,27 +95,45 @@ function M.access()
     end
 end
 
--- The log phase: notes what became of a segment. It may not wait, nor open a socket: the timer does.
+-- The file without its number, the last run of digits before its suffix.
+local function rendition_of(file)
+    local found = renditions:get(file)
+    if not found then
+        found = string.gsub(file, "%d+(%D*%.?%w*)$", "%1", 1)
+        renditions:set(file, found)
+    end
+    return found
+end
+
+-- The log phase: notes what became of a segment. It may not wait, nor open a socket: the timer does. What is done here
+-- is done for each segment, so the rest (which one it was, its JSON) is left to the timer, too.
 function M.delivered()
-    local v = ngx.var
-    if ngx.req.get_method() ~= "GET" or (ngx.status ~= 200 and ngx.status ~= 206) then
+    local status = ngx.status
+    if (status ~= 200 and status ~= 206) or ngx.req.get_method() ~= "GET" then
         return
     end
+    local v = ngx.var
     local file = v.file or ""
     if file == "" or file:sub(-5) == ".m3u8" or file:sub(-4) == ".mpd" then
         return
     end
-    local sent, told = tonumber(v.body_bytes_sent) or 0, tonumber(v.sent_http_content_length)
+    local sent, announced = tonumber(v.body_bytes_sent) or 0, tonumber(v.sent_http_content_length)
     -- `OK` alone is said of an upstream's short answer, too.
-    local complete = v.request_completion == "OK" and (told == nil or sent >= told)
-    local report = cjson.encode {
-        path = v.request_uri, complete = complete, at = ngx.now(), status = ngx.status, bytes = sent,
-    }
+    local complete = v.request_completion == "OK" and (announced == nil or sent >= announced)
     -- One of each rendition of a session: what was handed out last speaks for what was before it.
-    local key = v.grant .. "/" .. v.stream .. "/" .. string.gsub(file, "%d+(%D*%.?%w*)$", "%1")
-    if complete or not reports:get(key) then
-        reports:set(key, report, SITTING_SECONDS)
+    local session = v.grant .. "/" .. v.stream
+    local key = session .. "/" .. rendition_of(file)
+    local one = waiting[key]
+    if one == nil then
+        if count >= MOST then
+            return
+        end
+        one, count = { session = session }, count + 1
+        waiting[key] = one
+    elseif one.complete and not complete then
+        return
     end
+    one.path, one.complete, one.at, one.status, one.bytes = v.request_uri, complete, ngx.now(), status, sent
 end
 
 local function post(body)
@@ -136,55 +173,75 @@ local function forget(gone, batch)
     for _, grant in ipairs(gone) do
         is_gone[grant] = true
     end
-    for _, each in ipairs(batch) do
-        local grant, stream = string.match(each.key, "^([^/]+)/([^/]+)/")
-        if is_gone[grant] then
-            known:delete(grant .. "/" .. stream)
-            sitting:delete(grant .. "/" .. stream)
+    for _, each in pairs(batch) do
+        if is_gone[string.match(each.session, "^[^/]+")] then
+            near:delete(each.session)
+            known:delete(each.session)
+            sitting:delete(each.session)
         end
     end
 end
 
--- What waits, in the order in which it happened, which a dictionary does not keep: the last one says where the session is.
-local function waiting()
-    local batch = {}
-    for _, key in ipairs(reports:get_keys(BATCH)) do
-        local report = reports:get(key)
-        if report then
-            local at = tonumber(string.match(report, '"at":([0-9.]+)')) or 0
-            batch[#batch + 1] = { key = key, report = report, at = at }
+-- Takes from what waits what is to be told now: at most one batch. A newcomer's at once, and what did not arrive; who
+-- sits is told of now and then, by its newest segment. All of it where the worker ends.
+local function due(ends)
+    local batch, size = {}, 0
+    for key, each in pairs(waiting) do
+        local later = each.complete and not ends and near:get(each.session) and told:get(each.session)
+        if size < BATCH and not later then
+            batch[key], size = each, size + 1
         end
     end
-    table.sort(batch, function(a, b) return a.at < b.at end)
-    return batch
+    for key in pairs(batch) do
+        waiting[key] = nil
+    end
+    count = count - size
+    return batch, size
 end
 
-local function report()
-    local batch, texts = waiting(), {}
-    if #batch == 0 then
+-- In the order in which it happened, which a table does not keep: the last one says where the session is.
+local function text_of(batch)
+    local reports = {}
+    for _, each in pairs(batch) do
+        reports[#reports + 1] = {
+            path = each.path, complete = each.complete, at = each.at, status = each.status, bytes = each.bytes,
+        }
+    end
+    table.sort(reports, function(a, b) return a.at < b.at end)
+    return cjson.encode(reports)
+end
+
+-- They are told again: `at` says how old they are by then. What came meanwhile speaks for them.
+local function put_back(batch)
+    for key, each in pairs(batch) do
+        if waiting[key] == nil and count < MOST and each.at > ngx.now() - SITTING_SECONDS then
+            waiting[key], count = each, count + 1
+        end
+    end
+end
+
+local function report(ends)
+    local batch, size = due(ends)
+    if size == 0 then
         return
     end
-    for number, each in ipairs(batch) do
-        texts[number] = each.report
-    end
-    local status, answer = post("[" .. table.concat(texts, ",") .. "]")
+    local status, answer = post(text_of(batch))
     if status == nil or status >= 500 then
-        return -- they are told again: `at` says how old they are by then
+        return put_back(batch)
     end
-    for _, each in ipairs(batch) do
-        if reports:get(each.key) == each.report then
-            reports:delete(each.key)
+    for _, each in pairs(batch) do
+        local seconds = near:get(each.session)
+        if seconds then
+            told:set(each.session, true, math.min(seconds, AGAIN_SECONDS))
         end
     end
-    local told = status == 200 and cjson.decode(answer)
-    forget(told and told.gone or {}, batch)
+    local found = status == 200 and cjson.decode(answer)
+    forget(found and found.gone or {}, batch)
 end
 
--- One worker's timer.
+-- Each worker has its own timer, for what went through it.
 function M.init_worker()
-    if ngx.worker.id() == 0 then
-        assert(ngx.timer.every(EVERY_SECONDS, report))
-    end
+    assert(ngx.timer.every(EVERY_SECONDS, report))
 end
 
 return M

@@ -7,6 +7,8 @@ const SERVICE = 'http://127.0.0.1:8080';
 // How long who was let in goes on while streamlimit is down.
 const SITTING_MS = 60000;
 const BATCH = 1000;
+// How often a session that sits is told of at most; edge_cache_seconds where that is less.
+const AGAIN_MS = 3000;
 
 const STATUS = {
     'session-limit': 409, 'session-shared': 409, 'session-terminated': 410,
@@ -49,7 +51,7 @@ async function access(r) {
 function keep(key, control) {
     const found = /max-age=(\d+)/.exec(control);
     if (found !== null && Number(found[1]) > 0) {
-        ngx.shared.sl_known.set(key, '1', Number(found[1]) * 1000);
+        ngx.shared.sl_known.set(key, found[1], Number(found[1]) * 1000);
         ngx.shared.sl_sitting.set(key, '1', SITTING_MS);
     }
 }
@@ -100,38 +102,50 @@ function delivered(r) {
 
 // A timer of one worker: tells what was delivered, and forgets whom streamlimit knows no more.
 async function report() {
-    const items = ngx.shared.sl_reports.items(BATCH);
+    const items = ngx.shared.sl_reports.items().filter(isDue);
     if (items.length === 0) {
         return;
     }
     // In the order in which they happened, which a dictionary does not keep: the last one says where the session is.
-    items.sort((a, b) => when(a[1]) - when(b[1]));
+    items.sort((a, b) => JSON.parse(a[1]).at - JSON.parse(b[1]).at);
+    const batch = items.slice(0, BATCH);
     const answer = await ngx.fetch(`${SERVICE}/edge/reports`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
-        body: `[${items.map((item) => item[1]).join(',')}]`,
+        body: `[${batch.map((item) => item[1]).join(',')}]`,
     });
     if (answer.status >= 500) {
         return;  // they are told again: `at` says how old they are by then
     }
     const gone = answer.status === 200 ? (await answer.json()).gone : [];
-    items.forEach((item) => told(item[0], item[1], gone));
+    batch.forEach((item) => told(item[0], item[1], gone));
 }
 
-function when(value) {
-    return Number(/"at":([0-9.]+)/.exec(value)[1]);
+// A newcomer's at once, and what did not arrive; who sits is told of now and then, by its newest segment.
+function isDue(item) {
+    const session = sessionOf(item[0]);
+    const isTold = ngx.shared.sl_told.has(session) && ngx.shared.sl_known.has(session);
+    return !isTold || item[1].includes('"complete":false');
 }
 
 function told(key, value, gone) {
     if (ngx.shared.sl_reports.get(key) === value) {
         ngx.shared.sl_reports.delete(key);
     }
-    const at = key.indexOf('/');
-    if (gone.includes(key.slice(0, at))) {
-        const yes = key.slice(0, key.indexOf('/', at + 1));
-        ngx.shared.sl_known.delete(yes);
-        ngx.shared.sl_sitting.delete(yes);
+    const session = sessionOf(key);
+    if (gone.includes(key.slice(0, key.indexOf('/')))) {
+        ngx.shared.sl_known.delete(session);
+        ngx.shared.sl_sitting.delete(session);
     }
+    const seconds = Number(ngx.shared.sl_known.get(session) || 0);
+    if (seconds > 0) {
+        ngx.shared.sl_told.set(session, '1', Math.min(seconds * 1000, AGAIN_MS));
+    }
+}
+
+// Grant and stream, of grant, stream and rendition.
+function sessionOf(key) {
+    return key.slice(0, key.indexOf('/', key.indexOf('/') + 1));
 }
 
 export default { access, delivered, report };

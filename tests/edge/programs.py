@@ -21,10 +21,10 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 class Edge:
-    """A running edge in front of *service*."""
+    """A running edge in front of *service*; *folder*: where it keeps what it writes."""
 
-    def __init__(self, port: int, service: Service) -> None:
-        self.port, self.service = port, service
+    def __init__(self, port: int, service: Service, folder: Path | None = None) -> None:
+        self.port, self.service, self.folder = port, service, folder
 
     def call(self, method: str, path: str, seconds: float = 20, **headers: str) -> Answer:
         """One request on a connection of its own."""
@@ -105,7 +105,7 @@ def nginx(recipe: str, folder: Path, streams: Path, service: Service, program: s
     head = f"daemon off;\npid {folder}/nginx.pid;\n" + ("user root;\n" if os.geteuid() == 0 else "")
     config.write_text(head + text.replace("http {", f"http {{\n{paths}", 1))
     with running([program, "-e", f"{folder}/nginx-error.log", "-c", str(config)], port, folder / "nginx.out"):
-        yield Edge(port, service)
+        yield Edge(port, service, folder)
 
 
 @contextmanager

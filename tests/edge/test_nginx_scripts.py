@@ -1,9 +1,12 @@
 """nginx with deploy/nginx-njs.conf and deploy/nginx-lua.conf, as shipped: known sessions in nginx's own memory."""
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -74,11 +77,22 @@ def test_who_is_known_costs_no_call_and_what_it_was_handed_is_told_all_the_same(
     assert asked(edge.service) <= before + 3  # a yes may have gone stale on the way
 
 
+def test_a_worker_that_ends_tells_what_waits(edges: dict[str, Edge], user: str) -> None:
+    edge = edges["lua"]
+    grant = edge.open(user, "s")["grant"]
+    _sit(edge, grant, user)
+    for number in range(2, 6):
+        assert edge.get(f"/play/{grant}/film/{number}.ts").status == 200
+    assert edge.folder is not None
+    os.kill(int((edge.folder / "nginx.pid").read_text()), signal.SIGHUP)
+    wait_until(lambda: _position(edge, user) == 5, 10, "the reports")
+
+
 def test_a_termination_bites_at_the_latest_when_the_yes_has_gone_stale(edge: Edge, user: str) -> None:
     grant = edge.open(user, "s")["grant"]
     _sit(edge, grant, user)
     edge.service.call("DELETE", f"/v1/users/{user}/sessions/s", key=OPERATOR_KEY)
-    number = iter(range(2, 60))
+    number = count(2)
     wait_until(
         lambda: edge.get(f"/play/{grant}/film/{next(number) % 60}.ts").status == 410,
         KEPT_SECONDS + 8,

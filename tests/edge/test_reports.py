@@ -343,3 +343,14 @@ def test_a_viewer_who_seeks_back_again_and_again_is_one_player(service: Service,
         for each in batch:
             assert gone(service, each) == []
     assert _seen(viewer) is not None
+
+
+def test_what_was_asked_for_before_a_reported_segment_sets_nobody_back(service: Service, user: str) -> None:
+    """An edge that keeps a yes tells of segments that it did not ask for; the next question is not of the old one."""
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    gone(service, {"path": viewer.uri("1.ts"), "complete": True})
+    viewer.ask("2.ts")
+    gone(service, {"path": viewer.uri("5.ts"), "complete": True})
+    viewer.ask("6.ts")
+    assert _seen(viewer) == ("active", "elsewhere", "5.ts")

@@ -60,6 +60,13 @@ MUTANTS = [
         ("tests/edge/test_media_servers.py",),
     ),
     Mutant(
+        "what was asked for before a reported segment stays open",
+        "streamlimit/edge/reported.py",
+        "self._entrusted.forget_before(ask, place)",
+        "pass",
+        ("tests/edge/test_reports.py",),
+    ),
+    Mutant(
         "an abort is forgotten",
         "streamlimit/edge/reported.py",
         "if report.is_received or report.is_lost else None",

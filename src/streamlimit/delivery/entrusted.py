@@ -80,6 +80,12 @@ class Entrusted:
         """From where the session asked last, as far as this worker knows: what is told of it later holds no address."""
         return self._clients.get((user_id, session_id), "")
 
+    def forget_before(self, ask: Ask, place: Place) -> None:
+        """The player of *ask* has *place*, which speaks for all that it asked for before it."""
+        held = self._open.get((ask.user_id, ask.session_id), {})
+        for each in [each for each in held.values() if _is_same(each, ask) and place.is_after(each.place)]:
+            self.settle(each.lease.ask)
+
     def settle(self, ask: Ask) -> Open | None:
         """The lease that *ask*, named by `named`, was given here, if it is not settled yet: now it is."""
         key = (ask.user_id, ask.session_id)

@@ -161,6 +161,8 @@ class Reported:
         client = self._entrusted.client_of(caller.user_id, caller.session_id)
         ask = named(lease_for(Ask(*ids, Purpose.CHECK, client=client, **asdict(caller.terms())), place), place)
         held = self._entrusted.settle(ask) if report.is_received or report.is_lost else None
+        if report.is_received:
+            self._entrusted.forget_before(ask, place)
         if held is not None:
             receipt = receipt_of(held.lease, held.place, age_ms)
         else:
