@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamlimit.ids import is_id, wrong_with_id
-from streamlimit.store.valkey.codec import pack_rare_id, unpack_id
+from streamlimit.store.valkey.codec import pack_rare_id
+from streamlimit.store.valkey.decode import unpack_id
 from streamlimit.web.forms import SegmentForm, read_form, read_segment_form
 from streamlimit.web.problems import Problem
 

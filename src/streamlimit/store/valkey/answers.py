@@ -22,10 +22,8 @@ from streamlimit.rules.admit import refusal, refuse_full, refuse_visit, staying
 from streamlimit.rules.ledger import Ledger, Seat, show, show_live
 from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
-from streamlimit.store.valkey.codec import (
-    EVENT_TYPES,
-    MAX_SEAT_LIMIT,
-    REMEMBERED,
+from streamlimit.store.valkey.codec import EVENT_TYPES, MAX_SEAT_LIMIT, REMEMBERED
+from streamlimit.store.valkey.decode import (
     read_events,
     read_lapsed,
     read_ledger,

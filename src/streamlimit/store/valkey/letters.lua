@@ -2,7 +2,7 @@
 --
 --   queues   sorted set  users with letters, by when their next one may be claimed; a claim puts its own end there
 --   order    sorted set  the names of all letters, in the order of their users and, within one, of what happened
---   letters  hash        name -> I6 since · the event, as codec.py reads it: B type · …
+--   letters  hash        name -> I6 since · the event, as decode.py reads it: B type · …
 --   tickets  hash        user -> the ticket of the claim
 --   retries  hash        user -> I2 attempts that failed · why the last one did
 --   dead     list        I2 length of name · name · I6 at · B length of why · why · the event; the oldest first

@@ -15,8 +15,9 @@ from streamlimit.model import Event, Session
 from streamlimit.policy import OUTBOX_MAX_EVENTS
 from streamlimit.store.contract import Backlog, Clock, DeadLetter, Delivery
 from streamlimit.store.deferred import Deferred, all_of
-from streamlimit.store.valkey.codec import EVENT_TYPES, read_event
+from streamlimit.store.valkey.codec import EVENT_TYPES
 from streamlimit.store.valkey.connection import encode
+from streamlimit.store.valkey.decode import read_event
 from streamlimit.store.valkey.keys import SHARDS, Keys, room_of_endpoint, room_of_outbox, shard_of
 from streamlimit.store.valkey.location import parse
 from streamlimit.store.valkey.router import Router

@@ -11,7 +11,7 @@ from streamlimit.model import Event, LimitPage, OwnLimit, Page, Session, Swept
 from streamlimit.policy import Policy
 from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.valkey.calls import Calls
-from streamlimit.store.valkey.codec import read_own_limit
+from streamlimit.store.valkey.decode import read_own_limit
 from streamlimit.store.valkey.jumps import Jumps
 from streamlimit.store.valkey.keys import SHARDS, shard_of
 from streamlimit.store.valkey.location import Address
