@@ -80,7 +80,7 @@ MUTANTS = [
     ),
     Mutant(
         "a device's name is markup",
-        "streamlimit/web/static/console/dom.js",
+        "streamlimit/web/static/dom.js",
         "cell.textContent = text;",
         "cell.innerHTML = text;",
         ("tests/e2e/test_console.py::test_names_full_of_markup_and_turned_text_are_shown_as_text",),

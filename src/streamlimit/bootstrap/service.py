@@ -8,6 +8,7 @@ from streamlimit.bootstrap.reporting import counting_refusals, counting_seats, o
 from streamlimit.bootstrap.store import open_store, steady
 from streamlimit.bootstrap.streams import open_catalog, open_origin
 from streamlimit.bootstrap.webhooks import refusing, telling
+from streamlimit.cache import CachingStore
 from streamlimit.census import Counted
 from streamlimit.delivery.entrusted import Entrusted
 from streamlimit.delivery.known import Streams
@@ -15,7 +16,7 @@ from streamlimit.delivery.local import LocalFiles
 from streamlimit.feed.hub import Hub
 from streamlimit.limiter import Limiter, OnRefusal
 from streamlimit.model import Ask, Refusal
-from streamlimit.policy import MARK_WRITES
+from streamlimit.policy import MARK_WRITES, Policy
 from streamlimit.refusal_limiter import RefusalLimiter
 from streamlimit.reporting.counts import Counts
 from streamlimit.reporting.reporter import wall_ms
@@ -35,19 +36,16 @@ if TYPE_CHECKING:
 async def build_service(
     settings: Settings, dispatcher: "WebhookDispatcher | None" = None, tally: Tally | None = None
 ) -> Service:
-    """All parts of one worker; *dispatcher* is told of events, so that call backs need not wait."""
+    """All parts of one worker; *dispatcher* is told of events, so that webhooks need not wait."""
     policy, tally, counts = settings.policy(), tally or Tally(), Counts(wall_ms)
     recorder = open_recorder(settings, serves=True)
     tell = telling_counts(settings, counts, telling(dispatcher, recorder))
     store = steady(settings, open_store(settings, policy, serves=True, tally=tally), tell)
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
-    x, catalog, origin = settings.segment_seconds, open_catalog(settings), open_origin(settings)
-    guard = RefusalLimiter(store.cache, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
-    counting = RefusedUsers(tally.refused_users, lambda plan: plan in plans.by_name, policy.expiry_ms / 1_000)
-    telling_refusals = refusing(settings, dispatcher, recorder)
-    on_refusal = _both(counting, telling_refusals) if policy.enforce else telling_refusals
+    catalog, origin = open_catalog(settings), open_origin(settings)
+    on_refusal = _refusal_listener(policy, tally, plans, refusing(settings, dispatcher, recorder))
     on_refusal = counting_refusals(settings, counts, on_refusal)
-    limiter = Limiter(store, tell, tally, on_refusal, guard, counting_seats(settings, counts))
+    limiter = Limiter(store, tell, tally, on_refusal, _guard(settings, store), counting_seats(settings, counts))
     keeps_yes = settings.edge_cache >= 1 and settings.deliver == "bytes"
     doorman, hub = open_doorman(settings, grants, plans), Hub(recorder.feed)
     doorman.on_change(hub.wake)  # whose key was taken back hears no more, at once
@@ -78,9 +76,19 @@ async def build_service(
     )
 
 
-def _both(first: OnRefusal, second: OnRefusal) -> OnRefusal:
+def _guard(settings: Settings, store: CachingStore) -> RefusalLimiter:
+    x = settings.segment_seconds
+    return RefusalLimiter(store.cache, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
+
+
+def _refusal_listener(policy: Policy, tally: Tally, plans: Plans, tell: OnRefusal) -> OnRefusal:
+    """*tell*, after the user was counted; a dry run refuses nobody, and counts none."""
+    if not policy.enforce:
+        return tell
+    count = RefusedUsers(tally.refused_users, lambda plan: plan in plans.by_name, policy.expiry_ms / 1_000)
+
     def refused(ask: Ask, refusal: Refusal) -> None:
-        first(ask, refusal)
-        second(ask, refusal)
+        count(ask, refusal)
+        tell(ask, refusal)
 
     return refused

@@ -3,9 +3,11 @@
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from fastapi import Depends, Path, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 from msgspec import Struct
+from pydantic import AfterValidator
 
+from streamlimit.ids import wrong_with_id
 from streamlimit.web.address import client_place
 from streamlimit.web.auth import Caller
 from streamlimit.web.contract.schemas import schema_of_form
@@ -17,6 +19,16 @@ T = TypeVar("T", bound=Struct)
 
 IdInPath = Annotated[str, Path(json_schema_extra=ID_SCHEMA)]
 """Looked at before any route was chosen (spelling.py): here it is decoded already."""
+
+
+def _an_id(text: str | None) -> str | None:
+    wrong = None if text is None else wrong_with_id(text)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return text
+
+
+IdInQuery = Annotated[str | None, AfterValidator(_an_id), Query(json_schema_extra=ID_SCHEMA)]
 
 
 async def service_of(request: Request) -> Service:

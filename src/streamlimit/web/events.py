@@ -15,9 +15,8 @@ from streamlimit.model import Event
 from streamlimit.settings import EVENT_TYPES
 from streamlimit.store.contract import resolved
 from streamlimit.store.feed import Place
-from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, caller_in_header, json_answer
+from streamlimit.web.calls import CallerDep, IdInPath, IdInQuery, ServiceDep, caller_in_header, json_answer
 from streamlimit.web.control import ASKED
-from streamlimit.web.operator import IdInQuery
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import require_text

@@ -1,49 +1,35 @@
-"""The operator's calls: Endpoint 2, who is watching, sending away, limits of their own, numbers."""
+"""The operator's calls: Endpoint 2, who is watching, sending away, limits of their own."""
 
 import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator
 
-from streamlimit.errors import StoreUnavailable
-from streamlimit.ids import wrong_with_id
 from streamlimit.logs import EventLog
 from streamlimit.model import OwnLimit, Session
 from streamlimit.store.contract import resolved
-from streamlimit.store.diagnosis import in_words
 from streamlimit.sweeper import expire_once
 from streamlimit.web.auth import Caller
 from streamlimit.web.browsing import Filters, browse, browse_limits
 from streamlimit.web.calls import (
     CallerDep,
     IdInPath,
+    IdInQuery,
     ServiceDep,
     described,
     form_in,
     form_or_default,
     json_answer,
 )
-from streamlimit.web.forms import ID_SCHEMA, ExpirationForm, LimitForm
-from streamlimit.web.metrics import most
-from streamlimit.web.problems import RETRY_STORE, Problem
+from streamlimit.web.forms import ExpirationForm, LimitForm
 from streamlimit.web.render import rfc3339, session_json
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import require_text
 
 log = EventLog("streamlimit.web")
 router = APIRouter(tags=["operator"])
-health = APIRouter(tags=["health"])
 
 
-def _an_id(text: str | None) -> str | None:
-    wrong = None if text is None else wrong_with_id(text)
-    if wrong is not None:
-        raise ValueError(wrong)
-    return text
-
-
-IdInQuery = Annotated[str | None, AfterValidator(_an_id), Query(json_schema_extra=ID_SCHEMA)]
 Live = Literal["starting", "active", "idle"]
 
 
@@ -141,68 +127,6 @@ async def all_limits(
     return json_answer({"limits": [{"user_id": own.user_id, **_own_json(own)} for own in found], "cursor": following})
 
 
-@router.get("/v1/stats")
-async def stats(service: ServiceDep, _reader: CallerDep) -> Response:
-    """Sessions by state, users, streams (from a background count, with its age), and what was decided."""
-    census, numbers = await service.counted.recent(), service.metrics.numbers()
-    seconds, calls = _total(numbers, "store_seconds"), _total(numbers, "store_calls")
-    document: dict[str, Any] = {
-        "sessions": None,
-        "users": None,
-        "users_at_limit": None,
-        "streams": None,
-        "counted_seconds_ago": None,
-        "admissions": int(_total(numbers, "admissions")),
-        "confirmations": int(_total(numbers, "confirmations")),
-        "refusals": _whole(numbers.get("refusals", {})),
-        "would_refuse": _whole(numbers.get("would_refuse", {})),
-        "expiries": int(numbers.get("events", {}).get("session.expired", 0)),
-        "events": _whole(numbers.get("events", {})),
-        "callbacks": {
-            "pending": await _pending(service),
-            "attempts": _whole(numbers.get("callbacks", {})),
-            "dropped": await _dropped(service),
-        },
-        "workers": {"running": service.metrics.workers(), "expected": service.settings.workers},
-        "store": {
-            "away": service.store.is_away,
-            "degraded_answers": int(_total(numbers, "degraded")),
-            "latency_ms": round(1_000 * seconds / calls, 3) if calls else None,
-        },
-    }
-    if census is not None:
-        states = {state: census.states[state] for state in ("starting", "active", "idle")}
-        document |= {"sessions": states, "users": census.users, "users_at_limit": census.at_limit}
-        document["streams"] = dict(most(census))
-        document["counted_seconds_ago"] = round(time.monotonic() - census.taken_at, 3)
-    return json_answer(document)
-
-
-@health.get("/metrics")
-async def metrics(service: ServiceDep, _reader: CallerDep) -> Response:
-    """Prometheus metrics of all workers. Wants a reader's key, except with open access on loopback."""
-    pending = None if service.outbox is None else await _pending(service)
-    text = service.metrics.text(service.counted.look(), time.monotonic(), await _dropped(service), pending)
-    return Response(text, headers={"Cache-Control": "no-store"}, media_type="text/plain; version=0.0.4")
-
-
-@health.get("/healthz")
-async def healthz() -> Response:
-    """This process runs."""
-    return json_answer({"status": "ok"})
-
-
-@health.get("/readyz")
-async def readyz(service: ServiceDep) -> Response:
-    """The store answers and takes a write, tried once a second; 503 otherwise, and what is wrong with it. For rollouts:
-    a balancer asks `/healthz`, lest an outage of the store empty it.
-    """
-    problem = await service.readiness.problem()
-    if problem:
-        raise Problem("store-unavailable", f"the store: {in_words(problem)}", headers=dict(RETRY_STORE))
-    return json_answer({"status": "ready"})
-
-
 async def _limit_json(service: Service, user_id: str) -> dict[str, Any]:
     own = await resolved(service.store.own_limit(user_id))
     return {
@@ -234,31 +158,5 @@ def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def _pending(service: Service) -> int | None:
-    """None while the store is unavailable: then the rest of the numbers is wanted most."""
-    try:
-        return await resolved(service.store.pending())
-    except StoreUnavailable:
-        return None
-
-
-async def _dropped(service: Service) -> dict[str, int]:
-    """By endpoint; nothing while the store is unavailable: the other metrics are wanted most then."""
-    if service.outbox is None:
-        return {}
-    try:
-        return await resolved(service.outbox.dropped())
-    except StoreUnavailable:
-        return {}
-
-
 def _shown(sessions: list[Session]) -> list[dict[str, Any]]:
     return [session_json(session) for session in sessions]
-
-
-def _total(numbers: dict[str, dict[str, float]], name: str) -> float:
-    return sum(numbers.get(name, {}).values())
-
-
-def _whole(labelled: dict[str, float]) -> dict[str, int]:
-    return {label: int(value) for label, value in labelled.items() if label and value}

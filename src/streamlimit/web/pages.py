@@ -28,7 +28,17 @@ MEDIA_TYPES = {
 }
 """What is served of `static/`; a file with another ending is not."""
 
-ALWAYS = ("docs.js", "favicon.svg", "problem.css", "vendor/swagger-ui", "console", "page.css", "vendor/uPlot")
+ALWAYS = (
+    "docs.js",
+    "favicon.svg",
+    "problem.css",
+    "vendor/swagger-ui",
+    "console",
+    "calls.js",
+    "dom.js",
+    "page.css",
+    "vendor/uPlot",
+)
 """How the files of `/docs`, `/problems` and `/console` begin: those pages are there whether or not anything plays."""
 
 PAGE_HEADERS = {

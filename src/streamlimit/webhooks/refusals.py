@@ -42,15 +42,13 @@ class Refusals:
         self._outbox, self._quiet_ms, self._announce, self._clock = outbox, quiet_ms, announce, clock
         self._told: OrderedDict[str, dict[str, float]] = OrderedDict()
         self._asked: set[asyncio.Future[Event | None]] = set()
-        self.untold = 0
 
     def __call__(self, ask: Ask, refusal: Refusal) -> None:
         if self._is_new(ask):
             try:
                 answer = self._outbox.refused(_session(ask, refusal), refusal.code, self._quiet_ms, refusal.live)
             except StoreUnavailable:
-                self.untold += 1
-                return
+                return  # the outbox is for losses first; the viewer has the refusal already
             self._hear(answer)
 
     def _is_new(self, ask: Ask) -> bool:
@@ -66,7 +64,6 @@ class Refusals:
         for session_id in [name for name, at in sessions.items() if now - at >= quiet]:
             del sessions[session_id]
         if len(sessions) >= SESSIONS_TOLD:
-            self.untold += 1
             return False
         sessions[ask.session_id] = now
         return True
@@ -84,8 +81,8 @@ class Refusals:
     def _heard(self, future: "asyncio.Future[Event | None]") -> None:
         self._asked.discard(future)
         if future.cancelled() or isinstance(future.exception(), StoreUnavailable):
-            self.untold += 1
-        elif (event := future.result()) is not None:
+            return
+        if (event := future.result()) is not None:
             self._announce(event)
 
 

@@ -3,7 +3,7 @@
 // #key=…  signs in with that key, which leaves the address at once.
 
 import { call, forgetKey, hasKey, keepKey, localKey, onRefused } from "./console/api.js";
-import { place, setText } from "./console/dom.js";
+import { place, setText } from "./dom.js";
 import * as charts from "./console/charts.js";
 import * as events from "./console/events.js";
 import * as health from "./console/health.js";

@@ -5,7 +5,8 @@
 
 import { Player } from "./watch/player.js";
 import { fetchMe, fetchRoster, fetchStreams, headers, keepToken, serverNow, takeToken } from "./watch/service.js";
-import { copyOf, describe, fill, keyed, seconds } from "./watch/words.js";
+import { copyOf, fill, keyed } from "./dom.js";
+import { describe, seconds } from "./watch/words.js";
 
 const LOOK_MS = 1000;
 const USER_ID = /^(?!\.{1,2}$)[^\p{Cc}\p{Cs}\u2028\u2029/\\]{1,128}$/u;

@@ -2,7 +2,7 @@
 // workers of one machine counted, /v1/reports (where there is one) what the store kept of all of them.
 
 import { call } from "./api.js";
-import { every, place, setText } from "./dom.js";
+import { every, place, setText } from "../dom.js";
 import { atTime, exactly, onDay, refusal } from "./words.js";
 
 const LOOK_MS = 10_000;

@@ -2,7 +2,7 @@
 // newest are shown, and all are counted.
 
 import { listen, query } from "./api.js";
-import { fillRow, place, row, setText } from "./dom.js";
+import { fillRow, place, row, setText } from "../dom.js";
 import { exactly, ofEvent } from "./words.js";
 
 const ROWS = 100;

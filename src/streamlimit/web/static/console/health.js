@@ -1,7 +1,7 @@
 // How the parts are: the service, its workers, the store, webhooks; each with a word and the numbers behind it.
 
 import { call } from "./api.js";
-import { every, fill, keyed, place } from "./dom.js";
+import { every, fill, keyed, place } from "../dom.js";
 import { seconds } from "./words.js";
 
 const LOOK_MS = 3000;

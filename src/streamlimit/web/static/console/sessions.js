@@ -1,7 +1,7 @@
 // All live sessions, a page at a time: the service filters and pages, so ten thousand are as quick as ten.
 
 import { call, query, serverNow } from "./api.js";
-import { every, fillRow, keyed, place, row, setText } from "./dom.js";
+import { every, fillRow, keyed, place, row, setText } from "../dom.js";
 import { atTime, deviceName, goneIn, lastSegment } from "./words.js";
 
 const LOOK_MS = 3000;

@@ -1,7 +1,7 @@
 // One user: who sits, stopping one with a message, another limit for a while, what happened; and each of these undone.
 
 import { call, query, serverNow, sessionPath, userPath } from "./api.js";
-import { copyOf, every, fill, fillRow, keyed, place, row } from "./dom.js";
+import { copyOf, every, fill, fillRow, keyed, place, row } from "../dom.js";
 import { atTime, deviceName, exactly, goneIn, lastSegment, ofEvent, onDay, seconds } from "./words.js";
 
 const LOOK_MS = 2000;

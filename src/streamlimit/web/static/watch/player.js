@@ -2,7 +2,8 @@
 // heartbeats, end) is client.js's; here is what a person sees of it, and when it asks again.
 
 import { StreamSession } from "/client.js";
-import { POSTERS, STATES, copyOf, describe, explain, fill, keyed } from "./words.js";
+import { copyOf, fill, keyed } from "../dom.js";
+import { POSTERS, STATES, describe, explain } from "./words.js";
 
 const FOR_GOOD = new Set([400, 401, 403, 404, 413, 415]);
 const SITS = new Set(["opening", "loading", "playing", "paused", "waiting"]);

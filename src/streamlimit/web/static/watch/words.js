@@ -1,4 +1,4 @@
-// What the page says, and how it is put on the screen: as text, never as markup.
+// What the page says.
 
 const clock = new Intl.DateTimeFormat([], {
   hour: "2-digit",
@@ -92,30 +92,4 @@ function terminator(problem) {
   if (problem.by_device) return `${deviceName(problem.by_device)} took this seat`;
   if (problem.by === "viewer") return "Another session took this seat";
   return problem.by === "operator" ? "Stopped by the operator" : `Stopped by ${problem.by}`;
-}
-
-// Texts into the elements that carry `data-text`; what has not changed is not touched (nor read out again).
-export function fill(element, texts) {
-  for (const [name, text] of Object.entries(texts)) {
-    const place = element.querySelector(`[data-text="${name}"]`);
-    if (place && place.textContent !== text) place.textContent = text;
-  }
-}
-
-export function copyOf(template) {
-  return document.getElementById(template).content.firstElementChild.cloneNode(true);
-}
-
-// One child of *list* per item, kept while its key stays, so that focus and selection survive.
-export function keyed(list, items, keyOf, make, update) {
-  const old = new Map([...list.children].map((child) => [child.dataset.key, child]));
-  items.forEach((item, index) => {
-    const key = keyOf(item);
-    const child = old.get(key) ?? make(item);
-    old.delete(key);
-    child.dataset.key = key;
-    update(child, item);
-    if (list.children[index] !== child) list.insertBefore(child, list.children[index] ?? null);
-  });
-  for (const child of old.values()) child.remove();
 }
