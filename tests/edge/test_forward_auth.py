@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.edge.calls import some_user
-from tests.edge.programs import Edge, problem
+from tests.edge.programs import Edge, paused, problem
 from tests.edge.recipes import Recipes
-from tests.service import OPERATOR_KEY, temporary_folder
+from tests.service import OPERATOR_KEY, temporary_folder, wait_until
 from tests.streams import BIG, make_stream
 
 HUGE = 32_000_000
@@ -112,3 +112,12 @@ def test_forged_headers_and_odd_paths_open_nothing(edge: Edge, user: str) -> Non
     answer = edge.get(good, X_Original_Method="HEAD", X_Forwarded_Method="HEAD", X_HTTP_Method_Override="HEAD")
     assert answer.status == 200
     assert edge.state(user, "t") == "starting"
+
+
+@pytest.mark.parametrize("name", ["envoy", "caddy", "varnish"])
+def test_while_streamlimit_hangs_nobody_waits_for_long_and_nobody_is_let_in(edge: Edge, user: str) -> None:
+    """Traefik's time-out of 30 s is fixed."""
+    late = edge.open(user, "s")["grant"]
+    with paused(edge.service):
+        assert edge.get(f"/play/{late}/film/0.ts").status in (502, 503, 504)  # within its 20 s
+    wait_until(lambda: edge.get(f"/play/{late}/film/0.ts").status == 200, 20, "streamlimit")

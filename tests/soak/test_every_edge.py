@@ -137,6 +137,13 @@ def test_while_streamlimit_is_down_no_edge_opens_and_afterwards_who_sits_plays_o
     wait_until(lambda: watched(edge, sitting, number).status == 200, 20, "streamlimit")
 
 
+def test_while_streamlimit_hangs_a_newcomer_is_refused_in_the_end(edge: Edge, user: str) -> None:
+    late = grant_of(edge, user, "s")
+    with paused(edge.service):
+        assert edge.call("GET", f"/play/{late}/film/0.ts", seconds=60).status >= 500
+    wait_until(lambda: watched(edge, late, 0).status == 200, 20, "streamlimit")
+
+
 def test_while_the_store_is_away_who_sits_plays_on_and_a_newcomer_is_refused_plainly(
     edge: Edge, redis: Server, user: str
 ) -> None:
