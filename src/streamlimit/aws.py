@@ -1,4 +1,4 @@
-"""AWS Lambda: Endpoint 2 and the call backs as functions that a schedule calls (deploy/lambda/template.yaml).
+"""AWS Lambda: Endpoint 2 and the webhooks as functions that a schedule calls (deploy/lambda/template.yaml).
 
 Settings come from STREAMLIMIT_… variables; what is secret in them from one entry of Secrets Manager, whose id is in
 STREAMLIMIT_SECRET_ID: a JSON object of settings. The event loop and the store live on between invocations.
@@ -40,7 +40,7 @@ def expire(event: object, context: Context) -> dict[str, Any]:
 
 
 def deliver(event: object, context: Context) -> dict[str, Any]:
-    """Sends call backs that are due, within the time limit. `finished: false`: more wait, or an endpoint is away."""
+    """Sends webhooks that are due, within the time limit. `finished: false`: more wait, or an endpoint is away."""
     return _warm().run(_deliver(_warm().settings, _seconds_left(context)))
 
 

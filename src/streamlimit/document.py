@@ -41,7 +41,7 @@ def session_json(session: Session) -> dict[str, Any]:
 
 
 def event_json(event: Event) -> dict[str, Any]:
-    """The body of a call back, which is also what listeners and histories are told."""
+    """The body of a webhook, which is also what listeners and histories are told."""
     data: dict[str, Any] = {"session": _session_of(event), "reason": event.reason}
     if event.by is not None:
         data["by"] = event.by

@@ -1,4 +1,4 @@
-"""Standard error, where one line follows the other. Those of one turn of the event loop leave together at its end.
+"""Standard error, line by line. Lines of one iteration of the event loop are written together at its end.
 
 A system call for each took longer than deciding: 5 of the 40 µs that somebody new costs. What is said otherwise (an
 error, a warning) waits for nothing, but for those lines that came before it.
@@ -22,7 +22,7 @@ class LogLines:
         self._loop: asyncio.AbstractEventLoop | None = None  # will write them
 
     def add(self, line: bytes) -> None:
-        """*line*, which ends as one, is written at the end of this turn; where no loop runs, now."""
+        """*line*, which ends as one, is written at the end of this iteration; where no loop runs, now."""
         self._bytes += len(line)
         if self._bytes > PIPE_BYTES:
             self._write_lines()
@@ -35,7 +35,7 @@ class LogLines:
             return
         if loop is not self._loop:
             self._loop = loop
-            loop.call_soon(self._end_of_turn)
+            loop.call_soon(self._end_of_iteration)
 
     def write(self, text: str) -> int:
         """At once, behind what was added before; a line whose end is still to come, with its end.
@@ -59,7 +59,7 @@ class LogLines:
         if begun:
             sys.stderr.write(begun)
 
-    def _end_of_turn(self) -> None:
+    def _end_of_iteration(self) -> None:
         self._loop = None
         self._write_lines()
 
@@ -72,4 +72,4 @@ class LogLines:
 log_lines = LogLines()
 """The process's own."""
 
-atexit.register(log_lines.flush)  # a loop that something stopped has no next turn
+atexit.register(log_lines.flush)  # a loop that something stopped has no next iteration

@@ -138,7 +138,7 @@ class Receipt(Struct, frozen=True, gc=False):
 
 
 class Event(Struct, frozen=True, gc=False):
-    """One state change, or one refusal, of one session. `type` is the call back's name.
+    """One state change, or one refusal, of one session. `type` is the webhook's name.
 
     `live_sessions`: of a refusal, how many the user had then.
     """

@@ -14,7 +14,7 @@ MARK_WRITES = 50
 """In one X, at most: refusals of a terminated session that are written down (rules/admit.py)."""
 
 OUTBOX_MAX_EVENTS = 100_000
-"""Events that may wait for the call backs of one endpoint, where nobody says otherwise."""
+"""Events that may wait for the webhooks of one endpoint, where nobody says otherwise."""
 
 LEASES_KEPT = 32
 """Open leases remembered of one reservation; of a client that opens more, the newest count."""

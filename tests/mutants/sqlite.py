@@ -57,7 +57,7 @@ MUTANTS = [
     Mutant(
         "answers go out before the commit",
         "streamlimit/store/sqlite/connection.py",
-        'in_turn(db, lambda: db.execute("COMMIT"))',
+        'when_unlocked(db, lambda: db.execute("COMMIT"))',
         '__import__("asyncio").get_running_loop().call_soon(db.execute, "COMMIT")',
         ("tests/store/test_sqlite_group_commit.py", "-k", "OneTurn or TestAlone or Trouble"),
     ),
@@ -136,7 +136,7 @@ MUTANTS = [
     Mutant(
         "a beat seats again who left after it",
         "streamlimit/store/sqlite/store.py",
-        "        self._together.make_all()\n",
+        "        self._group.make_all()\n",
         "        pass\n",
         ("tests/store/test_sqlite_group_commit.py", "-k", "OneTurn or TestAlone or Trouble"),
     ),

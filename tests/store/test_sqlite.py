@@ -234,7 +234,7 @@ class TestFile:
         assert last.pause_seconds == 0
 
     def test_a_sweep_passes_everyone_in_stretches(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(round, "STRETCH", 3)
+        monkeypatch.setattr(round, "CHUNK", 3)
         clock = ManualClock()
         store = SqliteStore(path, QUICK, clock=clock)
         for number in range(10, 20):

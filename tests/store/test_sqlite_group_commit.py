@@ -253,7 +253,7 @@ class TestTrouble:
         store = SqliteStore(path, SLOW, gathers=True)
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr(patience, "TURN_SECONDS", 0.0)
+        monkeypatch.setattr(patience, "LOCK_WAIT_SECONDS", 0.0)
         seen = statements(store)
         answers = at_once(store, [ask(f"user-{k}") for k in range(users)])
         assert {(type(answer), str(answer)) for answer in answers} == {(StoreLocked, "sqlite: database is locked")}

@@ -141,7 +141,7 @@ def test_a_sweep_says_that_more_is_due_and_goes_on_when_it_may(path: str) -> Non
 def test_who_waited_in_vain_is_told_and_nobody_waits_again_before_the_file_is_free(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamlimit.store.sqlite.patience.TURN_SECONDS", 0.02)
+    monkeypatch.setattr("streamlimit.store.sqlite.patience.LOCK_WAIT_SECONDS", 0.02)
     store = SqliteStore(path, POLICY, gathers=True)
 
     async def run() -> None:

@@ -71,7 +71,7 @@ async def run(plan: Plan, on_tick: Tick) -> Result:
     tls, prefix = ssl.create_default_context(), f"bench-{secrets.token_hex(4)}"
     stage, figures = await _stage(plan, prefix, tls), Figures()
     shared = Run(stage, figures, stage.pace / plan.speed)
-    houses = [_household(shared, plan, prefix, number, tls) for number in range(plan.users)]
+    houses = [_viewer_group(shared, plan, prefix, number, tls) for number in range(plan.users)]
     with _stopped_by_signals(shared.over):
         begun = time.monotonic()
         try:
@@ -114,7 +114,7 @@ async def _stage(plan: Plan, prefix: str, tls: ssl.SSLContext) -> Stage:
         await calls.close()
 
 
-def _household(shared: Run, plan: Plan, prefix: str, number: int, tls: ssl.SSLContext) -> ViewerGroup:
+def _viewer_group(shared: Run, plan: Plan, prefix: str, number: int, tls: ssl.SSLContext) -> ViewerGroup:
     rng, limit = random.Random(f"{plan.seed}-{number}"), shared.stage.limit
     is_crowded = rng.random() < CROWDED or number == 0
     screens = limit + 1 if is_crowded else rng.randint(1, limit)

@@ -2,5 +2,5 @@
 
 `store.py`, `callbacks.py`, `access.py` and `streams.py` open one part each, `service.py` puts them together,
 `worker.py` runs them, with what `background.py` keeps going beside the viewers. What not every process needs (the other
-store, call backs) is imported where it is opened, and this file imports nothing: a start takes half as long.
+store, webhooks) is imported where it is opened, and this file imports nothing: a start takes half as long.
 """

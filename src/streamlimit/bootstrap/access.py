@@ -44,7 +44,7 @@ async def _learn_key(grants: Grants, store: Store) -> None:
         return  # the store's outage has been told; it is asked again
 
 
-def open_doorman(settings: Settings, grants: Grants, plans: Plans) -> Authenticator:
+def open_authenticator(settings: Settings, grants: Grants, plans: Plans) -> Authenticator:
     """Who finds out what a caller may do."""
     return Authenticator(grants, keys_of(settings), plans, _verifier(settings), _uncredentialed(settings))
 

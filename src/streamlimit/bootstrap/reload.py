@@ -46,7 +46,7 @@ def read_again(old: Settings) -> Reread:
 
 def _can_change(name: str, old: Settings, new: Settings) -> bool:
     """Keys of grants come from the settings or from the store. What is written for whom is known to the store's scripts
-    and queues: so of call backs addresses and secrets may be others.
+    and queues: so of webhooks addresses and secrets may be others.
     """
     if name == "grant_keys":
         return bool(old.grant_keys and new.grant_keys)

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from streamlimit.bootstrap.access import open_doorman, open_grants
+from streamlimit.bootstrap.access import open_authenticator, open_grants
 from streamlimit.bootstrap.feed import open_recorder
 from streamlimit.bootstrap.reporting import counting_refusals, counting_seats, open_reporter, telling_counts
-from streamlimit.bootstrap.store import open_store, steady
+from streamlimit.bootstrap.store import cached, open_store
 from streamlimit.bootstrap.streams import open_catalog, open_origin
 from streamlimit.bootstrap.webhooks import refusing, telling
 from streamlimit.cache import CachingStore
@@ -40,15 +40,15 @@ async def build_service(
     policy, tally, counts = settings.policy(), tally or Tally(), Counts(wall_ms)
     recorder = open_recorder(settings, serves=True)
     tell = telling_counts(settings, counts, telling(dispatcher, recorder))
-    store = steady(settings, open_store(settings, policy, serves=True, tally=tally), tell)
+    store = cached(settings, open_store(settings, policy, serves=True, tally=tally), tell)
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
     catalog, origin = open_catalog(settings), open_origin(settings)
     on_refusal = _refusal_listener(policy, tally, plans, refusing(settings, dispatcher, recorder))
     on_refusal = counting_refusals(settings, counts, on_refusal)
     limiter = Limiter(store, tell, tally, on_refusal, _guard(settings, store), counting_seats(settings, counts))
     keeps_yes = settings.edge_cache >= 1 and settings.deliver == "bytes"
-    doorman, hub = open_doorman(settings, grants, plans), Hub(recorder.feed)
-    doorman.on_change(hub.wake)  # whose key was taken back hears no more, at once
+    authenticator, hub = open_authenticator(settings, grants, plans), Hub(recorder.feed)
+    authenticator.on_change(hub.wake)  # whose key was taken back hears no more, at once
     counted, metrics = Counted(store), Metrics(tally, store, dispatcher.workers if dispatcher is not None else ())
     return Service(
         settings=settings,
@@ -65,7 +65,7 @@ async def build_service(
         outbox=None if dispatcher is None else dispatcher.outbox,
         tally=tally,
         grants=grants,
-        authenticator=doorman,
+        authenticator=authenticator,
         plans=plans,
         proxies=Proxies(settings.trusted_proxies),
         catalog=catalog,

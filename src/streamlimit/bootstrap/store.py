@@ -89,8 +89,8 @@ def open_limiter(settings: Settings) -> Limiter:
     return Limiter(open_store(settings, settings.policy()), announce)
 
 
-def steady(settings: Settings, store: Store, tell: Callable[[Event], None] = announce) -> CachingStore:
-    """The store as viewers may lean on it while it is away."""
+def cached(settings: Settings, store: Store, tell: Callable[[Event], None] = announce) -> CachingStore:
+    """*store* behind the worker's cache, which bridges its outages."""
     outage_policy = OutagePolicy(
         spares=not is_sqlite(settings),
         on_outage=settings.on_store_outage if settings.enforce else "admit-all",  # a dry run refuses nobody

@@ -57,7 +57,7 @@ def open_outbox(settings: Settings, serves: bool = False) -> Outbox:
 
 
 def open_dispatcher(settings: Settings, serves: bool = False) -> "WebhookDispatcher | None":
-    """Everything about call backs; None where nobody wants any."""
+    """Everything about webhooks; None where nobody wants any."""
     if not settings.callbacks:
         return None
     from streamlimit.webhooks.addresses import Addresses
@@ -72,7 +72,7 @@ def open_dispatcher(settings: Settings, serves: bool = False) -> "WebhookDispatc
 
 
 def telling(dispatcher: "WebhookDispatcher | None", recorder: Recorder) -> Callable[[Event], None]:
-    """Logs an event, records it for who looks, and wakes who calls back about it, so that call backs need not wait."""
+    """Logs an event, records it for who looks, and wakes who calls back about it, so that webhooks need not wait."""
 
     def tell(event: Event) -> None:
         announce(event)

@@ -1,4 +1,4 @@
-"""`streamlimit callbacks`: what waits for its call back, what failed for good, and sending that again."""
+"""`streamlimit callbacks`: what waits for its webhook, what failed for good, and sending that again."""
 
 import asyncio
 import json

@@ -20,7 +20,7 @@ import msgspec
 
 from streamlimit.edge.followed_file import FollowedFile
 from streamlimit.edge.log_names import in_our_names
-from streamlimit.edge.reported import DELIVERED, Report, Reported, in_turn, latest
+from streamlimit.edge.reported import DELIVERED, Report, Reported, in_order, latest
 from streamlimit.errors import StreamlimitError
 from streamlimit.logs import EventLog
 from streamlimit.tally import Tally
@@ -121,7 +121,7 @@ class AccessLog:
 
     async def _note_batch(self, first: Report) -> None:
         more = [self._waiting.get_nowait() for _ in range(min(self._waiting.qsize(), BATCH))]
-        await in_turn(latest([first, *more]), self._note)
+        await in_order(latest([first, *more]), self._note)
 
     async def _opened(self) -> socket.socket:
         while True:

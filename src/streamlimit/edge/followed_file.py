@@ -7,7 +7,7 @@ import fcntl
 import os
 
 AT_ONCE = 1024 * 1024
-"""Bytes read in one turn."""
+"""Bytes read at once."""
 MAX_LINE = 64 * 1024
 """Of what has no end yet; a longer one is thrown away."""
 

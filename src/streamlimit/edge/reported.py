@@ -78,10 +78,10 @@ def latest(reports: Sequence[Report]) -> list[Report]:
     return kept
 
 
-async def in_turn(reports: Sequence[Report], note: Callable[[Report], Awaitable[T]]) -> list[T]:
-    """What *note* says of each: those of one session one after the other, as they stand, others at the same time.
+async def in_order(reports: Sequence[Report], note: Callable[[Report], Awaitable[T]]) -> list[T]:
+    """Answers of *note* to *reports*: those of one session in their order, those of others at the same time.
 
-    The last one says where the session is; at the same time one of them would, whichever came last to the store.
+    The last report says where a session is; at the same time it would be whichever came last to the store.
     """
     sessions: dict[str, list[int]] = {}
     for index, report in enumerate(reports):

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from streamlimit.edge.callers import is_edge_itself
-from streamlimit.edge.reported import Report, Reported, in_turn, latest, milliseconds
+from streamlimit.edge.reported import Report, Reported, in_order, latest, milliseconds
 from streamlimit.web.auth import Authenticator
 from streamlimit.web.forms import malformed
 from streamlimit.web.http import Receive, Scope, Send, header, read_body, require_json, send_whole
@@ -48,7 +48,7 @@ class Reports:
             await require_key(self._authenticator, scope, CALL)
         require_json(scope)
         reports = read_reports(await read_body(scope, receive, MAX_BYTES))
-        gone = await in_turn(latest(reports), self._reported.note)
+        gone = await in_order(latest(reports), self._reported.note)
         told = list(dict.fromkeys(grant for grant in gone if grant is not None))
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         await send_whole(send, 200, headers, msgspec.json.encode({"gone": told}))

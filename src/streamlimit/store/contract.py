@@ -216,7 +216,7 @@ class Backlog(Struct, frozen=True):
 
 
 class Outbox(Protocol):
-    """The events that `Store` keeps for call backs, as deliveries: each endpoint has queues of its own, one per user.
+    """The events that `Store` keeps for webhooks, as deliveries: each endpoint has queues of its own, one per user.
 
     A user's deliveries leave in the order in which things happened, one at a time; those of different users and of
     different endpoints do not wait for each other. Who *claims* a delivery holds it by a ticket for so long; after that

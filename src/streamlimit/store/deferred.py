@@ -88,7 +88,7 @@ class Deferred(Generic[T]):
         assert self._callback is not None
         try:
             self._callback(self._answer)
-        except Exception as error:  # as a future's callback: it costs the others of this turn nothing
+        except Exception as error:  # as a future's callback: it costs the other callbacks nothing
             report = {"message": "the answer of the store could not be told", "exception": error}
             get_running_loop().call_exception_handler(report)
 

@@ -7,7 +7,7 @@ from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Ledger, show_live
 
 LOOKED_AT = 500
-"""Users that one page of `browse` looks at: some milliseconds, in which nobody else has a turn."""
+"""Users that one page of `browse` looks at: some milliseconds, in which the process does nothing else."""
 
 
 class Books(Protocol):

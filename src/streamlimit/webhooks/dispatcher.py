@@ -1,4 +1,4 @@
-"""All call backs of one worker: a worker per endpoint, beside each other."""
+"""All webhooks of one worker: a worker per endpoint, beside each other."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence

@@ -26,7 +26,7 @@ BEHIND_PAGES = 1_000
 
 TRIES = 50
 PAUSE_SECONDS = 0.01
-"""Others may have their turn at the moment of a try. None of them waits for the next one."""
+"""Tries of one checkpoint: another process may hold the lock at one of them. Nobody waits for the next."""
 
 
 class Checkpoint(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Opening the file: pragmas, schema version, the clock's anchor, and waiting for another process's turn."""
+"""Opening the file: pragmas, schema version, the clock's anchor, and waiting for another process's lock."""
 
 import re
 import sqlite3
@@ -17,14 +17,14 @@ from streamlimit.store.sqlite.opening import cannot_open, make_private
 T = TypeVar("T")
 
 VERSION = 7
-TURN_SECONDS = 0.5
+LOCK_WAIT_SECONDS = 0.5
 """How long to wait for other processes' transactions (each takes microseconds) before giving up."""
 
 LOOP_SECONDS = 0.002
-"""The same in an event loop, where all in the process wait; what lasts longer is for a timer (patience.py)."""
+"""The same in an event loop, where the whole process waits; a longer wait is for a timer (patience.py)."""
 
 SPARED_SECONDS = 0.25
-"""Who waited in vain does not wait again at once: each step is tried once then."""
+"""After a wait in vain each step is tried only once, for so long."""
 
 PAGE_BYTES = 2_048
 """Of a new file. A commit writes whole pages; a user with some sessions fits one."""
@@ -44,18 +44,18 @@ def named_queries() -> dict[str, str]:
 QUERIES = named_queries()
 
 
-opening_seconds = ContextVar("opening_seconds", default=TURN_SECONDS)
-"""How long opening the file blocks: `LOOP_SECONDS` where viewers are served already (late.py)."""
+opening_seconds = ContextVar("opening_seconds", default=LOCK_WAIT_SECONDS)
+"""How long opening the file blocks: `LOOP_SECONDS` where viewers are served already (lazy_store.py)."""
 
 
 class Connection(sqlite3.Connection):
-    """Knows how long to wait for other processes' turns, and until when it need not, having waited in vain."""
+    """A connection that knows how long to wait for the lock, and until when it need not, having waited in vain."""
 
-    patience_seconds = TURN_SECONDS
+    patience_seconds = LOCK_WAIT_SECONDS
     spared_until = float("-inf")
 
 
-def connect(path: str, patience_seconds: float = TURN_SECONDS) -> Connection:
+def connect(path: str, patience_seconds: float = LOCK_WAIT_SECONDS) -> Connection:
     """An open connection to the file at *path*, its schema made or checked. Raises `StoreUnavailable`.
 
     Nothing is written where the schema is this one's: a file whose disk is full can still be read.
@@ -65,22 +65,22 @@ def connect(path: str, patience_seconds: float = TURN_SECONDS) -> Connection:
         db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, factory=Connection)
         db.patience_seconds = opening_seconds.get()
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        in_turn(db, lambda: db.execute("PRAGMA journal_mode = WAL").fetchall())
+        when_unlocked(db, lambda: db.execute("PRAGMA journal_mode = WAL").fetchall())
         db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut the last moments
         db.execute(f"PRAGMA journal_size_limit = {MOST_LOG_BYTES}")
         db.execute("PRAGMA wal_autocheckpoint = 0")  # a commit waits for no disk: checkpoint.py has a thread for it
-        if not in_turn(db, lambda: _is_current(db)):
+        if not when_unlocked(db, lambda: _is_current(db)):
             _migrate(db)
         db.patience_seconds, db.spared_until = patience_seconds, float("-inf")
     except (sqlite3.Error, OSError) as error:
-        raise cannot_open(path, error, is_others_turn(error)) from error
+        raise cannot_open(path, error, is_locked(error)) from error
     return db
 
 
-def in_turn(db: Connection, step: Callable[[], T]) -> T:
-    """Runs *step*, again and again while another process has its turn.
+def when_unlocked(db: Connection, step: Callable[[], T]) -> T:
+    """Runs *step*, again and again while another process holds the lock.
 
-    SQLite's own waiting starts at a millisecond; the turns waited for take some 20 µs.
+    SQLite's own waiting starts at a millisecond; the transactions waited for take some 20 µs.
     """
     deadline = time.monotonic() + db.patience_seconds
     while True:
@@ -88,7 +88,7 @@ def in_turn(db: Connection, step: Callable[[], T]) -> T:
             return step()
         except sqlite3.OperationalError as error:
             now = time.monotonic()
-            if not is_others_turn(error) or now < db.spared_until:
+            if not is_locked(error) or now < db.spared_until:
                 raise
             if now > deadline:
                 db.spared_until = now + SPARED_SECONDS
@@ -96,18 +96,18 @@ def in_turn(db: Connection, step: Callable[[], T]) -> T:
             time.sleep(0.000_05)
 
 
-def is_others_turn(error: Exception) -> bool:
-    """Is it only that another process is at it?"""
+def is_locked(error: Exception) -> bool:
+    """Is *error* only that another process holds the lock?"""
     return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))
 
 
 def unavailable(error: sqlite3.Error) -> StoreUnavailable:
-    """What the driver raised, as the store's callers know it."""
-    return (StoreLocked if is_others_turn(error) else StoreUnavailable)(f"sqlite: {error}")
+    """The driver's *error* as the store's callers know it."""
+    return (StoreLocked if is_locked(error) else StoreUnavailable)(f"sqlite: {error}")
 
 
 class Translated:
-    """Whatever the driver raises becomes `StoreUnavailable`, here alone."""
+    """A block in which the driver's errors become `StoreUnavailable`; nothing else translates them."""
 
     def __enter__(self) -> None:
         pass
@@ -124,11 +124,11 @@ translated = Translated()  # one for all: it knows nothing
 
 @contextmanager
 def transaction(db: Connection) -> Iterator[None]:
-    """One atomic step; `IMMEDIATE` takes the write lock before the first read, so nobody decides on old news."""
-    in_turn(db, lambda: db.execute("BEGIN IMMEDIATE"))
+    """One atomic step; `IMMEDIATE` locks before the first read, so that no decision is made on an old one."""
+    when_unlocked(db, lambda: db.execute("BEGIN IMMEDIATE"))
     try:
         yield
-        in_turn(db, lambda: db.execute("COMMIT"))
+        when_unlocked(db, lambda: db.execute("COMMIT"))
     except BaseException:
         if db.in_transaction:  # SQLite itself has ended it where the disk is full
             db.execute("ROLLBACK")

@@ -6,11 +6,11 @@ from streamlimit.model import Event, Session
 from streamlimit.store.contract import Clock
 from streamlimit.store.feed import FEED_KEPT, FORGOTTEN, HISTORY_DAYS, Entry, FeedPage, Place, pack, unpack
 from streamlimit.store.sqlite.connection import (
+    LOCK_WAIT_SECONDS,
     LOOP_SECONDS,
     QUERIES,
-    TURN_SECONDS,
     Connection,
-    in_turn,
+    when_unlocked,
 )
 from streamlimit.store.sqlite.own_connection import OwnConnection
 from streamlimit.store.sqlite.patience import patient
@@ -36,7 +36,7 @@ class SqliteFeed(OwnConnection):
         history_events: int,
         kept: int = FEED_KEPT,
         clock: Clock | None = None,
-        patience_seconds: float = TURN_SECONDS,
+        patience_seconds: float = LOCK_WAIT_SECONDS,
     ) -> None:
         super().__init__(path, patience_seconds, clock)
         self._history_events, self._kept = history_events, kept
@@ -68,20 +68,20 @@ class SqliteFeed(OwnConnection):
 
     def read(self, after: Place | None, at_most: int) -> FeedPage:
         with self._opened() as db:
-            newest = in_turn(db, lambda: db.execute(QUERIES["newest_in_feed"]).fetchone())
+            newest = when_unlocked(db, lambda: db.execute(QUERIES["newest_in_feed"]).fetchone())
             last: int = 0 if newest is None else newest[0]
             if after is None:
                 return FeedPage((), (last, 0))
             oldest = max(last - self._kept, 0)
             is_whole = (oldest, 0) <= after <= (last, 0)
             begin = after[0] if is_whole else oldest
-            rows = in_turn(db, lambda: db.execute(QUERIES["read_feed"], (begin, at_most)).fetchall())
+            rows = when_unlocked(db, lambda: db.execute(QUERIES["read_feed"], (begin, at_most)).fetchall())
         return FeedPage(tuple(Entry((number, 0), unpack(row)) for number, row in rows), (last, 0), is_whole)
 
     def history(self, user_id: str) -> tuple[Event, ...]:
         with self._opened() as db:
             key = (user_id, self._now_ms(db) - _OLD_MS, self._history_events)
-            rows = in_turn(db, lambda: db.execute(QUERIES["read_history"], key).fetchall())
+            rows = when_unlocked(db, lambda: db.execute(QUERIES["read_history"], key).fetchall())
         return tuple(unpack(row) for (row,) in rows)
 
     def forget(self, user_id: str) -> None:
@@ -102,5 +102,5 @@ class SqliteFeed(OwnConnection):
 
 
 def open_patient_feed(path: str, history_events: int) -> SqliteFeed:
-    """One for an event loop: where another process has its turn no step blocks, and its answer comes later."""
+    """One for an event loop: where another process holds the lock no step blocks, and its answer comes later."""
     return patient(SqliteFeed(path, history_events, patience_seconds=LOOP_SECONDS))

@@ -1,9 +1,9 @@
-"""Changes that are asked for in one turn of the event loop are made at its end, in one transaction.
+"""Group commit: changes that are asked for in one iteration of the event loop are made at its end, in one transaction.
 
 A commit costs more than all that a heartbeat changes: six locks taken or given back, and a page written to the log.
 Up to `AT_MOST` sessions share that. Nobody is answered before the commit, so whatever was acknowledged is there after a
 `kill -9`. The write lock is held for the changes alone: what was asked is known before, and answers go out after.
-Where another process holds the file for longer than a turn takes, changes wait here in their order (patience.py).
+Where another process holds the lock for longer than that, changes wait here in their order (patience.py).
 """
 
 from asyncio import get_running_loop
@@ -20,10 +20,10 @@ AT_MOST = 32
 """Changes of one transaction: it takes a fifth of a millisecond, and more of them would gain hardly anything."""
 
 ALONE = 1
-"""Where a turn had so many at most, the first of the next one is answered at once: waiting would gain nothing."""
+"""After an iteration of so many at most, the first change of the next is made at once: waiting would gain nothing."""
 
 Change = tuple[str, Rule[Any]]
-"""Of a user's row, by a rule."""
+"""A change of one user's row, by a rule."""
 
 Alone = Callable[[str, Rule[Any]], Any]
 """Makes one change, and returns its answer."""
@@ -36,11 +36,11 @@ class GroupCommit:
         self._alone, self._all_of = alone, all_of
         self._changes: list[Change] = []
         self._answers: list[Deferred[Any]] = []
-        self._count = self._count_before = 0  # of this turn, and of the one before it
+        self._count = self._count_before = 0  # of this iteration, and of the one before it
         self._patience, self._is_waiting = Patience(), False
 
     def ask(self, user_id: str, rule: Rule[Any]) -> Any:
-        """The answer of *rule* to the user's ledger; one that is `Deferred` comes after this turn."""
+        """The answer of *rule* to the user's ledger; one that is `Deferred` comes after this iteration."""
         self._count += 1
         if self._count == 1:
             get_running_loop().call_soon(self.make_all)
@@ -49,7 +49,7 @@ class GroupCommit:
         return self._put(user_id, rule)
 
     def now(self, user_id: str, rule: Rule[Any], alone: Alone) -> Any:
-        """The answer that *alone* makes; it is `Deferred` where another process has its turn."""
+        """The answer that *alone* makes; it is `Deferred` where another process holds the lock."""
         if not self._is_waiting:
             try:
                 answer = alone(user_id, rule)
@@ -62,7 +62,7 @@ class GroupCommit:
         return self._put(user_id, rule)
 
     def make_all(self) -> None:
-        """Makes what was asked up to now, and answers. While another process has its turn, that is for a timer."""
+        """Makes what was asked up to now, and answers. While another process holds the lock, that is for a timer."""
         if self._count:
             self._count, self._count_before = 0, self._count
         if self._is_waiting:

@@ -14,12 +14,12 @@ from streamlimit.model import Event, Session
 from streamlimit.policy import OUTBOX_MAX_EVENTS
 from streamlimit.store.contract import Backlog, Clock, DeadLetter, Delivery
 from streamlimit.store.sqlite.connection import (
+    LOCK_WAIT_SECONDS,
     LOOP_SECONDS,
     QUERIES,
-    TURN_SECONDS,
     Connection,
-    in_turn,
     transaction,
+    when_unlocked,
 )
 from streamlimit.store.sqlite.intake import put, take_unkept
 from streamlimit.store.sqlite.own_connection import OwnConnection
@@ -37,7 +37,7 @@ class SqliteOutbox(OwnConnection):
     """An `Outbox` on the file at *path*. *subscriptions*: the event types that each endpoint wants.
 
     Each endpoint's queues hold *max_events* together, and as many dead deliveries. *clock* as in `SqliteStore`.
-    *patience_seconds*: how long a step blocks while another process has its turn.
+    *patience_seconds*: how long a step blocks while another process holds the lock.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class SqliteOutbox(OwnConnection):
         subscriptions: Mapping[str, Collection[str]],
         max_events: int = OUTBOX_MAX_EVENTS,
         clock: Clock | None = None,
-        patience_seconds: float = TURN_SECONDS,
+        patience_seconds: float = LOCK_WAIT_SECONDS,
     ) -> None:
         super().__init__(path, patience_seconds, clock)
         self._subscriptions, self._max_events = subscriptions, max_events
@@ -69,7 +69,7 @@ class SqliteOutbox(OwnConnection):
         """Looks everywhere, whoever the *users* are: that is as quick."""
         with self._opened() as db:
             now_ms = self._now_ms(db)
-            waits = in_turn(db, lambda: db.execute(QUERIES["waits"], (endpoint, now_ms)).fetchone()[0])
+            waits = when_unlocked(db, lambda: db.execute(QUERIES["waits"], (endpoint, now_ms)).fetchone()[0])
         if not waits:  # by far the most often; seen without a lock
             return ()
         with self._step() as db:
@@ -131,12 +131,12 @@ class SqliteOutbox(OwnConnection):
 
     def dropped(self) -> dict[str, int]:
         with self._opened() as db:
-            found: dict[str, int] = dict(in_turn(db, lambda: db.execute(QUERIES["dropped"]).fetchall()))
+            found: dict[str, int] = dict(when_unlocked(db, lambda: db.execute(QUERIES["dropped"]).fetchall()))
         return {endpoint: found.get(endpoint, 0) for endpoint in self._subscriptions}
 
     def dead_letters(self, endpoint: str, at_most: int) -> tuple[DeadLetter, ...]:
         with self._opened() as db:
-            rows = in_turn(db, lambda: db.execute(QUERIES["youngest_dead"], (endpoint, at_most)).fetchall())
+            rows = when_unlocked(db, lambda: db.execute(QUERIES["youngest_dead"], (endpoint, at_most)).fetchall())
         return tuple(DeadLetter(endpoint, number, _decode(body), problem, at) for number, body, problem, at in rows)
 
     def retain(self, at_most: int) -> bool:
@@ -150,7 +150,7 @@ class SqliteOutbox(OwnConnection):
     def _put_endpoints(self) -> None:
         """Nothing is written where all are there: a file whose disk is full can still be read."""
         with self._opened() as db:
-            known = {row[0] for row in in_turn(db, lambda: db.execute(QUERIES["dropped"]).fetchall())}
+            known = {row[0] for row in when_unlocked(db, lambda: db.execute(QUERIES["dropped"]).fetchall())}
             new = [(endpoint,) for endpoint in self._subscriptions if endpoint not in known]
             if new:
                 with transaction(db):
@@ -223,5 +223,5 @@ def _queue(delivery: Delivery) -> tuple[str, str]:
 
 
 def open_patient_outbox(path: str, subscriptions: Mapping[str, Collection[str]], max_events: int) -> SqliteOutbox:
-    """One for an event loop: where another process has its turn no step blocks, and its answer comes later."""
+    """One for an event loop: where another process holds the lock no step blocks, and its answer comes later."""
     return patient(SqliteOutbox(path, subscriptions, max_events, patience_seconds=LOOP_SECONDS))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from streamlimit.errors import StoreUnavailable
 from streamlimit.store.contract import Clock
 from streamlimit.store.sqlite.clock import uptime_ms
-from streamlimit.store.sqlite.connection import QUERIES, Connection, connect, in_turn, transaction, unavailable
+from streamlimit.store.sqlite.connection import QUERIES, Connection, connect, transaction, unavailable, when_unlocked
 
 
 class OwnConnection:
@@ -30,7 +30,7 @@ class OwnConnection:
         """The time by the store's clock."""
         if self._clock is not None:
             return self._clock()
-        offset_ms: int = in_turn(db, lambda: db.execute(QUERIES["get_clock"]).fetchone()[1])
+        offset_ms: int = when_unlocked(db, lambda: db.execute(QUERIES["get_clock"]).fetchone()[1])
         return uptime_ms() + offset_ms
 
     @contextmanager

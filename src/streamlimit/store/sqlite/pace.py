@@ -5,10 +5,10 @@ from msgspec import Struct
 from streamlimit.model import Event
 
 HOLD_SECONDS = 0.000_25
-"""How long a step holds the write lock: as long as a dozen decisions, so a viewer who meets it hardly notices."""
+"""How long a step holds the write lock: as long as a dozen decisions, so a viewer who waits for it hardly notices."""
 
 PAUSE_SECONDS = 0.001
-"""How long everyone else has their turn then: longer than the step, and the shortest that event loops know."""
+"""The pause after a step, in which others take the lock: longer than the step, and the shortest of event loops."""
 
 TRIES = 4
 """How often to decide what to take out before it is done under the lock."""
@@ -19,7 +19,7 @@ FEWEST, FIRST, MOST = 8, 32, 128
 class Takings(Struct):
     """Decided at `now_ms` about so many users: rows to remove, rows to write, events to tell.
 
-    `last_user`: behind whom to go on; None where all of the stretch were looked at.
+    `last_user`: behind whom to go on; None where all of the chunk were looked at.
     """
 
     now_ms: int
@@ -31,7 +31,7 @@ class Takings(Struct):
 
 
 class Pace:
-    """Learns from each step. `users` is how many the next one may look at."""
+    """The size of steps, learned from each. `users` is how many the next one may look at."""
 
     def __init__(self) -> None:
         self.users = FIRST

@@ -1,7 +1,7 @@
-"""Waits for another process's turn without blocking: the event loop goes on, and a timer tries the step again.
+"""Waiting for another process's lock without blocking: the event loop goes on, and a timer tries the step again.
 
-Turns take some 20 µs, and the connection itself tries for `connection.LOOP_SECONDS`. What is held for longer (a process
-that the system put aside, a checkpoint, a backup by another program) is nothing to stand still for.
+Transactions take some 20 µs, and the connection itself tries for `connection.LOOP_SECONDS`. A lock that is held for
+longer (by a process that the system put aside, a checkpoint, another program's backup) must not stop the loop.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from streamlimit.errors import StoreLocked
 from streamlimit.store.contract import Answer, resolved
-from streamlimit.store.sqlite.connection import TURN_SECONDS
+from streamlimit.store.sqlite.connection import LOCK_WAIT_SECONDS
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ RETRY_SECONDS = 0.003
 
 
 class Patience:
-    """From the first try in vain it lasts `TURN_SECONDS`; who still finds the file locked then is told so at once."""
+    """How long tries go on: `LOCK_WAIT_SECONDS` from the first one in vain; after that a locked file fails at once."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -30,7 +30,7 @@ class Patience:
         """The file is locked: in how many seconds to try again, or None, that is not at all."""
         now = self._clock()
         if self._until is None:
-            self._until = now + TURN_SECONDS
+            self._until = now + LOCK_WAIT_SECONDS
         return RETRY_SECONDS if now < self._until else None
 
     def over(self) -> None:
@@ -39,7 +39,7 @@ class Patience:
 
 
 def patiently(step: Callable[[], Answer[T]]) -> Answer[T]:
-    """The answer of *step*; one that is still to come where another process has its turn."""
+    """The answer of *step*; one that is still to come where another process holds the lock."""
     try:
         return step()
     except StoreLocked:

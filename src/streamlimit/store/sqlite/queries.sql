@@ -38,7 +38,7 @@ ON CONFLICT (user_id) DO UPDATE SET due_at_ms = excluded.due_at_ms, body = exclu
 -- name: remove
 DELETE FROM ledgers WHERE user_id = ?;
 
--- name: end_of_stretch
+-- name: end_of_chunk
 SELECT user_id FROM ledgers WHERE user_id > ? ORDER BY user_id LIMIT 1 OFFSET ?;
 
 -- name: due

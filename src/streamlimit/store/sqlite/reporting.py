@@ -22,10 +22,10 @@ from streamlimit.store.reporting import (
     starts_of,
 )
 from streamlimit.store.sqlite.connection import (
+    LOCK_WAIT_SECONDS,
     LOOP_SECONDS,
     QUERIES,
-    TURN_SECONDS,
-    in_turn,
+    when_unlocked,
 )
 from streamlimit.store.sqlite.own_connection import OwnConnection
 from streamlimit.store.sqlite.patience import patient
@@ -46,7 +46,7 @@ BATCHES_KEPT_MS = 7 * DAY_MS
 class SqliteReports(OwnConnection):
     """A `ReportStore` on the file at *path*. *patience_seconds* as of the outbox."""
 
-    def __init__(self, path: str, patience_seconds: float = TURN_SECONDS) -> None:
+    def __init__(self, path: str, patience_seconds: float = LOCK_WAIT_SECONDS) -> None:
         super().__init__(path, patience_seconds)
         self._looked_from: int | None = FIRST_DIGEST  # a process that stopped may not have come to the end
 
@@ -71,7 +71,9 @@ class SqliteReports(OwnConnection):
             return ()
         with self._opened() as db:
             asked = (period, group, names[0], names[-1] + 1, at_most)
-            return tuple(Row(*row) for row in in_turn(db, lambda: db.execute(QUERIES["reports"], asked).fetchall()))
+            return tuple(
+                Row(*row) for row in when_unlocked(db, lambda: db.execute(QUERIES["reports"], asked).fetchall())
+            )
 
     def tidy(self, now_ms: int, keep_days: int) -> bool:
         with self._step() as db:

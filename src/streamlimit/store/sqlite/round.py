@@ -1,7 +1,7 @@
-"""A sweep's way through the users, in the order of their ids: stretch by stretch, so that nobody waits for it.
+"""A sweep's way through the users, in the order of their ids, in chunks, so that no viewer waits for it.
 
-A stretch takes some hundred microseconds, and no lock. Who falls due behind it is for the next round. So after one in
-which anybody was due, or which began long ago, there is one more: a short one that found nobody says that nobody is.
+A chunk takes some hundred microseconds, and no lock. Users who fall due behind it are for the next round. So after a
+round in which any user was due, or which began long ago, there is one more: a short one that found none says so.
 """
 
 from collections.abc import Callable
@@ -9,21 +9,21 @@ from typing import Any
 
 from streamlimit.store.sqlite.connection import QUERIES
 
-STRETCH = 2_000
+CHUNK = 2_000
 """Users looked at in one step, nearly all of them by a number only."""
 
 LONG_MS = 2_000
 """A round among a million users takes half of it; one that takes longer was left lying in its middle."""
 
 END = b""
-"""Behind every user: a blob comes after every text."""
+"""A key behind every user: a blob comes after every text."""
 
-END_OF_STRETCH, DUE = QUERIES["end_of_stretch"], QUERIES["due"]
+END_OF_CHUNK, DUE = QUERIES["end_of_chunk"], QUERIES["due"]
 Find = Callable[..., list[tuple[Any, ...]]]
 
 
 class Round:
-    """Where it is: behind one user, and up to another."""
+    """A sweep's position: behind one user, and up to another."""
 
     def __init__(self) -> None:
         self._after = ""
@@ -32,24 +32,24 @@ class Round:
         self._has_found = False
 
     def due(self, find: Find, now_ms: int, far_ms: int, at_most: int) -> list[tuple[str, bytes]]:
-        """Who of the stretch is due: *at_most* users and their bodies. As often as one likes, until `go_on`.
+        """The users of the chunk who are due: *at_most* of them, and their bodies; the same until `go_on`.
 
-        *far_ms*: who would be due later than that is, too.
+        *far_ms*: users who would be due later than that are due, too.
         """
         if self._began_ms is None:
             self._began_ms = now_ms
         if self._until is None:
-            last = find(END_OF_STRETCH, self._after, STRETCH - 1)
+            last = find(END_OF_CHUNK, self._after, CHUNK - 1)
             self._until = last[0][0] if last else END
         return find(DUE, self._after, self._until, now_ms, far_ms, at_most)
 
     @property
     def ends_here(self) -> bool:
-        """Is this the last stretch?"""
+        """Is this the last chunk?"""
         return self._until == END
 
     def go_on(self, last_user: str | None, has_found: bool, now_ms: int) -> bool:
-        """Behind *last_user*, or (None) to the next stretch. *has_found*: anybody was due. False: nobody is now."""
+        """Goes on behind *last_user*, or (None) to the next chunk. *has_found*: a user was due. False: none is now."""
         self._has_found = self._has_found or has_found
         is_over = last_user is None and self.ends_here
         if last_user is not None:

@@ -15,7 +15,7 @@ from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.bodies import decode, decode_grants, encode
 from streamlimit.store.contract import Clock
 from streamlimit.store.sqlite.clock import uptime_ms
-from streamlimit.store.sqlite.connection import QUERIES, Connection, in_turn, is_others_turn, translated
+from streamlimit.store.sqlite.connection import QUERIES, Connection, is_locked, translated, when_unlocked
 from streamlimit.store.steps import Rule
 
 T = TypeVar("T")
@@ -94,9 +94,9 @@ class Rows:
         try:
             return self._cursor.execute(query, values)
         except sqlite3.OperationalError as error:
-            if not is_others_turn(error):
+            if not is_locked(error):
                 raise
-            return in_turn(self._db, lambda: self._cursor.execute(query, values))
+            return when_unlocked(self._db, lambda: self._cursor.execute(query, values))
 
 
 class ShownRows:

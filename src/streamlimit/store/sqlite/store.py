@@ -34,9 +34,9 @@ from streamlimit.store.reading import Reading, matching
 from streamlimit.store.sqlite.changes import Changes
 from streamlimit.store.sqlite.checkpoint import Checkpoint, Checkpointer
 from streamlimit.store.sqlite.connection import (
+    LOCK_WAIT_SECONDS,
     LOOP_SECONDS,
     QUERIES,
-    TURN_SECONDS,
     connect,
     transaction,
     translated,
@@ -54,8 +54,8 @@ class SqliteStore:
     """A `Store` on the file at *path*. *subscribed* are the event types that go into the outbox.
 
     There it keeps *outbox_max_events* (intake.py). *clock* (tests only) replaces the store's clock. *gathers*: for an
-    event loop. Where several heartbeats and receipts come in one turn of it they are made together, and answered after
-    it; and where another process has its turn no step blocks: its answer comes later.
+    event loop. Several heartbeats and receipts of one iteration are made together, and answered after it; and where
+    another process holds the lock no step blocks: its answer comes later.
     *checkpointed* is told of each round of the checkpointer, in its thread.
     Raises `StoreUnavailable` when the file cannot be used.
     """
@@ -70,12 +70,12 @@ class SqliteStore:
         gathers: bool = False,
         checkpointed: Callable[[Checkpoint], None] = lambda checkpoint: None,
     ) -> None:
-        self._policy, self._db = policy, connect(path, LOOP_SECONDS if gathers else TURN_SECONDS)
+        self._policy, self._db = policy, connect(path, LOOP_SECONDS if gathers else LOCK_WAIT_SECONDS)
         self._rows, self._checkpointer = Rows(self._db, clock, subscribed), Checkpointer(path, checkpointed)
         self._changes = Changes(self._db, self._rows, self._checkpointer, subscribed, outbox_max_events)
-        self._together = GroupCommit(self._changes.one, self._changes.all_of)
-        self._soon: Alone = self._together.ask if gathers else self._changes.one
-        self._now: Callable[[str, Rule[Any], Alone], Any] = self._together.now if gathers else _alone
+        self._group = GroupCommit(self._changes.one, self._changes.all_of)
+        self._soon: Alone = self._group.ask if gathers else self._changes.one
+        self._now: Callable[[str, Rule[Any], Alone], Any] = self._group.now if gathers else _alone
         self._gathers, self._sweep_patience = gathers, Patience()
         self._sweep = Sweep(self._db, self._rows, self._changes, self._checkpointer, policy)
         self._reading = Reading(ShownRows(self._rows), policy)
@@ -199,7 +199,7 @@ class SqliteStore:
     def _secret(self, name: str, made: str) -> str:
         with translated:
             found = self._rows.find(QUERIES["get_secret"], name)
-            if not found:  # else nobody need have his turn first
+            if not found:  # else no other process need have the lock first
                 with transaction(self._db):
                     self._db.execute(QUERIES["put_secret"], (name, made))
                     found = self._db.execute(QUERIES["get_secret"], (name,)).fetchall()
@@ -237,7 +237,7 @@ class SqliteStore:
 
     def _catch_up(self) -> None:
         """Who leaves right after a heartbeat must not be seated by it again: what was asked before is made first."""
-        self._together.make_all()
+        self._group.make_all()
 
 
 def _alone(user_id: str, rule: Rule[Any], alone: Alone) -> Any:

@@ -29,7 +29,7 @@ class Sweep:
         self._pace, self._round = Pace(), Round()
 
     def step(self, at_most: int) -> Swept:
-        """Users whose time has come, of one stretch: so many that the write lock is held for about `HOLD_SECONDS`.
+        """Users whose time has come, of one chunk: so many that the write lock is held for about `HOLD_SECONDS`.
 
         What becomes of them is decided before, without the lock; under the lock only where others wrote meanwhile
         again and again.

@@ -1,4 +1,4 @@
-"""One connection: commands of one turn of the event loop leave in one write, replies come back in their order.
+"""One connection: commands of one iteration of the event loop leave in one write, replies come back in their order.
 
 Knows what no command means. A reply belongs to the oldest command without one, so a command is never taken out of the
 queue: when the oldest waits too long the connection takes no more, and goes when nobody waits on it any longer. The
@@ -29,7 +29,7 @@ Reply = Any
 Decode = Callable[[Reply], Any]
 
 AHEAD = 8
-"""So many calls that somebody waits for leave before the turn is over: the server is at them while the worker reads on.
+"""So many calls with a waiter leave before the iteration is over: the server is at them while the worker reads on.
 Else one would wait for the other, and a third of all new sessions a second were lost to that."""
 
 TICKS = 8
@@ -112,7 +112,7 @@ class Pipe(asyncio.Protocol):
         self._scripts: list[bytes] = []  # each with all that leaves before it, and without its deadline
         self._plain = b""  # what leaves behind them
         self._awaited = 0  # of these
-        self._is_flushing = False  # at the end of this turn
+        self._is_flushing = False  # at the end of this iteration
         self._waiting: deque[Call | None] = deque()
         self._sent = self._received = 0
         self._timeout, self._tick = timeout, timeout / TICKS
@@ -121,7 +121,7 @@ class Pipe(asyncio.Protocol):
         self._why, self._hangs = "the server closed the connection", False
 
     def send(self, call: Call | None, command: bytes) -> None:
-        """Sends *command* at the end of this turn, or earlier; its reply goes to *call* (None: to nobody)."""
+        """Sends *command* at the end of this iteration, or earlier; its reply goes to *call* (None: to nobody)."""
         if not self._is_flushing:
             self._is_flushing = True
             self._loop.call_soon(self._flush)
@@ -198,7 +198,7 @@ class Pipe(asyncio.Protocol):
             self._watch = self._loop.call_later(self._tick, self._look)
 
     def _look(self) -> None:
-        """Is a reply overdue? Looks once more before it gives up: after a long turn of the loop the replies may be here
+        """Is a reply overdue? Looks once more before it gives up: after a long iteration the replies may be here
         already, unread.
         """
         if not self._waiting:

@@ -4,7 +4,7 @@
     streamlimit:{017}:grants:alice string     her grants that were ended (grants.lua), with a time to live
     streamlimit:{017}:limits      hash        the shard's users with a limit of their own (ledger.lua)
     streamlimit:{017}:due         sorted set  the shard's users by the earliest time anything of theirs lapses
-    streamlimit:{017}:outbox      list        the shard's events for call backs that are not sorted yet, oldest first
+    streamlimit:{017}:outbox      list        the shard's events for webhooks that are not sorted yet, oldest first
     streamlimit:{017}:sorted      number      of the last event that was sorted
     streamlimit:{017}:queues:hook …           seven keys for the letters to endpoint `hook` (letters.lua)
     streamlimit:{017}:refused:alice/tv string until when no event is made of a refusal of that session

@@ -1,4 +1,4 @@
-"""What goes over all shards: the sweep, browsing, counting. In steps of some shards: viewers get their turns."""
+"""Walks over all shards: the sweep, browsing, counting. In steps of some shards, so that viewers are served between."""
 
 from asyncio import gather, sleep
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ USERS_AT_ONCE = 32
 """Users that one call of expire.lua looks at: while a script runs, the server answers nobody (some 0.1 ms)."""
 
 CALLS_IN_A_ROW, PAUSE_SECONDS = 4, 0.001
-"""So many calls (some 2 ms), then a pause: all others of the server, and of this worker, have their turn."""
+"""So many calls (some 2 ms), then a pause: the server, and this worker, serve viewers meanwhile."""
 
 
 class Sweep:
