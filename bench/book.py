@@ -113,15 +113,10 @@ def noisy(data: dict[str, Any]) -> list[str]:
     return [f"{word} {spreads}{runs}."]
 
 
-def _edges(data: dict[str, Any]) -> list[str]:
-    facts = "\n".join(f"- {name}: {text}" for name, text in data["facts"].items())
-    return [EDGES, facts, tables.edges(data)]
-
-
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "decisions": ("Decisions a second", _decisions),
     "delivery": ("Bytes per server CPU second", lambda data: [DELIVERY.format(**data), tables.delivery(data)]),
-    "edges": ("At an edge", _edges),
+    "edges": ("At an edge", lambda data: [EDGES, tables.edges(data)]),
     "crowd": ("A crowd", lambda data: [CROWD.format(**data), tables.crowd(data)]),
     "million": ("A million (`python -m bench million`)", lambda data: [CROWD.format(**data), tables.crowd(data)]),
     "startup": ("Start-up", lambda data: [STARTUP, tables.startup(data)]),
