@@ -12,7 +12,7 @@ from tests.e2e.audience import SEGMENTS, STREAM, Audience
 from tests.service import Service, started, wait_until
 from tests.streams import make_stream
 
-X, N, LIMIT = 2, 3, 3
+X, N, LIMIT = 2, 5, 3
 PAUSE_SECONDS = 2.0
 """Of load before and after each fault."""
 

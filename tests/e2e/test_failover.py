@@ -24,9 +24,9 @@ def test_a_killed_and_a_hanging_primary_are_not_noticed_by_those_who_sit(tmp_pat
         assert set(audience.newcomers.statuses) == {200, 503}
         assert all(answer.retry_after for answer in audience.newcomers.answers if answer.status == 503)
         assert set(audience.fourth.statuses) <= {409, 503, 429}
+        seated = asyncio.run(audience.seats_of(audience.users[0], services[0].port))
+        assert sorted(seated) == ["tv-0", "tv-1", "tv-2"]
         for service in services:
             assert asyncio.run(over_limit(audience, service.port)) == {}
             assert service.log().count("store_away") in (2, 3, 4)  # one an outage, which a busy machine may cut in two
             assert "Traceback" not in service.log()
-        seated = asyncio.run(audience.seats_of(audience.users[0], services[0].port))
-        assert sorted(seated) == ["tv-0", "tv-1", "tv-2"]

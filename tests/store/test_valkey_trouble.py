@@ -83,7 +83,7 @@ def test_a_connection_that_is_only_closed_is_opened_again_and_no_outage() -> Non
 
 def test_a_server_that_hangs_is_named_once_however_often_it_is_tried() -> None:
     async def told(server: servers.Server) -> list[str]:
-        store, said = ValkeyStore(server.url, POLICY, timeout=0.05), []
+        store, said = ValkeyStore(server.url, POLICY, timeout=0.3), []
         try:
             await store.ping()
             server.hang()
