@@ -32,7 +32,7 @@ class Server:
         self.port = port
         command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
         command += ["--save", "", "--appendonly", "no", "--logfile", f"{folder}/{port}.log", *options]
-        self._command, self._process = command, subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self._command, self.process = command, subprocess.Popen(command, stdout=subprocess.DEVNULL)
         self.client = Valkey(port=port, socket_timeout=PATIENCE_SECONDS)
         wait_until(self._is_up, f"{binary} on port {port}")
 
@@ -42,32 +42,32 @@ class Server:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self.process.pid
 
     def info(self, field: str) -> str:
         return str(self.client.info("all").get(field))
 
     def kill(self) -> None:
         """`kill -9`, as a machine that loses its power."""
-        self._process.kill()
-        self._process.wait()
+        self.process.kill()
+        self.process.wait()
 
     def hang(self) -> None:
         """It keeps its connections and answers nothing."""
-        self._process.send_signal(signal.SIGSTOP)
+        self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """The same server anew, with nothing in it."""
         self.stop()
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         wait_until(self._is_up, f"port {self.port} again")
 
     def stop(self) -> None:
         """Twice is once."""
-        if self._process.poll() is None:
+        if self.process.poll() is None:
             self.resume()
             self.kill()
 
@@ -79,7 +79,7 @@ class Server:
 
     def _is_up(self) -> bool:
         """It, and not another that was given its port."""
-        assert self._process.poll() is None, f"{self._command} ended with code {self._process.returncode}"
+        assert self.process.poll() is None, f"{self._command} ended with code {self.process.returncode}"
         return self.answers() and self.client.info("server")["process_id"] == self.pid
 
 
@@ -101,7 +101,7 @@ class Cluster:
 
     def owner(self, slot: int) -> Server:
         """The primary that serves *slot*, as a living node sees it."""
-        for first, last, primary, *_ in self._living().client.execute_command("CLUSTER SLOTS"):
+        for first, last, primary, *_ in self.living().client.execute_command("CLUSTER SLOTS"):
             if first <= slot <= last:
                 return self.at(primary[1])
         raise AssertionError(f"nobody serves slot {slot}")
@@ -110,7 +110,7 @@ class Cluster:
         return next(server for server in self.servers if server.port == port)
 
     def primaries(self) -> list[Server]:
-        rows = self._living().client.execute_command("CLUSTER SLOTS")
+        rows = self.living().client.execute_command("CLUSTER SLOTS")
         return list({row[2][1]: self.at(row[2][1]) for row in rows}.values())
 
     def move_slot(self, slot: int, target: Server, pause_seconds: float = 0.0) -> None:
@@ -147,11 +147,11 @@ class Cluster:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60)
         self.wait_until_whole()
 
-    def _living(self) -> Server:
+    def living(self) -> Server:
         return next(server for server in self.servers if server.answers())
 
     def _is_whole(self) -> bool:
-        living = [server for server in self.servers if server._process.poll() is None]
+        living = [server for server in self.servers if server.process.poll() is None]
         states = [server.client.execute_command("CLUSTER INFO") for server in living]
         links = [server.info("master_link_status") for server in living if server.info("role") == "slave"]
         return (

@@ -47,4 +47,4 @@ def test_forgetting_takes_no_turn_of_the_loop_where_nobody_is_remembered(tmp_pat
         with pytest.raises(StopIteration):
             scene.worker.watch_once().send(None)
     finally:
-        scene.moody._store.close()
+        scene.moody.store.close()

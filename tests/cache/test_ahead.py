@@ -21,7 +21,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path / "ahead.db")
     spared(made)
     yield made
-    made.moody._store.close()
+    made.moody.store.close()
 
 
 async def burst(scene: Scene, times: int) -> list[Any]:
@@ -43,7 +43,7 @@ async def receive(scene: Scene, admitted: Any, segment: int) -> None:
 def test_of_a_burst_after_an_end_elsewhere_only_so_many_are_let_out(scene: Scene) -> None:
     async def story() -> None:
         await scene.play("tv", 0)
-        scene.moody._store.terminate("u", "tv", "operator", "moved house")
+        scene.moody.store.terminate("u", "tv", "operator", "moved house")
         answers = await burst(scene, 12)
         assert [isinstance(answer, Admitted) for answer in answers] == [True] * AHEAD + [False] * (12 - AHEAD)
         assert isinstance(answers[AHEAD], Refusal)

@@ -41,7 +41,7 @@ class Moody:
     """
 
     def __init__(self, store: SqliteStore) -> None:
-        self._store, self.away, self.late = store, False, False
+        self.store, self.away, self.late = store, False, False
         self.away_for: set[str] = set()
         self.fails: set[str] = set()
         self.asked: list[str] = []
@@ -72,7 +72,7 @@ class Moody:
     def _answer(self, name: str, args: tuple[Any, ...]) -> Any:
         if self.away or name in self.fails or user_of(args) in self.away_for:
             raise StoreUnavailable("away")
-        return getattr(self._store, name)(*args)
+        return getattr(self.store, name)(*args)
 
 
 def user_of(args: tuple[Any, ...]) -> str:
@@ -122,7 +122,7 @@ class Scene:
 
     async def on_record(self, session: str, user: str = "u") -> Any:
         """The session as the store has it."""
-        roster = self.moody._store.sessions(user)
+        roster = self.moody.store.sessions(user)
         return next((found for found in roster.sessions if found.session_id == session), None)
 
 
@@ -130,7 +130,7 @@ class Scene:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path / "steady.db")
     yield made
-    made.moody._store.close()
+    made.moody.store.close()
 
 
 def run(test: Awaitable[None]) -> None:
@@ -257,7 +257,7 @@ def test_where_a_seat_was_given_away_meanwhile_the_limit_wins(scene: Scene) -> N
         scene.time.pass_ms(X + 1)
         for session in ("x", "y", "z"):  # another worker, which still reaches the store
             lease_id = f"elsewhere-{session}"
-            scene.moody._store.admit(Ask("u", session, "a", lease_id=lease_id))
+            scene.moody.store.admit(Ask("u", session, "a", lease_id=lease_id))
         scene.moody.away = False
         await scene.worker.watch_once()
         assert await scene.on_record("tv") is None
@@ -382,7 +382,7 @@ def test_a_termination_elsewhere_bites_at_the_next_segment_but_one(scene: Scene)
     async def story() -> None:
         scene.worker, scene.moody.late = scene.another(spares=True), True
         await scene.play("tv", 0)
-        scene.moody._store.terminate("u", "tv", "operator", "moved house")
+        scene.moody.store.terminate("u", "tv", "operator", "moved house")
         await scene.play("tv", 1)  # this worker does not know yet
         await asyncio.sleep(0.001)
         refused = await scene.admit("tv")
@@ -730,7 +730,7 @@ def test_a_session_that_is_gone_while_its_bytes_move_is_known_no_more(scene: Sce
     async def story() -> None:
         await scene.play("tv", 0)
         lease = (await scene.admit("tv")).lease
-        scene.moody._store.terminate("u", "tv", "operator", "moved house")
+        scene.moody.store.terminate("u", "tv", "operator", "moved house")
         assert isinstance(await resolved(scene.worker.prolong(lease)), Gone)
         scene.moody.away = True
         with pytest.raises(StoreUnavailable):
@@ -1008,7 +1008,7 @@ def test_a_termination_elsewhere_bites_at_the_next_beat_but_one(scene: Scene) ->
     async def story() -> None:
         spared(scene)
         await scene.beat("tv")
-        scene.moody._store.terminate("u", "tv", "operator", "moved house")
+        scene.moody.store.terminate("u", "tv", "operator", "moved house")
         assert isinstance(await scene.beat("tv"), Admitted)  # this worker does not know yet
         await turn()
         refused = await scene.beat("tv")
@@ -1023,7 +1023,7 @@ def test_who_was_ended_and_seated_anew_elsewhere_beats_for_the_new_seat(scene: S
         spared(scene)
         ask = Ask("u", "tv", "a")
         first = await resolved(scene.worker.beat(ask))
-        scene.moody._store.end("u", "tv")
+        scene.moody.store.end("u", "tv")
         for _ in range(2):
             await resolved(scene.worker.beat(ask))
             await turn()
@@ -1094,7 +1094,7 @@ def test_who_is_ended_between_the_two_steps_of_a_beat_is_unknown(scene: Scene) -
         coming = asyncio.ensure_future(scene.beat("tv"))
         while scene.moody.asked != ["admit", "confirm"]:
             await asyncio.sleep(0)
-        scene.moody._store.end("u", "tv")
+        scene.moody.store.end("u", "tv")
         with pytest.raises(UnknownSession):
             await coming
         assert await scene.on_record("tv") is None

@@ -16,7 +16,7 @@ from tests.cache.test_caching_store import N, Scene, X, run
 def scene(tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path / "forgotten.db")
     yield made
-    made.moody._store.close()
+    made.moody.store.close()
 
 
 async def fail_over(scene: Scene, before: list[tuple[str, int, bytes]]) -> None:
@@ -25,7 +25,7 @@ async def fail_over(scene: Scene, before: list[tuple[str, int, bytes]]) -> None:
     await scene.worker.watch_once()
     with pytest.raises(Exception, match="away"):
         await scene.admit("nobody")
-    db = scene.moody._store._db
+    db = scene.moody.store._db
     for table in ("ledgers", "grants"):
         db.execute(f"DELETE FROM {table}")
     db.executemany("INSERT INTO ledgers (user_id, due_at_ms, body) VALUES (?, ?, ?)", before)
@@ -33,7 +33,7 @@ async def fail_over(scene: Scene, before: list[tuple[str, int, bytes]]) -> None:
 
 
 def rows(scene: Scene) -> list[tuple[str, int, bytes]]:
-    return list(scene.moody._store._db.execute("SELECT user_id, due_at_ms, body FROM ledgers"))
+    return list(scene.moody.store._db.execute("SELECT user_id, due_at_ms, body FROM ledgers"))
 
 
 async def come_back(scene: Scene) -> None:
@@ -65,7 +65,7 @@ def test_what_was_forgotten_happens_again_and_nothing_expires(scene: Scene, leav
         assert await scene.on_record("tv") is None
         assert await scene.on_record("pad") is not None
         scene.time.pass_ms(N * X)
-        swept = await resolved(scene.moody._store.expire(100))
+        swept = await resolved(scene.moody.store.expire(100))
         assert "tv" not in [event.session.session_id for event in swept.events]
 
     run(story())

@@ -19,7 +19,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path / "gone.db")
     spared(made)
     yield made
-    made.moody._store.close()
+    made.moody.store.close()
 
 
 async def fill(scene: Scene) -> None:
@@ -59,7 +59,7 @@ def test_who_is_replaced_by_the_policy_is_refused_at_once(tmp_path: Path) -> Non
         assert isinstance(await scene.admit("b"), Admitted)
 
     run(story())
-    scene.moody._store.close()
+    scene.moody.store.close()
 
 
 def test_a_receipt_that_is_under_way_does_not_bring_the_replaced_one_back(scene: Scene) -> None:
@@ -151,7 +151,7 @@ def test_a_receipts_answer_tells_of_others_as_well(scene: Scene) -> None:
 def test_beats_that_do_not_wait_for_each_other_do_not_outrun_a_termination(scene: Scene) -> None:
     async def story() -> None:
         await scene.beat("tv")
-        scene.moody._store.terminate("u", "tv", "operator", "moved house")
+        scene.moody.store.terminate("u", "tv", "operator", "moved house")
         coming = [scene.worker.beat(Ask("u", "tv", "a")) for _ in range(5)]
         answers = [await resolved(answer) for answer in coming]
         assert isinstance(answers[0], Admitted), "this worker does not know yet"

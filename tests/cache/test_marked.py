@@ -17,7 +17,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path / "marked.db")
     spared(made)
     yield made
-    made.moody._store.close()
+    made.moody.store.close()
 
 
 async def known(scene: Scene, *users: str) -> None:

@@ -21,13 +21,13 @@ TWO_VISITS = Policy(max_sessions=2, segment_ms=X, missed_segments=30, start_ms=X
 def scene(tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path / "visits.db")
     yield made
-    made.moody._store.close()
+    made.moody.store.close()
 
 
 def of_two_visits(scene: Scene, **conduct: Any) -> None:
     """A user has two visits at once; one comes back each X."""
     store = SqliteStore(scene.path, TWO_VISITS, clock=lambda: scene.time.store_ms)
-    scene.moody._store.close()
+    scene.moody.store.close()
     scene.moody = Moody(store)
     scene.worker = CachingStore(
         scene.moody,  # type: ignore[arg-type]

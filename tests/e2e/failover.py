@@ -81,7 +81,7 @@ async def play_through(
 
 def _another(cluster: servers.Cluster) -> servers.Server:
     """A primary that still has a replica."""
-    rows = cluster._living().client.execute_command("CLUSTER SLOTS")
+    rows = cluster.living().client.execute_command("CLUSTER SLOTS")
     return next(cluster.at(row[2][1]) for row in rows if len(row) > 3)
 
 

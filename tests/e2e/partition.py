@@ -17,7 +17,7 @@ class Cable:
         self.group = randrange(50_000, 60_000)
         wanted = ",".join(map(str, ports))
         match = f"-o lo -p tcp -m multiport --dports {wanted} -m owner --gid-owner {self.group}"
-        self._rule = ["OUTPUT", *match.split(), "-j", "DROP"]
+        self.rule = ["OUTPUT", *match.split(), "-j", "DROP"]
 
     @property
     def wrapper(self) -> list[str]:
@@ -26,11 +26,11 @@ class Cable:
 
     def cut(self) -> None:
         """From now on nothing that it sends arrives, and no acknowledgement of what it gets."""
-        subprocess.run(["iptables", "-w", "-I", *self._rule], check=True)
+        subprocess.run(["iptables", "-w", "-I", *self.rule], check=True)
 
     def mend(self) -> None:
         """Twice is once."""
-        subprocess.run(["iptables", "-w", "-D", *self._rule], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["iptables", "-w", "-D", *self.rule], check=False, stderr=subprocess.DEVNULL)
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def cable(ports: list[int]) -> Iterator[Cable]:
     made = Cable(ports)
     if os.geteuid() or not shutil.which("iptables") or not shutil.which("setpriv"):
         missing("a partition wants root, iptables and setpriv")
-    if subprocess.run(["iptables", "-w", "-C", *made._rule], capture_output=True, check=False).returncode not in (0, 1):
+    if subprocess.run(["iptables", "-w", "-C", *made.rule], capture_output=True, check=False).returncode not in (0, 1):
         missing("iptables does not work here")
     try:
         yield made

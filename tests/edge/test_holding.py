@@ -6,6 +6,7 @@ from typing import Any
 from streamlimit.edge.holding import Holding
 from streamlimit.edge.throttle import Throttle
 from streamlimit.model import Ask, Gone, Lease, State
+from tests.background import until_nothing_is_done_beside
 
 
 class Calls:
@@ -27,8 +28,7 @@ def _lease(session: str = "s", stream: str = "news") -> Lease:
 async def _run(limiter: Any, life: float, expiry: float, act: Any) -> Holding:
     holding = Holding(limiter, expiry, life)
     act(holding)
-    while holding._tasks:
-        await asyncio.gather(*holding._tasks)
+    await until_nothing_is_done_beside()
     return holding
 
 

@@ -16,6 +16,7 @@ from streamlimit.edge.kicking import Kicker, KickFailed, ServerApi, mediamtx_cut
 from streamlimit.edge.watching import Watching
 from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.settings import load_settings
+from tests.background import until_nothing_is_done_beside
 from tests.edge.calls import Viewer, some_user
 from tests.edge.test_media_servers import mediamtx, srs
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
@@ -142,7 +143,7 @@ def test_a_server_that_fails_is_tried_a_few_times_and_no_more() -> None:
     async def run() -> None:
         kicker = Kicker("srs", cut, (0, 0))
         kicker.kick("c1")
-        await asyncio.gather(*kicker._tasks)
+        await until_nothing_is_done_beside()
 
     asyncio.run(run())
     assert tries == ["c1"] * 3
@@ -164,8 +165,7 @@ def test_while_the_store_is_away_nobody_loses_anything() -> None:
         watching = Watching(sits, 0.001, 60)
         watching.watch(("u", "s"), lambda: lost.append("before"))
         watching.watch(("u", "s"), lambda: lost.append("cut"))
-        while watching._tasks:
-            await asyncio.sleep(0.001)
+        await until_nothing_is_done_beside()
 
     asyncio.run(run())
     assert (lost, answers) == (["cut"], [])

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from streamlimit.edge.pauses import Pauses
 from streamlimit.limiter import Limiter
 from streamlimit.model import Ask, Gone, Lease, Purpose, Session, State
+from tests.background import tasks_beside, until_nothing_is_done_beside
 
 ASK = Ask("u", "s", "film", Purpose.CHECK)
 SESSION = Session("s", "u", "film", State.ACTIVE, None, None, None, 1, 5, 9, 7, 3)
@@ -29,26 +30,21 @@ def pauses(limiter: _Prolonged, expiry: float, paused: float) -> Pauses:
     return Pauses(cast(Limiter, limiter), expiry, paused)
 
 
-async def _settled(held: Pauses) -> None:
-    while held._holding._tasks:
-        await asyncio.wait_for(asyncio.gather(*held._holding._tasks), 30)
-
-
 def test_it_is_held_at_once_by_its_own_seat_and_repeating_it_begins_nothing_anew() -> None:
     async def run() -> None:
         limiter = _Prolonged()
         held = pauses(limiter, 0.1, 0.1)
         await held.begin(ASK, SESSION)
         assert [(each.generation, each.move) for each in limiter.leases] == [(7, 3)]
-        await _settled(held)
+        await until_nothing_is_done_beside()
         times = len(limiter.leases)
         assert times > 1
         await held.begin(ASK, SESSION)
         assert len(limiter.leases) == times
-        assert not held._holding._tasks
+        assert not tasks_beside()
         await held.begin(ASK, replace(SESSION, last_activity_ms=6))
         assert len(limiter.leases) == times + 1
-        await _settled(held)
+        await until_nothing_is_done_beside()
 
     asyncio.run(run())
 
@@ -58,7 +54,7 @@ def test_who_plays_again_is_let_go() -> None:
         held = pauses(_Prolonged(), 0.1, 3_600)
         await held.begin(ASK, SESSION)
         held.end("u", "s")
-        await _settled(held)
+        await until_nothing_is_done_beside()
 
     asyncio.run(run())
 
@@ -72,6 +68,6 @@ def test_where_there_is_nothing_to_keep_nothing_is_held() -> None:
         assert limiter.leases == []
         gone = pauses(_Prolonged(Gone(State.EXPIRED)), 0.1, 10)
         await gone.begin(ASK, SESSION)
-        assert not gone._holding._tasks
+        assert not tasks_beside()
 
     asyncio.run(run())

@@ -96,7 +96,11 @@ def test_what_it_remembers_is_bounded() -> None:
     refuse = refusals(told)
     for k in range(USERS_REMEMBERED + 10):
         refuse(Ask(f"user-{k}", "tv", "news"), FULL)
-    assert len(refuse._told) == USERS_REMEMBERED
+    told.told.clear()
+    refuse(Ask(f"user-{USERS_REMEMBERED + 9}", "tv", "news"), FULL)
+    assert told.told == [], "who came last is remembered"
+    refuse(Ask("user-0", "tv", "news"), FULL)
+    assert len(told.told) == 1, "who came first is not"
 
 
 def test_a_store_that_is_away_hurts_nobody() -> None:

@@ -1,0 +1,16 @@
+"""Visits, where the store contract does not reach."""
+
+from streamlimit.model import Ask
+from streamlimit.policy import Policy
+from streamlimit.rules.ledger import Paid, Seat
+from streamlimit.rules.visits import is_visit
+
+NOW_MS = 1_750_000_000_000
+POLICY = Policy()
+
+
+def test_a_stream_that_was_paid_for_is_not_paid_again_by_a_reload_before_its_first_segment() -> None:
+    paid = Paid("film", NOW_MS - 1, play=1)
+    seat = Seat("tv", "news", NOW_MS - 60_000, NOW_MS - 60_000, NOW_MS + 18_000, NOW_MS - 6_000, play=1, paid=paid)
+    assert not is_visit(seat, Ask("user", "tv", "film", play=2), POLICY, NOW_MS)
+    assert is_visit(seat, Ask("user", "tv", "sport", play=2), POLICY, NOW_MS)
