@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "top leaves the terminal as it needed it",
+        "streamlimit/cli/keyboard.py",
+        "termios.tcsetattr(self._file, termios.TCSAFLUSH, self._before)",
+        "pass",
+        ("tests/test_top.py",),
+    ),
+    Mutant(
         "one too many delivered is overlooked",
         "streamlimit/bench/proof.py",
         "if len(delivered) > self.limit:",

@@ -133,7 +133,7 @@ def follow_events(
 @app.command(name="top")
 @with_service
 def show_top(where: Where) -> None:
-    """Show how many watch what, at this moment, until ctrl-C; in a pipe once."""
+    """Show how many watch what, at this moment, until q or ctrl-C; in a pipe once."""
     from streamlimit.cli import top
 
     top.show(where)

@@ -1,7 +1,6 @@
-"""`streamlimit top`: how many watch what, at this moment; on a terminal again and again, until it is interrupted."""
+"""`streamlimit top`: how many watch what, at this moment; on a terminal until somebody has seen enough."""
 
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,39 +11,60 @@ from rich.text import Text
 
 from streamlimit.census import Census, count_once
 from streamlimit.cli.flags import Where
+from streamlimit.cli.keyboard import Keyboard
 from streamlimit.cli.limiter import on_limiter
 from streamlimit.cli.remote import Remote
 from streamlimit.cli.tables import shown
+from streamlimit.errors import StreamlimitError
 from streamlimit.limiter import Limiter
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 
 REFRESH_SECONDS = 2.0
 STREAMS = 20
+QUIT = frozenset("qQ")
 STATES = ("active", "idle", "starting")
 
 
 def show(where: Where) -> None:
-    """Ctrl-C ends it, and is no failure. Where nobody looks (a pipe) it is told once."""
+    """Q or ctrl-C ends it, and is no failure. A pipe and a dumb terminal are told once."""
     try:
-        if not sys.stdout.isatty():
-            Console(width=120).print(screen(_look(where)))
-            return
-        with Live(screen(_look(where)), screen=True, auto_refresh=False) as live:
-            while True:
-                time.sleep(REFRESH_SECONDS)
-                live.update(screen(_look(where)), refresh=True)
+        why_once = _why_once()
+        if why_once:
+            Console(width=120 if not sys.stdout.isatty() else None).print(screen(_look(where)))
+            print(f"streamlimit: shown once: {why_once}", file=sys.stderr)
+        else:
+            _follow(where)
     except KeyboardInterrupt:
         return
 
 
-def screen(numbers: dict[str, Any]) -> Group:
-    """The numbers of `/v1/stats`, as far as there are any, for people."""
+def _why_once() -> str:
+    """Why it is not shown again and again; nothing where it can be."""
+    if not sys.stdout.isatty():
+        return "the output is no terminal"
+    return "this terminal cannot be drawn on (TERM)" if Console().is_dumb_terminal else ""
+
+
+def _follow(where: Where) -> None:
+    numbers, wrong = _look(where), ""  # what is wrong from the beginning ends it
+    with Keyboard() as keyboard, Live(screen(numbers), screen=True, auto_refresh=False) as live:
+        while QUIT.isdisjoint(keyboard.wait(REFRESH_SECONDS)):
+            try:
+                numbers, wrong = _look(where), ""
+            except StreamlimitError as error:  # a restart, a store that is away: it may be over soon
+                wrong = str(error)
+            live.update(screen(numbers, wrong), refresh=True)
+
+
+def screen(numbers: dict[str, Any], wrong: str = "") -> Group:
+    """The numbers of `/v1/stats`, as far as there are any, for people; *wrong*: why they are old."""
     sessions = numbers.get("sessions")
     streams = Table("stream", "sessions", box=None)
     for name, count in list((numbers.get("streams") or {}).items())[:STREAMS]:
         streams.add_row(shown(name), str(count))
-    return Group(*_lines(numbers, sessions), Text(), streams)
+    old = [shown(f"as it was before: {wrong}")] if wrong else []
+    return Group(*old, *_lines(numbers, sessions), Text(), streams)
 
 
 def _lines(numbers: dict[str, Any], sessions: dict[str, int] | None) -> Iterator[Text]:

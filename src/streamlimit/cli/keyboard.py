@@ -1,0 +1,51 @@
+"""Keys as they are pressed, without Enter; the terminal is afterwards as it was before."""
+
+import os
+import select
+import signal
+import termios
+import tty
+from types import FrameType, TracebackType
+from typing import Self
+
+
+class Keyboard:
+    """The terminal at standard input, within a `with` block; where that is none, no key is ever pressed."""
+
+    def __enter__(self) -> Self:
+        self._file = 0  # standard input, which may be closed
+        self._before = termios.tcgetattr(self._file) if os.isatty(self._file) else None
+        if self._before is not None:
+            tty.setcbreak(self._file)  # ctrl-C is a signal as before
+        self._resized, self._bell = os.pipe()
+        os.set_blocking(self._bell, False)
+        self._handler = signal.signal(signal.SIGWINCH, _note)
+        self._woken = signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.set_wakeup_fd(self._woken)
+        signal.signal(signal.SIGWINCH, self._handler)
+        os.close(self._resized)
+        os.close(self._bell)
+        if self._before is not None:
+            termios.tcsetattr(self._file, termios.TCSAFLUSH, self._before)
+
+    def wait(self, seconds: float) -> str:
+        """The keys that were pressed; nothing after so long, and at once where the window has another size."""
+        files = [self._resized, *([] if self._before is None else [self._file])]
+        ready, _, _ = select.select(files, (), (), seconds)
+        if self._resized in ready:
+            os.read(self._resized, 4_096)
+        if self._file not in ready:
+            return ""
+        pressed = os.read(self._file, 64)
+        if not pressed:  # the terminal is gone
+            raise KeyboardInterrupt
+        return pressed.decode(errors="replace")
+
+
+def _note(_signal: int, _frame: FrameType | None) -> None:
+    """That it has a handler is enough: a byte comes through the pipe."""
