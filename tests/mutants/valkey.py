@@ -62,8 +62,8 @@ MUTANTS = [
     Mutant(
         "a batch that is sent again counts again on Valkey",
         "streamlimit/store/valkey/report.lua",
-        "if number <= tonumber(call('HGET', bucket, last) or 0) then return 0 end",
-        "",
+        "if number > tonumber(call('HGET', KEYS[first + 1], last) or 0) then",
+        "do",
         ("tests/store/test_valkey_reports.py", "-k", "OnRedis"),
     ),
     Mutant(

@@ -14,7 +14,7 @@ from streamlimit.model import Event
 from streamlimit.store.contract import resolved
 from streamlimit.store.feed import Feed
 
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 AT_ONCE = 200
 MOST = 10_000
@@ -66,13 +66,13 @@ class Recorder:
 
     def __init__(self, feed: Feed, log: Log) -> None:
         self.feed, self._log = feed, log
+        self._new: list[Event] = []  # since the last flush
         self._waiting = Waiting(self._append), Waiting(self._remember)
         self._bell, self._turn, self._is_losing = asyncio.Event(), asyncio.Lock(), False
         self._lost_before = 0
 
     def __call__(self, event: Event) -> None:
-        for each in self._waiting:
-            each.add((event,))
+        self._new.append(event)
         self._bell.set()
 
     @property
@@ -93,6 +93,9 @@ class Recorder:
     async def flush(self) -> bool:
         """All that happened so far is written. False: the store is away."""
         async with self._turn:
+            new, self._new = self._new, []
+            for each in self._waiting:
+                each.add(new)
             is_done = all([await each.flush() for each in self._waiting])
         self._note_losses(is_done)
         return is_done

@@ -1,9 +1,10 @@
 """The feed and the histories on Valkey and Redis: one bounded stream of the first shard, and a sorted set a user.
 
 One stream, so that a place in it is one number for all workers; of a cluster one node has it. Events that are written
-together are one call to the feed, and one to a history each.
+together are one call to the feed, and one to the histories; in a cluster, one to those of each shard.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from streamlimit.store.feed import (
 )
 from streamlimit.store.valkey.connection import encode
 from streamlimit.store.valkey.keys import Keys, shard_of
-from streamlimit.store.valkey.location import parse
+from streamlimit.store.valkey.location import Layout, parse
 from streamlimit.store.valkey.outbox import ANSWER_SECONDS
 from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import Script
@@ -52,20 +53,26 @@ class ValkeyFeed:
         timeout: float = ANSWER_SECONDS,
     ) -> None:
         self._history_events, self._kept, self._clock = history_events, kept, clock
-        self._keys, self._router = Keys(prefix), Router(parse(url), timeout)
+        location = parse(url)
+        self._keys, self._router = Keys(prefix), Router(location, timeout)
+        self._is_cluster = location.layout is Layout.CLUSTER
 
     async def append(self, events: Sequence[Event]) -> None:
         if events:
             await self._run("append", FEED_SHARD, self._keys.feed, self._kept, len(events), *map(pack, events))
 
     async def remember(self, events: Sequence[Event]) -> Sequence[Event]:
-        kept = [event for event in events if self._history_events and event.reason != FORGOTTEN]
-        left = []
-        for event, answer in [(event, self._remember(event)) for event in kept]:  # all are asked before one is awaited
+        together: dict[int, list[Event]] = defaultdict(list)
+        for event in events:
+            if self._history_events and event.reason != FORGOTTEN:
+                together[self._share_of(event.session.user_id)].append(event)
+        left = list[Event]()
+        # All are asked before one is awaited.
+        for some, answer in [(some, self._remember(shard, some)) for shard, some in together.items()]:
             try:
                 await answer
             except StoreUnavailable:
-                left.append(event)
+                left += some
         return left
 
     async def refused(
@@ -107,10 +114,24 @@ class ValkeyFeed:
     async def close(self) -> None:
         self._router.close()
 
-    def _remember(self, event: Event) -> Deferred[Any]:
-        shard = shard_of(event.session.user_id)
-        key = self._history_of(event.session.user_id)
-        return self._run("remember", shard, key, self._history_events, HISTORY_SECONDS, event.at_ms, pack(event))
+    def _share_of(self, user_id: str) -> int:
+        """Histories of one share can be written by one call."""
+        return shard_of(user_id) if self._is_cluster else FEED_SHARD
+
+    def _remember(self, shard: int, events: Sequence[Event]) -> Deferred[Any]:
+        keys = [self._history_of(event.session.user_id) for event in events]
+        values = [value for event in events for value in (event.at_ms, pack(event))]
+        command = encode(
+            "EVALSHA",
+            SCRIPTS["remember"].sha,
+            len(keys),
+            *keys,
+            self._history_events,
+            HISTORY_SECONDS,
+            *values,
+            more=1,
+        )
+        return self._router.call(shard, command, _as_it_is, SCRIPTS["remember"])
 
     def _history_of(self, user_id: str) -> bytes:
         return self._keys.history(shard_of(user_id), user_id)

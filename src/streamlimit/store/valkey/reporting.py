@@ -6,7 +6,7 @@ It is there until the bucket is closed. The hashes go by themselves after `repor
 
 from asyncio import Future, gather
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from struct import Struct as Packing
 from typing import Any
 
@@ -28,7 +28,7 @@ from streamlimit.store.reporting import (
 )
 from streamlimit.store.valkey.connection import encode
 from streamlimit.store.valkey.keys import Keys, shard_of
-from streamlimit.store.valkey.location import parse
+from streamlimit.store.valkey.location import Layout, parse
 from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import Script
 
@@ -36,7 +36,7 @@ ANSWER_SECONDS = 1.0
 """How long an answer may take; nobody watches meanwhile."""
 
 USERS_AT_ONCE = 1_000
-"""Of a batch: a tenth of a millisecond in each of a dozen scripts."""
+"""Of a batch, in all groups: a tenth of a millisecond in each of four scripts, or in a cluster of a dozen."""
 
 STEP = 256
 """Buckets asked for together."""
@@ -48,7 +48,10 @@ NAMES = ("report", "close_report", "claim_sample")
 SCRIPTS = {name: Script(name) for name in NAMES}
 
 MOST = 0xFFFFFFFF
-_HEAD, _NUMBERS = Packing("<IHHIH"), Packing("<IIIIH")
+_HEAD, _TIME, _NUMBERS = Packing("<IHHH"), Packing("<IH"), Packing("<IIIIH")
+
+Name = tuple[Period, int, Group]
+"""A bucket's."""
 
 
 class Bucket(Struct):
@@ -63,17 +66,14 @@ class ValkeyReports:
 
     def __init__(self, url: str, keep_days: int, prefix: str = "streamlimit", timeout: float = ANSWER_SECONDS) -> None:
         self._keys, self._keep_ms = Keys(prefix), keep_days * DAY_MS
-        self._router = Router(parse(url), timeout)
+        location = parse(url)
+        self._router, self._is_cluster = Router(location, timeout), location.layout is Layout.CLUSTER
         self._filed: set[str] = set()
 
     async def add(self, batch: Batch) -> None:
-        found: dict[tuple[Period, int, Group], dict[str, Count]] = defaultdict(dict)
-        for hour_ms, counts in batch.hours.items():
-            for (group, value), count in counts.items():
-                for period, at_ms in starts_of(hour_ms, group):
-                    _merge(found[period, at_ms, group], value, count)
-        await self._file((period, at_ms, group) for period, at_ms, group in found)
-        await gather(*(self._add(bucket, batch, counts) for bucket, counts in found.items()))
+        found = _by_bucket(batch) if self._is_cluster or len(batch.hours) > 1 else _by_group(batch)
+        await self._file(name for names, _ in found for name in names)
+        await gather(*(self._add(names, batch, counts) for names, counts in found))
 
     async def claim_sample(self, now_ms: int, every_ms: int) -> int | None:
         last: int | None = await self._run("claim_sample", 0, [self._keys.sampled], [now_ms, every_ms])
@@ -104,7 +104,7 @@ class ValkeyReports:
     async def close(self) -> None:
         self._router.close()
 
-    async def _file(self, found: Iterable[tuple[Period, int, Group]]) -> None:
+    async def _file(self, found: Iterable[Name]) -> None:
         """Buckets are known to be open before anything is in them."""
         new = {_name(*bucket): ends_at(*bucket[:2]) for bucket in found}
         filed: list[str | int] = []
@@ -114,16 +114,18 @@ class ValkeyReports:
             await self._ask(0, "ZADD", self._keys.reports, *filed)
             self._filed |= new.keys()
 
-    async def _add(self, bucket: tuple[Period, int, Group], batch: Batch, counts: dict[str, Count]) -> None:
-        name = _name(*bucket)
-        forgotten_at = ends_at(*bucket[:2]) + self._keep_ms + CLOSED_AFTER_MS
-        keys, arguments = [self._keys.report(name)], list[bytes | str | int]()
+    async def _add(self, names: Sequence[Name], batch: Batch, counts: dict[str, Count]) -> None:
+        """The *counts* are those of each of the buckets."""
+        head, keys = _HEAD.pack(*_six(batch.number), GROUPS_KEPT, len(names)), list[bytes]()
+        for bucket in names:
+            name, forgotten_at = _name(*bucket), ends_at(*bucket[:2]) + self._keep_ms + CLOSED_AFTER_MS
+            head += _TIME.pack(*_six(forgotten_at))
+            sketches = [key for value in (*counts, OTHER) for key in self._sketches(name, value.encode())]
+            keys += [self._keys.report(name), *sketches]
+        arguments = list[bytes | str | int]()
         for value, count in counts.items():
-            keys += self._sketches(name, value.encode())
             arguments += [value, _packed(count), b"".join(count.users), b"".join(count.refused_users)]
-        keys += self._sketches(name, OTHER.encode())
-        head = _HEAD.pack(*_six(batch.number), GROUPS_KEPT, *_six(forgotten_at))
-        await self._run("report", shard_of(name), keys, [batch.worker, head, *arguments])
+        await self._run("report", shard_of(_name(*names[0])), keys, [batch.worker, head, *arguments])
 
     def _fields(self, name: str) -> "Future[list[bytes]]":
         fields: Future[list[bytes]] = self._ask(shard_of(name), "HGETALL", self._keys.report(name))
@@ -157,6 +159,26 @@ class ValkeyReports:
 
     def _ask(self, shard: int, *command: str | int | bytes) -> Any:
         return self._router.call(shard, encode(*command), _as_it_is)
+
+
+def _by_bucket(batch: Batch) -> list[tuple[list[Name], dict[str, Count]]]:
+    """Each bucket by itself, with what is to be added to it: those of a cluster lie on many servers."""
+    found: dict[Name, dict[str, Count]] = defaultdict(dict)
+    for hour_ms, counts in batch.hours.items():
+        for (group, value), count in counts.items():
+            for period, at_ms in starts_of(hour_ms, group):
+                _merge(found[period, at_ms, group], value, count)
+    return [([name], counts) for name, counts in found.items()]
+
+
+def _by_group(batch: Batch) -> list[tuple[list[Name], dict[str, Count]]]:
+    """The buckets of each group, where the batch is of one hour: the same is to be added to all of them."""
+    found: dict[Group, dict[str, Count]] = defaultdict(dict)
+    for counts in batch.hours.values():
+        for (group, value), count in counts.items():
+            found[group][value] = count
+    [hour_ms] = batch.hours or [0]
+    return [([(*start, group) for start in starts_of(hour_ms, group)], counts) for group, counts in found.items()]
 
 
 def _name(period: Period, at_ms: int, group: Group) -> str:
