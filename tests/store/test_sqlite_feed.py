@@ -9,7 +9,7 @@ import pytest
 
 from streamlimit.store.feed import HISTORY_DAYS
 from streamlimit.store.sqlite import SqliteFeed, SqliteStore
-from streamlimit.store.sqlite.feed import BOUND_EVERY, LOOKED_AT
+from streamlimit.store.sqlite.feed import CUT_EVERY, LOOKED_AT
 from tests.store.feed_contract import FeedContract, event
 from tests.store.store_driver import QUICK, ManualClock
 
@@ -72,8 +72,8 @@ def test_every_old_history_goes_in_time_whoever_it_is_that_something_happens_to(
     feed = SqliteFeed(path, 5, clock=clock)
     feed.remember([event(f"user-{number}", 1, at_ms=clock()) for number in range(3 * LOOKED_AT)])
     clock.now_ms += HISTORY_DAYS * DAY + 1_000
-    for _ in range(5):
-        feed.remember([event("another", 1, at_ms=clock())])
+    for number in range(5 * CUT_EVERY):
+        feed.remember([event("another", number, at_ms=clock())])
     feed.close()
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT DISTINCT user_id FROM history").fetchall() == [("another",)]
@@ -87,5 +87,5 @@ def test_a_history_does_not_grow_for_ever(path: str) -> None:
         feed.remember([event("ada", number, at_ms=clock())])
     feed.close()
     with sqlite3.connect(path) as db:
-        assert db.execute("SELECT count(*) FROM history").fetchone()[0] < 5 + BOUND_EVERY
+        assert db.execute("SELECT count(*) FROM history").fetchone()[0] < 5 + CUT_EVERY
     db.close()

@@ -15,11 +15,11 @@ from streamlimit.store.sqlite.connection import (
 from streamlimit.store.sqlite.own_connection import OwnConnection
 from streamlimit.store.sqlite.patience import patient
 
-LOOKED_AT = 20
-"""Rows that each write looks at, whether they are too old: a little at a time needs no index by time."""
-
-BOUND_EVERY = 8
+CUT_EVERY = 8
 """A history is cut to its length by one event in so many: what is beyond it is not shown meanwhile."""
+
+LOOKED_AT = 40
+"""Rows that are then looked at, whether they are too old: a little at a time needs no index by time."""
 
 _OLD_MS = HISTORY_DAYS * 86_400_000
 
@@ -52,9 +52,9 @@ class SqliteFeed(OwnConnection):
         if rows and self._history_events:
             with self._step() as db:
                 db.executemany(QUERIES["put_in_history"], rows)
-                bound = [(user_id, self._history_events) for user_id, at_ms, _ in rows if at_ms % BOUND_EVERY == 0]
-                db.executemany(QUERIES["bound_history"], bound)
-                self._forget_old(db)
+                if cut := [(user_id, self._history_events) for user_id, at_ms, _ in rows if at_ms % CUT_EVERY == 0]:
+                    db.executemany(QUERIES["bound_history"], cut)
+                    self._forget_old(db)
         return ()
 
     def refused(self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None) -> Event | None:

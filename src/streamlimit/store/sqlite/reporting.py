@@ -97,12 +97,17 @@ def _add_numbers(db: sqlite3.Connection, batch: Batch) -> dict[bytes, list[int]]
     for hour_ms, counts in batch.hours.items():
         for key, count in counts.items():
             numbers = (count.admissions, count.refusals, count.peak, count.at_limit_ms)
+            own, own_refused = list[int](), list[int]()
             for period, at_ms in starts_of(hour_ms, key[0]):
                 named = (period, at_ms, *key, ends_at(period, at_ms), *numbers, OTHER, GROUPS_KEPT)
                 report, is_open = db.execute(QUERIES["put_report"], named).fetchone()
-                for is_refused, users in enumerate((count.users, count.refused_users) if is_open else ()):
-                    for user in users:
-                        marks[user].append(2 * report + is_refused)
+                if is_open:
+                    own.append(2 * report)
+                    own_refused.append(2 * report + 1)
+            for user in count.users:
+                marks[user] += own
+            for user in count.refused_users:
+                marks[user] += own_refused
     return marks
 
 
@@ -110,12 +115,15 @@ def _add_users(db: sqlite3.Connection, marks: dict[bytes, list[int]]) -> None:
     """Each user is counted where they have no mark yet."""
     wanted = {int.from_bytes(user, signed=True): own for user, own in marks.items()}
     known = dict(db.execute(QUERIES["report_marks"], (_encode(list(wanted)),)))
-    counted, rows = Counter[int](), []
+    together, rows = Counter[tuple[int, ...]](), []  # most users of a batch get the same ones
     for user, own in wanted.items():
         before = _decode(known.get(user, "[]"))
-        if new := set(own).difference(before):
-            counted.update(new)
+        if new := tuple(dict.fromkeys(mark for mark in own if mark not in before)):
+            together[new] += 1
             rows.append((user, _encode([*before, *new])))
+    counted = Counter[int]()
+    for new, users in together.items():
+        counted.update(dict.fromkeys(new, users))
     db.executemany(QUERIES["put_report_marks"], rows)
     more = [(mark // 2, users, 0) if mark % 2 == 0 else (mark // 2, 0, users) for mark, users in counted.items()]
     db.executemany(QUERIES["add_report_users"], more)
