@@ -1,5 +1,6 @@
 """`/edge/auth` and `/edge/envoy`: an edge asks, streamlimit decides."""
 
+import http.client
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -332,3 +333,34 @@ def test_who_sits_goes_on_while_the_store_is_away_and_a_newcomer_is_told_so(tmp_
             assert int(refused.headers["retry-after"]) >= 1
             refused = service.get("/edge/envoy" + late.uri("1.ts"))
             assert (refused.status, refused.headers["streamlimit-code"]) == (403, "store-unavailable")
+
+
+def test_an_edge_that_does_not_say_whose_address_it_is_makes_nobody_two_players(tmp_path: Path, user: str) -> None:
+    """One viewer by two proxies, who seeks back: their own addresses are no viewer's."""
+    with started(tmp_path, ledger_streams="any", trusted_proxies=["127.0.0.0/8"]) as service:
+        viewer = Viewer(service, user, "s")
+        for number in range(9, 0, -1):
+            path = viewer.uri(f"{number}.ts")
+            assert _asked_from(service, f"127.0.0.{number % 2 + 2}", path) == 200
+            service.post("/edge/reports", [{"path": path, "complete": True}])
+
+
+def test_two_players_at_two_addresses_are_still_told_apart(tmp_path: Path, user: str) -> None:
+    with started(tmp_path, ledger_streams="any", trusted_proxies=["127.0.0.0/8"]) as service:
+        viewer = Viewer(service, user, "s")
+        told = []
+        for number in range(9, 0, -1):
+            told.append(viewer.ask(f"{number}.ts", X_Forwarded_For=f"198.51.100.{number % 2}").status)
+            service.post("/edge/reports", [{"path": viewer.uri(f"{number}.ts"), "complete": True}])
+        assert told[:2] == [200, 200]
+        assert 403 in told
+
+
+def _asked_from(service: Service, address: str, uri: str) -> int:
+    """The answer to a question of the edge at that address."""
+    line = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20, source_address=(address, 0))
+    try:
+        line.request("GET", "/edge/auth", headers={"X-Original-URI": uri})
+        return line.getresponse().status
+    finally:
+        line.close()

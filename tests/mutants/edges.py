@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "an edge's own address is the viewer's",
+        "streamlimit/edge/decision.py",
+        'return "" if is_edge_itself(self._proxies, scope) else client_digest(scope)',
+        "return client_digest(scope)",
+        ("tests/edge/test_auth.py",),
+    ),
+    Mutant(
         "a short answer was complete",
         "streamlimit/edge/access_log.py",
         "return sent >= announced",

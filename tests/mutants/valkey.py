@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "the quick way takes over an address that nobody knows",
+        "streamlimit/store/valkey/confirm.lua",
+        "if client == 0 then whose = its_client end",
+        "",
+        ("tests/store/test_valkey.py", "-k", "nobody_knows"),
+    ),
+    Mutant(
         "in Lua nobody gives way",
         "streamlimit/store/valkey/admit.lua",
         "for _, seat in ipairs(going) do replace_seat(seat) end",

@@ -1209,6 +1209,18 @@ class Sharing:
         await home.watch("tv", sequence=13, client="home")
 
     @story(PATIENT)
+    async def test_an_address_that_nobody_knows_is_no_second_one(self, home: StoreDriver) -> None:
+        await home.watch("tv", sequence=30, client="home")
+        for k in range(20, 10, -1):  # names of one length, so that the quick way is taken as well
+            await home.watch("tv", sequence=k, client="")
+            await home.watch("tv", sequence=k, client="home")
+        await home.watch("tv", sequence=30, client="")
+        await home.watch("tv", sequence=20, client="office")  # the last known one was another: the first repeat
+        await home.watch("tv", sequence=21, client="")
+        await home.watch("tv", sequence=20, client="home")  # the second
+        assert (await home.refused("tv", sequence=5, client="office")).code == "session-shared"
+
+    @story(PATIENT)
     async def test_two_players_in_step_are_refused_too(self, home: StoreDriver) -> None:
         for k in range(2):
             await home.watch("tv", sequence=k, client="home")

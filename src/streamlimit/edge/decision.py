@@ -7,6 +7,7 @@ from streamlimit.delivery.entrusted import named
 from streamlimit.delivery.naming import Place, is_free, place_in, place_of
 from streamlimit.delivery.paths import is_safe, kind_by_suffix
 from streamlimit.delivery.stream import Stream
+from streamlimit.edge.callers import is_edge_itself
 from streamlimit.edge.grants import grant_beside
 from streamlimit.edge.original import Original
 from streamlimit.errors import Refused, UnknownSegment
@@ -38,7 +39,7 @@ class Decider:
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._authenticator, self._streams = service.limiter, service.authenticator, service.streams
-        self._entrusted = service.entrusted
+        self._entrusted, self._proxies = service.entrusted, service.proxies
         self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
 
     async def decide(self, original: Original, method: str, scope: Scope) -> Yes:
@@ -53,7 +54,7 @@ class Decider:
         if method.upper() in LOOKS:
             place = None
         ids = caller.user_id, caller.session_id, original.stream_id
-        ask = Ask(*ids, Purpose.CHECK, client=client_digest(scope), **asdict(caller.terms()))
+        ask = Ask(*ids, Purpose.CHECK, client=self._client(scope), **asdict(caller.terms()))
         if place is None:
             return Yes(caller, original.stream_id, None, await self._admitted(ask))
         return Yes(caller, original.stream_id, place, await self._reserved(ask, place, stream))
@@ -71,6 +72,10 @@ class Decider:
         if isinstance(decision, Refusal):
             raise Refused(decision, ask)
         return decision
+
+    def _client(self, scope: Scope) -> str:
+        """The viewer's address, as a digest; empty where the edge does not say it: its own is nobody's."""
+        return "" if is_edge_itself(self._proxies, scope) else client_digest(scope)
 
     def _caller(self, original: Original, scope: Scope) -> Caller:
         """Whose grant it is. Raises 401 and 403."""

@@ -28,9 +28,12 @@ def place_of(sequence: int, part: int) -> int:
 
 
 def is_repeat(seat: Seat, kind: str, sequence: int | None, part: int, client: str) -> bool:
-    """Is this media at or behind the position of its kind, from another address than the last one?"""
+    """Is this media at or behind the position of its kind, from another address than the last one?
+
+    An address that nobody knows (an edge's report has none) is no second one.
+    """
     position = seat.positions.get(kind)
-    if position is None or sequence is None or client == position.client:
+    if position is None or sequence is None or not client or position.client in ("", client):
         return False
     return place_of(sequence, part) <= position.place
 
@@ -74,5 +77,6 @@ def note_left(seat: Seat, policy: Policy, now_ms: int) -> None:
 
 
 def note_position(seat: Seat, kind: str, sequence: int, part: int, client: str) -> None:
-    """Where this kind of media is now."""
-    seat.positions[kind] = Position(place_of(sequence, part), client)
+    """Where this kind of media is now; what comes from nowhere known leaves the address as it was."""
+    before = seat.positions.get(kind)
+    seat.positions[kind] = Position(place_of(sequence, part), client or (before.client if before else ""))

@@ -51,12 +51,13 @@ if found and age_ms == 0 and ends_ms == 0 then
     its_segment, positions, place = unpack('<I6I6I6I6I6I4I6I3BBI2Bc0I2c0B', value, found + 3 + #id)
 end
 if its_generation == generation and its_move == move then
-  local is_first, position, is_repeat, after = last == 0, nil, false, place
+  local is_first, position, is_repeat, after, whose = last == 0, nil, false, place, client
   for _ = 1, positions do
     local its_kind, reached, its_client, next_one = unpack('<Bc0I6I4', value, after)
     if its_kind == kind then
       position = after + #kind
-      is_repeat = point - 1 <= reached and client ~= its_client
+      if client == 0 then whose = its_client end
+      is_repeat = point - 1 <= reached and its_client ~= 0 and whose ~= its_client
     end
     after = next_one
   end
@@ -86,7 +87,7 @@ if its_generation == generation and its_move == move then
     call('SETRANGE', KEYS[1], found + 2 + #id,
       pack('<I6I6I6I6I6I4I6I3BBI2Bc0I2', expires, last, sequence, ahead, admitted, move, generation, late, has,
         given, its_limit, #its_plan, its_plan, #segment)
-      .. segment .. value:sub(place - 1, position) .. pack('<I6I4', point - 1, client))
+      .. segment .. value:sub(place - 1, position) .. pack('<I6I4', point - 1, whose))
     return pack('<BI6I2I2I6I6I3I2Bc0', 3, now, limit, live, expires, last, late, its_limit, #its_plan, its_plan) .. device
   elseif is_first and its_stream == stream and positions == 0 and sequence > 0 and expires >= filed and has < 2
     and not KEYS[3] then
@@ -115,7 +116,8 @@ if play == NO_PLAY and segment == '' and sequence == 0 then play = nil end -- of
 local function note_position(seat)
   for _, position in ipairs(seat.positions) do
     if position[1] == kind then
-      position[2], position[3] = point - 1, client
+      position[2] = point - 1
+      if client ~= 0 then position[3] = client end -- 0: nobody knows it
       return
     end
   end

@@ -98,11 +98,11 @@ local function gone(ledger, id, generation)
   return string.char(EXPIRED)
 end
 
--- Is this media at or behind the position of its kind, from another address than the last one (rule 8)?
+-- Is this media at or behind the position of its kind, from another address than the last one (rule 8)? 0: nobody knows.
 local function is_repeat(seat, kind, point, client)
   for _, position in ipairs(seat.positions) do
     if position[1] == kind then
-      return point ~= 0 and point - 1 <= position[2] and client ~= position[3]
+      return point ~= 0 and point - 1 <= position[2] and client ~= 0 and position[3] ~= 0 and client ~= position[3]
     end
   end
   return false
