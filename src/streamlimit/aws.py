@@ -25,11 +25,11 @@ T = TypeVar("T")
 
 SECRET_ID = "STREAMLIMIT_SECRET_ID"
 SPARE_SECONDS = 1.0
-"""Of the function's time limit, for the answer; a tenth of it where that is less."""
+"""Seconds of the function's time limit that are left for the answer; a tenth of it where that is less."""
 
 
 class Context(Protocol):
-    """What Lambda says about an invocation."""
+    """The context of an invocation, as Lambda hands it over."""
 
     def get_remaining_time_in_millis(self) -> int: ...
 
@@ -45,7 +45,7 @@ def deliver(event: object, context: Context) -> dict[str, Any]:
 
 
 class Warm:
-    """What outlives an invocation: the loop, the settings, the limiter on its store."""
+    """Parts that outlive an invocation: the loop, the settings, the limiter on its store."""
 
     def __init__(self) -> None:
         configure_logs()

@@ -17,7 +17,7 @@ MILLISECONDS = [f".{ms:03}Z" for ms in range(1_000)]  # formatting one took long
 
 @lru_cache(maxsize=4_096)  # sessions that live at the same time share their seconds
 def to_the_second(seconds: int) -> str:
-    """The same without milliseconds, and what ends it."""
+    """The date to the second, without milliseconds and the ending."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 

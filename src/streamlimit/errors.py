@@ -1,4 +1,4 @@
-"""Everything that streamlimit raises, in one closed tree. Decisions are values (model.py), not errors."""
+"""All exceptions of streamlimit, in one closed tree. Decisions are values (model.py), not errors."""
 
 from collections.abc import Sequence
 

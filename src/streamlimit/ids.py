@@ -1,4 +1,4 @@
-"""What may be an id of a user, a session or a stream: nearly any text. Compared byte for byte, never normalised."""
+"""Ids of users, sessions and streams: nearly any text may be one. Compared byte for byte, never normalised."""
 
 import re
 
@@ -14,7 +14,7 @@ _bad_character = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udf
 
 
 def is_id(text: str) -> bool:
-    """Is it one?"""
+    """Is *text* an id?"""
     return _has_form(text) is not None and (text.isascii() or len(text.encode()) <= MAX_BYTES)
 
 

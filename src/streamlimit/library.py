@@ -233,5 +233,5 @@ class _Running:
 
 
 async def _in_loop(opened: Callable[[], OpenLimiter]) -> OpenLimiter:
-    """What is opened belongs to the loop that runs."""
+    """Checks that a loop runs: the limiter belongs to it."""
     return opened()

@@ -38,7 +38,7 @@ Label = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class Device(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What the viewer calls the thing it watches on. A bare string in its place means its id."""
+    """A device, as the viewer names it. A bare string in its place means its id."""
 
     id: Label | None = None
     name: Label | None = None
@@ -46,7 +46,7 @@ class Device(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
 
 
 class Session(Struct, frozen=True, gc=False):
-    """What is shown of one session: a value, true at the moment the store made it.
+    """A session as it is shown: a value, true at the moment the store made it.
 
     `plan`, `limit`: those under which it was last admitted. `play`: as in `Ask`, the one that received last.
     """
@@ -109,7 +109,7 @@ class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Lease(Struct, frozen=True, gc=False):
-    """One admitted request while its segment is delivered. Names the generation and move it belongs to.
+    """A lease: one admitted request while its segment is delivered, of one generation and move of the session.
 
     `admitted_ms` orders receipts of requests that overlapped: an earlier one does not move the position back.
     """
@@ -152,7 +152,7 @@ class Event(Struct, frozen=True, gc=False):
 
     @property
     def id(self) -> str:
-        """The same for the same change for ever, so that a receiver can drop a repeated one."""
+        """The event's id: always the same for the same change, so that a receiver can drop a repeated one."""
         s = self.session
         which = self.at_ms if self.type == "session.refused" else s.move  # a session may be refused again and again
         text = f"{s.user_id}\n{s.session_id}\n{s.generation}\n{self.type}\n{which}"
@@ -160,7 +160,7 @@ class Event(Struct, frozen=True, gc=False):
 
 
 class Mark(Struct, omit_defaults=True):
-    """What is remembered of a session that was ended or terminated, until `until_ms`."""
+    """The mark of a session that was ended or terminated, kept until `until_ms`."""
 
     session_id: str
     generation: int
@@ -239,7 +239,7 @@ Verdict = Confirmed | Gone
 
 
 class Roster(Struct, frozen=True):
-    """Who is watching on one user's seats."""
+    """The roster of one user: the sessions on their seats."""
 
     user_id: str
     limit: int

@@ -25,7 +25,7 @@ DRY_RUN_SEATS = 256
 
 
 class OverLimit(StrEnum):
-    """Who gives way when a new session finds all seats taken (rule 12)."""
+    """The session that gives way when a new one finds all seats taken (rule 12)."""
 
     REFUSE = "refuse"
     REPLACE_IDLE = "replace-idle"

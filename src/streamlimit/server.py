@@ -39,7 +39,7 @@ DATE_SECONDS = 1.0
 """How old the `Date` of an answer may be."""
 
 LARGER = {ROUTE.encode(): MAX_BYTES}
-"""Whose bodies may be larger."""
+"""Routes whose bodies may be larger than others'."""
 
 HEALTHCHECK_SECONDS = 30
 """A worker that is silent for so long is replaced; on a busy machine it takes seconds to start."""
@@ -172,8 +172,8 @@ class Workers(Multiprocess):
                 self._replace(place, process)
 
     def _replace(self, place: int, process: multiprocess.Process) -> None:
-        """One that could not start is replaced like any other, as long as there is a service: the others serve, and
-        what hinders it may go by.
+        """Replaces a worker; also one that could not start, as long as there is a service: the others serve, and what
+        hinders it may go by.
         """
         process.kill()  # it may only be silent
         process.join()
@@ -225,7 +225,7 @@ def _bind_unix(path: str) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Where it listens, as a URL or a path."""
+    """The address of a listening socket, as a URL or a path."""
     name = listening.getsockname()
     if isinstance(name, str):
         return name

@@ -18,7 +18,7 @@ SHOWN = 100
 
 
 class Sweep(Struct):
-    """What one call took out: counts, the first `SHOWN` expired sessions, and whether that was all."""
+    """The outcome of one sweep: counts, the first `SHOWN` expired sessions, and whether that was all."""
 
     expired: int = 0
     abandoned: int = 0

@@ -1,4 +1,4 @@
-"""What a worker counts on its hot path: plain numbers. Whoever exports them looks at them now and then."""
+"""Counts of a worker on its hot path: plain numbers, which are exported now and then."""
 
 import time
 from collections import Counter

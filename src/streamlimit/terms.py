@@ -14,7 +14,7 @@ _has_bad_character = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-
 
 
 class BadTerms(ValueError):
-    """What is wrong with `field`, in words that go on from its name."""
+    """`field` is wrong: the text says why, in words that go on from its name."""
 
     def __init__(self, field: str, wrong: str) -> None:
         super().__init__(f"{field}: {wrong}")

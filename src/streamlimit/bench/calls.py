@@ -17,7 +17,7 @@ MAX_DOCUMENT = 4_000_000
 
 @dataclass
 class Answer:
-    """What came back. `status` 0: nothing did; `code` and `problem` say why. Times are seconds of our clock."""
+    """An answer. `status` 0: none came; `code` and `problem` say why. Times are seconds of our clock."""
 
     status: int
     code: str = ""

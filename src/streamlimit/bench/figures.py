@@ -1,4 +1,4 @@
-"""What a run counted and how long answers took: plain numbers, filled while it runs."""
+"""Figures of a run, counts and times of answers: plain numbers, filled while it runs."""
 
 from array import array
 from collections import Counter
@@ -10,7 +10,10 @@ PERCENTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999, "max_ms": 1.0}
 
 @dataclass
 class Figures:
-    """Of all viewers together. A call that the viewer hung up on is counted, but has no time: nobody waited for it."""
+    """The figures of all viewers together.
+
+    A call that the viewer hung up on is counted, but has no time: nobody waited for it.
+    """
 
     calls: Counter[str] = field(default_factory=Counter)
     """Requests by their kind: segment, heartbeat, join, playlist, end, look."""

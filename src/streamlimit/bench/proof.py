@@ -40,7 +40,10 @@ class Breach:
 
 @dataclass
 class Proof:
-    """What is known of one user's seats. *lifetime*: seconds that a receipt keeps a seat, at least."""
+    """The proof of one user's seats, as far as answers tell.
+
+    *lifetime*: seconds that a receipt keeps a seat, at least.
+    """
 
     user_id: str
     limit: int
@@ -72,7 +75,7 @@ class Proof:
         stay.received_after = asked_at
 
     def note_gone(self, session_id: str) -> None:
-        """It ended, or was refused: it holds no seat as far as we can tell."""
+        """A session ended, or was refused: it holds no seat as far as answers tell."""
         self._open.pop(session_id, None)
 
     def sat(self, session_id: str, at: float) -> bool:
@@ -104,7 +107,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of the whole run. `kept` is None where nothing was issued: the limit was not tried."""
+    """The verdict on the whole run. `kept` is None where nothing was issued: the limit was not tried."""
 
     kept: bool | None
     limit: int

@@ -42,7 +42,7 @@ Tick = Callable[[float, Figures], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What was asked for."""
+    """The plan of a run, as it was asked for."""
 
     url: str
     users: int
@@ -54,7 +54,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """What was found. *seconds* is how long it really ran; *left*: sessions that did not end."""
+    """The result of a run. *seconds* is how long it really ran; *left*: sessions that did not end."""
 
     plan: Plan
     stage: Stage

@@ -44,7 +44,7 @@ class Screen:
 
     @property
     def _session(self) -> str:
-        """Its session id: the same for every visit, unless the session was sent away."""
+        """The session id of the screen: the same for every visit, unless the session was sent away."""
         return self._name if self._lives == 1 else f"{self._name}.{self._lives}"
 
     async def watch(self) -> None:
@@ -123,7 +123,7 @@ class Screen:
         return self._run.stage.lifetime * self._rng.uniform(1.1, 1.5)
 
     def _heed(self, answer: Answer) -> float:
-        """What the answer means for this screen; seconds until its next turn."""
+        """Acts on an answer; seconds until its next turn."""
         if answer.status == 200:
             return self._enjoy(answer)
         if answer.status == 204:

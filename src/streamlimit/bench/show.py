@@ -55,7 +55,7 @@ def exit_code(result: Result) -> int:
 
 
 def notes(result: Result) -> list[str]:
-    """What one should know when reading the figures."""
+    """Notes for readers of the figures."""
     found, figures = [], result.figures
     late = percentiles_ms(figures.late).get("p99_ms", 0.0)
     if late > LATE_MS:
@@ -172,5 +172,5 @@ def _told(breach: Breach) -> str:
 
 
 def _printable(text: str) -> str:
-    """What the service said, as it may go to a terminal."""
+    """Text of the service, as it may go to a terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:200])

@@ -1,4 +1,4 @@
-"""What a run needs to know of the service beforehand, asked of the service: streams, limit, how long a seat is kept."""
+"""The stage of a run, asked of the service beforehand: streams, limit, how long a seat is kept."""
 
 from dataclasses import dataclass
 from datetime import datetime

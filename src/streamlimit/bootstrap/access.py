@@ -1,4 +1,4 @@
-"""Who may call, by what: grants, keys, tokens, or open access."""
+"""Authentication, put together from the settings: grants, keys, tokens, or open access."""
 
 import asyncio
 import secrets
@@ -18,7 +18,7 @@ STORE_RETRY_SECONDS = 0.5
 
 
 async def open_grants(settings: Settings, store: Store) -> Grants:
-    """What makes and reads grants: by the keys of the settings, else by the one that the store keeps for all workers.
+    """The maker and reader of grants: by the keys of the settings, else by the one in the store, for all workers.
 
     Where the store is away that is still to come (`learn_key_forever`).
     """
@@ -45,7 +45,7 @@ async def _learn_key(grants: Grants, store: Store) -> None:
 
 
 def open_authenticator(settings: Settings, grants: Grants, plans: Plans) -> Authenticator:
-    """Who finds out what a caller may do."""
+    """The authenticator, which finds out what a caller may do."""
     return Authenticator(grants, keys_of(settings), plans, _verifier(settings), _uncredentialed(settings))
 
 
@@ -64,14 +64,14 @@ def _key(key: SecretStr | OperatorKey, role: Role, name: str = "") -> Key:
 
 
 def _verifier(settings: Settings) -> Verifier | None:
-    """Who verifies viewers' tokens; None where there are none."""
+    """The verifier of viewers' tokens; None where the settings name no issuer."""
     if settings.auth != "jwt" or settings.jwt is None:
         return None
     return Verifier(settings.jwt, Keys(settings.jwt))
 
 
 def _uncredentialed(settings: Settings) -> Role:
-    """What a caller without a credential is."""
+    """The role of a caller without a credential."""
     if settings.auth == "jwt":
         return "nobody"
     return "local" if settings.is_loopback else "anyone"

@@ -1,4 +1,4 @@
-"""What runs beside the viewers, each for ever."""
+"""Background work of one worker, each for ever."""
 
 import asyncio
 from functools import partial
@@ -46,9 +46,7 @@ def _work(service: Service) -> "list[Work]":
 
 
 async def go_on_forever(work: "Work") -> None:
-    """What breaks *work* is a defect and gets a line in the log; but nobody would miss a sweep that stopped, so it
-    begins anew.
-    """
+    """Runs *work* for ever: an exception is a defect and gets a line in the log, and the work begins anew."""
     while True:
         try:
             await work()

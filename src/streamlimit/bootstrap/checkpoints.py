@@ -14,7 +14,10 @@ log = EventLog("streamlimit")
 
 
 def checkpoints(tally: Tally | None) -> "Callable[[Checkpoint], None]":
-    """What a store tells of each checkpoint, in a thread. Without a *tally* nobody listens: a command's own store."""
+    """The listener that a store calls after each checkpoint, in a thread.
+
+    Without a *tally* nobody listens: a command's own store.
+    """
     if tally is None:
         return lambda checkpoint: None
     loop, told = asyncio.get_running_loop(), Checkpoints(tally)
@@ -27,13 +30,13 @@ def checkpoints(tally: Tally | None) -> "Callable[[Checkpoint], None]":
 
 
 class Checkpoints:
-    """Of one worker, counted in *tally*."""
+    """The checkpoints of one worker, counted in *tally*."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally, self._fails = tally, False
 
     def hear(self, checkpoint: "Checkpoint") -> None:
-        """One more was made, or tried in vain."""
+        """Counts a checkpoint that was made, or tried in vain."""
         self._tally.log_bytes = checkpoint.log_bytes
         fails = checkpoint.problem is not None
         self._tally.checkpoints_failed += fails

@@ -20,7 +20,7 @@ ROUNDS = 60
 
 
 def calm() -> None:
-    """What has been imported stays for good; from now on only the youngest are looked through unasked."""
+    """Excepts all that was imported from garbage collection; now only the youngest objects are looked through."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, NEVER, NEVER)

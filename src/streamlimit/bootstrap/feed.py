@@ -28,7 +28,7 @@ def open_feed(settings: Settings, serves: bool = False) -> Feed:
 
 
 def open_recorder(settings: Settings, serves: bool = False) -> Recorder:
-    """What writes this process's events there."""
+    """The recorder, which writes this process's events to the feed."""
     return Recorder(open_feed(settings, serves), log)
 
 
@@ -44,7 +44,7 @@ def recording_limiter(settings: Settings, recorder: Recorder) -> Limiter:
 
 @asynccontextmanager
 async def opened_limiter(settings: Settings) -> AsyncIterator[Limiter]:
-    """The same for as long as the block lasts."""
+    """A limiter for as long as the block lasts."""
     recorder = open_recorder(settings)
     try:
         limiter = recording_limiter(settings, recorder)

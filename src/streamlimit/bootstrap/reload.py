@@ -35,7 +35,7 @@ class Reread(Struct, frozen=True):
 
 
 def read_again(old: Settings) -> Reread:
-    """What the sources of *old* say now. Raises `SettingsError`."""
+    """The settings that the sources of *old* give now. Raises `SettingsError`."""
     new = load_again(old)
     open_endpoints(new)  # one that may not be called is a wrong setting, too
     differing = [name for name in Settings.model_fields if getattr(new, name) != getattr(old, name)]

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def is_sqlite(settings: Settings) -> bool:
-    """One file on this machine, not servers across a wire."""
+    """Is the store one file on this machine, not servers across a wire?"""
     return settings.store.startswith("sqlite:")
 
 
@@ -73,7 +73,7 @@ def open_store(settings: Settings, policy: Policy, serves: bool = False, tally: 
 
 
 def open_file(make: Callable[[], T], serves: bool) -> T:
-    """What *make* opens on SQLite's file, now or later; the rest as in `open_store`."""
+    """The part that *make* opens on SQLite's file, now or later; the rest as in `open_store`."""
     from streamlimit.store.sqlite import opened
 
     try:

@@ -25,7 +25,10 @@ def traced(endpoint: str | None, handle: Handler) -> tuple[Handler, Finish]:
 
 
 def open_provider(endpoint: str) -> Any:
-    """What collects spans and sends them in batches, from a thread of its own. Raises `SettingsError`."""
+    """The provider, which collects spans and sends them in batches, from a thread of its own.
+
+    Raises `SettingsError`.
+    """
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource

@@ -23,7 +23,7 @@ PRIVATE = "a private or loopback address; set allow_private_callbacks = true if 
 
 
 def open_endpoints(settings: Settings) -> "list[Endpoint]":
-    """Who is called back. Raises `SettingsError` for those that plainly may not be."""
+    """The endpoints of webhooks. Raises `SettingsError` for addresses that plainly may not be called."""
     if not settings.callbacks:
         return []
     from streamlimit.webhooks.endpoint import Endpoint
@@ -57,7 +57,7 @@ def open_outbox(settings: Settings, serves: bool = False) -> Outbox:
 
 
 def open_dispatcher(settings: Settings, serves: bool = False) -> "WebhookDispatcher | None":
-    """Everything about webhooks; None where nobody wants any."""
+    """The dispatcher of webhooks; None where no endpoint is set."""
     if not settings.callbacks:
         return None
     from streamlimit.webhooks.addresses import Addresses
@@ -84,7 +84,7 @@ def telling(dispatcher: "WebhookDispatcher | None", recorder: Recorder) -> Calla
 
 
 def waking(dispatcher: "WebhookDispatcher") -> Callable[[Event], None]:
-    """The same of an event that is recorded already."""
+    """As `telling`, for an event that is recorded already."""
 
     def tell(event: Event) -> None:
         announce(event)

@@ -32,7 +32,7 @@ class Worker:
 
     @property
     def handle(self) -> Handler:
-        """What answers requests, once the worker has started."""
+        """The handler of requests, once the worker has started."""
         assert self._handle is not None
         return self._handle
 
@@ -65,13 +65,16 @@ class Worker:
 
 
 class WorkerFactory:
-    """What a worker process is started with; travels to it by pickling. *tally*: where its server counts, too."""
+    """Makes the application of a worker process, and travels to it by pickling.
+
+    *tally*: where its server counts, too.
+    """
 
     def __init__(self, settings: Settings, tally: Tally | None = None) -> None:
         self._settings, self._tally = settings, tally or Tally()
 
     def read_again(self) -> "WorkerFactory":
-        """One for workers that start from now on, with the settings as running ones have them after SIGHUP."""
+        """A factory for workers that start from now on, with the settings that running ones have after SIGHUP."""
         return WorkerFactory(read_again(self._settings).settings, self._tally)
 
     def __call__(self) -> Worker:

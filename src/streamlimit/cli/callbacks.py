@@ -22,7 +22,7 @@ COLUMNS = ("pending", "retrying", "dead", "dropped", "replayed", "disabled", "pr
 
 
 class Shown(Struct):
-    """One endpoint: its numbers by column, and its dead letters."""
+    """One endpoint as it is shown: its numbers by column, and its dead letters."""
 
     endpoint: str
     numbers: dict[str, Any]
@@ -30,7 +30,7 @@ class Shown(Struct):
 
 
 def show_of_service(remote: Remote, as_json: bool) -> None:
-    """What a running service tells of them: who waits, and what its workers sent."""
+    """The endpoints as a running service tells of them: what waits, and what its workers sent."""
     found = remote.get("/v1/stats", None, "callbacks")["callbacks"]
     if as_json:
         print(json.dumps(found))
@@ -78,7 +78,7 @@ async def _try_all(settings: Settings) -> list[tuple[str, Outcome]]:
 
 
 def _test_event(kind: str) -> Event:
-    """Of a user whom nobody has; the body says what it is."""
+    """A test event, of a user who does not exist; the body says what it is."""
     now_ms = time.time_ns() // 1_000_000
     ids = "streamlimit-test", "streamlimit-test", "streamlimit-test"
     session = Session(*ids, State.ENDED, None, None, None, now_ms, None, now_ms, now_ms, 0)

@@ -26,7 +26,7 @@ app.add_typer(config_app, name="config")
 
 
 class KeyRole(StrEnum):
-    """What a key opens."""
+    """The role that a key opens."""
 
     OPERATE = "operate"
     READ = "read"

@@ -27,7 +27,7 @@ ENDS = ("unauthenticated", "forbidden")
 
 
 class Wanted(Struct, frozen=True):
-    """What the options say."""
+    """The events that the options ask for."""
 
     types: tuple[str, ...] = ()
     user: str | None = None
@@ -106,7 +106,7 @@ def _print(told: dict[str, Any], as_json: bool) -> None:
 
 
 def line(told: dict[str, Any]) -> str:
-    """One event in words; what somebody else chose moves no cursor."""
+    """One event in words; text that others chose moves no cursor."""
     data = told["data"]
     if "session" not in data:  # the stream's own: a gap, an outage
         return f"({told['type']}: {', '.join(map(str, data.values()))})"

@@ -34,7 +34,10 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_service(command: Callable[..., None]) -> Callable[..., None]:
-    """The same, and `--url` and `--key`: it is called with a `Where`. With a URL no settings are read."""
+    """As `with_settings`, and `--url` and `--key`: the command is called with a `Where`.
+
+    With a URL no settings are read.
+    """
 
     @wraps(command)
     def run(**given: Any) -> None:

@@ -27,7 +27,7 @@ COLUMNS = ("user", "streams", "until", "note")
 
 
 class Wish(Struct, frozen=True):
-    """What the options say."""
+    """The change of limits that the options ask for."""
 
     until: str | None = None
     note: str = ""

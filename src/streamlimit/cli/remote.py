@@ -38,7 +38,7 @@ class Remote:
         return document
 
     def change(self, method: str, path: str, body: Any = None, query: Query | None = None) -> Any:
-        """What any other method answers; an empty document where that is nothing."""
+        """The answer to any other method than GET; an empty document where it has no body."""
         return self._document(method, path, query, body)
 
     def sweep(self, max_seconds: float | None) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Remote:
         return True
 
     def pages(self, path: str, name: str, query: Query | None = None) -> Iterator[dict[str, Any]]:
-        """Everything in the list of that *name*, over all pages."""
+        """All items of the list of that *name*, over all pages."""
         cursor: str | None = ""
         while cursor is not None:
             asked = {**(query or {}), "limit": str(PAGE), "cursor": cursor or None}
@@ -92,7 +92,7 @@ class Remote:
             raise self._wrong(error) from error
 
     def _require(self, answer: "httpx.Response", kind: str = "application/json") -> None:
-        """Is it what was asked for? Raises what the service said, or that none is there."""
+        """Checks an answer. Raises what the service said, or that no service is there."""
         status, found = answer.status_code, answer.headers.get("content-type", "")
         if status == 204 or (status == 200 and found.startswith(kind)):
             return
@@ -123,7 +123,7 @@ def _given(query: Query) -> dict[str, str]:
 
 
 def _read(answer: "httpx.Response") -> dict[str, Any]:
-    """Its document; an empty one where it has none."""
+    """The document of an answer; an empty one where it has none."""
     try:
         document = answer.json()
     except ValueError:
@@ -132,7 +132,7 @@ def _read(answer: "httpx.Response") -> dict[str, Any]:
 
 
 def _events_of(lines: Iterator[str]) -> Iterator[tuple[str | None, str, Any]]:
-    """As server-sent events are read; what has no data has only an id."""
+    """Server-sent events in *lines*; one without data has only an id."""
     fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(": ")

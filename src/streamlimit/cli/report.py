@@ -32,7 +32,7 @@ Fetch = Callable[[Period, Group, Span], Rows]
 
 
 class Wish(Struct, frozen=True):
-    """What the options say."""
+    """The report that the options ask for."""
 
     month: str | None = None
     day: str | None = None
@@ -120,7 +120,7 @@ def _from_store(settings: Settings) -> Fetch:
 
 
 def _totals(fetch: Fetch, period: Period, whole: Period | None, group: Group, span: Span) -> Rows:
-    """Of everybody, and of each value of the group, in the whole time; those that are no rows of the report anyway."""
+    """Totals of all users, and of each value of the group, in the whole time, unless rows of the report are these."""
     if whole is None:
         return []
     everybody = [] if group is Group.ALL and period is whole else fetch(whole, Group.ALL, span)
@@ -143,7 +143,7 @@ def _of_group(row: dict[str, Any], group: Group) -> list[str | Text]:
 
 
 def _when(row: dict[str, Any], period: Period | None) -> str:
-    """As short as the buckets allow; a total is of the whole time."""
+    """A row's time, as short as the buckets allow; a total is of the whole time."""
     if period is None:
         return "all"
     if period is Period.CLOCK:

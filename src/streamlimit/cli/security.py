@@ -1,4 +1,4 @@
-"""Who may call, as the operator is told it."""
+"""The line that tells the operator who may call."""
 
 from pydantic import SecretStr
 

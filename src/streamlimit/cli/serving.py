@@ -29,7 +29,7 @@ def serve(settings: Settings, page: str = "") -> None:
 
 
 def demo(settings: Settings) -> None:
-    """The same with samples, and quicker, where the settings say nothing else."""
+    """As `serve`, with samples, and with a shorter X, where the settings say nothing else."""
     samples = {"streams": str(files("streamlimit").joinpath("samples"))}
     serve(settings.made_for_this_run(DEMO | samples), "/watch")
 

@@ -13,7 +13,7 @@ _MEANS_SOMETHING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u20
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> None:
-    """As wide as the terminal; in a pipe as wide as it needs."""
+    """Prints a table as wide as the terminal; in a pipe as wide as it needs."""
     table = Table(*columns, box=None)
     for row in rows:
         table.add_row(*row)
@@ -21,5 +21,5 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) ->
 
 
 def shown(text: str) -> Text:
-    """What somebody else chose, as it may go to a terminal: no markup, nothing that moves the cursor or turns text."""
+    """Text that others chose, as it may go to a terminal: no markup, nothing that moves the cursor or turns text."""
     return Text(_MEANS_SOMETHING.sub("\N{REPLACEMENT CHARACTER}", text))

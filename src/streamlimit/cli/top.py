@@ -93,7 +93,7 @@ def _look(where: Where) -> dict[str, Any]:
 
 
 def _counted(settings: Settings) -> dict[str, Any]:
-    """What the store tells: not what workers decided."""
+    """Numbers of the store alone: not what workers decided."""
     found: dict[str, Any] = {}
 
     async def work(limiter: Limiter) -> None:

@@ -184,5 +184,5 @@ class Catalog:
 
 
 def _without_numbers(problem: str | None) -> str | None:
-    """The same problem on another line, as a live window slides, is no news."""
+    """A problem's text without numbers: the same on another line, as a live window slides, is no news."""
     return None if problem is None else re.sub(r"\d+", "", problem)

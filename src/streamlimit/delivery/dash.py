@@ -40,7 +40,7 @@ class Place(Struct, frozen=True):
         return Names(representation.get("id") or "", representation.get("bandwidth") or "")
 
     def rules(self) -> tuple[str, Rules]:
-        """Which of the ways to describe segments the most particular level uses, and all that is said that way."""
+        """The way to describe segments that the most particular level uses, and all that is said that way."""
         for level in self.levels:
             for way in WAYS:
                 if level.all(way):
@@ -201,7 +201,7 @@ def _add(reader: Reader, listing: Listing, place: Place) -> None:
 
 
 def _first_number(place: Place, pieces: list[Piece], after: int) -> int:
-    """What is added to a live segment's own number: nothing, unless a new period counts from the start."""
+    """The number to add to a live segment's own: nothing, unless a new period counts from the start."""
     if not place.span.live or not pieces or pieces[0].number is None:
         return after
     return 0 if pieces[0].number >= after else after - pieces[0].number

@@ -20,7 +20,7 @@ from streamlimit.store.contract import resolved
 SESSIONS = 50_000
 """Sessions remembered; of more, those that asked last."""
 LEASES = 32
-"""Of one session; players have a few under way."""
+"""Open leases of one session; players have a few under way."""
 
 
 class Open(Struct, frozen=True, gc=False):
@@ -32,7 +32,8 @@ class Open(Struct, frozen=True, gc=False):
 
 
 class Entrusted:
-    """One worker's. *any_later*: an edge may keep our yes, so any later segment tells of an earlier one.
+    """Leases of one worker that an edge was entrusted with. *any_later*: an edge may keep our yes, so any later segment
+    tells of an earlier one.
 
     *keep_seconds*: n·X. *clock*: monotonic seconds.
     """
@@ -48,7 +49,7 @@ class Entrusted:
         return len(self._open)
 
     async def confirm_before(self, ask: Ask, place: Place, stream: Stream | None) -> None:
-        """Who asks for *place* has what it asked for before it, if that is the segment before: the receipt is made."""
+        """Confirms the segment before *place*, if the session asked for that one last: it has it, since it asks on."""
         held = self._open.get((ask.user_id, ask.session_id))
         if not held:
             return

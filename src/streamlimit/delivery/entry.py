@@ -1,4 +1,4 @@
-"""What the catalog knows of one folder, and what playlists are there. Reads no playlist."""
+"""One folder of the catalog, and the playlists in it. Reads no playlist."""
 
 import os
 
@@ -18,7 +18,7 @@ ENTRY_NAMES = ("master", "index", "main", "playlist", "manifest", "stream")
 
 
 class Entry:
-    """What the catalog knows of one folder. `problem`: why `stream` is None, unless it just is no stream."""
+    """One folder of the catalog. `problem`: why `stream` is None, unless it just is no stream."""
 
     def __init__(self, stream_id: str, folder: str) -> None:
         self.stream_id, self.folder = stream_id, folder

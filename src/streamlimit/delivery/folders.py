@@ -1,4 +1,4 @@
-"""Which folders there are below the folder of streams. Knows none of them from inside.
+"""The folders below the folder of streams. Knows none of them from inside.
 
 A folder's time of change is a hint, not more: mounts exist (rclone, gcsfuse, some NAS) that do not change it when
 something is added. So the names are listed anew every minute whatever it says, and a name that was not among them is
@@ -26,7 +26,7 @@ class Folders:
         self._looks, self._missed = LOOKS, set[str]()
 
     def listed(self, now: float) -> set[str] | None:
-        """Their names; None: nothing says that they changed, or it was asked for just now."""
+        """Names of the folders; None: they have not changed, or were asked for just now."""
         if now < self._scan_due:
             return None
         self._scan_due = now + SCAN_SECONDS
@@ -60,7 +60,7 @@ class Folders:
 
 
 def _is_folder(item: os.DirEntry[str]) -> bool:
-    """Is it one, or a link to one? A link that leads in a circle, or through a closed folder, is none."""
+    """Is the entry a folder, or a link to one? A link that leads in a circle, or through a closed folder, is none."""
     try:
         return item.is_dir()
     except OSError:

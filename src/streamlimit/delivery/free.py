@@ -1,4 +1,4 @@
-"""Which files of a stream take no seat. What is free is known; everything else takes one, whatever it is called.
+"""Free files, which take no seat. They are known kinds; every other file takes one, whatever its name.
 
 A name is only what somebody called a file: one that is free by its name, or as the init or key that a playlist names,
 takes a seat all the same where it is larger than such a thing ever is, or where it holds media. Knows no request.
@@ -64,7 +64,7 @@ class Opened(Protocol):
 
 
 def by_name(path: str) -> str:
-    """What a file that no playlist names is: `playlist`, `other` (text, images), or `media`, which takes a seat."""
+    """The kind of a file that no playlist names: `playlist`, `other` (text, images), or `media`, which takes a seat."""
     suffix = suffix_of(path)
     if suffix in PLAYLIST_SUFFIXES:
         return "playlist"

@@ -27,7 +27,7 @@ IsThere = Callable[[Stream], bool]
 
 
 class Reload(Struct, frozen=True):
-    """What a playlist is to hold before the request is answered: the segment, or (`part`) that part of it."""
+    """A condition of a playlist request, to be met before it is answered: the segment, or (`part`) that part of it."""
 
     sequence: int
     part: int | None = None

@@ -44,7 +44,7 @@ class Line(Struct, frozen=True, gc=False):
     value: str
 
     def at(self, path: str) -> str:
-        """Where it stands, in words, for whoever has to mend it."""
+        """The line's place, in words, for the author of the playlist."""
         cut = self.value if len(self.value) <= MOST_SHOWN else self.value[:MOST_SHOWN] + "…"
         shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in cut)
         said = f"{self.tag}:{shown}" if self.tag else shown
@@ -96,14 +96,14 @@ class Unreadable(Exception):
 
 
 class Variables(Struct):
-    """What EXT-X-DEFINE said so far. `imported`: the master's, which a media playlist may import."""
+    """Variables of EXT-X-DEFINE, so far. `imported`: the master's, which a media playlist may import."""
 
     values: dict[str, str] = field(default_factory=dict)
     imported: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
     def define(self, text: str) -> None:
-        """One EXT-X-DEFINE. What it cannot give a value keeps the reason why."""
+        """Takes one EXT-X-DEFINE. A variable without a value keeps the reason why."""
         found = {name: self.put_in(value) for name, value in attributes(text).items()}
         if any(len(value) > MOST_VALUE for value in found.values()):
             raise Unreadable(f"a value of more than {MOST_VALUE} characters is none")
@@ -118,7 +118,7 @@ class Variables(Struct):
             self.values[name] = found["VALUE"]
 
     def copied(self) -> "Variables":
-        """The same, for another reading."""
+        """A copy of the variables, for another reading."""
         return Variables({**self.values}, self.imported, {**self.reasons})
 
     def put_in(self, text: str) -> str:
@@ -126,7 +126,7 @@ class Variables(Struct):
         return _REFERENCE.sub(self._value, text) if "{$" in text else text
 
     def uri(self, text: str) -> str:
-        """The same of a URI, whose query names no other file: there a variable may be anything."""
+        """As `replaced`, for a URI, whose query names no other file: there a variable may be anything."""
         if "{$" not in text:
             return text
         path, mark, query = text.partition("?")

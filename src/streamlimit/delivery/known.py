@@ -1,4 +1,4 @@
-"""Which streams there are: those of the catalog, and where the ledger is kept for any stream, all others, too."""
+"""The known streams: those of the catalog, and, where the ledger is kept for any stream, all others."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -39,7 +39,7 @@ class Streams:
             await self._origin.look(stream_id, fresh)
 
     async def look_for(self, stream_id: str, name: str) -> None:
-        """The same; once more where a live stream's segment of that name is not known yet."""
+        """As `look`, and once more where a live stream's segment of that name is not known yet."""
         if self._origin is None:
             return
         await self._origin.look(stream_id)
@@ -91,6 +91,9 @@ class Streams:
         return place_in(segment)
 
     def entry(self, stream_id: str) -> str:
-        """What its players begin with, within the stream; empty where its files are elsewhere. Raises as `find`."""
+        """The entry that players begin with, within the stream; empty where its files are elsewhere.
+
+        Raises as `find`.
+        """
         stream = self.find(stream_id)
         return "" if stream is None else stream.entry

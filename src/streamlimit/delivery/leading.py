@@ -104,5 +104,5 @@ def _led(uri: str, to: str, variables: Variables) -> str:
 
 
 def _is_elsewhere(uri: str) -> bool:
-    """Is it no relative path?"""
+    """Is the URI no relative path?"""
     return not uri or uri[0] in "/\\" or _SCHEME.match(uri) is not None

@@ -45,7 +45,7 @@ def grow(path: str, before: Media, text: str) -> Media | None:
 
 
 def read_media(path: str, lines: list[Line], kind: str, text: str, variables: Variables) -> Media:
-    """What the *lines* of *text* say. Raises CatalogError where nothing of it can be issued."""
+    """The rendition that the *lines* of *text* describe. Raises CatalogError where nothing of it can be issued."""
     is_over = any(line.tag == "#EXT-X-ENDLIST" for line in lines)
     track = Track(path, kind or _kind_of(lines), [], 0.0, live=not is_over)
     is_torn = not is_over and not text.endswith("\n")
@@ -61,7 +61,7 @@ def read_media(path: str, lines: list[Line], kind: str, text: str, variables: Va
 
 
 def _grow(path: str, before: Media, grown: Growth, text: str) -> Media:
-    """What was there without what slid out, then what is new."""
+    """The playlist before, without what slid out of its window, then what is new."""
     old = before.track
     segments = [segment for segment in old.segments if segment.sequence >= grown.oldest]
     gaps_ms = {sequence: gap_ms for sequence, gap_ms in old.gaps_ms.items() if sequence >= grown.oldest}

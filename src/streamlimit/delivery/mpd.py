@@ -54,7 +54,7 @@ class Element(Struct):
     text: str = ""
 
     def all(self, name: str) -> list["Element"]:
-        """Its children of that name."""
+        """The children of that name."""
         return [child for child in self.children if child.name == name]
 
     def get(self, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What a file is by its name alone: of streams whose files are elsewhere, so that nobody here can look at them.
+"""Files by their names alone: of streams whose files are elsewhere, so that nothing here can look at them.
 
 What is free is known by its ending; everything else is a segment. Its *rendition* is the path without its last run of
 digits, which is its number; the digits of a suffix (`.m4s`, `.mp4`) count for nothing. Knows no request.
@@ -38,7 +38,7 @@ class Place(Struct, frozen=True, gc=False):
     ends_ms: int = 0
 
     def is_after(self, earlier: "Place") -> bool:
-        """Is it a later segment of the same rendition?"""
+        """Is *place* a later segment of the same rendition?"""
         if self.rendition != earlier.rendition or self.sequence is None or earlier.sequence is None:
             return False
         return (self.sequence, self.part) > (earlier.sequence, earlier.part)
@@ -58,7 +58,7 @@ def _is_free(path: str) -> bool:
 
 
 def is_relative(path: str) -> bool:
-    """May it be a file within its stream, as far as can be told without looking?"""
+    """May *path* be a file within its stream, as far as its name tells?"""
     return not path.startswith("/") and ".." not in path.split("/") and not _never_in_a_path(path)
 
 
@@ -75,7 +75,7 @@ def place_of(path: str) -> Place:
 
 
 def place_in(segment: Segment) -> Place:
-    """The same of a segment that a playlist of ours lists."""
+    """The place of a segment that a playlist of ours lists."""
     play_ms = segment.duration_ms if segment.is_main else 0
     return Place(
         segment.name, segment.rendition, segment.kind, segment.sequence, segment.part, play_ms, segment.ends_ms

@@ -187,7 +187,7 @@ def join(base: str, uri: str) -> str | None:
 
 
 def _own_path(uri: str) -> str | None:
-    """What of *uri* is a path, still encoded; None where it names another scheme or host.
+    """The path in *uri*, still encoded; None where it names another scheme or host.
 
     Of a URI only, not of a decoded name, a backslash is a slash (WHATWG URL).
     """
@@ -229,7 +229,7 @@ def why_not(base: str, uri: str) -> str:
 
 
 def why_not_from(base: str, uri: str) -> str:
-    """The same of what `join` would put behind *base*."""
+    """As `why_not`, of the path that `join` would put behind *base*."""
     joined = join(base, uri)
     return why_not("", uri if joined is None else joined)
 

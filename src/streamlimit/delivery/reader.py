@@ -33,7 +33,7 @@ def stamp_of(path: str) -> Stamp:
 
 
 def broken(path: str, problem: Exception) -> CatalogError:
-    """What to raise when reading the playlist stumbled over *problem*, whatever it is."""
+    """The error to raise when reading the playlist failed by *problem*, of any kind."""
     kind = "" if isinstance(problem, ValueError) else f"{type(problem).__name__}: "
     return CatalogError(f"{path}: {kind}{_words(problem)}")
 
@@ -67,7 +67,7 @@ class Reader:
         return value
 
     def last_good(self, path: str, how: str) -> object | None:
-        """What `parsed` gave for an earlier version of the file, or `keep` was given, where the file is there."""
+        """The result of `parsed` for an earlier version of the file, or of `keep`, where the file is there."""
         known = self._cache.get((path, how))
         self._used.add((path, how))
         return known[1] if known and self.has(path) else None

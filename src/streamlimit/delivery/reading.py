@@ -17,7 +17,7 @@ from streamlimit.errors import CatalogError
 
 
 class Known(Protocol):
-    """What a catalog knows of a stream: its last version, and what was wrong with that."""
+    """A stream as a catalog knows it: its last version, and what was wrong with that."""
 
     stream_id: str
     stream: Stream | None
@@ -27,7 +27,7 @@ class Known(Protocol):
 
 
 class Reading(Struct):
-    """What could be read of a stream, its entry first; playlist -> why the rest could not."""
+    """The outcome of reading a stream: what could be read, its entry first; playlist -> why the rest could not."""
 
     listings: list[Listing]
     failures: dict[str, str]

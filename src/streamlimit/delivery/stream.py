@@ -62,7 +62,7 @@ class Stream(Struct, frozen=True):
         return self.names.get(name)
 
     def classify(self, path: str) -> str:
-        """What the file is: `playlist`, `init`, `key`, `media` (takes a seat) or `other` (text, images …)."""
+        """The kind of the file: `playlist`, `init`, `key`, `media` (takes a seat) or `other` (text, images …)."""
         return self.files.get(path) or free.by_name(path)
 
     def is_single_file(self, path: str) -> bool:
@@ -88,7 +88,7 @@ class Stream(Struct, frozen=True):
         return first <= last
 
     def after(self, sequence: int | None, rendition: str | None = None) -> Segment | LiveEdge | None:
-        """What follows *sequence* in the main (or the named) rendition; None after the end of a finished one.
+        """The segment after *sequence* in the main (or the named) rendition; None after the end of a finished one.
 
         No sequence means the start: what the playlist says (EXT-X-START), else the first segment, or a live stream's
         usual distance from the edge.
@@ -181,7 +181,7 @@ def build(stream_id: str, title: str, listings: list[Listing], previous: Stream 
 
 
 def _start_of(listing: Listing, main: Track | None) -> float | None:
-    """What the master says goes before what a media playlist does (RFC 8216bis, 4.4.2)."""
+    """The start that the playlists name: the master's before a media playlist's (RFC 8216bis, 4.4.2)."""
     said = listing.start_seconds
     return said if said is not None or main is None else main.start_seconds
 
@@ -216,7 +216,7 @@ def _names(listings: list[Listing]) -> dict[str, Segment]:
 
 
 def _files(listings: list[Listing], segments: Iterable[Segment]) -> dict[str, str]:
-    """What each listed file is. Text is `other`; media wins over text and over being an init, too."""
+    """The kind of each listed file. Text is `other`; media wins over text and over being an init, too."""
     files: dict[str, str] = {}
     for segment in segments:
         if segment.kind != "text":
@@ -249,6 +249,6 @@ def _headers(listings: list[Listing]) -> dict[str, list[tuple[int, int]]]:
 
 
 def _retired(previous: Stream, names: dict[str, Segment]) -> dict[str, Segment]:
-    """What slid out of the window, oldest first; only the newest of it are kept."""
+    """Segments that slid out of the window, oldest first; only the newest are kept."""
     gone = [segment for name, segment in previous.names.items() if name not in names]
     return {segment.name: segment for segment in gone[-RETIRED_KEPT:]}

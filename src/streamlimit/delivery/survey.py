@@ -1,4 +1,4 @@
-"""What is odd about the streams in a folder, in words for their operator: looks at files, so not for a hot path.
+"""A survey of what is odd about the streams in a folder, for their operator: looks at files, so not for a hot path.
 
 Of each rendition the first and the last segment are opened, all files right in a stream's folder are looked at for
 links that lead out, and folders without a stream for streams further down.
@@ -15,7 +15,7 @@ from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment
 
 MOST_NOTES = 10
-"""Of one stream."""
+"""Notes on one stream, at most."""
 
 
 def survey(catalog: Catalog) -> Iterator[tuple[str, str]]:

@@ -27,7 +27,7 @@ class Piece(Struct, frozen=True):
 
 
 def piece_of(base: str, uri: str, span: tuple[int, int] | None, seconds: float, number: int | None) -> Piece:
-    """What *uri* (empty: *base* itself) names there, both still encoded."""
+    """The piece that *uri* (empty: *base* itself) names there, both still encoded."""
     joined = join(base, uri) if uri else base
     path = target("", joined) if joined else None
     why = "" if path is not None else f"{uri[:80]!a}, {why_not_from(base, uri)}"
@@ -35,7 +35,7 @@ def piece_of(base: str, uri: str, span: tuple[int, int] | None, seconds: float, 
 
 
 class Names(NamedTuple):
-    """Of one representation, as they stand in its templates."""
+    """Values of the identifiers in one representation's templates."""
 
     id: str
     bandwidth: str
@@ -71,7 +71,7 @@ class Template(Struct, frozen=True):
         return self._made(media, [Slot(first + i * ticks, ticks, self.rules.start + i) for i in range(count)])
 
     def _made(self, media: str, slots: list[Slot]) -> list[Piece]:
-        """What a segment is called by is its own number: `$Number$`, or when it plays, in ms."""
+        """A segment made of a template: its own number is `$Number$`, or when it plays, in ms."""
         by_time, scale = "$Time" in media, self.rules.timescale
         return [
             piece_of(
@@ -119,7 +119,7 @@ class Template(Struct, frozen=True):
         ]
 
     def _has_number(self, number: int) -> bool:
-        """Is it one of this period's? Where there is only one, the disk alone decides."""
+        """Has this period a segment of that number? Where there is only one period, the disk alone decides."""
         if self.span.is_only:
             return True
         ticks = self.rules.number("duration") or 0

@@ -9,10 +9,10 @@ from msgspec import Struct
 from streamlimit.delivery.mpd import Element, Number
 
 MAX_SEGMENTS = 500_000
-"""Of one representation in one period; a manifest that says more is a mistake (or an attack)."""
+"""Segments of one representation in one period; a manifest that says more is a mistake (or an attack)."""
 
 ROUNDING_SECONDS = 0.001
-"""Of a duration in decimals: a segment does not begin for so little."""
+"""Rounding of a duration in decimals: a segment does not begin for so little."""
 
 
 class Rules(Struct, frozen=True):
@@ -55,7 +55,7 @@ class Rules(Struct, frozen=True):
         return 1 if found is None else found
 
     def rows(self) -> list[Element]:
-        """Of the SegmentTimeline, unless a more particular level counts by a duration."""
+        """Rows of the SegmentTimeline, unless a more particular level counts by a duration."""
         for level in self.levels:
             tables = level.all("SegmentTimeline")
             if tables or level.get("duration"):
@@ -91,7 +91,7 @@ def slots(rules: Rules, span: Span) -> list[Slot]:
 
 
 def listed(rules: Rules, span: Span, files: int) -> list[tuple[int, float]]:
-    """Of a list of so many files those that play in the period: their places, and how many seconds each plays."""
+    """The files of a list of so many that play in the period: their places, and how many seconds each plays."""
     ticks, scale = rules.number("duration") or 0, rules.timescale
     rows = rules.rows()
     if rows:

@@ -28,7 +28,7 @@ from streamlimit.tally import Tally
 WAITING = 10_000
 """Reports that may wait for the store; of more the oldest are dropped, and counted."""
 BUFFER = 4 * 1024 * 1024
-"""Of the socket: nginx drops what does not fit."""
+"""Bytes of the socket's buffer: nginx drops what does not fit."""
 RETRY_SECONDS = 1.0
 """How often a worker tries to be the one that listens."""
 BATCH = 500
@@ -40,7 +40,10 @@ log = EventLog("streamlimit.edge")
 
 
 def report_in(line: bytes) -> Report | None:
-    """What a line says; None: nothing. A `HEAD` sends no media, whatever else the line says."""
+    """The report in a line of the log; None: it tells of no delivery.
+
+    A `HEAD` sends no media, whatever else the line says.
+    """
     told = _told(line)
     path = told.get("request_uri")
     if not isinstance(path, str) or not path.startswith("/") or told.get("request_method", "GET") != "GET":
@@ -176,7 +179,7 @@ def bound(where: str) -> socket.socket | None:
 
 
 def _bound_to_path(path: str) -> socket.socket | None:
-    """Whoever holds the lock beside it replaces what an earlier process left there."""
+    """A socket bound to *path*: the holder of the lock beside it replaces what an earlier process left there."""
     lock = os.open(path + ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,7 @@ EXACTLY, BEGINS = 0, 1
 """How the part of a URI is compared."""
 
 TokenMaker = Callable[[Mapping[int, str], float, int], str]
-"""What the path is compared with, now, and when the token ends, to the token in Base64url."""
+"""Makes a token in Base64url of what paths are compared with, the time, and when the token ends."""
 
 
 def token_maker(cdn: CdnSettings) -> TokenMaker:

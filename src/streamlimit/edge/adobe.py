@@ -142,7 +142,7 @@ class Adobe:
         return await resolved(self._limiter.store.sessions(user_id))
 
     async def _stream_of(self, user_id: str, session_id: str) -> str:
-        """Of a session that another worker, or this one in an earlier life, has seen."""
+        """The stream of a session that another worker has seen, or this one before it was restarted."""
         sessions = (await self._roster(user_id)).sessions
         found = (session.stream_id for session in sessions if session.session_id == session_id)
         return next(found, words.UNKNOWN)

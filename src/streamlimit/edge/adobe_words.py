@@ -1,4 +1,4 @@
-"""What an app of Adobe Concurrency Monitoring says and reads: paths and metadata, advice, dates of HTTP."""
+"""The formats of Adobe Concurrency Monitoring: paths and metadata of requests, advice and dates of answers."""
 
 from email.utils import formatdate
 from hashlib import sha256
@@ -11,12 +11,12 @@ from streamlimit.web.forms import require_id
 from streamlimit.web.problems import Problem
 
 UNKNOWN = "Unknown"
-"""What the hosted product writes where it was told nothing."""
+"""The hosted product's word for metadata that the app did not give."""
 
 MAX_LABEL, MAX_PAIRS = 128, 200
 SLASHES = str.maketrans({"%": "%25", "/": "%2F", "\\": "%5C"})
 IDP = SLASHES | str.maketrans({":": "%3A"})
-"""One to one: no two users become the same."""
+"""A one-to-one encoding: no two users become the same."""
 
 METADATA_WANTED = {
     "associatedAdvice": [],
@@ -54,7 +54,7 @@ def stream_of(channel: str) -> str:
 
 
 def device_of(metadata: dict[str, str]) -> Device | None:
-    """What the app says of its device."""
+    """The device in an app's metadata."""
     labels = (metadata.get(name, "")[:MAX_LABEL] or None for name in ("deviceId", "deviceName", "platform"))
     device = Device(*labels)
     return None if device == Device() else device
@@ -125,7 +125,7 @@ def remote_termination(mark: Mark, roster: Roster) -> dict[str, Any]:
 
 
 def http_date(seconds: float) -> str:
-    """As headers have it."""
+    """A time as HTTP's headers have it."""
     return formatdate(seconds, usegmt=True)
 
 

@@ -14,14 +14,14 @@ from streamlimit.web.render import reservations
 from streamlimit.web.spelling import encoded
 
 HEADER_BYTES = 3_072
-"""Of the problem: with the other headers it stays below 4 KiB, which is all that nginx reads of an answer's head."""
+"""Bytes of the problem's header: with the others it stays below 4 KiB, all that nginx reads of an answer's head."""
 
 NO_STORE = "no-store"
 log = EventLog("streamlimit.edge")
 
 
 def yes_headers(yes: Yes, cache_seconds: int) -> dict[str, str]:
-    """Who it is, what is asked for, how the seats stand, and for how long the edge may take it for granted."""
+    """Headers of a yes: user and session, stream, how the seats stand, and for how long an edge may keep the answer."""
     admitted, caller = yes.admitted, yes.caller
     headers = {
         "Streamlimit-User": encoded(caller.user_id),

@@ -1,4 +1,4 @@
-"""Who may speak for viewers: edges at the addresses of `trusted_proxies`; anybody else could make requests up."""
+"""Callers that may speak for viewers: edges at `trusted_proxies`; anybody else could make requests up."""
 
 from streamlimit.http.asgi import REVEALED
 from streamlimit.web.address import Proxies

@@ -1,4 +1,4 @@
-"""What a player says by CMCD (CTA-5004, -A, -B): reports, one a line, each a dictionary of structured fields.
+"""CMCD reports of players (CTA-5004, -A, -B): one a line, each a dictionary of structured fields.
 
 Only what tells whether it plays is read: the other keys are looked at no further than that they are whole.
 """
@@ -12,7 +12,7 @@ from streamlimit.web.forms import require_id
 from streamlimit.web.problems import Problem
 
 NEWEST = 2
-"""Of versions; a report of a later one says nothing to us."""
+"""The newest version that is read; reports of later ones are passed over."""
 MAX_SID, MAX_CID = 64, 128
 ENDS, PAUSES, WAITS = frozenset("eqf"), frozenset("a"), frozenset("kw")
 """Player states: ended, quit, fatal; paused; seeking, waiting (dash.js seeks and waits once more after its end)."""
@@ -28,7 +28,7 @@ _member = re.compile(
 
 
 class Says(Enum):
-    """What a report comes to."""
+    """What a report says of its play."""
 
     PLAYS = "plays"
     PAUSES = "pauses"
@@ -37,14 +37,15 @@ class Says(Enum):
 
 
 class Report(Struct, frozen=True):
-    """One that tells of the player. `cid`: what it plays, where it says so."""
+    """A report that tells of the player. `cid`: its content, where it says so."""
 
     says: Says
     cid: str | None = None
 
 
 def told_in(body: bytes) -> list[Report]:
-    """What a batch comes to, in order: the end alone, or that it plays, waits or pauses, or plays and then pauses.
+    """The reports of a batch that matter, in order: the end alone, or that it plays, waits or pauses, or plays and then
+    pauses.
 
     Raises `malformed`: none counts where one is wrong.
     """

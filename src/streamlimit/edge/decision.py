@@ -35,7 +35,7 @@ class Yes(Struct, frozen=True):
 
 
 class Decider:
-    """One worker's."""
+    """Decides edges' questions for one worker."""
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._authenticator, self._streams = service.limiter, service.authenticator, service.streams
@@ -78,7 +78,7 @@ class Decider:
         return "" if is_edge_itself(self._proxies, scope) else client_digest(scope)
 
     def _caller(self, original: Original, scope: Scope) -> Caller:
-        """Whose grant it is. Raises 401 and 403."""
+        """The caller by the grant of a request. Raises 401 and 403."""
         token = original.grant or grant_beside(original.query, scope)
         if token is None:
             raise Problem("unauthenticated", "the request carries no grant", headers=CHALLENGE)
@@ -88,7 +88,10 @@ class Decider:
         return caller
 
     def _place(self, stream: Stream | None, path: str) -> Place | None:
-        """Which segment the file is; None: it is free. Raises `UnknownSegment` where our stream has no such file."""
+        """The place of the file's segment; None: the file is free.
+
+        Raises `UnknownSegment` where our stream has no such file.
+        """
         if stream is None:
             return None if is_free(path) else place_of(path)
         if not self._is_media(stream, path):
@@ -106,7 +109,7 @@ class Decider:
 
 
 def lease_for(check: Ask, place: Place) -> Ask:
-    """The same question, for the media at *place*."""
+    """*ask* as a request for a lease, for the media at *place*."""
     return Ask(
         **asdict(check) | {"purpose": Purpose.LEASE, "kind": place.kind, "sequence": place.sequence, "part": place.part}
     )

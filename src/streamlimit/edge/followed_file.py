@@ -9,7 +9,7 @@ import os
 AT_ONCE = 1024 * 1024
 """Bytes read at once."""
 MAX_LINE = 64 * 1024
-"""Of what has no end yet; a longer one is thrown away."""
+"""Bytes of a line that has no end yet; a longer one is thrown away."""
 
 
 class FollowedFile:

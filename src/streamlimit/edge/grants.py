@@ -13,7 +13,7 @@ def grant_beside(query: str, scope: Scope) -> str | None:
 
 
 def in_query(query: str) -> str | None:
-    """Of several parameters of the name the first: a viewer may add another one behind it."""
+    """The grant in a query: of several parameters of the name the first, a viewer may add another one behind it."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if name == NAME:

@@ -50,18 +50,18 @@ class Holding:
             task.add_done_callback(self._tasks.discard)
 
     def hold_if_seated(self, admitted: Admitted, lost: Callable[[], None] | None = None) -> None:
-        """As `hold`; a dry run may have let it through unrecorded."""
+        """As `hold`, for an admission of which a dry run may have recorded nothing."""
         if admitted.session is not None and admitted.lease is not None:
             self.hold(admitted.lease, lost)
 
     def let_go(self, user_id: str, session_id: str) -> None:
-        """It need not be held any longer."""
+        """Stops holding the session's seat."""
         held = self._held.get((user_id, session_id))
         if held is not None:
             held.until = 0
 
     def stream_of(self, user_id: str, session_id: str) -> str | None:
-        """What the session plays, as far as this worker knows."""
+        """The stream that the session plays, as far as this worker knows."""
         held = self._held.get((user_id, session_id))
         return None if held is None else held.lease.ask.stream_id
 

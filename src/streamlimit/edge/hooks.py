@@ -1,4 +1,4 @@
-"""What the hooks of media servers have in common: who may call them, and how their JSON is read."""
+"""Hooks of media servers: who may call them, and how their JSON is read."""
 
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ def require_post(scope: Scope, route: str) -> None:
 
 
 def read_hook(form: type[T], body: bytes) -> T:
-    """What the server says; fields that are none of ours are passed over. Raises `malformed`."""
+    """The form in a hook's body; fields that are none of ours are passed over. Raises `malformed`."""
     try:
         return msgspec.json.decode(body, type=form)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What Caddy and Traefik call in their JSON access logs what nginx calls otherwise.
+"""Names of fields in the JSON access logs of Caddy and Traefik, as nginx calls them.
 
 Neither says whether an answer was complete: it was where no less was sent than its `Content-Length`.
 """

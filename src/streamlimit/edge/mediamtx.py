@@ -23,7 +23,7 @@ WATCHING = frozenset({"read", "playback"})
 
 
 class Question(Struct, frozen=True):
-    """What MediaMTX asks. `path`: of the stream, and may have slashes."""
+    """A question of MediaMTX. `path`: of the stream, and may have slashes."""
 
     action: str
     path: str = ""

@@ -29,14 +29,14 @@ ROUTE = "/edge/ome"
 
 
 class Client(Struct, frozen=True):
-    """Who asks OvenMediaEngine. `real_ip`: where a proxy stands between them."""
+    """The client of OvenMediaEngine. `real_ip`: where a proxy stands between them."""
 
     address: str = ""
     real_ip: str | None = None
 
 
 class Request(Struct, frozen=True):
-    """What for. `direction`: `outgoing` of viewers, `incoming` of publishers."""
+    """The request of OvenMediaEngine's client. `direction`: `outgoing` of viewers, `incoming` of publishers."""
 
     direction: str
     url: str
@@ -44,7 +44,7 @@ class Request(Struct, frozen=True):
 
 
 class Hook(Struct, frozen=True):
-    """What OvenMediaEngine says."""
+    """A call of OvenMediaEngine."""
 
     request: Request
     client: Client = Client()

@@ -20,7 +20,7 @@ _origin = re.compile(r"[a-z][a-z0-9+.-]*://[^/?]*", re.IGNORECASE).match
 
 
 class Original(Struct, frozen=True):
-    """What was asked of the edge. `grant`: the one in the path, perhaps with its play; None: there is none.
+    """The request that the edge was asked. `grant`: the one in the path, perhaps with its play; None: there is none.
 
     `path` is decoded; empty, or with a slash at its end, it names a folder.
     """
@@ -32,12 +32,12 @@ class Original(Struct, frozen=True):
 
     @property
     def is_folder(self) -> bool:
-        """It names no file."""
+        """Does the path name a folder, not a file?"""
         return not self.path or self.path.endswith("/")
 
 
 def original_of(uri: str, prefix: str = "") -> Original:
-    """What *uri* asks for: `/play/<grant>/<stream_id>/<path>`, or `/<stream_id>/<path>` with a grant elsewhere.
+    """The parts of *uri*: `/play/<grant>/<stream_id>/<path>`, or `/<stream_id>/<path>` with a grant elsewhere.
 
     *uri*: as it was sent, its bytes read as Latin-1. *prefix*: a path that the edge puts in front of all. Raises 400.
     """

@@ -14,7 +14,10 @@ from streamlimit.web.recent import Recent
 
 
 class Pauses:
-    """One worker's. *paused_seconds*: beyond *expiry_seconds*; 0: a pause is silence like any other."""
+    """The pauses of one worker's sessions.
+
+    *paused_seconds*: beyond *expiry_seconds*; 0: a pause is silence like any other.
+    """
 
     def __init__(
         self,
@@ -40,5 +43,5 @@ class Pauses:
             self._holding.hold(lease)
 
     def end(self, user_id: str, session_id: str) -> None:
-        """It is not, any more."""
+        """Ends a pause: the session plays again, or is gone."""
         self._holding.let_go(user_id, session_id)

@@ -42,7 +42,7 @@ class Redirect:
         await send_whole(send, 302, headers, cookies=self._baked(yes, original))
 
     def _baked(self, yes: Yes, original: Original) -> list[str]:
-        """What takes no seat opens itself alone: a folder's cookie opens the media, too."""
+        """The signed URL of a file without a seat. It opens that file alone: a folder's cookie opens the media, too."""
         if self._cookies is None:
             return []
         if yes.place is None:

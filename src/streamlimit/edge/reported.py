@@ -1,4 +1,4 @@
-"""What an edge says that it delivered: a receipt, or a lease given back. Where it comes from is for others to know."""
+"""Deliveries that an edge reports: each is a receipt, or a lease given back. Knows no protocol."""
 
 import asyncio
 import math
@@ -50,7 +50,7 @@ class Report(Struct, frozen=True):
 
     @property
     def whose(self) -> str:
-        """The same for all of one session, as far as the report tells."""
+        """A key that all reports of one session share, as far as a report tells."""
         found = _grant_in(self.path)
         return self.grant or (found[1] if found else self.path.partition("?")[2])
 
@@ -61,7 +61,7 @@ class Report(Struct, frozen=True):
 
     @property
     def is_lost(self) -> bool:
-        """It has not. What is neither (304, HEAD) says nothing."""
+        """Did the client not receive it? A report of neither (304, HEAD) says nothing."""
         return not self.complete or (self.status is not None and self.status >= 400)
 
 
@@ -97,7 +97,7 @@ async def in_order(reports: Sequence[Report], note: Callable[[Report], Awaitable
 
 
 class Reported:
-    """One worker's. *wall*: seconds of the epoch, for `at_ms`."""
+    """Takes the reports of edges for one worker. *wall*: seconds of the epoch, for `at_ms`."""
 
     def __init__(self, service: Service, wall: Callable[[], float] = time.time) -> None:
         self._limiter, self._authenticator, self._store = service.limiter, service.authenticator, service.store
@@ -138,7 +138,7 @@ class Reported:
         return original.grant or report.grant or in_query(original.query), original.stream_id, original.path
 
     def _place(self, stream_id: str, path: str) -> Place | None:
-        """What it was, without a look at the file, which may be gone by now. None: it was free, or is unknown."""
+        """The place of the segment, without a look at the file, which may be gone. None: it was free, or is unknown."""
         try:
             stream = self._streams.find(stream_id)
         except (UnknownStream, CatalogError, OriginFailed):

@@ -16,7 +16,7 @@ from streamlimit.web.service import Service
 ROUTE, CALL = "/edge/reports", "POST /edge/reports"
 MAX_REPORTS = 1_000
 MAX_BYTES = 4 * 1024 * 1024
-"""Of a batch: so many of ordinary grants and paths take a tenth of it."""
+"""Bytes of a batch: the most reports, with ordinary grants and paths, take a tenth of it."""
 
 
 class ReportForm(Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,7 +29,10 @@ PREFIX = "/edge/"
 
 
 class Edge:
-    """One worker's. *OPTIONS* of those in `asks` is a viewer's request, handed on; elsewhere a browser's preflight."""
+    """All edges' protocols of one worker.
+
+    *OPTIONS* of those in `asks` is a viewer's request, handed on; elsewhere a browser's preflight.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service, self._decider = service, (decider := Decider(service))

@@ -1,4 +1,4 @@
-"""What foreign protocols say of a session whose grant they show: it plays, it pauses, it stops. No bytes are ours."""
+"""Plays, pauses and stops of sessions, as foreign protocols tell them by a grant. No bytes are ours."""
 
 import time
 
@@ -17,7 +17,7 @@ from streamlimit.web.service import Service
 
 
 class Seating:
-    """One worker's. *address*, everywhere: the viewer's own, empty where nobody knows it."""
+    """Seats the sessions of foreign protocols for one worker. *address*: always the viewer's own; empty: unknown."""
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._authenticator, self._store = service.limiter, service.authenticator, service.store
@@ -28,7 +28,7 @@ class Seating:
         self._plays: Recent[str, int] = Recent()
 
     def identify(self, grant: str | None, address: str) -> Caller:
-        """Whose grant it is. Raises 401, and 403 where it was given to another address."""
+        """The session of a grant. Raises 401, and 403 where it was given to another address."""
         if not grant:
             raise Problem("unauthenticated", "the request carries no grant", headers=CHALLENGE)
         caller = self._authenticator.identify_grant(grant)
@@ -43,7 +43,10 @@ class Seating:
         return _admitted(await resolved(self._limiter.beat(ask)), ask)
 
     async def pauses(self, caller: Caller, stream_id: str, address: str) -> Admitted:
-        """Its seat is left to run out, later by `paused_seconds`. Raises as `plays`, who would be refused now."""
+        """The session pauses: its seat is left to run out, later by `paused_seconds`.
+
+        Raises as `plays`, who would be refused now.
+        """
         ask = await self._ask(caller, stream_id, address, Purpose.CHECK)
         admitted = _admitted(await resolved(self._limiter.admit(ask)), ask)
         await self._pauses.begin(ask, admitted.session)
@@ -67,7 +70,7 @@ class Seating:
         return await self.plays(caller if play is None else replace(caller, play=play), stream_id, address)
 
     async def stops(self, caller: Caller, stream_id: str, player: str) -> bool:
-        """That *player* has left: the session ends, unless it has gone on to another stream or connection."""
+        """*player* has left: the session ends, unless it has gone on to another stream or connection."""
         last = self._players.get(_key(caller))
         session = await self.seated(caller)
         if session is None or session.stream_id != stream_id or last not in (None, player):

@@ -38,7 +38,7 @@ class Cookies:
         return self._for(f"{self._cdn.path}{quote(stream_id, '')}/")
 
     def of_file(self, stream_id: str, path: str) -> list[str]:
-        """The same for one file of it."""
+        """The cookies for one file of the stream."""
         return self._for(self._cdn.path + plain_file(stream_id, path))
 
     def _for(self, path: str) -> list[str]:

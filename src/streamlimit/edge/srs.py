@@ -22,7 +22,7 @@ ROUTE = "/edge/srs"
 
 
 class Hook(Struct, frozen=True):
-    """What SRS says. `param`: the query of the play URL, with its question mark."""
+    """A call of SRS. `param`: the query of the play URL, with its question mark."""
 
     action: str
     client_id: str | int = ""

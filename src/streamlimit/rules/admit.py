@@ -175,7 +175,7 @@ def _in_all(live: list[Seat], scopes: list[Scope]) -> list[Seat]:
 
 
 def _victim(live: list[Seat], ask: Ask, policy: Policy, now_ms: int) -> Seat | None:
-    """Who gives way: the one the viewer named, the device's own old session, else as `over_limit` says."""
+    """The session that gives way: the one the viewer named, the device's own old session, else as `over_limit` says."""
     named = [seat for seat in live if seat.session_id == ask.replace]
     if named:
         return named[0]
@@ -191,7 +191,7 @@ def _victim(live: list[Seat], ask: Ask, policy: Policy, now_ms: int) -> Seat | N
 
 
 def staying(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> list[Seat]:
-    """Who sits beside the new session, whoever else may have to give way."""
+    """The sessions that stay beside the new one, whoever else may have to give way."""
     return [seat for seat in ledger.live(now_ms) if not _goes_anyway(seat, ask, policy)]
 
 

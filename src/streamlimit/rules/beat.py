@@ -14,7 +14,8 @@ _ACTIVE, _CHECK, _LEASE = State.ACTIVE, Purpose.CHECK, Purpose.LEASE  # looked u
 
 
 def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants | None = None) -> Outcome[Decision]:
-    """What `admit` and then a receipt of its lease do. No lease stays open, so *ask* needs no name for one.
+    """A heartbeat: does what `admit` and then a receipt of its lease do. No lease stays open, so *ask* needs no name
+    for one.
 
     Nearly every beat is of one who sits on that stream, or of one who is new where there is room: those two are
     written down here as what the two rules come to then.
@@ -39,7 +40,7 @@ def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants |
 
 
 def unnamed(ask: Ask) -> Ask:
-    """The same without a name for a lease, as what asks for no bytes (plays.py)."""
+    """*ask* without a name for a lease, as one that asks for no bytes (plays.py)."""
     return replace(ask, lease_id="") if ask.lease_id else ask
 
 
@@ -64,7 +65,7 @@ def _one_by_one(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: G
 
 
 def _just_goes_on(seat: Seat, ask: Ask) -> bool:
-    """Is it no reservation, no move, no first grant, and (rule 8) nothing that could be one repeat too many?"""
+    """Is *ask* no reservation, no move, no first grant, and (rule 8) nothing that could be one repeat too many?"""
     is_no_repeat = ask.sequence is None or not seat.repeats
     if ask.play and ask.play != seat.play:
         return False

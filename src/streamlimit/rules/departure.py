@@ -67,6 +67,6 @@ def remember(ledger: Ledger, mark: Mark, now_ms: int) -> None:
 
 
 def _joined(marks: list[Mark]) -> Mark:
-    """What is left of marks that found no room: no late receipt of their time seats anybody again."""
+    """One mark for those that found no room: no late receipt of their time seats a session again."""
     generation, until_ms = max(each.generation for each in marks), max(each.until_ms for each in marks)
     return Mark(NOBODYS, generation, State.ENDED, marks[-1].at_ms, until_ms)

@@ -62,7 +62,7 @@ def revoke(grants: Grants, generation: int, policy: Policy, now_ms: int) -> None
 
 
 def _drop(grants: Grants, oldest: Dead) -> None:
-    """It stays dead with all grants of its time. Where nobody knows of a grant it is only forgotten."""
+    """Drops a grant from the list: it stays dead with all grants of its time."""
     grants.dead = [each for each in grants.dead if each is not oldest]
     if oldest.given:
         grants.revoked = max(grants.revoked, oldest.generation)

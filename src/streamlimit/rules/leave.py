@@ -82,7 +82,7 @@ def forget(ledger: Ledger, user_id: str, policy: Policy, now_ms: int, grants: Gr
 def lose_again(
     ledger: Ledger, event: Event, policy: Policy, now_ms: int, grants: Grants | None = None
 ) -> Outcome[Events]:
-    """What *event* told happens again, if its very seat is there: a store that failed over had forgotten it (rule 7).
+    """The loss that *event* told, again, if its very seat is there: a store that failed over had forgotten it (rule 7).
 
     Also where its time has passed meanwhile: it makes the event that was told already, not another one.
     """

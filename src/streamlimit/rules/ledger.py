@@ -121,7 +121,7 @@ class Ledger(Struct, array_like=True, gc=False):
         return None
 
     def limit(self, asked: int | None, policy: Policy) -> int:
-        """Which limit holds: the user's own, else the asker's (token or plan), else the policy's."""
+        """The limit that holds: the user's own, else the asker's (token or plan), else the policy's."""
         if self.max_sessions is not None:
             return self.max_sessions
         return policy.max_sessions if asked is None else asked
@@ -185,7 +185,7 @@ class Ledger(Struct, array_like=True, gc=False):
 
 
 class Outcome(Struct, Generic[T], gc=False):
-    """What a rule decided, whether the ledger changed, and what there is to tell others.
+    """The outcome of a rule: its answer, whether the ledger changed, and the events.
 
     `ended_grants`: so did the user's grants that were ended. `wants_grants`: nothing is decided yet, for it takes them.
     """
@@ -246,6 +246,6 @@ def show(user_id: str, seat: Seat, state: State) -> Session:
 
 
 def show_live(user_id: str, ledger: Ledger, policy: Policy, now_ms: int) -> tuple[Session, ...]:
-    """Everyone who sits, oldest first."""
+    """All live sessions, oldest first."""
     ledger.mend(policy, now_ms)
     return tuple(show(user_id, seat, policy.state(seat.last_activity_ms, now_ms)) for seat in ledger.live(now_ms))

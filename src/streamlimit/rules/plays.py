@@ -17,7 +17,7 @@ def named(ask: Ask) -> int | None:
 
 
 def of_receipt(receipt: Receipt) -> int | None:
-    """Who received it; None: of a heartbeat without a play, which received nothing."""
+    """The play that received; None: a heartbeat without a play, which received nothing."""
     is_media = receipt.segment is not None or receipt.sequence is not None
     return receipt.lease.ask.play if receipt.lease.ask.play or is_media else None
 
@@ -30,7 +30,7 @@ def is_change(seat: Seat, play: int | None, policy: Policy, now_ms: int) -> bool
 
 
 def is_locked_out(seat: Seat, play: int | None, policy: Policy, now_ms: int) -> bool:
-    """Is it one change too many? Who began later than the one that plays is not refused: a reload, a hand-over."""
+    """Is it one change of plays too many? A play that began later than the current one is not refused: a reload."""
     return seat.is_locked and play is not None and play < seat.play and is_change(seat, play, policy, now_ms)
 
 

@@ -1,4 +1,4 @@
-"""What is full for a session that wants a seat: the user's seats, or those of its stream or type of device."""
+"""Scopes that may be full for a new session: the user's seats, or those of its stream or type of device."""
 
 from msgspec import Struct
 
@@ -16,7 +16,7 @@ class Scope(Struct, frozen=True):
 
 
 def full_scopes(live: list[Seat], limit: int, ask: Ask, policy: Policy) -> list[Scope]:
-    """What is full for the asking session: the user's seats, those for its stream or its type of device."""
+    """The scopes that are full for the asking session: the user's seats, those for its stream or its type of device."""
     scopes = [Scope("user", live, limit)]
     if policy.max_per_stream is not None:
         same = [seat for seat in live if seat.stream_id == ask.stream_id]

@@ -64,7 +64,7 @@ def with_one_more(times: list[int], policy: Policy, now_ms: int) -> list[int]:
 
 
 def note_repeat(seat: Seat, client: str, policy: Policy, now_ms: int) -> None:
-    """One seek is one repeat: what else is fetched from that address is no other one."""
+    """Notes a repeat: one seek is one, whatever else is fetched from that address."""
     seat.repeats = with_one_more(seat.repeats, policy, now_ms)
     seat.positions = {kind: Position(position.place, client) for kind, position in seat.positions.items()}
 

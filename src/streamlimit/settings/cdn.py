@@ -75,7 +75,7 @@ class CdnSettings(BaseModel):
 
     @property
     def maker(self) -> str:
-        """Whose way of signing it is: the kind, without what carries the signature."""
+        """The CDN whose way of signing it is: the kind, without what carries the signature."""
         return self.kind.partition("-")[0]
 
     @property
@@ -91,7 +91,7 @@ class CdnSettings(BaseModel):
 
     @property
     def path(self) -> str:
-        """Of the folder."""
+        """The path of the CDN's folder."""
         return urlsplit(self.url).path
 
     @property

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 HASHED = re.compile(r"sha256:[0-9a-f]{64}")
 OPERATOR, VIEWER = "operator", "viewer"
-"""Who ended a session, as marks and events say it: an operator without a name; the viewer, or a device of theirs."""
+"""`by` of an end, as marks and events say it: an operator without a name; the viewer, or a device of theirs."""
 
 
 def key_hash(key: str) -> str:
@@ -19,7 +19,7 @@ def key_hash(key: str) -> str:
 
 
 def require_key(key: str) -> None:
-    """Is it one, plain or hashed? Raises `ValueError`, in words."""
+    """Checks a key, plain or hashed. Raises `ValueError`, in words."""
     if key.startswith("sha256:") and not HASHED.fullmatch(key):
         raise ValueError("a hashed key is sha256: and 64 hexadecimal digits in lower case")
     if not key:
@@ -27,7 +27,7 @@ def require_key(key: str) -> None:
 
 
 def _role(given: Any) -> Any:
-    """Whoever may operate is an operator: both words mean the same."""
+    """The role of a word: `operate` and `operator` mean the same."""
     return {"operator": "operate", "reader": "read"}.get(str(given), given)
 
 
@@ -41,7 +41,7 @@ class OperatorKey(BaseModel):
     hash: SecretStr
 
     def get_secret_value(self) -> str:
-        """As it was given, plain or hashed."""
+        """The key as it was given, plain or hashed."""
         return self.hash.get_secret_value()
 
     @model_validator(mode="before")

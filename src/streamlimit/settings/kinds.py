@@ -25,7 +25,7 @@ def _is_address(value: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Nobody beyond this machine reaches what listens there."""
+    """Does only this machine reach that address?"""
     return "/" in address or LOOPBACK.fullmatch(address.rsplit(":", 1)[0]) is not None
 
 
@@ -36,7 +36,7 @@ def _is_store(value: str) -> str:
 
 
 def is_origin(value: str) -> bool:
-    """Is it a URL, not a folder?"""
+    """Is *text* a URL, not a folder?"""
     return "://" in value
 
 
@@ -106,7 +106,7 @@ def _is_proxy(value: str) -> str:
 
 
 def _is_takeover(value: object) -> object:
-    """What was a yes or a no in earlier releases goes on to mean what it meant."""
+    """A yes or a no of earlier releases as the word that means the same."""
     word = str(value).lower()
     if word in ("true", "1", "yes", "on"):
         return Reclaim.SILENT

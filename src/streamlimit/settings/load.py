@@ -22,7 +22,10 @@ def load_settings(**flags: Any) -> Settings:
 
 
 def load_again(settings: Settings) -> Settings:
-    """What the file says now beside the flags and variables by which *settings* were loaded. Raises `SettingsError`."""
+    """The settings by the file as it is now, and the flags and variables by which *settings* were loaded.
+
+    Raises `SettingsError`.
+    """
     if settings.file is not None and not settings.file.exists():
         raise SettingsError(str(settings.file), "is not there any more")  # else all keys would be gone, too
     return load_settings(**settings.flags).made_for_this_run(settings.made)
@@ -35,7 +38,7 @@ def unknown_variables() -> list[str]:
 
 
 def notes_on_variables() -> list[str]:
-    """What the operator is told of these."""
+    """Notes for the operator on variables of the environment."""
     return [f"{name} is no setting{_did_you_mean(name, _variables())}" for name in unknown_variables()]
 
 

@@ -45,7 +45,7 @@ class File(PydanticBaseSettingsSource):
 
 
 def file_of_settings() -> Path | None:
-    """Where it is; None: there is none, and none was named."""
+    """The path of the file of settings; None: there is none, and none was named."""
     named = os.environ.get(CONFIG)
     if named is not None:
         return Path(named or CONFIG_FILE)
@@ -53,7 +53,7 @@ def file_of_settings() -> Path | None:
 
 
 def _is_there(path: Path) -> bool:
-    """One that this user may not look at is there, too: reading it says so."""
+    """Is there a file at *path*? One that this user may not look at is: reading it says so."""
     try:
         return path.exists()
     except PermissionError:

@@ -137,21 +137,21 @@ class Settings(BaseSettings):
 
     @property
     def flags(self) -> Mapping[str, Any]:
-        """What was given beside variables and file."""
+        """The values given beside variables and file."""
         return self._flags
 
     @property
     def made(self) -> Mapping[str, Any]:
-        """What holds in this run where no source says anything."""
+        """The values that hold in this run where no source gives one."""
         return self._made
 
     @property
     def file(self) -> Path | None:
-        """What they were read from; None: there was no file."""
+        """The file that the settings were read from; None: there was none."""
         return self._file
 
     def given_by(self, flags: Mapping[str, Any], file: Path | None) -> "Settings":
-        """The same, and by which *flags*, and from which *file*."""
+        """The same settings with the *flags* and the *file* that gave them."""
         self._flags, self._file = flags, file
         return self
 
@@ -218,7 +218,7 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
-        """Nobody beyond this machine reaches the listening address."""
+        """Does only this machine reach the listening address?"""
         return is_loopback(self.listen)
 
     @property
@@ -248,7 +248,7 @@ class Settings(BaseSettings):
 
     @property
     def public_path(self) -> str:
-        """What an edge puts in front of all paths."""
+        """The path that an edge puts in front of all paths."""
         return urlsplit(self.public_url or "").path
 
     @property

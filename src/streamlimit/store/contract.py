@@ -1,4 +1,4 @@
-"""What every store promises. Each promise is one atomic step, judged by the store's own clock.
+"""The contract of stores. Each promise is one atomic step, judged by the store's own clock.
 
 A store may answer at once (a file, in microseconds) or with an awaitable (a server across a wire; a file that makes
 several changes together), which may be a `Deferred`: whoever calls awaits only what is awaitable, or hears what comes.
@@ -46,7 +46,7 @@ async def resolved(answer: Answer[T]) -> T:
 
 
 def is_coming(answer: object) -> TypeIs[Awaitable[Any]]:
-    """Is it still to be awaited? As `inspect.isawaitable`, much faster: few types are ever asked about."""
+    """Is *answer* still to be awaited? As `inspect.isawaitable`, much faster: few types are ever asked about."""
     kind = type(answer)
     found = _coming.get(kind)
     if found is None:
@@ -241,19 +241,20 @@ class Outbox(Protocol):
         ...
 
     def settle(self, delivery: Delivery, lease_ms: int) -> Answer[Delivery | None]:
-        """It arrived: the delivery is gone, and the user's next one is claimed by the same ticket. Twice: None."""
+        """The delivery arrived: it is gone, and the user's next one is claimed by the same ticket. Twice: None."""
         ...
 
     def retry_later(self, delivery: Delivery, wait_ms: int, problem: str) -> Answer[None]:
-        """It failed: it stays the user's next delivery, and is due in *wait_ms*. Twice is once."""
+        """The delivery failed: it stays the user's next one, and is due in *wait_ms*. Twice is once."""
         ...
 
     def release(self, delivery: Delivery) -> Answer[None]:
-        """It was not tried: anyone may claim it now. Twice is once."""
+        """The delivery was not tried: anyone may claim it now. Twice is once."""
         ...
 
     def give_up(self, delivery: Delivery, problem: str) -> Answer[None]:
-        """It failed for the last time: it is a dead letter now, and the user's next one is due. Twice is once.
+        """The delivery failed for the last time: it is a dead letter now, and the user's next one is due. Twice is
+        once.
 
         Where there are too many dead letters the oldest is dropped.
         """

@@ -40,7 +40,10 @@ T = TypeVar("T")
 
 
 class Memory:
-    """What several stores of one process may share, as several connections share a file. *clock*: tests only."""
+    """The memory that several stores of one process may share, as several connections share a file.
+
+    *clock*: tests only.
+    """
 
     def __init__(self, clock: Clock | None = None) -> None:
         began_ms = time.time_ns() // 1_000_000 - time.monotonic_ns() // 1_000_000
@@ -66,7 +69,7 @@ class Memory:
             return [(name, decode(self.bodies[name])) for name in found], self.now_ms()
 
     def save(self, user_id: str, ledger: Ledger, now_ms: int) -> None:
-        """What the user's ledger has become."""
+        """Keeps the user's ledger as it has become."""
         if ledger.is_blank():
             self.bodies.pop(user_id, None)
             self.due.pop(user_id, None)
@@ -182,7 +185,7 @@ class MemoryStore:
         self._opened()
 
     def close(self) -> None:
-        """What is in a memory of its own is gone."""
+        """Closes the store; what is in a memory of its own is gone."""
         self._memory = None
 
     def _change(self, user_id: str, rule: Rule[T]) -> T:

@@ -1,4 +1,4 @@
-"""What is shown of users: one consistent read each. For stores that keep users' ledgers themselves."""
+"""Readings of users: one consistent read each. For stores that keep users' ledgers themselves."""
 
 from typing import Protocol
 
@@ -23,7 +23,7 @@ class Books(Protocol):
 
 
 class Reading:
-    """Of *books*, under *policy*."""
+    """Reads *books*, under *policy*."""
 
     def __init__(self, books: Books, policy: Policy) -> None:
         self._books, self._policy = books, policy

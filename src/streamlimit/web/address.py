@@ -64,7 +64,7 @@ class Proxies:
         return Proxies, (self._trusted,)
 
     def trusts(self, address: str) -> bool:
-        """Is it one of theirs?"""
+        """Is the address one of the trusted proxies?"""
         return self._find(address)
 
     def reveal(self, request: Request) -> None:

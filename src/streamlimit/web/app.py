@@ -81,11 +81,11 @@ class FrontDoor:
         return None if work is None else self._see_through(work, request, exchange)
 
     def _headers(self, origin: str | None) -> bytes:
-        """What every answer has."""
+        """Headers of every answer."""
         return lines_of(encode_headers(SECURITY_HEADERS | self._cors.headers(origin)))
 
     def _finished(self, request: Request, exchange: Exchange, outcome: object) -> None:
-        """It was answered, or that failed, without a task."""
+        """A request was answered, or that failed, without a task."""
         if isinstance(outcome, Exception):
             self._fail(outcome, request, exchange)
 

@@ -1,4 +1,4 @@
-"""Who asks, and what that allows: a grant's session, a viewer by token, a back end, a reader, an operator, anyone."""
+"""Callers, and what each may do: a grant's session, a viewer by token, a back end, a reader, an operator, anyone."""
 
 import hmac
 import math
@@ -34,7 +34,7 @@ class Key(Struct, frozen=True, gc=False):
 
 
 BOUND: frozenset[Role] = frozenset({"grant", "viewer"})
-"""Who speaks for some sessions alone, perhaps of some streams, or from one place."""
+"""Roles that speak for some sessions alone, perhaps of some streams, or from one place."""
 
 
 class Terms(Struct, frozen=True, gc=False):
@@ -72,11 +72,14 @@ class Caller(Struct, frozen=True):
 
     @property
     def may_start(self) -> bool:
-        """It may still be given a new seat."""
+        """May the caller still be given a new seat?"""
         return self.expires_at == math.inf or time.time() < self.expires_at
 
     def require(self, call: str) -> None:
-        """May it do this call of `RIGHTS`? Raises 401 without a credential, 403 with one of another role."""
+        """Checks that the caller may do this call of `RIGHTS`.
+
+        Raises 401 without a credential, 403 with one of another role.
+        """
         if self.role in RIGHTS.get(call, ()):
             return
         if self.role in NO_CREDENTIAL:
@@ -84,19 +87,19 @@ class Caller(Struct, frozen=True):
         raise Problem("forbidden", f"this call is not for a credential of your role ({self.role})")
 
     def require_session(self, user_id: str, session_id: str | None) -> None:
-        """May it speak for this session (None: for any of the user's)? Raises 403."""
+        """Checks that the caller may speak for this session (None: for any of the user's). Raises 403."""
         if self.role == "grant" and (self.user_id != user_id or session_id not in (None, self.session_id)):
             raise Problem("forbidden", "this grant is for another user or session")
         if self.role == "viewer" and self.user_id != user_id:
             raise Problem("forbidden", "this token is for another user")
 
     def require_stream(self, stream_id: str) -> None:
-        """May it watch this stream? Raises 403."""
+        """Checks that the caller may watch this stream. Raises 403."""
         if self.streams is not None and stream_id not in self.streams:
             raise Problem("forbidden", "this credential is for other streams")
 
     def require_own(self, user_id: str, session_id: str, stream_id: str, replace: str | None) -> None:
-        """The three at once, of whoever is `BOUND`: others may speak for every session."""
+        """Checks session, stream and replacement of a `BOUND` caller: others may speak for every session."""
         self.require_session(user_id, session_id)
         if self.streams is not None:
             self.require_stream(stream_id)
@@ -104,19 +107,22 @@ class Caller(Struct, frozen=True):
             self.require_replacement(replace)
 
     def require_place(self, place: str) -> None:
-        """Is its client where the grant was given? Raises 403."""
+        """Checks that the client is where the grant was given. Raises 403."""
         if self.place is not None and self.place != place:
             raise Problem("forbidden", "this grant was given to another address; open the session again from here")
 
     def require_replacement(self, session_id: str | None) -> None:
-        """May it choose this session to give way? The owner of the seats may; a shared playback URL may not."""
+        """Checks that the caller may choose this session to give way.
+
+        The owner of the seats may; a shared playback URL may not.
+        """
         if self.role == "grant" and session_id not in (None, self.session_id):
             raise Problem("forbidden", "a grant ends no other session; ask with the user's own credential")
 
     def terms(
         self, device: str | Device | None = None, plan_limit: int | None = None, plan: str | None = None
     ) -> Terms:
-        """What goes into the `Ask`: what the credential says before what the request says."""
+        """The terms for the `Ask`: what the credential says goes before what the request says."""
         may_start = self.may_start
         return Terms(
             device if self.device is None else self.device,
@@ -201,7 +207,7 @@ class Authenticator:
         self._to_forget.append(forget)
 
     def recall(self, authorization: str | None) -> Caller | None:
-        """As `identify`, of a caller that was identified lately; None for everybody else."""
+        """The caller with this header, if it was identified lately; None for all others."""
         if authorization is None:
             return self._uncredentialed
         known = self._known.get(authorization)

@@ -43,7 +43,7 @@ async def until_listed(held: Held, stream: Stream, path: str, query: bytes, exch
 
 
 def origin_directives(query: bytes, edge: Edge) -> str:
-    """What of *query* an origin is told, which does the waiting; empty where there is nothing to wait for.
+    """The part of *query* that an origin is told, which does the waiting; empty where there is nothing to wait for.
 
     Raises `malformed`.
     """
@@ -88,7 +88,7 @@ def _directives(query: bytes) -> Reload | None:
 
 
 async def _wait(held: Held, stream_id: str, is_there: IsThere, seconds: float, exchange: Exchange) -> bool:
-    """As `Held.wait`. Raises `ClientLeft`."""
+    """Waits as `Held.wait` does. Raises `ClientLeft`."""
     coming, leaving = held.wait(stream_id, is_there, seconds), asyncio.ensure_future(exchange.until_left())
 
     def stop(_: object) -> None:

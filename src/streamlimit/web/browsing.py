@@ -28,7 +28,7 @@ class Cursor(Struct, array_like=True):
 
 
 class Filters(Struct, frozen=True):
-    """Which sessions are asked for; None: all."""
+    """Filters of a listing of sessions; None: all."""
 
     user_id: str | None
     stream_id: str | None
@@ -37,7 +37,7 @@ class Filters(Struct, frozen=True):
     """In lower case; a part of what the player calls it. The store does not know of it."""
 
     def fits(self, session: Session) -> bool:
-        """Is it one of those, as far as the store did not look already?"""
+        """Does the session pass the filters that the store did not apply already?"""
         return self.device is None or any(self.device in part.casefold() for part in _parts(session.device))
 
 
@@ -83,7 +83,7 @@ async def browse_limits(store: Store, cursor: str | None, limit: int) -> tuple[l
 
 
 async def _rest_of_user(store: Store, at: Cursor, filters: Filters) -> list[Session]:
-    """What the page before had no room for."""
+    """Sessions of a user that the page before had no room for."""
     if at.user_id is None or at.after is None:
         return []
     page = await resolved(store.browse(None, 1, at.user_id, filters.stream_id, filters.state))
@@ -91,14 +91,14 @@ async def _rest_of_user(store: Store, at: Cursor, filters: Filters) -> list[Sess
 
 
 def _parts(device: str | Device | None) -> tuple[str, ...]:
-    """What a device is called, all of it."""
+    """All names of a device: id, name, type."""
     if isinstance(device, Device):
         return tuple(part for part in (device.id, device.name, device.type) if part)
     return (device,) if device else ()
 
 
 def _rank(session: Session) -> tuple[int, str]:
-    """Who was seated first comes first, as in the store's own order."""
+    """The rank of a session: the first seated comes first, as in the store's own order."""
     return session.generation, session.session_id
 
 

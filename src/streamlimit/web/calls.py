@@ -1,4 +1,4 @@
-"""What the control plane's calls have in common: the service, the caller, a form, an answer in JSON."""
+"""Common parts of the control plane's calls: the service, the caller, a form, an answer in JSON."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -41,12 +41,12 @@ ServiceDep = Annotated[Service, Depends(service_of)]
 
 
 async def caller_in_header(request: Request, service: ServiceDep) -> Caller:
-    """Who asks, by the header; 401 or 403 where they may not do this call (rights.py)."""
+    """The caller by the header; 401 or 403 where they may not do this call (rights.py)."""
     return await caller_of(request, service)
 
 
 async def caller_of(request: Request, service: Service, grant: str | None = None) -> Caller:
-    """The same; *grant*: a credential in the body, which counts before the header."""
+    """The caller of *request*; *grant*: a credential in the body, which counts before the header."""
     if grant is None:
         caller = await service.authenticator.identify(request.headers.get("authorization"))
     else:

@@ -46,7 +46,10 @@ class ProviderUnavailable(StreamlimitError):
 
 
 async def check_provider(settings: Settings) -> list[str]:
-    """What was found, if there is a provider to ask. Raises `SettingsError`, `ProviderUnavailable`, with words."""
+    """Checks the provider of tokens, if there is one, and tells what was found.
+
+    Raises `SettingsError`, `ProviderUnavailable`, with words.
+    """
     url = settings.jwt.jwks_url if settings.auth == "jwt" and settings.jwt is not None else None
     if url is None:
         return []
@@ -65,7 +68,7 @@ async def _document(url: str) -> Any:
 
 
 def _bad_answer(response: Any, who: str) -> StreamlimitError:
-    """It answered (an `httpx.Response`), but not with the document."""
+    """The error for an answer (an `httpx.Response`) that is not the document."""
     status, where = response.status_code, response.headers.get("location")
     told = f"{who}: it answers {status} {HTTPStatus(status).phrase if status in set(HTTPStatus) else ''}".rstrip()
     if response.is_redirect:
@@ -76,7 +79,7 @@ def _bad_answer(response: Any, who: str) -> StreamlimitError:
 
 
 def _failure(error: Exception, who: str) -> StreamlimitError:
-    """Who is silent or refuses may come yet, as with a store (store/valkey/checkup.py)."""
+    """The error to raise: a silent or refusing provider may come yet, as a store may (store/valkey/checkup.py)."""
     told = list(_told(error))
     known = ((words, text) for sign, words in MEANINGS for text in told if sign in text)
     words, reason = next(known, ("it does not answer", told[0]))
@@ -106,7 +109,7 @@ def _usable(document: Any, who: str) -> int:
 
 
 def _verifies(key: Key) -> bool:
-    """Is it of an algorithm that a token may have here?"""
+    """Is the key of an algorithm that a token may have here?"""
     if isinstance(key, RSAKey):
         return key.alg in (None, "RS256")
     if isinstance(key, ECKey):

@@ -16,7 +16,7 @@ class Cors:
         self._origins = frozenset(origins)
 
     def headers(self, origin: str | None) -> dict[str, str]:
-        """What to add to an answer to a page of that *origin*."""
+        """Headers to add to an answer to a page of that *origin*."""
         if self.is_for_all:
             return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}
         if origin not in self._origins or origin is None:
@@ -28,7 +28,7 @@ class Cors:
         }
 
     def preflight(self, asked: str | None) -> dict[str, str]:
-        """What an `OPTIONS` that *asked* for those headers is answered, beside `headers`."""
+        """Headers of the answer to an `OPTIONS` that *asked* for some, beside `headers`."""
         return {
             "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
             "Access-Control-Allow-Headers": asked or "Authorization, Content-Type, Range",

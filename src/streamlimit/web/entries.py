@@ -13,7 +13,7 @@ from streamlimit.web.plays import with_play
 from streamlimit.web.spelling import encoded
 
 ASSUMED_BITS_PER_SECOND = 1_000_000
-"""Of a stream whose first segment is not there; players compare it with other variants', and there is one."""
+"""The bit rate assumed where the first segment is not there; players compare it, and there is only one."""
 
 
 class Entry(Struct, frozen=True):
@@ -25,7 +25,7 @@ class Entry(Struct, frozen=True):
     is_head: bool
 
     def headers(self) -> dict[str, str]:
-        """It is of no use to anybody else, nor a second time: no validator, no ranges."""
+        """Headers of the entry, which is of no use to others, nor a second time: no validator, no ranges."""
         return {
             "Content-Type": self.media_type,
             "Content-Length": str(len(self.content)),
@@ -60,7 +60,7 @@ def _led(files: StreamFiles | None, stream: Stream, path: str, text: str, to: st
 
 
 def _bits_per_second(files: StreamFiles | None, stream: Stream) -> int:
-    """Of the first segment; *files* None: they are elsewhere."""
+    """The bit rate of the first segment; *files* None: they are elsewhere."""
     if files is None or not stream.main or not stream.main[0].duration_ms:
         return ASSUMED_BITS_PER_SECOND
     first = stream.main[0]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Explained(NamedTuple):
-    """One code. *viewer*: a sentence that a player may show; empty where no viewer ever meets it."""
+    """The explanation of one code. *viewer*: a sentence that a player may show; empty where no viewer ever meets it."""
 
     when: str
     viewer: str

@@ -133,7 +133,7 @@ read_form = Reader().read
 
 
 def read_end_form(body: bytes) -> EndForm:
-    """What a beacon says, whatever its content type. A body that speaks of no grant says nothing."""
+    """The form in a beacon's body, whatever its content type. A body that speaks of no grant says nothing."""
     try:
         told = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -64,7 +64,7 @@ class Grants:
 
     @property
     def are_known(self) -> bool:
-        """There are keys."""
+        """Are there keys to read grants by?"""
         return bool(self._keys)
 
     def learn(self, keys: list[str]) -> None:
@@ -103,7 +103,10 @@ class Grants:
         return jwt.encode({"alg": "HS256", "kid": signer}, claims, key, default_type=None)
 
     def verify(self, text: str) -> Grant:
-        """What the grant says. Raises `BadGrant`, and `StoreUnavailable` without keys; an expired one is still read."""
+        """The grant in a token.
+
+        Raises `BadGrant`, and `StoreUnavailable` without keys; an expired one is still read.
+        """
         known = self._verified.get(text)
         if known is None:
             known = self.read(text)

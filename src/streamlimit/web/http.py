@@ -39,18 +39,18 @@ def require_json(scope: Scope) -> None:
 
 
 def content_type(scope: Scope) -> str | None:
-    """What the body says it is, without parameters, in lower case."""
+    """The content type of the request's body, without parameters, in lower case."""
     return bare_kind(header(scope, b"content-type"))
 
 
 def require_kind(content_type: str | None) -> None:
-    """The same of a `Content-Type`."""
+    """As `require_json`, by a `Content-Type`."""
     if bare_kind(content_type) not in (None, "application/json"):
         raise not_json()
 
 
 def bare_kind(kind: str | None) -> str | None:
-    """What a `Content-Type` says the body is, without parameters, in lower case."""
+    """A `Content-Type` without parameters, in lower case."""
     return None if kind is None else kind.partition(";")[0].strip().lower()
 
 
@@ -84,7 +84,7 @@ def _kept(body: bytes | None, at_most: int = MAX_BODY) -> bytes:
 
 
 def encode_headers(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    """As ASGI wants them."""
+    """Headers as ASGI wants them."""
     return [(_spelled(name), value.encode("latin-1")) for name, value in headers.items()]
 
 

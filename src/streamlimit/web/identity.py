@@ -37,7 +37,7 @@ LONG_PAST_ANY_TIME = 1e12
 """JSON has room for NaN and infinity, in Python's reading; a time is neither."""
 
 SLASHES_ENCODED = str.maketrans({"%": "%25", "/": "%2F", "\\": "%5C"})
-"""One to one: no two users become the same."""
+"""A one-to-one encoding: no two users become the same."""
 
 FETCH_SECONDS = 5.0
 AWAY_SECONDS = 10.0
@@ -49,7 +49,7 @@ log = EventLog("streamlimit.identity")
 
 
 class Identity(Struct, frozen=True):
-    """Who a token speaks for, until `expires_at` (seconds of the epoch), and what it allows. None: no word of it."""
+    """The user of a token, until `expires_at` (seconds of the epoch), and what it allows. None: it does not say."""
 
     user_id: str
     expires_at: float
@@ -67,7 +67,7 @@ class KeysUnavailable(Exception):
 
 
 class Header(Struct):
-    """What we look at of a token's header."""
+    """The fields of a token's header that matter here."""
 
     alg: str
     kid: str | None = None
@@ -163,7 +163,7 @@ class Verifier:
         self._settings, self.keys, self._clock = settings, keys, clock
 
     async def verify(self, token: str) -> Identity:
-        """Who the token speaks for. Raises `BadToken`, `KeysUnavailable`."""
+        """The identity in a token. Raises `BadToken`, `KeysUnavailable`."""
         if len(token) > MAX_TOKEN:
             raise BadToken("the token is too long")
         header = _header(token)

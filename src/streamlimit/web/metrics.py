@@ -195,12 +195,12 @@ def dropped_callbacks(dropped: Mapping[str, int]) -> CounterMetricFamily:
 
 
 def pending_callbacks(pending: int | None) -> GaugeMetricFamily:
-    """Of all endpoints together."""
+    """Webhooks that wait, of all endpoints together."""
     return GaugeMetricFamily("streamlimit_callbacks_pending", "Webhooks that wait", value=pending)
 
 
 def running_workers(count: int | None) -> GaugeMetricFamily:
-    """Of this service, on this machine."""
+    """Running workers of this service, on this machine."""
     return GaugeMetricFamily("streamlimit_workers", "Workers that run", value=count)
 
 

@@ -1,4 +1,4 @@
-"""What monitors ask: the numbers of this service, its metrics, whether it runs and whether its store answers."""
+"""Monitoring: the numbers of this service, its metrics, whether it runs and whether its store answers."""
 
 import time
 from typing import Any

@@ -55,7 +55,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 
 def _describe(call: dict[str, Any], name: str, operation: Operation) -> None:
-    """What `contract` says of the call, over what FastAPI said."""
+    """The operation as `contract` describes it, over FastAPI's own description."""
     call["operationId"] = operation.id
     call["summary"] = operation.summary or _first_sentence(call["description"])
     call.setdefault("tags", [operation.tag])

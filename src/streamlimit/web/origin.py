@@ -43,7 +43,7 @@ _open_range = re.compile(r"bytes=(\d{1,18})-").match
 
 
 class OriginViewer(Viewer):
-    """As `Viewer`."""
+    """A `Viewer` of streams at an HTTP origin."""
 
     def __init__(self, service: Service, cookies_of: Callable[[str], list[str]] | None = None) -> None:
         super().__init__(service, cookies_of)

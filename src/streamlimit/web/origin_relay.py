@@ -102,7 +102,7 @@ async def _send(source: Source, exchange: Exchange) -> None:
 
 
 def _conditional(request: Request) -> dict[str, str]:
-    """What of the viewer's request the origin is told: validators, and one range."""
+    """Headers of the viewer's request that the origin is told: validators, and one range."""
     names = ("if-none-match", "if-modified-since", "range", "if-range")
     found = {name: request.header(name.encode()) for name in names}
     told = {name: value for name, value in found.items() if value is not None and value.isascii()}

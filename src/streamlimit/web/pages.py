@@ -17,7 +17,7 @@ from streamlimit.web.service import Service
 
 router = APIRouter(include_in_schema=False)
 shared = APIRouter(tags=["service"])
-"""What is no page, and there whatever is configured."""
+"""Routes that are no page, and there whatever is configured."""
 
 MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -26,7 +26,7 @@ MEDIA_TYPES = {
     ".LICENSE": "text/plain; charset=utf-8",
     ".md": "text/markdown; charset=utf-8",
 }
-"""What is served of `static/`; a file with another ending is not."""
+"""Endings of the files that are served of `static/`."""
 
 ALWAYS = (
     "docs.js",
@@ -62,7 +62,7 @@ _environment = Environment(
 
 
 class StaticFile(Struct, frozen=True):
-    """One file of the package, whole: they are few, small and do not change while we run."""
+    """A file of the pages, whole: they are few, small and do not change while we run."""
 
     body: bytes
     media_type: str

@@ -19,7 +19,7 @@ _ID = re.compile(r"[0-9a-f]{1,16}")
 
 
 class BadPlay(ValueError):
-    """What follows the mark is no play."""
+    """The text behind the mark is no play."""
 
 
 def new_play(now_ms: int | None = None) -> int:
@@ -29,7 +29,7 @@ def new_play(now_ms: int | None = None) -> int:
 
 
 def with_play(grant: str, play: int) -> str:
-    """What stands in a URL for the grant and its play."""
+    """The part of a URL that holds the grant and its play."""
     return f"{grant}{MARK}{play:x}"
 
 

@@ -36,7 +36,7 @@ def explained(code: str) -> dict[str, Any]:
 
 
 def preferred(accept: str) -> str:
-    """Of our kinds the one that *accept* wants most; of equals, and where it names none, the first."""
+    """The kind of answer that *accept* wants most; of equals, and where it names none, the first."""
     wanted: dict[str, float] = {}
     for part in accept.split(","):
         kind, *parameters = (text.strip().lower() for text in part.split(";"))

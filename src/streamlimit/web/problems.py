@@ -52,7 +52,7 @@ ERRORS: dict[type[errors.StreamlimitError], str] = {
     errors.StoreLocked: "store-unavailable",
     errors.StoreHindered: "store-unavailable",
 }
-"""What we raise, and the code a caller gets for it; `Refused` carries its own."""
+"""The code that a caller gets for each exception; `Refused` carries its own."""
 
 DETAILS: dict[type[errors.StreamlimitError], str] = {
     errors.UnknownSegment: "the stream has no segment or file of that name",
@@ -60,7 +60,7 @@ DETAILS: dict[type[errors.StreamlimitError], str] = {
     errors.OriginFailed: "the origin did not answer with what was asked for",
     errors.StoreUnavailable: "try again in a moment",
 }
-"""What the caller is told where our own words are for the operator: they may name folders and hosts."""
+"""Details for the caller where our own words are for the operator: they may name folders and hosts."""
 
 STORE_RETRY_SECONDS = 2
 RETRY_STORE = {"Retry-After": str(STORE_RETRY_SECONDS)}
@@ -104,7 +104,7 @@ SECURITY_HEADERS = {
 
 
 def headers_of(problem: Problem) -> dict[str, str]:
-    """Its own."""
+    """Headers of the problem's answer."""
     return {"Content-Type": "application/problem+json", "Cache-Control": "no-store"} | problem.headers
 
 
@@ -137,7 +137,7 @@ def problem_of(error: errors.StreamlimitError) -> Problem:
 
 
 def _about(ask: Ask, refusal: Refusal) -> dict[str, Any]:
-    """Whose request was refused, and what was true then: for the log."""
+    """Fields of the log's line: whose request was refused, and what was true then."""
     ids = {"user_id": ask.user_id, "session_id": ask.session_id, "stream_id": ask.stream_id}
     return ids | {"plan": ask.plan, "limit": refusal.limit, "live_sessions": refusal.live}
 
@@ -171,7 +171,7 @@ def problem_of_refusal(refusal: Refusal) -> Problem:
 
 
 def _taken(refusal: Refusal) -> str:
-    """What is full."""
+    """The scope that is full, in words."""
     if refusal.scope == "stream":
         return f"of one stream a user may watch {refusal.scope_limit} at once, and does"
     if refusal.scope == "device-type":

@@ -9,11 +9,11 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.store.contract import resolved
 
 FRESH_SECONDS = 1.0
-"""What was found so long ago still counts, unless the worker has noticed the contrary."""
+"""A finding counts for so long, unless the worker has noticed the contrary."""
 
 
 class Readiness:
-    """Of one worker, by its *store*."""
+    """The readiness of one worker, by its *store*."""
 
     def __init__(self, store: CachingStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock = store, clock
@@ -21,7 +21,7 @@ class Readiness:
         self._trying: asyncio.Task[None] | None = None
 
     async def problem(self) -> str:
-        """What is wrong with the store; empty where nothing is."""
+        """The store's problem; empty where there is none."""
         is_fresh = self._clock() - self._tried_at < FRESH_SECONDS
         if not is_fresh or bool(self._problem) != self._store.is_away:
             if self._trying is None or self._trying.done():

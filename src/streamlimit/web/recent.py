@@ -1,4 +1,5 @@
-"""What was verified lately, by the text that was verified: two generations, so that forgetting needs no order.
+"""A cache of what was verified lately, by the text that was verified: two generations, so that forgetting needs no
+order.
 
 A generation that is forgotten goes little by little: thousands of values at once would be felt by whoever waits.
 """

@@ -1,4 +1,4 @@
-"""What is told whoever sent something that is no request, before anybody was asked: a problem like any other."""
+"""The answer to bytes that are no request, made before any handler is asked: a problem like any other."""
 
 from streamlimit.http.framing import Fault
 from streamlimit.web.problems import SECURITY_HEADERS, Problem, headers_of

@@ -20,7 +20,10 @@ _made = map(f"{secrets.token_hex(4)}-{{:x}}".format, count(1))  # a worker's own
 
 
 class RequestId(Struct, gc=False):
-    """One request's, with these headers (not its scope: an idle connection keeps this). Called, it tells the id."""
+    """The id of one request, with these headers (not its scope: an idle connection keeps this).
+
+    Called, it tells the id.
+    """
 
     fields: dict[bytes, bytes]
     id: str = ""

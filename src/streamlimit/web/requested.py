@@ -1,4 +1,4 @@
-"""What one `GET /play/…` asks for: which bytes of which file, and which segments they complete."""
+"""One `GET /play/…`, understood: which bytes of which file, and which segments they complete."""
 
 from msgspec import Struct
 
@@ -15,7 +15,7 @@ from streamlimit.web.render import lines, named
 
 
 class Conditions(Struct, frozen=True):
-    """What a request says beside its path."""
+    """The conditions of a request, beside its path."""
 
     is_head: bool = False
     if_none_match: str | None = None
@@ -24,7 +24,7 @@ class Conditions(Struct, frozen=True):
 
 
 PLAIN = Conditions()
-"""Of nearly all."""
+"""The conditions of nearly all requests."""
 
 
 def conditions_of(request: Request) -> Conditions:
@@ -90,7 +90,7 @@ class Requested:
         return 206 if self._is_partial else 200
 
     def lines(self) -> bytes:
-        """The same of media, encoded, and which segment it completes. The same for everyone."""
+        """Lines of media's headers, and which segment it completes. They are the same for everyone."""
         part, completed = self.part, self.part.segments[-1:]
         told = [(each.name, each.sequence) for each in completed]
         about = ("play", self._is_partial, part.first, part.last, *told)
@@ -100,7 +100,7 @@ class Requested:
         return found
 
     def headers(self) -> dict[str, str]:
-        """Of the file, without anything of the session."""
+        """Headers of the file, without anything of the session."""
         body, part = self.part.body, self.part
         headers = {"ETag": body.etag, "Accept-Ranges": "bytes"}
         headers["Cache-Control"] = "no-store" if self.is_media else "no-cache"

@@ -79,7 +79,7 @@ class Responder:
     def _delivered(
         self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, failure: Exception | None
     ) -> Deferred[None] | None:
-        """It is known whether the client has it."""
+        """The delivery is over: it is known whether the client has all of it."""
         if failure is not None or (isinstance(wanted, Playback) and not self._counts(wanted)):
             return deferred(self._give_back(holder, exchange, failure))
         verdict = holder.leave()
@@ -145,7 +145,7 @@ class Responder:
         return self.partials.counts(ask.user_id, ask.session_id, ask.stream_id, requested.begun)
 
     async def _play_entry(self, wanted: Entry, decision: Admitted, exchange: Exchange) -> None:
-        """As any playlist: it takes no seat, but who could not be issued a segment was refused here already."""
+        """Sends an entry playlist: it takes no seat, but a session without one was refused already."""
         told = lines(wanted.headers() | reservations(decision)) + self._cookies(wanted.ask, decision)
         exchange.start(200, told)
         sending = None if wanted.is_head else exchange.part(wanted.content)
@@ -161,7 +161,7 @@ class Responder:
         return b"".join(b"set-cookie: %b\r\n" % cookie.encode("latin-1") for cookie in self._cookies_of(ask.stream_id))
 
     def _play_other(self, wanted: Playback, decision: Admitted, exchange: Exchange) -> Answer[None]:
-        """What is no media takes no seat, but who could not be issued a segment was refused here already."""
+        """Sends a file that is no media: it takes no seat, but a session without one was refused already."""
         requested, body = wanted.requested, wanted.requested.part.body
         told = lines(requested.headers() | reservations(decision))
         if requested.is_playlist:

@@ -1,4 +1,4 @@
-"""Which role may do which call: the one table. A call that is not in it is allowed to nobody."""
+"""The one table of rights: which role may do which call. A call that is not in it is allowed to nobody."""
 
 from typing import Literal
 

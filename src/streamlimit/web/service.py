@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One worker's parts.
+    """The parts of one worker.
 
     `catalog` is of a folder, `origin` of an HTTP origin; where no streams are set both are None (then only the ledger
     works). `outbox` is None where nobody is called back.

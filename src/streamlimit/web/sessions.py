@@ -137,7 +137,7 @@ def _playback_url(service: Service, grant: str, stream_id: str, entry: str) -> s
 
 
 def _grant(service: Service, caller: Caller, ask: Ask, admitted: Admitted, request: Request) -> Grant:
-    """What the caller may, as a grant. One that was asked for with a grant is no better than that."""
+    """The grant for a session, of what the caller may. One that was asked for with a grant is no better than that."""
     is_their_own = caller.role != "service" or REVEALED in request.scope  # else it is the back end's address
     binds = service.settings.grant_address and is_their_own and caller.role != "grant"
     return Grant(

@@ -122,7 +122,7 @@ class Viewer:
         return True
 
     def issue(self, form: SegmentForm, caller: Caller, client: str, place: str) -> Issue:
-        """What *form* asks for, by a client at that address. Raises 403 and 404."""
+        """The segment that *form* asks for, by a client at that address. Raises 403 and 404."""
         if caller.role in BOUND:
             caller.require_own(form.user_id, form.session_id, form.stream_id, form.replace)
             caller.require_place(place)
@@ -154,7 +154,7 @@ class Viewer:
     def playback(
         self, path: str, conditions: Conditions, client: str, place: str, is_reload: bool = False
     ) -> Playback | Entry:
-        """What a URL asks for, by a client at that address. Raises 401, 403, 404 and 416, and `Elsewhere`.
+        """The file that a URL asks for, by a client at that address. Raises 401, 403, 404 and 416, and `Elsewhere`.
 
         *is_reload*: it says which version of a live playlist it has; a play began before that.
         """
@@ -205,7 +205,7 @@ class Viewer:
     def _entry(
         self, asked: PlayPath, caller: Caller, conditions: Conditions, stream: Stream, body: Body, client: str
     ) -> Entry | None:
-        """What begins a play; None: the file is sent as it is. It is asked for as by that play (rule 8)."""
+        """The playlist that begins a play, which asks for it (rule 8); None: the file is sent as it is."""
         play = new_play()
         content = led_content(self._files, stream, asked.path, body, asked.grant, play)
         if content is None:

@@ -1,4 +1,4 @@
-"""What a viewer's request wants, as values: a segment that is issued, a file of `/play`, an entry playlist."""
+"""Viewers' requests, understood, as values: a segment that is issued, a file of `/play`, an entry playlist."""
 
 import math
 from urllib.parse import unquote
@@ -50,7 +50,7 @@ def next_of(stream: Stream, holder: LeaseHolder) -> Segment | LiveEdge | None:
 
 
 def nothing(edge: LiveEdge | None) -> dict[str, str]:
-    """What a 204 says: the stream is over, or its live edge is reached."""
+    """Headers of a 204: the stream is over, or its live edge is reached."""
     if edge is None:
         return {"Streamlimit-End": "true"}
     return {"Retry-After": str(max(math.ceil(edge.wait_ms / 1_000), 1))}

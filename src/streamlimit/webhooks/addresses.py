@@ -1,4 +1,4 @@
-"""Which addresses may be called: public ones, unless the operator allows more. What is checked is what is called.
+"""The check of webhooks' addresses: public ones, unless the operator allows more. The checked one is called.
 
 A name is resolved here, its addresses are checked, and the connection goes to one of exactly these: a name
 that points elsewhere a moment later (DNS rebinding) gains nothing.
@@ -35,7 +35,7 @@ RESERVED_IN_UNICAST = [
     IPv6Network(block)
     for block in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3ffe::/16", "3fff::/20")
 ]
-"""The same of IPv6 within that: Teredo, benchmarks, documentation, 6to4 …"""
+"""Networks of IPv6 within global unicast that are not called: Teredo, benchmarks, documentation, 6to4 …"""
 
 TRANSLATED = [IPv6Network(block) for block in ("::ffff:0:0/96", "64:ff9b::/96")]
 """IPv6 that stands for IPv4, and leads there: mapped addresses and NAT64's own; the last 32 bits tell."""

@@ -24,7 +24,7 @@ class WebhookDispatcher:
         self.outbox, self.workers, self._senders = outbox, workers, senders
 
     def adopt(self, endpoints: Sequence[Endpoint]) -> None:
-        """The same endpoints by name; their URLs and secrets are these from now on."""
+        """Takes over URLs and secrets of the same endpoints, by name."""
         by_name = {endpoint.name: endpoint for endpoint in endpoints}
         for sender in self._senders:
             sender.adopt(by_name[sender.endpoint.name])
@@ -35,7 +35,7 @@ class WebhookDispatcher:
             worker.wake(event)
 
     def work(self) -> list[Work]:
-        """What runs beside the viewers, each for ever."""
+        """The work of all endpoints, each for ever, beside the viewers."""
         return [self.tidy_forever, *(worker.deliver_forever for worker in self.workers)]
 
     async def deliver_for(self, seconds: float) -> bool:

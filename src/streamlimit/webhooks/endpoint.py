@@ -1,4 +1,7 @@
-"""What is sent: the payload of one event, and the headers of Standard Webhooks. Reads no clock, opens no socket."""
+"""Messages to an endpoint: the payload of one event, and the headers of Standard Webhooks.
+
+Reads no clock, opens no socket.
+"""
 
 import hashlib
 from collections.abc import Sequence

@@ -18,7 +18,7 @@ from streamlimit.store.contract import Answer
 
 USERS_REMEMBERED = 20_000
 SESSIONS_TOLD = 16
-"""Of one user within n·X: whoever makes up new session ids makes no flood of events by it."""
+"""Sessions of one user within n·X that make an event: made-up session ids make no flood of them."""
 
 
 class Told(Protocol):
@@ -69,7 +69,7 @@ class Refusals:
         return True
 
     def _hear(self, answer: Answer[Event | None]) -> None:
-        """Nobody waits for the outbox: the viewer has the refusal already."""
+        """Announces the event, now or when the outbox has answered: the viewer has the refusal already."""
         if not isawaitable(answer):
             if answer is not None:
                 self._announce(answer)

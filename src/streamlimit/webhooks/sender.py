@@ -31,7 +31,10 @@ class Sent(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """It does not, and why. `wait_seconds`: what the endpoint asked for (`Retry-After` of a 429 or 503)."""
+    """The endpoint did not take the event, and why.
+
+    `wait_seconds`: what the endpoint asked for (`Retry-After` of a 429 or 503).
+    """
 
     problem: str
     wait_seconds: float | None = None
@@ -122,7 +125,10 @@ class Sender:
             self._idle.append(client)
 
     def _new_client(self) -> httpx.AsyncClient:
-        """One connection. A pool looks at all of its own for each request: 2.7 ms with 32, where this takes 0.8."""
+        """A client with one connection.
+
+        A pool looks at all of its own for each request: 2.7 ms with 32, where this takes 0.8.
+        """
         return httpx.AsyncClient(
             verify=self._tls,
             trust_env=False,
@@ -161,7 +167,7 @@ def _seconds(text: str, now: float) -> float | None:
 
 
 def _words(error: Exception) -> str:
-    """What went wrong, without anything of the endpoint's own words."""
+    """A failure in words, without any of the endpoint's own."""
     if isinstance(error, AddressRefused):
         return str(error)
     if isinstance(error, httpx.ConnectError):

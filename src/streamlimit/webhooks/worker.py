@@ -36,7 +36,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 
 class Log(Protocol):
-    """Where it says how its endpoint fares: once per change, not per delivery."""
+    """The log of how an endpoint fares: once per change, not per delivery."""
 
     def info(self, event: str, **fields: object) -> object: ...
     def warning(self, event: str, **fields: object) -> object: ...
@@ -44,7 +44,7 @@ class Log(Protocol):
 
 
 class Counts(Struct):
-    """What the metrics show of one endpoint, of this worker alone. Each attempt is sent, failed or unwanted."""
+    """Counts for the metrics of one endpoint, of this worker alone. Each attempt is sent, failed or unwanted."""
 
     sent: int = 0
     failed: int = 0
@@ -54,14 +54,14 @@ class Counts(Struct):
 
 
 class Carrier(Protocol):
-    """Who makes the attempt: `Sender`, or a test."""
+    """Makes the attempts: `Sender`, or a test."""
 
     async def send(self, event: Event) -> Outcome: ...
     async def close(self) -> None: ...
 
 
 class WebhookWorker:
-    """One endpoint's. *timeout_seconds* is the sender's: a claim lasts three times as long."""
+    """Delivers the webhooks of one endpoint. *timeout_seconds* is the sender's: a claim lasts three times as long."""
 
     def __init__(
         self,

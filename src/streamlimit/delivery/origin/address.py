@@ -18,7 +18,7 @@ class Address(Struct, frozen=True):
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """Of an absolute URL. Raises ValueError for what is none, or holds more than host and path."""
+        """The address of an absolute URL. Raises ValueError for any other, or one with more than host and path."""
         parts = urlsplit(url)
         if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
             raise ValueError("give http://host/path or https://host/path")
@@ -34,7 +34,10 @@ class Address(Struct, frozen=True):
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     def url(self, stream_id: str, path: str, query: str = "") -> str:
-        """Of a file. *stream_id* and *path* are decoded, and were checked: all but slashes within *path* is encoded."""
+        """The URL of a file.
+
+        *stream_id* and *path* are decoded, and were checked: all but slashes within *path* is encoded.
+        """
         target = f"{self.folder(stream_id)}{quote(path, safe='/')}"
         return f"{self.scheme}://{self.netloc}{target}" + (f"?{query}" if query else "")
 

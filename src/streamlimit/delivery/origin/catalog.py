@@ -37,7 +37,7 @@ MAX_ROUNDS = 6
 MAX_WANTED = 500
 """Files of one round."""
 MAX_SMALL_BYTES = 64 * 1024 * 1024
-"""Of inits, keys, and texts that are kept."""
+"""Bytes of inits, keys, and texts that are kept."""
 LARGE = 256 * 1024
 """Characters of playlists that are read in a thread: a day of live takes a tenth of a second."""
 
@@ -145,7 +145,7 @@ class OriginCatalog:
         entry.due = self._clock() + (AGAIN_SECONDS if entry.stream is None else entry.period)
 
     async def _find(self, entry: OriginEntry) -> None:
-        """Its entry playlists, by the names that are usual."""
+        """Finds the stream's entry playlists, by the usual names."""
         names = candidates(entry.stream_id)
         await asyncio.gather(*(self._fetched(entry, Want(name)) for name in names))
         found = [name for name in names if entry.kept[Want(name)].body is not None]
@@ -231,7 +231,7 @@ class OriginCatalog:
             self._drop(next(iter(self._entries)))
 
     def _forget(self, stream_id: str) -> None:
-        """There is no such stream, for a while."""
+        """Remembers for a while that there is no such stream."""
         self._drop(stream_id)
         if len(self._unknown) >= MAX_UNKNOWN:
             self._unknown.clear()
@@ -279,7 +279,7 @@ def _body(kept: Kept) -> Body:
 
 
 def _again(failure: StreamlimitError) -> StreamlimitError:
-    """The same for one more caller: an error that is raised twice keeps all who raised it."""
+    """A copy of an error for one more caller: one that is raised twice keeps all its tracebacks."""
     again = type(failure)(str(failure))
     again.__cause__ = failure.__cause__ or failure
     return again

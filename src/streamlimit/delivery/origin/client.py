@@ -75,7 +75,7 @@ class Reply:
         self._is_whole = True
 
     async def close(self) -> None:
-        """Its connection is used again where all of it was read. Again: nothing."""
+        """Closes the reply; its connection is used again where all of it was read. Twice is once."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -111,7 +111,7 @@ class OriginClient:
         raise OriginFailed("the origin redirects again and again")
 
     async def whole(self, url: str, headers: Mapping[str, str], most: int, patience: float | None = None) -> Whole:
-        """The same with all of its body. Raises `TooLarge`, too."""
+        """As `open`, with all of the body. Raises `TooLarge`, too."""
         first = self.seconds if patience is None else patience
         with translated():
             async with asyncio.timeout(first + WHOLE * self.seconds):
@@ -180,7 +180,7 @@ class OriginClient:
 
 
 class translated:
-    """What the library raises becomes ours, without anything of the origin's own words."""
+    """A block in which the library's errors become ours, without any of the origin's own words."""
 
     def __enter__(self) -> None: ...
 
@@ -195,7 +195,7 @@ class translated:
 
 
 def about(url: str, problem: OriginFailed) -> OriginFailed:
-    """The same, for the log, which names the file."""
+    """The failure as the log tells it, with the file's name."""
     named = type(problem)(f"{httpx.URL(url).path}: {problem}")
     named.__cause__ = problem.__cause__
     return named
@@ -225,7 +225,7 @@ def _inflater(encoding: str) -> "zlib._Decompress | None":
 
 
 def _inflated(inflate: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
-    """What *chunk* unpacks to, a little at a time: a few bytes may be a thousand times as many."""
+    """Unpacks *chunk*, a little at a time: a few bytes may be a thousand times as many."""
     while chunk and not inflate.eof:
         yield inflate.decompress(chunk, INFLATED_AT_A_TIME)
         chunk = inflate.unconsumed_tail

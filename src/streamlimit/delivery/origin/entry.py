@@ -1,4 +1,4 @@
-"""What is known of one stream of an origin, and which of its files are due to be asked for again. No I/O."""
+"""One known stream of an origin, and which of its files are due to be asked for again. No I/O."""
 
 from streamlimit.delivery.entry import ENTRY_NAMES
 from streamlimit.delivery.origin.reader import Kept, Want
@@ -10,7 +10,7 @@ LEAST_LIVE_SECONDS, MOST_LIVE_SECONDS = 0.25, 1.0
 LIVE_SHARE = 8
 """A live playlist is asked for again after that part of a segment's time, between the two bounds."""
 AGAIN_SECONDS = 1.0
-"""What failed is asked for again after so long at the earliest."""
+"""The least time before a file that failed is asked for again."""
 MAX_PLAYLISTS = 16
 """Entry playlists of a stream, those included that players asked for by names of their own."""
 
@@ -22,7 +22,7 @@ def candidates(stream_id: str) -> list[str]:
 
 
 class OriginEntry:
-    """What is known of a stream. `problem`, or `failure`: why `stream` is None, unless there just is none.
+    """A known stream of an origin. `problem`, or `failure`: why `stream` is None, unless there just is none.
 
     *keep_seconds*: how long a finished playlist is good (X/2). *asked_seconds*: who asks no more for so long is gone.
     """
@@ -69,6 +69,6 @@ class OriginEntry:
         return now - kept.asked_at < self._asked
 
     def _main(self) -> list[str]:
-        """Of HLS a rendition is called by its playlist."""
+        """The main rendition's name; in HLS it is its playlist's."""
         stream = self.stream
         return [] if stream is None else [name for name, found in stream.tracks.items() if found is stream.main]

@@ -77,6 +77,6 @@ def _content(want: Want, answer: Whole) -> bytes:
 
 
 def _size(answer: Whole) -> int:
-    """Of the whole file, of which this may be a piece."""
+    """The size of the whole file, of which the reply may be a piece."""
     total = answer.headers.get("content-range", "").rpartition("/")[2]
     return int(total) if total.isdecimal() and total.isascii() else len(answer.content)

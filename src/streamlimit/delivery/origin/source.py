@@ -13,7 +13,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _is_plain = re.compile(r"[ -~]{1,256}").fullmatch
 
 NO_HEAD = frozenset({405, 501})
-"""What an origin says that knows only GET."""
+"""Statuses of an origin that knows only GET."""
 
 
 class Unsatisfiable(Exception):

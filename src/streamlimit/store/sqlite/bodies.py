@@ -1,4 +1,4 @@
-"""What a row of an older file has become; how one is kept now is in store/bodies.py."""
+"""Rows of older files, brought to today's form, which is in store/bodies.py."""
 
 import msgspec
 

@@ -34,7 +34,7 @@ class Changes:
         return outcome.answer
 
     def by_transaction(self, user_id: str, rule: Rule[T]) -> T:
-        """The same of one that mostly needs more than the row."""
+        """As `one`, for a rule that mostly needs more than the row."""
         answer: T = self.all_of([(user_id, rule)])[0]
         return answer
 

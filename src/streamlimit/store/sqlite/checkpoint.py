@@ -30,7 +30,7 @@ PAUSE_SECONDS = 0.01
 
 
 class Checkpoint(Struct, frozen=True):
-    """What came of one round: the log's bytes afterwards, and why it could not be carried over, if so."""
+    """The outcome of one round: the log's bytes afterwards, and why it could not be carried over, if so."""
 
     log_bytes: int
     problem: str | None = None

@@ -23,6 +23,6 @@ def boot_id() -> str:
 
 
 def offset_ms(seen_ms: int) -> int:
-    """What to add to the uptime to get the date, or *seen_ms* if the wall clock is behind that."""
+    """The offset that makes a date of the uptime, or *seen_ms* if the wall clock is behind that."""
     wall_ms = time.time_ns() // 1_000_000
     return max(wall_ms, seen_ms) - uptime_ms()

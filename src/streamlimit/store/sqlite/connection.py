@@ -27,7 +27,7 @@ SPARED_SECONDS = 0.25
 """After a wait in vain each step is tried only once, for so long."""
 
 PAGE_BYTES = 2_048
-"""Of a new file. A commit writes whole pages; a user with some sessions fits one."""
+"""Bytes of a page of a new file. A commit writes whole pages; a user with some sessions fits one."""
 
 
 MOST_LOG_BYTES = 32 * 2**20

@@ -93,7 +93,7 @@ class SqliteFeed(OwnConnection):
             db.executemany(QUERIES["forget_in_feed"], gone)
 
     def _forget_old(self, db: Connection) -> None:
-        """What is too old of the next few histories."""
+        """Removes what is too old of the next few histories."""
         first = self._looked_at
         last = db.execute(QUERIES["end_of_histories"], (first, LOOKED_AT)).fetchone()[0]
         self._looked_at = last or ""
@@ -102,5 +102,5 @@ class SqliteFeed(OwnConnection):
 
 
 def open_patient_feed(path: str, history_events: int) -> SqliteFeed:
-    """One for an event loop: where another process holds the lock no step blocks, and its answer comes later."""
+    """A feed for an event loop: where another process holds the lock no step blocks, and its answer comes later."""
     return patient(SqliteFeed(path, history_events, patience_seconds=LOOP_SECONDS))

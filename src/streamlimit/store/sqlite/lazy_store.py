@@ -1,4 +1,4 @@
-"""What stands for a store or an outbox while its file cannot be opened: it is tried again now and then."""
+"""A stand-in for a store or an outbox whose file cannot be opened yet: opening is tried again now and then."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,10 @@ REST_SECONDS = 1.0
 
 
 def opened(make: Callable[[], T], waits_for: type[StoreUnavailable] = StoreLocked) -> T:
-    """What *make* opens; where it raises *waits_for*, what will be that. Raises any other `StoreUnavailable`."""
+    """The part that *make* opens; where it raises *waits_for*, a stand-in that will be that part.
+
+    Raises any other `StoreUnavailable`.
+    """
     try:
         return make()
     except waits_for as error:
@@ -44,7 +47,7 @@ class LazyStore:
         return promise
 
     def report(self, receipt: Receipt, heard: Heard) -> None:
-        """As the store's, which raises nothing."""
+        """As the store's `report`, which raises nothing."""
         try:
             self._opened().report(receipt, heard)
         except StoreUnavailable as error:

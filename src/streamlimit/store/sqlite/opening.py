@@ -1,4 +1,4 @@
-"""What opening the file at a path takes beside SQLite: a mode that is nobody else's, and words for what went wrong.
+"""Opening a file, beside SQLite's part: a mode that lets nobody else read, and words for what went wrong.
 
 The file holds the key that signs grants, so whoever may read it may watch as anybody.
 """
@@ -16,7 +16,7 @@ PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_N
 """Primary result codes of what goes by: a disk that is full or fails, no memory."""
 
 OURS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
-"""What no waiting mends: whoever wrote the setting must."""
+"""Errors that no waiting mends: the setting is wrong."""
 
 
 def make_private(path: str) -> None:
@@ -46,7 +46,7 @@ def _tighten(path: str) -> None:
 
 
 def cannot_open(path: str, error: sqlite3.Error | OSError, is_locked: bool) -> StoreUnavailable:
-    """What to raise: whether another process holds the file, its disk hinders it, or the setting is wrong."""
+    """The error to raise: another process holds the file, its disk hinders it, or the setting is wrong."""
     words = f"sqlite: cannot open {path}: {error.strerror if isinstance(error, OSError) else error}"
     if is_locked:
         return StoreLocked(words)
@@ -54,7 +54,7 @@ def cannot_open(path: str, error: sqlite3.Error | OSError, is_locked: bool) -> S
 
 
 def _passes(path: str, error: sqlite3.Error | OSError) -> bool:
-    """May it go by without a change of the settings, or of the file's rights?"""
+    """May the problem pass without a change of the settings, or of the file's rights?"""
     if isinstance(error, OSError):
         return not isinstance(error, OURS)
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF

@@ -211,7 +211,7 @@ class SqliteOutbox(OwnConnection):
 
     @contextmanager
     def _held(self, delivery: Delivery) -> Iterator[tuple[Connection | None, int]]:
-        """One step of who holds the delivery's ticket; no connection where the claim is not theirs any more."""
+        """A step of the holder of the delivery's ticket; no connection where another has claimed it since."""
         with self._step() as db:
             key = (*_queue(delivery), delivery.ticket, delivery.number)
             held = db.execute(QUERIES["holds"], key).fetchone() is not None
@@ -223,5 +223,5 @@ def _queue(delivery: Delivery) -> tuple[str, str]:
 
 
 def open_patient_outbox(path: str, subscriptions: Mapping[str, Collection[str]], max_events: int) -> SqliteOutbox:
-    """One for an event loop: where another process holds the lock no step blocks, and its answer comes later."""
+    """An outbox for an event loop: where another process holds the lock no step blocks, and its answer comes later."""
     return patient(SqliteOutbox(path, subscriptions, max_events, patience_seconds=LOOP_SECONDS))

@@ -76,7 +76,7 @@ class Patient:
         return keep
 
     def close(self) -> None:
-        """As of what it stands for."""
+        """Closes the part that it stands for."""
         self._kept.close()
 
 

@@ -41,7 +41,7 @@ class Rows:
         return Ledger() if body is None else decode(body), self._middle.now_ms(offset_ms)
 
     def load_with_grants(self, user_id: str) -> tuple[Ledger, Grants, int]:
-        """The same, with the user's grants that were ended."""
+        """The user's ledger, with the user's grants that were ended."""
         offset_ms, body, grants = self.find(LOAD_WITH_GRANTS, user_id)[0]
         ledger = Ledger() if body is None else decode(body)
         return ledger, Grants() if grants is None else decode_grants(grants), self._middle.now_ms(offset_ms)
@@ -74,11 +74,11 @@ class Rows:
                 self._cursor.executemany(query, rows)
 
     def find(self, query: str, *values: str | int | bytes) -> list[tuple[Any, ...]]:
-        """What *query* finds. Even a reader may have to wait: for the repair of what a killed process left."""
+        """The rows that *query* finds. Even a reader may have to wait: for the repair of what a killed process left."""
         return self._run(query, values).fetchall()
 
     def change(self, user_id: str, rule: Rule[T]) -> Outcome[T] | None:
-        """What *rule* came to, committed where it changed anything. None, and nothing done: the row is not enough.
+        """The outcome of *rule*, committed where it changed anything. None, and nothing done: the row is not enough.
 
         Raises what the rule raised; nothing was written then.
         """
@@ -123,7 +123,7 @@ def _load_all(count: int) -> str:
 
 
 class RuleFunction:
-    """What SQLite calls in the middle of a change. Knows no connection, since the connection knows it."""
+    """The function that SQLite calls in the middle of a change. Knows no connection, since the connection knows it."""
 
     def __init__(self, clock: Clock | None, subscribed: frozenset[str]) -> None:
         self._clock, self._subscribed = clock, subscribed
@@ -149,7 +149,10 @@ class RuleFunction:
             return None  # nothing is written then, since a row must have a body
 
     def new_body(self) -> bytes | None:
-        """What the rule left. SQLite asks in the order of the columns; in another one nothing would be written here."""
+        """The body that the rule left.
+
+        SQLite asks in the order of the columns; in another one nothing would be written here.
+        """
         body, self._body = self._body, None
         return body
 

@@ -228,7 +228,7 @@ class SqliteStore:
         self._db.close()
 
     def _by(self, rule: Callable[..., Outcome[T]], asked: Ask | Receipt) -> Rule[T]:
-        """What *rule* makes of *asked* by this policy."""
+        """*rule* as a function of a ledger and a time, for *asked* by this policy."""
 
         def decide(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[T]:
             return rule(ledger, asked, self._policy, now_ms, grants)
@@ -236,7 +236,7 @@ class SqliteStore:
         return decide
 
     def _catch_up(self) -> None:
-        """Who leaves right after a heartbeat must not be seated by it again: what was asked before is made first."""
+        """Makes what was asked before: a session that leaves right after a heartbeat must not be seated by it again."""
         self._group.make_all()
 
 

@@ -19,7 +19,7 @@ FORGET_GRANTS, FORGOTTEN = QUERIES["forget_grants"], 100
 
 
 class Sweep:
-    """One process's, through the *rows* of *db*."""
+    """The sweep of one process, through the *rows* of *db*."""
 
     def __init__(
         self, db: Connection, rows: Rows, changes: Changes, checkpointer: Checkpointer, policy: Policy
@@ -43,7 +43,7 @@ class Sweep:
         return Swept(tuple(takings.events), more, PAUSE_SECONDS if more else 0.0)
 
     def look(self, at_most: int) -> Takings:
-        """What is past its time goes; a user of whom something is left is filed anew, under the time true now."""
+        """Decides what to take out: all past its time; a user with something left is filed under a new time."""
         now_ms = self._rows.load("")[1]
         due = self._round.due(self._rows.find, now_ms, now_ms + self._policy.spent_far_ms, at_most)
         takings = Takings(now_ms, len(due), due[-1][0] if len(due) == at_most else None)
@@ -57,7 +57,7 @@ class Sweep:
         return takings
 
     def _swept(self, at_most: int, is_last: bool) -> Takings | None:
-        """What was taken out, or None where anyone wrote since it was decided (never the last time)."""
+        """Takes out what was decided; None where another process wrote meanwhile (never at the last try)."""
         seen = self._version()
         takings = self.look(at_most)
         if not takings.looked_at and not self._round.ends_here:

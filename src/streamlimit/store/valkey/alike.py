@@ -130,7 +130,7 @@ def _around_received(
     play_ms: int,
     ends_ms: int,
 ) -> tuple[bytes, bytes, bytes]:
-    """What stands between seat and session, between session and play, and behind that."""
+    """The parts between seat and session, between session and play, and behind that."""
     ask = Ask(user_id="", session_id="", stream_id=stream_id, device=device, client=client, limit=limit, plan=plan)
     receipt = Receipt(Lease(ask, 0, 0), segment, kind=kind, play_ms=play_ms, ends_ms=ends_ms)
     message = receipt_message(receipt, type_cap)

@@ -1,4 +1,4 @@
-"""What a script answered, as the model's values; each as the script's header says."""
+"""Answers of scripts as the model's values; each is laid out as the script's header says."""
 
 from functools import lru_cache
 from struct import Struct
@@ -137,11 +137,11 @@ class Answers:
         return low | high << 32, [read_ledger(value or b"") for value in values]
 
     def live(self, user_id: str, ledger: Ledger, now_ms: int) -> tuple[Session, ...]:
-        """Everyone who sits, oldest first."""
+        """All live sessions, oldest first."""
         return show_live(user_id, ledger, self._policy, now_ms)
 
     def _started(self, ask: Ask, reply: bytes) -> Admitted:
-        """Somebody new, as asked: the answer is some numbers."""
+        """A new session, as it asked: the answer is some numbers."""
         _, _, low, high, limit, live, expires, expires_, spent, spent_ = _as_asked(reply)
         now_ms = low | high << 32
         session = Session(
@@ -203,7 +203,7 @@ class Answers:
         return read_events(reply, at, user_id, seat, reply[seat_at:at])
 
     def _refusal(self, code: str, ask: Ask, now_ms: int, reply: bytes) -> Decision:
-        """What the script saw, explained by the rules themselves."""
+        """The refusal, made by the rules themselves of the ledger that the script saw."""
         ledger, policy = read_ledger(reply[AFTER_DECISION:]), self._policy
         ledger.mend(policy, now_ms)
         if code == "too-many-visits":
@@ -222,7 +222,7 @@ class Answers:
 
 
 def _spent_ms(reply: bytes) -> int:
-    """What an answer to who asked ends with."""
+    """The user's spent budget of visits, with which an answer to a question ends."""
     low, high = _time(reply, len(reply) - AFTER_TIME)
     return int(low | high << 32)
 

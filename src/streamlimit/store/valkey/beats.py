@@ -8,7 +8,7 @@ from streamlimit.store.contract import Answer, resolved
 
 
 class Steps(Protocol):
-    """What a heartbeat is made of."""
+    """The steps of a heartbeat."""
 
     def admit(self, ask: Ask) -> Answer[Decision]: ...
 

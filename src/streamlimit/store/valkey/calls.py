@@ -48,7 +48,7 @@ class Calls:
 
     @property
     def failure(self) -> str:
-        """What the last failure was that nobody asked for."""
+        """The last failure of a connection, in words."""
         return self._router.failure
 
     def change(self, name: str, user_id: str, message: bytes, decode: Callable[[bytes], Any]) -> Deferred[Any]:

@@ -61,7 +61,7 @@ async def _primaries(location: Location, opening: Opening) -> set[Address]:
 
 
 async def _info(address: Address, opening: Opening, before: str = "") -> Info:
-    """What the server tells of itself."""
+    """The server's INFO."""
     try:
         answer: Any = await ask_once(address, opening, encode("INFO"))
     except (OSError, TimeoutError, StoreUnavailable) as error:
@@ -71,7 +71,10 @@ async def _info(address: Address, opening: Opening, before: str = "") -> Info:
 
 
 def _failure(error: Exception, who: str, by_tls: bool) -> StoreUnavailable | SettingsError:
-    """Who is silent or refuses may come yet; everything else is a wrong setting. *who* ends with the address."""
+    """The error to raise: a silent or refusing server may come yet; everything else is a wrong setting.
+
+    *who* ends with the address.
+    """
     address = who.rpartition(" ")[2]
     told = str(error).removeprefix("valkey: ").removeprefix(f"{address}: ") or "no answer in time"
     is_silent = "in time" in told
@@ -93,7 +96,7 @@ def _must_be_alone(address: Address, info: Info) -> None:
 
 
 def _judge(address: Address, info: Info) -> list[str]:
-    """What is too old is wrong; what may lose a ledger is worth a note."""
+    """Judges a server: one too old is wrong; one that may lose a ledger is worth a note."""
     version = info.get("redis_version", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < OLDEST:
         words = f"it is Redis {version}: 7.0 or later is needed, or any Valkey"

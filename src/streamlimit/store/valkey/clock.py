@@ -9,7 +9,7 @@ Where that is too strict (the server's clock was set) the script's answer says w
 from time import monotonic, time
 
 TOO_LATE = "TOOLATE"
-"""What a script answers that did nothing for that reason; behind it stands the server's time in ms."""
+"""The answer of a script past its deadline, which did nothing; behind it stands the server's time in ms."""
 
 TELLING_SECONDS = 1.0
 """How old what is known of the clock may be on a connection in use: clocks drift, and are set."""

@@ -1,4 +1,4 @@
-"""What a worker tells the scripts, packed: small on the wire and in the server's memory. `decode.py` reads it again.
+"""Packing for the scripts: small on the wire and in the server's memory. `decode.py` reads what they answer.
 
 ledger.lua describes the forms. The scripts only compare and copy ids, kinds and devices, so these may be packed
 here: a UUID takes 17 bytes instead of 36, a known kind one letter, a client's address four bytes of crc.
@@ -17,7 +17,7 @@ from streamlimit.store.valkey.long_ids import TOO_LONG, shorten
 NO_LIMIT = 65_535
 MAX_LIMIT = NO_LIMIT - 1
 MAX_SEAT_LIMIT = 32_767
-"""Of what a seat shows; above it stands a bit: it was the user's own limit."""
+"""The largest limit that a seat shows; above it stands a bit: it was the user's own limit."""
 MAX_SEQUENCE = (1 << 48) - 2
 MAX_PLACED = MAX_SEQUENCE // PARTS - 1
 REMEMBERED = 8_192
@@ -88,7 +88,7 @@ def pack_rare_id(text: str) -> bytes:
 
 
 pack_id = lru_cache(REMEMBERED)(pack_rare_id)
-"""The same for ids that may well come again."""
+"""As `pack_rare_id`, for ids that may well come again."""
 
 
 def pack_kind(kind: str) -> bytes:
@@ -142,7 +142,7 @@ def pack_device(device: str | Device | None) -> bytes:
 
 @lru_cache(REMEMBERED)
 def pack_plan(plan: str | None) -> bytes:
-    """Its name, 255 bytes at most, with its length."""
+    """A plan's name, 255 bytes at most, with its length."""
     name = (plan or "").encode()[:255]
     return b"%c%b" % (len(name), name)
 

@@ -223,7 +223,7 @@ class Pipe(asyncio.Protocol):
         self._fail_what_is_due()
 
     def _fail_what_is_due(self) -> None:
-        """Of a server that hangs: until its deadline a command may still be carried out, and its answer come."""
+        """Fails calls to a server that hangs, past their deadline: until then a command may still be carried out."""
         while self._due and self._due[0][1] <= monotonic():
             due, _ = self._due.popleft()
             self._fail(due - self._received, HANGS)

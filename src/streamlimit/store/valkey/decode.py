@@ -1,4 +1,4 @@
-"""What a script answers, read: seats, marks, events and limits as values. `codec.py` packs what goes the other way."""
+"""Reading what scripts answer: seats, marks, events and limits as values. `codec.py` packs the other way."""
 
 from functools import lru_cache
 from struct import Struct
@@ -166,7 +166,7 @@ def read_event(data: bytes, at: int, user_id: str, seat: Seat | None = None, pac
 
 
 def read_own_limit(data: bytes) -> Ledger:
-    """What `pack_own_limit` packed, as the ledger that has nothing else."""
+    """The limit that `pack_own_limit` packed, as a ledger with nothing else."""
     limit, until, until_, said, said_ = OWN_LIMIT.unpack_from(data)
     note = data[OWN_LIMIT.size :].decode()
     return Ledger(
@@ -183,7 +183,7 @@ def unpack_id(packed: bytes) -> str:
 
 
 remembered_id = lru_cache(REMEMBERED)(unpack_id)
-"""The same for ids that come again and again: streams."""
+"""As `unpack_id`, for ids that come again and again: streams."""
 
 
 @lru_cache(REMEMBERED)
@@ -202,5 +202,5 @@ def unpack_device(packed: bytes) -> str | Device | None:
 
 @lru_cache(REMEMBERED)
 def read_plan(name: bytes) -> str | None:
-    """What `pack_plan` packed, without its length."""
+    """The plan that `pack_plan` packed, without its length."""
     return name.decode(errors="ignore") or None

@@ -19,7 +19,7 @@ Plan = list[Address | None]
 
 
 class NotFound(Exception):
-    """Nobody could say; the text is what went wrong last."""
+    """No node could say where a shard is; the text is the last failure."""
 
 
 async def find(location: Location, opening: Opening, known: dict[Address, Pipe | None]) -> Plan:
@@ -94,7 +94,7 @@ class Pointer(NamedTuple):
 
 
 def pointed_to(text: str, asked: Address, known: Iterable[Address]) -> Pointer | None:
-    """What stands behind MOVED and ASK: `3999 10.0.0.1:6381`. None where it is anything else.
+    """The address behind MOVED and ASK: `3999 10.0.0.1:6381`. None where it is anything else.
 
     Without a host the one that was asked is meant; `?` is a server that does not know its name: it is one of the
     *known* ones, or there, too.

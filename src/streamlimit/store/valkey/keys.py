@@ -41,7 +41,7 @@ FORMAT = 2
 
 
 def shard_of(user_id: str) -> int:
-    """Which shard holds the user; the same in every process of every release."""
+    """The shard that holds the user; the same in every process of every release."""
     return crc32(user_id.encode()) % SHARDS
 
 
@@ -93,7 +93,7 @@ class Keys:
         return self._ledgers[shard] + user
 
     def of_endpoint(self, shard: int, part: str, endpoint: str) -> bytes:
-        """One of the keys that letters.lua describes."""
+        """A key of an endpoint, of those that letters.lua describes."""
         return f"{self._prefix}:{tag(shard)}:{part}:{endpoint}".encode()
 
     def sorted(self, shard: int) -> bytes:

@@ -18,7 +18,7 @@ def shorten(raw: bytes) -> bytes:
 
 
 def lengthen(packed: bytes) -> bytes:
-    """What `shorten` shortened."""
+    """The id that `shorten` made shorter."""
     bits, raw, left = int.from_bytes(packed[1:7], "little"), bytearray(), SHORTENED
     for byte in packed[7:]:
         raw.append(byte)

@@ -1,4 +1,4 @@
-"""What a script is asked, packed as its header says (ARGV[2]), and the whole command around it.
+"""Messages to scripts, packed as their headers say (ARGV[2]), and the commands around them.
 
 The command is put together by hand from parts made once: that is most of what a call costs here.
 """
@@ -26,7 +26,7 @@ from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
 _PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
 ASK, RECEIPT = Struct("<BBHHIHIHI"), Struct("<IHIIHBIHIHIIIIHH")
-"""What stands before the session."""
+"""The numbers before the session."""
 
 _ASK, _RECEIPT = ASK.pack, RECEIPT.pack
 _GENERATION = Struct("<IH").pack
@@ -119,7 +119,7 @@ def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
 
 
 def message_end(ask: Ask) -> bytes:
-    """What the message of a receipt ends with."""
+    """The end of a receipt's message."""
     device = pack_device(ask.device)
     return b"%b%b%b" % (_U16(len(device)), device, pack_plan(ask.plan))
 

@@ -147,7 +147,7 @@ class ValkeyReports:
             await self._run("close_report", shard_of(name), [self._keys.report(name), *sketches], some)
 
     def _sketches(self, name: str, value: bytes) -> list[bytes]:
-        """Of users, and of refused users."""
+        """The sketches of users, and of refused users."""
         key = self._keys.report(name)
         return [key + b":u:" + value, key + b":f:" + value]
 

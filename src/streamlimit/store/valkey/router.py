@@ -1,4 +1,4 @@
-"""Which server answers for a shard, and what to do when it says that it does not: one server, a cluster, sentinels.
+"""Routing: the server of each shard, and where to turn when it says that it is not: one server, a cluster, sentinels.
 
 A call goes to the server of its shard. Where that server points elsewhere (MOVED, ASK), lacks the script (NOSCRIPT), is
 in the middle of handing the keys over (TRYAGAIN) or had its clock set (TOOLATE) the call goes on, within the time that
@@ -156,7 +156,7 @@ class Router:
             call.fail(refusal)
 
     def _again(self, pipe: Pipe, call: Call, *before: bytes) -> None:
-        """The same call over the same connection, behind what it needs there: the server had done nothing."""
+        """Sends a call again over the same connection, behind what it needs there: the server had done nothing."""
         if self._is_over(call):
             return
         for command in (*before, *((ASKING,) if call.asking else ())):
@@ -240,11 +240,11 @@ class Router:
 
 
 def _nothing() -> None:
-    """Nobody wants to know."""
+    """The listener to failures where there is none."""
 
 
 def login_of(location: Location) -> tuple[bytes, ...]:
-    """What a connection to one of the servers says first."""
+    """The commands that log a new connection in."""
     commands = []
     if location.password is not None:
         user = () if location.user is None else (location.user,)

@@ -19,7 +19,7 @@ pages = APIRouter(include_in_schema=False)
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HANDED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-"""What proxies add: then the browser is not on this machine, whoever connects."""
+"""Headers that proxies add: then the browser is not on this machine, whoever connects."""
 
 
 @pages.get("/console")

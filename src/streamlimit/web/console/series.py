@@ -29,7 +29,7 @@ Span = Literal["hour", "day"]
 
 
 class Sample(Struct, frozen=True):
-    """What the counters said at one moment (`at`: seconds of the epoch), all of them since the start."""
+    """The counters at one moment (`at`: seconds of the epoch), all of them since the start."""
 
     at: float
     numbers: Mapping[str, float]
@@ -53,7 +53,7 @@ class Series:
         self._taken = 0
 
     def take(self) -> None:
-        """One more sample."""
+        """Takes one more sample."""
         sample = self._sample()
         self._kept["hour"].append(sample)
         if self._taken % DAY_EVERY == 0:
@@ -61,7 +61,7 @@ class Series:
         self._taken += 1
 
     async def take_forever(self) -> None:
-        """One sample after the other."""
+        """Takes samples for ever."""
         while True:
             self.take()
             await asyncio.sleep(SAMPLE_SECONDS)
