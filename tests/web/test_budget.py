@@ -19,7 +19,7 @@ from tests.http.raw import post
 from tests.web.worker import Line, Worker, worker
 
 OURS = str(Path(streamlimit.__file__).parent) + "/"
-TRIES = 7
+TRIES = 15
 
 
 @dataclass(frozen=True)
