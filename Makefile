@@ -60,8 +60,16 @@ mutants: setup ## break the code in named ways, and the rules in every way; some
 	$(BIN)/python -m tests.mutants
 	$(BIN)/mutmut run
 
+.PHONY: coverage
+coverage: setup ## which lines and branches the tests run, by room, into bench/results (PYTEST_ARGS=… picks tests)
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/python -m coverage run -m pytest --timeout 900 $(PYTEST_ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m bench.covered $(PYTEST_ARGS)
+
 .PHONY: soak
-soak: setup ## long runs that watch for leaks and drift
+soak: setup ## an hour of faults under load (ARGS='--minutes 10'), then long runs that watch for leaks and drift
+	$(BIN)/python -m bench.soak $(ARGS)
 	$(BIN)/python -m pytest tests/soak -n 0 --timeout 0 $(PYTEST_ARGS)
 
 .PHONY: walk

@@ -105,7 +105,14 @@ def main() -> None:
     """Writes them into the page; prints those of other numbers."""
     parser = argparse.ArgumentParser(prog="bench.scale")
     parser.add_argument("viewers", nargs="*", type=int)
+    parser.add_argument("--check", action="store_true", help="beside a real run of so many viewers, minutes")
     asked = parser.parse_args()
+    if asked.check:
+        from bench.scale_check import VIEWERS as CARRIED
+        from bench.scale_check import check
+
+        print(check(*(asked.viewers or [CARRIED])).read_text())
+        return
     if asked.viewers:
         print(tables(tuple(asked.viewers)))
         return

@@ -83,12 +83,16 @@ class Server:
         return self.answers() and self.client.info("server")["process_id"] == self.pid
 
 
+Options = Callable[[int], list[str]]
+"""Further options of the cluster's server of that number."""
+
+
 class Cluster:
     """Three primaries with a replica each. *node_timeout_ms* is how long a silent one is waited for."""
 
-    def __init__(self, binary: str, node_timeout_ms: int) -> None:
+    def __init__(self, binary: str, node_timeout_ms: int, options: Options = lambda number: []) -> None:
         self.folder = tempfile.mkdtemp(prefix="streamlimit-cluster-")
-        self.servers = [self._start(binary, node_timeout_ms) for _ in range(2 * REPLICAS)]
+        self.servers = [self._start(binary, node_timeout_ms, options(number)) for number in range(2 * REPLICAS)]
         try:
             self._join()
         except BaseException:
@@ -135,11 +139,11 @@ class Cluster:
             server.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _start(self, binary: str, node_timeout_ms: int) -> Server:
+    def _start(self, binary: str, node_timeout_ms: int, more: list[str]) -> Server:
         port = free_port()
         options = ["--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{port}.conf"]
         options += ["--cluster-node-timeout", str(node_timeout_ms), "--repl-diskless-sync-delay", "0"]
-        return Server(binary, port, self.folder, *options)
+        return Server(binary, port, self.folder, *options, *more)
 
     def _join(self) -> None:
         addresses = [f"127.0.0.1:{server.port}" for server in self.servers]
@@ -205,9 +209,9 @@ def single(kind: str) -> Iterator[Server]:
 
 
 @contextmanager
-def cluster(kind: str, node_timeout_ms: int = 15_000) -> Iterator[Cluster]:
+def cluster(kind: str, node_timeout_ms: int = 15_000, options: Options = lambda number: []) -> Iterator[Cluster]:
     """Six servers, stopped at the end. On a busy machine a healthy node may be silent for seconds."""
-    servers = Cluster(binary(kind), node_timeout_ms)
+    servers = Cluster(binary(kind), node_timeout_ms, options)
     try:
         yield servers
     finally:
