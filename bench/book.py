@@ -105,7 +105,7 @@ def figures(data: dict[str, Any]) -> list[str]:
 def noisy(data: dict[str, Any]) -> list[str]:
     """How much the floors differed from round to round, and whether that is too much; what a report says of it."""
     made = data.get("noise")
-    if not made:
+    if not made or data["rounds"] < 2:
         return []
     word = f"**{noise.WORD[0].upper()}{noise.WORD[1:]}:**" if noise.is_too_noisy(min(made)) else "Noise:"
     spreads = f"the rates of the floors differed by {min(made):.0%} from round to round ({noise.MOST:.0%} at most)"

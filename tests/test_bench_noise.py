@@ -15,7 +15,7 @@ FLOORS = ("still", "restless")
 def data(*rates: float) -> dict[str, Any]:
     loads = [{"per_second": rate} for rate in rates]
     rows = {"still": {"loads": [{"per_second": 50.0}] * 3}, "restless": {"loads": loads}, "other": {"loads": []}}
-    return {"rows": rows, "rates": rates}
+    return {"rounds": len(rates), "rows": rows, "rates": rates}
 
 
 def runs(*each: dict[str, Any]) -> Callable[[], dict[str, Any]]:
@@ -61,7 +61,8 @@ def test_after_two_more_it_is_left_at_the_quietest_and_said() -> None:
 
 def test_the_report_says_how_noisy_a_run_was_that_is_believed() -> None:
     said = "Noise: the rates of the floors differed by 3% from round to round (15% at most)."
-    assert book.noisy({"noise": [0.03]}) == [said]
+    assert book.noisy({"noise": [0.03], "rounds": 2}) == [said]
+    assert book.noisy({"noise": [0.0], "rounds": 1}) == []
 
 
 def test_a_run_that_is_not_believed_is_a_problem_of_its_part(tmp_path: Any) -> None:
