@@ -13,19 +13,24 @@ from pathlib import Path
 from statistics import median
 
 from bench.delivery import issue, make_stream
-from bench.kinds import NEW, SEGMENT, SITTING
+from bench.kinds import HEARTBEAT, NEW, SEGMENT, SITTING, Asked, asked, seats_taken
 from bench.load import Load, load
 from bench.programs import streamlimit, valkey
+from bench.race import answered
 
 ROOT = Path(__file__).resolve().parent.parent
+REFUSED, HAMMERING = asked(HEARTBEAT, "refused first"), asked(HEARTBEAT, "refused from memory")
 ROWS = {
-    "sitting on Valkey": ("valkey", SITTING.lua),
-    "new on Valkey": ("valkey", NEW.lua),
-    "sitting on SQLite": ("sqlite", SITTING.lua),
-    "new on SQLite": ("sqlite", NEW.lua),
-    "2 KB segment on Valkey": ("valkey", SEGMENT.lua),
-    "2 KB segment on SQLite": ("sqlite", SEGMENT.lua),
-    "100 KB segment on Valkey": ("valkey", issue("100 KB")),
+    "sitting on Valkey": ("valkey", SITTING),
+    "new on Valkey": ("valkey", NEW),
+    "refused first on Valkey": ("valkey", REFUSED),
+    "refused from memory on Valkey": ("valkey", HAMMERING),
+    "sitting on SQLite": ("sqlite", SITTING),
+    "new on SQLite": ("sqlite", NEW),
+    "refused first on SQLite": ("sqlite", REFUSED),
+    "2 KB segment on Valkey": ("valkey", SEGMENT),
+    "2 KB segment on SQLite": ("sqlite", SEGMENT),
+    "100 KB segment on Valkey": ("valkey", Asked(issue("100 KB"))),
 }
 
 
@@ -51,8 +56,10 @@ def once(source: Path, name: str, seconds: int) -> Load:
             make_stream(Path(folder) / "streams" / "100-KB", 100_000)
             settings["streams"] = f"{folder}/streams"
         with streamlimit(Path(folder), source=source, **settings) as service:
-            load(service, request, seconds=1)
-            return load(service, request, seconds=seconds)
+            if request.refuses:
+                answered(service.port, seats_taken(HEARTBEAT), 200)
+            load(service, request.lua, seconds=1)
+            return load(service, request.lua, seconds, refuses=request.refuses)
 
 
 def main() -> None:
@@ -62,11 +69,11 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of {', '.join(ROWS)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
-    asked = parser.parse_args()
-    with checkout(asked.revision) as before:
+    options = parser.parse_args()
+    with checkout(options.revision) as before:
         print(f"{'':<28}{'a second':>10}{'×':>7}{'CPU µs':>9}{'×':>7}{'p99 ms':>9}{'errors':>8}")
-        for name in asked.rows or ROWS:
-            pairs = [[once(source, name, asked.seconds) for source in (before, ROOT)] for _ in range(asked.rounds)]
+        for name in options.rows or ROWS:
+            pairs = [[once(source, name, options.seconds) for source in (before, ROOT)] for _ in range(options.rounds)]
             old, new = zip(*pairs, strict=True)
             rate = median(b.per_second / a.per_second for a, b in pairs)
             cpu = median(b.cpu_us / a.cpu_us for a, b in pairs)
