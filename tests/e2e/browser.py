@@ -61,11 +61,15 @@ def kill(browser: Browser) -> None:
 
 
 class Tab:
-    """One page. *messages* holds what it wrote to the console, and what it threw and nobody caught."""
+    """One page. *messages* holds what it wrote to the console, and what it threw and nobody caught; *requests* all URLs
+    that it asked for.
+    """
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.messages: list[str] = []
+        self.requests: list[str] = []
+        page.on("request", lambda asked: self.requests.append(asked.url))
         page.on("console", lambda told: self.messages.append(_line(told)))
         page.on("pageerror", lambda error: self.messages.append(f"uncaught: {error}"))
 

@@ -65,9 +65,11 @@ def seat(page: Page, device: str) -> Any:
 
 def test_a_key_signs_in_and_stays_in_this_tab_and_out_of_the_address(browser: Browser, service: Service) -> None:
     with console(browser, service, key=None) as page:
+        assert grave_findings(page) == []
         page.get_by_label("Operator key").fill("no-such-key")
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("alert")).to_contain_text("not valid here")
+        assert grave_findings(page) == []
         page.get_by_label("Operator key").fill(ANNA)
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_text("Signed in as support-anna")).to_be_visible()

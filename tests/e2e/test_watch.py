@@ -18,7 +18,7 @@ X_SECONDS = 2
 EXPIRY_SECONDS = 3 * X_SECONDS
 ANNA = "the-key-of-anna"
 NAMED = {"name": "support-anna", "role": "operate", "hash": key_hash(ANNA)}
-MARKUP = "<img src=/nowhere onerror=window.broken=1>"
+MARKUP = "<img src=/nowhere onerror=window.broken=1>\"'&amp;\u202e desrever"
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,8 @@ def watch(browser: Browser, service: Service, user: str, more: str = "") -> Iter
     with opened(browser, f"{service.url}/watch?user={user}{more}") as tab:
         tab.wait_for("document.querySelector('.player')")
         yield Watch(tab)
+        assert [url for url in tab.requests if not url.startswith((service.url, f"blob:{service.url}"))] == []
+        assert [text for text in tab.messages if text.startswith("uncaught")] == []
 
 
 def wait_for_seats(service: Service, user: str, taken: int, seconds: float) -> None:
@@ -158,6 +160,7 @@ def test_watch_here_instead_takes_the_seat_and_the_other_player_says_who_has_it(
         page.plays_on(3)
         page.reaches(1, "terminated")
         assert "Laptop took this seat" in page.text(1)
+        assert grave_findings(page.page.page) == []
         page.plays_on(0, 2, 3)
         page.press(1, "back")  # as a new session, in place of the one that took the seat
         page.plays_on(1)
@@ -176,6 +179,7 @@ def test_who_is_stopped_by_an_operator_reads_the_name_and_the_message(browser: B
         page.reaches(0, "terminated")
         assert "Stopped by support-anna" in page.text(0)
         assert "You called: <b>not you" in page.text(0)
+        assert grave_findings(page.page.page) == []
         assert page.page.evaluate(f"{element(0)}.querySelector('.back').hidden"), "no seat of an operator's to take"
 
 
@@ -187,6 +191,7 @@ def test_a_wall_of_four_fills_the_screen_and_escape_leaves_it(browser: Browser, 
         assert all(box and box["width"] > 700 and box["height"] > 400 for box in boxes)
         assert not tab.locator(".top").is_visible()
         assert tab.evaluate("document.documentElement.scrollHeight") <= 900
+        assert grave_findings(tab) == []
         tab.keyboard.press("Escape")
         assert tab.locator(".top").is_visible()
 
@@ -207,6 +212,7 @@ def test_a_viewer_with_a_token_sees_their_own_seats_and_the_address_keeps_none(
     with running_provider() as provider, started(tmp_path, **provider.settings()) as closed:
         with opened(browser, f"{closed.url}/watch") as tab:
             tab.wait_for("!document.getElementById('credential').hidden")
+            assert grave_findings(tab.page) == []
         with opened(browser, f"{closed.url}/watch?players=1&user=mallory#token={provider.token('ada')}") as tab:
             tab.wait_for("document.querySelector('.player')")
             page = Watch(tab)
@@ -295,6 +301,10 @@ def test_what_devices_and_users_are_called_is_shown_as_text(browser: Browser, se
         page.shows(MARKUP, "#sessions")
         assert MARKUP in page.text(0)
         assert page.page.evaluate("document.querySelectorAll('main img').length") == 0
+        assert page.page.evaluate("window.broken") is None
+        turned = "[...document.querySelectorAll('bdi')].filter(e => e.textContent.includes('desrever'))"
+        assert page.page.evaluate(f"new Set({turned}.map(e => getComputedStyle(e).unicodeBidi)).size") == 1
+        assert page.page.evaluate(f"getComputedStyle({turned}[0]).unicodeBidi") == "isolate"
         for asked, used in (("%3Cb%3Enobody", r"<b>nobody"), ("a%2Fb", r"demo-\w{4}")):
             with watch(browser, service, asked, "&players=1") as strange:
                 name = strange.page.evaluate("document.getElementById('user').value")

@@ -1,4 +1,4 @@
-// One user: who sits, stopping one with a message, another limit for a while, what happened; and each of these undone.
+// One user: who holds the seats, stopping one with a message, another limit for a while, what happened; and each of these undone.
 
 import { call, query, serverNow, sessionPath, userPath } from "./api.js";
 import { copyOf, every, fill, fillRow, keyed, place, row } from "../dom.js";
@@ -161,6 +161,8 @@ function offerUndo(words, work) {
   if (!isOffered && bar.contains(document.activeElement)) place("look-up").elements.user.focus();
   bar.hidden = !isOffered;
   fill(bar, { undo: words });
+  const isLost = document.activeElement === document.body; // the button that did it went with its session
+  if (isOffered && isLost) bar.querySelector("button").focus();
 }
 
 function showHistory(events) {
