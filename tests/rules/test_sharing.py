@@ -1,0 +1,45 @@
+"""What is remembered of a session for rule 8: until when, and how much."""
+
+from streamlimit.policy import Policy
+from streamlimit.rules.ledger import Left, Seat
+from streamlimit.rules.plays import take_over
+from streamlimit.rules.sharing import is_return, note_left, with_one_more
+
+NOW_MS = 1_750_000_000_000
+POLICY = Policy(max_returns=3)
+X = POLICY.segment_ms
+
+
+def seat(stream_id: str = "news") -> Seat:
+    return Seat("tv", stream_id, NOW_MS - 60_000, NOW_MS - 60_000, NOW_MS + POLICY.expiry_ms, NOW_MS - 1, play=1)
+
+
+def test_a_return_or_a_repeat_of_n_x_ago_is_over_and_no_more_are_kept_than_can_matter() -> None:
+    assert with_one_more([NOW_MS - POLICY.expiry_ms], POLICY, NOW_MS) == [NOW_MS]
+    times: list[int] = []
+    for number in range(9):
+        times = with_one_more(times, POLICY, NOW_MS + number)
+    assert times == [NOW_MS + number for number in range(5, 9)]
+
+
+def test_a_change_of_plays_of_n_x_ago_is_over() -> None:
+    session = seat()
+    session.changes = [NOW_MS - POLICY.expiry_ms, NOW_MS - 1]
+    assert take_over(session, 2, NOW_MS, POLICY, NOW_MS)
+    assert (session.changes, session.is_locked) == ([NOW_MS - 1, NOW_MS], False)
+
+
+def test_a_stream_left_twice_takes_the_place_of_no_other() -> None:
+    session = seat("news")
+    session.left = [Left("film", NOW_MS - 2), Left("news", NOW_MS - 1)]
+    note_left(session, POLICY, NOW_MS)
+    assert session.left == [Left("film", NOW_MS - 2), Left("news", NOW_MS)]
+    session.stream_id = "sport"
+    assert is_return(session, "film", POLICY, NOW_MS)
+
+
+def test_a_stream_left_2_x_ago_is_forgotten() -> None:
+    session = seat("news")
+    session.left = [Left("film", NOW_MS - 2 * X)]
+    note_left(session, POLICY, NOW_MS)
+    assert session.left == [Left("news", NOW_MS)]
