@@ -53,6 +53,8 @@ sub vcl_recv {
 
     # streamlimit has said yes. Without the grant the file is the same for everybody.
     set req.url = regsub(req.http.X-Original-URI, "^/play/[^/]+/", "/");
+    # What a player says of itself (CMCD) is no other file.
+    set req.url = regsub(regsuball(req.url, "([?&])CMCD=[^&]*(&|$)", "\1"), "[?&]+$", "");
     unset req.http.X-Original-URI;
     unset req.http.X-Original-Method;
     unset req.http.Cookie;

@@ -121,3 +121,19 @@ def test_while_streamlimit_hangs_nobody_waits_for_long_and_nobody_is_let_in(edge
     with paused(edge.service):
         assert edge.get(f"/play/{late}/film/0.ts").status in (502, 503, 504)  # within its 20 s
     wait_until(lambda: edge.get(f"/play/{late}/film/0.ts").status == 200, 20, "streamlimit")
+
+
+def test_what_players_say_of_themselves_is_one_file_in_varnishs_cache(recipes: Recipes, user: str) -> None:
+    """CMCD in requests, as v1 has it; `X-Varnish` names two transactions on a hit."""
+    edge = recipes.edge("varnish")
+    path = f"/play/{edge.open(user, 's')['grant']}/film/0.ts"
+    said = ("?CMCD=bl%3D1%2Csid%3D%22a%22", "?CMCD=bl%3D2", "", "?a=1&CMCD=bl%3D3", "?CMCD=bl%3D4&a=1")
+    ids = [edge.get(path + each).headers["x-varnish"].split() for each in said]
+    assert [len(each) for each in ids[1:]] == [2, 2, 1, 2]
+
+
+def test_cmcd_in_requests_decides_nothing(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    path, header = f"/play/{grant}/film/0.ts", 'sid="other",cid="none",sf=h,v=1'
+    assert edge.get(f"{path}?CMCD=cid%3D%22none%22%2Csid%3D%22other%22", CMCD_Session=header).status == 200
+    assert edge.service.watching(user)["sessions"][0]["stream_id"] == "film"

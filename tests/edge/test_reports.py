@@ -332,6 +332,11 @@ def test_of_one_rendition_in_one_batch_the_last_received_one_speaks_for_all() ->
         told("a/film/v3/seg-2.m4s"),
     ]
     assert latest([told("a/film/1.mp4"), told("a/film/2.mp4")]) == [told("a/film/2.mp4")]
+    assert latest([told('a/film/1.ts?CMCD=bl%3D1,sid="x"'), told("a/film/2.ts?CMCD=bl%3D2")]) == [
+        told("a/film/2.ts?CMCD=bl%3D2")
+    ]
+    by_query = [Report(f"/film/{n}.ts?CMCD=bl%3D{n}&grant={grant}", True) for n in (1, 2) for grant in ("a", "b")]
+    assert latest(by_query) == by_query[2:]
 
 
 def test_a_viewer_who_seeks_back_again_and_again_is_one_player(service: Service, user: str) -> None:

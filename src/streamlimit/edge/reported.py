@@ -31,7 +31,7 @@ DELIVERED = frozenset({200, 206})
 LONG_AGO_MS = 1e15
 _is_odd = re.compile("[^!-~]+")
 _grant_in = re.compile(r"/play/([^/]+)/").search
-_NUMBER = re.compile(r"[0-9]+(?=[^0-9/]*(?:\.[a-z0-9]+)?(?:\?.*)?$)")
+_NUMBER = re.compile(r"[0-9]+(?=[^0-9/]*(?:\.[a-z0-9]+)?$)")
 T = TypeVar("T")
 
 
@@ -52,7 +52,12 @@ class Report(Struct, frozen=True):
     def whose(self) -> str:
         """A key that all reports of one session share, as far as a report tells."""
         found = _grant_in(self.path)
-        return self.grant or (found[1] if found else self.path.partition("?")[2])
+        return self.grant or (found[1] if found else in_query(self.path.partition("?")[2]) or "")
+
+    @property
+    def rendition(self) -> str:
+        """The file without its number, and without what a player says of itself behind it (CMCD)."""
+        return _NUMBER.sub("", self.path.partition("?")[0])
 
     @property
     def is_received(self) -> bool:
@@ -69,7 +74,7 @@ def latest(reports: Sequence[Report]) -> list[Report]:
     """Those that say something: of a session's segments of one rendition none that a later, received one speaks for."""
     kept, spoken_for = list[Report](), set[tuple[str, str]]()
     for report in reversed(reports):
-        about = report.whose, _NUMBER.sub("", report.path)
+        about = report.whose, report.rendition
         if about not in spoken_for:
             kept.append(report)
         if report.is_received:
