@@ -8,6 +8,7 @@ a second with sessions that nobody knows. Who sits is never touched. Reads no cl
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from math import inf
 
@@ -68,7 +69,7 @@ class RefusalLimiter:
     ) -> None:
         self._cache, self._clock, self._held = cache, clock, min(held_seconds, HELD_SECONDS)
         self._marked = min(marked_seconds, self._held)
-        self.users: dict[str, RefusedUser] = {}
+        self.users: dict[str, RefusedUser] = OrderedDict()
         """Those who were refused lately: mostly nobody."""
 
     def __len__(self) -> int:

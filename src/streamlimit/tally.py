@@ -1,7 +1,7 @@
 """Counts of a worker on its hot path: plain numbers, which are exported now and then."""
 
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from streamlimit.model import Ask, Refusal
@@ -52,7 +52,7 @@ class RefusedUsers:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._counts, self._knows, self._quiet, self._clock = counts, knows, quiet_seconds, clock
-        self._counted: dict[str, float] = {}
+        self._counted: dict[str, float] = OrderedDict()
 
     def __call__(self, ask: Ask, refusal: Refusal) -> None:
         if refusal.code not in COUNTED:

@@ -3,6 +3,8 @@
 Reads no clock: times are seconds of a monotonic one, handed in.
 """
 
+from collections import OrderedDict
+
 from streamlimit.model import Ask
 from streamlimit.policy import Policy
 from streamlimit.rules.visits import cost_ms
@@ -18,25 +20,34 @@ class Budgets:
     """Of all users under *policy*."""
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._whole_at: dict[str, float] = {}
-        self._moved: dict[Moved, tuple[str, float]] = {}
+        self._policy, self._free_seconds = policy, policy.segment_ms / 1_000
+        # Of a plain dictionary the first is found slowly where many before it were removed.
+        self._whole_at: OrderedDict[str, float] = OrderedDict()
+        self._moved: OrderedDict[Moved, tuple[str, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._whole_at)
 
     def told(self, user_id: str, spent_ms: int, now: float) -> None:
         """The store says how much of the user's budget is spent, after a visit that it took."""
-        self._forget_old(now)
-        self._whole_at.pop(user_id, None)
-        self._whole_at[user_id] = now + spent_ms / 1_000
-        if len(self._whole_at) > USERS:
-            del self._whole_at[next(iter(self._whole_at))]
+        whole_at = self._whole_at
+        while whole_at and next(iter(whole_at.values())) <= now:  # the oldest are whole again
+            whole_at.popitem(last=False)
+        whole_at[user_id] = now + spent_ms / 1_000
+        whole_at.move_to_end(user_id)
+        if len(whole_at) > USERS:
+            whole_at.popitem(last=False)
 
     def paid(self, ask: Ask, spent_ms: int, now: float) -> None:
         """The store took a visit for what *ask* wants; so much of the user's budget is spent."""
         self.told(ask.user_id, spent_ms, now)
-        self._remember((ask.user_id, ask.session_id), ask.stream_id, now)
+        moved, who = self._moved, (ask.user_id, ask.session_id)
+        while moved and now - next(iter(moved.values()))[1] >= self._free_seconds:  # nothing is free for them any more
+            moved.popitem(last=False)
+        moved[who] = ask.stream_id, now
+        moved.move_to_end(who)
+        if len(moved) > USERS:
+            moved.popitem(last=False)
 
     def pay(self, ask: Ask, limit: int, now: float) -> float:
         """Pays a visit without the store. 0, or for how many seconds there is no budget for it: then it is not paid.
@@ -45,7 +56,7 @@ class Budgets:
         """
         policy, who = self._policy, (ask.user_id, ask.session_id)
         stream_id, at = self._moved.get(who, ("", now))
-        if not policy.visit_burst or (stream_id == ask.stream_id and now - at < policy.segment_ms / 1_000):
+        if not policy.visit_burst or (stream_id == ask.stream_id and now - at < self._free_seconds):
             return 0
         whole_at = max(self._whole_at.get(ask.user_id, now), now) + cost_ms(limit, policy) / 1_000
         wait = whole_at - now - policy.burst_ms / 1_000
@@ -53,16 +64,3 @@ class Budgets:
             return wait
         self.paid(ask, round((whole_at - now) * 1_000), now)
         return 0
-
-    def _remember(self, who: Moved, stream_id: str, now: float) -> None:
-        self._moved.pop(who, None)
-        self._moved[who] = stream_id, now
-        if len(self._moved) > USERS:
-            del self._moved[next(iter(self._moved))]
-
-    def _forget_old(self, now: float) -> None:
-        """The oldest go whose budget is whole again, or that nothing is free for any more."""
-        while self._whole_at and next(iter(self._whole_at.values())) <= now:
-            del self._whole_at[next(iter(self._whole_at))]
-        while self._moved and now - next(iter(self._moved.values()))[1] >= self._policy.segment_ms / 1_000:
-            del self._moved[next(iter(self._moved))]

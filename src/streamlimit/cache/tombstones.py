@@ -1,5 +1,6 @@
 """Sessions that were ended, terminated or replaced through this worker: what was under way does not bring them back."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import islice
 
@@ -24,7 +25,7 @@ class Tombstones:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self.since: dict[tuple[str, str], Gone] = {}
+        self.since: dict[tuple[str, str], Gone] = OrderedDict()
         """By user and session; mostly nobody."""
 
     def __len__(self) -> int:

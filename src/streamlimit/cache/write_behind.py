@@ -1,5 +1,6 @@
 """Receipts that the store was not there for: newest per session, bounded, told when it is back. Reads no clock."""
 
+from collections import OrderedDict
 from itertools import islice
 
 from msgspec import Struct
@@ -25,7 +26,7 @@ class WriteBehindQueue:
 
     def __init__(self, at_most: int = KEPT_AT_MOST) -> None:
         self._at_most = at_most
-        self._all: dict[Key, QueuedReceipt] = {}
+        self._all: dict[Key, QueuedReceipt] = OrderedDict()
         self._sessions: dict[str, set[str]] = {}
         self.dropped = 0
 

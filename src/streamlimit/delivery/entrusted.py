@@ -5,6 +5,7 @@ is told gives the same one back.
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import blake2b
 
@@ -42,8 +43,8 @@ class Entrusted:
         self, limiter: Limiter, keep_seconds: float, any_later: bool, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._limiter, self._keep, self._any_later, self._clock = limiter, keep_seconds, any_later, clock
-        self._open: dict[tuple[str, str], dict[str, Open]] = {}
-        self._clients: dict[tuple[str, str], str] = {}
+        self._open: dict[tuple[str, str], dict[str, Open]] = OrderedDict()
+        self._clients: dict[tuple[str, str], str] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open)

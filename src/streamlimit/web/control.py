@@ -3,10 +3,14 @@ a thread while the first viewers are answered already.
 """
 
 import asyncio
+import sys
 
 from streamlimit.web.http import App, Receive, Scope, Send
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import USERS, raw_path, require_ids_in_path
+
+TURN_SECONDS = 0.000_5
+"""How long the import may keep the event loop waiting at a time: Python's 5 ms add up to what viewers notice."""
 
 ASKED = "streamlimit.method"
 """Where a scope keeps the method that was asked for, if it is answered as another one."""
@@ -48,4 +52,9 @@ async def import_plane() -> None:
 
 
 def _import_plane() -> None:
-    import streamlimit.web.plane  # noqa: F401
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_SECONDS)
+    try:
+        import streamlimit.web.plane  # noqa: F401
+    finally:
+        sys.setswitchinterval(before)
