@@ -83,10 +83,10 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
     ("request_of", "is_new", "calls", "files"),
     [
         (segment, False, 105, 34),
-        (segment, True, 195, 50),
+        (segment, True, 183, 50),
         (played, False, 186, 48),
         (heartbeat, False, 47, 21),
-        (heartbeat, True, 93, 38),
+        (heartbeat, True, 81, 36),
     ],
     ids=["segment, sitting", "segment, new", "GET /play, sitting", "heartbeat, sitting", "heartbeat, new"],
 )

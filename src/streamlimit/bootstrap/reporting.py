@@ -34,16 +34,9 @@ def open_reporter(settings: Settings, store: Store, tally: Tally, counts: Counts
     return Reporter(counts, reports, sources, settings.report_days, at_once)
 
 
-def telling_counts(settings: Settings, counts: Counts, tell: Callable[[Event], None]) -> Callable[[Event], None]:
-    """*tell*, and the *counts*, of each event; nothing is counted where reports are kept for no time."""
-    if not settings.report_days:
-        return tell
-
-    def tell_both(event: Event) -> None:
-        counts.happened(event)
-        tell(event)
-
-    return tell_both
+def counting_moves(settings: Settings, counts: Counts) -> tuple[Callable[[Event], None], ...]:
+    """What is told of each event; nothing is counted where reports are kept for no time."""
+    return (counts.happened,) if settings.report_days else ()
 
 
 def counting_seats(settings: Settings, counts: Counts) -> OnSeat:
@@ -52,7 +45,7 @@ def counting_seats(settings: Settings, counts: Counts) -> OnSeat:
 
 
 def counting_refusals(settings: Settings, counts: Counts, tell: OnRefusal) -> OnRefusal:
-    """As `telling_counts`, of refusals; those that a dry run leaves out are counted, too: that is what it is for."""
+    """*tell*, and the *counts*, of each refusal; also those that a dry run leaves out, which is what it is for."""
     if not settings.report_days:
         return tell
 

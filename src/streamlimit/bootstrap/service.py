@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from streamlimit.bootstrap.access import open_authenticator, open_grants
 from streamlimit.bootstrap.feed import open_recorder
-from streamlimit.bootstrap.reporting import counting_refusals, counting_seats, open_reporter, telling_counts
+from streamlimit.bootstrap.reporting import counting_moves, counting_refusals, counting_seats, open_reporter
 from streamlimit.bootstrap.store import cached, open_store
 from streamlimit.bootstrap.streams import open_catalog, open_origin
 from streamlimit.bootstrap.webhooks import refusing, telling
@@ -39,7 +39,7 @@ async def build_service(
     """All parts of one worker; *dispatcher* is told of events, so that webhooks need not wait."""
     policy, tally, counts = settings.policy(), tally or Tally(), Counts(wall_ms)
     recorder = open_recorder(settings, serves=True)
-    tell = telling_counts(settings, counts, telling(dispatcher, recorder))
+    tell = telling(dispatcher, recorder, *counting_moves(settings, counts))
     store = cached(settings, open_store(settings, policy, serves=True, tally=tally), tell)
     grants, plans = await open_grants(settings, store), Plans(settings.plans)
     catalog, origin = open_catalog(settings), open_origin(settings)

@@ -71,14 +71,19 @@ def open_dispatcher(settings: Settings, serves: bool = False) -> "WebhookDispatc
     return WebhookDispatcher(outbox, workers, senders)
 
 
-def telling(dispatcher: "WebhookDispatcher | None", recorder: Recorder) -> Callable[[Event], None]:
-    """Logs an event, records it for who looks, and wakes who calls back about it, so that webhooks need not wait."""
+def telling(
+    dispatcher: "WebhookDispatcher | None", recorder: Recorder, *others: Callable[[Event], None]
+) -> Callable[[Event], None]:
+    """Logs an event, records it for who looks, and wakes who calls back about it, so that webhooks need not wait.
+
+    *others* hear of it, too.
+    """
+    wake = () if dispatcher is None else (dispatcher.wake,)
+    hearers = announce, recorder, *others, *wake
 
     def tell(event: Event) -> None:
-        announce(event)
-        recorder(event)
-        if dispatcher is not None:
-            dispatcher.wake(event)
+        for hear in hearers:
+            hear(event)
 
     return tell
 
