@@ -15,9 +15,10 @@ from joserfc.jwk import RSAKey
 
 from streamlimit.errors import SettingsError
 from streamlimit.settings import JwtSettings, key_hash, load_settings
-from streamlimit.web.auth import Authenticator, Key, Plans
+from streamlimit.web.auth import Authenticator, Key
 from streamlimit.web.grants import Grants
 from streamlimit.web.identity import AWAY_SECONDS, BadToken, Identity, Keys, KeysUnavailable, Verifier
+from streamlimit.web.plans import Plans
 from streamlimit.web.problems import Problem
 from streamlimit.web.rights import Role
 from tests.web.provider import AUDIENCE, ISSUER, jwks, new_key, token

@@ -8,9 +8,10 @@ from pydantic import SecretStr
 from streamlimit.errors import StoreUnavailable
 from streamlimit.settings import OperatorKey, Settings, key_hash
 from streamlimit.store.contract import Store, resolved
-from streamlimit.web.auth import Authenticator, Key, Plans
+from streamlimit.web.auth import Authenticator, Key
 from streamlimit.web.grants import Grants
 from streamlimit.web.identity import Keys, Verifier
+from streamlimit.web.plans import Plans
 from streamlimit.web.rights import Role
 
 STORE_RETRY_SECONDS = 0.5

@@ -23,9 +23,9 @@ from streamlimit.reporting.reporter import wall_ms
 from streamlimit.settings import Settings
 from streamlimit.tally import RefusedUsers, Tally
 from streamlimit.web.address import Proxies
-from streamlimit.web.auth import Plans
 from streamlimit.web.console.series import Series
 from streamlimit.web.metrics import Metrics
+from streamlimit.web.plans import Plans
 from streamlimit.web.readiness import Readiness
 from streamlimit.web.service import Service
 

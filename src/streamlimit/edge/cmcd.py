@@ -7,7 +7,7 @@ from streamlimit.edge.cmcd_report import Report, Says, told_in
 from streamlimit.edge.seating import Seating
 from streamlimit.errors import Refused
 from streamlimit.model import Admitted
-from streamlimit.web.auth import Caller
+from streamlimit.web.caller import Caller
 from streamlimit.web.http import Receive, Scope, Send, content_type, read_body, send_whole
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import reservations

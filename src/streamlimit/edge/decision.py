@@ -14,7 +14,7 @@ from streamlimit.errors import Refused, UnknownSegment
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import client_digest, client_place
-from streamlimit.web.auth import Caller
+from streamlimit.web.caller import Caller
 from streamlimit.web.gaps import StreamFiles
 from streamlimit.web.http import Scope
 from streamlimit.web.problems import CHALLENGE, Problem

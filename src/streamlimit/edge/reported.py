@@ -21,7 +21,7 @@ from streamlimit.edge.original import file_of, original_of
 from streamlimit.errors import CatalogError, OriginFailed, UnknownStream
 from streamlimit.model import Ask, Gone, Lease, Purpose, Receipt, Session, State, Verdict
 from streamlimit.store.contract import Events, resolved
-from streamlimit.web.auth import Caller
+from streamlimit.web.caller import Caller
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 

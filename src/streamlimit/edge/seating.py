@@ -9,7 +9,7 @@ from streamlimit.errors import Refused
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Session
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_of, place_of
-from streamlimit.web.auth import Caller
+from streamlimit.web.caller import Caller
 from streamlimit.web.plays import new_play
 from streamlimit.web.problems import CHALLENGE, Problem
 from streamlimit.web.recent import Recent

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 from streamlimit.ids import wrong_with_id
 from streamlimit.web.address import client_place
-from streamlimit.web.auth import Caller
+from streamlimit.web.caller import Caller
 from streamlimit.web.contract.schemas import schema_of_form
 from streamlimit.web.forms import ID_SCHEMA, read_form
 from streamlimit.web.http import read_body, read_json_body, require_json

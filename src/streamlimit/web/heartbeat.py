@@ -20,7 +20,7 @@ from streamlimit.rules.beat import beaten
 from streamlimit.store.contract import is_coming, resolved
 from streamlimit.store.deferred import Deferred
 from streamlimit.web.address import digest_of, place_at
-from streamlimit.web.auth import BOUND, Caller
+from streamlimit.web.caller import BOUND, Caller
 from streamlimit.web.forms import HeartbeatForm, read_form
 from streamlimit.web.http import bare_kind, body_of, not_json, require_kind
 from streamlimit.web.problems import Problem

@@ -9,8 +9,8 @@ from streamlimit.logs import EventLog
 from streamlimit.model import OwnLimit, Session
 from streamlimit.store.contract import resolved
 from streamlimit.sweeper import expire_once
-from streamlimit.web.auth import Caller
 from streamlimit.web.browsing import Filters, browse, browse_limits
+from streamlimit.web.caller import Caller
 from streamlimit.web.calls import (
     CallerDep,
     IdInPath,

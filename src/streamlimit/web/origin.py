@@ -21,8 +21,8 @@ from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_at, place_at
-from streamlimit.web.auth import Caller
 from streamlimit.web.blocking import MARK, origin_directives
+from streamlimit.web.caller import Caller
 from streamlimit.web.forms import read_segment_form
 from streamlimit.web.gaps import MOST_LEFT_OUT
 from streamlimit.web.http import json_of

@@ -18,10 +18,11 @@ from streamlimit.settings import Settings
 from streamlimit.store.contract import Outbox
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
-from streamlimit.web.auth import Authenticator, Plans
+from streamlimit.web.auth import Authenticator
 from streamlimit.web.console.series import Series
 from streamlimit.web.grants import Grants
 from streamlimit.web.metrics import Metrics
+from streamlimit.web.plans import Plans
 from streamlimit.web.readiness import Readiness
 
 if TYPE_CHECKING:

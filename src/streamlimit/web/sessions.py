@@ -11,7 +11,7 @@ from streamlimit.http.asgi import REVEALED
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Roster
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import client_digest, client_place
-from streamlimit.web.auth import Caller
+from streamlimit.web.caller import Caller
 from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, caller_of, described, form_in, json_answer
 from streamlimit.web.forms import SessionForm, read_end_form
 from streamlimit.web.grants import Grant, streams_carried

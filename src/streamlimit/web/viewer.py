@@ -15,8 +15,8 @@ from streamlimit.http.request import Request
 from streamlimit.model import Ask, Purpose
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import digest_at, digest_of, place_at
-from streamlimit.web.auth import BOUND, Caller
 from streamlimit.web.blocking import MARK, until_listed, until_made
+from streamlimit.web.caller import BOUND, Caller
 from streamlimit.web.entries import Entry, led_content
 from streamlimit.web.forms import SegmentForm, read_segment_form
 from streamlimit.web.gaps import StreamFiles

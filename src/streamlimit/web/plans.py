@@ -1,0 +1,49 @@
+"""Plans of the settings, and the limits that they stand for."""
+
+from collections.abc import Mapping
+
+from streamlimit.logs import EventLog
+from streamlimit.web.caller import Caller
+from streamlimit.web.problems import Problem
+
+log = EventLog("streamlimit.auth")
+
+UNKNOWN_PLANS_LOGGED = 100
+
+
+class Plans:
+    """Limits by plan."""
+
+    def __init__(self, plans: Mapping[str, int]) -> None:
+        self._plans, self._unknown = dict(plans), set[str]()
+
+    @property
+    def by_name(self) -> Mapping[str, int]:
+        """All of them."""
+        return self._plans
+
+    def adopt(self, plans: Mapping[str, int]) -> None:
+        """From now on these are the plans. (Who remembers a limit forgets it: `Authenticator.adopt`.)"""
+        self._plans, self._unknown = dict(plans), set()
+
+    def limit(self, plan: str | None) -> int | None:
+        """The plan's limit. None where there is no such plan: the service's own holds, and the log says so once."""
+        if plan is None:
+            return None
+        found = self._plans.get(plan)
+        if found is None and plan not in self._unknown and len(self._unknown) < UNKNOWN_PLANS_LOGGED:
+            self._unknown.add(plan)
+            log.warning("unknown_plan", plan=plan[:128], note="max_sessions holds for its users")
+        return found
+
+    def limit_of(self, caller: Caller, plan: str | None) -> int | None:
+        """The limit of the plan that a request names. Raises 403, for viewers do not choose their own, and `malformed`
+        where there is no such plan: whoever wrote the request made a mistake.
+        """
+        if plan is None:
+            return None
+        if caller.role in ("grant", "viewer"):
+            raise Problem("forbidden", "the plan is named by the token, or by a back end of the platform")
+        if plan not in self._plans:
+            raise Problem("malformed", "plan: there is no such plan in the settings", {"field": "plan"})
+        return self._plans[plan]
