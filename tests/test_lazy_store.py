@@ -23,8 +23,9 @@ from streamlimit.store.sqlite import SqliteStore, opened
 from streamlimit.store.sqlite.lazy_store import REST_SECONDS, LazyStore
 from streamlimit.web.auth import Authenticator, Key
 from streamlimit.web.grants import BadGrant, Grants
-from streamlimit.web.identity import BadToken, Identity
+from streamlimit.web.identity import Identity
 from streamlimit.web.problems import Problem
+from streamlimit.web.token_keys import BadToken
 from tests.needs import needs
 from tests.ports import free_port
 from tests.servers import Server

@@ -13,7 +13,8 @@ from typing import Any
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Event, Receipt, Session, State
-from streamlimit.store.contract import Backlog, Delivery, Outbox, Store, resolved
+from streamlimit.store.contract import Store, resolved
+from streamlimit.store.outbox import Backlog, Delivery, Outbox
 from tests.store.store_driver import ALL_TYPES, QUICK, ManualClock, N, OpenStore, X, new_user, race
 
 HOOK = {"hook": ALL_TYPES}

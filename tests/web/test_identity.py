@@ -17,10 +17,11 @@ from streamlimit.errors import SettingsError
 from streamlimit.settings import JwtSettings, key_hash, load_settings
 from streamlimit.web.auth import Authenticator, Key
 from streamlimit.web.grants import Grants
-from streamlimit.web.identity import AWAY_SECONDS, BadToken, Identity, Keys, KeysUnavailable, Verifier
+from streamlimit.web.identity import Identity, Verifier
 from streamlimit.web.plans import Plans
 from streamlimit.web.problems import Problem
 from streamlimit.web.rights import Role
+from streamlimit.web.token_keys import AWAY_SECONDS, BadToken, Keys, KeysUnavailable
 from tests.web.provider import AUDIENCE, ISSUER, jwks, new_key, token
 
 RSA, EC, ED = new_key("RS256"), new_key("ES256"), new_key("EdDSA")

@@ -15,7 +15,8 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Event, Receipt
 from streamlimit.policy import Policy
 from streamlimit.settings import EVENT_TYPES
-from streamlimit.store.contract import Answer, Outbox, Store, resolved
+from streamlimit.store.contract import Answer, Store, resolved
+from streamlimit.store.outbox import Outbox
 from streamlimit.webhooks.addresses import Addresses
 from streamlimit.webhooks.dispatcher import WebhookDispatcher
 from streamlimit.webhooks.endpoint import Endpoint

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Any
 
-from streamlimit.store.contract import Outbox
+from streamlimit.store.outbox import Outbox
 from tests.webhooks import crew
 from tests.webhooks.receiver import Receiver, Reply
 

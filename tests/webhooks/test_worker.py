@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streamlimit.model import Admitted, Ask, Event, Receipt
-from streamlimit.store.contract import Outbox
+from streamlimit.store.outbox import Outbox
 from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
 from streamlimit.webhooks.dispatcher import WebhookDispatcher
 from streamlimit.webhooks.sender import Failed, Outcome, Sent, Unwanted

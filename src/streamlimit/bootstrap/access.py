@@ -10,9 +10,10 @@ from streamlimit.settings import OperatorKey, Settings, key_hash
 from streamlimit.store.contract import Store, resolved
 from streamlimit.web.auth import Authenticator, Key
 from streamlimit.web.grants import Grants
-from streamlimit.web.identity import Keys, Verifier
+from streamlimit.web.identity import Verifier
 from streamlimit.web.plans import Plans
 from streamlimit.web.rights import Role
+from streamlimit.web.token_keys import Keys
 
 STORE_RETRY_SECONDS = 0.5
 """How often a store that is away is asked for the key: more often than it could be taken for back meanwhile."""

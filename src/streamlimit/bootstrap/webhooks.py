@@ -11,7 +11,7 @@ from streamlimit.limiter import OnRefusal
 from streamlimit.logs import EventLog, announce
 from streamlimit.model import Ask, Event, Refusal
 from streamlimit.settings import EVENT_TYPES, Settings
-from streamlimit.store.contract import Outbox
+from streamlimit.store.outbox import Outbox
 
 if TYPE_CHECKING:
     from streamlimit.webhooks.dispatcher import WebhookDispatcher

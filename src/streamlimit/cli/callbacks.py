@@ -14,7 +14,8 @@ from streamlimit.cli.tables import print_table, shown
 from streamlimit.document import rfc3339
 from streamlimit.model import Event, Session, State
 from streamlimit.settings import Settings
-from streamlimit.store.contract import DeadLetter, Outbox, resolved
+from streamlimit.store.contract import resolved
+from streamlimit.store.outbox import DeadLetter, Outbox
 from streamlimit.webhooks.addresses import Addresses
 from streamlimit.webhooks.sender import Failed, Outcome, Sender, Sent, Unwanted
 

@@ -9,12 +9,13 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.settings import key_hash
 from streamlimit.web.caller import Caller
 from streamlimit.web.grants import BadGrant, Grant, Grants
-from streamlimit.web.identity import BadToken, Identity, KeysUnavailable, Verifier
+from streamlimit.web.identity import Identity, Verifier
 from streamlimit.web.plans import Plans
 from streamlimit.web.plays import BadPlay, split_play
 from streamlimit.web.problems import CHALLENGE, Problem
 from streamlimit.web.recent import Recent
 from streamlimit.web.rights import Role
+from streamlimit.web.token_keys import BadToken, KeysUnavailable
 
 KEYS_RETRY_SECONDS = 2
 

@@ -9,7 +9,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.settings import Settings
-from streamlimit.web.identity import fetch_jwks, public_keys
+from streamlimit.web.token_keys import fetch_jwks, public_keys
 
 NAME = "jwt.jwks_url"
 

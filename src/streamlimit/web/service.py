@@ -15,7 +15,7 @@ from streamlimit.limiter import Limiter
 from streamlimit.policy import Policy
 from streamlimit.reporting.reporter import Reporter
 from streamlimit.settings import Settings
-from streamlimit.store.contract import Outbox
+from streamlimit.store.outbox import Outbox
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
 from streamlimit.web.auth import Authenticator

@@ -6,7 +6,8 @@ from typing import Any, TypeAlias
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event
-from streamlimit.store.contract import Outbox, resolved
+from streamlimit.store.contract import resolved
+from streamlimit.store.outbox import Outbox
 from streamlimit.webhooks.endpoint import Endpoint
 from streamlimit.webhooks.sender import Sender
 from streamlimit.webhooks.worker import WebhookWorker

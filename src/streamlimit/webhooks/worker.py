@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Event
-from streamlimit.store.contract import Delivery, Outbox, resolved
+from streamlimit.store.contract import resolved
+from streamlimit.store.outbox import Delivery, Outbox
 from streamlimit.webhooks.sender import TIMEOUT_SECONDS, Failed, Outcome, Sent, Unwanted
 
 PLACES = 32

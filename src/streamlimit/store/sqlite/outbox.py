@@ -12,7 +12,8 @@ import msgspec
 
 from streamlimit.model import Event, Session
 from streamlimit.policy import OUTBOX_MAX_EVENTS
-from streamlimit.store.contract import Backlog, Clock, DeadLetter, Delivery
+from streamlimit.store.contract import Clock
+from streamlimit.store.outbox import Backlog, DeadLetter, Delivery
 from streamlimit.store.sqlite.connection import (
     LOCK_WAIT_SECONDS,
     LOOP_SECONDS,

@@ -13,8 +13,9 @@ import msgspec
 
 from streamlimit.model import Event, Session
 from streamlimit.policy import OUTBOX_MAX_EVENTS
-from streamlimit.store.contract import Backlog, Clock, DeadLetter, Delivery
+from streamlimit.store.contract import Clock
 from streamlimit.store.deferred import Deferred, all_of
+from streamlimit.store.outbox import Backlog, DeadLetter, Delivery
 from streamlimit.store.valkey.codec import EVENT_TYPES
 from streamlimit.store.valkey.connection import encode
 from streamlimit.store.valkey.decode import read_event

@@ -1,0 +1,160 @@
+"""One DASH representation in one period: its segments, by whichever of the four ways the manifest describes them."""
+
+from msgspec import Struct
+
+from streamlimit.delivery import timeline
+from streamlimit.delivery.mpd import Element
+from streamlimit.delivery.paths import join, media_type, target
+from streamlimit.delivery.reader import Reader
+from streamlimit.delivery.segment import Listing, Segment, Track
+from streamlimit.delivery.sidx import spans
+from streamlimit.delivery.template import Names, Piece, Template, piece_of
+from streamlimit.delivery.timeline import Rules, Span
+
+WAYS = ("SegmentTemplate", "SegmentList", "SegmentBase")
+
+
+class Place(Struct, frozen=True):
+    """One representation in one period: its levels, from the most to the least particular, and what they come to."""
+
+    levels: tuple[Element, Element, Element]
+    base: str
+    kind: str
+    slot: str
+    span: Span
+
+    @property
+    def names(self) -> Names:
+        representation = self.levels[0]
+        return Names(representation.get("id") or "", representation.get("bandwidth") or "")
+
+    def rules(self) -> tuple[str, Rules]:
+        """The way to describe segments that the most particular level uses, and all that is said that way."""
+        for level in self.levels:
+            for way in WAYS:
+                if level.all(way):
+                    return way, Rules(tuple(found for each in self.levels for found in each.all(way)))
+        return "SegmentBase", Rules(())
+
+
+def add_segments(reader: Reader, listing: Listing, place: Place) -> None:
+    """The representation's segments join the track that has its place in the period before."""
+    pieces = _pieces(reader, listing, place)
+    track = next((track for track in listing.tracks if track.rendition == place.slot), None)
+    if track is None:
+        track = Track(place.slot, place.kind, [], 0.0, place.span.live)
+        listing.tracks.append(track)
+    after = track.segments[-1].sequence + 1 if track.segments else 0
+    base = _first_number(place, pieces, after)
+    for index, piece in enumerate(pieces):
+        sequence = base + index if not place.span.live or piece.number is None else piece.number + base
+        _append(track, listing, piece, sequence)
+
+
+def _first_number(place: Place, pieces: list[Piece], after: int) -> int:
+    """The number to add to a live segment's own: nothing, unless a new period counts from the start."""
+    if not place.span.live or not pieces or pieces[0].number is None:
+        return after
+    return 0 if pieces[0].number >= after else after - pieces[0].number
+
+
+def _append(track: Track, listing: Listing, piece: Piece, sequence: int) -> None:
+    if piece.path is None:
+        listing.notes.append(f"{listing.entry}: a segment of {track.rendition}, {piece.why}, and is ignored")
+        return
+    span = piece.span
+    track.segments.append(
+        Segment(
+            name=f"{piece.path}@{span[0]}-{span[1]}" if span else piece.path,
+            path=piece.path,
+            first=span[0] if span else None,
+            last=span[1] if span else None,
+            sequence=sequence,
+            kind=track.kind,
+            duration_ms=round(piece.seconds * 1000),
+            is_main=track.kind == "video",
+            media_type=_media_type(piece.path, track.kind),
+            rendition=track.rendition,
+        )
+    )
+
+
+def _media_type(path: str, kind: str) -> str:
+    found = media_type(path)
+    return "audio/mp4" if kind == "audio" and found == "video/mp4" else found
+
+
+def _pieces(reader: Reader, listing: Listing, place: Place) -> list[Piece]:
+    """The segments, by whichever of the four ways the manifest describes them."""
+    way, rules = place.rules()
+    if way == "SegmentTemplate":
+        made = Template(place.base, place.names, rules, place.span)
+        for name in ("initialization", "bitstreamSwitching"):
+            _add_init(listing, made.path(rules.text(name) or ""), None)
+        _add_initialization(listing, place, rules)
+        return made.pieces(reader)
+    if way == "SegmentList":
+        _add_initialization(listing, place, rules)
+        return _listed(place, rules)
+    return _single(reader, listing, place, rules)
+
+
+def _listed(place: Place, rules: Rules) -> list[Piece]:
+    """SegmentList: one URL, range, or both for each segment that plays in the period."""
+    urls, start = rules.all("SegmentURL"), rules.start
+    played = timeline.listed(rules, place.span, len(urls))
+    return [
+        _listed_one(place.base, urls[index], seconds, start + index if place.span.live else None)
+        for index, seconds in played
+    ]
+
+
+def _listed_one(base: str, url: Element, seconds: float, number: int | None) -> Piece:
+    try:
+        span = url.span("mediaRange")
+    except ValueError as problem:
+        return Piece(None, None, seconds, number, str(problem))
+    return piece_of(base, url.get("media") or "", span, seconds, number)
+
+
+def _single(reader: Reader, listing: Listing, place: Place, rules: Rules) -> list[Piece]:
+    """SegmentBase, or a bare BaseURL: one file, cut into segments where it has an index."""
+    path = target("", place.base)
+    if path is None or path == listing.entry:
+        return []
+    length = place.span.seconds or 0.0
+    _add_initialization(listing, place, rules)
+    index = _range(rules, "indexRange", listing)
+    if index is None:
+        return [Piece(path, None, length)]
+    cut = spans(lambda first, last: reader.read(path, first, last), *index)
+    if not cut:  # WebM has cues instead: all of it is one segment
+        listing.notes.append(f"{path}: bytes {index[0]}-{index[1]} hold no sidx box; it is one segment")
+        listing.headers.setdefault(path, []).append((0, index[1]))
+        return [Piece(path, (index[1] + 1, reader.size(path) - 1), length)]
+    listing.headers.setdefault(path, []).append((0, cut[0].first - 1))
+    return [Piece(path, (span.first, span.last), span.seconds) for span in cut]
+
+
+def _add_initialization(listing: Listing, place: Place, rules: Rules) -> None:
+    for element in (*rules.all("Initialization"), *rules.all("RepresentationIndex")):
+        source = element.get("sourceURL")
+        uri = join(place.base, source) if source else place.base
+        _add_init(listing, target("", uri or "/"), _range(element, "range", listing))
+
+
+def _range(of: Element | Rules, name: str, listing: Listing) -> tuple[int, int] | None:
+    """A byte range; one that makes no sense is noted, and none."""
+    try:
+        return of.span(name)
+    except ValueError as problem:
+        listing.notes.append(f"{listing.entry}: {problem}, and is ignored")
+        return None
+
+
+def _add_init(listing: Listing, path: str | None, span: tuple[int, int] | None) -> None:
+    if path is None or path == listing.entry:
+        return
+    listing.files.setdefault(path, "init")
+    if span is not None:
+        listing.headers.setdefault(path, []).append(span)
