@@ -1,4 +1,4 @@
-"""What others wrote lies here unchanged, each file with its licence, as the VENDORED.md beside it says."""
+"""What others wrote lies here as they wrote it, each file with its licence, as the VENDORED.md beside it says."""
 
 import re
 from hashlib import sha256
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = [ROOT / "src/streamlimit/web/static/vendor", ROOT / "tests/e2e/vendor"]
+FOLDERS = [ROOT / each for each in ("src/streamlimit/web/static/vendor", "tests/e2e/vendor", "tests/monitoring/vendor")]
 ROW = re.compile(r"^\| `([^`]+)` \| [^|]+ \| ([\d.]+) \| `[^`]+` \| ([^|]+) \| `([0-9a-f]{64})` \|$", re.MULTILINE)
 
 
