@@ -1,7 +1,6 @@
 """Streams of an HTTP origin: found, played, passed through; and an origin that fails keeps nobody's seat."""
 
 import http.client
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,18 +24,6 @@ def running(server: Origin) -> Iterator[Service]:
         settings = {"segment_seconds": 6, "origin_seconds": 2, "start_seconds": 60}
         with started(Path(folder), streams=server.url, **settings) as service:
             yield service
-
-
-@pytest.fixture
-def service(running: Service, server: Origin) -> Iterator[Service]:
-    server.asked.clear()
-    yield running
-    server.mend()
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
 
 
 def playback(service: Service, user: str, stream: str, session: str = "s") -> str:

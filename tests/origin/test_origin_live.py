@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import secrets
 import socket
 import struct
 import subprocess
@@ -42,18 +41,6 @@ def running(server: Origin) -> Iterator[Service]:
         settings = {"segment_seconds": 6, "origin_seconds": 20, "start_seconds": 60, "trusted_proxies": ["127.0.0.1"]}
         with started(Path(folder), streams=server.url + "/", **settings) as service:
             yield service
-
-
-@pytest.fixture
-def service(running: Service, server: Origin) -> Iterator[Service]:
-    server.asked.clear()
-    yield running
-    server.mend()
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
 
 
 def publish(server: Origin, name: str, numbers: range, head: str = LIVE) -> None:
