@@ -1,7 +1,8 @@
 """`python -m bench.versus REVISION [ROW …]`: this checkout beside an earlier one, in turns, on one machine in one run.
 
-Both run with the packages installed here. Each row is a kind of request on one store; what is printed are medians of
-the rounds: rate and CPU of the service a request, and their ratios to REVISION's.
+Both run with the packages installed here, and have loaded all that they load behind their start. Each row is a kind of
+request on one store; what is printed are medians of the rounds: rate and CPU of the service a request, and their ratios
+to REVISION's.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from urllib.request import urlopen
 
 from bench.delivery import issue, make_stream
 from bench.kinds import HEARTBEAT, NEW, SEGMENT, SITTING, Asked, asked, seats_taken
@@ -56,6 +58,7 @@ def once(source: Path, name: str, seconds: int) -> Load:
             make_stream(Path(folder) / "streams" / "100-KB", 100_000)
             settings["streams"] = f"{folder}/streams"
         with streamlimit(Path(folder), source=source, **settings) as service:
+            urlopen(f"{service.url}/openapi.json").read()  # comes when the control plane was imported
             if request.refuses:
                 answered(service.port, seats_taken(HEARTBEAT), 200)
             load(service, request.lua, seconds=1)

@@ -124,9 +124,9 @@ MUTANTS = [
     ),
     Mutant(
         "a session is let out ahead of the store without end",
-        "streamlimit/cache/session_cache.py",
-        "len(entry.ahead) >= AHEAD",
-        "len(entry.ahead) >= 99",
+        "streamlimit/cache/entry.py",
+        "len(self.ahead) >= AHEAD",
+        "len(self.ahead) >= 99",
         ("tests/cache/test_ahead.py",),
     ),
     Mutant(
@@ -153,7 +153,7 @@ MUTANTS = [
     Mutant(
         "an answer that makes one that is there already is lost",
         "streamlimit/store/deferred.py",
-        "        if self._is_inside:\n            call(*answer)\n            return\n",
+        "        if self._is_inside:\n            self._take(answer)\n            return\n",
         "",
         ("tests/store/test_deferred.py",),
     ),

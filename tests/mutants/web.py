@@ -102,8 +102,8 @@ MUTANTS = [
     Mutant(
         "a file is given to a grant from anywhere",
         "streamlimit/web/viewer.py",
-        "        caller.require_place(place)\n        if not self._hands",
-        "        if not self._hands",
+        "            caller.require_place(place_at(peer))",
+        "            pass",
         ("tests/web/test_repeated_segments.py", "-k", "bound_to_an_address"),
     ),
     Mutant(

@@ -3,10 +3,10 @@
 So an active session needs no round trip, and goes on while the store is unavailable (rule 11).
 """
 
-from streamlimit.cache.cached_session import CachedSession, digest
 from streamlimit.cache.caching_store import CachingStore
+from streamlimit.cache.entry import AHEAD, CachedSession, digest
 from streamlimit.cache.outage import CALM_SECONDS, PROBE_SECONDS, Counts, OutagePolicy
-from streamlimit.cache.session_cache import AHEAD, SessionCache
+from streamlimit.cache.session_cache import SessionCache
 
 __all__ = [
     "AHEAD",

@@ -5,7 +5,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from streamlimit.cache.cached_session import CachedSession
+from streamlimit.cache.entry import CachedSession
 from streamlimit.cache.offline_admission import OfflineAdmission
 from streamlimit.cache.outage import Outage
 from streamlimit.cache.receipts import Receipts

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from streamlimit.cache.admissions import Admissions, both
-from streamlimit.cache.cached_session import CachedSession, digest
+from streamlimit.cache.entry import CachedSession, digest
 from streamlimit.cache.offline_admission import OfflineAdmission
 from streamlimit.cache.outage import Counts, Outage, OutagePolicy
 from streamlimit.cache.pass_through import PassThrough
@@ -83,7 +83,12 @@ class CachingStore(PassThrough):
         """As the store's; from cache where that will do, or must."""
         now = self._clock()
         known = self.cache.recall(ask, now) if self._spares else None
-        if known is not None and self._is_enough(known, ask, now) and (ask.purpose is _CHECK or self.cache.lend(ask)):
+        if (
+            known is not None
+            and known.entry is not None
+            and self._is_enough(known, ask, now)
+            and (ask.purpose is _CHECK or known.entry.lend(ask.lease_id))
+        ):
             lease = Lease(ask, known.session.generation, known.session.move, known.date_ms(now))
             return Admitted(known.session, lease, known.limit, known.live, existing=True)
         return self._admissions.ask(ask)

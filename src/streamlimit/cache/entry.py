@@ -1,11 +1,20 @@
-"""One session as it is kept. A million may be: numbers lie packed in one value; streams and segments are shared."""
+"""One session as it is kept, and as whoever asks is shown it.
+
+A million may be kept: numbers lie packed in one value; streams and segments are shared.
+"""
 
 import sys
+from functools import lru_cache
 from struct import Struct as Packing
+from zlib import crc32
 
 from msgspec import Struct
 
-from streamlimit.model import Device, Session
+from streamlimit.model import Device, Receipt, Session
+
+AHEAD = 2
+"""Leases of one session that are under way at a time without a word of the store: as many as somebody who was sent away
+elsewhere may still be given here."""
 
 SUPPOSED = 0xFFFFFFFF
 """In place of generation − started: the store has not given it a seat."""
@@ -90,9 +99,26 @@ class Entry(Struct, gc=False):
         _, _, _, life, at, *_ = unpack(self.numbers)
         return float(at + life / 1_000)
 
+    def lend(self, lease_id: str) -> bool:
+        """May one more lease be let out? `AHEAD` at most are, until the store has answered for one."""
+        if len(self.ahead) >= AHEAD:
+            return False
+        self.ahead += (lease_id,)
+        return True
+
+    def foresee(self, receipt: Receipt) -> None:
+        """The session is where *receipt* brings it, before the store has said so."""
+        if receipt.segment is not None:
+            stream_id = receipt.lease.ask.stream_id
+            if self.stream_id != stream_id:
+                self.stream_id = sys.intern(stream_id)
+            self.segment, self.sequence = receipt.segment, receipt.sequence
+
     def settle(self, lease_id: str) -> None:
         """The store answered for that lease, or never will be asked for it."""
-        if lease_id in self.ahead:
+        if self.ahead == (lease_id,):
+            self.ahead = ()
+        elif lease_id in self.ahead:
             self.ahead = tuple(each for each in self.ahead if each != lease_id)
 
     def prolong(self, at: float, active_ms: int, starting_ms: int) -> None:
@@ -100,3 +126,36 @@ class Entry(Struct, gc=False):
         started, late, last, life, since, *rest = unpack(self.numbers)
         life = max(life, int((at - since) * 1_000) + (active_ms if last else starting_ms))
         self.numbers = pack(started, late, last, life, since, *rest) + self.numbers[SIZE:]
+
+
+class CachedSession(Struct, frozen=True, gc=False):
+    """The store's last word. `at`: when, in the worker's time, the session's last activity (else its start) was.
+
+    `client`: the digest of who was there. The store's clock is ahead of the worker's by `low` at least, by `span` more
+    at most (ms); `least_ms`: no lease of the session may be dated before that. `entry`: where it is kept, if it is.
+    """
+
+    session: Session
+    limit: int
+    live: int
+    at: float
+    client: int
+    low: float
+    span: float
+    least_ms: int
+    entry: Entry | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """It has received something, and the store knows."""
+        return self.session.last_activity_ms is not None
+
+    def date_ms(self, now: float) -> int:
+        """The store's clock at *now*, as leases of the session are dated."""
+        return max(int(now * 1_000 + self.low + self.span / 2), self.least_ms)  # as `date_ms`
+
+
+@lru_cache(maxsize=16_384)
+def digest(client: str) -> int:
+    """Enough of the client's digest to tell two apart."""
+    return crc32(client.encode())

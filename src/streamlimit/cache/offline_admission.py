@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from streamlimit.cache.budgets import Budgets
-from streamlimit.cache.cached_session import CachedSession
+from streamlimit.cache.entry import CachedSession
 from streamlimit.cache.outage import Outage
 from streamlimit.cache.session_cache import SessionCache
 from streamlimit.errors import StoreUnavailable

@@ -6,7 +6,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from streamlimit.cache.cached_session import CachedSession
+from streamlimit.cache.entry import CachedSession
 from streamlimit.cache.offline_admission import OfflineAdmission
 from streamlimit.cache.outage import Outage
 from streamlimit.cache.session_cache import SessionCache
@@ -47,9 +47,11 @@ class Receipts:
         """The store's verdict; its last word where the session *spares* the wait; kept where the store is away."""
         now, ask = self._clock(), receipt.lease.ask
         known = self._cache.recall(ask, now) if spares else None
-        if known is None or known.session.last_activity_ms is None or ask.stream_id != known.session.stream_id:
+        if known is None or known.entry is None:
             return self._ask(receipt, now)
-        self._cache.foresee(receipt)
+        if known.session.last_activity_ms is None or ask.stream_id != known.session.stream_id:
+            return self._ask(receipt, now)
+        known.entry.foresee(receipt)
         is_heard = self._report(receipt, now)
         return Confirmed(known.session, known.limit, known.live, degraded=not is_heard)
 

@@ -3,16 +3,11 @@ handed in."""
 
 import sys
 
-from streamlimit.cache.cached_session import CachedSession, digest
 from streamlimit.cache.clock_offset import Told, before_long, between, date_ms, narrowed
-from streamlimit.cache.entry import SIZE, SUPPOSED, Entry, unpack
+from streamlimit.cache.entry import SIZE, SUPPOSED, CachedSession, Entry, digest, unpack
 from streamlimit.cache.sharded_dict import ShardedDict
 from streamlimit.model import Admitted, Ask, Confirmed, Lease, Receipt, Session, State
 from streamlimit.policy import Policy
-
-AHEAD = 2
-"""Leases of one session that are under way at a time without a word of the store: as many as somebody who was sent away
-elsewhere may still be given here."""
 
 _STARTING, _ACTIVE, _IDLE = State.STARTING, State.ACTIVE, State.IDLE  # looking up a member takes long
 
@@ -60,30 +55,35 @@ class SessionCache:
             limit,
             0 if len(numbers) == SIZE else entry.play,
         )
-        return CachedSession(session, limit, live, at, client, low, span, started + least)
+        return CachedSession(session, limit, live, at, client, low, span, started + least, entry)
 
     def met(self, ask: Ask, admitted: Admitted, asked_at: float, heard_at: float, beaten: bool = False) -> int:
         """The store admitted the session, asked at *asked_at*; *beaten*: and confirmed that it is there.
 
-        Its lease may not be dated before the answer (ms), for this worker had dated leases of that seat itself; or 0.
+        Its lease may not be dated before the answer (ms), for this worker had dated leases of that seat itself; or 0,
+        as for a beat's, which confirms no segment.
         """
         session, lease = admitted.session, admitted.lease
         if session is None or lease is None:
             return 0
-        told = between(lease.admitted_ms, asked_at, heard_at)
+        told_ms = lease.admitted_ms
         at = asked_at - max(lease.admitted_ms - (session.last_activity_ms or session.started_at_ms), 0) / 1_000
         entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
         while entry is not None and entry.session_id != ask.session_id:
             entry = entry.other
         if entry is None:
+            told = between(told_ms, asked_at, heard_at)
             self._add(session, admitted.limit, admitted.live, at, digest(ask.client), told)
             return 0
         started, late, _, _, _, _, _, _, client, low, span, least = unpack(entry.numbers)
-        least_ms, is_its = started + least, lease.generation == (0 if late == SUPPOSED else started + late)
-        dated_ms = date_ms(asked_at, low, span, least_ms) if is_its else 0
+        dated_ms, least_ms = 0, started + least
         if beaten:
             client = digest(ask.client)
-        entry.write(session, admitted.limit, admitted.live, at, client, *narrowed(low, span, least_ms, told))
+        elif lease.generation == (0 if late == SUPPOSED else started + late):
+            dated_ms = date_ms(asked_at, low, span, least_ms)
+        if told_ms - heard_at * 1_000 > low or told_ms + 1 - asked_at * 1_000 < low + span:  # else nothing new
+            low, span, least_ms = narrowed(low, span, least_ms, between(told_ms, asked_at, heard_at))
+        entry.write(session, admitted.limit, admitted.live, at, client, low, span, least_ms)
         return dated_ms
 
     def learn(self, receipt: Receipt, confirmed: Confirmed, at: float, heard_at: float | None = None) -> None:
@@ -107,8 +107,9 @@ class SessionCache:
         if its > generation or (its_at > at and last and its == generation):
             return
         if heard_at is not None:
-            told = between(session.last_activity_ms or 0, at, heard_at)
-            low, span, least_ms = narrowed(low, span, least_ms, told)
+            told_ms = session.last_activity_ms or 0
+            if told_ms - heard_at * 1_000 > low or told_ms + 1 - at * 1_000 < low + span:  # else nothing new
+                low, span, least_ms = narrowed(low, span, least_ms, between(told_ms, at, heard_at))
         entry.write(session, confirmed.limit, confirmed.live, at, digest(ask.client), low, span, least_ms)
 
     def suppose(self, session: Session, limit: int, at: float) -> None:
@@ -123,24 +124,9 @@ class SessionCache:
 
     def foresee(self, receipt: Receipt) -> None:
         """The session is where *receipt* brings it, before the store has said so."""
-        ask = receipt.lease.ask
-        entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
-        while entry is not None and entry.session_id != ask.session_id:
-            entry = entry.other
-        if entry is not None and receipt.segment is not None:
-            if entry.stream_id != ask.stream_id:
-                entry.stream_id = sys.intern(ask.stream_id)
-            entry.segment, entry.sequence = receipt.segment, receipt.sequence
-
-    def lend(self, ask: Ask) -> bool:
-        """May one more lease of the session be let out? `AHEAD` at most are, until the store has answered for one."""
-        entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
-        while entry is not None and entry.session_id != ask.session_id:
-            entry = entry.other
-        if entry is None or len(entry.ahead) >= AHEAD:
-            return False
-        entry.ahead += (ask.lease_id,)
-        return True
+        entry = self._find(receipt.lease.ask.user_id, receipt.lease.ask.session_id)
+        if entry is not None:
+            entry.foresee(receipt)
 
     def settle(self, lease: Lease) -> None:
         """It is not one of those any more."""

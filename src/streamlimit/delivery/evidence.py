@@ -51,6 +51,8 @@ class TcpEvidence:
     is_prompt = False  # nothing is acknowledged in no time
     _handed = _acknowledged = 0
     _origin: int | None = None
+    _waiting: int | None = None
+    """What was outstanding when the verdict was asked for, for the mark that is asked for next."""
     _arrived = _dropped = False
 
     def __init__(self, wire: Wire, total: int) -> None:
@@ -69,7 +71,8 @@ class TcpEvidence:
         self._total = total
 
     def mark(self) -> int:
-        return self._handed - self._wire.outstanding()
+        waiting, self._waiting = self._waiting, None
+        return self._handed - (self._wire.outstanding() if waiting is None else waiting)
 
     def acknowledged(self) -> int:
         if self._arrived:
@@ -83,7 +86,7 @@ class TcpEvidence:
         if self._arrived or self._dropped:
             return self._arrived
         wire = self._wire
-        waiting = wire.outstanding()  # before the count, which must not miss what is acknowledged in between
+        waiting = self._waiting = wire.outstanding()  # before the count, so that none that comes between is missed
         if waiting == 0 and not (wire.is_lost or wire.transport.is_closing()):
             self._arrived = True
             return True

@@ -56,8 +56,16 @@ class DeliveryTracker:
             self._evidence: Evidence = TcpEvidence(wire, total)
         else:
             self._evidence = evidence_on(wire, total)
-        if wire is not None:
-            self._begin(wire)
+        if wire is None:
+            return
+        if wire.watcher is not None:
+            raise RuntimeError("one tracker at a time on one connection")
+        if wire.is_lost:
+            self.outcome = False
+            return
+        wire.watcher = self
+        if wire.transport.get_write_buffer_size():
+            self._watch()  # already the headers may block
 
     def handed(self, n: int) -> None:
         """*n* more bytes of the body (headers never count) were passed to the server."""
@@ -96,7 +104,11 @@ class DeliveryTracker:
         if self.outcome is not None or (self._evidence.is_prompt and self._look()):
             return False
         self._is_all_out = True
-        self._hurry()
+        if not self._is_watched:
+            self._is_watched = True
+            self._moved_at = self._told_at = self._loop.time()
+        self._delay, self._looks = _FIRST_DELAY_SECONDS, 0  # from now on it is looked at often
+        self._plan()
         return True
 
     def add_callback(self, callback: Callable[[bool], object]) -> None:
@@ -116,7 +128,7 @@ class DeliveryTracker:
         if turn == self._turn and not self._look():
             self._looks += 1
             self._plan()
-            self._account(self._loop.time())
+            self._account()
 
     def close(self) -> None:
         """No more interest: without an outcome so far it is "not received". Again: nothing."""
@@ -128,29 +140,11 @@ class DeliveryTracker:
         assert self._wire is not None  # without one everything is known at once
         return self._wire.loop
 
-    def _begin(self, wire: Wire) -> None:
-        if wire.watcher is not None:
-            raise RuntimeError("one tracker at a time on one connection")
-        if wire.is_lost:
-            self.outcome = False
-            return
-        wire.watcher = self
-        if wire.transport.get_write_buffer_size():
-            self._watch()  # already the headers may block
-
     def _watch(self) -> None:
         """Looks now and then while the server is still taking the body; `send` may be blocked for long."""
         self._is_watched = True
         self._moved_at = self._told_at = self._loop.time()
         self._delay = min(self._progress_seconds, self._stall_seconds) / 4
-        self._plan()
-
-    def _hurry(self) -> None:
-        """All is handed over: from now on look often."""
-        if not self._is_watched and self._wire is not None:
-            self._is_watched = True
-            self._moved_at = self._told_at = self._wire.loop.time()
-        self._delay, self._looks = _FIRST_DELAY_SECONDS, 0
         self._plan()
 
     def _plan(self) -> None:
@@ -177,9 +171,10 @@ class DeliveryTracker:
             self._settle(verdict, reset=not verdict)
         return verdict is not None
 
-    def _account(self, now: float) -> None:
+    def _account(self) -> None:
         """Notes whether the client took something since the last time, or nothing for too long."""
-        mark = self._evidence.mark()
+        assert self._wire is not None  # without one everything is known at once
+        now, mark = self._wire.loop.time(), self._evidence.mark()
         if mark != self._mark:
             self._mark, self._moved_at, self._untold = mark, now, True
         elif mark == self._handed:

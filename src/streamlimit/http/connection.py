@@ -198,24 +198,21 @@ class Connection(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         """Parses *data* until a request has to be waited for; what is left then is held."""
-        reader, at = self._reader, 0
+        reader, ready, at = self._reader, self._reader.ready, 0
         self._is_reading = True
         while True:
-            while (
-                reader.ready
-                and self._exchange is None
-                and not (self.is_stuck or self._is_refused or self.transport.is_closing())
-            ):
-                self._begin(reader.ready.popleft())
-            if self._exchange is not None or self.is_stuck:
-                self._held = data[at:]
+            if ready:
+                if self.transport.is_closing():
+                    break
+                self._begin(ready.popleft())
+                if self._exchange is not None or self.is_stuck:
+                    self._held = data[at:]
+                    break
+            elif at >= len(data) or reader.is_over or self.transport.is_closing():
                 break
-            if reader.is_over or self.transport.is_closing():
-                break
-            if at >= len(data):
-                break
-            reader.feed(data if len(data) <= SLICE else data[at : at + SLICE])
-            at += SLICE
+            else:
+                reader.feed(data if len(data) <= SLICE else data[at : at + SLICE])
+                at += SLICE
         self._is_reading = False
         if reader.expects and self._exchange is None and not reader.is_over:
             reader.expects = False

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from httptools.parser.errors import HttpParserInvalidURLError
 
-from streamlimit.http.framing import MALFORMED, Fault, fault_of, framing_of, has_body, unknown_version
+from streamlimit.http.framing import MALFORMED, Fault, fault_of, framing_of, has_body, is_host, unknown_version
 from streamlimit.http.request import Headers, Peer, Request, unquoted
 
 MAX_HEAD = 32 * 1024
@@ -111,8 +111,9 @@ class Reader:
         self._method, self._version, offers = parser.get_method(), parser.get_http_version(), parser.should_upgrade()
         if self._received > MAX_HEAD or len(headers) > MAX_HEADERS or len(url) > MAX_URL:
             self._fault = self._large()
-        if self._fault is None:
-            self._fault = fault_of(self._method, url, self._version, headers, fields, offers)
+        is_plain = self._version == "1.1" and len(fields) == len(headers) and url[:1] == b"/" and b"#" not in url
+        if not (is_plain and b"transfer-encoding" not in fields and is_host(fields.get(b"host", b""))):  # as few are
+            self._fault = self._fault or fault_of(self._method, url, self._version, headers, fields, offers)
         if self._fault is not None:
             raise Stop
         self.stage, self._parts, self._size, self._is_too_large = "body", [], 0, False

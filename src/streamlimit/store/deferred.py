@@ -15,7 +15,7 @@ Step = Callable[[Any], Any]
 """From what came (an answer, or the exception in its place) to what goes on. What it raises goes on in its place; where
 it makes something that is deferred, too, what that brings goes on."""
 
-_NOTHING = object()
+_NOTHING: Any = object()
 
 
 class Deferred(Generic[T]):
@@ -34,7 +34,7 @@ class Deferred(Generic[T]):
         self._steps.append(step)
         if self._answer is not _NOTHING:
             answer, self._answer = self._answer, _NOTHING
-            self._inside(self._take, answer)
+            self.come(answer)
         return self
 
     def add_callback(self, callback: Callable[[T | Exception], object]) -> None:
@@ -42,24 +42,20 @@ class Deferred(Generic[T]):
         assert self._callback is None, "it has a callback already"
         self._callback = callback
         if self._answer is not _NOTHING:
-            self._inside(self._tell)
+            self.come(self._answer)
 
     def come_of(self, coming: Awaitable[T]) -> None:
         """It will be what *coming* brings, in a task."""
         self._context.run(ensure_future, self._await(coming))
 
     def come(self, answer: T | Exception) -> None:
-        """It is here. Raises nothing."""
-        self._inside(self._take, answer)
-
-    def _inside(self, call: Callable[..., None], *answer: Any) -> None:
-        """In the context of whoever asked, also where this comes from there: a step may make what has come already."""
+        """It is here. Raises nothing. In the context of whoever asked, also where this comes from there."""
         if self._is_inside:
-            call(*answer)
+            self._take(answer)
             return
         self._is_inside = True
         try:
-            self._context.run(call, *answer)
+            self._context.run(self._take, answer)
         finally:
             self._is_inside = False
 
@@ -74,8 +70,13 @@ class Deferred(Generic[T]):
                 answer.add_callback(self.come)
                 return
         self._answer = answer
-        if self._callback is not None:
-            self._tell()
+        if self._callback is None:
+            return
+        try:
+            self._callback(answer)
+        except Exception as error:  # as a future's callback: it costs the other callbacks nothing
+            report = {"message": "the answer of the store could not be told", "exception": error}
+            get_running_loop().call_exception_handler(report)
 
     async def _await(self, coming: Awaitable[T]) -> None:
         try:
@@ -84,14 +85,6 @@ class Deferred(Generic[T]):
             answer = error
         self.come(answer)
 
-    def _tell(self) -> None:
-        assert self._callback is not None
-        try:
-            self._callback(self._answer)
-        except Exception as error:  # as a future's callback: it costs the other callbacks nothing
-            report = {"message": "the answer of the store could not be told", "exception": error}
-            get_running_loop().call_exception_handler(report)
-
     def __await__(self) -> Generator[Any, None, T]:
         if self._answer is _NOTHING:
             is_here: Future[None] = get_running_loop().create_future()
@@ -99,7 +92,7 @@ class Deferred(Generic[T]):
             yield from is_here
         if isinstance(self._answer, Exception):
             raise self._answer
-        answer: T = self._answer  # type: ignore[assignment]  # it is not nothing
+        answer: T = self._answer
         return answer
 
 

@@ -65,14 +65,7 @@ class FrontDoor:
             self._proxies.reveal(request)
         exchange.common = self._same_for_all or self._headers(request.header(b"origin"))
         try:
-            work: Answer[None]
-            if request.method != "POST":
-                work = self._route(request, exchange)
-            elif request.path == SEGMENTS:
-                work = self._viewer.segments(request, exchange)
-            else:
-                is_beat = is_heartbeat(request.path)
-                work = self._heartbeat(request, exchange) if is_beat else self._route(request, exchange)
+            work = self._route(request, exchange)
         except Exception as error:
             self._fail(error, request, exchange)
             return None
@@ -95,25 +88,22 @@ class FrontDoor:
         except Exception as error:
             self._fail(error, request, exchange)
 
-    def _route(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
+    def _route(self, request: Request, exchange: Exchange) -> Answer[None]:
         path = request.path
         if request.method == "OPTIONS" and not self._is_edges_own(path):
             self._preflight(request, exchange)
             return None
-        if is_heartbeat(path):
-            return self._heartbeat(request, exchange)
         if path == SEGMENTS:
             return self._viewer.segments(request, exchange)
         if path.startswith("/play/"):
-            return self._play(request, exchange)
+            if self._elsewhere is None:
+                return self._viewer.play(request, exchange)
+            return self._play_elsewhere(self._elsewhere, request, exchange)
+        if is_heartbeat(path):
+            return self._heartbeat(request, exchange)
         if self._edge is not None and path.startswith(EDGE):
             return self._bridge(self._enter, request, exchange)
         return self._bridge(self._control, request, exchange)
-
-    def _play(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
-        if self._elsewhere is None:
-            return self._viewer.play(request, exchange)
-        return self._play_elsewhere(self._elsewhere, request, exchange)
 
     async def _play_elsewhere(self, elsewhere: App, request: Request, exchange: Exchange) -> None:
         try:

@@ -1,8 +1,8 @@
 """One response body on its way: sends it, watches it arrive, confirms what was received (rules 3 to 6)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
 
 from msgspec import Struct
 
@@ -16,7 +16,6 @@ from streamlimit.limiter import LeaseHolder
 from streamlimit.logs import asking
 from streamlimit.model import Gone, Lease
 from streamlimit.policy import Policy
-from streamlimit.store.contract import Answer
 from streamlimit.store.deferred import Deferred
 from streamlimit.web.leaving import while_there
 
@@ -72,8 +71,10 @@ class Deliverer:
         # Prolonged well within the shortest life that a lease's session can have left.
         self._progress_seconds = min(policy.segment_ms, policy.start_ms) / 3_000
 
-    def deliver(self, part: Part, holder: LeaseHolder, exchange: Exchange) -> Answer[None]:
-        """Sends *part*; what is returned comes when the client has all of it, or else brings `NotReceived`.
+    def deliver(
+        self, part: Part, holder: LeaseHolder, exchange: Exchange
+    ) -> Deferred[bool] | Coroutine[Any, Any, bool]:
+        """Sends *part*; what is returned brings whether the client has all of it, as soon as that is known.
 
         Segments before the last are confirmed as their bytes arrive; the last by leaving the lease.
         """
@@ -89,11 +90,11 @@ class Deliverer:
             sending = (_send if body.content is not None or not wire.can_pour else _pour)(part, journey, wire, exchange)
             if sending is not None or journey.earlier:
                 return _deliver_on(sending, journey, wire)
-            arrived: Deferred[None] = Deferred()
+            arrived: Deferred[bool] = Deferred()
             if tracker.is_arriving():
-                tracker.add_callback(partial(_arrived, arrived))
+                tracker.add_callback(arrived.come)
             else:
-                _arrived(arrived, tracker.outcome or False)
+                arrived.come(tracker.outcome or False)
         except BaseException:
             tracker.close()
             raise
@@ -124,11 +125,7 @@ class Deliverer:
             holder.issue(*issued(relay.segments[-1]))
 
 
-def _arrived(arrived: Deferred[None], outcome: bool) -> None:
-    arrived.come(None if outcome else NotReceived())
-
-
-async def _deliver_on(sending: Awaitable[None] | None, journey: "_Journey", wire: Wire) -> None:
+async def _deliver_on(sending: Awaitable[None] | None, journey: "_Journey", wire: Wire) -> bool:
     """The same of what the client, or the kernel, does not take at once, and of several segments."""
     tracker = journey.tracker
     try:
@@ -140,8 +137,7 @@ async def _deliver_on(sending: Awaitable[None] | None, journey: "_Journey", wire
             await journey.confirm_arrived()
     finally:
         tracker.close()
-    if not tracker.outcome:
-        raise NotReceived
+    return bool(tracker.outcome)
 
 
 async def _pass_on(relay: Relay, journey: "_Journey", exchange: Exchange) -> None:

@@ -19,24 +19,25 @@ class Partials:
     """Per user what was left incomplete by sessions that have completed nothing since. One worker's memory."""
 
     def __init__(self) -> None:
-        self._left: dict[str, Left] = {}
+        self.left: dict[str, Left] = {}
+        """By user; of most of them nothing."""
 
     def counts(self, user_id: str, session_id: str, stream_id: str, segment: str) -> bool:
         """Notes an incomplete one that was received as far as asked for; does it count as activity?"""
-        left = self._left.pop(user_id, {})
+        left = self.left.pop(user_id, {})
         left[stream_id, segment] = session_id
-        self._left[user_id] = left  # the newest at the end
-        if len(self._left) > KEPT:
-            del self._left[next(iter(self._left))]
+        self.left[user_id] = left  # the newest at the end
+        if len(self.left) > KEPT:
+            del self.left[next(iter(self.left))]
         while len(left) > INCOMPLETE_AT_MOST + 1:
             del left[next(iter(left))]
         return len(left) > INCOMPLETE_AT_MOST
 
     def completed(self, user_id: str, session_id: str) -> None:
         """The session completed a segment: it plays by the rules."""
-        left = self._left.get(user_id)
+        left = self.left.get(user_id)
         if left is not None:
             for what in [what for what, who in left.items() if who == session_id]:
                 del left[what]
             if not left:
-                del self._left[user_id]
+                del self.left[user_id]

@@ -8,7 +8,7 @@ from streamlimit.delivery.paths import kind_by_suffix, one_slash
 from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.stream import Stream
 from streamlimit.http.request import Request
-from streamlimit.web.delivery import Part
+from streamlimit.web.delivery import Part, issued
 from streamlimit.web.problems import Problem
 from streamlimit.web.ranges import requested_range
 from streamlimit.web.render import lines, named
@@ -53,11 +53,15 @@ class PlayPath:
 class Requested:
     """The answer to be given, before anyone has been asked whether it may be.
 
-    `takes_seat`: media bytes are to be sent. `completes`: they are the last that some segment needs.
+    `takes_seat`: media bytes are to be sent; HEAD, 304 and what is no media neither seat nor confirm.
+    `completes`: they are the last that some segment needs. `status`: 200, 206 or 304.
     `number`: of the part that they begin with, of low latency. `is_playlist`: or a manifest.
     """
 
+    _lines = b""
+
     def __init__(self, asked: Conditions, stream: Stream, path: str, body: Body) -> None:
+        self.stream = stream
         self.is_head = asked.is_head
         self.is_unchanged = _is_known(asked.if_none_match, body.etag)
         # A range is for GET alone, and looked at after the precondition (RFC 9110, 13.2.2 and 14.2).
@@ -68,7 +72,8 @@ class Requested:
         self.is_playlist = what == "playlist"
         is_media = what == "media" or holds_media(what, path in stream.files, body)
         self.is_media = is_media and stream.is_beyond_headers(path, first, last)
-        self.part = Part(body, first, last, _completed(stream, path, first, last, body.size))
+        completed = _completed(stream, path, first, last, body.size)
+        self.part = Part(body, first, last, completed, issued(completed[-1]) if completed else None)
         self.completes = bool(self.part.segments) or (stream.find(path) is None and last == body.size - 1)
         started = self.part.segments[0] if self.part.segments else _begun(stream, path, first)
         self.kind = kind_by_suffix(path) if started is None else started.kind
@@ -76,21 +81,16 @@ class Requested:
         self.number = 0 if started is None else started.part
         self.begun = path if started is None else started.name
         self._is_partial = found is not None
-
-    @property
-    def takes_seat(self) -> bool:
-        """HEAD, 304 and what is no media neither seat nor confirm."""
-        return self.is_media and not self.is_head and not self.is_unchanged
-
-    @property
-    def status(self) -> int:
-        """200, 206 or 304."""
-        if self.is_unchanged:
-            return 304
-        return 206 if self._is_partial else 200
+        self.takes_seat = self.is_media and not self.is_head and not self.is_unchanged
+        self.status = 304 if self.is_unchanged else 206 if self._is_partial else 200
 
     def lines(self) -> bytes:
         """Lines of media's headers, and which segment it completes. They are the same for everyone."""
+        if not self._lines:
+            self._lines = self._noted_lines()
+        return self._lines
+
+    def _noted_lines(self) -> bytes:
         part, completed = self.part, self.part.segments[-1:]
         told = [(each.name, each.sequence) for each in completed]
         about = ("play", self._is_partial, part.first, part.last, *told)
@@ -109,6 +109,17 @@ class Requested:
         if self._is_partial:
             headers["Content-Range"] = f"bytes {part.first}-{part.last}/{body.size}"
         return headers
+
+
+def requested_of(asked: Conditions, stream: Stream, path: str, body: Body) -> Requested:
+    """The answer to be given. For a whole file of a stream that stays as it is, it is found out once."""
+    if asked is not PLAIN or stream.live:  # each version of a live one would be kept
+        return Requested(asked, stream, path, body)
+    about = ("asked", path)
+    found: Requested | None = body.notes.get(about)
+    if found is None or found.stream is not stream:
+        found = body.keep(about, Requested(asked, stream, path, body))
+    return found
 
 
 def _is_known(if_none_match: str | None, etag: str) -> bool:

@@ -22,6 +22,7 @@ from streamlimit.web.service import Service
 from streamlimit.web.wanted import Issue, Playback, Wanted, next_of, nothing
 
 _NOTHING_NOTED = None, b""
+_CHECK = Purpose.CHECK  # looked up once
 
 
 class Responder:
@@ -36,11 +37,11 @@ class Responder:
     def answer(self, wanted: Wanted, exchange: Exchange) -> Answer[None]:
         """Delivers what is *wanted* as the limiter decides, now or later. Raises `Refused`."""
         decision = self._limiter.admit(wanted.ask)
-        if type(decision) is Admitted and type(wanted) is Issue:  # nearly all
-            return self._lend(wanted, LeaseHolder(self._limiter, wanted.ask, decision), exchange)
+        if isinstance(decision, Admitted):  # nearly all
+            return self._serve(wanted, decision, exchange)
         if isinstance(decision, Deferred):
             return decision.then(partial(self._decided, wanted, exchange))
-        if isinstance(decision, Admitted | Refusal):
+        if isinstance(decision, Refusal):
             return self._serve(wanted, decision, exchange)
         return self._serve_later(wanted, decision, exchange)
 
@@ -59,12 +60,10 @@ class Responder:
             raise Refused(decision, wanted.ask)
         if isinstance(wanted, Entry):
             return self._play_entry(wanted, decision, exchange)
-        if isinstance(wanted, Playback) and wanted.ask.purpose is Purpose.CHECK:
+        if isinstance(wanted, Playback) and wanted.ask.purpose is _CHECK:
             return self._play_other(wanted, decision, exchange)
-        return self._lend(wanted, LeaseHolder(self._limiter, wanted.ask, decision), exchange)
-
-    def _lend(self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange) -> Answer[None]:
-        """Delivers under a lease, as `async with holder` would; without a task where the kernel takes all at once."""
+        # Under a lease, as `async with holder` would; without a task where the kernel takes all at once.
+        holder = LeaseHolder(self._limiter, wanted.ask, decision)
         try:
             part = self._begin(wanted, holder, exchange)
             delivering = None if part is None else self.deliverer.deliver(part, holder, exchange)
@@ -77,11 +76,13 @@ class Responder:
         return self._lend_longer(wanted, holder, exchange, delivering)
 
     def _delivered(
-        self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, failure: Exception | None
+        self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, is_there: bool
     ) -> Deferred[None] | None:
-        """The delivery is over: it is known whether the client has all of it."""
-        if failure is not None or (isinstance(wanted, Playback) and not self._counts(wanted)):
-            return deferred(self._give_back(holder, exchange, failure))
+        """The delivery is over: the client has all of it, or not."""
+        if not is_there:
+            return deferred(self._give_back(holder, exchange, NotReceived()))
+        if isinstance(wanted, Playback) and not self._counts(wanted):
+            return deferred(self._give_back(holder, exchange))
         verdict = holder.leave()
         if isinstance(verdict, Deferred):
             return verdict.then(partial(_end, exchange))
@@ -91,10 +92,11 @@ class Responder:
         return None
 
     async def _lend_longer(
-        self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, delivering: Awaitable[None]
+        self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, delivering: Awaitable[bool]
     ) -> None:
         try:
-            await delivering
+            if not await delivering:
+                raise NotReceived
             if isinstance(wanted, Playback) and not self._counts(wanted):
                 await holder.abandon()
         except BaseException:
@@ -140,7 +142,8 @@ class Responder:
         """Is what was received more than the pieces that someone who seeks leaves behind?"""
         ask, requested = wanted.ask, wanted.requested
         if requested.completes:
-            self.partials.completed(ask.user_id, ask.session_id)
+            if self.partials.left:
+                self.partials.completed(ask.user_id, ask.session_id)
             return True
         return self.partials.counts(ask.user_id, ask.session_id, ask.stream_id, requested.begun)
 

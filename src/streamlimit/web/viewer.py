@@ -11,10 +11,10 @@ from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment, UnknownStream
 from streamlimit.http.exchange import Exchange
-from streamlimit.http.request import Request
+from streamlimit.http.request import Peer, Request
 from streamlimit.model import Ask, Purpose
 from streamlimit.store.contract import Answer, resolved
-from streamlimit.web.address import digest_at, digest_of, place_at
+from streamlimit.web.address import digest_of, place_at
 from streamlimit.web.blocking import MARK, until_listed, until_made
 from streamlimit.web.caller import BOUND, Caller
 from streamlimit.web.entries import Entry, led_content
@@ -23,12 +23,13 @@ from streamlimit.web.gaps import StreamFiles
 from streamlimit.web.http import json_of
 from streamlimit.web.plays import new_play
 from streamlimit.web.problems import Problem
-from streamlimit.web.requested import Conditions, PlayPath, Requested, conditions_of
+from streamlimit.web.requested import Conditions, PlayPath, Requested, conditions_of, requested_of
 from streamlimit.web.responder import Responder
 from streamlimit.web.rights import RIGHTS
 from streamlimit.web.service import Service
 from streamlimit.web.wanted import Elsewhere, Issue, Playback, as_spelled
 
+_LEASE, _CHECK = Purpose.LEASE, Purpose.CHECK  # looked up once
 CALL, JSON = "POST /v1/segments", b"application/json"
 
 
@@ -97,8 +98,7 @@ class Viewer:
         await resolved(self._responder.answer(wanted, exchange))
 
     def _playback_of(self, request: Request) -> Playback | Entry:
-        is_reload, client = MARK in request.query, request.client
-        return self.playback(request.path, conditions_of(request), digest_at(client), place_at(client), is_reload)
+        return self.playback(request.path, conditions_of(request), request.client, MARK in request.query)
 
     async def _is_made(self, request: Request, exchange: Exchange) -> bool:
         """Was a file that is not there worth waiting for? Who asks was found to be allowed to."""
@@ -126,7 +126,9 @@ class Viewer:
         if caller.role in BOUND:
             caller.require_own(form.user_id, form.session_id, form.stream_id, form.replace)
             caller.require_place(place)
-        stream, name = self._stream(form.stream_id), form.segment
+        if self._catalog is None:
+            raise no_streams()
+        stream, name = self._catalog.stream(form.stream_id), form.segment
         named = None if name is None else stream.names.get(name) or self._segment(stream, name)
         plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
         may_start = caller.expires_at == math.inf or caller.may_start
@@ -151,38 +153,40 @@ class Viewer:
         )
         return Issue(ask, stream, named)
 
-    def playback(
-        self, path: str, conditions: Conditions, client: str, place: str, is_reload: bool = False
-    ) -> Playback | Entry:
-        """The file that a URL asks for, by a client at that address. Raises 401, 403, 404 and 416, and `Elsewhere`.
+    def playback(self, path: str, conditions: Conditions, peer: Peer, is_reload: bool = False) -> Playback | Entry:
+        """The file that a URL asks for, by the client at *peer*. Raises 401, 403, 404 and 416, and `Elsewhere`.
 
         *is_reload*: it says which version of a live playlist it has; a play began before that.
         """
         asked = PlayPath(path)
         caller = self._authenticator.identify_grant(asked.grant)
-        caller.require_stream(asked.stream_id)
-        caller.require_place(place)
+        if caller.streams is not None:
+            caller.require_stream(asked.stream_id)
+        if caller.place is not None:
+            caller.require_place(place_at(peer))
         if not self._hands_out and self._streams.find(asked.stream_id) is None:
             raise Elsewhere
-        stream = self._stream(asked.stream_id)
-        body = self._open(stream, asked.path)
-        begins = not caller.play and not is_reload
+        if self._catalog is None or self._files is None:
+            raise no_streams()
+        stream = self._catalog.stream(asked.stream_id)
+        body, client = self._files.open(stream, asked.path), digest_of(peer[0]) if peer else ""
+        begins = not caller.play and not is_reload and stream.files.get(asked.path) == "playlist"
         if begins and (entry := self._entry(asked, caller, conditions, stream, body, client)) is not None:
             return entry
-        return self._file(Requested(conditions, stream, asked.path, body), caller, stream, client)
+        return self._file(requested_of(conditions, stream, asked.path, body), caller, stream, client)
 
     def _file(self, requested: Requested, caller: Caller, stream: Stream, client: str) -> Playback:
         takes_seat = requested.takes_seat
         if takes_seat and not self._hands_out:
             raise Elsewhere
-        purpose = Purpose.LEASE if takes_seat else Purpose.CHECK
+        purpose = _LEASE if takes_seat else _CHECK
         ask = self._ask(caller, stream, purpose, client, requested.kind, requested.sequence, requested.number)
         return Playback(ask, requested)
 
     def _ask(
         self, caller: Caller, stream: Stream, purpose: Purpose, client: str, kind: str, sequence: int | None, part: int
     ) -> Ask:
-        terms = caller.terms()
+        may_start = caller.may_start
         return Ask(
             caller.user_id,
             caller.session_id,
@@ -193,13 +197,13 @@ class Viewer:
             sequence=sequence,
             part=part,
             lease_id=next(self._limiter.lease_ids),
-            device=terms.device,
-            limit=terms.limit,
-            may_start=terms.may_start,
-            granted=terms.granted,
-            grant_generation=terms.grant_generation,
-            plan=terms.plan,
-            play=terms.play,
+            device=caller.device,
+            limit=caller.limit,
+            may_start=may_start,
+            granted=may_start,
+            grant_generation=caller.generation,
+            plan=caller.plan,
+            play=caller.play,
         )
 
     def _entry(
@@ -216,7 +220,7 @@ class Viewer:
 
     def _stream(self, stream_id: str) -> Stream:
         if self._catalog is None:
-            raise UnknownStream("no streams are set here")
+            raise no_streams()
         return self._catalog.stream(stream_id)
 
     def _segment(self, stream: Stream, name: str) -> Segment:
@@ -228,6 +232,7 @@ class Viewer:
             raise UnknownSegment("the stream has no segment of that name")
         return segment
 
-    def _open(self, stream: Stream, path: str) -> Body:
-        assert self._files is not None
-        return self._files.open(stream, path)
+
+def no_streams() -> UnknownStream:
+    """The error where a file or a segment is asked for and others move all bytes."""
+    return UnknownStream("no streams are set here")

@@ -26,8 +26,7 @@ from streamlimit.model import (
     Verdict,
 )
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
-from streamlimit.rules.grants import Grants
-from streamlimit.rules.ledger import Ledger, Outcome
+from streamlimit.rules.ledger import Outcome
 from streamlimit.store.contract import Answer, Clock, Events, Heard
 from streamlimit.store.deferred import Deferred
 from streamlimit.store.reading import Reading, matching
@@ -229,11 +228,8 @@ class SqliteStore:
 
     def _by(self, rule: Callable[..., Outcome[T]], asked: Ask | Receipt) -> Rule[T]:
         """*rule* as a function of a ledger and a time, for *asked* by this policy."""
-
-        def decide(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[T]:
-            return rule(ledger, asked, self._policy, now_ms, grants)
-
-        return decide
+        policy = self._policy
+        return lambda ledger, now_ms, grants=None: rule(ledger, asked, policy, now_ms, grants)
 
     def _catch_up(self) -> None:
         """Makes what was asked before: a session that leaves right after a heartbeat must not be seated by it again."""

@@ -39,6 +39,7 @@ NEW, EXISTING, CHECKED, UNRECORDED = 1, 2, 3, 4
 REFUSED = {5: "session-limit", 6: "session-shared", 7: "grant-expired", 8: "session-terminated", 9: "grant-ended"}
 REFUSED[10] = "too-many-visits"
 CONFIRMED, AS_RECEIVED, AS_BEFORE, SITS, WHOLE = 1, 3, 4, 1, 1
+MOVED_ON = AS_RECEIVED, AS_BEFORE
 
 _decision = Struct("<BBIHHH").unpack_from
 _as_asked = Struct("<BBIHHHIHIH").unpack_from
@@ -88,12 +89,8 @@ class Answers:
     def verdict(self, receipt: Receipt, reply: bytes) -> Verdict:
         """confirm.lua's."""
         code = reply[0]
-        if code == AS_RECEIVED:
-            device = unpack_device(reply[AFTER_AS_RECEIVED + reply[PLAN_AT] :])
-            play = receipt.lease.ask.play if self._policy.max_returns else 0
-            return self._moved_on(receipt, receipt.segment, receipt.sequence, device, play, reply)
-        if code == AS_BEFORE:
-            return self._moved_on(receipt, *_place(reply[AFTER_AS_RECEIVED + reply[PLAN_AT] :]), reply)
+        if code in MOVED_ON:
+            return self._moved_on(receipt, code, reply)
         if code != CONFIRMED:
             return self._gone(reply, AFTER_VERDICT)
         _, low, high, limit, live = _verdict(reply)
@@ -164,19 +161,16 @@ class Answers:
         event = Event("session.started", session, now_ms)
         return Admitted(session, Lease(ask, now_ms, 0, now_ms), limit, live, False, (event,), spent_ms=spent_ms)
 
-    def _moved_on(
-        self,
-        receipt: Receipt,
-        segment: str | None,
-        sequence: int | None,
-        device: str | Device | None,
-        play: int,
-        reply: bytes,
-    ) -> Confirmed:
+    def _moved_on(self, receipt: Receipt, code: int, reply: bytes) -> Confirmed:
         """Nearly every confirmation: the seat is what the receipt says, and some numbers. It was here just now."""
         limit, live, expires, expires_, last, last_, late, late_, its_limit, size = _as_received(reply)
-        lease = receipt.lease
+        lease, rest = receipt.lease, reply[AFTER_AS_RECEIVED + size :]
         ask, generation = lease.ask, lease.generation
+        if code == AS_BEFORE:
+            segment, sequence, device, play = _place(rest)
+        else:
+            segment, sequence, device = receipt.segment, receipt.sequence, unpack_device(rest)
+            play = ask.play if self._policy.max_returns else 0
         session = Session(  # in its order: names would take as long again
             ask.session_id,
             ask.user_id,

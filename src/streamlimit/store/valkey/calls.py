@@ -15,7 +15,7 @@ from streamlimit.store.valkey.codec import pack_policy
 from streamlimit.store.valkey.connection import encode
 from streamlimit.store.valkey.keys import SHARDS, Keys, room_of_outbox
 from streamlimit.store.valkey.location import Address, parse
-from streamlimit.store.valkey.messages import Commands
+from streamlimit.store.valkey.messages import Commands, bulk
 from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import SCRIPTS
 
@@ -37,6 +37,7 @@ class Calls:
         self.far_ms = policy.spent_far_ms
         packed = pack_policy(policy, subscribed, room_of_outbox(outbox_max_events))
         self._commands = Commands(self.keys, packed, bool(subscribed), clock)
+        self._heads, self._ledgers, self._rests = self._commands.parts
         self._router = Router(parse(url), timeout)
         self.close = self._router.close
         self.shard_of_each_server = self._router.shard_of_each_server
@@ -69,7 +70,17 @@ class Calls:
         """The same where *callback* is called with the answer. In *context*: nobody waits for that."""
         user = user_id.encode()
         shard = crc32(user) % SHARDS
-        command = self._commands.script(name, shard, user, message)
+        key = self._ledgers[shard] + user
+        command = b"%b$%d\r\n%b\r\n%b$%d\r\n%b\r\n" % (
+            self._heads[name],
+            len(key),
+            key,
+            self._rests[shard],
+            len(message),
+            message,
+        )
+        if self._clock is not None:
+            command += bulk(b"%d" % self._clock())
         self._router.send(shard, command, decode, SCRIPTS[name], callback, context)
 
     def told(self, name: str, user_id: str, message: bytes) -> Deferred[Events]:

@@ -203,26 +203,14 @@ class Commands:
 
     def __init__(self, keys: Keys, policy: bytes, has_outbox: bool, clock: Clock | None) -> None:
         self._keys, self._policy, self._clock = keys, policy, clock
-        self._ledgers = [keys.ledger(shard, b"") for shard in range(SHARDS)]
-        self._count = 2 + has_outbox
-        size = 6 + self._count + (clock is not None)
-        self._heads = {
-            name: b"*%d\r\n%b%b" % (size, script.head, bulk(b"%d" % self._count)) for name, script in SCRIPTS.items()
-        }
-        self._rests = [self._rest(shard, has_outbox) for shard in range(SHARDS)]
-
-    def script(self, name: str, shard: int, user: bytes, message: bytes) -> bytes:
-        """EVALSHA of a script that changes one user's ledger."""
-        key = self._ledgers[shard] + user
-        command = b"%b$%d\r\n%b\r\n%b$%d\r\n%b\r\n" % (
-            self._heads[name],
-            len(key),
-            key,
-            self._rests[shard],
-            len(message),
-            message,
-        )
-        return command if self._clock is None else command + bulk(b"%d" % self._clock())
+        count = 2 + has_outbox
+        size = 6 + count + (clock is not None)
+        heads = {name: b"*%d\r\n%b%b" % (size, script.head, bulk(b"%d" % count)) for name, script in SCRIPTS.items()}
+        ledgers = [keys.ledger(shard, b"") for shard in range(SHARDS)]
+        self.parts = heads, ledgers, [self._rest(shard, has_outbox) for shard in range(SHARDS)]
+        """What EVALSHA of a script that changes one user's ledger is made of (`Calls.run`): by the script's name what
+        comes before the key, by shard what the key begins with, and what stands between it and the message.
+        """
 
     def read(self, script: Script, shard: int, users: list[bytes]) -> bytes:
         """EVALSHA of sessions.lua for users of one shard."""
