@@ -111,8 +111,9 @@ class Reader:
         self._method, self._version, offers = parser.get_method(), parser.get_http_version(), parser.should_upgrade()
         if self._received > MAX_HEAD or len(headers) > MAX_HEADERS or len(url) > MAX_URL:
             self._fault = self._large()
-        is_plain = self._version == "1.1" and len(fields) == len(headers) and url[:1] == b"/" and b"#" not in url
-        if not (is_plain and b"transfer-encoding" not in fields and is_host(fields.get(b"host", b""))):  # as few are
+        is_plain = self._version == "1.1" and url[:1] == b"/" and b"#" not in url and not offers
+        is_plain = is_plain and len(fields) == len(headers) and b"transfer-encoding" not in fields
+        if not (is_plain and is_host(fields.get(b"host", b""))):  # few heads are worth a closer look
             self._fault = self._fault or fault_of(self._method, url, self._version, headers, fields, offers)
         if self._fault is not None:
             raise Stop
