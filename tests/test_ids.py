@@ -18,6 +18,8 @@ IDS = [
     "映画\u3000第1話", "a\u202fb",
     "می\u200cخواهم", "用户", "\N{CLAPPER BOARD}", "...", ".hidden", "a..b", "%2F", "100%", "#1", "a?b&c=d", "<b>",
     "{a}", "~", "$", "*",
+    "5f0c2f4e-8f0b-4b57-9a57-0e8a0a3a1b11", "5F0C2F4E-8F0B-4B57-9A57-0E8A0A3A1B11",
+    "filmnoir-s01e-0001-cut2-directorscut", "5f0c 2f4-8f0b-4b57-9a57-0e8a0a3a1b1 ",
     "x" * 128, "é" * 128, "\N{CLAPPER BOARD}" * 64, "\ufffd", "\u00a0",
 ]  # fmt: skip
 NO_IDS = {

@@ -171,4 +171,18 @@ MUTANTS = [
         "if True:",
         ("tests/store/test_sqlite.py", "-k", "TestSqliteStore"),
     ),
+    Mutant(
+        "an ended grant is remembered past its own end",
+        "streamlimit/rules/grants.py",
+        "elif each.until_ms > now_ms:",
+        "else:",
+        ("tests/rules/test_grants.py",),
+    ),
+    Mutant(
+        "a dropped grant is forgotten",
+        "streamlimit/rules/grants.py",
+        "    if oldest.given:\n",
+        "    if False:\n",
+        ("tests/rules/test_grants.py",),
+    ),
 ]

@@ -94,4 +94,18 @@ MUTANTS = [
         "",
         ("tests/store/test_valkey_feed.py",),
     ),
+    Mutant(
+        "no server's certificate is verified",
+        "streamlimit/store/valkey/location.py",
+        'if options.get("verify") in {"false", "0", "no"}:',
+        "if True:",
+        ("tests/store/test_valkey_location.py",),
+    ),
+    Mutant(
+        "an answer that cannot be read is nobody's",
+        "streamlimit/store/valkey/connection.py",
+        '            answer = StoreUnavailable(f"valkey: unreadable answer: {error!r}")',
+        "            return",
+        ("tests/store/test_valkey_pipe.py",),
+    ),
 ]

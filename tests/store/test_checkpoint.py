@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -143,3 +144,27 @@ def test_a_file_that_cannot_be_opened_is_told_of(tmp_path: Path) -> None:
     assert checkpoint.checkpoint_once(str(tmp_path / "no" / "folder.db")) == checkpoint.Checkpoint(
         0, "unable to open database file"
     )
+
+
+class Busy:
+    """A database that another process is checkpointing for so many tries."""
+
+    def __init__(self, tries: int) -> None:
+        self.left, self.asked = tries, 0
+
+    def execute(self, statement: str) -> "Busy":
+        self.asked += 1
+        return self
+
+    def fetchone(self) -> tuple[int, int, int]:
+        self.left -= 1
+        return (1, -1, -1) if self.left >= 0 else (0, 10, 10)
+
+
+def test_another_processs_checkpoint_is_waited_for_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "PAUSE_SECONDS", 0.0)
+    short, endless = Busy(3), Busy(10**6)
+    assert checkpoint._carry_over(cast(sqlite3.Connection, short)) is None
+    assert short.asked == 4
+    assert checkpoint._carry_over(cast(sqlite3.Connection, endless)) == "others are at it all the time"
+    assert endless.asked == checkpoint.TRIES

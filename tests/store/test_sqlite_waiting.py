@@ -159,6 +159,53 @@ def test_who_waited_in_vain_is_told_and_nobody_waits_again_before_the_file_is_fr
     asyncio.run(run())
 
 
+def test_an_outbox_that_waited_in_vain_says_so(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opener = SqliteStore(path, POLICY)
+    sit(opener)
+    shown = opener.sessions("ann").sessions[0]
+    outbox = open_patient_outbox(path, {"hook": ["session.refused"]}, 10)
+    monkeypatch.setattr("streamlimit.store.sqlite.patience.LOCK_WAIT_SECONDS", 0.02)
+
+    async def run() -> None:
+        with held(path) as holder:
+            with pytest.raises(StoreLocked):
+                await resolved(outbox.refused(shown, "session-limit", 1_000))
+            holder.execute("ROLLBACK")
+        assert await resolved(outbox.refused(shown, "session-limit", 1_000)) is not None
+
+    asyncio.run(run())
+
+
+def test_who_has_no_loop_to_wait_in_is_told_that_a_sweep_cannot_begin(path: str) -> None:
+    store = SqliteStore(path, POLICY)
+    sit(SqliteStore(path, POLICY, clock=lambda: 1_000))
+    with held(path), pytest.raises(StoreLocked):
+        store.expire(100)
+    assert types(store.expire(100).events) == ["expired"]
+
+
+def test_a_reading_that_finds_the_file_held_by_a_repair_waits_as_a_change_does(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sit(SqliteStore(path, POLICY))
+    store = SqliteStore(path, POLICY, gathers=True)
+
+    def reading(ask: Ask) -> Any:
+        raise StoreLocked("sqlite: the file is being repaired")
+
+    monkeypatch.setattr(store, "_admit_by_reading", reading)
+
+    async def run() -> None:
+        again = await resolved(store.admit(ask("ann")))
+        fresh = await resolved(store.admit(ask("ann", "phone")))
+        assert isinstance(again, Admitted)
+        assert again.existing
+        assert isinstance(fresh, Admitted)
+        assert not fresh.existing
+
+    asyncio.run(run())
+
+
 def test_patience_lasts_from_the_first_try_in_vain() -> None:
     now = [0.0]
     patience = Patience(lambda: now[0])

@@ -23,6 +23,7 @@ SESSIONS = ("tv", "5f0c2f4e-8f0b-4b57-9a57-0e8a0a3a1b11", "x" * 128)
         {"sequence": 7},
         {"replace": "phone"},
         {"lease_id": "lease-1"},
+        {"lease_id": "5f0c2f4e-8f0b-4b57-9a57-0e8a0a3a1b11"},
         {"purpose": Purpose.CHECK},
         {"purpose": Purpose.SEAT},
     ],

@@ -66,6 +66,11 @@ def test_a_layout_may_be_in_many_pieces_in_any_order_and_with_gaps() -> None:
     assert found == [(f"h{slot % 7}", 1) if 100 <= slot < 16_000 else None for slot in SLOTS]
 
 
+def test_a_layout_of_nothing_is_none() -> None:
+    with pytest.raises(ValueError, match="serves no slots"):
+        slots_of([], ASKED)
+
+
 def test_every_shard_is_found_by_its_slot() -> None:
     assert sorted(shard for shards in SHARDS_OF.values() for shard in shards) == list(range(SHARDS))
     assert all(SLOTS[shard] == slot for slot, shards in SHARDS_OF.items() for shard in shards)
@@ -202,3 +207,25 @@ def test_of_many_that_are_sent_elsewhere_the_layout_is_asked_once_or_twice() -> 
         assert first.counts[b"CLUSTER"] + second.counts[b"CLUSTER"] - asked <= 6
 
     between_two(play)
+
+
+def test_of_a_cluster_with_a_hole_only_who_is_in_it_fails_and_at_once() -> None:
+    """Before the layout is known, and after."""
+
+    async def run() -> None:
+        server = await Pretender().open()
+        server.layout = [(slot, slot, server.port) for slot in SLOTS if slot != SLOT]
+        server.script = lambda _: "-OOM arrived"
+        store = ValkeyStore(f"valkey+cluster://127.0.0.1:{server.port}", Policy(), timeout=5)
+        neighbour = next(user for user in map(str, range(9)) if SLOTS[shard_of(user)] != SLOT)
+        try:
+            for _ in range(2):
+                outcomes = await asyncio.wait_for(admitted(store, [USER, neighbour]), 4)
+                assert [type(each) for each in outcomes] == [StoreUnavailable] * 2
+                assert "nobody serves these slots" in str(outcomes[0])
+                assert "OOM arrived" in str(outcomes[1])
+        finally:
+            await store.close()
+            server.close()
+
+    asyncio.run(run())

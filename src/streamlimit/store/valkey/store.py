@@ -183,6 +183,4 @@ class ValkeyStore:
     def _type_cap(self, ask: Ask) -> int | None:
         """The policy's cap for the asking type of device; none for most."""
         caps = self._policy.max_per_device_type
-        if not caps:
-            return None
         return caps.get((ask.device.type or "") if isinstance(ask.device, Device) else "")
