@@ -126,7 +126,7 @@ class Variables(Struct):
         return _REFERENCE.sub(self._value, text) if "{$" in text else text
 
     def uri(self, text: str) -> str:
-        """As `replaced`, for a URI, whose query names no other file: there a variable may be anything."""
+        """As `put_in`, for a URI, whose query names no other file: there a variable may be anything."""
         if "{$" not in text:
             return text
         path, mark, query = text.partition("?")

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from msgspec import Struct, field, structs
 
 from streamlimit.delivery.growth import Growth, growth
+from streamlimit.delivery.hls_lines import NO_TEXT, inside, is_text, key_of, span_of, start_of
 from streamlimit.delivery.hls_tags import Line, Unreadable, Variables, attributes, lines_of, number, whole
-from streamlimit.delivery.paths import kind_by_suffix, media_type, target, why_not
+from streamlimit.delivery.paths import kind_by_suffix, media_type
 from streamlimit.delivery.segment import Edge, Segment, Track
 from streamlimit.errors import CatalogError
 
-OTHERS_KEYS = ("data:", "skd:")
 NOTES_KEPT = 100
-NO_TEXT = "is not UTF-8 text and is ignored"
 
 
 class Media(Struct):
@@ -163,7 +162,7 @@ class _Reading:
         found = attributes(line.value)
         path = self._inside(self._variables.uri(found.get("URI", "")))
         self._media.inits.append(path)
-        span = _span(found.get("BYTERANGE"), path, {})
+        span = span_of(found.get("BYTERANGE"), path, {})
         if span is not None:
             self._media.headers.setdefault(path, []).append(span)
 
@@ -172,7 +171,7 @@ class _Reading:
         duration, byterange, is_gap = self._duration, self._range, self._is_gap
         if duration is None:
             self.has_lost = True
-            raise Unreadable("a URI without EXTINF is passed over" if _is_text(line.value) else NO_TEXT)
+            raise Unreadable("a URI without EXTINF is passed over" if is_text(line.value) else NO_TEXT)
         self._duration, self._range, self._is_gap = None, None, False
         self._part, self._last_parts = 0, self._part
         self._part_ends.clear()
@@ -185,7 +184,7 @@ class _Reading:
             return
         try:
             path = self._inside(self._variables.uri(line.value))
-            span = _span(byterange.value if byterange else None, path, self._ends)
+            span = span_of(byterange.value if byterange else None, path, self._ends)
         except Unreadable:
             track.gaps_ms[sequence], self.has_lost = milliseconds, True
             raise
@@ -205,7 +204,7 @@ class _Reading:
             return
         path = self._inside(self._variables.uri(found.get("URI", "")))
         # A part's range goes on from the part before it, not from a segment.
-        span = _span(found.get("BYTERANGE"), path, self._part_ends)
+        span = span_of(found.get("BYTERANGE"), path, self._part_ends)
         self._add_part(path, span, place, max(0, round((number(found.get("DURATION", "")) or 0.0) * 1000)))
 
     def _read_hint(self, line: Line) -> None:
@@ -248,39 +247,6 @@ _READS: dict[str, Callable[[_Reading, Line], None]] = {
 }
 
 
-def inside(base: str, uri: str) -> str:
-    """The stream's own file that *uri* names in the playlist *base*. Raises Unreadable."""
-    found = target(base, uri) if uri else None
-    if found is None:
-        raise Unreadable(_why_not(base, uri))
-    return found
-
-
-def _why_not(base: str, uri: str) -> str:
-    if not uri:
-        return "names no URI and is ignored"
-    return f"{why_not(base, uri)} and is ignored" if _is_text(uri) else NO_TEXT
-
-
-def _is_text(uri: str) -> bool:
-    """Was it UTF-8? What is not comes as lone surrogates."""
-    return not any("\ud800" <= each <= "\udfff" for each in uri)
-
-
-def start_of(line: Line) -> float:
-    """Seconds from the beginning, or with a minus from the end. Raises Unreadable."""
-    seconds = number(attributes(line.value).get("TIME-OFFSET", ""))
-    if seconds is None:
-        raise Unreadable("has no TIME-OFFSET that is a number")
-    return seconds
-
-
-def key_of(path: str, line: Line, variables: Variables) -> list[str]:
-    """The key file, where it is the stream's own. Other systems' keys (skd:, data:) are theirs. Raises Unreadable."""
-    uri = variables.uri(attributes(line.value).get("URI", ""))
-    return [] if not uri or uri.startswith(OTHERS_KEYS) else [inside(path, uri)]
-
-
 def _segment(
     track: Track, path: str, span: tuple[int, int] | None, sequence: int, milliseconds: int, part: int = 0
 ) -> Segment:
@@ -290,19 +256,3 @@ def _segment(
     return Segment(
         name, path, first, last, sequence, track.kind, milliseconds, is_main, media_type(path), track.rendition, part
     )
-
-
-def _span(text: str | None, path: str, ends: dict[str, int | None]) -> tuple[int, int] | None:
-    """`length[@offset]` -> first and last byte; without offset it goes on where the file's last one ended.
-
-    Raises Unreadable, also where that one's end is not known.
-    """
-    if not text:
-        return None
-    size, at, offset = text.strip('" ').partition("@")
-    length, first = whole(size), whole(offset) if at else ends.get(path, 0)
-    if not length or first is None:
-        ends[path] = None
-        raise Unreadable(f"no bytes of {path} are meant by {text}")
-    ends[path] = first + length
-    return first, first + length - 1
