@@ -275,6 +275,9 @@ SELECT count(*) FROM (SELECT 1 FROM ledgers LIMIT 1);
 INSERT INTO report_batches (worker, number, at_ms) VALUES (?1, ?2, ?3)
 ON CONFLICT (worker) DO UPDATE SET number = excluded.number, at_ms = excluded.at_ms WHERE number < excluded.number;
 
+-- name: find_report
+SELECT id, is_open FROM reports WHERE period = ? AND at_ms = ? AND grouping = ? AND value = ?;
+
 -- name: put_report
 -- A value that would be one too many in its bucket is counted as another one, ?10.
 INSERT INTO reports (period, at_ms, grouping, value, ends_at_ms, admissions, refusals, peak, at_limit_ms)

@@ -100,7 +100,8 @@ def _add_numbers(db: sqlite3.Connection, batch: Batch) -> dict[bytes, list[int]]
             own, own_refused = list[int](), list[int]()
             for period, at_ms in starts_of(hour_ms, key[0]):
                 named = (period, at_ms, *key, ends_at(period, at_ms), *numbers, OTHER, GROUPS_KEPT)
-                report, is_open = db.execute(QUERIES["put_report"], named).fetchone()
+                found = None if any(numbers) else db.execute(QUERIES["find_report"], named[:4]).fetchone()
+                report, is_open = found or db.execute(QUERIES["put_report"], named).fetchone()
                 if is_open:
                     own.append(2 * report)
                     own_refused.append(2 * report + 1)

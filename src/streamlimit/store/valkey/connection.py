@@ -45,7 +45,7 @@ FORGETS_WHAT_IS_UNSENT = pack("ii", 1, 0)
 def encode(*parts: str | int | bytes, more: int = 0) -> bytes:
     """A command as the protocol wants it. *more* arguments are to follow."""
     packed = [part if isinstance(part, bytes) else str(part).encode() for part in parts]
-    return b"*%d\r\n" % (len(packed) + more) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in packed)
+    return b"*%d\r\n" % (len(packed) + more) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in packed])
 
 
 TIME = encode("TIME")
