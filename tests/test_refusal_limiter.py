@@ -163,6 +163,43 @@ def test_a_seat_that_comes_free_ends_the_holding_at_once(door: Door) -> None:
     assert door.ask("d") == "refused"  # asked for, that is
 
 
+def test_what_is_held_is_held_again_and_counts_as_much(door: Door) -> None:
+    door.hammer("d", 0.1, 1_000)
+    ask = Ask("u", "d", "news")
+    user = door.guard.users["u"]
+    user.tries[next(iter(user.tries))].insisted, count = False, user.count
+    assert 0 < door.guard.hold_again(ask) <= 1_000
+    assert user.tries[next(iter(user.tries))].insisted
+    assert user.count == count + 1
+    for other in (
+        Ask("u", "d", "film"),
+        Ask("u", "d", "news", replace="a"),
+        Ask("u", "e", "news"),
+        Ask("v", "d", "news"),
+    ):
+        assert door.guard.hold_again(other) == 0
+    door.now += 1
+    assert door.guard.hold_again(ask) == 0
+
+
+def test_it_is_not_held_again_when_a_seat_came_free_or_it_was_given_one(door: Door) -> None:
+    door.hammer("d", 0.1, 1_000)
+    door.guard.note_admitted(Ask("u", "d", "news"))
+    assert door.guard.hold_again(Ask("u", "d", "news")) == 0
+    door.hammer("d", 0.1, 1_000)
+    door.guard.note_freed("u")
+    assert door.guard.hold_again(Ask("u", "d", "news")) == 0
+
+
+def test_a_strangers_turn_in_a_storm_is_not_used_up_by_holding_again(door: Door) -> None:
+    for n in range(STORM + 5):
+        door.ask(f"x{n}")
+    door.now += 1 / ASKS_A_SECOND
+    assert door.guard.hold_again(Ask("u", "new", "news")) == 0
+    assert door.ask("new") == "refused", "that is: the store was asked"
+    assert door.ask("new") == CODE
+
+
 def test_who_was_terminated_is_asked_for_often_enough_to_be_no_silent_one() -> None:
     now, asked = 0.0, 0
     guard, ask = RefusalLimiter(clock=lambda: now, held_seconds=1.0, marked_seconds=0.1), Ask("u", "d", "a")

@@ -29,7 +29,7 @@ from streamlimit.model import (
     Terms,
     Verdict,
 )
-from streamlimit.refusal_limiter import RefusalLimiter
+from streamlimit.refusal_limiter import CODE, RefusalLimiter
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
 from streamlimit.store.deferred import Deferred
 from streamlimit.tally import Tally
@@ -86,6 +86,13 @@ class Limiter:
         if held is not None:
             self.tally.refusals[held.code] += 1
         return held
+
+    def hold_again(self, ask: Ask) -> int:
+        """Of a request that was refused so before: in how many milliseconds to ask again. 0: it is to be asked anew."""
+        retry_after_ms = 0 if self._guard is None else self._guard.hold_again(ask)
+        if retry_after_ms:
+            self.tally.refusals[CODE] += 1
+        return retry_after_ms
 
     def decide(self, ask: Ask) -> Answer[Decision]:
         """As `admit`, of an *ask* that nothing holds back."""

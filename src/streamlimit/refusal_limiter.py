@@ -86,14 +86,24 @@ class RefusalLimiter:
             return None
         tries = user.tries.get(_what(ask))
         if tries is not None and now < tries.held_until:
-            tries.insisted = True
-            return self._refusal(user, tries.held_until - now, now)
+            return Refusal(CODE, 0, 0, retry_after_ms=self._hold_on(user, tries, now))
         if now < user.stormy_until and not self._sits(user, ask, now):
             chooses = ask.replace in user.sitting  # the owner's way out of a storm does not queue with the storm
             if now < user.next_ask[chooses]:
-                return self._refusal(user, self._held, now)
+                self._count(user, now)
+                return Refusal(CODE, 0, 0, retry_after_ms=_in_ms(self._held))
             user.next_ask[chooses] = now + 1 / ASKS_A_SECOND
         return None
+
+    def hold_again(self, ask: Ask) -> int:
+        """As `hold`, of a request that was held before: for how many milliseconds it is yet. 0: it is to be asked anew,
+        by `hold`; a stranger's turn in a storm is not used up by this.
+        """
+        user = self.users.get(ask.user_id)
+        tries = None if user is None else user.tries.get(_what(ask))
+        if user is None or tries is None or (now := self._clock()) >= tries.held_until:
+            return 0
+        return self._hold_on(user, tries, now)
 
     def note(self, ask: Ask, refusal: Refusal) -> None:
         """The store refused."""
@@ -121,9 +131,10 @@ class RefusalLimiter:
             for what in [what for what in user.tries if what[:2] == (ask.session_id, ask.stream_id)]:
                 del user.tries[what]
 
-    def _refusal(self, user: RefusedUser, seconds: float, now: float) -> Refusal:
+    def _hold_on(self, user: RefusedUser, tries: Tries, now: float) -> int:
+        tries.insisted = True
         self._count(user, now)
-        return Refusal(CODE, 0, 0, retry_after_ms=max(round(seconds * 1_000), 1))
+        return _in_ms(tries.held_until - now)
 
     def _count(self, user: RefusedUser, now: float) -> None:
         user.last = now
@@ -149,6 +160,10 @@ class RefusalLimiter:
         if ask.session_id in user.sitting:
             return True
         return self._cache is not None and self._cache.recall(ask, now) is not None
+
+
+def _in_ms(seconds: float) -> int:
+    return max(round(seconds * 1_000), 1)
 
 
 def _what(ask: Ask) -> What:

@@ -24,6 +24,7 @@ from streamlimit.edge.reports import MAX_BYTES, ROUTE
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.http.connection import Connection, Parts
 from streamlimit.http.limits import Connections, raise_descriptors
+from streamlimit.http.repeats import Repeats
 from streamlimit.settings import Settings
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
@@ -53,10 +54,11 @@ def run(settings: Settings, listening: socket.socket, on_listening: Callable[[st
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until a worker or their parent can do something about it
     tally, seconds = Tally(), settings.request_seconds  # pickled together, guard and factory share it in each worker
     guard = Connections(settings.connections_per_address, seconds, Proxies(settings.trusted_proxies).trusts, tally)
+    parts = Parts(guard, Wire.tap, told, Repeats(), LARGER)
     config = uvicorn.Config(
         WorkerFactory(settings, tally),
         factory=True,
-        http=partial(Connection, parts=Parts(guard, Wire.tap, told, LARGER)),  # type: ignore[arg-type]  # it is only ever called
+        http=partial(Connection, parts=parts),  # type: ignore[arg-type]  # it is only ever called
         loop="uvloop",
         ws="none",
         lifespan="on",

@@ -21,11 +21,12 @@ from streamlimit.http.asgi import Bridge
 from streamlimit.http.connection import Connection, Parts
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.limits import Connections
+from streamlimit.http.repeats import Repeats
 from streamlimit.http.request import Request
 
 BODY = bytes(range(256)) * 16_384  # 4 MiB
 SLICE = 256 * 1024
-PARTS = Parts(Connections(0, 60.0), Wire.tap, lambda fault: (400, b"", fault.detail.encode()))
+PARTS = Parts(Connections(0, 60.0), Wire.tap, lambda fault: (400, b"", fault.detail.encode()), Repeats())
 PATIENCE_SECONDS = 20.0
 
 

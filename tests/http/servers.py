@@ -8,6 +8,7 @@ from uvicorn.server import ServerState
 from streamlimit.delivery.wire import Wire
 from streamlimit.http.connection import Connection, Handler, Parts
 from streamlimit.http.limits import Connections
+from streamlimit.http.repeats import Repeats
 from streamlimit.http.wire import Tap
 from streamlimit.web.refusals import told
 
@@ -21,5 +22,5 @@ def connection(
 ) -> Connection:
     """One whose requests *handle* answers."""
     config: Any = SimpleNamespace(loaded_app=SimpleNamespace(handle=handle), timeout_keep_alive=keep_alive_seconds)
-    parts = Parts(guard or Connections(0, 60.0), tap, told)
+    parts = Parts(guard or Connections(0, 60.0), tap, told, Repeats())
     return Connection(config, state or ServerState(), {}, parts=parts)

@@ -59,4 +59,25 @@ MUTANTS = [
         "headers = self._read",
         ("tests/web/test_connections.py", "-k", "trailer"),
     ),
+    Mutant(
+        "a body is answered as the request that it looks like",
+        "streamlimit/http/connection.py",
+        "            if self._reader.stage:\n                self._read(data)\n            elif",
+        "            if",
+        ("tests/http/test_repeats.py", "-k", "looks_like"),
+    ),
+    Mutant(
+        "two requests are answered as one",
+        "streamlimit/http/connection.py",
+        'self._exchange, self._came = self._exchange, None, b""',
+        "self._exchange, self._came = self._exchange, None, self._came",
+        ("tests/http/test_repeats.py", "-k", "remembered"),
+    ),
+    Mutant(
+        "another client is answered as the one who hammers",
+        "streamlimit/http/repeats.py",
+        "self.known.get((client, asked))",
+        "next((told for (_, each), told in self.known.items() if each == asked), None)",
+        ("tests/http/test_repeats.py", "-k", "another"),
+    ),
 ]

@@ -113,4 +113,18 @@ MUTANTS = [
         "begins = False",
         ("tests/web/test_plays.py",),
     ),
+    Mutant(
+        "who hammers is refused though a seat came free",
+        "streamlimit/web/hammering.py",
+        "        if not retry_after_ms:\n            return None\n",
+        "        retry_after_ms = retry_after_ms or 1\n",
+        ("tests/web/test_hammering.py", "-k", "freed_here"),
+    ),
+    Mutant(
+        "a credential that was taken back hammers on",
+        "streamlimit/web/hammering.py",
+        "if self._clock() >= self._until:",
+        "if False:",
+        ("tests/web/test_hammering.py", "-k", "second_at_most"),
+    ),
 ]

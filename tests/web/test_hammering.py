@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import re
+import socket
 import threading
 import time
 from collections import Counter
@@ -11,7 +13,13 @@ from typing import Any
 
 import pytest
 
-from streamlimit.refusal_limiter import REFUSALS, STORM
+from streamlimit.limiter import Limiter
+from streamlimit.model import Ask, Refusal
+from streamlimit.policy import Policy
+from streamlimit.refusal_limiter import REFUSALS, STORM, RefusalLimiter
+from streamlimit.store.memory import MemoryStore
+from streamlimit.web.hammering import Hammering
+from tests.http import raw
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder
 
 
@@ -32,6 +40,28 @@ class Hammer:
         self._connection.request("POST", "/v1/segments", body, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+
+
+class Line:
+    """One connection, to which a request goes in one piece, as many players send it."""
+
+    def __init__(self, service: Service) -> None:
+        self._line = socket.create_connection(("127.0.0.1", service.port), 30)
+        self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, user: str, session: str, *headers: str) -> bytes:
+        """The answer as it came, but for its date."""
+        self._line.sendall(
+            raw.post(f"/v1/users/{user}/sessions/{session}/heartbeat", {"stream_id": "orchard"}, *headers)
+        )
+        answer = b""
+        while not (found := re.search(rb"content-length: (\d+)\r\n(?s:.*?)\r\n\r\n", answer)) or len(
+            answer
+        ) < found.end() + int(found[1]):
+            part = self._line.recv(65_536)
+            assert part, "it goes on"
+            answer += part
+        return re.sub(rb"date: [^\r]*", b"date: now", answer)
 
 
 def _fill(service: Service, user: str) -> None:
@@ -159,3 +189,79 @@ def test_what_is_answered_from_memory_is_counted_and_not_logged_each_time(servic
         hammer.ask("fay", "d")
     assert service.get("/v1/stats", key=OPERATOR_KEY).json["refusals"]["too-many-requests"] >= 190
     assert service.log().count("too-many-requests") == 0
+
+
+VARYING = re.compile(rb"(?<=x-request-id: )[^\r]*|(?<=retry_after_seconds\":)[0-9.]*|(?<=content-length: )\d+")
+
+
+def test_the_answer_is_the_same_whether_the_request_was_read_or_came_again(service: Service) -> None:
+    _fill(service, "gil")
+    line, answers = Line(service), list[bytes]()
+    while len(answers) < 200:
+        answer = line.ask("gil", "d")
+        if answer.startswith(b"HTTP/1.1 429"):
+            answers.append(answer)
+    assert len({VARYING.sub(b"", answer) for answer in answers}) == 1
+    ids = [re.findall(rb"x-request-id: (.*)\r", answer) for answer in answers]
+    assert len({str(each) for each in ids}) == len(answers), "each has an id of its own"
+    for answer in answers:
+        head, _, body = answer.partition(b"\r\n\r\n")
+        document = json.loads(body)
+        assert b"content-length: %d\r" % len(body) in head
+        assert 0 < document.pop("retry_after_seconds") <= 1
+        assert document == {
+            "type": "/problems/too-many-requests",
+            "title": "Too many requests",
+            "status": 429,
+            "detail": "refused again and again; wait before the next request",
+            "code": "too-many-requests",
+        }
+
+
+def test_the_callers_own_request_id_is_told_back_each_time(service: Service) -> None:
+    _fill(service, "hal")
+    line, answers = Line(service), list[bytes]()
+    while len(answers) < 100:
+        answers.append(line.ask("hal", "d", "X-Request-Id: mine"))
+    assert all(b"x-request-id: mine\r\n" in answer for answer in answers)
+
+
+def test_each_is_counted(service: Service) -> None:
+    def counted() -> tuple[int, float]:
+        refusals = service.get("/v1/stats", key=OPERATOR_KEY).json["refusals"].get("too-many-requests", 0)
+        wanted = 'streamlimit_problems_total{code="too-many-requests"}'
+        metrics = service.get("/metrics").body.decode().splitlines()
+        return refusals, next((float(each.split()[-1]) for each in metrics if each.startswith(wanted)), 0)
+
+    _fill(service, "ian")
+    before, line = counted(), Line(service)
+    answers = [line.ask("ian", "d") for _ in range(300)]
+    refused = sum(answer.startswith(b"HTTP/1.1 429") for answer in answers)
+    assert refused >= 200
+    after = counted()
+    assert (after[0] - before[0], after[1] - before[1]) == (refused, refused)
+
+
+def test_a_request_is_answered_unread_for_a_second_at_most() -> None:
+    """Then its credential is looked at again, however long others have the same session held."""
+    now, guard, ask = 100.0, RefusalLimiter(clock=lambda: 0.0), Ask("u", "d", "news")
+    for _ in range(REFUSALS + 1):
+        guard.note(ask, Refusal("session-limit", 3, 3))
+    limiter = Limiter(MemoryStore(Policy()), guard=guard)
+    again = Hammering(limiter, ask, {}, lambda: now)
+    assert again()
+    now += 0.99
+    assert again()
+    assert limiter.tally.refusals["too-many-requests"] == limiter.tally.problems["too-many-requests"] == 2
+    now += 0.01
+    assert again() is None
+
+
+def test_a_seat_that_is_freed_here_is_given_to_who_hammers_at_once(service: Service) -> None:
+    _fill(service, "joy")
+    line = Line(service)
+    while not line.ask("joy", "d").startswith(b"HTTP/1.1 429"):
+        pass
+    assert line.ask("joy", "d").startswith(b"HTTP/1.1 429")
+    service.call("DELETE", "/v1/users/joy/sessions/a")
+    assert line.ask("joy", "d").startswith(b"HTTP/1.1 200")

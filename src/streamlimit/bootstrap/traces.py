@@ -73,7 +73,7 @@ async def _until(work: Awaitable[None], span: Any) -> None:
 
 
 def _note_status(exchange: Exchange, span: Any) -> None:
-    """However the answer begins, the span has its status."""
+    """However the answer begins, the span has its status. The same request again has a span, too: it is handled."""
 
     def noting(begin: Callable[..., None]) -> Callable[..., None]:
         def begun(status: int, *more: Any) -> None:
@@ -85,6 +85,7 @@ def _note_status(exchange: Exchange, span: Any) -> None:
         return begun
 
     exchange.whole, exchange.start = noting(exchange.whole), noting(exchange.start)  # type: ignore[method-assign]
+    exchange.again = _is_read  # type: ignore[method-assign, assignment]
 
 
 _patterns: list[tuple[re.Pattern[str], str]] = []
@@ -105,6 +106,10 @@ def _pattern(name: str) -> re.Pattern[str]:
     method, _, path = name.partition(" ")
     parts = re.sub(r"\\{(\w+)\\}", lambda found: ".+" if found[1] == "path" else "[^/]+", re.escape(path))
     return re.compile((r"\w+" if path.startswith(("/edge/auth", "/edge/envoy")) else method) + " " + parts)
+
+
+def _is_read(_: object) -> None:
+    """Nothing is answered unread."""
 
 
 def _nothing() -> None:

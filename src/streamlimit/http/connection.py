@@ -17,6 +17,7 @@ from streamlimit.http.framing import Fault
 from streamlimit.http.limits import Connections
 from streamlimit.http.patience import Patience
 from streamlimit.http.reader import SLICE, Reader
+from streamlimit.http.repeats import Again, Repeats
 from streamlimit.http.request import Peer, Request
 from streamlimit.http.wire import Tap, Wire
 from streamlimit.store.deferred import Deferred
@@ -41,12 +42,14 @@ class Parts(NamedTuple):
     """What all connections of one worker have in common. Made before the workers are, and pickled.
 
     *refusal*: status, header lines and body of what is told whoever sent something that is no request.
+    *repeats*: requests that need not be read again.
     *larger*: of targets whose bodies may be larger than others', how large.
     """
 
     guard: Connections
     tap: Tap
     refusal: Callable[[Fault], tuple[int, bytes, bytes]]
+    repeats: Repeats
     larger: Mapping[bytes, int] = {}  # nobody changes it
 
 
@@ -59,7 +62,8 @@ class Connection(asyncio.Protocol):
     """The client does not read what it is sent. The service stops."""
     _exchange: Exchange | None = None
     _is_refused = _is_reading = _got_eof = False
-    _held = b""
+    _held = _came = b""
+    """What is to be read later. What is read just now, if a request began with it."""
     _discarded = 0
     _room: "asyncio.Future[None] | None" = None
 
@@ -80,6 +84,7 @@ class Connection(asyncio.Protocol):
             return
         self.patience = Patience(self, self._parts.guard, self._keep_alive_seconds)
         self._client, self._reader = client, Reader(client, self._parts.larger)
+        self._host = client[0] if client else ""
         self._server.connections.add(self)
         self.patience.begin()
 
@@ -103,7 +108,12 @@ class Connection(asyncio.Protocol):
         if self._is_refused or (self._reader.is_over and self._exchange is None):
             self._discard(len(data))
         elif self._exchange is None and not self.is_stuck and not self._held:
-            self._read(data)
+            if self._reader.stage:
+                self._read(data)
+            elif not self._parts.repeats.known or not self._repeat(data):
+                self._came = data
+                self._read(data)
+                self._came = b""
         else:  # also where the answer is just out, and what came before this is about to be read
             self._held += data
             if len(self._held) > MAX_HELD_BYTES:
@@ -146,7 +156,7 @@ class Connection(asyncio.Protocol):
         return self._room
 
     def answered(self) -> None:
-        exchange, self._exchange = self._exchange, None
+        exchange, self._exchange, self._came = self._exchange, None, b""  # the next one in it does not begin it
         self._server.total_requests += 1
         if exchange is None or exchange.is_gone:
             return
@@ -155,9 +165,12 @@ class Connection(asyncio.Protocol):
         elif not self._is_reading and (self._held or self._reader.ready or self._got_eof):
             self.loop.call_soon(self._go_on)
         else:
-            self.patience.rests_since = self.loop.time()
-            if not self.patience.is_resting:
-                self.patience.rest()
+            self._rest()
+
+    def again(self, again: Again, common: bytes) -> None:
+        is_all = not self._reader.ready and not self._reader.stage  # of one request, and of nothing else
+        if self._came and len(self._came) <= SLICE and is_all:
+            self._parts.repeats.keep(self._host, self._came, again, common)
 
     # How patience looks at it
 
@@ -276,6 +289,26 @@ class Connection(asyncio.Protocol):
             log.warning("Connection refused: %s", error)
             self.transport.abort()
         return self.wire is not None
+
+    def _repeat(self, data: bytes) -> bool:
+        """Answers *data* as it was answered before, where that is known. The first of a second is read."""
+        if self.is_draining or self._server.default_headers is not dated.headers:
+            return False
+        answer = self._parts.repeats.answer(self._host, data)
+        if answer is None:
+            return False
+        if self.patience.is_waiting:
+            self.patience.asked()
+        self.transport.write(answer)
+        self._server.total_requests += 1
+        self._rest()
+        return True
+
+    def _rest(self) -> None:
+        """Nothing is asked any more: the next request may take its time."""
+        self.patience.rests_since = self.loop.time()
+        if not self.patience.is_resting:
+            self.patience.rest()
 
     # The end
 

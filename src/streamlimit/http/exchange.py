@@ -1,7 +1,7 @@
 """One request's answer on its way out: a head, parts of a body or bytes of a file, an end. Knows no URL, no session."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Protocol
 
@@ -28,6 +28,9 @@ class Way(Protocol):
 
     def answered(self) -> None:
         """The answer is complete."""
+
+    def again(self, again: Callable[[], tuple[int, bytes, bytes] | None], common: bytes) -> None:
+        """How what was asked is answered if it comes again; see `Repeats`."""
 
 
 class Dated:
@@ -71,6 +74,14 @@ class Exchange:
         parts = STATUS_LINES[status], dated.lines, lines, length, self.common, closing, b"\r\n", sent
         self._way.transport.write(b"".join(parts))
         self._way.answered()
+
+    def again(self, again: Callable[[], tuple[int, bytes, bytes] | None]) -> None:
+        """If the very bytes come again, from wherever this client asks, *again* answers: status, lines and body.
+
+        They are not read then; where it has no answer (None), they are. Said before this answer is.
+        """
+        if self.keep_alive and not self.is_head:
+            self._way.again(again, self.common)
 
     def start(self, status: int, lines: bytes) -> None:
         """Status and headers, each a line with its CRLF, all good: nobody looks again. Sent with what follows."""

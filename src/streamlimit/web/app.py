@@ -4,16 +4,18 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from streamlimit.errors import StreamlimitError
+from streamlimit.errors import Refused, StreamlimitError
 from streamlimit.http.asgi import App, Bridge, Receive, Scope, Send, scope_of
 from streamlimit.http.exchange import Exchange, lines_of
 from streamlimit.http.request import Request
 from streamlimit.logs import EventLog, asking
+from streamlimit.refusal_limiter import CODE as HAMMERING
 from streamlimit.store.contract import Answer
 from streamlimit.store.deferred import Deferred
 from streamlimit.web.control import make_control
 from streamlimit.web.cors import Cors
 from streamlimit.web.delivery import NotReceived
+from streamlimit.web.hammering import Hammering
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
 from streamlimit.web.http import ClientLeft, encode_headers
 from streamlimit.web.problems import FAILURE, SECURITY_HEADERS, Problem, headers_of, log_problem, problem_of
@@ -54,7 +56,7 @@ class FrontDoor:
         self._same_for_all = self._headers(None) if self._cors.is_for_all else b""
         cookies_of = None if edge is None else edge.cookies_of
         self._viewer, self._heartbeat = _viewer(service, cookies_of), Heartbeat(service)
-        self._tally = service.tally
+        self._limiter, self._tally = service.limiter, service.tally
         self._control = make_control(service)
         self._elsewhere = None if edge is None else edge.elsewhere
 
@@ -139,6 +141,8 @@ class FrontDoor:
         if isinstance(error, Problem):
             self._refuse(error, request, exchange, route)
         elif isinstance(error, StreamlimitError):
+            if isinstance(error, Refused) and error.refusal.code == HAMMERING and error.ask is not None:
+                exchange.again(Hammering(self._limiter, error.ask, request.fields))
             self._refuse(problem_of(error), request, exchange, route)
         elif isinstance(error, ClientLeft):
             log.debug("client_left", route=route)

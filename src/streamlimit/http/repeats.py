@@ -1,0 +1,43 @@
+"""Requests that come again byte for byte while their answer is known: they are answered without being read.
+
+Whoever hammers sends the same bytes thousands of times a second. What they are answered is up to whoever answered them
+before, who is asked each time whether it still holds. Knows no session and no clock.
+"""
+
+from collections.abc import Callable
+
+from streamlimit.http.exchange import STATUS_LINES, dated
+
+Again = Callable[[], tuple[int, bytes, bytes] | None]
+"""Status, header lines and body of the answer; None: the request is to be read."""
+
+MOST = 1_024
+"""Requests that are remembered; of more, none for a moment."""
+
+
+class Repeats:
+    """Those of one worker. Made before the workers are, and pickled."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, bytes], tuple[Again, bytes]] = {}
+        """By whose they are, and their bytes; with headers that end every head. Mostly none."""
+
+    def keep(self, client: str, asked: bytes, again: Again, common: bytes) -> None:
+        """What *client* *asked* is answered by *again* from now on, until that says that it is not."""
+        if len(self.known) >= MOST:
+            self.known.clear()
+        self.known[client, asked] = again, common
+
+    def answer(self, client: str, asked: bytes) -> bytes | None:
+        """The whole answer; None: it is to be found out."""
+        known = self.known.get((client, asked))
+        if known is None:
+            return None
+        again, common = known
+        told = again()
+        if told is None:
+            del self.known[client, asked]
+            return None
+        status, lines, body = told
+        length = b"content-length: %d\r\n" % len(body)
+        return b"".join((STATUS_LINES[status], dated.lines, lines, length, common, b"\r\n", body))
