@@ -1,5 +1,6 @@
 """What operators and callers read is compared with the code: each thing is listed once, and nothing else is."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -142,3 +143,28 @@ def test_pages_use_the_words_of_the_field(page: Path) -> None:
     """`webhook`, `unavailable`, `holds a seat`; what stands in quotes is a name."""
     text = re.sub(r'"[^"\n]*"|`[^`\n]*`', "", page.read_text())
     assert [line for line in text.splitlines() if GONE_WORDS.search(line)] == []
+
+
+A_FIELD_OF_BENCH = "refused without saying who sits"
+"""By which scripts know it in `--json`."""
+
+
+def _said_by_the_code() -> list[str]:
+    """All texts in the source but docstrings and names: help, notes of the log, errors, what both pages show."""
+    found = [path.read_text() for path in (ROOT / "src/streamlimit/web/templates").glob("*.html")]
+    found += re.findall(r"^#.*", (ROOT / "deploy/streamlimit.toml").read_text(), re.MULTILINE)
+    for script in (ROOT / "src/streamlimit/web/static").glob("[!v]*/*.js"):
+        found += re.findall(r'"[A-Za-z][^"\n]* [^"\n]*"', script.read_text())
+    for file in (ROOT / "src/streamlimit").rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        docs = {id(each.value) for each in ast.walk(tree) if isinstance(each, ast.Expr)}
+        texts = (each for each in ast.walk(tree) if isinstance(each, ast.Constant) and id(each) not in docs)
+        found += [str(each.value) for each in texts if isinstance(each.value, str) and " " in each.value]
+    helps = (command.callback.__doc__ or "" for command in cli.app.registered_commands if command.callback)
+    return [re.sub(r'class="[^"]*"', "", text) for text in (*found, *helps)]
+
+
+def test_what_the_program_says_has_the_words_of_the_field() -> None:
+    texts = [text for text in _said_by_the_code() if text != A_FIELD_OF_BENCH]
+    assert len(texts) > 1_000
+    assert [text for text in texts if GONE_WORDS.search(text) or "called back" in text] == []

@@ -121,9 +121,9 @@ def announce(event: Event) -> None:
 
 
 WHILE_AWAY = {
-    "keep-known": "who sits goes on; new sessions are refused with 503",
-    "admit-all": "who sits goes on; new sessions are admitted, also beyond the limit",
-    "refuse-all": "everyone is refused with 503, also who sits",
+    "keep-known": "who holds a seat goes on; new sessions are refused with 503",
+    "admit-all": "who holds a seat goes on; new sessions are admitted, also beyond the limit",
+    "refuse-all": "everyone is refused with 503, also who holds a seat",
 }
 """What `on_store_outage` comes to."""
 

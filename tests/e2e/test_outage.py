@@ -98,9 +98,9 @@ def test_who_sits_goes_on_new_ones_wait_and_all_is_marked_counted_and_logged_onc
 
 
 NOTES = {
-    "keep-known": "who sits goes on; new sessions are refused with 503",
-    "admit-all": "who sits goes on; new sessions are admitted, also beyond the limit",
-    "refuse-all": "everyone is refused with 503, also who sits",
+    "keep-known": "who holds a seat goes on; new sessions are refused with 503",
+    "admit-all": "who holds a seat goes on; new sessions are admitted, also beyond the limit",
+    "refuse-all": "everyone is refused with 503, also who holds a seat",
 }
 
 

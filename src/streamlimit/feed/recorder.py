@@ -116,7 +116,10 @@ class Recorder:
     def _note_losses(self, is_done: bool) -> None:
         before, self._lost_before = self._lost_before, self.dropped
         if self.dropped > before and not self._is_losing:
-            self._log.warning("feed_losing_events", note="the store is away, and the oldest that wait for it go")
+            self._log.warning(
+                "feed_losing_events",
+                note="the store is unavailable, and the oldest events that wait for it are dropped",
+            )
         self._is_losing = self.dropped > before or (self._is_losing and not is_done)
 
     async def _append(self, events: Sequence[Event]) -> Sequence[Event]:

@@ -75,7 +75,7 @@ class Deferred(Generic[T]):
         try:
             self._callback(answer)
         except Exception as error:  # as a future's callback: it costs the other callbacks nothing
-            report = {"message": "the answer of the store could not be told", "exception": error}
+            report = {"message": "the answer of the store could not be passed on", "exception": error}
             get_running_loop().call_exception_handler(report)
 
     async def _await(self, coming: Awaitable[T]) -> None:

@@ -76,7 +76,7 @@ class Grants:
     def require_keys(self) -> None:
         """Raises `StoreUnavailable` where there are none yet: the store keeps them, and has not answered so far."""
         if not self._keys:
-            raise StoreUnavailable("the store has not told the key of grants yet")
+            raise StoreUnavailable("the key of grants has not been read from the store yet")
 
     def sign(self, user_id: str, session_id: str, **terms: Any) -> str:
         """A grant from now on. *terms*: the other fields of `Grant`."""

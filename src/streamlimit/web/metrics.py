@@ -187,7 +187,7 @@ class _Told(Collector):
 
 def dropped_callbacks(dropped: Mapping[str, int]) -> CounterMetricFamily:
     """By endpoint."""
-    text = "Events that were never called back: the outbox was full, or the endpoint disabled"
+    text = "Events that no webhook was sent for: the outbox was full, or the endpoint disabled"
     family = CounterMetricFamily("streamlimit_callbacks_dropped", text, labels=["endpoint"])
     for endpoint, count in dropped.items():
         family.add_metric([endpoint], count)

@@ -85,7 +85,7 @@ class Call(Struct, eq=False):
             else:
                 self.context.run(self.callback, answer)
         except Exception as error:  # as a future's callback: it costs the others on the connection nothing
-            report = {"message": "the answer of the store could not be told", "exception": error}
+            report = {"message": "the answer of the store could not be passed on", "exception": error}
             asyncio.get_running_loop().call_exception_handler(report)
 
     def fail(self, why: str) -> None:
