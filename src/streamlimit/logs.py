@@ -55,7 +55,7 @@ class _Lines(logging.Handler):
     """Writes each record as one line of JSON, at once."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = _told(record)
+        line = _fields(record)
         request = asking.get()
         if request is not None:
             line["request_id"] = request()
@@ -70,7 +70,7 @@ class _Lines(logging.Handler):
 _formatter = logging.Formatter()
 
 
-def _told(record: logging.LogRecord) -> dict[str, Any]:
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
     """An event of ours with its fields; what another library logs is the server's."""
     fields: dict[str, Any] | None = getattr(record, "fields", None)
     if fields is None:

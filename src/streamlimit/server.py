@@ -29,7 +29,7 @@ from streamlimit.settings import Settings
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
 from streamlimit.web.metrics import FOLDER_VARIABLE
-from streamlimit.web.refusals import told
+from streamlimit.web.refusals import answer_to
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -54,7 +54,7 @@ def run(settings: Settings, listening: socket.socket, on_listening: Callable[[st
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until a worker or their parent can do something about it
     tally, seconds = Tally(), settings.request_seconds  # pickled together, guard and factory share it in each worker
     guard = Connections(settings.connections_per_address, seconds, Proxies(settings.trusted_proxies).trusts, tally)
-    parts = Parts(guard, Wire.tap, told, Repeats(), LARGER)
+    parts = Parts(guard, Wire.tap, answer_to, Repeats(), LARGER)
     config = uvicorn.Config(
         WorkerFactory(settings, tally),
         factory=True,

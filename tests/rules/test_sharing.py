@@ -1,9 +1,10 @@
 """What is remembered of a session for rule 8: until when, and how much."""
 
+from streamlimit.model import Ask
 from streamlimit.policy import Policy
-from streamlimit.rules.ledger import Left, Seat
+from streamlimit.rules.ledger import Left, Position, Seat
 from streamlimit.rules.plays import take_over
-from streamlimit.rules.sharing import is_return, note_left, with_one_more
+from streamlimit.rules.sharing import is_return, is_shared, note_left, place_of, with_one_more
 
 NOW_MS = 1_750_000_000_000
 POLICY = Policy(max_returns=3)
@@ -43,3 +44,17 @@ def test_a_stream_left_2_x_ago_is_forgotten() -> None:
     session.left = [Left("film", NOW_MS - 2 * X)]
     note_left(session, POLICY, NOW_MS)
     assert session.left == [Left("news", NOW_MS)]
+
+
+def test_one_repeat_too_many_is_refused_to_the_play_that_plays_and_not_to_a_younger_one_that_takes_over() -> None:
+    session = seat("news")
+    session.positions = {"video": Position(place_of(9, 0), "here")}
+    session.repeats = [NOW_MS - 1] * POLICY.max_returns
+
+    def is_refused(play: int, client: str) -> bool:
+        ask = Ask("user", "tv", "news", client=client, sequence=9, lease_id="one", play=play)
+        return is_shared(session, ask, POLICY, NOW_MS)
+
+    assert is_refused(1, "elsewhere")
+    assert not is_refused(1, "here")
+    assert not is_refused(2, "elsewhere")

@@ -44,7 +44,7 @@ def sentence(result: Result) -> str:
     if verdict.kept is None:
         return "not checked: the service issued nothing"
     if verdict.breaches:
-        return "LIMIT BROKEN: " + "; ".join(map(_told, verdict.breaches[:BREACHES_TOLD]))
+        return "LIMIT BROKEN: " + "; ".join(map(_in_words, verdict.breaches[:BREACHES_TOLD]))
     most = f"at most {verdict.most} of {verdict.limit} at once"
     return f"limit kept: {most} ({verdict.looks:,} looks, {verdict.receipts:,} receipts)"
 
@@ -165,7 +165,7 @@ def _breach(breach: Breach) -> dict[str, Any]:
     return {"user_id": breach.user_id, "at_once": breach.count, "sessions": sessions, "seen": breach.seen}
 
 
-def _told(breach: Breach) -> str:
+def _in_words(breach: Breach) -> str:
     how = "in its own list" if breach.seen == "listed" else "by what was delivered"
     sessions = ", ".join(map(_printable, breach.sessions))
     return f"user {breach.user_id} had {breach.count} of {breach.limit} at once {how} ({sessions})"

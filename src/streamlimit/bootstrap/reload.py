@@ -74,7 +74,7 @@ class Reloading:
         try:
             found = read_again(self._settings)
         except SettingsError as error:
-            _tell_wrong([error, *error.others])
+            _log_wrong([error, *error.others])
             return
         self._settings = found.settings
         self._take_over(found)
@@ -107,7 +107,7 @@ def has_terminal() -> bool:
     return True
 
 
-def _tell_wrong(errors: "list[StreamlimitError]") -> None:
+def _log_wrong(errors: "list[StreamlimitError]") -> None:
     for error in errors:
         name, problem = (error.name, error.problem) if isinstance(error, SettingsError) else ("", str(error))
         log.error("reload_refused", setting=name, problem=problem, note="all settings stay as they were")

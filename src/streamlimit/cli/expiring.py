@@ -17,19 +17,19 @@ def expire(where: Where, max_seconds: float | None) -> None:
     if max_seconds is not None and not 0 < max_seconds < math.inf:
         raise SettingsError("--max-seconds", "give a number of seconds above 0")
     if isinstance(where, Remote):
-        _tell(where.sweep(max_seconds))
+        _print(where.sweep(max_seconds))
         return
 
     async def work(limiter: Limiter) -> None:
         sweep = await expire_once(limiter, max_seconds)
         pending = await resolved(limiter.store.pending())
-        told = {"expired": sweep.expired, "abandoned": sweep.abandoned, "callbacks_pending": pending}
-        _tell(told | {"finished": sweep.finished})
+        done = {"expired": sweep.expired, "abandoned": sweep.abandoned, "callbacks_pending": pending}
+        _print(done | {"finished": sweep.finished})
 
     on_limiter(where, work)
 
 
-def _tell(done: dict[str, Any]) -> None:
+def _print(done: dict[str, Any]) -> None:
     counts = f"expired {done['expired']}, abandoned {done['abandoned']}"
     print(f"{counts}, webhooks pending {done['callbacks_pending']}")
     if not done["finished"]:

@@ -84,7 +84,7 @@ def _ask(remote: Remote, user: str, max_sessions: int | None, terms: Terms, remo
         end = {} if terms.until_ms is None else {"until": rfc3339(terms.until_ms)}
         remote.change("PUT", path, {"max_sessions": max_sessions, "note": terms.note} | end)
     found = remote.get(path, None, "own", "max_sessions", "until", "note")
-    print(_told(user, found if found["own"] else None, found["max_sessions"]))
+    print(_in_words(user, found if found["own"] else None, found["max_sessions"]))
 
 
 def _do(settings: Settings, user: str, max_sessions: int | None, terms: Terms, removes: bool) -> None:
@@ -92,7 +92,7 @@ def _do(settings: Settings, user: str, max_sessions: int | None, terms: Terms, r
         if removes or max_sessions is not None:
             await resolved(limiter.set_limit(user, max_sessions, terms))
         own = await resolved(limiter.store.own_limit(user))
-        print(_told(user, None if own is None else _document(own), settings.max_sessions))
+        print(_in_words(user, None if own is None else _document(own), settings.max_sessions))
 
     on_limiter(settings, work)
 
@@ -134,7 +134,7 @@ def _print(found: list[dict[str, Any]], as_json: bool) -> None:
         print_table(COLUMNS, rows)
 
 
-def _told(user: str, own: dict[str, Any] | None, default: int) -> str:
+def _in_words(user: str, own: dict[str, Any] | None, default: int) -> str:
     if own is None:
         return f"{user} has no limit of their own; {default} unless a plan says otherwise"
     end = "" if own["until"] is None else f" until {own['until']}"

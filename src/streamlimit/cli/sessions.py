@@ -44,12 +44,12 @@ def end(where: Where, user: str | None, session: str) -> None:
         was_there = where.has(path)
         if was_there:
             where.change("DELETE", path, query={"reason": WHY})
-        _tell_end(user, session, was_there)
+        _print_end(user, session, was_there)
         return
 
     async def work(limiter: Limiter) -> None:
         told = await resolved(limiter.terminate(user, session, "operator", WHY))
-        _tell_end(user, session, any(event.type == "session.terminated" for event in told))  # else others that ran out
+        _print_end(user, session, any(event.type == "session.terminated" for event in told))  # else others that ran out
 
     on_limiter(where, work)
 
@@ -77,7 +77,7 @@ def _path_of(user: str, session: str) -> str:
     return f"/v1/users/{part(user)}/sessions/{part(session)}"
 
 
-def _tell_end(user: str, session: str, was_there: bool) -> None:
+def _print_end(user: str, session: str, was_there: bool) -> None:
     print(f"terminated {session}" if was_there else f"{user} has no session {session}")
     if not was_there:
         raise SystemExit(1)

@@ -44,18 +44,18 @@ def report_in(line: bytes) -> Report | None:
 
     A `HEAD` sends no media, whatever else the line says.
     """
-    told = _told(line)
-    path = told.get("request_uri")
-    if not isinstance(path, str) or not path.startswith("/") or told.get("request_method", "GET") != "GET":
+    fields = _fields(line)
+    path = fields.get("request_uri")
+    if not isinstance(path, str) or not path.startswith("/") or fields.get("request_method", "GET") != "GET":
         return None
-    status, sent = _whole(told.get("status")), _whole(told.get("body_bytes_sent"))
-    at = _number(told.get("msec"))
-    grant = told.get("grant")
+    status, sent = _whole(fields.get("status")), _whole(fields.get("body_bytes_sent"))
+    at = _number(fields.get("msec"))
+    grant = fields.get("grant")
     named = grant if isinstance(grant, str) and grant not in ("", "-") else None
-    return Report(path, _is_complete(told, status, sent), named, None if at is None else at * 1_000, status, sent)
+    return Report(path, _is_complete(fields, status, sent), named, None if at is None else at * 1_000, status, sent)
 
 
-def _told(line: bytes) -> dict[str, Any]:
+def _fields(line: bytes) -> dict[str, Any]:
     begin = line.find(b"{")
     try:
         found = msgspec.json.decode(line[begin:]) if begin >= 0 else None
@@ -64,13 +64,13 @@ def _told(line: bytes) -> dict[str, Any]:
     return in_our_names(found) if isinstance(found, dict) else {}
 
 
-def _is_complete(told: dict[str, Any], status: int | None, sent: int | None) -> bool:
+def _is_complete(fields: dict[str, Any], status: int | None, sent: int | None) -> bool:
     """All of it went out, and no less than was announced. HAProxy and Envoy say so by a termination state of `-`."""
-    if "termination_state" in told:
-        done = str(told["termination_state"]).startswith("-")
+    if "termination_state" in fields:
+        done = str(fields["termination_state"]).startswith("-")
     else:
-        done = told.get("request_completion") == "OK"
-    announced = _whole(told.get("sent_http_content_length"))
+        done = fields.get("request_completion") == "OK"
+    announced = _whole(fields.get("sent_http_content_length"))
     if done and status in DELIVERED and announced is not None and sent is not None:
         return sent >= announced
     return done

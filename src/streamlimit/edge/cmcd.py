@@ -3,7 +3,7 @@
 `sid` is the player's own name for a play, and seats nobody: whose session it is the grant says.
 """
 
-from streamlimit.edge.cmcd_report import Report, Says, told_in
+from streamlimit.edge.cmcd_report import Report, Says, reports_in
 from streamlimit.edge.seating import Seating
 from streamlimit.errors import Refused
 from streamlimit.model import Admitted
@@ -37,7 +37,7 @@ class Cmcd:
         client = scope.get("client")
         address = client[0] if client else ""
         caller = self._seating.identify(grant, address)
-        told = told_in(await read_body(scope, receive))
+        told = reports_in(await read_body(scope, receive))
         try:
             status, headers = await self._take(told, caller, address)
         except Refused as error:

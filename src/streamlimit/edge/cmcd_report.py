@@ -43,7 +43,7 @@ class Report(Struct, frozen=True):
     cid: str | None = None
 
 
-def told_in(body: bytes) -> list[Report]:
+def reports_in(body: bytes) -> list[Report]:
     """The reports of a batch that matter, in order: the end alone, or that it plays, waits or pauses, or plays and then
     pauses.
 

@@ -80,16 +80,16 @@ def _bad_answer(response: Any, who: str) -> StreamlimitError:
 
 def _failure(error: Exception, who: str) -> StreamlimitError:
     """The error to raise: a silent or refusing provider may come yet, as a store may (store/valkey/checkup.py)."""
-    told = list(_told(error))
-    known = ((words, text) for sign, words in MEANINGS for text in told if sign in text)
-    words, reason = next(known, ("it does not answer", told[0]))
+    causes = list(_causes(error))
+    known = ((words, text) for sign, words in MEANINGS for text in causes if sign in text)
+    words, reason = next(known, ("it does not answer", causes[0]))
     text = f"{who}: {words} ({reason})"
     if any(sign in words for sign in MAY_COME_YET):
         return ProviderUnavailable(f"{NAME}: {text}")
     return SettingsError(NAME, text)
 
 
-def _told(error: BaseException | None) -> Iterable[str]:
+def _causes(error: BaseException | None) -> Iterable[str]:
     """The error and what it came from: the client's own words tell little."""
     while error is not None:
         yield f"{type(error).__name__}: {error}".removesuffix(": ")

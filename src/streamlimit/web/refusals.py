@@ -5,7 +5,7 @@ from streamlimit.web.problems import SECURITY_HEADERS, Problem, headers_of
 from streamlimit.web.render import lines
 
 
-def told(fault: Fault) -> tuple[int, bytes, bytes]:
+def answer_to(fault: Fault) -> tuple[int, bytes, bytes]:
     """Status, header lines and body."""
     problem = Problem(*fault)
     return problem.status, lines(headers_of(problem) | SECURITY_HEADERS), problem.body()
