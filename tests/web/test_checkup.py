@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey
 
 from streamlimit.errors import SettingsError
 from streamlimit.settings import load_settings
-from streamlimit.web import identity
+from streamlimit.web import token_keys
 from streamlimit.web.checkup import ProviderUnavailable, check_provider
 from tests import launcher
 from tests.ports import free_port
@@ -155,7 +155,7 @@ def test_a_name_that_no_host_can_have() -> None:
 
 
 def test_a_document_without_end() -> None:
-    with answering("x" * (identity.MAX_JWKS + 1)) as url:
+    with answering("x" * (token_keys.MAX_JWKS + 1)) as url:
         assert "too long" in wrong(url)
 
 
@@ -207,7 +207,7 @@ def test_a_provider_in_trouble(status: int) -> None:
 
 
 def test_a_provider_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "FETCH_SECONDS", 0.3)
+    monkeypatch.setattr(token_keys, "FETCH_SECONDS", 0.3)
     with listening(closes=False) as url:
         assert "it does not answer in time" in away(url)
 
