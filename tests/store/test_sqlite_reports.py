@@ -11,7 +11,7 @@ import pytest
 from streamlimit.store.contract import resolved
 from streamlimit.store.reporting import CLOSED_AFTER_MS, DAY_MS, Batch, Count, Group, Period
 from streamlimit.store.sqlite import SqliteReports
-from streamlimit.store.sqlite.reporting import TIDIED_AT_ONCE
+from streamlimit.store.sqlite.reporting import LOOKED_AT
 from tests.store.reports_contract import (
     ALL,
     EIGHT,
@@ -53,7 +53,7 @@ class TestSqliteReports(ReportsContract):
 
     @story
     async def test_a_process_that_stopped_half_way_leaves_no_digest_for_good(self, home: ReportsDriver) -> None:
-        await home.users(EIGHT, *(f"user-{n}" for n in range(TIDIED_AT_ONCE + 1)))
+        await home.users(EIGHT, *(f"user-{n}" for n in range(LOOKED_AT + 1)))
         while _tables(home)["report_users"] > 1:
             assert await resolved(home.reports.tidy(NEXT_MONTH + CLOSED_AFTER_MS, 400))
         home.reports = await home.another()

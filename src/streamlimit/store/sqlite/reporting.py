@@ -33,7 +33,8 @@ from streamlimit.store.sqlite.patience import patient
 USERS_AT_ONCE = 400
 """Of a batch, in all groups: some hundred rows, a millisecond."""
 
-TIDIED_AT_ONCE = 500
+TIDIED_AT_ONCE, LOOKED_AT = 500, 200
+"""Buckets that are closed or forgotten in one step; users whose marks are looked at: a millisecond."""
 
 FIRST_DIGEST, LAST_DIGEST = -(2**63), 2**63 - 1
 
@@ -77,16 +78,20 @@ class SqliteReports(OwnConnection):
 
     def tidy(self, now_ms: int, keep_days: int) -> bool:
         with self._step() as db:
-            over = (now_ms - CLOSED_AFTER_MS, TIDIED_AT_ONCE)
-            if db.execute(QUERIES["close_reports"], over).rowcount:
-                self._looked_from = FIRST_DIGEST
-                return True
-            if self._looked_from is not None:
-                self._looked_from = _forget_users(db, self._looked_from)
-                return True
-            db.execute(QUERIES["forget_batches"], (now_ms - BATCHES_KEPT_MS,))
-            old = (now_ms - keep_days * DAY_MS - CLOSED_AFTER_MS, TIDIED_AT_ONCE)
-            return db.execute(QUERIES["forget_reports"], old).rowcount == TIDIED_AT_ONCE
+            looked_from, is_more = self._tidied(db, now_ms, keep_days)
+        self._looked_from = looked_from
+        return is_more
+
+    def _tidied(self, db: sqlite3.Connection, now_ms: int, keep_days: int) -> tuple[int | None, bool]:
+        """One step. From which user on marks are to be looked at (None: all were); whether to go on."""
+        over = (now_ms - CLOSED_AFTER_MS, TIDIED_AT_ONCE)
+        if db.execute(QUERIES["close_reports"], over).rowcount:
+            return FIRST_DIGEST, True
+        if self._looked_from is not None:
+            return _forget_users(db, self._looked_from), True
+        db.execute(QUERIES["forget_batches"], (now_ms - BATCHES_KEPT_MS,))
+        old = (now_ms - keep_days * DAY_MS - CLOSED_AFTER_MS, TIDIED_AT_ONCE)
+        return None, db.execute(QUERIES["forget_reports"], old).rowcount == TIDIED_AT_ONCE
 
 
 def _add_numbers(db: sqlite3.Connection, batch: Batch) -> dict[bytes, list[int]]:
@@ -132,7 +137,7 @@ def _add_users(db: sqlite3.Connection, marks: dict[bytes, list[int]]) -> None:
 
 def _forget_users(db: sqlite3.Connection, first: int) -> int | None:
     """Takes marks of closed buckets from some users, *first* and behind. Where to go on; None: those were the last."""
-    rows = db.execute(QUERIES["some_report_marks"], (first, TIDIED_AT_ONCE)).fetchall()
+    rows = db.execute(QUERIES["some_report_marks"], (first, LOOKED_AT)).fetchall()
     before = {user: _decode(marks) for user, marks in rows}
     reports = {mark // 2 for marks in before.values() for mark in marks}
     still_open = {report for (report,) in db.execute(QUERIES["open_reports"], (_encode(list(reports)),))}
@@ -140,7 +145,7 @@ def _forget_users(db: sqlite3.Connection, first: int) -> int | None:
     kept = [(user, _encode(marks)) for user, marks in after.items() if marks and marks != before[user]]
     db.executemany(QUERIES["put_report_marks"], kept)
     db.executemany(QUERIES["forget_report_user"], [(user,) for user, marks in after.items() if not marks])
-    return rows[-1][0] + 1 if len(rows) == TIDIED_AT_ONCE and rows[-1][0] < LAST_DIGEST else None
+    return rows[-1][0] + 1 if len(rows) == LOOKED_AT and rows[-1][0] < LAST_DIGEST else None
 
 
 def _encode(numbers: list[int]) -> str:
