@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from streamlimit.document import rfc3339
+from streamlimit.document import MILLISECONDS, rfc3339, to_the_second
 from streamlimit.log_lines import log_lines
 from streamlimit.model import Event
 
@@ -101,7 +101,7 @@ _encode = msgspec.json.Encoder().encode
 
 def announce(event: Event) -> None:
     """One line for one state change. Written here, for Python's logging takes longer than deciding does."""
-    session, request = event.session, asking.get()
+    session, request, now_ms = event.session, asking.get(), time.time_ns() // 1_000_000
     line = _Line(
         session.user_id,
         session.session_id,
@@ -110,7 +110,7 @@ def announce(event: Event) -> None:
         event.reason or None,
         event.by,
         event.type,
-        rfc3339(time.time_ns() // 1_000_000),
+        to_the_second(now_ms // 1_000) + MILLISECONDS[now_ms % 1_000],  # as `rfc3339`
         "info",
         UNSET if request is None else request(),
         session.plan or UNSET,

@@ -95,10 +95,10 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
     ("request_of", "is_new", "calls", "files"),
     [
         (segment, False, 96, 30),
-        (segment, True, 175, 48),
+        (segment, True, 174, 47),
         (played, False, 110, 33),
         (heartbeat, False, 46, 19),
-        (heartbeat, True, 81, 35),
+        (heartbeat, True, 78, 32),
     ],
     ids=["segment, sitting", "segment, new", "GET /play, sitting", "heartbeat, sitting", "heartbeat, new"],
 )
