@@ -31,4 +31,18 @@ MUTANTS = [
         "if True:\n            ledger, now_ms = memory.load(user_id)",
         ("tests/store/test_memory.py",),
     ),
+    Mutant(
+        "an exception after a receipt gives the lease back",
+        "streamlimit/limiter.py",
+        "        if not self._confirmed:\n",
+        "        if True:\n",
+        ("tests/test_lease.py",),
+    ),
+    Mutant(
+        "a lease that moved its session confirms nothing more",
+        "streamlimit/limiter.py",
+        "            if (session.move, session.generation) != (lease.move, lease.generation):",
+        "            if False:",
+        ("tests/test_lease.py",),
+    ),
 ]
