@@ -23,7 +23,7 @@ from streamlimit.policy import Policy
 from streamlimit.store.valkey import ValkeyStore
 from streamlimit.store.valkey.codec import pack_policy
 from streamlimit.store.valkey.keys import Keys, shard_of
-from streamlimit.store.valkey.messages import Commands, receipt_message
+from streamlimit.store.valkey.messages import Commands, bulk, receipt_message
 from streamlimit.store.valkey.scripts import SCRIPTS
 from tests import servers
 
@@ -47,9 +47,8 @@ class Ways:
         self.shard, keys = shard_of(USER), Keys("streamlimit")
         self.keys = [keys.ledger(self.shard, USER.encode()), keys.due[self.shard]]
         self.policy, self.message = pack_policy(POLICY, frozenset(), 1_000), receipt_message(receipt, None)
-        self.command = Commands(keys, self.policy, False, None).script(
-            "confirm", self.shard, USER.encode(), self.message
-        )
+        heads, _, rests = Commands(keys, self.policy, False, None).parts  # as `Calls.run` puts them together
+        self.command = heads["confirm"] + bulk(self.keys[0]) + rests[self.shard] + bulk(self.message)
         self.client = Valkey(port=server.port)
         self.arguments = (CONFIRM.sha.decode(), 2, *self.keys, self.policy, self.message, NO_DEADLINE)
 
