@@ -91,6 +91,14 @@ def test_metrics(tmp_path: Path) -> None:
     assert_each_once(listed("metrics.md"), names)
 
 
+def test_the_page_for_support_has_every_reason_that_the_console_shows() -> None:
+    script = (ROOT / "src/streamlimit/web/static/console/words.js").read_text()
+    shown = re.findall(r'"[\w-]+": "([^"]+)"', script[script.index("const REFUSALS") :])
+    assert len(shown) >= 6
+    text = (ROOT / "docs/how-to/support.md").read_text()
+    assert [reason for reason in shown if f"| {reason}" not in text] == []
+
+
 def test_commands() -> None:
     group = typer.main.get_command(cli.app)
     names = {" ".join(["streamlimit", *path]) for path in _paths(group)}

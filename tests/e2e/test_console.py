@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -186,6 +188,46 @@ def test_what_happened_is_told_in_words_with_who_did_it(browser: Browser, servic
         expect(history.filter(has_text="refused")).to_contain_text("Laptop <b>")
         expect(history.filter(has_text="started")).to_have_count(3)
         assert grave_findings(page) == []
+
+
+def test_in_the_morning_it_is_said_that_it_was_last_night(browser: Browser, service: Service) -> None:
+    message = "You called at midnight, and asked us to stop the television in the living room for you"
+    seated(service, "mia", "TV", "Phone")
+    assert service.call("DELETE", f"/v1/users/mia/sessions/TV?reason={quote(message)}", key=ANNA).status == 204
+    page = browser.new_page()
+    try:
+        page.clock.set_fixed_time(datetime.now(UTC) + timedelta(days=1))
+        page.goto(f"{service.url}/console#key={ANNA}")
+        expect(page.get_by_role("navigation", name="Sections")).to_be_visible()
+        page.evaluate("location.hash = '#users/mia'")
+        stopped = page.locator("#history tr").filter(has_text="stopped by support-anna")
+        expect(stopped.locator("td").first).to_have_text(re.compile(r"^\w{3}, .*\d+.*\d\d:\d\d:\d\d$"))
+        expect(seat(page, "Phone")).to_contain_text(re.compile(r"since \w{3}, .*\d\d:\d\d, last"))
+        why = stopped.locator("td").last
+        expect(why).to_have_text(message)
+        assert why.evaluate("e => e.scrollWidth <= e.clientWidth"), "all of the message is to be read"
+    finally:
+        page.close()
+
+
+def test_who_is_not_known_and_what_is_no_id_are_said(browser: Browser, service: Service) -> None:
+    with console(browser, service, "#users/mistyped") as page:
+        expect(page.get_by_role("heading", name="mistyped: 0 of 3 seats")).to_be_visible()
+        expect(page.locator("#no-history")).to_contain_text("spelt otherwise")
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda each: asked.append(each.url) if "/v1/users/" in each.url else None)
+    try:
+        page.clock.install()
+        page.goto(f"{service.url}/console#key={ANNA}")
+        page.get_by_label("User").first.fill("a/b")
+        page.get_by_role("button", name="Look up").click()
+        expect(page.get_by_role("alert")).to_contain_text("holds a slash")
+        before = len(asked)
+        page.clock.run_for(20_000)
+        assert len(asked) == before, "it is not asked again and again"
+    finally:
+        page.close()
 
 
 def test_events_come_as_they_happen_and_stand_still_when_told_to(browser: Browser, service: Service) -> None:

@@ -3,7 +3,7 @@
 
 import { call } from "./api.js";
 import { every, place, setText } from "../dom.js";
-import { atTime, exactly, onDay, refusal } from "./words.js";
+import { onDay, refusal, secondOfDay, timeOfDay } from "./words.js";
 
 const LOOK_MS = 10_000;
 const HEIGHT = 180;
@@ -130,7 +130,7 @@ function options(figure, lines) {
 }
 
 function times(_chart, moments, _axis, _space, apart) {
-  return moments.map((at) => (apart < 60 ? exactly : atTime)(at * 1000));
+  return moments.map((at) => (apart < 60 ? secondOfDay : timeOfDay)(at * 1000));
 }
 
 function clear() {

@@ -52,7 +52,7 @@ function store(stats, ready) {
   const latency = stats.ok && stats.body.store.latency_ms !== null ? `A call takes ${stats.body.store.latency_ms} ms on average. ` : "";
   const without = stats.ok ? `${stats.body.store.degraded_answers} answers were given without it.` : "";
   const wrong = ready.ok ? "" : `${ready.problem.detail ?? ready.problem.title}. `;
-  return { name: "Store", isGood, word: isGood ? "answers and takes a write" : "away", detail: wrong + latency + without };
+  return { name: "Store", isGood, word: isGood ? "answers and takes a write" : "unavailable", detail: wrong + latency + without };
 }
 
 function workers({ workers: { running, expected } }) {

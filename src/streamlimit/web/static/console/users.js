@@ -53,6 +53,7 @@ async function look() {
   ]);
   if (whose !== user) return;
   page.tell(roster.ok ? "" : [roster.problem.title, roster.problem.detail].filter(Boolean).join(": "));
+  if (!roster.ok && roster.problem.status === 400) looking.stop(); // what is no id will never be one
   if (!roster.ok) return;
   place("person").hidden = false;
   showSeats(roster.body);

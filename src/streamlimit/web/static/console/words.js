@@ -2,11 +2,18 @@
 
 const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const precise = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const day = new Intl.DateTimeFormat([], { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const DAY = { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const day = new Intl.DateTimeFormat([], DAY);
+const preciseDay = new Intl.DateTimeFormat([], { ...DAY, second: "2-digit" });
 
-export const atTime = (text) => clock.format(new Date(text));
-export const exactly = (text) => precise.format(new Date(text));
+export const timeOfDay = (at) => clock.format(new Date(at));
+export const secondOfDay = (at) => precise.format(new Date(at));
 export const onDay = (text) => day.format(new Date(text));
+
+// With the day where that is not today: what is asked after in the morning happened last night.
+const isToday = (text) => new Date(text).toDateString() === new Date().toDateString();
+export const atTime = (text) => (isToday(text) ? clock : day).format(new Date(text));
+export const exactly = (text) => (isToday(text) ? precise : preciseDay).format(new Date(text));
 
 export function deviceName(device) {
   if (device === null || device === undefined) return "A device without a name";
