@@ -31,10 +31,14 @@ BUFFER = 4 * 1024 * 1024
 """Bytes of the socket's buffer: nginx drops what does not fit."""
 RETRY_SECONDS = 1.0
 """How often a worker tries to be the one that listens."""
-BATCH = 500
+GATHER_SECONDS = 0.1
+"""How long lines are gathered: of a session's segments in that time the newest one is counted, for all of them."""
 FILE = "file:"
 POLL_SECONDS = 0.25
 """How often a file is looked at."""
+
+NUMBERS = str, int, float
+"""What a number comes as; written out at each look it is a new union each time."""
 
 log = EventLog("streamlimit.edge")
 
@@ -77,7 +81,7 @@ def _is_complete(fields: dict[str, Any], status: int | None, sent: int | None) -
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, NUMBERS):
         return None
     try:
         found = float(value)
@@ -107,7 +111,9 @@ class AccessLog:
             transport, _ = await loop.create_datagram_endpoint(lambda: _Lines(self._took), sock=line)
             try:
                 while True:
-                    await self._note_batch(await self._waiting.get())
+                    first = await self._waiting.get()
+                    await asyncio.sleep(GATHER_SECONDS)
+                    await self._note_batch(first)
             finally:
                 transport.close()
 
@@ -123,7 +129,7 @@ class AccessLog:
             file.close()
 
     async def _note_batch(self, first: Report) -> None:
-        more = [self._waiting.get_nowait() for _ in range(min(self._waiting.qsize(), BATCH))]
+        more = [self._waiting.get_nowait() for _ in range(self._waiting.qsize())]
         await in_order(latest([first, *more]), self._note)
 
     async def _opened(self) -> socket.socket:

@@ -31,7 +31,7 @@ DELIVERED = frozenset({200, 206})
 LONG_AGO_MS = 1e15
 _is_odd = re.compile("[^!-~]+")
 _grant_in = re.compile(r"/play/([^/]+)/").search
-_NUMBER = re.compile(r"[0-9]+(?=[^0-9/]*(?:\.[a-z0-9]+)?$)")
+_NUMBER = re.compile(r"[0-9]+(?=[^0-9]*(?:\.[a-z0-9]+)?$)")
 T = TypeVar("T")
 
 
@@ -57,7 +57,8 @@ class Report(Struct, frozen=True):
     @property
     def rendition(self) -> str:
         """The file without its number, and without what a player says of itself behind it (CMCD)."""
-        return _NUMBER.sub("", self.path.partition("?")[0])
+        folder, _, file = self.path.partition("?")[0].rpartition("/")
+        return f"{folder}/{_NUMBER.sub('', file)}"
 
     @property
     def is_received(self) -> bool:
