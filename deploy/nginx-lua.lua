@@ -105,8 +105,8 @@ local function rendition_of(file)
     return found
 end
 
--- The log phase: notes what became of a segment. It may not wait, nor open a socket: the timer does. What is done here
--- is done for each segment, so the rest (which one it was, its JSON) is left to the timer, too.
+-- The log phase: notes what became of a segment, in this worker's memory, which costs least. It may not wait, nor open a
+-- socket: the timer does, and writes the JSON.
 function M.delivered()
     local status = ngx.status
     if (status ~= 200 and status ~= 206) or ngx.req.get_method() ~= "GET" then
