@@ -1,6 +1,7 @@
 """The page /console in a real Chromium: support looks a user up, stops a session, gives a screen, and takes it back."""
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -249,6 +250,18 @@ def test_events_come_as_they_happen_and_stand_still_when_told_to(browser: Browse
         expect(rows).to_have_count(1)
         expect(rows.first).to_contain_text("stopped by support-anna")
         assert grave_findings(page) == []
+
+
+def test_whose_key_is_taken_back_is_signed_out_and_told_why(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "streamlimit.toml"
+    file.write_text(f'operator_keys = [{{name = "anna", role = "operate", hash = "{key_hash(ANNA)}"}}]\n')
+    with started(tmp_path, operator_keys=None) as own, console(browser, own, "#events") as page:
+        expect(page.locator("#connection")).to_contain_text("Connected")
+        file.write_text(f'operator_keys = [{{name = "ben", role = "operate", hash = "{key_hash(READER)}"}}]\n')
+        own.process.send_signal(signal.SIGHUP)
+        expect(page.get_by_role("alert")).to_contain_text("not valid here, or no longer", timeout=20_000)
+        expect(page.get_by_label("Operator key")).to_be_focused()
+        assert page.evaluate("Object.keys(sessionStorage).length") == 0
 
 
 def test_charts_say_what_they_cover_and_have_words_beside_them(browser: Browser, service: Service) -> None:

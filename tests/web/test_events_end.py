@@ -73,7 +73,12 @@ def keys(**roles: str) -> str:
     return f"operator_keys = [{', '.join(lines)}]\n"
 
 
-def test_whose_key_is_taken_back_hears_no_more_and_others_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [("", "unauthenticated"), (f'service_keys = ["{ANNA}"]\n', "forbidden")],
+    ids=["it is none any more", "it is a back end's now"],
+)
+def test_whose_key_is_taken_back_hears_no_more_and_others_go_on(tmp_path: Path, other: str, reason: str) -> None:
     """At once, not at the next mark: the key may be in wrong hands."""
     file = tmp_path / "streamlimit.toml"
     file.write_text(keys(anna="operate", ben="read"))
@@ -81,15 +86,15 @@ def test_whose_key_is_taken_back_hears_no_more_and_others_go_on(tmp_path: Path) 
         with listening(service.port, key=ANNA) as anna, listening(service.port, key=BEN) as ben:
             anna.joined()
             ben.joined()
-            file.write_text(keys(ben="read"))
+            file.write_text(keys(ben="read") + other)
             service.process.send_signal(signal.SIGHUP)
             last = anna.event()
-            assert (last.type, last.data) == ("closing", {"reason": "unauthenticated"})
+            assert (last.type, last.data) == ("closing", {"reason": reason})
             assert anna.block() is None
             beat(service, "ada")
             assert ben.event().type == "session.started"
         with listening(service.port, key=ANNA) as again:
-            assert again.status == 401
+            assert again.status == (403 if other else 401)
 
 
 def flood(service: Service, count: int, first: int = 0) -> None:
