@@ -46,6 +46,20 @@ MUTANTS = [
         ("tests/http/test_framing.py", "-k", "ambiguous"),
     ),
     Mutant(
+        "a head with a coding is taken for a plain one",
+        "streamlimit/http/reader.py",
+        'len(fields) == len(headers) and b"transfer-encoding" not in fields',
+        "len(fields) == len(headers)",
+        ("tests/http/test_framing.py", "-k", "ambiguous"),
+    ),
+    Mutant(
+        "a head with two hosts is taken for a plain one",
+        "streamlimit/http/reader.py",
+        'is_plain and len(fields) == len(headers) and b"transfer',
+        'is_plain and b"transfer',
+        ("tests/http/test_framing.py", "-k", "ambiguous"),
+    ),
+    Mutant(
         "an upgrade hides a body",
         "streamlimit/http/reader.py",
         "if offers and has_body(fields):",

@@ -100,6 +100,20 @@ MUTANTS = [
         ("tests/web/test_repeated_segments.py", "-k", "bound_to_an_address"),
     ),
     Mutant(
+        "a file is what it was before the stream changed",
+        "streamlimit/web/requested.py",
+        "if found is None or found.stream is not stream:",
+        "if found is None:",
+        ("tests/web/test_requested.py",),
+    ),
+    Mutant(
+        "of a live stream each version is kept",
+        "streamlimit/web/requested.py",
+        "if asked is not PLAIN or stream.live:",
+        "if asked is not PLAIN:",
+        ("tests/web/test_requested.py",),
+    ),
+    Mutant(
         "a file is given to a grant from anywhere",
         "streamlimit/web/viewer.py",
         "            caller.require_place(place_at(peer))",
