@@ -25,7 +25,7 @@ log = EventLog("streamlimit")
 
 FLUSH_SECONDS, FLUSH_REST_FACTOR = 2.0, 3.0
 TIDY_SECONDS = 600.0
-REST_FACTOR = 50
+REST_FACTOR = 100
 """Looking at live sessions takes at most one part in so many of a worker's time."""
 LEAST_SAMPLE_MS, LONG_WALK_SECONDS = 1_000, 0.2
 """Who reads a report has live sessions looked at first, unless that was done so lately, or takes so long."""
