@@ -14,11 +14,14 @@ import tomllib
 import xml.dom.minidom
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from streamlimit import cli
 from streamlimit.settings import load_settings
 from streamlimit.web.contract import OPERATIONS
 from tests.needs import needs
@@ -93,7 +96,11 @@ def service() -> Iterator[Service]:
         folder = Path(name)
         (folder / "backups").mkdir()
         (folder / "restored").mkdir()
-        settings = {"ledger_streams": "any", "operator_keys": [OPERATOR_KEY], "adobe": {"applications": ["demo-app"]}}
+        settings: dict[str, Any] = {
+            "ledger_streams": "any",
+            "operator_keys": [OPERATOR_KEY],
+            "adobe": {"applications": ["demo-app"]},
+        }
         with started(folder, segment_seconds=6, **settings) as running:
             for number in range(4):  # there is something to see, and a refusal
                 running.segment("bob", f"s{number}", "clock")
@@ -198,3 +205,46 @@ def test_what_players_read_in_other_languages_is_in_our_answers() -> None:
     assert {"code", "sessions"} <= told
     statuses = {status for _, text in blocks("kotlin", "swift") for status in re.findall(r"\b4\d\d\b", text)}
     assert statuses == {"409", "410"}
+
+
+# What stands within a line
+
+LINES = [
+    (page.name, code)
+    for page in sorted([DOCS.parent / "README.md", *DOCS.glob("**/*.md")])
+    if page.parent.name != "adr"
+    for code in re.findall(r"`([^`\n]+)`", page.read_text())
+]
+OF_OTHERS = {"/api/v1/", "/v3/", "/metadata", "/sessions/", "/runningStreams/", "/console/key"}
+"""Calls of media servers, of Adobe's API below our address for it, and what only our own page asks."""
+
+
+def test_every_command_within_a_line_has_these_options() -> None:
+    found = [(page, words) for page, code in LINES for words in re.findall(r"(?:^|[\s/])streamlimit ([a-z].*)", code)]
+    assert len(found) > 40
+    assert [(page, words) for page, words in found if not is_command(words.split())] == []
+
+
+def is_command(words: list[str]) -> bool:
+    command: object = typer.main.get_command(cli.app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]  # type: ignore[attr-defined]  # it is a group
+    options = {name for each in getattr(command, "params", ()) for name in each.opts} | {"--help"}
+    given = {word.split("=")[0] for word in words if word.startswith("--")}
+    return not hasattr(command, "commands") and given <= options
+
+
+def test_every_call_within_a_line_is_one() -> None:
+    asked = [(p, *each) for p, code in LINES for each in re.findall(r"\b(GET|POST|PUT|DELETE) (/[^\s?]*)", code)]
+    ours = [each for each in asked if not each[2].startswith(tuple(OF_OTHERS))]
+    assert len(ours) > 60
+    assert [each for each in ours if not any(fits(call, *each[1:]) for call in OPERATIONS)] == []
+
+
+def fits(call: str, method: str, path: str) -> bool:
+    """Is it that call of the contract, with something in the place of each name?"""
+    known, pattern = call.split(" ", 1)
+    parts = re.split(r"\{(\w+)\}", pattern)
+    named = [".+" if part == "path" else "[^/]+" for part in parts[1::2]]
+    text = "".join(re.escape(each) + name for each, name in zip(parts[::2], [*named, ""], strict=True))
+    return known == method and re.fullmatch(text, path.rstrip(",;:")) is not None
