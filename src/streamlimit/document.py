@@ -4,7 +4,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from streamlimit.model import Event, Session
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from streamlimit.model import Device, Event, Session, State
 
 
 def rfc3339(ms: int) -> str:
@@ -21,23 +24,45 @@ def to_the_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def session_json(session: Session) -> dict[str, Any]:
+class SessionDocument(Struct, frozen=True):
+    """The `session` of api.md, in a form that is written faster than a dictionary."""
+
+    session_id: str
+    user_id: str
+    stream_id: str
+    state: State
+    device: str | Device | None
+    segment: str | None
+    sequence: int | None
+    started_at: str
+    last_activity_at: str | None
+    expires_at: str
+    plan: str | None
+    limit: int | None
+
+
+def session_document(session: Session) -> SessionDocument:
     """The `session` of api.md."""
-    last_ms = session.last_activity_ms
-    return {
-        "session_id": session.session_id,
-        "user_id": session.user_id,
-        "stream_id": session.stream_id,
-        "state": session.state,
-        "device": session.device,
-        "segment": session.segment,
-        "sequence": session.sequence,
-        "started_at": rfc3339(session.started_at_ms),
-        "last_activity_at": None if last_ms is None else rfc3339(last_ms),
-        "expires_at": rfc3339(session.expires_at_ms),
-        "plan": session.plan,
-        "limit": session.limit,
-    }
+    last_ms, started_ms, expires_ms = session.last_activity_ms, session.started_at_ms, session.expires_at_ms
+    return SessionDocument(
+        session.session_id,
+        session.user_id,
+        session.stream_id,
+        session.state,
+        session.device,
+        session.segment,
+        session.sequence,
+        to_the_second(started_ms // 1_000) + MILLISECONDS[started_ms % 1_000],
+        None if last_ms is None else to_the_second(last_ms // 1_000) + MILLISECONDS[last_ms % 1_000],
+        to_the_second(expires_ms // 1_000) + MILLISECONDS[expires_ms % 1_000],
+        session.plan,
+        session.limit,
+    )
+
+
+def session_json(session: Session) -> dict[str, Any]:
+    """The same, to be added to."""
+    return asdict(session_document(session))
 
 
 def event_json(event: Event) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from streamlimit.document import MILLISECONDS, rfc3339, to_the_second
 from streamlimit.log_lines import log_lines
-from streamlimit.model import Event
+from streamlimit.model import Ask, Event, Refusal
 
 asking: ContextVar[Callable[[], str] | None] = ContextVar("asking", default=None)
 """Tells the id of the request that is being answered in this context; None in the background."""
@@ -96,6 +96,29 @@ class _Line(Struct, omit_defaults=True):
     live_sessions: int | UnsetType = UNSET
 
 
+class _RefusedLine(Struct):
+    """One line for one error answer, in the order of its fields; whose session it is about, where it is about one."""
+
+    code: str
+    status: int
+    method: str
+    route: str | None
+    user_id: str | UnsetType
+    session_id: str | UnsetType
+    stream_id: str | UnsetType
+    plan: str | UnsetType | None
+    limit: int | UnsetType
+    live_sessions: int | UnsetType
+    event: str
+    request_id: str | UnsetType
+    level: str
+    timestamp: str
+
+
+About = tuple[Ask, Refusal]
+"""What was asked, and why not."""
+
+_ABOUT_NOBODY = (UNSET,) * 6
 _encode = msgspec.json.Encoder().encode
 
 
@@ -116,6 +139,26 @@ def announce(event: Event) -> None:
         session.plan or UNSET,
         UNSET if session.limit is None else session.limit,
         UNSET if event.live_sessions is None else event.live_sessions,
+    )
+    log_lines.add(_encode(line) + b"\n")
+
+
+def tell_refused(code: str, status: int, method: str, route: str | None, about: About | None) -> None:
+    """One line for one error answer; written here for the same reason. *route* is the call's name, never a path."""
+    request, whose = asking.get(), _ABOUT_NOBODY
+    if about is not None:
+        ask, refusal = about
+        whose = ask.user_id, ask.session_id, ask.stream_id, ask.plan, refusal.limit, refusal.live  # type: ignore[assignment]
+    line = _RefusedLine(
+        code,
+        status,
+        method,
+        route,
+        *whose,
+        "refused",
+        UNSET if request is None else request(),
+        "info",
+        rfc3339(time.time_ns() // 1_000_000),
     )
     log_lines.add(_encode(line) + b"\n")
 

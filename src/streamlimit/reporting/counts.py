@@ -4,6 +4,7 @@ Nothing happens here for a session that sits: work is done where a seat is given
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
 
@@ -173,6 +174,7 @@ def keys_of(plan: str | None, stream_id: str, device: str | Device | None) -> Ke
     return _keys(plan, stream_id, device.type if isinstance(device, Device) else None)
 
 
+@lru_cache(maxsize=PLACES_KEPT)  # the same ones again and again: users that have them are not added up anew
 def _keys(plan: str | None, stream_id: str, kind: str | None) -> Keys:
     return ALL, (Group.PLAN, plan or NONE), (Group.STREAM, stream_id), (Group.DEVICE_TYPE, kind or NONE)
 

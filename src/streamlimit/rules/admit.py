@@ -248,9 +248,9 @@ def _refuse_terminated(ledger: Ledger, ask: Ask, mark: Mark, policy: Policy, now
 
 def refuse_full(ledger: Ledger, ask: Ask, scope: Scope, policy: Policy, now_ms: int) -> Refusal:
     """No seat is free where *scope* counts."""
-    told = refusal("session-limit", ledger, ask, policy, now_ms)
+    limit, sessions = ledger.limit(ask.limit, policy), show_live(ask.user_id, ledger, policy, now_ms)
     retry_after_ms = _room_in_ms(scope.seats, scope.limit, policy, now_ms)
-    return replace(told, retry_after_ms=retry_after_ms, scope=scope.name, scope_limit=scope.limit)
+    return Refusal("session-limit", limit, len(sessions), sessions, retry_after_ms, None, scope.name, scope.limit)
 
 
 def _has_no_visit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> bool:

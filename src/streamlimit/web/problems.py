@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from streamlimit import errors
-from streamlimit.document import rfc3339, session_json
-from streamlimit.logs import EventLog
-from streamlimit.model import Ask, Refusal
+from streamlimit.document import rfc3339, session_document
+from streamlimit.logs import About, EventLog, tell_refused
+from streamlimit.model import Refusal
 
 PROBLEMS: dict[str, tuple[int, str]] = {
     "malformed": (400, "The request is malformed"),
@@ -82,7 +82,7 @@ class Problem(Exception):
         self.code, self.detail = code, detail
         self.status, self.title = PROBLEMS[code]
         self.extra, self.headers = extra or {}, headers or {}
-        self.about: dict[str, Any] = {}  # whose session it is about, for the log
+        self.about: About | None = None  # whose session it is about, for the log
 
     def body(self) -> bytes:
         """The JSON document."""
@@ -112,19 +112,18 @@ def log_problem(problem: Problem, method: str, route: str | None) -> None:
     """One line for one error answer. *route* is the call's name, never a path: that may hold a grant."""
     if problem.code == "too-many-requests":
         return  # thousands a second of them; they are counted
-    told = {"code": problem.code, "status": problem.status, "method": method, "route": route, **problem.about}
     if problem.status < 500:
-        log.info("refused", **told)
+        tell_refused(problem.code, problem.status, method, route, problem.about)
     else:
+        told = {"code": problem.code, "status": problem.status, "method": method, "route": route}
         log.warning("refused", cause=str(problem.__cause__), **told)
 
 
 def problem_of(error: errors.StreamlimitError) -> Problem:
     """The answer for what we raised."""
     if isinstance(error, errors.Refused):
-        problem, ask = problem_of_refusal(error.refusal), error.ask
-        if ask is not None:
-            problem.about = _about(ask, error.refusal)
+        problem = problem_of_refusal(error.refusal)
+        problem.about = None if error.ask is None else (error.ask, error.refusal)
         return problem
     for kind in type(error).__mro__:
         if kind in ERRORS:
@@ -134,12 +133,6 @@ def problem_of(error: errors.StreamlimitError) -> Problem:
             problem.__cause__ = error
             return problem
     raise error
-
-
-def _about(ask: Ask, refusal: Refusal) -> dict[str, Any]:
-    """Fields of the log's line: whose request was refused, and what was true then."""
-    ids = {"user_id": ask.user_id, "session_id": ask.session_id, "stream_id": ask.stream_id}
-    return ids | {"plan": ask.plan, "limit": refusal.limit, "live_sessions": refusal.live}
 
 
 def problem_of_refusal(refusal: Refusal) -> Problem:
@@ -154,7 +147,7 @@ def problem_of_refusal(refusal: Refusal) -> Problem:
     extra = {
         "limit": refusal.limit,
         "live_sessions": refusal.live,
-        "sessions": [session_json(session) for session in refusal.sessions],
+        "sessions": [session_document(session) for session in refusal.sessions],
         "retry_after_seconds": seconds,
     }
     detail = f"{_taken(refusal)}; the next may come free in {seconds:g} s"

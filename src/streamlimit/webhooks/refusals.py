@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Ask, Event, Refusal, Session, State
 from streamlimit.store.contract import Answer
+from streamlimit.store.deferred import Deferred
 
 USERS_REMEMBERED = 20_000
 SESSIONS_TOLD = 16
@@ -61,8 +62,8 @@ class Refusals:
         elif now - sessions.get(ask.session_id, float("-inf")) < quiet:
             return False
         self._told.move_to_end(ask.user_id)
-        for session_id in [name for name, at in sessions.items() if now - at >= quiet]:
-            del sessions[session_id]
+        while sessions and now - next(iter(sessions.values())) >= quiet:  # the oldest stand first
+            del sessions[next(iter(sessions))]
         if len(sessions) >= SESSIONS_TOLD:
             return False
         sessions[ask.session_id] = now
@@ -70,6 +71,9 @@ class Refusals:
 
     def _hear(self, answer: Answer[Event | None]) -> None:
         """Announces the event, now or when the outbox has answered: the viewer has the refusal already."""
+        if isinstance(answer, Deferred):  # without a task
+            answer.add_callback(self._came)
+            return
         if not isawaitable(answer):
             if answer is not None:
                 self._announce(answer)
@@ -77,6 +81,12 @@ class Refusals:
         future = asyncio.ensure_future(answer)
         self._asked.add(future)
         future.add_done_callback(self._heard)
+
+    def _came(self, event: Event | Exception | None) -> None:
+        if isinstance(event, Event):
+            self._announce(event)
+        elif event is not None and not isinstance(event, StoreUnavailable):
+            raise event
 
     def _heard(self, future: "asyncio.Future[Event | None]") -> None:
         self._asked.discard(future)

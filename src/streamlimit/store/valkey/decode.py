@@ -45,17 +45,19 @@ def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
     stream_end = place + 1 + data[place]
     device_end = stream_end + 2 + _U16.unpack_from(data, stream_end)[0]
     generation = born | born_ << 32
-    seat = Seat(
-        session_id=unpack_id(data[at + 3 : id_end]),
-        stream_id=remembered_id(data[place + 1 : stream_end]),
-        generation=generation,
-        started_at_ms=generation - (late | late_ << 16),
-        expires_at_ms=expires | expires_ << 32,
-        last_activity_ms=(last | last_ << 32) or None,
-        move=move,
-        segment=segment,
-        sequence=(sequence | sequence_ << 32) - 1 if sequence or sequence_ else None,
-        device=unpack_device(data[stream_end + 2 : device_end]),
+    seat = Seat(  # in its order: names would take longer
+        unpack_id(data[at + 3 : id_end]),
+        remembered_id(data[place + 1 : stream_end]),
+        generation,
+        generation - (late | late_ << 16),
+        expires | expires_ << 32,
+        (last | last_ << 32) or None,
+        move,
+        0,
+        segment,
+        (sequence | sequence_ << 32) - 1 if sequence or sequence_ else None,
+        0,
+        unpack_device(data[stream_end + 2 : device_end]),
         plan=plan,
         limit=limit & MAX_SEAT_LIMIT,
         is_own=limit > MAX_SEAT_LIMIT,

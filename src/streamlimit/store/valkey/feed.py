@@ -6,6 +6,7 @@ together are one call to the feed, and one to the histories; in a cluster, one t
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from streamlimit.errors import StoreUnavailable
@@ -75,13 +76,13 @@ class ValkeyFeed:
                 left += some
         return left
 
-    async def refused(
+    def refused(
         self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
-    ) -> Event | None:
+    ) -> Deferred[Event | None]:
         shard = shard_of(session.user_id)
         key = self._keys.told(shard, session.user_id, session.session_id)
-        at_ms = await self._run("told", shard, key, quiet_ms, "", self._time())
-        return None if at_ms is None else Event("session.refused", session, at_ms, reason, None, live_sessions)
+        told = self._run("told", shard, key, quiet_ms, "", self._time())
+        return told.then(partial(_refused, session, reason, live_sessions))
 
     async def read(self, after: Place | None, at_most: int) -> FeedPage:
         where = "" if after is None else _id(after)
@@ -147,6 +148,15 @@ class ValkeyFeed:
 
     def _ask(self, shard: int, *command: str | int | bytes) -> Deferred[Any]:
         return self._router.call(shard, encode(*command), _as_it_is)
+
+
+def _refused(
+    session: Session, reason: str, live_sessions: int | None, at_ms: int | StoreUnavailable | None
+) -> Event | StoreUnavailable | None:
+    """The event, of that time; or what came instead: it was told of already, or nothing is known of it."""
+    if not isinstance(at_ms, int):
+        return at_ms
+    return Event("session.refused", session, at_ms, reason, None, live_sessions)
 
 
 def _as_it_is(reply: Any) -> Any:
