@@ -7,7 +7,8 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from streamlimit.limiter import Limiter
 from streamlimit.model import Ask, Refusal
 from streamlimit.policy import Policy
-from streamlimit.refusal_limiter import REFUSALS, STORM, RefusalLimiter
+from streamlimit.refusal_limiter import REFUSALS, RefusalLimiter
 from streamlimit.store.memory import MemoryStore
 from streamlimit.web.hammering import Hammering
 from tests.http import raw
@@ -47,21 +48,29 @@ class Line:
 
     def __init__(self, service: Service) -> None:
         self._line = socket.create_connection(("127.0.0.1", service.port), 30)
-        self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._answers = self._line.makefile("rb")
 
     def ask(self, user: str, session: str, *headers: str) -> bytes:
         """The answer as it came, but for its date."""
-        self._line.sendall(
-            raw.post(f"/v1/users/{user}/sessions/{session}/heartbeat", {"stream_id": "orchard"}, *headers)
-        )
-        answer = b""
-        while not (found := re.search(rb"content-length: (\d+)\r\n(?s:.*?)\r\n\r\n", answer)) or len(
-            answer
-        ) < found.end() + int(found[1]):
-            part = self._line.recv(65_536)
-            assert part, "it goes on"
-            answer += part
-        return re.sub(rb"date: [^\r]*", b"date: now", answer)
+        self._line.sendall(_beat(user, session, *headers))
+        return self._answer()
+
+    def ask_at_once(self, user: str, sessions: Sequence[str]) -> Counter[int]:
+        """How often which status came, of requests none of which waits for another's answer."""
+        self._line.sendall(b"".join(_beat(user, session) for session in sessions))
+        return Counter(int(self._answer()[9:12]) for _ in sessions)
+
+    def _answer(self) -> bytes:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += (line := self._answers.readline())
+            assert line, "it goes on"
+        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
+        return re.sub(rb"date: [^\r]*", b"date: now", head) + self._answers.read(length)
+
+
+def _beat(user: str, session: str, *headers: str) -> bytes:
+    return raw.post(f"/v1/users/{user}/sessions/{session}/heartbeat", {"stream_id": "orchard"}, *headers)
 
 
 def _fill(service: Service, user: str) -> None:
@@ -108,13 +117,12 @@ def test_a_storm_of_made_up_sessions_costs_nearly_no_store_and_nobody_who_sits_n
 
     player = threading.Thread(target=watch)
     player.start()
-    hammer, answers = Hammer(service), Counter[int]()
-    noticed = (hammer.ask("bob", f"x{n}")[0] == 429 for n in range(100 * STORM))
-    assert any(noticed), "the storm is noticed"
-    began, n = time.monotonic(), 0
+    hammer, answers, names = Line(service), Counter[int](), map("x{}".format, count())
+    while not hammer.ask_at_once("bob", list(islice(names, 100)))[429]:
+        pass  # the storm is not noticed yet
+    began = time.monotonic()
     while time.monotonic() - began < 2 or answers[429] <= 100:
-        n += 1
-        answers[hammer.ask("bob", f"y{n}")[0]] += 1
+        answers += hammer.ask_at_once("bob", list(islice(names, 100)))
     seconds = time.monotonic() - began
     stop.set()
     player.join()
