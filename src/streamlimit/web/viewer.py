@@ -126,9 +126,8 @@ class Viewer:
         if caller.role in BOUND:
             caller.require_own(form.user_id, form.session_id, form.stream_id, form.replace)
             caller.require_place(place)
-        if self._catalog is None:
-            raise no_streams()
-        stream, name = self._catalog.stream(form.stream_id), form.segment
+        catalog, name = self._catalog, form.segment
+        stream = self._stream(form.stream_id) if catalog is None else catalog.stream(form.stream_id)
         named = None if name is None else stream.names.get(name) or self._segment(stream, name)
         plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
         may_start = caller.expires_at == math.inf or caller.may_start
