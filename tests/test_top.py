@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,7 @@ def test_a_pipe_is_told_once_and_why(service: Service, tmp_path: Path) -> None:
 
 
 def test_it_goes_on_through_a_restart_of_the_service(tmp_path: Path) -> None:
-    settings = {"segment_seconds": 600, "ledger_streams": "any"}
+    settings: dict[str, Any] = {"segment_seconds": 600, "ledger_streams": "any"}
     with started(tmp_path, **settings) as service:
         watch(service, "ada", "clock")
         with top(service, tmp_path) as screen:

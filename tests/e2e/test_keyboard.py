@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -17,10 +18,9 @@ NAMED = {"name": "support-anna", "role": "operate", "hash": key_hash(ANNA)}
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with (
-        temporary_folder() as folder,
-        started(Path(folder), "demo", operator_keys=[NAMED], segment_seconds=20) as running,
-    ):
+    """Seats of players that the tests do not have are held for two minutes."""
+    more: dict[str, Any] = {"segment_seconds": 8, "missed_segments": 15}
+    with temporary_folder() as folder, started(Path(folder), "demo", operator_keys=[NAMED], **more) as running:
         yield running
 
 

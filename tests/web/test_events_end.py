@@ -129,7 +129,7 @@ def test_who_reads_too_slowly_is_sent_away_with_a_word_and_who_reads_hears_all(t
         reader = threading.Thread(target=count_starts, args=(quick.joined(), started_sessions, heard))
         reader.start()
         flood(service, started_sessions)
-        reader.join(60)
+        reader.join(100)
         assert sorted(heard) == sorted(f"u{number}" for number in range(started_sessions))
         late = []
         while (told := slow.event()).type == "session.started":
