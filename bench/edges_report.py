@@ -114,7 +114,7 @@ def _aims(found: dict[str, Measured], sizes: Sequence[str]) -> str:
             lines.append(_line(f"{size}: {what}", f"≥ {aim:g}", median(ratios(found, best, size)), aim, best))
     rows = list(found.values())
     fastest = min((*SCRIPTS, KEPT), key=lambda name: _added(rows, found[name]))
-    lines.append(_line("p99 added", f"≤ {TAIL_MS:g} ms", -_added(rows, found[fastest]), -TAIL_MS, fastest))
+    lines.append(_tail(rows, found[fastest]))
     for name in SCRIPTS:
         lines.append(
             _line(
@@ -133,6 +133,17 @@ def _share(found: dict[str, Measured], name: str) -> float:
         return median(_total(own) - _total(bare) for bare, own in pairs)
 
     return added(name) / added(PEER)
+
+
+def _tail(rows: Sequence[Measured], row: Measured) -> list[str]:
+    """The aim for the tail. Not judged where the driver's own requests were later than that."""
+    bare = next(each for each in rows if each.name == row.beside)
+    noise = max(median(tail.late_p99_ms for tail in each.tails) for each in (bare, row))
+    added = _added(rows, row)
+    verdict = (
+        "not judged: the driver itself was late" if noise > TAIL_MS else "met" if added <= TAIL_MS else "**missed**"
+    )
+    return ["p99 added", f"≤ {TAIL_MS:g} ms", f"{added:+.2f}", row.name, verdict]
 
 
 def _line(what: str, wanted: str, value: float, aim: float, by: str) -> list[str]:
