@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from playwright.sync_api import Browser, CDPSession, Page
 
@@ -24,6 +24,8 @@ from tests.service import OPERATOR_KEY, Service, started
 
 SESSIONS, EVENTS_A_SECOND = 10_000, 200
 ROUNDS, ROUND_SECONDS, TURNS = 5, 60, 20
+LONG_MS = 50
+"""A task that takes longer is felt."""
 SETTINGS: dict[str, Any] = {"ledger_streams": "any", "segment_seconds": 600, "streams": None}
 RESULT = Path(__file__).parent / "results/pages.md"
 CATEGORIES = ["toplevel", "disabled-by-default-devtools.timeline"]
@@ -57,17 +59,39 @@ window.fetch = (path, ...more) => {
 """
 
 
+class Look(NamedTuple):
+    """What a section of the console came to: *told* in words; megabytes and elements before and after each round."""
+
+    section: str
+    told: str
+    tasks: list[float]
+    memory: list[float]
+    elements: list[int]
+
+    @property
+    def row(self) -> str:
+        """Of the report."""
+        over = sum(task > LONG_MS for task in self.tasks)
+        memory, elements = (" → ".join(map(str, each)) for each in (self.memory, self.elements))
+        longest = f"{max(self.tasks):.1f} | {over} of {len(self.tasks):,}"
+        return f"| {self.section}: {self.told} | {longest} | {memory} | {elements} |\n"
+
+
 def main() -> None:
     """Measures, and writes the report."""
+    RESULT.write_text(_report([look.row for look in looks()]))
+    print(RESULT.read_text())
+
+
+def looks() -> list[Look]:
+    """Both sections, over all rounds."""
     with tempfile.TemporaryDirectory() as folder:
         _seat(Path(folder))
         with started(Path(folder), **SETTINGS) as service, chromium() as browser:
-            rows = [
+            return [
                 _look(browser, service, "sessions", _turn_pages),
                 _look(browser, service, "events", _watch_events),
             ]
-    RESULT.write_text(_report(rows))
-    print(RESULT.read_text())
 
 
 def _seat(folder: Path) -> None:
@@ -83,8 +107,8 @@ def _seat(folder: Path) -> None:
     store.close()
 
 
-def _look(browser: Browser, service: Service, section: str, work: Callable[[Page], str]) -> str:
-    """One row: *work* on a section of the console."""
+def _look(browser: Browser, service: Service, section: str, work: Callable[[Page], str]) -> Look:
+    """*work* on a section of the console."""
     page = browser.new_page()
     page.add_init_script(EVENTS % EVENTS_A_SECOND)
     page.goto(f"{service.url}/console#key={OPERATOR_KEY}")
@@ -100,9 +124,8 @@ def _look(browser: Browser, service: Service, section: str, work: Callable[[Page
         tasks += _tasks(browser.stop_tracing())
         held.append(_held(cdp))
     page.close()
-    over = sum(task > 50 for task in tasks)
-    memory, elements = (" → ".join(map(str, each)) for each in zip(*held, strict=True))
-    return f"| {section}: {told} | {max(tasks):.1f} | {over} of {len(tasks):,} | {memory} | {elements} |\n"
+    memory, elements = zip(*held, strict=True)
+    return Look(section, told, tasks, list(memory), list(elements))
 
 
 def _turn_pages(page: Page) -> str:
