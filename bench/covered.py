@@ -50,12 +50,14 @@ def whole(parts: Iterable[Room]) -> Room:
     return Room("all", total)
 
 
-def table(parts: list[Room]) -> str:
-    """Those that decide first, then all the others, then the sum."""
+def table(parts: list[Room], is_whole: bool) -> str:
+    """Those that decide first; where the whole suite was run then all the others, then the sum."""
     first = [room for name in DECIDING for room in parts if room.name == name]
     rest = [room for room in parts if room not in first]
+    sums = [whole(first)._replace(name="**what decides**")]
+    sums += [*rest, whole(parts)._replace(name="**all**")] if is_whole else []
     rows = ["| room | lines | of them run | branches | of them taken |", "|---|---|---|---|---|"]
-    for room in (*first, whole(first)._replace(name="**what decides**"), *rest, whole(parts)._replace(name="**all**")):
+    for room in (*first, *sums):
         counts = room.counts
         lines, branches = f"{counts['num_statements']:,}", f"{counts['num_branches']:,}"
         rows.append(f"| {room.name} | {lines} | {room.lines:.1%} | {branches} | {room.branches:.1%} |")
@@ -73,14 +75,18 @@ def missing(files: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main(how: str) -> None:
-    """*how*: what was run."""
+def main(tests: list[str]) -> None:
+    """*tests*: which were run, all where none is named."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "coverage.json"
         subprocess.run([sys.executable, "-m", "coverage", "json", "-q", "-o", str(path)], check=True)
         files = json.loads(path.read_text())["files"]
-    text = "Each line, and each way out of each condition, that ran at least once, services that tests start included."
-    parts = [f"{text} Run: `{how}`.", table(rooms(files))]
+    text = (
+        "Each line, and each way out of each condition, that ran at least once, services that tests start included.\n"
+    )
+    text += f'Run: `make coverage PYTEST_ARGS="{" ".join(tests)}"`; the rooms that these are not about are left out.'
+    text = text if tests else text.partition("\n")[0] + " Run: `make coverage`."
+    parts = [text, table(rooms(files), is_whole=not tests)]
     left = missing(files)
     if left:
         parts += ["Not taken, where it is decided (line → line):", left]
@@ -92,4 +98,4 @@ def _share(part: int, of: int) -> float:
 
 
 if __name__ == "__main__":
-    main(" ".join(["make coverage", *sys.argv[1:]]))
+    main(sys.argv[1:])

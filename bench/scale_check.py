@@ -55,6 +55,8 @@ WORKERS, OTHERS = "workers", "store and driver"
 """The two cores."""
 
 WITHIN = 0.2
+NOISY = 1.15
+FIRST = f"{BEAT}, known"
 
 QUIET = {"sweep_seconds": 0, "report_days": 0, "history_events": 0}
 """What calls the store by time or by event, not by request, is off: the calls of requests are counted."""
@@ -111,11 +113,13 @@ def check(viewers: int, seed: int = 1) -> Path:
         house = _open(stack, Path(folder))
         rate = audience.players / X
         once = round(rate * (AT_RATE_SECONDS + ALONE_SHARE * ALONE_SECONDS))
-        costs = {name: _measured(house, requests, rate) for name, requests in _kinds(once).items()}
+        kinds = _kinds(once)
+        costs = {name: _measured(house, requests, rate) for name, requests in kinds.items()}
         predicted = simulate(workload(audience, seconds, seed), Service(audience), _stages(costs), seed, since=WARM_UP)
         house.client.flushall()
         real = _run(house, list(workload(audience, seconds, seed)))
-    return _write(audience, costs, predicted, real)
+        again = _measured(house, kinds[FIRST], rate)
+    return _write(audience, costs, predicted, real, _noise(costs[FIRST], again))
 
 
 def _open(stack: ExitStack, folder: Path) -> House:
@@ -164,6 +168,13 @@ def _measured(house: House, requests: tuple[list[Request], list[Request]], rate:
 
 def _cpu(house: House) -> tuple[float, float]:
     return sum(worker.cpu_seconds() for worker in house.workers), house.store.cpu_seconds()
+
+
+def _noise(first: Cost, again: Cost) -> str:
+    """Whether the machine was the same at the end as at the beginning."""
+    spread = max(median(first.alone), median(again.alone)) / min(median(first.alone), median(again.alone))
+    words = f"Noise: measured again at the end, the first kind's waits differed by {spread - 1:.0%}"
+    return words + (". **Too noisy to believe the waits.**" if spread > NOISY else ".")
 
 
 def _stages(costs: dict[str, Cost]) -> Stages:
@@ -224,7 +235,7 @@ def _idle_calls(house: House) -> float:
     return (house.calls() - before) / (2 * X)
 
 
-def _write(audience: Audience, costs: dict[str, Cost], predicted: Outcome, real: Real) -> Path:
+def _write(audience: Audience, costs: dict[str, Cost], predicted: Outcome, real: Real, noise: str) -> Path:
     rows = ["| | predicted | measured | ratio | |", "|---|---|---|---|---|"]
     rows += [_row(*each) for each in _figures(predicted, real)]
     of_kinds = [
@@ -238,7 +249,7 @@ def _write(audience: Audience, costs: dict[str, Cost], predicted: Outcome, real:
     share = predicted.busy[WORKERS] / (WARM_UP + SEEN_SECONDS)
     busy = f"The workers' core was busy for {real.busy['workers']:.0%} of the time (predicted: {share:.0%}), the store"
     busy += f" for {real.busy['store']:.0%} of the other one."
-    parts = [_how(audience, real), "\n".join(rows), busy, "\n".join(of_kinds)]
+    parts = [_how(audience, real), "\n".join(rows), noise, busy, "\n".join(of_kinds)]
     return write("scale", "The simulation beside a real run", parts)
 
 
