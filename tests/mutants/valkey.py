@@ -90,9 +90,16 @@ MUTANTS = [
     Mutant(
         "a refusal is told to the feed by each worker",
         "streamlimit/store/valkey/told.lua",
-        "if till and tonumber(till) > now then return nil end",
-        "",
+        "not (till and tonumber(till) > now) and now",
+        "now",
         ("tests/store/test_valkey_feed.py",),
+    ),
+    Mutant(
+        "of refusals at once the first alone is told to the feed",
+        "streamlimit/store/valkey/telling.py",
+        "else times[number])",
+        "else times[0])",
+        ("tests/store/test_valkey_feed.py", "-k", "at_once_are_told"),
     ),
     Mutant(
         "no server's certificate is verified",

@@ -242,6 +242,13 @@ class FeedContract:
         home.clock.now_ms += 1
         assert await refused(other) is not None
 
+    @feeding
+    async def test_refusals_at_once_are_told_each_and_one_of_each_session(self, home: FeedDriver) -> None:
+        sessions = [event(new_user(), 1).session for _ in range(250)]
+        asked = [home.feed.refused(session, "session-limit", 3_000) for session in [*sessions, *sessions[:3]]]
+        told = [await resolved(answer) for answer in asked]
+        assert [each and each.session for each in told] == [*sessions, None, None, None]
+
     def test_of_four_who_tell_of_one_refusal_at_once_one_does(self, open_feed: OpenStore) -> None:
         users = [new_user() for _ in range(20)]
 

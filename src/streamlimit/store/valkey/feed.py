@@ -30,6 +30,7 @@ from streamlimit.store.valkey.location import Layout, parse
 from streamlimit.store.valkey.outbox import ANSWER_SECONDS
 from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import Script
+from streamlimit.store.valkey.telling import Telling
 
 SCRIPTS = {name: Script(name) for name in ("append", "feed", "remember", "told")}
 FEED_SHARD = 0
@@ -57,6 +58,7 @@ class ValkeyFeed:
         location = parse(url)
         self._keys, self._router = Keys(prefix), Router(location, timeout)
         self._is_cluster = location.layout is Layout.CLUSTER
+        self._telling = Telling(self._told)
 
     async def append(self, events: Sequence[Event]) -> None:
         if events:
@@ -79,10 +81,10 @@ class ValkeyFeed:
     def refused(
         self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
     ) -> Deferred[Event | None]:
-        shard = shard_of(session.user_id)
-        key = self._keys.told(shard, session.user_id, session.session_id)
-        told = self._run("told", shard, key, quiet_ms, "", self._time())
-        return told.then(partial(_refused, session, reason, live_sessions))
+        user_id = session.user_id
+        key = self._keys.told(shard_of(user_id), user_id, session.session_id)
+        at_ms = self._telling.when(self._share_of(user_id), quiet_ms, key)
+        return at_ms.then(partial(_refused, session, reason, live_sessions))
 
     async def read(self, after: Place | None, at_most: int) -> FeedPage:
         where = "" if after is None else _id(after)
@@ -133,6 +135,10 @@ class ValkeyFeed:
             more=1,
         )
         return self._router.call(shard, command, _as_it_is, SCRIPTS["remember"])
+
+    def _told(self, shard: int, quiet_ms: int, keys: Sequence[bytes]) -> Deferred[Any]:
+        command = encode("EVALSHA", SCRIPTS["told"].sha, len(keys), *keys, quiet_ms, "", self._time(), more=1)
+        return self._router.call(shard, command, _as_it_is, SCRIPTS["told"])
 
     def _history_of(self, user_id: str) -> bytes:
         return self._keys.history(shard_of(user_id), user_id)
