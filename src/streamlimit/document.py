@@ -1,4 +1,4 @@
-"""Sessions and events as the JSON of api.md: the same to whoever asks, listens, or is called back."""
+"""Sessions and events as JSON, the same in answers, feed and webhooks; web/contract/shapes.py describes it."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -25,7 +25,7 @@ def to_the_second(seconds: int) -> str:
 
 
 class SessionDocument(Struct, frozen=True):
-    """The `session` of api.md, in a form that is written faster than a dictionary."""
+    """A session as callers see it, in a form that is written faster than a dictionary."""
 
     session_id: str
     user_id: str
@@ -42,7 +42,7 @@ class SessionDocument(Struct, frozen=True):
 
 
 def session_document(session: Session) -> SessionDocument:
-    """The `session` of api.md."""
+    """The session as callers see it."""
     last_ms, started_ms, expires_ms = session.last_activity_ms, session.started_at_ms, session.expires_at_ms
     return SessionDocument(
         session.session_id,

@@ -88,14 +88,14 @@ class Limiter:
         return held
 
     def hold_again(self, ask: Ask) -> int:
-        """Of a request that was refused so before: in how many milliseconds to ask again. 0: it is to be asked anew."""
+        """In how many milliseconds to ask again, for a request that `hold` refused before. 0: `admit` it anew."""
         retry_after_ms = 0 if self._guard is None else self._guard.hold_again(ask)
         if retry_after_ms:
             self.tally.refusals[CODE] += 1
         return retry_after_ms
 
     def decide(self, ask: Ask) -> Answer[Decision]:
-        """As `admit`, of an *ask* that nothing holds back."""
+        """As `admit`, without a look at `hold`."""
         if not ask.lease_id:
             ask = replace(ask, lease_id=next(self.lease_ids))
         answer = self.store.admit(ask)
@@ -263,7 +263,10 @@ class LeaseHolder:
             await leaving
 
     def enter(self, decision: Decision) -> "LeaseHolder":
-        """As the block begins, for who asked before and does without: `leave` or `fail` ends it. Raises `Refused`."""
+        """Begins the lease of a *decision* that was asked for before, without a block: `leave` or `fail` ends it.
+
+        Raises `Refused`.
+        """
         if isinstance(decision, Refusal):
             raise Refused(decision, self._ask)
         if decision.lease is None:
@@ -272,14 +275,14 @@ class LeaseHolder:
         return self
 
     def leave(self) -> Awaitable[Verdict] | None:
-        """It ends normally. What is returned is to be awaited."""
+        """Ends the lease as received. What is returned is to be awaited."""
         if self._settled:
             return None
         answer = self._limiter.confirm(Receipt(self.lease, *self._issued))
         return answer if type(answer) is not Confirmed and is_coming(answer) else None
 
     async def fail(self) -> None:
-        """It ends by an exception."""
+        """Ends the lease as not received, but for what was confirmed already."""
         if not self._confirmed:
             await self.abandon()
 
@@ -312,7 +315,7 @@ class LeaseHolder:
         return verdict
 
     async def prolong(self) -> Gone | None:
-        """Its bytes still move."""
+        """The segment's bytes still move: the session expires later."""
         return await resolved(self._limiter.prolong(self.lease))
 
     async def abandon(self) -> None:

@@ -116,7 +116,7 @@ class _RefusedLine(Struct):
 
 
 About = tuple[Ask, Refusal]
-"""What was asked, and why not."""
+"""What a refused request asked for, and the refusal."""
 
 _ABOUT_NOBODY = (UNSET,) * 6
 _encode = msgspec.json.Encoder().encode

@@ -194,7 +194,7 @@ class Admitted(Struct, frozen=True, gc=False):
 
 
 class Refusal(Struct, frozen=True):
-    """No, and why: `code` is api.md's. It changed no living session.
+    """No, and why: `code` is one of docs/reference/errors.md. It changed no living session.
 
     `scope` says what is full: the `user`'s seats, or those for this `stream` or `device-type`, of which
     there are `scope_limit`. `degraded`: as in `Admitted`.

@@ -1,4 +1,4 @@
-"""The numbers of the rules (product.md): limit, X, n and what happens at the limit. Pure values."""
+"""The numbers of the rules (docs/guarantees.md): limit, X, n and what happens at the limit. Pure values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ MARKS_KEPT = 16
 GRANTS_KEPT = 256
 """Sessions per user whose ended grants are remembered one by one; the newest stay (rules/grants.py)."""
 MARK_WRITES = 50
-"""In one X, at most: refusals of a terminated session that are written down (rules/admit.py)."""
+"""How many refusals of a terminated session are written down in one X, at most (rules/admit.py)."""
 
 OUTBOX_MAX_EVENTS = 100_000
 """Events that may wait for the webhooks of one endpoint, where nobody says otherwise."""
@@ -70,9 +70,9 @@ class Policy:
     burst_ms: int = field(init=False)
     """How long it takes until the whole budget of visits has come back, whatever the number of seats."""
     far_ms: int = field(init=False)
-    """What would lapse later than so far from now was written before the store's clock went back: it is passed."""
+    """A time further ahead than this was written before the store's clock went back: it counts as passed."""
     spent_far_ms: int = field(init=False)
-    """The same of a budget of visits, and so of when a user may be due."""
+    """As `far_ms`, for a budget of visits, and so for when a user may be due."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "expiry_ms", self.missed_segments * self.segment_ms)

@@ -70,7 +70,7 @@ class RefusalLimiter:
         self._cache, self._clock, self._held = cache, clock, min(held_seconds, HELD_SECONDS)
         self._marked = min(marked_seconds, self._held)
         self.users: dict[str, RefusedUser] = OrderedDict()
-        """Those who were refused lately: mostly nobody."""
+        """Users who were refused lately: mostly nobody."""
 
     def __len__(self) -> int:
         return len(self.users)

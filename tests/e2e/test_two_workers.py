@@ -13,7 +13,7 @@ from tests.service import OPERATOR_KEY, Answer, Service, started
 from tests.streams import make_stream
 
 ANSWER_SECONDS = 0.1
-"""Within so long a receipt is seen from anywhere (api.md), and its answer known to the worker that sent it."""
+"""Within so long a receipt is seen from anywhere, and its answer known to the worker that sent it."""
 
 
 @pytest.fixture(scope="module")

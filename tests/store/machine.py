@@ -1,4 +1,4 @@
-"""A state machine of everything that can happen to one user, beside a small model written from product.md.
+"""A state machine of everything that can happen to one user, beside a small model written from the rules.
 
 The model knows the rules' words and nothing of the code that keeps them. It has two answers where the
 rules leave it open (the mark of who asked may hold a fiftieth of X longer) and takes the store's. Rule 8's

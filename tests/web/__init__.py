@@ -1,1 +1,1 @@
-"""The HTTP contract (api.md), each call against a started server."""
+"""The HTTP contract (docs/reference/calls.md), each call against a started server."""

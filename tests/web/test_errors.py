@@ -1,4 +1,4 @@
-"""Whatever someone sends: the error that api.md promises, no seat taken, one line in the log, and it goes on."""
+"""Whatever someone sends: the documented error, no seat taken, one line in the log, and it goes on."""
 
 import asyncio
 import http.client

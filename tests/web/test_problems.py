@@ -1,4 +1,4 @@
-"""The one table of errors: complete, and as api.md documents it."""
+"""The one table of errors: complete, and as docs/reference/errors.md has it."""
 
 import ast
 import inspect
@@ -13,7 +13,7 @@ from streamlimit.web import problems
 from streamlimit.web.problems import ERRORS, PROBLEMS, Problem, problem_of, problem_of_refusal
 
 SOURCES = Path(inspect.getfile(rules)).parent.parent
-API_CODES = {  # api.md, "Refusals and errors"
+API_CODES = {  # written out, so that a change of the contract fails here
     "malformed": 400, "unauthenticated": 401, "forbidden": 403, "unknown-stream": 404, "unknown-segment": 404,
     "unknown-session": 404, "session-limit": 409, "session-shared": 409, "session-terminated": 410, "too-large": 413,
     "unsupported-media-type": 415, "method-not-allowed": 405, "too-many-requests": 429, "too-many-visits": 429,

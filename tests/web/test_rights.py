@@ -1,4 +1,4 @@
-"""Every call with every kind of credential: exactly the documented answer (api.md, docs/how-to/credentials.md)."""
+"""Every call with every kind of credential: exactly the documented answer (docs/how-to/credentials.md)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Endpoint 1, `POST /v1/segments`, as api.md has it."""
+"""Endpoint 1, `POST /v1/segments`, as docs/reference/calls.md has it."""
 
 import json
 import re

@@ -11,7 +11,9 @@ log = EventLog("streamlimit")
 
 
 def end_with_parent() -> None:
-    """From now on; a process that is nobody's worker is left alone. Running segments still get `drain_seconds`.
+    """Ends this process with its parent, from now on; running segments still get `drain_seconds`.
+
+    A process that is nobody's worker is left alone.
 
     The pipe by which the parent started this process ends with the parent, however that dies.
     """

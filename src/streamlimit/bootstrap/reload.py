@@ -63,7 +63,7 @@ class Reloading:
         self._had_terminal = has_terminal()
 
     def begin(self) -> None:
-        """From now on. A signal that came since the parent started this process is heard now."""
+        """Listens for SIGHUP from now on. A signal that came since the parent started this process is heard now."""
         if threading.current_thread() is not threading.main_thread():
             return  # it is a part of another program, which has the signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)

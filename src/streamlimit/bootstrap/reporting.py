@@ -28,19 +28,19 @@ def open_reports(settings: Settings, serves: bool = False) -> tuple[ReportStore,
 
 
 def open_reporter(settings: Settings, store: Store, tally: Tally, counts: Counts, serves: bool = False) -> Reporter:
-    """What brings a worker's *counts* there; *store* is its own."""
+    """The reporter, which brings a worker's *counts* to the reports; *store* is the worker's."""
     reports, at_once = open_reports(settings, serves)
     sources = Sources(store, settings.policy(), lambda: tally.admissions + tally.confirmations)
     return Reporter(counts, reports, sources, settings.report_days, at_once)
 
 
 def counting_moves(settings: Settings, counts: Counts) -> tuple[Callable[[Event], None], ...]:
-    """What is told of each event; nothing is counted where reports are kept for no time."""
+    """The listener to events that counts moves; none where reports are kept for no time."""
     return (counts.happened,) if settings.report_days else ()
 
 
 def counting_seats(settings: Settings, counts: Counts) -> OnSeat:
-    """What is told of each seat."""
+    """The listener that counts seats; one that does nothing where reports are kept for no time."""
     return counts.admitted if settings.report_days else lambda ask, admitted: None
 
 

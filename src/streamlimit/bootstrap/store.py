@@ -28,7 +28,7 @@ def is_sqlite(settings: Settings) -> bool:
 
 
 def sqlite_path(settings: Settings) -> str:
-    """Where that file is."""
+    """The path of SQLite's file."""
     return settings.store.removeprefix("sqlite:///")
 
 

@@ -43,7 +43,7 @@ class Admissions:
         return self._ask(ask)
 
     def beat(self, ask: Ask, now: float) -> Answer[Decision]:
-        """The same of a heartbeat, in one step."""
+        """The store's decision on a heartbeat, admitted and confirmed in one step; cache's where it is away."""
         try:
             answer: Answer[Decision] = self._outage.attempt(self._store.beat, ask)
         except StoreUnavailable as error:
@@ -111,7 +111,7 @@ class Admissions:
         return None if is_coming(roster) else self._offline.shown(ask, roster)
 
     def _beat_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
-        """The same of a beat, which is kept."""
+        """As `_admit_alone`, of a heartbeat: its receipt is kept for later."""
         admitted = self._admit_alone(ask, error)
         if not isinstance(admitted, Admitted):
             return admitted
@@ -157,7 +157,7 @@ def both(admitted: Admitted, verdict: Verdict) -> Admitted:
 
 
 def _dated(admitted: Admitted, at_least_ms: int) -> Admitted:
-    """Its lease is not dated earlier than one that this worker gave the session *before* it asked the store."""
+    """*admitted*, with a lease that is dated no earlier than one that this worker gave *before* it asked the store."""
     lease = admitted.lease
     if lease is None or lease.admitted_ms >= at_least_ms:
         return admitted

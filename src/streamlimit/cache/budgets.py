@@ -17,7 +17,7 @@ Moved = tuple[str, str]
 
 
 class Budgets:
-    """Of all users under *policy*."""
+    """The budgets of all users, by the numbers of *policy*."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy, self._free_seconds = policy, policy.segment_ms / 1_000

@@ -1,4 +1,4 @@
-"""Stands between the limiter and a store, with the same promises (rule 11, and the end of product.md).
+"""The cache between the limiter and a store, with the store's promises; in an outage as rule 11 says.
 
 Who sits is admitted from what this worker knows; a confirmation is sent without waiting for the answer, which
 decides the session's *next* segment; one that cannot be sent is kept and told later, before anyone new of that
@@ -169,11 +169,11 @@ class CachingStore(PassThrough):
         await self._watch.forever()
 
     async def watch_once(self) -> None:
-        """One look."""
+        """One look of `watch_forever`."""
         await self._watch.once()
 
     def _noted(self, answer: Answer[Events], keep_grant: bool) -> Answer[Events]:
-        """What the store said of those who left is remembered: one that fails over may forget it."""
+        """Remembers what the store said of sessions that left: a store that fails over may forget it."""
         if is_coming(answer):
             return self._note(answer, keep_grant)
         for event in answer:

@@ -6,7 +6,7 @@ keep the order in which it gave them: where the middle goes back nothing is date
 """
 
 Told = tuple[float, float, float]
-"""What one exchange says: ahead at least, at most, and the moment of the answer."""
+"""What one exchange says of the store's clock: ahead at least, ahead at most, and the moment of the answer."""
 
 LONGEST_MS = 500.0
 """No answer takes longer: a store that is slower is taken for one that is away."""
@@ -19,7 +19,7 @@ def between(told_ms: int, asked_at: float, heard_at: float) -> Told:
 
 
 def before_long(told_ms: int, asked_at: float) -> Told:
-    """The same where nobody knows when it was heard."""
+    """As `between`, of an answer of which nobody knows when it was heard."""
     return between(told_ms, asked_at, asked_at + LONGEST_MS / 1_000)
 
 

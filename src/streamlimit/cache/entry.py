@@ -52,7 +52,7 @@ class Entry(Struct, gc=False):
         span: float,
         least_ms: int,
     ) -> None:
-        """What it says from now on."""
+        """Replaces all that is kept of the session."""
         started, last, generation = session.started_at_ms, session.last_activity_ms or 0, session.generation
         life, least = session.expires_at_ms - (last or started), least_ms - started
         self.numbers = pack(
@@ -95,7 +95,7 @@ class Entry(Struct, gc=False):
 
     @property
     def until(self) -> float:
-        """How long it may sit, in the worker's time, by the store's last word."""
+        """When the session expires, in the worker's time, by the store's last word."""
         _, _, _, life, at, *_ = unpack(self.numbers)
         return float(at + life / 1_000)
 
@@ -122,7 +122,7 @@ class Entry(Struct, gc=False):
             self.ahead = tuple(each for each in self.ahead if each != lease_id)
 
     def prolong(self, at: float, active_ms: int, starting_ms: int) -> None:
-        """From *at* on it lives at least so long, by whether anything was received."""
+        """From *at* on the session lives *active_ms* at least if it has received anything, else *starting_ms*."""
         started, late, last, life, since, *rest = unpack(self.numbers)
         life = max(life, int((at - since) * 1_000) + (active_ms if last else starting_ms))
         self.numbers = pack(started, late, last, life, since, *rest) + self.numbers[SIZE:]
@@ -147,7 +147,7 @@ class CachedSession(Struct, frozen=True, gc=False):
 
     @property
     def is_active(self) -> bool:
-        """It has received something, and the store knows."""
+        """Has the session received something that the store knows of?"""
         return self.session.last_activity_ms is not None
 
     def date_ms(self, now: float) -> int:

@@ -48,7 +48,7 @@ class OfflineAdmission:
         return Refusal("too-many-visits", *told, retry_after_ms=retry_after_ms, degraded=True)
 
     def go_on(self, known: CachedSession, ask: Ask, degraded: bool) -> Admitted:
-        """It sits, as the store said last. *degraded*: the store was not, or could not be, asked since."""
+        """Admits the *known* session, as the store said last. *degraded*: the store could not be asked since."""
         if degraded:
             self._outage.counts.degraded += 1
         session = known.session

@@ -50,17 +50,17 @@ class Outage:
 
     @property
     def refuses_all(self) -> bool:
-        """Even those who sit."""
+        """Are even sessions refused that hold a seat?"""
         return self.is_away and self._outage_policy.on_outage == "refuse-all"
 
     @property
     def admits_all(self) -> bool:
-        """Even those whom nobody knows."""
+        """Are even sessions admitted that nobody knows?"""
         return self.is_away and self._outage_policy.on_outage == "admit-all"
 
     @property
     def admits_granted(self) -> bool:
-        """Those whom nobody knows, on an unexpired grant and up to the limit: within `outage_seconds`."""
+        """Are sessions that nobody knows admitted on an unexpired grant, up to the limit? For `outage_seconds`."""
         return self.is_away and self._clock() - self.since < self._outage_policy.outage_seconds
 
     @property

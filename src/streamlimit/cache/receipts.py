@@ -41,7 +41,7 @@ class Receipts:
         self._tombstones, self._announce, self._clock = tombstones, announce, clock
         self.kept = WriteBehindQueue()
         self.unanswered: dict[tuple[str, str], Receipt] = {}
-        """By user and session: their last reports that are under way. The store may have said no to one."""
+        """The last receipt that is on its way, by user and session: the store may be about to say no to it."""
 
     def send(self, receipt: Receipt, spares: bool) -> Answer[Verdict]:
         """The store's verdict; its last word where the session *spares* the wait; kept where the store is away."""
@@ -86,7 +86,7 @@ class Receipts:
         return Admitted(known.session, receipt.lease, known.limit, known.live, existing=True, degraded=not is_heard)
 
     def heed(self, events: Events) -> None:
-        """What happened to others on the way of an answer: who holds no seat any more is known no more."""
+        """Forgets the sessions that lost their seats by *events* which came with an answer to another one."""
         for event in events:
             session = event.session
             if event.type in SENT_AWAY:

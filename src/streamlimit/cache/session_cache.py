@@ -13,7 +13,7 @@ _STARTING, _ACTIVE, _IDLE = State.STARTING, State.ACTIVE, State.IDLE  # looking 
 
 
 class SessionCache:
-    """Of all sessions under *policy*. *extra_seconds*: how much longer than the store's word they may sit."""
+    """What one worker knows of sessions. *extra_seconds*: how much longer than the store's word they may sit."""
 
     def __init__(self, policy: Policy, extra_seconds: float = 0.0) -> None:
         self._policy, self._extra, self._segment_seconds = policy, extra_seconds, policy.segment_ms / 1_000
@@ -129,7 +129,7 @@ class SessionCache:
             entry.foresee(receipt)
 
     def settle(self, lease: Lease) -> None:
-        """It is not one of those any more."""
+        """The store has answered for *lease*, or never will be asked for it."""
         entry = self._find(lease.ask.user_id, lease.ask.session_id)
         if entry is not None:
             entry.settle(lease.ask.lease_id)
@@ -151,7 +151,7 @@ class SessionCache:
         self._entries.remove(user_id, session_id)
 
     def sessions_of(self, user_id: str) -> list[str]:
-        """Those of the user that anything is known of."""
+        """The user's sessions that anything is known of."""
         return [entry.session_id for entry in self._entries.of(user_id)]
 
     def sitting(self, user_id: str, now: float) -> int:

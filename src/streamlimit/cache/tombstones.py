@@ -26,7 +26,7 @@ class Tombstones:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.since: dict[tuple[str, str], Gone] = OrderedDict()
-        """By user and session; mostly nobody."""
+        """Who left, by user and session; mostly nobody."""
 
     def __len__(self) -> int:
         return len(self.since)
@@ -36,7 +36,7 @@ class Tombstones:
         return bool(self.since) and (ask.user_id, ask.session_id) in self.since
 
     def add(self, user_id: str, session_id: str, now: float) -> None:
-        """It leaves."""
+        """The session leaves."""
         self.since.pop((user_id, session_id), None)
         self.since[user_id, session_id] = Gone(now)
         if len(self.since) > DEPARTED_AT_MOST:
@@ -49,14 +49,14 @@ class Tombstones:
             gone.event, gone.keeps_grant = event, keeps_grant
 
     def forgive(self, user_id: str, session_id: str | None) -> None:
-        """It may come back, or all of the user's may (None): its termination is not to be told again."""
+        """The session, or all of the user's (None), may come back: no termination of it is told to the store again."""
         for (user, session), gone in self.since.items():
             is_meant = user == user_id and session_id in (None, session)
             if is_meant and gone.event is not None and gone.event.type == "session.terminated":
                 gone.event = None
 
     def events(self) -> Iterator[tuple[Event, bool]]:
-        """What the store said of them; whether their grants live on."""
+        """The events of all sessions that left, as the store told them, each with whether its grant lives on."""
         for gone in list(self.since.values()):
             if gone.event is not None:
                 yield gone.event, gone.keeps_grant

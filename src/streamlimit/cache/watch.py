@@ -16,7 +16,7 @@ are remembered."""
 
 
 class Watch:
-    """Over *store* and what this worker remembers."""
+    """The work between requests: over *store*, and what this worker remembers."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Watch:
             await self.once()
 
     async def once(self) -> None:
-        """One look."""
+        """One look of `forever`."""
         if self._receipts.kept:
             await self._receipts.tell_all()
         elif self._outage.is_away:

@@ -22,7 +22,7 @@ class QueuedReceipt(Struct, frozen=True):
 
 
 class WriteBehindQueue:
-    """By session, and by user: the limit counts within one user, so nobody new of theirs comes before these."""
+    """Receipts that wait, by session and by user: before anyone new of a user is admitted, that user's are told."""
 
     def __init__(self, at_most: int = KEPT_AT_MOST) -> None:
         self._at_most = at_most
@@ -47,7 +47,7 @@ class WriteBehindQueue:
         return sorted(found, key=lambda kept: kept.at)
 
     def next(self, at_most: int) -> list[QueuedReceipt]:
-        """Those that were not tried for the longest time."""
+        """The receipts that were not tried for the longest time."""
         return list(islice(self._all.values(), at_most))
 
     def keep(self, receipt: Receipt, at: float) -> None:

@@ -48,4 +48,4 @@ class Keyboard:
 
 
 def _note(_signal: int, _frame: FrameType | None) -> None:
-    """That it has a handler is enough: a byte comes through the pipe."""
+    """Does nothing: that the signal has a handler is enough for a byte to come through the pipe."""

@@ -8,7 +8,7 @@ from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings, key_hash, wrong_with_name
 
 SETTINGS = {"operate": "operator_keys", "read": "operator_read_keys", "service": "service_keys"}
-"""Where a key of each role goes, if it is nobody's in particular."""
+"""The setting where a key without a name goes, by its role."""
 
 
 def make(role: str, name: str | None) -> None:

@@ -6,7 +6,7 @@ from streamlimit.settings import OperatorKey, Settings
 
 
 def security(settings: Settings) -> str:
-    """How it is secured, in one line."""
+    """How the service is secured, in one line."""
     kinds: dict[str, list[SecretStr | OperatorKey]] = {
         "operator": [key for key in settings.operator_keys if key.role == "operate"],
         "read": [*settings.operator_read_keys, *(key for key in settings.operator_keys if key.role == "read")],

@@ -109,7 +109,7 @@ async def _sessions(limiter: Limiter, user: str | None) -> AsyncIterator[dict[st
 
 
 def row(session: dict[str, Any]) -> tuple[str | Text, ...]:
-    """The session of api.md, by `COLUMNS`."""
+    """The row of a session, as the service shows it, by `COLUMNS`."""
     device = session["device"]
     if isinstance(device, dict):
         device = device.get("id") or device.get("name") or device.get("type")

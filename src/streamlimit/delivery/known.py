@@ -51,7 +51,7 @@ class Streams:
             await self._origin.look(stream_id, fresh=True)
 
     def all(self) -> list[Stream]:
-        """Those that can be served; of an origin those that are known at the moment."""
+        """All streams that can be served; of an origin those that are known at the moment."""
         return [] if self._catalog is None else self._catalog.streams()
 
     def find(self, stream_id: str) -> Stream | None:

@@ -28,12 +28,12 @@ SPAN = 4 * 1024 * 1024
 MAX_OPEN = 256
 """Descriptors kept open."""
 MAX_BYTES = 64 * 1024 * 1024
-"""Of small files, kept in memory."""
+"""Bytes of small files that are kept in memory."""
 
 TRUSTED_SECONDS = 0.1
 """A file is looked at again after so long (one that is replaced is delivered as it was until then) …"""
 NOTES = 1_000
-"""Of one file."""
+"""Notes that are kept of one file."""
 
 SETTLED_NS = 2_000_000_000
 """… but at once while it was changed so lately: whoever writes it may not be done."""
@@ -80,7 +80,7 @@ class _File:
 
 
 class MemoryFile(_File):
-    """What is no file here, and in memory."""
+    """Bytes in memory, in the place of a file."""
 
     __slots__ = ()
 
@@ -107,7 +107,7 @@ class Body:
 
     @property
     def is_in_memory(self) -> bool:
-        """Its slices share one block of memory: nothing is copied."""
+        """Does it lie in memory? Slices of it share one block then: nothing is copied."""
         return self.content is not None
 
     def fileno(self) -> int:
@@ -145,7 +145,7 @@ class Body:
         return self._cut(first, min(last + 1, self.size), most)
 
     def shortened(self) -> CatalogError:
-        """What to raise when a piece came up short."""
+        """The error to raise when a piece came up short."""
         return CatalogError(f"{self._path} became shorter while it was delivered")
 
     def _read(self, first: int, last: int | None) -> Iterator[memoryview]:

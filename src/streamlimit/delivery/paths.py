@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from streamlimit.errors import UnknownSegment
 
 MAX_PATH = 1_024
-"""Characters of a path, as api.md says."""
+"""Characters of a path, at most."""
 
 PLAYLIST_SUFFIXES = (".m3u8", ".m3u", ".mpd")
 

@@ -75,7 +75,7 @@ class DeliveryTracker:
             self.blocked()
 
     def blocked(self) -> None:
-        """It may take a while until the server takes more."""
+        """The server takes no more for the moment: from now on the client is watched."""
         if not self._is_watched and self._wire is not None and self.outcome is None:
             self._watch()
 

@@ -15,11 +15,11 @@ class Looker(Protocol):
     """Who looks again."""
 
     def ring(self, turn: int) -> None:
-        """Its time has come, if it still waits for that *turn*."""
+        """The time of a planned look has come; nothing is done where another one than *turn* was planned since."""
 
 
 class _Queue:
-    """Those who wait for the same number of seconds."""
+    """All that wait for the same number of seconds."""
 
     __slots__ = ("_seconds", "is_set", "waiting")
 

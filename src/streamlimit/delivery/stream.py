@@ -51,7 +51,7 @@ class Stream(Struct, frozen=True):
 
     @property
     def segments(self) -> int:
-        """How many the main rendition has (of a live one: in its window)."""
+        """How many segments the main rendition has (of a live one: in its window)."""
         return len(self.main)
 
     def find(self, name: str) -> Segment | None:

@@ -171,7 +171,7 @@ def _parts(whole: Number, part: Number) -> int:
 
 
 def _within(made: list[Slot], rules: Rules, span: Span) -> list[Slot]:
-    """Those that play in the period, where the manifest cuts periods out of longer media."""
+    """The segments that play in the period, where the manifest cuts periods out of longer media."""
     offset, seconds = _offset(rules), span.seconds
     if span.is_only and not offset:
         return made

@@ -32,7 +32,7 @@ class Kind(Enum):
 
 
 Rest = tuple[bytes, int, int, int]
-"""Of a `pour`: the head, the file, where in it, and how many bytes are still to come."""
+"""The rest of a `pour`: the head, the file, where in it, and how many bytes are still to come."""
 
 _TCP = Kind.TCP  # looking up a member takes long
 
@@ -47,10 +47,10 @@ class Watcher(Protocol):
         """The kernel took *n* more bytes of the file."""
 
     def blocked(self) -> None:
-        """It takes no more at the moment."""
+        """The kernel takes no more at the moment."""
 
     def acknowledged(self) -> int:
-        """How far it came; asked for the last time while that can be known."""
+        """Bytes that the client has; asked for the last time while that can be known."""
 
 
 class Wire:

@@ -85,7 +85,7 @@ def _members(line: str) -> dict[str, str]:
 
 
 def _report_of(said: dict[str, str]) -> Report | None:
-    """None: it tells nothing of whether somebody plays."""
+    """The report in what a player *said*; None: it tells nothing of whether somebody plays."""
     if _whole(said, "v", 1) > NEWEST:
         return None
     _whole(said, "ts", 0)

@@ -109,7 +109,7 @@ class Decider:
 
 
 def lease_for(check: Ask, place: Place) -> Ask:
-    """*ask* as a request for a lease, for the media at *place*."""
+    """*check* as a request for a lease, for the media at *place*."""
     return Ask(
         **asdict(check) | {"purpose": Purpose.LEASE, "kind": place.kind, "sequence": place.sequence, "part": place.part}
     )

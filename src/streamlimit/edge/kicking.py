@@ -24,7 +24,7 @@ MEDIAMTX_KINDS = {
     "srt": ("srtconns",),
     "webrtc": ("webrtcsessions",),
 }
-"""By the protocol of its question: whose ids they are."""
+"""The kinds of connection of MediaMTX's API whose id a question names, by the question's protocol."""
 
 log = EventLog("streamlimit.edge")
 

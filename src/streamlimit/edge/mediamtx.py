@@ -36,7 +36,7 @@ class Question(Struct, frozen=True):
 
     @property
     def grant(self) -> str | None:
-        """In the query, else as a token (a bearer's, for it), else as the password."""
+        """The grant: in the query, else the token (a bearer's, to MediaMTX), else the password."""
         return in_query(self.query or "") or self.token or self.password or None
 
 

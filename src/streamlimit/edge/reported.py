@@ -72,7 +72,7 @@ class Report(Struct, frozen=True):
 
 
 def latest(reports: Sequence[Report]) -> list[Report]:
-    """Those that say something: of a session's segments of one rendition none that a later, received one speaks for."""
+    """The reports that say something: in one rendition of a session none that a later, received one speaks for."""
     kept, spoken_for = list[Report](), set[tuple[str, str]]()
     for report in reversed(reports):
         about = report.whose, report.rendition

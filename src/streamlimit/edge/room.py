@@ -53,7 +53,7 @@ class Edge:
             "srs": Srs(seating, holding, srs_kicker, service.proxies),
             "ome": Ome(service, seating, holding),
         }
-        """By the first part behind `/edge/`; each looks at the rest of the path itself."""
+        """The edges, by the first part of the path behind `/edge/`; each looks at the rest itself."""
         self._asks: frozenset[str] = frozenset({"auth", "envoy"})
         settings = service.settings
         self._cdn = settings.cdn if settings.deliver == "redirect" else None

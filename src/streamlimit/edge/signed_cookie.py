@@ -28,7 +28,7 @@ Baker = Callable[[str, float], dict[str, str]]
 
 
 class Cookies:
-    """Those of one CDN. *wall*: seconds of the epoch."""
+    """The signed cookies of one CDN. *wall*: seconds of the epoch."""
 
     def __init__(self, cdn: CdnSettings, wall: Callable[[], float] = time.time) -> None:
         self._cdn, self._bake, self._wall = cdn, _BAKERS[cdn.kind](cdn), wall

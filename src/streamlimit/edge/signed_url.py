@@ -30,7 +30,7 @@ def plain_file(stream_id: str, path: str) -> str:
 
 
 def signed_url(cdn: CdnSettings, sign: Signer, stream_id: str, path: str, now: float) -> str:
-    """Where the file of the stream is, for now."""
+    """The signed URL of a stream's file, good from *now* on for a while."""
     file = plain_file(stream_id, path)
     return f"{cdn.url}{file}?{sign(cdn.url + file, cdn.path + file, now)}"
 

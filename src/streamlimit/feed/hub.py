@@ -40,7 +40,7 @@ class Hub:
 
     @property
     def listeners(self) -> int:
-        """How many there are."""
+        """How many listeners there are."""
         return self._listeners
 
     def changed(self) -> "asyncio.Future[None]":

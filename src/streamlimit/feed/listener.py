@@ -22,7 +22,7 @@ RETRY_MS = 2_000
 
 
 class Listener:
-    """Of *hub*; *place*: the last event that it had, None where it begins with what is to come.
+    """One listener of *hub*; *place*: the last event that it had, None where it begins with what is to come.
 
     `is_over`: it is sent away, with what `take` gave it last. `knows_outage`: it was told of one that is not over.
     """
@@ -49,11 +49,11 @@ class Listener:
         return b"".join(parts)
 
     def mark(self) -> bytes:
-        """What shows that the stream is alive, and how far it is."""
+        """The frame that shows that the stream is alive, and how far it is."""
         return mark(self._place)
 
     def last_word(self, reason: str) -> bytes:
-        """What ends the stream."""
+        """The frame that ends the stream."""
         self.is_over = True
         place = b"" if self._place is None else id_line(self._place)
         return place + remark("closing", {"reason": reason})

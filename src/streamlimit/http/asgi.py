@@ -56,7 +56,7 @@ def _extensions(exchange: Exchange) -> dict[str, Any]:
 
 
 def handler_of(app: App) -> Callable[[Request, Exchange], Awaitable[None]]:
-    """What hands every request to *app*."""
+    """The handler that hands every request to *app*."""
 
     def handle(request: Request, exchange: Exchange) -> Awaitable[None]:
         bridge = Bridge(request, exchange)

@@ -59,11 +59,11 @@ class Connection(asyncio.Protocol):
     # What most connections never change.
     wire: Wire | None = None
     is_stuck = is_draining = False
-    """The client does not read what it is sent. The service stops."""
+    """`is_stuck`: the client does not read what it is sent. `is_draining`: the service stops."""
     _exchange: Exchange | None = None
     _is_refused = _is_reading = _got_eof = False
     _held = _came = b""
-    """What is to be read later. What is read just now, if a request began with it."""
+    """`_held`: bytes to be read later. `_came`: those that are read just now, if a request began with them."""
     _discarded = 0
     _room: "asyncio.Future[None] | None" = None
 
@@ -186,7 +186,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_refused(self) -> bool:
-        """It was told that it is of no use."""
+        """Was the client answered that it sent no request?"""
         return self._is_refused
 
     @property
@@ -199,7 +199,7 @@ class Connection(asyncio.Protocol):
         self._close()
 
     def hang_up(self) -> None:
-        """Who sent half a request is told so."""
+        """Ends the connection: whoever sent half a request is told so, whoever does not read is reset."""
         if self._reader.stage and not self._is_refused and not self.transport.is_closing():
             self._refuse(Fault("request-timeout", "the request did not arrive in time"))
         elif self.wire is not None and self.transport.get_write_buffer_size():
@@ -269,12 +269,12 @@ class Connection(asyncio.Protocol):
             self._close()  # it told nothing
 
     def _done(self, exchange: Exchange, task: "asyncio.Task[None]") -> None:
-        """What a request took is over; a connection with half an answer, or none, is of no more use."""
+        """The task of a request is over."""
         self._server.tasks.discard(task)
         self._over(exchange, None if task.cancelled() else task.exception())
 
     def _over(self, exchange: Exchange, outcome: object) -> None:
-        """The same, also of what took no task."""
+        """The work on a request is over: a connection with half an answer, or none, is of no more use."""
         if isinstance(outcome, BaseException):
             log.error("the handler of requests failed", exc_info=outcome)
         if self._exchange is exchange:

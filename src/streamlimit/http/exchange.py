@@ -30,7 +30,7 @@ class Way(Protocol):
         """The answer is complete."""
 
     def again(self, again: Callable[[], tuple[int, bytes, bytes] | None], common: bytes) -> None:
-        """How what was asked is answered if it comes again; see `Repeats`."""
+        """*again* answers the same bytes if they come again; see `Repeats`."""
 
 
 class Dated:
@@ -103,7 +103,7 @@ class Exchange:
         return None
 
     def pour(self, file: int, first: int, count: int) -> Awaitable[None] | None:
-        """The same from a file, where the wire `can_pour`; less comes where the client left, or the file ended."""
+        """As `part`, from a file, where the wire `can_pour`; less goes out where the client left, or the file ended."""
         wire = self._way.wire
         assert wire is not None  # it was asked whether it can
         self.has_started = True

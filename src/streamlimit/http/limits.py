@@ -29,7 +29,7 @@ class Awaited(Protocol):
         """Where it is served."""
 
     def is_excused(self) -> bool:
-        """Its time is over. Is it we who are slow, or does it read on, if slowly?"""
+        """The client's time is over: is it we who are slow, or does it read on, if slowly?"""
 
     def give_up(self) -> None:
         """Nobody is there, or someone who wants us to wait."""
@@ -82,7 +82,7 @@ class Connections:
         return LOOPBACK.fullmatch(address) is not None or self._trusted(address)
 
     def await_client(self, connection: Awaited) -> None:
-        """From now on the client has so many seconds."""
+        """From now on the client has `seconds` to go on."""
         self._waiting.pop(connection, None)
         self._waiting[connection] = connection.loop.time() + self._seconds
         if self._timer is None:

@@ -35,9 +35,9 @@ class Patience:
 
     is_waiting = False
     _what = "request"
-    """What it is waited for: the `request`, the rest of its `head` or `body`, or that it is `reading`."""
+    """What is expected of the client: a `request`, the rest of its `head` or `body`, or that it is `reading`."""
     is_resting = False
-    """Its timer runs."""
+    """The timer for a silent client runs."""
     rests_since = 0.0
     _unsent = 0
     _timer: asyncio.TimerHandle | None = None
@@ -51,11 +51,11 @@ class Patience:
         return self._client.loop
 
     def begin(self) -> None:
-        """It is connected: a request is to come."""
+        """The client is connected: a request is to come."""
         self._await("request")
 
     def end(self) -> None:
-        """It is gone. (It and we hold each other.)"""
+        """The client is gone. (It and we hold each other.)"""
         del self._client
         self._guard.forget(self)
         if self._timer is not None:
@@ -77,27 +77,27 @@ class Patience:
             self._await("reading")
 
     def unstuck(self) -> None:
-        """It reads again."""
+        """The client reads again."""
         if self.is_waiting and self._what == "reading" and not self._client.transport.is_closing():
             self._forget()
             self.read(self._client.stage)
 
     def refused(self) -> None:
-        """It has its answer, and may only read that."""
+        """The client was refused, and may only read that."""
         self._await("reading")
 
     def closing(self) -> None:
-        """It is closed when all is sent, and some clients never read."""
+        """The connection is closed when all is sent, and some clients never read."""
         if not self.is_waiting and self._client.transport.get_write_buffer_size():
             self._await("reading")
 
     def rest(self) -> None:
-        """It was answered, and may be silent for long from `rests_since` on."""
+        """The client was answered, and may be silent for long from `rests_since` on."""
         self.is_resting = True
         self._timer = self.loop.call_later(self._rest_seconds, self._rested)
 
     def is_excused(self) -> bool:
-        """Its time is over. Is it we who are slow, or does it read on, if slowly?"""
+        """The client's time is over: is it we who are slow, or does it read on, if slowly?"""
         client = self._client
         if client.is_refused:
             return False

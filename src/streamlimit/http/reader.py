@@ -19,7 +19,7 @@ MAX_HEAD = 32 * 1024
 MAX_HEADERS = 100
 MAX_URL = 16 * 1024
 MAX_BODY = 64 * 1024
-"""Of one that is kept, unless its target may have a larger one."""
+"""Bytes of a body that is kept, unless the request's target may have a larger one."""
 
 MAX_FRAMING = 16
 """Bytes that a chunked body may take for one of its own: chunks of one byte, with room for their extensions."""
@@ -159,7 +159,7 @@ class Reader:
         self.is_over = not keep_alive
 
     def _expect(self, fields: dict[bytes, bytes]) -> None:
-        """Who asks whether to send a body that is too large is told so at once."""
+        """The client asks whether to send its body: it is refused at once, where that is too large."""
         if int(fields.get(b"content-length", b"0")) <= self._most:
             self.expects = True
             return
@@ -187,7 +187,7 @@ class Reader:
     # Sizes
 
     def _check_size(self) -> None:
-        """Of a request that is not whole yet."""
+        """Ends a request that is too large already, though not whole yet."""
         if self.stage == "head":
             if self._received > MAX_HEAD + SLICE:
                 self._end(self._too_long() or TOO_LARGE)

@@ -16,14 +16,14 @@ MOST = 1_024
 
 
 class Repeats:
-    """Those of one worker. Made before the workers are, and pickled."""
+    """The repeated requests of one worker. Made before the workers are, and pickled."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[str, bytes], tuple[Again, bytes]] = {}
-        """By whose they are, and their bytes; with headers that end every head. Mostly none."""
+        """The answers, by client and the request's bytes, each with headers that end every head. Mostly none."""
 
     def keep(self, client: str, asked: bytes, again: Again, common: bytes) -> None:
-        """What *client* *asked* is answered by *again* from now on, until that says that it is not."""
+        """From now on *again* answers the bytes that *client* *asked* with, until it returns None."""
         if len(self.known) >= MOST:
             self.known.clear()
         self.known[client, asked] = again, common

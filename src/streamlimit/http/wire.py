@@ -10,7 +10,7 @@ class Wire(Protocol):
 
     @property
     def watcher(self) -> object | None:
-        """Who delivers a body at the moment."""
+        """Whoever delivers a body on it at the moment."""
 
     @property
     def can_pour(self) -> bool:

@@ -24,7 +24,7 @@ PLACES_KEPT = 400
 ALL: Key = (Group.ALL, NONE)
 Keys = tuple[Key, ...]
 Part = dict[int, dict[Key, Count]]
-"""What a batch holds (store/reporting.py)."""
+"""A part of a batch (store/reporting.py): numbers by hour, and by value of a group."""
 
 
 Place = tuple[str | None, str, str | None]
@@ -32,7 +32,7 @@ Place = tuple[str | None, str, str | None]
 
 
 class Seats(Struct):
-    """How many were given to sessions of one `Place`, counted under `keys`, and the most that one user had."""
+    """Seats that were `given` to sessions of one `Place`, counted under `keys`; `live`: the most that one user had."""
 
     keys: Keys
     given: int = 0
@@ -51,7 +51,7 @@ class Hour(Struct):
     refused: dict[str, Keys] = field(default_factory=dict)
 
     def seats_of(self, place: Place) -> Seats:
-        """Those of *place*."""
+        """The seats of *place*."""
         found = self.seats.get(place)
         if found is None:
             if len(self.seats) >= PLACES_KEPT:
@@ -91,7 +91,7 @@ class Counts:
 
     @property
     def users(self) -> int:
-        """How many wait."""
+        """How many users wait to be flushed."""
         return self._users
 
     def admitted(self, ask: Ask, admitted: Admitted) -> None:

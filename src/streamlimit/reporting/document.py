@@ -1,4 +1,4 @@
-"""A report as the JSON of api.md, and as CSV for spreadsheets."""
+"""A report as the JSON of `GET /v1/reports`, and as CSV for spreadsheets."""
 
 import csv
 import io

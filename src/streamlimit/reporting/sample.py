@@ -14,7 +14,7 @@ LONGEST_MS = 15 * 60_000
 
 
 class Sample:
-    """Of the moment *now_ms*; the one before it was at *last_ms*.
+    """A look at live sessions, at *now_ms*; the one before it was at *last_ms*.
 
     The first one of an hour counts all who are live as users of that hour; who comes later is counted as they come.
     """
@@ -33,7 +33,7 @@ class Sample:
             self._add_user(user_id, list(own))
 
     def finish(self) -> None:
-        """That were all of them."""
+        """Counts what was seen: all sessions were added."""
         for key, live in self._live.items():
             self._counts.live(self._now_ms, key, live)
         for key, for_ms in self._at_limit_ms.items():

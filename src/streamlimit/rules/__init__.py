@@ -1,4 +1,4 @@
-"""The rules of product.md on one user's ledger: values in, values out. Knows no store and no clock."""
+"""The rules (docs/guarantees.md) on one user's ledger: values in, values out. Knows no store and no clock."""
 
 from streamlimit.rules.admit import admit
 from streamlimit.rules.beat import beat

@@ -1,4 +1,4 @@
-"""One user's grants that were ended: a dead one starts nothing (api.md, "A grant's end").
+"""One user's grants that were ended: a dead one starts nothing.
 
 Kept apart from the ledger: who sits never needs it, and it is remembered for as long as a grant lives, not for n·X.
 A grant is known by its session and the *generation* of the seat that it was given for: a later seat's grant works.
@@ -34,7 +34,7 @@ class Grants(Struct, array_like=True, gc=False):
         return newest
 
     def until_ms(self) -> int:
-        """From then on nothing of it matters."""
+        """The time from which on nothing of these grants matters."""
         return max([self.revoked_until_ms, *(each.until_ms for each in self.dead)])
 
 

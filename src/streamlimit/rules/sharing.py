@@ -77,6 +77,6 @@ def note_left(seat: Seat, policy: Policy, now_ms: int) -> None:
 
 
 def note_position(seat: Seat, kind: str, sequence: int, part: int, client: str) -> None:
-    """Where this kind of media is now; what comes from nowhere known leaves the address as it was."""
+    """Notes where this kind of media is now; what comes from nowhere known leaves the address as it was."""
     before = seat.positions.get(kind)
     seat.positions[kind] = Position(place_of(sequence, part), client or (before.client if before else ""))

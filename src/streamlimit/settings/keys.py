@@ -74,7 +74,7 @@ def wrong_with_name(name: str) -> str | None:
 
 
 def hashes(keys: Iterable[SecretStr | OperatorKey]) -> set[str]:
-    """By which they are compared, however each was given."""
+    """The hashes by which keys are compared, however each was given."""
     return {key_hash(key.get_secret_value()) for key in keys}
 
 

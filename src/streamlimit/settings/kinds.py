@@ -36,7 +36,7 @@ def _is_store(value: str) -> str:
 
 
 def is_origin(value: str) -> bool:
-    """Is *text* a URL, not a folder?"""
+    """Is *value* a URL, not a folder?"""
     return "://" in value
 
 

@@ -53,7 +53,7 @@ def is_coming(answer: object) -> TypeIs[Awaitable[Any]]:
 
 
 class Store(Protocol):
-    """A dozen promises. "Session" means one session of one user; events are told in the same step."""
+    """The promises of a store. "Session" means one session of one user; events are told in the same step."""
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         """Gives the session a seat or says who holds them all; who sits is always admitted.

@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 Step = Callable[[Any], Any]
-"""From what came (an answer, or the exception in its place) to what goes on. What it raises goes on in its place; where
-it makes something that is deferred, too, what that brings goes on."""
+"""A step from what came (an answer, or the exception in its place) to what is handed on: what it returns, the exception
+that it raises, or, where it returns something that is deferred, what that brings."""
 
 _NOTHING: Any = object()
 
@@ -45,11 +45,11 @@ class Deferred(Generic[T]):
             self.come(self._answer)
 
     def come_of(self, coming: Awaitable[T]) -> None:
-        """It will be what *coming* brings, in a task."""
+        """The answer will be what *coming* brings, in a task."""
         self._context.run(ensure_future, self._await(coming))
 
     def come(self, answer: T | Exception) -> None:
-        """It is here. Raises nothing. In the context of whoever asked, also where this comes from there."""
+        """The answer is here: tells the callback, in the context of whoever asked. Raises nothing."""
         if self._is_inside:
             self._take(answer)
             return

@@ -11,7 +11,7 @@ LOOKED_AT = 500
 
 
 class Books(Protocol):
-    """Where the ledgers are. Each call is one consistent read; it raises `StoreUnavailable`."""
+    """The place where ledgers are kept, to be read. Each call is one consistent read; it raises `StoreUnavailable`."""
 
     def load(self, user_id: str) -> tuple[Ledger, int]:
         """The user's ledger, and the store's time."""
@@ -68,5 +68,5 @@ class Reading:
 
 
 def matching(sessions: tuple[Session, ...], stream_id: str | None, state: str | None) -> tuple[Session, ...]:
-    """Those on that stream (None: on any), in that state."""
+    """The *sessions* on that stream and in that state (None: on any, in any)."""
     return tuple(s for s in sessions if stream_id in (None, s.stream_id) and state in (None, s.state))

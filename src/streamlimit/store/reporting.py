@@ -96,7 +96,7 @@ class Row(Struct, frozen=True):
 
 
 class ReportStore(Protocol):
-    """Where the numbers are kept."""
+    """The place where a report's numbers are kept."""
 
     def add(self, batch: Batch) -> Answer[None]:
         """Adds to the buckets of each hour, its day, its month, and its hour of the day. The same batch twice is once,
@@ -111,7 +111,7 @@ class ReportStore(Protocol):
         ...
 
     def rows(self, period: Period, group: Group, from_ms: int, to_ms: int, at_most: int) -> Answer[tuple[Row, ...]]:
-        """What lies at least in part in this time and holds anything: the first *at_most*, by time and value."""
+        """The rows that lie at least in part in this time and hold anything: the first *at_most*, by time and value."""
         ...
 
     def tidy(self, now_ms: int, keep_days: int) -> Answer[bool]:

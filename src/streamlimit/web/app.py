@@ -119,7 +119,7 @@ class FrontDoor:
         exchange.whole(204, lines(self._cors.preflight(request.header(b"access-control-request-headers"))))
 
     async def _bridge(self, app: App, request: Request, exchange: Exchange) -> None:
-        """By an application of ASGI's."""
+        """Has an ASGI application answer."""
         scope, bridge = scope_of(request, exchange), Bridge(request, exchange)
         try:
             await app(scope, bridge.receive, bridge.send)

@@ -15,7 +15,7 @@ from streamlimit.web.http import ClientLeft
 from streamlimit.web.problems import Problem
 
 MARK = b"_HLS_"
-"""In the query of a request with delivery directives."""
+"""Stands in the query of a request with delivery directives."""
 
 _is_whole = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
 
@@ -74,7 +74,7 @@ def _require_near(reload: Reload, edge: Edge) -> None:
 
 
 def _directives(query: bytes) -> Reload | None:
-    """None: none that ask to wait (`_HLS_skip` may be passed over). Raises `malformed`."""
+    """The directives in *query*; None: none that ask to wait (`_HLS_skip` may be passed over). Raises `malformed`."""
     found = parse_qs(query.decode("latin-1"), keep_blank_values=True)
     sequence, part = found.get("_HLS_msn", [None])[0], found.get("_HLS_part", [None])[0]
     if sequence is None and part is None:

@@ -34,7 +34,7 @@ class Filters(Struct, frozen=True):
     stream_id: str | None
     state: str | None
     device: str | None = None
-    """In lower case; a part of what the player calls it. The store does not know of it."""
+    """A part of the device's id, name or type, in lower case. The store does not know of it."""
 
     def fits(self, session: Session) -> bool:
         """Does the session pass the filters that the store did not apply already?"""

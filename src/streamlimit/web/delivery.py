@@ -24,7 +24,7 @@ UNKNOWN = 1 << 62
 """The length of a body whose end will turn out."""
 LAST_CHUNK = b"0\r\n\r\n"
 Pour = Callable[[int, int, int], Awaitable[None] | None]
-"""Of an open file, from which byte, how many; less comes where the client left, or the file ended."""
+"""Sends an open file, from which byte, how many; less goes out where the client left, or the file ended."""
 
 
 class NotReceived(Exception):
@@ -32,7 +32,7 @@ class NotReceived(Exception):
 
 
 Issued = tuple[str, int, str, int, int, int]
-"""As `LeaseHolder.issue` wants it."""
+"""The arguments of `LeaseHolder.issue`."""
 
 
 class Part(Struct, frozen=True):
@@ -126,7 +126,7 @@ class Deliverer:
 
 
 async def _deliver_on(sending: Awaitable[None] | None, journey: "_Journey", wire: Wire) -> bool:
-    """The same of what the client, or the kernel, does not take at once, and of several segments."""
+    """The rest of a delivery that the client, or the kernel, does not take at once, or that is of several segments."""
     tracker = journey.tracker
     try:
         if sending is not None:
@@ -255,7 +255,7 @@ def _took(count: int, part: Part, journey: "_Journey", wire: Wire) -> bool:
 
 
 class _Journey:
-    """What is to be done while one part is under way."""
+    """One part on its way: segments before the last are confirmed, the session is prolonged."""
 
     tracker: DeliveryTracker
     _working: "asyncio.Task[None] | None" = None
@@ -265,7 +265,7 @@ class _Journey:
         self._asked = asking.get()
         # What comes in chunks is not counted as bytes of the file: there the last one speaks for all.
         self.earlier = () if isinstance(part, Relay) and part.length is None else part.segments[:-1]
-        """Of several segments those that are not confirmed yet; the last is by leaving the lease."""
+        """Segments before the last that are not confirmed yet; leaving the lease confirms the last."""
 
     def progressed(self) -> None:
         """Bytes moved (told at most every third of X): the session is prolonged meanwhile (rule 6)."""
@@ -299,6 +299,6 @@ def _is_lost(gone: Gone, lease: Lease) -> bool:
 
 
 def issued(segment: Segment) -> Issued:
-    """What is confirmed of it."""
+    """What is confirmed of *segment* once it was received."""
     play_ms = segment.duration_ms if segment.is_main else 0
     return segment.name, segment.sequence, segment.kind, play_ms, segment.part, segment.ends_ms

@@ -114,7 +114,7 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b""})
 
     async def _words(self, is_stopping: bool) -> bytes:
-        """What is to be said now; its right to hear it is looked at each time."""
+        """What is to be said to the listener now; its right to hear that is looked at each time."""
         if is_stopping:
             return self._listener.last_word("shutdown")
         lost = await self._lost_right()

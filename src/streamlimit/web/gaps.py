@@ -9,7 +9,7 @@ from streamlimit.logs import EventLog
 from streamlimit.web.problems import Problem
 
 MOST_LEFT_OUT = 16
-"""In a row; who misses more than that is told so."""
+"""Segments in a row that may be left out where their files are missing; of more the caller is told."""
 MOST_TOLD = 1_000
 """Files of which the log need not be told again."""
 

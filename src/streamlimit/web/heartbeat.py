@@ -46,8 +46,8 @@ _plain_ids = re.compile(rb"/v1/users/%b/sessions/%b/heartbeat" % (_ID, _ID)).ful
 
 
 class Shown(Struct, frozen=True):
-    """The `session` of api.md, as `session_json`, in a form that is written faster; and how often a player shall beat,
-    and after how long without a beat or a segment its seat is free.
+    """The session, as `session_json` has it, in a form that is written faster; and how often a player shall beat, and
+    after how long without a beat or a segment its seat is free.
     """
 
     session_id: str
@@ -146,7 +146,7 @@ class Heartbeat:
             await beating
 
     async def _beat_remote(self, ask: Ask, form: HeartbeatForm, exchange: Exchange) -> None:
-        """The same of a stream that an origin has to be asked for."""
+        """As `__call__`, for a stream that an origin has to be asked for."""
         if form.segment is None:
             await self._streams.look(ask.stream_id)
             self._streams.require_beatable(ask.stream_id)

@@ -186,7 +186,7 @@ class _Told(Collector):
 
 
 def dropped_callbacks(dropped: Mapping[str, int]) -> CounterMetricFamily:
-    """By endpoint."""
+    """The metric of dropped events, by endpoint."""
     text = "Events that no webhook was sent for: the outbox was full, or the endpoint disabled"
     family = CounterMetricFamily("streamlimit_callbacks_dropped", text, labels=["endpoint"])
     for endpoint, count in dropped.items():

@@ -95,7 +95,7 @@ async def _pending(service: Service) -> int | None:
 
 
 async def _dropped(service: Service) -> dict[str, int]:
-    """By endpoint; nothing while the store is unavailable: the other metrics are wanted most then."""
+    """Dropped events by endpoint; nothing while the store is unavailable: the other metrics are wanted most then."""
     if service.outbox is None:
         return {}
     try:

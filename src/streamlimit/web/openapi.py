@@ -96,7 +96,7 @@ def _body(body: Body) -> dict[str, Any]:
 
 
 def _answers(operation: Operation) -> dict[str, Any]:
-    """By status, as text: the good ones, and for each status of a problem all codes that have it."""
+    """The answers by status, as text: the good ones, and for each status of a problem all codes that have it."""
     found = {str(status): _answer(says) for status, says in operation.answers.items()}
     codes: Mapping[int, list[str]] = defaultdict(list)
     for code in dict.fromkeys(operation.problems):

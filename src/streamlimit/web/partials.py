@@ -20,7 +20,7 @@ class Partials:
 
     def __init__(self) -> None:
         self.left: dict[str, Left] = {}
-        """By user; of most of them nothing."""
+        """What players left behind, by user; of most of them nothing."""
 
     def counts(self, user_id: str, session_id: str, stream_id: str, segment: str) -> bool:
         """Notes an incomplete one that was received as far as asked for; does it count as activity?"""

@@ -1,4 +1,4 @@
-"""Every error a caller can get, in one table, and how it is written (RFC 9457). Codes are api.md's."""
+"""Every error a caller can get, in one table, and how it is written (RFC 9457)."""
 
 import math
 from typing import Any

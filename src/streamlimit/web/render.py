@@ -1,4 +1,4 @@
-"""Our values as the JSON and header texts of api.md."""
+"""Our values as callers see them: JSON, and the texts of headers."""
 
 from functools import lru_cache
 
@@ -28,7 +28,7 @@ def reservations(admitted: Admitted) -> dict[str, str]:
 
 
 def counted(admitted: Admitted) -> bytes:
-    """As `counts`, as lines."""
+    """The headers of `counts`, as lines of an answer's head."""
     if admitted.degraded or admitted.would_refuse is not None or admitted.session is None:
         return lines(counts(admitted))
     ms = admitted.session.expires_at_ms

@@ -28,7 +28,7 @@ PLAIN = Conditions()
 
 
 def conditions_of(request: Request) -> Conditions:
-    """Those in its headers. Raises 405 for what is neither GET nor HEAD."""
+    """The conditions in the headers of *request*. Raises 405 for what is neither GET nor HEAD."""
     method, fields = request.method, request.fields
     if method not in ("GET", "HEAD"):
         raise Problem("method-not-allowed", "GET it", headers={"Allow": "GET, HEAD, OPTIONS"})

@@ -104,14 +104,14 @@ class Addresses:
         return found
 
     def prefer(self, host: str, address: str) -> None:
-        """This one answered: it is tried first."""
+        """*address* answered: from now on it is tried first."""
         found = self._pinned[host][1] if host in self._pinned else []
         if found and found[0] != address and address in found:
             found.remove(address)
             found.insert(0, address)
 
     def forget(self, host: str) -> None:
-        """None of them answered: the name is asked for again."""
+        """No address of *host* answered: the name is asked for again."""
         self._pinned.pop(host, None)
 
     def _checked(self, host: str, found: list[str]) -> list[str]:

@@ -171,7 +171,7 @@ class WebhookWorker:
             self._is_store_away = False
 
     async def _carry(self, delivery: Delivery) -> None:
-        """This delivery, and as long as all goes well the ones that follow it."""
+        """Sends *delivery*, and as long as all goes well the ones that follow it."""
         task, following = asyncio.current_task(), delivery
         assert task is not None
         try:

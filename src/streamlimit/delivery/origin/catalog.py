@@ -62,7 +62,7 @@ class OriginCatalog:
         self._looks = asyncio.Semaphore(MAX_LOOKS)
 
     def streams(self) -> list[Stream]:
-        """Those that are known at the moment, by id."""
+        """The streams that are known at the moment, by id."""
         found = [entry.stream for entry in self._entries.values() if entry.stream is not None]
         return sorted(found, key=lambda stream: stream.stream_id)
 

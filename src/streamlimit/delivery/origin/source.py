@@ -49,7 +49,7 @@ class Source(Struct, frozen=True):
         return found if found is not None and _is_plain(found) else None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Those bytes, as they come. Raises `OriginFailed`, also where they are fewer."""
+        """The bytes that were asked for, as they come. Raises `OriginFailed`, also where they are fewer."""
         skip, left = self.skipped, self.length
         async for chunk in self.reply.chunks():
             part = chunk[skip:] if skip else chunk

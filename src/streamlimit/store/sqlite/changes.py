@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Changes:
-    """In *db*, whose *rows* they are. *subscribed* events go into the outbox, where *most* of them may wait."""
+    """Changes in *db*, through its *rows*. *subscribed* events go into the outbox, where *most* of them may wait."""
 
     def __init__(
         self, db: Connection, rows: Rows, checkpointer: Checkpointer, subscribed: frozenset[str], most: int
@@ -65,6 +65,6 @@ class Changes:
         return outcome
 
     def put_events(self, events: Iterable[Event]) -> None:
-        """Within a transaction, whoever's it is."""
+        """Puts subscribed *events* into the outbox; called within a transaction."""
         if self._subscribed:
             put(self._db, (event for event in events if event.type in self._subscribed), self._most)

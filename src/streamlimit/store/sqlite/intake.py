@@ -9,8 +9,8 @@ from streamlimit.model import Event
 from streamlimit.store.sqlite.connection import QUERIES
 
 LEAST = 1_024
-"""It holds so many at least. Nothing stays long, and all endpoints share it: a burst of what one of them wants, or has
-no room for, is no loss to another.
+"""Events that the intake holds at least. Nothing stays long, and all endpoints share it: a burst of what one of them
+wants, or has no room for, is no loss to another.
 """
 
 _encode = msgspec.json.Encoder().encode

@@ -37,7 +37,7 @@ class Pace:
         self.users = FIRST
 
     def took(self, users: int, seconds: float) -> None:
-        """So many users took so long. One step that was held up itself (a busy machine) is soon forgotten."""
+        """A step of *users* took *seconds*. One that was held up itself (a busy machine) is soon forgotten."""
         if users:
             fitting = int(users * HOLD_SECONDS / max(seconds, 1e-6))
             self.users = min(max(fitting, FEWEST), 2 * self.users, MOST)

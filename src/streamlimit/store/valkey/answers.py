@@ -191,7 +191,7 @@ class Answers:
         return Confirmed(session, limit, live)
 
     def _events(self, reply: bytes, at: int, user_id: str, seat: Seat | None = None, seat_at: int = 0) -> Events:
-        """Those from *at* on; *seat* was read from *seat_at* up to there."""
+        """The events in *reply* from *at* on; *seat* was read from *seat_at* up to there."""
         if reply[at] == reply[at + 1] == 0:
             return ()
         return read_events(reply, at, user_id, seat, reply[seat_at:at])

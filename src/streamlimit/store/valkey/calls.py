@@ -67,7 +67,7 @@ class Calls:
         callback: Callable[[Any], object],
         context: Context | None = None,
     ) -> None:
-        """The same where *callback* is called with the answer. In *context*: nobody waits for that."""
+        """As `change`, where *callback* is called with the answer; in *context*, where nobody waits for that."""
         user = user_id.encode()
         shard = crc32(user) % SHARDS
         key = self._ledgers[shard] + user
@@ -84,7 +84,7 @@ class Calls:
         self._router.send(shard, command, decode, SCRIPTS[name], callback, context)
 
     def told(self, name: str, user_id: str, message: bytes) -> Deferred[Events]:
-        """The same for a script that answers with events alone."""
+        """As `change`, for a script that answers with events alone."""
         return self.change(name, user_id, message, partial(self.answers.events, user_id))
 
     def ledgers(self, shard: int, users: list[bytes]) -> Deferred[tuple[int, list[Ledger]]]:

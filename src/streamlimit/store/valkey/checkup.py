@@ -36,7 +36,7 @@ async def check(url: str) -> list[str]:
 
 
 async def _try_seeds(location: Location, opening: Opening) -> list[str]:
-    """Those that do not answer, as notes, as long as one does."""
+    """Notes on the servers of the URL that do not answer, as long as one does."""
     plain = Opening(location.tls, PATIENCE_SECONDS, () if location.layout is Layout.SENTINEL else opening.greeting)
     found = await asyncio.gather(*(_info(seed, plain) for seed in location.seeds), return_exceptions=True)
     failures = [each for each in found if isinstance(each, BaseException)]

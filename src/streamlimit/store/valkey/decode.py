@@ -20,7 +20,7 @@ _SPENT, _PLAY = Struct("<IH"), Struct("<Q")
 _U16 = Struct("<H")
 
 HAS_PLAY = 2
-"""In a seat's byte of what it has (ledger.lua)."""
+"""A bit of a seat's byte that says what it has (ledger.lua)."""
 HAS_SPENT, LIMIT_ENDS = 128, 64
 """Beside the number of a ledger's marks."""
 
@@ -124,7 +124,7 @@ def read_mark(data: bytes, at: int) -> Mark:
 
 
 def read_tail(data: bytes, at: int) -> tuple[str, str, str | None, str | Device | None, int]:
-    """By whom, why, by which session and device; and where it ends."""
+    """The tail of a mark or an event: by whom, why, by which session and device; and where it ends."""
     by_end = at + 1 + data[at]
     reason_end = by_end + 2 + _U16.unpack_from(data, by_end)[0]
     session_end = reason_end + 1 + data[reason_end]

@@ -170,7 +170,7 @@ class ValkeyOutbox:
     async def _claim_in(
         self, shards: list[int], endpoint: str, ticket: str, at_most: int, lease_ms: int
     ) -> list[Delivery]:
-        """From all of *shards* about the same, at first from as many as there are deliveries wanted."""
+        """Claims from all of *shards* about the same, at first from as many as there are deliveries wanted."""
         deliveries: list[Delivery] = []
         while shards and (left := at_most - len(deliveries)) > 0:
             some, shards = shards[:left], shards[left:]
@@ -190,7 +190,7 @@ class ValkeyOutbox:
         return [_read(endpoint, ticket, delivery) for delivery in found]
 
     def _look(self, shard: int, endpoint: str) -> Deferred[int]:
-        """By far the most frequent call, so its command is made once, unless a test hands in the time."""
+        """Has the shard anything for *endpoint*? By far the most frequent call, so its command is made once."""
         command = self._looks[endpoint].get(shard)
         if command is None:
             keys = [self._keys.of_endpoint(shard, "queues", endpoint), self._keys.outbox[shard]]

@@ -55,7 +55,7 @@ Name = tuple[Period, int, Group]
 
 
 class Bucket(Struct):
-    """What is in a bucket, by value: numbers by the letters of report.lua, and those of closed ones in their order."""
+    """The numbers of a bucket, by value: by the letters of report.lua, and those of closed ones in their order."""
 
     open: dict[bytes, dict[str, int]] = field(default_factory=dict)
     closed: dict[bytes, tuple[int, ...]] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class ValkeyReports:
         return tuple(found[:at_most])
 
     async def tidy(self, now_ms: int, keep_days: int) -> bool:
-        """What is old goes by itself."""
+        """Closes buckets whose time is over; those that are older than *keep_days* expire by themselves."""
         due = ("-inf", now_ms - CLOSED_AFTER_MS, "LIMIT", 0, CLOSED_AT_ONCE)
         names = [name.decode() for name in await self._ask(0, "ZRANGEBYSCORE", self._keys.reports, *due)]
         for name in names:

@@ -66,7 +66,7 @@ class Router:
         callback: Callable[[Any], object],
         context: Context | None = None,
     ) -> None:
-        """The same where *callback* is called with that; in *context*: nobody waits for it."""
+        """As `call`, where *callback* is called with the answer; in *context*, where nobody waits for that."""
         loop = self._loop
         if loop is None or not loop.is_running():  # asking for the running one is a system call
             loop = self._begin(asyncio.get_running_loop())
