@@ -1,7 +1,7 @@
 """The heart: admit, confirm, abandon, and `lease()` over them. No I/O of its own, no clock, no framework.
 
-Each operation returns its answer or an awaitable of it, as the store does, and needs no task; the
-ASGI path, the fast path and every edge call the same ones.
+Each operation returns its answer or an awaitable of it, as the store does, and needs no task. The hot calls, the
+control plane and every edge call the same ones.
 """
 
 import secrets

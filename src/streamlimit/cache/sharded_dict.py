@@ -1,4 +1,4 @@
-"""Where what is known lies: by user, one user's entries in a chain.
+"""A dictionary of what is known of sessions: by user, one user's entries in a chain.
 
 Nothing is done to all of them at once, for viewers would feel it: they lie in many small drawers, since a dictionary
 that grows is copied whole.

@@ -38,7 +38,7 @@ class Place(Struct, frozen=True, gc=False):
     ends_ms: int = 0
 
     def is_after(self, earlier: "Place") -> bool:
-        """Is *place* a later segment of the same rendition?"""
+        """Does this place lie behind *earlier*, in the same rendition?"""
         if self.rendition != earlier.rendition or self.sequence is None or earlier.sequence is None:
             return False
         return (self.sequence, self.part) > (earlier.sequence, earlier.part)

@@ -21,7 +21,7 @@ MOST = 10_000
 """Events that may wait for the store; the oldest go first."""
 
 Write: TypeAlias = Callable[[Sequence[Event]], Awaitable[Sequence[Event]]]
-"""Which of the events could not be written."""
+"""Writes events; answers which of them could not be written."""
 
 
 class Log(Protocol):
@@ -41,7 +41,7 @@ class Waiting:
         return len(self._events)
 
     def add(self, events: Sequence[Event]) -> None:
-        """Behind the others."""
+        """Puts *events* behind the others."""
         self._events.extend(events)
         while len(self._events) > MOST:
             self._events.popleft()

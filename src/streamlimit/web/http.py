@@ -28,7 +28,7 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 async def read_json_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body. Raises 415 for a body that says it is something else, 413 above `MAX_BODY_BYTES`."""
+    """The whole body. Raises 415 for a body that says it is something else, 413 above `MAX_BODY`."""
     require_json(scope)
     return await read_body(scope, receive)
 

@@ -1,1 +1,1 @@
-"""Call backs: events from the outbox become signed, retried webhooks. Knows no store and no settings."""
+"""Webhooks: events from the outbox become signed, retried calls. Knows no store and no settings."""
