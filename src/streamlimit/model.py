@@ -84,7 +84,7 @@ class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
     `plan`: what it is called, where `limit` is a plan's; None: it names none.
     `grant_generation`: the seat that its grant was given for; ended by the viewer, it stays so (None: no grant).
     `part`: which part of the segment `sequence`, of low latency.
-    `play`: which player of the session asks: 64 bits, the milliseconds at which it was made before random ones, so that
+    `play`: which player of the session asks: 63 bits, the microseconds at which it was made before random ones, so that
     a newer play is the larger number; 0: its URL names none, and all such are one play (rule 8).
     """
 

@@ -8,12 +8,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from streamlimit.web.plays import AHEAD_MS, RANDOM_BITS, BadPlay, new_play, split_play, with_play
+from streamlimit.web.plays import AHEAD_US, RANDOM_BITS, BadPlay, new_play, split_play, with_play
 from tests.service import Answer, Service, started, temporary_folder
 from tests.web.folders import make_streams, packed_range
 from tests.web.streams import Client
 
-NOW_MS = 1_764_000_000_000
+NOW_US = 1_764_000_000_000
 MPD = """<MPD type="{kind}"><Period duration="PT12S"><AdaptationSet mimeType="video/mp4">
 <Representation id="v" bandwidth="1000"><SegmentList duration="6"><SegmentURL media="a.m4s"/><SegmentURL media="b.m4s"/>
 </SegmentList></Representation></AdaptationSet></Period></MPD>"""
@@ -191,10 +191,10 @@ def test_wherever_a_grant_is_taken_its_play_may_follow(service: Service) -> None
 
 
 def test_a_newer_play_is_the_larger_number_and_is_read_as_it_was_written() -> None:
-    plays = [new_play(NOW_MS), new_play(NOW_MS + 1), new_play(NOW_MS + 60_000)]
+    plays = [new_play(NOW_US), new_play(NOW_US + 1), new_play(NOW_US + 60_000_000)]
     assert plays == sorted(plays)
     for play in plays:
-        assert split_play(with_play("a.b.c", play), NOW_MS) == ("a.b.c", play)
-    assert split_play("a.b.c", NOW_MS) == ("a.b.c", 0)
+        assert split_play(with_play("a.b.c", play), NOW_US) == ("a.b.c", play)
+    assert split_play("a.b.c", NOW_US) == ("a.b.c", 0)
     with pytest.raises(BadPlay):
-        split_play(with_play("g", (NOW_MS + AHEAD_MS + 1) << RANDOM_BITS), NOW_MS)
+        split_play(with_play("g", (NOW_US + AHEAD_US + 1) << RANDOM_BITS), NOW_US)

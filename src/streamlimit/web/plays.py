@@ -1,6 +1,6 @@
 """Plays: which player of a session asks. A play stands behind the grant in a URL, `<grant>~<play>`.
 
-A play's id is a number of 64 bits, the milliseconds at which it was made before random ones, written in hexadecimal:
+A play's id is a number of 63 bits, the microseconds at which it was made before random ones, written in hexadecimal:
 a newer play is the larger number. It is a name, not a right: the grant is what opens.
 """
 
@@ -11,8 +11,9 @@ import time
 MARK = "~"
 """Occurs in no grant."""
 
-RANDOM_BITS = 20
-AHEAD_MS = 60_000
+RANDOM_BITS = 11
+"""What 63 bits leave beside the time, until 2112."""
+AHEAD_US = 60_000_000
 """A play made later than that from now was made up: it would be the newest for ever."""
 
 _ID = re.compile(r"[0-9a-f]{1,16}")
@@ -22,10 +23,10 @@ class BadPlay(ValueError):
     """The text behind the mark is no play."""
 
 
-def new_play(now_ms: int | None = None) -> int:
+def new_play(now_us: int | None = None) -> int:
     """The id of a play that begins now."""
-    made_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    return (made_ms << RANDOM_BITS) | secrets.randbits(RANDOM_BITS)
+    made_us = time.time_ns() // 1_000 if now_us is None else now_us
+    return (made_us << RANDOM_BITS) | secrets.randbits(RANDOM_BITS)
 
 
 def with_play(grant: str, play: int) -> str:
@@ -33,7 +34,7 @@ def with_play(grant: str, play: int) -> str:
     return f"{grant}{MARK}{play:x}"
 
 
-def split_play(text: str, now_ms: int | None = None) -> tuple[str, int]:
+def split_play(text: str, now_us: int | None = None) -> tuple[str, int]:
     """The grant and its play, 0 where none follows. Raises `BadPlay`."""
     grant, mark, written = text.partition(MARK)
     if not mark:
@@ -41,7 +42,7 @@ def split_play(text: str, now_ms: int | None = None) -> tuple[str, int]:
     if _ID.fullmatch(written) is None:
         raise BadPlay("what follows the grant is no play")
     play = int(written, 16)
-    latest_ms = (time.time_ns() // 1_000_000 if now_ms is None else now_ms) + AHEAD_MS
-    if not play or play >> RANDOM_BITS > latest_ms:
+    latest_us = (time.time_ns() // 1_000 if now_us is None else now_us) + AHEAD_US
+    if not play or play >> RANDOM_BITS > latest_us:
         raise BadPlay("what follows the grant is no play that was handed out")
     return grant, play
