@@ -21,8 +21,10 @@ def main() -> None:
     parser.add_argument("--notes", default="", help="a sentence for the report")
     asked = parser.parse_args()
     plan = Plan(asked.minutes * 60 / len(asked.stores), asked.share, asked.at_most, asked.every, asked.seed)
-    outcomes = [soak(kind, plan) for kind in asked.stores]
-    print(report(outcomes, asked.notes).read_text())
+    outcomes = []
+    for kind in asked.stores:
+        outcomes.append(soak(kind, plan))
+        print(report(outcomes, asked.notes).read_text(), flush=True)  # what breaks the next one takes nothing along
     sys.exit(not all(passed(outcome) for outcome in outcomes))
 
 

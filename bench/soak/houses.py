@@ -283,7 +283,7 @@ class ClusterHouse(House):
         }
 
     def store_size(self) -> str:
-        used = [server.info("used_memory") for server in self._cluster.primaries()]
+        used = [server.info("used_memory") for server in self._cluster.primaries() if server.answers()]
         return "memory of the primaries: " + ", ".join(f"{int(each) / 1e6:.1f} MB" for each in used)
 
     def _kill(self) -> None:
@@ -316,8 +316,10 @@ class ClusterHouse(House):
     def _lose_primary(self) -> None:
         victim = self._primary()
         victim.kill()
-        servers.wait_until(lambda: victim not in self._cluster.primaries(), "the failover")
-        victim.restart()
+        try:
+            servers.wait_until(lambda: victim not in self._cluster.primaries(), "the failover")
+        finally:
+            victim.restart()
         self._cluster.wait_until_whole()
 
     def _hang_primary(self) -> None:
