@@ -62,7 +62,8 @@ def test_twenty_streams_at_one_moment_from_twenty_addresses_are_the_burst(servic
     with ThreadPoolExecutor(20) as pool:
         asked = [pool.submit(Client(service, f"127.0.0.{k + 2}").play, grant, f"s{k}", 0) for k in range(20)]
     answers = [each.result() for each in asked]
-    assert [answer.status for answer in answers].count(200) == BURST  # the first visit is of the session's own stream
+    let_in = [answer.status for answer in answers].count(200)
+    assert let_in in (BURST - 1, BURST)  # the session's own stream is paid for, if it comes first
     assert all(answer.status == 200 or is_too_many(answer) for answer in answers)
     sits = service.watching(user)["sessions"][0]["stream_id"]
     assert Client(service, "127.0.0.1").play(grant, sits, 1).status == 200
