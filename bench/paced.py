@@ -58,7 +58,7 @@ def paced(port: int, rate: float, seconds: float, requests: list[bytes], meant: 
         meant,
     ]
     texts = json.dumps([request.decode() for request in requests])
-    done = subprocess.run(command, input=texts, capture_output=True, text=True, check=True, cwd=HERE.parent)
+    done = subprocess.run(command, input=texts, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent)
     return Paced(**json.loads(done.stdout))
 
 
@@ -70,7 +70,7 @@ class Driver:
         self._lines: dict[int, socket.socket] = {}
         self._due: dict[int, float] = {}  # when what is under way was to be asked
         self._read: dict[int, bytes] = {}
-        self._idle: list[int] = []
+        self._idle: deque[int] = deque()  # the one that rested longest first: nginx ends one after a thousand requests
         self._waiting: deque[float] = deque()
         self._ready = select.epoll()
         self._asked = 0
@@ -105,7 +105,7 @@ class Driver:
         if not self._idle:
             self._waiting.append(due)
             return
-        fd = self._idle.pop()
+        fd = self._idle.popleft()
         self._due[fd], self._read[fd] = due, b""
         self._lines[fd].send(self._requests[self._asked % len(self._requests)])
         self._asked += 1
