@@ -8,6 +8,7 @@ import random
 import signal
 import sqlite3
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ time.time_ns = lambda: wall_ns() + offset() * 1_000_000_000
 """A `sitecustomize` by which a process' wall clock is as far off as a file says."""
 
 
-class House:
+class House(ABC):
     """What both have: viewers' streams, a receiver, clocks that can be shifted."""
 
     name = ""
@@ -57,25 +58,26 @@ class House:
         (folder / "python/sitecustomize.py").write_text(CLOCK)
 
     @property
+    @abstractmethod
     def ports(self) -> list[int]:
-        raise NotImplementedError
+        """Where its services listen."""
 
     @property
+    @abstractmethod
     def services(self) -> list[Service]:
         """One for each port."""
-        raise NotImplementedError
 
+    @abstractmethod
     def veterans(self) -> dict[str, int]:
         """Processes that no fault ends, by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def faults(self) -> Mapping[str, Mapping[str, Fault]]:
         """By kind and name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def store_size(self) -> str:
-        """How much it keeps."""
-        raise NotImplementedError
+        """How much the store keeps, in words."""
 
     def settings(self) -> dict[str, Any]:
         hook = {"url": self.receiver.url, "secret": SECRET, "name": "soak"}

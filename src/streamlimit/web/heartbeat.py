@@ -6,16 +6,15 @@ from collections.abc import Awaitable
 from functools import lru_cache, partial
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from streamlimit.delivery.entrusted import receipt_of
 from streamlimit.delivery.naming import Place
-from streamlimit.document import MILLISECONDS, to_the_second
+from streamlimit.document import MILLISECONDS, SessionDocument, to_the_second
 from streamlimit.errors import Refused, UnknownSession
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Peer, Request
-from streamlimit.model import Admitted, Ask, Confirmed, Decision, Device, Lease, Refusal, Session, State, Verdict
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Lease, Refusal, Session, Verdict
 from streamlimit.rules.beat import beaten
 from streamlimit.store.contract import is_coming, resolved
 from streamlimit.store.deferred import Deferred
@@ -45,23 +44,11 @@ _plain_ids = re.compile(rb"/v1/users/%b/sessions/%b/heartbeat" % (_ID, _ID)).ful
 """Nearly all ids are of ASCII, and nothing in them is percent-encoded."""
 
 
-class Shown(Struct, frozen=True):
-    """The session, as `session_json` has it, in a form that is written faster; and how often a player shall beat, and
-    after how long without a beat or a segment its seat is free.
+class Shown(SessionDocument, frozen=True):
+    """A session as callers see it, and how often its player shall beat, and after how long without a beat or a segment
+    its seat is free.
     """
 
-    session_id: str
-    user_id: str
-    stream_id: str
-    state: State
-    device: str | Device | None
-    segment: str | None
-    sequence: int | None
-    started_at: str
-    last_activity_at: str | None
-    expires_at: str
-    plan: str | None
-    limit: int | None
     heartbeat_seconds: float
     silent_after_seconds: float
 
