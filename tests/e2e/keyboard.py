@@ -22,9 +22,3 @@ def go_to(page: Page, name: str, key: str = "Tab") -> None:
             assert outline != "none", f"nobody sees that {name} has the focus"
             return
     raise AssertionError(f"{name} is not reached: {passed}")
-
-
-def focused(page: Page) -> str:
-    """The name of the control that has the focus."""
-    found: str = page.evaluate(NAMED)
-    return found

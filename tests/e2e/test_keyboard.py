@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from streamlimit.settings import key_hash
 from tests.e2e.browser import chromium, opened
-from tests.e2e.keyboard import focused, go_to
+from tests.e2e.keyboard import go_to
 from tests.service import Service, started, temporary_folder
 
 ANNA = "the-key-of-anna"
@@ -77,7 +77,7 @@ def test_support_finds_stops_raises_and_takes_it_all_back(browser: Browser, serv
         keys.press("Enter")
         expect(page.get_by_role("status").first).to_contain_text("The limit is as it was")
         assert service.get("/v1/users/kim/limit", key=ANNA).json["own"] is False
-        assert focused(page) == "User"
+        tab.wait_for("document.activeElement.name === 'user'")  # the button of Undo is gone, too
         go_to(page, "Let all stopped sessions come back")
         keys.press("Enter")
         expect(page.get_by_role("status").first).to_contain_text("may come back at once")
