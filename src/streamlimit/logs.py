@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any
 
 import msgspec
@@ -172,12 +172,16 @@ WHILE_AWAY = {
 
 
 def announce_outage(on_outage: str, outage_seconds: float, away: bool, cause: str = "", problem: str = "") -> None:
-    """Once when the store goes away, once when it is back; not per request. *cause* is in words, *problem* is not."""
+    """Logs an outage of the store once when it begins and once when it ends. *cause* is in words, *problem* is not.
+
+    An outage is no single request's, and the store's connection lives in the context of the request that opened it, so
+    the lines are written in an empty context: without a request's id.
+    """
     log = EventLog("streamlimit")
     if away:
         note = WHILE_AWAY[on_outage]
         if on_outage == "keep-known" and outage_seconds:
             note += f", but for {outage_seconds:g} s not those with a valid grant"
-        log.error("store_away", cause=cause, problem=problem, note=note)
+        Context().run(log.error, "store_away", cause=cause, problem=problem, note=note)
     else:
-        log.warning("store_back")
+        Context().run(log.warning, "store_back")

@@ -57,7 +57,12 @@ def is_degraded(answer: Answer) -> bool:
 
 
 def lines(service: Service, event: str) -> int:
-    return sum(json.loads(line)["event"] == event for line in service.log().splitlines() if line.startswith("{"))
+    return len(logged(service, event))
+
+
+def logged(service: Service, event: str) -> list[dict[str, Any]]:
+    lines = (json.loads(line) for line in service.log().splitlines() if line.startswith("{"))
+    return [line for line in lines if line["event"] == event]
 
 
 def metric(service: Service, name: str) -> float:
@@ -95,6 +100,8 @@ def test_who_sits_goes_on_new_ones_wait_and_all_is_marked_counted_and_logged_onc
     assert segment(service, "phone", 0).status == 200
     assert not is_degraded(segment(service, "tv", 7))
     assert (lines(service, "store_away"), metric(service, "streamlimit_kept")) == (1, 0)
+    assert not any("request_id" in line for event in ("store_away", "store_back") for line in logged(service, event))
+    assert "None" not in [line.get("cause") for line in logged(service, "refused")]
 
 
 NOTES = {

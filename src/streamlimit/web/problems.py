@@ -116,7 +116,7 @@ def log_problem(problem: Problem, method: str, route: str | None) -> None:
         tell_refused(problem.code, problem.status, method, route, problem.about)
     else:
         told = {"code": problem.code, "status": problem.status, "method": method, "route": route}
-        log.warning("refused", cause=str(problem.__cause__), **told)
+        log.warning("refused", cause=str(problem.__cause__ or problem.detail), **told)
 
 
 def problem_of(error: errors.StreamlimitError) -> Problem:
