@@ -30,8 +30,8 @@ if seat and open_seat(seat).generation == generation and close() then
   pack_seat(seat)
   if #seat.leases == 0 then
     table.remove(ledger.seats, place)
-    tell(ABANDONED, NOTHING_RECEIVED, '', seat.packed)
+    add_event(ABANDONED, NOTHING_RECEIVED, '', seat.packed)
   end
   save(ledger)
 end
-return pack('<I6', now) .. told()
+return pack('<I6', now) .. packed_events()

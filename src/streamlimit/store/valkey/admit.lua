@@ -119,7 +119,7 @@ if not named then play = nil end
 
 local function seated(code, seat, count)
   if has_changed then save(ledger) end
-  return pack('<BBI6I2I2', code, would_refuse, now, limit, count) .. seat.packed .. told() .. pack('<I6', paid)
+  return pack('<BBI6I2I2', code, would_refuse, now, limit, count) .. seat.packed .. packed_events() .. pack('<I6', paid)
 end
 
 -- Has the sitting session to pay (rules/visits.py)?

@@ -215,15 +215,15 @@ local function settle(seat)
   prolong(seat)
   pack_seat(seat)
   if is_first then
-    tell(STARTED, 0, '', seat.packed)
+    add_event(STARTED, 0, '', seat.packed)
   elseif moved then
-    tell(MOVED, 0, '', seat.packed)
+    add_event(MOVED, 0, '', seat.packed)
   end
 end
 
 local function confirmed(seat)
   save(ledger)
-  return pack('<BI6I2I2', 1, now, limit, count_live(ledger)) .. seat.packed .. told()
+  return pack('<BI6I2I2', 1, now, limit, count_live(ledger)) .. seat.packed .. packed_events()
 end
 
 local function is_gone()
@@ -253,7 +253,7 @@ local function has_room()
 end
 
 -- The session expired while its segment was on the way: it sits again if there is room (rule 3).
--- Received in time and told late (rule 11), it sat all the while, if nobody took its seat meanwhile.
+-- Received in time and reported late (rule 11), it held its seat all the while, unless another session took it meanwhile.
 local function seat_again(old)
   local why = gone(ledger, id, generation)
   if #why > 1 or age_ms >= expiry_ms or not has_room() then return is_gone() end

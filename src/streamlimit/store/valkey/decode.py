@@ -10,7 +10,7 @@ from streamlimit.store.valkey.long_ids import TAG as LONG_TAG
 from streamlimit.store.valkey.long_ids import lengthen
 
 REASONS = {0: "", 2: "idle", 3: "reservation ran out", 4: "nothing was received"}
-TOLD = 1
+IN_TAIL = 1
 
 _HEADER = Struct("<HIHHB")
 _SEAT = Struct("<IHIHIHIHIHIIHHBBBHB")
@@ -156,7 +156,7 @@ def read_event(data: bytes, at: int, user_id: str, seat: Seat | None = None, pac
     code, why, since, since_, tail = _EVENT.unpack_from(data, at)
     name, state = EVENT_TYPES[code - 1]
     by, reason, place = None, "", at + _EVENT.size
-    if why == TOLD:
+    if why == IN_TAIL:
         by, reason, *_ = read_tail(data, place)
     else:
         reason = REASONS[why]

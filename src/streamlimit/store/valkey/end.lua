@@ -18,7 +18,7 @@ local id, kills, generation, state, from = unpack('<Bc0BI6B', ARGV[2])
 local ledger = open_ledger(call('GET', KEYS[1]))
 local seat = find(ledger, id)
 if seat then open_seat(seat) end
-if generation > 0 and not (seat and seat.generation == generation) then return pack('<I6', now) .. told() end
+if generation > 0 and not (seat and seat.generation == generation) then return pack('<I6', now) .. packed_events() end
 if kills == 1 and not seat then
   local newest = now - 1 -- in this very millisecond a new one may be given
   for _, mark in ipairs(ledger.marks) do
@@ -32,4 +32,4 @@ if generation == 0 then lapse_all(ledger) end
 local _, place = find(ledger, id)
 if place then dismiss(ledger, place, state, ARGV[2]:sub(from)) end
 if #events > 0 then save(ledger) end
-return pack('<I6', now) .. told()
+return pack('<I6', now) .. packed_events()

@@ -1,5 +1,5 @@
 -- Takes out all of some users that is past its time, and files each of them anew (rule 7, the sweep; rules/leave.py).
--- Of many callers one finds the seats there and is told; for the others there is nothing left to do.
+-- Of many callers one finds the seats there and gets the events; for the others there is nothing left to do.
 --
 -- Nearly every user has either nothing that is past its time (it was prolonged) or nothing else. Neither is taken
 -- apart, and the index is changed and what is blank removed by one command for all of them.
@@ -12,7 +12,7 @@
 -- ARGV[2]  I2 how many of the shard's users who are due next to name
 -- ARGV[3]  the time in ms, in tests
 -- Returns  a list: I6 now · a list with one answer a user · a list of users who are due next
---          '' nothing to tell · B WHOLE · the ledger: all its seats went · B SOME · the events
+--          '' no event · B WHOLE · the ledger: all its seats went · B SOME · the events
 
 local spread = unpack
 
@@ -23,7 +23,7 @@ local WHOLE, SOME = '\1', '\2'
 local function wants(kind)
   return math.floor(subscribed / 2 ^ kind) % 2 == 1
 end
-local is_told = wants(EXPIRED) or wants(ABANDONED)
+local is_wanted = wants(EXPIRED) or wants(ABANDONED)
 local answers, blank, unfiled, filed = {}, {}, {}, {}
 
 -- The first and the last time at which anything of a ledger lapses; seats and marks both begin so.
@@ -50,7 +50,7 @@ local function take_apart(value)
   ledger.marks, ledger.filed = marks, 0 -- so that `save` files the user under the time that is true now
   save(ledger)
   if ledger.filed == 0 then unfiled[#unfiled + 1] = user_of(LEDGER) end
-  return #events > 0 and SOME .. told() or ''
+  return #events > 0 and SOME .. packed_events() or ''
 end
 
 local function expire(value)
@@ -67,7 +67,7 @@ local function expire(value)
     filed[#filed + 1], filed[#filed + 2] = first, user_of(LEDGER)
     return ''
   end
-  if is_told or is_spent or own_limit ~= NO_LIMIT or (last and last > now) then return take_apart(value) end
+  if is_wanted or is_spent or own_limit ~= NO_LIMIT or (last and last > now) then return take_apart(value) end
   blank[#blank + 1], unfiled[#unfiled + 1] = LEDGER, user_of(LEDGER)
   return seats > 0 and WHOLE .. value or ''
 end

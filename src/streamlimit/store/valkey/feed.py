@@ -24,15 +24,15 @@ from streamlimit.store.feed import (
     pack,
     unpack,
 )
+from streamlimit.store.valkey.announcements import Announcements
 from streamlimit.store.valkey.connection import encode
 from streamlimit.store.valkey.keys import Keys, shard_of
 from streamlimit.store.valkey.location import Layout, parse
 from streamlimit.store.valkey.outbox import ANSWER_SECONDS
 from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import Script
-from streamlimit.store.valkey.telling import Telling
 
-SCRIPTS = {name: Script(name) for name in ("append", "feed", "remember", "told")}
+SCRIPTS = {name: Script(name) for name in ("append", "feed", "remember", "announce")}
 FEED_SHARD = 0
 PAGE = 1_000
 """Entries read at once where a user is looked for in the whole feed."""
@@ -58,7 +58,7 @@ class ValkeyFeed:
         location = parse(url)
         self._keys, self._router = Keys(prefix), Router(location, timeout)
         self._is_cluster = location.layout is Layout.CLUSTER
-        self._telling = Telling(self._told)
+        self._announcements = Announcements(self._announce)
 
     async def append(self, events: Sequence[Event]) -> None:
         if events:
@@ -82,8 +82,8 @@ class ValkeyFeed:
         self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
     ) -> Deferred[Event | None]:
         user_id = session.user_id
-        key = self._keys.told(shard_of(user_id), user_id, session.session_id)
-        at_ms = self._telling.when(self._share_of(user_id), quiet_ms, key)
+        key = self._keys.announced(shard_of(user_id), user_id, session.session_id)
+        at_ms = self._announcements.when(self._share_of(user_id), quiet_ms, key)
         return at_ms.then(partial(_refused, session, reason, live_sessions))
 
     async def read(self, after: Place | None, at_most: int) -> FeedPage:
@@ -136,9 +136,9 @@ class ValkeyFeed:
         )
         return self._router.call(shard, command, _as_it_is, SCRIPTS["remember"])
 
-    def _told(self, shard: int, quiet_ms: int, keys: Sequence[bytes]) -> Deferred[Any]:
-        command = encode("EVALSHA", SCRIPTS["told"].sha, len(keys), *keys, quiet_ms, "", self._time(), more=1)
-        return self._router.call(shard, command, _as_it_is, SCRIPTS["told"])
+    def _announce(self, shard: int, quiet_ms: int, keys: Sequence[bytes]) -> Deferred[Any]:
+        command = encode("EVALSHA", SCRIPTS["announce"].sha, len(keys), *keys, quiet_ms, "", self._time(), more=1)
+        return self._router.call(shard, command, _as_it_is, SCRIPTS["announce"])
 
     def _history_of(self, user_id: str) -> bytes:
         return self._keys.history(shard_of(user_id), user_id)
@@ -159,7 +159,7 @@ class ValkeyFeed:
 def _refused(
     session: Session, reason: str, live_sessions: int | None, at_ms: int | StoreUnavailable | None
 ) -> Event | StoreUnavailable | None:
-    """The event, of that time; or what came instead: it was told of already, or nothing is known of it."""
+    """The event, of that time; or what came instead: None (one was announced already), or the store's failure."""
     if not isinstance(at_ms, int):
         return at_ms
     return Event("session.refused", session, at_ms, reason, None, live_sessions)

@@ -1,20 +1,20 @@
 -- It failed for the last time: it is a dead letter now, and the user's next one is due.
 --
--- KEYS[1] to KEYS[5]  the endpoint's queues, order, letters, tickets, retries (letters.lua)
+-- KEYS[1] to KEYS[5]  the endpoint's queues, order, letters, tickets, retries (deliveries.lua)
 -- KEYS[6]  its dead letters
 -- KEYS[7]  its dropped
--- ARGV[1]  the letter's name
+-- ARGV[1]  the delivery's name
 -- ARGV[2]  the ticket
 -- ARGV[3]  the time in ms, in tests
 -- ARGV[4]  most dead letters
 -- ARGV[5]  why
 -- Returns  nothing
 
--- include letters
+-- include deliveries
 
 if not is_held() then return nil end
 local name, why = ARGV[1], ARGV[5]:sub(1, 255)
-local event = redis.call('HGET', LETTERS, name):sub(7)
+local event = redis.call('HGET', DELIVERIES, name):sub(7)
 remove(name)
 redis.call('RPUSH', KEYS[6], pack('<I2', #name) .. name .. pack('<I6B', now, #why) .. why .. event)
 if redis.call('LLEN', KEYS[6]) > tonumber(ARGV[4]) then

@@ -6,10 +6,10 @@
     streamlimit:{017}:due         sorted set  the shard's users by the earliest time anything of theirs lapses
     streamlimit:{017}:outbox      list        the shard's events for webhooks that are not sorted yet, oldest first
     streamlimit:{017}:sorted      number      of the last event that was sorted
-    streamlimit:{017}:queues:hook …           seven keys for the letters to endpoint `hook` (letters.lua)
+    streamlimit:{017}:queues:hook …           seven keys for the deliveries to endpoint `hook` (deliveries.lua)
     streamlimit:{017}:refused:alice/tv string until when no event is made of a refusal of that session
     streamlimit:{017}:history:alice sorted set her last events by their time (feed.py), with a time to live
-    streamlimit:{017}:told:alice/tv string    until when no refusal of that session is told to the feed
+    streamlimit:{017}:told:alice/tv string    until when no refusal of that session goes to the feed
     streamlimit:{017}:ready       string      written to see whether the shard's server takes a write; lasts a minute
     streamlimit:{311}:report:hour:1764540000000:plan      hash    one bucket of the reports, by plan (report.lua)
     streamlimit:{311}:report:hour:1764540000000:plan:u:hd string  a sketch of the different users of the plan hd in it
@@ -93,7 +93,7 @@ class Keys:
         return self._ledgers[shard] + user
 
     def of_endpoint(self, shard: int, part: str, endpoint: str) -> bytes:
-        """A key of an endpoint, of those that letters.lua describes."""
+        """A key of an endpoint, of those that deliveries.lua describes."""
         return f"{self._prefix}:{tag(shard)}:{part}:{endpoint}".encode()
 
     def sorted(self, shard: int) -> bytes:
@@ -101,15 +101,15 @@ class Keys:
         return f"{self._prefix}:{tag(shard)}:sorted".encode()
 
     def refused(self, shard: int, user_id: str, session_id: str) -> bytes:
-        """Until when a session is not told of as refused again."""
+        """The key that says until when no refusal of the session becomes an event."""
         return f"{self._prefix}:{tag(shard)}:refused:{user_id}/{session_id}".encode()
 
     def history(self, shard: int, user_id: str) -> bytes:
         """A user's last events."""
         return f"{self._prefix}:{tag(shard)}:history:{user_id}".encode()
 
-    def told(self, shard: int, user_id: str, session_id: str) -> bytes:
-        """Until when a session's refusal is not told to the feed again."""
+    def announced(self, shard: int, user_id: str, session_id: str) -> bytes:
+        """The key that says until when no refusal of the session goes to the feed."""
         return f"{self._prefix}:{tag(shard)}:told:{user_id}/{session_id}".encode()
 
     def ready(self, shard: int) -> bytes:

@@ -23,7 +23,7 @@
 --   mark    I2 length of all · B session id · I6 until · I6 generation · B state · I6 at · tail
 --   tail    B by · I2 reason · B by session id · I2 by device
 --   events  I2 number, each:
---           B type · B why · I6 at · I2 tail (where `why` is TOLD) · seat
+--           B type · B why · I6 at · I2 tail (where `why` is IN_TAIL) · seat
 --
 -- `B x`, `I2 x` before a string: its length. Times are milliseconds in six bytes. Ids, kinds and devices are
 -- what codec.py made of them: here they are only compared and copied.
@@ -34,7 +34,7 @@ local NO_LIMIT, HEADER, SPENT, ENDS = 65535, 12, 128, 64
 local LOOK_AGAIN_MS = 60000
 local NO_PLAY = ''
 local STARTED, MOVED, EXPIRED, ENDED, TERMINATED, ABANDONED = 1, 2, 3, 4, 5, 6
-local TOLD, IDLE, RAN_OUT, NOTHING_RECEIVED = 1, 2, 3, 4
+local IN_TAIL, IDLE, RAN_OUT, NOTHING_RECEIVED = 1, 2, 3, 4
 
 local idle_victim_ms, over_limit, reclaims_device, enforces, subscribed, outbox_most, grant_ms =
   unpack('<I4BBBBI4I6', ARGV[1], 29)
@@ -49,7 +49,7 @@ end
 -- include intake
 
 -- One event: into the answer, and into the outbox where someone subscribed.
-local function tell(kind, why, tail, seat)
+local function add_event(kind, why, tail, seat)
   local event = pack('<BI6I2', why, now, #tail) .. tail .. seat
   if math.floor(subscribed / 2 ^ kind) % 2 == 1 then
     local user = user_of(LEDGER)
@@ -260,15 +260,15 @@ local function lapse_all(ledger)
     if seat.expires > now then
       kept[#kept + 1] = seat
     elseif seat.last == 0 then
-      tell(ABANDONED, RAN_OUT, '', seat.packed)
+      add_event(ABANDONED, RAN_OUT, '', seat.packed)
     else
-      tell(EXPIRED, IDLE, '', seat.packed)
+      add_event(EXPIRED, IDLE, '', seat.packed)
     end
   end
   ledger.seats = kept
 end
 
 -- All events of this call: I2 number · the events.
-local function told()
+local function packed_events()
   return pack('<I2', #events) .. table.concat(events)
 end

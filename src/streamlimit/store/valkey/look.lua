@@ -1,6 +1,6 @@
 -- Is there anything for a claim to find? Looked at for each shard, each second: it changes nothing.
 --
--- KEYS[1]  the endpoint's queues in the shard (letters.lua)
+-- KEYS[1]  the endpoint's queues in the shard (deliveries.lua)
 -- KEYS[2]  the shard's outbox
 -- ARGV[3]  the time in ms, in tests
 -- Returns  1 or 0

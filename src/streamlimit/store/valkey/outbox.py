@@ -1,4 +1,4 @@
-"""The outbox on Valkey and Redis: each step of a delivery is one Lua script on its user's shard (letters.lua).
+"""The outbox on Valkey and Redis: each step of a delivery is one Lua script on its user's shard (deliveries.lua).
 
 An event is kept by the script that changes the state, in the shard's outbox, once, however many endpoints there are;
 the next claim that looks there sorts it. Claims look at all shards in turn, each going on where the last one stopped.
@@ -256,7 +256,7 @@ def _as_it_is(reply: Any) -> Any:
 
 
 def _read(endpoint: str, ticket: str, found: list[Any]) -> Delivery:
-    """A delivery as letters.lua hands it out."""
+    """A delivery as deliveries.lua hands it out."""
     name, attempts, waited_ms, data = found
     user, _, number = name.partition(b"\0")
     return Delivery(endpoint, int(number), _read_any(data, user.decode()), ticket, attempts, waited_ms)

@@ -1,11 +1,11 @@
 -- Puts a refusal into the outbox, unless one of the same session is there or went out a short while ago.
 --
 -- KEYS[1]  the shard's outbox
--- KEYS[2]  until when the session is not told of again
+-- KEYS[2]  until when no refusal of the session becomes an event
 -- ARGV[1]  I4 most events in the shard's outbox · I4 how long it is quiet, in ms
 -- ARGV[2]  I2 user · B type · the event but for its time
 -- ARGV[3]  the time in ms, in tests
--- Returns  the time in ms, or nothing where it was told of already
+-- Returns  the time in ms, or nothing where one of the session became an event already
 
 -- include clock
 -- include intake

@@ -1,12 +1,12 @@
 -- Puts dead letters, the oldest first, back into their queues: before younger ones of their user.
 --
--- KEYS[1] to KEYS[5]  the endpoint's queues, order, letters, tickets, retries (letters.lua)
+-- KEYS[1] to KEYS[5]  the endpoint's queues, order, letters, tickets, retries (deliveries.lua)
 -- KEYS[6]  its dead letters
 -- ARGV[1]  how many at most
 -- ARGV[3]  the time in ms, in tests
 -- Returns  how many
 
--- include letters
+-- include deliveries
 
 local count = 0
 while count < tonumber(ARGV[1]) do
@@ -16,7 +16,7 @@ while count < tonumber(ARGV[1]) do
   local name, _, _, at = unpack('<I2c0I6Bc0', dead)
   local user = user_of(name)
   redis.call('ZADD', ORDER, 0, name)
-  redis.call('HSET', LETTERS, name, pack('<I6', now) .. dead:sub(at))
+  redis.call('HSET', DELIVERIES, name, pack('<I6', now) .. dead:sub(at))
   if redis.call('HEXISTS', TICKETS, user) == 0 then
     redis.call('HDEL', RETRIES, user)
     redis.call('ZADD', QUEUES, now, user)

@@ -83,7 +83,7 @@ end
 local function dismiss(ledger, place, state, tail)
   local seat = open_seat(table.remove(ledger.seats, place))
   remember(ledger, new_mark(seat.id, seat.generation, state, now, now + expiry_ms, tail))
-  tell(state, TOLD, tail, seat.packed)
+  add_event(state, IN_TAIL, tail, seat.packed)
 end
 
 -- Why the lease's session holds no seat: B state · the mark, or nothing.

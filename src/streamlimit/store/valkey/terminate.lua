@@ -23,4 +23,4 @@ else
   if place then dismiss(ledger, place, TERMINATED, tail) end
 end
 if #events > 0 then save(ledger) end
-return pack('<I6', now) .. told()
+return pack('<I6', now) .. packed_events()

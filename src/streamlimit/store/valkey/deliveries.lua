@@ -1,7 +1,7 @@
--- What the scripts of the outbox share (outbox.py): one endpoint's letters in one shard. Needs nothing before it.
+-- What the scripts of the outbox share (outbox.py): one endpoint's deliveries in one shard. Needs nothing before it.
 --
---   queues   sorted set  users with letters, by when their next one may be claimed; a claim puts its own end there
---   order    sorted set  the names of all letters, in the order of their users and, within one, of what happened
+--   queues   sorted set  users with deliveries, by when their next one may be claimed; a claim puts its own end there
+--   order    sorted set  the names of all deliveries, in the order of their users and, within one, of what happened
 --   letters  hash        name -> I6 since · the event, as decode.py reads it: B type · …
 --   tickets  hash        user -> the ticket of the claim
 --   retries  hash        user -> I2 attempts that failed · why the last one did
@@ -11,7 +11,7 @@
 -- A name is the user, a zero byte, and a number that grows with each event of the shard.
 
 local pack, unpack = struct.pack, struct.unpack
-local QUEUES, ORDER, LETTERS, TICKETS, RETRIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local QUEUES, ORDER, DELIVERIES, TICKETS, RETRIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 -- include clock
 
@@ -21,12 +21,12 @@ local function user_of(name)
   return name:match('^%Z*')
 end
 
--- May the holder of ticket ARGV[2] speak of the letter ARGV[1]?
+-- May the holder of ticket ARGV[2] speak of the delivery ARGV[1]?
 local function is_held()
-  return redis.call('HGET', TICKETS, user_of(ARGV[1])) == ARGV[2] and redis.call('HEXISTS', LETTERS, ARGV[1]) == 1
+  return redis.call('HGET', TICKETS, user_of(ARGV[1])) == ARGV[2] and redis.call('HEXISTS', DELIVERIES, ARGV[1]) == 1
 end
 
--- The user's next letter, under claim by *ticket* for *lease* ms: name · I2 attempts · I6 waited · the event.
+-- The user's next delivery, under claim by *ticket* for *lease* ms: name · I2 attempts · I6 waited · the event.
 local function hand_out(user, ticket, lease)
   local name = redis.call('ZRANGEBYLEX', ORDER, '[' .. user .. '\0', '(' .. user .. '\1', 'LIMIT', 0, 1)[1]
   if not name then
@@ -36,19 +36,19 @@ local function hand_out(user, ticket, lease)
   end
   redis.call('ZADD', QUEUES, now + lease, user)
   redis.call('HSET', TICKETS, user, ticket)
-  local letter, retries = redis.call('HGET', LETTERS, name), redis.call('HGET', RETRIES, user)
+  local delivery, retries = redis.call('HGET', DELIVERIES, name), redis.call('HGET', RETRIES, user)
   local attempts = retries and unpack('<I2', retries) or 0
-  return { name, attempts, now - unpack('<I6', letter), letter:sub(7) }
+  return { name, attempts, now - unpack('<I6', delivery), delivery:sub(7) }
 end
 
--- The letter leaves; what failed before was about it.
+-- The delivery leaves; what failed before was about it.
 local function remove(name)
   redis.call('ZREM', ORDER, name)
-  redis.call('HDEL', LETTERS, name)
+  redis.call('HDEL', DELIVERIES, name)
   redis.call('HDEL', RETRIES, user_of(name))
 end
 
--- Nobody holds the user's letters any more; the next one is due at *time*.
+-- Nobody holds the user's deliveries any more; the next one is due at *time*.
 local function let_go(user, time)
   redis.call('HDEL', TICKETS, user)
   redis.call('ZADD', QUEUES, time, user)

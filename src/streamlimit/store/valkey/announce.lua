@@ -1,10 +1,10 @@
--- Which refusals may be told to the feed? Dates each, unless one of the same session was told a short while ago.
+-- Which refusals may go to the feed? Dates each, unless one of the same session went there a short while ago.
 --
--- KEYS     of each, until when its session is not told of again
+-- KEYS     of each, until when its session is announced no more
 -- ARGV[1]  how long it is quiet, in ms
 -- ARGV[2]  nothing
 -- ARGV[3]  the time in ms, in tests
--- Returns  of each the time in ms, or nothing where it was told of already
+-- Returns  of each the time in ms, or nothing where one was announced already
 
 -- include clock
 
