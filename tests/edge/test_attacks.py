@@ -175,6 +175,15 @@ CALLS = [
     "sessions/a/b?" + "a=b&" * 300,
     "sessions/a/b?channel=" + "x" * 300,
 ]
+DIGITS = "9" * 16_000 + "x1y-"
+DEVIOUS: list[tuple[str, dict[str, str], Any]] = [
+    ("cmcd/" + G, CMCD, b"e=t,a=(" + b'%""' * 9_000),
+    ("cmcd/" + G, CMCD, b"e=t,a=(" + b'%"' * 30_000),
+    ("reports", JSON, [REPORT | {"path": "film/" + DIGITS}] * 200),
+    ("reports", JSON, [{"path": f"/play/x/film/{DIGITS}", "complete": True}] * 200),
+]
+"""Texts that a careless pattern tries to read in more ways than anybody has time for."""
+
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "X" * 30]
 PLACES = [
     "auth",
@@ -271,6 +280,11 @@ def test_no_odd_beat_and_no_odd_call_of_an_app_is_a_failure(attacker: Attacker, 
         for method in ("GET", "POST", "DELETE"):
             for body in (b"", b"\xff", b"channel=%00", b"channel=film&deviceName=" + b"x" * 9_000):
                 assert attacker.send(method, "adobe/v2/" + call, BASIC | {"X-Terminate": "a, \xff"}, body) < 500, call
+
+
+def test_no_text_keeps_a_worker_busy(attacker: Attacker) -> None:
+    for place, headers, body in DEVIOUS:
+        assert attacker.send("POST", place, headers, body) in (200, 400), place
 
 
 def test_no_method_anywhere_is_a_failure(attacker: Attacker, viewer: Viewer) -> None:

@@ -11,6 +11,20 @@ MUTANTS = [
         ("tests/edge/test_auth.py",),
     ),
     Mutant(
+        "a string in a CMCD list is read in two ways",
+        "streamlimit/edge/cmcd_report.py",
+        """|{_QUOTED})*\\)'""",
+        """|{_STRING})*\\)'""",
+        ("tests/edge/test_attacks.py",),
+    ),
+    Mutant(
+        "a reported path's number is sought from each of its digits",
+        "streamlimit/edge/reported.py",
+        "(?<![0-9])[0-9]+",
+        "[0-9]+",
+        ("tests/edge/test_attacks.py",),
+    ),
+    Mutant(
         "a short answer was complete",
         "streamlimit/edge/access_log.py",
         "return sent >= announced",

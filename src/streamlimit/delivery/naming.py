@@ -15,7 +15,7 @@ from streamlimit.delivery.segment import Segment
 NUMBER_DIGITS = 12
 """The last ones of a number are looked at: so, with parts, and in every store's kind of number, it stays exact."""
 
-_LAST_DIGITS = re.compile(r"[0-9]+(?=[^0-9]*\Z)")
+_LAST_DIGITS = re.compile(r"(?<![0-9])[0-9]+(?=[^0-9]*\Z)")  # tried once a run of digits, not at each digit
 _never_in_a_path = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff\\]").search
 _IS_INIT = re.compile(r"(?:.*[^a-z])?init(?![a-z]).*|.*init", re.IGNORECASE).fullmatch
 _INIT_SUFFIXES = frozenset({".mp4", ".m4s", ".m4v", ".m4a", ".cmfv", ".cmfa", ".m4f", ".mp4a", ".mp4v"})

@@ -18,9 +18,10 @@ ENDS, PAUSES, WAITS = frozenset("eqf"), frozenset("a"), frozenset("kw")
 """Player states: ended, quit, fatal; paused; seeking, waiting (dash.js seeks and waits once more after its end)."""
 
 _BARE = r"[^\s,;()\"]+"
-_STRING = r'%?"(?:[^"\\]|\\.)*"'
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_STRING = "%?" + _QUOTED
 _PARAMETERS = rf"(?:;\s*[^\s,;=()\"]+(?:=(?:{_STRING}|{_BARE}))?)*"
-_INNER = rf'\((?:[^()"]|{_STRING})*\)'
+_INNER = rf'\((?:[^()"]|{_QUOTED})*\)'  # each text is read in one way: in two, the tries would double with each string
 _member = re.compile(
     rf"[ \t]*(?P<key>[A-Za-z*][\w.*-]*)(?:=(?P<value>{_STRING}|{_INNER}|{_BARE}))?{_PARAMETERS}"
     r"[ \t]*(?:,(?=[^,\s]|[ \t])|$)"

@@ -31,7 +31,7 @@ DELIVERED = frozenset({200, 206})
 LONG_AGO_MS = 1e15
 _is_odd = re.compile("[^!-~]+")
 _grant_in = re.compile(r"/play/([^/]+)/").search
-_NUMBER = re.compile(r"[0-9]+(?=[^0-9]*(?:\.[a-z0-9]+)?$)")
+_NUMBER = re.compile(r"(?<![0-9])[0-9]+(?=[^0-9]*(?:\.[a-z0-9]+)?$)")  # tried once a run of digits, not at each digit
 T = TypeVar("T")
 
 
