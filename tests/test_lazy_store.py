@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from streamlimit.bootstrap.store import open_store
+from streamlimit.bootstrap.engine import engine_of
 from streamlimit.bootstrap.webhooks import open_outbox
 from streamlimit.errors import SettingsError, StoreLocked, StoreUnavailable
 from streamlimit.model import Ask, Lease, Receipt
@@ -231,10 +231,10 @@ def test_a_worker_whose_file_cannot_be_opened_starts_without_it_and_a_command_do
     path = tmp_path / "folder" / "store.db"
     settings = Settings(store=f"sqlite:///{path}", callbacks=[Callback(url="https://example.org/", secret="s")])
     policy = settings.policy()
-    for unopened in (lambda: open_store(settings, policy), lambda: open_outbox(settings)):
+    for unopened in (lambda: engine_of(settings).store(policy), lambda: open_outbox(settings)):
         with pytest.raises(SettingsError, match="No such file"):
             unopened()
-    store, outbox = open_store(settings, policy, serves=True), open_outbox(settings, serves=True)
+    store, outbox = engine_of(settings).store(policy, serves=True), open_outbox(settings, serves=True)
     with pytest.raises(StoreUnavailable, match="No such file"):
         store.ping()
     path.parent.mkdir()

@@ -26,7 +26,7 @@ MUTANTS = [
     ),
     Mutant(
         "a worker without its store does not start",
-        "streamlimit/bootstrap/store.py",
+        "streamlimit/bootstrap/sqlite.py",
         "StoreUnavailable if serves else StoreLocked",
         "StoreLocked",
         ("tests/test_lazy_store.py", "-k", "starts_without_it"),

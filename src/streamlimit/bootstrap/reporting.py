@@ -1,35 +1,20 @@
-"""Reports: where their numbers are kept, who counts, and what is told of what."""
+"""Reports: the listeners that count what happens, and the reporter that writes the counts to the store."""
 
 from collections.abc import Callable
 
-from streamlimit.bootstrap.store import is_sqlite, open_file, sqlite_path
+from streamlimit.bootstrap.engine import engine_of
 from streamlimit.limiter import OnRefusal, OnSeat
 from streamlimit.model import Ask, Event, Refusal
 from streamlimit.reporting.counts import Counts
 from streamlimit.reporting.reporter import Reporter, Sources
 from streamlimit.settings import Settings
 from streamlimit.store.contract import Store
-from streamlimit.store.reporting import ReportStore
 from streamlimit.tally import Tally
 
 
-def open_reports(settings: Settings, serves: bool = False) -> tuple[ReportStore, int]:
-    """The reports of the store that the settings name, how many users a batch may name; the rest as `open_store`."""
-    if not is_sqlite(settings):
-        from streamlimit.store.valkey import ValkeyReports
-        from streamlimit.store.valkey.reporting import USERS_AT_ONCE as MANY
-
-        return ValkeyReports(settings.store, settings.report_days), MANY
-    from streamlimit.store.sqlite import open_patient_reports
-    from streamlimit.store.sqlite.reporting import USERS_AT_ONCE as SOME
-
-    path = sqlite_path(settings)
-    return open_file(lambda: open_patient_reports(path), serves), SOME
-
-
-def open_reporter(settings: Settings, store: Store, tally: Tally, counts: Counts, serves: bool = False) -> Reporter:
+def open_reporter(settings: Settings, store: Store, tally: Tally, counts: Counts) -> Reporter:
     """The reporter, which brings a worker's *counts* to the reports; *store* is the worker's."""
-    reports, at_once = open_reports(settings, serves)
+    reports, at_once = engine_of(settings).reports(serves=True)
     sources = Sources(store, settings.policy(), lambda: tally.admissions + tally.confirmations)
     return Reporter(counts, reports, sources, settings.report_days, at_once)
 

@@ -5,25 +5,28 @@ from typing import TYPE_CHECKING
 from streamlimit.bootstrap.access import open_authenticator, open_grants
 from streamlimit.bootstrap.feed import open_recorder
 from streamlimit.bootstrap.reporting import counting_moves, counting_refusals, counting_seats, open_reporter
-from streamlimit.bootstrap.store import cached, open_store
+from streamlimit.bootstrap.store import open_cached_store
 from streamlimit.bootstrap.streams import open_catalog, open_origin
-from streamlimit.bootstrap.webhooks import refusing, telling
+from streamlimit.bootstrap.webhooks import event_listener, refusal_listener
 from streamlimit.cache import CachingStore
 from streamlimit.census import Counted
 from streamlimit.delivery.entrusted import Entrusted
 from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles
 from streamlimit.feed.hub import Hub
+from streamlimit.feed.recorder import Recorder
 from streamlimit.limiter import Limiter, OnRefusal
 from streamlimit.model import Ask, Refusal
-from streamlimit.policy import MARK_WRITES, Policy
+from streamlimit.policy import MARK_WRITES
 from streamlimit.refusal_limiter import RefusalLimiter
 from streamlimit.reporting.counts import Counts
 from streamlimit.reporting.reporter import wall_ms
 from streamlimit.settings import Settings
 from streamlimit.tally import RefusedUsers, Tally
 from streamlimit.web.address import Proxies
+from streamlimit.web.auth import Authenticator
 from streamlimit.web.console.series import Series
+from streamlimit.web.grants import Grants
 from streamlimit.web.metrics import Metrics
 from streamlimit.web.plans import Plans
 from streamlimit.web.readiness import Readiness
@@ -36,27 +39,21 @@ if TYPE_CHECKING:
 async def build_service(
     settings: Settings, dispatcher: "WebhookDispatcher | None" = None, tally: Tally | None = None
 ) -> Service:
-    """All parts of one worker; *dispatcher* is told of events, so that webhooks need not wait."""
-    policy, tally, counts = settings.policy(), tally or Tally(), Counts(wall_ms)
+    """All parts of one worker; *dispatcher* is woken by events, so that webhooks need not wait."""
+    tally, counts, plans = tally or Tally(), Counts(wall_ms), Plans(settings.plans)
     recorder = open_recorder(settings, serves=True)
-    tell = telling(dispatcher, recorder, *counting_moves(settings, counts))
-    store = cached(settings, open_store(settings, policy, serves=True, tally=tally), tell)
-    grants, plans = await open_grants(settings, store), Plans(settings.plans)
+    limiter, store = _open_limiter(settings, dispatcher, recorder, tally, counts, plans)
+    hub, counted = Hub(recorder.feed), Counted(store)
+    grants, authenticator = await _open_access(settings, store, plans, hub)
+    metrics = Metrics(tally, store, dispatcher.workers if dispatcher is not None else ())
     catalog, origin = open_catalog(settings), open_origin(settings)
-    on_refusal = _refusal_listener(policy, tally, plans, refusing(settings, dispatcher, recorder))
-    on_refusal = counting_refusals(settings, counts, on_refusal)
-    limiter = Limiter(store, tell, tally, on_refusal, _guard(settings, store), counting_seats(settings, counts))
-    keeps_yes = settings.edge_cache >= 1 and settings.deliver == "bytes"
-    authenticator, hub = open_authenticator(settings, grants, plans), Hub(recorder.feed)
-    authenticator.on_change(hub.wake)  # whose key was taken back hears no more, at once
-    counted, metrics = Counted(store), Metrics(tally, store, dispatcher.workers if dispatcher is not None else ())
     return Service(
         settings=settings,
-        policy=policy,
+        policy=settings.policy(),
         limiter=limiter,
         store=store,
         counted=counted,
-        reporter=open_reporter(settings, store, tally, counts, serves=True),
+        reporter=open_reporter(settings, store, tally, counts),
         metrics=metrics,
         series=Series(metrics, counted),
         readiness=Readiness(store),
@@ -71,9 +68,39 @@ async def build_service(
         catalog=catalog,
         origin=origin,
         streams=Streams(catalog or origin, settings.ledger_streams == "any"),
-        entrusted=Entrusted(limiter, policy.expiry_ms / 1_000, any_later=keeps_yes),
+        entrusted=_entrusted(settings, limiter),
         files=LocalFiles(),
     )
+
+
+def _open_limiter(
+    settings: Settings,
+    dispatcher: "WebhookDispatcher | None",
+    recorder: Recorder,
+    tally: Tally,
+    counts: Counts,
+    plans: Plans,
+) -> tuple[Limiter, CachingStore]:
+    """The limiter, whose listeners count, log, record and deliver what happens, and its store."""
+    notify = event_listener(dispatcher, recorder, *counting_moves(settings, counts))
+    store = open_cached_store(settings, notify, tally)
+    on_refusal = _counting_users(settings, tally, plans, refusal_listener(settings, dispatcher, recorder))
+    on_refusal = counting_refusals(settings, counts, on_refusal)
+    guard, on_seat = _guard(settings, store), counting_seats(settings, counts)
+    return Limiter(store, notify, tally, on_refusal, guard, on_seat), store
+
+
+async def _open_access(settings: Settings, store: CachingStore, plans: Plans, hub: Hub) -> tuple[Grants, Authenticator]:
+    """Grants and authentication. A changed key wakes the listeners of *hub*: one whose key was withdrawn has to go."""
+    grants = await open_grants(settings, store)
+    authenticator = open_authenticator(settings, grants, plans)
+    authenticator.on_change(hub.wake)
+    return grants, authenticator
+
+
+def _entrusted(settings: Settings, limiter: Limiter) -> Entrusted:
+    keeps_yes = settings.edge_cache >= 1 and settings.deliver == "bytes"
+    return Entrusted(limiter, settings.policy().expiry_ms / 1_000, any_later=keeps_yes)
 
 
 def _guard(settings: Settings, store: CachingStore) -> RefusalLimiter:
@@ -81,14 +108,15 @@ def _guard(settings: Settings, store: CachingStore) -> RefusalLimiter:
     return RefusalLimiter(store.cache, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
 
 
-def _refusal_listener(policy: Policy, tally: Tally, plans: Plans, tell: OnRefusal) -> OnRefusal:
-    """*tell*, after the user was counted; a dry run refuses nobody, and counts none."""
+def _counting_users(settings: Settings, tally: Tally, plans: Plans, notify: OnRefusal) -> OnRefusal:
+    """*notify*, after the user was counted; a dry run refuses nobody, and counts none."""
+    policy = settings.policy()
     if not policy.enforce:
-        return tell
+        return notify
     count = RefusedUsers(tally.refused_users, lambda plan: plan in plans.by_name, policy.expiry_ms / 1_000)
 
     def refused(ask: Ask, refusal: Refusal) -> None:
         count(ask, refusal)
-        tell(ask, refusal)
+        notify(ask, refusal)
 
     return refused

@@ -1,10 +1,10 @@
-"""Call backs: who is called, what waits for them, and what tells them."""
+"""Webhooks: the endpoints, the outbox of events that wait for them, and the listeners that hand events on."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from streamlimit.bootstrap.store import is_sqlite, open_file, sqlite_path
+from streamlimit.bootstrap.engine import engine_of
 from streamlimit.errors import SettingsError, several
 from streamlimit.feed.recorder import Recorder
 from streamlimit.limiter import OnRefusal
@@ -44,16 +44,9 @@ def _require_public(settings: Settings) -> None:
 
 
 def open_outbox(settings: Settings, serves: bool = False) -> Outbox:
-    """The outbox of the store that the settings name; the rest as in `open_store`."""
+    """The outbox of the store that the settings name, with their endpoints; *serves* as in `Engine`."""
     subscriptions = {endpoint.name: endpoint.types for endpoint in open_endpoints(settings)}
-    if not is_sqlite(settings):
-        from streamlimit.store.valkey import ValkeyOutbox
-
-        return ValkeyOutbox(settings.store, subscriptions, settings.outbox_max_events)
-    from streamlimit.store.sqlite import open_patient_outbox
-
-    path, most = sqlite_path(settings), settings.outbox_max_events
-    return open_file(lambda: open_patient_outbox(path, subscriptions, most), serves)
+    return engine_of(settings).outbox(subscriptions, serves)
 
 
 def open_dispatcher(settings: Settings, serves: bool = False) -> "WebhookDispatcher | None":
@@ -71,45 +64,42 @@ def open_dispatcher(settings: Settings, serves: bool = False) -> "WebhookDispatc
     return WebhookDispatcher(outbox, workers, senders)
 
 
-def telling(
+def event_listener(
     dispatcher: "WebhookDispatcher | None", recorder: Recorder, *others: Callable[[Event], None]
 ) -> Callable[[Event], None]:
-    """Logs an event, records it for who looks, and wakes who calls back about it, so that webhooks need not wait.
-
-    *others* hear of it, too.
-    """
+    """The listener to a worker's events: it logs and records each, calls *others*, and wakes the webhooks' worker."""
     wake = () if dispatcher is None else (dispatcher.wake,)
-    hearers = announce, recorder, *others, *wake
+    listeners = announce, recorder, *others, *wake
 
-    def tell(event: Event) -> None:
-        for hear in hearers:
-            hear(event)
+    def notify(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
 
-    return tell
+    return notify
 
 
-def waking(dispatcher: "WebhookDispatcher") -> Callable[[Event], None]:
-    """As `telling`, for an event that is recorded already."""
+def _refusal_event_listener(dispatcher: "WebhookDispatcher") -> Callable[[Event], None]:
+    """As `event_listener`, for an event that is recorded already."""
 
-    def tell(event: Event) -> None:
+    def notify(event: Event) -> None:
         announce(event)
         dispatcher.wake(event)
 
-    return tell
+    return notify
 
 
-def refusing(settings: Settings, dispatcher: "WebhookDispatcher | None", recorder: Recorder) -> OnRefusal:
-    """Refusals become events: for who looks, and where someone wants to be called back about them."""
+def refusal_listener(settings: Settings, dispatcher: "WebhookDispatcher | None", recorder: Recorder) -> OnRefusal:
+    """The listener that makes events of refusals: for the feed, and for the endpoints that want them."""
     from streamlimit.webhooks.refusals import Refusals
 
     quiet_ms = settings.policy().expiry_ms
     recording = Refusals(recorder.feed, quiet_ms, recorder)
     if dispatcher is None or "session.refused" not in settings.subscribed:
         return recording
-    calling_back = Refusals(dispatcher.outbox, quiet_ms, waking(dispatcher))
+    delivering = Refusals(dispatcher.outbox, quiet_ms, _refusal_event_listener(dispatcher))
 
     def refused(ask: Ask, refusal: Refusal) -> None:
         recording(ask, refusal)
-        calling_back(ask, refusal)
+        delivering(ask, refusal)
 
     return refused

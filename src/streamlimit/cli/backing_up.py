@@ -3,12 +3,12 @@
 import time
 from pathlib import Path
 
-from streamlimit.bootstrap.backup import back_up
+from streamlimit.bootstrap.engine import engine_of
 from streamlimit.settings import Settings
 
 
 def back_up_to(settings: Settings, file: Path) -> None:
-    """Makes it, and says so."""
+    """Copies the store to *file*, and prints how large the copy is."""
     began = time.monotonic()
-    size = back_up(settings, file)
+    size = engine_of(settings).back_up(file)
     print(f"backed up to {file}: {size} bytes in {time.monotonic() - began:.1f} s")

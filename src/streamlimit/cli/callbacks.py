@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from streamlimit.bootstrap.store import require_store
+from streamlimit.bootstrap.engine import engine_of
 from streamlimit.bootstrap.webhooks import open_endpoints, open_outbox
 from streamlimit.cli.remote import Remote
 from streamlimit.cli.tables import print_table, shown
@@ -44,7 +44,7 @@ def show_of_service(remote: Remote, as_json: bool) -> None:
 
 def show(settings: Settings, replay: bool, as_json: bool) -> None:
     """All endpoints; *replay*: after their dead letters were put back."""
-    require_store(settings)
+    engine_of(settings).require_made()
     found = asyncio.run(_look(settings, replay))
     if as_json:
         for each in found:

@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from streamlimit.bootstrap.feed import open_feed
-from streamlimit.bootstrap.store import require_store
+from streamlimit.bootstrap.engine import engine_of
 from streamlimit.cli.flags import Where
 from streamlimit.cli.remote import Query, Remote
 from streamlimit.cli.tables import shown
@@ -79,7 +78,7 @@ def _from_service(remote: Remote, wanted: Wanted) -> Iterator[dict[str, Any]]:
 
 
 async def _from_store(settings: Settings, wanted: Wanted) -> None:
-    require_store(settings)
+    engine_of(settings).require_made()
     async for entry in _entries(settings):
         session = entry.event.session
         fits = entry.event.type in (wanted.types or EVENT_TYPES) and wanted.user in (None, session.user_id)
@@ -88,7 +87,7 @@ async def _from_store(settings: Settings, wanted: Wanted) -> None:
 
 
 async def _entries(settings: Settings) -> AsyncIterator[Entry]:
-    feed = open_feed(settings)
+    feed = engine_of(settings).feed()
     try:
         place = (await resolved(feed.read(None, 0))).newest
         while True:

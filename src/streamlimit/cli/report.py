@@ -8,8 +8,7 @@ import msgspec
 from msgspec import Struct
 from rich.text import Text
 
-from streamlimit.bootstrap.reporting import open_reports
-from streamlimit.bootstrap.store import require_store
+from streamlimit.bootstrap.engine import engine_of
 from streamlimit.cli.flags import Where
 from streamlimit.cli.remote import Remote
 from streamlimit.cli.tables import print_table, shown
@@ -104,10 +103,11 @@ def _over_http(service: Remote) -> Fetch:
 
 
 def _from_store(settings: Settings) -> Fetch:
-    require_store(settings)
+    engine = engine_of(settings)
+    engine.require_made()
 
     async def rows(period: Period, group: Group, span: Span) -> Rows:
-        reports, _ = open_reports(settings)
+        reports, _ = engine.reports()
         try:
             found = await resolved(reports.rows(period, group, *span.looked_at, MOST_ROWS + 1))
         finally:

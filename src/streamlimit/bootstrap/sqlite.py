@@ -1,0 +1,101 @@
+"""The engine of one file on this machine."""
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from streamlimit.bootstrap.checkpoints import checkpoints
+from streamlimit.errors import SettingsError, StoreHindered, StoreLocked, StoreUnavailable, StreamlimitError
+from streamlimit.policy import Policy
+from streamlimit.settings import Settings
+from streamlimit.store.contract import Store
+from streamlimit.store.feed import Feed
+from streamlimit.store.outbox import Outbox
+from streamlimit.store.reporting import ReportStore
+from streamlimit.store.sqlite import (
+    SqliteStore,
+    back_up,
+    open_patient_feed,
+    open_patient_outbox,
+    open_patient_reports,
+    opened,
+)
+from streamlimit.store.sqlite.reporting import USERS_AT_ONCE
+from streamlimit.tally import Tally
+
+T = TypeVar("T")
+
+
+class SqliteEngine:
+    """An `Engine` on SQLite's file."""
+
+    is_local = True
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._path = settings, settings.store.removeprefix("sqlite:///")
+
+    def store(self, policy: Policy, serves: bool = False, tally: Tally | None = None) -> Store:
+        path, wanted, most = self._path, self._settings.subscribed, self._settings.outbox_max_events
+        listener = checkpoints(tally)
+        return _open(
+            lambda: SqliteStore(path, policy, wanted, outbox_max_events=most, gathers=True, checkpointed=listener),
+            serves,
+        )
+
+    def outbox(self, subscriptions: Mapping[str, Collection[str]], serves: bool = False) -> Outbox:
+        return _open(lambda: open_patient_outbox(self._path, subscriptions, self._settings.outbox_max_events), serves)
+
+    def feed(self, serves: bool = False) -> Feed:
+        return _open(lambda: open_patient_feed(self._path, self._settings.history_events), serves)
+
+    def reports(self, serves: bool = False) -> tuple[ReportStore, int]:
+        return _open(lambda: open_patient_reports(self._path), serves), USERS_AT_ONCE
+
+    def on_failure(self, store: Store, failed: Callable[[StoreUnavailable], None]) -> None:
+        """A file fails only when it is asked for something."""
+
+    def back_up(self, into: Path) -> int:
+        return back_up(self._path, into)
+
+    def require_made(self) -> None:
+        """Where there is not even a folder for the file the setting is wrong, which opening the file says."""
+        if not _is_made(self._path) and Path(self._path).parent.is_dir():
+            raise StreamlimitError(
+                f"there is no store at {self._path}: nothing was served with these settings, in this folder"
+            )
+
+    async def notes(self) -> list[str]:
+        return []
+
+    @contextmanager
+    def trial(self) -> Iterator["SqliteEngine"]:
+        """A file beside one that is not there yet, where there is a folder to put it."""
+        path = Path(self._path)
+        if _is_made(self._path) or not os.access(path.parent, os.W_OK | os.X_OK):
+            yield self
+            return
+        with TemporaryDirectory(prefix=".streamlimit-", dir=path.parent) as folder:
+            yield SqliteEngine(self._settings.model_copy(update={"store": f"sqlite:///{folder}/{path.name}"}))
+
+
+def _open(make: Callable[[], T], serves: bool) -> T:
+    """The part that *make* opens, now or (for a worker) later."""
+    try:
+        return opened(make, StoreUnavailable if serves else StoreLocked)
+    except StoreHindered:
+        raise
+    except StoreUnavailable as error:
+        raise SettingsError("store", str(error)) from error
+
+
+def _is_made(path: str) -> bool:
+    """Is there something? An empty file is none yet; a path that cannot be examined is reported by opening it."""
+    try:
+        return os.stat(path).st_size > 0
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
