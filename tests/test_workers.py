@@ -9,6 +9,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from streamlimit import server
 from streamlimit.errors import StreamlimitError
+from streamlimit.settings import Settings
 from streamlimit.web.metrics import FOLDER_VARIABLE
 
 
@@ -65,9 +66,19 @@ def test_what_a_dead_worker_counted_stays_and_what_it_was_is_told_no_more(
     assert [file.name for file in tmp_path.iterdir()] == [f"counter_{gone}.db"]
 
 
-def test_where_none_ever_could_start_the_service_ends_as_one_that_failed(workers: Any) -> None:
+def test_where_none_ever_could_start_no_other_is_tried(workers: Any) -> None:
     workers.processes = [FakeProcess(code=STARTUP_FAILURE), FakeProcess(code=STARTUP_FAILURE)]
     workers.keep_subprocess_alive()
     assert (FakeProcess.started, workers.should_exit.is_set(), workers.none_could_start) == (0, True, True)
-    with pytest.raises(StreamlimitError, match="no worker could start"):
-        server._require_start(not workers.none_could_start)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_where_none_could_start_the_service_ends_as_one_that_failed(
+    count: int, workers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "Workers", lambda config, sockets: workers)
+    monkeypatch.setattr(workers, "run", lambda: setattr(workers, "none_could_start", True))
+    monkeypatch.setattr(server.QuietServer, "run", lambda self, sockets: None)
+    monkeypatch.setenv(FOLDER_VARIABLE, "")
+    with server.bind("127.0.0.1:0") as listening, pytest.raises(StreamlimitError, match="no worker could start"):
+        server.run(Settings(workers=count), listening, lambda address: None)

@@ -28,8 +28,8 @@ from streamlimit.http.repeats import Repeats
 from streamlimit.settings import Settings
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
+from streamlimit.web.http import fault_answer
 from streamlimit.web.metrics import FOLDER_VARIABLE
-from streamlimit.web.refusals import answer_to
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -47,15 +47,30 @@ HEALTHCHECK_SECONDS = 30
 
 
 def run(settings: Settings, listening: socket.socket, on_listening: Callable[[str], None]) -> None:
-    """Tells where it listens, on what `bind` gave, then serves until a signal says stop; running segments get
-    `drain_seconds` to finish.
+    """Serves on the socket that `bind` gave until a signal says stop; running segments get `drain_seconds` to finish.
+
+    *on_listening* is called with the address before. Raises `StreamlimitError` where no worker could start: whoever
+    runs the command may try again.
     """
     raise_descriptors()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until a worker or their parent can do something about it
+    config = _config(settings)
+    on_listening(address_of(listening))
+    if settings.workers == 1:
+        server = QuietServer(config)
+        server.run(sockets=[listening])
+        has_started = server.started
+    else:
+        has_started = _run_workers(config, listening)
+    if not has_started:
+        raise StreamlimitError("no worker could start; the log says why")
+
+
+def _config(settings: Settings) -> uvicorn.Config:
     tally, seconds = Tally(), settings.request_seconds  # pickled together, guard and factory share it in each worker
     guard = Connections(settings.connections_per_address, seconds, Proxies(settings.trusted_proxies).trusts, tally)
-    parts = Parts(guard, Wire.tap, answer_to, Repeats(), LARGER)
-    config = uvicorn.Config(
+    parts = Parts(guard, Wire.tap, fault_answer, Repeats(), LARGER)
+    return uvicorn.Config(
         WorkerFactory(settings, tally),
         factory=True,
         http=partial(Connection, parts=parts),  # type: ignore[arg-type]  # it is only ever called
@@ -72,27 +87,19 @@ def run(settings: Settings, listening: socket.socket, on_listening: Callable[[st
         timeout_keep_alive=max(KEEP_ALIVE_SECONDS, math.ceil(settings.segment_seconds * settings.missed_segments)),
         timeout_worker_healthcheck=HEALTHCHECK_SECONDS,
     )
-    on_listening(address_of(listening))
-    if settings.workers == 1:
-        server = QuietServer(config)
-        server.run(sockets=[listening])
-        _require_start(server.started)
-        return
+
+
+def _run_workers(config: uvicorn.Config, listening: socket.socket) -> bool:
+    """Runs several workers until a signal says stop. Did any of them start?"""
     with tempfile.TemporaryDirectory(prefix="streamlimit-metrics-") as folder:
         os.environ[FOLDER_VARIABLE] = folder  # where the workers' metrics are added up
         workers = Workers(config, sockets=[listening])
         workers.run()
-    _require_start(not workers.none_could_start)
-
-
-def _require_start(has_started: bool) -> None:
-    """A service that never served ends with exit code 1: whoever started it may try again."""
-    if not has_started:
-        raise StreamlimitError("no worker could start; the log says why")
+    return not workers.none_could_start
 
 
 class QuietServer(uvicorn.Server):
-    """uvicorn's, which looks ten times a second whether it shall stop: this one is told, and wakes once a second."""
+    """uvicorn's server, which looks ten times a second whether to stop; this one is woken for that."""
 
     _loop: asyncio.AbstractEventLoop | None = None
     _wake: asyncio.Event
@@ -133,8 +140,8 @@ multiprocess.Process = QuietProcess  # type: ignore[misc]  # what `Multiprocess`
 
 
 class Workers(Multiprocess):
-    """uvicorn's, but that a dead worker is noticed at once and never ends the others, and that at a stop nobody is kept
-    waiting at a socket where nobody answers any more.
+    """uvicorn's supervisor of workers, except that a dead worker is noticed at once and never ends the others, and that
+    at a stop no client is kept waiting at a socket that no worker accepts from any more.
     """
 
     have_started = none_could_start = False
@@ -153,15 +160,15 @@ class Workers(Multiprocess):
         try:
             self.config.app = factory.read_again()
         except SettingsError:
-            pass  # each worker tells it, and goes on with what it has; so will new ones
+            pass  # each worker logs it, and keeps the settings it has; so will new ones
         for process in self.processes:
             if process.pid is not None and process.process.is_alive():
                 os.kill(process.pid, signal.SIGHUP)
 
     def keep_subprocess_alive(self) -> None:
-        """Lets go of the workers' ends of their pipes first. While we hold them too, the pipe of a worker that dies
-        with a question unanswered does not end: it is waited for `HEALTHCHECK_SECONDS`, in which nobody is
-        replaced and no signal is heard.
+        """Closes the workers' ends of their pipes first. While this process holds them too, the pipe of a worker that
+        dies with a question unanswered does not end: it is waited for `HEALTHCHECK_SECONDS`, in which no worker is
+        replaced and no signal is handled.
         """
         for process in self.processes:
             process.child_conn.close()
@@ -196,7 +203,7 @@ class Workers(Multiprocess):
 
 
 def bind(listen: str) -> socket.socket:
-    """The socket to listen on. Port 0 lets the system choose; a Unix socket that nobody serves is replaced."""
+    """The socket to listen on. Port 0 lets the system choose; a Unix socket that no process serves is replaced."""
     try:
         if "/" in listen:
             return _bind_unix(listen)

@@ -10,7 +10,7 @@ from streamlimit.http.connection import Connection, Handler, Parts
 from streamlimit.http.limits import Connections
 from streamlimit.http.repeats import Repeats
 from streamlimit.http.wire import Tap
-from streamlimit.web.refusals import answer_to
+from streamlimit.web.http import fault_answer
 
 
 def connection(
@@ -22,5 +22,5 @@ def connection(
 ) -> Connection:
     """One whose requests *handle* answers."""
     config: Any = SimpleNamespace(loaded_app=SimpleNamespace(handle=handle), timeout_keep_alive=keep_alive_seconds)
-    parts = Parts(guard or Connections(0, 60.0), tap, answer_to, Repeats())
+    parts = Parts(guard or Connections(0, 60.0), tap, fault_answer, Repeats())
     return Connection(config, state or ServerState(), {}, parts=parts)

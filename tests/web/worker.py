@@ -20,7 +20,7 @@ from streamlimit.http.repeats import Repeats
 from streamlimit.settings import load_settings
 from streamlimit.store.contract import resolved
 from streamlimit.web.app import FrontDoor
-from streamlimit.web.refusals import answer_to
+from streamlimit.web.http import fault_answer
 from streamlimit.web.service import Service
 
 SAMPLES = Path(streamlimit.__file__).parent / "samples"
@@ -73,7 +73,7 @@ async def worker(store: str) -> AsyncIterator[Worker]:
     """One on *store*, with the streams that come with us."""
     service = await build_service(load_settings(store=store, streams=str(SAMPLES), segment_seconds=60.0))
     config: Any = SimpleNamespace(loaded_app=FrontDoor(service), timeout_keep_alive=60.0)
-    parts, state = Parts(Connections(0, 60.0), Wire.tap, answer_to, Repeats()), ServerState()
+    parts, state = Parts(Connections(0, 60.0), Wire.tap, fault_answer, Repeats()), ServerState()
     make = partial(Connection, config, state, {}, parts=parts)
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
     try:

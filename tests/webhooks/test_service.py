@@ -183,6 +183,6 @@ def test_every_drop_is_told_and_an_endpoint_that_fails_costs_another_nothing(tmp
 @pytest.mark.parametrize("command", ["serve", "check-config"])
 def test_a_private_address_stops_the_start_unless_it_is_meant(command: str, url: str) -> None:
     callbacks = json.dumps([{"url": url, "secret": SECRET}])
-    flags = ["--callbacks", callbacks, "--store", "sqlite:///:memory:"]
+    flags = ["--callbacks", callbacks, "--store", "sqlite:///:memory:", "--listen", "127.0.0.1:0"]
     with pytest.raises(SettingsError, match=r"callbacks.0.url: .*allow_private_callbacks"):
         CliRunner().invoke(app, [command, *flags], catch_exceptions=False)

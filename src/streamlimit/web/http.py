@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from streamlimit.http.asgi import BODY, App, Receive, Scope, Send
+from streamlimit.http.exchange import lines_of
+from streamlimit.http.framing import Fault
 from streamlimit.http.reader import MAX_BODY
 from streamlimit.http.request import Request
-from streamlimit.web.problems import Problem
+from streamlimit.web.problems import SECURITY_HEADERS, Problem, headers_of
 
 __all__ = ["App", "Receive", "Scope", "Send"]
 
@@ -15,7 +17,7 @@ FIELDS = "streamlimit.fields"
 
 
 class ClientLeft(Exception):
-    """The client went away; nobody is there to be answered."""
+    """The client closed its connection: no answer can reach it."""
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -102,3 +104,9 @@ async def send_whole(
         encoded.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def fault_answer(fault: Fault) -> tuple[int, bytes, bytes]:
+    """Status, header lines and body of the answer to bytes that are no request, which no handler sees."""
+    problem = Problem(*fault)
+    return problem.status, lines_of(encode_headers(headers_of(problem) | SECURITY_HEADERS)), problem.body()

@@ -6,8 +6,8 @@ workers the library's multiprocess mode adds them up: server.py names its folder
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -27,76 +27,116 @@ STREAMS_SHOWN = 100
 """Streams with a metric of their own: those with the most sessions."""
 
 
+class CounterRow(NamedTuple):
+    """A counter: its text, the label of its values (or none), and what reads them, by label."""
+
+    name: str
+    text: str
+    label: str | None
+    read: Callable[[Tally, CachingStore], Mapping[str, float] | float]
+
+
+class GaugeRow(NamedTuple):
+    """A gauge: its text, how those of several workers are joined, and what reads it."""
+
+    name: str
+    text: str
+    mode: Literal["livesum", "livemax"]
+    read: Callable[[Tally, CachingStore], float]
+
+
+COUNTERS = (
+    CounterRow("admissions", "Requests admitted", None, lambda tally, store: tally.admissions),
+    CounterRow("confirmations", "Segments confirmed", None, lambda tally, store: tally.confirmations),
+    CounterRow("not_received", "Segments not received", None, lambda tally, store: tally.not_received),
+    CounterRow("events", "State changes of sessions", "type", lambda tally, store: tally.events),
+    CounterRow("refusals", "Requests refused", "code", lambda tally, store: tally.refusals),
+    CounterRow(
+        "refused_users",
+        "Users refused by the limit: each once within n·X and worker",
+        "plan",
+        lambda tally, store: tally.refused_users,
+    ),
+    CounterRow("would_refuse", "Refusals left out by a dry run", "code", lambda tally, store: tally.would_refuse),
+    CounterRow("problems", "Error answers", "code", lambda tally, store: tally.problems),
+    CounterRow(
+        "connections_turned_away",
+        "Connections turned away: too many of one address",
+        None,
+        lambda tally, store: tally.turned_away,
+    ),
+    CounterRow(
+        "edge_lines_dropped",
+        "Lines of an edge's access log that could not be counted",
+        None,
+        lambda tally, store: tally.edge_lines_dropped,
+    ),
+    CounterRow(
+        "connections_given_up",
+        "Connections given up, by what did not come in time: request, head, body, reading",
+        "awaited",
+        lambda tally, store: tally.given_up,
+    ),
+    CounterRow("degraded", "Answers given without the store", None, lambda tally, store: store.counts.degraded),
+    CounterRow("store_outages", "Outages of the store", None, lambda tally, store: store.counts.outages),
+    CounterRow("store_failures", "Calls the store did not answer", None, lambda tally, store: store.counts.failures),
+    CounterRow("kept_dropped", "Kept confirmations dropped", None, lambda tally, store: store.kept.dropped),
+    CounterRow("store_seconds", "Time spent waiting for the store", None, lambda tally, store: store.counts.seconds),
+    CounterRow("store_calls", "Calls of the store that were timed", None, lambda tally, store: store.counts.calls),
+    CounterRow(
+        "store_checkpoint_failures",
+        "Checkpoints of SQLite's log that failed",
+        None,
+        lambda tally, store: tally.checkpoints_failed,
+    ),
+)
+
+GAUGES = (
+    GaugeRow(
+        "last_sweep_timestamp_seconds",
+        "When a sweep (built-in, or Endpoint 2) last came to its end, in seconds of the epoch; 0: none yet",
+        "livemax",
+        lambda tally, store: tally.swept_at,
+    ),
+    GaugeRow("store_away", "Workers that see the store away", "livesum", lambda tally, store: store.is_away),
+    GaugeRow(
+        "store_log_bytes",
+        "Length of SQLite's log, which is carried over into the database, as the last checkpoint left it",
+        "livemax",
+        lambda tally, store: tally.log_bytes,
+    ),
+    GaugeRow("kept", "Confirmations that wait for the store", "livesum", lambda tally, store: len(store.kept)),
+    GaugeRow("known", "Sessions the workers know", "livesum", lambda tally, store: len(store.cache)),
+)
+
+STARTS_AT_ZERO = (("refusals", "session-limit"), ("problems", "internal"))
+"""Labels that are there from the start: of a counter that appears as 1, Prometheus sees no increase."""
+
+
 class Metrics:
     """One worker's metrics. `flush` brings them up to date; `text` is what Prometheus reads."""
 
     def __init__(self, tally: Tally, store: CachingStore, workers: "Sequence[WebhookWorker]" = ()) -> None:
         self._tally, self._store, self._workers = tally, store, workers
         self._seen: dict[tuple[str, str], float] = {}
-        self._registry = registry = CollectorRegistry()
-        self._admissions = Counter("streamlimit_admissions", "Requests admitted", registry=registry)
-        self._confirmations = Counter("streamlimit_confirmations", "Segments confirmed", registry=registry)
-        self._not_received = Counter("streamlimit_not_received", "Segments not received", registry=registry)
-        self._events = Counter("streamlimit_events", "State changes of sessions", ["type"], registry=registry)
-        self._refusals = Counter("streamlimit_refusals", "Requests refused", ["code"], registry=registry)
-        text = "Users refused by the limit: each once within n·X and worker"
-        self._refused_users = Counter("streamlimit_refused_users", text, ["plan"], registry=registry)
-        self._would = Counter("streamlimit_would_refuse", "Refusals left out by a dry run", ["code"], registry=registry)
-        self._problems = Counter("streamlimit_problems", "Error answers", ["code"], registry=registry)
-        for metric, code in ((self._refusals, "session-limit"), (self._problems, "internal")):
-            metric.labels(code)  # there at 0: of one that appears as 1, Prometheus sees no increase
-        text = "Connections turned away: too many of one address"
-        self._turned = Counter("streamlimit_connections_turned_away", text, registry=registry)
-        text = "Lines of an edge's access log that could not be counted"
-        self._lines = Counter("streamlimit_edge_lines_dropped", text, registry=registry)
-        text = "Connections given up, by what did not come in time: request, head, body, reading"
-        self._given_up = Counter("streamlimit_connections_given_up", text, ["awaited"], registry=registry)
-        self._degraded = Counter("streamlimit_degraded", "Answers given without the store", registry=registry)
-        self._outages = Counter("streamlimit_store_outages", "Outages of the store", registry=registry)
-        self._failures = Counter("streamlimit_store_failures", "Calls the store did not answer", registry=registry)
-        self._dropped = Counter("streamlimit_kept_dropped", "Kept confirmations dropped", registry=registry)
-        self._latency = Counter("streamlimit_store_seconds", "Time spent waiting for the store", registry=registry)
-        self._calls = Counter("streamlimit_store_calls", "Calls of the store that were timed", registry=registry)
-        text = "Checkpoints of SQLite's log that failed"
-        self._checkpoints = Counter("streamlimit_store_checkpoint_failures", text, registry=registry)
-        labels = ["endpoint", "outcome"]
-        self._deliveries = Counter("streamlimit_callbacks", "Attempts to deliver webhooks", labels, registry=registry)
-        text = "When a sweep (built-in, or Endpoint 2) last came to its end, in seconds of the epoch; 0: none yet"
-        self._swept = _gauge("streamlimit_last_sweep_timestamp_seconds", text, registry, "livemax")
-        self._away = _gauge("streamlimit_store_away", "Workers that see the store away", registry)
-        text = "Length of SQLite's log, which is carried over into the database, as the last checkpoint left it"
-        self._log_bytes = _gauge("streamlimit_store_log_bytes", text, registry, "livemax")
-        self._kept = _gauge("streamlimit_kept", "Confirmations that wait for the store", registry)
-        self._known = _gauge("streamlimit_known", "Sessions the workers know", registry)
+        self.registry = registry = CollectorRegistry()
+        self._counters = {row.name: _counter(row.name, row.text, registry, row.label) for row in COUNTERS}
+        for name, label in STARTS_AT_ZERO:
+            self._counters[name].labels(label)
+        text = "Attempts to deliver webhooks"
+        self._deliveries = _counter("callbacks", text, registry, "endpoint", "outcome")
+        self._gauges = [(row, _gauge(row.name, row.text, registry, row.mode)) for row in GAUGES]
 
     def flush(self) -> None:
         """The plain numbers into the metrics."""
-        tally, counts = self._tally, self._store.counts
-        self._add(self._admissions, "admissions", {"": tally.admissions})
-        self._add(self._confirmations, "confirmations", {"": tally.confirmations})
-        self._add(self._not_received, "not_received", {"": tally.not_received})
-        self._add(self._events, "events", tally.events)
-        self._add(self._refusals, "refusals", tally.refusals)
-        self._add(self._refused_users, "refused_users", tally.refused_users)
-        self._add(self._would, "would_refuse", tally.would_refuse)
-        self._add(self._problems, "problems", tally.problems)
-        self._add(self._turned, "turned_away", {"": tally.turned_away})
-        self._add(self._lines, "edge_lines", {"": tally.edge_lines_dropped})
-        self._add(self._given_up, "given_up", tally.given_up)
-        self._add(self._degraded, "degraded", {"": counts.degraded})
-        self._add(self._outages, "outages", {"": counts.outages})
-        self._add(self._failures, "failures", {"": counts.failures})
-        self._add(self._latency, "seconds", {"": counts.seconds})
-        self._add(self._calls, "calls", {"": counts.calls})
-        self._add(self._dropped, "dropped", {"": self._store.kept.dropped})
-        self._add(self._checkpoints, "checkpoints", {"": tally.checkpoints_failed})
-        self._log_bytes.set(tally.log_bytes)
+        for counter in COUNTERS:
+            values = counter.read(self._tally, self._store)
+            by_label = values if isinstance(values, Mapping) else {"": values}
+            self._add(self._counters[counter.name], counter.name, by_label)
         for worker in self._workers:
             self._add_deliveries(worker)
-        self._swept.set(tally.swept_at)
-        self._away.set(self._store.is_away)
-        self._kept.set(len(self._store.kept))
-        self._known.set(len(self._store.cache))
+        for row, gauge in self._gauges:
+            gauge.set(row.read(self._tally, self._store))
 
     async def flush_forever(self) -> None:
         """Other workers' scrapes see this one's numbers, too."""
@@ -118,10 +158,10 @@ class Metrics:
         scraped = CollectorRegistry()
         if FOLDER_VARIABLE in os.environ:
             MultiProcessCollector(scraped)  # type: ignore[no-untyped-call]
-        own = b"" if FOLDER_VARIABLE in os.environ else generate_latest(self._registry)
-        scraped.register(_Told(dropped_callbacks(dropped or {})))
-        scraped.register(_Told(pending_callbacks(pending)))
-        scraped.register(_Told(running_workers(self.workers())))
+        own = b"" if FOLDER_VARIABLE in os.environ else generate_latest(self.registry)
+        scraped.register(_SharedMetric(dropped_callbacks(dropped or {})))
+        scraped.register(_SharedMetric(pending_callbacks(pending)))
+        scraped.register(_SharedMetric(running_workers(self.workers())))
         if census is not None:
             _census_gauges(scraped, census, now)
         return own + generate_latest(scraped)
@@ -129,7 +169,7 @@ class Metrics:
     def numbers(self) -> dict[str, dict[str, float]]:
         """The counters of all workers by name and label, for `/v1/stats`."""
         self.flush()
-        registry = self._registry
+        registry = self.registry
         if FOLDER_VARIABLE in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -175,8 +215,8 @@ def _runs(pid: int) -> bool:
     return True
 
 
-class _Told(Collector):
-    """A metric as the store tells it: it counts for all workers, so nobody adds anything up here."""
+class _SharedMetric(Collector):
+    """A metric that counts for all workers already, so that it needs no adding up."""
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
@@ -204,8 +244,12 @@ def running_workers(count: int | None) -> GaugeMetricFamily:
     return GaugeMetricFamily("streamlimit_workers", "Workers that run", value=count)
 
 
-def _gauge(name: str, text: str, registry: CollectorRegistry, mode: Literal["livesum", "livemax"] = "livesum") -> Gauge:
-    return Gauge(name, text, registry=registry, multiprocess_mode=mode)
+def _counter(name: str, text: str, registry: CollectorRegistry, *labels: str | None) -> Counter:
+    return Counter(f"streamlimit_{name}", text, [each for each in labels if each is not None], registry=registry)
+
+
+def _gauge(name: str, text: str, registry: CollectorRegistry, mode: Literal["livesum", "livemax"]) -> Gauge:
+    return Gauge(f"streamlimit_{name}", text, registry=registry, multiprocess_mode=mode)
 
 
 def _census_gauges(registry: CollectorRegistry, census: Census, now: float) -> None:
