@@ -72,11 +72,6 @@ soak: setup ## an hour of faults under load (ARGS='--minutes 10'), then long run
 	$(BIN)/python -m bench.soak $(ARGS)
 	$(BIN)/python -m pytest tests/soak -n 0 --timeout 0 $(PYTEST_ARGS)
 
-.PHONY: typescript
-typescript: setup ## a client with types made of /openapi.json compiles and runs (needs node and npm)
-	npm ci --prefix tests/typescript --silent
-	$(BIN)/python -m pytest tests/typescript -n 0
-
 .PHONY: walk
 walk: setup ## the way of somebody who tries it, by real commands: minutes, and what each step needed
 	$(BIN)/python -m tests.walk $(ARGS)
@@ -112,5 +107,6 @@ lock: ## resolve pyproject.toml into requirements.lock (UPGRADE=--upgrade for ne
 
 .PHONY: clean
 clean: ## remove .venv, caches and build results
-	rm -rf .venv .venv-sam .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist mutants
+	rm -rf .venv .venv-sam .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist mutants \
+		tests/typescript/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

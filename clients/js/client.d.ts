@@ -53,7 +53,7 @@ export interface Problem {
   reason?: string;
   at?: string;
   by_session_id?: string;
-  by_device?: string | Device;
+  by_device?: string | Device | null;
 }
 
 export interface Options {
@@ -97,6 +97,21 @@ export declare class StreamSession extends EventTarget {
     type: K,
     listener: (event: Events[K]) => void,
     options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  removeEventListener<K extends keyof Events>(
+    type: K,
+    listener: (event: Events[K]) => void,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
   ): void;
 }
 

@@ -58,6 +58,13 @@ MUTANTS = [
         ("tests/web/test_heartbeat.py",),
     ),
     Mutant(
+        "a page is answered otherwise than its types say",
+        "streamlimit/web/contract/shapes.py",
+        "    playback_url: str\n",
+        "    playback_url: str | None\n",
+        ("tests/typescript/test_client.py", "-k", "page"),
+    ),
+    Mutant(
         "an end always takes the grant",
         "streamlimit/web/sessions.py",
         "session_id, form.keep_grant)",
