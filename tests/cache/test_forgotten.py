@@ -1,7 +1,9 @@
 """A store that failed over may not know the last ends: the worker that told them tells them again when it is back."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,15 +27,17 @@ async def fail_over(scene: Scene, before: list[tuple[str, int, bytes]]) -> None:
     await scene.worker.watch_once()
     with pytest.raises(Exception, match="away"):
         await scene.admit("nobody")
-    db = scene.moody.store._db
+    db = sqlite3.connect(scene.path, isolation_level=None)
     for table in ("ledgers", "grants"):
         db.execute(f"DELETE FROM {table}")
     db.executemany("INSERT INTO ledgers (user_id, due_at_ms, body) VALUES (?, ?, ?)", before)
+    db.close()
     scene.moody.away = False
 
 
 def rows(scene: Scene) -> list[tuple[str, int, bytes]]:
-    return list(scene.moody.store._db.execute("SELECT user_id, due_at_ms, body FROM ledgers"))
+    with closing(sqlite3.connect(scene.path)) as db:
+        return list(db.execute("SELECT user_id, due_at_ms, body FROM ledgers"))
 
 
 async def come_back(scene: Scene) -> None:

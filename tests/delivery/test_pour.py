@@ -231,7 +231,8 @@ def test_who_pours_registers_once_however_often_the_line_is_full(file: Path) -> 
             assert sum(pushed) == len(BIG)
             assert len(pushed) > 5
             assert len(waits) == one.watcher.waits == 1
-            assert not loop.remove_writer(one.wire._fd)
+            [(registered, *_)] = waits
+            assert not loop.remove_writer(registered)
 
     asyncio.run(work())
 

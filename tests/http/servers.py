@@ -13,14 +13,19 @@ from streamlimit.http.wire import Tap
 from streamlimit.web.http import fault_answer
 
 
+def make_parts(tap: Tap = Wire.tap, guard: Connections | None = None) -> Parts:
+    """What the connections of one worker share."""
+    return Parts(guard or Connections(0, 60.0), tap, fault_answer, Repeats())
+
+
 def connection(
     handle: Handler,
     state: ServerState | None = None,
     keep_alive_seconds: float = 60.0,
     tap: Tap = Wire.tap,
     guard: Connections | None = None,
+    parts: Parts | None = None,
 ) -> Connection:
-    """One whose requests *handle* answers."""
+    """A connection whose requests *handle* answers."""
     config: Any = SimpleNamespace(loaded_app=SimpleNamespace(handle=handle), timeout_keep_alive=keep_alive_seconds)
-    parts = Parts(guard or Connections(0, 60.0), tap, fault_answer, Repeats())
-    return Connection(config, state or ServerState(), {}, parts=parts)
+    return Connection(config, state or ServerState(), {}, parts=parts or make_parts(tap, guard))

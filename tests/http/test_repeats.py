@@ -14,7 +14,7 @@ from streamlimit.http.exchange import Exchange, dated
 from streamlimit.http.repeats import MOST
 from streamlimit.http.request import Request
 from tests.http.raw import answers_in, head, post
-from tests.http.servers import connection
+from tests.http.servers import connection, make_parts
 
 Told = tuple[int, bytes, bytes] | None
 ASKED = post("/v1/segments", {"user_id": "ann"})
@@ -51,7 +51,9 @@ class Server:
         self.again, self.read = again, list[Request]()
         self.state = ServerState()
         wire: Any = SimpleNamespace(nudge=lambda: None, watcher=None)
-        self.first = connection(self.handle, self.state, tap=lambda _: wire)
+        self.parts = make_parts(tap=lambda _: wire)
+        self.repeats = self.parts.repeats
+        self.first = connection(self.handle, self.state, parts=self.parts)
         self.connected(self.first)
 
     def handle(self, request: Request, exchange: Exchange) -> None:
@@ -71,7 +73,7 @@ class Server:
             SimpleNamespace(loaded_app=SimpleNamespace(handle=self.handle), timeout_keep_alive=60.0),
             self.state,
             {},
-            parts=self.first._parts,
+            parts=self.parts,
         )
         self.connected(one, host)
         return one
@@ -169,7 +171,7 @@ def test_nothing_else_is_remembered(asked: bytes) -> None:
     server = Server()
     server.first.data_received(asked)
     assert server.read
-    assert not server.first._parts.repeats.known
+    assert not server.repeats.known
 
 
 def test_a_part_of_a_request_is_none_however_much_it_looks_like_one() -> None:
@@ -180,7 +182,7 @@ def test_a_part_of_a_request_is_none_however_much_it_looks_like_one() -> None:
     server.first.data_received(ASKED)  # its body
     assert statuses(server.line) == [409, 409]
     assert server.read[-1].body == ASKED
-    assert len(server.first._parts.repeats.known) == 1, "and the body is not remembered for the request"
+    assert len(server.repeats.known) == 1, "and the body is not remembered for the request"
 
 
 def test_a_server_that_stops_reads_and_closes() -> None:
@@ -196,4 +198,4 @@ def test_memory_is_bounded() -> None:
     server = Server()
     for number in range(3 * MOST):
         server.first.data_received(post("/v1/segments", {"user_id": f"u{number}"}))
-        assert len(server.first._parts.repeats.known) <= MOST
+        assert len(server.repeats.known) <= MOST

@@ -50,12 +50,12 @@ class ReportsDriver:
     """One `ReportStore`; `worker` counts something in an hour."""
 
     def __init__(self, open_reports: OpenReports) -> None:
-        self._open, self._opened = open_reports, list[Any]()
+        self.open_reports, self._opened = open_reports, list[Any]()
         self.numbers = count(1)
 
     async def another(self) -> ReportStore:
         """The same reports as another process sees them."""
-        reports: ReportStore = await resolved(self._open())
+        reports: ReportStore = await resolved(self.open_reports())
         self._opened.append(reports)
         return reports
 

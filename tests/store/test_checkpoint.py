@@ -5,7 +5,6 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -160,11 +159,18 @@ class Busy:
         self.left -= 1
         return (1, -1, -1) if self.left >= 0 else (0, 10, 10)
 
+    def close(self) -> None: ...
 
-def test_another_processs_checkpoint_is_waited_for_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+
+def test_another_processs_checkpoint_is_waited_for_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(checkpoint, "PAUSE_SECONDS", 0.0)
     short, endless = Busy(3), Busy(10**6)
-    assert checkpoint._carry_over(cast(sqlite3.Connection, short)) is None
+    databases = iter((short, endless))
+    monkeypatch.setattr(sqlite3, "connect", lambda path, **how: next(databases))
+    path = str(tmp_path / "streamlimit.db")
+    assert checkpoint.checkpoint_once(path) == checkpoint.Checkpoint(0, None)
     assert short.asked == 4
-    assert checkpoint._carry_over(cast(sqlite3.Connection, endless)) == "others are at it all the time"
+    assert checkpoint.checkpoint_once(path) == checkpoint.Checkpoint(0, "others are at it all the time")
     assert endless.asked == checkpoint.TRIES

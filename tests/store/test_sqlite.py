@@ -17,9 +17,11 @@ from streamlimit.model import Admitted, Ask, Confirmed, Device, Purpose, Receipt
 from streamlimit.rules.ledger import Seat
 from streamlimit.store import bodies
 from streamlimit.store.sqlite import SqliteStore, clock, intake, round
+from streamlimit.store.sqlite.connection import Connection
 from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
 from tests.processes import FORKED
 from tests.store import differential, writers
+from tests.store.connections import Opened, beside
 from tests.store.contract import OLDEST_GOES, StoreContract
 from tests.store.store_driver import ALL_TYPES, QUICK, ManualClock, N, X, limit_of, sweep_all, types
 from tests.store.writers import SLOW
@@ -172,10 +174,10 @@ class TestFile:
         with pytest.raises(StoreUnavailable):
             store.admit(Ask("user", "tv", "news"))
 
-    def test_a_read_only_file_is_unavailable_for_writes_until_it_is_not(self, path: str) -> None:
+    def test_a_read_only_file_is_unavailable_for_writes_until_it_is_not(self, path: str, opened: Opened) -> None:
         store = SqliteStore(path, SLOW)
         receipt = watch(store)
-        _db(store).execute("PRAGMA query_only = ON")
+        opened[-1].execute("PRAGMA query_only = ON")
         for write in (
             lambda: store.confirm(receipt),
             lambda: store.admit(Ask("user", "new", "news")),
@@ -186,20 +188,20 @@ class TestFile:
             with pytest.raises(StoreUnavailable, match="readonly"):
                 write()
         assert isinstance(store.admit(Ask("user", "tv", "news")), Admitted)  # who sits goes on
-        _db(store).execute("PRAGMA query_only = OFF")
+        opened[-1].execute("PRAGMA query_only = OFF")
         assert types(store.end("user", "tv")) == ["ended"]
 
     def test_a_step_that_fails_half_way_leaves_nothing_behind(self, path: str) -> None:
         store = SqliteStore(path, SLOW, ALL_TYPES)
         watch(store)
         told = store.pending()
-        _db(store).execute(
+        beside(path).execute(
             "CREATE TRIGGER no_events BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'no events'); END"
         )
         with pytest.raises(StoreUnavailable, match="no events"):
             store.end("user", "tv")
         assert (store.sessions("user").live, store.pending()) == (1, told)
-        _db(store).execute("DROP TRIGGER no_events")
+        beside(path).execute("DROP TRIGGER no_events")
         assert types(store.end("user", "tv")) == ["ended"]
         assert store.pending() == told + 1
 
@@ -274,7 +276,7 @@ class TestFile:
         store.beat(Ask("user", "c", "film", device=Device("d", None, "tv")))
         store.set_limit("other", 7)
         before = store.sessions("user")
-        _make_version_1(_db(store))
+        _make_version_1(beside(path))
         store.close()
         store = SqliteStore(path, OLDEST_GOES, clock=clock)
         assert (store.sessions("user"), limit_of(store, "other")) == (before, 7)
@@ -288,7 +290,7 @@ class TestFile:
     def test_a_file_of_version_2_keeps_everybody_and_counts_what_finds_no_room(self, path: str) -> None:
         store = SqliteStore(path, QUICK, frozenset({"session.started"}))
         watch(store)
-        db = _db(store)
+        db = beside(path)
         db.execute("DROP TABLE unkept")
         db.execute("DROP TABLE grants")
         db.execute("PRAGMA user_version = 2")
@@ -297,12 +299,12 @@ class TestFile:
         assert len(store.sessions("user").sessions) == 1
         for number in range(intake.LEAST):
             watch(store, user=f"user-{number}")
-        assert _db(store).execute("SELECT * FROM unkept").fetchall() == [("session.started", 1)]
+        assert beside(path).execute("SELECT * FROM unkept").fetchall() == [("session.started", 1)]
 
     def test_who_sat_before_grants_could_be_ended_may_have_one(self, path: str) -> None:
         store = SqliteStore(path, QUICK)
         grant = watch(store).lease.generation
-        db = _db(store)
+        db = beside(path)
         (body,) = db.execute("SELECT body FROM ledgers").fetchone()
         (seats, *others) = msgspec.msgpack.decode(body)
         old = msgspec.msgpack.encode([[seat[:17] for seat in seats], *others])
@@ -325,18 +327,20 @@ class TestFile:
             clock.now_ms += X
         clock.now_ms += QUICK.grant_ms - X
         _swept(store)
-        assert _db(store).execute("SELECT user_id FROM grants").fetchall() == []
+        assert beside(path).execute("SELECT user_id FROM grants").fetchall() == []
 
-    def test_a_hammering_terminated_player_is_written_down_fifty_times_an_x_at_most(self, path: str) -> None:
+    def test_a_hammering_terminated_player_is_written_down_fifty_times_an_x_at_most(
+        self, path: str, opened: Opened
+    ) -> None:
         clock = ManualClock()
         store = SqliteStore(path, QUICK, clock=clock)
         watch(store)
         store.terminate("user", "tv", "operator", "why")
-        before = _db(store).total_changes
+        before = opened[-1].total_changes
         for _ in range(2 * X):
             clock.now_ms += 1
             assert isinstance(store.admit(Ask("user", "tv", "news")), Refusal)
-        assert _db(store).total_changes - before <= 2 * 50 + 1
+        assert opened[-1].total_changes - before <= 2 * 50 + 1
 
     def test_a_step_is_as_long_as_the_lock_may_be_held(self) -> None:
         pace = Pace()
@@ -356,36 +360,39 @@ class TestFile:
         assert error.startswith("sqlite: ")
         assert (sits, again, kept, other) == (1, True, users, True)
 
-    def test_a_reader_waits_while_a_killed_process_is_cleaned_up_after(self, path: str) -> None:
+    def test_a_reader_waits_while_a_killed_process_is_cleaned_up_after(
+        self, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Connection, "cursor", lambda db: sqlite3.Connection.cursor(db, BusyCursor))
         store = SqliteStore(path, SLOW)
         watch(store)
-        store._rows._cursor = BusyAtFirst(store._rows._cursor)  # type: ignore[assignment]
+        monkeypatch.setattr(BusyCursor, "times", 1)
         assert isinstance(store.admit(Ask("user", "tv", "news")), Admitted)
+        assert BusyCursor.times == 0
 
     def test_a_file_that_others_hold_for_ever_is_an_unavailable_store(
-        self, path: str, monkeypatch: pytest.MonkeyPatch
+        self, path: str, opened: Opened, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store = SqliteStore(path, SLOW)
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr(_db(store), "patience_seconds", 0.01)
+        monkeypatch.setattr(opened[-1], "patience_seconds", 0.01)
         with pytest.raises(StoreUnavailable, match="locked"):
             watch(store)
         holder.execute("ROLLBACK")
         watch(store)
 
 
-class BusyAtFirst:
-    """A cursor that answers "locked" once, as SQLite does while another process repairs the file."""
+class BusyCursor(sqlite3.Cursor):
+    """A cursor that answers "locked" so many `times`, as SQLite does while another process repairs the file."""
 
-    def __init__(self, cursor: sqlite3.Cursor) -> None:
-        self._cursor, self._times = cursor, 1
+    times = 0
 
     def execute(self, *what: Any) -> sqlite3.Cursor:
-        if self._times:
-            self._times -= 1
+        if self.times:
+            type(self).times -= 1
             raise sqlite3.OperationalError("database is locked")
-        return self._cursor.execute(*what)
+        return super().execute(*what)
 
 
 class TestProcesses:
@@ -487,7 +494,3 @@ def _as_object(seat: Seat) -> dict[str, Any]:
 
 def _swept(store: SqliteStore) -> list[Any]:
     return asyncio.run(sweep_all(store))  # type: ignore[arg-type]
-
-
-def _db(store: SqliteStore) -> sqlite3.Connection:
-    return store._db

@@ -18,6 +18,7 @@ from streamlimit.store.sqlite import SqliteStore, group_commit, intake, patience
 from streamlimit.store.sqlite.group_commit import AT_MOST
 from tests.processes import FORKED
 from tests.store import differential, writers
+from tests.store.connections import Opened, beside
 from tests.store.contract import (
     Beats,
     Caps,
@@ -74,10 +75,10 @@ def at_once(store: SqliteStore, asks: Sequence[Ask]) -> list[Any]:
     return asyncio.run(run())
 
 
-def statements(store: SqliteStore) -> list[str]:
-    """All that the store runs from here on, by their first words (behind the comments)."""
+def statements(opened: Opened) -> list[str]:
+    """All that the store opened last runs from here on, by their first words (behind the comments)."""
     seen: list[str] = []
-    store._db.set_trace_callback(lambda text: seen.append(re.sub(r"--.*\n", "", text).split()[0]))
+    opened[-1].set_trace_callback(lambda text: seen.append(re.sub(r"--.*\n", "", text).split()[0]))
     return seen
 
 
@@ -85,20 +86,20 @@ def statements(store: SqliteStore) -> list[str]:
 class TestOneTurn:
     """How many transactions, and when answers come."""
 
-    def test_those_of_one_turn_are_one_transaction(self, path: str) -> None:
+    def test_those_of_one_turn_are_one_transaction(self, path: str, opened: Opened) -> None:
         store = SqliteStore(path, SLOW, gathers=True)
-        seen = statements(store)
+        seen = statements(opened)
         answers = at_once(store, [ask(f"user-{k}") for k in range(AT_MOST)])
         assert seen == ["BEGIN", "SELECT", *["INSERT"] * AT_MOST, "COMMIT"]
         assert [answer.session.user_id for answer in answers] == [f"user-{k}" for k in range(AT_MOST)]
 
-    def test_receipts_and_reports_share_it_with_beats(self, path: str) -> None:
+    def test_receipts_and_reports_share_it_with_beats(self, path: str, opened: Opened) -> None:
         store = SqliteStore(path, SLOW, gathers=True)
         leases = [store.admit(ask(f"user-{k}")).lease for k in range(2)]  # type: ignore[union-attr]
         assert None not in leases
         receipts = [Receipt(lease, "1.ts", 1) for lease in leases if lease is not None]
         told: list[Any] = []
-        seen = statements(store)
+        seen = statements(opened)
 
         async def run() -> list[Any]:
             coming: list[Any] = [store.confirm(receipts[0]), store.beat(ask("other"))]
@@ -109,22 +110,22 @@ class TestOneTurn:
         assert [type(verdict) for verdict in told] == [Confirmed]
         assert seen == ["BEGIN", "SELECT", "INSERT", "UPDATE", "UPDATE", "COMMIT"]
 
-    def test_one_alone_is_one_statement(self, path: str) -> None:
+    def test_one_alone_is_one_statement(self, path: str, opened: Opened) -> None:
         store = SqliteStore(path, SLOW, gathers=True)
-        seen = statements(store)
+        seen = statements(opened)
         assert isinstance(at_once(store, [ask("user")])[0], Admitted)
         assert seen == ["INSERT"]
 
-    def test_many_are_several_transactions(self, path: str) -> None:
+    def test_many_are_several_transactions(self, path: str, opened: Opened) -> None:
         store = SqliteStore(path, SLOW, gathers=True)
-        seen = statements(store)
+        seen = statements(opened)
         answers = at_once(store, [ask(f"user-{k}") for k in range(2 * AT_MOST + 1)])
         assert seen == [*["BEGIN", "SELECT", *["INSERT"] * AT_MOST, "COMMIT"] * 2, "INSERT"]
         assert len({answer.session.user_id for answer in answers}) == 2 * AT_MOST + 1
 
-    def test_the_next_turn_is_the_next_transaction(self, path: str) -> None:
+    def test_the_next_turn_is_the_next_transaction(self, path: str, opened: Opened) -> None:
         store = SqliteStore(path, SLOW, gathers=True)
-        seen = statements(store)
+        seen = statements(opened)
         for _ in range(2):
             at_once(store, [ask("user"), ask("other")])
         assert seen == [word for write in ("INSERT", "UPDATE") for word in ("BEGIN", "SELECT", write, write, "COMMIT")]
@@ -151,10 +152,10 @@ class TestOneTurn:
         assert [session.session_id for session in answers[3].sessions] == ["a", "b", "c"]
         assert store.sessions("user").live == 3
 
-    def test_who_is_refused_is_not_written(self, path: str) -> None:
+    def test_who_is_refused_is_not_written(self, path: str, opened: Opened) -> None:
         store = SqliteStore(path, SLOW, gathers=True)
         at_once(store, [ask("user", session) for session in "abc"])
-        seen = statements(store)
+        seen = statements(opened)
         answers = at_once(store, [ask("user", session) for session in "de"])
         assert [type(answer) for answer in answers] == [Refusal, Refusal]
         assert seen == ["BEGIN", "SELECT", "COMMIT"]
@@ -179,9 +180,9 @@ class TestOneTurn:
         assert asyncio.run(run()) == [[leave + ("ed" if leave == "end" else "d")], Admitted, Admitted, 0]
         assert store.sessions("other").live == 1
 
-    def test_each_event_is_put_into_the_outbox_by_the_same_transaction(self, path: str) -> None:
+    def test_each_event_is_put_into_the_outbox_by_the_same_transaction(self, path: str, opened: Opened) -> None:
         store = SqliteStore(path, SLOW, ALL_TYPES, gathers=True)
-        seen = statements(store)
+        seen = statements(opened)
         answers = at_once(store, [ask("user"), ask("other"), ask("user")])
         assert [types(answer.events) for answer in answers] == [["started"], ["started"], []]
         assert seen == ["BEGIN", "SELECT", *["INSERT"] * 2, "SELECT", *["INSERT"] * 2, "COMMIT"]
@@ -194,17 +195,17 @@ class TestOneTurn:
         store = SqliteStore(path, SLOW, ALL_TYPES, outbox_max_events=3, gathers=True)
         for turn in range(3):
             at_once(store, [ask(f"user-{turn}-{k}") for k in range(2)])
-        waiting = store._db.execute("SELECT user_id FROM outbox ORDER BY number").fetchall()
+        waiting = beside(path).execute("SELECT user_id FROM outbox ORDER BY number").fetchall()
         assert waiting == [("user-0-0",), ("user-0-1",), ("user-1-0",)]
-        assert store._db.execute("SELECT type, count FROM unkept").fetchall() == [("session.started", 3)]
+        assert beside(path).execute("SELECT type, count FROM unkept").fetchall() == [("session.started", 3)]
 
 
 class TestAlone:
     """Who comes alone is answered at once."""
 
-    def test_one_after_the_other_waits_for_nothing(self, path: str) -> None:
+    def test_one_after_the_other_waits_for_nothing(self, path: str, opened: Opened) -> None:
         store = SqliteStore(path, SLOW, gathers=True)
-        seen = statements(store)
+        seen = statements(opened)
 
         async def run() -> list[Any]:
             answers = []
@@ -216,9 +217,9 @@ class TestAlone:
         assert [type(answer) for answer in asyncio.run(run())] == [Admitted] * 3
         assert seen == ["INSERT"] * 3
 
-    def test_of_those_that_come_together_for_once_all_but_the_first_wait(self, path: str) -> None:
+    def test_of_those_that_come_together_for_once_all_but_the_first_wait(self, path: str, opened: Opened) -> None:
         store = SqliteStore(path, SLOW, gathers=True)
-        seen = statements(store)
+        seen = statements(opened)
         several = [ask(f"user-{k}") for k in range(3)]
         for asks in (several, several, several[:1], several):
             assert all(isinstance(answer, Admitted) for answer in at_once(store, asks))
@@ -248,13 +249,13 @@ class TestTrouble:
 
     @pytest.mark.parametrize("users", [1, 2 * AT_MOST])
     def test_a_file_that_others_hold_is_waited_for_once(
-        self, path: str, users: int, monkeypatch: pytest.MonkeyPatch
+        self, path: str, users: int, monkeypatch: pytest.MonkeyPatch, opened: Opened
     ) -> None:
         store = SqliteStore(path, SLOW, gathers=True)
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         monkeypatch.setattr(patience, "LOCK_WAIT_SECONDS", 0.0)
-        seen = statements(store)
+        seen = statements(opened)
         answers = at_once(store, [ask(f"user-{k}") for k in range(users)])
         assert {(type(answer), str(answer)) for answer in answers} == {(StoreLocked, "sqlite: database is locked")}
         assert len(answers) == users
@@ -264,14 +265,14 @@ class TestTrouble:
 
     def test_where_one_cannot_be_written_none_is(self, path: str) -> None:
         store = SqliteStore(path, SLOW, ALL_TYPES, gathers=True)
-        store._db.execute(
+        beside(path).execute(
             "CREATE TRIGGER no_events BEFORE INSERT ON outbox WHEN new.user_id = 'bad'"
             " BEGIN SELECT RAISE(ABORT, 'no events'); END"
         )
         answers = at_once(store, [ask(user) for user in ("good", "bad")])
         assert [str(answer) for answer in answers] == ["sqlite: no events"] * 2
         assert [store.sessions(user).live for user in ("good", "bad")] == [0, 0]
-        store._db.execute("DROP TRIGGER no_events")
+        beside(path).execute("DROP TRIGGER no_events")
         assert isinstance(at_once(store, [ask("good"), ask("bad")])[1], Admitted)
         assert store.pending() == 2
 

@@ -12,6 +12,7 @@ from streamlimit.store.contract import resolved
 from streamlimit.store.reporting import CLOSED_AFTER_MS, DAY_MS, Batch, Count, Group, Period
 from streamlimit.store.sqlite import SqliteReports
 from streamlimit.store.sqlite.reporting import LOOKED_AT
+from tests.store.connections import beside
 from tests.store.reports_contract import (
     ALL,
     EIGHT,
@@ -93,6 +94,6 @@ def test_a_file_of_the_version_before_counts_nobody_again(path: str) -> None:
 
 
 def _tables(home: ReportsDriver) -> dict[str, int]:
-    db: sqlite3.Connection = home.reports._db  # type: ignore[attr-defined]
+    db = beside(str(home.open_reports.args[0]))  # type: ignore[attr-defined]
     names = ("reports", "report_users", "report_batches", "report_samples")
     return {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}

@@ -9,6 +9,7 @@ from valkey import Valkey
 
 from streamlimit.store.reporting import CLOSED_AFTER_MS, Count, Group
 from streamlimit.store.valkey import ValkeyReports
+from streamlimit.store.valkey.location import parse
 from tests import servers
 from tests.store.reports_contract import ALL, EIGHT, NINE, ReportsContract, ReportsDriver, story
 
@@ -29,8 +30,8 @@ class OnServers(ReportsContract):
             assert b"string" not in kinds.values(), kinds
 
     def clients(self, home: ReportsDriver) -> list[Valkey]:
-        location = home.reports._router._location  # type: ignore[attr-defined]
-        return [Valkey(host=host, port=port) for host, port in location.seeds]
+        [url] = home.open_reports.args  # type: ignore[attr-defined]
+        return [Valkey(host=host, port=port) for host, port in parse(url).seeds]
 
 
 class TestOnValkey(OnServers):
@@ -38,7 +39,7 @@ class TestOnValkey(OnServers):
 
     @pytest.fixture
     def open_reports(self, valkey_url: str, prefix: str) -> Callable[[], ValkeyReports]:
-        return partial(ValkeyReports, valkey_url, 400, prefix=prefix, timeout=PATIENT)
+        return partial(ValkeyReports, valkey_url, keep_days=400, prefix=prefix, timeout=PATIENT)
 
     @story
     async def test_every_key_expires_once_the_days_are_over(self, home: ReportsDriver) -> None:
@@ -70,7 +71,7 @@ class TestOnRedis(OnServers):
 
     @pytest.fixture
     def open_reports(self, redis_url: str, prefix: str) -> Callable[[], ValkeyReports]:
-        return partial(ValkeyReports, redis_url, 400, prefix=prefix, timeout=PATIENT)
+        return partial(ValkeyReports, redis_url, keep_days=400, prefix=prefix, timeout=PATIENT)
 
 
 class TestOnValkeyCluster(OnServers):
@@ -78,8 +79,8 @@ class TestOnValkeyCluster(OnServers):
 
     @pytest.fixture
     def open_reports(self, valkey_cluster: servers.Cluster, prefix: str) -> Callable[[], ValkeyReports]:
-        return partial(ValkeyReports, valkey_cluster.url, 400, prefix=prefix, timeout=PATIENT)
+        return partial(ValkeyReports, valkey_cluster.url, keep_days=400, prefix=prefix, timeout=PATIENT)
 
 
 def _prefix(home: ReportsDriver) -> str:
-    return str(home.reports._keys._prefix)  # type: ignore[attr-defined]
+    return str(home.open_reports.keywords["prefix"])  # type: ignore[attr-defined]

@@ -33,7 +33,7 @@ class Listening:
     """An open stream: its head, and its events one after the other."""
 
     def __init__(self, client: socket.socket) -> None:
-        self.socket, self._rest = client, b""
+        self.socket, self.rest = client, b""
         self.head = self._until(b"\r\n\r\n").decode()
         self._is_chunked = "transfer-encoding: chunked" in self.head.lower()
         self._text = b""
@@ -74,18 +74,18 @@ class Listening:
 
     def _part(self) -> bytes:
         if not self._is_chunked:
-            found, self._rest = self._rest or self.socket.recv(65_536), b""
+            found, self.rest = self.rest or self.socket.recv(65_536), b""
             return found
         size = int(self._until(b"\r\n"), 16)
-        while len(self._rest) < size + 2:
-            self._rest += self._received()
-        part, self._rest = self._rest[:size], self._rest[size + 2 :]
+        while len(self.rest) < size + 2:
+            self.rest += self._received()
+        part, self.rest = self.rest[:size], self.rest[size + 2 :]
         return part
 
     def _until(self, end: bytes) -> bytes:
-        while end not in self._rest:
-            self._rest += self._received()
-        found, self._rest = self._rest.split(end, 1)
+        while end not in self.rest:
+            self.rest += self._received()
+        found, self.rest = self.rest.split(end, 1)
         return found
 
     def _received(self) -> bytes:

@@ -131,7 +131,7 @@ def test_an_id_that_is_too_old_is_told_of_the_gap_and_given_what_is_kept(service
 def test_what_is_wrong_with_a_question_is_named(service: Service, query: dict[str, Any], field: str) -> None:
     with listening(service.port, **query) as stream:
         assert stream.status == 400
-        assert f'"field":"{field}"'.encode() in stream._rest.replace(b" ", b"")
+        assert f'"field":"{field}"'.encode() in stream.rest.replace(b" ", b"")
 
 
 def test_it_is_for_operators_and_readers(service: Service, user: str) -> None:

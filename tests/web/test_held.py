@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from uvicorn.server import ServerState
 
 from streamlimit.http.connection import HALF_OPEN_SECONDS, Connection
 from streamlimit.http.exchange import Exchange
@@ -140,12 +141,12 @@ def _no_wire(transport: asyncio.Transport) -> Any:
     return SimpleNamespace(nudge=lambda: None, watcher=None, abort=transport.abort)
 
 
-def told(story: Story, tap: Tap = _no_wire, keep_alive_seconds: float = 60.0) -> None:
+def told(story: Story, tap: Tap = _no_wire, keep_alive_seconds: float = 60.0, state: ServerState | None = None) -> None:
     """Plays *story* on a connection."""
 
     async def play() -> None:
         owing, line = Owing(), Line()
-        one = connection(owing, keep_alive_seconds=keep_alive_seconds, tap=tap)
+        one = connection(owing, state, keep_alive_seconds=keep_alive_seconds, tap=tap)
         one.connection_made(line)
         await story(one, line, owing)
 
@@ -217,15 +218,17 @@ def test_who_is_in_the_middle_of_a_request_does_not_rest() -> None:
 
 
 def test_a_connection_whose_handler_ends_without_an_answer_is_closed() -> None:
+    state = ServerState()
+
     async def story(one: Connection, line: Line, owing: Owing) -> None:
         one.data_received(GET % b"first")
-        for task in one._server.tasks:
+        for task in state.tasks:
             task.cancel()
         while not line.is_closed:
             await asyncio.sleep(0)
         assert line.written == b""
 
-    told(story)
+    told(story, state=state)
 
 
 def test_where_no_descriptor_is_left_nothing_is_asked_for_without_a_receipt() -> None:

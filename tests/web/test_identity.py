@@ -34,6 +34,7 @@ class Desk:
     def __init__(self, *keys: Any, **settings: Any) -> None:
         self.now, self.wall, self.asked = 1_000.0, time.time(), 0
         self.keys, self.problem = list(keys), None
+        self.document: Callable[[], Any] = lambda: jwks(*self.keys) if not isinstance(self.keys, dict) else self.keys
         self.gate: asyncio.Event | None = None
         table = {"jwks_url": "https://id.example.org/jwks", "issuer": ISSUER, "audience": AUDIENCE} | settings
         self.settings = JwtSettings(**table)
@@ -48,7 +49,7 @@ class Desk:
             await self.gate.wait()
         if self.problem is not None:
             raise self.problem
-        return jwks(*self.keys) if not isinstance(self.keys, dict) else self.keys
+        return self.document()
 
     def read(self, text: str) -> Identity:
         return asyncio.run(self.verifier.verify(text))
@@ -327,10 +328,7 @@ def test_a_document_that_is_none_leaves_the_keys_at_hand(document: Any) -> None:
     desk = Desk(RSA)
     desk.read(token(RSA))
 
-    async def other(url: str) -> Any:
-        return document
-
-    desk.ring._fetch = other
+    desk.document = lambda: document
     asyncio.run(desk.ring.refresh())
     assert desk.read(token(RSA)).user_id == "alice"
 
@@ -345,7 +343,7 @@ def _authenticator(desk: Desk) -> Authenticator:
     )
 
 
-def test_a_token_seen_before_is_not_verified_again_until_it_expires() -> None:
+def test_a_token_seen_before_is_not_verified_again_until_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(RSA)
     authenticator = _authenticator(desk)
     text = "Bearer " + token(RSA, exp=int(time.time()) + 1, streamlimit_plan="gold")
@@ -354,8 +352,8 @@ def test_a_token_seen_before_is_not_verified_again_until_it_expires() -> None:
         first = await authenticator.identify(text)
         assert (first.role, first.user_id, first.limit) == ("viewer", "alice", 5)
         assert await authenticator.identify(text) is first
-        authenticator._known.put(text, type(first)("viewer", "alice", expires_at=time.time() - 1))
         desk.wall += 60
+        monkeypatch.setattr(time, "time", lambda: desk.wall)
         with pytest.raises(Problem) as refused:
             await authenticator.identify(text)
         assert refused.value.status == 401

@@ -91,7 +91,7 @@ class Round:
     async def deliver(self) -> int:
         """One `deliver_once`, and all that it set off with is back."""
         started = await self.worker.deliver_once()
-        while self.worker._carrying:
+        while self.worker.in_flight:
             await asyncio.sleep(0)
         return started
 
@@ -147,7 +147,7 @@ async def test_a_hanging_receiver_holds_up_only_those_it_hangs_on(round: Round) 
     assert round.road.of("quick") == round.road.of("later") == ["started", "ended"]
     assert round.road.of("slow") == ["started"]
     round.road.let_go.set()
-    while round.worker._carrying:
+    while round.worker.in_flight:
         await asyncio.sleep(0)
     assert round.road.of("slow") == ["started", "ended"]
 

@@ -87,6 +87,11 @@ class WebhookWorker:
         self._failures, self._pause, self._paused_until = 0, 1.0, float("-inf")
         self._more, self._stopping, self._is_store_away = False, False, False
 
+    @property
+    def in_flight(self) -> int:
+        """How many deliveries are on their way."""
+        return len(self._carrying)
+
     def wake(self, event: Event) -> None:
         """The event is in the outbox: it need not wait for the next look."""
         if event.type in self._types:
@@ -130,7 +135,7 @@ class WebhookWorker:
         deadline = self._clock() + seconds
         while (left := deadline - self._clock()) > 0:
             started = await self.deliver_once()
-            if not started and not self._carrying:
+            if not started and not self.in_flight:
                 return not self._more
             await asyncio.wait(self._carrying, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         return False
@@ -156,7 +161,7 @@ class WebhookWorker:
         """A failing endpoint has one place, and none during a pause."""
         if self._stopping or self._clock() < self._paused_until:
             return 0
-        return (1 if self.is_failing else self._places) - len(self._carrying)
+        return (1 if self.is_failing else self._places) - self.in_flight
 
     async def _try_once(self, users: Collection[str] | None) -> None:
         if users is not None and not users:
