@@ -2,12 +2,14 @@
 
 import json
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streamlimit.edge.access_log import bound, report_in
+from streamlimit.edge.access_log import report_in
+from streamlimit.edge.datagrams import bound
 from streamlimit.edge.followed_file import FollowedFile
 from streamlimit.errors import SettingsError
 from streamlimit.settings import load_settings
@@ -21,9 +23,9 @@ NGINX = {
 }  # fmt: skip
 
 
-def line(header: str = "<190>Nov 28 22:43:27 sl: ", **changed: Any) -> bytes:
+def line(header: str = "<190>Nov 28 22:43:27 sl: ", separators: tuple[str, str] | None = None, **changed: Any) -> bytes:
     told = {name: value for name, value in (NGINX | changed).items() if value is not None}
-    return header.encode() + json.dumps(told).encode()
+    return header.encode() + json.dumps(told, separators=separators).encode()
 
 
 @pytest.mark.parametrize("header", ["<190>Nov 28 22:43:27 sl: ", "<134>1 2026-11-28T22:43:27Z host sl - - - ", ""])
@@ -161,6 +163,26 @@ def test_lines_are_listened_for(tmp_path: Path, where: str) -> None:
             out.send(b"nonsense")
             out.send(line(request_uri=viewer.uri("1.ts"), msec=None))
         wait_until(lambda: (viewer.state() or {}).get("state") == "active", 10, "the receipt")
+
+
+def test_of_a_burst_the_newest_is_counted_even_where_the_worker_ends_before_its_time(tmp_path: Path) -> None:
+    """Each X/8 = 3 s one is counted; what waits is counted at the worker's end."""
+    settings = {"ledger_streams": "any", "trusted_proxies": ["127.0.0.1"], "edge_log": f"unix:{tmp_path}/edge.sock"}
+    same = settings | {"segment_seconds": 24, "store": f"sqlite:///{tmp_path}/one.db"}
+    with started(tmp_path, **same) as service, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        viewer = Viewer(service, some_user(), "s")
+        viewer.ask("1.ts")
+        out.connect(f"{tmp_path}/edge.sock")
+
+        def told(number: int) -> None:
+            out.send(line(request_uri=viewer.uri(f"{number}.ts"), msec=f"{time.time():.3f}", separators=(",", ":")))
+
+        told(1)
+        wait_until(lambda: (viewer.state() or {}).get("state") == "active", 10, "the receipt")
+        for number in range(2, 7):
+            told(number)
+    with started(tmp_path, **same) as again:
+        assert again.watching(viewer.user)["sessions"][0]["segment"] == "6.ts"
 
 
 def test_of_several_one_listens(tmp_path: Path) -> None:

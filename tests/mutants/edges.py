@@ -32,6 +32,27 @@ MUTANTS = [
         ("tests/edge/test_access_log.py",),
     ),
     Mutant(
+        "a short answer speaks for what was before it",
+        "streamlimit/edge/gathered.py",
+        '"sent_http_content_length":"\\4",',
+        '"sent_http_content_length":"[0-9]+",',
+        ("tests/edge/test_gathered.py",),
+    ),
+    Mutant(
+        "what waits of a session is counted after its move",
+        "streamlimit/edge/gathered.py",
+        "            self._put_all(grant)\n",
+        "",
+        ("tests/edge/test_gathered.py",),
+    ),
+    Mutant(
+        "what waits dies with the worker",
+        "streamlimit/edge/access_log.py",
+        "                datagrams.close()\n                await self._note_due(math.inf)",
+        "                datagrams.close()",
+        ("tests/edge/test_access_log.py",),
+    ),
+    Mutant(
         "a token of one file opens all that begin so",
         "streamlimit/edge/access_token.py",
         "EXACTLY, BEGINS = 0, 1",

@@ -40,7 +40,8 @@ def _work(service: Service) -> "list[Work]":
     if service.authenticator.verifier is not None:
         work.append(service.authenticator.verifier.keys.refresh_forever)
     if service.settings.edge_log is not None:
-        lines = AccessLog(service.settings.edge_log, Reported(service), service.tally)
+        reported, seconds = Reported(service), service.settings.segment_seconds
+        lines = AccessLog(service.settings.edge_log, seconds, reported, service.tally)
         work.append(lines.listen_forever)
     return [*work, partial(expire_forever, service.limiter, every, log)] if every else work
 

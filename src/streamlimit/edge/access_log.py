@@ -6,33 +6,28 @@ over: an edge logs whatever it was asked for.
 """
 
 import asyncio
-import contextlib
-import errno
-import fcntl
 import math
-import os
 import socket
-from collections.abc import Callable, Iterator
+import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from streamlimit.edge.datagrams import Datagrams, bound
 from streamlimit.edge.followed_file import FollowedFile
+from streamlimit.edge.gathered import Gathered
 from streamlimit.edge.log_names import in_our_names
 from streamlimit.edge.reported import DELIVERED, Report, Reported, in_order, latest
 from streamlimit.errors import StreamlimitError
 from streamlimit.logs import EventLog
 from streamlimit.tally import Tally
 
-WAITING = 10_000
-"""Reports that may wait for the store; of more the oldest are dropped, and counted."""
-BUFFER = 4 * 1024 * 1024
-"""Bytes of the socket's buffer: nginx drops what does not fit."""
 RETRY_SECONDS = 1.0
 """How often a worker tries to be the one that listens."""
 GATHER_SECONDS = 0.1
 """How long lines are gathered: of a session's segments in that time the newest one is counted, for all of them."""
+AGAIN_SECONDS, AGAIN_SHARE = 3.0, 8
+"""How often a rendition of a session is counted at most: each 3 s, as the scripts of nginx report it, and each X/8."""
 FILE = "file:"
 POLL_SECONDS = 0.25
 """How often a file is looked at."""
@@ -96,41 +91,41 @@ def _whole(value: Any) -> int | None:
 
 
 class AccessLog:
-    """Listens at *where*: `unix:<path>`, `udp://host:port` or `file:<path>`; of several workers one does."""
+    """Listens at *where*: `unix:<path>`, `udp://host:port` or `file:<path>`; of several workers one does.
 
-    def __init__(self, where: str, reported: Reported, tally: Tally) -> None:
+    *segment_seconds*: X.
+    """
+
+    def __init__(self, where: str, segment_seconds: float, reported: Reported, tally: Tally) -> None:
         self._where, self._reported, self._tally = where, reported, tally
-        self._waiting: asyncio.Queue[Report] = asyncio.Queue()
+        self._gathered = Gathered(min(AGAIN_SECONDS, segment_seconds / AGAIN_SHARE))
+        self._some = asyncio.Event()
 
     async def listen_forever(self) -> None:
         """Ends only by being cancelled."""
         if self._where.startswith(FILE):
             await self._follow_forever(FollowedFile(self._where.removeprefix(FILE)))
         with await self._opened() as line:
-            loop = asyncio.get_running_loop()
-            transport, _ = await loop.create_datagram_endpoint(lambda: _Lines(self._took), sock=line)
+            datagrams = Datagrams(line, self._took)
             try:
                 while True:
-                    first = await self._waiting.get()
+                    await self._some.wait()
                     await asyncio.sleep(GATHER_SECONDS)
-                    await self._note_batch(first)
+                    await self._note_due(time.monotonic())
             finally:
-                transport.close()
+                datagrams.close()
+                await self._note_due(math.inf)
 
     async def _follow_forever(self, file: FollowedFile) -> None:
         try:
             while True:
                 for line in file.new_lines():
                     self._took(line)
-                while not self._waiting.empty():
-                    await self._note_batch(self._waiting.get_nowait())
+                await self._note_due(time.monotonic())
                 await asyncio.sleep(POLL_SECONDS)
         finally:
             file.close()
-
-    async def _note_batch(self, first: Report) -> None:
-        more = [self._waiting.get_nowait() for _ in range(self._waiting.qsize())]
-        await in_order(latest([first, *more]), self._note)
+            await self._note_due(math.inf)
 
     async def _opened(self) -> socket.socket:
         while True:
@@ -140,13 +135,16 @@ class AccessLog:
             await asyncio.sleep(RETRY_SECONDS)
 
     def _took(self, line: bytes) -> None:
-        report = report_in(line)
-        if report is None:
-            return
-        if self._waiting.qsize() >= WAITING:
-            self._waiting.get_nowait()
-            self._tally.edge_lines_dropped += 1
-        self._waiting.put_nowait(report)
+        self._gathered.add(line, time.monotonic())
+        self._some.set()
+
+    async def _note_due(self, now: float) -> None:
+        lines = self._gathered.take(now)
+        if not self._gathered:
+            self._some.clear()
+        self._tally.edge_lines_dropped += self._gathered.dropped()
+        reports = [report for report in map(report_in, lines) if report is not None]
+        await in_order(latest(reports), self._note)
 
     async def _note(self, report: Report) -> None:
         """A report that cannot be counted now is lost: the next segment's is as good."""
@@ -155,71 +153,3 @@ class AccessLog:
         except StreamlimitError as error:
             self._tally.edge_lines_dropped += 1
             log.debug("edge_line_lost", problem=str(error))
-
-
-class _Lines(asyncio.DatagramProtocol):
-    def __init__(self, took: Callable[[bytes], None]) -> None:
-        self._took = took
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        self._took(data)
-
-
-def bound(where: str) -> socket.socket | None:
-    """The socket, or None: another worker has it. Raises `OSError` for what does not go by itself."""
-    if where.startswith("unix:"):
-        return _bound_to_path(where.removeprefix("unix:"))
-    url = urlsplit(where)
-    address = (url.hostname or "", url.port or 0)
-    line = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM)
-    with _closed_on_error(line):
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        try:
-            line.bind(address)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            line.close()
-            return None
-    return line
-
-
-def _bound_to_path(path: str) -> socket.socket | None:
-    """A socket bound to *path*: the holder of the lock beside it replaces what an earlier process left there."""
-    lock = os.open(path + ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    line = _Locked(lock)
-    with _closed_on_error(line):
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        line.bind(path)
-        os.chmod(path, 0o666)  # nginx's workers write to it under another name than ours
-    return line
-
-
-class _Locked(socket.socket):
-    """A Unix socket that keeps its lock as long as it is open."""
-
-    def __init__(self, lock: int) -> None:
-        super().__init__(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._lock = lock
-
-    def close(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-        super().close()
-
-
-@contextlib.contextmanager
-def _closed_on_error(line: socket.socket) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        line.close()
-        raise

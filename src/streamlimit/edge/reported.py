@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -28,6 +29,8 @@ from streamlimit.web.service import Service
 DELIVERED = frozenset({200, 206})
 """Statuses by which media goes out; `complete` is said of errors and of 304, too."""
 
+AT_ONCE = 16
+"""Sessions whose reports are noted at the same time."""
 LONG_AGO_MS = 1e15
 _is_odd = re.compile("[^!-~]+")
 _grant_in = re.compile(r"/play/([^/]+)/").search
@@ -85,9 +88,10 @@ def latest(reports: Sequence[Report]) -> list[Report]:
 
 
 async def in_order(reports: Sequence[Report], note: Callable[[Report], Awaitable[T]]) -> list[T]:
-    """Answers of *note* to *reports*: those of one session in their order, those of others at the same time.
+    """Answers of *note* to *reports*: those of one session in their order, some sessions at the same time.
 
-    The last report says where a session is; at the same time it would be whichever came last to the store.
+    The last report says where a session is; at the same time it would be whichever came last to the store. Of many
+    sessions a few are noted at a time: what viewers ask for meanwhile need not wait for all of them.
     """
     sessions: dict[str, list[int]] = {}
     for index, report in enumerate(reports):
@@ -98,7 +102,9 @@ async def in_order(reports: Sequence[Report], note: Callable[[Report], Awaitable
         for index in indices:
             found[index] = await note(reports[index])
 
-    await asyncio.gather(*map(note_all, sessions.values()))
+    each = iter(sessions.values())
+    while some := list(islice(each, AT_ONCE)):
+        await asyncio.gather(*map(note_all, some))
     return [found[index] for index in range(len(reports))]
 
 

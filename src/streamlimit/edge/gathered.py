@@ -1,0 +1,108 @@
+"""Lines of an access log that wait to be counted: of a session that plays, the newest of each rendition is enough.
+
+A line that nginx writes when all of a segment arrived is known by one look, and read only where it is counted in the
+end. All other lines are due at once: an abort, what is no segment, another edge's lines.
+"""
+
+import re
+from collections import deque
+
+from msgspec import Struct
+
+MOST = 10_000
+"""Lines that may be due; of more the oldest are dropped."""
+REMEMBERED = 100_000
+"""Renditions of which it is known when a line was due; of more each line is due at once."""
+
+arrived_whole = re.compile(
+    rb'\{"request_method":"GET",'
+    rb'"request_uri":"(/play/([^/"?~\\]+)(?:~[^/"?\\]*)?/(?:[^"?\\]*[^"?\\0-9])?)[0-9]+([^"?\\0-9./]*\.[a-z0-9]+)(?:\?[^"\\]*)?",'
+    rb'"status":"20[06]","request_completion":"OK",'
+    rb'"body_bytes_sent":"([1-9][0-9]*)","sent_http_content_length":"\4",'
+).search
+"""Matches a line of deploy/nginx-*.conf about a segment of which all arrived.
+
+Groups: 1 and 3 are the path without the segment's number, one rendition of one play; 2 is the grant without the play.
+"""
+
+
+class Rendition(Struct, eq=False):
+    """A rendition of which a line was due at *since*; the newest since then waits."""
+
+    grant: bytes
+    since: float
+    waiting: bytes | None = None
+
+
+class Gathered:
+    """Lines of one log, until they are due. Times are seconds of any clock that goes on.
+
+    A line is due at once, unless one of the same rendition was due less than *again_seconds* ago: then it waits for the
+    rest of that time, and a newer one takes its place. What waits of a grant goes before any other line of it that
+    arrived whole: so what says where the session is comes last.
+    """
+
+    def __init__(self, again_seconds: float) -> None:
+        self._again = again_seconds
+        self._due = deque[bytes](maxlen=MOST)
+        self._dropped = 0
+        self._renditions: dict[tuple[bytes, bytes], Rendition] = {}  # the one that was due longest ago first
+        self._grants: dict[bytes, list[Rendition]] = {}  # those of them of which something waits
+
+    def __bool__(self) -> bool:
+        return bool(self._due or self._grants)
+
+    def add(self, line: bytes, now: float) -> None:
+        """A line that came."""
+        found = arrived_whole(line)
+        if found is None:
+            self._put(line)
+            return
+        before, grant, behind = found.group(1, 2, 3)
+        rendition = self._renditions.get((before, behind))
+        if rendition is None:
+            self._put_all(grant)
+            self._put(line)
+            if len(self._renditions) < REMEMBERED:
+                self._renditions[before, behind] = Rendition(grant, now)
+            return
+        if rendition.waiting is None:
+            self._grants.setdefault(grant, []).append(rendition)
+        rendition.waiting = line
+
+    def take(self, now: float) -> list[bytes]:
+        """The lines that are due: those of one session in the order in which they came."""
+        for key, rendition in self._passed(now):
+            if rendition.waiting is not None:
+                self._put_all(rendition.grant)
+                rendition.since = now
+                self._renditions[key] = rendition
+        found = list(self._due)
+        self._due.clear()
+        return found
+
+    def dropped(self) -> int:
+        """How many lines were dropped since this was asked last."""
+        found, self._dropped = self._dropped, 0
+        return found
+
+    def _put(self, line: bytes) -> None:
+        self._dropped += len(self._due) == MOST
+        self._due.append(line)
+
+    def _put_all(self, grant: bytes) -> None:
+        for rendition in self._grants.pop(grant, ()):
+            if rendition.waiting is not None:
+                self._put(rendition.waiting)
+                rendition.waiting = None
+
+    def _passed(self, now: float) -> list[tuple[tuple[bytes, bytes], Rendition]]:
+        """Forgets, and says, those of which the next line is due at once."""
+        found = []
+        for key, rendition in self._renditions.items():
+            if now - rendition.since < self._again:
+                break
+            found.append((key, rendition))
+        for key, _ in found:
+            del self._renditions[key]
+        return found
