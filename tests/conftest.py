@@ -1,6 +1,7 @@
 """Servers that a worker's tests share: each test has keys of its own. And which files begin."""
 
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 
@@ -46,3 +47,9 @@ def valkey_cluster() -> Iterator[servers.Cluster]:
 def redis_cluster() -> Iterator[servers.Cluster]:
     with servers.cluster("redis") as cluster:
         yield cluster
+
+
+@pytest.fixture
+def user() -> str:
+    """The id of a user that no other test has."""
+    return f"u-{secrets.token_hex(6)}"

@@ -25,11 +25,6 @@ def service() -> Iterator[Service]:
             yield service
 
 
-@pytest.fixture
-def user() -> str:
-    return "user-" + secrets.token_hex(4)
-
-
 # User stories
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.edge.programs import Edge
+from tests.edge.recipes import Recipes
 from tests.service import Service, started, temporary_folder
 from tests.web.streams import make_long
 
@@ -16,3 +18,9 @@ def any_stream_service() -> Iterator[Service]:
         settings = {"streams": str(streams), "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
         with started(Path(folder), segment_seconds=6, **settings) as service:
             yield service
+
+
+@pytest.fixture
+def edge(name: str, recipes: Recipes) -> Edge:
+    """The edge *name* of the module's recipes."""
+    return recipes.edge(name)

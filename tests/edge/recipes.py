@@ -3,7 +3,8 @@
 import shutil
 import socket
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from streamlimit.edge.reported import Report
 from tests.edge.programs import DEPLOY, Edge, nginx, origin, running, varnishd
 from tests.needs import needs
 from tests.ports import free_port
-from tests.service import started, wait_until
+from tests.service import started, temporary_folder, wait_until
+from tests.streams import BIG, make_stream
 
 
 class Recipes:
@@ -125,3 +127,17 @@ def _program(name: str) -> str:
     if not found.exists() and shutil.which(name) is None:
         needs(name)
     return str(found) if found.exists() else name
+
+
+@contextmanager
+def opened(
+    lengths: Mapping[str, int], sizes: Mapping[str, int] | None = None, log: str = "unix:{}/edge.sock", **settings: Any
+) -> Iterator[Recipes]:
+    """Recipes over streams of so many segments, of *sizes* bytes. *log*: where edges log to, in the folder of all."""
+    with temporary_folder() as name, ExitStack() as stack:
+        folder = Path(name)
+        for stream, length in lengths.items():
+            make_stream(folder / "streams", stream, length, size=(sizes or {}).get(stream, BIG))
+        if settings.get("deliver") == "accel":
+            settings["streams"] = str(folder / "streams")
+        yield Recipes(stack, folder, edge_log=log.format(folder), **settings)

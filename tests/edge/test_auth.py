@@ -36,11 +36,6 @@ def strict() -> Iterator[Service]:
             yield service
 
 
-@pytest.fixture
-def user() -> str:
-    return some_user()
-
-
 # Yes
 
 

@@ -25,11 +25,6 @@ def service(any_stream_service: Service) -> Service:
     return any_stream_service
 
 
-@pytest.fixture
-def user() -> str:
-    return some_user()
-
-
 def tell(service: Service, grant: str, *reports: str | bytes, kind: str = "application/cmcd") -> Answer:
     body = b"\n".join(report if isinstance(report, bytes) else report.encode() for report in reports)
     return service.post(f"/edge/cmcd/{grant}", body, headers={"Content-Type": kind})

@@ -4,16 +4,13 @@ What they tell of what arrived: Envoy's log is followed here by the service; Cad
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from tests.edge.calls import some_user
 from tests.edge.programs import Edge, paused, problem
-from tests.edge.recipes import Recipes
-from tests.service import OPERATOR_KEY, temporary_folder, wait_until
-from tests.streams import BIG, make_stream
+from tests.edge.recipes import Recipes, opened
+from tests.service import OPERATOR_KEY, wait_until
+from tests.streams import BIG
 
 HUGE = 32_000_000
 """More than any kernel takes ahead of the viewer."""
@@ -23,26 +20,13 @@ OWN_STATUS = {"envoy", "varnish"}
 
 @pytest.fixture(scope="module")
 def recipes() -> Iterator[Recipes]:
-    with temporary_folder() as name, ExitStack() as stack:
-        folder = Path(name)
-        make_stream(folder / "streams", "film", 4)
-        make_stream(folder / "streams", "huge", 1, size=HUGE)
-        yield Recipes(stack, folder, edge_log=f"file:{folder}/envoy.log")
+    with opened({"film": 4, "huge": 1}, {"huge": HUGE}, log="file:{}/envoy.log") as recipes:
+        yield recipes
 
 
 @pytest.fixture(params=["envoy", "caddy", "traefik", "varnish"])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture
-def edge(name: str, recipes: Recipes) -> Edge:
-    return recipes.edge(name)
-
-
-@pytest.fixture
-def user() -> str:
-    return some_user()
 
 
 def test_a_session_plays_and_its_next_segment_tells_of_the_one_before(edge: Edge, user: str) -> None:

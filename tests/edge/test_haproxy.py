@@ -1,29 +1,19 @@
 """Debian's HAProxy with deploy/haproxy/, as it is shipped: asked by Lua, its yes kept in a table, told by its log."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from tests.edge.calls import some_user
 from tests.edge.programs import Edge, paused, problem
-from tests.edge.recipes import Recipes
-from tests.service import OPERATOR_KEY, temporary_folder, wait_until
-from tests.streams import BIG, make_stream
+from tests.edge.recipes import opened
+from tests.service import OPERATOR_KEY, wait_until
+from tests.streams import BIG
 
 
 @pytest.fixture(scope="module")
 def edge() -> Iterator[Edge]:
-    with temporary_folder() as name, ExitStack() as stack:
-        folder = Path(name)
-        make_stream(folder / "streams", "film", 4)
-        yield Recipes(stack, folder, edge_log=f"unix:{folder}/edge.sock", edge_cache_seconds=3).edge("haproxy")
-
-
-@pytest.fixture
-def user() -> str:
-    return some_user()
+    with opened({"film": 4}, edge_cache_seconds=3) as recipes:
+        yield recipes.edge("haproxy")
 
 
 def _sit(edge: Edge, user: str, session: str = "s") -> str:

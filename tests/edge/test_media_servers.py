@@ -20,11 +20,6 @@ def service(any_stream_service: Service) -> Service:
     return any_stream_service
 
 
-@pytest.fixture
-def user() -> str:
-    return some_user()
-
-
 def rtmp(service: Service, call: str, grant: str = "", more: str = "", client: str = "7", **fields: str) -> Answer:
     """As nginx-rtmp 1.2 writes it: its own parameters, then the play URL's."""
     said = {

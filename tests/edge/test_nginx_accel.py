@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.calls import some_user
 from tests.edge.programs import Edge, nginx, paused, problem
 from tests.needs import needs
 from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder, wait_until
@@ -30,11 +29,6 @@ def edge() -> Iterator[Edge]:
             nginx("nginx-accel.conf", folder, folder / "streams", service) as edge,
         ):
             yield edge
-
-
-@pytest.fixture
-def user() -> str:
-    return some_user()
 
 
 def test_nginx_hands_out_what_streamlimit_names(edge: Edge, user: str) -> None:

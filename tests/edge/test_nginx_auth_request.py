@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.calls import some_user
 from tests.edge.nginx_contract import NginxContract
 from tests.edge.programs import Edge, nginx, paused, problem
 from tests.servers import Server, single
@@ -35,11 +34,6 @@ def edge(redis: Server) -> Iterator[Edge]:
             nginx("nginx-auth-request.conf", folder, folder / "streams", service) as edge,
         ):
             yield edge
-
-
-@pytest.fixture
-def user() -> str:
-    return some_user()
 
 
 class TestAuthRequest(NginxContract):

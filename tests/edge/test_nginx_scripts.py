@@ -44,11 +44,6 @@ def edge(edges: dict[str, Edge], request: pytest.FixtureRequest) -> Edge:
     return edges[request.param]
 
 
-@pytest.fixture
-def user() -> str:
-    return some_user()
-
-
 def asked(service: Service) -> float:
     """How often streamlimit decided for an edge, so far."""
     lines = service.get("/metrics", key=OPERATOR_KEY).body.decode().splitlines()

@@ -5,16 +5,13 @@ Whoever is refused gets not a byte of a segment, and a seat on one stream opens 
 
 import http.client
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.edge.calls import some_user
 from tests.edge.programs import Edge
-from tests.edge.recipes import Recipes
-from tests.service import Answer, temporary_folder, wait_until
-from tests.streams import make_stream
+from tests.edge.recipes import Recipes, opened
+from tests.service import Answer, wait_until
 
 EDGES = [
     *("nginx-accel", "nginx-auth-request", "nginx-lua", "nginx-njs"),
@@ -30,27 +27,15 @@ REFUSED = range(400, 500)
 
 @pytest.fixture(scope="module")
 def recipes() -> Iterator[Recipes]:
-    with temporary_folder() as name, ExitStack() as stack:
-        folder = Path(name)
-        for stream, size in {"film": FILM, "news": NEWS, "v1": NEWS}.items():
-            make_stream(folder / "streams", stream, 9, size=size)
-        settings = {"streams": str(folder / "streams"), "deliver": "accel", "segment_seconds": 60}
-        yield Recipes(stack, folder, edge_log=f"unix:{folder}/edge.sock", edge_cache_seconds=30, **settings)
+    sizes = {"film": FILM, "news": NEWS, "v1": NEWS}
+    settings = {"deliver": "accel", "segment_seconds": 60, "edge_cache_seconds": 30}
+    with opened(dict.fromkeys(sizes, 9), sizes, **settings) as recipes:
+        yield recipes
 
 
 @pytest.fixture(params=EDGES)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture
-def edge(name: str, recipes: Recipes) -> Edge:
-    return recipes.edge(name)
-
-
-@pytest.fixture
-def user() -> str:
-    return some_user()
 
 
 def sits(edge: Edge, user: str) -> str:

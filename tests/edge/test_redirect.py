@@ -223,11 +223,6 @@ def service() -> Iterator[Service]:
             yield service
 
 
-@pytest.fixture
-def user() -> str:
-    return some_user()
-
-
 def ask(viewer: Viewer, path: str, method: str = "GET", **headers: str) -> Answer:
     """One request; redirects are not followed."""
     line = http.client.HTTPConnection("127.0.0.1", viewer.service.port, timeout=20)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streamlimit.edge.reported import Report, latest
-from tests.edge.calls import Viewer, some_user
+from tests.edge.calls import Viewer
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 from tests.web.streams import make_long
 
@@ -23,11 +23,6 @@ def service() -> Iterator[Service]:
         settings = {"streams": str(streams), "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
         with started(Path(folder), segment_seconds=6, **settings) as service:
             yield service
-
-
-@pytest.fixture
-def user() -> str:
-    return some_user()
 
 
 def report(service: Service, *reports: dict[str, Any], **more: Any) -> Answer:

@@ -55,8 +55,8 @@ MUTANTS = [
     Mutant(
         "a failing endpoint is hammered",
         "streamlimit/webhooks/worker.py",
-        "return (1 if self.is_failing else self._places) - len(self._carrying)",
-        "return self._places - len(self._carrying)",
+        "return (1 if self.is_failing else self._places) - self.in_flight",
+        "return self._places - self.in_flight",
         ("tests/webhooks/test_worker.py",),
     ),
     Mutant(

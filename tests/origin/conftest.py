@@ -1,6 +1,5 @@
 """What tests of origins have in common: each module starts a service `running` on an origin `server`."""
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -14,8 +13,3 @@ def service(running: Service, server: Origin) -> Iterator[Service]:
     server.asked.clear()
     yield running
     server.mend()
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)

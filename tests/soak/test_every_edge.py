@@ -6,18 +6,15 @@ One service, which hands out by `X-Accel-Redirect` and answers `/edge/…`, on a
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.browser import chromium, opened
-from tests.edge.calls import some_user
 from tests.edge.programs import Edge, paused
 from tests.edge.recipes import Recipes
+from tests.edge.recipes import opened as edges
 from tests.servers import Server, single
-from tests.service import OPERATOR_KEY, SAMPLES, Answer, temporary_folder, wait_until
-from tests.streams import make_stream
+from tests.service import OPERATOR_KEY, SAMPLES, Answer, wait_until
 
 pytestmark = pytest.mark.soak
 
@@ -36,26 +33,14 @@ def redis() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def recipes(redis: Server) -> Iterator[Recipes]:
-    with temporary_folder() as name, ExitStack() as stack:
-        folder = Path(name)
-        make_stream(folder / "streams", "film", 400, size=SIZE)
-        settings = {"streams": str(folder / "streams"), "deliver": "accel", "store": redis.url, "segment_seconds": X}
-        yield Recipes(stack, folder, edge_log=f"unix:{folder}/edge.sock", edge_cache_seconds=1, **settings)
+    settings = {"deliver": "accel", "store": redis.url, "segment_seconds": X, "edge_cache_seconds": 1}
+    with edges({"film": 400}, {"film": SIZE}, **settings) as recipes:
+        yield recipes
 
 
 @pytest.fixture(params=EDGES)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture
-def edge(name: str, recipes: Recipes) -> Edge:
-    return recipes.edge(name)
-
-
-@pytest.fixture
-def user() -> str:
-    return some_user()
 
 
 def grant_of(edge: Edge, user: str, session: str) -> str:

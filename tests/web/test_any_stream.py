@@ -1,6 +1,5 @@
 """`ledger_streams = "any"`: sessions, grants, heartbeats for streams in no folder of ours; and `public_url`."""
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,6 @@ def service() -> Iterator[Service]:
         settings = {"streams": None, "ledger_streams": "any", "public_url": "https://video.example.org/tv/"}
         with started(Path(folder), **settings) as service:
             yield service
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
 
 
 def _open(service: Service, user: str, session: str, stream: str = "elsewhere", **more: Any) -> Answer:

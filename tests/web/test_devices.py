@@ -1,6 +1,5 @@
 """One seat a device (`reclaim_device = "always"`, rule 12), by HTTP: whoever plays next on it plays."""
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,6 @@ def service() -> Iterator[Service]:
         settings = {"streams": str(streams), "segment_seconds": 60, "reclaim_device": "always"}
         with started(Path(folder), **settings) as service:
             yield service
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
 
 
 def opened(service: Service, user: str, session: str, stream: str, device: Any) -> str:

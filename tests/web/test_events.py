@@ -1,6 +1,5 @@
 """`GET /v1/events` and a user's history: what happens, as operators see it."""
 
-import secrets
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -24,11 +23,6 @@ def service(request: pytest.FixtureRequest) -> Iterator[Service]:
         more |= {"workers": 2, "segment_seconds": X, "history_events": 6, "ledger_streams": "any"}
         with started(Path(folder), operator_read_keys=["a-reader"], service_keys=["a-backend"], **more) as service:
             yield service
-
-
-@pytest.fixture
-def user() -> str:
-    return f"u-{secrets.token_hex(6)}"
 
 
 def beat(service: Service, user: str, session: str, stream: str = "orchard") -> int:

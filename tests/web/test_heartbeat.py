@@ -4,7 +4,6 @@ And what it may say beside its stream: where the player is, on which device, who
 """
 
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,11 +39,6 @@ def service(request: pytest.FixtureRequest) -> Iterator[Service]:
         else:
             with servers.single("redis") as server, started(Path(folder), store=server.url, **settings) as service:
                 yield service
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
 
 
 def _beat(service: Service, user: str, session: str = "tv", stream: str = "tiny", **more: Any) -> Answer:

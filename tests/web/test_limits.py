@@ -1,6 +1,5 @@
 """The operator's side of the limit: lowered, raised, removed while viewers sit; who sits, paged; sent away; numbers."""
 
-import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,11 +29,6 @@ def hasty() -> Iterator[Service]:
     settings: dict[str, Any] = {"segment_seconds": X, "missed_segments": N}
     with temporary_folder() as folder, started(Path(folder), **settings) as service:
         yield service
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
 
 
 def _beat(service: Service, user: str, session: str, stream: str = "orchard") -> Answer:

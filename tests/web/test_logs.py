@@ -45,11 +45,6 @@ def service() -> Iterator[Service]:
             yield service
 
 
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
-
-
 def lines(service: Service) -> list[dict[str, Any]]:
     """All of the log but for what is printed at the start."""
     return [json.loads(line) for line in service.log().splitlines() if line.startswith("{")]

@@ -9,7 +9,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ PROXY, ELSEWHERE = "127.0.0.9", "127.0.1.1"
 PATIENCE = 0.6
 BIG = 2_000_000
 OFTEN = 40
-_users = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +57,6 @@ def service() -> Iterator[Service]:
 def line(service: Service) -> Iterator[Client]:
     with connected(service.port) as client:
         yield client
-
-
-@pytest.fixture
-def user() -> str:
-    return f"user-{next(_users)}"
 
 
 def beat(user: str, session: str = "tv", stream: str = "film", key: str | None = None, **more: str) -> bytes:

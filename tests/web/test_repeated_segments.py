@@ -8,7 +8,6 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ SERVICE_KEY, ORIGIN = "service-key-of-the-tests", "https://player.example.org"
 PROXY, ELSEWHERE, NEIGHBOUR = "127.0.0.9", "127.0.1.1", "127.0.0.200"
 PATIENCE = 0.6
 FIRST = "audio/seg-00001.m4s"
-_users = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +61,6 @@ def guarded() -> Iterator[tuple[Service, Provider]]:
 def line(service: Service) -> Iterator[Client]:
     with connected(service.port) as client:
         yield client
-
-
-@pytest.fixture
-def user() -> str:
-    return f"user-{next(_users)}"
 
 
 def post(user: str, segment: str | None = "a.ts", session: str = "tv", stream: str = "tiny", **more: str) -> bytes:

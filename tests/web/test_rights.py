@@ -2,7 +2,6 @@
 
 import json
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -81,11 +80,6 @@ def service(provider: Provider) -> Iterator[Service]:
     settings = provider.settings() | {"service_keys": [SERVICE_KEY], "operator_read_keys": [READ_KEY]}
     with temporary_folder() as folder, started(Path(folder), **settings) as service:
         yield service
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
 
 
 def _seated(service: Service, user: str, session: str = "a1") -> dict[str, Any]:

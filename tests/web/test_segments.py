@@ -2,7 +2,6 @@
 
 import json
 import re
-import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -46,11 +45,6 @@ def missing(service: Service, stream_id: str) -> list[dict[str, Any]]:
     """What the log says of the stream's files."""
     lines = [json.loads(line) for line in service.log().splitlines() if '"file_missing"' in line]
     return [line for line in lines if line["stream_id"] == stream_id]
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
 
 
 # Which segment

@@ -3,7 +3,6 @@
 import http.client
 import json
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,11 +30,6 @@ def streams() -> Iterator[Path]:
 def service(streams: Path) -> Iterator[Service]:
     with temporary_folder() as folder, started(Path(folder), streams=str(streams), segment_seconds=6) as service:
         yield service
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
 
 
 def _open(service: Service, user: str, session: str | None = None, stream: str = "tiny", **more: Any) -> Answer:

@@ -11,7 +11,6 @@ A phone that roams plays on; a seek right after it is one repeat of 2.
 A household behind one address, each with a session of their own: each a seat, never `session-shared`.
 """
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,11 +34,6 @@ def streams() -> Iterator[Path]:
 def service(streams: Path) -> Iterator[Service]:
     with temporary_folder() as folder, started(Path(folder), streams=str(streams), segment_seconds=60) as service:
         yield service
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
 
 
 def _codes(answers: list[Any]) -> list[tuple[int, str | None]]:

@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from tests.service import Service, started, temporary_folder, wait_until
 from tests.streams import BIG, make_stream
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"
-_users = count(1)
 
 
 @contextmanager
@@ -36,11 +34,6 @@ def with_streams() -> Iterator[Service]:
 def service() -> Iterator[Service]:
     with with_streams() as service:
         yield service
-
-
-@pytest.fixture
-def user() -> str:
-    return f"user-{next(_users)}"
 
 
 @contextmanager

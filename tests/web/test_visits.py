@@ -3,7 +3,6 @@
 X is a minute here: while a test runs no visit comes back, so what is admitted is the burst, and no clock decides.
 """
 
-import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,11 +23,6 @@ def service() -> Iterator[Service]:
         settings = {"streams": str(streams), "segment_seconds": X, "visit_burst": BURST, "max_sessions": 1}
         with started(Path(folder), **settings) as service:
             yield service
-
-
-@pytest.fixture
-def user() -> str:
-    return "u-" + secrets.token_hex(4)
 
 
 def is_too_many(answer: Answer) -> bool:
