@@ -25,9 +25,9 @@ MUTANTS = [
         ("tests/store/test_valkey.py", "-k", "TestBeside and (visits or shared)"),
     ),
     Mutant(
-        "a heartbeat's quick way does not know that a limit ended",
-        "streamlimit/store/valkey/beat.lua",
-        "if limit_till > 0 and limit_till <= now then own_limit = NONE end",
+        "a heartbeat's shortcut does not know that a limit ended",
+        "streamlimit/store/valkey/question.lua",
+        "if limit_till > 0 and limit_till <= now then own_limit = NO_LIMIT end",
         "",
         ("tests/store/test_valkey.py", "-k", "TestOnValkey and not Cluster and (limit or way)"),
     ),

@@ -197,7 +197,7 @@ class TestScripts:
         described = re.search(r"^-- ARGV\[2\]  (.*?)^-- ARGV\[3\]", header, re.MULTILINE | re.DOTALL)
         assert described
         said = re.findall(r"\b(B|I[1-8]) (?!0\b)", described[1])
-        read = re.search(r"unpack\('<([^']*)', ARGV\[2\]\)", body)
+        read = re.search(r"unpack\('<([^']*)', ARGV\[2\]\)", self.with_includes(body))
         if read:
             forms = re.findall(r"B|I\d", read[1])
             assert said[: len(forms)] == forms

@@ -17,47 +17,20 @@
 
 -- include preamble
 -- include visits
+-- include question
 
-local LEASE, SEAT, CHECK, NONE = 1, 2, 3, 65535
+local SEAT = 2
 local NEW, EXISTING, NOT_PAID = 1, 2, ('\0'):rep(6)
-local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device, plan, play =
-  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0Bc0Bc0', ARGV[2])
-local value = call('GET', KEYS[1])
 local gives_grant = (granted > 0 or purpose == SEAT) and 1 or 0
 
--- Was none of the user's grants ended (grants.lua)?
-local function has_none_dead()
-  return call('EXISTS', KEYS[2]:sub(1, -4) .. 'grants:' .. KEYS[1]:sub(#KEYS[2])) == 0
-end
-
--- The quick ways, without taking the ledger apart. Who sits is admitted by one read; a new session is put behind the
--- others where there is room. Everything else is below.
-local own_limit, filed, seats, marks = NONE, 0, 0, 0
-local spent, value_end, limit_till = 0, 0, 0
-if value then
-  own_limit, filed, seats, marks = unpack('<I2I6I2B', value)
-  marks, spent, value_end, limit_till = split_marks(value, marks)
-  if limit_till > 0 and limit_till <= now then own_limit = NONE end
-end
-local at, live, found, size = 12, 0, nil, nil
-for _ = 1, seats do
-  local length, other, expires = unpack('<I2Bc0I6', value, at)
-  if expires > now and expires <= far then
-    live = live + 1
-    if other == id then found, size = at, length end
-  end
-  at = at + length
-end
-local limit = own_limit
-if limit == NONE then limit = asked == NONE and max_sessions or asked end
-local seat_limit = limit % 32768 + (own_limit == NONE and 0 or 32768)
-
--- Under which plan and limit is a sitting session admitted? Who names neither leaves a plan as it was.
+-- Under which plan and limit is a session with a seat admitted? A request that names neither leaves the plan as it was.
 local function terms(its_plan, its_limit)
-  if plan ~= '' or asked ~= NONE then return plan, seat_limit end
-  return its_plan, its_plan ~= '' and own_limit == NONE and its_limit < 32768 and its_limit or seat_limit
+  if plan ~= '' or asked ~= NO_LIMIT then return plan, seat_limit end
+  return its_plan, its_plan ~= '' and own_limit == NO_LIMIT and its_limit < 32768 and its_limit or seat_limit
 end
 
+-- The shortcuts, without taking the ledger apart: a session with a seat is admitted by one read, a new one is put behind
+-- the others where there is room. Everything else is below.
 if marks == 0 and found then
   local last, has, given, its_limit, its_plan, _, positions, after =
     unpack('<I6xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxBBI2Bc0I2c0B', value, found + 9 + #id)
@@ -71,8 +44,8 @@ if marks == 0 and found then
   if is_simple and is_no_news and (last > 0 or purpose ~= LEASE) then
     return pack('<BBI6I2I2', EXISTING, 0, now, limit, live) .. value:sub(found, found + size - 1) .. '\0\0' .. NOT_PAID
   end
-elseif marks == 0 and limit_till == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK and type_cap == NONE
-  and stream_cap == NONE and visit_wait(spent, limit) == 0
+elseif marks == 0 and limit_till == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK and type_cap == NO_LIMIT
+  and stream_cap == NO_LIMIT and visit_wait(spent, limit) == 0
   and (device == '' or ARGV[1]:byte(34) < 2) -- nobody goes for a device's new session
   and ((granted == 0 and purpose == LEASE) or has_none_dead())
 then

@@ -1,6 +1,6 @@
--- A heartbeat: admitted and received at once (rules 1, 2, 3 and 5; rules/beat.py). Only the quick ways, without taking
--- the ledger apart: who sits on that stream, who is new where there is room, who is refused where nobody gives way.
--- Where it is anything else nothing is changed, and the worker calls admit.lua and confirm.lua.
+-- A heartbeat: admitted and received at once (rules 1, 2, 3 and 5; rules/beat.py). Only the shortcuts, without taking
+-- the ledger apart: a session with a seat on that stream, a new one where there is room, a refusal where no session
+-- gives way. In any other case nothing is changed, and the worker calls admit.lua and confirm.lua.
 --
 -- KEYS[1]  the user's ledger
 -- KEYS[2]  the shard's sweep index
@@ -17,45 +17,19 @@
 
 -- include preamble
 -- include visits
+-- include question
 
-local LEASE, CHECK, NONE, STARTED = 1, 3, 65535, 1
+local STARTED = 1
 local NEW, EXISTING, LIMIT = 1, 2, 5
-local purpose, may_start, asked, type_cap, point, granted, client, id, stream, lease, kind, replace, device, plan, play =
-  unpack('<BBI2I2I6I6I4Bc0Bc0Bc0Bc0Bc0I2c0Bc0Bc0', ARGV[2])
-local value = call('GET', KEYS[1])
 if purpose == CHECK then return '' end
 local no_grant = granted == 0 and purpose == LEASE
 
--- Was none of the user's grants ended (grants.lua)?
-local function has_none_dead()
-  return call('EXISTS', KEYS[2]:sub(1, -4) .. 'grants:' .. KEYS[1]:sub(#KEYS[2])) == 0
-end
-
-local own_limit, filed, seats, marks = NONE, 0, 0, 0
-local spent, value_end, limit_till = 0, 0, 0
-if value then
-  own_limit, filed, seats, marks = unpack('<I2I6I2B', value)
-  marks, spent, value_end, limit_till = split_marks(value, marks)
-  if limit_till > 0 and limit_till <= now then own_limit = NONE end
-end
-local at, live, found, size = 12, 0, nil, nil
-for _ = 1, seats do
-  local length, other, expires = unpack('<I2Bc0I6', value, at)
-  if expires > now and expires <= far then
-    live = live + 1
-    if other == id then found, size = at, length end
-  end
-  at = at + length
-end
 local seats_end = at
 for _ = 1, marks do -- of others they change nothing
   local length, other = unpack('<I2Bc0', value, at)
   if other == id or other == '' then return '' end
   at = at + length
 end
-local limit = own_limit
-if limit == NONE then limit = asked == NONE and max_sessions or asked end
-local seat_limit = limit % 32768 + (own_limit == NONE and 0 or 32768)
 
 if found then
   local expires, last, its_sequence, ahead, has, given, its_limit, its_plan, its_segment, positions, after =
@@ -68,8 +42,8 @@ if found then
   local its_play = has % 4 >= 2 and value:sub(found + size - 8, found + size - 1) or ''
   local is_simple = last > 0 and ((has % 2 == 0 and has < 8) or point == 0) and (given == 1 or no_grant)
     and (play == '' or play == its_play)
-  if plan ~= '' or asked ~= NONE or own_limit ~= NONE or its_plan == '' or its_limit >= 32768 then
-    is_simple = is_simple and seat_limit == its_limit and (plan == its_plan or (plan == '' and asked == NONE))
+  if plan ~= '' or asked ~= NO_LIMIT or own_limit ~= NO_LIMIT or its_plan == '' or its_limit >= 32768 then
+    is_simple = is_simple and seat_limit == its_limit and (plan == its_plan or (plan == '' and asked == NO_LIMIT))
   end
   if not is_simple or unpack('<Bc0', value, after) ~= stream then return '' end
   if now > last then last = now end
@@ -84,7 +58,7 @@ end
 local over_limit, reclaim, enforces, subscribed, outbox_most = unpack('<BBBBI4', ARGV[1], 33)
 if may_start == 0 or not (no_grant or has_none_dead()) then return '' end
 if live < limit then
-  if live < seats or limit_till > 0 or type_cap ~= NONE or stream_cap ~= NONE or play ~= '' then return '' end
+  if live < seats or limit_till > 0 or type_cap ~= NO_LIMIT or stream_cap ~= NO_LIMIT or play ~= '' then return '' end
   if visit_wait(spent, limit) > 0 then return '' end
   if device ~= '' and reclaim == 2 then return '' end -- its device's other session goes
   local expires, user = now + expiry_ms, nil

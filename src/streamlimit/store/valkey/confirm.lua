@@ -22,26 +22,15 @@ local generation, move, granted, gives_grant, admitted, point, client, play_ms, 
 local sequence = (point + 63 - (point - 1) % 64) / 64 -- of the segment, + 1
 local value = call('GET', KEYS[1])
 
-local own_limit, filed, seats = 65535, 0, 0
+local own_limit, filed, seats = NO_LIMIT, 0, 0
 if value then
   local marks
   own_limit, filed, seats, marks = unpack('<I2I6I2B', value)
-  if marks % 128 >= 64 and unpack('<I6', value, #value - (marks >= 128 and 11 or 5)) <= now then own_limit = 65535 end
+  if marks % 128 >= 64 and unpack('<I6', value, #value - (marks >= 128 and 11 or 5)) <= now then own_limit = NO_LIMIT end
 end
-local at, live, found, size = 12, 0, nil, nil
-for _ = 1, seats do
-  local length, other, expires = unpack('<I2Bc0I6', value, at)
-  if expires > now and expires <= far then
-    live = live + 1
-    if other == id then found, size = at, length end
-  end
-  at = at + length
-end
-local limit = own_limit
-if limit == 65535 then limit = asked == 65535 and max_sessions or asked end
-local seat_limit = limit % 32768 + (own_limit == 65535 and 0 or 32768)
+-- include seats
 
--- The quick ways, without taking the ledger apart. The next segment of the same stream, its name as long as the last
+-- The shortcuts, without taking the ledger apart. The next segment of the same stream, its name as long as the last
 -- one's, and the heartbeat: numbers, segment and position are overwritten where they stand, one read and one
 -- small write. The first segment: the seat is written anew among the others. Everything else is below.
 local expires, last, its_sequence, ahead, placed, its_move, its_generation, late, has, given, its_limit, its_plan

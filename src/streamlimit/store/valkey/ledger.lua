@@ -30,7 +30,7 @@
 
 local LEDGER, DUE, OUTBOX = KEYS[1], KEYS[2], KEYS[3]
 local LIMITS = DUE:sub(1, -4) .. 'limits' -- few calls need it: it is not among the keys that each is sent with
-local NO_LIMIT, HEADER, SPENT, ENDS = 65535, 12, 128, 64
+local HEADER, SPENT, ENDS = 12, 128, 64
 local LOOK_AGAIN_MS = 60000
 local NO_PLAY = ''
 local STARTED, MOVED, EXPIRED, ENDED, TERMINATED, ABANDONED = 1, 2, 3, 4, 5, 6

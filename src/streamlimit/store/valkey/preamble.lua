@@ -10,3 +10,5 @@ local expiry_ms, buffer_ms, max_sessions, start_ms, stream_cap, segment_ms, max_
   unpack('<I4I4I2I4I2I4I2I6', ARGV[1])
 -- What would lapse later than that was written before the clock went back: it is passed.
 local far = now + math.max(expiry_ms, start_ms) + buffer_ms + 60000
+-- As a limit: there is none.
+local NO_LIMIT = 65535
