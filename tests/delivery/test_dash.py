@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from streamlimit.delivery import dash
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.segment import LiveEdge
 from streamlimit.errors import CatalogError
@@ -288,6 +289,8 @@ BAD_TEMPLATE = (
                 "</SegmentTemplate>"
             )
         ),
+        mpd(BAD_TEMPLATE.format(f'<SegmentTemplate media="{"$Number%099d$" * 16}a/{"b" * 1_600}" duration="5"/>')),
+        mpd(BAD_TEMPLATE.format(f'<SegmentTemplate media="{"$Number$" * 17}.m4s" duration="5"/>')),
         mpd(BAD_TEMPLATE.format('<BaseURL>gone.mp4</BaseURL><SegmentBase indexRange="0-9"/>')),
         mpd(BAD_TEMPLATE.format('<SegmentTemplate media="../../$Number$.m4s" duration="5"/>')),
     ],
@@ -316,6 +319,17 @@ def test_an_index_that_makes_no_sense_is_no_crash(folder: Folder, box: bytes) ->
 
 
 @needs_ffmpeg
+def test_of_all_representations_together_there_are_so_many_segments(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dash, "MAX_SEGMENTS", 6)
+    inside = NUMBERS + 'duration="2"/>'  # five segments
+    others = "".join(f'<Representation id="{n}">{inside}</Representation>' for n in range(2))
+    assert len(names_of(folder, f"<Period>{video_set(inside)}</Period>")) == 5
+    with pytest.raises(CatalogError, match="more than 6 segments"):
+        names_of(folder, f"<Period>{video_set(inside, extra=others)}</Period>")
+
+
 @pytest.mark.parametrize("timeline", ["0", "1"])
 def test_ffmpegs_templates(folder: Folder, timeline: str) -> None:
     how = f"-f dash -seg_duration 2 -use_template 1 -use_timeline {timeline} manifest.mpd"

@@ -347,6 +347,15 @@ def test_variables_that_double_with_each_line_stay_short(folder: Folder) -> None
     assert "more than 8192 characters" in " ".join(stream.notes)
 
 
+def test_a_variable_that_is_there_very_often_makes_no_uri(folder: Folder) -> None:
+    often = "{$a}" * 200
+    names = ["1.ts", f"{often}.ts", f"2.ts?{often}", "3.ts?a={$a}{$none}"]
+    folder.write("index.m3u8", playlist(names, head=f'#EXT-X-DEFINE:NAME="a",VALUE="{"x" * 8_000}"'))
+    stream = Catalog(folder.path.parent, clock=Clock()).stream("movie")
+    assert [segment.name for segment in stream.main] == ["1.ts", "3.ts"]
+    assert "more than 131072 characters" in " ".join(stream.notes)
+
+
 def test_one_rendition_that_cannot_be_read_costs_no_other(folder: Folder) -> None:
     folder.write("master.m3u8", '#EXTM3U\n#EXT-X-MEDIA:TYPE=SUBTITLES,URI="s.m3u8"\n#EXT-X-STREAM-INF:X=1\nv.m3u8\n')
     folder.write("v.m3u8", playlist(["1.ts"]))

@@ -77,6 +77,9 @@ def bases(manifest: str | None) -> list[str]:
         ("<MPD><BaseURL><![CDATA[v/?a&b]]></BaseURL><Period/></MPD>", [TO + "v/?a&b"]),
         ("<MPD><!-- <BaseURL>no/</BaseURL> --><Period/></MPD>", [TO]),
         ("<MPD><Period><BaseURL>p/</BaseURL></Period></MPD>", [TO]),
+        ("<MPD><BaseURL-x/><BaseURL-x></BaseURL-x><BaseURL/><BaseURL>v/</BaseURL><Period/></MPD>", ["", TO + "v/"]),
+        ("<MPD><x><![CDATA[<!--]]></x><BaseURL>v/</BaseURL><!-- a --><Period/></MPD>", [TO + "v/"]),
+        ("<MPD><BaseURL>v/<![CDATA[<w>]]></BaseURL><BaseURL>u/</BaseURL><Period/></MPD>", [TO + "v/<w>", TO + "u/"]),
     ],
 )
 def test_a_manifests_base_is_where_it_leads(manifest: str, expected: list[str]) -> None:
@@ -95,6 +98,38 @@ def test_a_dynamic_manifest_is_found_again_under_its_play(before: str) -> None:
     assert led == f'<MPD type="dynamic"><BaseURL>{TO}</BaseURL><Location>{TO}m%20n.mpd</Location><Period/></MPD>'
 
 
-@pytest.mark.parametrize("text", ["", "no manifest", "<MPD/>", "<!-- <MPD> -->", "\x00<\x00M\x00P\x00D\x00>"])
+def test_only_a_location_is_taken_for_one() -> None:
+    others = "<Location-x>a</Location-x><x>b</x>"
+    led = lead_dash(f'<MPD type="dynamic"><Location/>{others}<Location>c</Location><Period/></MPD>', TO, "m.mpd")
+    assert led is not None
+    assert others in led
+    assert ">c<" not in led
+
+
+MANY = 30_000
+"""Of what begins and has no end; a reading that looks for each one's end through all the rest takes minutes."""
+
+
+@pytest.mark.parametrize(
+    ("text", "is_led"),
+    [
+        (f"<MPD>{'<BaseURL>' * MANY}<Period/></MPD>", True),
+        (f"<MPD>{'<BaseURL-x></BaseURL-x>' * MANY}<Period/></MPD>", True),
+        (f"<MPD>{'<BaseURL><![CDATA[' * MANY}", False),
+        (f"<MPD><BaseURL>{'<![CDATA[]]>' * MANY}<x/><Period/></MPD>", True),
+        (f"<MPD>{'<!--' * MANY}<Period/></MPD>", False),
+        (f"<MPD><x><![CDATA[{'<!--' * MANY}]]></x><Period/></MPD>", True),
+        (f"<MPD type='dynamic'>{'<Location>' * MANY}<Period/></MPD>", True),
+        ("<MPD " * MANY, False),
+    ],
+    ids=["base", "other name", "open data", "data", "open comment", "comment in data", "location", "open tag"],
+)
+def test_a_manifest_is_gone_through_once(text: str, is_led: bool) -> None:
+    assert (lead_dash(text, TO, "m.mpd") is not None) is is_led
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no manifest", "<MPD/>", "<MPD></MPD>", "<!-- <MPD> -->", "\x00<\x00M\x00P\x00D\x00>"]
+)
 def test_what_is_no_manifest_is_not_led(text: str) -> None:
     assert lead_dash(text, TO, "m.mpd") is None

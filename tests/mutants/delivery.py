@@ -4,6 +4,41 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "an element whose name begins with another's is that one",
+        "streamlimit/delivery/leading.py",
+        """r"(?=[\\s>])[^<>]*(?<!/)>\"""",
+        """r"\\b[^<>]*>\"""",
+        ("tests/delivery/test_leading.py",),
+    ),
+    Mutant(
+        "a comment may begin in data",
+        "streamlimit/delivery/leading.py",
+        'return _UNREAD.sub(lambda found: "" if found[0].startswith("<!--") else found[0], text)',
+        'return re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)',
+        ("tests/delivery/test_leading.py",),
+    ),
+    Mutant(
+        "variables make a text of any length",
+        "streamlimit/delivery/hls_tags.py",
+        "if len(text) + sum(len(value(found)) for found in _REFERENCE.finditer(text)) > MOST_FILLED:",
+        "if False:",
+        ("tests/delivery/test_hls_lenient.py",),
+    ),
+    Mutant(
+        "representations together have any number of segments",
+        "streamlimit/delivery/dash.py",
+        "+ len(listing.notes) > MAX_SEGMENTS:",
+        "+ len(listing.notes) > 1_000 * MAX_SEGMENTS:",
+        ("tests/delivery/test_dash.py",),
+    ),
+    Mutant(
+        "a template has any number of variables",
+        "streamlimit/delivery/template.py",
+        "if variables > MAX_VARIABLES or",
+        "if",
+        ("tests/delivery/test_dash.py",),
+    ),
+    Mutant(
         "another address tells what arrived",
         "streamlimit/delivery/entrusted.py",
         "(before.stream_id, before.client,",

@@ -17,6 +17,9 @@ from streamlimit.delivery.timeline import Span
 from streamlimit.errors import CatalogError
 
 AUDIO_CODECS = ("mp4a", "ac-3", "ec-3", "opus", "flac", "vorb")
+MAX_SEGMENTS = 1_000_000
+"""Segments of a manifest, all representations together: of a day in two seconds each, those of twenty renditions."""
+
 GOOD = "good"
 """Where the reader keeps the last version of a live manifest of which all could be read."""
 
@@ -58,6 +61,8 @@ def _listing(reader: Reader, path: str, root: Element) -> Listing:
     """All that the manifest says. A representation that makes no sense is a failure, and costs no other."""
     listing, live = Listing(entry=path, is_master=True, files={path: "playlist"}), _is_live(root)
     for place in _places(root, live, listing):
+        if sum(len(track.segments) for track in listing.tracks) + len(listing.notes) > MAX_SEGMENTS:
+            raise CatalogError(f"{path} has more than {MAX_SEGMENTS} segments")
         try:
             add_segments(reader, listing, place)
         except CatalogError as problem:

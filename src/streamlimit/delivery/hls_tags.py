@@ -4,7 +4,7 @@ Only tags that an origin needs come out: whatever form another one has, it costs
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct, field
 
@@ -34,6 +34,8 @@ MOST_SECONDS = 10_000_000.0
 MOST_SHOWN = 120
 MOST_VALUE = 8_192
 """Characters of a variable's value: what is made of others could double with each line."""
+MOST_FILLED = 16 * MOST_VALUE
+"""Characters of a text with its variables put in."""
 
 
 class Line(Struct, frozen=True, gc=False):
@@ -122,15 +124,21 @@ class Variables(Struct):
         return Variables({**self.values}, self.imported, {**self.reasons})
 
     def put_in(self, text: str) -> str:
-        """*text* with its variables put in. Raises Unreadable where one has no value."""
-        return _REFERENCE.sub(self._value, text) if "{$" in text else text
+        """*text* with its variables put in. Raises Unreadable where one has no value, or they make too much of it."""
+        return self._filled(text, self._value) if "{$" in text else text
 
     def uri(self, text: str) -> str:
         """As `put_in`, for a URI, whose query names no other file: there a variable may be anything."""
         if "{$" not in text:
             return text
         path, mark, query = text.partition("?")
-        return self.put_in(path) + mark + _REFERENCE.sub(lambda found: self.values.get(found[1], ""), query)
+        return self.put_in(path) + mark + self._filled(query, lambda found: self.values.get(found[1], ""))
+
+    def _filled(self, text: str, value: Callable[[re.Match[str]], str]) -> str:
+        """What a few letters refer to may be long, and be there many times: it is measured before it is made."""
+        if len(text) + sum(len(value(found)) for found in _REFERENCE.finditer(text)) > MOST_FILLED:
+            raise Unreadable(f"with its variables it has more than {MOST_FILLED} characters")
+        return _REFERENCE.sub(value, text)
 
     def _value(self, found: re.Match[str]) -> str:
         value = self.values.get(found[1])

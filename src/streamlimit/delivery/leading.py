@@ -14,11 +14,13 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _URI_TAGS = ("MEDIA", "I-FRAME-STREAM-INF", "IMAGE-STREAM-INF", "SESSION-KEY", "SESSION-DATA")
 _URI = re.compile(r'((?:^|[:,])\s*URI\s*=\s*)(?:"([^"]*)"|([^",\s][^",]*))', re.IGNORECASE)
 _TAG = re.compile(r"#EXT-X-([A-Z-]+)\s*:")
-_UNREAD = re.compile(r"<!--.*?-->|<\?.*?\?>|<!\[CDATA\[.*?\]\]>", re.DOTALL)
-_MPD = re.compile(r"<((?:[\w.-]+:)?)MPD\b(?:\"[^\"]*\"|'[^']*'|[^>\"'])*(?<!/)>")
+# Each stops at what cannot belong to it: one that went on would look through all the rest again, from every element.
+_UNREAD = re.compile(r"<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)", re.DOTALL)
+_MPD = re.compile(r"<((?:[\w.-]+:)?)MPD\b(?:\"[^\"<]*\"|'[^'<]*'|[^<>\"'])*(?<!/)>")
 _PERIOD = re.compile(r"<(?:[\w.-]+:)?Period\b")
-_BASE = re.compile(r"(<(?:[\w.-]+:)?BaseURL\b[^>]*(?<!/)>)(.*?)(</(?:[\w.-]+:)?BaseURL\s*>)", re.DOTALL)
-_LOCATION = re.compile(r"<(?:[\w.-]+:)?Location\b[^>]*>.*?</(?:[\w.-]+:)?Location\s*>\s*", re.DOTALL)
+_OPEN, _TEXT = r"(?=[\s>])[^<>]*(?<!/)>", r"(?>[^<]+|<!\[CDATA\[.*?\]\]>)*+"
+_BASE = re.compile(rf"(<(?:[\w.-]+:)?BaseURL{_OPEN})({_TEXT})(</(?:[\w.-]+:)?BaseURL\s*>)", re.DOTALL)
+_LOCATION = re.compile(rf"<(?:[\w.-]+:)?Location{_OPEN}{_TEXT}</(?:[\w.-]+:)?Location\s*>\s*", re.DOTALL)
 _DYNAMIC = re.compile(r"""\stype\s*=\s*["']dynamic["']""")
 
 
@@ -48,7 +50,9 @@ def lead_dash(text: str, to: str, entry: str) -> str | None:
     if root is None:
         return None
     period = _PERIOD.search(blank, root.end())
-    at = period.start() if period else len(text)
+    if period is None:
+        return None
+    at = period.start()
     head, prefix = text[root.end() : at], root[1]
     is_dynamic = _DYNAMIC.search(root[0]) is not None
     head, bases = _BASE.subn(lambda found: found[1] + _led_element(found[2], to) + found[3], _uncommented(head))
@@ -61,7 +65,7 @@ def lead_dash(text: str, to: str, entry: str) -> str | None:
 
 
 def _uncommented(text: str) -> str:
-    return re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    return _UNREAD.sub(lambda found: "" if found[0].startswith("<!--") else found[0], text)
 
 
 def _led_element(text: str, to: str) -> str:

@@ -7,11 +7,13 @@ from msgspec import Struct
 
 from streamlimit.delivery import timeline
 from streamlimit.delivery.mpd import Number
-from streamlimit.delivery.paths import join, one_slash, target, why_not_from
+from streamlimit.delivery.paths import MAX_PATH, join, one_slash, target, why_not_from
 from streamlimit.delivery.reader import Reader
 from streamlimit.delivery.timeline import Rules, Slot, Span
 
 MAX_SURPLUS = 2
+MAX_VARIABLES = 16
+"""Variables of one name, which is made once for each of very many segments."""
 
 _VARIABLE = re.compile(r"\$(?:(RepresentationID|Number|Time|Bandwidth|SubNumber)(?:%0?(\d{0,2})([diuxXo]))?)?\$")
 
@@ -57,6 +59,7 @@ class Template(Struct, frozen=True):
     def pieces(self, reader: Reader) -> list[Piece]:
         """All segments of the period, in order."""
         media, live = self.rules.text("media") or "", self.span.live
+        self._require_short(media)
         if live and self.span.seconds is None and timeline.is_open(self.rules):
             return self._on_disk(reader, media, 0)
         slots = timeline.slots(self.rules, self.span)
@@ -69,6 +72,12 @@ class Template(Struct, frozen=True):
         count = 1 if "$" not in media else count + self._surplus(reader, media, count)
         first = self._first_time(reader, media)
         return self._made(media, [Slot(first + i * ticks, ticks, self.rules.start + i) for i in range(count)])
+
+    def _require_short(self, media: str) -> None:
+        """Raises ValueError for names that no file has: each would be made before it is seen to be none."""
+        variables = len(_VARIABLE.findall(media))
+        if variables > MAX_VARIABLES or len(self._uri(media, 0, 0)) > 3 * MAX_PATH:  # a byte, percent-encoded, is three
+            self.rules.levels[0].reject("media", "makes names that are too long")
 
     def _made(self, media: str, slots: list[Slot]) -> list[Piece]:
         """A segment made of a template: its own number is `$Number$`, or when it plays, in ms."""
