@@ -56,9 +56,14 @@ format: setup ## let ruff fix and format the code
 	$(BIN)/ruff format
 
 .PHONY: mutants
-mutants: setup ## break the code in named ways, and the rules in every way; some test must notice each
+mutants: setup ## break the code in named ways, and the rules in every way (LUA=100: so many ways to break the scripts)
+ifdef LUA
+	$(BIN)/python -m tests.mutants.lua $(LUA)
+else
 	$(BIN)/python -m tests.mutants
 	$(BIN)/mutmut run
+	$(BIN)/python -m tests.mutants.survivors
+endif
 
 .PHONY: coverage
 coverage: setup ## which lines and branches the tests run, by room, into bench/results (PYTEST_ARGS=… picks tests)

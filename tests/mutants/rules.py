@@ -165,6 +165,13 @@ MUTANTS = [
         ("tests/store/test_sqlite.py", "-k", "TestSqliteStore"),
     ),
     Mutant(
+        "a device that tells no type is of none",
+        "streamlimit/rules/scopes.py",
+        'isinstance(device, Device) else ""',
+        'isinstance(device, Device) else "?"',
+        ("tests/store/test_memory.py", "-k", "no_type"),
+    ),
+    Mutant(
         "the sharing guard is off",
         "streamlimit/rules/sharing.py",
         "if not policy.max_returns:",

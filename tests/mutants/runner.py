@@ -72,8 +72,11 @@ def caught_by(mutant: Mutant, whole: Path) -> str | None:
 
 
 def main(names: Sequence[str]) -> int:
-    mutants = collected()
-    chosen = [mutant for mutant in mutants if not names or mutant.name in names]
+    return run([mutant for mutant in collected() if not names or mutant.name in names])
+
+
+def run(chosen: Sequence[Mutant]) -> int:
+    """Breaks src in each of the *chosen* ways, and says which test noticed. The exit code: 1 where none did."""
     survived = 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         whole = Path(folder) / "src"

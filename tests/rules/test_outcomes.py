@@ -1,5 +1,5 @@
 """What holds for every rule at once, on long random walks of one ledger: states move as the model says
-they may, and a rule that says it changed nothing changed nothing (a store would not write it)."""
+they may, and a rule says whether it changed anything (what it says it did not, a store does not write)."""
 
 import random
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from streamlimit import rules
-from streamlimit.model import LEGAL_MOVES, Admitted, Ask, Event, Lease, Purpose, Receipt, State
-from streamlimit.policy import OverLimit, Policy
+from streamlimit.model import LEGAL_MOVES, Admitted, Ask, Confirmed, Event, Lease, Purpose, Receipt, State
+from streamlimit.policy import DRY_RUN_SEATS, OverLimit, Policy
 from streamlimit.rules.ledger import Ledger, Outcome
 
 X, START_MS = 1_000, 1_750_000_000_000
@@ -42,16 +42,19 @@ class Walk:
         self.states: dict[tuple[str, int], list[State]] = {}
 
     def step(self) -> Outcome[object]:
-        self.now += self.dice.choice([1, 1, 10, X // 2, X, 3 * X])
+        self.now += self.dice.choice([0, 1, 1, 10, X // 2, X, 3 * X])
         before = msgspec.json.encode(self.ledger)
         outcome = self.dice.choices(
             [self.admit, self.with_lease(self.confirm), self.with_lease(self.abandon), self.with_lease(self.prolong),
              self.leave, self.sweep],
             [6, 8, 3, 2, 1, 1],
         )[0]()  # fmt: skip
+        is_as_before = msgspec.json.encode(self.ledger) == before
         if not outcome.changed:
-            assert msgspec.json.encode(self.ledger) == before, "changed, and said it was not"
+            assert is_as_before, "changed, and said it was not"
             assert outcome.events == ()
+        elif not isinstance(outcome.answer, Confirmed):  # a receipt twice in a millisecond is written twice
+            assert not is_as_before, "said that it changed, and did not"
         self.observe(outcome.events)
         return outcome
 
@@ -132,3 +135,18 @@ def test_a_walk_never_holds_more_seats_than_the_limit(policy: Policy) -> None:
         walk.step()
         assert len(walk.ledger.live(walk.now)) <= policy.max_sessions
         assert len({seat.session_id for seat in walk.ledger.seats}) == len(walk.ledger.seats)
+
+
+def test_a_refusal_in_the_very_millisecond_of_the_termination_is_written_nowhere() -> None:
+    ledger, policy, ask = Ledger(), Policy(), Ask("user", "tv", "news", lease_id="lease")
+    rules.admit(ledger, ask, policy, START_MS)
+    rules.terminate(ledger, "user", "tv", "operator", "", policy, START_MS)
+    assert not rules.admit(ledger, ask, policy, START_MS).changed
+    assert rules.admit(ledger, ask, policy, START_MS + 1).changed
+
+
+def test_who_comes_beyond_what_a_dry_run_records_is_written_nowhere() -> None:
+    ledger, policy = Ledger(), Policy(enforce=False)
+    for number in range(DRY_RUN_SEATS + 1):
+        outcome = rules.admit(ledger, Ask("user", f"s{number}", "news", lease_id="lease"), policy, START_MS)
+        assert outcome.changed == (number < DRY_RUN_SEATS)

@@ -4,7 +4,16 @@ from streamlimit.model import Ask
 from streamlimit.policy import Policy
 from streamlimit.rules.ledger import Left, Position, Seat
 from streamlimit.rules.plays import take_over
-from streamlimit.rules.sharing import is_return, is_shared, note_left, place_of, with_one_more
+from streamlimit.rules.sharing import (
+    PARTS,
+    is_repeat,
+    is_return,
+    is_shared,
+    note_left,
+    note_position,
+    place_of,
+    with_one_more,
+)
 
 NOW_MS = 1_750_000_000_000
 POLICY = Policy(max_returns=3)
@@ -44,6 +53,21 @@ def test_a_stream_left_2_x_ago_is_forgotten() -> None:
     session.left = [Left("film", NOW_MS - 2 * X)]
     note_left(session, POLICY, NOW_MS)
     assert session.left == [Left("news", NOW_MS)]
+
+
+def test_parts_are_places_of_their_segment_and_those_beyond_the_last_are_one_with_it() -> None:
+    places = [place_of(7, part) for part in range(PARTS)]
+    assert places == sorted(set(places))
+    assert place_of(7, PARTS) == place_of(7, PARTS + 1) == places[-1] < place_of(8, 0)
+
+
+def test_after_an_address_that_nobody_knows_no_other_is_a_second_one() -> None:
+    session = seat()
+    note_position(session, "video", 9, 0, "")
+    assert not is_repeat(session, "video", 9, 0, "here")
+    note_position(session, "video", 9, 0, "here")
+    note_position(session, "video", 9, 0, "")
+    assert is_repeat(session, "video", 9, 0, "elsewhere")
 
 
 def test_one_repeat_too_many_is_refused_to_the_play_that_plays_and_not_to_a_younger_one_that_takes_over() -> None:

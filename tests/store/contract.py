@@ -58,6 +58,7 @@ OLDEST_GOES = Policy(segment_ms=X, missed_segments=N, start_ms=X, over_limit=Ove
 NO_RECLAIM = Policy(segment_ms=X, missed_segments=N, start_ms=X, reclaim_device=Reclaim.NEVER)
 ONE_A_DEVICE = Policy(segment_ms=X, missed_segments=N, start_ms=X, reclaim_device=Reclaim.ALWAYS)
 ONE_PER_STREAM = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_per_stream=1)
+ONE_WITHOUT_A_TYPE = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_per_device_type={"": 1})
 ONE_TV = Policy(segment_ms=X, missed_segments=N, start_ms=X, max_per_device_type={"tv": 1})
 DRY = Policy(segment_ms=X, missed_segments=N, start_ms=X, enforce=False)
 HOUR = 3_600_000
@@ -590,6 +591,13 @@ class Receipts:
         home.later(N * X)
         await home.watch("a")
         await home.limit_to(1)
+        assert (await home.late(late)).state is State.EXPIRED
+
+    @story()
+    async def test_a_late_receipt_counts_by_the_limit_of_its_request(self, home: StoreDriver) -> None:
+        late = await home.watch("tv", limit=1)
+        home.later(N * X)
+        await home.watch("a")
         assert (await home.late(late)).state is State.EXPIRED
 
     @story()
@@ -1418,6 +1426,29 @@ class Departures:
         assert types(await home.end("tv")) == ["expired"]
 
     @story()
+    async def test_every_loss_says_why_and_by_whom(self, home: StoreDriver) -> None:
+        told = list(await home.abandon(await home.lease("tv")))
+        await home.lease("tv")
+        home.later(X)
+        told += await home.sweep()
+        await home.watch("tv")
+        home.later(N * X)
+        told += await home.sweep()
+        await home.watch("tv")
+        told += await home.end("tv")
+        await home.watch_all("a", "b", "c")
+        answer = await home.ask("d", replace="a")
+        assert isinstance(answer, Admitted)
+        told += answer.events
+        assert [(event.type.removeprefix("session."), event.reason, event.by) for event in told] == [
+            ("abandoned", "nothing was received", None),
+            ("abandoned", "reservation ran out", None),
+            ("expired", "idle", None),
+            ("ended", "ended", "viewer"),
+            ("terminated", "replaced by another session of this user", "viewer"),
+        ]
+
+    @story()
     async def test_a_terminated_session_is_refused_and_told_why(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         events = await home.terminate("b", "ops", "bill unpaid")
@@ -1860,6 +1891,17 @@ class Caps:
         await home.watch("b", device=phone)
         await home.watch("c", device="tv")
 
+    @story(ONE_WITHOUT_A_TYPE)
+    async def test_devices_that_tell_no_type_are_of_one_type(self, home: StoreDriver) -> None:
+        await home.watch("a", device=Device(id="d1", type="tv"))
+        await home.watch("b", device=Device(id="d2"))
+        for device in (Device(id="d3"), "d4", None):
+            refusal = await home.refused("c", device=device)
+            assert (refusal.scope, refusal.scope_limit) == ("device-type", 1)
+        await home.end("b")
+        await home.watch("c")
+        assert (await home.refused("b", device=Device(id="d2"))).scope == "device-type"
+
     @story(ONE_PER_STREAM)
     async def test_one_who_gives_way_must_make_the_room_that_is_missing(self, home: StoreDriver) -> None:
         await home.watch("a", "news")
@@ -1937,6 +1979,41 @@ class DryRuns:
         await home.watch_all("a", "b", "c")
         await home.received(late)
         assert await home.sitting() == ["a", "b", "c", "tv"]
+
+    @story(DRY)
+    async def test_who_comes_back_to_a_dry_run_at_the_moment_of_its_expiry_is_a_new_session(
+        self, home: StoreDriver
+    ) -> None:
+        old = await home.watch("tv")
+        home.later(1)
+        await home.watch_all("a", "b", "c")
+        home.later(N * X - 1)
+        answer = await home.ask("tv")
+        assert isinstance(answer, Admitted)
+        assert (answer.would_refuse, answer.existing, types(answer.events)) == ("session-limit", False, ["expired"])
+        assert answer.lease is not None
+        assert answer.lease.generation > old.generation
+
+    @story(DRY, subscribed=LOSSES)
+    async def test_a_dry_run_tells_who_left_before_the_one_too_many(self, home: StoreDriver) -> None:
+        await home.watch("gone")
+        home.later(1)
+        await home.watch_all("a", "b", "c")
+        home.later(N * X - 1)
+        answer = await home.ask("d")
+        assert isinstance(answer, Admitted)
+        assert (answer.would_refuse, types(answer.events)) == ("session-limit", ["expired"])
+        assert await home.pending() == 1
+
+    @story(DRY)
+    async def test_a_grant_that_a_dry_run_gives_works_though_the_clock_went_back(self, home: StoreDriver) -> None:
+        old = await home.open("tv")
+        await home.end("tv")
+        home.later(-HOUR)
+        await home.watch_all("a", "b", "c")
+        new = await home.open("tv")
+        assert new > old
+        assert not await home.is_dead("tv", new)
 
     @story(DRY)
     async def test_a_dry_run_still_refuses_who_may_not_start(self, home: StoreDriver) -> None:
@@ -2285,6 +2362,13 @@ class LossesThatWereForgotten:
         if leave == "terminate":
             assert (await home.refused("tv")).code == "session-terminated"
 
+    @story(subscribed=LOSSES)
+    async def test_it_is_told_again(self, home: StoreDriver) -> None:
+        await self._forgotten(home, "end")
+        before = await home.pending()
+        await resolved(home.store.lose_again(self.told))
+        assert await home.pending() == before + 1
+
     @story()
     async def test_where_it_was_not_forgotten_nothing_happens(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
@@ -2352,7 +2436,9 @@ class ClocksThatGoBack:
         lease = await home.watch("tv")
         home.later(-HOUR)
         assert isinstance(await home.prolong(lease), Gone)
-        assert (await home.received(lease, 1)).session.expires_at_ms <= home.now + N * X
+        seen = (await home.received(lease, 1)).session
+        assert seen.expires_at_ms <= home.now + N * X
+        assert seen.generation == lease.generation + 1, "another seat, and the next one"
         assert await home.sitting() == ["tv"]
 
     @story()
@@ -2363,6 +2449,13 @@ class ClocksThatGoBack:
         assert (await home.refused("a")).code == "session-terminated"
         home.later(-HOUR)
         await home.watch_all("a", "b")
+
+    @story()
+    async def test_the_grant_of_a_seat_of_before_dies_with_its_end(self, home: StoreDriver) -> None:
+        grant = await home.open("tv")
+        home.later(-HOUR)
+        await home.end("tv")
+        assert await home.is_dead("tv", grant)
 
     @story()
     @pytest.mark.parametrize("leave", ["end", "terminate"])
@@ -2431,6 +2524,7 @@ class Plans:
         assert beaten.session is not None
         assert (beaten.session.plan, beaten.session.limit) == ("family", 5)
         assert await self._terms(home) == ("family", 5)
+        assert (await home.roster()).limit == 5
         assert beaten.events[0].session == beaten.session
 
     @story()
@@ -2472,6 +2566,17 @@ class Plans:
 
     @story()
     @pytest.mark.parametrize("way", ["ask", "beat"])
+    async def test_a_limit_of_their_own_is_not_taken_for_the_plans_though_they_are_alike(
+        self, home: StoreDriver, way: str
+    ) -> None:
+        await home.watch("tv", plan="family", limit=5)
+        await home.limit_to(5)
+        await getattr(home, way)("tv", plan="family", limit=5)
+        await home.limit_to(None)
+        assert (await home.roster()).limit == 3
+
+    @story()
+    @pytest.mark.parametrize("way", ["ask", "beat"])
     async def test_a_limit_of_their_own_that_is_taken_back_is_shown_no_more(self, home: StoreDriver, way: str) -> None:
         await home.limit_to(7)
         await home.watch("tv", plan="family", limit=5)
@@ -2499,6 +2604,19 @@ class Plans:
         home.later(N * X)
         await home.received(lease, 3)
         assert await self._terms(home) == ("family", 5)
+        assert (await home.roster()).limit == 5
+
+    @story()
+    async def test_who_is_seated_again_under_a_limit_of_their_own_shows_it_no_longer_than_that(
+        self, home: StoreDriver
+    ) -> None:
+        await home.limit_to(7)
+        lease = await home.watch("tv")
+        home.later(N * X)
+        await home.received(lease, 3)
+        assert await self._terms(home) == (None, 7)
+        await home.limit_to(None)
+        assert (await home.roster()).limit == 3
 
     @story()
     async def test_a_page_of_all_sessions_shows_it(self, home: StoreDriver) -> None:
@@ -2558,6 +2676,18 @@ class GrantsEnd:
             await home.beaten("tv", grant_generation=grant)
         await home.end("tv")
         assert await home.is_dead("tv", grant)
+        await home.beaten("pad")
+        await home.end("pad")
+        assert not await home.is_dead("pad", home.now), "it had none"
+
+    @story()
+    async def test_whom_a_late_receipt_seated_again_had_a_grant_if_its_request_had(self, home: StoreDriver) -> None:
+        for session, grant in (("tv", home.now), ("pad", None)):
+            late = await home.watch(session, grant_generation=grant)
+            home.later(N * X)
+            await home.received(late)
+            await home.end(session)
+            assert await home.is_dead(session, late.generation) == (grant is not None)
 
     @story()
     async def test_who_sits_already_may_be_given_a_grant_later(self, home: StoreDriver) -> None:
@@ -2876,10 +3006,11 @@ class Beats:
     ) -> None:
         for k in range(DRY_RUN_SEATS):
             await home.beaten(f"s{k}")
-        answer = await home.beaten("one-more")
+        answer = await home.beaten("one-more", limit=2)
         assert (answer.session, answer.live, answer.events) == (None, DRY_RUN_SEATS, ())
+        assert (answer.limit, answer.existing, answer.would_refuse) == (2, False, "session-limit")
         assert answer.lease is not None
-        assert (answer.lease.generation, answer.would_refuse) == (0, "session-limit")
+        assert (answer.lease.generation, answer.lease.move) == (0, 0)
 
     @story()
     async def test_a_beat_that_only_looks_seats_nobody(self, home: StoreDriver) -> None:

@@ -4,8 +4,9 @@ from itertools import permutations
 
 import pytest
 
-from streamlimit.model import Admitted, Gone, Purpose, Refusal, State
+from streamlimit.model import Admitted, Gone, Purpose, Receipt, Refusal, State
 from streamlimit.policy import Policy
+from streamlimit.store.contract import resolved
 from tests.store.store_driver import N, StoreDriver, X, story
 
 SIX = 6_000
@@ -118,6 +119,20 @@ class Plays:
         assert (await home.refused("tv", sequence=5)).code == "session-shared"
 
     @story(AT_SIX)
+    @pytest.mark.parametrize(
+        ("segment", "sequence", "begins"),
+        [("live.m4s", None, True), (None, 5, True), (None, None, False)],
+        ids=["media without a number", "a place without a name", "a heartbeat"],
+    )
+    async def test_what_was_received_without_a_play_is_a_play_that_begins(
+        self, home: StoreDriver, segment: str | None, sequence: int | None, begins: bool
+    ) -> None:
+        await resolved(home.store.confirm(Receipt(await home.lease("tv"), segment, sequence)))
+        for play in (5, 9):
+            await home.watch("tv", sequence=5, play=play)
+        assert isinstance(await home.ask("tv", sequence=5, play=5), Refusal) == begins
+
+    @story(AT_SIX)
     async def test_a_heartbeat_without_a_play_is_of_whichever_plays(self, home: StoreDriver) -> None:
         await home.beaten("tv")
         for k in range(12):
@@ -127,6 +142,9 @@ class Plays:
             home.later(SIX)
         assert (await home.session("tv")).play == 7
         await self._locked(home)
+        await home.beaten("tv")
+        await home.watch("pad")
+        await home.end("pad")  # whose mark has the beats of all others be admitted and received one by one
         await home.beaten("tv")
         assert isinstance(await home.ask("tv", lease_id=""), Admitted)
         assert (await home.session("tv")).play == 9

@@ -1,5 +1,6 @@
 """The contract in memory, and what only memory can do."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,8 +12,9 @@ from streamlimit.model import Ask, Refusal
 from streamlimit.policy import Policy
 from streamlimit.store.contract import Clock
 from streamlimit.store.memory import Memory, MemoryStore
+from tests.store import differential
 from tests.store.contract import StoreContract
-from tests.store.store_driver import ManualClock
+from tests.store.store_driver import ALL_TYPES, ManualClock
 
 
 @pytest.fixture
@@ -29,6 +31,15 @@ def open_store() -> Callable[..., MemoryStore]:
 
 class TestMemoryStore(StoreContract):
     """One memory per test; each open is another store over it, as another thread would have."""
+
+
+class TestBeside:
+    """A heartbeat beside what it is made of."""
+
+    @pytest.mark.parametrize("name", differential.POLICIES)
+    def test_a_beat_is_an_admission_and_its_receipt(self, name: str) -> None:
+        policy = differential.POLICIES[name]
+        asyncio.run(differential.walk_twins(300 + len(name), policy, MemoryStore, MemoryStore, ALL_TYPES))
 
 
 def test_a_store_has_a_memory_of_its_own_unless_it_is_given_one() -> None:

@@ -23,6 +23,17 @@ class Undo:
         assert (await home.late(lease, 1)).state is not State.ACTIVE  # and the old one's receipt is nobody's
         await home.received(back, 1)
 
+    @story()
+    async def test_there_is_nothing_to_forgive_from_the_millisecond_on_in_which_it_may_come_back(
+        self, home: StoreDriver
+    ) -> None:
+        for early, forgiven in ((1, 1), (0, 0)):
+            await home.watch("tv")
+            await home.terminate("tv")
+            home.later(N * X - early)
+            assert await self._forgive(home, "tv") == forgiven
+            home.later(N * X)
+
     @pytest.mark.parametrize("way", ["beat", "check", "ask"])
     @story()
     async def test_every_way_in_forgets_the_termination(self, home: StoreDriver, way: str) -> None:
@@ -87,8 +98,8 @@ class Undo:
         await home.terminate("d")
         before = await home.pending()
         events = await resolved(home.store.forget(home.user))
-        assert [(e.session.session_id, e.type, e.by) for e in events] == [
-            (session, "session.ended", "operator") for session in "abc"
+        assert [(e.session.session_id, e.type, e.by, e.reason) for e in events] == [
+            (session, "session.ended", "operator", "forgotten") for session in "abc"
         ]
         assert (await home.pending()) - before == 3
         assert await home.sitting() == []

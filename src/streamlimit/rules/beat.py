@@ -59,7 +59,7 @@ def _one_by_one(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: G
     first = admit(ledger, unnamed(ask), policy, now_ms, grants)
     if not isinstance(first.answer, Admitted) or first.answer.lease is None:
         return first
-    second = confirm(ledger, Receipt(first.answer.lease), policy, now_ms, grants)
+    second = confirm(ledger, Receipt(first.answer.lease), policy, now_ms)  # seats nobody anew: asks for no grants
     answer = beaten(first.answer, second.answer, ask)
     return Outcome(answer, first.changed or second.changed, first.events + second.events)
 
