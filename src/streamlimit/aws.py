@@ -40,7 +40,7 @@ def expire(event: object, context: Context) -> dict[str, Any]:
 
 
 def deliver(event: object, context: Context) -> dict[str, Any]:
-    """Sends webhooks that are due, within the time limit. `finished: false`: more wait, or an endpoint is away."""
+    """Sends webhooks that are due, within the time limit. `finished: false`: more wait, or an endpoint fails."""
     return _warm().run(_deliver(_warm().settings, _seconds_left(context)))
 
 
@@ -122,7 +122,7 @@ def _secret_settings() -> dict[str, Any]:
     name = os.environ.get(SECRET_ID)
     if not name:
         return {}
-    session = import_module("botocore.session")  # Lambda's runtime brings it along; nobody else needs it
+    session = import_module("botocore.session")  # Lambda's runtime brings it along; no other module needs it
     secrets_manager = session.get_session().create_client("secretsmanager")
     text = secrets_manager.get_secret_value(SecretId=name)["SecretString"]
     try:

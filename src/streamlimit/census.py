@@ -1,6 +1,6 @@
 """How many sessions, users and streams there are: counted by walking the store in the background, with its age.
 
-A walk through a million sessions takes seconds, so nobody waits for one, and it rests long after each.
+A walk through a million sessions takes seconds, so no request waits for one, and it rests long after each.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ class Counted:
             try:
                 await asyncio.wait_for(self._taken.wait(), PATIENCE_SECONDS)
             except TimeoutError:
-                pass  # a long walk, or the store is away: the old one tells its age
+                pass  # a long walk, or the store is unavailable: the old one shows its age
         return self.newest
 
     async def count_forever(self) -> None:

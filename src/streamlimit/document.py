@@ -66,7 +66,7 @@ def session_json(session: Session) -> dict[str, Any]:
 
 
 def event_json(event: Event) -> dict[str, Any]:
-    """The body of a webhook, which is also what listeners and histories are told."""
+    """The body of a webhook, which is also what the feed's listeners and histories get."""
     data: dict[str, Any] = {"session": _session_of(event), "reason": event.reason}
     if event.by is not None:
         data["by"] = event.by
@@ -78,7 +78,7 @@ def event_json(event: Event) -> dict[str, Any]:
 def _session_of(event: Event) -> dict[str, Any]:
     session = event.session
     document = session_json(session) | {"generation": session.generation, "move": session.move}
-    if not session.expires_at_ms:  # it was refused, and sits nowhere
+    if not session.expires_at_ms:  # it was refused, and holds no seat
         document |= {"started_at": None, "last_activity_at": None, "expires_at": None}
         document["state"] = session.state if session.generation else "refused"
     return document

@@ -76,8 +76,8 @@ MUTANTS = [
     Mutant(
         "an answer without a length is taken for whole",
         "streamlimit/delivery/origin/client.py",
-        'if told is None and "chunked"',
-        'if told is None and "nothing" and False and "chunked"',
+        'if stated is None and "chunked"',
+        'if stated is None and "nothing" and False and "chunked"',
         ("tests/origin/test_origin.py", "-k", "fails_keeps"),
     ),
     Mutant(

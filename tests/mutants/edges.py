@@ -76,15 +76,15 @@ MUTANTS = [
     Mutant(
         "a contradiction is believed",
         "streamlimit/edge/auth.py",
-        "if len(told) > 1:",
+        "if len(uris) > 1:",
         "if False:",
         ("tests/edge/test_auth.py",),
     ),
     Mutant(
         "a forged HEAD takes no seat",
         "streamlimit/edge/auth.py",
-        "min(told - LOOKS, default=min(told))",
-        "min(told & LOOKS, default=min(told))",
+        "min(methods - LOOKS, default=min(methods))",
+        "min(methods & LOOKS, default=min(methods))",
         ("tests/edge/test_auth.py",),
     ),
     Mutant(
@@ -97,8 +97,8 @@ MUTANTS = [
     Mutant(
         "any signature of OvenMediaEngine is good",
         "streamlimit/edge/ome.py",
-        "if not hmac.compare_digest(made, told):",
-        "if not told:",
+        "if not hmac.compare_digest(made, stated):",
+        "if not stated:",
         ("tests/edge/test_media_servers.py",),
     ),
     Mutant(

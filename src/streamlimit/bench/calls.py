@@ -1,4 +1,4 @@
-"""One viewer's calls: each is timed, counted, and told as what came back. A failure to answer is an answer, too."""
+"""One viewer's calls: each is timed and counted, and returns what came back. A failure to answer is an answer, too."""
 
 import json
 import ssl
@@ -32,7 +32,7 @@ class Answer:
 
     @property
     def is_degraded(self) -> bool:
-        """The service's store was away: the answer rests on what a worker remembered."""
+        """The service's store was unavailable: the answer rests on what a worker remembered."""
         return "streamlimit-degraded" in self.headers
 
     @property

@@ -12,7 +12,7 @@ PERCENTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999, "max_ms": 1.0}
 class Figures:
     """The figures of all viewers together.
 
-    A call that the viewer hung up on is counted, but has no time: nobody waited for it.
+    A call that the viewer hung up on is counted, but has no time: no client waited for it.
     """
 
     calls: Counter[str] = field(default_factory=Counter)
@@ -23,7 +23,7 @@ class Figures:
     """What viewers did, and what was done to them."""
     bytes: int = 0
     degraded: int = 0
-    """Answers given while the service's store was away."""
+    """Answers given while the service's store was unavailable."""
     let_through: int = 0
     """Answers of a dry run that would have been refusals."""
     took: dict[str, "array[float]"] = field(default_factory=dict)

@@ -2,9 +2,9 @@
 
 Two witnesses. *Listed*: the service's own list of a user's sessions is never longer than the limit. *Delivered*: a
 session that was issued a segment, received all of it, and is issued another one before its seat could have expired,
-sat from the first answer's arrival to the second request's departure. It cannot have been away between: its seat had
-not run out, and who is sent away is refused with 410. So a viewer who fell silent, ended, was cut off, or gave way to
-another proves nothing beyond its last request; no time of the service's own clock is needed.
+held its seat from the first answer's arrival to the second request's departure. It cannot have left in between: its
+seat had not run out, and a terminated session is refused with 410. So a viewer who fell silent, ended, was cut off, or
+gave way to another proves nothing beyond its last request; no time of the service's own clock is needed.
 """
 
 from collections.abc import Iterable, Mapping

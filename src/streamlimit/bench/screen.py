@@ -44,7 +44,7 @@ class Screen:
 
     @property
     def _session(self) -> str:
-        """The session id of the screen: the same for every visit, unless the session was sent away."""
+        """The session id of the screen: the same for every visit, unless the session was terminated."""
         return self._name if self._lives == 1 else f"{self._name}.{self._lives}"
 
     async def watch(self) -> None:
@@ -130,7 +130,7 @@ class Screen:
             return self._reach_the_end(answer)
         if answer.status in (409, 410):
             return self._be_refused(answer)
-        if answer.status in (401, 404):  # a grant that its session's end took along, a stream that was taken away
+        if answer.status in (401, 404):  # a grant that its session's end took along, a stream that was removed
             self._go()
         return max(answer.retry_seconds(), self._run.pace)
 
@@ -165,7 +165,7 @@ class Screen:
         self._go()
         self._comes = "tried again"
         if answer.code == "session-terminated":
-            self._lives += 1  # the service remembers a session that was sent away; its viewer starts anew
+            self._lives += 1  # the service remembers a terminated session; its viewer starts anew
         return self._run.pace * self._rng.uniform(1, 3)
 
     def _go(self) -> None:

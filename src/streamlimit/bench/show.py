@@ -63,7 +63,9 @@ def notes(result: Result) -> list[str]:
             f"this machine fell behind: 1 % of requests went out {late:,.0f} ms late or more; so are the times"
         )
     if figures.degraded:
-        found.append(f"{figures.degraded:,} answers were given while the service's store was away; they prove nothing")
+        found.append(
+            f"{figures.degraded:,} answers were given while the service's store was unavailable; they prove nothing"
+        )
     if result.left:
         found.append(f"{result.left:,} sessions did not end; they expire within {result.stage.lifetime:g} s")
     return found
@@ -104,14 +106,19 @@ def document(result: Result) -> dict[str, Any]:
 @contextmanager
 def progress(plan: Plan) -> Iterator[Tick]:
     """A bar on standard error while it runs."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[progress]}"),
+        TimeRemainingColumn(),
+    )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("watching", total=plan.seconds, told="")
+        task = bar.add_task("watching", total=plan.seconds, progress="")
 
         def tick(elapsed: float, figures: Figures) -> None:
-            told = f"{figures.requests:,} requests, {figures.doings['refused at the limit']:,} screens refused"
-            bar.update(task, completed=elapsed, told=told)
+            progress = f"{figures.requests:,} requests, {figures.doings['refused at the limit']:,} screens refused"
+            bar.update(task, completed=elapsed, progress=progress)
 
         yield tick
 

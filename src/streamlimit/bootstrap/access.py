@@ -16,13 +16,13 @@ from streamlimit.web.rights import Role
 from streamlimit.web.token_keys import Keys
 
 STORE_RETRY_SECONDS = 0.5
-"""How often a store that is away is asked for the key: more often than it could be taken for back meanwhile."""
+"""How often an unavailable store is asked for the key: more often than it could be taken for recovered meanwhile."""
 
 
 async def open_grants(settings: Settings, store: Store) -> Grants:
     """The maker and reader of grants: by the keys of the settings, else by the one in the store, for all workers.
 
-    Where the store is away that is still to come (`learn_key_forever`).
+    Where the store is unavailable the key is still to come (`learn_key_forever`).
     """
     grants = Grants([key.get_secret_value() for key in settings.grant_keys], settings.grant_seconds)
     await _learn_key(grants, store)
@@ -30,7 +30,7 @@ async def open_grants(settings: Settings, store: Store) -> Grants:
 
 
 async def learn_key_forever(grants: Grants, store: Store) -> None:
-    """Asks the store until it has told the key; then there is nothing left to do."""
+    """Asks the store until it has given the key; then there is nothing left to do."""
     while not grants.are_known:
         await asyncio.sleep(STORE_RETRY_SECONDS)
         await _learn_key(grants, store)
@@ -43,7 +43,7 @@ async def _learn_key(grants: Grants, store: Store) -> None:
     try:
         grants.learn([await resolved(store.secret("grant-key", secrets.token_urlsafe(32)))])
     except StoreUnavailable:
-        return  # the store's outage has been told; it is asked again
+        return  # the store's outage is logged already; it is asked again
 
 
 def open_authenticator(settings: Settings, grants: Grants, plans: Plans) -> Authenticator:
@@ -55,7 +55,7 @@ OPERATORS_ROLES: dict[str, Role] = {"operate": "operator", "read": "reader"}
 
 
 def keys_of(settings: Settings) -> list[Key]:
-    """All of them, with what each opens, and for whom."""
+    """All keys of the settings, each with its role and the name of its holder."""
     service = [_key(key, "service") for key in settings.service_keys]
     readers = [_key(key, "reader") for key in settings.operator_read_keys]
     return service + readers + [_key(key, OPERATORS_ROLES[key.role], key.name) for key in settings.operator_keys]

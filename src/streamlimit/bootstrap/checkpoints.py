@@ -1,4 +1,4 @@
-"""How the checkpoints of SQLite's log fare: counted, and logged when they begin to fail and when that is over."""
+"""Checkpoints of SQLite's log: counted, and logged when they begin to fail and when that is over."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,17 +16,17 @@ log = EventLog("streamlimit")
 def checkpoints(tally: Tally | None) -> "Callable[[Checkpoint], None]":
     """The listener that a store calls after each checkpoint, in a thread.
 
-    Without a *tally* nobody listens: a command's own store.
+    Without a *tally* (a command's own store) it does nothing.
     """
     if tally is None:
         return lambda checkpoint: None
-    loop, told = asyncio.get_running_loop(), Checkpoints(tally)
+    loop, counted = asyncio.get_running_loop(), Checkpoints(tally)
 
-    def tell(checkpoint: "Checkpoint") -> None:
+    def notify(checkpoint: "Checkpoint") -> None:
         if not loop.is_closed():  # a worker that stops waits for the thread
-            loop.call_soon_threadsafe(told.hear, checkpoint)
+            loop.call_soon_threadsafe(counted.count, checkpoint)
 
-    return tell
+    return notify
 
 
 class Checkpoints:
@@ -35,7 +35,7 @@ class Checkpoints:
     def __init__(self, tally: Tally) -> None:
         self._tally, self._fails = tally, False
 
-    def hear(self, checkpoint: "Checkpoint") -> None:
+    def count(self, checkpoint: "Checkpoint") -> None:
         """Counts a checkpoint that was made, or tried in vain."""
         self._tally.log_bytes = checkpoint.log_bytes
         fails = checkpoint.problem is not None

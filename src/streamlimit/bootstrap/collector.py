@@ -1,8 +1,8 @@
-"""Python's collector of cyclic garbage, kept away from viewers: what it walks through it stops everybody for.
+"""Python's collector of cyclic garbage, kept away from viewers: while it walks through objects no request is served.
 
 Reference counts free nearly everything here. A request leaves no cycle, nor does a connection that is closed. But ten
-thousand open ones are 240,000 objects, 40 ms to walk, and whoever opens and closes them would have them walked again
-and again. So only the youngest are looked through as they come; the others once in a while, by the clock.
+thousand open ones are 240,000 objects, 40 ms to walk, and a client that opens and closes them would have them walked
+again and again. So only the youngest are looked through as they come; the others once in a while, by the clock.
 """
 
 import asyncio

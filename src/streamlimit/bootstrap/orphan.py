@@ -1,4 +1,4 @@
-"""A worker whose parent is gone stops, too: nobody would replace it, and the port would stay taken."""
+"""A worker whose parent is gone stops, too: no supervisor would replace it, and the port would stay taken."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ log = EventLog("streamlimit")
 def end_with_parent() -> None:
     """Ends this process with its parent, from now on; running segments still get `drain_seconds`.
 
-    A process that is nobody's worker is left alone.
+    A process that has no parent of ours is left alone.
 
     The pipe by which the parent started this process ends with the parent, however that dies.
     """

@@ -63,7 +63,7 @@ class Reloading:
         self._had_terminal = has_terminal()
 
     def begin(self) -> None:
-        """Listens for SIGHUP from now on. A signal that came since the parent started this process is heard now."""
+        """Listens for SIGHUP from now on. A signal that came since the parent started this process is handled now."""
         if threading.current_thread() is not threading.main_thread():
             return  # it is a part of another program, which has the signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
@@ -99,7 +99,7 @@ class Reloading:
 
 
 def has_terminal() -> bool:
-    """Does somebody sit in front of this process? When their window is closed it shall stop, as any command does."""
+    """Does this process have a terminal? When its window is closed it shall stop, as any command does."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

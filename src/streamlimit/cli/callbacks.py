@@ -57,7 +57,7 @@ def show(settings: Settings, replay: bool, as_json: bool) -> None:
 
 
 def try_all(settings: Settings) -> None:
-    """Sends each endpoint an event of nobody's, and says what came back. Exit code 1: not all of them took it."""
+    """Sends each endpoint a test event, and prints what came back. Exit code 1: not all of them took it."""
     outcomes = asyncio.run(_try_all(settings))
     if not outcomes:
         print("no webhooks are set")

@@ -53,8 +53,8 @@ def _streams(settings: Settings) -> list[str]:
     if catalog is None:
         return ["0 streams"]
     count = len(catalog.streams())
-    for told in troubles(catalog):
-        _note(told)
+    for trouble in troubles(catalog):
+        _note(trouble)
     return [f"{count} streams"]
 
 

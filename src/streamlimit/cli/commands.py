@@ -95,10 +95,10 @@ def own_limit(
     until: Annotated[
         str | None, typer.Option(help="when it ends: tomorrow, 6h, 3d, 2031-01-31T18:00:00Z; else it holds for good")
     ] = None,
-    note: Annotated[str, typer.Option(help="why, for whoever looks later")] = "",
-    remove: Annotated[bool, typer.Option("--remove", help="take it away: the plan's or the service's holds")] = False,
+    note: Annotated[str, typer.Option(help="why, for operators who look later")] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="remove it: the plan's or the service's holds")] = False,
 ) -> None:
-    """Give a user a limit of their own, show it, or take it away."""
+    """Give a user a limit of their own, show it, or remove it."""
     from streamlimit.cli import limits
 
     limits.change_or_show(where, user, n, limits.Wish(until, note, remove))
@@ -199,7 +199,7 @@ def backup(
     settings: Settings,
     file: Annotated[Path, typer.Argument(help="the copy; one that is there is replaced when the new one is whole")],
 ) -> None:
-    """Copy the store, where that is SQLite's file, while it is in use: nobody waits for that."""
+    """Copy the store, where that is SQLite's file, while it is in use: no viewer waits for that."""
     from streamlimit.cli import backing_up
 
     backing_up.back_up_to(settings, file)

@@ -39,8 +39,8 @@ def follow(where: Where, wanted: Wanted) -> None:
     _check(wanted)
     try:
         if isinstance(where, Remote):
-            for told in _from_service(where, wanted):
-                _print(told, wanted.as_json)
+            for document in _from_service(where, wanted):
+                _print(document, wanted.as_json)
         else:
             asyncio.run(_from_store(where, wanted))
     except KeyboardInterrupt:
@@ -100,17 +100,17 @@ async def _entries(settings: Settings) -> AsyncIterator[Entry]:
         await resolved(feed.close())
 
 
-def _print(told: dict[str, Any], as_json: bool) -> None:
-    print(msgspec.json.encode(told).decode() if as_json else line(told), flush=True)
+def _print(document: dict[str, Any], as_json: bool) -> None:
+    print(msgspec.json.encode(document).decode() if as_json else line(document), flush=True)
 
 
-def line(told: dict[str, Any]) -> str:
+def line(document: dict[str, Any]) -> str:
     """One event in words; text that others chose moves no cursor."""
-    data = told["data"]
+    data = document["data"]
     if "session" not in data:  # the stream's own: a gap, an outage
-        return f"({told['type']}: {', '.join(map(str, data.values()))})"
+        return f"({document['type']}: {', '.join(map(str, data.values()))})"
     session = data["session"]
     ids = (f"{name}={session[f'{name}_id']}" for name in ("user", "session", "stream"))
     why = [f"({data['reason']})"] if data["reason"] else []
     by = [f"by {data['by']}"] if data.get("by") else []
-    return shown(" ".join([told["timestamp"], told["type"].removeprefix("session."), *ids, *why, *by])).plain
+    return shown(" ".join([document["timestamp"], document["type"].removeprefix("session."), *ids, *why, *by])).plain

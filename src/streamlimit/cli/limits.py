@@ -1,4 +1,4 @@
-"""`streamlimit limit` and `limits`: a user's own limit, given, shown or taken away; and all of them."""
+"""`streamlimit limit` and `limits`: a user's own limit, given, shown or removed; and all of them."""
 
 import re
 import time
@@ -108,8 +108,8 @@ def _terms(wish: Wish) -> Terms:
 
 def _document(own: OwnLimit) -> dict[str, Any]:
     end = own.terms.until_ms
-    told = {"user_id": own.user_id, "max_sessions": own.max_sessions}
-    return told | {"until": None if end is None else rfc3339(end), "note": own.terms.note}
+    document = {"user_id": own.user_id, "max_sessions": own.max_sessions}
+    return document | {"until": None if end is None else rfc3339(end), "note": own.terms.note}
 
 
 async def _limits(limiter: Limiter) -> AsyncIterator[OwnLimit]:

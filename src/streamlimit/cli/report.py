@@ -24,7 +24,7 @@ from streamlimit.store.reporting import Group, Period
 MOST_ROWS = 20_000
 COLUMNS = ("users refused", "users", "refusals", "admissions", "most at once", "hours at the limit")
 KEPT_LONGEST = 3_650
-"""Days: how long a service that is asked keeps reports, only it knows."""
+"""Days: how long a remote service keeps reports is in its own settings alone."""
 
 Rows = list[dict[str, Any]]
 Fetch = Callable[[Period, Group, Span], Rows]

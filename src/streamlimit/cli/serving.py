@@ -1,4 +1,4 @@
-"""`streamlimit serve` and `demo`: what is told before the server starts, and what stops it."""
+"""`streamlimit serve` and `demo`: what is printed before the server starts, and what stops it."""
 
 import asyncio
 import secrets
@@ -18,12 +18,12 @@ DEMO = {"segment_seconds": 2, "max_sessions": 3, "auth": "open"}
 
 def serve(settings: Settings, page: str = "") -> None:
     """Until a signal says stop. *page*: what of it to open in a browser."""
-    listening = bind(settings.listen)  # before anything is made, or told as if it were: a port may be taken
+    listening = bind(settings.listen)  # before anything is made or announced: a port may be taken
     settings = _with_a_key(settings)
     for note in notes_on_variables():
         print(f"note: {note}", file=sys.stderr)
     open_endpoints(settings)  # one that may not be called stops the start
-    asyncio.run(_open(settings))  # a store that cannot be opened stops the start; one that is away does not
+    asyncio.run(_open(settings))  # a store that cannot be opened stops the start; an unavailable one does not
     print(security(settings))
     run(settings, listening, lambda where: print(f"streamlimit {__version__} on {where}{page}", flush=True))
 

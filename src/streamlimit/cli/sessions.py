@@ -48,8 +48,10 @@ def end(where: Where, user: str | None, session: str) -> None:
         return
 
     async def work(limiter: Limiter) -> None:
-        told = await resolved(limiter.terminate(user, session, "operator", WHY))
-        _print_end(user, session, any(event.type == "session.terminated" for event in told))  # else others that ran out
+        events = await resolved(limiter.terminate(user, session, "operator", WHY))
+        _print_end(
+            user, session, any(event.type == "session.terminated" for event in events)
+        )  # else others that ran out
 
     on_limiter(where, work)
 

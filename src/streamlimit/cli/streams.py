@@ -38,12 +38,12 @@ def _show_own(settings: Settings) -> None:
 
 def _row(stream: dict[str, Any]) -> tuple[str | Text, ...]:
     seconds = f"{stream['segment_seconds'] or 0:g}"
-    told = stream["stream_id"], stream["title"], str(stream["segments"]), seconds
-    return *map(shown, told), "yes" if stream["live"] else "no", shown(stream["entry"])
+    cells = stream["stream_id"], stream["title"], str(stream["segments"]), seconds
+    return *map(shown, cells), "yes" if stream["live"] else "no", shown(stream["entry"])
 
 
 def troubles(catalog: Catalog) -> list[str]:
     """Why streams, or parts of them, cannot be served, and what was odd about the others."""
-    told = [f"{stream_id}: {problem}" for stream_id, problem in catalog.problems.items()]
-    told += [f"{stream_id}: note: {note}" for stream_id, note in survey(catalog)]
-    return [shown(line).plain for line in told]
+    lines = [f"{stream_id}: {problem}" for stream_id, problem in catalog.problems.items()]
+    lines += [f"{stream_id}: note: {note}" for stream_id, note in survey(catalog)]
+    return [shown(line).plain for line in lines]

@@ -1,4 +1,4 @@
-"""`streamlimit top`: how many watch what, at this moment; on a terminal until somebody has seen enough."""
+"""`streamlimit top`: how many watch what, at this moment; on a terminal until a key ends it."""
 
 import sys
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ STATES = ("active", "idle", "starting")
 
 
 def show(where: Where) -> None:
-    """Q or ctrl-C ends it, and is no failure. A pipe and a dumb terminal are told once."""
+    """Q or ctrl-C ends it, and is no failure. A pipe and a dumb terminal get one picture."""
     try:
         why_once = _why_once()
         if why_once:
@@ -52,7 +52,7 @@ def _follow(where: Where) -> None:
         while QUIT.isdisjoint(keyboard.wait(REFRESH_SECONDS)):
             try:
                 numbers, wrong = _look(where), ""
-            except StreamlimitError as error:  # a restart, a store that is away: it may be over soon
+            except StreamlimitError as error:  # a restart, an unavailable store: it may be over soon
                 wrong = str(error)
             live.update(screen(numbers, wrong), refresh=True)
 

@@ -108,8 +108,8 @@ def _spans(root: Element, periods: list[Element], live: bool, listing: Listing) 
     starts = [_seconds(period, "start", listing) for period in periods]
     ends = [*starts[1:], _seconds(root, "mediaPresentationDuration", listing)]
     at: float | None = 0.0
-    for period, told, end in zip(periods, starts, ends, strict=True):
-        start = at if told is None else told
+    for period, stated, end in zip(periods, starts, ends, strict=True):
+        start = at if stated is None else stated
         length = _seconds(period, "duration", listing)
         if length is None and end is not None and start is not None:
             length = max(0.0, end - start)
@@ -156,7 +156,7 @@ def _urls(level: Element) -> list[str]:
 
 
 def _elsewhere(representation: Element, *above: Element, listing: Listing) -> str:
-    """The note on a representation whose BaseURLs all lead away."""
+    """The note on a representation whose BaseURLs all lead to other hosts."""
     urls = [url for level in (representation, *above) for url in _urls(level) if join(listing.entry, url) is None]
     name = ascii((representation.get("id") or "")[:40])
     return f"{listing.entry}: line {representation.line}: the Representation {name} is ignored: " + (

@@ -1,7 +1,7 @@
 """Leases whose bytes another party moves: an edge says what arrived, or a later request does (rules 3 and 4).
 
-A worker remembers what it entrusted; a report may reach another one, so a lease is named after what it is for: whoever
-is told gives the same one back.
+A worker remembers what it entrusted; a report may reach another one, so a lease is named after what it is for: the
+worker that gets the report gives the same one back.
 """
 
 import time
@@ -55,10 +55,10 @@ class Entrusted:
         if not held:
             return
         earlier = [each for each in held.values() if _is_same(each, ask) and place.is_after(each.place)]
-        told = [each for each in earlier if self._any_later or _follows(stream, each.place, place)]
-        for each in told:
+        implied = [each for each in earlier if self._any_later or _follows(stream, each.place, place)]
+        for each in implied:
             del held[each.lease.ask.lease_id]
-        newest = max(told, key=lambda each: (each.place.sequence or 0, each.place.part), default=None)
+        newest = max(implied, key=lambda each: (each.place.sequence or 0, each.place.part), default=None)
         if newest is not None and self._clock() < newest.until:
             await resolved(self._limiter.confirm(receipt_of(newest.lease, newest.place)))
 
@@ -79,7 +79,7 @@ class Entrusted:
             del self._open[next(iter(self._open))]
 
     def client_of(self, user_id: str, session_id: str) -> str:
-        """From where the session asked last, as far as this worker knows: what is told of it later holds no address."""
+        """From where the session asked last, as far as this worker knows: a later report of it holds no address."""
         return self._clients.get((user_id, session_id), "")
 
     def forget_before(self, ask: Ask, place: Place) -> None:

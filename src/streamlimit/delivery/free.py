@@ -1,6 +1,6 @@
 """Free files, which take no seat. They are known kinds; every other file takes one, whatever its name.
 
-A name is only what somebody called a file: one that is free by its name, or as the init or key that a playlist names,
+A name is only a claim about a file: one that is free by its name, or as the init or key that a playlist names,
 takes a seat all the same where it is larger than such a thing ever is, or where it holds media. Knows no request.
 """
 

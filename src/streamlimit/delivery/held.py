@@ -1,6 +1,6 @@
 """Requests that are held until more of a low-latency stream is there (RFC 8216bis, 6.2.5.2 and 6.2.6).
 
-However many wait for a stream, one timer looks at its playlists, and only while somebody waits. Knows no HTTP.
+However many requests wait for a stream, one timer looks at its playlists, and only while one waits. Knows no HTTP.
 """
 
 import asyncio
@@ -69,12 +69,12 @@ class Held:
         return future
 
     def _look(self, loop: asyncio.AbstractEventLoop, stream_id: str) -> None:
-        """Answers those who need not wait on, and looks again where somebody is left."""
+        """Answers the requests that need not wait any longer, and looks again where some are left."""
         stream, now = self._stream(stream_id), loop.time()
         left: dict[asyncio.Future[bool], tuple[IsThere, float]] = {}
         for future, (is_there, until) in self._streams.pop(stream_id).items():
             if future.done():
-                continue  # its client went away
+                continue  # its client left
             if stream is None or is_there(stream):
                 future.set_result(True)
             elif now >= until:
@@ -89,4 +89,4 @@ class Held:
         try:
             return self._catalog.stream(stream_id, fresh=True)
         except StreamlimitError:
-            return None  # whoever waited for it is told why when they look themselves
+            return None  # the waiting requests find out why when they look themselves

@@ -46,7 +46,7 @@ class Streams:
         try:
             stream = self._origin.stream(stream_id)
         except StreamlimitError:
-            return  # whoever goes on is told
+            return  # a request that goes on gets the error
         if stream.live and stream.find(name) is None:
             await self._origin.look(stream_id, fresh=True)
 

@@ -96,7 +96,7 @@ def _define(variables: Variables, value: str) -> None:
     try:
         variables.define(value)
     except Unreadable:
-        return  # whoever uses it finds it undefined, and is left as it is
+        return  # a line that uses it finds it undefined, and is left as it is
 
 
 def _led(uri: str, to: str, variables: Variables) -> str:

@@ -145,7 +145,7 @@ class Stream(Struct, frozen=True):
 def build(stream_id: str, title: str, listings: list[Listing], previous: Stream | None = None) -> Stream:
     """The stream that *listings* (at least one, the entry first) describe together.
 
-    The same file in two of them is one segment, the first one's. A live stream still knows by name what
+    The same file in two of them is one segment, the first one's. A live stream still finds by name what
     *previous* knew, so that a player a little behind is still served.
     """
     leading = next((listing for listing in listings if listing.main()), listings[0])

@@ -133,7 +133,7 @@ def _offset(rules: Rules) -> Number | None:
 
 
 def _end(rules: Rules, span: Span, rows: list[Element]) -> Number | None:
-    """When the period is over; None: nobody knows yet."""
+    """When the period is over; None: not known yet."""
     if span.seconds is None:
         return None
     offset = _offset(rules)
@@ -146,8 +146,8 @@ def _rolled_out(rows: list[Element], number: int, end: Number | None) -> list[Sl
     made: list[Slot] = []
     at: Number = 0
     for index, row in enumerate(rows):
-        told, numbered, ticks = row.number("t"), row.number("n"), row.number("d") or 0
-        at, number = at if told is None else told, number if numbered is None else int(numbered)
+        stated, numbered, ticks = row.number("t"), row.number("n"), row.number("d") or 0
+        at, number = at if stated is None else stated, number if numbered is None else int(numbered)
         following = rows[index + 1].number("t") if index + 1 < len(rows) else None
         times = _times(row, at, ticks, end if following is None else following)
         if ticks <= 0 or len(made) + times > MAX_SEGMENTS:

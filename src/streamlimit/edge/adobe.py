@@ -127,7 +127,7 @@ class Adobe:
         await _answer(send, 200, headers, words.running(roster))
 
     async def _is_throttled(self, key: str, send: Send) -> bool:
-        """Was it told to come back later?"""
+        """Was the answer to come back later?"""
         wait = self._throttle.wait_seconds(key)
         if wait:
             self._tally.problems["too-many-requests"] += 1
@@ -189,9 +189,9 @@ def _require_method(scope: Scope, *methods: str) -> None:
 
 
 async def _answer(send: Send, status: int, headers: Mapping[str, str] | None = None, document: Any = None) -> None:
-    told = {**NO_STORE, **(headers or {})}
+    head = {**NO_STORE, **(headers or {})}
     if document is None:
-        await send_whole(send, status, told)
+        await send_whole(send, status, head)
         return
-    told["Content-Type"] = "application/json;charset=utf-8"
-    await send_whole(send, status, told, msgspec.json.encode(document))
+    head["Content-Type"] = "application/json;charset=utf-8"
+    await send_whole(send, status, head, msgspec.json.encode(document))

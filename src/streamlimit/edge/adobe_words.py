@@ -66,7 +66,7 @@ def termination_code(session_id: str) -> str:
 
 
 def session_called(codes: str, roster: Roster) -> str | None:
-    """The first of *codes* that is a session of the user's. None: no such session sits."""
+    """The first of *codes* that is a session of the user's. None: no such session holds a seat."""
     sitting = {termination_code(session.session_id): session.session_id for session in roster.sessions}
     return next((sitting[code] for code in codes.replace(",", " ").split() if code in sitting), None)
 
@@ -112,7 +112,7 @@ def rule_violation(refusal: Refusal, detail: str) -> dict[str, Any]:
 
 
 def remote_termination(mark: Mark, roster: Roster) -> dict[str, Any]:
-    """The body of a 410 where somebody sent the session away."""
+    """The body of a 410 where the session was terminated."""
     by = next((each for each in roster.sessions if each.session_id == mark.by_session_id), None)
     unknown = {"channel": UNKNOWN, "startedAt": rfc3339(mark.at_ms), "applicationName": UNKNOWN}
     terminator = unknown | {"deviceName": _name(mark.by_device)} if by is None else _shown(by)
@@ -133,8 +133,8 @@ def _metadata(session: Session) -> dict[str, str]:
     device = session.device
     found = {"channel": session.stream_id}
     if isinstance(device, Device):
-        told = {"deviceId": device.id, "deviceName": device.name, "platform": device.type}
-        found |= {name: value for name, value in told.items() if value is not None}
+        fields = {"deviceId": device.id, "deviceName": device.name, "platform": device.type}
+        found |= {name: value for name, value in fields.items() if value is not None}
     return found
 
 

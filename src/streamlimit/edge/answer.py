@@ -1,4 +1,4 @@
-"""How an edge is told: what goes with a yes, and a refusal as one header. Headers are ASCII; sizes are nginx's."""
+"""Answers to an edge: the headers of a yes, and a refusal as one header. Headers are ASCII; sizes are nginx's."""
 
 import json
 from typing import Any
@@ -39,7 +39,7 @@ def yes_headers(yes: Yes, cache_seconds: int) -> dict[str, str]:
 def _may_keep(yes: Yes, cache_seconds: int) -> bool:
     """A yes for a playlist would open media, and one for who has received nothing yet would be kept without a seat.
 
-    A grant that is bound to an address is looked at each time: the edge keeps a yes for whoever shows it.
+    A grant that is bound to an address is looked at each time: the edge keeps a yes for any client that shows it.
     """
     return cache_seconds >= 1 and yes.place is not None and _is_active(yes.admitted) and yes.caller.place is None
 
@@ -82,7 +82,7 @@ def compact(problem: Problem) -> str:
     while len(text) > HEADER_BYTES and document.get("sessions"):
         document["sessions"].pop()
         text = _dumped(document)
-    if len(text) > HEADER_BYTES:  # somebody's own words are long
+    if len(text) > HEADER_BYTES:  # names and reasons that others chose are long
         text = _dumped({name: document[name] for name in ("type", "title", "status", "code")})
     return text
 

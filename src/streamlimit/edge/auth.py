@@ -37,18 +37,18 @@ class Auth:
             await send_yes(send, yes_headers(yes, self._cache_seconds))
 
     def _original(self, scope: Scope) -> Original:
-        told = _values(scope, URIS)
-        if not told:
+        uris = _values(scope, URIS)
+        if not uris:
             raise Problem("malformed", "X-Original-URI: the edge does not say what was asked of it")
-        if len(told) > 1:
+        if len(uris) > 1:
             raise Problem("forbidden", "X-Original-URI and X-Forwarded-Uri contradict each other")
-        return original_of(told.pop(), self._prefix)
+        return original_of(uris.pop(), self._prefix)
 
 
 def method_of(scope: Scope) -> str:
     """The viewer's method. One that would take no seat counts only where nothing says otherwise."""
-    told = {method.upper() for method in _values(scope, METHODS)} or {scope["method"]}
-    return min(told - LOOKS, default=min(told))
+    methods = {method.upper() for method in _values(scope, METHODS)} or {scope["method"]}
+    return min(methods - LOOKS, default=min(methods))
 
 
 def _values(scope: Scope, names: tuple[bytes, ...]) -> set[str]:

@@ -1,6 +1,6 @@
 """`POST /edge/cmcd/<grant>`: event reports of players (hls.js, Shaka, dash.js) are heartbeats, pauses and ends.
 
-`sid` is the player's own name for a play, and seats nobody: whose session it is the grant says.
+`sid` is the player's own name for a play, and seats no session: whose session it is the grant says.
 """
 
 from streamlimit.edge.cmcd_report import Report, Says, reports_in
@@ -15,7 +15,7 @@ from streamlimit.web.render import reservations
 PREFIX = "/edge/cmcd/"
 KINDS = ("application/cmcd", "text/cmcd", None)
 GONE = frozenset({"grant-ended", "grant-expired"})
-"""Refusals after which no report of this grant will count: the player is told to stop sending."""
+"""Refusals after which no report of this grant will count: the answer has the player stop sending."""
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -37,19 +37,19 @@ class Cmcd:
         client = scope.get("client")
         address = client[0] if client else ""
         caller = self._seating.identify(grant, address)
-        told = reports_in(await read_body(scope, receive))
+        reports = reports_in(await read_body(scope, receive))
         try:
-            status, headers = await self._take(told, caller, address)
+            status, headers = await self._take(reports, caller, address)
         except Refused as error:
             if error.refusal.code not in GONE:
                 raise
             status, headers = 410, {}
         await send_whole(send, status, NO_STORE | headers)
 
-    async def _take(self, told: list[Report], caller: Caller, address: str) -> tuple[int, dict[str, str]]:
+    async def _take(self, reports: list[Report], caller: Caller, address: str) -> tuple[int, dict[str, str]]:
         """Status and headers of the answer. Raises `Refused` and other errors of ours."""
         headers: dict[str, str] = {}
-        for report in told:
+        for report in reports:
             if report.says is Says.ENDS:
                 await self._seating.ends(caller)
                 continue

@@ -50,15 +50,15 @@ def reports_in(body: bytes) -> list[Report]:
 
     Raises `malformed`: none counts where one is wrong.
     """
-    told: list[Report] = []
+    reports: list[Report] = []
     for report in _reports_in(body):
-        if report.says is Says.WAITS and told:
+        if report.says is Says.WAITS and reports:
             continue  # after an end or a pause it is neither's end
         if report.says is Says.PAUSES:
-            told = [each for each in told if each.says is not Says.PAUSES] + [report]
+            reports = [each for each in reports if each.says is not Says.PAUSES] + [report]
         else:
-            told = [report]
-    return told[:1] if told and told[0].says is Says.ENDS else told
+            reports = [report]
+    return reports[:1] if reports and reports[0].says is Says.ENDS else reports
 
 
 def _reports_in(body: bytes) -> list[Report]:
@@ -86,7 +86,7 @@ def _members(line: str) -> dict[str, str]:
 
 
 def _report_of(said: dict[str, str]) -> Report | None:
-    """The report in what a player *said*; None: it tells nothing of whether somebody plays."""
+    """The report in what a player *said*; None: it does not say whether the player plays."""
     if _whole(said, "v", 1) > NEWEST:
         return None
     _whole(said, "ts", 0)

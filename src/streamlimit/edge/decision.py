@@ -74,7 +74,7 @@ class Decider:
         return decision
 
     def _client(self, scope: Scope) -> str:
-        """The viewer's address, as a digest; empty where the edge does not say it: its own is nobody's."""
+        """The viewer's address, as a digest; empty where the edge does not say it: its own is no viewer's."""
         return "" if is_edge_itself(self._proxies, scope) else client_digest(scope)
 
     def _caller(self, original: Original, scope: Scope) -> Caller:

@@ -1,6 +1,6 @@
 """A log file that another program writes to, read as it grows: from its end on, and over rotation and truncation.
 
-For edges that write to no socket (Envoy, Traefik). Of several workers one follows: whoever has its lock.
+For edges that write to no socket (Envoy, Traefik). Of several workers one follows: the one that has its lock.
 """
 
 import fcntl
@@ -9,7 +9,7 @@ import os
 AT_ONCE = 1024 * 1024
 """Bytes read at once."""
 MAX_LINE = 64 * 1024
-"""Bytes of a line that has no end yet; a longer one is thrown away."""
+"""Bytes of a line that has no end yet; a longer one is dropped."""
 
 
 class FollowedFile:
@@ -62,4 +62,4 @@ class FollowedFile:
         try:
             return not os.path.samestat(os.stat(self._path), os.fstat(self._file))
         except FileNotFoundError:
-            return False  # moved away, and the new one is not there yet: the last lines may still come
+            return False  # renamed, and the new one is not there yet: the last lines may still come

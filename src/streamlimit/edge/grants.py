@@ -22,7 +22,7 @@ def in_query(query: str) -> str | None:
 
 
 def in_bearer(authorization: str | None) -> str | None:
-    """The token; None where it is no `Bearer`, which then is for somebody else."""
+    """The token; None where it is no `Bearer`, which then is for another server."""
     scheme, _, token = (authorization or "").partition(" ")
     return (token.strip() or None) if scheme.lower() == "bearer" else None
 

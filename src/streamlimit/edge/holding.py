@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 
 class Held(Struct):
-    """One seat, until (monotonic seconds) it may expire; `lost`: called when it is taken away before."""
+    """One seat, until (monotonic seconds) it may expire; `lost`: called when the seat is lost before."""
 
     lease: Lease
     until: float

@@ -16,7 +16,7 @@ T = TypeVar("T", bound=Struct)
 NO_STORE = {"Cache-Control": "no-store"}
 JSON = NO_STORE | {"Content-Type": "application/json"}
 HELD_SECONDS = 6 * 3600.0
-"""How long a viewer of whom no end is told may hold a seat: its server crashed."""
+"""How long a viewer may hold a seat whose end is never reported: its server crashed."""
 
 
 def require_hook(scope: Scope, route: str, proxies: Proxies) -> None:

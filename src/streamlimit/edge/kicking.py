@@ -40,7 +40,7 @@ class ServerApi:
         self._address = address
 
     async def call(self, method: str, path: str) -> "httpx.Response | None":
-        """The answer; None: it knows nobody of that id. Raises `KickFailed`."""
+        """The answer; None: it has no client of that id. Raises `KickFailed`."""
         import httpx
 
         try:
@@ -92,10 +92,10 @@ async def _cut_rtsp(api: ServerApi, name: str, connection: str) -> bool:
 
 def _session_in(answer: "httpx.Response") -> str | None:
     try:
-        told: Any = answer.json()
+        document: Any = answer.json()
     except ValueError as error:
         raise KickFailed("its answer is no JSON") from error
-    session = told.get("session") if isinstance(told, dict) else None
+    session = document.get("session") if isinstance(document, dict) else None
     return session if isinstance(session, str) else None
 
 
@@ -108,7 +108,7 @@ class Kicker:
         self._room = asyncio.Semaphore(AT_ONCE)
 
     def kick(self, player: str, protocol: str = "") -> None:
-        """Begins it; nobody waits for it."""
+        """Begins it in the background."""
         task = asyncio.create_task(self._kick(player, protocol))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -14,31 +14,31 @@ TRAEFIK = {
 }
 
 
-def in_our_names(told: dict[str, Any]) -> dict[str, Any]:
-    """The line as nginx would have told it, as far as it is known to whom it belongs."""
-    if isinstance(told.get("request"), dict):
-        return _caddys(told, told["request"])
-    if "RequestPath" in told:
-        return _measured({ours: told.get(theirs) for ours, theirs in TRAEFIK.items()})
-    return told
+def in_our_names(line: dict[str, Any]) -> dict[str, Any]:
+    """The line in the names of nginx's log, as far as it is known which edge wrote it."""
+    if isinstance(line.get("request"), dict):
+        return _caddys(line, line["request"])
+    if "RequestPath" in line:
+        return _measured({ours: line.get(theirs) for ours, theirs in TRAEFIK.items()})
+    return line
 
 
-def _caddys(told: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-    headers = told.get("resp_headers")
+def _caddys(line: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    headers = line.get("resp_headers")
     lengths = headers.get("Content-Length") if isinstance(headers, dict) else None
     found = {
         "request_uri": request.get("uri"),
         "request_method": request.get("method"),
-        "status": told.get("status"),
-        "body_bytes_sent": told.get("size"),
+        "status": line.get("status"),
+        "body_bytes_sent": line.get("size"),
         "sent_http_content_length": lengths[0] if isinstance(lengths, list) and lengths else None,
-        "msec": told.get("ts"),
+        "msec": line.get("ts"),
     }
     return _measured(found)
 
 
-def _measured(told: dict[str, Any]) -> dict[str, Any]:
+def _measured(line: dict[str, Any]) -> dict[str, Any]:
     """Complete as far as its length tells; without one nothing is said at all."""
-    if not told.get("sent_http_content_length"):
+    if not line.get("sent_http_content_length"):
         return {}
-    return told | {"request_completion": "OK"}
+    return line | {"request_completion": "OK"}

@@ -1,7 +1,7 @@
 """`POST /edge/ome`: OvenMediaEngine's admission webhook. The answer is always 200, and says `allowed`.
 
-Nothing is told between opening and closing: until then this worker holds the seat. `lifetime` 0: the server does not
-cut the viewer by itself.
+Nothing is reported between opening and closing: until then this worker holds the seat. `lifetime` 0: the server does
+not cut the viewer by itself.
 """
 
 import base64
@@ -74,8 +74,8 @@ class Ome:
             return await read_body(scope, receive)
         body = await read_body(scope, receive)
         made = base64.urlsafe_b64encode(hmac.digest(self._secret, body, "sha1")).rstrip(b"=")
-        told = (header(scope, b"x-ome-signature") or "").rstrip("=").encode("latin-1")
-        if not hmac.compare_digest(made, told):
+        stated = (header(scope, b"x-ome-signature") or "").rstrip("=").encode("latin-1")
+        if not hmac.compare_digest(made, stated):
             raise Problem("forbidden", "X-OME-Signature is not that of this body")
         return body
 

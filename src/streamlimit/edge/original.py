@@ -54,7 +54,7 @@ def original_of(uri: str, prefix: str = "") -> Original:
     if len(parts) < 3 or parts[0]:
         raise _malformed("it is no path to a file of a stream")
     stream_id, file = _named(parts[1:])
-    if grant is None and stream_id == PLAY:  # encoded: whoever decodes it reads a grant behind it
+    if grant is None and stream_id == PLAY:  # encoded: a server that decodes it reads a grant behind it
         raise _malformed("it may be read in more than one way")
     return Original(grant, stream_id, file, query)
 

@@ -1,4 +1,4 @@
-"""Seats of sessions that say they are paused (`paused_seconds`): held by the worker that was told, for so much longer.
+"""Seats of sessions that say they are paused: held `paused_seconds` longer, by the worker that got the report.
 
 The time counts from the first word of a pause: repeating it holds nothing longer, only playing again begins anew.
 """
@@ -28,18 +28,18 @@ class Pauses:
     ) -> None:
         self._limiter, self._are_held = limiter, paused_seconds > 0
         self._holding = Holding(limiter, expiry_seconds, expiry_seconds + paused_seconds, clock)
-        self._told: Recent[str, int] = Recent()
+        self._reported: Recent[str, int] = Recent()
 
     async def begin(self, ask: Ask, session: Session | None) -> None:
         """The session is paused. One that has received nothing yet has nothing to keep."""
         if not self._are_held or session is None or not session.last_activity_ms or not session.generation:
             return
         key = f"{ask.user_id}/{ask.session_id}"  # no id has a slash
-        if self._told.get(key) == session.last_activity_ms:
+        if self._reported.get(key) == session.last_activity_ms:
             return
         lease = Lease(ask, session.generation, session.move)
         if await resolved(self._limiter.prolong(lease)) is None:
-            self._told.put(key, session.last_activity_ms)
+            self._reported.put(key, session.last_activity_ms)
             self._holding.hold(lease)
 
     def end(self, user_id: str, session_id: str) -> None:

@@ -1,7 +1,7 @@
 """`deliver = "redirect"`: `/play` sends players of media to a CDN, by a URL, or with cookies, good for a while.
 
-It is handed out after admission, to `GET` alone: whoever has one needs no seat to use it. Playlists are ours; of a
-stream whose files are elsewhere they cannot be, for what they name would be asked of the CDN itself.
+It is handed out after admission, to `GET` alone: a client that has one needs no seat to use it. Playlists are ours; of
+a stream whose files are elsewhere they cannot be, for what they name would be asked of the CDN itself.
 """
 
 import time

@@ -124,14 +124,14 @@ class Reported:
         try:
             token, stream_id, path = self._read(report)
         except Problem:
-            return None  # an edge reports whatever somebody asked it for
+            return None  # an edge reports whatever it was asked for
         if token is None:
             return None
-        told = report.grant or token
+        grant = report.grant or token
         try:
             caller = self._authenticator.identify_grant(token)
         except Problem:
-            return told
+            return grant
         await self._streams.look_for(stream_id, path)
         place = self._place(stream_id, path)
         if place is None or (caller.streams is not None and stream_id not in caller.streams):
@@ -139,7 +139,7 @@ class Reported:
         age_ms = self._age_ms(report)
         if age_ms >= self._expiry_ms:
             return None
-        return told if await self._is_gone(report, caller, stream_id, place, age_ms) else None
+        return grant if await self._is_gone(report, caller, stream_id, place, age_ms) else None
 
     def _read(self, report: Report) -> tuple[str | None, str, str]:
         """Grant, stream and file. Raises 400."""
@@ -204,8 +204,8 @@ def _is_free(stream: Stream | None, path: str) -> bool:
 
 
 def _as_far_as_known(ask: Ask, place: Place, session: Session, age_ms: int) -> Receipt:
-    """The receipt of a lease that another worker gave, or that is settled: it moves nobody, and its place counts only
-    where it lies ahead, for who asked for it is not known.
+    """The receipt of a lease that another worker gave, or that is settled: it moves no session, and its place counts
+    only where it lies ahead, for who asked for it is not known.
     """
     is_here = session.stream_id == ask.stream_id
     lease = Lease(ask, session.generation, session.move if is_here else session.move - 1, session.last_activity_ms or 0)

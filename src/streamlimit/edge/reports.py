@@ -49,9 +49,9 @@ class Reports:
         require_json(scope)
         reports = read_reports(await read_body(scope, receive, MAX_BYTES))
         gone = await in_order(latest(reports), self._reported.note)
-        told = list(dict.fromkeys(grant for grant in gone if grant is not None))
+        lost = list(dict.fromkeys(grant for grant in gone if grant is not None))
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-        await send_whole(send, 200, headers, msgspec.json.encode({"gone": told}))
+        await send_whole(send, 200, headers, msgspec.json.encode({"gone": lost}))
 
 
 async def require_key(authenticator: Authenticator, scope: Scope, call: str) -> None:

@@ -38,7 +38,7 @@ class Edge:
         self._service, self._decider = service, (decider := Decider(service))
         seating = Seating(service)
         holding = Holding(service.limiter, service.policy.expiry_ms / 1_000, HELD_SECONDS)
-        watching = Watching(seating.sits, service.policy.segment_ms / 1_000, HELD_SECONDS)
+        watching = Watching(seating.holds_seat, service.policy.segment_ms / 1_000, HELD_SECONDS)
         srs, mediamtx = service.settings.srs_api, service.settings.mediamtx_api
         srs_kicker = None if srs is None else Kicker("srs", srs_cut(ServerApi(srs)))
         mediamtx_kicker = None if mediamtx is None else Kicker("mediamtx", mediamtx_cut(ServerApi(mediamtx)))
@@ -74,7 +74,7 @@ class Edge:
 
     @property
     def cookies_of(self) -> Callable[[str], list[str]] | None:
-        """Cookies that go with the playlists of whoever holds a seat on that stream; None: there are none."""
+        """Cookies that go with the playlists of a session with a seat on that stream; None: there are none."""
         return None if self._cookies is None else self._cookies.of
 
     def takes_options(self, path: str) -> bool:

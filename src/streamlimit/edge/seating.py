@@ -65,7 +65,7 @@ class Seating:
         return admitted
 
     async def goes_on(self, caller: Caller, stream_id: str, address: str, player: str) -> Admitted:
-        """As `plays`, by the play that began as *player*, where this worker knows of it (rule 8)."""
+        """As `plays`, by the play that began as *player*, where this worker has seen it (rule 8)."""
         play = self._plays.get(f"{_key(caller)}/{player}")
         return await self.plays(caller if play is None else replace(caller, play=play), stream_id, address)
 
@@ -87,7 +87,7 @@ class Seating:
         roster = await resolved(self._store.sessions(caller.user_id))
         return next((each for each in roster.sessions if each.session_id == caller.session_id), None)
 
-    async def sits(self, user_id: str, session_id: str) -> bool:
+    async def holds_seat(self, user_id: str, session_id: str) -> bool:
         """Does the session hold a seat, as the store says? Raises `StoreUnavailable`."""
         roster = await resolved(self._store.sessions(user_id))
         return any(each.session_id == session_id for each in roster.sessions)

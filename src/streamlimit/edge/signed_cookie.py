@@ -1,7 +1,7 @@
 """Cookies by which a CDN opens the folder of one stream, or one file, for a while, signed in the way of each.
 
 CloudFront: a custom policy. Akamai: EdgeAuth 2.0 with an ACL. `cat-cookie`: a Common Access Token for all paths that
-begin so, or for one. The folder is for media that was admitted, and for the playlists of whoever holds a seat on the
+begin so, or for one. The folder is for media that was admitted, and for the playlists of a session with a seat on the
 stream; a file is for what takes no seat.
 """
 

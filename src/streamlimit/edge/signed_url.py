@@ -1,7 +1,7 @@
 """URLs that a CDN takes for a while, signed in the way of each. Values in, values out; *now*: seconds of the epoch.
 
 CloudFront: a canned policy. Akamai: EdgeAuth 2.0, a token for one URL. Fastly: the token of its own VCL example.
-Cloudflare: `is_timed_hmac_valid_v0`, which is told the moment of signing and knows the lifetime itself. `cat`: a
+Cloudflare: `is_timed_hmac_valid_v0`, which gets the moment of signing and has the lifetime in its own rule. `cat`: a
 Common Access Token for one path (access_token.py). Cookies for a whole stream are signed_cookie.py's.
 """
 
@@ -61,10 +61,10 @@ def cloudfront_signature(key: RSAPrivateKey, policy: bytes) -> str:
     return cloudfront_base64(key.sign(policy, PKCS1v15(), SHA1()))
 
 
-def akamai_token(key: bytes, ends: int, told: str) -> str:
-    """EdgeAuth 2.0's; *told*: `url=…`, which is signed and not said, or `acl=…`, which is both."""
-    said = f"exp={ends}" + (f"~{told}" if told.startswith("acl=") else "")
-    signed = said if told.startswith("acl=") else f"{said}~{told}"
+def akamai_token(key: bytes, ends: int, scope: str) -> str:
+    """EdgeAuth 2.0's; *scope*: `url=…`, which is signed and not said, or `acl=…`, which is both."""
+    said = f"exp={ends}" + (f"~{scope}" if scope.startswith("acl=") else "")
+    signed = said if scope.startswith("acl=") else f"{said}~{scope}"
     return f"{said}~hmac={hmac.digest(key, signed.encode(), 'sha256').hex()}"
 
 

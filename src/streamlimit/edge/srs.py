@@ -1,6 +1,6 @@
 """`POST /edge/srs`: SRS's `http_hooks`. It passes on 200 with `{"code":0}`; any other status refuses.
 
-Nothing is told between `on_play` and `on_stop`: until then this worker holds the seat. Who loses it is cut by SRS's
+Nothing is reported between `on_play` and `on_stop`: until then this worker holds the seat. Who loses it is cut by SRS's
 API, where `srs_api` says where that is.
 """
 

@@ -1,6 +1,6 @@
 """Players of which nothing holds the seat here, looked after until their session has none any more.
 
-For servers that ask once and whose players are kept seated by somebody else (MediaMTX).
+For servers that ask once and whose players keep their seats by other calls (MediaMTX).
 """
 
 import asyncio
@@ -13,16 +13,16 @@ Key = tuple[str, str]
 
 
 class Watching:
-    """Asks *sits* of each every *every_seconds*, for *life_seconds* at most. *clock*: monotonic seconds."""
+    """Asks *holds_seat* of each session every *every_seconds*, for *life_seconds* at most, by a monotonic *clock*."""
 
     def __init__(
         self,
-        sits: Callable[[str, str], Awaitable[bool]],
+        holds_seat: Callable[[str, str], Awaitable[bool]],
         every_seconds: float,
         life_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._sits, self._every, self._life, self._clock = sits, every_seconds, life_seconds, clock
+        self._holds_seat, self._every, self._life, self._clock = holds_seat, every_seconds, life_seconds, clock
         self._tasks: dict[Key, asyncio.Task[None]] = {}
 
     def watch(self, key: Key, lost: Callable[[], None]) -> None:
@@ -43,8 +43,8 @@ class Watching:
         while self._clock() < until:
             await asyncio.sleep(self._every)
             try:
-                if not await self._sits(*key):
+                if not await self._holds_seat(*key):
                     lost()
                     return
             except StreamlimitError:
-                continue  # the store is away: nobody loses anything (rule 11)
+                continue  # the store is unavailable: no session loses its seat (rule 11)

@@ -44,8 +44,8 @@ class OriginRelay:
                     self._client, url, _conditional(request), method=request.method, patience=patience
                 )
             except Unsatisfiable as error:
-                told = {} if error.told is None else {"Content-Range": error.told}
-                raise Problem("range-not-satisfiable", str(error), headers=told) from None
+                about = {} if error.content_range is None else {"Content-Range": error.content_range}
+                raise Problem("range-not-satisfiable", str(error), headers=about) from None
 
     async def hand_out(
         self, source: Source, segments: tuple[Segment, ...], status: int, head: bytes, holder: LeaseHolder,
@@ -102,14 +102,14 @@ async def _send(source: Source, exchange: Exchange) -> None:
 
 
 def _conditional(request: Request) -> dict[str, str]:
-    """Headers of the viewer's request that the origin is told: validators, and one range."""
+    """Headers of the viewer's request that the origin gets: validators, and one range."""
     names = ("if-none-match", "if-modified-since", "range", "if-range")
     found = {name: request.header(name.encode()) for name in names}
-    told = {name: value for name, value in found.items() if value is not None and value.isascii()}
-    if request.method == "HEAD" or not _is_one_range(told.get("range", "").replace(" ", "")):
-        told.pop("range", None)
-        told.pop("if-range", None)
-    return told
+    passed = {name: value for name, value in found.items() if value is not None and value.isascii()}
+    if request.method == "HEAD" or not _is_one_range(passed.get("range", "").replace(" ", "")):
+        passed.pop("range", None)
+        passed.pop("if-range", None)
+    return passed
 
 
 def about_file(source: Source, path: str) -> dict[str, str]:
@@ -117,9 +117,9 @@ def about_file(source: Source, path: str) -> dict[str, str]:
     head = {"Content-Type": media_type(path)} if source.status != 304 else {}
     head |= {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
     for name in ("etag", "last-modified"):
-        told = source.validator(name)
-        if told is not None:
-            head[name] = told
+        validator = source.validator(name)
+        if validator is not None:
+            head[name] = validator
     if source.status == 206:
         head["Content-Range"] = f"bytes {source.first}-{source.last}/{'*' if source.size is None else source.size}"
     return head

@@ -64,7 +64,7 @@ _is_plain = re.compile(r"[!-~]+").fullmatch
 def localised(content: bytes, address: Address, stream_id: str, path: str) -> bytes:
     """The playlist at *path* with URIs that name files of the same stream by host, or from the root, made relative.
 
-    Else players would ask the origin itself for them, and nobody would count them.
+    Else players would ask the origin itself for them, and their requests would not be counted.
     """
     folder = address.folder(stream_id)
     if folder.encode() not in content:

@@ -1,7 +1,7 @@
 """The streams of an origin, which lists none: one is known by fetching its entry, `<origin>/<stream_id>/index.m3u8` and
 the like. However many ask for a playlist at once, the origin is asked once.
 
-`look` asks the origin where something is due; `stream` tells what is known since, and asks nobody.
+`look` asks the origin where something is due; `stream` returns what is known since, and asks no server.
 """
 
 import asyncio
@@ -260,7 +260,7 @@ class OriginCatalog:
     def _ran(self, key: Hashable, task: "asyncio.Task[Any]") -> None:
         del self._running[key]
         if not task.cancelled():
-            task.exception()  # whoever waits is told
+            task.exception()  # the requests that wait get it
 
 
 async def _read(reader: OriginReader, entry: OriginEntry) -> Reading:

@@ -53,10 +53,10 @@ class Reply:
         """Bytes of the body, as they come out of `chunks`; None: its end will tell. Raises `OriginFailed`."""
         if self.headers.get("content-encoding", "identity").lower() != "identity":
             return None
-        told = self.headers.get("content-length")
-        if told is None and "chunked" not in self.headers.get("transfer-encoding", "").lower():
-            raise OriginFailed("the origin's answer has no length: nobody could tell whether it is whole")
-        return None if told is None else int(told)
+        stated = self.headers.get("content-length")
+        if stated is None and "chunked" not in self.headers.get("transfer-encoding", "").lower():
+            raise OriginFailed("the origin's answer has no length: it cannot be known whether it is whole")
+        return None if stated is None else int(stated)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, as it comes. Raises `OriginFailed`, `OriginTimeout`, also where it ends too early."""
@@ -204,8 +204,8 @@ def about(url: str, problem: OriginFailed) -> OriginFailed:
 async def _read(reply: Reply, most: int) -> bytes:
     if reply.status in (204, 304) or reply.status >= 400:
         return b""
-    told = reply.length
-    if told is not None and told > most:
+    length = reply.length
+    if length is not None and length > most:
         raise TooLarge(f"the origin's file is over {most} bytes")
     parts, size = [], 0
     async for chunk in reply.chunks():

@@ -13,19 +13,19 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _is_plain = re.compile(r"[ -~]{1,256}").fullmatch
 
 NO_HEAD = frozenset({405, 501})
-"""Statuses of an origin that knows only GET."""
+"""Statuses of an origin that supports only GET."""
 
 
 class Unsatisfiable(Exception):
-    """The file has no byte of the range that was asked for; `told`: the origin's Content-Range, if it is one."""
+    """The file has no byte of the range that was asked for; `content_range`: the origin's, if it is one."""
 
-    def __init__(self, told: str | None) -> None:
+    def __init__(self, content_range: str | None) -> None:
         super().__init__("the origin's file has no such range")
-        self.told = told
+        self.content_range = content_range
 
 
 class Source(Struct, frozen=True):
-    """The bytes *first*–*last* (inclusive; None: as far as it goes) of a file of *size* bytes (None: nobody says).
+    """The bytes *first*–*last* (inclusive; None: as far as it goes) of a file of *size* bytes (None: not stated).
 
     `status`: 200, 206, 304. Its `reply` is to be closed. `is_cut`: more comes than is wanted, `skipped` bytes before.
     """
@@ -69,7 +69,7 @@ async def open_source(
     client: OriginClient, url: str, headers: Mapping[str, str], span: tuple[int, int] | None = None,
     method: str = "GET", patience: float | None = None,
 ) -> Source:  # fmt: skip
-    """The answer of the origin; *span*: exactly these bytes are wanted, also of an origin that knows no ranges.
+    """The answer of the origin; *span*: exactly these bytes are wanted, also of an origin that supports no ranges.
 
     Raises `UnknownSegment`, `Unsatisfiable`, `OriginFailed`, `OriginTimeout`.
     """
@@ -92,8 +92,8 @@ def _source(reply: Reply, asked: Mapping[str, str], span: tuple[int, int] | None
     if reply.status in ABSENT:
         raise UnknownSegment("the origin has no such file")
     if reply.status == 416 and "range" in asked and span is None:
-        told = reply.headers.get("content-range")
-        raise Unsatisfiable(told if told is not None and _is_plain(told) else None)
+        stated = reply.headers.get("content-range")
+        raise Unsatisfiable(stated if stated is not None and _is_plain(stated) else None)
     if reply.status == 304 and ("if-none-match" in asked or "if-modified-since" in asked):
         return Source(reply, 304)
     if reply.status == 200:
@@ -105,8 +105,8 @@ def _source(reply: Reply, asked: Mapping[str, str], span: tuple[int, int] | None
 
 def _of_all(reply: Reply, span: tuple[int, int] | None, method: str) -> Source:
     if method == "HEAD":
-        told = reply.headers.get("content-length", "")
-        return Source(reply, 200, size=int(told) if told.isdecimal() else None)
+        length = reply.headers.get("content-length", "")
+        return Source(reply, 200, size=int(length) if length.isdecimal() else None)
     size = reply.length
     if span is None:
         return Source(reply, 200, 0, None if size is None else size - 1, size)
@@ -121,8 +121,8 @@ def _of_part(reply: Reply, span: tuple[int, int] | None) -> Source:
         raise OriginFailed("the origin's answer does not say which bytes it is")
     first, last = int(found[1]), int(found[2])
     size = None if found[3] == "*" else int(found[3])
-    told = reply.length
-    if last < first or (told is not None and told != last + 1 - first) or (size is not None and last >= size):
+    length = reply.length
+    if last < first or (length is not None and length != last + 1 - first) or (size is not None and last >= size):
         raise OriginFailed("the origin's answer contradicts itself")
     if span is not None and (first, last) != span:
         raise OriginFailed("the origin's answer is another range than was asked for")
