@@ -30,7 +30,7 @@ class Census(Struct):
     streams: Counter[str] = field(default_factory=Counter)
     users: int = 0
     at_limit: int = 0
-    """Users who sit on all of their seats."""
+    """Users all of whose seats are taken."""
 
     @property
     def sessions(self) -> int:

@@ -1,6 +1,6 @@
 """Standard error, line by line. Lines of one iteration of the event loop are written together at its end.
 
-A system call for each took longer than deciding: 5 of the 40 µs that somebody new costs. What is said otherwise (an
+A system call for each took longer than deciding: 5 of the 40 µs that a new session costs. What is said otherwise (an
 error, a warning) waits for nothing, but for those lines that came before it.
 """
 

@@ -171,14 +171,16 @@ WHILE_AWAY = {
 """What `on_store_outage` comes to."""
 
 
-def announce_outage(on_outage: str, outage_seconds: float, away: bool, cause: str = "", problem: str = "") -> None:
+def announce_outage(
+    on_outage: str, outage_seconds: float, is_unavailable: bool, cause: str = "", problem: str = ""
+) -> None:
     """Logs an outage of the store once when it begins and once when it ends. *cause* is in words, *problem* is not.
 
     An outage is no single request's, and the store's connection lives in the context of the request that opened it, so
     the lines are written in an empty context: without a request's id.
     """
     log = EventLog("streamlimit")
-    if away:
+    if is_unavailable:
         note = WHILE_AWAY[on_outage]
         if on_outage == "keep-known" and outage_seconds:
             note += f", but for {outage_seconds:g} s not those with a valid grant"

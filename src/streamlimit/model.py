@@ -80,7 +80,7 @@ class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
     """One question to the store: may this session be issued this? `client` is a digest of its address.
 
     `may_start`: it may be given a new seat. `granted`: it comes with a grant that has not expired.
-    `wants_next`: what it is issued depends on its position, which only the store knows for certain.
+    `wants_next`: what it is issued depends on its position, which only the store has for certain.
     `plan`: what it is called, where `limit` is a plan's; None: it names none.
     `grant_generation`: the seat that its grant was given for; ended by the viewer, it stays so (None: no grant).
     `part`: which part of the segment `sequence`, of low latency.
@@ -123,7 +123,7 @@ class Lease(Struct, frozen=True, gc=False):
 class Receipt(Struct, frozen=True, gc=False):
     """The client has the segment. `play_ms` is how long it plays (0 where that must not count twice).
 
-    `age_ms`: how long ago it had it, where the store could not be told at once. `part`: as in `Ask`.
+    `age_ms`: how long ago it had it, where the store could not be reached at once. `part`: as in `Ask`.
     `ends_ms`: how long the whole stream plays whose last segment this is; 0: it is not the last one (rule 13).
     """
 
@@ -177,7 +177,7 @@ class Admitted(Struct, frozen=True, gc=False):
     """Yes. `lease` is None where nothing was reserved (a check of a session without a seat).
 
     `session` is None only for such a check; `existing` says that the session held its seat before;
-    `degraded` that the store was away, and the worker answered from what it knew; `would_refuse` is the
+    `degraded` that the store was unavailable, and the worker answered from its cache; `would_refuse` is the
     code of the refusal that a dry run left out. `spent_ms`: where a visit was paid, how much of the user's budget is
     spent: how long until it is whole again (rule 13).
     """
@@ -215,7 +215,7 @@ Decision = Admitted | Refusal
 
 
 class Confirmed(Struct, frozen=True, gc=False):
-    """The receipt counts: the session is active. `degraded`: the store will be told later."""
+    """The receipt counts: the session is active. `degraded`: the store will get it later."""
 
     session: Session
     limit: int
@@ -264,7 +264,7 @@ class Swept(Struct, frozen=True):
 class Terms(Struct, frozen=True, gc=False):
     """How long a user's own limit holds, and why. `lasts_ms` None: for good.
 
-    `until_ms`: the end as whoever set it said it, by the wall clock: it is shown, and decides nothing.
+    `until_ms`: the end as it was set, by the wall clock: it is shown, and decides nothing.
     """
 
     lasts_ms: int | None = None

@@ -14,14 +14,14 @@ MARK_WRITES = 50
 """How many refusals of a terminated session are written down in one X, at most (rules/admit.py)."""
 
 OUTBOX_MAX_EVENTS = 100_000
-"""Events that may wait for the webhooks of one endpoint, where nobody says otherwise."""
+"""Events that may wait for the webhooks of one endpoint, where the settings do not say otherwise."""
 
 LEASES_KEPT = 32
 """Open leases remembered of one reservation; of a client that opens more, the newest count."""
 
 
 DRY_RUN_SEATS = 256
-"""Seats of one user that a dry run keeps at most; who comes after them is let through unrecorded."""
+"""Seats of one user that a dry run keeps at most; sessions beyond them are let through unrecorded."""
 
 
 class OverLimit(StrEnum):
@@ -57,7 +57,7 @@ class Policy:
     max_per_stream: int | None = None
     max_per_device_type: Mapping[str, int] = field(default_factory=dict)
     enforce: bool = True
-    """False: a dry run. Everything is decided and counted, and nobody is refused."""
+    """False: a dry run. Everything is decided and counted, and no request is refused."""
     grant_ms: int = 86_400_000
     """How long a grant may start a session, and so how long one that was ended is remembered."""
     expiry_ms: int = field(init=False)

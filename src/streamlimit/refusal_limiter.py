@@ -4,7 +4,7 @@ Players such as ffmpeg and yt-dlp repeat a refused request tens of times a secon
 than `REFUSALS` times in a second is refused without the store, for a second at most (less where X is short, or
 where a seat may come free before, and no longer when one is seen to). A user whose sessions, whatever
 they call themselves, are refused more than `STORM` times in a second reaches the store only a few times
-a second with sessions that nobody knows. Who sits is never touched. Reads no clock but the one handed in.
+a second with unknown sessions. A session with a seat is never touched. Reads no clock but the one handed in.
 """
 
 import time
@@ -43,7 +43,9 @@ class Tries(Struct):
 
 
 class RefusedUser(Struct):
-    """One user who was refused lately: all refusals since `since`, who sits, and when strangers may ask next."""
+    """One user who was refused lately: all refusals since `since`, the sessions with a seat, and when strangers may ask
+    next.
+    """
 
     since: float
     last: float
@@ -70,7 +72,7 @@ class RefusalLimiter:
         self._cache, self._clock, self._held = cache, clock, min(held_seconds, HELD_SECONDS)
         self._marked = min(marked_seconds, self._held)
         self.users: dict[str, RefusedUser] = OrderedDict()
-        """Users who were refused lately: mostly nobody."""
+        """Users who were refused lately: mostly none."""
 
     def __len__(self) -> int:
         return len(self.users)
@@ -97,7 +99,7 @@ class RefusalLimiter:
 
     def hold_again(self, ask: Ask) -> int:
         """As `hold`, of a request that was held before: for how many milliseconds it is yet. 0: it is to be asked anew,
-        by `hold`; a stranger's turn in a storm is not used up by this.
+        by `hold`; a stranger's slot in a storm is not used up by this.
         """
         user = self.users.get(ask.user_id)
         tries = None if user is None else user.tries.get(_what(ask))
@@ -119,12 +121,12 @@ class RefusalLimiter:
         self._count_tries(user, _what(ask), now, min(most, room_in))
 
     def note_freed(self, user_id: str) -> None:
-        """A seat of the user came free, or may have: whoever asks next is asked for."""
+        """A seat of the user came free, or may have: the next request goes to the store."""
         if self.users:
             self.users.pop(user_id, None)
 
     def note_admitted(self, ask: Ask) -> None:
-        """The store admitted: that session sits, is no stranger in a storm, and is not held."""
+        """The store admitted: that session has a seat, is no stranger in a storm, and is not held."""
         user = self.users.get(ask.user_id)
         if user is not None:
             user.sitting.add(ask.session_id)
@@ -152,7 +154,7 @@ class RefusalLimiter:
         if now - tries.since >= 1:
             tries.since, tries.count = now, 0
         tries.count += 1
-        if tries.count > REFUSALS or tries.insisted:  # who went on through the last second is asked once
+        if tries.count > REFUSALS or tries.insisted:  # a client that went on through the last second gets one question
             tries.held_until = now + held_seconds
             tries.since, tries.count, tries.insisted = now, 0, False
 
@@ -167,6 +169,6 @@ def _in_ms(seconds: float) -> int:
 
 
 def _what(ask: Ask) -> What:
-    # Each look at an entry playlist is of a play of its own; only whoever plays is told apart by it.
+    # Each look at an entry playlist is of a play of its own; it tells apart only those that play.
     play = 0 if ask.purpose is Purpose.CHECK else ask.play
     return ask.session_id, ask.stream_id, ask.client, ask.replace, play

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from streamlimit.model import Ask, Refusal
 
 COUNTED = frozenset({"session-limit", "session-shared", "too-many-visits"})
-"""Refusals of the limit; others are of credentials, or of who was sent away."""
+"""Refusals of the limit; others are of credentials, or of terminated sessions."""
 USERS_REMEMBERED = 20_000
 NO_PLAN, OTHER_PLAN = "none", "other"
 

@@ -10,7 +10,7 @@ from streamlimit.model import Admitted, Ask, Event, Refusal, Session, State
 from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
 from streamlimit.tally import RefusedUsers
 from streamlimit.webhooks.endpoint import payload
-from streamlimit.webhooks.refusals import SESSIONS_TOLD, USERS_REMEMBERED, Refusals
+from streamlimit.webhooks.refusals import SESSIONS_ANNOUNCED, USERS_REMEMBERED, Refusals
 from tests.store.store_driver import QUICK
 
 QUIET_MS = 3_000
@@ -88,7 +88,7 @@ def test_made_up_session_ids_make_no_flood() -> None:
     refuse = refusals(told)
     for k in range(1_000):
         refuse(Ask("alice", f"s{k}", "news"), FULL)
-    assert len(told.told) == SESSIONS_TOLD
+    assert len(told.told) == SESSIONS_ANNOUNCED
 
 
 def test_what_it_remembers_is_bounded() -> None:

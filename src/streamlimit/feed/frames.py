@@ -1,4 +1,4 @@
-"""One event, one remark, one place as server-sent events have them: text made once for everybody who listens."""
+"""One event, one remark, one place as server-sent events have them: text made once for all listeners."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def frame(entry: Entry) -> Frame:
 
 
 def remark(name: str, data: dict[str, Any]) -> bytes:
-    """An event of the stream's own: it is nobody's, and moves no place."""
+    """An event of the stream itself: it is no user's, and moves no place."""
     return _block(name, data)
 
 

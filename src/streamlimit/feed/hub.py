@@ -44,7 +44,7 @@ class Hub:
         return self._listeners
 
     def changed(self) -> "asyncio.Future[None]":
-        """Is done when there is more in the window, or the store went away or came back."""
+        """Is done when there is more in the window, or the store became unavailable or recovered."""
         if self._changed is None or self._changed.done():
             self._changed = asyncio.get_running_loop().create_future()
         return self._changed
@@ -69,7 +69,9 @@ class Hub:
         except StoreUnavailable:
             self._note(is_away=True, is_new=False)
             return False
-        if window is None or not page.is_whole:  # whoever is behind has to begin anew, and hears of what is gone then
+        if (
+            window is None or not page.is_whole
+        ):  # a listener that is behind has to begin anew, and learns of the gap then
             self.window = Window(page.newest, self._most) if self._listeners else None
             self._note(is_away=False, is_new=True)
             return False

@@ -1,6 +1,6 @@
 """One listener's way through the feed: from where it stopped to the present, then with everybody else.
 
-Says what to send next; somebody else sends it. Each thing is an event by name:
+Says what to send next; the caller sends it. Each thing is an event by name:
 
     session.…   what happened; the id is its place
     gap         events between the last id and the next one are gone: {"after": the place}
@@ -24,7 +24,7 @@ RETRY_MS = 2_000
 class Listener:
     """One listener of *hub*; *place*: the last event that it had, None where it begins with what is to come.
 
-    `is_over`: it is sent away, with what `take` gave it last. `knows_outage`: it was told of one that is not over.
+    `is_over`: it is closed, with what `take` gave it last. `knows_outage`: it was sent one that is not over.
     """
 
     def __init__(self, hub: Hub, wanted: Filters, place: Place | None) -> None:
@@ -69,7 +69,7 @@ class Listener:
             return await self._catch_up(self._place, window)
         greeting = [] if self._joined else [mark(max(self._place, window.end))]
         self._joined = self._joined or window
-        if self._joined is not window:  # the feed is not what it was: coming back, it hears what is gone
+        if self._joined is not window:  # the feed is not what it was: the listener reconnects and learns of the gap
             return [self.last_word("gap")]
         if self._place < window.start:
             return [self.last_word("too-slow")]
@@ -78,7 +78,7 @@ class Listener:
         return [each.text for each in frames if each.fits(self._wanted)] + greeting
 
     async def _catch_up(self, place: Place, window: Window) -> list[bytes]:
-        """One page of what happened while it was away; after the last one it is where the others are."""
+        """One page of what happened while it was disconnected; after the last one it is where the others are."""
         page = await resolved(self._hub.feed.read(place, PAGE))
         parts = [] if page.is_whole else [remark("gap", {"after": write_place(place)})]
         self._place = page.entries[-1].place if page.entries else page.newest

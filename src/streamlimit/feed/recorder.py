@@ -1,6 +1,6 @@
 """Writes a worker's events to the feed and the histories, some hundredths of a second after they happened.
 
-Nobody waits for that, and events that come together are written together. While the store is away they are kept here,
+No request waits for that, and events that come together are written together. In an outage they are kept here,
 as many as there is room for.
 """
 
@@ -77,7 +77,7 @@ class Recorder:
 
     @property
     def dropped(self) -> int:
-        """Events that found no room while the store was away."""
+        """Events that found no room while the store was unavailable."""
         return sum(each.dropped for each in self._waiting)
 
     async def write_forever(self) -> None:
@@ -91,7 +91,7 @@ class Recorder:
                 self._bell.set()
 
     async def flush(self) -> bool:
-        """All that happened so far is written. False: the store is away."""
+        """All that happened so far is written. False: the store is unavailable."""
         async with self._turn:
             new, self._new = self._new, []
             for each in self._waiting:

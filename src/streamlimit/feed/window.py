@@ -8,7 +8,7 @@ from streamlimit.feed.frames import Frame
 from streamlimit.store.feed import Place
 
 MOST = 2_000
-"""Events in it: a listener that is further behind than these is sent away."""
+"""Events in it: a listener that is further behind than these is closed."""
 
 
 class Window:

@@ -1,6 +1,7 @@
 """What one worker counts for the reports: plain numbers and sets in memory, until they are flushed. Reads no store.
 
-Nothing happens here for a session that sits: work is done where a seat is given, a request refused, a session moved.
+Nothing happens here for a session that has its seat: work is done where a seat is given, a request refused, a session
+moved.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,8 @@ from streamlimit.store.reporting import DIGEST_BYTES, GROUPS_KEPT, HOUR_MS, NONE
 from streamlimit.tally import COUNTED
 
 USERS_KEPT = 100_000
-"""Users that may wait to be flushed (each once an hour), and HOURS_KEPT hours of them, while the store is away."""
+"""Users that may wait to be flushed (each once an hour), and HOURS_KEPT hours of them, while the store is unavailable.
+"""
 HOURS_KEPT = 48
 
 PLACES_KEPT = 400
@@ -180,12 +182,12 @@ def _keys(plan: str | None, stream_id: str, kind: str | None) -> Keys:
 
 
 def digest(key: bytes, user_id: str) -> bytes:
-    """What stands for a user: whoever has no *key* cannot tell of whom it is."""
+    """What stands for a user: without the *key* it cannot be traced back to one."""
     return blake2b(user_id.encode(), digest_size=DIGEST_BYTES, key=key).digest()
 
 
 def _entries(key: bytes, users: dict[str, Keys]) -> Iterator[tuple[Key, bytes]]:
-    """Each value of a group, and who is to be counted there."""
+    """Each value of a group, and the users to be counted there."""
     for user_id, keys in users.items():
         user = digest(key, user_id)
         for each in keys:

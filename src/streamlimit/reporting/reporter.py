@@ -1,6 +1,7 @@
 """Brings what a worker counted into the store, and lets one worker at a time look at all live sessions.
 
-A crash loses what was counted since the last flush, some seconds. While the store is away all of it waits, bounded.
+A crash loses what was counted since the last flush, some seconds. While the store is unavailable all of it waits,
+bounded.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ FLUSHED_WHILE_SAMPLING = 10_000
 
 
 class Sources(Struct, frozen=True):
-    """Whose live sessions are looked at, and by which numbers; *activity* grows whenever anybody watches."""
+    """Whose live sessions are looked at, and by which numbers; *activity* grows whenever a viewer watches."""
 
     store: Store
     policy: Policy
@@ -60,7 +61,9 @@ class Reporter:
         return len(self._waiting)
 
     async def rows(self, period: Period, group: Group, from_ms: int, to_ms: int, at_most: int) -> tuple[Row, ...]:
-        """The rows of a report, with what this worker knows up to now. Others' news are `FLUSH_SECONDS` old at most."""
+        """The rows of a report, with what this worker has counted up to now. Others' news are `FLUSH_SECONDS` old at
+        most.
+        """
         if self.keep_days:
             await self.flush()
             if self._walk_seconds < LONG_WALK_SECONDS:
@@ -70,7 +73,7 @@ class Reporter:
     async def flush(self, rest_factor: float = 0.0) -> None:
         """Adds all that was counted. What the store does not take waits for the next time, and comes first then.
 
-        *rest_factor*: for how many times as long as a batch took the next one waits, where nobody waits for all.
+        *rest_factor*: for how many times as long as a batch took the next one waits, where no caller waits for all.
         """
         async with self._flushing:
             await self._add_waiting(rest_factor)
@@ -106,7 +109,7 @@ class Reporter:
             self._tell_dropped()
 
     async def sample_forever(self) -> None:
-        """Soon after a seat was given, when there may be more than ever, and once every X while anybody watches; less
+        """Soon after a seat was given, when there may be more than ever, and once every X while a viewer watches; less
         often where that takes long.
         """
         while True:
@@ -129,7 +132,7 @@ class Reporter:
             await self._try(self.tidy)
 
     async def tidy(self) -> None:
-        """Closes what is over, and forgets what is old."""
+        """Closes buckets that are over, and deletes old ones."""
         while await resolved(self._reports.tidy(wall_ms(), self.keep_days)):
             await asyncio.sleep(0.01)
 
@@ -138,7 +141,7 @@ class Reporter:
         try:
             await asyncio.wait_for(self._try(self.flush), FINISH_SECONDS)
         except TimeoutError:
-            pass  # it is away: what waited is lost, as by a crash
+            pass  # the store is unavailable: what waited is lost, as by a crash
         await resolved(self._reports.close())
 
     async def _add_waiting(self, rest_factor: float, began: float | None = None) -> None:
@@ -156,7 +159,7 @@ class Reporter:
             log.warning("report_users_dropped", users=dropped)
 
     async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
-        """What a store that is away does not take is for the next time; its outage is told elsewhere."""
+        """What an unavailable store does not take is for the next time; its outage is logged elsewhere."""
         try:
             await step()
         except StoreUnavailable:

@@ -1,4 +1,6 @@
-"""Live sessions, looked at one user after the other: how many there are of each group, and who is at the limit."""
+"""Live sessions, looked at one user after the other: how many there are of each group, and which users are at the
+limit.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,13 +12,14 @@ from streamlimit.reporting.counts import Counts, Keys, keys_of
 from streamlimit.store.reporting import HOUR_MS, Key
 
 LONGEST_MS = 15 * 60_000
-"""For so long at most a user is taken to have been at the limit before a sample: nobody looked in between."""
+"""For so long at most a user is taken to have been at the limit before a sample: no worker looked in between."""
 
 
 class Sample:
     """A look at live sessions, at *now_ms*; the one before it was at *last_ms*.
 
-    The first one of an hour counts all who are live as users of that hour; who comes later is counted as they come.
+    The first one of an hour counts all who are live as users of that hour; users who come later are counted as they
+    come.
     """
 
     def __init__(self, counts: Counts, policy: Policy, last_ms: int, now_ms: int) -> None:

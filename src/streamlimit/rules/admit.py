@@ -113,7 +113,7 @@ def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Gr
     full = full_scopes(live, ledger.limit(ask.limit, policy), ask, policy)
     if full:
         victim = _victim(_in_all(live, full), ask, policy, now_ms)
-        # One going makes no room where a limit was lowered below what sits.
+        # One session less makes no room where a limit was lowered below the number of seats.
         if victim is None or any(len(scope.seats) > scope.limit for scope in full):
             return Outcome(refuse_full(ledger, ask, full[0], policy, now_ms), changed=False)
         going.append(victim)
@@ -191,7 +191,7 @@ def _victim(live: list[Seat], ask: Ask, policy: Policy, now_ms: int) -> Seat | N
 
 
 def staying(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> list[Seat]:
-    """The sessions that stay beside the new one, whoever else may have to give way."""
+    """The sessions that stay beside the new one, whichever others may have to give way."""
     return [seat for seat in ledger.live(now_ms) if not _goes_anyway(seat, ask, policy)]
 
 
@@ -259,19 +259,19 @@ def _has_no_visit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> bool
 
 def refuse_visit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Refusal:
     """The user's budget of visits is spent (rule 13)."""
-    told = refusal("too-many-visits", ledger, ask, policy, now_ms)
-    return replace(told, retry_after_ms=visits.wait_ms(ledger, told.limit, policy, now_ms))
+    found = refusal("too-many-visits", ledger, ask, policy, now_ms)
+    return replace(found, retry_after_ms=visits.wait_ms(ledger, found.limit, policy, now_ms))
 
 
 def refusal(code: str, ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, mark: Mark | None = None) -> Refusal:
-    """A refusal explains itself (rule 10): who sits, and when there may be room."""
+    """A refusal explains itself (rule 10): the sessions that hold the seats, and when there may be room."""
     live, limit = ledger.live(now_ms), ledger.limit(ask.limit, policy)
     sessions = show_live(ask.user_id, ledger, policy, now_ms)
     return Refusal(code, limit, len(live), sessions, _room_in_ms(live, limit, policy, now_ms), mark)
 
 
 def _room_in_ms(seats: list[Seat], limit: int, policy: Policy, now_ms: int) -> int:
-    """When so many of *seats* will have lapsed, if nobody asks any more, that fewer than *limit* are left."""
+    """When so many of *seats* will have lapsed, without any further request, that fewer than *limit* are left."""
     lapses = sorted(seat.expires_at_ms for seat in seats)
     nth = max(len(lapses) - max(limit, 1), 0)
     return max(lapses[nth] - now_ms, 0) if lapses else policy.segment_ms

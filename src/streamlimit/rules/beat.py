@@ -17,7 +17,7 @@ def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants |
     """A heartbeat: does what `admit` and then a receipt of its lease do. No lease stays open, so *ask* needs no name
     for one.
 
-    Nearly every beat is of one who sits on that stream, or of one who is new where there is room: those two are
+    Nearly every beat is of a session with a seat on that stream, or of a new one where there is room: those two are
     written down here as what the two rules come to then.
     """
     ledger.mend(policy, now_ms)
@@ -59,7 +59,7 @@ def _one_by_one(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: G
     first = admit(ledger, unnamed(ask), policy, now_ms, grants)
     if not isinstance(first.answer, Admitted) or first.answer.lease is None:
         return first
-    second = confirm(ledger, Receipt(first.answer.lease), policy, now_ms)  # seats nobody anew: asks for no grants
+    second = confirm(ledger, Receipt(first.answer.lease), policy, now_ms)  # seats no session anew: asks for no grants
     answer = beaten(first.answer, second.answer, ask)
     return Outcome(answer, first.changed or second.changed, first.events + second.events)
 

@@ -12,7 +12,7 @@ from streamlimit.rules.scopes import full_scopes
 def confirm(
     ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int, grants: Grants | None = None
 ) -> Outcome[Verdict]:
-    """Counts *receipt* for its session. The same receipt twice is one; a late one takes nobody's seat.
+    """Counts *receipt* for its session. The same receipt twice is one; a late one takes no other session's seat.
 
     *grants*: those of the user that were ended; without them the outcome may be that it takes them.
     """
@@ -30,7 +30,7 @@ def confirm(
 def prolong(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcome[Gone | None]:
     """Bytes of *lease* still make progress: its session expires later. None: it still holds its seat.
 
-    A player that its session has left behind is not served on, though that sits (`Gone` with `active`).
+    A player that its session has left behind is not served on, though the session is (`Gone` with `active`).
     """
     ledger.mend(policy, now_ms)
     seat = ledger.find(lease.ask.session_id)
@@ -118,9 +118,10 @@ def prolong_by_receipt(seat: Seat, play_ms: int, policy: Policy, now_ms: int) ->
 def _seat_again(
     ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int, grants: Grants | None
 ) -> Outcome[Verdict]:
-    """The session expired while its segment was on the way: it sits again if there is room (rule 3).
+    """The session expired while its segment was on the way: it is seated again if there is room (rule 3).
 
-    Received in time and told late (rule 11), it sat all the while, if nobody took its seat meanwhile.
+    Received in time and reported late (rule 11), it held its seat all the while, unless another session took it
+    meanwhile.
     """
     lease, ask = receipt.lease, receipt.lease.ask
     gone = _gone(ledger, lease, now_ms)
@@ -143,7 +144,7 @@ def _seat_again(
 
 
 def _has_room(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> bool:
-    """Would a new session be given a seat here, without replacing anybody?"""
+    """Would a new session be given a seat here, without replacing another?"""
     live = ledger.live(now_ms)
     if not policy.enforce:
         return len(live) < DRY_RUN_SEATS
@@ -175,7 +176,7 @@ def _what(receipt: Receipt) -> tuple[str | None, int | None, str, int, int, int,
 
 
 def _gone(ledger: Ledger, lease: Lease, now_ms: int) -> Gone:
-    """Why the lease's session holds no seat: someone sent it away, else its time ran out."""
+    """Why the lease's session holds no seat: it was ended or terminated, else its time ran out."""
     session_id = lease.ask.session_id
     terminated = ledger.mark_of(session_id, State.TERMINATED, now_ms)
     if terminated is not None:
@@ -189,7 +190,7 @@ def _gone(ledger: Ledger, lease: Lease, now_ms: int) -> Gone:
 def _confirmed(
     ledger: Ledger, seat: Seat, receipt: Receipt, policy: Policy, now_ms: int, events: list[Event]
 ) -> Outcome[Verdict]:
-    ask, told = receipt.lease.ask, tuple(events)
+    ask, made = receipt.lease.ask, tuple(events)
     session = show(ask.user_id, seat, policy.state(seat.last_activity_ms, now_ms))
     limit, live = ledger.limit(ask.limit, policy), len(ledger.live(now_ms))
-    return Outcome(Confirmed(session, limit, live, told), changed=True, events=told)
+    return Outcome(Confirmed(session, limit, live, made), changed=True, events=made)

@@ -14,13 +14,13 @@ def lapse(user_id: str, ledger: Ledger, seat: Seat, now_ms: int) -> Event:
 
 
 def lapse_all(user_id: str, ledger: Ledger, now_ms: int) -> tuple[Event, ...]:
-    """Every seat past its time goes; whoever changes the ledger does this on the way (rule 7)."""
+    """Every seat past its time goes; each change of the ledger does this on the way (rule 7)."""
     due = [seat for seat in ledger.seats if seat.expires_at_ms <= now_ms]
     return tuple(lapse(user_id, ledger, seat, now_ms) for seat in due)
 
 
 def give_back(user_id: str, ledger: Ledger, seat: Seat, now_ms: int, reason: str) -> Event:
-    """A reservation is given back: nobody received anything."""
+    """A reservation is given back: nothing was received."""
     ledger.seats.remove(seat)
     return Event("session.abandoned", show(user_id, seat, State.ABANDONED), now_ms, reason)
 
@@ -37,7 +37,7 @@ def dismiss(
     by_session_id: str | None = None,
     by_device: str | Device | None = None,
 ) -> Event:
-    """Someone sends the session away: the viewer (ended), or an operator or another device (terminated)."""
+    """The session is ended by its viewer, or terminated by an operator or another device."""
     ledger.seats.remove(seat)
     mark = Mark(
         session_id=seat.session_id,

@@ -1,7 +1,8 @@
 """One user's grants that were ended: a dead one starts nothing.
 
-Kept apart from the ledger: who sits never needs it, and it is remembered for as long as a grant lives, not for n·X.
-A grant is known by its session and the *generation* of the seat that it was given for: a later seat's grant works.
+Kept apart from the ledger: a session with a seat never needs it, and it is remembered for as long as a grant lives, not
+for n·X. A grant is known by its session and the *generation* of the seat that it was given for: a later seat's grant
+works.
 """
 
 from msgspec import Struct, field
@@ -19,7 +20,7 @@ class Dead(Struct, array_like=True, gc=False):
 
 
 class Grants(Struct, array_like=True, gc=False):
-    """The oldest end first. Grants of `revoked`, and older ones, start nothing, whoever's they are."""
+    """The oldest end first. Grants of `revoked`, and older ones, start nothing, of whichever session."""
 
     dead: list[Dead] = field(default_factory=list)
     revoked: int = 0
@@ -55,7 +56,7 @@ def kill(grants: Grants, session_id: str, generation: int, given: bool, policy: 
 
 
 def revoke(grants: Grants, generation: int, policy: Policy, now_ms: int) -> None:
-    """All grants of *generation*, and all older ones, are dead, whoever's they are; no session is remembered."""
+    """All grants of *generation*, and all older ones, are dead, of whichever session; no session is remembered."""
     grants.dead = []
     grants.revoked = max(grants.revoked, generation)
     grants.revoked_until_ms = max(grants.revoked_until_ms, now_ms + policy.grant_ms)

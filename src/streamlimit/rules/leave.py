@@ -62,7 +62,7 @@ def forgive(ledger: Ledger, session_id: str | None, policy: Policy, now_ms: int)
 def forget(ledger: Ledger, user_id: str, policy: Policy, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
     """Nothing of the user is kept: sessions end; marks, limit and budget go; grants given so far start nothing.
 
-    Of the seats that were there no late receipt seats anybody again, for n·X.
+    Of the seats that were there no late receipt seats a session again, for n·X.
     """
     if grants is None:
         return grants_wanted()
@@ -82,9 +82,9 @@ def forget(ledger: Ledger, user_id: str, policy: Policy, now_ms: int, grants: Gr
 def lose_again(
     ledger: Ledger, event: Event, policy: Policy, now_ms: int, grants: Grants | None = None
 ) -> Outcome[Events]:
-    """The loss that *event* told, again, if its very seat is there: a store that failed over had forgotten it (rule 7).
+    """The loss of *event*, again, if its very seat is there: a store that failed over had forgotten it (rule 7).
 
-    Also where its time has passed meanwhile: it makes the event that was told already, not another one.
+    Also where its time has passed meanwhile: it makes the event that was written already, not another one.
     """
     ledger.mend(policy, now_ms)
     lost = event.session
@@ -111,7 +111,7 @@ def expire(ledger: Ledger, user_id: str, policy: Policy, now_ms: int) -> Outcome
 
 
 def _given_until(ledger: Ledger, session_id: str, now_ms: int) -> int:
-    """The youngest that a grant of who sits no more may be; in this very millisecond a new one may be given."""
+    """The youngest that a grant of a session without a seat may be; in this very millisecond a new one may be given."""
     return max([now_ms - 1, *(mark.generation for mark in ledger.marks if mark.session_id == session_id)])
 
 

@@ -1,4 +1,4 @@
-"""One user's page in the books: who holds seats, and who is remembered as gone. Knows no rule.
+"""One user's ledger: the sessions that hold seats, and the marks of those that are gone. Knows no rule.
 
 A store reads a `Ledger`, lets rules work on it, and writes it back in the same atomic step. The rule owns the ledger
 that it is handed and may change it; it says in its `Outcome` whether it did. Where it says no, the ledger is as it was.
@@ -15,21 +15,24 @@ from streamlimit.policy import Policy
 T = TypeVar("T")
 
 LOOK_AGAIN_MS = 60_000
-"""How soon the sweep comes back for a limit that ends later: what is filed further away is taken for an old clock's."""
+"""How soon the sweep comes back for a limit that ends later: what is filed further ahead is taken for an old clock's.
+"""
 
 NOBODYS = ""
 """The session of the one mark that stands for all that found no room."""
 
 
 class Position(Struct, array_like=True):
-    """How far one kind of media got (sharing.py says how a place is counted), and a digest of who fetched it."""
+    """How far one kind of media got (sharing.py says how a place is counted), and a digest of the client that fetched
+    it.
+    """
 
     place: int
     client: str
 
 
 class Left(Struct, array_like=True):
-    """A stream that the session moved away from, and when."""
+    """A stream that the session left for another, and when."""
 
     stream_id: str
     at_ms: int
@@ -53,7 +56,7 @@ class Seat(Struct, array_like=True, gc=False):
 
     `placed_ms`: when the request was admitted whose receipt set the position (segment, sequence).
 
-    `revives` is the generation whose late receipt seated this one again (0: nobody's). `given`: it has a grant.
+    `revives` is the generation whose late receipt seated this one again (0: none). `given`: it has a grant.
     `plan`, `limit`: those under which it was last admitted; `is_own`: it was the user's own limit.
     `play`: the one that received last, `is_locked` to it, for plays changed too often (plays.py); `returns`, `repeats`,
     `changes`: when (sharing.py).
@@ -127,7 +130,7 @@ class Ledger(Struct, array_like=True, gc=False):
         return policy.max_sessions if asked is None else asked
 
     def shown_limit(self, policy: Policy, now_ms: int) -> int:
-        """Under which limit the user sits: their own, else that of who was here last."""
+        """The limit that counts for the user: their own, else that of the session that came last."""
         self.mend(policy, now_ms)
         latest = max(self.live(now_ms), key=lambda seat: seat.last_activity_ms or seat.started_at_ms, default=None)
         return self.limit(None if latest is None or latest.is_own else latest.limit, policy)
@@ -208,7 +211,7 @@ def gives_grant(ask: Ask) -> bool:
 
 
 def admit_under(ledger: Ledger, seat: Seat, ask: Ask, limit: int) -> bool:
-    """The sitting session is admitted under the *limit* and the plan of *ask*. Did that change anything?
+    """The session, which has a seat, is admitted under the *limit* and the plan of *ask*. Did that change anything?
 
     One that names neither leaves a plan as it was.
     """

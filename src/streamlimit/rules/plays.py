@@ -9,10 +9,10 @@ from streamlimit.rules.ledger import Seat
 
 
 def named(ask: Ask) -> int | None:
-    """The play whose request it is; None: nobody's who plays.
+    """The play whose request it is; None: of no player.
 
-    A heartbeat (that alone names no lease) is of whichever plays, and who asks for a playback URL will play by one that
-    is not made yet.
+    A heartbeat (that alone names no lease) is of whichever plays, and a request for a playback URL will play by one
+    that is not made yet.
     """
     is_a_players = ask.lease_id and ask.purpose is not Purpose.SEAT
     return ask.play if ask.play or is_a_players else None

@@ -30,7 +30,7 @@ def place_of(sequence: int, part: int) -> int:
 def is_repeat(seat: Seat, kind: str, sequence: int | None, part: int, client: str) -> bool:
     """Is this media at or behind the position of its kind, from another address than the last one?
 
-    An address that nobody knows (an edge's report has none) is no second one.
+    An unknown address (an edge's report has none) is no second one.
     """
     position = seat.positions.get(kind)
     if position is None or sequence is None or not client or position.client in ("", client):
@@ -39,7 +39,7 @@ def is_repeat(seat: Seat, kind: str, sequence: int | None, part: int, client: st
 
 
 def is_shared(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
-    """Would this request be one return, change of play or repeat too many? The one who comes back is refused."""
+    """Would this request be one return, change of play or repeat too many? The player that comes back is refused."""
     if not policy.max_returns:
         return False
     play = plays.named(ask)

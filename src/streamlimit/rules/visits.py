@@ -1,7 +1,7 @@
 """The budget of visits (rule 13): a person watches one thing after another, a tool rotates.
 
-It is kept as one moment, `Ledger.spent_until_ms`: when it will be whole again if nobody pays any more. A visit puts
-that moment off by 2·X, shared among the user's seats, and may be paid as long as it is no farther away than the burst.
+It is kept as one moment, `Ledger.spent_until_ms`: when it will be whole again if nothing is paid any more. A visit puts
+that moment off by 2·X, shared among the user's seats, and may be paid as long as it is no farther ahead than the burst.
 """
 
 from streamlimit.model import Ask
@@ -19,7 +19,8 @@ def cost_ms(limit: int, policy: Policy) -> int:
 
 
 def is_visit(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
-    """Has the sitting session to pay? For another stream than its own, and for breaking a lock of plays (rule 8).
+    """Has the session, which has a seat, to pay? For another stream than its own, and for breaking a lock of plays
+    (rule 8).
 
     Not for the stream (and there the play) that it has just paid for.
     """

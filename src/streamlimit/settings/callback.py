@@ -1,4 +1,4 @@
-"""`callbacks`: who is called back, about what."""
+"""`callbacks`: the endpoints of webhooks, and the events that each gets."""
 
 import re
 from base64 import b64decode

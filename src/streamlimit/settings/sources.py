@@ -61,7 +61,7 @@ def _is_there(path: Path) -> bool:
 
 
 def json_or_text(text: str) -> Any:
-    """A list or a table. What is no JSON stays text, which is neither: that is told with all else that is wrong."""
+    """A list or a table. What is no JSON stays text, which is neither: that is reported with all else that is wrong."""
     try:
         return json.loads(text)
     except ValueError:

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     plans: dict[str, Seats] = Field({}, description="plans by name: what max_sessions is for their users")
     max_per_stream: Seats | None = Field(None, description="sessions of one user on the same stream")
     max_per_device_type: dict[str, Seats] = Field({}, description="sessions of one user by type of device")
-    enforce: bool = Field(True, description="false: a dry run, which decides and counts and refuses nobody")
+    enforce: bool = Field(True, description="false: a dry run, which decides and counts and refuses no request")
     segment_seconds: Seconds = Field(6, description="X: how long one segment plays")
     missed_segments: int = Field(3, ge=1, le=1_000, description="n: a session silent for n·X expires")
     start_seconds: Seconds | None = Field(None, description="life of a reservation (default X)")
@@ -178,7 +178,7 @@ class Settings(BaseSettings):
         return init_settings, Variables(settings_cls), File(settings_cls)
 
     # A check of several settings stands at the last of them, as they are listed: it sees those before that are right,
-    # so that all that is wrong is told at once, and nothing that only follows from it.
+    # so that all that is wrong is reported at once, and nothing that only follows from it.
 
     @field_validator("auth")
     @classmethod

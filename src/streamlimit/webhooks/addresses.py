@@ -23,13 +23,13 @@ RESERVED = [
         *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
     )
 ]
-"""IPv4 for special purposes, by IANA's registry, and multicast: no machine of somebody's on the Internet is there.
+"""IPv4 for special purposes, by IANA's registry, and multicast: no machine on the Internet has one of these.
 
 Ours, not the `ipaddress` module's: that differs from one release of Python to the next.
 """
 
 UNICAST = IPv6Network("2000::/3")
-"""All of IPv6 that is given to the Internet so far: what lies beyond is local, or for nobody yet."""
+"""All of IPv6 that is given to the Internet so far: what lies beyond is local, or not yet given."""
 
 RESERVED_IN_UNICAST = [
     IPv6Network(block)
@@ -72,7 +72,7 @@ def is_literal(host: str) -> bool:
 
 
 def is_plainly_private(host: str) -> bool:
-    """Can be told without asking anyone: a private address in any spelling, or a name of this machine."""
+    """Is it private without any look-up: a private address in any spelling, or a name of this machine?"""
     if is_literal(host):
         return not is_public(host)
     try:
@@ -96,7 +96,7 @@ class Addresses:
         self._pinned: dict[str, tuple[float, list[str]]] = {}
 
     async def of(self, host: str) -> list[str]:
-        """Where *host* may be called, best first. Raises `AddressRefused`, or `OSError` for a name nobody knows."""
+        """Where *host* may be called, best first. Raises `AddressRefused`, or `OSError` for an unknown name."""
         until, found = self._pinned.get(host, (0.0, []))
         if not found or self._clock() >= until:
             found = self._checked(host, [host] if is_literal(host) else await self._resolve(host))
@@ -117,7 +117,7 @@ class Addresses:
     def _checked(self, host: str, found: list[str]) -> list[str]:
         good = [address for address in found if self._allow_private or is_public(address)]
         if not good:
-            # Neither addresses nor the name are told: they may be what a stranger wants to find out.
+            # Neither addresses nor the name are shown: they may be what a stranger wants to find out.
             raise AddressRefused("the endpoint is at a private address" if found else "the endpoint has no address")
         return list(dict.fromkeys(good))
 

@@ -19,7 +19,7 @@ Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class WebhookDispatcher:
-    """*outbox* and the *workers* who empty it, with the *senders* by which they do."""
+    """Runs the *workers* that empty the *outbox*, and closes their *senders*."""
 
     def __init__(self, outbox: Outbox, workers: Sequence[WebhookWorker], senders: Sequence[Sender] = ()) -> None:
         self.outbox, self.workers, self._senders = outbox, workers, senders
@@ -44,7 +44,7 @@ class WebhookDispatcher:
         return all(await asyncio.gather(*(worker.deliver_for(seconds) for worker in self.workers)))
 
     async def tidy_once(self) -> None:
-        """Forgets endpoints that are in the settings no more. A store that is away is for the next time."""
+        """Forgets endpoints that are in the settings no more. An unavailable store is tried the next time."""
         try:
             while await resolved(self.outbox.retain(TIDIED_AT_ONCE)):
                 await asyncio.sleep(0)

@@ -1,6 +1,6 @@
 """Refusals as events: at most once per session within n·X, and cheap, because players hammer.
 
-This worker remembers what it has told, so most refusals end at one look-up; the outbox knows what others told.
+This worker remembers what it has announced, so most refusals end at one look-up; the outbox has what others announced.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from streamlimit.store.contract import Answer
 from streamlimit.store.deferred import Deferred
 
 USERS_REMEMBERED = 20_000
-SESSIONS_TOLD = 16
+SESSIONS_ANNOUNCED = 16
 """Sessions of one user within n·X that make an event: made-up session ids make no flood of them."""
 
 
-class Told(Protocol):
-    """Knows which refusals were told, by whichever worker: the outbox, or the feed."""
+class Register(Protocol):
+    """Where refusals become events, at most one of a session for a while: the outbox, or the feed."""
 
     def refused(
         self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
@@ -31,48 +31,48 @@ class Told(Protocol):
 
 
 class Refusals:
-    """Call it with each refusal. *announce* is told the events that were kept; *clock*: monotonic seconds."""
+    """Call it with each refusal. *announce* is called with the events that were kept; *clock*: monotonic seconds."""
 
     def __init__(
         self,
-        outbox: Told,
+        register: Register,
         quiet_ms: int,
         announce: Callable[[Event], None] = lambda event: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._outbox, self._quiet_ms, self._announce, self._clock = outbox, quiet_ms, announce, clock
-        self._told: OrderedDict[str, dict[str, float]] = OrderedDict()
+        self._register, self._quiet_ms, self._announce, self._clock = register, quiet_ms, announce, clock
+        self._announced: OrderedDict[str, dict[str, float]] = OrderedDict()
         self._asked: set[asyncio.Future[Event | None]] = set()
 
     def __call__(self, ask: Ask, refusal: Refusal) -> None:
         if self._is_new(ask):
             try:
-                answer = self._outbox.refused(_session(ask, refusal), refusal.code, self._quiet_ms, refusal.live)
+                answer = self._register.refused(_session(ask, refusal), refusal.code, self._quiet_ms, refusal.live)
             except StoreUnavailable:
-                return  # the outbox is for losses first; the viewer has the refusal already
-            self._hear(answer)
+                return  # the store is for losses first; the viewer has the refusal already
+            self._await(answer)
 
     def _is_new(self, ask: Ask) -> bool:
         now, quiet = self._clock(), self._quiet_ms / 1_000
-        sessions = self._told.get(ask.user_id)
+        sessions = self._announced.get(ask.user_id)
         if sessions is None:
-            if len(self._told) >= USERS_REMEMBERED:
-                self._told.popitem(last=False)
-            sessions = self._told[ask.user_id] = {}
+            if len(self._announced) >= USERS_REMEMBERED:
+                self._announced.popitem(last=False)
+            sessions = self._announced[ask.user_id] = {}
         elif now - sessions.get(ask.session_id, float("-inf")) < quiet:
             return False
-        self._told.move_to_end(ask.user_id)
+        self._announced.move_to_end(ask.user_id)
         while sessions and now - next(iter(sessions.values())) >= quiet:  # the oldest stand first
             del sessions[next(iter(sessions))]
-        if len(sessions) >= SESSIONS_TOLD:
+        if len(sessions) >= SESSIONS_ANNOUNCED:
             return False
         sessions[ask.session_id] = now
         return True
 
-    def _hear(self, answer: Answer[Event | None]) -> None:
+    def _await(self, answer: Answer[Event | None]) -> None:
         """Announces the event, now or when the outbox has answered: the viewer has the refusal already."""
         if isinstance(answer, Deferred):  # without a task
-            answer.add_callback(self._came)
+            answer.add_callback(self._answered)
             return
         if not isawaitable(answer):
             if answer is not None:
@@ -80,15 +80,15 @@ class Refusals:
             return
         future = asyncio.ensure_future(answer)
         self._asked.add(future)
-        future.add_done_callback(self._heard)
+        future.add_done_callback(self._done)
 
-    def _came(self, event: Event | Exception | None) -> None:
+    def _answered(self, event: Event | Exception | None) -> None:
         if isinstance(event, Event):
             self._announce(event)
         elif event is not None and not isinstance(event, StoreUnavailable):
             raise event
 
-    def _heard(self, future: "asyncio.Future[Event | None]") -> None:
+    def _done(self, future: "asyncio.Future[Event | None]") -> None:
         self._asked.discard(future)
         if future.cancelled() or isinstance(future.exception(), StoreUnavailable):
             return
@@ -97,7 +97,9 @@ class Refusals:
 
 
 def _session(ask: Ask, refusal: Refusal) -> Session:
-    """The refused session: as it sits, or else as it asked, without a generation; under the plan and limit of now."""
+    """The refused session: as its seat has it, or else as it asked, without a generation; under its present plan and
+    limit.
+    """
     for session in refusal.sessions:
         if session.session_id == ask.session_id:
             return replace(session, plan=ask.plan or session.plan, limit=refusal.limit)

@@ -16,7 +16,7 @@ from streamlimit.webhooks.endpoint import Endpoint, payload
 
 TIMEOUT_SECONDS = 10.0
 ANSWER_AT_MOST = 65_536
-"""Bytes of an answer that are read (and thrown away), so that its connection can be used again."""
+"""Bytes of an answer that are read (and dropped), so that its connection can be used again."""
 
 IDLE_SECONDS = 4.0
 """How long an idle connection is kept: shorter than servers do (5 s and more), or requests meet closed ones."""
