@@ -30,51 +30,47 @@ def test_the_first_is_due_at_once_and_of_those_that_follow_the_newest_when_its_t
 ) -> None:
     assert not gathered
     lines = [line(f"/play/G/film/v/seg-{number}.m4s") for number in range(6)]
-    for each in lines[:2]:
-        gathered.add(each, 0)
+    gathered.add(lines[:2], 0)
     assert gathered.take(0.1) == [lines[0]]
-    gathered.add(lines[2], 1)
-    gathered.add(lines[3], 2)
+    gathered.add([lines[2]], 1)
+    gathered.add([lines[3]], 2)
     assert gathered.take(2.9) == []
     assert gathered
     assert gathered.take(3) == [lines[3]]
     assert not gathered
-    gathered.add(lines[4], 5.9)
+    gathered.add([lines[4]], 5.9)
     assert gathered.take(5.9) == []
     assert gathered.take(6) == [lines[4]]
     assert gathered.take(9) == []
-    gathered.add(lines[5], 9)
+    gathered.add([lines[5]], 9)
     assert gathered.take(9) == [lines[5]], "nothing was counted for so long: it need not wait"
 
 
 def test_each_rendition_stream_and_session_has_its_own_time(gathered: Gathered) -> None:
     first = ["G/film/v/1.ts", "G/film/a/1.ts", "H/film/v/1.ts", "G/film/v/s1.ts"]
     lines = [line(f"/play/{path}") for path in first]
-    for each in lines:
-        gathered.add(each, 0)
+    gathered.add(lines, 0)
     assert gathered.take(0) == lines
 
 
 def test_what_waits_of_a_session_goes_before_its_next_line_of_anything_else(gathered: Gathered) -> None:
     """The last that is counted says where the session is: a move, or another play, stays the last."""
     lines = [line(f"/play/{path}") for path in ("G~1/film/1.ts", "G~1/film/2.ts", "H/film/1.ts", "H/film/2.ts")]
-    for each in lines:
-        gathered.add(each, 0)
+    gathered.add(lines, 0)
     assert gathered.take(0) == [lines[0], lines[2]]
     for later in (line("/play/G~1/news/1.ts"), line("/play/G~2/news/1.ts")):
-        gathered.add(lines[1], 1)
-        gathered.add(later, 1)
+        gathered.add([lines[1], later], 1)
         assert gathered.take(1) == [lines[1], later]
     assert gathered.take(AGAIN) == [lines[3]]
 
 
 def test_all_of_a_session_that_waits_goes_with_the_first_of_it(gathered: Gathered) -> None:
     video, audio = ([line(f"/play/G/film/{kind}/{number}.ts") for number in (1, 2)] for kind in "va")
-    gathered.add(video[0], 0)
-    gathered.add(audio[0], 2)
+    gathered.add([video[0]], 0)
+    gathered.add([audio[0]], 2)
     assert gathered.take(2) == [video[0], audio[0]]
-    gathered.add(audio[1], 2.5)
-    gathered.add(video[1], 2.6)
+    gathered.add([audio[1]], 2.5)
+    gathered.add([video[1]], 2.6)
     assert gathered.take(3) == [audio[1], video[1]]
 
 
@@ -91,8 +87,7 @@ def test_all_of_a_session_that_waits_goes_with_the_first_of_it(gathered: Gathere
 )
 def test_what_did_not_arrive_waits_for_nothing_and_takes_no_place(gathered: Gathered, changed: dict[str, str]) -> None:
     whole, newer, other = line("/play/G/film/1.ts"), line("/play/G/film/2.ts"), line("/play/G/film/3.ts", **changed)
-    for each in (whole, newer, other):
-        gathered.add(each, 0)
+    gathered.add([whole, newer, other], 0)
     assert gathered.take(0) == [whole, other]
     assert gathered.take(AGAIN) == [newer]
 
@@ -107,8 +102,7 @@ def test_what_did_not_arrive_waits_for_nothing_and_takes_no_place(gathered: Gath
 )
 def test_any_other_line_is_due_at_once(gathered: Gathered, odd: bytes) -> None:
     assert arrived_whole(odd) is None
-    for _ in range(2):
-        gathered.add(odd, 0)
+    gathered.add([odd, odd], 0)
     assert gathered.take(0) == [odd, odd]
 
 
@@ -147,16 +141,14 @@ def test_the_recipes_write_their_lines_in_the_order_that_is_known_by_one_look(re
 
 
 def test_of_too_many_lines_the_oldest_are_dropped_and_counted(gathered: Gathered) -> None:
-    for number in range(MOST + 3):
-        gathered.add(b"%d" % number, 0)
+    gathered.add([b"%d" % number for number in range(MOST + 3)], 0)
     assert (gathered.dropped(), gathered.dropped()) == (3, 0)
     found = gathered.take(0)
     assert (len(found), found[0]) == (MOST, b"3")
 
 
 def test_a_burst_of_one_session_is_two_lines_however_long_it_is(gathered: Gathered) -> None:
-    for number in range(MOST * 2):
-        gathered.add(line(f"/play/G/film/{number}.ts"), 0)
+    gathered.add([line(f"/play/G/film/{number}.ts") for number in range(MOST * 2)], 0)
     assert gathered.take(0) + gathered.take(AGAIN) == [
         line("/play/G/film/0.ts"),
         line(f"/play/G/film/{MOST * 2 - 1}.ts"),

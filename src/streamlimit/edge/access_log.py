@@ -119,8 +119,7 @@ class AccessLog:
     async def _follow_forever(self, file: FollowedFile) -> None:
         try:
             while True:
-                for line in file.new_lines():
-                    self._took(line)
+                self._took(file.new_lines())
                 await self._note_due(time.monotonic())
                 await asyncio.sleep(POLL_SECONDS)
         finally:
@@ -134,8 +133,8 @@ class AccessLog:
                 return line
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _took(self, line: bytes) -> None:
-        self._gathered.add(line, time.monotonic())
+    def _took(self, lines: list[bytes]) -> None:
+        self._gathered.add(lines, time.monotonic())
         self._some.set()
 
     async def _note_due(self, now: float) -> None:

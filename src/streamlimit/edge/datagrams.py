@@ -23,9 +23,9 @@ QUEUE = Path("/proc/sys/net/unix/max_dgram_qlen")
 
 
 class Datagrams:
-    """Hands each datagram of *line* to *took*, in the order in which they came, until it is closed."""
+    """Hands the datagrams of *line* to *took*, in the order in which they came, until it is closed."""
 
-    def __init__(self, line: socket.socket, took: Callable[[bytes], None]) -> None:
+    def __init__(self, line: socket.socket, took: Callable[[list[bytes]], None]) -> None:
         line.setblocking(False)
         self._line, self._took, self._may_pause = line, took, _has_room(line)
         self._loop, self._last = asyncio.get_running_loop(), 0.0
@@ -55,14 +55,13 @@ class Datagrams:
 
     def _read(self) -> bool:
         """Was there anything?"""
-        receive, took = self._line.recv, self._took
-        for number in range(AT_ONCE):
-            try:
-                data = receive(LONGEST)
-            except BlockingIOError:
-                return number > 0
-            took(data)
-        return True
+        receive, found = self._line.recv, list[bytes]()
+        with contextlib.suppress(BlockingIOError):
+            while len(found) < AT_ONCE:
+                found.append(receive(LONGEST))
+        if found:
+            self._took(found)
+        return bool(found)
 
 
 def _has_room(line: socket.socket) -> bool:

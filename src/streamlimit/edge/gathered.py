@@ -6,6 +6,7 @@ end. All other lines are due at once: an abort, what is no segment, another edge
 
 import re
 from collections import deque
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -52,23 +53,21 @@ class Gathered:
     def __bool__(self) -> bool:
         return bool(self._due or self._grants)
 
-    def add(self, line: bytes, now: float) -> None:
-        """A line that came."""
-        found = arrived_whole(line)
-        if found is None:
-            self._put(line)
-            return
-        before, grant, behind = found.group(1, 2, 3)
-        rendition = self._renditions.get((before, behind))
-        if rendition is None:
-            self._put_all(grant)
-            self._put(line)
-            if len(self._renditions) < REMEMBERED:
-                self._renditions[before, behind] = Rendition(grant, now)
-            return
-        if rendition.waiting is None:
-            self._grants.setdefault(grant, []).append(rendition)
-        rendition.waiting = line
+    def add(self, lines: Sequence[bytes], now: float) -> None:
+        """Lines that came, in their order."""
+        for line in lines:
+            found = arrived_whole(line)
+            if found is None:
+                self._put(line)
+                continue
+            before, grant, behind = found.group(1, 2, 3)
+            rendition = self._renditions.get((before, behind))
+            if rendition is None:
+                self._put_first(line, (before, behind), grant, now)
+                continue
+            if rendition.waiting is None:
+                self._grants.setdefault(grant, []).append(rendition)
+            rendition.waiting = line
 
     def take(self, now: float) -> list[bytes]:
         """The lines that are due: those of one session in the order in which they came."""
@@ -85,6 +84,13 @@ class Gathered:
         """How many lines were dropped since this was asked last."""
         found, self._dropped = self._dropped, 0
         return found
+
+    def _put_first(self, line: bytes, key: tuple[bytes, bytes], grant: bytes, now: float) -> None:
+        """One of a rendition of which none was due lately."""
+        self._put_all(grant)
+        self._put(line)
+        if len(self._renditions) < REMEMBERED:
+            self._renditions[key] = Rendition(grant, now)
 
     def _put(self, line: bytes) -> None:
         self._dropped += len(self._due) == MOST
