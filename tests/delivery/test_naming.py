@@ -10,6 +10,7 @@ from streamlimit.delivery.naming import is_free, place_of
     [
         "index.m3u8", "a/b.MPD", "init.mp4", "INIT.MP4", "init-stream0.m4s", "video/init_1.m4s", "x_init.mp4",
         "dashinit.mp4", "v1/video_1init.cmfv", "a.m4i", "key.key", "de.vtt", "poster.jpg", "sprite.webp", "x.json",
+        "a.m3u8?b.m3u8", "100%.jpg",
     ],
 )  # fmt: skip
 def test_what_is_free_is_known_by_its_ending(path: str) -> None:
@@ -21,6 +22,7 @@ def test_what_is_free_is_known_by_its_ending(path: str) -> None:
     [
         "1.ts", "seg1.m4s", "film.mp4", "a", "a.unknown", "initial.mp4", "initiative-4.m4s", "init.ts", "a.m3u8/1.ts",
         "init.mp4/1.ts", "1.ts;.m3u8", "1.ts;a.jpg", "1.jpg.ts", "finite1.m4s", "1.ts.", "1.m3u8 ",
+        "1.ts?a.m3u8", "1.ts#.jpg", "1.ts%3Fa.m3u8", "1.ts%23a.jpg", "1.ts%3ba.jpg", "1?.jpg",
     ],
 )  # fmt: skip
 def test_all_else_is_a_segment(path: str) -> None:

@@ -4,10 +4,24 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "of a name with a query in it only the end counts",
+        "streamlimit/delivery/naming.py",
+        "return all(_is_free(name) and _is_free(_ends.split(name, 1)[0]) for name in {path, unquote(path)})",
+        "return _is_free(path)",
+        ("tests/delivery/test_naming.py",),
+    ),
+    Mutant(
+        "of an origin's file that no playlist names only the end counts",
+        "streamlimit/edge/decision.py",
+        " or (path not in stream.files and not is_free(path))",
+        "",
+        ("tests/origin/test_origin.py", "-k", "edge"),
+    ),
+    Mutant(
         "an element whose name begins with another's is that one",
         "streamlimit/delivery/leading.py",
-        """r"(?=[\\s>])[^<>]*(?<!/)>\"""",
-        """r"\\b[^<>]*>\"""",
+        r'r"(?=[\s>])[^<>]*(?<!/)>", r"(?>[^<]+|<!\[CDATA\[.*?\]\]>)*+"',
+        r'r"\b[^>]*(?<!/)>", r".*?"',
         ("tests/delivery/test_leading.py",),
     ),
     Mutant(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.edge.calls import Viewer
 from tests.origin import server as does
 from tests.origin.server import Origin, origin
 from tests.service import Answer, Service, started, temporary_folder, wait_until
@@ -332,3 +333,14 @@ def test_what_is_logged_of_a_failing_origin_is_in_words(service: Service, server
     lines = [line for line in service.log().splitlines() if '"origin-failed"' in line]
     assert "/tiny/a.ts: the origin answers with status 500" in lines[-1]
     assert "Traceback" not in service.log()
+
+
+def test_at_an_edge_no_end_of_its_name_makes_a_segment_free(server: Origin, user: str) -> None:
+    with (
+        temporary_folder() as folder,
+        started(Path(folder), streams=server.url, trusted_proxies=["127.0.0.1"]) as service,
+    ):
+        viewer = Viewer(service, user, "s", "tiny")
+        assert "streamlimit-segment" not in viewer.ask("poster.jpg").headers
+        for name in ("a.ts?b.jpg", "a.ts%3Fb.jpg", "a.ts%23.m3u8"):
+            assert viewer.ask(name.replace("%", "%25").replace("?", "%3F")).headers["streamlimit-segment"], name

@@ -5,6 +5,7 @@ digits, which is its number; the digits of a suffix (`.m4s`, `.mp4`) count for n
 """
 
 import re
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ NUMBER_DIGITS = 12
 
 _LAST_DIGITS = re.compile(r"(?<![0-9])[0-9]+(?=[^0-9]*\Z)")  # tried once a run of digits, not at each digit
 _never_in_a_path = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff\\]").search
+_ends = re.compile("[;?#]")
 _IS_INIT = re.compile(r"(?:.*[^a-z])?init(?![a-z]).*|.*init", re.IGNORECASE).fullmatch
 _INIT_SUFFIXES = frozenset({".mp4", ".m4s", ".m4v", ".m4a", ".cmfv", ".cmfa", ".m4f", ".mp4a", ".mp4v"})
 _INITS_ONLY = frozenset({".m4i", ".cmfi"})
@@ -47,10 +49,10 @@ class Place(Struct, frozen=True, gc=False):
 def is_free(path: str) -> bool:
     """Does the file take no seat? A playlist, a manifest, an init segment, a key, a text, an image.
 
-    Of a path with a parameter (`a.ts;b.jpg`) both readings have to be free: servers differ in which one they take.
+    Servers differ in what ends a name (`a.ts;b.jpg`, `a.ts?b.jpg`), and in how often they decode it: each reading has
+    to be free.
     """
-    before = path.partition(";")[0]
-    return _is_free(path) and (before == path or _is_free(before))
+    return all(_is_free(name) and _is_free(_ends.split(name, 1)[0]) for name in {path, unquote(path)})
 
 
 def _is_free(path: str) -> bool:

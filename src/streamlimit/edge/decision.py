@@ -104,7 +104,7 @@ class Decider:
         if self._files is None:
             if not is_safe(path):
                 raise UnknownSegment("it is no file of a stream")
-            return stream.classify(path) == "media"
+            return stream.classify(path) == "media" or (path not in stream.files and not is_free(path))
         return Requested(PLAIN, stream, path, self._files.open(stream, path)).is_media
 
 
