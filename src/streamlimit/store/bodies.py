@@ -1,6 +1,6 @@
 """A ledger as bytes: MessagePack, where seats are arrays.
 
-Half as long as with the names of the fields. What is decoded is nobody else's: a rule may change it as it likes.
+Half as long as with the names of the fields. What is decoded is shared with no other caller: a rule may change it.
 """
 
 import msgspec

@@ -1,7 +1,7 @@
 """The contract of stores. Each promise is one atomic step, judged by the store's own clock.
 
 A store may answer at once (a file, in microseconds) or with an awaitable (a server across a wire; a file that makes
-several changes together), which may be a `Deferred`: whoever calls awaits only what is awaitable, or hears what comes.
+several changes together), which may be a `Deferred`: a caller awaits only what is awaitable, or adds a callback.
 Every method raises `StoreUnavailable`, and nothing else, when the store does not answer: then nothing is known about
 whether the step happened, and doing it again is safe.
 """
@@ -53,10 +53,10 @@ def is_coming(answer: object) -> TypeIs[Awaitable[Any]]:
 
 
 class Store(Protocol):
-    """The promises of a store. "Session" means one session of one user; events are told in the same step."""
+    """The promises of a store. "Session" means one session of one user; events are written in the same step."""
 
     def admit(self, ask: Ask) -> Answer[Decision]:
-        """Gives the session a seat or says who holds them all; who sits is always admitted.
+        """Gives the session a seat or says which sessions hold them all; one with a seat is always admitted.
 
         In a race for the last seat one wins. The same lease twice is one seat and the same answer.
         """
@@ -65,19 +65,20 @@ class Store(Protocol):
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """The client has the segment: last activity is now. A session ended meanwhile stays ended.
 
-        One that expired meanwhile sits again if there is room. Twice is once.
+        One that expired meanwhile is seated again if there is room. Twice is once.
         """
         ...
 
     def report(self, receipt: Receipt, heard: Heard) -> None:
-        """`confirm` where nobody waits: *heard* is told its answer once, now or later, or the error it would raise."""
+        """`confirm` where no request waits: *heard* gets its answer once, now or later, or the error it would raise."""
         ...
 
     def beat(self, ask: Ask) -> Answer[Decision]:
         """Admits and confirms in one step, where nothing is delivered (a heartbeat). Twice is once.
 
         Admitted: the session, its lease and `live` as they are after the confirmation, the events of both; no session
-        where nothing was seated: a check, who is beyond what a dry run records, who was sent away at this very moment.
+        where nothing was seated: a check, a session beyond those that a dry run records, one that was ended at this
+        very moment.
         """
         ...
 
@@ -97,7 +98,7 @@ class Store(Protocol):
         ...
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
-        """Sends one session away, or all (None); refused until silent for n·X. The second time: nothing."""
+        """Terminates one session, or all (None); refused until silent for n·X. The second time: nothing."""
         ...
 
     def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
@@ -112,14 +113,14 @@ class Store(Protocol):
         ...
 
     def lose_again(self, event: Event, keep_grant: bool = False) -> Answer[Events]:
-        """The end or termination that *event* told happens again, if that very seat is there: a failover forgot it.
+        """The end or termination of *event* happens again, if that very seat is there: a failover forgot it.
 
         Also past its time: so the event has the id of the first one. Nothing happens to a later seat of the session.
         """
         ...
 
     def expire(self, at_most: int) -> Answer[Swept]:
-        """Takes out what is due, about *at_most* sessions or fewer. Of many callers each session is told to one.
+        """Takes out what is due, about *at_most* sessions or fewer. Of many callers one gets each session.
 
         Nobody waits for it longer than a millisecond or so; `more` then says to go on, after a pause.
         """
@@ -132,7 +133,7 @@ class Store(Protocol):
     def browse(
         self, cursor: str | None, at_most: int, user_id: str | None, stream_id: str | None, state: str | None
     ) -> Answer[Page]:
-        """A page of live sessions. One that sits during the whole browsing is shown exactly once.
+        """A page of live sessions. One that is live during the whole browsing is shown exactly once.
 
         All that go on have a cursor; such a page may have fewer sessions than asked for, or none, and a few more.
         """
@@ -143,7 +144,7 @@ class Store(Protocol):
         ...
 
     def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
-        """Gives the user a limit of their own, or (None) the policy's again. Refuses nobody who sits.
+        """Gives the user a limit of their own, or (None) the policy's again. Refuses no session that has a seat.
 
         It ends by itself when *terms* say so: the next decision after that is by the policy's, swept or not.
         """

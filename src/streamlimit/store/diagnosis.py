@@ -1,4 +1,4 @@
-"""What a store's failure means, in words for whoever has to mend it. Names no host, so that anyone may read it."""
+"""A store's failure in words for the operator who has to mend it. Names no host, so that anyone may read it."""
 
 MEANINGS: tuple[tuple[str, str], ...] = (
     ("WRONGPASS", "it does not accept the user or the password"),

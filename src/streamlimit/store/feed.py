@@ -1,7 +1,7 @@
-"""What a store promises about telling: one feed of the last events of all users, and each user's own history.
+"""What a store promises of events for people: one feed of the last events of all users, and each user's own history.
 
 Both are for people who look. They are written after the step that made an event, not in it, so a killed worker may take
-the last moments' telling with it (docs/adr/0011-events-for-people.md); what must not be lost goes into the `Outbox`.
+the last moments' events with it (docs/adr/0011-events-for-people.md); what must not be lost goes into the `Outbox`.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from streamlimit.model import Device, Event, Session, State
 from streamlimit.store.contract import Answer
 
 FEED_KEPT = 10_000
-"""So many events the feed keeps at least: from there a reader who was away goes on without loss."""
+"""So many events the feed keeps at least: from there a reader that was disconnected goes on without loss."""
 
 HISTORY_DAYS = 30
 """A user of whom nothing happened for so long has no history any more."""
@@ -80,7 +80,7 @@ class Feed(Protocol):
         ...
 
     def history(self, user_id: str) -> Answer[tuple[Event, ...]]:
-        """The user's last events, newest first: as many as the store was told to keep."""
+        """The user's last events, newest first: as many as the store is set to keep."""
         ...
 
     def forget(self, user_id: str) -> Answer[None]:

@@ -54,7 +54,7 @@ class Memory:
         self.grants: dict[str, Grants] = {}
         self.secrets: dict[str, str] = {}
         self.events: list[Event] = []
-        """Those that are subscribed, the oldest first, for whoever embeds this to take."""
+        """Those that are subscribed, the oldest first, for the embedding program to take."""
 
     def load(self, user_id: str) -> tuple[Ledger, int]:
         """A copy of the user's ledger, and the time."""

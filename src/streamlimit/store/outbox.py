@@ -67,7 +67,8 @@ class Outbox(Protocol):
     def claim(
         self, endpoint: str, ticket: str, at_most: int, lease_ms: int, users: Collection[str] | None = None
     ) -> Answer[tuple[Delivery, ...]]:
-        """The next delivery of each of up to *at_most* users, longest due first; nobody else gets them for *lease_ms*.
+        """The next delivery of each of up to *at_most* users, longest due first; no other claim gets them for
+        *lease_ms*.
 
         *users*: only theirs need be looked for. A user with a delivery under claim has none to give; in a race one
         gets it. Nothing for a disabled endpoint. *ticket* is new for each call.

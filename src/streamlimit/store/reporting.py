@@ -105,8 +105,8 @@ class ReportStore(Protocol):
         ...
 
     def claim_sample(self, now_ms: int, every_ms: int) -> Answer[int | None]:
-        """Who may count live sessions now: None where somebody did less than *every_ms* ago; else when that was last
-        (0: never). In a race one may.
+        """May the caller count live sessions now? None where a worker did less than *every_ms* ago; else when that was
+        last (0: never). In a race one may.
         """
         ...
 
@@ -115,7 +115,7 @@ class ReportStore(Protocol):
         ...
 
     def tidy(self, now_ms: int, keep_days: int) -> Answer[bool]:
-        """Closes buckets whose time is long over, forgets those older than *keep_days*: in small steps. True: go on."""
+        """Closes buckets whose time is long over, deletes those older than *keep_days*: in small steps. True: go on."""
         ...
 
     def close(self) -> Answer[None]:

@@ -10,7 +10,7 @@ from streamlimit.http.request import Peer, Request
 from streamlimit.web.http import Scope
 
 UNIX = "unix"
-"""Among trusted proxies: whoever comes by a Unix socket."""
+"""Among trusted proxies: every client that comes by a Unix socket."""
 
 
 def client_digest(scope: Scope) -> str:

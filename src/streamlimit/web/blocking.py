@@ -1,6 +1,6 @@
 """Low-latency HLS: which requests of `/play/` wait, and for what. How waiting is done: delivery/held.py.
 
-Who waits takes no seat; who goes away meanwhile is forgotten at once.
+A request that waits takes no seat; one whose client leaves meanwhile is dropped at once.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ async def until_listed(held: Held, stream: Stream, path: str, query: bytes, exch
 
 
 def origin_directives(query: bytes, edge: Edge) -> str:
-    """The part of *query* that an origin is told, which does the waiting; empty where there is nothing to wait for.
+    """The part of *query* that an origin gets, which does the waiting; empty where there is nothing to wait for.
 
     Raises `malformed`.
     """

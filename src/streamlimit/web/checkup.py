@@ -70,12 +70,12 @@ async def _document(url: str) -> Any:
 def _bad_answer(response: Any, who: str) -> StreamlimitError:
     """The error for an answer (an `httpx.Response`) that is not the document."""
     status, where = response.status_code, response.headers.get("location")
-    told = f"{who}: it answers {status} {HTTPStatus(status).phrase if status in set(HTTPStatus) else ''}".rstrip()
+    answer = f"{who}: it answers {status} {HTTPStatus(status).phrase if status in set(HTTPStatus) else ''}".rstrip()
     if response.is_redirect:
-        return SettingsError(NAME, f"{told} to {where}: redirects are not followed, name the last URL")
+        return SettingsError(NAME, f"{answer} to {where}: redirects are not followed, name the last URL")
     if status >= 500 or status == HTTPStatus.TOO_MANY_REQUESTS:
-        return ProviderUnavailable(f"{NAME}: {told}")
-    return SettingsError(NAME, f"{told}: a JWKS is there for everyone to read")
+        return ProviderUnavailable(f"{NAME}: {answer}")
+    return SettingsError(NAME, f"{answer}: a JWKS is there for everyone to read")
 
 
 def _failure(error: Exception, who: str) -> StreamlimitError:

@@ -66,7 +66,7 @@ async def history(
 ) -> Response:
     """The user's last events and refusals, newest first (`history_events`): follow `cursor` until it is null."""
     require_text(request.scope["query_string"])
-    await service.recorder.flush()  # what this worker told a moment ago is in it
+    await service.recorder.flush()  # what this worker recorded a moment ago is in it
     found = await resolved(service.recorder.feed.history(user_id))
     rest = found if cursor is None else _behind(cursor, found)
     following = _written(rest[limit - 1]) if len(rest) > limit else None
@@ -75,7 +75,7 @@ async def history(
 
 
 class EventStream(Response):
-    """An answer that ends when its client leaves, the service stops, or its listener is sent away."""
+    """An answer that ends when its client leaves, the service stops, or its listener is closed."""
 
     media_type = MEDIA_TYPE
 
@@ -102,7 +102,7 @@ class EventStream(Response):
             changed = hub.changed()  # first, lest what comes meanwhile is waited for
             said = await self._words(is_stopping=stopping.done())
             silent_until = spoke_at + HEARTBEAT_SECONDS
-            if not said and clock() >= silent_until:  # also where others have much to hear meanwhile
+            if not said and clock() >= silent_until:  # also where others have much to send meanwhile
                 said = listener.mark()
             if said:
                 await send({"type": "http.response.body", "body": said, "more_body": True})
@@ -114,7 +114,7 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b""})
 
     async def _words(self, is_stopping: bool) -> bytes:
-        """What is to be said to the listener now; its right to hear that is looked at each time."""
+        """What is to be sent to the listener now; its right to get that is looked at each time."""
         if is_stopping:
             return self._listener.last_word("shutdown")
         lost = await self._lost_right()

@@ -44,7 +44,7 @@ class Grant(Struct, frozen=True):
     plan: str | None = None
 
     def may_start(self, now_seconds: float) -> bool:
-        """Expiry bounds starting only: a session that sits is still issued its segments."""
+        """Expiry bounds starting only: a session with a seat is still issued its segments."""
         return now_seconds < self.expires_at
 
 

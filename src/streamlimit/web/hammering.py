@@ -1,4 +1,4 @@
-"""The same refusal to the same request, from memory: whoever hammers is told so without their request being read."""
+"""The same refusal to the same request, from memory: a client that hammers gets it without its request being read."""
 
 import time
 from collections.abc import Callable

@@ -152,7 +152,7 @@ class Metrics:
         pending: int | None = None,
     ) -> bytes:
         """What Prometheus reads: all workers, the newest census, of each endpoint what was *dropped*, and how many call
-        backs are *pending*; None: nobody is called back, or the store is unavailable.
+        backs are *pending*; None: there are no endpoints, or the store is unavailable.
         """
         self.flush()
         scraped = CollectorRegistry()

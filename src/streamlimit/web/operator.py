@@ -1,4 +1,4 @@
-"""The operator's calls: Endpoint 2, who is watching, sending away, limits of their own."""
+"""The operator's calls: Endpoint 2, live sessions, terminations, users' own limits."""
 
 import time
 from typing import Annotated, Any, Literal
@@ -72,10 +72,10 @@ async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, op
     """Gives the user a limit of their own, for good or until then. Nobody who holds a seat is refused by it."""
     form = await form_in(request, LimitForm)
     await resolved(service.limiter.set_limit(user_id, form.max_sessions, form.terms(_wall_ms())))
-    told = await _limit_json(service, user_id)
-    kept = {name: told[name] for name in ("max_sessions", "until", "note")}
+    document = await _limit_json(service, user_id)
+    kept = {name: document[name] for name in ("max_sessions", "until", "note")}
     log.info("limit_set", user_id=user_id, by=operator.name, **kept)
-    return json_answer(told)
+    return json_answer(document)
 
 
 @router.get("/v1/users/{user_id}/limit")

@@ -1,4 +1,4 @@
-"""The hot path where the files are at an HTTP origin: whoever may be issued a segment is handed it through us.
+"""The hot path where the files are at an HTTP origin: a session that may be issued a segment is handed it through us.
 
 Playlists, inits, keys and texts are small, and kept for a moment; media comes from the origin as it is sent on. The
 seat is reserved before the origin is asked, so that the refused cost it nothing, and given back where it fails.
@@ -193,8 +193,8 @@ class OriginViewer(Viewer):
             stream = self._stream(asked.stream_id)
         segments = _completed(stream, asked.path, source)
         head = lines(about_file(source, asked.path))
-        told = b"".join([named(each.name, each.sequence) for each in segments[-1:]])
-        await self._relay.hand_out(source, segments, source.status, head + told, holder, request, exchange)
+        names = b"".join([named(each.name, each.sequence) for each in segments[-1:]])
+        await self._relay.hand_out(source, segments, source.status, head + names, holder, request, exchange)
         if segments or (stream.find(asked.path) is None and _is_to_the_end(source)):
             self._responder.partials.completed(holder.lease.ask.user_id, holder.lease.ask.session_id)
             return

@@ -25,7 +25,7 @@ _STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 
 def make_plane(service: Service) -> FastAPI:
     """The control plane of one worker."""
-    # The version is the API's: nobody beyond the operators need know which release runs.
+    # The version is the API's: only operators need to see which release runs.
     # FastAPI's own pages load scripts from elsewhere; ours is in pages.py.
     app = FastAPI(title="streamlimit", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service = service

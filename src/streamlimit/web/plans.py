@@ -23,7 +23,7 @@ class Plans:
         return self._plans
 
     def adopt(self, plans: Mapping[str, int]) -> None:
-        """From now on these are the plans. (Who remembers a limit forgets it: `Authenticator.adopt`.)"""
+        """From now on these are the plans. (Remembered limits are dropped: `Authenticator.adopt`.)"""
         self._plans, self._unknown = dict(plans), set()
 
     def limit(self, plan: str | None) -> int | None:
@@ -38,7 +38,7 @@ class Plans:
 
     def limit_of(self, caller: Caller, plan: str | None) -> int | None:
         """The limit of the plan that a request names. Raises 403, for viewers do not choose their own, and `malformed`
-        where there is no such plan: whoever wrote the request made a mistake.
+        where there is no such plan: the request is wrong.
         """
         if plan is None:
             return None

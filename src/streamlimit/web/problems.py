@@ -115,8 +115,8 @@ def log_problem(problem: Problem, method: str, route: str | None) -> None:
     if problem.status < 500:
         tell_refused(problem.code, problem.status, method, route, problem.about)
     else:
-        told = {"code": problem.code, "status": problem.status, "method": method, "route": route}
-        log.warning("refused", cause=str(problem.__cause__ or problem.detail), **told)
+        fields = {"code": problem.code, "status": problem.status, "method": method, "route": route}
+        log.warning("refused", cause=str(problem.__cause__ or problem.detail), **fields)
 
 
 def problem_of(error: errors.StreamlimitError) -> Problem:

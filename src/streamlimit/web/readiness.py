@@ -26,7 +26,7 @@ class Readiness:
         if not is_fresh or bool(self._problem) != self._store.is_away:
             if self._trying is None or self._trying.done():
                 self._trying = asyncio.create_task(self._try())
-            await asyncio.shield(self._trying)  # one who hangs up ends it for nobody else
+            await asyncio.shield(self._trying)  # a client that hangs up ends it for no other
         return self._problem
 
     async def _try(self) -> None:

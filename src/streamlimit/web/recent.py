@@ -1,7 +1,7 @@
 """A cache of what was verified lately, by the text that was verified: two generations, so that forgetting needs no
 order.
 
-A generation that is forgotten goes little by little: thousands of values at once would be felt by whoever waits.
+A generation that is forgotten goes little by little: freeing thousands of values at once would delay a request.
 """
 
 from typing import Generic, TypeVar

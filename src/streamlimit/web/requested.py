@@ -92,11 +92,11 @@ class Requested:
 
     def _noted_lines(self) -> bytes:
         part, completed = self.part, self.part.segments[-1:]
-        told = [(each.name, each.sequence) for each in completed]
-        about = ("play", self._is_partial, part.first, part.last, *told)
+        names = [(each.name, each.sequence) for each in completed]
+        about = ("play", self._is_partial, part.first, part.last, *names)
         found = part.body.notes.get(about)
         if found is None:
-            found = part.body.keep(about, lines(self.headers()) + b"".join([named(*each) for each in told]))
+            found = part.body.keep(about, lines(self.headers()) + b"".join([named(*each) for each in names]))
         return found
 
     def headers(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The one table of rights: which role may do which call. A call that is not in it is allowed to nobody."""
+"""The one table of rights: which role may do which call. A call that is not in it is allowed to no role."""
 
 from typing import Literal
 

@@ -34,7 +34,7 @@ class Service:
     """The parts of one worker.
 
     `catalog` is of a folder, `origin` of an HTTP origin; where no streams are set both are None (then only the ledger
-    works). `outbox` is None where nobody is called back.
+    works). `outbox` is None where there are no endpoints of webhooks.
     """
 
     settings: Settings

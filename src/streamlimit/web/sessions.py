@@ -36,7 +36,7 @@ async def streams(service: ServiceDep, caller: CallerDep) -> Response:
 
 @router.post("/v1/sessions", status_code=201, openapi_extra=described(SessionForm))
 async def open_session(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
-    """Reserves a seat and hands out a playback URL. 200 instead of 201 where the session sits already."""
+    """Reserves a seat and hands out a playback URL. 200 instead of 201 where the session has a seat already."""
     form = await form_in(request, SessionForm)
     session_id = form.session_id or "s-" + secrets.token_hex(12)
     caller.require_session(form.user_id, session_id)

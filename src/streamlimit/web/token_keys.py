@@ -1,7 +1,7 @@
 """Keys that viewers' tokens are verified with: public ones of an identity provider (JWKS), or one shared secret.
 
 Public keys are fetched in the background, so that no viewer waits for the provider; a token that names an unknown
-key makes us look at once. While the provider is away, the keys at hand go on to count for `jwks_stale_seconds`.
+key makes us look at once. While the provider is unavailable, the keys at hand go on to count for `jwks_stale_seconds`.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ MAX_JWKS = 1_000_000
 
 FETCH_SECONDS = 5.0
 AWAY_SECONDS = 10.0
-"""How soon a provider that was away, or a key that nobody knows, makes us fetch again."""
+"""How soon a provider that was unavailable, or an unknown key, makes us fetch again."""
 
 log = EventLog("streamlimit.identity")
 
@@ -49,7 +49,7 @@ class Header(Struct):
 
 
 class Keys:
-    """The provider's public keys, or one shared secret. *fetch* brings a JWKS; *on_change* hears of new ones."""
+    """The provider's public keys, or one shared secret. *fetch* brings a JWKS; *on_change* is called for new ones."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Keys:
         await asyncio.shield(self._fetching)
 
     async def refresh_forever(self) -> None:
-        """Fetches the keys now and then, and more often while the provider is away."""
+        """Fetches the keys now and then, and more often while the provider is unavailable."""
         while True:
             await self.refresh()
             was_there = self._fetched_at >= self._tried_at

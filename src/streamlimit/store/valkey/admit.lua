@@ -46,7 +46,7 @@ if marks == 0 and found then
   end
 elseif marks == 0 and limit_till == 0 and live == seats and live < limit and may_start == 1 and purpose ~= CHECK and type_cap == NO_LIMIT
   and stream_cap == NO_LIMIT and visit_wait(spent, limit) == 0
-  and (device == '' or ARGV[1]:byte(34) < 2) -- nobody goes for a device's new session
+  and (device == '' or ARGV[1]:byte(34) < 2) -- no session gives way to its device's new one
   and ((granted == 0 and purpose == LEASE) or has_none_dead())
 then
   local expires = now + start_ms
@@ -95,7 +95,7 @@ local function seated(code, seat, count)
   return pack('<BBI6I2I2', code, would_refuse, now, limit, count) .. seat.packed .. packed_events() .. pack('<I6', paid)
 end
 
--- Has the sitting session to pay (rules/visits.py)?
+-- Has the session, which has a seat, to pay (rules/visits.py)?
 local function is_visit(seat)
   local breaks = breaks_lock(seat, play, now)
   if burst_ms == 0 or (stream == seat.stream and not breaks) then return false end
@@ -266,7 +266,7 @@ local function admit_new()
   if #full > 0 then
     local one = victim(candidates(full))
     if not one then return nil, LIMIT end
-    for _, scope in ipairs(full) do -- one going makes no room where a limit was lowered below what sits
+    for _, scope in ipairs(full) do -- one less makes no room where a limit was lowered below the number of seats
       if scope.taken > scope.limit then return nil, LIMIT end
     end
     going[#going + 1] = one

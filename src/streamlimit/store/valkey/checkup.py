@@ -18,7 +18,7 @@ Info = dict[str, str]
 
 
 async def check(url: str) -> list[str]:
-    """Notes on what could be better. Raises `SettingsError` for what is wrong, `StoreUnavailable` for who is away."""
+    """Notes on what could be better. Raises `SettingsError` for what is wrong, `StoreUnavailable` for no answer."""
     location = parse(url)
     opening = Opening(location.tls, PATIENCE_SECONDS, login_of(location))
     if location.layout is Layout.SINGLE:
@@ -76,13 +76,13 @@ def _failure(error: Exception, who: str, by_tls: bool) -> StoreUnavailable | Set
     *who* ends with the address.
     """
     address = who.rpartition(" ")[2]
-    told = str(error).removeprefix("valkey: ").removeprefix(f"{address}: ") or "no answer in time"
-    is_silent = "in time" in told
-    words = in_words(told)
+    said = str(error).removeprefix("valkey: ").removeprefix(f"{address}: ") or "no answer in time"
+    is_silent = "in time" in said
+    words = in_words(said)
     if by_tls:  # a reset may overtake the alert that would say why
         words = words.replace("wants TLS (valkeys://)", "wants a client's certificate: ?cert=…&key=… in the URL")
         words += ", or it does not speak TLS" if is_silent else ""
-    text = f"{who}: {words} ({told})"
+    text = f"{who}: {words} ({said})"
     return StoreUnavailable(text) if is_silent or "refused" in words else SettingsError("store", text)
 
 

@@ -106,7 +106,7 @@ local function note_position(seat)
   for _, position in ipairs(seat.positions) do
     if position[1] == kind then
       position[2] = point - 1
-      if client ~= 0 then position[3] = client end -- 0: nobody knows it
+      if client ~= 0 then position[3] = client end -- 0: unknown
       return
     end
   end
@@ -235,14 +235,14 @@ local function is_of(seat)
   return generation == seat.generation or generation == seat.revives
 end
 
--- Would a new session be given a seat here, without replacing anybody?
+-- Would a new session be given a seat here, without replacing another?
 local function has_room()
   if enforces == 0 then return live < DRY_RUN_SEATS end
   return #full_scopes(ledger, limit, stream, type_cap, device) == 0
 end
 
--- The session expired while its segment was on the way: it sits again if there is room (rule 3).
--- Received in time and reported late (rule 11), it held its seat all the while, unless another session took it meanwhile.
+-- The session expired while its segment was on the way: it is seated again if there is room (rule 3).
+-- Received in time and reported late (rule 11), it held its seat all the while, unless another session took it.
 local function seat_again(old)
   local why = gone(ledger, id, generation)
   if #why > 1 or age_ms >= expiry_ms or not has_room() then return is_gone() end

@@ -1,6 +1,6 @@
 """Which server holds which shard: asked of the cluster's nodes or of the sentinels, all at once, first answer first.
 
-All at once, because one of them may hang, and whoever waited for it would not learn of the promotion meanwhile.
+All at once, because one of them may hang, and a worker that waited for it would miss the promotion meanwhile.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from streamlimit.store.valkey.location import Address, Layout, Location
 from streamlimit.store.valkey.nodes import Opening, ask, ask_once
 
 Plan = list[Address | None]
-"""The address of each shard's server; None where nobody serves its slot."""
+"""The address of each shard's server; None where no server has its slot."""
 
 
 class NotFound(Exception):

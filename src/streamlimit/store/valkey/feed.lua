@@ -8,9 +8,9 @@
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return { '0-0', (ARGV[1] == '' or ARGV[1] == '0-0') and 1 or 0, {} }
 end
-local told, info = redis.call('XINFO', 'STREAM', KEYS[1]), {}
-for i = 1, #told, 2 do
-  info[told[i]] = told[i + 1]
+local fields, info = redis.call('XINFO', 'STREAM', KEYS[1]), {}
+for i = 1, #fields, 2 do
+  info[fields[i]] = fields[i + 1]
 end
 local newest = info['last-generated-id']
 if ARGV[1] == '' then return { newest, 1, {} } end

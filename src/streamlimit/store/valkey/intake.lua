@@ -1,6 +1,6 @@
 -- A shard's outbox, a list of events that are not sorted yet: I2 user · B type · the event. Needs nothing before it.
 --
--- Behind a full one stands an entry of nobody and no type: I4 how many events of each type found it full. claim.lua
+-- Behind a full one stands an entry of no user and no type: I4 how many events of each type found it full. claim.lua
 -- counts them for the endpoints that want them.
 
 local FULL, NONE_YET = '\0\0\0', ('\0'):rep(31)

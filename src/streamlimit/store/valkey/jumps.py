@@ -18,7 +18,7 @@ class Jumps:
     def note(self, server: object, told_ms: int, at: float) -> bool:
         """The *server* said that it was *told_ms* when it was *at* here (s). Did the clock of the store jump?
 
-        A server that was not heard of before is compared with the one that was heard last.
+        A server that answers for the first time is compared with the one that answered last.
         """
         ahead_ms = told_ms - at * 1_000
         before = self._ahead_ms.get(server, self._latest)

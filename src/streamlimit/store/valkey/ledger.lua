@@ -58,7 +58,7 @@ local function add_event(kind, why, tail, seat)
   events[#events + 1] = string.char(kind) .. event
 end
 
--- A seat or a mark whose time is as far away as that of none may be is passed.
+-- A seat or a mark whose time lies further ahead than any may be is passed over.
 local function mended(packed, id, time)
   if time <= far then return time, packed end
   return now, packed:sub(1, 3 + #id) .. pack('<I6', now) .. packed:sub(10 + #id)
@@ -253,7 +253,7 @@ local function pack_seat(seat)
   return seat.packed
 end
 
--- Every seat past its time goes, with its event; whoever changes a ledger does this on the way (rule 7).
+-- Every seat past its time goes, with its event; each change of a ledger does this on the way (rule 7).
 local function lapse_all(ledger)
   local kept = {}
   for _, seat in ipairs(ledger.seats) do

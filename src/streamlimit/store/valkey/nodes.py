@@ -71,7 +71,7 @@ def ask(pipe: Pipe, command: bytes) -> Deferred[object]:
 class Node:
     """One server. *on_error* gets what it refused; *on_trouble* is called whenever it cannot be reached.
 
-    It is told why callers fail at once; nothing where the connection only has to be opened again.
+    It is called with why calls fail at once; with nothing where the connection only has to be opened again.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import Script
 
 ANSWER_SECONDS = 1.0
-"""How long an answer may take; nobody watches meanwhile."""
+"""How long an answer may take; no viewer waits meanwhile."""
 
 NAMES = ("look", "claim", "settle", "retry_later", "release", "give_up", "replay", "refused")
 SCRIPTS = {name: Script(name) for name in NAMES}

@@ -5,8 +5,8 @@
 -- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the lease: I6 generation · B session id · B lease id · I4 move · B stream id · B play
 -- ARGV[3]  the time in ms, in tests
--- Returns  it sits: 1 · I6 now
---          gone: 2 · I6 now · B state (1: it sits, and has left this player behind) · the mark or nothing
+-- Returns  it holds its seat: 1 · I6 now
+--          gone: 2 · I6 now · B state (1: it has its seat, and has left this player behind) · the mark or nothing
 
 -- include preamble
 -- include ledger

@@ -33,7 +33,7 @@ from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import Script
 
 ANSWER_SECONDS = 1.0
-"""How long an answer may take; nobody watches meanwhile."""
+"""How long an answer may take; no viewer waits meanwhile."""
 
 USERS_AT_ONCE = 1_000
 """Of a batch, in all groups: a tenth of a millisecond in each of four scripts, or in a cluster of a dozen."""
@@ -62,7 +62,7 @@ class Bucket(Struct):
 
 
 class ValkeyReports:
-    """A `ReportStore` on the servers at *url*, that forgets after *keep_days*. The rest as in `ValkeyStore`."""
+    """A `ReportStore` on the servers at *url*, that deletes after *keep_days*. The rest as in `ValkeyStore`."""
 
     def __init__(self, url: str, keep_days: int, prefix: str = "streamlimit", timeout: float = ANSWER_SECONDS) -> None:
         self._keys, self._keep_ms = Keys(prefix), keep_days * DAY_MS

@@ -54,7 +54,7 @@ local function new_mark(id, generation, state, since, till, tail)
 end
 
 -- Adds a mark; of each kind the newest MARKS_KEPT stay, and an operator's before a viewer's. What finds no room is
--- joined to one mark of nobody's: no late receipt of their time seats anybody again.
+-- joined to one mark of no session: no late receipt of their time seats a session again.
 local function remember(ledger, mark)
   local kept, same, oldest, viewers, nobodys = {}, 0, nil, nil, nil
   ledger.marks[#ledger.marks + 1] = mark
@@ -79,7 +79,7 @@ local function remember(ledger, mark)
   ledger.marks = kept
 end
 
--- Someone sends the session away: it leaves a mark and makes an event. *tail* says who and why.
+-- The session is ended or terminated: it leaves a mark and makes an event. *tail* says who and why.
 local function dismiss(ledger, place, state, tail)
   local seat = open_seat(table.remove(ledger.seats, place))
   remember(ledger, new_mark(seat.id, seat.generation, state, now, now + expiry_ms, tail))
@@ -98,7 +98,7 @@ local function gone(ledger, id, generation)
   return string.char(EXPIRED)
 end
 
--- Is this media at or behind the position of its kind, from another address than the last one (rule 8)? 0: nobody knows.
+-- Is this media at or behind the position of its kind, from another address than the last one (rule 8)? 0: unknown.
 local function is_repeat(seat, kind, point, client)
   for _, position in ipairs(seat.positions) do
     if position[1] == kind then

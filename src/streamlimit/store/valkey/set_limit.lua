@@ -1,4 +1,4 @@
--- Gives the user a limit of their own, or none. Whoever sits stays.
+-- Gives the user a limit of their own, or none. Sessions with a seat stay.
 --
 -- KEYS[1]  the user's ledger
 -- KEYS[2]  the shard's sweep index

@@ -1,4 +1,4 @@
--- An operator sends one session away, or all of the user's; refused until silent for n·X (rule 12; rules/leave.py).
+-- An operator terminates one session, or all of the user's; refused until silent for n·X (rule 12; rules/leave.py).
 --
 -- KEYS[1]  the user's ledger
 -- KEYS[2]  the shard's sweep index

@@ -1,4 +1,5 @@
--- The user's budget of visits (rules/visits.py), for whoever needs it before the ledger is taken apart. Needs preamble.lua.
+-- The user's budget of visits (rules/visits.py), for scripts that need it before the ledger is taken apart. Needs
+-- preamble.lua.
 --
 -- *spent* is when it is whole again: what a ledger's value ends with, where the number of its marks says so.
 

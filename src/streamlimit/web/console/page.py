@@ -19,7 +19,7 @@ pages = APIRouter(include_in_schema=False)
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HANDED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-"""Headers that proxies add: then the browser is not on this machine, whoever connects."""
+"""Headers that proxies add: then the browser is not on this machine, wherever the connection comes from."""
 
 
 @pages.get("/console")
@@ -50,8 +50,8 @@ async def local_key(request: Request, service: ServiceDep) -> Response:
 @router.get("/v1/me")
 async def me(caller: CallerDep) -> Response:
     """Who the credential speaks for: its role, its owner's name, and the one user or session it is for."""
-    told: dict[str, Any] = {"role": caller.role, "name": caller.name or None}
-    return json_answer(told | {"user_id": caller.user_id or None, "session_id": caller.session_id or None})
+    document: dict[str, Any] = {"role": caller.role, "name": caller.name or None}
+    return json_answer(document | {"user_id": caller.user_id or None, "session_id": caller.session_id or None})
 
 
 @router.get("/v1/stats/series")

@@ -2,7 +2,7 @@
 
 Each worker keeps the same: what it samples are the counters of all workers of its machine (metrics.py). They begin with
 the service's start, and other machines have their own. How many sessions there are comes from the census, which walks
-the store while somebody looks at the numbers: where nobody did there is None.
+the store while a page shows the numbers: where none did there is None.
 """
 
 import asyncio

@@ -106,7 +106,7 @@ class GoneSession(Struct):
 
 
 class ToldSession(Struct):
-    """A session as an event tells of it. Of a refused one that sits nowhere the times are null."""
+    """A session as an event has it. Of a refused one without a seat the times are null."""
 
     session_id: str
     user_id: str
@@ -240,7 +240,7 @@ class Stats(Struct):
 
     sessions: dict[str, int] | None
     users: int | None
-    users_at_limit: Annotated[int | None, Meta(description="who sit on all of their seats")]
+    users_at_limit: Annotated[int | None, Meta(description="all of whose seats are taken")]
     streams: dict[str, int] | None
     counted_seconds_ago: float | None
     admissions: Count
@@ -265,7 +265,7 @@ class Me(Struct):
 
 class Series(Struct):
     """Numbers by time (`at`, seconds of the epoch) of one machine's workers since they started (`since`). Sessions and
-    users are how many there were, null where nobody counted; all else is per second, but for the store's latency.
+    users are how many there were, null where nothing was counted; all else is per second, but for the store's latency.
     """
 
     span: Literal["hour", "day"]
