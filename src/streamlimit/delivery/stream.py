@@ -155,11 +155,7 @@ def build(stream_id: str, title: str, listings: list[Listing], previous: Stream 
     live = main is not None and main.live
     if not live:
         mark_ends(listings)
-    if previous is not None and previous.live and not live:
-        _count_on(listings, previous)
-    names = _names(listings)
-    if live and previous is not None:
-        names = {**_retired(previous, names), **names}
+    names = _all_names(listings, live, previous)
     return Stream(
         stream_id=stream_id,
         title=title,
@@ -178,6 +174,14 @@ def build(stream_id: str, title: str, listings: list[Listing], previous: Stream 
         hints=frozenset(track.hint for item in listings for track in item.tracks if track.hint),
         edges={track.rendition: track.edge for item in listings for track in item.tracks if track.edge},
     )
+
+
+def _all_names(listings: list[Listing], live: bool, previous: Stream | None) -> dict[str, Segment]:
+    """Segments by name, with those that a live stream has listed lately; numbers go on from *previous*."""
+    if previous is not None and previous.live and not live:
+        _count_on(listings, previous)
+    names = _names(listings)
+    return {**_retired(previous, names), **names} if live and previous is not None else names
 
 
 def _start_of(listing: Listing, main: Track | None) -> float | None:

@@ -46,23 +46,13 @@ def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
     device_end = stream_end + 2 + _U16.unpack_from(data, stream_end)[0]
     generation = born | born_ << 32
     seat = Seat(  # in its order: names would take longer
-        unpack_id(data[at + 3 : id_end]),
-        remembered_id(data[place + 1 : stream_end]),
-        generation,
-        generation - (late | late_ << 16),
-        expires | expires_ << 32,
-        (last | last_ << 32) or None,
-        move,
-        0,
-        segment,
-        (sequence | sequence_ << 32) - 1 if sequence or sequence_ else None,
-        0,
+        unpack_id(data[at + 3 : id_end]), remembered_id(data[place + 1 : stream_end]),
+        generation, generation - (late | late_ << 16), expires | expires_ << 32, (last | last_ << 32) or None, move, 0,
+        segment, (sequence | sequence_ << 32) - 1 if sequence or sequence_ else None, 0,
         unpack_device(data[stream_end + 2 : device_end]),
-        plan=plan,
-        limit=limit & MAX_SEAT_LIMIT,
-        is_own=limit > MAX_SEAT_LIMIT,
+        plan=plan, limit=limit & MAX_SEAT_LIMIT, is_own=limit > MAX_SEAT_LIMIT,
         play=_PLAY.unpack_from(data, end - 8)[0] if has & HAS_PLAY else 0,
-    )
+    )  # fmt: skip
     return seat, end
 
 
