@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.needs import needs
 from tests.ports import free_port
-from tests.service import Answer, Service, wait_until
+from tests.service import Answer, Service, stop, wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -85,12 +85,7 @@ def running(command: Sequence[str], port: int, log: Path) -> Iterator[None]:
         assert process.poll() is None, log.read_text()
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        stop(process)
 
 
 @contextmanager

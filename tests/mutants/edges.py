@@ -41,8 +41,8 @@ MUTANTS = [
     Mutant(
         "what waits of a session is counted after its move",
         "streamlimit/edge/gathered.py",
-        "            self._put_all(grant)\n",
-        "",
+        "        self._put_all(grant)\n        self._put(line)\n",
+        "        self._put(line)\n",
         ("tests/edge/test_gathered.py",),
     ),
     Mutant(

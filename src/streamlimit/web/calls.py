@@ -17,6 +17,8 @@ from streamlimit.web.service import Service
 
 T = TypeVar("T", bound=Struct)
 
+Cursor = Annotated[str | None, Query(max_length=2_048)]
+PageSize = Annotated[int, Query(ge=1, le=1_000)]
 IdInPath = Annotated[str, Path(json_schema_extra=ID_SCHEMA)]
 """Looked at before any route was chosen (spelling.py): here it is decoded already."""
 

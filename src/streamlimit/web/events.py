@@ -15,7 +15,16 @@ from streamlimit.model import Event
 from streamlimit.settings import EVENT_TYPES
 from streamlimit.store.contract import resolved
 from streamlimit.store.feed import Place
-from streamlimit.web.calls import CallerDep, IdInPath, IdInQuery, ServiceDep, caller_in_header, json_answer
+from streamlimit.web.calls import (
+    CallerDep,
+    Cursor,
+    IdInPath,
+    IdInQuery,
+    PageSize,
+    ServiceDep,
+    caller_in_header,
+    json_answer,
+)
 from streamlimit.web.control import ASKED
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
@@ -61,8 +70,8 @@ async def history(
     user_id: IdInPath,
     service: ServiceDep,
     _reader: CallerDep,
-    cursor: Annotated[str | None, Query(max_length=2_048)] = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    cursor: Cursor = None,
+    limit: PageSize = 100,
 ) -> Response:
     """The user's last events and refusals, newest first (`history_events`): follow `cursor` until it is null."""
     require_text(request.scope["query_string"])

@@ -13,8 +13,10 @@ from streamlimit.web.browsing import Filters, browse, browse_limits
 from streamlimit.web.caller import Caller
 from streamlimit.web.calls import (
     CallerDep,
+    Cursor,
     IdInPath,
     IdInQuery,
+    PageSize,
     ServiceDep,
     described,
     form_in,
@@ -57,8 +59,8 @@ async def all_sessions(
     stream_id: IdInQuery = None,
     state: Live | None = None,
     device: Annotated[str | None, Query(max_length=128)] = None,
-    cursor: Annotated[str | None, Query(max_length=2_048)] = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    cursor: Cursor = None,
+    limit: PageSize = 100,
 ) -> Response:
     """Live sessions, page by page: follow `cursor` until it is null. *device*: a part of its name, id or type."""
     require_text(request.scope["query_string"])
@@ -118,8 +120,8 @@ async def all_limits(
     request: Request,
     service: ServiceDep,
     _reader: CallerDep,
-    cursor: Annotated[str | None, Query(max_length=2_048)] = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    cursor: Cursor = None,
+    limit: PageSize = 100,
 ) -> Response:
     """All users with a limit of their own, page by page: follow `cursor` until it is null."""
     require_text(request.scope["query_string"])
