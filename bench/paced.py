@@ -1,6 +1,6 @@
 """Latency at a given rate, not at the most: requests come by chance (Poisson), whether or not the last is answered.
 
-`python -m bench.paced PORT RATE SECONDS [KIND]` with the requests on standard input, as a JSON list of texts.
+`python -m bench.paced PORT RATE SECONDS [KIND [first]]` with the requests on standard input, as a JSON list of texts.
 KIND is the first digit of the answers that are meant.
 
 wrk asks again only when it was answered, so it never asks for less than all that a server can do, and a server that
@@ -43,8 +43,14 @@ class Paced:
     late_p99_ms: float
 
 
-def paced(port: int, rate: float, seconds: float, requests: list[bytes], meant: str = "2") -> Paced:
-    """In a process of its own on the core of the load. *meant*: the first digit of the answers."""
+def paced(
+    port: int, rate: float, seconds: float, requests: list[bytes], meant: str = "2", first: bool = False
+) -> Paced:
+    """In a process of its own on the core of the load. *meant*: the first digit of the answers.
+
+    *first*: the driver goes before whatever shares its core, else behind it. What is behind runs a little later; but
+    of what is before, all work is in the latencies, as if the server had been slow.
+    """
     command = [
         "taskset",
         "-c",
@@ -56,6 +62,7 @@ def paced(port: int, rate: float, seconds: float, requests: list[bytes], meant: 
         str(rate),
         str(seconds),
         meant,
+        *(["first"] if first else []),
     ]
     texts = json.dumps([request.decode() for request in requests])
     done = subprocess.run(command, input=texts, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent)
@@ -129,11 +136,14 @@ class Driver:
                 self._ask(self._waiting.popleft())
 
 
-def main(port: int, rate: float, seconds: float, meant: str) -> None:
+def main(port: int, rate: float, seconds: float, meant: str, order: str = "") -> None:
     """Prints what was found as JSON."""
     driver = Driver(port, [text.encode() for text in json.load(sys.stdin)], meant.encode())
     gc.disable()  # its pauses would be the server's
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # the store shares its core, and goes first
+    if order == "first":
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    else:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # the store shares its core, and goes first
     driver.run(rate, seconds)
     found = {name: percentile_ms(driver.took, part) for name, part in PARTS.items()}
     found |= {"late_p99_ms": percentile_ms(driver.late, 0.99), "asked": rate, "answered": len(driver.took) / seconds}

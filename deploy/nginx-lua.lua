@@ -10,6 +10,7 @@ local SITTING_SECONDS = 60 -- how long who was let in goes on while streamlimit 
 local BATCH, MOST = 1000, 20000
 local EVERY_SECONDS, TIMEOUT_MS = 0.5, 2000
 local AGAIN_SECONDS = 3 -- how often a session that sits is told of at most; edge_cache_seconds where that is less
+local AHEAD_SECONDS = 1 -- how long before it goes stale a yes is asked for again; a third of its time where that is less
 
 -- Of all workers: who was let in, and until when; who goes on while streamlimit is down.
 local known, sitting = ngx.shared.sl_known, ngx.shared.sl_sitting
@@ -134,37 +135,72 @@ function M.delivered()
         return
     end
     one.path, one.complete, one.at, one.status, one.bytes = v.request_uri, complete, ngx.now(), status, sent
+    one.address = v.remote_addr
 end
 
-local function post(body)
+-- The timer's own calls of streamlimit: status, body and headers of the answer; nil where there is none.
+local function call(head, body)
     local line = ngx.socket.tcp()
     line:settimeouts(300, TIMEOUT_MS, TIMEOUT_MS)
-    local ok, why = line:connect(HOST, PORT)
-    if not ok then
-        return nil, why
+    if not line:connect(HOST, PORT) then
+        return nil
     end
-    ok, why = line:send("POST /edge/reports HTTP/1.1\r\nHost: streamlimit\r\nContent-Type: application/json\r\n"
-        .. "Content-Length: " .. #body .. "\r\n\r\n" .. body)
-    local first = ok and line:receive("*l")
+    local sent = line:send(head .. "\r\nHost: streamlimit\r\nContent-Length: " .. #body .. "\r\n\r\n" .. body)
+    local first = sent and line:receive("*l")
     local status = first and tonumber(string.match(first, "^HTTP/%d%.%d (%d%d%d)"))
-    local length = 0
+    local headers = {}
     while status do
         local header = line:receive("*l")
         if not header then
-            return nil, "the answer is cut off"
+            return nil
         end
         if header == "" then
             break
         end
-        length = tonumber(string.match(string.lower(header), "^content%-length:%s*(%d+)")) or length
+        local name, value = string.match(header, "^([^:]+):%s*(.*)$")
+        headers[string.lower(name or "")] = value
     end
-    local answer = status and line:receive(length)
+    local answer = status and line:receive(tonumber(headers["content-length"]) or 0)
     if not answer then
         line:close()
-        return nil, why or "no answer"
+        return nil
     end
     line:setkeepalive(60000, 1)
-    return status, answer
+    return status, answer, headers
+end
+
+local function post(reports)
+    return call("POST /edge/reports HTTP/1.1\r\nContent-Type: application/json", reports)
+end
+
+-- Sessions that play and whose yes goes stale before long: of each its newest segment.
+local function stale_soon()
+    local found, now = {}, ngx.now()
+    for _, each in pairs(waiting) do
+        local seconds = near:get(each.session) or 0
+        local left = seconds > 0 and (known:get(each.session) or 0) - now or 0
+        if left > 0 and left < math.min(AHEAD_SECONDS, seconds / 3) then
+            found[each.session] = each
+        end
+    end
+    return found
+end
+
+-- Asks for those in the name of that segment, which is reported after it: so no viewer who plays waits for an answer.
+-- A streamlimit that is down is asked once; who is refused asks for itself, and is told why.
+local function ask_ahead()
+    for session, each in pairs(stale_soon()) do
+        local status, _, headers = call("GET /edge/auth HTTP/1.1\r\nX-Original-Method: GET\r\nX-Original-URI: "
+            .. each.path .. "\r\nX-Forwarded-For: " .. each.address, "")
+        if status == 200 then
+            keep(session, headers["cache-control"])
+        elseif status == 401 or status == 403 then
+            near:delete(session)
+            known:delete(session)
+        else
+            return
+        end
+    end
 end
 
 -- Who holds no seat any more is asked for again.
@@ -239,9 +275,22 @@ local function report(ends)
     forget(found and found.gone or {}, batch)
 end
 
--- Each worker has its own timer, for what went through it.
+-- Each worker has its own timer, for what went through it. Questions take their time: the next round leaves them to it.
+local asks = false
+local function tick(ends)
+    if not asks and not ends then
+        asks = true
+        local ok, why = pcall(ask_ahead)
+        asks = false
+        if not ok then
+            ngx.log(ngx.ERR, why)
+        end
+    end
+    report(ends)
+end
+
 function M.init_worker()
-    assert(ngx.timer.every(EVERY_SECONDS, report))
+    assert(ngx.timer.every(EVERY_SECONDS, tick))
 end
 
 return M

@@ -9,6 +9,8 @@ const SITTING_MS = 60000;
 const BATCH = 1000;
 // How often a session that sits is told of at most; edge_cache_seconds where that is less.
 const AGAIN_MS = 3000;
+// How long before it goes stale a yes is asked for again; a third of its time where that is less.
+const AHEAD_MS = 1000;
 
 const STATUS = {
     'session-limit': 409, 'session-shared': 409, 'session-terminated': 410,
@@ -25,19 +27,7 @@ async function access(r) {
     if (ngx.shared.sl_known.has(key)) {
         return;
     }
-    let answer;
-    try {
-        // None of the viewer's own headers goes along: who could add one could answer for another viewer.
-        answer = await ngx.fetch(`${SERVICE}/edge/auth`, {
-            headers: {
-                'X-Original-URI': v.request_uri,
-                'X-Original-Method': v.request_method,
-                'X-Forwarded-For': v.remote_addr,
-            },
-        });
-    } catch (e) {
-        answer = null;
-    }
+    const answer = await ask(v.request_uri, v.request_method, v.remote_addr);
     if (answer !== null && answer.status === 200) {
         keep(key, answer.headers.get('Cache-Control') || '');
     } else if (answer !== null && (answer.status === 401 || answer.status === 403)) {
@@ -47,11 +37,24 @@ async function access(r) {
     }
 }
 
-// streamlimit says for how long a yes counts: not at all for a newcomer, or a playlist.
+// streamlimit's answer; null: there is none.
+async function ask(uri, method, address) {
+    try {
+        // None of the viewer's own headers goes along: who could add one could answer for another viewer.
+        return await ngx.fetch(`${SERVICE}/edge/auth`, {
+            headers: { 'X-Original-URI': uri, 'X-Original-Method': method, 'X-Forwarded-For': address },
+        });
+    } catch (e) {
+        return null;
+    }
+}
+
+// streamlimit says for how long a yes counts: not at all for a newcomer, or a playlist. Kept: how long, and until when.
 function keep(key, control) {
     const found = /max-age=(\d+)/.exec(control);
-    if (found !== null && Number(found[1]) > 0) {
-        ngx.shared.sl_known.set(key, found[1], Number(found[1]) * 1000);
+    const life = found === null ? 0 : Number(found[1]) * 1000;
+    if (life > 0) {
+        ngx.shared.sl_known.set(key, `${life} ${Date.now() + life}`, life);
         ngx.shared.sl_sitting.set(key, '1', SITTING_MS);
     }
 }
@@ -96,23 +99,56 @@ function delivered(r) {
         return '';
     }
     const report = { path: v.request_uri, complete, at: Number(v.msec), status, bytes: sent };
-    ngx.shared.sl_reports.set(key, JSON.stringify(report));
+    // Its time stands first: sorted as they are, they are in order.
+    ngx.shared.sl_reports.set(key, `${v.msec} ${v.remote_addr} ${JSON.stringify(report)}`);
     return '';
+}
+
+// Of what is kept: the viewer's address; the report.
+function addressOf(value) {
+    return value.split(' ', 2)[1];
+}
+
+function reportOf(value) {
+    return value.slice(value.indexOf('{'));
+}
+
+// Asks again for sessions that play before their yes goes stale, in the name of the newest segment, which is reported
+// after it: so no viewer who plays waits for an answer. A streamlimit that is down is asked once; who is refused asks
+// for itself, and is told why.
+async function askAhead(items) {
+    for (let i = 0; i < items.length; i++) {
+        const session = sessionOf(items[i][0]), known = (ngx.shared.sl_known.get(session) || '').split(' ');
+        const left = Number(known[1]) - Date.now();
+        if (!(left < Math.min(AHEAD_MS, Number(known[0]) / 3))) {
+            continue;  // it has time, or is not known
+        }
+        const value = items[i][1];
+        const answer = await ask(JSON.parse(reportOf(value)).path, 'GET', addressOf(value));
+        if (answer !== null && answer.status === 200) {
+            keep(session, answer.headers.get('Cache-Control') || '');
+        } else if (answer !== null && (answer.status === 401 || answer.status === 403)) {
+            ngx.shared.sl_known.delete(session);
+        } else {
+            return;
+        }
+    }
 }
 
 // A timer of one worker: tells what was delivered, and forgets whom streamlimit knows no more.
 async function report() {
+    await askAhead(ngx.shared.sl_reports.items());
     const items = ngx.shared.sl_reports.items().filter(isDue);
     if (items.length === 0) {
         return;
     }
     // In the order in which they happened, which a dictionary does not keep: the last one says where the session is.
-    items.sort((a, b) => JSON.parse(a[1]).at - JSON.parse(b[1]).at);
+    items.sort((a, b) => (a[1] < b[1] ? -1 : 1));
     const batch = items.slice(0, BATCH);
     const answer = await ngx.fetch(`${SERVICE}/edge/reports`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
-        body: `[${batch.map((item) => item[1]).join(',')}]`,
+        body: `[${batch.map((item) => reportOf(item[1])).join(',')}]`,
     });
     if (answer.status >= 500) {
         return;  // they are told again: `at` says how old they are by then
@@ -137,9 +173,9 @@ function told(key, value, gone) {
         ngx.shared.sl_known.delete(session);
         ngx.shared.sl_sitting.delete(session);
     }
-    const seconds = Number(ngx.shared.sl_known.get(session) || 0);
-    if (seconds > 0) {
-        ngx.shared.sl_told.set(session, '1', Math.min(seconds * 1000, AGAIN_MS));
+    const known = ngx.shared.sl_known.get(session);
+    if (known) {
+        ngx.shared.sl_told.set(session, '1', Math.min(Number(known.split(' ')[0]), AGAIN_MS));
     }
 }
 
