@@ -83,10 +83,10 @@ class Proof:
         stay = self._open.get(session_id)
         return stay is not None and at < stay.received_after + self.lifetime
 
-    def note_look(self, roster: Mapping[str, Any]) -> int:
+    def note_look(self, listing: Mapping[str, Any]) -> int:
         """The answer of `GET /v1/users/<user_id>/sessions`; returns how many it tells of."""
-        listed = tuple(session["session_id"] for session in roster["sessions"])
-        count = max(len(listed), int(roster["live_sessions"]))
+        listed = tuple(session["session_id"] for session in listing["sessions"])
+        count = max(len(listed), int(listing["live_sessions"]))
         self.looks += 1
         self.most_listed = max(self.most_listed, count)
         if count > self.limit:

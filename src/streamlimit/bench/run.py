@@ -71,16 +71,16 @@ async def run(plan: Plan, on_tick: Tick) -> Result:
     tls, prefix = ssl.create_default_context(), f"bench-{secrets.token_hex(4)}"
     stage, figures = await _stage(plan, prefix, tls), Figures()
     shared = Run(stage, figures, stage.pace / plan.speed)
-    houses = [_viewer_group(shared, plan, prefix, number, tls) for number in range(plan.users)]
+    groups = [_viewer_group(shared, plan, prefix, number, tls) for number in range(plan.users)]
     with _stopped_by_signals(shared.over):
         begun = time.monotonic()
         try:
-            await _play(shared, houses, plan, on_tick)
+            await _play(shared, groups, plan, on_tick)
             seconds = time.monotonic() - begun
         finally:  # whatever happened: nothing of ours stays
-            left = await _end(houses)
-    verdict = judge((house.proof for house in houses), stage.limit)
-    return Result(plan, stage, sum(house.screens for house in houses), seconds, figures, verdict, left)
+            left = await _end(groups)
+    verdict = judge((group.proof for group in groups), stage.limit)
+    return Result(plan, stage, sum(group.screens for group in groups), seconds, figures, verdict, left)
 
 
 def _raise_descriptors() -> None:
@@ -124,10 +124,10 @@ def _viewer_group(shared: Run, plan: Plan, prefix: str, number: int, tls: ssl.SS
     return ViewerGroup(user_id, screens, shared, calls, proof, rng)
 
 
-async def _play(shared: Run, houses: list[ViewerGroup], plan: Plan, on_tick: Tick) -> None:
+async def _play(shared: Run, groups: list[ViewerGroup], plan: Plan, on_tick: Tick) -> None:
     begun = time.monotonic()
     arrival = max(shared.pace, min(plan.users / ARRIVING_USERS_A_SECOND, plan.seconds / 3))
-    tasks = [asyncio.create_task(work) for house in houses for work in _work(house, begun, arrival)]
+    tasks = [asyncio.create_task(work) for group in groups for work in _work(group, begun, arrival)]
     try:
         while (elapsed := time.monotonic() - begun) < plan.seconds and not shared.over.is_set():
             on_tick(elapsed, shared.figures)
@@ -140,28 +140,28 @@ async def _play(shared: Run, houses: list[ViewerGroup], plan: Plan, on_tick: Tic
         await asyncio.gather(*tasks, return_exceptions=bool(late))
 
 
-def _work(house: ViewerGroup, begun: float, arrival: float) -> Iterator[Coroutine[Any, Any, None]]:
+def _work(group: ViewerGroup, begun: float, arrival: float) -> Iterator[Coroutine[Any, Any, None]]:
     """Its screens come in at moments of their own, or, where there are too many of them, all at the same one."""
-    rng, together = house.rng, begun + house.rng.uniform(0, arrival)
-    is_crowded = house.screens > house.run.stage.limit
-    for number in range(1, house.screens + 1):
+    rng, together = group.rng, begun + group.rng.uniform(0, arrival)
+    is_crowded = group.screens > group.run.stage.limit
+    for number in range(1, group.screens + 1):
         due = together if is_crowded else begun + rng.uniform(0, arrival)
-        yield Screen(house, number, random.Random(rng.random()), due).watch()
-    yield house.look_on()
+        yield Screen(group, number, random.Random(rng.random()), due).watch()
+    yield group.look_on()
 
 
-async def _end(houses: list[ViewerGroup]) -> int:
+async def _end(groups: list[ViewerGroup]) -> int:
     """Ends all sessions; returns how many did not end, as far as the service tells."""
     turns = asyncio.Semaphore(ENDING_AT_ONCE)
 
-    async def end(house: ViewerGroup) -> int:
+    async def end(group: ViewerGroup) -> int:
         async with turns:
-            return await house.end()
+            return await group.end()
 
-    tasks = {asyncio.create_task(end(house)): house for house in houses}
+    tasks = {asyncio.create_task(end(group)): group for group in groups}
     done, late = await asyncio.wait(tasks, timeout=ENDING_SECONDS)
     for task in late:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=bool(late))
-    await asyncio.gather(*(house.calls.close() for house in houses))
+    await asyncio.gather(*(group.calls.close() for group in groups))
     return sum(task.result() for task in done) + sum(tasks[task].screens for task in late)

@@ -28,12 +28,12 @@ ZAPS_AT_MOST = 4
 
 
 class Screen:
-    """The *number*-th screen of *house*, which comes in at *due* (of the monotonic clock)."""
+    """The *number*-th screen of *group*, which comes in at *due* (of the monotonic clock)."""
 
-    def __init__(self, house: ViewerGroup, number: int, rng: random.Random, due: float) -> None:
-        self._house, self._run, self._rng, self._due = house, house.run, rng, due
-        stage = house.run.stage
-        self._name, self._lives, self._comes = f"{house.user_id}-{number}", 1, "came in"
+    def __init__(self, group: ViewerGroup, number: int, rng: random.Random, due: float) -> None:
+        self._group, self._run, self._rng, self._due = group, group.run, rng, due
+        stage = group.run.stage
+        self._name, self._lives, self._comes = f"{group.user_id}-{number}", 1, "came in"
         self._beats = not stage.has_segments or rng.random() < BEATS
         self._comes_by_grant = stage.has_segments and rng.random() < COMES_BY_GRANT
         self._stream = rng.choice(stage.streams) if stage.has_segments else NO_STREAM
@@ -73,28 +73,28 @@ class Screen:
         self._do(self._comes)
         if not self._comes_by_grant:
             return await self._take()
-        form = {"user_id": self._house.user_id, "session_id": self._session, "stream_id": self._stream}
-        joined = await self._house.calls.ask("join", "POST", "/v1/sessions", form)
+        form = {"user_id": self._group.user_id, "session_id": self._session, "stream_id": self._stream}
+        joined = await self._group.calls.ask("join", "POST", "/v1/sessions", form)
         document = joined.document
         if joined.status not in (200, 201) or not isinstance(document, dict):
             return self._heed(joined)
         self._grant = document.get("grant")
         playlist = str(document.get("playback_url", ""))
         if playlist.startswith("/play/"):  # never to another host
-            await self._house.calls.ask("playlist", "GET", playlist)
+            await self._group.calls.ask("playlist", "GET", playlist)
         return await self._take()
 
     async def _take(self) -> float:
         """The next segment, or a heartbeat."""
-        house, session = self._house, self._session
+        group, session = self._group, self._session
         if self._beats:
-            path, form = f"{house.path}/{session}/heartbeat", {"stream_id": self._stream}
-            return self._heed(await house.calls.ask("heartbeat", "POST", path, form, self._grant))
-        form = {"user_id": house.user_id, "session_id": session, "stream_id": self._stream}
+            path, form = f"{group.path}/{session}/heartbeat", {"stream_id": self._stream}
+            return self._heed(await group.calls.ask("heartbeat", "POST", path, form, self._grant))
+        form = {"user_id": group.user_id, "session_id": session, "stream_id": self._stream}
         if self._wanted is not None:
             form["segment"] = self._wanted
         hang_up = self._rng.random() < HABITS.hangs_up
-        answer = await house.calls.ask("segment", "POST", "/v1/segments", form, self._grant, hang_up)
+        answer = await group.calls.ask("segment", "POST", "/v1/segments", form, self._grant, hang_up)
         return self._heed(answer)
 
     async def _zap(self) -> float:
@@ -113,7 +113,7 @@ class Screen:
     async def _leave(self) -> float:
         self._do("left")
         self._go()
-        await self._house.calls.ask("end", "POST", f"{self._house.path}/{self._session}/end")
+        await self._group.calls.ask("end", "POST", f"{self._group.path}/{self._session}/end")
         return self._run.pace * self._rng.uniform(1, 4)
 
     def _fall_silent(self) -> float:
@@ -144,7 +144,7 @@ class Screen:
         else:
             self._wanted = None
         if not answer.is_degraded:  # such an answer does not rest on the store: it proves no seat
-            proof = self._house.proof
+            proof = self._group.proof
             proof.note_issued(self._session, answer.asked_at, answer.answered_at, answer.received_at)
         return self._run.pace
 
@@ -158,7 +158,7 @@ class Screen:
     def _be_refused(self, answer: Answer) -> float:
         if answer.code == "session-limit":
             self._do("refused at the limit")
-            if self._house.proof.sat(self._session, answer.answered_at):
+            if self._group.proof.sat(self._session, answer.answered_at):
                 self._do("refused while sitting")
             if not (isinstance(answer.document, dict) and answer.document.get("sessions")):
                 self._do("refused without saying who sits")
@@ -171,7 +171,7 @@ class Screen:
     def _go(self) -> None:
         self._comes = "came back"
         self._is_in, self._grant, self._wanted, self._zaps = False, None, None, 0
-        self._house.proof.note_gone(self._session)
+        self._group.proof.note_gone(self._session)
 
     def _do(self, what: str) -> None:
         self._run.figures.doings[what] += 1

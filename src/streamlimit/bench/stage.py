@@ -55,11 +55,11 @@ async def _find(calls: Calls, user_id: str) -> Stage:
     try:
         form = {"stream_id": streams[0] if streams else NO_STREAM}
         lifetime = _lifetime(_checked(await calls.ask("heartbeat", "POST", f"{session}/heartbeat", form)))
-        roster = _checked(await calls.ask("look", "GET", f"/v1/users/{user_id}/sessions"))
+        listing = _checked(await calls.ask("look", "GET", f"/v1/users/{user_id}/sessions"))
     finally:
         await calls.ask("end", "POST", f"{session}/end")
     paces = [float(each["segment_seconds"]) for each in playable if each["segment_seconds"]]
-    return Stage(streams, int(roster["limit"]), lifetime, min([lifetime / PACE_OF_LIFETIME, *paces]))
+    return Stage(streams, int(listing["limit"]), lifetime, min([lifetime / PACE_OF_LIFETIME, *paces]))
 
 
 def _checked(answer: Answer) -> Any:
