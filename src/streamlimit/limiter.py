@@ -76,8 +76,6 @@ class Limiter:
         if type(answer) is Admitted:
             self._decided(ask, answer)
             return answer
-        if isinstance(answer, Deferred):
-            return answer.then(partial(self._decision_came, ask, False))
         return _then(answer, partial(self._decided, ask))
 
     def hold(self, ask: Ask) -> Refusal | None:
@@ -112,8 +110,6 @@ class Limiter:
         if type(answer) is Admitted or type(answer) is Refusal:
             self._decided(ask, answer, is_beat=True)
             return answer
-        if isinstance(answer, Deferred):
-            return answer.then(partial(self._decision_came, ask, True))
         return _then(answer, partial(self._decided, ask, is_beat=True))
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
@@ -143,7 +139,7 @@ class Limiter:
 
     def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
         """A terminated session, or all of the user's (None), may come back at once. How many could not."""
-        return _then(self.store.forgive(user_id, session_id), lambda _: self._freed(user_id))
+        return _then(self.store.forgive(user_id, session_id), partial(self._freed, user_id))
 
     def forget(self, user_id: str) -> Answer[Events]:
         """Nothing of the user is kept, and grants given so far start nothing."""
@@ -151,7 +147,7 @@ class Limiter:
 
     def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
         """Gives the user a limit of their own, or (None) takes it away. Whoever was told to wait is asked for again."""
-        return _then(self.store.set_limit(user_id, max_sessions, terms), lambda _: self._freed(user_id))
+        return _then(self.store.set_limit(user_id, max_sessions, terms), partial(self._freed, user_id))
 
     async def expire(self, at_most: int) -> Swept:
         """One bounded step of the sweep."""
@@ -163,12 +159,7 @@ class Limiter:
         """Reserves, or raises `Refused`; leaving the block normally confirms, by exception abandons."""
         return LeaseHolder(self, ask)
 
-    def _decision_came(self, ask: Ask, is_beat: bool, answer: Decision | Exception) -> Decision | Exception:
-        if not isinstance(answer, Exception):
-            self._decided(ask, answer, is_beat)
-        return answer
-
-    def _decided(self, ask: Ask, decision: Decision, is_beat: bool = False) -> None:
+    def _decided(self, ask: Ask, decision: Decision, is_beat: bool = False) -> Decision:
         """*is_beat*: who is admitted is confirmed, too."""
         guard, tally = self._guard, self.tally
         if isinstance(decision, Refusal):
@@ -176,7 +167,7 @@ class Limiter:
             if guard is not None:
                 guard.note(ask, decision)
             self._on_refusal(ask, decision)
-            return
+            return decision
         tally.admissions += 1
         tally.confirmations += is_beat
         if not decision.existing and decision.lease is not None:
@@ -189,48 +180,43 @@ class Limiter:
             self._on_refusal(ask, Refusal(decision.would_refuse, decision.limit, decision.live, sessions))
         if decision.events:
             self._happened(decision.events)
+        return decision
 
-    def _confirmed(self, verdict: Verdict) -> None:
+    def _confirmed(self, verdict: Verdict) -> Verdict:
         self.tally.confirmations += 1
         if verdict.events:
             self._happened(verdict.events)
+        return verdict
 
-    def _happened(self, events: Events) -> None:
+    def _happened(self, events: Events) -> Events:
         for event in events:
             self.tally.events[event.type] += 1
             self._announce(event)
             if event.type in LOSSES:
-                self._freed(event.session.user_id)
+                self._freed(event.session.user_id, event)
+        return events
 
-    def _forgotten(self, user_id: str, events: Events) -> None:
-        self._happened(events)
-        self._freed(user_id)
+    def _forgotten(self, user_id: str, events: Events) -> Events:
+        return self._freed(user_id, self._happened(events))
 
-    def _freed(self, user_id: str) -> None:
+    def _freed(self, user_id: str, answer: T) -> T:
+        """A seat of the user's may be free by the *answer* of the store."""
         if self._guard is not None:
             self._guard.note_freed(user_id)
+        return answer
 
 
-def _then(answer: Answer[T], note: Callable[[T], None]) -> Answer[T]:
+def _then(answer: Answer[T], note: Callable[[T], T]) -> Answer[T]:
     """The answer, noted now or when it comes."""
     if isinstance(answer, Deferred):
-        return answer.then(partial(_noted, note))
+        return answer.then(note)
     if is_coming(answer):
         return _later(answer, note)
-    note(answer)
-    return answer
+    return note(answer)
 
 
-def _noted(note: Callable[[T], None], answer: T | Exception) -> T | Exception:
-    if not isinstance(answer, Exception):
-        note(answer)
-    return answer
-
-
-async def _later(coming: Awaitable[T], note: Callable[[T], None]) -> T:
-    answer = await coming
-    note(answer)
-    return answer
+async def _later(coming: Awaitable[T], note: Callable[[T], T]) -> T:
+    return note(await coming)
 
 
 class LeaseHolder:

@@ -6,7 +6,7 @@ MUTANTS = [
     Mutant(
         "newcomers come before what was kept",
         "streamlimit/cache/admissions.py",
-        "if self._outage.is_away and self._receipts.kept.has_of(ask.user_id):\n",
+        "if self._outage.is_away and not is_beat and self._receipts.kept.has_of(ask.user_id):\n",
         "if False:\n",
         ("tests/cache/test_caching_store.py", "tests/cache/test_session_cache.py"),
     ),

@@ -7,8 +7,8 @@ MUTANTS = [
     Mutant(
         "what breaks later, without a task, is never told",
         "streamlimit/web/app.py",
-        "        if isinstance(outcome, Exception):\n",
-        "        if False:\n",
+        "work.otherwise(partial(self._fail, request=request, exchange=exchange))",
+        "work",
         ("tests/web/test_failures.py",),
     ),
     Mutant(

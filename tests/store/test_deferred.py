@@ -27,9 +27,23 @@ def test_each_step_gets_what_the_one_before_made_of_it() -> None:
 
 def test_what_a_step_raises_goes_on_in_place_of_the_answer() -> None:
     coming: Deferred[int] = Deferred()
-    told = heard(coming.then(lambda answer: 1 // answer).then(lambda answer: type(answer)))
+    told = heard(coming.then(lambda answer: 1 // answer).then(lambda answer: answer + 1, type))
     coming.come(0)
     assert told == [ZeroDivisionError]
+
+
+def test_an_exception_passes_over_steps_until_one_takes_it() -> None:
+    coming: Deferred[int] = Deferred()
+    told = heard(coming.then(lambda answer: answer + 1).otherwise(str).then(lambda answer: [answer]))
+    coming.come(KeyError("gone"))
+    assert told == [["'gone'"]]
+
+
+def test_an_answer_passes_over_what_is_for_exceptions() -> None:
+    coming: Deferred[int] = Deferred()
+    told = heard(coming.otherwise(str).then(lambda answer: answer + 1, str))
+    coming.come(1)
+    assert told == [2]
 
 
 def test_who_comes_late_hears_it_at_once() -> None:
@@ -64,6 +78,24 @@ def test_a_step_may_make_what_has_come_already() -> None:
     told = heard(coming.then(made).then(made).then(lambda answer: [answer]))
     coming.come(1)
     assert told == [[3]]
+
+
+def test_a_step_may_be_a_coroutine() -> None:
+    async def made(answer: int) -> int:
+        await asyncio.sleep(0)
+        return 1 // answer
+
+    async def run(answer: int) -> list[Any]:
+        coming: Deferred[int] = Deferred()
+        told = heard(coming.then(made).then(lambda answer: answer + 1, type))
+        coming.come(answer)
+        assert told == []
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return told
+
+    assert asyncio.run(run(1)) == [2]
+    assert asyncio.run(run(0)) == [ZeroDivisionError]
 
 
 def test_a_step_may_be_added_by_whoever_is_called_back() -> None:

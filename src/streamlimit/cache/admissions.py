@@ -36,38 +36,17 @@ class Admissions:
         self._store, self._cache, self._outage, self._offline = store, cache, outage, offline
         self._tombstones, self._receipts, self._clock = tombstones, receipts, clock
 
-    def ask(self, ask: Ask) -> Answer[Decision]:
-        """The store's decision; cache's where it is away."""
-        if self._outage.is_away and self._receipts.kept.has_of(ask.user_id):
+    def ask(self, ask: Ask, now: float, is_beat: bool = False) -> Answer[Decision]:
+        """The store's decision, cache's where it is away. *is_beat*: on a heartbeat, admitted and confirmed in one."""
+        if self._outage.is_away and not is_beat and self._receipts.kept.has_of(ask.user_id):
             return self._ask_after_telling(ask)
-        return self._ask(ask)
-
-    def beat(self, ask: Ask, now: float) -> Answer[Decision]:
-        """The store's decision on a heartbeat, admitted and confirmed in one step; cache's where it is away."""
         try:
-            answer: Answer[Decision] = self._outage.attempt(self._store.beat, ask)
+            answer: Answer[Decision] = self._outage.attempt(self._store.beat if is_beat else self._store.admit, ask)
         except StoreUnavailable as error:
-            return self._beat_alone(ask, error)
+            return self._decide_alone(ask, is_beat, error)
         if isinstance(answer, Deferred):
-            return answer.then(partial(self._came, ask, now, True))
-        return self._beat_later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now, beaten=True)
-
-    def _ask(self, ask: Ask) -> Answer[Decision]:
-        now = self._clock()
-        try:
-            answer: Answer[Decision] = self._outage.attempt(self._store.admit, ask)
-        except StoreUnavailable as error:
-            return self._admit_alone(ask, error)
-        if isinstance(answer, Deferred):
-            return answer.then(partial(self._came, ask, now, False))
-        return self._later(answer, ask, now) if is_coming(answer) else self._seen(answer, ask, now)
-
-    async def _later(self, answer: Awaitable[Decision], ask: Ask, asked_at: float) -> Decision:
-        try:
-            return self._seen(await answer, ask, asked_at)
-        except StoreUnavailable as error:
-            self._outage.failed(error)
-            return self._admit_alone(ask, error)
+            return answer.then(partial(self._seen, ask, now, is_beat), partial(self._failed, ask, is_beat))
+        return self._later(answer, ask, now, is_beat) if is_coming(answer) else self._seen(ask, now, is_beat, answer)
 
     async def _ask_after_telling(self, ask: Ask) -> Decision:
         """The limit counts within one user: what was kept of them is told before the store decides."""
@@ -75,23 +54,30 @@ class Admissions:
             await self._receipts.tell_once(ask.user_id)
         if self._receipts.kept.has_of(ask.user_id):
             return self._admit_alone(ask, StoreUnavailable("confirmations wait for the store"))
-        return await resolved(self._ask(ask))
+        return await resolved(self.ask(ask, self._clock()))
 
-    async def _beat_later(self, answer: Awaitable[Decision], ask: Ask, asked_at: float) -> Decision:
+    async def _later(self, answer: Awaitable[Decision], ask: Ask, asked_at: float, is_beat: bool) -> Decision:
         try:
-            return self._seen(await answer, ask, asked_at, beaten=True)
+            return self._seen(ask, asked_at, is_beat, await answer)
         except StoreUnavailable as error:
-            self._outage.failed(error)
-            return self._beat_alone(ask, error)
+            return self._failed(ask, is_beat, error)
 
-    def _came(self, ask: Ask, asked_at: float, beaten: bool, answer: Decision | Exception) -> Decision | Exception:
-        if isinstance(answer, StoreUnavailable):
-            self._outage.failed(answer)
-            return self._beat_alone(ask, answer) if beaten else self._admit_alone(ask, answer)
-        return answer if isinstance(answer, Exception) else self._seen(answer, ask, asked_at, beaten)
+    def _failed(self, ask: Ask, is_beat: bool, error: Exception) -> Decision:
+        """There was no answer, but *error*."""
+        if not isinstance(error, StoreUnavailable):
+            raise error
+        self._outage.failed(error)
+        return self._decide_alone(ask, is_beat, error)
+
+    def _decide_alone(self, ask: Ask, is_beat: bool, error: StoreUnavailable) -> Decision:
+        """The store just failed: *error* is raised where the session may not go on. A beat's receipt is kept."""
+        admitted = self._admit_alone(ask, error)
+        if not is_beat or not isinstance(admitted, Admitted):
+            return admitted
+        assert admitted.lease is not None  # not a check
+        return both(admitted, self._receipts.keep(Receipt(admitted.lease), self._clock()))
 
     def _admit_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
-        """The store just failed: *error* is raised where the session may not go on."""
         known = self._cache.recall(ask, self._clock())
         if (known is None or not known.session.generation) and self._outage.may_read:
             known = self._read(ask) or known
@@ -110,15 +96,7 @@ class Admissions:
             return None
         return None if is_coming(roster) else self._offline.shown(ask, roster)
 
-    def _beat_alone(self, ask: Ask, error: StoreUnavailable) -> Decision:
-        """As `_admit_alone`, of a heartbeat: its receipt is kept for later."""
-        admitted = self._admit_alone(ask, error)
-        if not isinstance(admitted, Admitted):
-            return admitted
-        assert admitted.lease is not None  # not a check
-        return both(admitted, self._receipts.keep(Receipt(admitted.lease), self._clock()))
-
-    def _seen(self, decision: Decision, ask: Ask, asked_at: float, beaten: bool = False) -> Decision:
+    def _seen(self, ask: Ask, asked_at: float, is_beat: bool, decision: Decision) -> Decision:
         """The store decided."""
         heard_at, counts = self._clock(), self._outage.counts
         counts.calls += 1
@@ -133,7 +111,7 @@ class Admissions:
             session = decision.session
             generation = None if session is None else session.generation
             if not self._tombstones.since or self._tombstones.is_back(ask, asked_at, generation):
-                least_ms = self._cache.met(ask, decision, asked_at, heard_at, beaten)
+                least_ms = self._cache.met(ask, decision, asked_at, heard_at, is_beat)
                 return _dated(decision, least_ms) if least_ms else decision
         elif decision.code not in SAY_NOTHING:
             self._cache.forget(ask.user_id, ask.session_id)

@@ -91,7 +91,7 @@ class CachingStore(PassThrough):
         ):
             lease = Lease(ask, known.session.generation, known.session.move, known.date_ms(now))
             return Admitted(known.session, lease, known.limit, known.live, existing=True)
-        return self._admissions.ask(ask)
+        return self._admissions.ask(ask, now)
 
     def beat(self, ask: Ask) -> Answer[Decision]:
         """As the store's; who is known goes on, and the store's answer decides the next beat."""
@@ -105,7 +105,7 @@ class CachingStore(PassThrough):
             and self._is_enough(known, ask, now)
         ):
             return self._receipts.beat(known, ask, now)
-        return self._admissions.beat(ask, now)
+        return self._admissions.ask(ask, now, is_beat=True)
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """As the store's; kept for later while it is away. Nobody who is known waits for the answer."""

@@ -61,7 +61,7 @@ class Receipts:
         except StoreUnavailable:
             return self.keep(receipt, now)
         if isinstance(answer, Deferred):
-            return answer.then(partial(self._came, receipt, now))
+            return answer.then(partial(self._learn, receipt, at=now), partial(self._failed, receipt, now))
         return self._wait(answer, receipt, now) if is_coming(answer) else self._learn(receipt, answer, now)
 
     def _report(self, receipt: Receipt, now: float) -> bool:
@@ -118,14 +118,14 @@ class Receipts:
         try:
             return self._learn(receipt, await answer, sent_at)
         except StoreUnavailable as error:
-            self._outage.failed(error)
-            return self.keep(receipt, sent_at)
+            return self._failed(receipt, sent_at, error)
 
-    def _came(self, receipt: Receipt, sent_at: float, answer: Verdict | Exception) -> Verdict | Exception:
-        if isinstance(answer, StoreUnavailable):
-            self._outage.failed(answer)
-            return self.keep(receipt, sent_at)
-        return answer if isinstance(answer, Exception) else self._learn(receipt, answer, sent_at)
+    def _failed(self, receipt: Receipt, sent_at: float, error: Exception) -> Verdict:
+        """There was no answer to *receipt*, but *error*."""
+        if not isinstance(error, StoreUnavailable):
+            raise error
+        self._outage.failed(error)
+        return self.keep(receipt, sent_at)
 
     def _heard(
         self, receipt: Receipt, who: tuple[str, str], sent_at: float, answer: Verdict | StoreUnavailable
@@ -134,8 +134,7 @@ class Receipts:
         if self.unanswered.get(who) is receipt:
             del self.unanswered[who]
         if isinstance(answer, StoreUnavailable):
-            self._outage.failed(answer)
-            self.keep(receipt, sent_at)
+            self._failed(receipt, sent_at, answer)
             return
         self._learn(receipt, answer, sent_at)
         if answer.events:

@@ -1,19 +1,20 @@
 """An answer that is not there yet, without the future, the coroutines and the task that usually bring one.
 
-Each layer adds what it does with the answer (`then`), and the one that asked first is called back (`add_callback`) in
-the very iteration of the loop that brings it. Who would rather wait awaits it.
+Each layer adds what it does with the answer (`then`) or with an error (`otherwise`), and the one that asked first is
+called back (`add_callback`) in the very iteration of the loop that brings it. Who would rather wait awaits it.
 """
 
 from asyncio import Future, ensure_future, get_running_loop
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextvars import copy_context
 from functools import partial
+from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 Step = Callable[[Any], Any]
-"""A step from what came (an answer, or the exception in its place) to what is handed on: what it returns, the exception
-that it raises, or, where it returns something that is deferred, what that brings."""
+"""A step from what came to what is handed on: what it returns, the exception that it raises, or, where it returns
+something that is deferred or a coroutine, what that brings."""
 
 _NOTHING: Any = object()
 
@@ -25,17 +26,24 @@ class Deferred(Generic[T]):
 
     def __init__(self) -> None:
         self._context, self._answer = copy_context(), _NOTHING
-        self._steps: list[Step] = []
+        self._steps: list[tuple[Step | None, Step | None]] = []  # of an answer, of an exception; None: it is handed on
         self._is_inside = False  # a context cannot be entered twice
         self._callback: Callable[[Any], object] | None = None
 
-    def then(self, step: Step) -> "Deferred[Any]":
-        """*step* gets what the steps before made of it; from here on this stands for what *step* makes."""
-        self._steps.append(step)
+    def then(self, step: Step | None, failed: Step | None = None) -> "Deferred[Any]":
+        """*step* gets what the steps before made of it, *failed* the exception in its place; None: that is handed on.
+
+        From here on this stands for what they make.
+        """
+        self._steps.append((step, failed))
         if self._answer is not _NOTHING:
             answer, self._answer = self._answer, _NOTHING
             self.come(answer)
         return self
+
+    def otherwise(self, failed: Step) -> "Deferred[Any]":
+        """*failed* gets the exception, if there is one in the answer's place."""
+        return self.then(None, failed)
 
     def add_callback(self, callback: Callable[[T | Exception], object]) -> None:
         """*callback* is called in the end, or now if it came. One is; what it raises the loop is told."""
@@ -62,10 +70,16 @@ class Deferred(Generic[T]):
     def _take(self, answer: Any) -> None:
         steps = self._steps
         while steps:
+            step, failed = steps.pop(0)
+            doing = failed if isinstance(answer, Exception) else step
+            if doing is None:
+                continue
             try:
-                answer = steps.pop(0)(answer)
+                answer = doing(answer)
             except Exception as error:
                 answer = error
+            if type(answer) is CoroutineType:
+                answer = deferred(answer)
             if isinstance(answer, Deferred):
                 answer.add_callback(self.come)
                 return

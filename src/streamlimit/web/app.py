@@ -72,17 +72,12 @@ class FrontDoor:
             self._fail(error, request, exchange)
             return None
         if isinstance(work, Deferred):
-            return work.then(partial(self._finished, request, exchange))
+            return work.otherwise(partial(self._fail, request=request, exchange=exchange))
         return None if work is None else self._see_through(work, request, exchange)
 
     def _headers(self, origin: str | None) -> bytes:
         """Headers of every answer."""
         return lines_of(encode_headers(SECURITY_HEADERS | self._cors.headers(origin)))
-
-    def _finished(self, request: Request, exchange: Exchange, outcome: object) -> None:
-        """A request was answered, or that failed, without a task."""
-        if isinstance(outcome, Exception):
-            self._fail(outcome, request, exchange)
 
     async def _see_through(self, work: Awaitable[None], request: Request, exchange: Exchange) -> None:
         try:

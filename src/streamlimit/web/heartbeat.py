@@ -120,10 +120,10 @@ class Heartbeat:
         self._require_stream(ask.stream_id)
         decision = self._limiter.beat(ask)
         if isinstance(decision, Deferred):
-            return decision.then(partial(self._answer_came, ask, exchange))
+            return decision.then(partial(self._answer, ask, exchange))
         if not isinstance(decision, Admitted) and is_coming(decision):
             return self._answer_later(decision, ask, exchange)
-        self._answer(decision, ask, exchange)
+        self._answer(ask, exchange, decision)
         return None
 
     async def _of_stranger(self, request: Request, exchange: Exchange) -> None:
@@ -137,10 +137,10 @@ class Heartbeat:
         if form.segment is None:
             await self._streams.look(ask.stream_id)
             self._streams.require_beatable(ask.stream_id)
-            self._answer(await resolved(self._limiter.beat(ask)), ask, exchange)
+            self._answer(ask, exchange, await resolved(self._limiter.beat(ask)))
             return
         await self._streams.look_for(ask.stream_id, form.segment)
-        self._answer(await self._beat_at(ask, self._streams.place(ask.stream_id, form.segment)), ask, exchange)
+        self._answer(ask, exchange, await self._beat_at(ask, self._streams.place(ask.stream_id, form.segment)))
 
     def _read(self, caller: Caller, request: Request) -> tuple[HeartbeatForm, Caller]:
         """What is asked, and who asks: a grant in the body counts before the header. Only with one may it be a text."""
@@ -203,15 +203,9 @@ class Heartbeat:
         return replace(decision, session=session, degraded=decision.degraded or verdict.degraded)
 
     async def _answer_later(self, coming: Awaitable[Decision], ask: Ask, exchange: Exchange) -> None:
-        self._answer(await coming, ask, exchange)
+        self._answer(ask, exchange, await coming)
 
-    def _answer_came(self, ask: Ask, exchange: Exchange, decision: Decision | Exception) -> Exception | None:
-        if isinstance(decision, Exception):
-            return decision
-        self._answer(decision, ask, exchange)
-        return None
-
-    def _answer(self, decision: Decision, ask: Ask, exchange: Exchange) -> None:
+    def _answer(self, ask: Ask, exchange: Exchange, decision: Decision) -> None:
         """Tells the decision. Raises `Refused`, `UnknownSession`."""
         if isinstance(decision, Refusal):
             raise Refused(decision, ask)

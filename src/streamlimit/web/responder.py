@@ -2,16 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 from streamlimit.delivery.local import Body
 from streamlimit.delivery.segment import LiveEdge, Segment
 from streamlimit.errors import Refused
 from streamlimit.http.exchange import Exchange
 from streamlimit.limiter import LeaseHolder
-from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Verdict
+from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal
 from streamlimit.store.contract import Answer, resolved
-from streamlimit.store.deferred import Deferred, deferred
+from streamlimit.store.deferred import Deferred
 from streamlimit.web.delivery import Deliverer, NotReceived, Part, issued, wire_of
 from streamlimit.web.entries import Entry
 from streamlimit.web.gaps import StreamFiles
@@ -37,25 +36,16 @@ class Responder:
     def answer(self, wanted: Wanted, exchange: Exchange) -> Answer[None]:
         """Delivers what is *wanted* as the limiter decides, now or later. Raises `Refused`."""
         decision = self._limiter.admit(wanted.ask)
-        if isinstance(decision, Admitted):  # nearly all
-            return self._serve(wanted, decision, exchange)
+        if isinstance(decision, Admitted | Refusal):  # nearly all
+            return self._serve(wanted, exchange, decision)
         if isinstance(decision, Deferred):
-            return decision.then(partial(self._decided, wanted, exchange))
-        if isinstance(decision, Refusal):
-            return self._serve(wanted, decision, exchange)
+            return decision.then(partial(self._serve, wanted, exchange))
         return self._serve_later(wanted, decision, exchange)
 
     async def _serve_later(self, wanted: Wanted, coming: Awaitable[Decision], exchange: Exchange) -> None:
-        await resolved(self._serve(wanted, await coming, exchange))
+        await resolved(self._serve(wanted, exchange, await coming))
 
-    def _decided(self, wanted: Wanted, exchange: Exchange, decision: Decision | Exception) -> Any:
-        """The limiter's answer came."""
-        if isinstance(decision, Exception):
-            return decision
-        serving = self._serve(wanted, decision, exchange)
-        return serving if serving is None or isinstance(serving, Deferred) else deferred(serving)
-
-    def _serve(self, wanted: Wanted, decision: Decision, exchange: Exchange) -> Answer[None]:
+    def _serve(self, wanted: Wanted, exchange: Exchange, decision: Decision) -> Answer[None]:
         if isinstance(decision, Refusal):
             raise Refused(decision, wanted.ask)
         if isinstance(wanted, Entry):
@@ -77,17 +67,17 @@ class Responder:
 
     def _delivered(
         self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, is_there: bool
-    ) -> Deferred[None] | None:
+    ) -> Answer[None]:
         """The delivery is over: the client has all of it, or not."""
         if not is_there:
-            return deferred(self._give_back(holder, exchange, NotReceived()))
+            return self._give_back(holder, exchange, NotReceived())
         if isinstance(wanted, Playback) and not self._counts(wanted):
-            return deferred(self._give_back(holder, exchange))
+            return self._give_back(holder, exchange)
         verdict = holder.leave()
         if isinstance(verdict, Deferred):
-            return verdict.then(partial(_end, exchange))
+            return verdict.then(lambda _: exchange.end())  # the connection's next request sees the outcome
         if verdict is not None:
-            return deferred(_leave(verdict, exchange))
+            return _end_after(verdict, exchange)
         exchange.end()
         return None
 
@@ -177,7 +167,7 @@ class Responder:
             return _send_other(requested, exchange)
         sending = exchange.part(memoryview(body.content)[requested.part.first : requested.part.last + 1])
         if sending is not None:
-            return _ended_after(sending, exchange)
+            return _end_after(sending, exchange)
         exchange.end()
         return None
 
@@ -193,22 +183,9 @@ async def _send_other(requested: Requested, exchange: Exchange) -> None:
     exchange.end()
 
 
-async def _ended_after(sending: Awaitable[None], exchange: Exchange) -> None:
-    await sending
+async def _end_after(coming: Awaitable[object], exchange: Exchange) -> None:
+    await coming
     exchange.end()
-
-
-async def _leave(verdict: Awaitable[Verdict], exchange: Exchange) -> None:
-    await verdict
-    exchange.end()
-
-
-def _end(exchange: Exchange, verdict: Verdict | Exception) -> Exception | None:
-    """The receipt is in the store: the connection's next request sees the outcome."""
-    if isinstance(verdict, Exception):
-        return verdict
-    exchange.end()
-    return None
 
 
 def _whole(body: Body, segment: Segment) -> tuple[Part, bytes]:
