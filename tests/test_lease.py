@@ -122,7 +122,7 @@ async def test_a_check_holds_no_lease(home: House) -> None:
 @at_home
 async def test_who_names_the_lease_keeps_its_name(home: House) -> None:
     for name in ("mine", "mine"):
-        decided = home.limiter.decide(Ask("ann", "tv", "film", lease_id=name))
+        decided = home.limiter.admit(Ask("ann", "tv", "film", lease_id=name))
         assert isinstance(decided, Admitted)
         assert decided.lease is not None
         assert decided.lease.ask.lease_id == "mine"

@@ -38,7 +38,8 @@ T = TypeVar("T")
 Announce = Callable[[Event], None]
 OnRefusal = Callable[[Ask, Refusal], None]
 OnSeat = Callable[[Ask, Admitted], None]
-
+Issued = tuple[str | None, int | None, str, int, int, int]
+"""What is confirmed of a segment once it was received: the arguments of `LeaseHolder.issue`."""
 
 NO_LEASE = "a check holds no lease: ask with Purpose.LEASE or Purpose.SEAT"
 LOSSES = frozenset({"session.expired", "session.ended", "session.terminated", "session.abandoned"})
@@ -71,15 +72,14 @@ class Limiter:
         if self._guard is not None and self._guard.users and (held := self.hold(ask)) is not None:
             return held
         if not ask.lease_id:
-            return self.decide(ask)
+            ask = replace(ask, lease_id=next(self.lease_ids))
         answer = self.store.admit(ask)
-        if type(answer) is Admitted:
-            self._decided(ask, answer)
-            return answer
+        if type(answer) is Admitted:  # nearly all
+            return self._decided(ask, answer)
         return _then(answer, partial(self._decided, ask))
 
     def hold(self, ask: Ask) -> Refusal | None:
-        """The refusal that needs no store: of one who was refused again and again. None: `decide`."""
+        """The refusal that needs no store: of one who was refused again and again. None: the store is asked."""
         held = None if self._guard is None else self._guard.hold(ask)
         if held is not None:
             self.tally.refusals[held.code] += 1
@@ -92,24 +92,13 @@ class Limiter:
             self.tally.refusals[CODE] += 1
         return retry_after_ms
 
-    def decide(self, ask: Ask) -> Answer[Decision]:
-        """As `admit`, without a look at `hold`."""
-        if not ask.lease_id:
-            ask = replace(ask, lease_id=next(self.lease_ids))
-        answer = self.store.admit(ask)
-        if type(answer) is Admitted or type(answer) is Refusal:
-            self._decided(ask, answer)
-            return answer
-        return _then(answer, partial(self._decided, ask))
-
     def beat(self, ask: Ask) -> Answer[Decision]:
         """The session goes on where another party moves the bytes: admitted and confirmed in one step, or refused."""
         if self._guard is not None and self._guard.users and (held := self.hold(ask)) is not None:
             return held
         answer = self.store.beat(ask)
-        if type(answer) is Admitted or type(answer) is Refusal:
-            self._decided(ask, answer, is_beat=True)
-            return answer
+        if type(answer) is Admitted:
+            return self._decided(ask, answer, is_beat=True)
         return _then(answer, partial(self._decided, ask, is_beat=True))
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
@@ -230,7 +219,7 @@ class LeaseHolder:
     def __init__(self, limiter: Limiter, ask: Ask, admitted: Admitted | None = None) -> None:
         """*admitted*: whoever asked before, and does without the block; `leave` or `fail` ends it."""
         self._limiter, self._ask = limiter, ask
-        self._issued: tuple[str | None, int | None, str, int, int, int, int] = (None, None, ask.kind, 0, 0, 0, 0)
+        self.issued: Issued = (None, None, ask.kind, 0, 0, 0)
         if admitted is not None:
             if admitted.lease is None:
                 raise ValueError(NO_LEASE)
@@ -264,7 +253,8 @@ class LeaseHolder:
         """Ends the lease as received. What is returned is to be awaited."""
         if self._settled:
             return None
-        answer = self._limiter.confirm(Receipt(self.lease, *self._issued))
+        segment, sequence, kind, play_ms, part, ends_ms = self.issued
+        answer = self._limiter.confirm(Receipt(self.lease, segment, sequence, kind, play_ms, 0, part, ends_ms))
         return answer if type(answer) is not Confirmed and is_coming(answer) else None
 
     async def fail(self) -> None:
@@ -276,7 +266,7 @@ class LeaseHolder:
         self, segment: str | None, sequence: int | None, kind: str, play_ms: int, part: int = 0, ends_ms: int = 0
     ) -> None:
         """What leaving the block normally will confirm. *play_ms*: how long it plays; the others as in `Receipt`."""
-        self._issued = (segment, sequence, kind, play_ms, 0, part, ends_ms)
+        self.issued = (segment, sequence, kind, play_ms, part, ends_ms)
 
     async def confirm(
         self,

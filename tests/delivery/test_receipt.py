@@ -281,7 +281,6 @@ def test_without_a_wire_received_is_what_was_handed_over() -> None:
 def test_an_outcome_that_is_known_is_heard_at_once(handed: int) -> None:
     tracker = DeliveryTracker(None, 10)
     tracker.handed(handed)
-    assert not tracker.is_arriving()
     heard: list[bool] = []
-    tracker.add_callback(heard.append)
+    tracker.when_over(heard.append)
     assert heard == [handed == 10]

@@ -145,9 +145,9 @@ MUTANTS = [
     ),
     Mutant(
         "a chunked answer that is broken off is whole",
-        "streamlimit/web/delivery.py",
-        "    if relay.length is None:\n        coming",
-        "    if relay.length is not None:\n        coming",
+        "streamlimit/web/origin_relay.py",
+        "    if source.length is None:\n        coming",
+        "    if source.length is not None:\n        coming",
         ("tests/origin/test_origin.py", "-k", "without_a_length"),
     ),
     Mutant(

@@ -94,11 +94,11 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
 @pytest.mark.parametrize(
     ("request_of", "is_new", "calls", "files"),
     [
-        (segment, False, 96, 30),
-        (segment, True, 174, 47),
-        (played, False, 110, 33),
+        (segment, False, 87, 28),
+        (segment, True, 156, 45),
+        (played, False, 94, 31),
         (heartbeat, False, 46, 19),
-        (heartbeat, True, 78, 32),
+        (heartbeat, True, 76, 32),
     ],
     ids=["segment, sitting", "segment, new", "GET /play, sitting", "heartbeat, sitting", "heartbeat, new"],
 )

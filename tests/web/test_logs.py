@@ -7,13 +7,13 @@ import secrets
 from collections.abc import Iterator
 from contextvars import copy_context
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from streamlimit.delivery.receipt import Looks
 from streamlimit.logs import asking
-from streamlimit.web.delivery import _Journey
+from streamlimit.web.delivery import Journey, Pace
 from streamlimit.web.request_id import own_id
 from tests.e2e.clients import GRANT_KEY, connected, endpoint, play
 from tests.ports import free_port
@@ -232,8 +232,7 @@ def test_what_arrives_while_the_bytes_move_is_logged_with_the_id_of_who_asked() 
     async def play() -> None:
         timer = copy_context()
         asking.set(lambda: "mine")
-        part: Any = SimpleNamespace(first=0, segments=())
-        journey = _Journey(part, cast(Any, Holder()), None)
+        journey = Journey(cast(Any, Holder()), cast(Any, None), Pace(1.0, 1.0, Looks()), 0, 1, ())
         timer.run(asking.set, lambda: "another's")
         timer.run(journey.progressed)
         await asyncio.sleep(0)

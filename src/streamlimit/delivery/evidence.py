@@ -44,19 +44,19 @@ class TcpEvidence:
 
     Counting is for the end of a connection, when the server's own buffer vanishes with the transport. Before, and
     for a body that the kernel took whole, an empty queue says it all; `_origin` (the connection's count
-    at the body's first byte) is read only where that buffer is in play.
+    at the body's first byte) is read only where that buffer is in play. *handed*: bytes that the kernel took before.
     """
 
     eager_looks = 0
     is_prompt = False  # nothing is acknowledged in no time
-    _handed = _acknowledged = 0
+    _acknowledged = 0
     _origin: int | None = None
     _waiting: int | None = None
     """What was outstanding when the verdict was asked for, for the mark that is asked for next."""
     _arrived = _dropped = False
 
-    def __init__(self, wire: Wire, total: int) -> None:
-        self._wire, self._total = wire, total
+    def __init__(self, wire: Wire, total: int, handed: int) -> None:
+        self._wire, self._total, self._handed = wire, total, handed
 
     def hand(self, n: int) -> None:
         wire = self._wire
@@ -240,10 +240,10 @@ class SendOnlyEvidence:
 _TCP, _TLS = Kind.TCP, Kind.TLS  # looking up a member takes long
 
 
-def evidence_on(wire: Wire | None, total: int) -> Evidence:
-    """What can be known of a body of *total* bytes on *wire*."""
+def evidence_on(wire: Wire | None, total: int, handed: int = 0) -> Evidence:
+    """What can be known of a body of *total* bytes on *wire*, of which (on TCP) it took *handed* before."""
     if wire is None:
         return SendOnlyEvidence()
     if wire.kind is _TCP:
-        return TcpEvidence(wire, total)
+        return TcpEvidence(wire, total, handed)
     return TlsEvidence(wire, total) if wire.kind is _TLS else LocalEvidence(wire, total)

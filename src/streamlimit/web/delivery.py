@@ -1,38 +1,29 @@
 """One response body on its way: sends it, watches it arrive, confirms what was received (rules 3 to 6)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from streamlimit.delivery.local import SLICE, SPAN, Body
-from streamlimit.delivery.receipt import DeliveryTracker, Wire
-from streamlimit.delivery.rounds import Rounds
+from streamlimit.delivery.receipt import DeliveryTracker, Looks, Wire
 from streamlimit.delivery.segment import Segment
 from streamlimit.errors import StoreUnavailable
 from streamlimit.http.exchange import Exchange
-from streamlimit.limiter import LeaseHolder
+from streamlimit.limiter import Issued, LeaseHolder
 from streamlimit.logs import asking
 from streamlimit.model import Gone, Lease
 from streamlimit.policy import Policy
 from streamlimit.store.deferred import Deferred
-from streamlimit.web.leaving import while_there
 
 _SLICES_A_TURN = 4
-UNKNOWN = 1 << 62
-"""The length of a body whose end will turn out."""
-LAST_CHUNK = b"0\r\n\r\n"
 Pour = Callable[[int, int, int], Awaitable[None] | None]
 """Sends an open file, from which byte, how many; less goes out where the client left, or the file ended."""
 
 
 class NotReceived(Exception):
     """The client does not have the whole of it; leaving the lease with this abandons it."""
-
-
-Issued = tuple[str, int, str, int, int, int]
-"""The arguments of `LeaseHolder.issue`."""
 
 
 class Part(Struct, frozen=True):
@@ -53,219 +44,29 @@ class Part(Struct, frozen=True):
         return self.last - self.first + 1
 
 
-class Relay(Struct, frozen=True):
-    """Bytes of a file, from *first* on, that come from elsewhere: *length* of them (None: it will turn out)."""
+class Pace(NamedTuple):
+    """How long a client may take nothing, how often its progress is told, and the loop's looks at clients."""
 
-    chunks: AsyncIterator[bytes]
-    first: int
-    length: int | None
-    segments: tuple[Segment, ...]
-
-
-class Deliverer:
-    """Delivers parts under one policy."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._rounds = Rounds()
-        self._stall_seconds = policy.segment_ms / 1_000
-        # Prolonged well within the shortest life that a lease's session can have left.
-        self._progress_seconds = min(policy.segment_ms, policy.start_ms) / 3_000
-
-    def deliver(
-        self, part: Part, holder: LeaseHolder, exchange: Exchange
-    ) -> Deferred[bool] | Coroutine[Any, Any, bool]:
-        """Sends *part*; what is returned brings whether the client has all of it, as soon as that is known.
-
-        Segments before the last are confirmed as their bytes arrive; the last by leaving the lease.
-        """
-        wire, body, total = exchange.wire, part.body, part.last + 1 - part.first
-        assert isinstance(wire, Wire)  # made where the connection is
-        if part.segments:
-            holder.issue(*(part.issued or issued(part.segments[-1])))
-        journey = _Journey(part, holder, wire)
-        tracker = journey.tracker = DeliveryTracker(
-            wire, total, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
-        )
-        try:
-            sending = (_send if body.content is not None or not wire.can_pour else _pour)(part, journey, wire, exchange)
-            if sending is not None or journey.earlier:
-                return _deliver_on(sending, journey, wire)
-            arrived: Deferred[bool] = Deferred()
-            if tracker.is_arriving():
-                tracker.add_callback(arrived.come)
-            else:
-                arrived.come(tracker.outcome or False)
-        except BaseException:
-            tracker.close()
-            raise
-        return arrived
-
-    async def relay(self, relay: Relay, holder: LeaseHolder, exchange: Exchange) -> None:
-        """As `deliver`, for bytes that come from elsewhere; whatever that raises comes out of it.
-
-        The sender waits for the client, and is let go when the client leaves.
-        """
-        wire, total = wire_of(exchange), UNKNOWN if relay.length is None else relay.length
-        journey = _Journey(relay, holder, wire)
-        tracker = journey.tracker = DeliveryTracker(
-            wire, total, journey.progressed, self._stall_seconds, self._progress_seconds, self._rounds
-        )
-        try:
-            async with while_there(exchange):
-                await _pass_on(relay, journey, exchange)
-            if tracker.is_arriving():
-                await _outcome(tracker, wire)
-            if journey.earlier:
-                await journey.confirm_arrived()
-        finally:
-            tracker.close()
-        if not tracker.outcome:
-            raise NotReceived
-        if relay.segments:
-            holder.issue(*issued(relay.segments[-1]))
+    stall_seconds: float
+    progress_seconds: float
+    looks: Looks
 
 
-async def _deliver_on(sending: Awaitable[None] | None, journey: "_Journey", wire: Wire) -> bool:
-    """The rest of a delivery that the client, or the kernel, does not take at once, or that is of several segments."""
-    tracker = journey.tracker
-    try:
-        if sending is not None:
-            await sending
-        if tracker.is_arriving():
-            await _outcome(tracker, wire)
-        if journey.earlier:
-            await journey.confirm_arrived()
-    finally:
-        tracker.close()
-    return bool(tracker.outcome)
-
-
-async def _pass_on(relay: Relay, journey: "_Journey", exchange: Exchange) -> None:
-    """Of an unknown length in chunks (RFC 9112, 7.1), of which the last one, empty, says that it was all."""
-    tracker = journey.tracker
-    async for chunk in relay.chunks:
-        part = chunk if relay.length is not None else b"%x\r\n%b\r\n" % (len(chunk), chunk)
-        coming = exchange.part(part)
-        if coming is not None:
-            await coming
-        tracker.handed(len(part))
-        if tracker.outcome is not None:
-            raise NotReceived
-        if journey.earlier:
-            await journey.confirm_arrived()
-        if tracker.handed_over == relay.length:
-            return  # that it is all is known; a client that has it may be gone by now
-    if relay.length is None:
-        coming = exchange.part(LAST_CHUNK)
-        if coming is not None:
-            await coming
-        tracker.handed(len(LAST_CHUNK))
-        tracker.ended()
-
-
-def wire_of(exchange: Exchange) -> Wire:
-    """The client's connection, which our own kind of wire reads receipts from."""
-    wire = exchange.wire
-    assert isinstance(wire, Wire)  # made where the connection is
-    return wire
-
-
-async def _outcome(tracker: DeliveryTracker, wire: Wire) -> None:
-    """Waits until it is known whether the client has it."""
-    known: asyncio.Future[None] = wire.loop.create_future()
-
-    def tell(_: bool) -> None:
-        if not known.done():
-            known.set_result(None)
-
-    tracker.add_callback(tell)
-    await known
-
-
-def _send(part: Part, journey: "_Journey", _wire: Wire, exchange: Exchange) -> Awaitable[None] | None:
-    """By way of our memory and the server's buffer. What is returned is to be awaited, here and below."""
-    content, length = part.body.content, part.last + 1 - part.first
-    if content is None:
-        return _send_slices(part, journey, exchange)
-    coming = exchange.part(content if length == len(content) else memoryview(content)[part.first : part.last + 1])
-    if coming is not None:
-        return _send_on(coming, part, journey)
-    journey.tracker.handed(length)
-    return None
-
-
-async def _send_on(coming: Awaitable[None], part: Part, journey: "_Journey") -> None:
-    await coming
-    journey.tracker.handed(part.length)
-
-
-async def _send_slices(part: Part, journey: "_Journey", exchange: Exchange) -> None:
-    tracker = journey.tracker
-    for number, chunk in enumerate(part.body.chunks(part.first, part.last), start=1):
-        coming = exchange.part(chunk)
-        if coming is not None:
-            await coming
-        tracker.handed(len(chunk))
-        if tracker.outcome is not None:
-            break  # the client left, and what `send` takes from now on it throws away at once
-        if journey.earlier:
-            await journey.confirm_arrived()
-        if number % _SLICES_A_TURN == 0:
-            await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
-
-
-def _pour(part: Part, journey: "_Journey", wire: Wire, exchange: Exchange) -> Awaitable[None] | None:
-    """From the file straight to the kernel, which tells the tracker itself what it took."""
-    length = part.last + 1 - part.first
-    if len(part.segments) > 1 or length > SPAN:
-        return _pour_pieces(part, journey, wire, exchange.pour)
-    coming = exchange.pour(part.body.fileno(), part.first, length)
-    if coming is not None:
-        return _pour_on(coming, part, journey, wire)
-    _took(length, part, journey, wire)
-    return None
-
-
-async def _pour_on(coming: Awaitable[None], part: Part, journey: "_Journey", wire: Wire) -> None:
-    await coming
-    _took(part.length, part, journey, wire)
-
-
-async def _pour_pieces(part: Part, journey: "_Journey", wire: Wire, pour: Pour) -> None:
-    # Small ones for several segments: between two pieces those that arrived are confirmed.
-    for at, count in part.body.spans(part.first, part.last, SLICE if len(part.segments) > 1 else SPAN):
-        if at > part.first:
-            await asyncio.sleep(0)  # others get their turn
-        coming = pour(part.body.fileno(), at, count)
-        if coming is not None:
-            await coming
-        if not _took(at + count - part.first, part, journey, wire):
-            break
-        if journey.earlier:
-            await journey.confirm_arrived()
-
-
-def _took(count: int, part: Part, journey: "_Journey", wire: Wire) -> bool:
-    """Did the kernel take the first *count* bytes, or did the client leave? Raises `CatalogError` otherwise."""
-    if journey.tracker.handed_over >= count:
-        return True
-    if not wire.is_closing:
-        raise part.body.shortened()
-    return False
-
-
-class _Journey:
+class Journey:
     """One part on its way: segments before the last are confirmed, the session is prolonged."""
 
-    tracker: DeliveryTracker
     _working: "asyncio.Task[None] | None" = None
 
-    def __init__(self, part: "Part | Relay", holder: LeaseHolder, wire: Wire | None) -> None:
-        self._holder, self._wire, self._first = holder, wire, part.first
+    def __init__(
+        self, holder: LeaseHolder, wire: Wire, pace: Pace, first: int, total: int, segments: tuple[Segment, ...]
+    ) -> None:
+        """*total* bytes of a file, from *first* on, which complete *segments*."""
+        self._holder, self._wire, self._first = holder, wire, first
         self._asked = asking.get()
-        # What comes in chunks is not counted as bytes of the file: there the last one speaks for all.
-        self.earlier = () if isinstance(part, Relay) and part.length is None else part.segments[:-1]
+        self.earlier = segments[:-1]
         """Segments before the last that are not confirmed yet; leaving the lease confirms the last."""
+        stall_seconds, progress_seconds, looks = pace
+        self.tracker = DeliveryTracker(wire, total, self.progressed, stall_seconds, progress_seconds, looks)
 
     def progressed(self) -> None:
         """Bytes moved (told at most every third of X): the session is prolonged meanwhile (rule 6)."""
@@ -280,7 +81,7 @@ class _Journey:
             gone = await self._holder.prolong()
         except StoreUnavailable:
             return  # the next progress asks again; the viewer's bytes do not wait for the store
-        if gone is not None and self._wire is not None and _is_lost(gone, self._holder.lease):
+        if gone is not None and _is_lost(gone, self._holder.lease):
             self._wire.abort()  # who holds no seat any more is not served to the end
 
     async def confirm_arrived(self) -> None:
@@ -289,8 +90,145 @@ class _Journey:
         while self.earlier and (self.earlier[0].last or 0) < arrived:
             segment, self.earlier = self.earlier[0], self.earlier[1:]
             verdict = await self._holder.confirm(*issued(segment))
-            if isinstance(verdict, Gone) and self._wire is not None and _is_lost(verdict, self._holder.lease):
+            if isinstance(verdict, Gone) and _is_lost(verdict, self._holder.lease):
                 self._wire.abort()
+
+
+class Deliverer:
+    """Delivers parts under one policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        # Prolonged well within the shortest life that a lease's session can have left.
+        progress_seconds = min(policy.segment_ms, policy.start_ms) / 3_000
+        self.pace = Pace(policy.segment_ms / 1_000, progress_seconds, Looks())
+
+    def deliver(
+        self, part: Part, holder: LeaseHolder, exchange: Exchange
+    ) -> Deferred[bool] | Coroutine[Any, Any, bool]:
+        """Sends *part*; what is returned brings whether the client has all of it, as soon as that is known.
+
+        Segments before the last are confirmed as their bytes arrive; the last by leaving the lease.
+        """
+        wire, body, segments = exchange.wire, part.body, part.segments
+        assert isinstance(wire, Wire)  # made where the connection is
+        if segments:
+            holder.issued = part.issued or issued(segments[-1])
+        journey = Journey(holder, wire, self.pace, part.first, part.last + 1 - part.first, segments)
+        try:
+            sending = (_send if body.content is not None or not wire.can_pour else _pour)(part, journey, wire, exchange)
+            if sending is not None or journey.earlier:
+                return _deliver_on(sending, journey, wire)
+            arrived: Deferred[bool] = Deferred()
+            journey.tracker.when_over(arrived.come)
+        except BaseException:
+            journey.tracker.close()
+            raise
+        return arrived
+
+
+async def _deliver_on(sending: Awaitable[None] | None, journey: Journey, wire: Wire) -> bool:
+    """The rest of a delivery that the client, or the kernel, does not take at once, or that is of several segments."""
+    tracker = journey.tracker
+    try:
+        if sending is not None:
+            await sending
+        await outcome_of(tracker, wire)
+        if journey.earlier:
+            await journey.confirm_arrived()
+    finally:
+        tracker.close()
+    return bool(tracker.outcome)
+
+
+def wire_of(exchange: Exchange) -> Wire:
+    """The client's connection, which our own kind of wire reads receipts from."""
+    wire = exchange.wire
+    assert isinstance(wire, Wire)  # made where the connection is
+    return wire
+
+
+async def outcome_of(tracker: DeliveryTracker, wire: Wire) -> None:
+    """Waits until it is known whether the client has it."""
+    known: asyncio.Future[None] = wire.loop.create_future()
+
+    def tell(_: bool) -> None:
+        if not known.done():
+            known.set_result(None)
+
+    tracker.when_over(tell)
+    await known
+
+
+def _send(part: Part, journey: Journey, _wire: Wire, exchange: Exchange) -> Awaitable[None] | None:
+    """By way of our memory and the server's buffer. What is returned is to be awaited, here and below."""
+    content, length = part.body.content, part.last + 1 - part.first
+    if content is None:
+        return _send_slices(part, journey, exchange)
+    coming = exchange.part(content if length == len(content) else memoryview(content)[part.first : part.last + 1])
+    if coming is not None:
+        return _send_on(coming, part, journey)
+    journey.tracker.handed(length)
+    return None
+
+
+async def _send_on(coming: Awaitable[None], part: Part, journey: Journey) -> None:
+    await coming
+    journey.tracker.handed(part.length)
+
+
+async def _send_slices(part: Part, journey: Journey, exchange: Exchange) -> None:
+    tracker = journey.tracker
+    for number, chunk in enumerate(part.body.chunks(part.first, part.last), start=1):
+        coming = exchange.part(chunk)
+        if coming is not None:
+            await coming
+        tracker.handed(len(chunk))
+        if tracker.outcome is not None:
+            break  # the client left, and what `send` takes from now on it throws away at once
+        if journey.earlier:
+            await journey.confirm_arrived()
+        if number % _SLICES_A_TURN == 0:
+            await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
+
+
+def _pour(part: Part, journey: Journey, wire: Wire, exchange: Exchange) -> Awaitable[None] | None:
+    """From the file straight to the kernel, which tells the tracker itself what it took."""
+    length = part.last + 1 - part.first
+    if len(part.segments) > 1 or length > SPAN:
+        return _pour_pieces(part, journey, wire, exchange.pour)
+    coming = exchange.pour(part.body.fileno(), part.first, length)
+    if coming is not None:
+        return _pour_on(coming, part, journey, wire)
+    _took(length, part, journey, wire)
+    return None
+
+
+async def _pour_on(coming: Awaitable[None], part: Part, journey: Journey, wire: Wire) -> None:
+    await coming
+    _took(part.length, part, journey, wire)
+
+
+async def _pour_pieces(part: Part, journey: Journey, wire: Wire, pour: Pour) -> None:
+    # Small ones for several segments: between two pieces those that arrived are confirmed.
+    for at, count in part.body.spans(part.first, part.last, SLICE if len(part.segments) > 1 else SPAN):
+        if at > part.first:
+            await asyncio.sleep(0)  # others get their turn
+        coming = pour(part.body.fileno(), at, count)
+        if coming is not None:
+            await coming
+        if not _took(at + count - part.first, part, journey, wire):
+            break
+        if journey.earlier:
+            await journey.confirm_arrived()
+
+
+def _took(count: int, part: Part, journey: Journey, wire: Wire) -> bool:
+    """Did the kernel take the first *count* bytes, or did the client leave? Raises `CatalogError` otherwise."""
+    if journey.tracker.handed_over >= count:
+        return True
+    if not wire.is_closing:
+        raise part.body.shortened()
+    return False
 
 
 def _is_lost(gone: Gone, lease: Lease) -> bool:

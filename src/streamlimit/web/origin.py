@@ -49,7 +49,7 @@ class OriginViewer(Viewer):
         super().__init__(service, cookies_of)
         assert service.origin is not None
         self._origin, self._client = service.origin, service.origin.client
-        self._relay = OriginRelay(service.origin.client, self._responder.deliverer)
+        self._relay = OriginRelay(service.origin.client, self._responder.deliverer.pace)
 
     def segments(self, request: Request, exchange: Exchange, _caller: Caller | None = None) -> Awaitable[None]:
         return self._segments(request, exchange)

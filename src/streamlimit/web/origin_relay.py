@@ -13,20 +13,24 @@ from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Request
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Admitted
-from streamlimit.web.delivery import Deliverer, NotReceived, Relay, wire_of
+from streamlimit.web.delivery import Journey, NotReceived, Pace, issued, outcome_of, wire_of
 from streamlimit.web.leaving import while_there
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import counted, lines, reservations
 from streamlimit.web.requested import PlayPath
 
+UNKNOWN = 1 << 62
+"""The length of a body whose end will turn out."""
+
+LAST_CHUNK = b"0\r\n\r\n"
 _is_one_range = re.compile(r"bytes=(?:\d{1,18}-\d{0,18}|-\d{1,18})").fullmatch
 
 
 class OriginRelay:
     """Opens files of one origin, and sends them on."""
 
-    def __init__(self, client: OriginClient, deliverer: Deliverer) -> None:
-        self._client, self._deliverer = client, deliverer
+    def __init__(self, client: OriginClient, pace: Pace) -> None:
+        self._client, self._pace = client, pace
 
     async def segment(self, stream: Stream, segment: Segment) -> Source:
         """The bytes of *segment*, also where they are a part of a file."""
@@ -61,7 +65,7 @@ class OriginRelay:
             head += b"transfer-encoding: chunked\r\n"
         try:
             exchange.start(status, head + counted(holder.admitted))
-            await self._deliverer.relay(Relay(source.chunks(), source.first, length, segments), holder, exchange)
+            await self._deliver(source, segments, holder, exchange)
         finally:
             await source.reply.close()
 
@@ -85,10 +89,57 @@ class OriginRelay:
             await source.reply.close()
         exchange.end()
 
+    async def _deliver(
+        self, source: Source, segments: tuple[Segment, ...], holder: LeaseHolder, exchange: Exchange
+    ) -> None:
+        """As `Deliverer.deliver`, of bytes that come from elsewhere; whatever that raises comes out of it.
+
+        The origin waits for the client, and is let go when the client leaves.
+        """
+        wire, length = wire_of(exchange), source.length
+        # What comes in chunks is not counted as bytes of the file: there the last segment speaks for all.
+        watched = segments[-1:] if length is None else segments
+        journey = Journey(holder, wire, self._pace, source.first, UNKNOWN if length is None else length, watched)
+        try:
+            async with while_there(exchange):
+                await _pass_on(source, journey, exchange)
+            await outcome_of(journey.tracker, wire)
+            if journey.earlier:
+                await journey.confirm_arrived()
+        finally:
+            journey.tracker.close()
+        if not journey.tracker.outcome:
+            raise NotReceived
+        if segments:
+            holder.issued = issued(segments[-1])
+
     def _url(self, stream: Stream, path: str) -> str:
         if not is_safe(path):
             raise UnknownSegment("it is no file of a stream")
         return self._client.address.url(stream.stream_id, path)
+
+
+async def _pass_on(source: Source, journey: Journey, exchange: Exchange) -> None:
+    """Of an unknown length in chunks (RFC 9112, 7.1), of which the last one, empty, says that it was all."""
+    tracker = journey.tracker
+    async for chunk in source.chunks():
+        part = chunk if source.length is not None else b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        coming = exchange.part(part)
+        if coming is not None:
+            await coming
+        tracker.handed(len(part))
+        if tracker.outcome is not None:
+            raise NotReceived
+        if journey.earlier:
+            await journey.confirm_arrived()
+        if tracker.handed_over == source.length:
+            return  # that it is all is known; a client that has it may be gone by now
+    if source.length is None:
+        coming = exchange.part(LAST_CHUNK)
+        if coming is not None:
+            await coming
+        tracker.handed(len(LAST_CHUNK))
+        tracker.ended()
 
 
 async def _send(source: Source, exchange: Exchange) -> None:
