@@ -4,7 +4,6 @@ Nothing happens by itself: the machine says which calls arrive, which answers co
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -128,7 +127,7 @@ class Link:
         except StoreUnavailable as error:
             heard(error)
         else:
-            coming.then(partial(_told, heard))
+            coming.add_callback(heard)
 
     def prolong(self, lease: Lease) -> Deferred[Any]:
         return self._send(lambda ledger, grants, now: rules.prolong(ledger, lease, self._policy, now))
@@ -164,8 +163,3 @@ class Link:
 
 def _copy(value: Any) -> Any:
     return msgspec.msgpack.decode(msgspec.msgpack.encode(value), type=type(value))
-
-
-def _told(heard: Callable[[Any], None], answer: Any) -> Any:
-    heard(answer)
-    return answer

@@ -7,7 +7,7 @@ MUTANTS = [
     Mutant(
         "what breaks later, without a task, is never told",
         "streamlimit/web/app.py",
-        "work.otherwise(partial(self._fail, request=request, exchange=exchange))",
+        "work.then(None, partial(self._fail, request, exchange))",
         "work",
         ("tests/web/test_failures.py",),
     ),

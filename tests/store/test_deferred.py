@@ -34,14 +34,14 @@ def test_what_a_step_raises_goes_on_in_place_of_the_answer() -> None:
 
 def test_an_exception_passes_over_steps_until_one_takes_it() -> None:
     coming: Deferred[int] = Deferred()
-    told = heard(coming.then(lambda answer: answer + 1).otherwise(str).then(lambda answer: [answer]))
+    told = heard(coming.then(lambda answer: answer + 1).then(None, str).then(lambda answer: [answer]))
     coming.come(KeyError("gone"))
     assert told == [["'gone'"]]
 
 
 def test_an_answer_passes_over_what_is_for_exceptions() -> None:
     coming: Deferred[int] = Deferred()
-    told = heard(coming.otherwise(str).then(lambda answer: answer + 1, str))
+    told = heard(coming.then(None, str).then(lambda answer: answer + 1, str))
     coming.come(1)
     assert told == [2]
 

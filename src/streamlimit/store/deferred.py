@@ -1,7 +1,7 @@
 """An answer that is not there yet, without the future, the coroutines and the task that usually bring one.
 
-Each layer adds what it does with the answer (`then`) or with an error (`otherwise`), and the one that asked first is
-called back (`add_callback`) in the very iteration of the loop that brings it. Who would rather wait awaits it.
+Each layer adds what it does with the answer, or with an error (`then`), and the one that asked first is called back
+(`add_callback`) in the very iteration of the loop that brings it. Who would rather wait awaits it.
 """
 
 from asyncio import Future, ensure_future, get_running_loop
@@ -41,10 +41,6 @@ class Deferred(Generic[T]):
             self.come(answer)
         return self
 
-    def otherwise(self, failed: Step) -> "Deferred[Any]":
-        """*failed* gets the exception, if there is one in the answer's place."""
-        return self.then(None, failed)
-
     def add_callback(self, callback: Callable[[T | Exception], object]) -> None:
         """*callback* is called in the end, or now if it came. One is; what it raises the loop is told."""
         assert self._callback is None, "it has a callback already"
@@ -68,21 +64,24 @@ class Deferred(Generic[T]):
             self._is_inside = False
 
     def _take(self, answer: Any) -> None:
-        steps = self._steps
+        steps, is_error = self._steps, isinstance(answer, Exception)
         while steps:
             step, failed = steps.pop(0)
-            doing = failed if isinstance(answer, Exception) else step
+            doing = failed if is_error else step
             if doing is None:
                 continue
             try:
-                answer = doing(answer)
+                answer, is_error = doing(answer), False
             except Exception as error:
-                answer = error
-            if type(answer) is CoroutineType:
+                answer, is_error = error, True
+                continue
+            kind = type(answer)
+            if kind is CoroutineType:
                 answer = deferred(answer)
-            if isinstance(answer, Deferred):
-                answer.add_callback(self.come)
-                return
+            elif kind is not Deferred:
+                continue
+            answer.add_callback(self.come)
+            return
         self._answer = answer
         if self._callback is None:
             return

@@ -69,10 +69,10 @@ class FrontDoor:
         try:
             work = self._route(request, exchange)
         except Exception as error:
-            self._fail(error, request, exchange)
+            self._fail(request, exchange, error)
             return None
         if isinstance(work, Deferred):
-            return work.otherwise(partial(self._fail, request=request, exchange=exchange))
+            return work.then(None, partial(self._fail, request, exchange))
         return None if work is None else self._see_through(work, request, exchange)
 
     def _headers(self, origin: str | None) -> bytes:
@@ -83,7 +83,7 @@ class FrontDoor:
         try:
             await work
         except Exception as error:
-            self._fail(error, request, exchange)
+            self._fail(request, exchange, error)
 
     def _route(self, request: Request, exchange: Exchange) -> Answer[None]:
         path = request.path
@@ -119,7 +119,7 @@ class FrontDoor:
         try:
             await app(scope, bridge.receive, bridge.send)
         except Exception as error:
-            self._fail(error, request, exchange, getattr(scope.get("route"), "path", None))
+            self._fail(request, exchange, error, getattr(scope.get("route"), "path", None))
 
     def _is_edges_own(self, path: str) -> bool:
         """Is an `OPTIONS` a viewer's request, handed on by an edge?"""
@@ -130,7 +130,7 @@ class FrontDoor:
         scope["route"] = _Named(self._edge.route_of(scope["path"]))
         await self._edge(scope, receive, send)
 
-    def _fail(self, error: Exception, request: Request, exchange: Exchange, route: str | None = None) -> None:
+    def _fail(self, request: Request, exchange: Exchange, error: Exception, route: str | None = None) -> None:
         """Tells what became of it instead. Where half of an answer is out, or nobody is there, the connection ends."""
         route = _route_of(request.path) or route
         if isinstance(error, Problem):
