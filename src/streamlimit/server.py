@@ -23,6 +23,7 @@ from streamlimit.delivery.wire import Wire
 from streamlimit.edge.reports import MAX_BYTES, ROUTE
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.http.connection import Connection, Parts
+from streamlimit.http.large import LargeBodies
 from streamlimit.http.limits import Connections, raise_descriptors
 from streamlimit.http.repeats import Repeats
 from streamlimit.settings import Settings
@@ -68,8 +69,9 @@ def run(settings: Settings, listening: socket.socket, on_listening: Callable[[st
 
 def _config(settings: Settings) -> uvicorn.Config:
     tally, seconds = Tally(), settings.request_seconds  # pickled together, guard and factory share it in each worker
-    guard = Connections(settings.connections_per_address, seconds, Proxies(settings.trusted_proxies).trusts, tally)
-    parts = Parts(guard, Wire.tap, fault_answer, Repeats(), LARGER)
+    trusted = Proxies(settings.trusted_proxies).trusts
+    guard = Connections(settings.connections_per_address, seconds, trusted, tally)
+    parts = Parts(guard, Wire.tap, fault_answer, Repeats(), LargeBodies(LARGER, trusted))
     return uvicorn.Config(
         WorkerFactory(settings, tally),
         factory=True,

@@ -1,18 +1,21 @@
 """Requests are the same however their bytes are cut into packets, and what is no request is the last thing read."""
 
+import tracemalloc
+
 import pytest
 
 from streamlimit.http.framing import Fault
+from streamlimit.http.large import AT_ONCE, LargeBodies
 from streamlimit.http.reader import MAX_BODY, MAX_DISCARDED, SLICE, Reader
-from streamlimit.http.request import Request
+from streamlimit.http.request import Peer, Request
 from tests.http.raw import head
 
 Told = tuple[str, bytes, bytes | None, bool]
 
 
-def read(*packets: bytes, larger: dict[bytes, int] | None = None) -> Reader:
+def read(*packets: bytes, larger: LargeBodies | None = None, client: Peer = None) -> Reader:
     """A reader that was given these, one after the other."""
-    reader = Reader(None, larger or {})
+    reader = Reader(client, larger or LargeBodies({}))
     for packet in packets:
         for at in range(0, len(packet), SLICE):
             reader.feed(packet[at : at + SLICE])
@@ -80,11 +83,48 @@ def test_a_body_that_is_too_large_is_read_to_its_end_and_not_kept() -> None:
 def test_a_target_may_have_a_larger_body_than_others() -> None:
     for target, kept in (("/large", True), ("/other", False), ("/large?x", False)):
         reader = read(
-            head(f"POST {target} HTTP/1.1", "Content-Length: 70000") + b"x" * 70_000, larger={b"/large": 80_000}
+            head(f"POST {target} HTTP/1.1", "Content-Length: 70000") + b"x" * 70_000,
+            larger=LargeBodies({b"/large": 80_000}),
         )
         (request,) = reader.ready
         assert isinstance(request, Request)
         assert (request.body is not None) == kept, target
+
+
+def test_strangers_have_so_many_large_bodies_kept_at_once_and_who_is_trusted_any_number() -> None:
+    larger = LargeBodies({b"/large": 80_000}, trusted=lambda address: address == "10.0.0.1")
+    stranger, edge = ("192.0.2.1", 1), ("10.0.0.1", 1)
+    whole = head("POST /large HTTP/1.1", "Content-Length: 70000") + b"x" * 70_000
+
+    def is_kept(client: Peer) -> bool:
+        (request,) = read(whole, larger=larger, client=client).ready
+        assert isinstance(request, Request)
+        return request.body == b"x" * 70_000
+
+    begun = [read(whole[:-1], larger=larger, client=stranger) for _ in range(AT_ONCE)]
+    others = [read(whole[:-1], larger=larger, client=edge) for _ in range(AT_ONCE)]
+    assert (is_kept(stranger), is_kept(edge), is_kept(None)) == (False, True, True)
+    begun[0].feed(b"x")  # it is whole
+    assert (is_kept(stranger), is_kept(stranger)) == (True, True)
+    begun.pop(1).close()
+    begun.append(read(whole[:-1], larger=larger, client=stranger))
+    assert is_kept(stranger)
+    for reader in begun + others:
+        reader.close()
+    assert all(read(whole[:-1], larger=larger, client=stranger).stage == "body" for _ in range(AT_ONCE))
+
+
+def test_a_body_of_very_many_chunks_takes_no_more_memory_than_its_bytes() -> None:
+    sent = head("POST /a HTTP/1.1", "Transfer-Encoding: chunked") + b"2\r\nxy\r\n" * (MAX_BODY // 2 - 1)
+    tracemalloc.start()
+    try:
+        reader = read(sent)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 3 * MAX_BODY
+    reader.feed(b"0\r\n\r\n")
+    assert told(reader) == [("POST", b"/a", b"xy" * (MAX_BODY // 2 - 1), True)]
 
 
 def test_who_asks_before_sending_is_told_to_or_why_not() -> None:

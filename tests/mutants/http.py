@@ -4,6 +4,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "strangers have any number of large bodies kept",
+        "streamlimit/http/large.py",
+        "if self._kept >= AT_ONCE:",
+        "if False:",
+        ("tests/http/test_reader.py",),
+    ),
+    Mutant(
+        "a large body counts after it was read",
+        "streamlimit/http/reader.py",
+        "if self._is_large:\n            self._end_large()\n",
+        "",
+        ("tests/http/test_reader.py",),
+    ),
+    Mutant(
         "a body overtakes its head",
         "streamlimit/http/connection.py",
         " and not self.is_stuck and not self._held:",

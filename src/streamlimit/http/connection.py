@@ -8,12 +8,13 @@ on, by which receipts are read.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 from streamlimit.http.exchange import CLOSE, STATUS_LINES, Exchange, dated, lines_of
 from streamlimit.http.framing import Fault
+from streamlimit.http.large import LargeBodies
 from streamlimit.http.limits import Connections
 from streamlimit.http.patience import Patience
 from streamlimit.http.reader import SLICE, Reader
@@ -43,14 +44,14 @@ class Parts(NamedTuple):
 
     *refusal*: status, header lines and body of what is told whoever sent something that is no request.
     *repeats*: requests that need not be read again.
-    *larger*: of targets whose bodies may be larger than others', how large.
+    *larger*: the targets whose bodies may be larger than others'.
     """
 
     guard: Connections
     tap: Tap
     refusal: Callable[[Fault], tuple[int, bytes, bytes]]
     repeats: Repeats
-    larger: Mapping[bytes, int] = {}  # nobody changes it
+    larger: LargeBodies = LargeBodies({})
 
 
 class Connection(asyncio.Protocol):

@@ -5,12 +5,12 @@ socket and no clock.
 """
 
 from collections import deque
-from collections.abc import Mapping
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from httptools.parser.errors import HttpParserInvalidURLError
 
 from streamlimit.http.framing import MALFORMED, Fault, fault_of, framing_of, has_body, is_host, unknown_version
+from streamlimit.http.large import LargeBodies
 from streamlimit.http.request import Headers, Peer, Request, unquoted
 
 MAX_HEAD = 32 * 1024
@@ -35,7 +35,7 @@ SLICE = 4 * 1024
 class Reader:
     """The requests of one connection, whose other end is *client*. `ready`: those that are whole, in their order.
 
-    *larger*: of targets whose bodies may be larger, how large.
+    *larger*: the targets whose bodies may be larger.
     """
 
     stage = ""
@@ -48,7 +48,7 @@ class Reader:
     """The client waits for a word before it sends its body."""
 
     _received = _size = _body_bytes = 0
-    _is_unread = _is_replayed = _is_too_large = False
+    _is_unread = _is_replayed = _is_too_large = _is_large = False
     _fault: Fault | None = None
     _url = _method = b""
     _version = ""
@@ -56,9 +56,9 @@ class Reader:
     """Headers as they come; trailers, too."""
     _headers: Headers
     _fields: dict[bytes, bytes]
-    _parts: list[bytes]
+    _body: bytes | bytearray
 
-    def __init__(self, client: Peer, larger: Mapping[bytes, int]) -> None:
+    def __init__(self, client: Peer, larger: LargeBodies) -> None:
         self.ready: deque[Request | Fault] = deque()
         self._client, self._larger, self._most = client, larger, MAX_BODY
         self._parser = self._new_parser()
@@ -66,6 +66,7 @@ class Reader:
     def close(self) -> None:
         """Nothing more comes. (It and its parser hold each other.)"""
         self.is_over = True
+        self._end_large()
         del self._parser
 
     def feed(self, data: bytes) -> None:
@@ -117,8 +118,8 @@ class Reader:
             self._fault = self._fault or fault_of(self._method, url, self._version, headers, fields, offers)
         if self._fault is not None:
             raise Stop
-        self.stage, self._parts, self._size, self._is_too_large = "body", [], 0, False
-        self._most = self._larger.get(url, MAX_BODY)
+        self.stage, self._body, self._size, self._is_too_large = "body", b"", 0, False
+        self._most = self._larger.sizes.get(url, MAX_BODY)
         if offers and has_body(fields):
             self._is_unread = True
         if b"expect" in fields and fields[b"expect"].lower() == b"100-continue" and has_body(fields):
@@ -126,21 +127,27 @@ class Reader:
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
-        if self._size <= self._most:
-            self._parts.append(body)
-        else:
-            self._parts, self._is_too_large = [], True
+        if self._size > MAX_BODY and not self._may_be_large():
+            self._body, self._is_too_large = b"", True
+        elif not self._body:
+            self._body = body
+        else:  # not a list of its parts: each takes many times its size where they are of a few bytes
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += body
 
     def on_message_complete(self) -> None:
         if self._is_unread:
             return  # the parser takes it for another protocol's
-        url, version, parts = self._url, self._version, self._parts
+        url, version = self._url, self._version
+        if self._is_large:
+            self._end_large()
         keep_alive = self._parser.should_keep_alive() and not self._is_too_large and version != "1.0"
         if url[0] != SLASH and url != b"*":  # a whole URL: its own host counts, which nobody here asks for
             parsed = parse_url(url)
             url = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
         path, _, query = url.partition(b"?")
-        body = None if self._is_too_large else parts[0] if len(parts) == 1 else b"".join(parts)
+        body = None if self._is_too_large else bytes(self._body)
         self.ready.append(
             Request(
                 self._method.decode(),
@@ -157,6 +164,21 @@ class Reader:
         )
         self.stage, self._received, self.expects = "", 0, False
         self.is_over = not keep_alive
+
+    def _may_be_large(self) -> bool:
+        if self._size > self._most or self._is_too_large:
+            return False
+        self._is_large = self._is_large or self._larger.begin(self._address)
+        return self._is_large
+
+    def _end_large(self) -> None:
+        if self._is_large:
+            self._is_large = False
+            self._larger.end(self._address)
+
+    @property
+    def _address(self) -> str:
+        return self._client[0] if self._client else ""
 
     def _expect(self, fields: dict[bytes, bytes]) -> None:
         """The client asks whether to send its body: it is refused at once, where that is too large."""
