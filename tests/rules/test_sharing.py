@@ -37,6 +37,9 @@ def test_a_change_of_plays_of_n_x_ago_is_over() -> None:
     session.changes = [NOW_MS - POLICY.expiry_ms, NOW_MS - 1]
     assert take_over(session, 2, NOW_MS, POLICY, NOW_MS)
     assert (session.changes, session.is_locked) == ([NOW_MS - 1, NOW_MS], False)
+    session = seat()
+    session.changes = [NOW_MS - POLICY.expiry_ms]
+    assert take_over(session, 0, NOW_MS - POLICY.expiry_ms - 1, POLICY, NOW_MS), "asked for before that change"
 
 
 def test_a_stream_left_twice_takes_the_place_of_no_other() -> None:

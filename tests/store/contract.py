@@ -105,6 +105,7 @@ class Limits:
             answer = await home.ask(session)
             assert isinstance(answer, Admitted)
             assert (answer.existing, answer.live) == (True, 3)
+            assert answer.session == await home.session(session)
 
     @story()
     async def test_a_reservation_is_admitted_again_while_all_seats_are_taken(self, home: StoreDriver) -> None:
@@ -538,13 +539,16 @@ class Receipts:
 
     @story()
     async def test_receipts_out_of_order_move_no_session_back(self, home: StoreDriver) -> None:
-        early, late = await home.lease("tv"), await home.lease("tv")
+        early = await home.lease("tv")
+        home.later(1)
+        late = await home.lease("tv")
         home.later(10)
         await home.received(late, 2)
         home.later(10)
-        await home.received(early, 1)
+        verdict = await home.received(early, 1)
         seen = await home.session("tv")
         assert (seen.last_activity_ms, seen.state) == (home.now, State.ACTIVE)
+        assert (verdict.events, seen.segment) == ((), "video-2.m4s")
 
     @swept_or_not
     @story(subscribed=LOSSES)
@@ -664,6 +668,42 @@ class Receipts:
         assert (gone.mark.by, gone.mark.generation) == ("viewer", late.generation)
         assert await home.sitting() == []
         assert (await home.late(late)).state is State.ENDED
+
+    @story()
+    async def test_a_receipt_of_an_ended_session_does_nothing_for_as_long_as_it_could_have_sat(
+        self, home: StoreDriver
+    ) -> None:
+        late = await home.watch("tv")
+        await home.end("tv")
+        home.later(N * X - 1)
+        assert (await home.late(late)).state is State.ENDED
+        home.later(1)
+        await home.received(late)
+
+    @story()
+    async def test_neither_the_end_of_another_nor_an_end_before_it_keeps_an_expired_session_out(
+        self, home: StoreDriver
+    ) -> None:
+        await home.watch("tv")
+        await home.end("tv")
+        home.later(1)
+        late = await home.lease("tv")
+        home.later(1)
+        await home.watch("pad")
+        home.later(X)
+        await home.end("pad")
+        await home.received(late)
+        assert await home.sitting() == ["tv"]
+
+    @story()
+    async def test_a_receipt_of_a_session_that_was_ended_and_then_terminated_is_told_of_the_termination(
+        self, home: StoreDriver
+    ) -> None:
+        late = await home.watch("tv")
+        await home.end("tv")
+        await home.watch("tv")
+        await home.terminate("tv")
+        assert (await home.late(late)).state is State.TERMINATED
 
     @story()
     async def test_a_receipt_of_a_reservation_that_was_ended_does_nothing(self, home: StoreDriver) -> None:

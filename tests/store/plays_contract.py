@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from streamlimit.model import Admitted, Gone, Purpose, Receipt, Refusal, State
+from streamlimit.model import Admitted, Confirmed, Gone, Purpose, Receipt, Refusal, State
 from streamlimit.policy import Policy
 from streamlimit.store.contract import resolved
 from tests.store.store_driver import N, StoreDriver, X, story
@@ -95,13 +95,21 @@ class Plays:
         assert (await home.refused("tv", play=1)).code == "session-shared", "and the lock holds"
 
     @story(AT_SIX)
-    async def test_what_was_under_way_at_a_hand_over_does_not_take_it_back(self, home: StoreDriver) -> None:
-        await home.watch("tv", sequence=5, play=1)
-        old = await home.lease("tv", sequence=6, play=1)
+    @pytest.mark.parametrize("stream", ["news", "film"])
+    @pytest.mark.parametrize("play", [0, 1])
+    @pytest.mark.parametrize(("segment", "sequence"), [("6.m4s", 6), ("live.m4s", None), (None, 6)])
+    async def test_what_was_under_way_at_a_hand_over_does_not_take_it_back(
+        self, home: StoreDriver, stream: str, play: int, segment: str | None, sequence: int | None
+    ) -> None:
+        await home.watch("tv", sequence=5, play=play)
+        old = await home.lease("tv", stream, sequence=6, play=play)
         home.later(10)
         await home.watch("tv", sequence=5, play=2)
-        await home.received(old, 6)
-        assert ((await home.session("tv")).play, (await home.session("tv")).sequence) == (2, 5)
+        late = await resolved(home.store.confirm(Receipt(old, segment, sequence)))
+        assert isinstance(late, Confirmed)
+        assert late.events == ()
+        seen = await home.session("tv")
+        assert (seen.play, seen.stream_id, seen.segment, seen.sequence) == (2, "news", "video-5.m4s", 5)
 
     @story(AT_SIX)
     async def test_a_player_that_fetches_the_entry_twice_is_one_viewer(self, home: StoreDriver) -> None:

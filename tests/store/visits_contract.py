@@ -126,6 +126,25 @@ class Visits:
         assert (await home.refused("tv", sequence=5, play=5)).code == "too-many-visits"
         await home.watch("tv", sequence=6, play=4)
 
+    @story(ONE_VISIT)
+    async def test_a_lock_that_was_paid_for_is_not_paid_again_before_its_receipt(self, home: StoreDriver) -> None:
+        for play in (1, 2, 1):
+            await home.watch("tv", sequence=5, play=play)
+        spent = []
+        for play in (3, 3, 4):
+            answer = await home.ask("tv", sequence=5, play=play)
+            assert isinstance(answer, Admitted)
+            spent.append(answer.spent_ms > 0)
+        assert spent == [True, False, True]
+
+    @story(ONE_VISIT)
+    async def test_the_budget_is_that_of_the_limit_of_who_asks(self, home: StoreDriver) -> None:
+        for k in range(6):
+            answer = await home.ask("tv", f"stream-{k}", limit=6)
+            assert isinstance(answer, Admitted)
+            assert answer.spent_ms == (k + 1) * 2 * SIX // 6
+        assert (await home.refused("tv", "stream-6", limit=6)).code == "too-many-visits"
+
     @story(AT_SIX)
     async def test_a_spent_budget_outlives_the_sessions_and_not_its_time(self, home: StoreDriver) -> None:
         for k in range(180):

@@ -92,7 +92,7 @@ def _admit_sitting(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms:
         existing=True,
         spent_ms=spent_ms,
     )
-    return Outcome(answer, changed=adds_lease or is_given or is_other or spent_ms > 0)
+    return Outcome(answer, changed=adds_lease or is_given or is_other or bool(spent_ms))
 
 
 def _open_lease(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> None:
