@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from streamlimit import rules
-from streamlimit.model import LEGAL_MOVES, Admitted, Ask, Confirmed, Event, Lease, Purpose, Receipt, State
+from streamlimit.model import LEGAL_MOVES, Admitted, Ask, Confirmed, Event, Lease, Purpose, Receipt, Refusal, State
 from streamlimit.policy import DRY_RUN_SEATS, OverLimit, Policy
+from streamlimit.rules.grants import Grants, revoke
 from streamlimit.rules.ledger import Ledger, Outcome
 
 X, START_MS = 1_000, 1_750_000_000_000
@@ -150,3 +151,15 @@ def test_who_comes_beyond_what_a_dry_run_records_is_written_nowhere() -> None:
     for number in range(DRY_RUN_SEATS + 1):
         outcome = rules.admit(ledger, Ask("user", f"s{number}", "news", lease_id="lease"), policy, START_MS)
         assert outcome.changed == (number < DRY_RUN_SEATS)
+
+
+def test_a_refusal_of_the_grant_is_written_nowhere() -> None:
+    grants, policy = Grants(), Policy()
+    revoke(grants, START_MS, policy, START_MS)
+    for ask, code in (
+        (Ask("user", "tv", "news", may_start=False), "grant-expired"),
+        (Ask("user", "tv", "news", grant_generation=START_MS), "grant-ended"),
+    ):
+        outcome = rules.admit(Ledger(), ask, policy, START_MS, grants)
+        assert isinstance(outcome.answer, Refusal)
+        assert (outcome.answer.code, outcome.changed) == (code, False)

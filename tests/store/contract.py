@@ -1751,6 +1751,20 @@ class Replacements:
             assert (answer.existing, answer.events) == (True, ())
         assert await home.sitting() == ["a", "c", "d"]
 
+    @story()
+    async def test_who_expired_before_is_told_beside_who_gives_way(self, home: StoreDriver) -> None:
+        await home.watch("gone")
+        home.later(1)
+        await home.watch_all("a", "b")
+        await home.limit_to(2)
+        home.later(N * X - 1)
+        answer = await home.ask("c", replace="a")
+        assert isinstance(answer, Admitted)
+        assert [(e.session.session_id, e.type) for e in answer.events] == [
+            ("gone", "session.expired"),
+            ("a", "session.terminated"),
+        ]
+
     @story(OLDEST_GOES)
     async def test_who_sits_replaces_nobody(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
@@ -2050,6 +2064,7 @@ class DryRuns:
         old = await home.open("tv")
         await home.end("tv")
         home.later(-HOUR)
+        await home.sweep()
         await home.watch_all("a", "b", "c")
         new = await home.open("tv")
         assert new > old

@@ -142,7 +142,7 @@ class Visits:
         for k in range(6):
             answer = await home.ask("tv", f"stream-{k}", limit=6)
             assert isinstance(answer, Admitted)
-            assert answer.spent_ms == (k + 1) * 2 * SIX // 6
+            assert (answer.limit, answer.spent_ms) == (6, (k + 1) * 2 * SIX // 6)
         assert (await home.refused("tv", "stream-6", limit=6)).code == "too-many-visits"
 
     @story(AT_SIX)

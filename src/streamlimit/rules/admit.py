@@ -67,6 +67,8 @@ def _admit_anyway(
         outcome = Outcome[Decision](answer, changed=False)
     else:
         outcome = _seat_new(ledger, ask, [], policy, now_ms, grants)
+    if outcome.wants_grants:
+        return outcome
     assert isinstance(outcome.answer, Admitted)
     return Outcome(replace(outcome.answer, would_refuse=code), outcome.changed, outcome.events)
 
@@ -122,14 +124,14 @@ def _admit_new(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Gr
     if ask.purpose is Purpose.CHECK:
         limit = ledger.limit(ask.limit, policy)
         return Outcome(Admitted(None, None, limit, len(ledger.live(now_ms)), existing=False), changed=False)
-    if grants is None and ask.purpose is Purpose.SEAT:
-        return grants_wanted()  # it is given a grant, which must be younger than its dead ones
     return _seat_new(ledger, ask, going, policy, now_ms, grants)
 
 
 def _seat_new(
     ledger: Ledger, ask: Ask, going: list[Seat], policy: Policy, now_ms: int, grants: Grants | None
 ) -> Outcome[Decision]:
+    if grants is None and gives_grant(ask):
+        return grants_wanted()  # its grant must be younger than its dead ones
     events = lapse_all(ask.user_id, ledger, now_ms)
     for seat in going:
         events += (_replace(ledger, seat, ask, policy, now_ms),)
@@ -274,4 +276,4 @@ def _room_in_ms(seats: list[Seat], limit: int, policy: Policy, now_ms: int) -> i
     """When so many of *seats* will have lapsed, without any further request, that fewer than *limit* are left."""
     lapses = sorted(seat.expires_at_ms for seat in seats)
     nth = max(len(lapses) - max(limit, 1), 0)
-    return max(lapses[nth] - now_ms, 0) if lapses else policy.segment_ms
+    return lapses[nth] - now_ms if lapses else policy.segment_ms
