@@ -1,6 +1,7 @@
-"""When a user is due: the earliest moment at which the sweep has anything to do there."""
+"""When a user is due: the earliest moment at which the sweep has anything to do there. And what is too far away."""
 
 from streamlimit.model import Mark, State
+from streamlimit.policy import Policy
 from streamlimit.rules.ledger import LOOK_AGAIN_MS, Ledger, Seat
 
 NOW_MS = 1_750_000_000_000
@@ -35,3 +36,13 @@ def test_the_sweep_looks_at_a_limit_when_it_ends_or_in_a_minute() -> None:
 
 def test_a_limit_for_good_is_due_never() -> None:
     assert Ledger(max_sessions=1).due_at_ms(NOW_MS) is None
+
+
+def test_as_far_away_as_may_be_holds_and_a_millisecond_farther_was_written_before_the_clock_went_back() -> None:
+    policy = Policy()
+    for beyond in (0, 1):
+        far_ms, spent_ms = NOW_MS + policy.far_ms + beyond, NOW_MS + policy.spent_far_ms + beyond
+        ledger = Ledger([seat(far_ms)], [mark(far_ms)], spent_until_ms=spent_ms)
+        ledger.mend(policy, NOW_MS)
+        mended = ledger.seats[0].expires_at_ms, ledger.marks[0].until_ms, ledger.spent_until_ms
+        assert mended == ((NOW_MS, NOW_MS, 0) if beyond else (far_ms, far_ms, spent_ms))

@@ -260,9 +260,10 @@ class Checks:
 
     @story(subscribed=ALL_TYPES)
     async def test_a_check_takes_no_seat(self, home: StoreDriver) -> None:
-        answer = await home.ask("tv", purpose=Purpose.CHECK)
+        answer = await home.ask("tv", purpose=Purpose.CHECK, limit=5)
         assert isinstance(answer, Admitted)
         assert (answer.session, answer.lease, answer.existing, answer.live) == (None, None, False, 0)
+        assert answer.limit == 5
         assert await home.sitting() == []
 
     @story()

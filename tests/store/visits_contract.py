@@ -176,7 +176,13 @@ class Visits:
             await self._visit(home, f"s{k}")
         answer = await home.ask("more")
         assert isinstance(answer, Admitted)
-        assert answer.would_refuse == "too-many-visits"
+        assert (answer.would_refuse, answer.spent_ms) == ("too-many-visits", 0)
+        home.later(2 * SIX // 3)
+        await self._visit(home, "one-more")
+        await home.watch("other", "sport")
+        moved = await home.ask("one-more", "film")
+        assert isinstance(moved, Admitted)
+        assert (moved.would_refuse, moved.spent_ms) == ("too-many-visits", 0), "and nothing is paid for it"
 
     @story(AT_SIX)
     @pytest.mark.parametrize("ring", [4, 8, 60])
