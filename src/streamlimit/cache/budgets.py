@@ -1,4 +1,4 @@
-"""Budgets of visits (rule 13) as the store told of them last: what a worker spends by itself while the store is away.
+"""Budgets of visits (rule 13) as the store's last answer had them: what a worker spends by itself in an outage.
 
 Reads no clock: times are seconds of a monotonic one, handed in.
 """

@@ -9,17 +9,17 @@ Told = tuple[float, float, float]
 """What one exchange says of the store's clock: ahead at least, ahead at most, and the moment of the answer."""
 
 LONGEST_MS = 500.0
-"""No answer takes longer: a store that is slower is taken for one that is away."""
+"""No answer takes longer: a store that is slower is taken for an unavailable one."""
 
 
 def between(told_ms: int, asked_at: float, heard_at: float) -> Told:
-    """The store read *told_ms* after it was asked, and before it was heard (seconds of the worker's clock)."""
+    """The store read *told_ms* after it was asked, and before its answer came (seconds of the worker's clock)."""
     heard_ms = heard_at * 1_000
     return told_ms - heard_ms, told_ms + 1 - asked_at * 1_000, heard_ms
 
 
 def before_long(told_ms: int, asked_at: float) -> Told:
-    """As `between`, of an answer of which nobody knows when it was heard."""
+    """As `between`, of an answer that came at an unknown time."""
     return between(told_ms, asked_at, asked_at + LONGEST_MS / 1_000)
 
 

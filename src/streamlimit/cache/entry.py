@@ -1,4 +1,4 @@
-"""One session as it is kept, and as whoever asks is shown it.
+"""One session as the cache keeps it, and as callers see it.
 
 A million may be kept: numbers lie packed in one value; streams and segments are shared.
 """
@@ -13,7 +13,7 @@ from msgspec import Struct
 from streamlimit.model import Device, Receipt, Session
 
 AHEAD = 2
-"""Leases of one session that are under way at a time without a word of the store: as many as somebody who was sent away
+"""Leases of one session that are under way at a time without an answer of the store: as many as a terminated session
 elsewhere may still be given here."""
 
 SUPPOSED = 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""Who is let in while the store is away: those who sit, and others only where the operator chose so (rule 11)."""
+"""Admissions while the store is unavailable: sessions with a seat, and others where the operator chose so (rule 11)."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ class OfflineAdmission:
         self.budgets = Budgets(policy)
 
     def admit(self, ask: Ask, known: CachedSession | None, error: StoreUnavailable) -> Decision:
-        """Who sits goes on. Raises *error*, what the store raised, where nobody may let the session in."""
+        """A session with a seat goes on. Raises *error*, what the store raised, where it may not be admitted."""
         if self._outage.refuses_all:
             raise error
         if known is None or not known.session.generation:
@@ -64,7 +64,7 @@ class OfflineAdmission:
         return CachedSession(session, roster.limit, roster.live, now, 0, self._wall_ms() - now * 1_000, 0.0, 0)
 
     def session(self, ask: Ask) -> Session:
-        """A provisional one, of generation 0: the store gives it a real one when it is told of its receipt."""
+        """A provisional one, of generation 0: the store gives it a real one when it gets its receipt."""
         now_ms = self._wall_ms()
         return Session(
             session_id=ask.session_id,
@@ -88,7 +88,7 @@ class OfflineAdmission:
         return self._cache.limit_of(ask.user_id) or ask.limit or self._policy.max_sessions
 
     def live(self, ask: Ask) -> int:
-        """How many of the user's sessions sit, as far as this worker knows."""
+        """How many of the user's sessions hold a seat, as far as this worker knows."""
         return self._cache.sitting(ask.user_id, self._clock())
 
     def _admit_provisionally(self, ask: Ask, known: CachedSession | None, error: StoreUnavailable) -> Decision:

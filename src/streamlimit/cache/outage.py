@@ -1,4 +1,4 @@
-"""Is the store away, since when, and what does the operator want to happen meanwhile?"""
+"""The state of an outage: since when the store is unavailable, and what the operator wants to happen meanwhile."""
 
 from collections.abc import Callable
 from typing import Literal, TypeVar
@@ -13,7 +13,7 @@ T = TypeVar("T")
 OnOutage = Literal["keep-known", "admit-all", "refuse-all"]
 
 PROBE_SECONDS = 0.25
-"""How often a store that is away is tried again."""
+"""How often an unavailable store is tried again."""
 
 CALM_SECONDS = 1.0
 """No failure for so long: the outage is over (in a cluster some shards may fail while others answer)."""
@@ -38,7 +38,7 @@ class OutagePolicy(Struct, frozen=True):
 
 
 class Outage:
-    """From the first failure (`since`) until nothing failed for a while. *on_change* is told True once, False once."""
+    """From the first failure (`since`) until nothing failed for a while. *on_change* gets True once, False once."""
 
     def __init__(
         self, outage_policy: OutagePolicy, clock: Callable[[], float], on_change: Callable[[bool], None]
@@ -55,12 +55,12 @@ class Outage:
 
     @property
     def admits_all(self) -> bool:
-        """Are even sessions admitted that nobody knows?"""
+        """Are even unknown sessions admitted?"""
         return self.is_away and self._outage_policy.on_outage == "admit-all"
 
     @property
     def admits_granted(self) -> bool:
-        """Are sessions that nobody knows admitted on an unexpired grant, up to the limit? For `outage_seconds`."""
+        """Are unknown sessions admitted on an unexpired grant, up to the limit? For `outage_seconds`."""
         return self.is_away and self._clock() - self.since < self._outage_policy.outage_seconds
 
     @property
@@ -100,7 +100,7 @@ class Outage:
             self._on_change(True)
 
     def answered(self, is_anything_kept: bool) -> None:
-        """The store did answer. While it still has to be told something, it is not back."""
+        """The store did answer. While something still has to be sent to it, it has not recovered."""
         if self.is_away and not is_anything_kept and self._clock() - self._failed_at >= CALM_SECONDS:
             self.is_away = False
             self._on_change(False)

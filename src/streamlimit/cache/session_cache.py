@@ -13,7 +13,7 @@ _STARTING, _ACTIVE, _IDLE = State.STARTING, State.ACTIVE, State.IDLE  # looking 
 
 
 class SessionCache:
-    """What one worker knows of sessions. *extra_seconds*: how much longer than the store's word they may sit."""
+    """What one worker knows of sessions. *extra_seconds*: how much longer than the store said they keep their seats."""
 
     def __init__(self, policy: Policy, extra_seconds: float = 0.0) -> None:
         self._policy, self._extra, self._segment_seconds = policy, extra_seconds, policy.segment_ms / 1_000
@@ -24,7 +24,7 @@ class SessionCache:
         return len(self._entries)
 
     def recall(self, ask: Ask, now: float) -> CachedSession | None:
-        """What is known of the asking session, as long as it may sit: until it expires by the store's last word."""
+        """What is known of the asking session, as long as it keeps its seat by the store's last answer."""
         user_id, session_id = ask.user_id, ask.session_id
         entry = self._drawers[hash(user_id) % self._count].get(user_id)  # as `find`
         while entry is not None and entry.session_id != session_id:
@@ -89,7 +89,7 @@ class SessionCache:
     def learn(self, receipt: Receipt, confirmed: Confirmed, at: float, heard_at: float | None = None) -> None:
         """The store confirmed *receipt*, which the client had at *at*; an older one than the last teaches nothing.
 
-        *heard_at*: when it said so, where that tells something of its clock: not if it was told long after *at*.
+        *heard_at*: when it said so, where that says something of its clock: not if it was reported long after *at*.
         """
         ask, session = receipt.lease.ask, confirmed.session
         entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
@@ -113,7 +113,7 @@ class SessionCache:
         entry.write(session, confirmed.limit, confirmed.live, at, digest(ask.client), low, span, least_ms)
 
     def suppose(self, session: Session, limit: int, at: float) -> None:
-        """The store is away and the session sits provisionally (generation 0), until n·X after it was here last."""
+        """In an outage the session holds a provisional seat (generation 0), until n·X after its last request."""
         told = before_long(session.started_at_ms, at)  # though by the worker's own clock
         entry = self._find(session.user_id, session.session_id)
         if entry is None:
@@ -155,7 +155,7 @@ class SessionCache:
         return [entry.session_id for entry in self._entries.of(user_id)]
 
     def sitting(self, user_id: str, now: float) -> int:
-        """How many of the user's sessions may sit, as far as this worker knows."""
+        """How many of the user's sessions hold a seat, as far as this worker knows."""
         return sum(now < entry.until + self._extra for entry in self._entries.of(user_id))
 
     def limit_of(self, user_id: str) -> int | None:
@@ -163,7 +163,7 @@ class SessionCache:
         return next((entry.limit for entry in self._entries.of(user_id)), None)
 
     def forget_old(self, now: float) -> None:
-        """Drops those that may not sit any more, some at a time."""
+        """Drops sessions that hold no seat any more, some at a time."""
         self._entries.forget_old(now - self._extra)
 
     def _add(self, session: Session, limit: int, live: int, at: float, client: int, told: Told) -> None:

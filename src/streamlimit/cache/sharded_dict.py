@@ -52,7 +52,7 @@ class ShardedDict:
         self._chain(user_id, entries, [entry for entry in entries if entry.session_id != session_id])
 
     def forget_old(self, now: float) -> None:
-        """Drops sessions that may not sit any more, of some users at a time, round after round."""
+        """Drops sessions that hold no seat any more, of some users at a time, round after round."""
         left = USERS_A_LOOK
         for _ in range(DRAWERS_A_LOOK):
             drawer = self.drawers[self._next]

@@ -26,7 +26,7 @@ class Tombstones:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.since: dict[tuple[str, str], Gone] = OrderedDict()
-        """Who left, by user and session; mostly nobody."""
+        """Sessions that left, by user and session; mostly none."""
 
     def __len__(self) -> int:
         return len(self.since)
@@ -49,14 +49,14 @@ class Tombstones:
             gone.event, gone.keeps_grant = event, keeps_grant
 
     def forgive(self, user_id: str, session_id: str | None) -> None:
-        """The session, or all of the user's (None), may come back: no termination of it is told to the store again."""
+        """The session, or all of the user's (None), may come back: no termination of it is sent to the store again."""
         for (user, session), gone in self.since.items():
             is_meant = user == user_id and session_id in (None, session)
             if is_meant and gone.event is not None and gone.event.type == "session.terminated":
                 gone.event = None
 
     def events(self) -> Iterator[tuple[Event, bool]]:
-        """The events of all sessions that left, as the store told them, each with whether its grant lives on."""
+        """The events of all sessions that left, as the store made them, each with whether its grant lives on."""
         for gone in list(self.since.values()):
             if gone.event is not None:
                 yield gone.event, gone.keeps_grant
@@ -64,7 +64,7 @@ class Tombstones:
     def is_back(self, ask: Ask, asked_at: float, generation: int | None = None) -> bool:
         """The store, asked at *asked_at*, admitted it: it is here, unless it left only after that.
 
-        Nor where it sits in the seat that it had left (*generation*): then the store has forgotten that.
+        Nor where it is in the seat that it had left (*generation*): then the store has forgotten that.
         """
         if not self.since:
             return True

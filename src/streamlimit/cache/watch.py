@@ -1,4 +1,4 @@
-"""What is done between requests: a store that is away is tried again, what was kept is told, who is gone forgotten."""
+"""Work between requests: an unavailable store is tried again, kept receipts are sent, expired sessions are dropped."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,10 +29,10 @@ class Watch:
     ) -> None:
         self._store, self._cache, self._outage = store, cache, outage
         self._tombstones, self._receipts, self._clock = tombstones, receipts, clock
-        self._outages = 0  # after so many the ends were told again
+        self._outages = 0  # after so many the ends were sent again
 
     async def forever(self) -> None:
-        """Tells what was kept as soon as the store is back, and forgets what is long past."""
+        """Sends what was kept as soon as the store has recovered, and drops what is long past."""
         while True:
             await asyncio.sleep(PROBE_SECONDS)
             await self.once()
@@ -53,12 +53,12 @@ class Watch:
             await asyncio.sleep(0)  # viewers wait for one look, not for all
 
     async def finish(self) -> None:
-        """Before the worker stops: what is under way arrives (answers come in order), what was kept is told."""
+        """Before the worker stops: what is under way arrives (answers come in order), what was kept is sent."""
         await self._probe()
         await self._receipts.tell_all()
 
     async def _lose_again(self) -> None:
-        """After an outage another server may be there, which never heard of the last ends: they are told again."""
+        """After an outage another server may be there, which never got the last ends: they are sent again."""
         self._outages = self._outage.counts.outages
         for event, keeps_grant in self._tombstones.events():
             try:

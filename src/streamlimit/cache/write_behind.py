@@ -1,4 +1,4 @@
-"""Receipts that the store was not there for: newest per session, bounded, told when it is back. Reads no clock."""
+"""Receipts of an outage: newest per session, bounded, sent when the store has recovered. Reads no clock."""
 
 from collections import OrderedDict
 from itertools import islice
@@ -22,7 +22,7 @@ class QueuedReceipt(Struct, frozen=True):
 
 
 class WriteBehindQueue:
-    """Receipts that wait, by session and by user: before anyone new of a user is admitted, that user's are told."""
+    """Receipts that wait, by session and by user: before a new session of a user is admitted, that user's are sent."""
 
     def __init__(self, at_most: int = KEPT_AT_MOST) -> None:
         self._at_most = at_most
@@ -62,7 +62,7 @@ class WriteBehindQueue:
             self.dropped += 1
 
     def tried(self, kept: QueuedReceipt) -> None:
-        """The store is still away for this one: others come before it is tried again."""
+        """The store is still unavailable for this one: others come before it is tried again."""
         key = _key(kept.receipt.lease)
         if self._all.get(key) is kept:
             del self._all[key]

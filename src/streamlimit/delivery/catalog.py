@@ -33,7 +33,7 @@ RESOLVED_KEPT = 20_000
 class Catalog:
     """All streams under *folder*. `problems`: stream id -> why it, or a part of it, cannot be served.
 
-    *on_problem* is told each change of it once: (stream id, reason), or (stream id, None) when well again.
+    *on_problem* is called with each change of it once: (stream id, reason), or (stream id, None) when well again.
     *clock* gives monotonic seconds.
     """
 

@@ -36,7 +36,7 @@ NOTES = 1_000
 """Notes that are kept of one file."""
 
 SETTLED_NS = 2_000_000_000
-"""… but at once while it was changed so lately: whoever writes it may not be done."""
+"""… but at once while it was changed so lately: its writer may not be done."""
 
 T = TypeVar("T")
 Key = tuple[str, int, int, int]
@@ -141,7 +141,7 @@ class Body:
         return iter((memoryview(content)[first:end],) if first < min(end, self.size) else ())
 
     def spans(self, first: int, last: int, most: int = SPAN) -> Iterator[tuple[int, int]]:
-        """The same in pieces of at most so many bytes that nobody has read, as (first byte, how many)."""
+        """The same in pieces of at most so many bytes that were not read, as (first byte, how many)."""
         return self._cut(first, min(last + 1, self.size), most)
 
     def shortened(self) -> CatalogError:
@@ -158,7 +158,7 @@ class Body:
                 raise self.shortened()
 
     def _cut(self, first: int, end: int, most: int) -> Iterator[tuple[int, int]]:
-        """Before the last of several pieces it looks: nobody gets all of a body that is a mixture of two versions."""
+        """Before the last of several pieces it looks: no client gets all of a body that mixes two versions."""
         start = first
         while first < end:
             count = min(most, end - first)
@@ -204,7 +204,7 @@ class LocalFiles:
         self._trusted.pop(path, None)
 
     def close(self) -> None:
-        """Forgets all; what nobody is delivering is closed at once."""
+        """Drops all files; those that no request is delivering are closed at once."""
         self._trusted.clear()
         self._small.clear()
         self._large.clear()

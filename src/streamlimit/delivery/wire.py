@@ -106,7 +106,7 @@ class Wire:
 
     @property
     def is_over(self) -> bool:
-        """The peer takes nothing any more, and TCP knows it, though nobody may have told us."""
+        """The peer takes nothing any more, and TCP knows it, though the event loop may not have been notified."""
         return self.is_lost or (self.kind is not Kind.LOCAL and self.tcp()[0])
 
     @property
@@ -127,8 +127,8 @@ class Wire:
     def pour(self, head: bytes, file: int, first: int, left: int) -> Awaitable[None] | None:
         """Gives the kernel *head*, and *left* bytes of *file* from *first* on, which never pass through our memory.
 
-        The watcher is told how many it took: not all of them where the file ended before, or the connection is over.
-        What is returned is to be awaited: the kernel takes no more at the moment.
+        The watcher is called with how many it took: not all of them where the file ended before, or the connection is
+        over. What is returned is to be awaited: the kernel takes no more at the moment.
         """
         rest = self._push(head, file, first, left)
         return None if rest is None else self._pour_on(rest)
@@ -153,7 +153,7 @@ class Wire:
         except OSError:  # the peer went away, or the disk failed
             self.abort()
             return None
-        # Less than it was asked to take means that it is full; asking again to be told so costs another call.
+        # Less than it was asked to take means that it is full; asking again to learn so costs another call.
         return (head, file, first, left) if head or left else None
 
     def outstanding(self) -> int:
@@ -225,7 +225,7 @@ class Wire:
             self.close()
 
     def abort(self) -> None:
-        """Ends the connection at once with a reset; what is queued is thrown away."""
+        """Ends the connection at once with a reset; what is queued is dropped."""
         if self._fd < 0:
             return
         if self.watcher is not None:
@@ -251,7 +251,7 @@ class Wire:
         try:
             await self._poured
         finally:
-            self._stop_pouring()  # cancelled: nobody waits any more
+            self._stop_pouring()  # cancelled: no request waits any more
 
     def _push_on(self) -> None:
         if self._rest is not None:

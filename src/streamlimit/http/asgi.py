@@ -15,7 +15,7 @@ BODY = "streamlimit.body"
 """In a scope: the whole body; None of one that was too large to be kept."""
 
 REVEALED = "streamlimit.revealed"
-"""In a scope: its client's address was told by a trusted proxy."""
+"""In a scope: its client's address was stated by a trusted proxy."""
 
 DRAINING = "streamlimit.draining"
 """Among a scope's extensions: what to await for the stop of the service, where an answer has no end of its own."""

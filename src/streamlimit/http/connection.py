@@ -30,7 +30,7 @@ MAX_HELD_BYTES = 64 * 1024
 """Of a connection, while its answer is under way; who sends more is read from again when that is out."""
 
 MAX_DISCARDED = 4 * 1024 * 1024
-"""Read and thrown away of a client that was refused and goes on: closing at once would reset the answer, too."""
+"""Read and dropped of a client that was refused and goes on: closing at once would reset the answer, too."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 Handler = Callable[[Request, Exchange], Awaitable[None] | None]
@@ -42,7 +42,7 @@ log = logging.getLogger("uvicorn.error")
 class Parts(NamedTuple):
     """What all connections of one worker have in common. Made before the workers are, and pickled.
 
-    *refusal*: status, header lines and body of what is told whoever sent something that is no request.
+    *refusal*: status, header lines and body of the answer to bytes that are no request.
     *repeats*: requests that need not be read again.
     *larger*: the targets whose bodies may be larger than others'.
     """
@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self not in self._server.connections:
-            return  # it was turned away at the door
+            return  # it was refused when it came
         self._server.connections.discard(self)
         self._parts.guard.leave(self._client[0] if self._client else "")
         self.patience.end()
@@ -200,11 +200,11 @@ class Connection(asyncio.Protocol):
         self._close()
 
     def hang_up(self) -> None:
-        """Ends the connection: whoever sent half a request is told so, whoever does not read is reset."""
+        """Ends the connection: a client that sent half a request is answered, one that does not read is reset."""
         if self._reader.stage and not self._is_refused and not self.transport.is_closing():
             self._refuse(Fault("request-timeout", "the request did not arrive in time"))
         elif self.wire is not None and self.transport.get_write_buffer_size():
-            self.wire.abort()  # resets: the kernel, too, lets go of what nobody reads
+            self.wire.abort()  # resets: the kernel, too, drops what is not read
         else:
             self.transport.abort()
 
@@ -267,7 +267,7 @@ class Connection(asyncio.Protocol):
             self._server.tasks.add(task := self.loop.create_task(_awaited(work)))
             task.add_done_callback(partial(self._done, exchange))
         elif self._exchange is exchange:
-            self._close()  # it told nothing
+            self._close()  # it sent no answer
 
     def _done(self, exchange: Exchange, task: "asyncio.Task[None]") -> None:
         """The task of a request is over."""

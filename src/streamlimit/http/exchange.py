@@ -84,12 +84,12 @@ class Exchange:
             self._way.again(again, self.common)
 
     def start(self, status: int, lines: bytes) -> None:
-        """Status and headers, each a line with its CRLF, all good: nobody looks again. Sent with what follows."""
+        """Status and headers, each a line with its CRLF, not checked again. Sent with what follows."""
         closing = b"" if self.keep_alive else CLOSE
         self._head = b"".join((STATUS_LINES[status], dated.lines, lines, self.common, closing, b"\r\n"))
 
     def part(self, part: bytes | memoryview) -> Awaitable[None] | None:
-        """Some of the body; nothing where nobody is there any more."""
+        """Some of the body; nothing where the client has left."""
         if self.is_gone:
             return None
         if self._way.is_stuck:

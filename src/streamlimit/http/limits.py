@@ -17,7 +17,7 @@ from streamlimit.tally import Tally
 DESCRIPTORS = 1_048_576
 SWEEP_SECONDS = 1.0
 AT_ONCE, PAUSE_SECONDS, ROUNDS = 3, 0.001, 4_000
-"""Thousands that came together go together; so many of them at a time keep nobody waiting (each takes 40 µs). Of more
+"""Thousands that came together go together; so many of them at a time delay no request (each takes 40 µs). Of more
 than `AT_ONCE` times `ROUNDS` more at a time, so that all go in some seconds however many they are."""
 
 
@@ -44,8 +44,8 @@ class Connections:
     """All open connections of one worker, and how long each has been waited for.
 
     *at_most*: open connections of one address (0: any number), except of loopback and of those *trusted*.
-    *seconds*: for a head, a body, or any sign of a client that reads. Whom it sends away it counts in *tally*.
-    Made before the workers are, and pickled.
+    *seconds*: for a head, a body, or any sign of a client that reads. Connections that it refuses or closes it counts
+    in *tally*. Made before the workers are, and pickled.
     """
 
     def __init__(

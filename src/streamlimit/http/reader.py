@@ -143,7 +143,7 @@ class Reader:
         if self._is_large:
             self._end_large()
         keep_alive = self._parser.should_keep_alive() and not self._is_too_large and version != "1.0"
-        if url[0] != SLASH and url != b"*":  # a whole URL: its own host counts, which nobody here asks for
+        if url[0] != SLASH and url != b"*":  # a whole URL: its own host counts, which nothing here asks for
             parsed = parse_url(url)
             url = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
         path, _, query = url.partition(b"?")
@@ -192,7 +192,7 @@ class Reader:
     def _read_body_after_all(self) -> None:
         """A server may pass over an offer of another protocol (RFC 9110, 7.8), but not over the body.
 
-        The parser takes that for the other protocol's, so another one reads it, which never heard of the offer. It is
+        The parser takes that for the other protocol's, so another one reads it, which never saw the offer. It is
         the connection's last request: others on its way may take the body for more requests.
         """
         self._is_unread, self._is_replayed = False, True

@@ -1,6 +1,6 @@
 """Requests that come again byte for byte while their answer is known: they are answered without being read.
 
-Whoever hammers sends the same bytes thousands of times a second. What they are answered is up to whoever answered them
+A client that hammers sends the same bytes thousands of times a second. The answer is up to the handler that answered
 before, who is asked each time whether it still holds. Knows no session and no clock.
 """
 

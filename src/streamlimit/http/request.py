@@ -14,7 +14,7 @@ class Request(Struct, gc=False):
 
     `target` is what its first line says; `path` the same without query, percent-decoded. `headers`: names in lower
     case, in their order; `fields`: of each name the first. `body`: None where it was too large to be kept.
-    `client`: who asks, which a trusted proxy may have told (`is_revealed`).
+    `client`: the client's address, which a trusted proxy may have stated (`is_revealed`).
     """
 
     method: str

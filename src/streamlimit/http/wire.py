@@ -1,4 +1,4 @@
-"""What the server asks of a wire: the client's end of a connection, as whoever delivers bodies looks at it."""
+"""What the server asks of a wire: the client's end of a connection, as the delivery of bodies sees it."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Wire(Protocol):
-    """One client connection below HTTP; whoever makes it (`Tap`) knows how a receipt is read from the kernel."""
+    """One client connection below HTTP; its maker (`Tap`) knows how a receipt is read from the kernel."""
 
     @property
     def watcher(self) -> object | None:
@@ -26,7 +26,7 @@ class Wire(Protocol):
         """The transport is gone."""
 
     def abort(self) -> None:
-        """Ends the connection with a reset; what is queued is thrown away."""
+        """Ends the connection with a reset; what is queued is dropped."""
 
 
 class Tap(Protocol):

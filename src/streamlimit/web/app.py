@@ -34,8 +34,8 @@ EDGE, SEGMENTS = "/edge/", "/v1/segments"
 class Room(Protocol):
     """Another room of the house, behind the same door: an ASGI callable that raises its errors.
 
-    `elsewhere`: another one, which has files of `/play/` handed out by somebody else; None where we do it.
-    `cookies_of`: what that one wants the playlists of a stream to carry for whoever holds a seat on it.
+    `elsewhere`: another one, which has files of `/play/` handed out by another server; None where we do it.
+    `cookies_of`: what that one wants the playlists of a stream to carry for a session with a seat on it.
     """
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
@@ -131,7 +131,7 @@ class FrontDoor:
         await self._edge(scope, receive, send)
 
     def _fail(self, request: Request, exchange: Exchange, error: Exception, route: str | None = None) -> None:
-        """Tells what became of it instead. Where half of an answer is out, or nobody is there, the connection ends."""
+        """Answers with the error. Where half of an answer is out, or the client has left, the connection ends."""
         route = _route_of(request.path) or route
         if isinstance(error, Problem):
             self._refuse(error, request, exchange, route)
@@ -162,7 +162,7 @@ def _viewer(service: Service, cookies_of: Callable[[str], list[str]] | None) -> 
 
 
 class _Named(NamedTuple):
-    """A route, as far as the log is told of it."""
+    """A route, as far as the log has it."""
 
     path: str
 

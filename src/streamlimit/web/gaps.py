@@ -9,9 +9,9 @@ from streamlimit.logs import EventLog
 from streamlimit.web.problems import Problem
 
 MOST_LEFT_OUT = 16
-"""Segments in a row that may be left out where their files are missing; of more the caller is told."""
+"""Segments in a row that may be left out where their files are missing; of more the caller gets an error."""
 MOST_TOLD = 1_000
-"""Files of which the log need not be told again."""
+"""Files that need not be logged again."""
 
 log = EventLog("streamlimit")
 
@@ -24,7 +24,7 @@ class StreamFiles:
         self._told: set[tuple[str, str]] = set()
 
     def open(self, stream: Stream, path: str) -> Body:
-        """The file at *path* of the stream. Raises UnknownSegment, which the log is told of a listed one once."""
+        """The file at *path* of the stream. Raises UnknownSegment, which is logged once for a listed one."""
         try:
             return self._files.open(self._catalog.resolve(stream, path))
         except UnknownSegment:

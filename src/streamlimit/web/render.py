@@ -20,7 +20,7 @@ def counts(admitted: Admitted) -> dict[str, str]:
 
 
 def reservations(admitted: Admitted) -> dict[str, str]:
-    """The headers that say what was not as usual: the store was away, or a dry run left a refusal out."""
+    """The headers that say what was not as usual: the store was unavailable, or a dry run left a refusal out."""
     headers = {"Streamlimit-Degraded": "true"} if admitted.degraded else {}
     if admitted.would_refuse is not None:
         headers["Streamlimit-Would-Refuse"] = admitted.would_refuse

@@ -1,4 +1,4 @@
-"""A request's id, for the log and for whoever asks why: the caller's own `X-Request-Id` if it is sane, else made here.
+"""A request's id, for the log and for support: the caller's own `X-Request-Id` if it is sane, else made here.
 
 Bound to a context, it stands in each line that is logged there: a task has one of its own, and so has a connection,
 which has one fast exchange at a time. It is made only when it is wanted: most requests log nothing.

@@ -59,7 +59,7 @@ class Answers:
         self._policy = policy
 
     def decision(self, ask: Ask, reply: bytes) -> Decision:
-        """admit.lua's, and beat.lua's of anybody who is not new."""
+        """The answer of admit.lua, and of beat.lua for a session that is not new."""
         code, would, low, high, limit, live = _decision(reply)
         now_ms = low | high << 32
         would_refuse = REFUSED[would] if would else None

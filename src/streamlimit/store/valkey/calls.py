@@ -67,7 +67,7 @@ class Calls:
         callback: Callable[[Any], object],
         context: Context | None = None,
     ) -> None:
-        """As `change`, where *callback* is called with the answer; in *context*, where nobody waits for that."""
+        """As `change`, where *callback* is called with the answer; in *context*, where no request waits for that."""
         user = user_id.encode()
         shard = crc32(user) % SHARDS
         key = self._ledgers[shard] + user

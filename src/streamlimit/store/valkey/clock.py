@@ -1,6 +1,6 @@
 """The clock of one server, as a connection to it knows it: by when a command must be carried out, or not at all.
 
-A worker that has given a command up has told somebody so, and may have told the next command. So each script is sent
+A worker that has given a command up has answered its caller, and may have sent the next command. So each script is sent
 with the time, by the server's clock, from which on it does nothing (clock.lua). The worker knows that clock from what
 the server says of itself, and takes it for as late as it can be: a command is never carried out after it was given up.
 Where that is too strict (the server's clock was set) the script's answer says what time it is, and it is sent again.

@@ -1,9 +1,9 @@
 """One connection: commands of one iteration of the event loop leave in one write, replies come back in their order.
 
 Knows what no command means. A reply belongs to the oldest command without one, so a command is never taken out of the
-queue: when the oldest waits too long the connection takes no more, and goes when nobody waits on it any longer. The
-server may have the commands already, though it hangs; so each script is sent with its deadline (clock.py), until which
-its answer is waited for.
+queue: when the oldest waits too long the connection takes no more, and is closed when no call waits on it any longer.
+The server may have the commands already, though it hangs; so each script is sent with its deadline (clock.py), until
+which its answer is waited for.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class Call(Struct, eq=False):
     """One command on its way to an answer, over as many servers as it takes.
 
     *callback* is called once with the answer as *decode* makes it of the reply, or with `StoreUnavailable`; in
-    *context*, where that matters to it. *is_awaited*: somebody waits for it.
+    *context*, where that matters to it. *is_awaited*: a caller waits for it.
     """
 
     command: bytes
@@ -71,7 +71,7 @@ class Call(Struct, eq=False):
     asking: bool = False
 
     def answer(self, reply: Reply) -> None:
-        """The reply, decoded, goes to whoever asked. One that cannot be decoded is the store's fault, not theirs."""
+        """The reply, decoded, goes to the caller. One that cannot be decoded is the store's fault, not theirs."""
         if self.is_done:
             return
         self.is_done = True
@@ -89,7 +89,7 @@ class Call(Struct, eq=False):
             asyncio.get_running_loop().call_exception_handler(report)
 
     def fail(self, why: str) -> None:
-        """Nobody knows whether the command was run."""
+        """It is unknown whether the command was run."""
         self.decode = _as_it_is
         self.answer(StoreUnavailable(f"valkey: {why}"))
 
@@ -121,7 +121,7 @@ class Pipe(asyncio.Protocol):
         self._why, self._hangs = "the server closed the connection", False
 
     def send(self, call: Call | None, command: bytes) -> None:
-        """Sends *command* at the end of this iteration, or earlier; its reply goes to *call* (None: to nobody)."""
+        """Sends *command* at the end of this iteration, or earlier; its reply goes to *call* (None: it is dropped)."""
         if not self._is_flushing:
             self._is_flushing = True
             self._loop.call_soon(self._flush)

@@ -170,7 +170,7 @@ def _as_it_is(reply: Any) -> Any:
 
 
 def _id(place: Place) -> str:
-    """As the server writes it, which knows no greater one."""
+    """As the server writes it, which has no greater one."""
     return f"{min(place[0], 2**64 - 1)}-{min(place[1], 2**64 - 1)}"
 
 

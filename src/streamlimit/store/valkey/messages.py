@@ -148,7 +148,7 @@ def end_message(session_id: str, kills_grant: bool) -> bytes:
 
 
 def again_message(event: Event, kills_grant: bool) -> bytes:
-    """For end.lua: the loss that *event* told, of that very seat."""
+    """For end.lua: the loss of *event*, of that very seat."""
     lost = event.session
     tail = pack_tail(event.by or "", event.reason)
     return _end(lost.session_id, kills_grant, lost.generation, lost.state, tail)

@@ -36,7 +36,7 @@ class Router:
     """Sends calls to the right server. Made anywhere; belongs to the event loop of its latest call.
 
     *timeout* (seconds) is how long an answer may take, over all redirections. `on_failure` is called whenever a server
-    cannot be reached, though nobody asked for it.
+    cannot be reached, though no call asked for it.
     """
 
     def __init__(self, location: Location, timeout: float) -> None:
@@ -66,7 +66,7 @@ class Router:
         callback: Callable[[Any], object],
         context: Context | None = None,
     ) -> None:
-        """As `call`, where *callback* is called with the answer; in *context*, where nobody waits for that."""
+        """As `call`, where *callback* is called with the answer; in *context*, where no request waits for that."""
         loop = self._loop
         if loop is None or not loop.is_running():  # asking for the running one is a system call
             loop = self._begin(asyncio.get_running_loop())
@@ -129,7 +129,7 @@ class Router:
         return node
 
     def _troubled(self, why: str) -> None:
-        """A server cannot be reached: another one may have its slots now, and nobody need ask to find out."""
+        """A server cannot be reached: another one may have its slots now, and no call is needed to find out."""
         self._wanted.set()
         if why:
             self.failure = why
@@ -188,7 +188,7 @@ class Router:
             node.send(call)
 
     def _is_over(self, call: Call) -> bool:
-        """However many servers a call sees, its answer is due when it was; then nobody waits for it."""
+        """However many servers a call sees, its answer is due when it was; after that no caller waits for it."""
         if self._loop is None or self._loop.time() >= call.deadline:
             call.fail("no answer in time")
         elif not call.tries:

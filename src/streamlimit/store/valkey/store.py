@@ -46,7 +46,7 @@ from streamlimit.store.valkey.messages import (
 )
 
 ANSWER_SECONDS = 0.25
-"""How long an answer may take before the caller hears `StoreUnavailable`."""
+"""How long an answer may take before the caller gets `StoreUnavailable`."""
 
 READY_MS = 60_000
 """How long the key lasts that a try of a server writes."""
@@ -76,12 +76,12 @@ class ValkeyStore:
         self._sweep = walks.Sweep(self._calls)
 
     def when_it_fails(self, heard: Callable[[], None]) -> None:
-        """*heard* is told whenever a server cannot be reached, though nobody asks for it."""
+        """*heard* is called whenever a server cannot be reached, though no call asks for it."""
         self._calls.when_it_fails(heard)
 
     @property
     def failure(self) -> str:
-        """What *heard* was told of last: the server, and what was wrong with it."""
+        """What *heard* was called for last: the server, and what was wrong with it."""
         return self._calls.failure
 
     def admit(self, ask: Ask) -> Deferred[Decision]:
