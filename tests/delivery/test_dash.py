@@ -318,7 +318,23 @@ def test_an_index_that_makes_no_sense_is_no_crash(folder: Folder, box: bytes) ->
     assert all("manifest.mpd" in problem for problem in catalog.problems.values())
 
 
-@needs_ffmpeg
+def index_of(size: int, *, offset: int = 0, count: int = 1) -> bytes:
+    """A sidx box that names so many others, each of that size."""
+    box = bytearray(sidx([size] * count, offset=offset))
+    for number in range(count):
+        box[-12 * (number + 1)] |= 0x80
+    return bytes(box)
+
+
+def test_an_index_that_is_named_twice_is_refused(folder: Folder) -> None:
+    size, last = len(index_of(1)), sidx([10, 20])
+    content = index_of(size, count=2) + index_of(len(last), offset=size) + index_of(len(last)) + last + b"m" * 30
+    folder.write("v.mp4", content)
+    inside = f'<BaseURL>v.mp4</BaseURL><SegmentBase indexRange="0-{len(index_of(1, count=2)) - 1}"/>'
+    with pytest.raises(CatalogError, match="named twice"):
+        names_of(folder, f"<Period>{video_set(inside)}</Period>")
+
+
 def test_of_all_representations_together_there_are_so_many_segments(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +346,7 @@ def test_of_all_representations_together_there_are_so_many_segments(
         names_of(folder, f"<Period>{video_set(inside, extra=others)}</Period>")
 
 
+@needs_ffmpeg
 @pytest.mark.parametrize("timeline", ["0", "1"])
 def test_ffmpegs_templates(folder: Folder, timeline: str) -> None:
     how = f"-f dash -seg_duration 2 -use_template 1 -use_timeline {timeline} manifest.mpd"

@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "an index is read as often as it is named",
+        "streamlimit/delivery/sidx.py",
+        "if first + start in seen:",
+        "if False:",
+        ("tests/delivery/test_dash.py",),
+    ),
+    Mutant(
         "of a name with a query in it only the end counts",
         "streamlimit/delivery/naming.py",
         "return all(_is_free(name) and _is_free(_ends.split(name, 1)[0]) for name in {path, unquote(path)})",

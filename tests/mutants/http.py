@@ -13,7 +13,7 @@ MUTANTS = [
     Mutant(
         "a large body counts after it was read",
         "streamlimit/http/reader.py",
-        "if self._is_large:\n            self._end_large()\n",
+        "        if self._is_large:\n            self._end_large()\n",
         "",
         ("tests/http/test_reader.py",),
     ),

@@ -17,15 +17,22 @@ class Span(Struct, frozen=True):
     seconds: float
 
 
-def spans(read: Callable[[int, int], bytes], first: int, last: int, depth: int = 0) -> list[Span]:
+def spans(
+    read: Callable[[int, int], bytes], first: int, last: int, depth: int = 0, seen: set[int] | None = None
+) -> list[Span]:
     """The segments that the index at bytes *first*–*last* names. Empty: there is no `sidx` box.
 
-    *read(first, last)* gives bytes of the file. Raises ValueError for a box that makes no sense.
+    *read(first, last)* gives bytes of the file; *seen*: where the boxes begin that were read already. Raises ValueError
+    for a box that makes no sense, or is named twice: few boxes could so name more segments than a memory holds.
     """
+    seen = set() if seen is None else seen
     found = _find(read(first, last))
     if found is None:
         return []
     start, box = found
+    if first + start in seen:
+        raise ValueError("a sidx box that is named twice")
+    seen.add(first + start)
     timescale, offset, references = _parse(box)
     at = first + start + len(box) + offset  # counted from the end of this box
     result: list[Span] = []
@@ -33,7 +40,7 @@ def spans(read: Callable[[int, int], bytes], first: int, last: int, depth: int =
         if is_index:
             if depth == MAX_DEPTH:
                 raise ValueError("sidx boxes nested too deeply")
-            result += spans(read, at, at + size - 1, depth + 1)
+            result += spans(read, at, at + size - 1, depth + 1, seen)
         elif size:
             result.append(Span(at, at + size - 1, duration / timescale))
         at += size
