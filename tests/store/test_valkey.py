@@ -149,7 +149,7 @@ class TestSweep:
 
     @pytest.mark.parametrize("at_most", [6, 100])
     def test_though_the_servers_share_what_one_step_may_take_all_are_taken_out_once(self, at_most: int) -> None:
-        """With 6 one server pauses after the third user, and by then the other one has taken the rest."""
+        """A step of 6 ends at one server while the other one has users left."""
 
         async def run() -> None:
             sweep, told, steps = Sweep(Crowd()), list[Any](), 0  # type: ignore[arg-type]

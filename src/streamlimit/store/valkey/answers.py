@@ -38,7 +38,7 @@ Expired = tuple[list[Event], list[bytes]]
 NEW, EXISTING, CHECKED, UNRECORDED = 1, 2, 3, 4
 REFUSED = {5: "session-limit", 6: "session-shared", 7: "grant-expired", 8: "session-terminated", 9: "grant-ended"}
 REFUSED[10] = "too-many-visits"
-CONFIRMED, AS_RECEIVED, AS_BEFORE, SITS, WHOLE = 1, 3, 4, 1, 1
+CONFIRMED, AS_RECEIVED, AS_BEFORE, SITS = 1, 3, 4, 1
 MOVED_ON = AS_RECEIVED, AS_BEFORE
 
 _decision = Struct("<BBIHHH").unpack_from
@@ -112,19 +112,17 @@ class Answers:
         """abandon.lua's, end.lua's, terminate.lua's and forget.lua's."""
         return self._events(reply, AFTER_TIME, user_id)
 
-    def expired(self, users: list[bytes], reply: tuple[bytes, list[bytes], list[bytes]]) -> Expired:
+    def expired(self, users: list[bytes], reply: tuple[bytes, list[bytes | list[bytes]], list[bytes]]) -> Expired:
         """expire.lua's: the events, and users who are due next."""
         now, answers, following = reply
         low, high = _time(now)
         now_ms = low | high << 32
         events: list[Event] = []
         for user, answer in zip(users, answers, strict=True):
-            if not answer:
-                continue
-            if answer[0] == WHOLE:
-                events += read_lapsed(answer, 1, user.decode(), now_ms)
-            else:
-                events += self._events(answer, 1, user.decode())
+            if isinstance(answer, list):
+                events += self._events(answer[0], 0, user.decode())
+            elif answer:
+                events += read_lapsed(answer, user.decode(), now_ms)
         return events, following
 
     def ledgers(self, reply: list[bytes | None]) -> tuple[int, list[Ledger]]:

@@ -79,11 +79,9 @@ def read_ledger(data: bytes) -> Ledger:
     return ledger
 
 
-def read_lapsed(data: bytes, at: int, user_id: str, now_ms: int) -> list[Event]:
-    """The events of a ledger, from *at* on, all of whose seats ran out of time (departure.py's `lapse`)."""
-    events = []
-    seats = _HEADER.unpack_from(data, at)[3]
-    at += _HEADER.size
+def read_lapsed(data: bytes, user_id: str, now_ms: int) -> list[Event]:
+    """The events of a ledger all of whose seats ran out of time (departure.py's `lapse`)."""
+    events, seats, at = [], _HEADER.unpack_from(data)[3], _HEADER.size
     for _ in range(seats):
         seat, at = read_seat(data, at)
         if seat.last_activity_ms is None:

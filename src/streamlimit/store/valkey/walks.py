@@ -1,6 +1,6 @@
 """Walks over all shards: the sweep, browsing, counting. In steps of some shards, so that viewers are served between."""
 
-from asyncio import gather, sleep
+from asyncio import gather
 from collections.abc import Iterable
 from itertools import groupby
 from random import randrange
@@ -22,11 +22,16 @@ Due = tuple[int, list[bytes]]
 STEP = 32
 """Shards asked together."""
 
+FIRST_STEP = 8
+"""So many at first: where much is due, they have more than one step takes."""
+
 USERS_AT_ONCE = 32
 """Users that one call of expire.lua looks at: while a script runs, the server answers nobody (some 0.1 ms)."""
 
-CALLS_IN_A_ROW, PAUSE_SECONDS = 4, 0.001
-"""So many calls (some 2 ms), then a pause: the server, and this worker, serve viewers meanwhile."""
+USERS_IN_A_STEP, PAUSE_SECONDS = 256, 0.001
+"""So many users (some 2 ms), then a pause: the server, and this worker, serve viewers meanwhile. What became of them
+is announced in one go, which takes this worker a millisecond or two.
+"""
 
 
 class Sweep:
@@ -40,24 +45,26 @@ class Sweep:
         self._jumps, self._looks_far = Jumps(), True
 
     async def once(self, at_most: int) -> Swept:
-        """About *at_most* users' worth. `more` unless every shard was seen to the end of what is due.
+        """About *at_most* users' worth or less. `more` unless every shard was seen to the end of what is due.
 
         Where a server goes away meanwhile, what the others took out is told, and `more` is due.
         """
-        step = _Step(self._calls, at_most, self._jumps, self._looks_far)
-        start = self._next
-        for offset in range(0, SHARDS, STEP):
-            shards = [(start + offset + i) % SHARDS for i in range(STEP)]
+        step = _Step(self._calls, min(at_most, USERS_IN_A_STEP), self._jumps, self._looks_far)
+        start, asked = self._next, 0
+        while asked < SHARDS:
+            size = min(step.shards_wanted(asked), SHARDS - asked)
+            shards = [(start + asked + i) % SHARDS for i in range(size)]
+            asked += size
             try:
                 unfinished = await step.sweep(shards)
             except StoreUnavailable:
                 if step.events:
-                    return Swept(tuple(step.events), more=True)
+                    return Swept(tuple(step.events), True, PAUSE_SECONDS)
                 raise
             self._looks_far |= step.must_look_far
             if unfinished:
                 self._next = min(unfinished, key=shards.index)
-                return Swept(tuple(step.events), more=True)
+                return Swept(tuple(step.events), True, PAUSE_SECONDS)
         self._looks_far = step.must_look_far
         return Swept(tuple(step.events), more=self._looks_far)
 
@@ -67,10 +74,18 @@ class _Step:
 
     def __init__(self, calls: Calls, at_most: int, jumps: Jumps, looks_far: bool) -> None:
         self._calls, self._left, self._jumps, self._looks_far = calls, at_most, jumps, looks_far
+        self._at_most = at_most
         self.must_look_far = False
         """A clock jumped, or somebody was found that far away: there may be more."""
         self._clocks: dict[Address | None, int] = {}
         self.events: list[Event] = []
+
+    def shards_wanted(self, asked: int) -> int:
+        """How many shards to ask next, after so many: enough for the rest, where as much is due in each as in those."""
+        looked_at = self._at_most - self._left
+        if not looked_at:
+            return STEP if asked else FIRST_STEP
+        return min(-(-self._left * asked // looked_at), STEP)
 
     async def sweep(self, shards: list[int]) -> list[int]:
         """Sweeps these shards; those that it did not come to the end of."""
@@ -85,13 +100,9 @@ class _Step:
 
     async def _sweep_one_server(self, lane: Iterable[Due]) -> int | None:
         """The shard in which it stopped, if it did not come to the end."""
-        calls = 0
         for shard, users in lane:
             while users:
-                calls += 1
-                if calls % CALLS_IN_A_ROW == 0:
-                    await sleep(PAUSE_SECONDS)
-                if not self._left:  # looked at after the pause: the other servers' sweeps take from it meanwhile
+                if not self._left:  # the other servers' sweeps take from it, too
                     return shard
                 users = users[: self._left]
                 self._left -= len(users)
