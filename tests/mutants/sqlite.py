@@ -125,13 +125,18 @@ MUTANTS = [
         ("tests/store/test_sqlite_waiting.py",),
     ),
     Mutant(
-        "decided before the transaction",
-        "streamlimit/store/sqlite/store.py",
-        "self._now(ask.user_id, self._by(rules.admit, ask), self._changes.one)",
-        "self._now(ask.user_id, (lambda read: lambda ledger, now_ms, *_: (rules.admit(read, ask, "
-        "self._policy, now_ms), setattr(ledger, 'seats', read.seats))[0])(self._rows.load(ask.user_id)[0]), "
-        "self._changes.one)",
-        ("tests/store/test_sqlite.py", "-k", "100_users or test_of_eight"),
+        "what was read is written over what another process wrote since",
+        "streamlimit/store/sqlite/queries.sql",
+        "WHERE user_id = ?1 AND body = ?4",
+        "WHERE user_id = ?1 AND ?4 = ?4",
+        ("tests/store/test_sqlite.py", "-k", "100_users or test_of_eight or between_reading_and_writing"),
+    ),
+    Mutant(
+        "a decision counts though its row changed before it was written",
+        "streamlimit/store/sqlite/changes.py",
+        "            if is_done:\n",
+        "            if True:\n",
+        ("tests/store/test_sqlite.py", "-k", "100_users or test_of_eight or between_reading_and_writing"),
     ),
     Mutant(
         "a beat seats again who left after it",

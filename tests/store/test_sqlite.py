@@ -1,6 +1,7 @@
 """The contract on SQLite, and what only a file can do."""
 
 import asyncio
+import dataclasses
 import sqlite3
 import time
 from collections.abc import Callable
@@ -204,6 +205,24 @@ class TestFile:
         beside(path).execute("DROP TRIGGER no_events")
         assert types(store.end("user", "tv")) == ["ended"]
         assert store.pending() == told + 1
+
+    @pytest.mark.parametrize("before", [None, "radio"])
+    def test_who_takes_the_last_seat_between_reading_and_writing_has_it(self, path: str, before: str | None) -> None:
+        """Also where the user has a row already. The store's clock is read when its row was."""
+        policy = dataclasses.replace(QUICK, max_sessions=2 if before else 1)
+        clock, others = ManualClock(), ["phone"]
+        other = SqliteStore(path, policy, clock=clock)
+        if before:
+            watch(other, session=before)
+
+        def now_ms() -> int:
+            while others:
+                watch(other, session=others.pop())
+            return clock()
+
+        one = SqliteStore(path, policy, clock=now_ms)
+        assert isinstance(one.admit(Ask("user", "tv", "news", lease_id="a")), Refusal)
+        assert {each.session_id for each in other.sessions("user").sessions} == {"phone", before} - {None}
 
     @pytest.mark.parametrize("times", [1, TRIES])
     def test_a_sweep_decides_anew_where_others_wrote_meanwhile(self, path: str, times: int) -> None:

@@ -190,7 +190,7 @@ def test_a_reading_that_finds_the_file_held_by_a_repair_waits_as_a_change_does(
     sit(SqliteStore(path, POLICY))
     store = SqliteStore(path, POLICY, gathers=True)
 
-    def reading(ask: Ask) -> Any:
+    def reading(*asked: object) -> Any:
         raise StoreLocked("sqlite: the file is being repaired")
 
     monkeypatch.setattr(store, "_admit_by_reading", reading)

@@ -33,6 +33,21 @@ class Changes:
         self._checkpointer.changed()
         return outcome.answer
 
+    def as_read(
+        self, body: bytes | None, ledger: Ledger, now_ms: int, outcome: Outcome[T], user_id: str, rule: Rule[T]
+    ) -> T:
+        """As `one`, where the *outcome* of *rule* for what was read (*body*) is known, and the *ledger* that it left.
+
+        Where that is still what is kept, it counts; else, or where more than the row changes, the rule runs again.
+        """
+        if not any(event.type in self._subscribed for event in outcome.events):
+            with translated:
+                is_done = self._rows.exchange(user_id, body, ledger, now_ms)
+            if is_done:
+                self._checkpointer.changed()
+                return outcome.answer
+        return self.one(user_id, rule)
+
     def by_transaction(self, user_id: str, rule: Rule[T]) -> T:
         """As `one`, for a rule that mostly needs more than the row."""
         answer: T = self.all_of([(user_id, rule)])[0]

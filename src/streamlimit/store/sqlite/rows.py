@@ -23,6 +23,7 @@ Row = tuple[str, int | None, bytes]
 
 LOAD, CHANGE = QUERIES["load"], QUERIES["change"]
 LOAD_WITH_GRANTS, SAVE_GRANTS = QUERIES["load_with_grants"], QUERIES["save_grants"]
+ADD_NEW, EXCHANGE = QUERIES["add_new"], QUERIES["exchange"]
 BROWSE, ADD, REPLACE, REMOVE = QUERIES["browse"], QUERIES["add"], QUERIES["replace"], QUERIES["remove"]
 
 
@@ -37,8 +38,19 @@ class Rows:
 
     def load(self, user_id: str) -> tuple[Ledger, int]:
         """The user's ledger and the store's time. No lock is taken."""
+        _, ledger, now_ms = self.load_kept(user_id)
+        return ledger, now_ms
+
+    def load_kept(self, user_id: str) -> tuple[bytes | None, Ledger, int]:
+        """The user's ledger as it is kept (None: there is none) and as a value, and the store's time."""
         offset_ms, body = self.find(LOAD, user_id)[0]
-        return Ledger() if body is None else decode(body), self._middle.now_ms(offset_ms)
+        return body, Ledger() if body is None else decode(body), self._middle.now_ms(offset_ms)
+
+    def exchange(self, user_id: str, body: bytes | None, ledger: Ledger, now_ms: int) -> bool:
+        """Writes the *ledger* where the user's is still the *body* that was read. False: it is another one by now."""
+        row = user_id, ledger.due_at_ms(now_ms), encode(ledger)
+        cursor = self._run(ADD_NEW, row) if body is None else self._run(EXCHANGE, (*row, body))
+        return cursor.rowcount == 1
 
     def load_with_grants(self, user_id: str) -> tuple[Ledger, Grants, int]:
         """The user's ledger, with the user's grants that were ended."""
@@ -90,7 +102,7 @@ class Rows:
         outcome = middle.outcome
         return outcome if outcome is None or written == outcome.changed else None
 
-    def _run(self, query: str, values: tuple[str | int | bytes, ...]) -> sqlite3.Cursor:
+    def _run(self, query: str, values: tuple[str | int | bytes | None, ...]) -> sqlite3.Cursor:
         try:
             return self._cursor.execute(query, values)
         except sqlite3.OperationalError as error:

@@ -82,24 +82,27 @@ class SqliteStore:
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         # Who sits is admitted without a write: one consistent read decides, and no lock is taken.
+        rule: Rule[Decision] = self._by(rules.admit, ask)
         try:
-            outcome = self._admit_by_reading(ask)
+            outcome, write = self._admit_by_reading(ask, rule)
         except StoreLocked:
-            outcome = None  # another process repairs the file: this waits as a change does
-        if outcome is not None and not outcome.changed:
-            return outcome.answer
-        answer: Answer[Decision] = self._now(ask.user_id, self._by(rules.admit, ask), self._changes.one)
+            write = self._changes.one  # another process repairs the file: this waits as a change does
+        else:
+            if not outcome.changed:
+                return outcome.answer
+        answer: Answer[Decision] = self._now(ask.user_id, rule, write)
         return answer
 
-    def _admit_by_reading(self, ask: Ask) -> Outcome[Decision]:
+    def _admit_by_reading(self, ask: Ask, rule: Rule[Decision]) -> tuple[Outcome[Decision], Alone]:
+        """The outcome for what a reading finds, and, where that changes something, how it is written."""
         with translated:
-            ledger, now_ms = self._rows.load(ask.user_id)
-        outcome = rules.admit(ledger, ask, self._policy, now_ms)
-        if outcome.wants_grants:
-            with translated:
-                ledger, grants, now_ms = self._rows.load_with_grants(ask.user_id)
-            outcome = rules.admit(ledger, ask, self._policy, now_ms, grants)
-        return outcome
+            body, ledger, now_ms = self._rows.load_kept(ask.user_id)
+        outcome = rule(ledger, now_ms)
+        if not outcome.wants_grants:
+            return outcome, partial(self._changes.as_read, body, ledger, now_ms, outcome)
+        with translated:
+            ledger, grants, now_ms = self._rows.load_with_grants(ask.user_id)
+        return rule(ledger, now_ms, grants), self._changes.one
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         user_id = receipt.lease.ask.user_id
