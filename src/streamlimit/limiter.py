@@ -255,7 +255,7 @@ class LeaseHolder:
             return None
         segment, sequence, kind, play_ms, part, ends_ms = self.issued
         answer = self._limiter.confirm(Receipt(self.lease, segment, sequence, kind, play_ms, 0, part, ends_ms))
-        return answer if type(answer) is not Confirmed and is_coming(answer) else None
+        return None if isinstance(answer, Verdict) else answer
 
     async def fail(self) -> None:
         """Ends the lease as not received, but for what was confirmed already."""

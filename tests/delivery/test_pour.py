@@ -215,6 +215,22 @@ def test_what_had_arrived_is_known_though_pouring_finds_the_connection_reset(run
     run(work())
 
 
+@pytest.mark.parametrize("before", [0, 4])
+def test_what_is_handed_to_a_connection_that_closes_is_not_received(run: Run, before: int) -> None:
+    async def work() -> None:
+        async with line() as one:
+            one.wire.watcher = None
+            heard: list[bool] = []
+            tracker = DeliveryTracker(one.wire, 10)
+            tracker.handed(before)
+            one.transport.is_aborted = True  # what is written from now on is thrown away
+            tracker.handed(10 - before)
+            tracker.when_over(heard.append)
+            assert heard == [False]
+
+    run(work())
+
+
 def test_who_pours_registers_once_however_often_the_line_is_full(file: Path) -> None:
     async def work() -> None:
         async with line() as one:

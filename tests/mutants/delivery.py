@@ -123,6 +123,20 @@ MUTANTS = [
         ("tests/delivery/test_paths.py",),
     ),
     Mutant(
+        "what is still on its way counts as received",
+        "streamlimit/delivery/receipt.py",
+        "            or wire.outstanding()\n",
+        "",
+        ("tests/delivery/test_receipt.py",),
+    ),
+    Mutant(
+        "what a connection that closes threw away counts as received",
+        "streamlimit/delivery/receipt.py",
+        "if wire.is_lost or transport.is_closing() or transport.get_write_buffer_size():",
+        "if transport.get_write_buffer_size():",
+        ("tests/delivery/test_pour.py", "-k", "that_closes"),
+    ),
+    Mutant(
         "an outcome that is known is never heard",
         "streamlimit/delivery/receipt.py",
         "            callback(self.outcome)\n",

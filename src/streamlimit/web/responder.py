@@ -36,10 +36,12 @@ class Responder:
     def answer(self, wanted: Wanted, exchange: Exchange) -> Answer[None]:
         """Delivers what is *wanted* as the limiter decides, now or later. Raises `Refused`."""
         decision = self._limiter.admit(wanted.ask)
-        if isinstance(decision, Admitted | Refusal):  # nearly all
+        if isinstance(decision, Admitted):  # nearly all
             return self._serve(wanted, exchange, decision)
         if isinstance(decision, Deferred):
             return decision.then(partial(self._serve, wanted, exchange))
+        if isinstance(decision, Refusal):
+            return self._serve(wanted, exchange, decision)
         return self._serve_later(wanted, decision, exchange)
 
     async def _serve_later(self, wanted: Wanted, coming: Awaitable[Decision], exchange: Exchange) -> None:
