@@ -1,11 +1,20 @@
 """What tests of origins have in common: each module starts a service `running` on an origin `server`."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.origin.server import Origin
-from tests.service import Service
+from tests.origin.server import Origin, origin
+from tests.service import Service, temporary_folder
+from tests.web.folders import make_streams
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Origin]:
+    """An origin with streams."""
+    with temporary_folder() as folder, origin(make_streams(Path(folder) / "streams")) as found:
+        yield found
 
 
 @pytest.fixture

@@ -8,15 +8,9 @@ import pytest
 
 from tests.edge.calls import Viewer
 from tests.origin import server as does
-from tests.origin.server import Origin, origin
+from tests.origin.server import Origin
 from tests.service import Answer, Service, started, temporary_folder, wait_until
-from tests.web.folders import content, make_streams, packed_range
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Origin]:
-    with temporary_folder() as folder, origin(make_streams(Path(folder) / "streams")) as found:
-        yield found
+from tests.web.folders import content, packed_range
 
 
 @pytest.fixture(scope="module")

@@ -18,21 +18,15 @@ from streamlimit.settings import Settings
 from tests.edge.calls import Viewer
 from tests.needs import needs
 from tests.origin import server as does
-from tests.origin.server import Handler, Origin, origin
+from tests.origin.server import Handler, Origin
 from tests.service import Service, started, temporary_folder, wait_until
-from tests.web.folders import content, make_streams
+from tests.web.folders import content
 
 LIVE = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:10\n"
 PARTS = (
     "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=3.0\n"
     '#EXT-X-MEDIA-SEQUENCE:100\n#EXTINF:4.0,\ns100.m4s\n#EXT-X-PART:DURATION=1.0,URI="s101.p0.m4s"\n'
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Origin]:
-    with temporary_folder() as folder, origin(make_streams(Path(folder) / "streams")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+SERVICE_KEY = "service-key-of-the-tests"
 ISSUER, AUDIENCE = "https://id.example.org/", "streamlimit"
 
 

@@ -22,9 +22,8 @@ from tests import servers
 from tests.e2e.clients import GRANT_KEY, Client, connected, endpoint, is_read
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.streams import make_stream
-from tests.web.provider import Provider, new_key, running_provider
+from tests.web.provider import SERVICE_KEY, Provider, new_key
 
-SERVICE_KEY = "service-key-of-the-tests"
 ORIGIN = "https://player.example.org"
 PROXY, ELSEWHERE = "127.0.0.9", "127.0.1.1"
 PATIENCE = 0.6
@@ -201,17 +200,6 @@ def test_a_new_connection_that_begins_with_known_bytes_is_kept(service: Service,
 
 
 # Never for somebody else
-
-
-@pytest.fixture(scope="module")
-def guarded() -> Iterator[tuple[Service, Provider]]:
-    """Viewers have tokens, and keys are fetched often."""
-    with running_provider() as provider, temporary_folder() as folder:
-        settings = provider.settings(jwks_seconds=1, leeway_seconds=0) | {"service_keys": [SERVICE_KEY]}
-        with started(Path(folder), segment_seconds=60, **settings) as service:
-            key = provider.token("anyone")
-            wait_until(lambda: service.get("/v1/streams", key=key).status == 200, 5, "the keys")
-            yield service, provider
 
 
 @pytest.mark.parametrize("cut", [b"Content-Type", b"\r\n\r\n{"])

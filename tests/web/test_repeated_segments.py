@@ -18,7 +18,7 @@ from streamlimit.web.plays import new_play, with_play
 from tests.e2e.clients import GRANT_KEY, Client, connected
 from tests.service import Service, started, temporary_folder, wait_until
 from tests.web.folders import content, make_streams
-from tests.web.provider import Provider, new_key, running_provider
+from tests.web.provider import Provider, new_key
 from tests.web.test_repeated_beats import counted, granted, in_pieces, lines, statuses
 
 SERVICE_KEY, ORIGIN = "service-key-of-the-tests", "https://player.example.org"
@@ -44,17 +44,6 @@ def service() -> Iterator[Service]:
         }
         with started(folder, **settings) as service:
             yield service
-
-
-@pytest.fixture(scope="module")
-def guarded() -> Iterator[tuple[Service, Provider]]:
-    """Viewers have tokens, and keys are fetched often."""
-    with running_provider() as provider, temporary_folder() as folder:
-        settings = provider.settings(jwks_seconds=1, leeway_seconds=0) | {"service_keys": [SERVICE_KEY]}
-        with started(Path(folder), segment_seconds=60, **settings) as service:
-            key = provider.token("anyone")
-            wait_until(lambda: service.get("/v1/streams", key=key).status == 200, 5, "the keys")
-            yield service, provider
 
 
 @pytest.fixture

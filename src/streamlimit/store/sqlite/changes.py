@@ -1,4 +1,4 @@
-"""Changes of users' rows by rules, each atomic with the events it makes; committed before anybody hears of it."""
+"""Changes of users' rows by rules, each atomic with the events it makes; committed before any listener gets them."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar

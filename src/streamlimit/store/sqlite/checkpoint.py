@@ -3,7 +3,7 @@
 Left to itself SQLite does so in the commit that finds the log long: two fsyncs, in the middle of the event loop.
 And while several processes write without a pause it never finds the log at rest, which then grows without end.
 
-It grows, too, while somebody reads for long (a backup): that is waited for by nobody, and told.
+It grows, too, while a reader takes long (a backup): no step waits for that, and it is logged.
 """
 
 import os
@@ -22,7 +22,7 @@ LONG_LOG_PAGES = 4_000
 """A log longer than this is made to start anew; who writes waits meanwhile for what came in since the first pass."""
 
 BEHIND_PAGES = 1_000
-"""With so much left by the first pass somebody reads what it could not carry over: starting anew would be in vain."""
+"""With so much left by the first pass a reader uses what it could not carry over: starting anew would be in vain."""
 
 TRIES = 50
 PAUSE_SECONDS = 0.01
@@ -70,7 +70,7 @@ class Checkpointer:
 
 
 def checkpoint_once(path: str) -> Checkpoint:
-    """Carries over what is in the log, beside those who write; a long log starts anew. Waits for nobody.
+    """Carries over what is in the log, beside those who write; a long log starts anew. Waits for no reader.
 
     What stays is carried over the next time, all of it.
     """

@@ -119,7 +119,7 @@ class Translated:
             raise unavailable(error) from error
 
 
-translated = Translated()  # one for all: it knows nothing
+translated = Translated()  # one for all: it has no state
 
 
 @contextmanager
@@ -202,7 +202,7 @@ def _statements(script: str) -> list[str]:
 
 
 def _anchor_clock(db: sqlite3.Connection) -> None:
-    """Dates the uptime anew after a boot, and whenever nobody is on record whom a step could hurt."""
+    """Dates the uptime anew after a boot, and whenever no session is on record that a step could hurt."""
     row = db.execute(QUERIES["get_clock"]).fetchone()
     boot = clock.boot_id()
     is_empty = db.execute(QUERIES["count_ledgers"]).fetchone()[0] == 0

@@ -109,7 +109,7 @@ class GroupCommit:
             return self._all_of(changes)
         except StoreUnavailable:
             raise
-        except Exception:  # a rule's own: nothing was changed; alone it meets whoever is to blame, and nobody else
+        except Exception:  # a rule's own: nothing was changed; one by one it meets only the call that is to blame
             return self._one_by_one(changes)
 
     def _one_by_one(self, changes: list[Change]) -> list[Any]:
@@ -120,7 +120,7 @@ class GroupCommit:
             return self._alone(user_id, rule)
         except StoreUnavailable:
             raise
-        except Exception as error:  # goes to whoever asked
+        except Exception as error:  # goes to the caller
             return error
 
 

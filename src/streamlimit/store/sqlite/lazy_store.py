@@ -37,7 +37,7 @@ class LazyStore:
         self._tried_at = clock()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """The promise of that name. It is found here once it is open, so that nobody goes this way again and again."""
+        """The promise of that name. It is found here once it is open, so that no call goes this way again and again."""
 
         def promise(*asked: Any, **more: Any) -> Any:
             kept = getattr(self._opened(), name)
@@ -67,7 +67,7 @@ class LazyStore:
             except StoreUnavailable as error:
                 self._why = error
                 raise
-            except SettingsError as error:  # nobody can be told any more that the start was in vain
+            except SettingsError as error:  # it is too late to stop the start
                 raise StoreUnavailable(str(error)) from error
             finally:
                 self._tried_at = self._clock()

@@ -1,6 +1,6 @@
-"""Opening a file, beside SQLite's part: a mode that lets nobody else read, and words for what went wrong.
+"""Opening a file, beside SQLite's part: a mode that lets no other user read, and words for what went wrong.
 
-The file holds the key that signs grants, so whoever may read it may watch as anybody.
+The file holds the key that signs grants, so a user who may read it may watch as any other.
 """
 
 import os

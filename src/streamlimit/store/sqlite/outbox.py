@@ -67,7 +67,7 @@ class SqliteOutbox(OwnConnection):
     def claim(
         self, endpoint: str, ticket: str, at_most: int, lease_ms: int, users: Collection[str] | None = None
     ) -> tuple[Delivery, ...]:
-        """Looks everywhere, whoever the *users* are: that is as quick."""
+        """Looks everywhere, whatever the *users*: that is as quick."""
         with self._opened() as db:
             now_ms = self._now_ms(db)
             waits = when_unlocked(db, lambda: db.execute(QUERIES["waits"], (endpoint, now_ms)).fetchone()[0])

@@ -61,7 +61,7 @@ async def _again(step: Callable[[], Answer[T]]) -> T:
 
 
 class Patient:
-    """Keeps every promise of *kept*, patiently. `close` is no promise: it waits for nobody."""
+    """Keeps every promise of *kept*, patiently. `close` is no promise: it does not wait."""
 
     def __init__(self, kept: Any) -> None:
         self._kept = kept

@@ -73,7 +73,7 @@ class Rows:
         return ledgers, self._middle.now_ms(found[0][0])
 
     def save_all(self, ledgers: Mapping[str, Ledger], kept: Container[str], now_ms: int) -> None:
-        """Within a transaction, whoever's it is: what the *ledgers* have become. *kept*: who has a row already."""
+        """Writes, within a transaction, what the *ledgers* have become. *kept*: users who have a row already."""
         added, replaced, gone = list[Row](), list[Row](), list[tuple[str]]()
         for user_id, ledger in ledgers.items():
             if ledger.is_blank():

@@ -55,7 +55,7 @@ class SqliteStore:
     There it keeps *outbox_max_events* (intake.py). *clock* (tests only) replaces the store's clock. *gathers*: for an
     event loop. Several heartbeats and receipts of one iteration are made together, and answered after it; and where
     another process holds the lock no step blocks: its answer comes later.
-    *checkpointed* is told of each round of the checkpointer, in its thread.
+    *checkpointed* is called after each round of the checkpointer, in its thread.
     Raises `StoreUnavailable` when the file cannot be used.
     """
 
@@ -81,7 +81,7 @@ class SqliteStore:
         self._steps = Steps(policy)
 
     def admit(self, ask: Ask) -> Answer[Decision]:
-        # Who sits is admitted without a write: one consistent read decides, and no lock is taken.
+        # A session with a seat is admitted without a write: one consistent read decides, and no lock is taken.
         rule: Rule[Decision] = self._by(rules.admit, ask)
         try:
             outcome, write = self._admit_by_reading(ask, rule)

@@ -15,7 +15,7 @@ from streamlimit.store.sqlite.rows import Rows
 
 REMOVE, SAVE, SEE = QUERIES["remove"], QUERIES["save"], QUERIES["see"]
 FORGET_GRANTS, FORGOTTEN = QUERIES["forget_grants"], 100
-"""So many users at a time: nobody is waited for long."""
+"""So many users at a time: no other step waits long."""
 
 
 class Sweep:

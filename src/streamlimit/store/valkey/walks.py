@@ -26,7 +26,7 @@ FIRST_STEP = 8
 """So many at first: where much is due, they have more than one step takes."""
 
 USERS_AT_ONCE = 32
-"""Users that one call of expire.lua looks at: while a script runs, the server answers nobody (some 0.1 ms)."""
+"""Users that one call of expire.lua looks at: while a script runs, the server answers no other call (some 0.1 ms)."""
 
 USERS_IN_A_STEP, PAUSE_SECONDS = 256, 0.001
 """So many users (some 2 ms), then a pause: the server, and this worker, serve viewers meanwhile. What became of them
@@ -47,7 +47,7 @@ class Sweep:
     async def once(self, at_most: int) -> Swept:
         """About *at_most* users' worth or less. `more` unless every shard was seen to the end of what is due.
 
-        Where a server goes away meanwhile, what the others took out is told, and `more` is due.
+        Where a server goes away meanwhile, what the others took out is returned, and `more` is due.
         """
         step = _Step(self._calls, min(at_most, USERS_IN_A_STEP), self._jumps, self._looks_far)
         start, asked = self._next, 0
@@ -76,7 +76,7 @@ class _Step:
         self._calls, self._left, self._jumps, self._looks_far = calls, at_most, jumps, looks_far
         self._at_most = at_most
         self.must_look_far = False
-        """A clock jumped, or somebody was found that far away: there may be more."""
+        """A clock jumped, or a user was found that far ahead: there may be more."""
         self._clocks: dict[Address | None, int] = {}
         self.events: list[Event] = []
 
