@@ -85,7 +85,8 @@ EXPLAINED: dict[str, Explained] = {
         "`DELETE /v1/users/{user_id}/terminations/{session_id}`.",
     ),
     "too-large": Explained(
-        "The body is larger than the call takes: 64 KiB, or 4 MiB of reports.",
+        "The body is larger than the call takes: 64 KiB, or 4 MiB of reports (of which a worker reads 16 at once from "
+        "clients that are none of `trusted_proxies`).",
         "",
         "Send less, or reports in smaller batches.",
     ),
