@@ -49,8 +49,8 @@ LOSSES = frozenset({"session.expired", "session.ended", "session.terminated", "s
 class Limiter:
     """Decides for all sessions of a service on one *store*; tells every state change to *announce*.
 
-    *on_refusal* is told each refusal, also one left out by a dry run, with what was asked; those that *guard* makes
-    from memory are only counted. *on_seat* is told of each session that is given a seat. `lease_ids` are names for
+    *on_refusal* gets each refusal, also one left out by a dry run, with what was asked; those that *guard* makes
+    from memory are only counted. *on_seat* gets each session that is given a seat. `lease_ids` are names for
     leases; an `Ask` without one is given one.
     """
 
@@ -135,7 +135,7 @@ class Limiter:
         return _then(self.store.forget(user_id), partial(self._forgotten, user_id))
 
     def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
-        """Gives the user a limit of their own, or (None) takes it away. Whoever was told to wait is asked for again."""
+        """Gives the user a limit of their own, or (None) removes it. Refused requests go to the store again."""
         return _then(self.store.set_limit(user_id, max_sessions, terms), partial(self._freed, user_id))
 
     async def expire(self, at_most: int) -> Swept:

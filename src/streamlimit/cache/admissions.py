@@ -17,11 +17,11 @@ from streamlimit.store.contract import Answer, Store, is_coming, resolved
 from streamlimit.store.deferred import Deferred
 
 SAY_NOTHING = frozenset({"session-shared", "too-many-visits"})
-"""Refusals that say nothing of the session's own seat: if it sits, it sits."""
+"""Refusals that do not concern the session's own seat: one with a seat keeps it."""
 
 
 class Admissions:
-    """Asks *store*; *receipts* are kept, or told first, where it is away."""
+    """Asks *store*; *receipts* are kept, or sent first, where it is unavailable."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Admissions:
         return self._later(answer, ask, now, is_beat) if is_coming(answer) else self._seen(ask, now, is_beat, answer)
 
     async def _ask_after_telling(self, ask: Ask) -> Decision:
-        """The limit counts within one user: what was kept of them is told before the store decides."""
+        """The limit counts within one user: what was kept of them is sent before the store decides."""
         if not self._outage.rests:
             await self._receipts.tell_once(ask.user_id)
         if self._receipts.kept.has_of(ask.user_id):
@@ -84,7 +84,7 @@ class Admissions:
         return self._offline.admit(ask, known, error)
 
     def _read(self, ask: Ask) -> CachedSession | None:
-        """The asking session, where a file that cannot be written says that it sits: it may have come by another
+        """The asking session, where a file that cannot be written has its seat: it may have come by another
         worker. One that left here is not brought back.
         """
         if self._tombstones.has(ask):

@@ -1,7 +1,7 @@
 """The cache between the limiter and a store, with the store's promises; in an outage as rule 11 says.
 
-Who sits is admitted from what this worker knows; a confirmation is sent without waiting for the answer, which
-decides the session's *next* segment; one that cannot be sent is kept and told later, before anyone new of that
+A session with a seat is admitted from memory; a confirmation is sent without waiting for the answer, which
+decides the session's *next* segment; one that cannot be sent is kept and sent later, before a new session of that
 user is admitted.
 """
 
@@ -32,7 +32,7 @@ _SEAT, _CHECK = Purpose.SEAT, Purpose.CHECK  # looked up once. A check is no lea
 class CachingStore(PassThrough):
     """The hot promises of *store* with what this worker knows; the rest is the store's own.
 
-    *announce* is told events of confirmations nobody waited for; *on_change* once when the store goes away
+    *announce* gets events of confirmations that no request waited for; *on_change* is called once when an outage begins
     (True) and once when it is back (False). *clock*: monotonic seconds; *wall_ms*: for provisional sessions.
     """
 
@@ -67,7 +67,7 @@ class CachingStore(PassThrough):
 
     @property
     def cause(self) -> str:
-        """Why it is away, or was last: the failure's own words."""
+        """Why it is unavailable, or was last: the failure's own words."""
         return self._outage.cause
 
     @property
@@ -76,7 +76,7 @@ class CachingStore(PassThrough):
         return self._outage.counts
 
     def failed(self, error: StoreUnavailable | None = None) -> None:
-        """The store is found to be away though nobody asks it for anything: who asks next is told so."""
+        """The store is found to be unavailable without a call: the next call gets the error."""
         self._outage.failed(error)
 
     def admit(self, ask: Ask) -> Answer[Decision]:
@@ -108,7 +108,7 @@ class CachingStore(PassThrough):
         return self._admissions.ask(ask, now, is_beat=True)
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
-        """As the store's; kept for later while it is away. Nobody who is known waits for the answer."""
+        """As the store's; kept for later in an outage. No known session waits for the answer."""
         return self._receipts.send(receipt, self._spares)
 
     def abandon(self, lease: Lease) -> Answer[Events]:
@@ -122,7 +122,7 @@ class CachingStore(PassThrough):
         return self._forgiving(self.store.abandon, lease, ())
 
     def prolong(self, lease: Lease) -> Answer[Gone | None]:
-        """As the store's; None (go on) while it is away."""
+        """As the store's; None (go on) in an outage."""
         return self._forgiving(self.store.prolong, lease, None, partial(self._prolonged, lease, self._clock()))
 
     def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
@@ -202,13 +202,13 @@ class CachingStore(PassThrough):
         )
 
     async def _beat_in_two(self, ask: Ask) -> Decision:
-        """While the store is away it is not one step: what was kept of the user is told in between."""
+        """In an outage it is not one step: what was kept of the user is sent in between."""
         decision: Decision = await resolved(self.admit(ask))
         if not isinstance(decision, Admitted) or decision.lease is None:
             return decision
         verdict: Verdict = await resolved(self.confirm(Receipt(decision.lease)))
         if not decision.degraded and isinstance(verdict, Confirmed) and verdict.degraded:
-            self.counts.degraded += 1  # the store went away between the two
+            self.counts.degraded += 1  # the outage began between the two
         return both(decision, verdict)
 
     def _prolonged(self, lease: Lease, asked_at: float, gone: Gone | None) -> None:
@@ -224,7 +224,7 @@ class CachingStore(PassThrough):
         otherwise: T,
         note: Callable[[T], None] = lambda answer: None,
     ) -> Answer[T]:
-        """The answer (*note* is told), or *otherwise* where the store is away and nothing is lost by that."""
+        """The answer (*note* gets it), or *otherwise* where the store is unavailable and nothing is lost by that."""
         try:
             answer = self._outage.attempt(promise, lease)
         except StoreUnavailable:

@@ -18,14 +18,14 @@ from streamlimit.store.contract import Answer, Events, Store, is_coming, resolve
 from streamlimit.store.deferred import Deferred
 
 TOLD_TOGETHER = 256
-"""Kept receipts that travel together; between two such lots viewers get their turn."""
+"""Kept receipts that travel together; between two such lots viewers are served."""
 
 SENT_AWAY = frozenset({"session.ended", "session.terminated"})
 LOST = frozenset({"session.expired", "session.abandoned"})
 
 
 class Receipts:
-    """Sends receipts to *store*. *announce* is told the events of those whose answer nobody waits for."""
+    """Sends receipts to *store*. *announce* gets the events of those whose answer no request waits for."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Receipts:
         """The last receipt that is on its way, by user and session: the store may be about to say no to it."""
 
     def send(self, receipt: Receipt, spares: bool) -> Answer[Verdict]:
-        """The store's verdict; its last word where the session *spares* the wait; kept where the store is away."""
+        """The store's verdict; its last answer where the session *spares* the wait; kept in an outage."""
         now, ask = self._clock(), receipt.lease.ask
         known = self._cache.recall(ask, now) if spares else None
         if known is None or known.entry is None:
@@ -73,7 +73,7 @@ class Receipts:
         return failures == self._outage.counts.failures
 
     def beat(self, known: CachedSession, ask: Ask, now: float) -> Admitted:
-        """The *known* session goes on; the store is told, and nobody waits for its answer."""
+        """The *known* session goes on; the store is notified, and no request waits for its answer."""
         # The time of admission orders positions; a beat has none.
         receipt = Receipt(Lease(ask, known.session.generation, known.session.move))
         counts, who = self._outage.counts, (ask.user_id, ask.session_id)
@@ -130,7 +130,7 @@ class Receipts:
     def _heard(
         self, receipt: Receipt, who: tuple[str, str], sent_at: float, answer: Verdict | StoreUnavailable
     ) -> None:
-        """The answer to a receipt of *who* (user and session) that nobody waited for."""
+        """The answer to a receipt of *who* (user and session) that no request waited for."""
         if self.unanswered.get(who) is receipt:
             del self.unanswered[who]
         if isinstance(answer, StoreUnavailable):
@@ -141,7 +141,7 @@ class Receipts:
             self._tell(answer.events)
 
     def _learn(self, receipt: Receipt, verdict: Verdict, at: float, is_late: bool = False) -> Verdict:
-        """The store answered for *receipt*, which the client had at *at*; *is_late*: it was told some time later."""
+        """The store answered for *receipt*, which the client had at *at*; *is_late*: it was sent some time later."""
         if self._outage.is_away:
             self.kept.settled(receipt.lease, at)
             self._outage.answered(bool(self.kept))
@@ -157,7 +157,7 @@ class Receipts:
         return verdict
 
     def keep(self, receipt: Receipt, at: float) -> Verdict:
-        """The store is away: told later, unless the session left meanwhile."""
+        """The store is unavailable: sent later, unless the session left meanwhile."""
         ask = receipt.lease.ask
         if self._tombstones.has(ask):
             return Gone(State.ENDED)
@@ -167,7 +167,7 @@ class Receipts:
         return self._supposed(receipt.lease)
 
     def _supposed(self, lease: Lease) -> Confirmed:
-        """What the session will be, as far as that can be told."""
+        """What the session will be, as far as that is known."""
         ask = lease.ask
         known = self._cache.recall(ask, self._clock())
         if known is not None:

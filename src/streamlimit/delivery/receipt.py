@@ -131,9 +131,9 @@ class DeliveryTracker:
         return self._counted().acknowledged()
 
     def when_over(self, callback: Callable[[bool], object]) -> None:
-        """All was handed over that will be: *callback* is told the `outcome`. In part is not received.
+        """All was handed over that will be: *callback* gets the `outcome`. In part is not received.
 
-        It is told in the very loop iteration in which that is known; now, if it is.
+        It is called in the very loop iteration in which that is known; now, if it is.
         """
         if self._handed < self._total:
             self.close()

@@ -42,7 +42,7 @@ class Deferred(Generic[T]):
         return self
 
     def add_callback(self, callback: Callable[[T | Exception], object]) -> None:
-        """*callback* is called in the end, or now if it came. One is; what it raises the loop is told."""
+        """*callback* is called in the end, or now if it came. One is; what it raises goes to the loop's handler."""
         assert self._callback is None, "it has a callback already"
         self._callback = callback
         if self._answer is not _NOTHING:

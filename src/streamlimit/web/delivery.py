@@ -45,7 +45,7 @@ class Part(Struct, frozen=True):
 
 
 class Pace(NamedTuple):
-    """How long a client may take nothing, how often its progress is told, and the loop's looks at clients."""
+    """How long a client may take nothing, how often its progress is reported, and the loop's looks at clients."""
 
     stall_seconds: float
     progress_seconds: float
@@ -69,12 +69,12 @@ class Journey:
         self.tracker = DeliveryTracker(wire, total, self.progressed, stall_seconds, progress_seconds, looks)
 
     def progressed(self) -> None:
-        """Bytes moved (told at most every third of X): the session is prolonged meanwhile (rule 6)."""
+        """Bytes moved (reported at most every third of X): the session is prolonged meanwhile (rule 6)."""
         if self._working is None or self._working.done():
             self._working = asyncio.ensure_future(self._prolong())
 
     async def _prolong(self) -> None:
-        asking.set(self._asked)  # progress is told by a timer that all passages share
+        asking.set(self._asked)  # progress is reported by a timer that all deliveries share
         try:
             if self.earlier:
                 await self.confirm_arrived()

@@ -107,7 +107,7 @@ class Heartbeat:
         body, form = request.body or b"", None
         if len(body) <= COMMON and request.fields.get(b"content-type") == JSON and b'"grant"' not in body:
             if caller.role not in MAY_BEAT:
-                caller.require(CALL)  # who may not ask is not told what is wrong with it
+                caller.require(CALL)  # a caller without the right does not learn what is wrong with it
             form = read_common_beat(body)
         if form is None or form.grant is not None:
             form, caller = self._read(caller, request)
@@ -152,7 +152,7 @@ class Heartbeat:
             require_kind(kind)
         body = body_of(request)
         if b'"grant"' not in body:
-            caller.require(CALL)  # who may not ask is not told what is wrong with it
+            caller.require(CALL)  # a caller without the right does not learn what is wrong with it
         form = read_form(HeartbeatForm, body)
         if form.grant is not None:
             caller = self._authenticator.identify_grant(form.grant)

@@ -1,7 +1,9 @@
 """Fetches single small files of an origin: playlists, inits, keys, texts; but only if changed."""
 
+from hashlib import blake2b
+
+from streamlimit.delivery.local import Body, MemoryFile
 from streamlimit.delivery.origin.address import localised
-from streamlimit.delivery.origin.body import memory_body
 from streamlimit.delivery.origin.client import OriginClient, Whole, about
 from streamlimit.delivery.origin.reader import Kept, Want
 from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, suffix_of
@@ -61,7 +63,7 @@ def _adopt(client: OriginClient, stream_id: str, want: Want, kept: Kept, answer:
     if kept.body is not None and kept.body.content == content:
         return False
     is_as_sent = "content-encoding" not in answer.headers and content is answer.content
-    kept.body = memory_body(content, want.path, kept.etag if is_as_sent else None)
+    kept.body = _body(content, want.path, kept.etag if is_as_sent else None)
     kept.version += 1
     kept.size = _size(answer)
     return True
@@ -80,3 +82,11 @@ def _size(answer: Whole) -> int:
     """The size of the whole file, of which the reply may be a piece."""
     total = answer.headers.get("content-range", "").rpartition("/")[2]
     return int(total) if total.isdecimal() and total.isascii() else len(answer.content)
+
+
+def _body(content: bytes, path: str, etag: str | None) -> Body:
+    """*content*, as the origin sent it, with the origin's *etag* where it is a strong one, else one of the bytes."""
+    body = Body(MemoryFile(content), path)
+    is_strong = etag is not None and etag.startswith('"') and etag.endswith('"') and etag.isascii() and len(etag) > 2
+    body.etag = etag if etag is not None and is_strong else f'"{blake2b(content, digest_size=9).hexdigest()}"'
+    return body

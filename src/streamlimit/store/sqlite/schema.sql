@@ -6,7 +6,7 @@ CREATE TABLE ledgers (
     body      BLOB NOT NULL      -- streamlimit.rules.ledger.Ledger as MessagePack (rows.py)
 ) WITHOUT ROWID;
 
--- Grants that were ended. Not in the user's row: who sits does not read them, and they outlive it.
+-- Grants that were ended. Not in the user's row: a session with a seat does not read them, and they outlive it.
 CREATE TABLE grants (
     user_id  TEXT PRIMARY KEY,
     until_ms INTEGER NOT NULL,   -- from then on nothing in body matters
