@@ -77,6 +77,10 @@ soak: setup ## an hour of faults under load (ARGS='--minutes 10'), then long run
 	$(BIN)/python -m bench.soak $(ARGS)
 	$(BIN)/python -m pytest tests/soak -n 0 --timeout 0 $(PYTEST_ARGS)
 
+.PHONY: image
+image: setup ## build the container's image twice and run it (needs buildah, root, and a base: BASE=localhost/python)
+	$(BIN)/python -m pytest tests/image -n 0 --timeout 1200
+
 .PHONY: walk
 walk: setup ## the way of somebody who tries it, by real commands: minutes, and what each step needed
 	$(BIN)/python -m tests.walk $(ARGS)

@@ -69,6 +69,14 @@ def test_what_the_containerfile_copies_is_there() -> None:
     assert all((DEPLOY.parent / name).exists() for name in names)
 
 
+def test_what_the_containerfile_copies_and_nothing_else_is_sent_to_the_engine() -> None:
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+    copied = {name.split("/")[0] for line in lines for name in line.split()}
+    ignored = (DEPLOY.parent / ".dockerignore").read_text().splitlines()
+    assert ignored[1] == "*"
+    assert {line[1:] for line in ignored if line.startswith("!")} == copied
+
+
 def test_the_containerfile_runs_as_nobody_special_and_is_asked_how_it_is() -> None:
     text = (DEPLOY / "Containerfile").read_text()
     assert re.search(r"^USER 10001$", text, re.MULTILINE)
