@@ -34,7 +34,6 @@ NOT_RUN = {
     "cd deploy/lambda && sam build": "an account at AWS; tests/aws builds it",
     "for node in valkey-0": "machines of that name; tests/store/test_backup.py restores",
     "helm upgrade": "a cluster; tests/test_kubernetes.py renders the chart",
-    "openapi-python-client generate": "tests/web/test_contract.py makes that client",
     "podman build": "an engine and a base image; tests/image (make image) builds and runs it",
     "python3 -m venv /opt": "root and a registry; tests/test_wheel.py installs the wheel",
 }
