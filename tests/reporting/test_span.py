@@ -70,8 +70,8 @@ def test_only_what_may_be_kept_is_looked_at_and_never_too_much() -> None:
 
 def test_a_month_is_a_month() -> None:
     assert month_of("2026-12", "--month") == (at("2026-12-01T00:00"), at("2027-01-01T00:00"))
-    for wrong in ("2026", "2026-13", "11-2026", "2026-1", "2026-011"):
-        with pytest.raises(BadSpan):
+    for wrong in ("2026", "2026-13", "2026-00", "11-2026", "2026-1", "2026-011"):
+        with pytest.raises(BadSpan, match="no month, as 2026-11"):
             month_of(wrong, "--month")
 
 

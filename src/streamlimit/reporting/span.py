@@ -71,7 +71,7 @@ def kept(from_ms: int, to_ms: int, period: Period, now: Now, name: str = NAMES[0
 
 def month_of(text: str, name: str) -> tuple[int, int]:
     """From when to when the month lasts that is written as 2026-11. Raises `BadSpan`."""
-    from_ms = _moment_ms(f"{text}-01", name) if re.fullmatch(r"\d{4}-\d\d", text, re.ASCII) else None
+    from_ms = _moment_ms(f"{text}-01", name) if re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text, re.ASCII) else None
     if from_ms is None:
         raise BadSpan(name, "is no month, as 2026-11")
     return from_ms, floor_of(Period.MONTH, from_ms + 32 * DAY_MS)
