@@ -10,6 +10,8 @@ from bench.soak.judge import slope
 WARM_UP = 0.25
 """The part of the run after which they are to be flat."""
 
+PARTS = 8
+
 SHORTEST_SECONDS = 1_200.0
 """A run that is shorter says nothing about growth: caches fill for minutes."""
 
@@ -59,12 +61,16 @@ class Gauge:
         return {
             "process": self.name,
             "memory before, after (MB)": f"{first.memory:.1f}, {last.memory:.1f}",
-            "most": f"{max(sample.memory for sample in self.samples):.1f}",
+            "at each eighth of the run": ", ".join(f"{sample.memory:.0f}" for sample in self._eighths()),
             "growth after the warm-up (MB an hour)": f"{memory:+.1f}",
             "descriptors before, after": f"{first.descriptors:.0f}, {last.descriptors:.0f}",
             "growth (an hour)": f"{descriptors:+.1f}",
             "flat": self.verdict(),
         }
+
+    def _eighths(self) -> list[Sample]:
+        last = len(self.samples) - 1
+        return [self.samples[last * part // PARTS] for part in range(1, PARTS + 1)]
 
     def verdict(self) -> str:
         """Is it, where the run was long enough to tell?"""

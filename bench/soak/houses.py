@@ -5,6 +5,7 @@ Each house has its own ways to break, by kind. A fault takes some seconds and is
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import time
@@ -27,6 +28,8 @@ from tests.webhooks.receiver import SECRET, Receiver, Reply
 X, N, LIMIT = 4, 3, 3
 SEGMENTS = 60
 WORKERS = 3
+LOG = "log-{}"
+"""Where a server of that number logs its writes."""
 
 Fault = Callable[[], None]
 
@@ -257,7 +260,7 @@ class ClusterHouse(House):
 
     def _options(self, number: int) -> list[str]:
         home = ["--dir", str(self._disk)] if not number else []
-        return ["--appendonly", "yes", "--appendfsync", "everysec", "--appenddirname", f"log-{number}", *home]
+        return ["--appendonly", "yes", "--appendfsync", "everysec", "--appenddirname", LOG.format(number), *home]
 
     @property
     def ports(self) -> list[int]:
@@ -341,11 +344,16 @@ class ClusterHouse(House):
         self._cluster.wait_until_whole()
 
     def _fill(self) -> None:
-        """A replica without a disk ends itself (`replica-ignore-disk-write-errors`); whoever watches it starts it."""
+        """A replica without a disk ends itself (`replica-ignore-disk-write-errors`); whoever watches it starts it.
+
+        What it left on the disk may be cut off in the middle, and it is a replica: it begins anew from its primary.
+        """
         server = self._cluster.servers[0]
         with filled(self._disk):
             self.pause()
         if not server.answers():
+            server.stop()
+            shutil.rmtree(self._disk / LOG.format(0))
             server.restart()
         self._cluster.wait_until_whole()
 
