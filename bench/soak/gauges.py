@@ -1,7 +1,12 @@
-"""Memory and descriptors of processes that live through the whole run."""
+"""Memory and descriptors of processes that live through the whole run.
+
+Viewers' connections are not counted: which process has how many of them changes with chance and with every fault.
+"""
 
 import os
 import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +21,7 @@ SHORTEST_SECONDS = 1_200.0
 """A run that is shorter says nothing about growth: caches fill for minutes."""
 
 MEMORY_MB_AN_HOUR, DESCRIPTORS_AN_HOUR = 10.0, 80.0
-"""More is not flat. Which viewers' connections a process has changes with chance and with every fault."""
+"""More is not flat."""
 
 LEFT_DESCRIPTORS = 64
 """So many more than before may be open when all viewers have gone: files that are opened when first needed, and lines
@@ -25,7 +30,7 @@ to the receiver, up to 32, which are kept for a while.
 
 
 class Sample(NamedTuple):
-    """At a moment of the run: anonymous memory in MB, open descriptors."""
+    """At a moment of the run: anonymous memory in MB, open descriptors but for those of viewers' connections."""
 
     at: float
     memory: float
@@ -33,19 +38,28 @@ class Sample(NamedTuple):
 
 
 class Gauge:
-    """Of one process."""
+    """Of one process, which viewers ask at one of these *ports*."""
 
-    def __init__(self, name: str, pid: int) -> None:
-        self.name, self._pid = name, pid
+    def __init__(self, name: str, pid: int, ports: Collection[int] = ()) -> None:
+        self.name, self._pid, self._ports = name, pid, ports
         self.samples: list[Sample] = []
 
     def look(self) -> Sample:
         """Notes how it stands."""
         lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
         memory = next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1_024
-        sample = Sample(time.monotonic(), memory, len(os.listdir(f"/proc/{self._pid}/fd")))
+        sample = Sample(time.monotonic(), memory, self._descriptors())
         self.samples.append(sample)
         return sample
+
+    def _descriptors(self) -> int:
+        viewers = self._viewers()
+        return sum(name not in viewers for name in _names(Path(f"/proc/{self._pid}/fd")))
+
+    def _viewers(self) -> set[str]:
+        """Their sockets, as /proc names them (proc(5): `local_address` is the second field, the inode the tenth)."""
+        rows = [line.split() for line in Path(f"/proc/{self._pid}/net/tcp").read_text().splitlines()[1:]]
+        return {f"socket:[{row[9]}]" for row in rows if int(row[1].rpartition(":")[2], 16) in self._ports}
 
     def growth(self) -> tuple[float, float]:
         """Of memory (MB) and descriptors, an hour, after the warm-up."""
@@ -80,3 +94,10 @@ class Gauge:
         left = self.samples[-1].descriptors - self.samples[0].descriptors
         flat = memory < MEMORY_MB_AN_HOUR and descriptors < DESCRIPTORS_AN_HOUR and left <= LEFT_DESCRIPTORS
         return "yes" if flat else "NO"
+
+
+def _names(descriptors: Path) -> Iterator[str]:
+    """What each of a process' descriptors is of. One may be closed while they are listed."""
+    for descriptor in os.listdir(descriptors):
+        with suppress(FileNotFoundError):
+            yield os.readlink(descriptors / descriptor)

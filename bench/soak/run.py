@@ -67,7 +67,7 @@ class Run:
         self._house, self._plan = house, plan
         self._judge = Judge(LIMIT, N * X, (N - 1) * X)
         self._crowd = Crowd(house.ports, self._judge, random.Random(plan.seed), EVERY_SECONDS, LIMIT)
-        self._gauges = [Gauge(name, pid) for name, pid in house.veterans().items()]
+        self._gauges = [Gauge(name, pid, house.ports) for name, pid in house.veterans().items()]
         self._faults, self._problems = Counter[str](), list[str]()
         self._over = threading.Event()
 

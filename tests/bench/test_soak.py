@@ -1,5 +1,10 @@
 """What judges a long run notices each thing that must not be, and excuses only what a rule allows."""
 
+import os
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 
 from bench.soak.gauges import Gauge, Sample
@@ -159,3 +164,16 @@ def test_descriptors_that_stay_open_when_all_have_gone_are_not_flat() -> None:
     assert gauge.verdict() == "NO"
     gauge.samples[-1] = Sample(1_795, 50, 50)
     assert gauge.verdict() == "yes"
+
+
+def test_connections_of_viewers_are_not_counted_as_descriptors(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
+        port = listener.getsockname()[1]
+        gauge = Gauge("a worker", os.getpid(), [port])
+        before = gauge.look().descriptors
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(3)]
+        for _ in clients:
+            stack.enter_context(listener.accept()[0])
+        assert gauge.look().descriptors == before + len(clients)  # these are in this process, too
+        stack.enter_context((tmp_path / "file").open("w"))
+        assert gauge.look().descriptors == before + len(clients) + 1
