@@ -344,14 +344,16 @@ class ClusterHouse(House):
         self._cluster.wait_until_whole()
 
     def _fill(self) -> None:
-        """A replica without a disk ends itself (`replica-ignore-disk-write-errors`); whoever watches it starts it.
+        """A server without a disk ends itself: a replica, or one that must note a change of the cluster.
 
-        What it left on the disk may be cut off in the middle, and it is a replica: it begins anew from its primary.
+        What it left on the disk may be cut off in the middle, so it is started anew and empty, as a replica. As long as
+        the cluster takes it for a primary it is not started, or it would hand its emptiness on to its replica.
         """
         server = self._cluster.servers[0]
         with filled(self._disk):
             self.pause()
         if not server.answers():
+            servers.wait_until(lambda: server not in self._cluster.primaries(), "the failover")
             server.stop()
             shutil.rmtree(self._disk / LOG.format(0))
             server.restart()
