@@ -24,8 +24,9 @@ backend origin {
 
 sub vcl_recv {
     if (req.restarts == 0) {
-        # streamlimit's own calls for viewers; nothing of /edge/, since Varnish is in trusted_proxies.
-        if (req.url ~ "^/v1/") {
+        # streamlimit's own calls for viewers, what players report (CMCD); nothing else of /edge/, since Varnish is in
+        # trusted_proxies.
+        if (req.url ~ "^/v1/" || req.url ~ "^/edge/cmcd/[A-Za-z0-9._~-]+$") {
             set req.backend_hint = streamlimit;
             return (pass);
         }
@@ -80,8 +81,12 @@ sub vcl_deliver {
         } elseif (resp.http.Streamlimit-Code ~ "^too-many-") {
             set resp.status = 429;
         }
-    } elseif (req.restarts > 0) {
-        # A page of another origin may play; who may, streamlimit says (a refusal of its own has this header already).
-        set resp.http.Access-Control-Allow-Origin = "*";
     }
+    # A page of another origin may play; who may, streamlimit says. Of a 503, too: a player that may not see the status
+    # does not try again.
+    set resp.http.Access-Control-Allow-Origin = "*";
+}
+
+sub vcl_synth {
+    set resp.http.Access-Control-Allow-Origin = "*";
 }

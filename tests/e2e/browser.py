@@ -11,7 +11,7 @@ within `chromium()` no test of the module can use `asyncio.run`.
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,14 +77,15 @@ class Tab:
         """The value of one expression, awaited if it is a promise."""
         return self.page.evaluate(javascript)
 
-    def wait_for(self, condition: str, seconds: float = 10) -> None:
-        """Asks until *condition* is true or truthy; one that throws is not true yet.
+    def wait_for(self, condition: str, seconds: float = 10, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Asks until *condition* is true or truthy; one that throws is not true yet. *meanwhile*: called each time.
 
         Not `page.wait_for_function`: that calls `eval` in the page, which our Content-Security-Policy forbids.
         """
         for _ in range(int(seconds * 1_000 / POLL_MS)):
             if self._holds(condition):
                 return
+            meanwhile()
             self.page.wait_for_timeout(POLL_MS)
         raise TimeoutError("\n".join([f"not within {seconds} s: {condition}", *self.messages[-10:]]))
 

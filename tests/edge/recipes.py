@@ -16,6 +16,12 @@ from tests.ports import free_port
 from tests.service import started, temporary_folder, wait_until
 from tests.streams import BIG, make_stream
 
+EDGES = [
+    *("nginx-accel", "nginx-auth-request", "nginx-lua", "nginx-njs"),
+    *("haproxy", "varnish", "envoy", "caddy", "traefik"),
+]
+"""The recipes for each of which `Recipes` starts an edge."""
+
 
 class Recipes:
     """One service and one origin, and the edges in front of them, each started when it is first asked for.

@@ -10,13 +10,9 @@ import pytest
 
 from tests.edge.calls import some_user
 from tests.edge.programs import Edge
-from tests.edge.recipes import Recipes, opened
+from tests.edge.recipes import EDGES, Recipes, opened
 from tests.service import Answer, wait_until
 
-EDGES = [
-    *("nginx-accel", "nginx-auth-request", "nginx-lua", "nginx-njs"),
-    *("haproxy", "varnish", "envoy", "caddy", "traefik"),
-]
 FILM, NEWS = 3_000, 4_000
 """How long a segment of each stream is: what came tells which it was."""
 READS_PATHS_FIRST = {"envoy", "traefik"}
@@ -165,6 +161,7 @@ def test_streamlimits_calls_for_edges_are_for_nobody_outside(edge: Edge, user: s
             "/v1//../edge/auth",
         ),
         *("/edge/cmcd/../auth", "/edge/cmcd/%2e%2e/auth", "/edge/cmcd/..%2fauth", "/edge/adobe/..;/auth"),
+        *("/edge/cmcd/..", "/edge/auth/../cmcd/x", "/edge/auth/%2e%2e/cmcd/x", "/edge/auth/..%2fcmcd/x"),
         *("/EDGE/auth", "/play/../edge/auth", "/v1/edge/auth", "/v1/play/x/edge/auth"),
         *(f"/edge/envoy/play/{grant}/film/5.ts", f"/v1/../edge/envoy/play/{grant}/film/5.ts", "/edge/reports"),
     ):
