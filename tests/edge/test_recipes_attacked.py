@@ -5,6 +5,7 @@ Whoever is refused gets not a byte of a segment, and a seat on one stream opens 
 
 import http.client
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,6 +14,8 @@ from tests.edge.programs import Edge
 from tests.edge.recipes import EDGES, Recipes, opened
 from tests.service import Answer, wait_until
 
+UNLISTED = "extra.bin"
+"""A file of `film` that no playlist names."""
 FILM, NEWS = 3_000, 4_000
 """How long a segment of each stream is: what came tells which it was."""
 READS_PATHS_FIRST = {"envoy", "traefik"}
@@ -26,6 +29,7 @@ def recipes() -> Iterator[Recipes]:
     sizes = {"film": FILM, "news": NEWS, "v1": NEWS}
     settings = {"deliver": "accel", "segment_seconds": 60, "edge_cache_seconds": 30}
     with opened(dict.fromkeys(sizes, 9), sizes, **settings) as recipes:
+        (recipes.folder / "streams/film" / UNLISTED).write_bytes(bytes(FILM))
         yield recipes
 
 
@@ -127,6 +131,35 @@ def test_forged_headers_and_another_sessions_cookie_open_nothing(edge: Edge, use
         answer = sent(edge, "GET", path, *headers)
         assert answer.status in REFUSED, headers
         assert len(answer.body) not in (FILM, NEWS), headers
+
+
+def test_of_six_sessions_never_more_than_three_are_fed(edge: Edge, user: str) -> None:
+    """Asked for all at once: whole segments, ranges, looks, conditions and a file that no playlist names."""
+    grants = {f"s{number}": edge.open(user, f"s{number}")["grant"] for number in range(3)}
+    for session, grant in list(grants.items()):
+        edge.service.post(f"/v1/users/{user}/sessions/{session}/end", {"grant": grant, "keep_grant": True})
+    grants |= {f"s{number}": edge.open(user, f"s{number}")["grant"] for number in range(3, 6)}
+    for session in ("s3", "s4", "s5"):
+        edge.service.post(f"/v1/users/{user}/sessions/{session}/end", {"grant": grants[session], "keep_grant": True})
+    asked = [
+        (session, method, path, condition)
+        for path in ("index.m3u8", "1.ts", UNLISTED, "2.ts", "3.ts")
+        for method, condition in (
+            *(("HEAD", ()), ("GET", (("If-None-Match", "*"),)), ("GET", (("Range", "bytes=0-9"),)), ("GET", ())),
+        )
+        for session in grants
+    ]
+
+    def ask(session: str, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> Answer:
+        return sent(edge, method, f"/play/{grants[session]}/film/{path}", *headers)
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda one: ask(*one), asked))
+    media = [(one, answer) for one, answer in zip(asked, answers, strict=True) if one[2] != "index.m3u8"]
+    fed = {one[0] for one, answer in media if answer.status in (200, 206) and answer.body}
+    assert len(fed) == 3
+    assert all(answer.status in (200, 206, 304, *REFUSED) for _, answer in media)
+    assert {each["session_id"] for each in edge.service.watching(user)["sessions"]} == fed
 
 
 def test_nobody_takes_a_seat_for_a_head_that_gets_the_bytes(edge: Edge, user: str) -> None:
