@@ -5,6 +5,7 @@ import os
 import pkgutil
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from tests.mutants.mutant import Mutant
 ROOT = Path(__file__).resolve().parent.parent.parent
 SRC = ROOT / "src"
 SIDE_BY_SIDE = 2
+MOST_SECONDS = 600
 
 
 def collected() -> list[Mutant]:
@@ -42,33 +44,36 @@ def caught_by(mutant: Mutant, whole: Path) -> str | None:
         src = Path(folder) / "src"
         shutil.copytree(whole, src)
         (src / mutant.file).write_text(broken(mutant, whole))
-        run = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-x",
-                "-q",
-                "-n",
-                "0",
-                "--timeout=60",
-                "-p",
-                "no:cacheprovider",
-                f"--basetemp={folder}/tmp",
-                *mutant.tests,
-            ],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(src), "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-    if run.returncode == 0:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "--timeout=60", "-p", "no:cacheprovider"]
+        command += [f"--basetemp={folder}/tmp", *mutant.tests]
+        code, said = _ran(command, {**os.environ, "PYTHONPATH": str(src), "PYTHONDONTWRITEBYTECODE": "1"})
+    if code == 0:
         return None
-    failed = re.search(r"^(?:FAILED|ERROR) \S*?::?(\S+)", run.stdout, flags=re.MULTILINE)
-    if run.returncode != 1 or failed is None:
-        raise RuntimeError(f"{mutant.name}: the tests did not run\n{run.stdout[-3000:]}{run.stderr[-3000:]}")
+    if code is None:
+        return "(the tests do not end)"
+    failed = re.search(r"^(?:FAILED|ERROR) \S*?::?(\S+)", said, flags=re.MULTILINE)
+    if code != 1 or failed is None:
+        raise RuntimeError(f"{mutant.name}: the tests did not run\n{said[-3000:]}")
     return failed[1].split("::")[-1]
+
+
+def _ran(command: Sequence[str], environment: dict[str, str]) -> tuple[int | None, str]:
+    """The exit code and what was printed; None: it took too long, and was ended with all that it had started."""
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=MOST_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return None, ""
+        return process.returncode, said
 
 
 def main(names: Sequence[str]) -> int:

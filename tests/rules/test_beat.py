@@ -1,10 +1,29 @@
-"""A heartbeat's answer, where the store does both of its steps one by one: what happened between them counts."""
+"""A heartbeat: its two steps at once come to what they come to one by one, and what happens between them counts."""
 
-from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Session, State
-from streamlimit.rules.beat import beaten
+from msgspec.structs import replace
+
+from streamlimit.model import (
+    Admitted,
+    Ask,
+    Confirmed,
+    Event,
+    Gone,
+    Lease,
+    Receipt,
+    Refusal,
+    Session,
+    State,
+)
+from streamlimit.policy import Policy
+from streamlimit.rules.admit import admit
+from streamlimit.rules.beat import beat, beaten
+from streamlimit.rules.confirm import confirm
+from streamlimit.rules.grants import Grants, kill
+from streamlimit.rules.ledger import Ledger
 
 NOW_MS = 1_750_000_000_000
 ASK = Ask("user", "tv", "news")
+POLICY = Policy()
 
 
 def session(move: int) -> Session:
@@ -22,5 +41,25 @@ def test_the_session_is_as_its_receipt_left_it_and_so_are_the_counts() -> None:
 
 
 def test_one_who_left_before_its_receipt_has_no_session_and_all_is_told() -> None:
-    answer = beaten(ADMITTED, Gone(State.ENDED), ASK)
-    assert (answer.session, answer.events) == (None, (LEFT,))
+    answer = beaten(ADMITTED, Gone(State.ENDED, events=(MOVED,)), ASK)
+    assert (answer.session, answer.events) == (None, (LEFT, MOVED))
+
+
+def test_a_heartbeat_by_a_grant_that_was_ended_starts_nothing() -> None:
+    ledger, grants = Ledger(), Grants()
+    kill(grants, "tv", NOW_MS - 10, True, POLICY, NOW_MS)
+    ask = replace(ASK, grant_generation=NOW_MS - 10)
+    outcome = beat(ledger, ask, POLICY, NOW_MS, grants)
+    assert isinstance(outcome.answer, Refusal)
+    assert (outcome.answer.code, ledger.seats) == ("grant-ended", [])
+
+
+def test_a_first_heartbeat_leaves_the_ledger_as_its_two_steps_do() -> None:
+    at_once, one_by_one = Ledger(), Ledger()
+    beat(at_once, ASK, POLICY, NOW_MS)
+    admitted = admit(one_by_one, ASK, POLICY, NOW_MS).answer
+    assert isinstance(admitted, Admitted)
+    assert admitted.lease is not None
+    confirm(one_by_one, Receipt(admitted.lease), POLICY, NOW_MS)
+    assert at_once.seats == one_by_one.seats
+    assert not at_once.seats[0].given  # a heartbeat hands out no grant

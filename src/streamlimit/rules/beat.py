@@ -41,7 +41,7 @@ def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants |
 
 def unnamed(ask: Ask) -> Ask:
     """*ask* without a name for a lease, as one that asks for no bytes (plays.py)."""
-    return replace(ask, lease_id="") if ask.lease_id else ask
+    return replace(ask, lease_id="")
 
 
 def beaten(admitted: Admitted, verdict: Verdict, ask: Ask) -> Admitted:
