@@ -83,8 +83,10 @@ sub vcl_deliver {
         }
     }
     # A page of another origin may play; who may, streamlimit says. Of a 503, too: a player that may not see the status
-    # does not try again.
-    set resp.http.Access-Control-Allow-Origin = "*";
+    # does not try again. streamlimit's own answers keep what cors_origins says.
+    if (req.restarts > 0 || (resp.status >= 500 && !resp.http.Access-Control-Allow-Origin)) {
+        set resp.http.Access-Control-Allow-Origin = "*";
+    }
 }
 
 sub vcl_synth {

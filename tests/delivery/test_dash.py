@@ -346,6 +346,16 @@ def test_of_all_representations_together_there_are_so_many_segments(
         names_of(folder, f"<Period>{video_set(inside, extra=others)}</Period>")
 
 
+def test_of_all_periods_together_there_are_so_many_representations(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dash, "MAX_REPRESENTATIONS", 3)
+    inside, another = NUMBERS + 'duration="2"/>', '<Representation id="2"/>'
+    period = f"<Period>{video_set(inside, extra=another)}</Period>"
+    with pytest.raises(CatalogError, match="more than 3 representations"):
+        names_of(folder, period * 2)
+
+
 @needs_ffmpeg
 @pytest.mark.parametrize("timeline", ["0", "1"])
 def test_ffmpegs_templates(folder: Folder, timeline: str) -> None:

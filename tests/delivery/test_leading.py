@@ -79,6 +79,7 @@ def bases(manifest: str | None) -> list[str]:
         ("<MPD><Period><BaseURL>p/</BaseURL></Period></MPD>", [TO]),
         ("<MPD><BaseURL-x/><BaseURL-x></BaseURL-x><BaseURL/><BaseURL>v/</BaseURL><Period/></MPD>", ["", TO + "v/"]),
         ("<MPD><x><![CDATA[<!--]]></x><BaseURL>v/</BaseURL><!-- a --><Period/></MPD>", [TO + "v/"]),
+        ("<MPD><x><![CDATA[<BaseURL>w/</BaseURL>]]></x><Period/></MPD>", [TO]),
         ("<MPD><BaseURL>v/<![CDATA[<w>]]></BaseURL><BaseURL>u/</BaseURL><Period/></MPD>", [TO + "v/<w>", TO + "u/"]),
     ],
 )
@@ -121,8 +122,13 @@ MANY = 30_000
         (f"<MPD><x><![CDATA[{'<!--' * MANY}]]></x><Period/></MPD>", True),
         (f"<MPD type='dynamic'>{'<Location>' * MANY}<Period/></MPD>", True),
         ("<MPD " * MANY, False),
+        (f"<MPD type='dynamic'><x><![CDATA[{'<Location><![CDATA[' * MANY}]]></x><Period/></MPD>", True),
+        (f"<MPD><x><![CDATA[{'<BaseURL><![CDATA[' * MANY}]]></x><Period/></MPD>", True),
     ],
-    ids=["base", "other name", "open data", "data", "open comment", "comment in data", "location", "open tag"],
+    ids=[
+        *("base", "other name", "open data", "data", "open comment", "comment in data", "location", "open tag"),
+        *("location in data", "base in data"),
+    ],
 )
 def test_a_manifest_is_gone_through_once(text: str, is_led: bool) -> None:
     assert (lead_dash(text, TO, "m.mpd") is not None) is is_led

@@ -74,6 +74,14 @@ def test_all_of_a_session_that_waits_goes_with_the_first_of_it(gathered: Gathere
     assert gathered.take(3) == [audio[1], video[1]]
 
 
+def test_of_two_renditions_that_wait_the_one_with_the_newest_line_is_the_last(gathered: Gathered) -> None:
+    high, low = ([line(f"/play/G/film/{kind}/{number}.ts") for number in (1, 2, 3)] for kind in ("high", "low"))
+    gathered.add([high[0], low[0]], 0)
+    assert gathered.take(0) == [high[0], low[0]]
+    gathered.add([high[1], low[1], high[2]], 1)
+    assert gathered.take(AGAIN) == [low[1], high[2]]
+
+
 @pytest.mark.parametrize(
     "changed",
     [

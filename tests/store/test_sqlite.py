@@ -224,6 +224,27 @@ class TestFile:
         assert isinstance(one.admit(Ask("user", "tv", "news", lease_id="a")), Refusal)
         assert {each.session_id for each in other.sessions("user").sessions} == {"phone", before} - {None}
 
+    @pytest.mark.parametrize("before", [None, "radio"])
+    def test_a_seat_is_younger_than_an_end_between_reading_and_writing(self, path: str, before: str | None) -> None:
+        """The session that ended had no seat, so its user's row is as it was; the grant of the new seat must work."""
+        clock, ends = ManualClock(), ["tv"]
+        other = SqliteStore(path, QUICK, clock=clock)
+        if before:
+            watch(other, session=before)
+
+        def now_ms() -> int:
+            read_at_ms = clock()
+            while ends:
+                clock.now_ms += 1
+                other.end("user", ends.pop())
+            return read_at_ms
+
+        one = SqliteStore(path, QUICK, clock=now_ms)
+        admitted = one.admit(Ask("user", "tv", "news", lease_id="a"))
+        assert isinstance(admitted, Admitted)
+        assert admitted.session is not None
+        assert admitted.session.generation == clock()
+
     @pytest.mark.parametrize("times", [1, TRIES])
     def test_a_sweep_decides_anew_where_others_wrote_meanwhile(self, path: str, times: int) -> None:
         clock = ManualClock()

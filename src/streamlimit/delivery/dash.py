@@ -19,6 +19,8 @@ from streamlimit.errors import CatalogError
 AUDIO_CODECS = ("mp4a", "ac-3", "ec-3", "opus", "flac", "vorb")
 MAX_SEGMENTS = 1_000_000
 """Segments of a manifest, all representations together: of a day in two seconds each, those of twenty renditions."""
+MAX_REPRESENTATIONS = 5_000
+"""Of all periods together: of 250 periods with twenty each."""
 
 GOOD = "good"
 """Where the reader keeps the last version of a live manifest of which all could be read."""
@@ -60,9 +62,14 @@ def _is_live(root: Element) -> bool:
 def _listing(reader: Reader, path: str, root: Element) -> Listing:
     """All that the manifest says. A representation that makes no sense is a failure, and costs no other."""
     listing, live = Listing(entry=path, is_master=True, files={path: "playlist"}), _is_live(root)
-    for place in _places(root, live, listing):
-        if sum(len(track.segments) for track in listing.tracks) + len(listing.notes) > MAX_SEGMENTS:
+    segments, tracks = 0, 0
+    for number, place in enumerate(_places(root, live, listing)):
+        segments += sum(len(track.segments) for track in listing.tracks[tracks:])
+        tracks = len(listing.tracks)
+        if segments + len(listing.notes) > MAX_SEGMENTS:
             raise CatalogError(f"{path} has more than {MAX_SEGMENTS} segments")
+        if number == MAX_REPRESENTATIONS:
+            raise CatalogError(f"{path} has more than {MAX_REPRESENTATIONS} representations")
         try:
             add_segments(reader, listing, place)
         except CatalogError as problem:

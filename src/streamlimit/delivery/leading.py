@@ -19,8 +19,9 @@ _UNREAD = re.compile(r"<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)|<!\[CDATA\[.*?(?:\]\]>
 _MPD = re.compile(r"<((?:[\w.-]+:)?)MPD\b(?:\"[^\"<]*\"|'[^'<]*'|[^<>\"'])*(?<!/)>")
 _PERIOD = re.compile(r"<(?:[\w.-]+:)?Period\b")
 _OPEN, _TEXT = r"(?=[\s>])[^<>]*(?<!/)>", r"(?>[^<]+|<!\[CDATA\[.*?\]\]>)*+"
-_BASE = re.compile(rf"(<(?:[\w.-]+:)?BaseURL{_OPEN})({_TEXT})(</(?:[\w.-]+:)?BaseURL\s*>)", re.DOTALL)
-_LOCATION = re.compile(rf"<(?:[\w.-]+:)?Location{_OPEN}{_TEXT}</(?:[\w.-]+:)?Location\s*>\s*", re.DOTALL)
+_DATA = r"<!\[CDATA\[.*?(?:\]\]>|\Z)"  # passed over where it is in no such element: what is in it is none
+_BASE = re.compile(rf"{_DATA}|(<(?:[\w.-]+:)?BaseURL{_OPEN})({_TEXT})(</(?:[\w.-]+:)?BaseURL\s*>)", re.DOTALL)
+_LOCATION = re.compile(rf"({_DATA})|<(?:[\w.-]+:)?Location{_OPEN}{_TEXT}</(?:[\w.-]+:)?Location\s*>\s*", re.DOTALL)
 _DYNAMIC = re.compile(r"""\stype\s*=\s*["']dynamic["']""")
 
 
@@ -55,10 +56,12 @@ def lead_dash(text: str, to: str, entry: str) -> str | None:
     at = period.start()
     head, prefix = text[root.end() : at], root[1]
     is_dynamic = _DYNAMIC.search(root[0]) is not None
-    head, bases = _BASE.subn(lambda found: found[1] + _led_element(found[2], to) + found[3], _uncommented(head))
+    head = _uncommented(head)
+    has_base = any(found[1] for found in _BASE.finditer(head))
+    head = _BASE.sub(lambda found: found[1] + _led_element(found[2], to) + found[3] if found[1] else found[0], head)
     if is_dynamic:
-        head = _LOCATION.sub("", head)
-    added = "" if bases else f"<{prefix}BaseURL>{escape(to)}</{prefix}BaseURL>"
+        head = _LOCATION.sub(lambda found: found[1] or "", head)
+    added = "" if has_base else f"<{prefix}BaseURL>{escape(to)}</{prefix}BaseURL>"
     if is_dynamic:
         added += f"<{prefix}Location>{escape(to + entry)}</{prefix}Location>"
     return text[: root.end()] + added + head + text[at:]

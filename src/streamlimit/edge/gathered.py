@@ -48,7 +48,7 @@ class Gathered:
         self._due = deque[bytes](maxlen=MOST)
         self._dropped = 0
         self._renditions: dict[tuple[bytes, bytes], Rendition] = {}  # the one that was due longest ago first
-        self._grants: dict[bytes, list[Rendition]] = {}  # those of them of which something waits
+        self._grants: dict[bytes, dict[tuple[bytes, bytes], Rendition]] = {}  # those of which something waits, in order
 
     def __bool__(self) -> bool:
         return bool(self._due or self._grants)
@@ -65,8 +65,9 @@ class Gathered:
             if rendition is None:
                 self._put_first(line, (before, behind), grant, now)
                 continue
-            if rendition.waiting is None:
-                self._grants.setdefault(grant, []).append(rendition)
+            waiting = self._grants.setdefault(grant, {})
+            waiting.pop((before, behind), None)  # so that the newest line is the last one
+            waiting[before, behind] = rendition
             rendition.waiting = line
 
     def take(self, now: float) -> list[bytes]:
@@ -97,7 +98,7 @@ class Gathered:
         self._due.append(line)
 
     def _put_all(self, grant: bytes) -> None:
-        for rendition in self._grants.pop(grant, ()):
+        for rendition in self._grants.pop(grant, {}).values():
             if rendition.waiting is not None:
                 self._put(rendition.waiting)
                 rendition.waiting = None

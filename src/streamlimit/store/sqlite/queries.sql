@@ -26,10 +26,12 @@ INSERT OR IGNORE INTO ledgers (user_id, due_at_ms, body) VALUES (
 ) ON CONFLICT (user_id) DO UPDATE SET due_at_ms = excluded.due_at_ms, body = excluded.body;
 
 -- name: add_new
-INSERT INTO ledgers (user_id, due_at_ms, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+INSERT INTO ledgers (user_id, due_at_ms, body) SELECT ?1, ?2, ?3
+WHERE NOT EXISTS (SELECT 1 FROM grants WHERE user_id = ?1) ON CONFLICT DO NOTHING;
 
 -- name: exchange
-UPDATE ledgers SET due_at_ms = ?2, body = ?3 WHERE user_id = ?1 AND body = ?4;
+UPDATE ledgers SET due_at_ms = ?2, body = ?3 WHERE user_id = ?1 AND body = ?4
+AND NOT EXISTS (SELECT 1 FROM grants WHERE user_id = ?1);
 
 -- name: add
 INSERT INTO ledgers (user_id, due_at_ms, body) VALUES (?, ?, ?);

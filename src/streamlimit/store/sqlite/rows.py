@@ -47,7 +47,11 @@ class Rows:
         return body, Ledger() if body is None else decode(body), self._middle.now_ms(offset_ms)
 
     def exchange(self, user_id: str, body: bytes | None, ledger: Ledger, now_ms: int) -> bool:
-        """Writes the *ledger* where the user's is still the *body* that was read. False: it is another one by now."""
+        """Writes the *ledger* where the user's is still the *body* that was read. False: it is another one by now.
+
+        Or grants of the user were ended: an end in between would find the seat older than itself, and leaves the ledger
+        as it was.
+        """
         row = user_id, ledger.due_at_ms(now_ms), encode(ledger)
         cursor = self._run(ADD_NEW, row) if body is None else self._run(EXCHANGE, (*row, body))
         return cursor.rowcount == 1

@@ -61,7 +61,8 @@ class Sweep:
                 if step.events:
                     return Swept(tuple(step.events), True, PAUSE_SECONDS)
                 raise
-            self._looks_far |= step.must_look_far
+            finally:
+                self._looks_far |= step.must_look_far  # a clock's jump is noticed once
             if unfinished:
                 self._next = min(unfinished, key=shards.index)
                 return Swept(tuple(step.events), True, PAUSE_SECONDS)
