@@ -1,5 +1,6 @@
 """A heartbeat: its two steps at once come to what they come to one by one, and what happens between them counts."""
 
+import pytest
 from msgspec.structs import replace
 
 from streamlimit.model import (
@@ -9,6 +10,7 @@ from streamlimit.model import (
     Event,
     Gone,
     Lease,
+    Purpose,
     Receipt,
     Refusal,
     Session,
@@ -24,6 +26,7 @@ from streamlimit.rules.ledger import Ledger
 NOW_MS = 1_750_000_000_000
 ASK = Ask("user", "tv", "news")
 POLICY = Policy()
+LEASE, SEAT = Purpose.LEASE, Purpose.SEAT
 
 
 def session(move: int) -> Session:
@@ -54,12 +57,15 @@ def test_a_heartbeat_by_a_grant_that_was_ended_starts_nothing() -> None:
     assert (outcome.answer.code, ledger.seats) == ("grant-ended", [])
 
 
-def test_a_first_heartbeat_leaves_the_ledger_as_its_two_steps_do() -> None:
+@pytest.mark.parametrize("asks", [[LEASE], [SEAT], [LEASE, SEAT], [SEAT, LEASE]], ids=str)
+def test_heartbeats_leave_the_ledger_as_their_two_steps_do(asks: list[Purpose]) -> None:
     at_once, one_by_one = Ledger(), Ledger()
-    beat(at_once, ASK, POLICY, NOW_MS)
-    admitted = admit(one_by_one, ASK, POLICY, NOW_MS).answer
-    assert isinstance(admitted, Admitted)
-    assert admitted.lease is not None
-    confirm(one_by_one, Receipt(admitted.lease), POLICY, NOW_MS)
-    assert at_once.seats == one_by_one.seats
-    assert not at_once.seats[0].given  # a heartbeat hands out no grant
+    for purpose in asks:
+        ask = replace(ASK, purpose=purpose)
+        beat(at_once, ask, POLICY, NOW_MS, Grants())
+        admitted = admit(one_by_one, ask, POLICY, NOW_MS, Grants()).answer
+        assert isinstance(admitted, Admitted)
+        assert admitted.lease is not None
+        confirm(one_by_one, Receipt(admitted.lease), POLICY, NOW_MS)
+        assert at_once.seats == one_by_one.seats
+    assert at_once.seats[0].given is (SEAT in asks)  # who asks for a seat is given a grant for it
