@@ -55,16 +55,6 @@ def _extensions(exchange: Exchange) -> dict[str, Any]:
     return {DRAINING: exchange.until_draining} if wire is None else {DRAINING: exchange.until_draining, WIRE: wire}
 
 
-def handler_of(app: App) -> Callable[[Request, Exchange], Awaitable[None]]:
-    """The handler that hands every request to *app*."""
-
-    def handle(request: Request, exchange: Exchange) -> Awaitable[None]:
-        bridge = Bridge(request, exchange)
-        return app(scope_of(request, exchange), bridge.receive, bridge.send)
-
-    return handle
-
-
 class Bridge:
     """One exchange as ASGI's `receive` and `send`."""
 

@@ -156,12 +156,10 @@ class ValkeyFeed:
         return self._router.call(shard, encode(*command), _as_it_is)
 
 
-def _refused(
-    session: Session, reason: str, live_sessions: int | None, at_ms: int | StoreUnavailable | None
-) -> Event | StoreUnavailable | None:
-    """The event, of that time; or what came instead: None (one was announced already), or the store's failure."""
-    if not isinstance(at_ms, int):
-        return at_ms
+def _refused(session: Session, reason: str, live_sessions: int | None, at_ms: int | None) -> Event | None:
+    """The event, of that time; None: one was announced already."""
+    if at_ms is None:
+        return None
     return Event("session.refused", session, at_ms, reason, None, live_sessions)
 
 
