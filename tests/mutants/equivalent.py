@@ -22,8 +22,6 @@ PYTHON: dict[str, str] = {
     "confirm: seat.ahead_until_ms = 1": "1970 is past, too",
     "grants: alike = [each for each in grants.dead if each.given is not kind]": "the two kinds come in the other order",
     "grants: if each.session_id == session_id and each.until_ms > now_ms and each.generation >= newest:": AT_ONCE,
-    "leave: events = (dismiss(lost.user_id, ledger, seat, policy, now_ms, lost.state, event.by or "
-    '"XXXX", event.reason),)': "an event of one that was sent away names who did it",
     "ledger: if earliest is None or seat.expires_at_ms <= earliest:": AT_ONCE,
     "ledger: if earliest is None or mark.until_ms <= earliest:": AT_ONCE,
     "plays: return seat.is_locked and play is not None and play >= seat.play and "

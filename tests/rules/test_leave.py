@@ -1,6 +1,7 @@
 """How sessions leave, to the millisecond: what dies with them, and whether a store has anything to write."""
 
 import pytest
+from msgspec.structs import replace
 
 from streamlimit import rules
 from streamlimit.model import Ask, Event, Purpose
@@ -46,6 +47,13 @@ def test_a_loss_that_is_made_again_ends_no_grant_where_there_is_none_to_end(
     ledger, event = ended(purpose)
     outcome = rules.lose_again(ledger, event, POLICY, NOW_MS, grants)
     assert (outcome.changed, outcome.ended_grants) == (True, False)
+
+
+@pytest.mark.parametrize(("by", "said"), [("anna", "anna"), (None, "")], ids=["named", "nobody"])
+def test_a_loss_that_is_made_again_names_who_did_it_as_before(by: str | None, said: str) -> None:
+    ledger, event = ended(Purpose.LEASE)
+    (again,) = rules.lose_again(ledger, replace(event, by=by), POLICY, NOW_MS).answer
+    assert (again.by, ledger.marks[0].by) == (said, said)
 
 
 def test_a_loss_that_was_not_forgotten_changes_nothing() -> None:
