@@ -104,7 +104,7 @@ class Deliverer:
     async def _pour(self, wire: Any, size: int, exchange: Exchange) -> None:
         """By the wire itself."""
         assert self.file is not None
-        while wire.is_clogged:
+        while not wire.is_lost and wire.transport.get_write_buffer_size():
             await asyncio.sleep(0)
         if wire.can_pour:
             coming = exchange.pour(self.file, 0, size)

@@ -231,6 +231,21 @@ def test_what_is_handed_to_a_connection_that_closes_is_not_received(run: Run, be
     run(work())
 
 
+@pytest.mark.parametrize("handed", [9, 10])
+def test_an_outcome_that_is_known_is_heard_at_once(run: Run, handed: int) -> None:
+    async def work() -> None:
+        async with line() as one:
+            one.wire.watcher = None
+            heard: list[bool] = []
+            tracker = DeliveryTracker(one.wire, 10)
+            tracker.handed(handed)
+            tracker.nudge()  # nothing is left in the queue
+            tracker.when_over(heard.append)
+            assert heard == [handed == 10]
+
+    run(work())
+
+
 def test_who_pours_registers_once_however_often_the_line_is_full(file: Path) -> None:
     async def work() -> None:
         async with line() as one:

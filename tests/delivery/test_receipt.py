@@ -1,6 +1,5 @@
 """Received means that the client has the bytes: against a real server, with real sockets that behave badly."""
 
-import asyncio
 import datetime
 import os
 import socket
@@ -14,9 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from streamlimit.delivery.receipt import DeliveryTracker
 from streamlimit.http import connection
-from tests.delivery.receipt_server import Deliverer, Running, outcome_of, running, wait_until
+from tests.delivery.receipt_server import Deliverer, Running, running, wait_until
 
 BIG, SMALL = 3_000_000, 10_000
 PART = 100_000
@@ -265,22 +263,3 @@ def test_the_wire_knows_the_clients_address(tcp: Running) -> None:
         read(client, SMALL)
     assert tcp.outcome("one")
     assert tcp.app.addresses == {"127.0.0.1"}
-
-
-def test_without_a_wire_received_is_what_was_handed_over() -> None:
-    async def deliver(handed: int) -> bool:
-        tracker = DeliveryTracker(None, 10)
-        tracker.handed(handed)
-        return await outcome_of(tracker)
-
-    assert asyncio.run(deliver(10))
-    assert not asyncio.run(deliver(9))
-
-
-@pytest.mark.parametrize("handed", [9, 10])
-def test_an_outcome_that_is_known_is_heard_at_once(handed: int) -> None:
-    tracker = DeliveryTracker(None, 10)
-    tracker.handed(handed)
-    heard: list[bool] = []
-    tracker.when_over(heard.append)
-    assert heard == [handed == 10]

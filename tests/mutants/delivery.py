@@ -125,8 +125,8 @@ MUTANTS = [
     Mutant(
         "what is still on its way counts as received",
         "streamlimit/delivery/receipt.py",
-        "            or wire.outstanding()\n",
-        "",
+        "or wire.outstanding() or wire.is_lost",
+        "or wire.is_lost",
         ("tests/delivery/test_receipt.py",),
     ),
     Mutant(
@@ -141,7 +141,7 @@ MUTANTS = [
         "streamlimit/delivery/receipt.py",
         "            callback(self.outcome)\n",
         "            pass\n",
-        ("tests/delivery/test_receipt.py", "-k", "heard_at_once"),
+        ("tests/delivery/test_pour.py", "-k", "heard_at_once"),
     ),
     Mutant(
         "pouring ends at the first room",

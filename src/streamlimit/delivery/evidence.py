@@ -3,7 +3,7 @@
 Errs towards "not received": a count is never higher than the truth.
 """
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 from streamlimit.delivery.wire import Kind, Wire
 
@@ -14,49 +14,51 @@ _TLS_HEADROOM = 20_480  # a record that is not whole yet, and the response's hea
 _QUIET_LOOKS = 3
 
 
-class Evidence(Protocol):
-    """How far one body of known length has come."""
+class Evidence(ABC):
+    """How far one body has come. *handed*: bytes of it that the kernel took before (on TCP)."""
 
-    eager_looks: int
+    eager_looks = 0
     """How often in successive turns of the loop it is worth asking for a verdict."""
 
-    is_prompt: bool
+    is_prompt = True
     """Is it worth asking right after the last byte was handed over?"""
 
+    _acknowledged = 0
+    _dropped = False
+
+    def __init__(self, wire: Wire, handed: int = 0) -> None:
+        self._wire, self._handed = wire, handed
+
+    @abstractmethod
     def hand(self, n: int) -> None:
         """*n* more bytes of the body were just passed to the server."""
 
-    def end(self, total: int) -> None:
-        """The body has *total* bytes, it turns out."""
-
     def mark(self) -> int:
         """Changes whenever the peer acknowledged something; the number handed over when nothing is outstanding."""
+        return self._handed - self._wire.outstanding()
 
+    @abstractmethod
     def acknowledged(self) -> int:
         """Bytes of the body that the peer certainly has. Never falls."""
 
+    @abstractmethod
     def verdict(self) -> bool | None:
-        """Whether the whole body arrived; None: not known yet."""
+        """Whether all that was handed over, the whole body, arrived; None: not known yet."""
 
 
-class TcpEvidence:
+class TcpEvidence(Evidence):
     """Counts: the body has arrived when as many bytes were acknowledged as were written up to its end.
 
     Counting is for the end of a connection, when the server's own buffer vanishes with the transport. Before, and
     for a body that the kernel took whole, an empty queue says it all; `_origin` (the connection's count
-    at the body's first byte) is read only where that buffer is in play. *handed*: bytes that the kernel took before.
+    at the body's first byte) is read only where that buffer is in play.
     """
 
-    eager_looks = 0
     is_prompt = False  # nothing is acknowledged in no time
-    _acknowledged = 0
     _origin: int | None = None
     _waiting: int | None = None
     """What was outstanding when the verdict was asked for, for the mark that is asked for next."""
-    _arrived = _dropped = False
-
-    def __init__(self, wire: Wire, total: int, handed: int) -> None:
-        self._wire, self._total, self._handed = wire, total, handed
+    _arrived = False
 
     def hand(self, n: int) -> None:
         wire = self._wire
@@ -66,9 +68,6 @@ class TcpEvidence:
         self._handed += n
         if self._origin is None and wire.transport.get_write_buffer_size():
             self._origin = wire.written() - self._handed
-
-    def end(self, total: int) -> None:
-        self._total = total
 
     def mark(self) -> int:
         waiting, self._waiting = self._waiting, None
@@ -92,7 +91,7 @@ class TcpEvidence:
             return True
         is_over, acknowledged = wire.tcp() if waiting or wire.is_closing else (False, 0)
         if is_over or wire.is_closing:
-            self._arrived = acknowledged - self._first() >= self._total
+            self._arrived = acknowledged - self._first() >= self._handed
         if self._arrived:
             return True
         # Lost with an empty queue: the rest was in the server's own buffer and never went out.
@@ -105,22 +104,18 @@ class TcpEvidence:
         return self._origin
 
 
-class TlsEvidence:
+class TlsEvidence(Evidence):
     """Counts encrypted bytes, so that the count alone cannot tell the last few.
 
     The TLS layer's own transport cannot be asked for its buffer. But when the kernel's queue is empty that
     transport writes on in the next turn of the loop; so nothing is left when the connection stays quiet for turns.
     """
 
-    __slots__ = ("_acknowledged", "_dropped", "_goal", "_handed", "_origin", "_quiet", "_quiet_at", "_records",
-                 "_wire")  # fmt: skip
-
     eager_looks = _QUIET_LOOKS
-    is_prompt = True
+    _records = _quiet = 0
 
-    def __init__(self, wire: Wire, total: int) -> None:
-        self._wire = wire
-        self._handed = self._acknowledged = self._records = self._quiet = 0
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire)
         self._origin = self._goal = self._quiet_at = 0 if wire.is_closing else wire.written()
         self._dropped = wire.is_closing
 
@@ -131,12 +126,6 @@ class TlsEvidence:
         self._handed += n
         self._records += -(-n // _TLS_RECORD_BYTES)
         self._goal = self._origin + self._handed + self._records * _TLS_LEAST_OVERHEAD
-
-    def end(self, total: int) -> None:
-        pass  # what was handed over is what is counted
-
-    def mark(self) -> int:
-        return self._handed - self._wire.outstanding()
 
     def acknowledged(self) -> int:
         if not self._wire.is_closed:
@@ -168,28 +157,12 @@ class TlsEvidence:
         return self._quiet >= _QUIET_LOOKS
 
 
-class LocalEvidence:
+class LocalEvidence(Evidence):
     """A Unix socket: the queue (with the kernel's own overhead) is what the peer has not read yet."""
-
-    __slots__ = ("_acknowledged", "_dropped", "_handed", "_wire")
-
-    eager_looks = 0
-    is_prompt = True
-
-    def __init__(self, wire: Wire, total: int) -> None:
-        self._wire = wire
-        self._handed = self._acknowledged = 0
-        self._dropped = False
 
     def hand(self, n: int) -> None:
         self._dropped = self._dropped or self._wire.is_closing
         self._handed += n
-
-    def end(self, total: int) -> None:
-        pass  # what was handed over is what is counted
-
-    def mark(self) -> int:
-        return self._handed - self._wire.outstanding()
 
     def acknowledged(self) -> int:
         known = self.mark()  # before asking for a reset, which empties the queue
@@ -207,43 +180,11 @@ class LocalEvidence:
         return True
 
 
-class SendOnlyEvidence:
-    """No connection of ours (another ASGI server): received is what `send` accepted, as far as that goes.
-
-    That overstates: a body that fits the server's and the kernel's buffers counts though the client never had it.
-    """
-
-    __slots__ = ("_handed",)
-
-    eager_looks = 0
-    is_prompt = True
-
-    def __init__(self) -> None:
-        self._handed = 0
-
-    def hand(self, n: int) -> None:
-        self._handed += n
-
-    def end(self, total: int) -> None:
-        pass  # what was handed over is what is counted
-
-    def mark(self) -> int:
-        return self._handed
-
-    def acknowledged(self) -> int:
-        return self._handed
-
-    def verdict(self) -> bool | None:
-        return True
-
-
 _TCP, _TLS = Kind.TCP, Kind.TLS  # looking up a member takes long
 
 
-def evidence_on(wire: Wire | None, total: int, handed: int = 0) -> Evidence:
-    """What can be known of a body of *total* bytes on *wire*, of which (on TCP) it took *handed* before."""
-    if wire is None:
-        return SendOnlyEvidence()
+def evidence_on(wire: Wire, handed: int = 0) -> Evidence:
+    """What can be known of a body on *wire*, of which (on TCP) it took *handed* bytes before."""
     if wire.kind is _TCP:
-        return TcpEvidence(wire, total, handed)
-    return TlsEvidence(wire, total) if wire.kind is _TLS else LocalEvidence(wire, total)
+        return TcpEvidence(wire, handed)
+    return TlsEvidence(wire) if wire.kind is _TLS else LocalEvidence(wire)

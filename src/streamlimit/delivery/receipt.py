@@ -52,8 +52,7 @@ class DeliveryTracker:
 
     The server says `handed(n)` after each part that `send` took (of what is poured the wire does), hears the outcome
     (`when_over`) *before* the message with `more_body: False`, so that the client's next request is looked at after it,
-    and calls `close()` in any case. Without a wire (a server that is not ours) received means that all was handed
-    over: see `SendOnlyEvidence`.
+    and calls `close()` in any case.
 
     *on_progress* is called at most every *progress_seconds* while acknowledgements come. Without any for
     *stall_seconds*, although bytes are outstanding, the connection is reset, which also frees a blocked `send`.
@@ -72,7 +71,7 @@ class DeliveryTracker:
 
     def __init__(
         self,
-        wire: Wire | None,
+        wire: Wire,
         total: int,
         on_progress: Callable[[], object] | None = None,
         stall_seconds: float = 6.0,
@@ -82,10 +81,8 @@ class DeliveryTracker:
         self._wire, self._total = wire, total
         self._on_progress, self._looks = on_progress, looks
         self._stall_seconds, self._progress_seconds = stall_seconds, progress_seconds
-        if wire is None or wire.kind is not _TCP:
-            self._evidence = evidence_on(wire, total)
-        if wire is None:
-            return
+        if wire.kind is not _TCP:
+            self._evidence = evidence_on(wire)
         if wire.watcher is not None:
             raise RuntimeError("one tracker at a time on one connection")
         if wire.is_lost:
@@ -98,7 +95,7 @@ class DeliveryTracker:
     def handed(self, n: int) -> None:
         """*n* more bytes of the body (headers never count) were passed to the server."""
         wire, evidence = self._wire, self._evidence
-        if evidence is None and wire is not None:
+        if evidence is None:
             transport = wire.transport
             if wire.is_lost or transport.is_closing() or transport.get_write_buffer_size():
                 evidence = self._counted()
@@ -110,14 +107,12 @@ class DeliveryTracker:
 
     def blocked(self) -> None:
         """The server takes no more for the moment: from now on the client is watched."""
-        if not self._is_watched and self._wire is not None and self.outcome is None:
+        if not self._is_watched and self.outcome is None:
             self._watch()
 
     def ended(self) -> None:
         """Of a body whose length was not known: all that was handed over is all of it."""
         self._total = self._handed
-        if self._evidence is not None:
-            self._evidence.end(self._handed)
 
     @property
     def handed_over(self) -> int:
@@ -145,7 +140,6 @@ class DeliveryTracker:
         if self.outcome is not None:
             callback(self.outcome)
             return
-        assert self._wire is not None  # without one everything is known at once
         self._callback, self._is_all_out = callback, True
         if not self._is_watched:
             self._is_watched = True
@@ -173,12 +167,11 @@ class DeliveryTracker:
     def _counted(self) -> Evidence:
         """From now on acknowledgements are counted."""
         if self._evidence is None:
-            self._evidence = evidence_on(self._wire, self._total, self._handed)
+            self._evidence = evidence_on(self._wire, self._handed)
         return self._evidence
 
     def _watch(self) -> None:
         """Looks now and then while the server is still taking the body; `send` may be blocked for long."""
-        assert self._wire is not None  # without one everything is known at once
         self._is_watched = True
         self._moved_at = self._told_at = self._wire.loop.time()
         self._delay = min(self._progress_seconds, self._stall_seconds) / 4
@@ -187,7 +180,6 @@ class DeliveryTracker:
     def _plan(self) -> None:
         """The next look; one that was planned before is off."""
         self._turn += 1
-        assert self._wire is not None  # without one everything is known at once
         loop, delay, evidence = self._wire.loop, self._delay, self._evidence
         if self._is_all_out and evidence is not None and self._done < evidence.eager_looks:
             loop.call_soon(self.ring, self._turn)
@@ -202,14 +194,8 @@ class DeliveryTracker:
         """Whether the outcome is known."""
         wire, verdict = self._wire, None
         if self._handed < self._total:
-            verdict = False if wire is not None and wire.is_over else None
-        elif (
-            self._evidence is not None
-            or wire is None
-            or wire.outstanding()
-            or wire.is_lost
-            or wire.transport.is_closing()
-        ):
+            verdict = False if wire.is_over else None
+        elif self._evidence is not None or wire.outstanding() or wire.is_lost or wire.transport.is_closing():
             verdict = self._counted().verdict()
         else:
             verdict = True
@@ -219,7 +205,6 @@ class DeliveryTracker:
 
     def _account(self) -> None:
         """Notes whether the client took something since the last time, or nothing for too long."""
-        assert self._wire is not None  # without one everything is known at once
         now, mark = self._wire.loop.time(), self._counted().mark()
         if mark != self._mark:
             self._mark, self._moved_at, self._untold = mark, now, True
@@ -238,10 +223,9 @@ class DeliveryTracker:
         self.outcome = outcome
         self._turn += 1  # no look that was planned is needed
         self._on_progress = None  # whose owner may well hold us, too
-        if self._wire is not None:
-            self._wire.release()
-            if reset:
-                self._wire.abort()
+        self._wire.release()
+        if reset:
+            self._wire.abort()
         callback, self._callback = self._callback, None
         if callback is not None:
             callback(outcome)

@@ -115,11 +115,6 @@ class Wire:
         return self._fd < 0
 
     @property
-    def is_clogged(self) -> bool:
-        """Something is left in the server's own buffer, so that the next `send` may have to wait."""
-        return not self.is_lost and self.transport.get_write_buffer_size() > 0
-
-    @property
     def can_pour(self) -> bool:
         """Can bytes go to the kernel past the transport? Not past its TLS, nor past what waits in its buffer."""
         return self.kind is _TCP and self.transport.get_write_buffer_size() == 0 and not self.is_closing
