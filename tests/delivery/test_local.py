@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streamlimit.delivery.local import NOTES, SLICE, SMALL, SPAN, TRUSTED_SECONDS, LocalFiles
+from streamlimit.delivery.body import NOTES, SLICE, SMALL, SPAN
+from streamlimit.delivery.local import TRUSTED_SECONDS, LocalFiles
 from streamlimit.errors import CatalogError, UnknownSegment
 
 BIG = bytes(range(256)) * 4096  # 1 MiB

@@ -94,9 +94,9 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
 @pytest.mark.parametrize(
     ("request_of", "is_new", "calls", "files"),
     [
-        (segment, False, 87, 28),
-        (segment, True, 156, 45),
-        (played, False, 94, 31),
+        (segment, False, 87, 27),
+        (segment, True, 156, 44),
+        (played, False, 94, 30),
         (heartbeat, False, 46, 19),
         (heartbeat, True, 76, 32),
     ],

@@ -4,6 +4,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from streamlimit.delivery.entrusted import named
+from streamlimit.delivery.local import StreamFiles
 from streamlimit.delivery.naming import Place, is_free, place_in, place_of
 from streamlimit.delivery.paths import is_safe, kind_by_suffix
 from streamlimit.delivery.stream import Stream
@@ -15,7 +16,6 @@ from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.caller import Caller
-from streamlimit.web.gaps import StreamFiles
 from streamlimit.web.http import Scope
 from streamlimit.web.problems import CHALLENGE, Problem
 from streamlimit.web.requested import PLAIN, Requested

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from streamlimit.delivery.local import SLICE, SPAN, Body
+from streamlimit.delivery.body import SLICE, SPAN, Body
 from streamlimit.delivery.receipt import DeliveryTracker, Looks, Wire
 from streamlimit.delivery.segment import Segment
 from streamlimit.errors import StoreUnavailable

@@ -2,13 +2,13 @@
 
 from msgspec import Struct
 
+from streamlimit.delivery.body import Body
 from streamlimit.delivery.leading import is_multivariant, lead_dash, lead_hls, made_multivariant
-from streamlimit.delivery.local import Body
+from streamlimit.delivery.local import StreamFiles
 from streamlimit.delivery.paths import suffix_of
 from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment
 from streamlimit.model import Ask
-from streamlimit.web.gaps import StreamFiles
 from streamlimit.web.plays import with_play
 from streamlimit.web.spelling import encoded
 

@@ -7,9 +7,9 @@ seat is reserved before the origin is asked, so that the refused cost it nothing
 import re
 from collections.abc import Awaitable, Callable
 
+from streamlimit.delivery.body import Body
 from streamlimit.delivery.free import MAX_FREE, MAX_INIT, MAX_KEY
 from streamlimit.delivery.held import held_seconds
-from streamlimit.delivery.local import Body
 from streamlimit.delivery.origin.source import Source
 from streamlimit.delivery.paths import is_safe, kind_by_suffix
 from streamlimit.delivery.segment import LiveEdge, Segment

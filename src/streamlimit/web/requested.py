@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
+from streamlimit.delivery.body import Body
 from streamlimit.delivery.free import holds_media
-from streamlimit.delivery.local import Body
 from streamlimit.delivery.paths import kind_by_suffix, one_slash
 from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.stream import Stream

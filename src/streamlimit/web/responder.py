@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from streamlimit.delivery.local import Body
+from streamlimit.delivery.body import Body
+from streamlimit.delivery.local import StreamFiles
 from streamlimit.delivery.segment import LiveEdge, Segment
 from streamlimit.errors import Refused
 from streamlimit.http.exchange import Exchange
@@ -13,7 +14,7 @@ from streamlimit.store.contract import Answer, resolved
 from streamlimit.store.deferred import Deferred
 from streamlimit.web.delivery import Deliverer, NotReceived, Part, issued, wire_of
 from streamlimit.web.entries import Entry
-from streamlimit.web.gaps import StreamFiles
+from streamlimit.web.gaps import first_there
 from streamlimit.web.partials import Partials
 from streamlimit.web.render import counted, counts, lines, named, reservations
 from streamlimit.web.requested import Requested
@@ -118,7 +119,7 @@ class Responder:
         if isinstance(chosen, Segment):
             body = self._files.open(wanted.stream, chosen.path)
         else:
-            found = self._files.next(wanted.stream, next_of(wanted.stream, holder))
+            found = first_there(self._files, wanted.stream, next_of(wanted.stream, holder))
             if not isinstance(found, tuple):
                 exchange.start(204, lines(nothing(found) | counts(holder.admitted)))
                 return None

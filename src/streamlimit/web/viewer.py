@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from msgspec.structs import asdict
 
+from streamlimit.delivery.body import Body
 from streamlimit.delivery.held import Held
-from streamlimit.delivery.local import Body
+from streamlimit.delivery.local import StreamFiles
 from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment, UnknownStream
@@ -19,7 +20,6 @@ from streamlimit.web.blocking import MARK, until_listed, until_made
 from streamlimit.web.caller import BOUND, Caller
 from streamlimit.web.entries import Entry, led_content
 from streamlimit.web.forms import SegmentForm, read_segment_form
-from streamlimit.web.gaps import StreamFiles
 from streamlimit.web.http import json_of
 from streamlimit.web.plays import new_play
 from streamlimit.web.problems import Problem

@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
+from streamlimit.delivery.body import Body
 from streamlimit.delivery.entry import playlist_rank
 from streamlimit.delivery.free import by_name
-from streamlimit.delivery.local import Body
 from streamlimit.delivery.origin.client import OriginClient, TooLarge
 from streamlimit.delivery.origin.entry import AGAIN_SECONDS, MAX_PLAYLISTS, OriginEntry, candidates
 from streamlimit.delivery.origin.fetching import fetch

@@ -2,7 +2,7 @@
 
 from hashlib import blake2b
 
-from streamlimit.delivery.local import Body, MemoryFile
+from streamlimit.delivery.body import Body, MemoryFile
 from streamlimit.delivery.origin.address import localised
 from streamlimit.delivery.origin.client import OriginClient, Whole, about
 from streamlimit.delivery.origin.reader import Kept, Want

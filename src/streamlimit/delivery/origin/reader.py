@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from streamlimit.delivery.local import Body
+from streamlimit.delivery.body import Body
 from streamlimit.delivery.paths import is_safe
 from streamlimit.delivery.reader import Reader, Stamp
 from streamlimit.errors import CatalogError, StreamlimitError
