@@ -6,9 +6,9 @@
 -- KEYS[2]  the shard's sweep index
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
--- ARGV[2]  the ask: B purpose · B may start · I2 limit · I2 cap for this type of device · I6 place + 1 (codec.py)
---          I6 generation of the grant + 1 (0: no grant) · I4 client · B session id · B stream id · B lease id · B kind
---          B replace · I2 device · B plan · B play
+-- ARGV[2]  the ask: I6 place + 1 (codec.py) · I6 generation of the grant + 1 (0: no grant) · B session id · B lease id
+--          B play · B purpose · B may start · I2 limit · I2 cap for this type of device · I4 client · B stream id
+--          B kind · B replace · I2 device · B plan
 -- ARGV[3]  the time in ms, in tests
 -- Returns  new, all as asked: 1 · B 0 · I6 now · I2 limit · I2 live · I6 expires at · I6 spent (rules/visits.py)
 --          existing: 2 · B 0 · I6 now · I2 limit · I2 live · seat · events · I6 0

@@ -113,14 +113,10 @@ def pack_own_limit(limit: int | None, time_ms: int, said_ms: int, note: str) -> 
     return OWN_LIMIT.pack(*numbers) + note.encode()
 
 
-def pack_sequence(sequence: int | None) -> int:
-    """A segment's number plus one, 0 for none; from 2**48 on all are the same."""
-    return 0 if sequence is None else min(sequence, MAX_SEQUENCE) + 1
-
-
-def pack_place(sequence: int | None, part: int) -> int:
-    """`place_of` plus one, 0 for none."""
-    return 0 if sequence is None else place_of(min(sequence, MAX_PLACED), part) + 1
+@lru_cache(REMEMBERED)
+def pack_place(sequence: int, part: int) -> int:
+    """`place_of` plus one; segments that are numbered beyond 2**48 are at one place."""
+    return place_of(min(sequence, MAX_PLACED), part) + 1
 
 
 @lru_cache(REMEMBERED)

@@ -5,8 +5,8 @@
 -- KEYS[3]  the shard's outbox, where anything is subscribed
 -- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the receipt: I6 generation · I4 move · I6 generation of the grant + 1 (0: no grant) · B has or is given a grant
---          I6 admitted at · I6 place + 1 (codec.py) · I4 client · I4 play ms · I4 age ms · I4 ends ms · I2 limit
---          I2 cap for this type of device · B session id · B stream id · B kind · I2 segment · B play · I2 device · B plan
+--          I6 admitted at · I4 age ms · B session id · B play · I6 place + 1 (codec.py) · I4 client · I4 play ms
+--          I4 ends ms · I2 limit · I2 cap for this type of device · B stream id · B kind · I2 segment · I2 device · B plan
 -- ARGV[3]  the time in ms, in tests
 -- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
 --          where the receipt says: 3 · I6 now · I2 limit · I2 live · I6 expires at · I6 last activity
@@ -16,9 +16,9 @@
 
 -- include preamble
 
-local generation, move, granted, gives_grant, admitted, point, client, play_ms, age_ms, ends_ms, asked, type_cap,
-  id, stream, kind, segment, play, from =
-  unpack('<I6I4I6BI6I6I4I4I4I4I2I2Bc0Bc0Bc0I2c0Bc0', ARGV[2])
+local generation, move, granted, gives_grant, admitted, age_ms, id, play, point, client, play_ms, ends_ms, asked, type_cap,
+  stream, kind, segment, from =
+  unpack('<I6I4I6BI6I4Bc0Bc0I6I4I4I4I2I2Bc0Bc0I2c0', ARGV[2])
 local sequence = (point + 63 - (point - 1) % 64) / 64 -- of the segment, + 1
 local value = call('GET', KEYS[1])
 

@@ -1,14 +1,17 @@
 """Messages to scripts, packed as their headers say (ARGV[2]), and the commands around them.
 
-The command is put together by hand from parts made once: that is most of what a call costs here.
+The command is put together by hand from parts made once: that is most of what a call costs here. So does the message of
+a heartbeat and of a receipt end with what thousands of viewers have in common, which is packed once.
 """
 
+from functools import lru_cache
 from struct import Struct
 
-from streamlimit.model import FOR_GOOD, Ask, Event, Lease, Purpose, Receipt, State, Terms
-from streamlimit.rules.ledger import gives_grant
+from streamlimit.model import FOR_GOOD, Ask, Device, Event, Lease, Purpose, Receipt, State, Terms
 from streamlimit.store.contract import Clock
 from streamlimit.store.valkey.codec import (
+    LEAST_PACKED,
+    REMEMBERED,
     STATE_CODES,
     pack_client,
     pack_device,
@@ -18,110 +21,168 @@ from streamlimit.store.valkey.codec import (
     pack_own_limit,
     pack_place,
     pack_plan,
-    pack_sequence,
+    pack_rare_id,
     pack_tail,
 )
 from streamlimit.store.valkey.keys import SHARDS, Keys
 from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
 _PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
-ASK, RECEIPT = Struct("<BBHHIHIHI"), Struct("<IHIIHBIHIHIIIIHH")
-"""The numbers before the session."""
-
-_ASK, _RECEIPT = ASK.pack, RECEIPT.pack
+_SEAT, _CHECK = Purpose.SEAT, Purpose.CHECK  # looked up once: a member takes long
+_ASK, _ASK_ALIKE = Struct("<IHIH").pack, Struct("<BBHHI").pack
+_RECEIPT, _RECEIPT_ALIKE = Struct("<IHIIHBIHI").pack, Struct("<IHIIIHH").pack
 _GENERATION = Struct("<IH").pack
 _U16 = Struct("<H").pack
 _U32 = Struct("<I").pack
 _PLAY = Struct("<II").pack
 _LOW = 0xFFFFFFFF
-NO_PLAY = b"\0"
+_NO_PLAY = b"\0"
 MAX_SPAN_MS = _LOW
 """Longest time that a receipt can speak of: 49 days."""
 
 
 def ask_message(ask: Ask, type_cap: int | None) -> bytes:
-    """For admit.lua. *type_cap* is the policy's for the asking type of device."""
-    place, granted = pack_place(ask.sequence, ask.part), pack_sequence(ask.grant_generation)
-    numbers = _ASK(
-        _PURPOSES[ask.purpose],
-        ask.may_start,
-        pack_limit(ask.limit),
-        pack_limit(type_cap),
-        place & _LOW,
-        place >> 32,
-        granted & _LOW,
-        granted >> 32,
-        pack_client(ask.client),
-    )
-    session, stream, kind = pack_id(ask.session_id), pack_id(ask.stream_id), pack_kind(ask.kind)
-    lease, replace, device = pack_id(ask.lease_id), pack_id(ask.replace or ""), pack_device(ask.device)
-    return b"%b%c%b%c%b%c%b%c%b%c%b%b%b%b%b" % (
-        numbers,
+    """For admit.lua and beat.lua. *type_cap* is the policy's for the asking type of device."""
+    place = 0 if ask.sequence is None else pack_place(ask.sequence, ask.part)
+    granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
+    session, lease = ask.session_id.encode(), ask.lease_id.encode()
+    if len(session) >= LEAST_PACKED:
+        session = pack_rare_id(ask.session_id)
+    if len(lease) >= LEAST_PACKED:
+        lease = pack_rare_id(ask.lease_id)
+    return b"%b%c%b%c%b%b%b" % (
+        _ASK(place & _LOW, place >> 32, granted & _LOW, granted >> 32),
         len(session),
         session,
-        len(stream),
-        stream,
         len(lease),
         lease,
-        len(kind),
-        kind,
-        len(replace),
-        replace,
-        _U16(len(device)),
-        device,
-        pack_plan(ask.plan),
-        pack_play(ask.play),
+        pack_play(ask.play) if ask.play else _NO_PLAY,
+        _asked_alike(
+            ask.purpose,
+            ask.may_start,
+            ask.limit,
+            type_cap,
+            ask.client,
+            ask.stream_id,
+            ask.kind,
+            ask.replace,
+            ask.device,
+            ask.plan,
+        ),
+    )
+
+
+@lru_cache(REMEMBERED)
+def _asked_alike(
+    purpose: Purpose,
+    may_start: bool,
+    limit: int | None,
+    type_cap: int | None,
+    client: str,
+    stream_id: str,
+    kind: str,
+    replace: str | None,
+    device: str | Device | None,
+    plan: str | None,
+) -> bytes:
+    """The end of an ask's message, which is the same for thousands of viewers."""
+    stream, media, out = pack_id(stream_id), pack_kind(kind), pack_id(replace or "")
+    its_device = pack_device(device)
+    return b"%b%c%b%c%b%c%b%b%b%b" % (
+        _ASK_ALIKE(_PURPOSES[purpose], may_start, pack_limit(limit), pack_limit(type_cap), pack_client(client)),
+        len(stream),
+        stream,
+        len(media),
+        media,
+        len(out),
+        out,
+        _U16(len(its_device)),
+        its_device,
+        pack_plan(plan),
     )
 
 
 def pack_play(play: int) -> bytes:
     """With its length: none, or eight bytes, the low four first."""
-    return b"\x08" + _PLAY(play & _LOW, play >> 32) if play else NO_PLAY
+    return b"\x08" + _PLAY(play & _LOW, play >> 32) if play else _NO_PLAY
 
 
 def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
     """For confirm.lua; *type_cap* as above."""
-    lease, ask, place = receipt.lease, receipt.lease.ask, pack_place(receipt.sequence, receipt.part)
-    granted = pack_sequence(ask.grant_generation)
+    lease, ask = receipt.lease, receipt.lease.ask
+    generation, admitted_ms = lease.generation, lease.admitted_ms
+    granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
+    session = ask.session_id.encode()
+    if len(session) >= LEAST_PACKED:
+        session = pack_rare_id(ask.session_id)
     numbers = _RECEIPT(
-        lease.generation & _LOW,
-        lease.generation >> 32,
+        generation & _LOW,
+        generation >> 32,
         lease.move,
         granted & _LOW,
         granted >> 32,
-        gives_grant(ask),
-        lease.admitted_ms & _LOW,
-        lease.admitted_ms >> 32,
+        (granted > 0 or ask.purpose is _SEAT) and ask.purpose is not _CHECK,  # rules/ledger.py, gives_grant
+        admitted_ms & _LOW,
+        admitted_ms >> 32,
+        min(receipt.age_ms, MAX_SPAN_MS),
+    )
+    alike = _received_alike(
+        receipt.sequence,
+        receipt.part,
+        ask.client,
+        receipt.play_ms,
+        receipt.ends_ms,
+        ask.limit,
+        type_cap,
+        ask.stream_id,
+        receipt.kind,
+        receipt.segment,
+        ask.device,
+        ask.plan,
+    )
+    return b"%b%c%b%b%b" % (numbers, len(session), session, pack_play(ask.play) if ask.play else _NO_PLAY, alike)
+
+
+@lru_cache(REMEMBERED)
+def _received_alike(
+    sequence: int | None,
+    part: int,
+    client: str,
+    play_ms: int,
+    ends_ms: int,
+    limit: int | None,
+    type_cap: int | None,
+    stream_id: str,
+    kind: str,
+    segment: str | None,
+    device: str | Device | None,
+    plan: str | None,
+) -> bytes:
+    """The end of a receipt's message, which is the same for all who watch the same place."""
+    place = 0 if sequence is None else pack_place(sequence, part)
+    stream, media, name = pack_id(stream_id), pack_kind(kind), (segment or "").encode()
+    its_device = pack_device(device)
+    numbers = _RECEIPT_ALIKE(
         place & _LOW,
         place >> 32,
-        pack_client(ask.client),
-        min(receipt.play_ms, MAX_SPAN_MS),
-        min(receipt.age_ms, MAX_SPAN_MS),
-        min(receipt.ends_ms, MAX_SPAN_MS),
-        pack_limit(ask.limit),
+        pack_client(client),
+        min(play_ms, MAX_SPAN_MS),
+        min(ends_ms, MAX_SPAN_MS),
+        pack_limit(limit),
         pack_limit(type_cap),
     )
-    session, stream, kind = pack_id(ask.session_id), pack_id(ask.stream_id), pack_kind(receipt.kind)
-    segment = (receipt.segment or "").encode()
-    return b"%b%c%b%c%b%c%b%b%b%b%b" % (
+    return b"%b%c%b%c%b%b%b%b%b%b" % (
         numbers,
-        len(session),
-        session,
         len(stream),
         stream,
-        len(kind),
-        kind,
-        _U16(len(segment)),
-        segment,
-        pack_play(ask.play),
-        message_end(ask),
+        len(media),
+        media,
+        _U16(len(name)),
+        name,
+        _U16(len(its_device)),
+        its_device,
+        pack_plan(plan),
     )
-
-
-def message_end(ask: Ask) -> bytes:
-    """The end of a receipt's message."""
-    device = pack_device(ask.device)
-    return b"%b%b%b" % (_U16(len(device)), device, pack_plan(ask.plan))
 
 
 def lease_message(lease: Lease) -> bytes:

@@ -31,17 +31,18 @@ from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.store.contract import Clock, Events, Heard
 from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.valkey import walks
-from streamlimit.store.valkey.alike import alike_ask_message, alike_receipt_message
 from streamlimit.store.valkey.beats import one_by_one
 from streamlimit.store.valkey.calls import Calls
 from streamlimit.store.valkey.keys import shard_of
 from streamlimit.store.valkey.messages import (
     again_message,
+    ask_message,
     end_message,
     forget_message,
     forgive_message,
     lease_message,
     limit_message,
+    receipt_message,
     terminate_message,
 )
 
@@ -86,18 +87,18 @@ class ValkeyStore:
 
     def admit(self, ask: Ask) -> Deferred[Decision]:
         decode = partial(self._answers.decision, ask)
-        message = alike_ask_message(ask, self._type_cap(ask) if self._has_type_caps else None)
+        message = ask_message(ask, self._type_cap(ask) if self._has_type_caps else None)
         return self._calls.change("admit", ask.user_id, message, decode)
 
     def confirm(self, receipt: Receipt) -> Deferred[Verdict]:
         decode = partial(self._answers.verdict, receipt)
         ask = receipt.lease.ask
-        message = alike_receipt_message(receipt, self._type_cap(ask) if self._has_type_caps else None)
+        message = receipt_message(receipt, self._type_cap(ask) if self._has_type_caps else None)
         return self._calls.change("confirm", ask.user_id, message, decode)
 
     def report(self, receipt: Receipt, heard: Heard) -> None:
         ask, decode = receipt.lease.ask, partial(self._answers.verdict, receipt)
-        message = alike_receipt_message(receipt, self._type_cap(ask) if self._has_type_caps else None)
+        message = receipt_message(receipt, self._type_cap(ask) if self._has_type_caps else None)
         try:
             self._calls.run("confirm", ask.user_id, message, decode, heard, copy_context())
         except StoreUnavailable as error:
@@ -105,7 +106,7 @@ class ValkeyStore:
 
     def beat(self, ask: Ask) -> Deferred[Decision]:
         answer: Deferred[Decision] = Deferred()
-        message = alike_ask_message(ask, self._type_cap(ask) if self._has_type_caps else None)
+        message = ask_message(ask, self._type_cap(ask) if self._has_type_caps else None)
         decode = partial(self._answers.beaten, ask)
         self._calls.run("beat", ask.user_id, message, decode, partial(self._beaten, ask, answer))
         return answer
