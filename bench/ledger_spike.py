@@ -31,7 +31,9 @@ from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey import ValkeyStore
 from streamlimit.store.valkey.codec import pack_policy
 from streamlimit.store.valkey.keys import Keys, shard_of
+from streamlimit.store.valkey.location import parse
 from streamlimit.store.valkey.messages import ask_message, bulk, receipt_message
+from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import SCRIPTS
 from tests import servers
 
@@ -321,8 +323,8 @@ def server_side(kind: str, sessions: int) -> None:
 class Worker:
     """A worker on the generic steps: heartbeats only. Its last seen ledgers are its cache."""
 
-    def __init__(self, store: ValkeyStore) -> None:
-        self.router, self.keys = store._calls._router, Keys("streamlimit")
+    def __init__(self, url: str) -> None:
+        self.router, self.keys = Router(parse(url), timeout=5.0), Keys("streamlimit")
         self.kept: dict[str, Kept] = {}
         self.calls = self.confirmations = self.retries = 0
         self.shards: dict[str, int] = {}
@@ -423,7 +425,7 @@ async def worker_side(kind: str) -> None:
         store = ValkeyStore(running.url, POLICY, timeout=5.0)
         await store.ping()
         steady = CachingStore(store, POLICY, OutagePolicy(spares=True))
-        worker = Worker(store)
+        worker = Worker(running.url)
         sitting: dict[str, list[float]] = {"today": [], "generic": []}
         new: dict[str, list[float]] = {"today": [], "generic": []}
         server = Server(running.client)
@@ -438,10 +440,10 @@ async def worker_side(kind: str) -> None:
                         await answer
                 seated = [Ask(f"user-{number}-{name}-{k}", "tv", "film", client="c") for k in range(1_000)]
                 dice = random.Random(number)
-                before = server._cpu()
+                before = server.cpu_seconds()
                 sitting[name].append((await pace(beat, iter(partial(dice.choice, seated), None), 15_000))[1])
                 await store.ping()
-                costs[name].append((server._cpu() - before) / 15_000 * 1e6)
+                costs[name].append((server.cpu_seconds() - before) / 15_000 * 1e6)
                 fresh = (Ask(f"new-{number}-{name}-{k}", "tv", "film", client="c") for k in range(30_000))
                 new[name].append((await pace(beat, fresh, 9_600))[1])
         print("| worker CPU µs a heartbeat | today | generic |\n|---|---|---|")
@@ -453,7 +455,7 @@ async def worker_side(kind: str) -> None:
 async def without_affinity(kind: str) -> None:
     with servers.single(kind) as running:
         stores = [ValkeyStore(running.url, POLICY, timeout=5.0) for _ in range(4)]
-        workers = [Worker(store) for store in stores]
+        workers = [Worker(running.url) for _ in range(4)]
         for store in stores:
             await store.ping()
         dice = random.Random(3)

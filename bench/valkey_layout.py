@@ -94,18 +94,18 @@ class Server:
 
     def cost_us(self, commands: Iterator[tuple[object, ...]]) -> tuple[float, list[object]]:
         """Server CPU a command, and the answers."""
-        before, answers, batch = self._cpu(), [], self.client.pipeline(transaction=False)
+        before, answers, batch = self.cpu_seconds(), [], self.client.pipeline(transaction=False)
         for command in commands:
             batch.execute_command(*command)
             if len(batch.command_stack) == PIPELINE:
                 answers += batch.execute()
         answers += batch.execute()
-        return (self._cpu() - before) / len(answers) * 1e6, answers
+        return (self.cpu_seconds() - before) / len(answers) * 1e6, answers
 
     def bytes(self) -> int:
         return int(self.client.info("memory")["used_memory"])
 
-    def _cpu(self) -> float:
+    def cpu_seconds(self) -> float:
         meters = self.client.info("cpu")
         return float(meters["used_cpu_user"] + meters["used_cpu_sys"])
 

@@ -206,12 +206,9 @@ class TestCallBacks:
         ],
         ids=["secrets", "the URL", "types", "the name", "one more", "none"],
     )
-    def test_secrets_and_addresses_change(
-        self, now: list[dict[str, Any]], is_taken: bool, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_secrets_and_addresses_change(self, now: list[dict[str, Any]], is_taken: bool) -> None:
         old = self.settings(ONE)
-        monkeypatch.setattr(old, "_flags", {"callbacks": now, "streams": str(SAMPLES)})
-        found = read_again(old)
+        found = read_again(old.given_by({"callbacks": now, "streams": str(SAMPLES)}, old.file))
         assert (found.changed, found.needs_restart) == ((["callbacks"], []) if is_taken else ([], ["callbacks"]))
         assert (found.settings.callbacks == old.callbacks) != is_taken
 

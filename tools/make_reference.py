@@ -193,7 +193,7 @@ def _metrics() -> Iterable[tuple[str, ...]]:
     from prometheus_client import CollectorRegistry
 
     counted = CollectorRegistry()
-    metrics._census_gauges(counted, Census(0.0), 0.0)
+    metrics.add_census_gauges(counted, Census(0.0), 0.0)
     own = metrics.Metrics(Tally(), CachingStore.__new__(CachingStore)).registry
     for metric in [m for registry in (own, counted) for m in registry._collector_to_names]:
         labels: Any = metric._labelnames  # type: ignore[attr-defined]

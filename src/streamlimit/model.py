@@ -239,7 +239,7 @@ Verdict = Confirmed | Gone
 
 
 class Roster(Struct, frozen=True):
-    """The roster of one user: the sessions on their seats."""
+    """The roster of one user: the live sessions, the oldest first, and how many the user may have (`limit`)."""
 
     user_id: str
     limit: int
@@ -247,6 +247,7 @@ class Roster(Struct, frozen=True):
 
     @property
     def live(self) -> int:
+        """How many live sessions there are."""
         return len(self.sessions)
 
 

@@ -19,8 +19,8 @@ class Function:
     """A running function; `invoke` gives what its handler returned, or the error that it raised."""
 
     def __init__(self) -> None:
-        self._events: queue.Queue[tuple[str, Any, float]] = queue.Queue()
-        self._answers: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self.events: queue.Queue[tuple[str, Any, float]] = queue.Queue()
+        self.answers: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -28,8 +28,8 @@ class Function:
 
     def invoke(self, event: Any = None, seconds: float = 30) -> tuple[str, Any]:
         """One invocation with a time limit of so long: `response` or `error`, and its document."""
-        self._events.put((f"request-{time.monotonic_ns()}", event or {}, time.time() + seconds))
-        return self._answers.get(timeout=60)
+        self.events.put((f"request-{time.monotonic_ns()}", event or {}, time.time() + seconds))
+        return self.answers.get(timeout=60)
 
     def close(self) -> None:
         self._server.shutdown()
@@ -41,7 +41,7 @@ def _handler_for(function: Function) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            request_id, event, deadline = function._events.get()
+            request_id, event, deadline = function.events.get()
             self._answer(
                 200,
                 json.dumps(event).encode(),
@@ -55,7 +55,7 @@ def _handler_for(function: Function) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             document = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            function._answers.put((self.path.rsplit("/", 1)[1], document))
+            function.answers.put((self.path.rsplit("/", 1)[1], document))
             self._answer(202, b'{"status":"OK"}', {})
 
         def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:

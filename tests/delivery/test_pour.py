@@ -69,7 +69,8 @@ class Line:
         server.setblocking(False)
         client.setblocking(False)
         self.client, self.transport, self.watcher = client, Transport(server), Watcher()
-        self.wire = Wire.tap(self.transport)  # type: ignore[arg-type]
+        self.fd = os.dup(server.fileno())
+        self.wire = Wire(self.fd, self.transport)  # type: ignore[arg-type]
         self.wire.watcher = self.watcher
 
     async def read(self, count: int) -> bytes:
@@ -193,7 +194,7 @@ def test_who_waits_for_room_goes_on_when_the_connection_ends(run: Run, file: Pat
             if end == "reset":
                 assert one.transport.is_aborted
             if end == "cancel":  # nobody is left who would be woken
-                assert not asyncio.get_running_loop().remove_writer(one.wire._fd)
+                assert not asyncio.get_running_loop().remove_writer(one.fd)
 
     run(work())
 

@@ -41,7 +41,7 @@ MUTANTS = [
     Mutant(
         "beats outrun a termination elsewhere",
         "streamlimit/cache/caching_store.py",
-        "            and (ask.user_id, ask.session_id) not in self._unanswered\n",
+        "            and (ask.user_id, ask.session_id) not in self.unanswered\n",
         "",
         ("tests/cache/test_gone.py",),
     ),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.service import OPERATOR_KEY, started
 from tests.web.fuzzing import Fuzz, rss_kib
-from tests.web.test_bad_input import CASES, SETTINGS, _ask
+from tests.web.test_bad_input import CASES, SETTINGS, ask
 from tests.web.test_fuzzing import EXAMPLE_USER
 
 
@@ -31,11 +31,11 @@ def test_the_list_of_bad_requests_a_hundred_times(tmp_path: Path) -> None:
     with started(tmp_path, **SETTINGS) as service:
         for _ in range(10):
             for case in CASES:
-                _ask(service, case.request)
+                ask(service, case.request)
         before = rss_kib(service)
         for _ in range(90):
             for case in CASES:
-                _ask(service, case.request)
+                ask(service, case.request)
         after = rss_kib(service)
         print(f"{100 * len(CASES)} requests; RSS {before} -> {after} KiB")
         assert after <= before * 1.1

@@ -13,7 +13,7 @@ from streamlimit.model import Admitted, Ask, Confirmed, Receipt
 from streamlimit.policy import Policy
 from streamlimit.store.diagnosis import MEANINGS, in_words
 from streamlimit.store.valkey import ValkeyStore, check
-from streamlimit.store.valkey.checkup import _failure, _judge
+from streamlimit.store.valkey.checkup import failure_of, judge
 from tests import launcher, servers
 from tests.ports import free_port
 from tests.store.secured import Secured, Watched, secured, watched
@@ -125,8 +125,8 @@ class TestPlain:
 
     def test_one_that_is_too_old(self) -> None:
         with pytest.raises(SettingsError, match=r"it is Redis 6\.2\.14: 7\.0 or later"):
-            _judge(("old", 6379), {"redis_version": "6.2.14"})
-        assert _judge(("new", 6379), {"redis_version": "7.2.4", "valkey_version": "9.1.2"}) == []
+            judge(("old", 6379), {"redis_version": "6.2.14"})
+        assert judge(("new", 6379), {"redis_version": "7.2.4", "valkey_version": "9.1.2"}) == []
 
 
 class TestUsers:
@@ -189,7 +189,7 @@ class TestTls:
     )
     def test_who_is_reset_is_told_what_may_be_wanted(self, by_tls: bool, wants: str) -> None:
         reset = ConnectionResetError("[Errno 104] Connection reset by peer")
-        assert f"perhaps it wants {wants}" in str(_failure(reset, "films", by_tls))
+        assert f"perhaps it wants {wants}" in str(failure_of(reset, "films", by_tls))
 
 
 class TestCluster:

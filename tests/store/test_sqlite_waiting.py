@@ -18,6 +18,7 @@ from streamlimit.store.contract import resolved
 from streamlimit.store.sqlite import SqliteStore, connection, open_patient_outbox
 from streamlimit.store.sqlite.connection import LOOP_SECONDS
 from streamlimit.store.sqlite.patience import RETRY_SECONDS, Patience
+from streamlimit.store.sqlite.rows import Rows
 from tests.store.store_driver import limit_of, types
 
 POLICY = Policy()
@@ -193,7 +194,7 @@ def test_a_reading_that_finds_the_file_held_by_a_repair_waits_as_a_change_does(
     def reading(*asked: object) -> Any:
         raise StoreLocked("sqlite: the file is being repaired")
 
-    monkeypatch.setattr(store, "_admit_by_reading", reading)
+    monkeypatch.setattr(Rows, "load_kept", reading)
 
     async def run() -> None:
         again = await resolved(store.admit(ask("ann")))

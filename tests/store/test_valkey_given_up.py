@@ -12,6 +12,7 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Receipt
 from streamlimit.policy import Policy
 from streamlimit.store.contract import resolved
+from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey import ValkeyOutbox, ValkeyStore
 from streamlimit.store.valkey.clock import ServerClock
 from streamlimit.store.valkey.connection import Pipe
@@ -209,8 +210,15 @@ def test_a_claim_that_was_given_up_leaves_its_deliveries_to_others(server: serve
 def test_a_server_whose_clock_was_set_is_asked_again_at_once(
     server: servers.Server, monkeypatch: pytest.MonkeyPatch, taken_for_ms: int
 ) -> None:
-    """A worker that takes the server's clock for another one learns it from the first answer; nobody is told."""
-    monkeypatch.setattr(Pipe, "_hear_time", lambda pipe, _: pipe.clock.hear(taken_for_ms))
+    """A worker that is wrong about the server's clock learns it from the first answer; no caller gets an error."""
+
+    def learn_time(pipe: Pipe) -> Deferred[None]:
+        answer: Deferred[None] = Deferred()
+        pipe.clock.hear(taken_for_ms)
+        answer.come(None)
+        return answer
+
+    monkeypatch.setattr(Pipe, "learn_time", learn_time)
 
     async def run() -> None:
         store = open_store(server.url, uuid4().hex, timeout=5)

@@ -218,7 +218,7 @@ def service() -> Iterator[Service]:
         assert "Traceback" not in service.log()
 
 
-def _ask(service: Service, request: bytes) -> bytes:
+def ask(service: Service, request: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", service.port), 20) as line:
         with suppress(ConnectionError):
             line.sendall(request)
@@ -235,7 +235,7 @@ def _ask(service: Service, request: bytes) -> bytes:
 @pytest.mark.parametrize("number", range(len(CASES)))
 def test_a_bad_request_is_refused_in_words(service: Service, number: int) -> None:
     case = CASES[number]
-    answer = _ask(service, case.request)
+    answer = ask(service, case.request)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith((b"HTTP/1.1 4", b"HTTP/1.1 505")), (case, answer[:300])
     told = json.loads(body)
@@ -253,7 +253,7 @@ def test_again_and_again_they_leave_no_trace_in_memory(service: Service) -> None
 
     def all_of_them() -> None:
         for case in CASES:
-            _ask(service, case.request)
+            ask(service, case.request)
 
     all_of_them()
     before = rss()

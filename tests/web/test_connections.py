@@ -308,7 +308,7 @@ def test_as_many_of_one_address_as_the_setting_says() -> None:
     assert all(Connections(at_most=0).enter("192.0.2.1") for _ in range(10))
     for _ in range(2):
         guard.leave("192.0.2.1")
-    assert "192.0.2.1" not in guard._by_address, "nothing is kept of those who left"
+    assert "192.0.2.1" not in guard.by_address, "nothing is kept of those who left"
 
 
 def _own_address() -> str | None:

@@ -38,7 +38,7 @@ class Worker:
     def is_answering(self) -> bool:
         """Is any answer under way?"""
         connections: Any = self.state.connections
-        return any(vars(each).get("_exchange") for each in connections)
+        return any(each.is_answering for each in connections)
 
     @asynccontextmanager
     async def line(self) -> AsyncIterator["Line"]:

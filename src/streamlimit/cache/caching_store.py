@@ -34,6 +34,7 @@ class CachingStore(PassThrough):
 
     *announce* gets events of confirmations that no request waited for; *on_change* is called once when an outage begins
     (True) and once when it is back (False). *clock*: monotonic seconds; *wall_ms*: for provisional sessions.
+    `kept`: receipts that wait for an outage to end; `unanswered`: receipts sent to the store that it has not answered.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class CachingStore(PassThrough):
         self._receipts = Receipts(*parts, announce, clock)
         self._admissions = Admissions(*parts, self._receipts, clock)
         self._watch = Watch(store, self.cache, self._outage, self._tombstones, self._receipts, clock)
-        self.kept, self._unanswered = self._receipts.kept, self._receipts.unanswered
+        self.kept, self.unanswered = self._receipts.kept, self._receipts.unanswered
 
     @property
     def is_away(self) -> bool:
@@ -101,7 +102,7 @@ class CachingStore(PassThrough):
         known = self.cache.recall(ask, now) if self._spares else None
         if (
             known is not None
-            and (ask.user_id, ask.session_id) not in self._unanswered
+            and (ask.user_id, ask.session_id) not in self.unanswered
             and self._is_enough(known, ask, now)
         ):
             return self._receipts.beat(known, ask, now)

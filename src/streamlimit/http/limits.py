@@ -45,7 +45,8 @@ class Connections:
 
     *at_most*: open connections of one address (0: any number), except of loopback and of those *trusted*.
     *seconds*: for a head, a body, or any sign of a client that reads. Connections that it refuses or closes it counts
-    in *tally*. Made before the workers are, and pickled.
+    in *tally*. Made before the workers are, and pickled. `by_address`: how many connections each address has; empty
+    where they are not limited.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Connections:
     ) -> None:
         self._at_most, self._seconds, self._trusted = at_most, seconds, trusted
         self.tally = tally or Tally()
-        self._by_address: Counter[str] = Counter()
+        self.by_address: Counter[str] = Counter()
         self._waiting: dict[Awaited, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -65,18 +66,18 @@ class Connections:
         """Counts a connection of *address*; False: it has too many."""
         if self._at_most == 0 or not address:
             return True
-        if self._by_address[address] >= self._at_most and not self._is_exempt(address):
+        if self.by_address[address] >= self._at_most and not self._is_exempt(address):
             self.tally.turned_away += 1
             return False
-        self._by_address[address] += 1
+        self.by_address[address] += 1
         return True
 
     def leave(self, address: str) -> None:
         """One of them is closed."""
         if self._at_most and address:
-            self._by_address[address] -= 1
-            if self._by_address[address] <= 0:
-                del self._by_address[address]
+            self.by_address[address] -= 1
+            if self.by_address[address] <= 0:
+                del self.by_address[address]
 
     def _is_exempt(self, address: str) -> bool:
         return LOOPBACK.fullmatch(address) is not None or self._trusted(address)

@@ -163,7 +163,7 @@ class Metrics:
         scraped.register(_SharedMetric(pending_callbacks(pending)))
         scraped.register(_SharedMetric(running_workers(self.workers())))
         if census is not None:
-            _census_gauges(scraped, census, now)
+            add_census_gauges(scraped, census, now)
         return own + generate_latest(scraped)
 
     def numbers(self) -> dict[str, dict[str, float]]:
@@ -252,7 +252,8 @@ def _gauge(name: str, text: str, registry: CollectorRegistry, mode: Literal["liv
     return Gauge(f"streamlimit_{name}", text, registry=registry, multiprocess_mode=mode)
 
 
-def _census_gauges(registry: CollectorRegistry, census: Census, now: float) -> None:
+def add_census_gauges(registry: CollectorRegistry, census: Census, now: float) -> None:
+    """Registers the gauges of a *census* in *registry*. *now*: seconds of the clock that the census is dated by."""
     sessions = Gauge("streamlimit_sessions", "Live sessions by state", ["state"], registry=registry)
     for state in ("starting", "active", "idle"):
         sessions.labels(state).set(census.states[state])

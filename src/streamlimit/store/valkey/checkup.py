@@ -25,13 +25,13 @@ async def check(url: str) -> list[str]:
         (address,) = location.seeds
         info = await _info(address, opening)
         _must_be_alone(address, info)
-        return _judge(address, info)
+        return judge(address, info)
     notes = await _try_seeds(location, opening)
     for address in sorted(await _primaries(location, opening)):
         info = await _info(address, opening, f"{_name(location)} names {shown(address)}, but from here ")
         if location.layout is Layout.SENTINEL:
             _must_be_alone(address, info)
-        notes += _judge(address, info)
+        notes += judge(address, info)
     return notes
 
 
@@ -65,12 +65,12 @@ async def _info(address: Address, opening: Opening, before: str = "") -> Info:
     try:
         answer: Any = await ask_once(address, opening, encode("INFO"))
     except (OSError, TimeoutError, StoreUnavailable) as error:
-        raise _failure(error, f"{before}{shown(address)}", opening.tls is not None) from error
+        raise failure_of(error, f"{before}{shown(address)}", opening.tls is not None) from error
     lines = [line.partition(":") for line in answer.decode().splitlines()]
     return {name: value for name, colon, value in lines if colon}
 
 
-def _failure(error: Exception, who: str, by_tls: bool) -> StoreUnavailable | SettingsError:
+def failure_of(error: Exception, who: str, by_tls: bool) -> StoreUnavailable | SettingsError:
     """The error to raise: a silent or refusing server may come yet; everything else is a wrong setting.
 
     *who* ends with the address.
@@ -95,8 +95,11 @@ def _must_be_alone(address: Address, info: Info) -> None:
         raise SettingsError("store", f"{shown(address)}: {in_words('READONLY')}; that is {primary}")
 
 
-def _judge(address: Address, info: Info) -> list[str]:
-    """Judges a server: one too old is wrong; one that may lose a ledger is worth a note."""
+def judge(address: Address, info: Info) -> list[str]:
+    """The notes on the server at *address*, by its `INFO`: whether it may lose a ledger.
+
+    Raises `SettingsError` for a version that is too old, `StoreUnavailable` for a server that is still loading.
+    """
     version = info.get("redis_version", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < OLDEST:
         words = f"it is Redis {version}: 7.0 or later is needed, or any Valkey"
