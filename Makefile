@@ -55,13 +55,15 @@ format: setup ## let ruff fix and format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# mutmut's verdicts are made anew each time (one of before may be by a test that is gone), and with our type checker.
 .PHONY: mutants
 mutants: setup ## break the code in named ways, and the rules in every way (LUA=100: so many ways to break the scripts)
 ifdef LUA
 	$(BIN)/python -m tests.mutants.lua $(LUA)
 else
 	$(BIN)/python -m tests.mutants
-	$(BIN)/mutmut run
+	rm -rf mutants
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut run
 	$(BIN)/python -m tests.mutants.survivors
 endif
 

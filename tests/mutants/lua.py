@@ -26,6 +26,7 @@ COUNT, SEED = 100, 1
 PAIRS = ("<", "<="), (">", ">="), ("==", "~="), ("+", "-"), ("and", "or"), ("true", "false"), ("max", "min")
 SWAPS = {"not": "", **dict(PAIRS), **{other: one for one, other in PAIRS}}
 TOKEN = re.compile(r"--.*|'(?:[^'\\]|\\.)*'|[<>=~]=|\w+|\S")
+FUNCTION = re.compile(r"(?:local )?function (\w+)\(")
 STATEMENT = re.compile(r"(?!(?:local|return|for|if|elseif|while|unpack)\b)(?:[\w.#\[\], ]+ = .*[^,({]|[\w.]+\(.*\))")
 
 
@@ -41,17 +42,25 @@ def broken_lines(line: str) -> Iterator[str]:
         yield ""
 
 
+def mutants_of_text(file: str, text: str) -> Iterator[tuple[str, str]]:
+    """What is broken, by the function and the line as it stands then, and the whole text so; but for those that no
+    test can notice."""
+    lines, function = text.split("\n"), ""
+    for at, line in enumerate(lines):
+        begins = FUNCTION.match(line)
+        function = f" {begins[1]}" if begins else "" if line == "end" else function
+        for broken in broken_lines(line):
+            what = f"{file}.lua{function}: {broken.strip() or 'without ' + line.strip()}"
+            if what not in LUA:
+                yield f"{what} (line {at + 1})", "\n".join([*lines[:at], broken, *lines[at + 1 :]])
+
+
 def mutants_of(file: str) -> Iterator[Mutant]:
-    """All of a script, or of what scripts include, but for those that no test can notice."""
+    """All of a script, or of what scripts include."""
     path = f"{FOLDER}/{file}.lua"
     text = (SRC / path).read_text()
-    lines = text.split("\n")
-    for at, line in enumerate(lines):
-        for broken in broken_lines(line):
-            what = f"{file}.lua: {broken.strip() or 'without ' + line.strip()}"
-            if what not in LUA:
-                new = "\n".join([*lines[:at], broken, *lines[at + 1 :]])
-                yield Mutant(f"{what} (line {at + 1})", path, text, new, TESTS)
+    for name, broken in mutants_of_text(file, text):
+        yield Mutant(name, path, text, broken, TESTS)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,21 +5,22 @@ import os
 import pkgutil
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import tests.mutants
+from tests.mutants.alone import adopt_orphans, ran
 from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SRC = ROOT / "src"
 SIDE_BY_SIDE = 2
 MOST_SECONDS = 600
+NOTHING = "nothing broken"
 
 
 def collected() -> list[Mutant]:
@@ -46,7 +47,8 @@ def caught_by(mutant: Mutant, whole: Path) -> str | None:
         (src / mutant.file).write_text(broken(mutant, whole))
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "--timeout=60", "-p", "no:cacheprovider"]
         command += [f"--basetemp={folder}/tmp", *mutant.tests]
-        code, said = _ran(command, {**os.environ, "PYTHONPATH": str(src), "PYTHONDONTWRITEBYTECODE": "1"})
+        environment = {**os.environ, "PYTHONPATH": str(src), "PYTHONDONTWRITEBYTECODE": "1"}
+        code, said = ran(command, ROOT, environment, MOST_SECONDS)
     if code == 0:
         return None
     if code is None:
@@ -57,23 +59,15 @@ def caught_by(mutant: Mutant, whole: Path) -> str | None:
     return failed[1].split("::")[-1]
 
 
-def _ran(command: Sequence[str], environment: dict[str, str]) -> tuple[int | None, str]:
-    """The exit code and what was printed; None: it took too long, and was ended with all that it had started."""
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            said, _ = process.communicate(timeout=MOST_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            return None, ""
-        return process.returncode, said
+def unbroken(chosen: Iterable[Mutant]) -> list[Mutant]:
+    """One for each selection of tests that breaks nothing: tests that fail without a breakage notice none."""
+    firsts = {tuple(mutant.tests): mutant for mutant in reversed(list(chosen))}
+    return [replace(first, name=f"{NOTHING}: {' '.join(tests)}", new=first.old) for tests, first in firsts.items()]
+
+
+def is_right(mutant: Mutant, test: str | None) -> bool:
+    """Did a test notice, or, where nothing is broken, none?"""
+    return (test is None) is mutant.name.startswith(NOTHING)
 
 
 def main(names: Sequence[str]) -> int:
@@ -82,15 +76,24 @@ def main(names: Sequence[str]) -> int:
 
 def run(chosen: Sequence[Mutant]) -> int:
     """Breaks src in each of the *chosen* ways, and says which test noticed. The exit code: 1 where none did."""
-    survived = 0
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+    wrong = 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         whole = Path(folder) / "src"
         shutil.copytree(SRC, whole, ignore=shutil.ignore_patterns("__pycache__", "samples"))
         for mutant in chosen:
             broken(mutant, whole)
-        tests = pool.map(lambda mutant: caught_by(mutant, whole), chosen)
-        for mutant, test in zip(chosen, tests, strict=True):
-            survived += test is None
-            print(f"{mutant.name:<55} {test or 'SURVIVED'}", flush=True)
-    print(f"{len(chosen) - survived} of {len(chosen)} caught")
-    return 1 if survived or not chosen else 0
+        for mutant, said in verdicts([*unbroken(chosen), *chosen], whole):
+            wrong += isinstance(said, Exception) or not is_right(mutant, said)
+            print(f"{mutant.name:<55} {said or 'no test fails'}", flush=True)
+    print(f"{len(chosen)} mutants; {wrong} survived, or were tried by tests that fail anyway or do not run")
+    return 1 if wrong or not chosen else 0
+
+
+def verdicts(mutants: Sequence[Mutant], whole: Path) -> Iterator[tuple[Mutant, str | Exception | None]]:
+    """What `caught_by` says of each, or raises; in processes of their own, which end what tests leave running."""
+    pool = ProcessPoolExecutor(SIDE_BY_SIDE, initializer=adopt_orphans)
+    try:
+        for mutant, future in [(mutant, pool.submit(caught_by, mutant, whole)) for mutant in mutants]:
+            yield mutant, future.exception() or future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -22,3 +22,11 @@ def test_the_mark_of_all_that_found_no_room_ends_as_others_do() -> None:
     ledger = Ledger(marks=[Mark(NOBODYS, NOW_MS, State.ENDED, NOW_MS, NOW_MS), *map(mark, range(3))])
     remember(ledger, mark(99), NOW_MS)
     assert NOBODYS not in [each.session_id for each in ledger.marks]
+
+
+def test_however_many_found_no_room_one_mark_is_of_them() -> None:
+    ledger = Ledger()
+    for number in range(3 * MARKS_KEPT):
+        remember(ledger, mark(number), NOW_MS)
+    assert [each.session_id for each in ledger.marks].count(NOBODYS) == 1
+    assert len(ledger.marks) == MARKS_KEPT + 1
