@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from streamlimit.ids import is_id, wrong_with_id
 from streamlimit.store.valkey.codec import pack_rare_id
 from streamlimit.store.valkey.decode import unpack_id
-from streamlimit.web.forms import SegmentForm, read_form, read_segment_form
+from streamlimit.web.forms import read_form
 from streamlimit.web.problems import Problem
+from streamlimit.web.segments import SegmentForm, read_segment_form
 
 IDS = [
     "a", "a b", " ", "auth0|507f1f77bcf86cd799439011", "google-oauth2|103547991597142817347", "ada+tv@example.org",

@@ -94,14 +94,14 @@ MUTANTS = [
     ),
     Mutant(
         "media is sent twice",
-        "streamlimit/web/viewer.py",
+        "streamlimit/web/playback.py",
         "if takes_seat and not self._hands_out:",
         "if False:",
         ("tests/edge/test_nginx_accel.py", "-k", "following or begins or folder"),
     ),
     Mutant(
         "a segment is given to a grant from anywhere",
-        "streamlimit/web/viewer.py",
+        "streamlimit/web/segments.py",
         "form.replace)\n            caller.require_place(place)\n",
         "form.replace)\n",
         ("tests/web/test_repeated_segments.py", "-k", "bound_to_an_address"),
@@ -122,14 +122,14 @@ MUTANTS = [
     ),
     Mutant(
         "a file is given to a grant from anywhere",
-        "streamlimit/web/viewer.py",
+        "streamlimit/web/playback.py",
         "            caller.require_place(place_at(peer))",
         "            pass",
         ("tests/web/test_repeated_segments.py", "-k", "bound_to_an_address"),
     ),
     Mutant(
         "an entry is sent as it is",
-        "streamlimit/web/viewer.py",
+        "streamlimit/web/playback.py",
         "begins = not caller.play and not is_reload",
         "begins = False",
         ("tests/web/test_plays.py",),

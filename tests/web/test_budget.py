@@ -97,8 +97,8 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
 @pytest.mark.parametrize(
     ("request_of", "is_new", "calls", "files"),
     [
-        (segment, False, 87, 27),
-        (segment, True, 156, 44),
+        (segment, False, 87, 26),
+        (segment, True, 156, 43),
         (played, False, 94, 30),
         (heartbeat, False, 46, 19),
         (heartbeat, True, 76, 32),

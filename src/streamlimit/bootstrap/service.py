@@ -12,7 +12,7 @@ from streamlimit.cache import CachingStore
 from streamlimit.census import Counted
 from streamlimit.delivery.entrusted import Entrusted
 from streamlimit.delivery.known import Streams
-from streamlimit.delivery.local import LocalFiles
+from streamlimit.delivery.local import LocalFiles, StreamFiles
 from streamlimit.feed.hub import Hub
 from streamlimit.feed.recorder import Recorder
 from streamlimit.limiter import Limiter, OnRefusal
@@ -69,7 +69,7 @@ async def build_service(
         origin=origin,
         streams=Streams(catalog or origin, settings.ledger_streams == "any"),
         entrusted=_entrusted(settings, limiter),
-        files=LocalFiles(),
+        files=None if catalog is None else StreamFiles(catalog, LocalFiles()),
     )
 
 

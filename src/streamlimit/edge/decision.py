@@ -4,7 +4,6 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from streamlimit.delivery.entrusted import named
-from streamlimit.delivery.local import StreamFiles
 from streamlimit.delivery.naming import Place, is_free, place_in, place_of
 from streamlimit.delivery.paths import is_safe, kind_by_suffix
 from streamlimit.delivery.stream import Stream
@@ -40,7 +39,7 @@ class Decider:
     def __init__(self, service: Service) -> None:
         self._limiter, self._authenticator, self._streams = service.limiter, service.authenticator, service.streams
         self._entrusted, self._proxies = service.entrusted, service.proxies
-        self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
+        self._files = service.files
 
     async def decide(self, original: Original, method: str, scope: Scope) -> Yes:
         """Yes, with a seat reserved for media. Raises `Problem`, `Refused` and other errors of ours.

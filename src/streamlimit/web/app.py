@@ -18,11 +18,13 @@ from streamlimit.web.delivery import NotReceived
 from streamlimit.web.hammering import Hammering
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
 from streamlimit.web.http import ClientLeft, encode_headers
+from streamlimit.web.playback import PlaybackFiles
 from streamlimit.web.problems import FAILURE, SECURITY_HEADERS, Problem, headers_of, log_problem, problem_of
 from streamlimit.web.render import lines
 from streamlimit.web.request_id import RequestId, id_header
+from streamlimit.web.responder import Responder
+from streamlimit.web.segments import Segments
 from streamlimit.web.service import Service
-from streamlimit.web.viewer import Viewer
 from streamlimit.web.wanted import Elsewhere
 
 log = EventLog("streamlimit.web")
@@ -54,8 +56,9 @@ class FrontDoor:
         self._edge = edge
         self._cors, self._proxies = Cors(service.settings.cors_origins), service.proxies
         self._same_for_all = self._headers(None) if self._cors.is_for_all else b""
-        cookies_of = None if edge is None else edge.cookies_of
-        self._viewer, self._heartbeat = _viewer(service, cookies_of), Heartbeat(service)
+        responder = Responder(service, None if edge is None else edge.cookies_of)
+        self._segments, self._play = _hot_calls(service, responder)
+        self._heartbeat = Heartbeat(service)
         self._limiter, self._tally = service.limiter, service.tally
         self._control = make_control(service)
         self._elsewhere = None if edge is None else edge.elsewhere
@@ -91,10 +94,10 @@ class FrontDoor:
             self._preflight(request, exchange)
             return None
         if path == SEGMENTS:
-            return self._viewer.segments(request, exchange)
+            return self._segments(request, exchange)
         if path.startswith("/play/"):
             if self._elsewhere is None:
-                return self._viewer.play(request, exchange)
+                return self._play(request, exchange)
             return self._play_elsewhere(self._elsewhere, request, exchange)
         if is_heartbeat(path):
             return self._heartbeat(request, exchange)
@@ -104,7 +107,7 @@ class FrontDoor:
 
     async def _play_elsewhere(self, elsewhere: App, request: Request, exchange: Exchange) -> None:
         try:
-            playing = self._viewer.play(request, exchange)
+            playing = self._play(request, exchange)
             if playing is not None:
                 await playing
         except Elsewhere:
@@ -152,13 +155,14 @@ class FrontDoor:
             exchange.whole(problem.status, lines(headers_of(problem) | id_header()), problem.body())
 
 
-def _viewer(service: Service, cookies_of: Callable[[str], list[str]] | None) -> Viewer:
-    """An origin's brings its HTTP client along, which takes a while to import."""
+def _hot_calls(service: Service, responder: Responder) -> tuple[Segments, PlaybackFiles]:
+    """The calls that hand out files. An origin's bring its HTTP client along, which takes a while to import."""
     if service.origin is None:
-        return Viewer(service, cookies_of)
-    from streamlimit.web.origin import OriginViewer
+        return Segments(service, responder), PlaybackFiles(service, responder)
+    from streamlimit.web.origin_play import OriginPlaybackFiles
+    from streamlimit.web.origin_segments import OriginSegments
 
-    return OriginViewer(service, cookies_of)
+    return OriginSegments(service, responder), OriginPlaybackFiles(service, responder)
 
 
 class _Named(NamedTuple):

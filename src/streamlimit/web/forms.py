@@ -27,34 +27,6 @@ _SHOWN = 200
 _FIELD = re.compile(r"`\$\.?([^`]*)`$|field `([^`]*)`")
 
 
-class SegmentForm(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /v1/segments`."""
-
-    user_id: Id
-    session_id: Id
-    stream_id: Id
-    segment: SegmentName | None = None
-    device: Label | Device | None = None
-    replace: Id | None = None
-    plan: Label | None = None
-
-
-_decode_segment = msgspec.json.Decoder(SegmentForm).decode
-_PLAIN_ID = r"(?!\.{1,2}(?:\n|\Z))[ !-.0-\[\]-~]{1,128}"
-_are_plain_ids = re.compile(rf"{_PLAIN_ID}(?:\n{_PLAIN_ID}){{2}}").fullmatch
-
-
-def read_segment_form(body: bytes) -> SegmentForm:
-    """As `read_form(SegmentForm, body)`. Most ids are of ASCII: all three are looked at in one step then."""
-    try:
-        form = _decode_segment(body)
-        if form.replace is None and _are_plain_ids(f"{form.user_id}\n{form.session_id}\n{form.stream_id}"):
-            return form
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass  # the other way says what is wrong
-    return read_form(SegmentForm, body)
-
-
 class SessionForm(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /v1/sessions`."""
 

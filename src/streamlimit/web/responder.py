@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from streamlimit.delivery.body import Body
-from streamlimit.delivery.local import StreamFiles
 from streamlimit.delivery.segment import LiveEdge, Segment
 from streamlimit.errors import Refused
 from streamlimit.http.exchange import Exchange
@@ -28,10 +27,8 @@ _CHECK = Purpose.CHECK  # looked up once
 class Responder:
     """Delivers what is wanted. Problems are raised, not sent."""
 
-    def __init__(
-        self, service: Service, files: StreamFiles | None, cookies_of: Callable[[str], list[str]] | None
-    ) -> None:
-        self._limiter, self._files, self._cookies_of = service.limiter, files, cookies_of
+    def __init__(self, service: Service, cookies_of: Callable[[str], list[str]] | None = None) -> None:
+        self._limiter, self._files, self._cookies_of = service.limiter, service.files, cookies_of
         self.deliverer, self.partials = Deliverer(service.policy), Partials()
 
     def answer(self, wanted: Wanted, exchange: Exchange) -> Answer[None]:

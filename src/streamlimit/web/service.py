@@ -8,7 +8,7 @@ from streamlimit.census import Counted
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.entrusted import Entrusted
 from streamlimit.delivery.known import Streams
-from streamlimit.delivery.local import LocalFiles
+from streamlimit.delivery.local import StreamFiles
 from streamlimit.feed.hub import Hub
 from streamlimit.feed.recorder import Recorder
 from streamlimit.limiter import Limiter
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class Service:
     """The parts of one worker.
 
-    `catalog` is of a folder, `origin` of an HTTP origin; where no streams are set both are None (then only the ledger
-    works). `outbox` is None where there are no endpoints of webhooks.
+    `catalog` and `files` are of a folder, `origin` of an HTTP origin; where no streams are set all are None (then only
+    the ledger works). `outbox` is None where there are no endpoints of webhooks.
     """
 
     settings: Settings
@@ -56,7 +56,7 @@ class Service:
     catalog: Catalog | None
     origin: "OriginCatalog | None"
     streams: Streams
-    files: LocalFiles
+    files: StreamFiles | None
     tally: Tally
     entrusted: Entrusted
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from streamlimit.delivery.segment import LiveEdge, Segment
 from streamlimit.delivery.stream import Stream
+from streamlimit.errors import UnknownStream
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Ask
 from streamlimit.web.entries import Entry
@@ -54,3 +55,8 @@ def nothing(edge: LiveEdge | None) -> dict[str, str]:
     if edge is None:
         return {"Streamlimit-End": "true"}
     return {"Retry-After": str(max(math.ceil(edge.wait_ms / 1_000), 1))}
+
+
+def no_streams() -> UnknownStream:
+    """The error where a file or a segment is asked for and others move all bytes."""
+    return UnknownStream("no streams are set here")

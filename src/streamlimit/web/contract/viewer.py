@@ -19,7 +19,8 @@ from streamlimit.web.contract.operation import (
     Operation,
     Says,
 )
-from streamlimit.web.forms import EndForm, HeartbeatForm, SegmentForm
+from streamlimit.web.forms import EndForm, HeartbeatForm
+from streamlimit.web.segments import SegmentForm
 
 SEATS = {
     "Streamlimit-Limit": "the user's seats",

@@ -1,97 +1,60 @@
-"""The hot path's first half, Endpoint 1 and /play: who asks, for what, and may they. `responder.py` answers."""
-
-import math
-from collections.abc import Callable
+"""`GET /play/…`, any file of a stream: who asks, for which bytes, and may they. `responder.py` answers."""
 
 from msgspec.structs import asdict
 
 from streamlimit.delivery.body import Body
 from streamlimit.delivery.held import Held
-from streamlimit.delivery.local import StreamFiles
-from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.stream import Stream
-from streamlimit.errors import UnknownSegment, UnknownStream
+from streamlimit.errors import UnknownSegment
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Peer, Request
 from streamlimit.model import Ask, Purpose
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import digest_of, place_at
 from streamlimit.web.blocking import MARK, until_listed, until_made
-from streamlimit.web.caller import BOUND, Caller
+from streamlimit.web.caller import Caller
 from streamlimit.web.entries import Entry, led_content
-from streamlimit.web.forms import SegmentForm, read_segment_form
-from streamlimit.web.http import json_of
 from streamlimit.web.plays import new_play
-from streamlimit.web.problems import Problem
 from streamlimit.web.requested import Conditions, PlayPath, Requested, conditions_of, requested_of
 from streamlimit.web.responder import Responder
-from streamlimit.web.rights import RIGHTS
 from streamlimit.web.service import Service
-from streamlimit.web.wanted import Elsewhere, Issue, Playback, as_spelled
+from streamlimit.web.wanted import Elsewhere, Playback, no_streams
 
 _LEASE, _CHECK = Purpose.LEASE, Purpose.CHECK  # looked up once
-CALL, JSON = "POST /v1/segments", b"application/json"
 
 
-class Viewer:
-    """Segments for sessions. `segments` and `play` handle requests; errors are raised, not sent.
+class PlaybackFiles:
+    """Handles requests by playback URLs; errors are raised, not sent."""
 
-    Each finds out what is asked for (`issue`, `playback`); with the limiter's answer the `Responder` answers it.
-    """
-
-    def __init__(self, service: Service, cookies_of: Callable[[str], list[str]] | None = None) -> None:
-        self._limiter, self._authenticator, self._plans = service.limiter, service.authenticator, service.plans
-        self._catalog, self._streams = service.catalog, service.streams
-        self._files = None if service.catalog is None else StreamFiles(service.catalog, service.files)
+    def __init__(self, service: Service, responder: Responder) -> None:
+        self._limiter, self._authenticator, self._responder = service.limiter, service.authenticator, responder
+        self._catalog, self._streams, self._files = service.catalog, service.streams, service.files
         self._held = None if service.catalog is None else Held(service.catalog)
         self._hands_out = service.settings.deliver == "bytes"
-        self._responder = Responder(service, self._files, cookies_of)
 
-    def segments(self, request: Request, exchange: Exchange, caller: Caller | None = None) -> Answer[None]:
-        """`POST /v1/segments`, Endpoint 1: the named segment, or the next one. *caller*: found out already."""
-        if request.method != "POST":
-            raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
-        given = request.fields.get(b"authorization")
-        caller = caller or self._authenticator.recall(None if given is None else given.decode("latin-1"))
-        if caller is None:
-            return self._segment_of_stranger(request, exchange)
-        if caller.role not in RIGHTS[CALL]:
-            caller.require(CALL)
-        body, client = request.body, request.client
-        if body is None or request.fields.get(b"content-type") != JSON:
-            body = json_of(request)
-        form = read_segment_form(body)
-        place = "" if caller.place is None else place_at(client)
-        wanted = self.issue(form, caller, digest_of(client[0]) if client else "", place)
-        return self._responder.answer(wanted, exchange)
-
-    async def _segment_of_stranger(self, request: Request, exchange: Exchange) -> None:
-        caller = await self._authenticator.identify(request.header(b"authorization"))
-        await resolved(self.segments(request, exchange, caller))
-
-    def play(self, request: Request, exchange: Exchange) -> Answer[None]:
+    def __call__(self, request: Request, exchange: Exchange) -> Answer[None]:
         """`GET /play/<grant>/<stream_id>/<path>`: any file of the stream, for ordinary players."""
         if MARK in request.query:
-            return self._play_reload(request, exchange)
+            return self._answer_reload(request, exchange)
         try:
             wanted = self._playback_of(request)
         except UnknownSegment as error:
-            return self._play_hint(error, request, exchange)
+            return self._answer_hint(error, request, exchange)
         return self._responder.answer(wanted, exchange)
 
-    async def _play_hint(self, error: UnknownSegment, request: Request, exchange: Exchange) -> None:
+    async def _answer_hint(self, error: UnknownSegment, request: Request, exchange: Exchange) -> None:
         """A file that is not there yet, if it is one that a playlist hints at."""
         if not await self._is_made(request, exchange):
             raise error
         wanted = self._playback_of(request)
         await resolved(self._responder.answer(wanted, exchange))
 
-    async def _play_reload(self, request: Request, exchange: Exchange) -> None:
+    async def _answer_reload(self, request: Request, exchange: Exchange) -> None:
         """A playlist whose client says which version it has."""
         try:
             wanted = self._playback_of(request)
         except UnknownSegment as error:
-            await self._play_hint(error, request, exchange)
+            await self._answer_hint(error, request, exchange)
             return
         if await self._is_listed(wanted, request, exchange):
             wanted = self._playback_of(request)
@@ -120,37 +83,6 @@ class Viewer:
             return False
         self._files.forget(stream, path)
         return True
-
-    def issue(self, form: SegmentForm, caller: Caller, client: str, place: str) -> Issue:
-        """The segment that *form* asks for, by a client at that address. Raises 403 and 404."""
-        if caller.role in BOUND:
-            caller.require_own(form.user_id, form.session_id, form.stream_id, form.replace)
-            caller.require_place(place)
-        catalog, name = self._catalog, form.segment
-        stream = self._stream(form.stream_id) if catalog is None else catalog.stream(form.stream_id)
-        named = None if name is None else stream.names.get(name) or self._segment(stream, name)
-        plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
-        may_start = caller.expires_at == math.inf or caller.may_start
-        ask = Ask(
-            form.user_id,
-            form.session_id,
-            form.stream_id,
-            client=client,
-            kind="video" if named is None else named.kind,
-            sequence=None if named is None else named.sequence,
-            part=0 if named is None else named.part,
-            replace=form.replace,
-            wants_next=named is None,
-            lease_id=next(self._limiter.lease_ids),
-            device=form.device if caller.device is None else caller.device,
-            limit=plan_limit if caller.limit is None else caller.limit,
-            may_start=may_start,
-            granted=may_start and caller.role == "grant",
-            grant_generation=caller.generation,
-            plan=form.plan if caller.plan is None else caller.plan,
-            play=caller.play,
-        )
-        return Issue(ask, stream, named)
 
     def playback(self, path: str, conditions: Conditions, peer: Peer, is_reload: bool = False) -> Playback | Entry:
         """The file that a URL asks for, by the client at *peer*. Raises 401, 403, 404 and 416, and `Elsewhere`.
@@ -221,17 +153,3 @@ class Viewer:
         if self._catalog is None:
             raise no_streams()
         return self._catalog.stream(stream_id)
-
-    def _segment(self, stream: Stream, name: str) -> Segment:
-        assert self._catalog is not None
-        segment = stream.find(name) or as_spelled(stream, name)
-        if segment is None and stream.live:  # the playlist on disk may be newer than what we know
-            segment = self._catalog.stream(stream.stream_id, fresh=True).find(name)
-        if segment is None:
-            raise UnknownSegment("the stream has no segment of that name")
-        return segment
-
-
-def no_streams() -> UnknownStream:
-    """The error where a file or a segment is asked for and others move all bytes."""
-    return UnknownStream("no streams are set here")

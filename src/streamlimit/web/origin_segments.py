@@ -1,0 +1,93 @@
+"""Endpoint 1 where the files are at an HTTP origin: a session that may be issued a segment is handed it through us.
+
+The seat is reserved before the origin is asked, so that the refused cost it nothing, and given back where it fails.
+"""
+
+from streamlimit.delivery.origin.source import Source
+from streamlimit.delivery.segment import LiveEdge, Segment
+from streamlimit.delivery.stream import Stream
+from streamlimit.errors import UnknownSegment
+from streamlimit.http.exchange import Exchange
+from streamlimit.http.request import Request
+from streamlimit.limiter import LeaseHolder
+from streamlimit.web.address import digest_at, place_at
+from streamlimit.web.caller import Caller
+from streamlimit.web.gaps import MOST_LEFT_OUT
+from streamlimit.web.http import json_of
+from streamlimit.web.leaving import while_there
+from streamlimit.web.origin_relay import OriginRelay
+from streamlimit.web.problems import Problem
+from streamlimit.web.render import counts, lines, named
+from streamlimit.web.responder import Responder
+from streamlimit.web.segments import CALL, Segments, read_segment_form
+from streamlimit.web.service import Service
+from streamlimit.web.wanted import Issue, as_spelled, next_of, nothing
+
+
+class OriginSegments(Segments):
+    """`Segments` of streams at an HTTP origin."""
+
+    def __init__(self, service: Service, responder: Responder) -> None:
+        super().__init__(service, responder)
+        assert service.origin is not None
+        self._origin = service.origin
+        self._relay = OriginRelay(service.origin.client, responder.deliverer.pace)
+
+    async def __call__(self, request: Request, exchange: Exchange, _caller: Caller | None = None) -> None:
+        if request.method != "POST":
+            raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
+        caller = await self._authenticator.identify(request.header(b"authorization"))
+        caller.require(CALL)
+        form, client = read_segment_form(json_of(request)), request.client
+        caller.require_own(form.user_id, form.session_id, form.stream_id, form.replace)
+        caller.require_place(place_at(client))
+        if form.segment is None:
+            await self._streams.look(form.stream_id)
+        else:
+            await self._streams.look_for(form.stream_id, form.segment)
+        wanted = self.issue(form, caller, digest_at(client), place_at(client))
+        async with self._limiter.lease(wanted.ask) as holder:
+            await self._issue(wanted, holder, request, exchange)
+        exchange.end()
+
+    async def _issue(self, wanted: Issue, holder: LeaseHolder, request: Request, exchange: Exchange) -> None:
+        async with while_there(exchange):
+            found = await self._chosen(wanted, holder)
+        if isinstance(found, tuple):
+            segment, source = found
+            head = {"Content-Type": segment.media_type, "Cache-Control": "no-store"}
+            about = named(segment.name, segment.sequence)
+            await self._relay.hand_out(source, (segment,), 200, lines(head) + about, holder, request, exchange)
+        else:
+            exchange.start(204, lines(nothing(found) | counts(holder.admitted)))
+            await holder.abandon()
+
+    async def _chosen(self, wanted: Issue, holder: LeaseHolder) -> tuple[Segment, Source] | LiveEdge | None:
+        """The named segment, or the next one that is there. At a live edge the origin is asked what is new."""
+        if wanted.named is not None:
+            return wanted.named, await self._relay.segment(wanted.stream, wanted.named)
+        stream = wanted.stream
+        first = chosen = next_of(stream, holder)
+        if isinstance(chosen, LiveEdge):
+            await self._streams.look(stream.stream_id, fresh=True)
+            stream = self._stream(stream.stream_id)
+            first = chosen = next_of(stream, holder)
+        for _ in range(MOST_LEFT_OUT + 1):
+            if not isinstance(chosen, Segment):
+                break
+            try:
+                return chosen, await self._relay.segment(stream, chosen)
+            except UnknownSegment:
+                chosen = stream.after(chosen.sequence)
+        if isinstance(first, Segment) and (isinstance(chosen, Segment) or first == stream.after(None)):
+            raise Problem("unknown-segment", f"the next segment, {first.name}, and those after it are not there")
+        return None if isinstance(chosen, Segment) else chosen
+
+    def _stream(self, stream_id: str) -> Stream:
+        return self._origin.stream(stream_id)
+
+    def _segment(self, stream: Stream, name: str) -> Segment:
+        segment = stream.find(name) or as_spelled(stream, name)
+        if segment is None:
+            raise UnknownSegment("the stream has no segment of that name")
+        return segment

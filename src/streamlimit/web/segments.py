@@ -1,0 +1,129 @@
+"""`POST /v1/segments`, Endpoint 1: who asks, for which segment, and may they. `responder.py` answers."""
+
+import math
+import re
+
+import msgspec
+from msgspec import Struct
+
+from streamlimit.delivery.segment import Segment
+from streamlimit.delivery.stream import Stream
+from streamlimit.errors import UnknownSegment
+from streamlimit.http.exchange import Exchange
+from streamlimit.http.request import Request
+from streamlimit.model import Ask, Device, Label
+from streamlimit.store.contract import Answer, resolved
+from streamlimit.web.address import digest_of, place_at
+from streamlimit.web.caller import BOUND, Caller
+from streamlimit.web.forms import Id, SegmentName, read_form
+from streamlimit.web.http import json_of
+from streamlimit.web.problems import Problem
+from streamlimit.web.responder import Responder
+from streamlimit.web.rights import RIGHTS
+from streamlimit.web.service import Service
+from streamlimit.web.wanted import Issue, as_spelled, no_streams
+
+CALL, JSON = "POST /v1/segments", b"application/json"
+
+
+class SegmentForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/segments`."""
+
+    user_id: Id
+    session_id: Id
+    stream_id: Id
+    segment: SegmentName | None = None
+    device: Label | Device | None = None
+    replace: Id | None = None
+    plan: Label | None = None
+
+
+_decode_segment = msgspec.json.Decoder(SegmentForm).decode
+_PLAIN_ID = r"(?!\.{1,2}(?:\n|\Z))[ !-.0-\[\]-~]{1,128}"
+_are_plain_ids = re.compile(rf"{_PLAIN_ID}(?:\n{_PLAIN_ID}){{2}}").fullmatch
+
+
+def read_segment_form(body: bytes) -> SegmentForm:
+    """As `read_form(SegmentForm, body)`. Most ids are of ASCII: all three are looked at in one step then."""
+    try:
+        form = _decode_segment(body)
+        if form.replace is None and _are_plain_ids(f"{form.user_id}\n{form.session_id}\n{form.stream_id}"):
+            return form
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass  # the other way says what is wrong
+    return read_form(SegmentForm, body)
+
+
+class Segments:
+    """Handles requests for segments; errors are raised, not sent."""
+
+    def __init__(self, service: Service, responder: Responder) -> None:
+        self._limiter, self._authenticator, self._plans = service.limiter, service.authenticator, service.plans
+        self._catalog, self._streams, self._responder = service.catalog, service.streams, responder
+
+    def __call__(self, request: Request, exchange: Exchange, caller: Caller | None = None) -> Answer[None]:
+        """`POST /v1/segments`, Endpoint 1: the named segment, or the next one. *caller*: found out already."""
+        if request.method != "POST":
+            raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
+        given = request.fields.get(b"authorization")
+        caller = caller or self._authenticator.recall(None if given is None else given.decode("latin-1"))
+        if caller is None:
+            return self._of_stranger(request, exchange)
+        if caller.role not in RIGHTS[CALL]:
+            caller.require(CALL)
+        body, client = request.body, request.client
+        if body is None or request.fields.get(b"content-type") != JSON:
+            body = json_of(request)
+        form = read_segment_form(body)
+        place = "" if caller.place is None else place_at(client)
+        wanted = self.issue(form, caller, digest_of(client[0]) if client else "", place)
+        return self._responder.answer(wanted, exchange)
+
+    async def _of_stranger(self, request: Request, exchange: Exchange) -> None:
+        caller = await self._authenticator.identify(request.header(b"authorization"))
+        await resolved(self(request, exchange, caller))
+
+    def issue(self, form: SegmentForm, caller: Caller, client: str, place: str) -> Issue:
+        """The segment that *form* asks for, by a client at that address. Raises 403 and 404."""
+        if caller.role in BOUND:
+            caller.require_own(form.user_id, form.session_id, form.stream_id, form.replace)
+            caller.require_place(place)
+        catalog, name = self._catalog, form.segment
+        stream = self._stream(form.stream_id) if catalog is None else catalog.stream(form.stream_id)
+        named = None if name is None else stream.names.get(name) or self._segment(stream, name)
+        plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
+        may_start = caller.expires_at == math.inf or caller.may_start
+        ask = Ask(
+            form.user_id,
+            form.session_id,
+            form.stream_id,
+            client=client,
+            kind="video" if named is None else named.kind,
+            sequence=None if named is None else named.sequence,
+            part=0 if named is None else named.part,
+            replace=form.replace,
+            wants_next=named is None,
+            lease_id=next(self._limiter.lease_ids),
+            device=form.device if caller.device is None else caller.device,
+            limit=plan_limit if caller.limit is None else caller.limit,
+            may_start=may_start,
+            granted=may_start and caller.role == "grant",
+            grant_generation=caller.generation,
+            plan=form.plan if caller.plan is None else caller.plan,
+            play=caller.play,
+        )
+        return Issue(ask, stream, named)
+
+    def _stream(self, stream_id: str) -> Stream:
+        if self._catalog is None:
+            raise no_streams()
+        return self._catalog.stream(stream_id)
+
+    def _segment(self, stream: Stream, name: str) -> Segment:
+        assert self._catalog is not None
+        segment = stream.find(name) or as_spelled(stream, name)
+        if segment is None and stream.live:  # the playlist on disk may be newer than what we know
+            segment = self._catalog.stream(stream.stream_id, fresh=True).find(name)
+        if segment is None:
+            raise UnknownSegment("the stream has no segment of that name")
+        return segment
