@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streamlimit.delivery.catalog import GRACE_SECONDS, Catalog
+from streamlimit.delivery.catalog import Catalog
+from streamlimit.delivery.entry import GRACE_SECONDS
 from streamlimit.errors import CatalogError, UnknownSegment, UnknownStream
 from tests.delivery.stream_folders import LONG_AGO_NS, Clock, Folder, mpd, playlist, video_set
 

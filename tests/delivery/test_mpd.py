@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from streamlimit.delivery.catalog import GRACE_SECONDS, Catalog
+from streamlimit.delivery.catalog import Catalog
+from streamlimit.delivery.entry import GRACE_SECONDS
 from streamlimit.errors import CatalogError
 from tests.delivery.stream_folders import Clock, Folder, mpd, read_stream, video_set
 

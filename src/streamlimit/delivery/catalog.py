@@ -9,46 +9,38 @@ May be used from several threads: the worst that can happen is that two of them 
 """
 
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from streamlimit.delivery.entry import Entry, playlists_in
+from streamlimit.delivery.entry import FolderEntry, Problems, playlists_in, streams_of
 from streamlimit.delivery.folders import Folders
 from streamlimit.delivery.paths import absence, is_within, resolve
 from streamlimit.delivery.reader import Reader, stamp_of
-from streamlimit.delivery.reading import build_from, is_doubtful, read_all
+from streamlimit.delivery.reading import build_from, read_all
 from streamlimit.delivery.stream import Stream
-from streamlimit.errors import CatalogError, UnknownStream
+from streamlimit.errors import UnknownStream
 from streamlimit.ids import wrong_with_id
 
 LIVE_SECONDS = 0.25
 VOD_SECONDS = 1.0
 RESOLVED_SECONDS = 1.0
-GRACE_SECONDS = 3.0
 RESOLVED_KEPT = 20_000
 
 
 class Catalog:
-    """All streams under *folder*. `problems`: stream id -> why it, or a part of it, cannot be served.
-
-    *on_problem* is called with each change of it once: (stream id, reason), or (stream id, None) when well again.
-    *clock* gives monotonic seconds.
-    """
+    """All streams under *folder*. *on_problem* is called as `Problems` says; *clock* gives monotonic seconds."""
 
     def __init__(
         self,
         folder: str | Path,
         on_problem: Callable[[str, str | None], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         self.folder = Path(folder)
-        self.problems: dict[str, str] = {}
-        self._root = os.path.realpath(folder)
-        self._on_problem, self._clock, self._grace = on_problem, clock, grace_seconds
-        self._entries: dict[str, Entry] = {}
+        self.problems = Problems(on_problem)
+        self._root, self._clock = os.path.realpath(folder), clock
+        self._entries: dict[str, FolderEntry] = {}
         self._folders = Folders(self._root)
         self._resolved: dict[tuple[str, str], str] = {}
         self._resolved_due = float("-inf")
@@ -59,8 +51,7 @@ class Catalog:
         self._scan(now)
         for entry in list(self._entries.values()):
             self._check(entry, now)
-        found = [entry.stream for entry in self._entries.values() if entry.stream is not None]
-        return sorted(found, key=lambda stream: stream.stream_id)
+        return streams_of(self._entries.values())
 
     def stream(self, stream_id: str, fresh: bool = False) -> Stream:
         """The stream as of now, or of a moment ago; *fresh* looks at the disk whatever was seen a moment ago.
@@ -110,11 +101,7 @@ class Catalog:
         if entry is None:
             raise UnknownStream(f"no stream {stream_id}")
         self._check(entry, now, fresh)
-        if entry.stream is not None:
-            return entry.stream
-        if entry.problem is not None:
-            raise CatalogError(f"the stream cannot be served: {entry.problem}")
-        raise UnknownStream(f"no stream {stream_id}")
+        return entry.served()
 
     def _scan(self, now: float) -> None:
         """New and removed folders, where they were listed anew."""
@@ -131,58 +118,39 @@ class Catalog:
         wrong = wrong_with_id(name)
         if wrong is not None:
             if playlists_in(folder):
-                self._report(name, f"the folder's name is no stream id: it {wrong}")
+                self.problems.report(name, f"the folder's name is no stream id: it {wrong}")
         elif not is_within(self._root, os.path.realpath(folder)):
-            self._report(name, "the folder is a link that leads out of the streams folder")
+            self.problems.report(name, "the folder is a link that leads out of the streams folder")
         else:
-            self._entries[name] = Entry(name, folder)
+            self._entries[name] = FolderEntry(name, folder)
 
     def _remove(self, name: str) -> None:
         self._entries.pop(name, None)
         self.problems.pop(name, None)
 
-    def _check(self, entry: Entry, now: float, fresh: bool = False) -> None:
+    def _check(self, entry: FolderEntry, now: float, fresh: bool = False) -> None:
         if now < entry.due and not fresh:
             return
         stamp = stamp_of(entry.folder)
         if stamp is None:
-            self._adopt(entry, None, None)  # gone: the next scan forgets it
+            entry.stream = entry.problem = None  # gone: the next scan forgets it
+            self._settle(entry)
         elif entry.has_changed(now) or entry.bad_since is not None:
             self._load(entry, now)
         is_calm = entry.stream is not None and not entry.stream.live and entry.bad_since is None
         entry.due = now + (VOD_SECONDS if is_calm else LIVE_SECONDS)
 
-    def _load(self, entry: Entry, now: float) -> None:
+    def _load(self, entry: FolderEntry, now: float) -> None:
         """Reads all of it; what looks half done counts only after the grace time, if there was more."""
         reader = Reader(self._root, entry.folder, entry.cache)
         reading = read_all(reader, entry.playlists)
-        stream = build_from(reader, entry, reading.listings) if reading.listings else None
+        stream = build_from(reader, entry.stream_id, reading.listings, entry.stream)
         entry.stamps, entry.lists_folders, entry.loaded_at = reader.stamps, reader.lists_folders, now
-        if entry.stream is not None and is_doubtful(entry, stream, reading):
-            entry.bad_since = now if entry.bad_since is None else entry.bad_since
-            if now - entry.bad_since < self._grace:
-                return
-        entry.bad_since = None
-        entry.missing, entry.broken, entry.is_torn = reading.missing, set(reading.failures), reading.is_torn
-        reader.forget_unused()
-        self._adopt(entry, stream, reading.problem)
+        if entry.adopt(stream, reading, now):
+            reader.forget_unused()
+            self._settle(entry)
 
-    def _adopt(self, entry: Entry, stream: Stream | None, problem: str | None) -> None:
-        entry.stream, entry.problem = stream, problem
-        if stream is None or not stream.live:
+    def _settle(self, entry: FolderEntry) -> None:
+        if entry.stream is None or not entry.stream.live:
             entry.cache.clear()  # it is kept for those that change all the time
-        self._report(entry.stream_id, entry.problem)
-
-    def _report(self, stream_id: str, problem: str | None) -> None:
-        known = self.problems.get(stream_id)
-        if problem is None:
-            self.problems.pop(stream_id, None)
-        else:
-            self.problems[stream_id] = problem
-        if self._on_problem is not None and _without_numbers(problem) != _without_numbers(known):
-            self._on_problem(stream_id, problem)
-
-
-def _without_numbers(problem: str | None) -> str | None:
-    """A problem's text without numbers: the same on another line, as a live window slides, is no news."""
-    return None if problem is None else re.sub(r"\d+", "", problem)
+        self.problems.report(entry.stream_id, entry.problem)

@@ -1,10 +1,17 @@
-"""One folder of the catalog, and the playlists in it. Reads no playlist."""
+"""A stream as its catalog knows it, and what a new version of its playlists makes of that. Reads no playlist."""
 
 import os
+import re
+from collections.abc import Callable, Iterable
 
 from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, suffix_of
 from streamlimit.delivery.reader import Stamp, stamp_of
+from streamlimit.delivery.reading import Reading
 from streamlimit.delivery.stream import Stream
+from streamlimit.errors import CatalogError, UnknownStream
+
+GRACE_SECONDS = 3.0
+"""How long the last good version stands in for playlists that are bad at the moment (half written, gone)."""
 
 RELIST_SECONDS = 2.0
 """How often the folder of a live stream is listed for playlists of new names; it may hold many files."""
@@ -18,23 +25,66 @@ ENTRY_NAMES = ("master", "index", "main", "playlist", "manifest", "stream")
 
 
 class Entry:
-    """One folder of the catalog. `problem`: why `stream` is None, unless it just is no stream."""
+    """One stream. `problem`: why `stream` is None, unless it just is no stream; `due`: when to look at it again."""
 
-    def __init__(self, stream_id: str, folder: str) -> None:
-        self.stream_id, self.folder = stream_id, folder
+    def __init__(self, stream_id: str) -> None:
+        self.stream_id = stream_id
         self.stream: Stream | None = None
         self.problem: str | None = None
-        self.due = 0.0
+        self.due = float("-inf")
         self.playlists: list[str] = []
+        self.missing: set[str] = set()
+        self.cache: dict[tuple[str, str], tuple[Stamp, object]] = {}
+        self.bad_since: float | None = None
+        self._broken: set[str] = set()
+        self._is_torn = False
+
+    def served(self) -> Stream:
+        """The stream. Raises CatalogError, or UnknownStream."""
+        if self.stream is not None:
+            return self.stream
+        if self.problem is not None:
+            raise CatalogError(f"the stream cannot be served: {self.problem}")
+        raise UnknownStream(f"no stream {self.stream_id}")
+
+    def adopt(self, stream: Stream | None, reading: Reading, now: float) -> bool:
+        """Takes the new version; False: it looks half done: the last one stands in, for the grace time."""
+        if self.stream is not None and self._is_doubtful(self.stream, stream, reading):
+            self.bad_since = now if self.bad_since is None else self.bad_since
+            if now - self.bad_since < GRACE_SECONDS:
+                return False
+        self.bad_since = None
+        self.missing, self._broken, self._is_torn = reading.missing, set(reading.failures), reading.is_torn
+        self.stream, self.problem = stream, reading.problem
+        return True
+
+    def _is_doubtful(self, old: Stream, new: Stream | None, reading: Reading) -> bool:
+        """Does the new version look as if someone were in the middle of writing it?
+
+        What was so already when the last version was taken is how this stream is.
+        """
+        if new is None or reading.missing - self.missing or (reading.is_torn and not self._is_torn):
+            return True
+        if reading.failures.keys() - self._broken:
+            return True
+        if not old.main:
+            return False
+        if not new.main or old.entry not in new.files or (new.live and not old.live):
+            return True
+        is_shorter = len(new.main) < len(old.main)
+        return new.live and is_shorter and new.main[0].sequence == old.main[0].sequence
+
+
+class FolderEntry(Entry):
+    """A stream in a folder, and the playlists there."""
+
+    def __init__(self, stream_id: str, folder: str) -> None:
+        super().__init__(stream_id)
+        self.folder = folder
         self.listed_at = self.loaded_at = float("-inf")
         self.lists_folders = False
         self.folder_stamp: Stamp = None
         self.stamps: dict[str, Stamp] | None = None
-        self.missing: set[str] = set()
-        self.broken: set[str] = set()
-        self.is_torn = False
-        self.bad_since: float | None = None
-        self.cache: dict[tuple[str, str], tuple[Stamp, object]] = {}
 
     def has_changed(self, now: float) -> bool:
         """One stat a playlist. Lists the folder, too, if it changed and was not listed just now."""
@@ -68,3 +118,34 @@ def playlist_rank(name: str) -> tuple[bool, int, str]:
     stem, suffix = os.path.splitext(name.lower())
     rank = ENTRY_NAMES.index(stem) if stem in ENTRY_NAMES else len(ENTRY_NAMES)
     return suffix == ".mpd", rank, name
+
+
+def streams_of(entries: Iterable[Entry]) -> list[Stream]:
+    """The streams of those that have one, by id."""
+    return sorted((each.stream for each in entries if each.stream is not None), key=lambda stream: stream.stream_id)
+
+
+class Problems(dict[str, str]):
+    """Stream id -> why it, or a part of it, cannot be served.
+
+    *on_change* is called with each change of it once: (stream id, reason), or (stream id, None) when well again.
+    """
+
+    def __init__(self, on_change: Callable[[str, str | None], None] | None) -> None:
+        super().__init__()
+        self._on_change = on_change
+
+    def report(self, stream_id: str, problem: str | None) -> None:
+        """What is wrong with the stream now; None: nothing is."""
+        known = self.get(stream_id)
+        if problem is None:
+            self.pop(stream_id, None)
+        else:
+            self[stream_id] = problem
+        if self._on_change is not None and _without_numbers(problem) != _without_numbers(known):
+            self._on_change(stream_id, problem)
+
+
+def _without_numbers(problem: str | None) -> str | None:
+    """A problem's text without numbers: the same on another line, as a live window slides, is no news."""
+    return None if problem is None else re.sub(r"\d+", "", problem)

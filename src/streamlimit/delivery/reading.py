@@ -4,7 +4,6 @@ Knows no folder and no origin: a reader has the files (reader.py).
 """
 
 import json
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -14,16 +13,6 @@ from streamlimit.delivery.reader import Reader, broken
 from streamlimit.delivery.segment import Listing
 from streamlimit.delivery.stream import Stream, build
 from streamlimit.errors import CatalogError
-
-
-class Known(Protocol):
-    """A stream as a catalog knows it: its last version, and what was wrong with that."""
-
-    stream_id: str
-    stream: Stream | None
-    missing: set[str]
-    broken: set[str]
-    is_torn: bool
 
 
 class Reading(Struct):
@@ -74,15 +63,17 @@ def _named_by(name: str, listings: list[Listing]) -> bool:
     return any(name in listing.files and name != listing.entry for listing in listings)
 
 
-def build_from(reader: Reader, entry: Known, listings: list[Listing]) -> Stream:
-    """The stream that *listings* (at least one) are, after the version that *entry* knows."""
-    title = entry.stream_id
+def build_from(reader: Reader, stream_id: str, listings: list[Listing], previous: Stream | None) -> Stream | None:
+    """The stream that *listings* are, after its version *previous*; None: there are none."""
+    if not listings:
+        return None
+    title = stream_id
     if reader.has("stream.json"):
         try:
             title = reader.parsed("stream.json", "", lambda text, _: _title(text)) or title
         except CatalogError as problem:
             listings[0].notes.append(f"stream.json: {problem}")
-    return build(entry.stream_id, title, listings, entry.stream)
+    return build(stream_id, title, listings, previous)
 
 
 def _title(text: str) -> str:
@@ -92,21 +83,3 @@ def _title(text: str) -> str:
         raise CatalogError(f"is no JSON: {problem}") from None
     title = found.get("title") if isinstance(found, dict) else None
     return title[:200] if isinstance(title, str) else ""
-
-
-def is_doubtful(entry: Known, stream: Stream | None, reading: Reading) -> bool:
-    """Does the new version look as if someone were in the middle of writing it?
-
-    What was so already when the last version was taken is how this stream is.
-    """
-    old = entry.stream
-    if stream is None or reading.missing - entry.missing or (reading.is_torn and not entry.is_torn):
-        return True
-    if reading.failures.keys() - entry.broken:
-        return True
-    if old is None or not old.main:
-        return False
-    if not stream.main or old.entry not in stream.files or (stream.live and not old.live):
-        return True
-    is_shorter = len(stream.main) < len(old.main)
-    return stream.live and is_shorter and stream.main[0].sequence == old.main[0].sequence

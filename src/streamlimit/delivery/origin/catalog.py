@@ -5,27 +5,24 @@ the like. However many ask for a playlist at once, the origin is asked once.
 """
 
 import asyncio
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 from streamlimit.delivery.body import Body
-from streamlimit.delivery.entry import playlist_rank
+from streamlimit.delivery.entry import Problems, playlist_rank, streams_of
 from streamlimit.delivery.free import by_name
 from streamlimit.delivery.origin.client import OriginClient, TooLarge
 from streamlimit.delivery.origin.entry import AGAIN_SECONDS, MAX_PLAYLISTS, OriginEntry, candidates
 from streamlimit.delivery.origin.fetching import fetch
 from streamlimit.delivery.origin.reader import Kept, OriginReader, Want
 from streamlimit.delivery.paths import is_safe
-from streamlimit.delivery.reading import Reading, build_from, is_doubtful, read_all
+from streamlimit.delivery.reading import Reading, build_from, read_all
 from streamlimit.delivery.stream import Stream
-from streamlimit.errors import CatalogError, StreamlimitError, UnknownSegment, UnknownStream
+from streamlimit.errors import StreamlimitError, UnknownSegment, UnknownStream
 from streamlimit.ids import wrong_with_id
 
-GRACE_SECONDS = 3.0
-"""How long the last good version stands in for playlists that are bad, or gone."""
 MAX_STREAMS = 2_000
 """Streams that are kept; of more, those that were asked for last."""
 MAX_UNKNOWN = 10_000
@@ -52,8 +49,8 @@ class OriginCatalog:
         on_problem: Callable[[str, str | None], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.client, self._keep, self._on_problem, self._clock = client, keep_seconds, on_problem, clock
-        self.problems: dict[str, str] = {}
+        self.client, self._keep, self._clock = client, keep_seconds, clock
+        self.problems = Problems(on_problem)
         self._entries: OrderedDict[str, OriginEntry] = OrderedDict()
         self._unknown: dict[str, float] = {}
         self._small: OrderedDict[tuple[str, str], Kept] = OrderedDict()
@@ -63,21 +60,16 @@ class OriginCatalog:
 
     def streams(self) -> list[Stream]:
         """The streams that are known at the moment, by id."""
-        found = [entry.stream for entry in self._entries.values() if entry.stream is not None]
-        return sorted(found, key=lambda stream: stream.stream_id)
+        return streams_of(self._entries.values())
 
     def stream(self, stream_id: str) -> Stream:
         """The stream as it was when it was looked at last. Raises `UnknownStream`, `CatalogError`, `OriginFailed`."""
         entry = self._entries.get(stream_id)
         if entry is None:
             raise UnknownStream(f"no stream {stream_id}")
-        if entry.stream is not None:
-            return entry.stream
-        if entry.failure is not None:
+        if entry.stream is None and entry.failure is not None:
             raise _again(entry.failure)
-        if entry.problem is not None:
-            raise CatalogError(f"the stream cannot be served: {entry.problem}")
-        raise UnknownStream(f"no stream {stream_id}")
+        return entry.served()
 
     async def look(self, stream_id: str, fresh: bool = False) -> None:
         """Asks the origin for what is due of the stream; *fresh*: of all its playlists, not only of those in use."""
@@ -196,7 +188,7 @@ class OriginCatalog:
             for _ in range(MAX_ROUNDS):
                 reader = OriginReader(entry.kept, entry.cache)
                 reading = await _read(reader, entry)
-                stream = build_from(reader, entry, reading.listings) if reading.listings else None
+                stream = build_from(reader, entry.stream_id, reading.listings, entry.stream)
                 if not reader.wanted:
                     break
                 wanted = sorted(reader.wanted, key=lambda want: want.path)[:MAX_WANTED]
@@ -207,20 +199,15 @@ class OriginCatalog:
     def _adopt(
         self, entry: OriginEntry, reader: OriginReader, reading: Reading, stream: Stream | None, now: float
     ) -> None:
-        if entry.stream is not None and is_doubtful(entry, stream, reading):
-            entry.bad_since = now if entry.bad_since is None else entry.bad_since
-            if now - entry.bad_since < GRACE_SECONDS:
-                return
-        entry.bad_since = None
-        entry.missing, entry.broken, entry.is_torn = reading.missing, set(reading.failures), reading.is_torn
+        if not entry.adopt(stream, reading, now):
+            return
         reader.forget_unused()
-        entry.stream, entry.problem = stream, reading.problem
         if stream is None:
             failures = [entry.kept[Want(path)].failure for path in entry.playlists]
             entry.failure = next((each for each in failures if each is not None), None)
             if all(entry.kept[Want(path)].body is None for path in entry.playlists):
                 entry.playlists = []
-        self._report(entry.stream_id, entry.problem)
+        self.problems.report(entry.stream_id, entry.problem)
 
     def _remember(self, entry: OriginEntry) -> None:
         self._unknown.pop(entry.stream_id, None)
@@ -241,13 +228,6 @@ class OriginCatalog:
         self._entries.pop(stream_id, None)
         self._building.pop(stream_id, None)
         self.problems.pop(stream_id, None)
-
-    def _report(self, stream_id: str, problem: str | None) -> None:
-        known = self.problems.pop(stream_id, None)
-        if problem is not None:
-            self.problems[stream_id] = problem
-        if self._on_problem is not None and _without_numbers(problem) != _without_numbers(known):
-            self._on_problem(stream_id, problem)
 
     async def _once(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """*work*, of which there is only one of that *key* at a time. Who stops waiting for it does not stop it."""
@@ -283,7 +263,3 @@ def _again(failure: StreamlimitError) -> StreamlimitError:
     again = type(failure)(str(failure))
     again.__cause__ = failure.__cause__ or failure
     return again
-
-
-def _without_numbers(problem: str | None) -> str | None:
-    return None if problem is None else re.sub(r"\d+", "", problem)

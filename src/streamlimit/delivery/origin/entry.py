@@ -1,9 +1,7 @@
 """One known stream of an origin, and which of its files are due to be asked for again. No I/O."""
 
-from streamlimit.delivery.entry import ENTRY_NAMES
+from streamlimit.delivery.entry import ENTRY_NAMES, Entry
 from streamlimit.delivery.origin.reader import Kept, Want
-from streamlimit.delivery.reader import Stamp
-from streamlimit.delivery.stream import Stream
 from streamlimit.errors import StreamlimitError
 
 LEAST_LIVE_SECONDS, MOST_LIVE_SECONDS = 0.25, 1.0
@@ -21,25 +19,18 @@ def candidates(stream_id: str) -> list[str]:
     return [f"{stem}{suffix}" for suffix in (".m3u8", ".mpd") for stem in dict.fromkeys(stems)]
 
 
-class OriginEntry:
+class OriginEntry(Entry):
     """A known stream of an origin. `problem`, or `failure`: why `stream` is None, unless there just is none.
 
     *keep_seconds*: how long a finished playlist is good (X/2). *asked_seconds*: who asks no more for so long is gone.
     """
 
     def __init__(self, stream_id: str, keep_seconds: float, asked_seconds: float) -> None:
-        self.stream_id, self._keep, self._asked = stream_id, keep_seconds, asked_seconds
-        self.stream: Stream | None = None
-        self.problem: str | None = None
+        super().__init__(stream_id)
+        self._keep, self._asked = keep_seconds, asked_seconds
         self.failure: StreamlimitError | None = None
-        self.playlists: list[str] = []
         self.kept: dict[Want, Kept] = {}
-        self.cache: dict[tuple[str, str], tuple[Stamp, object]] = {}
-        self.missing: set[str] = set()
-        self.broken: set[str] = set()
-        self.is_torn = self.is_stale = False
-        self.bad_since: float | None = None
-        self.due = float("-inf")
+        self.is_stale = False
 
     @property
     def period(self) -> float:
