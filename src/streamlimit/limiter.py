@@ -31,7 +31,7 @@ from streamlimit.model import (
 )
 from streamlimit.refusal_limiter import CODE, RefusalLimiter
 from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
-from streamlimit.store.deferred import Deferred
+from streamlimit.store.deferred import then
 from streamlimit.tally import Tally
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class Limiter:
         answer = self.store.admit(ask)
         if type(answer) is Admitted:  # nearly all
             return self._decided(ask, answer)
-        return _then(answer, partial(self._decided, ask))
+        return then(answer, partial(self._decided, ask))
 
     def hold(self, ask: Ask) -> Refusal | None:
         """The refusal that needs no store: of one who was refused again and again. None: the store is asked."""
@@ -99,7 +99,7 @@ class Limiter:
         answer = self.store.beat(ask)
         if type(answer) is Admitted:
             return self._decided(ask, answer, is_beat=True)
-        return _then(answer, partial(self._decided, ask, is_beat=True))
+        return then(answer, partial(self._decided, ask, is_beat=True))
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
         """The client has the segment (rule 4): the session lives on from now."""
@@ -107,12 +107,12 @@ class Limiter:
         if type(answer) is Confirmed and not answer.events:
             self.tally.confirmations += 1
             return answer
-        return _then(answer, self._confirmed)
+        return then(answer, self._confirmed)
 
     def abandon(self, lease: Lease) -> Answer[Events]:
         """The client does not have it: a reservation is given back, anything else stays as it was."""
         self.tally.not_received += 1
-        return _then(self.store.abandon(lease), self._happened)
+        return then(self.store.abandon(lease), self._happened)
 
     def prolong(self, lease: Lease) -> Answer[Gone | None]:
         """The segment's bytes still move. None, or why the session holds no seat any more."""
@@ -120,23 +120,23 @@ class Limiter:
 
     def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
         """The viewer stops, and the session's grant dies, unless *keep_grant*: then only the seat is free."""
-        return _then(self.store.end(user_id, session_id, keep_grant), self._happened)
+        return then(self.store.end(user_id, session_id, keep_grant), self._happened)
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
         """Someone else stops one session of the user, or all of them (None)."""
-        return _then(self.store.terminate(user_id, session_id, by, reason), self._happened)
+        return then(self.store.terminate(user_id, session_id, by, reason), self._happened)
 
     def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
         """A terminated session, or all of the user's (None), may come back at once. How many could not."""
-        return _then(self.store.forgive(user_id, session_id), partial(self._freed, user_id))
+        return then(self.store.forgive(user_id, session_id), partial(self._freed, user_id))
 
     def forget(self, user_id: str) -> Answer[Events]:
         """Nothing of the user is kept, and grants given so far start nothing."""
-        return _then(self.store.forget(user_id), partial(self._forgotten, user_id))
+        return then(self.store.forget(user_id), partial(self._forgotten, user_id))
 
     def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
         """Gives the user a limit of their own, or (None) removes it. Refused requests go to the store again."""
-        return _then(self.store.set_limit(user_id, max_sessions, terms), partial(self._freed, user_id))
+        return then(self.store.set_limit(user_id, max_sessions, terms), partial(self._freed, user_id))
 
     async def expire(self, at_most: int) -> Swept:
         """One bounded step of the sweep."""
@@ -193,19 +193,6 @@ class Limiter:
         if self._guard is not None:
             self._guard.note_freed(user_id)
         return answer
-
-
-def _then(answer: Answer[T], note: Callable[[T], T]) -> Answer[T]:
-    """The answer, noted now or when it comes."""
-    if isinstance(answer, Deferred):
-        return answer.then(note)
-    if is_coming(answer):
-        return _later(answer, note)
-    return note(answer)
-
-
-async def _later(coming: Awaitable[T], note: Callable[[T], T]) -> T:
-    return note(await coming)
 
 
 class LeaseHolder:

@@ -1,6 +1,6 @@
 """Questions on their way to the store: what its decisions teach, and who is let in where it gives none (rule 11)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
@@ -12,9 +12,9 @@ from streamlimit.cache.receipts import Receipts
 from streamlimit.cache.session_cache import SessionCache
 from streamlimit.cache.tombstones import Tombstones
 from streamlimit.errors import StoreUnavailable, UnknownSession
-from streamlimit.model import Admitted, Ask, Confirmed, Decision, Receipt, Verdict
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Receipt, Refusal, Verdict
 from streamlimit.store.contract import Answer, Store, is_coming, resolved
-from streamlimit.store.deferred import Deferred
+from streamlimit.store.deferred import then
 
 SAY_NOTHING = frozenset({"session-shared", "too-many-visits"})
 """Refusals that do not concern the session's own seat: one with a seat keeps it."""
@@ -44,9 +44,9 @@ class Admissions:
             answer: Answer[Decision] = self._outage.attempt(self._store.beat if is_beat else self._store.admit, ask)
         except StoreUnavailable as error:
             return self._decide_alone(ask, is_beat, error)
-        if isinstance(answer, Deferred):
-            return answer.then(partial(self._seen, ask, now, is_beat), partial(self._failed, ask, is_beat))
-        return self._later(answer, ask, now, is_beat) if is_coming(answer) else self._seen(ask, now, is_beat, answer)
+        if isinstance(answer, Admitted | Refusal):
+            return self._seen(ask, now, is_beat, answer)
+        return then(answer, partial(self._seen, ask, now, is_beat), partial(self._failed, ask, is_beat))
 
     async def _ask_after_telling(self, ask: Ask) -> Decision:
         """The limit counts within one user: what was kept of them is sent before the store decides."""
@@ -55,12 +55,6 @@ class Admissions:
         if self._receipts.kept.has_of(ask.user_id):
             return self._admit_alone(ask, StoreUnavailable("confirmations wait for the store"))
         return await resolved(self.ask(ask, self._clock()))
-
-    async def _later(self, answer: Awaitable[Decision], ask: Ask, asked_at: float, is_beat: bool) -> Decision:
-        try:
-            return self._seen(ask, asked_at, is_beat, await answer)
-        except StoreUnavailable as error:
-            return self._failed(ask, is_beat, error)
 
     def _failed(self, ask: Ask, is_beat: bool, error: Exception) -> Decision:
         """There was no answer, but *error*."""

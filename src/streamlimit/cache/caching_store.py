@@ -6,7 +6,7 @@ user is admitted.
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -22,7 +22,8 @@ from streamlimit.cache.watch import Watch
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Event, Gone, Lease, Purpose, Receipt, State, Verdict
 from streamlimit.policy import Policy
-from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
+from streamlimit.store.contract import Answer, Events, Store, resolved
+from streamlimit.store.deferred import then
 
 T = TypeVar("T")
 
@@ -175,15 +176,11 @@ class CachingStore(PassThrough):
 
     def _noted(self, answer: Answer[Events], keep_grant: bool) -> Answer[Events]:
         """Remembers what the store said of sessions that left: a store that fails over may forget it."""
-        if is_coming(answer):
-            return self._note(answer, keep_grant)
-        for event in answer:
-            self._tombstones.told(event, keep_grant)
-        return answer
+        return then(answer, partial(self._note, keep_grant))
 
-    async def _note(self, coming: Awaitable[Events], keep_grant: bool) -> Events:
-        events = await coming
-        self._noted(events, keep_grant)
+    def _note(self, keep_grant: bool, events: Events) -> Events:
+        for event in events:
+            self._tombstones.told(event, keep_grant)
         return events
 
     def _is_enough(self, known: CachedSession, ask: Ask, now: float) -> bool:
@@ -212,34 +209,29 @@ class CachingStore(PassThrough):
             self.counts.degraded += 1  # the outage began between the two
         return both(decision, verdict)
 
-    def _prolonged(self, lease: Lease, asked_at: float, gone: Gone | None) -> None:
+    def _prolonged(self, lease: Lease, asked_at: float, gone: Gone | None) -> Gone | None:
         if gone is None:
             self.cache.prolonged(lease, asked_at)
         elif gone.state is not State.ACTIVE:
             self.cache.gone(lease.ask.user_id, lease.ask.session_id, lease.generation)
+        return gone
 
     def _forgiving(
         self,
         promise: Callable[[Lease], Answer[T]],
         lease: Lease,
         otherwise: T,
-        note: Callable[[T], None] = lambda answer: None,
+        note: Callable[[T], T] = lambda answer: answer,
     ) -> Answer[T]:
         """The answer (*note* gets it), or *otherwise* where the store is unavailable and nothing is lost by that."""
         try:
             answer = self._outage.attempt(promise, lease)
         except StoreUnavailable:
             return otherwise
-        if is_coming(answer):
-            return self._forgive(answer, otherwise, note)
-        note(answer)
-        return answer
+        return then(answer, note, partial(self._forgiven, otherwise))
 
-    async def _forgive(self, coming: Awaitable[T], otherwise: T, note: Callable[[T], None]) -> T:
-        try:
-            answer = await coming
-        except StoreUnavailable as error:
-            self._outage.failed(error)
-            return otherwise
-        note(answer)
-        return answer
+    def _forgiven(self, otherwise: T, error: Exception) -> T:
+        if not isinstance(error, StoreUnavailable):
+            raise error
+        self._outage.failed(error)
+        return otherwise

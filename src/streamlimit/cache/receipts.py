@@ -1,7 +1,7 @@
 """Receipts on their way to the store: what its answers teach, and what is kept while there are none (rule 11)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
@@ -14,8 +14,8 @@ from streamlimit.cache.tombstones import Tombstones
 from streamlimit.cache.write_behind import QueuedReceipt, WriteBehindQueue
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Receipt, State, Verdict
-from streamlimit.store.contract import Answer, Events, Store, is_coming, resolved
-from streamlimit.store.deferred import Deferred
+from streamlimit.store.contract import Answer, Events, Store, resolved
+from streamlimit.store.deferred import then
 
 TOLD_TOGETHER = 256
 """Kept receipts that travel together; between two such lots viewers are served."""
@@ -60,9 +60,9 @@ class Receipts:
             answer: Answer[Verdict] = self._outage.attempt(self._store.confirm, receipt)
         except StoreUnavailable:
             return self.keep(receipt, now)
-        if isinstance(answer, Deferred):
-            return answer.then(partial(self._learn, receipt, at=now), partial(self._failed, receipt, now))
-        return self._wait(answer, receipt, now) if is_coming(answer) else self._learn(receipt, answer, now)
+        if isinstance(answer, Verdict):
+            return self._learn(receipt, answer, now)
+        return then(answer, partial(self._learn, receipt, at=now), partial(self._failed, receipt, now))
 
     def _report(self, receipt: Receipt, now: float) -> bool:
         """Tells the store, and waits for nothing. False: it plainly is not there, and the receipt is kept."""
@@ -113,12 +113,6 @@ class Receipts:
         """Tells everything that was kept, as long as the store takes it."""
         while self.kept and await self.tell_once():
             await asyncio.sleep(0)
-
-    async def _wait(self, answer: Awaitable[Verdict], receipt: Receipt, sent_at: float) -> Verdict:
-        try:
-            return self._learn(receipt, await answer, sent_at)
-        except StoreUnavailable as error:
-            return self._failed(receipt, sent_at, error)
 
     def _failed(self, receipt: Receipt, sent_at: float, error: Exception) -> Verdict:
         """There was no answer to *receipt*, but *error*."""

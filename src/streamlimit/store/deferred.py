@@ -11,6 +11,8 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
+from streamlimit.store.contract import Answer, is_coming
+
 T = TypeVar("T")
 Step = Callable[[Any], Any]
 """A step from what came to what is handed on: what it returns, the exception that it raises, or, where it returns
@@ -114,6 +116,23 @@ def deferred(coming: Awaitable[T]) -> Deferred[T]:
     answer: Deferred[T] = Deferred()
     answer.come_of(coming)
     return answer
+
+
+def then(answer: Answer[T], step: Callable[[T], T], failed: Callable[[Exception], T] | None = None) -> Answer[T]:
+    """What *step* makes of the answer, now or when it comes; what *failed* makes of an exception that comes instead."""
+    if isinstance(answer, Deferred):
+        return answer.then(step, failed)
+    return _later(answer, step, failed) if is_coming(answer) else step(answer)
+
+
+async def _later(coming: Awaitable[T], step: Callable[[T], T], failed: Callable[[Exception], T] | None) -> T:
+    try:
+        answer = await coming
+    except Exception as error:
+        if failed is None:
+            raise
+        return failed(error)
+    return step(answer)
 
 
 async def all_of(answers: Iterable[Deferred[T]]) -> list[T]:

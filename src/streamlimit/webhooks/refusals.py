@@ -3,19 +3,17 @@
 This worker remembers what it has announced, so most refusals end at one look-up; the outbox has what others announced.
 """
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from inspect import isawaitable
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Ask, Event, Refusal, Session, State
-from streamlimit.store.contract import Answer
-from streamlimit.store.deferred import Deferred
+from streamlimit.store.contract import Answer, is_coming
+from streamlimit.store.deferred import Deferred, deferred
 
 USERS_REMEMBERED = 20_000
 SESSIONS_ANNOUNCED = 16
@@ -42,7 +40,6 @@ class Refusals:
     ) -> None:
         self._register, self._quiet_ms, self._announce, self._clock = register, quiet_ms, announce, clock
         self._announced: OrderedDict[str, dict[str, float]] = OrderedDict()
-        self._asked: set[asyncio.Future[Event | None]] = set()
 
     def __call__(self, ask: Ask, refusal: Refusal) -> None:
         if self._is_new(ask):
@@ -71,29 +68,17 @@ class Refusals:
 
     def _await(self, answer: Answer[Event | None]) -> None:
         """Announces the event, now or when the outbox has answered: the viewer has the refusal already."""
-        if isinstance(answer, Deferred):  # without a task
-            answer.add_callback(self._answered)
-            return
-        if not isawaitable(answer):
-            if answer is not None:
-                self._announce(answer)
-            return
-        future = asyncio.ensure_future(answer)
-        self._asked.add(future)
-        future.add_done_callback(self._done)
+        if is_coming(answer):
+            coming = answer if isinstance(answer, Deferred) else deferred(answer)
+            coming.add_callback(self._answered)
+        else:
+            self._answered(answer)
 
     def _answered(self, event: Event | Exception | None) -> None:
         if isinstance(event, Event):
             self._announce(event)
         elif event is not None and not isinstance(event, StoreUnavailable):
             raise event
-
-    def _done(self, future: "asyncio.Future[Event | None]") -> None:
-        self._asked.discard(future)
-        if future.cancelled() or isinstance(future.exception(), StoreUnavailable):
-            return
-        if (event := future.result()) is not None:
-            self._announce(event)
 
 
 def _session(ask: Ask, refusal: Refusal) -> Session:
