@@ -4,11 +4,12 @@ import hmac
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.settings import key_hash
 from streamlimit.web.caller import Caller
-from streamlimit.web.grants import BadGrant, Grant, Grants
+from streamlimit.web.grants import BadGrant, Grants
 from streamlimit.web.identity import Identity, Verifier
 from streamlimit.web.plans import Plans
 from streamlimit.web.plays import BadPlay, split_play
@@ -122,7 +123,8 @@ class Authenticator:
             grant, play = split_play(token)
         except BadPlay as error:
             raise BadGrant(str(error)) from error
-        return _granted(self._grants.verify(grant) if play else self._grants.read(grant), play)
+        found = self._grants.verify(grant) if play else self._grants.read(grant)
+        return Caller("grant", **asdict(found), play=play)
 
     async def _verified(self, verifier: Verifier, token: str) -> Identity:
         try:
@@ -151,22 +153,6 @@ class Authenticator:
             if hmac.compare_digest(digest, known.hash):
                 found = known
         return found
-
-
-def _granted(grant: Grant, play: int) -> Caller:
-    return Caller(
-        "grant",
-        grant.user_id,
-        grant.session_id,
-        grant.expires_at,
-        grant.limit,
-        grant.streams,
-        grant.device,
-        grant.place,
-        grant.generation,
-        grant.plan,
-        play,
-    )
 
 
 def _unauthenticated(detail: str) -> Problem:

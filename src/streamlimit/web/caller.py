@@ -30,7 +30,7 @@ class Caller(Struct, frozen=True):
     """One caller. A grant speaks for one session of one user, a viewer for one user, the others for all.
 
     `expires_at` (seconds of the epoch): after it a grant starts nothing, and a viewer's token is worth nothing.
-    `limit`, `streams`, `device`, `place`, `generation`, `plan`: as in `Grant`. `play`: what stood behind the grant.
+    The fields of a `Grant` have the same names here. `play`: what stood behind the grant.
     `name`: of a key's owner.
     """
 

@@ -14,6 +14,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from msgspec import Struct
+from msgspec.structs import replace
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Device
@@ -27,8 +28,22 @@ DEVICE_CARRIED = 600
 """Bytes. A device described at more length is left out: the grant is part of every URL."""
 
 
-class Grant(Struct, frozen=True):
-    """What a grant says. `expires_at` in seconds of the epoch, to the ms; after it no new seat is given.
+CLAIMS = {
+    "user_id": "u",
+    "session_id": "s",
+    "expires_at": "exp",
+    "limit": "l",
+    "streams": "t",
+    "device": "d",
+    "place": "p",
+    "generation": "g",
+    "plan": "n",
+}
+"""How a grant's token spells its fields."""
+
+
+class Grant(Struct, frozen=True, omit_defaults=True, rename=CLAIMS):
+    """What a grant says. `expires_at` in seconds of the epoch, to the ms: it bounds starting, and who sits goes on.
 
     `place`: a digest of the client's neighbourhood. None, of any of these: the grant does not say, all will do.
     """
@@ -42,10 +57,6 @@ class Grant(Struct, frozen=True):
     place: str | None = None
     generation: int | None = None
     plan: str | None = None
-
-    def may_start(self, now_seconds: float) -> bool:
-        """Expiry bounds starting only: a session with a seat is still issued its segments."""
-        return now_seconds < self.expires_at
 
 
 class BadGrant(Exception):
@@ -89,16 +100,9 @@ class Grants:
     def write(self, grant: Grant) -> str:
         """The grant, signed. Raises `StoreUnavailable` without keys."""
         self.require_keys()
-        claims: dict[str, Any] = {"u": grant.user_id, "s": grant.session_id, "exp": grant.expires_at}
-        more = {
-            "l": grant.limit,
-            "t": None if grant.streams is None else sorted(grant.streams),
-            "d": _short(grant.device),
-            "p": grant.place,
-            "g": grant.generation,
-            "n": grant.plan,
-        }
-        claims |= {name: value for name, value in more.items() if value is not None}
+        if len(msgspec.json.encode(grant.device)) > DEVICE_CARRIED:
+            grant = replace(grant, device=None)
+        claims = msgspec.to_builtins(grant, order="deterministic")
         signer, key = next(iter(self._keys.items()))
         return jwt.encode({"alg": "HS256", "kid": signer}, claims, key, default_type=None)
 
@@ -120,18 +124,8 @@ class Grants:
             raise BadGrant("this is no grant of this service")
         try:
             claims = jwt.decode(text, self._find_key, algorithms=["HS256"]).claims
-            return Grant(
-                str(claims["u"]),
-                str(claims["s"]),
-                float(claims["exp"]),
-                claims.get("l"),
-                frozenset(claims["t"]) if "t" in claims else None,
-                msgspec.convert(claims.get("d"), str | Device | None),
-                claims.get("p"),
-                claims.get("g"),
-                claims.get("n"),
-            )
-        except (JoseError, KeyError, ValueError, TypeError, RecursionError) as error:
+            return msgspec.convert(claims, Grant)
+        except (JoseError, msgspec.MsgspecError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise BadGrant("this is no grant of this service") from error
 
     def seal(self, text: str) -> str:
@@ -152,11 +146,6 @@ class Grants:
 def streams_carried(streams: frozenset[str] | None, asked: str) -> frozenset[str] | None:
     """The streams that a grant names: all that are allowed, or where they are too many the *asked* one."""
     return streams if streams is None or len(streams) <= STREAMS_CARRIED else frozenset({asked})
-
-
-def _short(device: str | Device | None) -> Any:
-    plain = msgspec.to_builtins(device)
-    return plain if len(msgspec.json.encode(plain)) <= DEVICE_CARRIED else None
 
 
 def _sealed(key: bytes, text: str) -> str:
