@@ -190,20 +190,17 @@ def metrics_table() -> str:
 
 
 def _metrics() -> Iterable[tuple[str, ...]]:
-    from prometheus_client import CollectorRegistry
-
-    counted = CollectorRegistry()
-    metrics.add_census_gauges(counted, Census(0.0), 0.0)
     own = metrics.Metrics(Tally(), CachingStore.__new__(CachingStore)).registry
-    for metric in [m for registry in (own, counted) for m in registry._collector_to_names]:
-        labels: Any = metric._labelnames  # type: ignore[attr-defined]
-        name, kind = metric._name, metric._type  # type: ignore[attr-defined]
-        suffix = "_total" if kind == "counter" else ""
-        yield f"`{name}{suffix}`", kind, ", ".join(f"`{label}`" for label in labels) or "–", metric._documentation  # type: ignore[attr-defined]
-    told = metrics.dropped_callbacks({})
-    yield f"`{told.name}_total`", told.type, "`endpoint`", told.documentation
-    for gauge in (metrics.pending_callbacks(None), metrics.running_workers(None)):
-        yield f"`{gauge.name}`", gauge.type, "–", gauge.documentation
+    shared = (*metrics.service_metrics({}, None, None), *metrics.census_metrics(Census(0.0), 0.0))
+    for metric in own._collector_to_names:
+        yield _metric(metric._name, metric._type, metric._documentation, metric._labelnames)  # type: ignore[attr-defined]
+    for family in shared:
+        yield _metric(family.name, family.type, family.documentation, family._labelnames)  # type: ignore[attr-defined]
+
+
+def _metric(name: str, kind: str, text: str, labels: Iterable[str]) -> tuple[str, ...]:
+    suffix = "_total" if kind == "counter" else ""
+    return f"`{name}{suffix}`", kind, ", ".join(f"`{label}`" for label in labels) or "–", text
 
 
 def commands_table() -> str:

@@ -10,7 +10,7 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.store.contract import resolved
 from streamlimit.store.diagnosis import in_words
 from streamlimit.web.calls import CallerDep, ServiceDep, json_answer
-from streamlimit.web.metrics import most
+from streamlimit.web.metrics import most, total
 from streamlimit.web.problems import RETRY_STORE, Problem
 from streamlimit.web.service import Service
 
@@ -64,10 +64,10 @@ def _seats(census: Census | None) -> dict[str, Any]:
 
 async def _decisions(service: Service) -> dict[str, Any]:
     numbers = service.metrics.numbers()
-    seconds, calls = _total(numbers, "store_seconds"), _total(numbers, "store_calls")
+    seconds, calls = total(numbers, "store_seconds"), total(numbers, "store_calls")
     return {
-        "admissions": int(_total(numbers, "admissions")),
-        "confirmations": int(_total(numbers, "confirmations")),
+        "admissions": int(total(numbers, "admissions")),
+        "confirmations": int(total(numbers, "confirmations")),
         "refusals": _whole(numbers.get("refusals", {})),
         "would_refuse": _whole(numbers.get("would_refuse", {})),
         "expiries": int(numbers.get("events", {}).get("session.expired", 0)),
@@ -80,7 +80,7 @@ async def _decisions(service: Service) -> dict[str, Any]:
         "workers": {"running": service.metrics.workers(), "expected": service.settings.workers},
         "store": {
             "away": service.store.is_away,
-            "degraded_answers": int(_total(numbers, "degraded")),
+            "degraded_answers": int(total(numbers, "degraded")),
             "latency_ms": round(1_000 * seconds / calls, 3) if calls else None,
         },
     }
@@ -102,10 +102,6 @@ async def _dropped(service: Service) -> dict[str, int]:
         return await resolved(service.outbox.dropped())
     except StoreUnavailable:
         return {}
-
-
-def _total(numbers: dict[str, dict[str, float]], name: str) -> float:
-    return sum(numbers.get(name, {}).values())
 
 
 def _whole(labelled: dict[str, float]) -> dict[str, int]:

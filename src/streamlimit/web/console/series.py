@@ -8,16 +8,19 @@ the store while a page shows the numbers: where none did there is None.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from streamlimit.census import Counted
-from streamlimit.web.metrics import Metrics
+from streamlimit.web.metrics import Metrics, total
 
 SAMPLE_SECONDS = 10.0
+SUMMED = ("admissions", "confirmations", "store_seconds", "store_calls")
+"""Counters of which a sample keeps the sum of all labels."""
 DAY_EVERY = 12
 """The day keeps each so-manieth sample."""
 
@@ -75,19 +78,15 @@ class Series:
         is_fresh = census is not None and self._monotonic() - census.taken_at <= FRESH_SECONDS
         return Sample(
             self._clock(),
-            {name: _total(counters, metric) for name, metric in _COUNTERS.items()} | _webhooks(counters),
+            {name: total(counters, name) for name in SUMMED} | _webhooks(counters),
             dict(counters.get("refusals", {})),
             census.sessions if census is not None and is_fresh else None,
             census.at_limit if census is not None and is_fresh else None,
         )
 
 
-_COUNTERS = {
-    "admissions": "admissions",
-    "confirmations": "confirmations",
-    "store_seconds": "store_seconds",
-    "store_calls": "store_calls",
-}
+NUMBERS, REFUSALS = attrgetter("numbers"), attrgetter("refusals")
+Pairs = Sequence[tuple[Sample, Sample]]
 
 
 def columns(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -99,25 +98,19 @@ def columns(samples: Sequence[Sample]) -> dict[str, Any]:
         "at": [round(new.at, 1) for _, new in pairs],
         "live_sessions": [new.live for _, new in pairs],
         "users_at_limit": [new.at_limit for _, new in pairs],
-        "admissions": [_rate(old, new, "admissions") for old, new in pairs],
-        "segments": [_rate(old, new, "confirmations") for old, new in pairs],
-        "refusals": {code: [_refused(old, new, code) for old, new in pairs] for code in codes},
+        "admissions": _rates(pairs, NUMBERS, "admissions"),
+        "segments": _rates(pairs, NUMBERS, "confirmations"),
+        "refusals": {code: _rates(pairs, REFUSALS, code) for code in codes},
         "store_latency_ms": [_latency(old, new) for old, new in pairs],
-        "webhooks_sent": [_rate(old, new, "sent") for old, new in pairs],
-        "webhooks_failed": [_rate(old, new, "failed") for old, new in pairs],
+        "webhooks_sent": _rates(pairs, NUMBERS, "sent"),
+        "webhooks_failed": _rates(pairs, NUMBERS, "failed"),
     }
 
 
-def _rate(old: Sample, new: Sample, name: str) -> float:
-    return _per_second(old, new, new.numbers.get(name, 0) - old.numbers.get(name, 0))
-
-
-def _refused(old: Sample, new: Sample, code: str) -> float:
-    return _per_second(old, new, new.refusals.get(code, 0) - old.refusals.get(code, 0))
-
-
-def _per_second(old: Sample, new: Sample, grown: float) -> float:
-    return round(max(grown, 0) / (new.at - old.at), 3)
+def _rates(pairs: Pairs, counts: Callable[[Sample], Mapping[str, float]], name: str) -> list[float]:
+    """How much one of the *counts* of samples grew, per second."""
+    grown = [(new.at - old.at, counts(new).get(name, 0) - counts(old).get(name, 0)) for old, new in pairs]
+    return [round(max(count, 0) / seconds, 3) for seconds, count in grown]
 
 
 def _latency(old: Sample, new: Sample) -> float | None:
@@ -128,16 +121,9 @@ def _latency(old: Sample, new: Sample) -> float | None:
 
 
 def _webhooks(counters: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    attempts = counters.get("callbacks", {})
+    """Attempts by their outcome, of all endpoints."""
+    attempts = counters.get("callbacks", {}).items()
     return {
-        outcome: _sum(count for label, count in attempts.items() if label.endswith("/" + outcome))
+        outcome: float(sum(count for label, count in attempts if label.endswith("/" + outcome)))
         for outcome in ("sent", "failed")
     }
-
-
-def _total(counters: Mapping[str, Mapping[str, float]], metric: str) -> float:
-    return _sum(counters.get(metric, {}).values())
-
-
-def _sum(values: Iterable[float]) -> float:
-    return float(sum(values))
