@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from streamlimit.model import Ask, Refusal
+from streamlimit.model import Admitted, Ask, Decision, Refusal
 
 
 class StreamlimitError(Exception):
@@ -17,6 +17,13 @@ class Refused(StreamlimitError):
     def __init__(self, refusal: Refusal, ask: Ask | None = None) -> None:
         super().__init__(f"{refusal.code}: {refusal.live} of {refusal.limit} seats taken")
         self.refusal, self.ask = refusal, ask
+
+
+def admission(decision: Decision, ask: Ask) -> Admitted:
+    """The admission that *decision* is. Raises `Refused` where it is none."""
+    if isinstance(decision, Refusal):
+        raise Refused(decision, ask)
+    return decision
 
 
 class StoreUnavailable(StreamlimitError):

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from streamlimit.errors import Refused
+from streamlimit.errors import admission
 from streamlimit.model import (
     FOR_GOOD,
     Admitted,
@@ -77,6 +77,10 @@ class Limiter:
         if type(answer) is Admitted:  # nearly all
             return self._decided(ask, answer)
         return then(answer, partial(self._decided, ask))
+
+    async def admitted(self, ask: Ask) -> Admitted:
+        """As `admit`, for those who wait. Raises `Refused`."""
+        return admission(await resolved(self.admit(ask)), ask)
 
     def hold(self, ask: Ask) -> Refusal | None:
         """The refusal that needs no store: of one who was refused again and again. None: the store is asked."""
@@ -229,11 +233,10 @@ class LeaseHolder:
 
         Raises `Refused`.
         """
-        if isinstance(decision, Refusal):
-            raise Refused(decision, self._ask)
-        if decision.lease is None:
+        admitted = admission(decision, self._ask)
+        if admitted.lease is None:
             raise ValueError(NO_LEASE)
-        self.admitted, self.lease = decision, decision.lease
+        self.admitted, self.lease = admitted, admitted.lease
         return self
 
     def leave(self) -> Awaitable[Verdict] | None:

@@ -250,6 +250,10 @@ class Roster(Struct, frozen=True):
         """How many live sessions there are."""
         return len(self.sessions)
 
+    def find(self, session_id: str | None) -> Session | None:
+        """The session of that id; None where it holds no seat."""
+        return next((session for session in self.sessions if session.session_id == session_id), None)
+
 
 class Swept(Struct, frozen=True):
     """What one bounded sweep removed; `more` says that more is due.

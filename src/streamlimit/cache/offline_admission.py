@@ -57,7 +57,7 @@ class OfflineAdmission:
 
     def shown(self, ask: Ask, roster: Roster) -> CachedSession | None:
         """The asking session as the *roster* of its user shows it, though this worker may never have met it."""
-        session = next((each for each in roster.sessions if each.session_id == ask.session_id), None)
+        session = roster.find(ask.session_id)
         if session is None:
             return None
         now = self._clock()

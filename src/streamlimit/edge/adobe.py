@@ -143,9 +143,8 @@ class Adobe:
 
     async def _stream_of(self, user_id: str, session_id: str) -> str:
         """The stream of a session that another worker has seen, or this one before it was restarted."""
-        sessions = (await self._roster(user_id)).sessions
-        found = (session.stream_id for session in sessions if session.session_id == session_id)
-        return next(found, words.UNKNOWN)
+        session = (await self._roster(user_id)).find(session_id)
+        return words.UNKNOWN if session is None else session.stream_id
 
     def _ends(self, last_activity_ms: int | None) -> float:
         return (last_activity_ms or 0) / 1_000 + self._life

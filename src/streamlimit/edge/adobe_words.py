@@ -113,7 +113,7 @@ def rule_violation(refusal: Refusal, detail: str) -> dict[str, Any]:
 
 def remote_termination(mark: Mark, roster: Roster) -> dict[str, Any]:
     """The body of a 410 where the session was terminated."""
-    by = next((each for each in roster.sessions if each.session_id == mark.by_session_id), None)
+    by = roster.find(mark.by_session_id)
     unknown = {"channel": UNKNOWN, "startedAt": rfc3339(mark.at_ms), "applicationName": UNKNOWN}
     terminator = unknown | {"deviceName": _name(mark.by_device)} if by is None else _shown(by)
     advice = {

@@ -10,9 +10,8 @@ from streamlimit.delivery.stream import Stream
 from streamlimit.edge.callers import is_edge_itself
 from streamlimit.edge.grants import grant_beside
 from streamlimit.edge.original import Original
-from streamlimit.errors import Refused, UnknownSegment
-from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal
-from streamlimit.store.contract import resolved
+from streamlimit.errors import UnknownSegment
+from streamlimit.model import Admitted, Ask, Purpose
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.caller import Caller
 from streamlimit.web.http import Scope
@@ -55,22 +54,16 @@ class Decider:
         ids = caller.user_id, caller.session_id, original.stream_id
         ask = Ask(*ids, Purpose.CHECK, client=self._client(scope), **asdict(caller.terms()))
         if place is None:
-            return Yes(caller, original.stream_id, None, await self._admitted(ask))
+            return Yes(caller, original.stream_id, None, await self._limiter.admitted(ask))
         return Yes(caller, original.stream_id, place, await self._reserved(ask, place, stream))
 
     async def _reserved(self, check: Ask, place: Place, stream: Stream | None) -> Admitted:
         ask = named(lease_for(check, place), place)
         await self._entrusted.confirm_before(ask, place, stream)
-        admitted = await self._admitted(ask)
+        admitted = await self._limiter.admitted(ask)
         if admitted.lease is not None:
             self._entrusted.entrust(admitted.lease, place)
         return admitted
-
-    async def _admitted(self, ask: Ask) -> Admitted:
-        decision: Decision = await resolved(self._limiter.admit(ask))
-        if isinstance(decision, Refusal):
-            raise Refused(decision, ask)
-        return decision
 
     def _client(self, scope: Scope) -> str:
         """The viewer's address, as a digest; empty where the edge does not say it: its own is no viewer's."""

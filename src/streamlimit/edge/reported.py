@@ -195,8 +195,7 @@ class Reported:
         known = self._store.cache.recall(ask, time.monotonic())
         if known is not None and known.session.generation:
             return known.session
-        roster = await resolved(self._store.sessions(ask.user_id))
-        return next((each for each in roster.sessions if each.session_id == ask.session_id), None)
+        return (await resolved(self._store.sessions(ask.user_id))).find(ask.session_id)
 
 
 def _is_free(stream: Stream | None, path: str) -> bool:

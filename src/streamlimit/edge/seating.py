@@ -5,8 +5,8 @@ import time
 from msgspec.structs import asdict, replace
 
 from streamlimit.edge.pauses import Pauses
-from streamlimit.errors import Refused
-from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Session
+from streamlimit.errors import admission
+from streamlimit.model import Admitted, Ask, Purpose, Session
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_of, place_of
 from streamlimit.web.caller import Caller
@@ -40,7 +40,7 @@ class Seating:
         """Admitted and confirmed at once, as a heartbeat. Raises `Refused`, 403 and 404."""
         ask = await self._ask(caller, stream_id, address, Purpose.LEASE)
         self._pauses.end(caller.user_id, caller.session_id)
-        return _admitted(await resolved(self._limiter.beat(ask)), ask)
+        return admission(await resolved(self._limiter.beat(ask)), ask)
 
     async def pauses(self, caller: Caller, stream_id: str, address: str) -> Admitted:
         """The session pauses: its seat is left to run out, later by `paused_seconds`.
@@ -48,7 +48,7 @@ class Seating:
         Raises as `plays`, who would be refused now.
         """
         ask = await self._ask(caller, stream_id, address, Purpose.CHECK)
-        admitted = _admitted(await resolved(self._limiter.admit(ask)), ask)
+        admitted = await self._limiter.admitted(ask)
         await self._pauses.begin(ask, admitted.session)
         return admitted
 
@@ -84,13 +84,11 @@ class Seating:
         known = self._store.cache.recall(Ask(*ids, ""), time.monotonic())
         if known is not None:
             return known.session
-        roster = await resolved(self._store.sessions(caller.user_id))
-        return next((each for each in roster.sessions if each.session_id == caller.session_id), None)
+        return (await resolved(self._store.sessions(caller.user_id))).find(caller.session_id)
 
     async def holds_seat(self, user_id: str, session_id: str) -> bool:
         """Does the session hold a seat, as the store says? Raises `StoreUnavailable`."""
-        roster = await resolved(self._store.sessions(user_id))
-        return any(each.session_id == session_id for each in roster.sessions)
+        return (await resolved(self._store.sessions(user_id))).find(session_id) is not None
 
     async def _ask(self, caller: Caller, stream_id: str, address: str, purpose: Purpose) -> Ask:
         caller.require_stream(stream_id)
@@ -102,9 +100,3 @@ class Seating:
 
 def _key(caller: Caller) -> str:
     return f"{caller.user_id}/{caller.session_id}"  # no id has a slash
-
-
-def _admitted(decision: Decision, ask: Ask) -> Admitted:
-    if isinstance(decision, Refusal):
-        raise Refused(decision, ask)
-    return decision

@@ -13,11 +13,11 @@ from streamlimit.delivery.origin.source import Source
 from streamlimit.delivery.paths import is_safe, kind_by_suffix
 from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.stream import Stream
-from streamlimit.errors import Refused, UnknownSegment
+from streamlimit.errors import UnknownSegment
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Request
 from streamlimit.limiter import LeaseHolder
-from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal
+from streamlimit.model import Purpose
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.blocking import MARK, origin_directives
@@ -103,7 +103,7 @@ class OriginPlaybackFiles(PlaybackFiles):
         purpose = Purpose.CHECK if is_free else Purpose.LEASE
         ask = self._ask(caller, stream, purpose, client, kind, *place)
         if is_free:
-            await self._relay.look_at(asked, stream, await self._admitted(ask), request, exchange)
+            await self._relay.look_at(asked, stream, await self._limiter.admitted(ask), request, exchange)
             return
         async with self._limiter.lease(ask) as holder:
             await self._play_under(holder, asked, stream, request, exchange)
@@ -138,12 +138,6 @@ class OriginPlaybackFiles(PlaybackFiles):
         name = asked.path if begun is None else begun.name
         if not self._responder.partials.counts(ask.user_id, ask.session_id, ask.stream_id, name):
             await holder.abandon()
-
-    async def _admitted(self, ask: Ask) -> Admitted:
-        decision: Decision = await resolved(self._limiter.admit(ask))
-        if isinstance(decision, Refusal):
-            raise Refused(decision, ask)
-        return decision
 
     def _stream(self, stream_id: str) -> Stream:
         return self._origin.stream(stream_id)

@@ -6,9 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from msgspec.structs import asdict, replace
 
-from streamlimit.errors import Refused
 from streamlimit.http.asgi import REVEALED
-from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal, Roster
+from streamlimit.model import Admitted, Ask, Purpose, Roster
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.caller import Caller
@@ -54,7 +53,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
         replace=form.replace,
         **asdict(caller.terms(form.device, service.plans.limit_of(caller, form.plan), form.plan)),
     )
-    admitted = await _admitted(service, ask)
+    admitted = await service.limiter.admitted(ask)
     grant = service.grants.write(_grant(service, caller, ask, admitted, request))
     document = {
         "session": None if admitted.session is None else session_json(admitted.session),
@@ -80,11 +79,10 @@ async def user_sessions(user_id: IdInPath, service: ServiceDep, caller: CallerDe
 async def user_session(user_id: IdInPath, session_id: IdInPath, service: ServiceDep, caller: CallerDep) -> Response:
     """One session."""
     caller.require_session(user_id, session_id)
-    roster = await resolved(service.limiter.store.sessions(user_id))
-    for session in roster.sessions:
-        if session.session_id == session_id:
-            return json_answer(session_json(session))
-    raise Problem("unknown-session", "this user has no such session, or it is gone")
+    session = (await resolved(service.limiter.store.sessions(user_id))).find(session_id)
+    if session is None:
+        raise Problem("unknown-session", "this user has no such session, or it is gone")
+    return json_answer(session_json(session))
 
 
 @router.delete("/v1/users/{user_id}/sessions/{session_id}", status_code=204)
@@ -151,13 +149,6 @@ def _grant(service: Service, caller: Caller, ask: Ask, admitted: Admitted, reque
         None if admitted.session is None else admitted.session.generation,
         ask.plan,
     )
-
-
-async def _admitted(service: Service, ask: Ask) -> Admitted:
-    decision: Decision = await resolved(service.limiter.admit(ask))
-    if isinstance(decision, Refusal):
-        raise Refused(decision, ask)
-    return decision
 
 
 def _roster_json(roster: Roster) -> dict[str, Any]:
