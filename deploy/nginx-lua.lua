@@ -178,7 +178,7 @@ local function stale_soon()
     local found, now = {}, ngx.now()
     for _, each in pairs(waiting) do
         local seconds = near:get(each.session) or 0
-        local left = seconds > 0 and (known:get(each.session) or 0) - now or 0
+        local left = each.complete and seconds > 0 and (known:get(each.session) or 0) - now or 0
         if left > 0 and left < math.min(AHEAD_SECONDS, seconds / 3) then
             found[each.session] = each
         end
@@ -186,11 +186,12 @@ local function stale_soon()
     return found
 end
 
--- Asks for those in the name of that segment, which is reported after it: so no viewer who plays waits for an answer.
--- A streamlimit that is down is asked once; who is refused asks for itself, and is told why.
+-- Asks for those in the name of that segment: so no viewer who plays waits for an answer. By HEAD, a look, which gives
+-- nobody a seat: a session may have ended since. A streamlimit that is down is asked once; who is refused asks for itself,
+-- and is told why.
 local function ask_ahead()
     for session, each in pairs(stale_soon()) do
-        local status, _, headers = call("GET /edge/auth HTTP/1.1\r\nX-Original-Method: GET\r\nX-Original-URI: "
+        local status, _, headers = call("GET /edge/auth HTTP/1.1\r\nX-Original-Method: HEAD\r\nX-Original-URI: "
             .. each.path .. "\r\nX-Forwarded-For: " .. each.address, "")
         if status == 200 then
             keep(session, headers["cache-control"])

@@ -11,6 +11,9 @@ const BATCH = 1000;
 const AGAIN_MS = 3000;
 // How long before it goes stale a yes is asked for again; a third of its time where that is less.
 const AHEAD_MS = 1000;
+// A timer's call works in rounds: nginx ends it when the timer's next one is due (2500 ms), so no call of streamlimit may
+// take all of its time (2 s, js_fetch_timeout) but the first of these.
+const EVERY_MS = 500, ROUNDS_MS = 2250;
 
 const STATUS = {
     'session-limit': 409, 'session-shared': 409, 'session-terminated': 410,
@@ -37,13 +40,16 @@ async function access(r) {
     }
 }
 
+function ask(uri, method, address) {
+    // None of the viewer's own headers goes along: who could add one could answer for another viewer.
+    const headers = { 'X-Original-URI': uri, 'X-Original-Method': method, 'X-Forwarded-For': address };
+    return call('/edge/auth', { headers });
+}
+
 // streamlimit's answer; null: there is none.
-async function ask(uri, method, address) {
+async function call(path, options) {
     try {
-        // None of the viewer's own headers goes along: who could add one could answer for another viewer.
-        return await ngx.fetch(`${SERVICE}/edge/auth`, {
-            headers: { 'X-Original-URI': uri, 'X-Original-Method': method, 'X-Forwarded-For': address },
-        });
+        return await ngx.fetch(`${SERVICE}${path}`, options);
     } catch (e) {
         return null;
     }
@@ -113,18 +119,34 @@ function reportOf(value) {
     return value.slice(value.indexOf('{'));
 }
 
-// Asks again for sessions that play before their yes goes stale, in the name of the newest segment, which is reported
-// after it: so no viewer who plays waits for an answer. A streamlimit that is down is asked once; who is refused asks
-// for itself, and is told why.
-async function askAhead(items) {
+// Two timers of one worker. A question that hangs does not hold up the reports.
+function questions() {
+    return inRounds(askAhead);
+}
+
+function reports() {
+    return inRounds(report);
+}
+
+async function inRounds(once) {
+    const until = Date.now() + ROUNDS_MS;
+    while (Date.now() < until) {
+        await once();
+        await new Promise((done) => { setTimeout(done, EVERY_MS); });
+    }
+}
+
+// Asks again for sessions that play before their yes goes stale, in the name of the newest segment: so no viewer who
+// plays waits for an answer. By HEAD, a look, which gives nobody a seat: a session may have ended since. A streamlimit
+// that is down is asked once; who is refused asks for itself, and is told why.
+async function askAhead() {
+    const items = ngx.shared.sl_reports.items();
     for (let i = 0; i < items.length; i++) {
-        const session = sessionOf(items[i][0]), known = (ngx.shared.sl_known.get(session) || '').split(' ');
-        const left = Number(known[1]) - Date.now();
-        if (!(left < Math.min(AHEAD_MS, Number(known[0]) / 3))) {
-            continue;  // it has time, or is not known
+        const session = sessionOf(items[i][0]), value = items[i][1];
+        if (isLost(value) || !isStaleSoon(session)) {
+            continue;
         }
-        const value = items[i][1];
-        const answer = await ask(JSON.parse(reportOf(value)).path, 'GET', addressOf(value));
+        const answer = await ask(JSON.parse(reportOf(value)).path, 'HEAD', addressOf(value));
         if (answer !== null && answer.status === 200) {
             keep(session, answer.headers.get('Cache-Control') || '');
         } else if (answer !== null && (answer.status === 401 || answer.status === 403)) {
@@ -135,9 +157,13 @@ async function askAhead(items) {
     }
 }
 
-// A timer of one worker: tells what was delivered, and forgets whom streamlimit knows no more.
+function isStaleSoon(session) {
+    const known = (ngx.shared.sl_known.get(session) || '').split(' ');
+    return Number(known[1]) - Date.now() < Math.min(AHEAD_MS, Number(known[0]) / 3);  // never of NaN: it is not known
+}
+
+// Tells what was delivered, and forgets whom streamlimit knows no more.
 async function report() {
-    await askAhead(ngx.shared.sl_reports.items());
     const items = ngx.shared.sl_reports.items().filter(isDue);
     if (items.length === 0) {
         return;
@@ -145,12 +171,12 @@ async function report() {
     // In the order in which they happened, which a dictionary does not keep: the last one says where the session is.
     items.sort((a, b) => (a[1] < b[1] ? -1 : 1));
     const batch = items.slice(0, BATCH);
-    const answer = await ngx.fetch(`${SERVICE}/edge/reports`, {
+    const answer = await call('/edge/reports', {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
         body: `[${batch.map((item) => reportOf(item[1])).join(',')}]`,
     });
-    if (answer.status >= 500) {
+    if (answer === null || answer.status >= 500) {
         return;  // they are told again: `at` says how old they are by then
     }
     const gone = answer.status === 200 ? (await answer.json()).gone : [];
@@ -161,7 +187,11 @@ async function report() {
 function isDue(item) {
     const session = sessionOf(item[0]);
     const isTold = ngx.shared.sl_told.has(session) && ngx.shared.sl_known.has(session);
-    return !isTold || item[1].includes('"complete":false');
+    return !isTold || isLost(item[1]);
+}
+
+function isLost(value) {
+    return value.includes('"complete":false');
 }
 
 function told(key, value, gone) {
@@ -184,4 +214,4 @@ function sessionOf(key) {
     return key.slice(0, key.indexOf('/', key.indexOf('/') + 1));
 }
 
-export default { access, delivered, report };
+export default { access, delivered, questions, reports };

@@ -109,6 +109,16 @@ def test_a_look_neither_seats_nor_confirms(service: Service, user: str, method: 
     assert viewer.state()["state"] == "active"  # type: ignore[index]  # of two the one that takes a seat counts
 
 
+def test_a_look_of_who_plays_may_be_kept_for_its_own_stream_alone(service: Service, user: str) -> None:
+    """A look pays no visit, and a yes that an edge keeps opens segments."""
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    viewer.ask("2.ts")  # it is active now
+    assert viewer.ask("3.ts", method="HEAD").headers["cache-control"] == "max-age=3"
+    assert viewer.ask("3.ts", "other", method="HEAD").headers["cache-control"] == "no-store"
+    assert viewer.ask("index.m3u8", method="HEAD").headers["cache-control"] == "no-store"
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "PROPFIND"])
 def test_an_edge_may_ask_by_any_method(service: Service, user: str, method: str) -> None:
     viewer = Viewer(service, user, "s")

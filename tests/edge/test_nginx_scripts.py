@@ -3,14 +3,11 @@
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
@@ -73,68 +70,6 @@ def test_who_is_known_costs_no_call_and_what_it_was_handed_is_told_all_the_same(
         assert edge.get(f"/play/{grant}/film/{number}.ts").status == 200
     wait_until(lambda: _position(edge, user) == 6, 10, "the reports")
     assert asked(edge.service) <= before + 3  # a yes may have gone stale on the way
-
-
-class Stub:
-    """A streamlimit that says yes to all for three seconds, and notes questions for what was delivered before."""
-
-    def __init__(self) -> None:
-        self.delivered, self.ahead, self.port = set[str](), list[str](), 0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        stub = self
-
-        class Answers(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                if self.headers["X-Original-URI"] in stub.delivered:
-                    stub.ahead.append(self.headers["X-Forwarded-For"])
-                self._send(b"", ("Cache-Control", "max-age=3"))
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self._send(b'{"gone":[]}', ("Content-Type", "application/json"))
-
-            def _send(self, body: bytes, *headers: tuple[str, str]) -> None:
-                self.send_response(200)
-                for name, value in (*headers, ("Content-Length", str(len(body)))):
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *words: Any) -> None:
-                """Nobody reads it."""
-
-        with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-            self.port = server.server_address[1]
-            thread = threading.Thread(target=server.serve_forever, daemon=True)
-            thread.start()
-            try:
-                yield
-            finally:
-                server.shutdown()
-                thread.join()
-
-
-@pytest.mark.parametrize("kind", sorted(RECIPES))
-def test_a_yes_of_who_plays_is_asked_for_again_before_it_is_stale(tmp_path: Path, kind: str) -> None:
-    """In the name of a segment that was delivered, so no viewer waits for that answer."""
-    make_stream(tmp_path / "streams", "film", 9, size=1_000)
-    stub, (recipe, program) = Stub(), RECIPES[kind]
-    tmp_path.chmod(0o755)
-    with stub.running(), nginx(recipe, tmp_path, tmp_path / "streams", cast("Service", stub), program) as edge:
-
-        def is_asked_ahead() -> bool:
-            path = f"/play/G/film/1.ts?{next(number)}"
-            assert edge.get(path).status == 200
-            stub.delivered.add(path)
-            return len(stub.ahead) >= 2
-
-        number = count()
-        wait_until(is_asked_ahead, 30, "two questions")
-    assert set(stub.ahead) == {"127.0.0.1"}
 
 
 def test_a_worker_that_ends_tells_what_waits(edges: dict[str, Edge], user: str) -> None:

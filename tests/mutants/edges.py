@@ -88,6 +88,20 @@ MUTANTS = [
         ("tests/edge/test_auth.py",),
     ),
     Mutant(
+        "a look takes a seat",
+        "streamlimit/edge/decision.py",
+        "if place is None or is_look:",
+        "if place is None:",
+        ("tests/edge/test_auth.py",),
+    ),
+    Mutant(
+        "a look opens another stream",
+        "streamlimit/edge/answer.py",
+        "return not yes.is_look or session.stream_id == yes.stream_id",
+        "return True",
+        ("tests/edge/test_auth.py",),
+    ),
+    Mutant(
         "anybody speaks for viewers",
         "streamlimit/edge/callers.py",
         "if not proxies.spoke(scope):",

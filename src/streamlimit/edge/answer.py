@@ -6,7 +6,7 @@ from typing import Any
 from streamlimit.edge.decision import Yes
 from streamlimit.errors import StreamlimitError
 from streamlimit.logs import EventLog
-from streamlimit.model import Admitted, State
+from streamlimit.model import State
 from streamlimit.tally import Tally
 from streamlimit.web.http import Send, send_whole
 from streamlimit.web.problems import Problem, log_problem, problem_of
@@ -28,7 +28,7 @@ def yes_headers(yes: Yes, cache_seconds: int) -> dict[str, str]:
         "Streamlimit-Session": encoded(caller.session_id),
         "Streamlimit-Stream": encoded(yes.stream_id),
     }
-    if yes.place is not None:
+    if yes.place is not None and not yes.is_look:
         headers["Streamlimit-Segment"] = encoded(yes.place.name, "/")
     headers["Streamlimit-Live-Sessions"] = str(admitted.live)
     headers["Streamlimit-Limit"] = str(admitted.limit)
@@ -41,11 +41,15 @@ def _may_keep(yes: Yes, cache_seconds: int) -> bool:
 
     A grant that is bound to an address is looked at each time: the edge keeps a yes for any client that shows it.
     """
-    return cache_seconds >= 1 and yes.place is not None and _is_active(yes.admitted) and yes.caller.place is None
+    return cache_seconds >= 1 and yes.place is not None and _is_active(yes) and yes.caller.place is None
 
 
-def _is_active(admitted: Admitted) -> bool:
-    return admitted.session is not None and admitted.session.state is State.ACTIVE
+def _is_active(yes: Yes) -> bool:
+    """A look pays no visit (rule 13): it says yes to no other stream than the session's own."""
+    session = yes.admitted.session
+    if session is None or session.state is not State.ACTIVE:
+        return False
+    return not yes.is_look or session.stream_id == yes.stream_id
 
 
 async def send_yes(send: Send, headers: dict[str, str]) -> None:

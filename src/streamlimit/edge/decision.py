@@ -24,12 +24,13 @@ LOOKS = frozenset({"HEAD", "OPTIONS"})
 
 
 class Yes(Struct, frozen=True):
-    """The edge may hand the file out. `place` None: it is no media, or only looked at."""
+    """The edge may hand the file out. `place` None: it is no media. `is_look`: no byte of it was asked for."""
 
     caller: Caller
     stream_id: str
     place: Place | None
     admitted: Admitted
+    is_look: bool = False
 
 
 class Decider:
@@ -41,7 +42,7 @@ class Decider:
         self._files = service.files
 
     async def decide(self, original: Original, method: str, scope: Scope) -> Yes:
-        """Yes, with a seat reserved for media. Raises `Problem`, `Refused` and other errors of ours.
+        """Yes, with a seat reserved for media, but for a look. Raises `Problem`, `Refused` and other errors of ours.
 
         *scope*: of the edge's own request; its client is the viewer.
         """
@@ -49,12 +50,11 @@ class Decider:
         await self._streams.look_for(original.stream_id, original.path)
         stream = self._streams.find(original.stream_id)
         place = None if original.is_folder else self._place(stream, original.path)
-        if method.upper() in LOOKS:
-            place = None
+        is_look = method.upper() in LOOKS
         ids = caller.user_id, caller.session_id, original.stream_id
         ask = Ask(*ids, Purpose.CHECK, client=self._client(scope), **asdict(caller.terms()))
-        if place is None:
-            return Yes(caller, original.stream_id, None, await self._limiter.admitted(ask))
+        if place is None or is_look:
+            return Yes(caller, original.stream_id, place, await self._limiter.admitted(ask), is_look)
         return Yes(caller, original.stream_id, place, await self._reserved(ask, place, stream))
 
     async def _reserved(self, check: Ask, place: Place, stream: Stream | None) -> Admitted:

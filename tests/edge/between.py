@@ -1,0 +1,82 @@
+"""What stands between an edge's script and streamlimit in tests: hands all on, and sees the questions asked ahead."""
+
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import socket
+from typing import Any
+
+from tests.service import Service
+
+HANDED_ON = ("X-Original-URI", "X-Original-Method", "X-Forwarded-For", "Content-Type")
+FAILED = (503, {}, b"")
+Handed = tuple[int, dict[str, str], bytes]
+
+
+class Between:
+    """In front of *service*, at `port`. `delivered`: URIs of segments that viewers have; who asks for one asks ahead.
+
+    `on_ahead`: is called with the connection of each question asked ahead, before it is handed on. `on_reports`: before
+    reports are; what is false fails them.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service, self.port = service, 0
+        self.delivered, self.ahead = set[str](), list[tuple[str, str, str]]()
+        self.on_ahead: Callable[[socket], None] = lambda line: None
+        self.on_reports: Callable[[], bool] = lambda: True
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        between = self
+
+        class Answers(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                uri = self.headers.get("X-Original-URI", "")
+                if uri in between.delivered:
+                    between.on_ahead(self.connection)
+                self._send(*between.hand_on("GET", self.path, self.headers, None))
+                if uri in between.delivered:
+                    about = self.headers["X-Original-Method"], self.headers["X-Forwarded-For"]
+                    between.ahead.append((uri, *about))
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                is_taken = between.on_reports()
+                self._send(*(between.hand_on("POST", self.path, self.headers, body) if is_taken else FAILED))
+
+            def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+                self.send_response(status)
+                for name, value in (headers | {"Content-Length": str(len(body))}).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *words: Any) -> None:
+                """Nobody reads it."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+            self.port = server.server_address[1]
+            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                server.shutdown()
+                thread.join()
+
+    def hand_on(self, method: str, path: str, headers: Any, body: bytes | None) -> Handed:
+        """streamlimit's answer."""
+        line = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=20)
+        try:
+            line.request(method, path, body, {name: headers[name] for name in HANDED_ON if name in headers})
+            answer = line.getresponse()
+            names = ("Cache-Control", "Content-Type", "Streamlimit-Code", "Retry-After")
+            kept = {name: value for name in names if (value := answer.getheader(name)) is not None}
+            return answer.status, kept, answer.read()
+        finally:
+            line.close()
