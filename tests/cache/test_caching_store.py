@@ -977,7 +977,7 @@ def test_a_beat_that_fails_between_its_two_steps_is_kept_and_marked_once(scene: 
         await scene.beat("tv")
         scene.moody.away = False
         scene.time.pass_ms(int(PROBE_SECONDS * 1_000))
-        await scene.worker.tell_all()  # now it is there, but has not been for long
+        await scene.worker.flush()  # now it is there, but has not been for long
         assert (scene.worker.is_away, len(scene.worker.kept)) == (True, 0)
         before, scene.moody.fails = scene.worker.counts.degraded, {"confirm"}
         admitted = await scene.beat("tv")
@@ -1089,7 +1089,7 @@ def test_who_is_ended_between_the_two_steps_of_a_beat_is_unknown(scene: Scene) -
         await scene.beat("tv")
         scene.moody.away, scene.moody.late = False, True
         scene.time.pass_ms(int(PROBE_SECONDS * 1_000))
-        await scene.worker.tell_all()
+        await scene.worker.flush()
         del scene.moody.asked[:]
         coming = asyncio.ensure_future(scene.beat("tv"))
         while scene.moody.asked != ["admit", "confirm"]:

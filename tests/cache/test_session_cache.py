@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from streamlimit.cache import SessionCache, sharded_dict
-from streamlimit.cache.clock_offset import between, date_ms, narrowed
+from streamlimit.cache.clock_offset import date_ms, exchange_bounds, narrowed
 from streamlimit.cache.sharded_dict import DRAWERS, DRAWERS_A_LOOK, USERS_A_LOOK
 from streamlimit.cache.tombstones import DEPARTED_AT_MOST, FORGOTTEN_AT_MOST, Tombstones
 from streamlimit.cache.write_behind import WriteBehindQueue
@@ -21,7 +21,7 @@ POLICY = Policy(max_sessions=3, segment_ms=X, missed_segments=N, start_ms=X)
 
 def test_a_buffer_the_store_knows_of_prolongs_what_the_worker_grants() -> None:
     cache = SessionCache(POLICY)
-    cache.learn(_receipt("tv"), Confirmed(_session("tv", expires_in=5 * X), 3, 1), 10.0)
+    cache.learn_confirmation(_receipt("tv"), Confirmed(_session("tv", expires_in=5 * X), 3, 1), 10.0)
     ask = Ask("u", "tv", "a")
     assert cache.recall(ask, 14.9) is not None
     assert cache.recall(ask, 15.0) is None
@@ -51,7 +51,7 @@ def test_kept_receipts_are_bounded_and_the_newest_of_a_session_stays() -> None:
 def test_what_may_not_sit_any_more_is_forgotten() -> None:
     cache = SessionCache(POLICY)
     for at, session in enumerate(("tv", "phone", "pad")):
-        cache.learn(_receipt(session), Confirmed(_session(session), 3, 1), float(at))
+        cache.learn_confirmation(_receipt(session), Confirmed(_session(session), 3, 1), float(at))
     _look_at_all(cache, 4.5)
     assert cache.sessions_of("u") == ["pad"]
     _look_at_all(cache, 10.0)
@@ -101,7 +101,7 @@ def test_who_departed_is_remembered_for_a_while_and_until_it_comes_back() -> Non
 def test_an_older_answer_teaches_nothing() -> None:
     cache, ask = SessionCache(POLICY), Ask("u", "tv", "a")
     for at, limit in ((2.0, 3), (1.0, 5)):
-        cache.learn(_receipt("tv"), Confirmed(_session("tv"), limit, 1), at)
+        cache.learn_confirmation(_receipt("tv"), Confirmed(_session("tv"), limit, 1), at)
     known = cache.recall(ask, 2.5)
     assert known is not None
     assert (known.at, known.limit, known.session) == (2.0, 3, _session("tv"))
@@ -113,28 +113,28 @@ def test_an_older_answer_teaches_nothing() -> None:
 
 def test_each_exchange_narrows_down_how_far_the_stores_clock_is_ahead() -> None:
     """The store's clock is 1,000 s ahead; the answer of one exchange was slow, and the question of another."""
-    low, span, least_ms = narrowed(999_600, 501, 0, between(1_020_000, 19.6, 20.1))
+    low, span, least_ms = narrowed(999_600, 501, 0, exchange_bounds(1_020_000, 19.6, 20.1))
     assert (low, low + span, least_ms) == (999_900, 1_000_101, 0)
-    assert narrowed(low, span, least_ms, between(1_030_000, 29.0, 31.0)) == (low, span, 0), "nothing new"
+    assert narrowed(low, span, least_ms, exchange_bounds(1_030_000, 29.0, 31.0)) == (low, span, 0), "nothing new"
     assert date_ms(20.0, low, span, least_ms) == 1_020_000
 
 
 def test_where_the_guess_goes_back_nothing_is_dated_before_what_it_came_to() -> None:
-    low, span, least_ms = narrowed(999_000, 3_000, 0, between(1_020_000, 20.0, 20.5))
+    low, span, least_ms = narrowed(999_000, 3_000, 0, exchange_bounds(1_020_000, 20.0, 20.5))
     assert (low, low + span, least_ms) == (999_500, 1_000_001, 1_021_000)
     assert date_ms(20.6, low, span, least_ms) == 1_021_000
     assert date_ms(30.0, low, span, least_ms) == 1_029_750
 
 
 def test_a_clock_that_was_set_is_believed() -> None:
-    assert narrowed(999_500, 1_000, 0, between(520_000, 20.0, 20.5))[:2] == (499_500, 501)
+    assert narrowed(999_500, 1_000, 0, exchange_bounds(520_000, 20.0, 20.5))[:2] == (499_500, 501)
 
 
 def test_an_answer_that_tells_nothing_of_the_clock_leaves_what_is_known_of_it() -> None:
     cache, ask = SessionCache(POLICY), Ask("u", "tv", "a")
-    cache.learn(_receipt("tv"), Confirmed(_session("tv"), 3, 1), 2.0, 2.1)
+    cache.learn_confirmation(_receipt("tv"), Confirmed(_session("tv"), 3, 1), 2.0, 2.1)
     before = cache.recall(ask, 2.5)
-    cache.learn(_receipt("tv"), Confirmed(_session("tv"), 3, 1), 2.4)
+    cache.learn_confirmation(_receipt("tv"), Confirmed(_session("tv"), 3, 1), 2.4)
     after = cache.recall(ask, 2.5)
     assert before is not None
     assert after is not None
@@ -166,7 +166,7 @@ def _teach(cache: SessionCache, user: str, session: str, segment: str, number: i
     ask = Ask(user, session, "-".join(("channel", "7")), client="a1b2c3d4")
     times = now_ms, now_ms + 5, now_ms + 5 + N * X, now_ms, 0
     shown = Session(session, user, ask.stream_id, State.ACTIVE, None, segment, number % 500, *times)
-    cache.learn(Receipt(Lease(ask, now_ms, 0, now_ms), segment), Confirmed(shown, 3, 1), float(number))
+    cache.learn_confirmation(Receipt(Lease(ask, now_ms, 0, now_ms), segment), Confirmed(shown, 3, 1), float(number))
 
 
 def _receipt(session: str) -> Receipt:

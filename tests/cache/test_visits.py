@@ -160,7 +160,7 @@ def test_without_budget_who_sits_stays_known(scene: Scene) -> None:
 def test_no_more_budgets_are_remembered_than_so_many() -> None:
     budgets = Budgets(POLICY)
     for number in range(USERS + 100):
-        budgets.told(f"u{number}", 60_000, 0.0)
+        budgets.note_spent(f"u{number}", 60_000, 0.0)
     assert len(budgets) == USERS
-    budgets.told("later", 1, 61.0)
+    budgets.note_spent("later", 1, 61.0)
     assert len(budgets) == 1

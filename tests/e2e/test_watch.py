@@ -75,7 +75,7 @@ class Watch:
         return position, frames
 
     def text(self, player: int) -> str:
-        told: str = self.page.evaluate(f"{element(player)}.querySelector('.told').innerText")
+        told: str = self.page.evaluate(f"{element(player)}.querySelector('.overlay').innerText")
         return told
 
     def shows(self, text: str, where: str = "main") -> None:

@@ -55,14 +55,14 @@ MUTANTS = [
     Mutant(
         "a lease is dated before an earlier one where the guess goes back",
         "streamlimit/cache/clock_offset.py",
-        "        least_ms = max(least_ms, int(before + heard_ms))\n",
+        "        least_ms = max(least_ms, int(before + answered_ms))\n",
         "        pass\n",
         ("tests/cache/test_order.py",),
     ),
     Mutant(
         "two exchanges that exclude each other are both believed",
         "streamlimit/cache/clock_offset.py",
-        "    if low > high:\n        low, high, _ = told\n",
+        "    if low > high:\n        low, high, _ = bounds\n",
         "",
         ("tests/cache/test_order.py",),
     ),

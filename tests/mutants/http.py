@@ -105,7 +105,7 @@ MUTANTS = [
         "another client is answered as the one who hammers",
         "streamlimit/http/repeats.py",
         "self.known.get((client, asked))",
-        "next((told for (_, each), told in self.known.items() if each == asked), None)",
+        "next((known for (_, each), known in self.known.items() if each == asked), None)",
         ("tests/http/test_repeats.py", "-k", "another"),
     ),
 ]

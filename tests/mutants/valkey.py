@@ -76,7 +76,7 @@ MUTANTS = [
     Mutant(
         "a server whose clock was set refuses everything",
         "streamlimit/store/valkey/router.py",
-        "            pipe.clock.hear(float(rest))\n            self._again(pipe, call)",
+        "            pipe.clock.learn(float(rest))\n            self._again(pipe, call)",
         "            call.fail(text)",
         ("tests/store/test_valkey_given_up.py", "-k", "clock_was_set"),
     ),

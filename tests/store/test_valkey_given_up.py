@@ -214,7 +214,7 @@ def test_a_server_whose_clock_was_set_is_asked_again_at_once(
 
     def learn_time(pipe: Pipe) -> Deferred[None]:
         answer: Deferred[None] = Deferred()
-        pipe.clock.hear(taken_for_ms)
+        pipe.clock.learn(taken_for_ms)
         answer.come(None)
         return answer
 
@@ -247,7 +247,7 @@ def test_a_deadline_is_no_later_than_the_moment_it_stands_for(monkeypatch: pytes
     now = 5_000.25
     monkeypatch.setattr("streamlimit.store.valkey.clock.monotonic", lambda: now)
     clock = ServerClock()
-    clock.hear(1_790_000_000_000.9)
+    clock.learn(1_790_000_000_000.9)
     for seconds in (0.0, 0.25, 0.2504, 1.0):
         sent = clock.deadline(now + seconds)
         assert sent.startswith(b"$13\r\n")

@@ -18,7 +18,7 @@ POLICY = Policy(max_sessions=3, segment_ms=6_000, missed_segments=3, start_ms=6_
 async def heard_after(server: servers.Server, fault: Callable[[], object], seconds: float) -> int:
     """How often a store that is connected, and asked for nothing, says within *seconds* that it failed."""
     store, heard = ValkeyStore(server.url, POLICY), []
-    store.when_it_fails(lambda: heard.append(1))
+    store.on_failure(lambda: heard.append(1))
     try:
         await store.ping()
         fault()
@@ -44,7 +44,7 @@ def test_who_is_killed_is_noticed_at_once() -> None:
 def test_what_is_wrong_with_a_server_is_told_though_nobody_asks(fault: str, words: str) -> None:
     async def told(server: servers.Server) -> str:
         store, heard = ValkeyStore(server.url, POLICY), asyncio.Event()
-        store.when_it_fails(heard.set)
+        store.on_failure(heard.set)
         try:
             await store.ping()
             if fault == "password":

@@ -29,7 +29,7 @@ DOINGS = (
 LATE_MS = 50.0
 """Where requests went out that much too late, the times are partly this program's own."""
 
-BREACHES_TOLD = 10
+BREACHES_SHOWN = 10
 PIPE_WIDTH = 200
 
 
@@ -44,7 +44,7 @@ def sentence(result: Result) -> str:
     if verdict.kept is None:
         return "not checked: the service issued nothing"
     if verdict.breaches:
-        return "LIMIT BROKEN: " + "; ".join(map(_in_words, verdict.breaches[:BREACHES_TOLD]))
+        return "LIMIT BROKEN: " + "; ".join(map(_in_words, verdict.breaches[:BREACHES_SHOWN]))
     most = f"at most {verdict.most} of {verdict.limit} at once"
     return f"limit kept: {most} ({verdict.looks:,} looks, {verdict.receipts:,} receipts)"
 

@@ -44,7 +44,7 @@ class ValkeyEngine:
 
     def on_failure(self, store: Store, failed: Callable[[StoreUnavailable], None]) -> None:
         if isinstance(store, ValkeyStore):
-            store.when_it_fails(lambda: failed(StoreUnavailable(store.failure)))
+            store.on_failure(lambda: failed(StoreUnavailable(store.failure)))
 
     def back_up(self, into: Path) -> int:
         raise StreamlimitError(ELSEWHERE)

@@ -1,4 +1,4 @@
-"""Questions on their way to the store: what its decisions teach, and who is let in where it gives none (rule 11)."""
+"""Admissions by the store: its decisions are cached, and in an outage the cache decides (rule 11)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ SAY_NOTHING = frozenset({"session-shared", "too-many-visits"})
 
 
 class Admissions:
-    """Asks *store*; *receipts* are kept, or sent first, where it is unavailable."""
+    """Asks *store* for admissions; where it is unavailable, *receipts* are kept, and sent before it decides again."""
 
     def __init__(
         self,
@@ -37,9 +37,12 @@ class Admissions:
         self._tombstones, self._receipts, self._clock = tombstones, receipts, clock
 
     def ask(self, ask: Ask, now: float, is_beat: bool = False) -> Answer[Decision]:
-        """The store's decision, cache's where it is away. *is_beat*: on a heartbeat, admitted and confirmed in one."""
+        """The store's decision on *ask*; in an outage the cache's.
+
+        *is_beat*: a heartbeat, admitted and confirmed at once.
+        """
         if self._outage.is_away and not is_beat and self._receipts.kept.has_of(ask.user_id):
-            return self._ask_after_telling(ask)
+            return self._ask_after_flush(ask)
         try:
             answer: Answer[Decision] = self._outage.attempt(self._store.beat if is_beat else self._store.admit, ask)
         except StoreUnavailable as error:
@@ -48,23 +51,26 @@ class Admissions:
             return self._seen(ask, now, is_beat, answer)
         return then(answer, partial(self._seen, ask, now, is_beat), partial(self._failed, ask, is_beat))
 
-    async def _ask_after_telling(self, ask: Ask) -> Decision:
-        """The limit counts within one user: what was kept of them is sent before the store decides."""
+    async def _ask_after_flush(self, ask: Ask) -> Decision:
+        """Sends the kept receipts of the asking user, then asks the store: the limit counts within one user."""
         if not self._outage.rests:
-            await self._receipts.tell_once(ask.user_id)
+            await self._receipts.flush_once(ask.user_id)
         if self._receipts.kept.has_of(ask.user_id):
             return self._admit_alone(ask, StoreUnavailable("confirmations wait for the store"))
         return await resolved(self.ask(ask, self._clock()))
 
     def _failed(self, ask: Ask, is_beat: bool, error: Exception) -> Decision:
-        """There was no answer, but *error*."""
+        """The decision where the store answered with *error*, which is raised if it is no outage."""
         if not isinstance(error, StoreUnavailable):
             raise error
         self._outage.failed(error)
         return self._decide_alone(ask, is_beat, error)
 
     def _decide_alone(self, ask: Ask, is_beat: bool, error: StoreUnavailable) -> Decision:
-        """The store just failed: *error* is raised where the session may not go on. A beat's receipt is kept."""
+        """The cache's decision after the store failed with *error*, which is raised where the session may not go on.
+
+        The receipt of a heartbeat is kept.
+        """
         admitted = self._admit_alone(ask, error)
         if not is_beat or not isinstance(admitted, Admitted):
             return admitted
@@ -78,8 +84,9 @@ class Admissions:
         return self._offline.admit(ask, known, error)
 
     def _read(self, ask: Ask) -> CachedSession | None:
-        """The asking session, where a file that cannot be written has its seat: it may have come by another
-        worker. One that left here is not brought back.
+        """The asking session, read from a file that cannot be written: another worker may have admitted it.
+
+        None: it has no seat there, or it left through this worker.
         """
         if self._tombstones.has(ask):
             return None
@@ -91,21 +98,21 @@ class Admissions:
         return None if is_coming(roster) else self._offline.shown(ask, roster)
 
     def _seen(self, ask: Ask, asked_at: float, is_beat: bool, decision: Decision) -> Decision:
-        """The store decided."""
-        heard_at, counts = self._clock(), self._outage.counts
+        """Caches the store's *decision* and returns it, its lease dated in order."""
+        answered_at, counts = self._clock(), self._outage.counts
         counts.calls += 1
-        counts.seconds += heard_at - asked_at
+        counts.seconds += answered_at - asked_at
         if self._outage.is_away:
             self._outage.answered(bool(self._receipts.kept))
         if isinstance(decision, Admitted):
             if decision.events:
                 self._receipts.heed(decision.events)
             if decision.spent_ms:
-                self._offline.budgets.paid(ask, decision.spent_ms, heard_at)
+                self._offline.budgets.paid(ask, decision.spent_ms, answered_at)
             session = decision.session
             generation = None if session is None else session.generation
             if not self._tombstones.since or self._tombstones.is_back(ask, asked_at, generation):
-                least_ms = self._cache.met(ask, decision, asked_at, heard_at, is_beat)
+                least_ms = self._cache.learn_admission(ask, decision, asked_at, answered_at, is_beat)
                 return _dated(decision, least_ms) if least_ms else decision
         elif decision.code not in SAY_NOTHING:
             self._cache.forget(ask.user_id, ask.session_id)
@@ -113,7 +120,10 @@ class Admissions:
 
 
 def both(admitted: Admitted, verdict: Verdict) -> Admitted:
-    """One answer for the two. Raises `UnknownSession` where the session left between them."""
+    """The admission and the *verdict* on its receipt as one answer.
+
+    Raises `UnknownSession` if the session left between.
+    """
     if not isinstance(verdict, Confirmed):
         raise UnknownSession("the session went away at this moment")
     return Admitted(
@@ -129,7 +139,7 @@ def both(admitted: Admitted, verdict: Verdict) -> Admitted:
 
 
 def _dated(admitted: Admitted, at_least_ms: int) -> Admitted:
-    """*admitted*, with a lease that is dated no earlier than one that this worker gave *before* it asked the store."""
+    """*admitted* with its lease dated *at_least_ms* or later: not before a lease that this worker gave earlier."""
     lease = admitted.lease
     if lease is None or lease.admitted_ms >= at_least_ms:
         return admitted

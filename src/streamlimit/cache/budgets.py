@@ -1,6 +1,6 @@
-"""Budgets of visits (rule 13) as the store's last answer had them: what a worker spends by itself in an outage.
+"""Budgets of visits (rule 13) by the store's last answer, which a worker spends by itself in an outage.
 
-Reads no clock: times are seconds of a monotonic one, handed in.
+Reads no clock: times are seconds of a monotonic clock, passed in.
 """
 
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from streamlimit.policy import Policy
 from streamlimit.rules.visits import cost_ms
 
 USERS = 65_536
-"""Users of whom a spent budget is remembered; of more, those who paid last."""
+"""Users whose spent budget is remembered; of more, those who paid last."""
 
 Moved = tuple[str, str]
 """User and session."""
@@ -28,8 +28,8 @@ class Budgets:
     def __len__(self) -> int:
         return len(self._whole_at)
 
-    def told(self, user_id: str, spent_ms: int, now: float) -> None:
-        """The store says how much of the user's budget is spent, after a visit that it took."""
+    def note_spent(self, user_id: str, spent_ms: int, now: float) -> None:
+        """Notes how much of the user's budget is spent, by the store's answer to a visit."""
         whole_at = self._whole_at
         while whole_at and next(iter(whole_at.values())) <= now:  # the oldest are whole again
             whole_at.popitem(last=False)
@@ -39,8 +39,8 @@ class Budgets:
             whole_at.popitem(last=False)
 
     def paid(self, ask: Ask, spent_ms: int, now: float) -> None:
-        """The store took a visit for what *ask* wants; so much of the user's budget is spent."""
-        self.told(ask.user_id, spent_ms, now)
+        """Notes a visit that the store took for *ask*, and how much of the user's budget is spent."""
+        self.note_spent(ask.user_id, spent_ms, now)
         moved, who = self._moved, (ask.user_id, ask.session_id)
         while moved and now - next(iter(moved.values()))[1] >= self._free_seconds:  # nothing is free for them any more
             moved.popitem(last=False)
@@ -50,9 +50,10 @@ class Budgets:
             moved.popitem(last=False)
 
     def pay(self, ask: Ask, limit: int, now: float) -> float:
-        """Pays a visit without the store. 0, or for how many seconds there is no budget for it: then it is not paid.
+        """Pays a visit without the store.
 
-        A second request of the session for the stream just paid costs nothing, as it does at the store.
+        Returns 0, or the seconds until there is a budget for it (then nothing is paid). A second request of the session
+        for the stream just paid costs nothing, as it does at the store.
         """
         policy, who = self._policy, (ask.user_id, ask.session_id)
         stream_id, at = self._moved.get(who, ("", now))

@@ -31,7 +31,7 @@ _SEAT, _CHECK = Purpose.SEAT, Purpose.CHECK  # looked up once. A check is no lea
 
 
 class CachingStore(PassThrough):
-    """The hot promises of *store* with what this worker knows; the rest is the store's own.
+    """A `Store` over *store*: the calls of the hot path use this worker's cache; all others go to *store*.
 
     *announce* gets events of confirmations that no request waited for; *on_change* is called once when an outage begins
     (True) and once when it is back (False). *clock*: monotonic seconds; *wall_ms*: for provisional sessions.
@@ -69,20 +69,20 @@ class CachingStore(PassThrough):
 
     @property
     def cause(self) -> str:
-        """Why it is unavailable, or was last: the failure's own words."""
+        """Why the store is unavailable, or was last: the text of the failure."""
         return self._outage.cause
 
     @property
     def counts(self) -> Counts:
-        """For the metrics."""
+        """The counters of outages and calls, for the metrics."""
         return self._outage.counts
 
     def failed(self, error: StoreUnavailable | None = None) -> None:
-        """The store is found to be unavailable without a call: the next call gets the error."""
+        """Notes that the store is unavailable, without a call: the next call gets *error*."""
         self._outage.failed(error)
 
     def admit(self, ask: Ask) -> Answer[Decision]:
-        """As the store's; from cache where that will do, or must."""
+        """As the store's `admit`; from the cache where that is enough, or the store is unavailable."""
         now = self._clock()
         known = self.cache.recall(ask, now) if self._spares else None
         if (
@@ -96,7 +96,7 @@ class CachingStore(PassThrough):
         return self._admissions.ask(ask, now)
 
     def beat(self, ask: Ask) -> Answer[Decision]:
-        """As the store's; who is known goes on, and the store's answer decides the next beat."""
+        """As the store's `beat`; a cached session goes on, and the store's answer decides its next heartbeat."""
         if self._outage.is_away:
             return self._beat_in_two(ask)
         now = self._clock()
@@ -110,11 +110,11 @@ class CachingStore(PassThrough):
         return self._admissions.ask(ask, now, is_beat=True)
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
-        """As the store's; kept for later in an outage. No known session waits for the answer."""
+        """As the store's `confirm`; in an outage the receipt is kept. A cached session does not wait for the answer."""
         return self._receipts.send(receipt, self._spares)
 
     def abandon(self, lease: Lease) -> Answer[Events]:
-        """As the store's. A reservation that cannot be given back now runs out by itself."""
+        """As the store's `abandon`. A reservation that cannot be given back in an outage expires by itself."""
         self.cache.settle(lease)
         known = self.cache.recall(lease.ask, self._clock())
         if known is not None and known.is_active and self._spares:
@@ -124,69 +124,69 @@ class CachingStore(PassThrough):
         return self._forgiving(self.store.abandon, lease, ())
 
     def prolong(self, lease: Lease) -> Answer[Gone | None]:
-        """As the store's; None (go on) in an outage."""
+        """As the store's `prolong`; in an outage None: the delivery goes on."""
         return self._forgiving(self.store.prolong, lease, None, partial(self._prolonged, lease, self._clock()))
 
     def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
-        """As the store's; what is known is forgotten first, so that nothing kept or under way brings it back."""
+        """As the store's `end`; the session is forgotten first, so that no kept or pending receipt brings it back."""
         self._receipts.forget(user_id, session_id)
         return self._noted(self.store.end(user_id, session_id, keep_grant), keep_grant)
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
-        """As the store's; this worker knows at once, others by the answer to their next confirmation."""
+        """As the store's; this worker knows at once, others by the answer to their next receipt of the user."""
         every = {*self.cache.sessions_of(user_id), *self.kept.sessions_of(user_id)}
         for each in every if session_id is None else (session_id,):
             self._receipts.forget(user_id, each)
         return self._noted(self.store.terminate(user_id, session_id, by, reason), keep_grant=True)
 
     def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
-        """As the store's. What this worker would tell a store that failed over, it tells no more."""
+        """As the store's `forgive`. The termination is not sent again after a failover."""
         self._tombstones.forgive(user_id, session_id)
         return self.store.forgive(user_id, session_id)
 
     def forget(self, user_id: str) -> Answer[Events]:
-        """As the store's; this worker knows at once, others by the answer to their next confirmation."""
+        """As the store's; this worker knows at once, others by the answer to their next receipt of the user."""
         for each in {*self.cache.sessions_of(user_id), *self.kept.sessions_of(user_id)}:
             self._receipts.forget(user_id, each)
         return self._noted(self.store.forget(user_id), keep_grant=False)
 
     async def secret(self, name: str, made: str) -> str:
-        """As the store's. It is asked for at the start: an outage may begin with that."""
+        """As the store's `secret`, which a worker asks for at its start: a failure begins an outage."""
         try:
             return await resolved(self.store.secret(name, made))
         except StoreUnavailable as error:
             self._outage.failed(error)
             raise
 
-    async def tell_all(self) -> None:
-        """Tells everything that was kept, as long as the store takes it. Raises nothing."""
-        await self._receipts.tell_all()
+    async def flush(self) -> None:
+        """Sends all kept receipts, as long as the store answers. Raises nothing."""
+        await self._receipts.flush()
 
     async def finish(self) -> None:
-        """Before the worker stops."""
+        """Ends the background work before the worker stops: pending receipts are answered, kept ones are sent."""
         await self._watch.finish()
 
     async def watch_forever(self) -> None:
-        """Between requests; see `Watch`."""
+        """The background work of `Watch`, until cancelled."""
         await self._watch.forever()
 
     async def watch_once(self) -> None:
-        """One look of `watch_forever`."""
+        """One round of `watch_forever`."""
         await self._watch.once()
 
     def _noted(self, answer: Answer[Events], keep_grant: bool) -> Answer[Events]:
-        """Remembers what the store said of sessions that left: a store that fails over may forget it."""
+        """The answer, whose events of sessions that left are remembered: a store that fails over may lose them."""
         return then(answer, partial(self._note, keep_grant))
 
     def _note(self, keep_grant: bool, events: Events) -> Events:
         for event in events:
-            self._tombstones.told(event, keep_grant)
+            self._tombstones.note_event(event, keep_grant)
         return events
 
     def _is_enough(self, known: CachedSession, ask: Ask, now: float) -> bool:
-        """May the worker answer without asking? Not if it could be a player too many (rule 8), or is given a grant.
+        """May the cache answer *ask*? Not if it could be one player too many (rule 8), or the answer brings a grant.
 
-        In an outage only who was confirmed since it began: the part of the store with that user does answer (rule 11).
+        In an outage only for a session confirmed since it began: that user's part of the store does answer (rule 11).
         """
         return (
             known.session.last_activity_ms is not None
@@ -200,7 +200,7 @@ class CachingStore(PassThrough):
         )
 
     async def _beat_in_two(self, ask: Ask) -> Decision:
-        """In an outage it is not one step: what was kept of the user is sent in between."""
+        """A heartbeat in an outage, as two steps: the user's kept receipts are sent before the admission."""
         decision: Decision = await resolved(self.admit(ask))
         if not isinstance(decision, Admitted) or decision.lease is None:
             return decision
@@ -223,7 +223,7 @@ class CachingStore(PassThrough):
         otherwise: T,
         note: Callable[[T], T] = lambda answer: answer,
     ) -> Answer[T]:
-        """The answer (*note* gets it), or *otherwise* where the store is unavailable and nothing is lost by that."""
+        """The answer, passed to *note*; *otherwise* where the store is unavailable and nothing is lost by that."""
         try:
             answer = self._outage.attempt(promise, lease)
         except StoreUnavailable:

@@ -1,6 +1,6 @@
-"""One session as the cache keeps it, and as callers see it.
+"""One session as the cache stores it (`Entry`), and as callers see it (`CachedSession`).
 
-A million may be kept: numbers lie packed in one value; streams and segments are shared.
+A cache may hold a million: numbers are packed into one value; strings of streams and segments are shared.
 """
 
 import sys
@@ -13,23 +13,26 @@ from msgspec import Struct
 from streamlimit.model import Device, Receipt, Session
 
 AHEAD = 2
-"""Leases of one session that are under way at a time without an answer of the store: as many as a terminated session
-elsewhere may still be given here."""
+"""Leases of one session without the store's answer, at most: so many segments may a session get after it was terminated
+through another worker."""
 
 SUPPOSED = 0xFFFFFFFF
-"""In place of generation − started: the store has not given it a seat."""
+"""The value of generation − started for a provisional seat, which the store has not confirmed."""
 
 _MOST_LIVE = 0xFFFE
-_NUMBERS = Packing("<QIQIdIHHIdfI")  # of four bytes more each would take sixteen
+_NUMBERS = Packing("<QIQIdIHHIdfI")  # four bytes more would take sixteen: the allocator's step
 unpack, pack = _NUMBERS.unpack_from, _NUMBERS.pack
 SIZE = _NUMBERS.size
 
 
 class Entry(Struct, gc=False):
-    """One session. `numbers`: started at (ms) · generation − started · last activity (ms, 0: none) · life (ms) · `at`
-    · move · limit · live · client · how much the store's clock is ahead of the worker's at least, and how much more at
-    most (ms) · the least date of a lease − started, and, where there is one, the play. `other` is the user's next one.
-    `ahead`: its leases that were let out from here, and that the store has not answered for."""
+    """One cached session.
+
+    `numbers`: started at (ms) · generation − started · last activity (ms, 0: none) · lifetime (ms) · `at` · move ·
+    limit · live · client · least offset of the store's clock, span of that offset (ms) · least date of a lease −
+    started, and, where there is one, the play. `other`: the user's next entry. `ahead`: ids of its leases that this
+    worker gave and the store has not answered.
+    """
 
     session_id: str
     stream_id: str
@@ -52,7 +55,7 @@ class Entry(Struct, gc=False):
         span: float,
         least_ms: int,
     ) -> None:
-        """Replaces all that is kept of the session."""
+        """Replaces all values of the session."""
         started, last, generation = session.started_at_ms, session.last_activity_ms or 0, session.generation
         life, least = session.expires_at_ms - (last or started), least_ms - started
         self.numbers = pack(
@@ -78,36 +81,36 @@ class Entry(Struct, gc=False):
 
     @property
     def play(self) -> int:
-        """The one that received last; 0 is none."""
+        """The play that received last; 0: none."""
         numbers = self.numbers
         return int.from_bytes(numbers[SIZE:]) if len(numbers) > SIZE else 0
 
     @property
     def generation(self) -> int:
-        """0: the store has not given it a seat."""
+        """The generation of the seat; 0: a provisional one."""
         started, late, *_ = unpack(self.numbers)
         return 0 if late == SUPPOSED else int(started + late)
 
     @property
     def limit(self) -> int:
-        """The user's, as the store said last."""
+        """The user's limit by the store's last answer."""
         return int(unpack(self.numbers)[6])
 
     @property
     def until(self) -> float:
-        """When the session expires, in the worker's time, by the store's last word."""
+        """When the session expires by the store's last answer, in seconds of the worker's clock."""
         _, _, _, life, at, *_ = unpack(self.numbers)
         return float(at + life / 1_000)
 
     def lend(self, lease_id: str) -> bool:
-        """May one more lease be let out? `AHEAD` at most are, until the store has answered for one."""
+        """Adds the lease to those without an answer; False: there are `AHEAD` already."""
         if len(self.ahead) >= AHEAD:
             return False
         self.ahead += (lease_id,)
         return True
 
     def foresee(self, receipt: Receipt) -> None:
-        """The session is where *receipt* brings it, before the store has said so."""
+        """Moves the session to the position of *receipt* before the store has confirmed it."""
         if receipt.segment is not None:
             stream_id = receipt.lease.ask.stream_id
             if self.stream_id != stream_id:
@@ -115,24 +118,24 @@ class Entry(Struct, gc=False):
             self.segment, self.sequence = receipt.segment, receipt.sequence
 
     def settle(self, lease_id: str) -> None:
-        """The store answered for that lease, or never will be asked for it."""
+        """Removes the lease from those without an answer."""
         if self.ahead == (lease_id,):
             self.ahead = ()
         elif lease_id in self.ahead:
             self.ahead = tuple(each for each in self.ahead if each != lease_id)
 
     def prolong(self, at: float, active_ms: int, starting_ms: int) -> None:
-        """From *at* on the session lives *active_ms* at least if it has received anything, else *starting_ms*."""
+        """Extends the lifetime to *active_ms* from *at* if the session has received anything, else to *starting_ms*."""
         started, late, last, life, since, *rest = unpack(self.numbers)
         life = max(life, int((at - since) * 1_000) + (active_ms if last else starting_ms))
         self.numbers = pack(started, late, last, life, since, *rest) + self.numbers[SIZE:]
 
 
 class CachedSession(Struct, frozen=True, gc=False):
-    """The store's last word. `at`: when, in the worker's time, the session's last activity (else its start) was.
+    """A session by the store's last answer. `at`: its last activity, else its start, in seconds of the worker's clock.
 
-    `client`: the digest of who was there. The store's clock is ahead of the worker's by `low` at least, by `span` more
-    at most (ms); `least_ms`: no lease of the session may be dated before that. `entry`: where it is kept, if it is.
+    `client`: the digest of its client. The store's clock is ahead of the worker's by `low` to `low + span` ms;
+    `least_ms`: the least date of a lease. `entry`: its entry in the cache, if it has one.
     """
 
     session: Session
@@ -147,15 +150,15 @@ class CachedSession(Struct, frozen=True, gc=False):
 
     @property
     def is_active(self) -> bool:
-        """Has the session received something that the store knows of?"""
+        """Has the store confirmed a receipt of the session?"""
         return self.session.last_activity_ms is not None
 
     def date_ms(self, now: float) -> int:
-        """The store's clock at *now*, as leases of the session are dated."""
+        """The date (ms of the store's clock) of a lease given at *now*."""
         return max(int(now * 1_000 + self.low + self.span / 2), self.least_ms)  # as `date_ms`
 
 
 @lru_cache(maxsize=16_384)
 def digest(client: str) -> int:
-    """Enough of the client's digest to tell two apart."""
+    """The first four bytes of the client's digest, as a number."""
     return crc32(client.encode())

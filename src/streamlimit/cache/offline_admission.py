@@ -12,7 +12,7 @@ from streamlimit.policy import Policy
 
 
 class OfflineAdmission:
-    """Decides by *cache* alone. *wall_ms* dates provisional sessions, for there is no clock of a store."""
+    """Decides by *cache* alone. *wall_ms* dates provisional sessions: the store's clock cannot be read."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class OfflineAdmission:
         self.budgets = Budgets(policy)
 
     def admit(self, ask: Ask, known: CachedSession | None, error: StoreUnavailable) -> Decision:
-        """A session with a seat goes on. Raises *error*, what the store raised, where it may not be admitted."""
+        """Admits a *known* session, or one that the operator's settings allow; else raises *error*, the store's."""
         if self._outage.refuses_all:
             raise error
         if known is None or not known.session.generation:
@@ -35,7 +35,7 @@ class OfflineAdmission:
         return self._refuse_visit(ask, known) or self.go_on(known, ask, degraded=True)
 
     def _refuse_visit(self, ask: Ask, known: CachedSession | None) -> Refusal | None:
-        """The budget that this worker last saw is spent (rule 13). None: it is paid, or it is no visit."""
+        """The refusal where the budget that this worker last saw is spent (rule 13). None: paid, or not a visit."""
         is_visit = known is None or known.session.stream_id != ask.stream_id
         if not is_visit or ask.purpose is Purpose.CHECK:
             return None
@@ -44,11 +44,11 @@ class OfflineAdmission:
             return None
         self._outage.counts.degraded += 1
         retry_after_ms = max(round(wait * 1_000), 1)
-        told = self.limit(ask), self.live(ask)
-        return Refusal("too-many-visits", *told, retry_after_ms=retry_after_ms, degraded=True)
+        limit, live = self.limit(ask), self.live(ask)
+        return Refusal("too-many-visits", limit, live, retry_after_ms=retry_after_ms, degraded=True)
 
     def go_on(self, known: CachedSession, ask: Ask, degraded: bool) -> Admitted:
-        """Admits the *known* session, as the store said last. *degraded*: the store could not be asked since."""
+        """Admits the *known* session by the store's last answer. *degraded*: the store is unavailable since."""
         if degraded:
             self._outage.counts.degraded += 1
         session = known.session
@@ -56,7 +56,7 @@ class OfflineAdmission:
         return Admitted(session, lease, known.limit, known.live, existing=True, degraded=degraded)
 
     def shown(self, ask: Ask, roster: Roster) -> CachedSession | None:
-        """The asking session as the *roster* of its user shows it, though this worker may never have met it."""
+        """The asking session as the *roster* of its user shows it; this worker need not have cached it."""
         session = roster.find(ask.session_id)
         if session is None:
             return None
@@ -64,7 +64,7 @@ class OfflineAdmission:
         return CachedSession(session, roster.limit, roster.live, now, 0, self._wall_ms() - now * 1_000, 0.0, 0)
 
     def session(self, ask: Ask) -> Session:
-        """A provisional one, of generation 0: the store gives it a real one when it gets its receipt."""
+        """A provisional session of generation 0; the store seats it when it gets the receipt."""
         now_ms = self._wall_ms()
         return Session(
             session_id=ask.session_id,
@@ -84,15 +84,15 @@ class OfflineAdmission:
         )
 
     def limit(self, ask: Ask) -> int:
-        """The user's, as far as this worker knows."""
+        """The limit of the asking user, as far as this worker knows."""
         return self._cache.limit_of(ask.user_id) or ask.limit or self._policy.max_sessions
 
     def live(self, ask: Ask) -> int:
-        """How many of the user's sessions hold a seat, as far as this worker knows."""
+        """How many sessions of the asking user hold a seat, as far as this worker knows."""
         return self._cache.sitting(ask.user_id, self._clock())
 
     def _admit_provisionally(self, ask: Ask, known: CachedSession | None, error: StoreUnavailable) -> Decision:
-        """On an unexpired grant, within `outage_seconds`, at most the user's limit on this worker; or anyone at all."""
+        """Admits a new session on an unexpired grant, within `outage_seconds` and the limit; or any (`admit-all`)."""
         has_room = known is not None or self.live(ask) < self.limit(ask)
         if not self._outage.admits_all and not (ask.granted and has_room and self._outage.admits_granted):
             raise error

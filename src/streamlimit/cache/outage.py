@@ -1,4 +1,4 @@
-"""The state of an outage: since when the store is unavailable, and what the operator wants to happen meanwhile."""
+"""The state of an outage: since when the store is unavailable, and what the operator chose for that time."""
 
 from collections.abc import Callable
 from typing import Literal, TypeVar
@@ -16,11 +16,11 @@ PROBE_SECONDS = 0.25
 """How often an unavailable store is tried again."""
 
 CALM_SECONDS = 1.0
-"""No failure for so long: the outage is over (in a cluster some shards may fail while others answer)."""
+"""The time without a failure after which an outage is over: in a cluster, shards may fail while others answer."""
 
 
 class Counts(Struct):
-    """What the metrics show: outages, and how long `calls` admissions by the store took, `seconds` in all."""
+    """Counters for the metrics: outages, and `calls` admissions by the store, which took `seconds` in all."""
 
     outages: int = 0
     degraded: int = 0
@@ -30,7 +30,7 @@ class Counts(Struct):
 
 
 class OutagePolicy(Struct, frozen=True):
-    """How to behave: *spares*: known sessions skip the round trip (a store across a wire)."""
+    """The behaviour in an outage. *spares*: cached sessions skip the round trip (for a store across a network)."""
 
     spares: bool = False
     on_outage: OnOutage = "keep-known"
@@ -38,7 +38,10 @@ class OutagePolicy(Struct, frozen=True):
 
 
 class Outage:
-    """From the first failure (`since`) until nothing failed for a while. *on_change* gets True once, False once."""
+    """One worker's outage: from the first failure (`since`) until none for a while.
+
+    *on_change* gets True, then False.
+    """
 
     def __init__(
         self, outage_policy: OutagePolicy, clock: Callable[[], float], on_change: Callable[[bool], None]
@@ -46,7 +49,7 @@ class Outage:
         self._outage_policy, self._clock, self._on_change = outage_policy, clock, on_change
         self.counts, self.is_away = Counts(), False
         self._failed_at = self.since = self._unread_at = float("-inf")
-        self.cause = ""  # in the store's words, of the failure that began it
+        self.cause = ""  # the text of the failure that began it
 
     @property
     def refuses_all(self) -> bool:
@@ -65,9 +68,9 @@ class Outage:
 
     @property
     def rests(self) -> bool:
-        """A file that just failed is not tried again at once: each try may take long, and all wait for it.
+        """Is the store not to be tried yet? A file that just failed is not: a try may take long, and all wait for it.
 
-        What the servers of a cluster share could not be held against all of them; they are tried each time.
+        The servers of a cluster are tried each time: the failure of one says nothing of the others.
         """
         return self.is_away and not self._outage_policy.spares and self._clock() - self._failed_at < PROBE_SECONDS
 
@@ -83,15 +86,15 @@ class Outage:
 
     @property
     def may_read(self) -> bool:
-        """A file that cannot be written often can be read; but not again at once, where it could not."""
+        """May the file be read, though it cannot be written? Not again at once where reading failed."""
         return not self._outage_policy.spares and self._clock() - self._unread_at >= PROBE_SECONDS
 
     def unread(self) -> None:
-        """The file could not even be read."""
+        """Notes that the file could not be read."""
         self._unread_at = self._clock()
 
     def failed(self, error: StoreUnavailable | None = None) -> None:
-        """The store did not answer, but for *error*."""
+        """Notes that the store failed, with *error*."""
         self.counts.failures += 1
         self._failed_at = self._clock()
         if not self.is_away:
@@ -100,7 +103,7 @@ class Outage:
             self._on_change(True)
 
     def answered(self, is_anything_kept: bool) -> None:
-        """The store did answer. While something still has to be sent to it, it has not recovered."""
+        """Notes that the store answered. It has recovered once no kept receipt is left to be sent."""
         if self.is_away and not is_anything_kept and self._clock() - self._failed_at >= CALM_SECONDS:
             self.is_away = False
             self._on_change(False)

@@ -1,18 +1,18 @@
-"""A store that does what another one does: the part of `CachingStore` that has nothing to say."""
+"""A store that delegates to another one: the part of `CachingStore` that needs no cache."""
 
 from streamlimit.model import FOR_GOOD, Event, LimitPage, OwnLimit, Page, Receipt, Roster, Swept, Terms
-from streamlimit.store.contract import Answer, Events, Heard, Store
+from streamlimit.store.contract import Answer, Events, OnVerdict, Store
 
 
 class PassThrough:
-    """Each promise here is kept by *store* itself; who watches and limits are never guessed."""
+    """A `Store` whose calls go to *store* unchanged: rosters and limits are never answered from a cache."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def report(self, receipt: Receipt, heard: Heard) -> None:
+    def report(self, receipt: Receipt, callback: OnVerdict) -> None:
         """As the store's."""
-        self.store.report(receipt, heard)
+        self.store.report(receipt, callback)
 
     def lose_again(self, event: Event, keep_grant: bool = False) -> Answer[Events]:
         """As the store's."""

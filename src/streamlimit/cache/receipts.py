@@ -1,4 +1,4 @@
-"""Receipts on their way to the store: what its answers teach, and what is kept while there are none (rule 11)."""
+"""Receipts on their way to the store: its answers are cached; in an outage receipts are kept (rule 11)."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,15 +17,15 @@ from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Rece
 from streamlimit.store.contract import Answer, Events, Store, resolved
 from streamlimit.store.deferred import then
 
-TOLD_TOGETHER = 256
-"""Kept receipts that travel together; between two such lots viewers are served."""
+SENT_TOGETHER = 256
+"""Kept receipts that are sent in one batch; between two batches viewers are served."""
 
 SENT_AWAY = frozenset({"session.ended", "session.terminated"})
 LOST = frozenset({"session.expired", "session.abandoned"})
 
 
 class Receipts:
-    """Sends receipts to *store*. *announce* gets the events of those whose answer no request waits for."""
+    """Sends receipts to *store*. *announce* gets the events of receipts whose answer no request waits for."""
 
     def __init__(
         self,
@@ -41,10 +41,13 @@ class Receipts:
         self._tombstones, self._announce, self._clock = tombstones, announce, clock
         self.kept = WriteBehindQueue()
         self.unanswered: dict[tuple[str, str], Receipt] = {}
-        """The last receipt that is on its way, by user and session: the store may be about to say no to it."""
+        """The last receipt without an answer, by user and session: the store may be about to reject it."""
 
     def send(self, receipt: Receipt, spares: bool) -> Answer[Verdict]:
-        """The store's verdict; its last answer where the session *spares* the wait; kept in an outage."""
+        """The store's verdict; where the session *spares* the wait, its last answer.
+
+        In an outage the receipt is kept.
+        """
         now, ask = self._clock(), receipt.lease.ask
         known = self._cache.recall(ask, now) if spares else None
         if known is None or known.entry is None:
@@ -52,8 +55,8 @@ class Receipts:
         if known.session.last_activity_ms is None or ask.stream_id != known.session.stream_id:
             return self._ask(receipt, now)
         known.entry.foresee(receipt)
-        is_heard = self._report(receipt, now)
-        return Confirmed(known.session, known.limit, known.live, degraded=not is_heard)
+        is_sent = self._report(receipt, now)
+        return Confirmed(known.session, known.limit, known.live, degraded=not is_sent)
 
     def _ask(self, receipt: Receipt, now: float) -> Answer[Verdict]:
         try:
@@ -65,66 +68,69 @@ class Receipts:
         return then(answer, partial(self._learn, receipt, at=now), partial(self._failed, receipt, now))
 
     def _report(self, receipt: Receipt, now: float) -> bool:
-        """Tells the store, and waits for nothing. False: it plainly is not there, and the receipt is kept."""
+        """Sends *receipt* without waiting for the answer. False: the store is unavailable, and the receipt is kept."""
         failures, ask = self._outage.counts.failures, receipt.lease.ask
         who = ask.user_id, ask.session_id
         self.unanswered[who] = receipt
-        self._store.report(receipt, partial(self._heard, receipt, who, now))
+        self._store.report(receipt, partial(self._answered, receipt, who, now))
         return failures == self._outage.counts.failures
 
     def beat(self, known: CachedSession, ask: Ask, now: float) -> Admitted:
-        """The *known* session goes on; the store is notified, and no request waits for its answer."""
+        """Admits the heartbeat of a *known* session and notifies the store; no request waits for its answer."""
         # The time of admission orders positions; a beat has none.
         receipt = Receipt(Lease(ask, known.session.generation, known.session.move))
         counts, who = self._outage.counts, (ask.user_id, ask.session_id)
         failures = counts.failures
         self.unanswered[who] = receipt
-        self._store.report(receipt, partial(self._heard, receipt, who, now))
-        is_heard = failures == counts.failures
-        if not is_heard:
+        self._store.report(receipt, partial(self._answered, receipt, who, now))
+        is_sent = failures == counts.failures
+        if not is_sent:
             counts.degraded += 1
-        return Admitted(known.session, receipt.lease, known.limit, known.live, existing=True, degraded=not is_heard)
+        return Admitted(known.session, receipt.lease, known.limit, known.live, existing=True, degraded=not is_sent)
 
     def heed(self, events: Events) -> None:
-        """Forgets the sessions that lost their seats by *events* which came with an answer to another one."""
+        """Forgets the sessions that lost their seats by *events*, which came with the answer about another session."""
         for event in events:
             session = event.session
             if event.type in SENT_AWAY:
                 self.forget(session.user_id, session.session_id)
-                self._tombstones.told(event)
+                self._tombstones.note_event(event)
             elif event.type in LOST:
                 self._cache.gone(session.user_id, session.session_id, session.generation)
 
     def forget(self, user_id: str, session_id: str) -> None:
-        """The session was ended, terminated or replaced here."""
+        """Forgets a session that was ended, terminated or replaced through this worker, with its receipts."""
         self._tombstones.add(user_id, session_id, self._clock())
         self._cache.forget(user_id, session_id)
         self.kept.drop(user_id, session_id)
 
-    async def tell_once(self, user_id: str | None = None) -> bool:
-        """Tells the store some of what was kept (all of one user's). Raises nothing; did it answer any?"""
-        waiting = self.kept.next(TOLD_TOGETHER) if user_id is None else self.kept.of(user_id)
+    async def flush_once(self, user_id: str | None = None) -> bool:
+        """Sends a batch of kept receipts, or all of one user.
+
+        Raises nothing. Returns whether the store answered any.
+        """
+        waiting = self.kept.next(SENT_TOGETHER) if user_id is None else self.kept.of(user_id)
         # All are asked before the first answer is awaited, so that they travel together.
         asked = [(kept, self._ask_again(kept)) for kept in waiting]
-        answered = [await self._hear(kept, answer) for kept, answer in asked]
+        answered = [await self._is_answered(kept, answer) for kept, answer in asked]
         return any(answered)
 
-    async def tell_all(self) -> None:
-        """Tells everything that was kept, as long as the store takes it."""
-        while self.kept and await self.tell_once():
+    async def flush(self) -> None:
+        """Sends all kept receipts, as long as the store answers."""
+        while self.kept and await self.flush_once():
             await asyncio.sleep(0)
 
     def _failed(self, receipt: Receipt, sent_at: float, error: Exception) -> Verdict:
-        """There was no answer to *receipt*, but *error*."""
+        """The verdict where the store failed with *error*: *receipt* is kept, or the error is raised."""
         if not isinstance(error, StoreUnavailable):
             raise error
         self._outage.failed(error)
         return self.keep(receipt, sent_at)
 
-    def _heard(
+    def _answered(
         self, receipt: Receipt, who: tuple[str, str], sent_at: float, answer: Verdict | StoreUnavailable
     ) -> None:
-        """The answer to a receipt of *who* (user and session) that no request waited for."""
+        """Handles the answer to a receipt of *who* (user and session) that no request waited for."""
         if self.unanswered.get(who) is receipt:
             del self.unanswered[who]
         if isinstance(answer, StoreUnavailable):
@@ -135,7 +141,7 @@ class Receipts:
             self._tell(answer.events)
 
     def _learn(self, receipt: Receipt, verdict: Verdict, at: float, is_late: bool = False) -> Verdict:
-        """The store answered for *receipt*, which the client had at *at*; *is_late*: it was sent some time later."""
+        """Caches the *verdict* on *receipt*, received by the client at *at*. *is_late*: it was sent some time later."""
         if self._outage.is_away:
             self.kept.settled(receipt.lease, at)
             self._outage.answered(bool(self.kept))
@@ -145,13 +151,13 @@ class Receipts:
         if not isinstance(verdict, Confirmed):
             self._cache.gone(lease.ask.user_id, lease.ask.session_id, lease.generation)
         elif not (self._tombstones.since and self._tombstones.has(lease.ask)):
-            # Only segments are dated by the store's clock: heartbeats, which are many, need not tell of it.
-            heard_at = None if is_late or receipt.segment is None else self._clock()
-            self._cache.learn(receipt, verdict, at, heard_at)
+            # Only segments are dated by the store's clock: for heartbeats, which are many, bounding it is no use.
+            answered_at = None if is_late or receipt.segment is None else self._clock()
+            self._cache.learn_confirmation(receipt, verdict, at, answered_at)
         return verdict
 
     def keep(self, receipt: Receipt, at: float) -> Verdict:
-        """The store is unavailable: sent later, unless the session left meanwhile."""
+        """Keeps *receipt* until the store has recovered, unless the session left meanwhile."""
         ask = receipt.lease.ask
         if self._tombstones.has(ask):
             return Gone(State.ENDED)
@@ -161,7 +167,7 @@ class Receipts:
         return self._supposed(receipt.lease)
 
     def _supposed(self, lease: Lease) -> Confirmed:
-        """What the session will be, as far as that is known."""
+        """The verdict that the store will probably give on the receipt of *lease*."""
         ask = lease.ask
         known = self._cache.recall(ask, self._clock())
         if known is not None:
@@ -176,8 +182,8 @@ class Receipts:
         except StoreUnavailable:
             return None
 
-    async def _hear(self, kept: QueuedReceipt, answer: Answer[Verdict] | None) -> bool:
-        """Did the store answer for what was kept?"""
+    async def _is_answered(self, kept: QueuedReceipt, answer: Answer[Verdict] | None) -> bool:
+        """Waits for the *answer* to a *kept* receipt. Returns whether the store gave one."""
         try:
             if answer is not None:
                 self._tell(self._learn(kept.receipt, await resolved(answer), kept.at, is_late=True).events)

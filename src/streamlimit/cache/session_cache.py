@@ -1,9 +1,11 @@
-"""What admissions and confirmations by the store teach a worker. Reads no clock: times are seconds of a monotonic one,
-handed in."""
+"""The sessions that one worker knows, by the store's answers to admissions and receipts.
+
+Reads no clock: times are seconds of a monotonic clock, passed in.
+"""
 
 import sys
 
-from streamlimit.cache.clock_offset import Told, before_long, between, date_ms, narrowed
+from streamlimit.cache.clock_offset import Bounds, date_ms, exchange_bounds, loose_bounds, narrowed
 from streamlimit.cache.entry import SIZE, SUPPOSED, CachedSession, Entry, digest, unpack
 from streamlimit.cache.sharded_dict import ShardedDict
 from streamlimit.model import Admitted, Ask, Confirmed, Lease, Receipt, Session, State
@@ -13,7 +15,7 @@ _STARTING, _ACTIVE, _IDLE = State.STARTING, State.ACTIVE, State.IDLE  # looking 
 
 
 class SessionCache:
-    """What one worker knows of sessions. *extra_seconds*: how much longer than the store said they keep their seats."""
+    """The sessions that one worker knows. *extra_seconds*: how long they keep their seats beyond the store's expiry."""
 
     def __init__(self, policy: Policy, extra_seconds: float = 0.0) -> None:
         self._policy, self._extra, self._segment_seconds = policy, extra_seconds, policy.segment_ms / 1_000
@@ -24,7 +26,7 @@ class SessionCache:
         return len(self._entries)
 
     def recall(self, ask: Ask, now: float) -> CachedSession | None:
-        """What is known of the asking session, as long as it keeps its seat by the store's last answer."""
+        """The cached session of *ask*, as long as it holds its seat by the store's last answer; else None."""
         user_id, session_id = ask.user_id, ask.session_id
         entry = self._drawers[hash(user_id) % self._count].get(user_id)  # as `find`
         while entry is not None and entry.session_id != session_id:
@@ -57,39 +59,43 @@ class SessionCache:
         )
         return CachedSession(session, limit, live, at, client, low, span, started + least, entry)
 
-    def met(self, ask: Ask, admitted: Admitted, asked_at: float, heard_at: float, beaten: bool = False) -> int:
-        """The store admitted the session, asked at *asked_at*; *beaten*: and confirmed that it is there.
+    def learn_admission(
+        self, ask: Ask, admitted: Admitted, asked_at: float, answered_at: float, is_beat: bool = False
+    ) -> int:
+        """Keeps the answer *admitted* to *ask*. *is_beat*: the same step confirmed a heartbeat.
 
-        Its lease may not be dated before the answer (ms), for this worker had dated leases of that seat itself; or 0,
-        as for a beat's, which confirms no segment.
+        *asked_at*, *answered_at*: seconds of the worker's clock. Returns the earliest date (ms) of the new lease, where
+        this worker has dated leases of the same seat itself; else 0, as for a heartbeat, which confirms no segment.
         """
         session, lease = admitted.session, admitted.lease
         if session is None or lease is None:
             return 0
-        told_ms = lease.admitted_ms
+        store_ms = lease.admitted_ms
         at = asked_at - max(lease.admitted_ms - (session.last_activity_ms or session.started_at_ms), 0) / 1_000
         entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
         while entry is not None and entry.session_id != ask.session_id:
             entry = entry.other
         if entry is None:
-            told = between(told_ms, asked_at, heard_at)
-            self._add(session, admitted.limit, admitted.live, at, digest(ask.client), told)
+            bounds = exchange_bounds(store_ms, asked_at, answered_at)
+            self._add(session, admitted.limit, admitted.live, at, digest(ask.client), bounds)
             return 0
         started, late, _, _, _, _, _, _, client, low, span, least = unpack(entry.numbers)
         dated_ms, least_ms = 0, started + least
-        if beaten:
+        if is_beat:
             client = digest(ask.client)
         elif lease.generation == (0 if late == SUPPOSED else started + late):
             dated_ms = date_ms(asked_at, low, span, least_ms)
-        if told_ms - heard_at * 1_000 > low or told_ms + 1 - asked_at * 1_000 < low + span:  # else nothing new
-            low, span, least_ms = narrowed(low, span, least_ms, between(told_ms, asked_at, heard_at))
+        if store_ms - answered_at * 1_000 > low or store_ms + 1 - asked_at * 1_000 < low + span:  # else nothing new
+            low, span, least_ms = narrowed(low, span, least_ms, exchange_bounds(store_ms, asked_at, answered_at))
         entry.write(session, admitted.limit, admitted.live, at, client, low, span, least_ms)
         return dated_ms
 
-    def learn(self, receipt: Receipt, confirmed: Confirmed, at: float, heard_at: float | None = None) -> None:
-        """The store confirmed *receipt*, which the client had at *at*; an older one than the last teaches nothing.
+    def learn_confirmation(
+        self, receipt: Receipt, confirmed: Confirmed, at: float, answered_at: float | None = None
+    ) -> None:
+        """Keeps the answer *confirmed* to *receipt*, of a segment received at *at*; an older receipt's is ignored.
 
-        *heard_at*: when it said so, where that says something of its clock: not if it was reported long after *at*.
+        *answered_at*: when the answer came, where it bounds the store's clock; None for a receipt sent long after *at*.
         """
         ask, session = receipt.lease.ask, confirmed.session
         entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
@@ -97,8 +103,8 @@ class SessionCache:
             entry = entry.other
         if entry is None:
             last_ms = session.last_activity_ms or 0
-            told = before_long(last_ms, at) if heard_at is None else between(last_ms, at, heard_at)
-            self._add(session, confirmed.limit, confirmed.live, at, digest(ask.client), told)
+            bounds = loose_bounds(last_ms, at) if answered_at is None else exchange_bounds(last_ms, at, answered_at)
+            self._add(session, confirmed.limit, confirmed.live, at, digest(ask.client), bounds)
             return
         if entry.ahead:
             entry.settle(ask.lease_id)
@@ -106,70 +112,70 @@ class SessionCache:
         its, generation, least_ms = 0 if late == SUPPOSED else started + late, session.generation, started + least
         if its > generation or (its_at > at and last and its == generation):
             return
-        if heard_at is not None:
-            told_ms = session.last_activity_ms or 0
-            if told_ms - heard_at * 1_000 > low or told_ms + 1 - at * 1_000 < low + span:  # else nothing new
-                low, span, least_ms = narrowed(low, span, least_ms, between(told_ms, at, heard_at))
+        if answered_at is not None:
+            store_ms = session.last_activity_ms or 0
+            if store_ms - answered_at * 1_000 > low or store_ms + 1 - at * 1_000 < low + span:  # else nothing new
+                low, span, least_ms = narrowed(low, span, least_ms, exchange_bounds(store_ms, at, answered_at))
         entry.write(session, confirmed.limit, confirmed.live, at, digest(ask.client), low, span, least_ms)
 
     def suppose(self, session: Session, limit: int, at: float) -> None:
-        """In an outage the session holds a provisional seat (generation 0), until n·X after its last request."""
-        told = before_long(session.started_at_ms, at)  # though by the worker's own clock
+        """Gives *session* a provisional seat (generation 0) in an outage, until n·X after its last request (*at*)."""
+        bounds = loose_bounds(session.started_at_ms, at)  # though by the worker's own clock
         entry = self._find(session.user_id, session.session_id)
         if entry is None:
-            self._add(session, limit, 0, at, 0, told)
+            self._add(session, limit, 0, at, 0, bounds)
         else:
             started, *_, low, span, least = unpack(entry.numbers)
-            entry.write(session, limit, 0, at, 0, *narrowed(low, span, started + least, told))
+            entry.write(session, limit, 0, at, 0, *narrowed(low, span, started + least, bounds))
 
     def foresee(self, receipt: Receipt) -> None:
-        """The session is where *receipt* brings it, before the store has said so."""
+        """Moves the session to the position of *receipt* before the store has confirmed it."""
         entry = self._find(receipt.lease.ask.user_id, receipt.lease.ask.session_id)
         if entry is not None:
             entry.foresee(receipt)
 
     def settle(self, lease: Lease) -> None:
-        """The store has answered for *lease*, or never will be asked for it."""
+        """Counts *lease* as answered: by the store, or because it will never be sent there."""
         entry = self._find(lease.ask.user_id, lease.ask.session_id)
         if entry is not None:
             entry.settle(lease.ask.lease_id)
 
     def prolonged(self, lease: Lease, at: float) -> None:
-        """The store, asked at *at*, prolonged the session: bytes of a segment still move (rule 6)."""
+        """Notes that the store, asked at *at*, prolonged the session: bytes of a segment still move (rule 6)."""
         entry = self._find(lease.ask.user_id, lease.ask.session_id)
         if entry is not None:
             entry.prolong(at, self._policy.expiry_ms, self._policy.start_ms)
 
     def gone(self, user_id: str, session_id: str, generation: int) -> None:
-        """The store says that this seat is gone; one that the session got later is not."""
+        """Forgets the seat of this *generation*, which the store says is gone; a later seat of the session stays."""
         entry = self._find(user_id, session_id)
         if entry is not None and entry.generation <= generation:
             self.forget(user_id, session_id)
 
     def forget(self, user_id: str, session_id: str) -> None:
-        """Nothing is known of the session any more."""
+        """Removes the session from the cache."""
         self._entries.remove(user_id, session_id)
 
     def sessions_of(self, user_id: str) -> list[str]:
-        """The user's sessions that anything is known of."""
+        """The ids of the user's cached sessions."""
         return [entry.session_id for entry in self._entries.of(user_id)]
 
     def sitting(self, user_id: str, now: float) -> int:
-        """How many of the user's sessions hold a seat, as far as this worker knows."""
+        """The number of the user's cached sessions that hold a seat."""
         return sum(now < entry.until + self._extra for entry in self._entries.of(user_id))
 
     def limit_of(self, user_id: str) -> int | None:
-        """The user's limit, as the store said last."""
+        """The user's limit by the store's last answer; None: the user is not cached."""
         return next((entry.limit for entry in self._entries.of(user_id)), None)
 
     def forget_old(self, now: float) -> None:
-        """Drops sessions that hold no seat any more, some at a time."""
+        """Removes sessions that hold no seat any more, some at a time."""
         self._entries.forget_old(now - self._extra)
 
-    def _add(self, session: Session, limit: int, live: int, at: float, client: int, told: Told) -> None:
+    def _add(self, session: Session, limit: int, live: int, at: float, client: int, bounds: Bounds) -> None:
         entry = Entry(
             session.session_id, sys.intern(session.stream_id), session.device, session.segment, session.sequence
         )
-        low, high, _ = told
+        low, high, _ = bounds
         entry.write(session, limit, live, at, client, low, high - low, 0)
         self._entries.add(session.user_id, entry)

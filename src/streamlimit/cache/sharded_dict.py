@@ -1,7 +1,7 @@
-"""A dictionary of what is known of sessions: by user, one user's entries in a chain.
+"""A dictionary of cached sessions by user, sharded; the entries of one user are a linked list.
 
-Nothing is done to all of them at once, for viewers would feel it: they lie in many small drawers, since a dictionary
-that grows is copied whole.
+No step works on all entries at once, since viewers would wait for it: a dictionary that grows is copied whole, so there
+are many small ones.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from streamlimit.cache.entry import Entry
 
 DRAWERS = 1_024
 USERS_A_LOOK, DRAWERS_A_LOOK = 32, 16
-"""`forget_old` stops after so many: that takes 0.1 ms, be they a million or a few."""
+"""`forget_old` stops after so many users or shards: 0.1 ms, however many entries there are."""
 
 
 class ShardedDict:
-    """The entries of all users."""
+    """The cached entries of all users."""
 
     def __init__(self) -> None:
         self.drawers: list[dict[str, Entry]] = [{} for _ in range(DRAWERS)]  # by user, the first of their entries
@@ -26,33 +26,33 @@ class ShardedDict:
         return self._size
 
     def find(self, user_id: str, session_id: str) -> Entry | None:
-        """The session's."""
+        """The entry of the session; None: there is none."""
         entry = self.drawers[hash(user_id) % DRAWERS].get(user_id)
         while entry is not None and entry.session_id != session_id:
             entry = entry.other
         return entry
 
     def of(self, user_id: str) -> Iterator[Entry]:
-        """All of the user's."""
+        """All entries of the user."""
         entry = self.drawers[hash(user_id) % DRAWERS].get(user_id)
         while entry is not None:
             yield entry
             entry = entry.other
 
     def add(self, user_id: str, entry: Entry) -> None:
-        """A new one, of a session that has none."""
+        """Adds the entry of a session that has none."""
         drawer = self.drawers[hash(user_id) % DRAWERS]
         entry.other = drawer.get(user_id)
         drawer[user_id] = entry
         self._size += 1
 
     def remove(self, user_id: str, session_id: str) -> None:
-        """The session's goes, if there is one."""
+        """Removes the entry of the session, if there is one."""
         entries = list(self.of(user_id))
         self._chain(user_id, entries, [entry for entry in entries if entry.session_id != session_id])
 
     def forget_old(self, now: float) -> None:
-        """Drops sessions that hold no seat any more, of some users at a time, round after round."""
+        """Removes sessions that hold no seat any more, of some users at a time, round after round."""
         left = USERS_A_LOOK
         for _ in range(DRAWERS_A_LOOK):
             drawer = self.drawers[self._next]
@@ -69,7 +69,7 @@ class ShardedDict:
             self._next, self._passed = (self._next + 1) % DRAWERS, 0
 
     def _chain(self, user_id: str, before: list[Entry], after: list[Entry]) -> None:
-        """Makes *after*, a part of *before*, all that is known of the user."""
+        """Replaces the user's list of entries *before* by *after*, a part of it."""
         if len(after) == len(before):
             return
         self._size -= len(before) - len(after)

@@ -1,4 +1,4 @@
-"""Sessions that were ended, terminated or replaced through this worker: what was under way does not bring them back."""
+"""Tombstones: sessions ended, terminated or replaced through this worker, which no pending receipt may bring back."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ FORGOTTEN_AT_MOST = 100
 
 
 class Gone(Struct):
-    """Since when; what the store said of it, once it has; whether its grant lives on."""
+    """One tombstone: since when, the store's event once it has answered, and whether the grant stays valid."""
 
     since: float
     event: Event | None = None
@@ -21,50 +21,51 @@ class Gone(Struct):
 
 
 class Tombstones:
-    """Remembered for *seconds* (n·X), or until the store admits them again; of too many, the newest."""
+    """The tombstones of one worker, kept for *seconds* (n·X) or until the store admits the session again."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.since: dict[tuple[str, str], Gone] = OrderedDict()
-        """Sessions that left, by user and session; mostly none."""
+        """Tombstones by user and session; mostly empty."""
 
     def __len__(self) -> int:
         return len(self.since)
 
     def has(self, ask: Ask) -> bool:
-        """Has the asking session left?"""
+        """Is there a tombstone of the asking session?"""
         return bool(self.since) and (ask.user_id, ask.session_id) in self.since
 
     def add(self, user_id: str, session_id: str, now: float) -> None:
-        """The session leaves."""
+        """Adds a tombstone of the session."""
         self.since.pop((user_id, session_id), None)
         self.since[user_id, session_id] = Gone(now)
         if len(self.since) > DEPARTED_AT_MOST:
             del self.since[next(iter(self.since))]
 
-    def told(self, event: Event, keeps_grant: bool = False) -> None:
-        """The store's word on one that left."""
+    def note_event(self, event: Event, keeps_grant: bool = False) -> None:
+        """Notes the store's *event* of a session with a tombstone. *keeps_grant*: its grant stays valid."""
         gone = self.since.get((event.session.user_id, event.session.session_id))
         if gone is not None:
             gone.event, gone.keeps_grant = event, keeps_grant
 
     def forgive(self, user_id: str, session_id: str | None) -> None:
-        """The session, or all of the user's (None), may come back: no termination of it is sent to the store again."""
+        """Removes the session's tombstone, or (None) all of the user's: their terminations are not sent again."""
         for (user, session), gone in self.since.items():
             is_meant = user == user_id and session_id in (None, session)
             if is_meant and gone.event is not None and gone.event.type == "session.terminated":
                 gone.event = None
 
     def events(self) -> Iterator[tuple[Event, bool]]:
-        """The events of all sessions that left, as the store made them, each with whether its grant lives on."""
+        """The store's events of all sessions with a tombstone, each with whether its grant stays valid."""
         for gone in list(self.since.values()):
             if gone.event is not None:
                 yield gone.event, gone.keeps_grant
 
     def is_back(self, ask: Ask, asked_at: float, generation: int | None = None) -> bool:
-        """The store, asked at *asked_at*, admitted it: it is here, unless it left only after that.
+        """Removes the tombstone of a session that the store, asked at *asked_at*, admitted. False: it stays.
 
-        Nor where it is in the seat that it had left (*generation*): then the store has forgotten that.
+        It stays where the session left only after *asked_at*, and where it is in the seat (*generation*) that it had
+        left: then the store has lost the end.
         """
         if not self.since:
             return True
@@ -79,7 +80,7 @@ class Tombstones:
         return True
 
     def forget_old(self, now: float) -> None:
-        """Nothing can be under way any more for those who left so long ago. Some at a time, the oldest first."""
+        """Removes tombstones so old that no receipt can be pending: some at a time, the oldest first."""
         for who, gone in list(islice(self.since.items(), FORGOTTEN_AT_MOST)):
             if now - gone.since < self._seconds:
                 return

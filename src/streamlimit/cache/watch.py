@@ -11,12 +11,12 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.store.contract import Store, resolved
 
 LOOKS, SESSIONS_A_LOOK = 32, 1_000
-"""How often at most, each `PROBE_SECONDS`, some of those who are long gone are forgotten: one look for each so many who
-are remembered."""
+"""The most rounds of forgetting old sessions in each `PROBE_SECONDS`, and the cached sessions that make one round more.
+"""
 
 
 class Watch:
-    """The work between requests: over *store*, and what this worker remembers."""
+    """The background work of a worker's cache over *store*."""
 
     def __init__(
         self,
@@ -32,15 +32,15 @@ class Watch:
         self._outages = 0  # after so many the ends were sent again
 
     async def forever(self) -> None:
-        """Sends what was kept as soon as the store has recovered, and drops what is long past."""
+        """Sends kept receipts as soon as the store has recovered, and drops old entries, until cancelled."""
         while True:
             await asyncio.sleep(PROBE_SECONDS)
             await self.once()
 
     async def once(self) -> None:
-        """One look of `forever`."""
+        """One round of `forever`."""
         if self._receipts.kept:
-            await self._receipts.tell_all()
+            await self._receipts.flush()
         elif self._outage.is_away:
             await self._probe()
         elif self._outage.counts.outages != self._outages:
@@ -53,12 +53,12 @@ class Watch:
             await asyncio.sleep(0)  # viewers wait for one look, not for all
 
     async def finish(self) -> None:
-        """Before the worker stops: what is under way arrives (answers come in order), what was kept is sent."""
+        """Waits for pending answers, which come in order, and sends kept receipts, before the worker stops."""
         await self._probe()
-        await self._receipts.tell_all()
+        await self._receipts.flush()
 
     async def _lose_again(self) -> None:
-        """After an outage another server may be there, which never got the last ends: they are sent again."""
+        """Sends the last ends again after an outage: a replica that took over may never have got them."""
         self._outages = self._outage.counts.outages
         for event, keeps_grant in self._tombstones.events():
             try:
@@ -69,7 +69,7 @@ class Watch:
             await asyncio.sleep(0)  # viewers wait for one, not for all
 
     async def _probe(self) -> None:
-        """Does it answer?"""
+        """Asks the store for a sign of life."""
         try:
             await resolved(self._store.ping())
         except StoreUnavailable as error:

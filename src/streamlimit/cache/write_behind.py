@@ -1,4 +1,4 @@
-"""Receipts of an outage: newest per session, bounded, sent when the store has recovered. Reads no clock."""
+"""The queue of receipts in an outage: the newest per session, bounded, sent when the store has recovered. No clock."""
 
 from collections import OrderedDict
 from itertools import islice
@@ -11,18 +11,18 @@ Key = tuple[str, str]
 """User and session."""
 
 KEPT_AT_MOST = 100_000
-"""Receipts that wait for the store; beyond that the ones that were tried longest ago are dropped (and counted)."""
+"""Receipts that wait for the store; beyond that the ones tried longest ago are dropped (and counted)."""
 
 
 class QueuedReceipt(Struct, frozen=True):
-    """A receipt; the client had the segment at `at` (seconds of a monotonic clock)."""
+    """A receipt in the queue; the client had the segment at `at` (seconds of a monotonic clock)."""
 
     receipt: Receipt
     at: float
 
 
 class WriteBehindQueue:
-    """Receipts that wait, by session and by user: before a new session of a user is admitted, that user's are sent."""
+    """Receipts that wait, by session and by user: a user's are sent before a new session of that user is admitted."""
 
     def __init__(self, at_most: int = KEPT_AT_MOST) -> None:
         self._at_most = at_most
@@ -38,20 +38,20 @@ class WriteBehindQueue:
         return bool(self._all) and (ask.user_id, ask.session_id) in self._all
 
     def has_of(self, user_id: str) -> bool:
-        """Does any of this user?"""
+        """Does any receipt of this user wait?"""
         return user_id in self._sessions
 
     def of(self, user_id: str) -> list[QueuedReceipt]:
-        """All of one user, oldest first: where there is not room for all, who came first stays."""
+        """All receipts of one user, oldest first: where there are not seats for all, the first sessions keep theirs."""
         found = [self._all[user_id, session_id] for session_id in self._sessions.get(user_id, ())]
         return sorted(found, key=lambda kept: kept.at)
 
     def next(self, at_most: int) -> list[QueuedReceipt]:
-        """The receipts that were not tried for the longest time."""
+        """Up to *at_most* receipts, those tried longest ago first."""
         return list(islice(self._all.values(), at_most))
 
     def keep(self, receipt: Receipt, at: float) -> None:
-        """The newest of its session stays."""
+        """Adds *receipt*, unless a newer one of its session waits."""
         ask = receipt.lease.ask
         key = (ask.user_id, ask.session_id)
         before = self._all.pop(key, None)
@@ -62,25 +62,25 @@ class WriteBehindQueue:
             self.dropped += 1
 
     def tried(self, kept: QueuedReceipt) -> None:
-        """The store is still unavailable for this one: others come before it is tried again."""
+        """Puts *kept* behind the others: the store did not answer it."""
         key = _key(kept.receipt.lease)
         if self._all.get(key) is kept:
             del self._all[key]
             self._all[key] = kept
 
     def settled(self, lease: Lease, at: float) -> None:
-        """The store has answered for a receipt of *at*, and so for all older ones of that session."""
+        """Removes the receipts of the session up to *at*, which the store has answered."""
         if self._all:
             kept = self._all.get(_key(lease))
             if kept is not None and kept.at <= at:
                 self._drop(_key(lease))
 
     def drop(self, user_id: str, session_id: str) -> None:
-        """The session left."""
+        """Removes the receipts of a session that left."""
         self._drop((user_id, session_id))
 
     def sessions_of(self, user_id: str) -> list[str]:
-        """The user's sessions with a receipt that waits."""
+        """The ids of the user's sessions with a receipt that waits."""
         return list(self._sessions.get(user_id, ()))
 
     def _drop(self, key: Key) -> None:

@@ -65,8 +65,8 @@ class DeliveryTracker:
     _evidence: Evidence | None = None
     """None: as nearly always on TCP the kernel took all at once, and its empty queue says it all."""
     _handed = _turn = _done = _mark = 0
-    _delay = _moved_at = _told_at = 0.0
-    _is_watched = _untold = _is_all_out = False
+    _delay = _moved_at = _reported_at = 0.0
+    _is_watched = _is_unreported = _is_all_out = False
     _callback: Callable[[bool], object] | None = None
 
     def __init__(
@@ -143,7 +143,7 @@ class DeliveryTracker:
         self._callback, self._is_all_out = callback, True
         if not self._is_watched:
             self._is_watched = True
-            self._moved_at = self._told_at = self._wire.loop.time()
+            self._moved_at = self._reported_at = self._wire.loop.time()
         self._delay, self._done = _FIRST_DELAY_SECONDS, 0  # from now on it is looked at often
         self._plan()
 
@@ -173,7 +173,7 @@ class DeliveryTracker:
     def _watch(self) -> None:
         """Looks now and then while the server is still taking the body; `send` may be blocked for long."""
         self._is_watched = True
-        self._moved_at = self._told_at = self._wire.loop.time()
+        self._moved_at = self._reported_at = self._wire.loop.time()
         self._delay = min(self._progress_seconds, self._stall_seconds) / 4
         self._plan()
 
@@ -207,14 +207,14 @@ class DeliveryTracker:
         """Notes whether the client took something since the last time, or nothing for too long."""
         now, mark = self._wire.loop.time(), self._counted().mark()
         if mark != self._mark:
-            self._mark, self._moved_at, self._untold = mark, now, True
+            self._mark, self._moved_at, self._is_unreported = mark, now, True
         elif mark == self._handed:
             self._moved_at = now  # it has all there was: we are the slow ones
         elif now - self._moved_at >= self._stall_seconds:
             self._settle(False, reset=True)
             return
-        if self._untold and self._on_progress is not None and now - self._told_at >= self._progress_seconds:
-            self._told_at, self._untold = now, False
+        if self._is_unreported and self._on_progress is not None and now - self._reported_at >= self._progress_seconds:
+            self._reported_at, self._is_unreported = now, False
             self._on_progress()
 
     def _settle(self, outcome: bool, reset: bool = False) -> None:

@@ -34,10 +34,10 @@ class Repeats:
         if known is None:
             return None
         again, common = known
-        told = again()
-        if told is None:
+        answer = again()
+        if answer is None:
             del self.known[client, asked]
             return None
-        status, lines, body = told
+        status, lines, body = answer
         length = b"content-length: %d\r\n" % len(body)
         return b"".join((STATUS_LINES[status], dated.lines, lines, length, common, b"\r\n", body))

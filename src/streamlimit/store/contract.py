@@ -35,7 +35,7 @@ Events: TypeAlias = tuple[Event, ...]
 
 
 _coming: dict[type, bool] = {}
-Heard: TypeAlias = Callable[["Verdict | StoreUnavailable"], None]
+OnVerdict: TypeAlias = Callable[["Verdict | StoreUnavailable"], None]
 
 
 async def resolved(answer: Answer[T]) -> T:
@@ -69,8 +69,8 @@ class Store(Protocol):
         """
         ...
 
-    def report(self, receipt: Receipt, heard: Heard) -> None:
-        """`confirm` where no request waits: *heard* gets its answer once, now or later, or the error it would raise."""
+    def report(self, receipt: Receipt, callback: OnVerdict) -> None:
+        """As `confirm`, where no request waits: *callback* gets the answer or the error once, now or later."""
         ...
 
     def beat(self, ask: Ask) -> Answer[Decision]:

@@ -32,7 +32,7 @@ from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.bodies import decode, decode_grants, encode
-from streamlimit.store.contract import Clock, Events, Heard
+from streamlimit.store.contract import Clock, Events, OnVerdict
 from streamlimit.store.reading import Reading, matching
 from streamlimit.store.steps import Rule, Steps
 
@@ -102,12 +102,12 @@ class MemoryStore:
     def confirm(self, receipt: Receipt) -> Verdict:
         return self._change(receipt.lease.ask.user_id, self._by(rules.confirm, receipt))
 
-    def report(self, receipt: Receipt, heard: Heard) -> None:
+    def report(self, receipt: Receipt, callback: OnVerdict) -> None:
         try:
             answer: Verdict | StoreUnavailable = self.confirm(receipt)
         except StoreUnavailable as error:
             answer = error
-        heard(answer)
+        callback(answer)
 
     def beat(self, ask: Ask) -> Decision:
         return self._change(ask.user_id, self._by(rules.beat, ask))

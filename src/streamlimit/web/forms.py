@@ -107,10 +107,10 @@ read_form = Reader().read
 def read_end_form(body: bytes) -> EndForm:
     """The form in a beacon's body, whatever its content type. A body that speaks of no grant says nothing."""
     try:
-        told = msgspec.json.decode(body, type=dict[str, Any])
+        fields = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return EndForm()
-    return read_form(EndForm, body) if told.keys() & {"grant", "keep_grant"} else EndForm()
+    return read_form(EndForm, body) if fields.keys() & {"grant", "keep_grant"} else EndForm()
 
 
 def require_id(name: str, value: str) -> str:

@@ -32,12 +32,12 @@ class Hammering:
         if not retry_after_ms:
             return None
         self._limiter.tally.problems[CODE] += 1
-        status, headers, body = _told(retry_after_ms)
+        status, headers, body = _answer(retry_after_ms)
         return status, headers % RequestId(self._fields)().encode(), body
 
 
 @lru_cache(maxsize=1_024)  # a second has no more milliseconds
-def _told(retry_after_ms: int) -> tuple[int, bytes, bytes]:
+def _answer(retry_after_ms: int) -> tuple[int, bytes, bytes]:
     """The answer, as `problems.py` makes it, with a place for the request's id."""
     problem = problem_of_refusal(Refusal(CODE, 0, 0, retry_after_ms=retry_after_ms))
     return problem.status, lines(headers_of(problem) | {HEADER: "%b"}), problem.body()

@@ -122,10 +122,10 @@ class Responder:
                 return None
             chosen, body = found
         about = ("issue", chosen.name)
-        part, told = body.notes.get(about) or _NOTHING_NOTED
+        part, headers = body.notes.get(about) or _NOTHING_NOTED
         if part is None or part.segments[0] is not chosen:  # a live stream's may become its last one
-            part, told = body.keep(about, _whole(body, chosen))
-        exchange.start(200, told + counted(holder.admitted))
+            part, headers = body.keep(about, _whole(body, chosen))
+        exchange.start(200, headers + counted(holder.admitted))
         return part
 
     def _counts(self, wanted: Playback) -> bool:
@@ -139,8 +139,8 @@ class Responder:
 
     async def _play_entry(self, wanted: Entry, decision: Admitted, exchange: Exchange) -> None:
         """Sends an entry playlist: it takes no seat, but a session without one was refused already."""
-        told = lines(wanted.headers() | reservations(decision)) + self._cookies(wanted.ask, decision)
-        exchange.start(200, told)
+        headers = lines(wanted.headers() | reservations(decision)) + self._cookies(wanted.ask, decision)
+        exchange.start(200, headers)
         sending = None if wanted.is_head else exchange.part(wanted.content)
         if sending is not None:
             await sending
@@ -156,10 +156,10 @@ class Responder:
     def _play_other(self, wanted: Playback, decision: Admitted, exchange: Exchange) -> Answer[None]:
         """Sends a file that is no media: it takes no seat, but a session without one was refused already."""
         requested, body = wanted.requested, wanted.requested.part.body
-        told = lines(requested.headers() | reservations(decision))
+        headers = lines(requested.headers() | reservations(decision))
         if requested.is_playlist:
-            told += self._cookies(wanted.ask, decision)
-        exchange.start(requested.status, told)
+            headers += self._cookies(wanted.ask, decision)
+        exchange.start(requested.status, headers)
         if requested.is_head or requested.is_unchanged:
             exchange.end()
             return None

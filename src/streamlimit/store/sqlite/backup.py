@@ -79,11 +79,11 @@ def _impatience() -> Callable[[int, int, int], None]:
     """Told of each step, of which one that is not in vain makes the whole copy."""
     until = time.monotonic() + LOCKED_SECONDS
 
-    def told(status: int, remaining: int, total: int) -> None:
+    def note_step(status: int, remaining: int, total: int) -> None:
         if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > until:
             raise sqlite3.OperationalError("database is locked")
 
-    return told
+    return note_step
 
 
 def _put(name: str, into: Path) -> None:

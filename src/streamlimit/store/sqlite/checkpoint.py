@@ -37,10 +37,10 @@ class Checkpoint(Struct, frozen=True):
 
 
 class Checkpointer:
-    """For the database at *path*; its thread exists from the first time that it is needed, and tells *told*."""
+    """Makes checkpoints of the database at *path* in a thread of its own, and passes each to *on_checkpoint*."""
 
-    def __init__(self, path: str, told: Callable[[Checkpoint], None] = lambda checkpoint: None) -> None:
-        self._path, self._told = path, told
+    def __init__(self, path: str, on_checkpoint: Callable[[Checkpoint], None] = lambda checkpoint: None) -> None:
+        self._path, self._on_checkpoint = path, on_checkpoint
         self._changes = 0
         self._due = threading.Event()
         self._thread: threading.Thread | None = None
@@ -66,7 +66,7 @@ class Checkpointer:
     def _forever(self) -> None:
         while self._due.wait() and not self._is_closed:
             self._due.clear()
-            self._told(checkpoint_once(self._path))
+            self._on_checkpoint(checkpoint_once(self._path))
 
 
 def checkpoint_once(path: str) -> Checkpoint:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from streamlimit.errors import SettingsError, StoreLocked, StoreUnavailable
 from streamlimit.model import Receipt
-from streamlimit.store.contract import Heard
+from streamlimit.store.contract import OnVerdict
 from streamlimit.store.sqlite.connection import LOOP_SECONDS, opening_seconds
 
 T = TypeVar("T")
@@ -46,12 +46,12 @@ class LazyStore:
 
         return promise
 
-    def report(self, receipt: Receipt, heard: Heard) -> None:
+    def report(self, receipt: Receipt, callback: OnVerdict) -> None:
         """As the store's `report`, which raises nothing."""
         try:
-            self._opened().report(receipt, heard)
+            self._opened().report(receipt, callback)
         except StoreUnavailable as error:
-            heard(error)
+            callback(error)
 
     def close(self) -> None:
         """Nothing is open, or that is closed."""

@@ -27,7 +27,7 @@ from streamlimit.model import (
 )
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.rules.ledger import Outcome
-from streamlimit.store.contract import Answer, Clock, Events, Heard
+from streamlimit.store.contract import Answer, Clock, Events, OnVerdict
 from streamlimit.store.deferred import Deferred
 from streamlimit.store.reading import Reading, matching
 from streamlimit.store.sqlite.changes import Changes
@@ -109,15 +109,15 @@ class SqliteStore:
         answer: Answer[Verdict] = self._soon(user_id, self._by(rules.confirm, receipt))
         return answer
 
-    def report(self, receipt: Receipt, heard: Heard) -> None:
+    def report(self, receipt: Receipt, callback: OnVerdict) -> None:
         try:
             answer: Any = self.confirm(receipt)
         except StoreUnavailable as error:
             answer = error
         if isinstance(answer, Deferred):
-            answer.add_callback(cast(Any, heard))
+            answer.add_callback(cast(Any, callback))
         else:
-            heard(answer)
+            callback(answer)
 
     def beat(self, ask: Ask) -> Answer[Decision]:
         answer: Answer[Decision] = self._soon(ask.user_id, self._by(rules.beat, ask))

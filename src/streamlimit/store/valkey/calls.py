@@ -43,9 +43,9 @@ class Calls:
         self.shard_of_each_server = self._router.shard_of_each_server
         self.server_of: Callable[[int], Address | None] = self._router.node_of
 
-    def when_it_fails(self, heard: Callable[[], None]) -> None:
+    def on_failure(self, callback: Callable[[], None]) -> None:
         """See `ValkeyStore`."""
-        self._router.on_failure = heard
+        self._router.on_failure = callback
 
     @property
     def failure(self) -> str:
@@ -83,7 +83,7 @@ class Calls:
             command += bulk(b"%d" % self._clock())
         self._router.send(shard, command, decode, SCRIPTS[name], callback, context)
 
-    def told(self, name: str, user_id: str, message: bytes) -> Deferred[Events]:
+    def events_of(self, name: str, user_id: str, message: bytes) -> Deferred[Events]:
         """As `change`, for a script that answers with events alone."""
         return self.change(name, user_id, message, partial(self.answers.events, user_id))
 

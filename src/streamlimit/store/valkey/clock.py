@@ -11,27 +11,27 @@ from time import monotonic, time
 TOO_LATE = "TOOLATE"
 """The answer of a script past its deadline, which did nothing; behind it stands the server's time in ms."""
 
-TELLING_SECONDS = 1.0
+RENEWED_SECONDS = 1.0
 """How old what is known of the clock may be on a connection in use: clocks drift, and are set."""
 
 
 class ServerClock:
     """Until the server has said anything, its clock is taken for this machine's."""
 
-    __slots__ = ("_ahead_ms", "_heard_at")
+    __slots__ = ("_ahead_ms", "_learnt_at")
 
     def __init__(self) -> None:
-        self._heard_at = monotonic()
-        self._ahead_ms = (time() - self._heard_at) * 1_000
+        self._learnt_at = monotonic()
+        self._ahead_ms = (time() - self._learnt_at) * 1_000
 
-    def hear(self, told_ms: float) -> None:
-        """An answer says that it was *told_ms* at the server, at some moment before now."""
-        self._heard_at = monotonic()
-        self._ahead_ms = told_ms - self._heard_at * 1_000
+    def learn(self, server_ms: float) -> None:
+        """An answer says that it was *server_ms* at the server, at some moment before now."""
+        self._learnt_at = monotonic()
+        self._ahead_ms = server_ms - self._learnt_at * 1_000
 
     def is_old(self) -> bool:
         """Should the server be asked again?"""
-        return monotonic() - self._heard_at >= TELLING_SECONDS
+        return monotonic() - self._learnt_at >= RENEWED_SECONDS
 
     def deadline(self, moment: float) -> bytes:
         """*moment*, in seconds of this machine's monotonic clock, as the last argument of a script."""

@@ -142,7 +142,7 @@ class Pipe(asyncio.Protocol):
     def learn_time(self) -> Deferred[None]:
         """Asks what time it is at the server; comes when that is known."""
         answer: Deferred[None] = Deferred()
-        self.send(Call(TIME, answer.come, 0.0, self._hear_time), TIME)
+        self.send(Call(TIME, answer.come, 0.0, self._learn_time), TIME)
         return answer
 
     def close(self, why: str) -> None:
@@ -211,7 +211,7 @@ class Pipe(asyncio.Protocol):
             self._watch = self._loop.call_later(self._tick / TICKS, self._give_up, self._received)
             return
         if self.clock.is_old():
-            self.send(Call(TIME, _ignore, 0.0, self._hear_time, is_awaited=False), TIME)
+            self.send(Call(TIME, _ignore, 0.0, self._learn_time, is_awaited=False), TIME)
         self._watch = self._loop.call_later(self._tick, self._look)
 
     def _give_up(self, received: int) -> None:
@@ -244,9 +244,9 @@ class Pipe(asyncio.Protocol):
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, FORGETS_WHAT_IS_UNSENT)
         self.close(HANGS)
 
-    def _hear_time(self, reply: Reply) -> None:
+    def _learn_time(self, reply: Reply) -> None:
         seconds, micros = reply
-        self.clock.hear(int(seconds) * 1_000 + int(micros) / 1_000)
+        self.clock.learn(int(seconds) * 1_000 + int(micros) / 1_000)
 
 
 def _ignore(_: object) -> None:

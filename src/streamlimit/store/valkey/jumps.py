@@ -15,12 +15,12 @@ class Jumps:
         self._ahead_ms: dict[object, float] = {}
         self._latest: float | None = None
 
-    def note(self, server: object, told_ms: int, at: float) -> bool:
-        """The *server* said that it was *told_ms* when it was *at* here (s). Did the clock of the store jump?
+    def note(self, server: object, server_ms: int, at: float) -> bool:
+        """The *server* said that it was *server_ms* when it was *at* here (s). Did the clock of the store jump?
 
         A server that answers for the first time is compared with the one that answered last.
         """
-        ahead_ms = told_ms - at * 1_000
+        ahead_ms = server_ms - at * 1_000
         before = self._ahead_ms.get(server, self._latest)
         self._ahead_ms[server] = self._latest = ahead_ms
         if before is None or abs(ahead_ms - before) < JUMP_MS:

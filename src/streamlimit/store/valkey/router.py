@@ -144,7 +144,7 @@ class Router:
         elif code == "NOSCRIPT" and call.script is not None:
             self._again(pipe, call, encode("SCRIPT", "LOAD", call.script.body))
         elif code == TOO_LATE:
-            pipe.clock.hear(float(rest))
+            pipe.clock.learn(float(rest))
             self._again(pipe, call)
         elif code in {"MOVED", "ASK"} and (where := pointed_to(rest, pipe.address, self._nodes)):
             self._redirect(pipe, call, where, asking=code == "ASK")

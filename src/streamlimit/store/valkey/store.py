@@ -28,7 +28,7 @@ from streamlimit.model import (
     Verdict,
 )
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
-from streamlimit.store.contract import Clock, Events, Heard
+from streamlimit.store.contract import Clock, Events, OnVerdict
 from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.valkey import walks
 from streamlimit.store.valkey.beats import one_by_one
@@ -76,13 +76,13 @@ class ValkeyStore:
         self._answers = self._calls.answers
         self._sweep = walks.Sweep(self._calls)
 
-    def when_it_fails(self, heard: Callable[[], None]) -> None:
-        """*heard* is called whenever a server cannot be reached, though no call asks for it."""
-        self._calls.when_it_fails(heard)
+    def on_failure(self, callback: Callable[[], None]) -> None:
+        """*callback* is called whenever a server cannot be reached, though no call asks for it."""
+        self._calls.on_failure(callback)
 
     @property
     def failure(self) -> str:
-        """What *heard* was called for last: the server, and what was wrong with it."""
+        """What *callback* was called for last: the server, and what was wrong with it."""
         return self._calls.failure
 
     def admit(self, ask: Ask) -> Deferred[Decision]:
@@ -96,13 +96,13 @@ class ValkeyStore:
         message = receipt_message(receipt, self._type_cap(ask) if self._has_type_caps else None)
         return self._calls.change("confirm", ask.user_id, message, decode)
 
-    def report(self, receipt: Receipt, heard: Heard) -> None:
+    def report(self, receipt: Receipt, callback: OnVerdict) -> None:
         ask, decode = receipt.lease.ask, partial(self._answers.verdict, receipt)
         message = receipt_message(receipt, self._type_cap(ask) if self._has_type_caps else None)
         try:
-            self._calls.run("confirm", ask.user_id, message, decode, heard, copy_context())
+            self._calls.run("confirm", ask.user_id, message, decode, callback, copy_context())
         except StoreUnavailable as error:
-            heard(error)
+            callback(error)
 
     def beat(self, ask: Ask) -> Deferred[Decision]:
         answer: Deferred[Decision] = Deferred()
@@ -115,23 +115,23 @@ class ValkeyStore:
         return self._calls.change("prolong", lease.ask.user_id, lease_message(lease), self._answers.prolonged)
 
     def abandon(self, lease: Lease) -> Deferred[Events]:
-        return self._calls.told("abandon", lease.ask.user_id, lease_message(lease))
+        return self._calls.events_of("abandon", lease.ask.user_id, lease_message(lease))
 
     def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Deferred[Events]:
-        return self._calls.told("end", user_id, end_message(session_id, not keep_grant))
+        return self._calls.events_of("end", user_id, end_message(session_id, not keep_grant))
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Deferred[Events]:
-        return self._calls.told("terminate", user_id, terminate_message(session_id, by, reason))
+        return self._calls.events_of("terminate", user_id, terminate_message(session_id, by, reason))
 
     def forgive(self, user_id: str, session_id: str | None) -> Deferred[int]:
         return self._calls.change("forgive", user_id, forgive_message(session_id), self._answers.forgiven)
 
     def forget(self, user_id: str) -> Deferred[Events]:
-        return self._calls.told("forget", user_id, forget_message())
+        return self._calls.events_of("forget", user_id, forget_message())
 
     def lose_again(self, event: Event, keep_grant: bool = False) -> Deferred[Events]:
         kills_grant = event.type == "session.ended" and not keep_grant
-        return self._calls.told("end", event.session.user_id, again_message(event, kills_grant))
+        return self._calls.events_of("end", event.session.user_id, again_message(event, kills_grant))
 
     def expire(self, at_most: int) -> Coroutine[Any, Any, Swept]:
         return self._sweep.once(at_most)

@@ -45,12 +45,12 @@ REPORT = {
 }
 CSV = f"{','.join(REPORT_ROW)}\r\n{','.join(map(str, REPORT_ROW.values()))}\r\n"
 
-TOLD = {
+EVENT = {
     "type": "session.expired",
     "timestamp": "2026-11-24T08:00:00.000Z",
     "data": {"session": GONE_SESSION | {"generation": 1_795_000_000_000, "move": 0}, "reason": "idle"},
 }
-FEED = f"id: 17\nevent: session.expired\ndata: {json.dumps(TOLD, separators=(',', ':'))}\n\n"
+FEED = f"id: 17\nevent: session.expired\ndata: {json.dumps(EVENT, separators=(',', ':'))}\n\n"
 
 OPERATIONS: dict[str, Operation] = {
     "GET /v1/events": Operation(
@@ -60,7 +60,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /v1/users/{user_id}/history": Operation(
         "get_history",
-        {200: Says("A page of them", shapes.History, {"user_id": "ada", "events": [TOLD], "cursor": None})},
+        {200: Says("A page of them", shapes.History, {"user_id": "ada", "events": [EVENT], "cursor": None})},
         ABOUT_USER,
     ),
     "POST /v1/expirations": Operation(

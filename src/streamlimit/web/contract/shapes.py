@@ -105,7 +105,7 @@ class GoneSession(Struct):
     limit: int | None
 
 
-class ToldSession(Struct):
+class EventSession(Struct):
     """A session as an event has it. Of a refused one without a seat the times are null."""
 
     session_id: str
@@ -124,10 +124,10 @@ class ToldSession(Struct):
     move: Annotated[int, Meta(description="how often it went to another stream")]
 
 
-class ToldData(Struct):
+class EventData(Struct):
     """What happened to whom. `plan`, `limit`, `live_sessions`: of a refusal, as they were then."""
 
-    session: ToldSession
+    session: EventSession
     reason: str
     by: str | UnsetType = UNSET
     plan: str | UnsetType | None = UNSET
@@ -135,19 +135,19 @@ class ToldData(Struct):
     live_sessions: int | UnsetType = UNSET
 
 
-class Told(Struct):
+class Event(Struct):
     """One event, as a webhook is sent it."""
 
     type: str
     timestamp: datetime
-    data: ToldData
+    data: EventData
 
 
 class History(Struct):
     """A page of a user's last events, newest first. `cursor` is null on the last one."""
 
     user_id: str
-    events: list[Told]
+    events: list[Event]
     cursor: str | None
 
 

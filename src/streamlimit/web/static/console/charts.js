@@ -14,13 +14,13 @@ const looking = every(LOOK_MS, look);
 
 // Each: what is drawn, and the lines in an answer.
 const FIGURES = [
-  ["Live sessions", (told) => [["sessions", told.live_sessions]]],
-  ["Users on all of their seats", (told) => [["users", told.users_at_limit]]],
-  ["Requests let in a second", (told) => [["let in", told.admissions]]],
-  ["Segments received a second", (told) => [["segments", told.segments]]],
-  ["Refusals a second, by reason", (told) => Object.entries(told.refusals).map(([code, values]) => [refusal(code), values])],
-  ["Wait for the store, in milliseconds", (told) => [["a call", told.store_latency_ms]]],
-  ["Webhooks a second", (told) => [["sent", told.webhooks_sent], ["failed", told.webhooks_failed]]],
+  ["Live sessions", (series) => [["sessions", series.live_sessions]]],
+  ["Users on all of their seats", (series) => [["users", series.users_at_limit]]],
+  ["Requests let in a second", (series) => [["let in", series.admissions]]],
+  ["Segments received a second", (series) => [["segments", series.segments]]],
+  ["Refusals a second, by reason", (series) => Object.entries(series.refusals).map(([code, values]) => [refusal(code), values])],
+  ["Wait for the store, in milliseconds", (series) => [["a call", series.store_latency_ms]]],
+  ["Webhooks a second", (series) => [["sent", series.webhooks_sent], ["failed", series.webhooks_failed]]],
 ];
 
 // By hour, as the store keeps them.
@@ -52,15 +52,15 @@ async function look() {
   ]);
   page.tell(answer.ok ? "" : answer.problem.title);
   if (!answer.ok) return;
-  const told = answer.body;
-  const since = told.since ? `since ${onDay(told.since * 1000)}` : "from now on";
+  const series = answer.body;
+  const since = series.since ? `since ${onDay(series.since * 1000)}` : "from now on";
   setText(
     place("covers"),
     `What the workers of the machine that answers counted, kept in their memory ${since}; a restart begins anew, and other ` +
       "machines have their own. How many sessions and users there are is of the whole service, but counted only while " +
       "somebody looks: gaps are times when nobody did. What is by hour is of all machines: the store keeps it.",
   );
-  const figures = FIGURES.map(([title, lines]) => ({ title, at: told.at, lines: lines(told) }));
+  const figures = FIGURES.map(([title, lines]) => ({ title, at: series.at, lines: lines(series) }));
   if (report.ok) figures.push(...REPORTED.map(([title, lines]) => hourly(title, lines, report.body.rows)));
   figures.forEach(draw);
   trim(figures.length);

@@ -33,7 +33,7 @@ export function furnish() {
 export function show() {
   hide();
   aborter = new AbortController();
-  hear(aborter.signal);
+  listen(aborter.signal);
   timers = [setInterval(draw, DRAW_MS), setInterval(count, 1000)];
 }
 
@@ -43,7 +43,7 @@ export function hide() {
   timers = [];
 }
 
-async function hear(signal) {
+async function listen(signal) {
   const { types, user_id } = Object.fromEntries(new FormData(place("choice")));
   while (!signal.aborted) {
     tell("Connecting …");

@@ -64,9 +64,9 @@ function webhooks({ callbacks: { pending, attempts, dropped } }) {
   const lost = total(dropped ?? {});
   const failing = Object.entries(attempts).filter(([name]) => name.endsWith("/given_up") && attempts[name]);
   const isGood = !lost && !failing.length;
-  const told = Object.entries(attempts).map(([name, count]) => `${name.replace("/", " ")}: ${count}`);
+  const counted = Object.entries(attempts).map(([name, count]) => `${name.replace("/", " ")}: ${count}`);
   const waiting = pending === null ? "not known how many wait" : `${pending} wait`;
-  const detail = [waiting, ...told, ...(lost ? [`${lost} dropped`] : [])].join("; ");
+  const detail = [waiting, ...counted, ...(lost ? [`${lost} dropped`] : [])].join("; ");
   return { name: "Webhooks", isGood, word: isGood ? "nothing lost" : "events were lost", detail };
 }
 

@@ -9,7 +9,7 @@ const HOUR_MS = 3_600_000;
 let page;
 let silence = 18;
 let user = "";
-let limit = null; // the user's, as the service told it last
+let limit = null; // the user's, as the service returned it last
 let undo = null; // takes back what was done last
 const looking = every(LOOK_MS, look);
 
@@ -109,16 +109,16 @@ async function forgive(session) {
   if (await done(call("DELETE", path), words)) offerUndo("", null);
 }
 
-function showLimit(told, roster) {
-  const first = limit === null || limit.user_id !== told.user_id || limit.max_sessions !== told.max_sessions;
-  limit = told;
-  const until = told.until ? `until ${onDay(told.until)}` : "for good";
-  const note = told.note ? ` (${told.note})` : "";
+function showLimit(found, roster) {
+  const first = limit === null || limit.user_id !== found.user_id || limit.max_sessions !== found.max_sessions;
+  limit = found;
+  const until = found.until ? `until ${onDay(found.until)}` : "for good";
+  const note = found.note ? ` (${found.note})` : "";
   const usual = "The usual limit of their plan, or of the service.";
-  fill(place("person"), { limit: told.own ? `A limit of their own: ${told.max_sessions}, ${until}${note}` : usual });
-  place("usual").hidden = !told.own;
+  fill(place("person"), { limit: found.own ? `A limit of their own: ${found.max_sessions}, ${until}${note}` : usual });
+  place("usual").hidden = !found.own;
   const field = place("limit").elements.max_sessions;
-  if (first && document.activeElement !== field) field.value = Math.min(Math.max(roster.limit, told.max_sessions) + 1, 64);
+  if (first && document.activeElement !== field) field.value = Math.min(Math.max(roster.limit, found.max_sessions) + 1, 64);
 }
 
 async function setLimit(event) {

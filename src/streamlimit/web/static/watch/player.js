@@ -95,9 +95,9 @@ export class Player {
       stream: select.value,
       device,
     });
-    const heard = (name, work) => session.addEventListener(name, ({ detail }) => session === this.#session && work(detail));
-    heard("open", () => this.#show("loading"));
-    for (const name of ["refused", "terminated", "failed"]) heard(name, (problem) => this.#lost(problem));
+    const on = (name, work) => session.addEventListener(name, ({ detail }) => session === this.#session && work(detail));
+    on("open", () => this.#show("loading"));
+    for (const name of ["refused", "terminated", "failed"]) on(name, (problem) => this.#lost(problem));
     this.#hls = this.#newHls();
     session.attachHls(this.#hls, this.video);
     return session;
@@ -150,8 +150,8 @@ export class Player {
   }
 
   #secondsToRetry(problem) {
-    const told = problem.retry_after_seconds ?? 2;
-    return Math.max(Math.min(told, this.page.settings.segment_seconds), 1);
+    const retry = problem.retry_after_seconds ?? 2;
+    return Math.max(Math.min(retry, this.page.settings.segment_seconds), 1);
   }
 
   #show(state, words = this.#standing(state), problem = null) {

@@ -50,12 +50,12 @@ export function describe(session, titles, now) {
   const last = session.last_activity_at;
   const silent = last === null ? null : Math.max(Math.round((now - Date.parse(last)) / 1000), 0);
   const left = Math.max((Date.parse(session.expires_at) - now) / 1000, 0);
-  const heard = silent === null ? "nothing yet" : `active ${silent ? `${seconds(silent)} ago` : "just now"}`;
+  const activity = silent === null ? "nothing yet" : `active ${silent ? `${seconds(silent)} ago` : "just now"}`;
   return {
     device: deviceName(session.device),
     stream: titles.get(session.stream_id) ?? session.stream_id,
     state: session.state,
-    times: `since ${atTime(session.started_at)} · ${heard}`,
+    times: `since ${atTime(session.started_at)} · ${activity}`,
     free: `free in ${seconds(Math.ceil(left))} unless it goes on`,
   };
 }
