@@ -140,9 +140,9 @@ MUTANTS = [
     ),
     Mutant(
         "a beat seats again who left after it",
-        "streamlimit/store/sqlite/store.py",
-        "        self._group.make_all()\n",
-        "        pass\n",
+        "streamlimit/store/sqlite/group_commit.py",
+        "        self.make_all()\n        return self.now",
+        "        return self.now",
         ("tests/store/test_sqlite_group_commit.py", "-k", "OneTurn or TestAlone or Trouble"),
     ),
     Mutant(

@@ -6,35 +6,18 @@ users who are due takes longer the more there are (half a millisecond for ten th
 
 import heapq
 import time
-from collections.abc import Callable
 from threading import RLock
 from typing import TypeVar
 
 from streamlimit import rules
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import (
-    FOR_GOOD,
-    Ask,
-    Decision,
-    Event,
-    Gone,
-    Lease,
-    LimitPage,
-    OwnLimit,
-    Page,
-    Receipt,
-    Roster,
-    Swept,
-    Terms,
-    Verdict,
-)
+from streamlimit.model import Event, Swept
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.bodies import decode, decode_grants, encode
-from streamlimit.store.contract import Clock, Events, OnVerdict
-from streamlimit.store.reading import Reading, matching
-from streamlimit.store.steps import Rule, Steps
+from streamlimit.store.contract import Clock, Events
+from streamlimit.store.rule_store import Rule, RuleStore
 
 T = TypeVar("T")
 
@@ -82,7 +65,7 @@ class Memory:
             self.due[user_id] = due_ms
 
 
-class MemoryStore:
+class MemoryStore(RuleStore):
     """A `Store` in *memory*, one of its own unless another is given. *subscribed* events are kept in it."""
 
     def __init__(
@@ -92,49 +75,9 @@ class MemoryStore:
         clock: Clock | None = None,
         memory: Memory | None = None,
     ) -> None:
-        self._policy, self._subscribed = policy, subscribed
+        super().__init__(policy, self._change, self._change, self._change)
+        self._subscribed = subscribed
         self._memory: Memory | None = memory or Memory(clock)
-        self._steps, self._reading = Steps(policy), Reading(self._memory, policy)
-
-    def admit(self, ask: Ask) -> Decision:
-        return self._change(ask.user_id, self._by(rules.admit, ask))
-
-    def confirm(self, receipt: Receipt) -> Verdict:
-        return self._change(receipt.lease.ask.user_id, self._by(rules.confirm, receipt))
-
-    def report(self, receipt: Receipt, callback: OnVerdict) -> None:
-        try:
-            answer: Verdict | StoreUnavailable = self.confirm(receipt)
-        except StoreUnavailable as error:
-            answer = error
-        callback(answer)
-
-    def beat(self, ask: Ask) -> Decision:
-        return self._change(ask.user_id, self._by(rules.beat, ask))
-
-    def prolong(self, lease: Lease) -> Gone | None:
-        return self._change(lease.ask.user_id, self._steps.prolong(lease))
-
-    def abandon(self, lease: Lease) -> Events:
-        return self._change(lease.ask.user_id, self._steps.abandon(lease))
-
-    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Events:
-        return self._change(user_id, self._steps.end(user_id, session_id, keep_grant))
-
-    def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Events:
-        return self._change(user_id, self._steps.terminate(user_id, session_id, by, reason))
-
-    def forgive(self, user_id: str, session_id: str | None) -> int:
-        return self._change(user_id, self._steps.forgive(session_id))
-
-    def forget(self, user_id: str) -> Events:
-        return self._change(user_id, self._steps.forget(user_id))
-
-    def lose_again(self, event: Event, keep_grant: bool = False) -> Events:
-        return self._change(event.session.user_id, self._steps.lose_again(event, keep_grant))
-
-    def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> None:
-        self._change(user_id, self._steps.set_limit(max_sessions, terms))
 
     def expire(self, at_most: int) -> Swept:
         memory = self._opened()
@@ -153,26 +96,6 @@ class MemoryStore:
             self._keep(events)
         return Swept(events, len(due) > at_most)
 
-    def sessions(self, user_id: str) -> Roster:
-        self._opened()
-        return self._reading.roster(user_id)
-
-    def browse(
-        self, cursor: str | None, at_most: int, user_id: str | None, stream_id: str | None, state: str | None
-    ) -> Page:
-        if user_id is not None:
-            return Page(matching(self.sessions(user_id).sessions, stream_id, state), None)
-        self._opened()
-        return self._reading.page(cursor, at_most, stream_id, state)
-
-    def own_limit(self, user_id: str) -> OwnLimit | None:
-        self._opened()
-        return self._reading.own_limit(user_id)
-
-    def limits(self, cursor: str | None, at_most: int) -> LimitPage:
-        self._opened()
-        return self._reading.limits(cursor, at_most)
-
     def secret(self, name: str, made: str) -> str:
         memory = self._opened()
         with memory.lock:
@@ -187,6 +110,12 @@ class MemoryStore:
     def close(self) -> None:
         """Closes the store; what is in a memory of its own is gone."""
         self._memory = None
+
+    def _load(self, user_id: str) -> tuple[Ledger, int]:
+        return self._opened().load(user_id)
+
+    def _after(self, user_id: str, count: int) -> tuple[list[tuple[str, Ledger]], int]:
+        return self._opened().after(user_id, count)
 
     def _change(self, user_id: str, rule: Rule[T]) -> T:
         memory = self._opened()
@@ -213,9 +142,6 @@ class MemoryStore:
         kept = self._opened().events
         kept += [event for event in events if event.type in self._subscribed]
         del kept[:-OUTBOX_MAX_EVENTS]
-
-    def _by(self, rule: Callable[..., Outcome[T]], asked: Ask | Receipt) -> Rule[T]:
-        return lambda ledger, now_ms, grants=None: rule(ledger, asked, self._policy, now_ms, grants)
 
     def _opened(self) -> Memory:
         if self._memory is None:

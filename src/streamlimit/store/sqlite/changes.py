@@ -5,12 +5,12 @@ from typing import Any, TypeVar
 
 from streamlimit.model import Event
 from streamlimit.rules.ledger import Ledger, Outcome
+from streamlimit.store.rule_store import Rule
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.connection import Connection, transaction, translated
 from streamlimit.store.sqlite.group_commit import Change
 from streamlimit.store.sqlite.intake import put
 from streamlimit.store.sqlite.rows import Rows
-from streamlimit.store.steps import Rule
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.bodies import decode, decode_grants, encode
 from streamlimit.store.contract import Clock
+from streamlimit.store.rule_store import Rule
 from streamlimit.store.sqlite.clock import uptime_ms
-from streamlimit.store.sqlite.connection import QUERIES, Connection, is_locked, translated, when_unlocked
-from streamlimit.store.steps import Rule
+from streamlimit.store.sqlite.connection import QUERIES, Connection, is_locked, when_unlocked
 
 T = TypeVar("T")
 Row = tuple[str, int | None, bytes]
@@ -45,6 +45,11 @@ class Rows:
         """The user's ledger as it is kept (None: there is none) and as a value, and the store's time."""
         offset_ms, body = self.find(LOAD, user_id)[0]
         return body, Ledger() if body is None else decode(body), self._middle.now_ms(offset_ms)
+
+    def after(self, user_id: str, count: int) -> tuple[list[tuple[str, Ledger]], int]:
+        """The next so many users, by name, and the store's time."""
+        now_ms = self.load("")[1]
+        return [(name, decode(body)) for name, body in self.find(BROWSE, user_id, count)], now_ms
 
     def exchange(self, user_id: str, body: bytes | None, ledger: Ledger, now_ms: int) -> bool:
         """Writes the *ledger* where the user's is still the *body* that was read. False: it is another one by now.
@@ -113,23 +118,6 @@ class Rows:
             if not is_locked(error):
                 raise
             return when_unlocked(self._db, lambda: self._cursor.execute(query, values))
-
-
-class ShownRows:
-    """The *rows* as reading.py looks at them."""
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
-    def load(self, user_id: str) -> tuple[Ledger, int]:
-        with translated:
-            return self._rows.load(user_id)
-
-    def after(self, user_id: str, count: int) -> tuple[list[tuple[str, Ledger]], int]:
-        with translated:
-            now_ms = self._rows.load("")[1]
-            found = self._rows.find(BROWSE, user_id, count)
-        return [(name, decode(body)) for name, body in found], now_ms
 
 
 @cache

@@ -1,0 +1,177 @@
+"""The store's promises as rules of one user's ledger, for stores that run the rules of `rules/` themselves.
+
+A store says how a ledger is read, and how a rule changes one in an atomic step; what is asked is in the rule.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
+
+from streamlimit import rules
+from streamlimit.errors import StoreUnavailable
+from streamlimit.model import (
+    FOR_GOOD,
+    Ask,
+    Decision,
+    Event,
+    Gone,
+    Lease,
+    LimitPage,
+    OwnLimit,
+    Page,
+    Receipt,
+    Roster,
+    Session,
+    Terms,
+    Verdict,
+)
+from streamlimit.policy import Policy
+from streamlimit.rules.grants import Grants
+from streamlimit.rules.ledger import Ledger, Outcome, grants_wanted, show_live
+from streamlimit.store.contract import Answer, Events, OnVerdict
+from streamlimit.store.deferred import Deferred
+
+T = TypeVar("T")
+Rule: TypeAlias = Callable[..., Outcome[T]]
+"""Called with a ledger and the time; where its outcome says so again, with the grants that were ended, too."""
+
+LOOKED_AT = 500
+"""Users that one page of `browse` looks at: some milliseconds, in which the process does nothing else."""
+
+
+class Change(Protocol):
+    """A way to change ledgers."""
+
+    def __call__(self, user_id: str, rule: Rule[T], /) -> Answer[T]:
+        """The answer of *rule* to the user's ledger. What it changed and its events are kept in the same step."""
+        ...
+
+
+class RuleStore(ABC):
+    """Keeps those promises under *policy*, by changes: each is made *now*; a receipt or a heartbeat *soon*, together
+    with others of this iteration; one that takes sessions out is made behind all that was asked before (*leave*).
+    """
+
+    def __init__(self, policy: Policy, now: Change, soon: Change, leave: Change) -> None:
+        self._policy = policy
+        self._now, self._soon, self._leave = now, soon, leave
+
+    @abstractmethod
+    def _load(self, user_id: str) -> tuple[Ledger, int]:
+        """The user's ledger, and the store's time: one consistent read. Raises `StoreUnavailable`."""
+
+    @abstractmethod
+    def _after(self, user_id: str, count: int) -> tuple[list[tuple[str, Ledger]], int]:
+        """The next so many users that have a ledger, in an order that stays, and the store's time. As `_load`."""
+
+    def admit(self, ask: Ask) -> Answer[Decision]:
+        return self._now(ask.user_id, self._by(rules.admit, ask))
+
+    def confirm(self, receipt: Receipt) -> Answer[Verdict]:
+        return self._soon(receipt.lease.ask.user_id, self._by(rules.confirm, receipt))
+
+    def report(self, receipt: Receipt, callback: OnVerdict) -> None:
+        try:
+            answer: Any = self.confirm(receipt)
+        except StoreUnavailable as error:
+            answer = error
+        if isinstance(answer, Deferred):
+            answer.add_callback(cast(Any, callback))
+        else:
+            callback(answer)
+
+    def beat(self, ask: Ask) -> Answer[Decision]:
+        return self._soon(ask.user_id, self._by(rules.beat, ask))
+
+    def prolong(self, lease: Lease) -> Answer[Gone | None]:
+        return self._now(lease.ask.user_id, self._rule(rules.prolong, lease))
+
+    def abandon(self, lease: Lease) -> Answer[Events]:
+        return self._now(lease.ask.user_id, self._rule(rules.abandon, lease))
+
+    def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
+        rule = self._rule(rules.end, user_id, session_id)
+        return self._leave(user_id, rule if keep_grant else _with_grants(rule))
+
+    def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
+        return self._leave(user_id, self._rule(rules.terminate, user_id, session_id, by, reason))
+
+    def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
+        return self._now(user_id, self._rule(rules.forgive, session_id))
+
+    def forget(self, user_id: str) -> Answer[Events]:
+        return self._leave(user_id, self._rule(rules.forget, user_id))
+
+    def lose_again(self, event: Event, keep_grant: bool = False) -> Answer[Events]:
+        rule = self._rule(rules.lose_again, event)
+        return self._now(event.session.user_id, rule if keep_grant else _with_grants(rule))
+
+    def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
+        def rule(ledger: Ledger, now_ms: int) -> Outcome[None]:
+            ledger.set_limit(max_sessions, terms, now_ms)
+            return Outcome(None, changed=True)
+
+        return self._now(user_id, rule)
+
+    def sessions(self, user_id: str) -> Roster:
+        ledger, now_ms = self._load(user_id)
+        live = show_live(user_id, ledger, self._policy, now_ms)
+        return Roster(user_id, ledger.shown_limit(self._policy, now_ms), live)
+
+    def browse(
+        self, cursor: str | None, at_most: int, user_id: str | None, stream_id: str | None, state: str | None
+    ) -> Page:
+        """Pages by user, so that all of a user's sessions are on one page; `cursor` is the last user seen.
+
+        A page may have fewer sessions than asked for, or none: looking for rare ones must not keep viewers waiting.
+        """
+        if user_id is not None:
+            return Page(matching(self.sessions(user_id).sessions, stream_id, state), None)
+        found: list[Session] = []
+        after = cursor or ""
+        users, now_ms = self._after(after, LOOKED_AT)
+        for after, ledger in users:
+            found += matching(show_live(after, ledger, self._policy, now_ms), stream_id, state)
+            if len(found) >= at_most:
+                return Page(tuple(found), after)
+        return Page(tuple(found), after if len(users) == LOOKED_AT else None)
+
+    def own_limit(self, user_id: str) -> OwnLimit | None:
+        ledger, now_ms = self._load(user_id)
+        return ledger.own_limit(user_id, self._policy, now_ms)
+
+    def limits(self, cursor: str | None, at_most: int) -> LimitPage:
+        """Pages by user, as `browse`."""
+        found: list[OwnLimit] = []
+        after = cursor or ""
+        users, now_ms = self._after(after, LOOKED_AT)
+        for after, ledger in users:
+            own = ledger.own_limit(after, self._policy, now_ms)
+            if own is not None:
+                found.append(own)
+            if len(found) == at_most:
+                return LimitPage(tuple(found), after)
+        return LimitPage(tuple(found), after if len(users) == LOOKED_AT else None)
+
+    def _by(self, rule: Callable[..., Outcome[T]], asked: Ask | Receipt) -> Rule[T]:
+        """*rule* for *asked*, by this policy."""
+        policy = self._policy
+        return lambda ledger, now_ms, grants=None: rule(ledger, asked, policy, now_ms, grants)
+
+    def _rule(self, rule: Callable[..., Outcome[T]], *asked: object) -> Rule[T]:
+        """As `_by`, whatever is asked, and whether or not the rule takes grants: slower."""
+        return lambda ledger, now_ms, *grants: rule(ledger, *asked, self._policy, now_ms, *grants)
+
+
+def _with_grants(rule: Rule[T]) -> Rule[T]:
+    """*rule*, which is to be called with the grants."""
+
+    def wanting(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[T]:
+        return grants_wanted() if grants is None else rule(ledger, now_ms, grants)
+
+    return wanting
+
+
+def matching(sessions: tuple[Session, ...], stream_id: str | None, state: str | None) -> tuple[Session, ...]:
+    """The *sessions* on that stream and in that state (None: on any, in any)."""
+    return tuple(s for s in sessions if stream_id in (None, s.stream_id) and state in (None, s.state))
