@@ -1,4 +1,4 @@
-"""A request answered by an ASGI application, in a task: for what is not asked for often."""
+"""The bridge to ASGI: a request answered by an ASGI application, in a task. For calls that are not frequent."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -12,16 +12,16 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY = "streamlimit.body"
-"""In a scope: the whole body; None of one that was too large to be kept."""
+"""Key of a scope: the whole body; None for a body that was too large to be kept."""
 
 REVEALED = "streamlimit.revealed"
-"""In a scope: its client's address was stated by a trusted proxy."""
+"""Key of a scope: was the client's address stated by a trusted proxy?"""
 
 DRAINING = "streamlimit.draining"
-"""Among a scope's extensions: what to await for the stop of the service, where an answer has no end of its own."""
+"""Key of a scope's extensions: awaited for the stop of the service by answers without an end of their own."""
 
 WIRE = "streamlimit.wire"
-"""Among a scope's extensions: the connection's wire."""
+"""Key of a scope's extensions: the connection's wire."""
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
@@ -64,7 +64,7 @@ class Bridge:
         self._is_chunked = False
 
     async def receive(self) -> dict[str, Any]:
-        """The body, once; then only the client's leaving."""
+        """ASGI's `receive`: the body once, then the disconnect."""
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
@@ -72,7 +72,7 @@ class Bridge:
         return {"type": "http.disconnect"}
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
-        """The head is held back until the first part of the body."""
+        """ASGI's `send`. The head is held back until the first part of the body."""
         if message["type"] == "http.response.start":
             self._start(message["status"], list(message.get("headers", ())))
             return

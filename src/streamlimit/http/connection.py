@@ -24,23 +24,23 @@ from streamlimit.http.wire import Tap, Wire
 from streamlimit.store.deferred import Deferred
 
 HALF_OPEN_SECONDS = 2.0
-"""So long a client that half-closed is answered, unless something is delivered to it: then as long as that takes."""
+"""How long a client that half-closed is still answered; while a body is delivered to it, until that is over."""
 
 MAX_HELD_BYTES = 64 * 1024
-"""Of a connection, while its answer is under way; who sends more is read from again when that is out."""
+"""Bytes of later requests that a connection holds while an answer is under way; then it stops reading."""
 
 MAX_DISCARDED = 4 * 1024 * 1024
-"""Read and dropped of a client that was refused and goes on: closing at once would reset the answer, too."""
+"""Bytes read and dropped after a refusal: closing at once would reset the connection, and lose the answer."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 Handler = Callable[[Request, Exchange], Awaitable[None] | None]
-"""What it returns is awaited in a task; a `Deferred` comes without one."""
+"""Handles a request. An awaitable that it returns is awaited in a task; a `Deferred` calls back without one."""
 
 log = logging.getLogger("uvicorn.error")
 
 
 class Parts(NamedTuple):
-    """What all connections of one worker have in common. Made before the workers are, and pickled.
+    """The parts that all connections of one worker share. Made before the workers start, and pickled.
 
     *refusal*: status, header lines and body of the answer to bytes that are no request.
     *repeats*: requests that need not be read again.
@@ -55,16 +55,16 @@ class Parts(NamedTuple):
 
 
 class Connection(asyncio.Protocol):
-    """As uvicorn makes it. The application that it loaded has a `handle`, the `Handler` of all requests."""
+    """One connection, made by uvicorn, whose loaded application has a `handle`: the `Handler` of all requests."""
 
     # What most connections never change.
     wire: Wire | None = None
     is_stuck = is_draining = False
-    """`is_stuck`: the client does not read what it is sent. `is_draining`: the service stops."""
+    """`is_stuck`: the client does not read its answer. `is_draining`: the service stops."""
     _exchange: Exchange | None = None
     _is_refused = _is_reading = _got_eof = False
     _held = _came = b""
-    """`_held`: bytes to be read later. `_came`: those that are read just now, if a request began with them."""
+    """`_held`: bytes to be parsed later. `_came`: the bytes being parsed, if a request began with them."""
     _discarded = 0
     _room: "asyncio.Future[None] | None" = None
 
@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._keep_alive_seconds: float = config.timeout_keep_alive
         self.loop: asyncio.AbstractEventLoop = _loop or asyncio.get_running_loop()
 
-    # What the transport tells
+    # Callbacks of the transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it writes, too
         self.transport = transport
@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self not in self._server.connections:
-            return  # it was refused when it came
+            return  # it was refused when it connected
         self._server.connections.discard(self)
         self._parts.guard.leave(self._client[0] if self._client else "")
         self.patience.end()
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
                 self.transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """A FIN says only that no more requests come. True keeps the transport open."""
+        """Handles a FIN, which says only that no more requests come. True keeps the transport open."""
         if self._is_sealed or not self._has_asked:
             return False  # TLS has no half-open connections
         if self.wire is not None:
@@ -142,14 +142,14 @@ class Connection(asyncio.Protocol):
             self.loop.call_soon(self._go_on)
 
     def shutdown(self) -> None:
-        """The service stops: what was asked is answered, and nothing else."""
+        """Answers the requests that have arrived, then closes: the service stops."""
         self.is_draining = True
         if self._exchange is not None:
             self._exchange.drain()
         elif self._reader.stage != "body" and not self._has_asked:
             self._close()
 
-    # What an exchange asks
+    # Calls of an exchange
 
     def room(self) -> "asyncio.Future[None]":
         if self._room is None:
@@ -173,30 +173,30 @@ class Connection(asyncio.Protocol):
         if self._came and len(self._came) <= SLICE and is_all:
             self._parts.repeats.keep(self._host, self._came, again, common)
 
-    # How patience looks at it
+    # Questions of `Patience`
 
     @property
     def is_answering(self) -> bool:
-        """Is it we who are slow?"""
+        """Is an answer under way? Then the delay is the server's."""
         return self._exchange is not None
 
     @property
     def is_delivering(self) -> bool:
-        """Delivery has its own eyes on clients that do not read."""
+        """Does a delivery use the connection? It has its own time-out for clients that do not read."""
         return self.wire is not None and self.wire.watcher is not None
 
     @property
     def is_refused(self) -> bool:
-        """Was the client answered that it sent no request?"""
+        """Was the client refused because it sent no valid request?"""
         return self._is_refused
 
     @property
     def stage(self) -> str:
-        """Of a request that is not whole, what it lacks: its `head`, its `body`."""
+        """The part that an incomplete request lacks: its `head`, its `body`; empty between two requests."""
         return self._reader.stage
 
     def rested(self) -> None:
-        """Nothing came for so long that it may be closed."""
+        """Closes the connection, which has been idle long enough."""
         self._close()
 
     def hang_up(self) -> None:
@@ -235,7 +235,7 @@ class Connection(asyncio.Protocol):
             self.patience.read(reader.stage)
 
     def _go_on(self) -> None:
-        """The answer is out: what came meanwhile is read as if it just came."""
+        """Parses the held bytes once the answer is out."""
         if not self._is_free:
             return
         held, self._held = self._held, b""
@@ -267,15 +267,15 @@ class Connection(asyncio.Protocol):
             self._server.tasks.add(task := self.loop.create_task(_awaited(work)))
             task.add_done_callback(partial(self._done, exchange))
         elif self._exchange is exchange:
-            self._close()  # it sent no answer
+            self._close()  # the handler sent no answer
 
     def _done(self, exchange: Exchange, task: "asyncio.Task[None]") -> None:
-        """The task of a request is over."""
+        """Handles the end of a request's task."""
         self._server.tasks.discard(task)
         self._over(exchange, None if task.cancelled() else task.exception())
 
     def _over(self, exchange: Exchange, outcome: object) -> None:
-        """The work on a request is over: a connection with half an answer, or none, is of no more use."""
+        """Handles the end of a request's work: a connection with an incomplete answer is closed."""
         if isinstance(outcome, BaseException):
             log.error("the handler of requests failed", exc_info=outcome)
         if self._exchange is exchange:
@@ -292,7 +292,7 @@ class Connection(asyncio.Protocol):
         return self.wire is not None
 
     def _repeat(self, data: bytes) -> bool:
-        """Answers *data* as it was answered before, where that is known. The first of a second is read."""
+        """Answers *data* by a remembered answer (`Repeats`). False: it is to be parsed."""
         if self.is_draining or self._server.default_headers is not dated.headers:
             return False
         answer = self._parts.repeats.answer(self._host, data)
@@ -306,7 +306,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _rest(self) -> None:
-        """Nothing is asked any more: the next request may take its time."""
+        """Lets the client be idle: no request is under way."""
         self.patience.rests_since = self.loop.time()
         if not self.patience.is_resting:
             self.patience.rest()
@@ -314,7 +314,7 @@ class Connection(asyncio.Protocol):
     # The end
 
     def _refuse(self, fault: Fault) -> None:
-        """An answer to what is no request, and the end of the connection, which is read from for a while."""
+        """Answers an invalid request and ends the connection, which is still read from for a while."""
         self._is_refused, self._held = True, b""
         self._parts.guard.tally.problems[fault.code] += 1
         status, lines, body = self._parts.refusal(fault)
@@ -345,12 +345,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def _is_free(self) -> bool:
-        """May the next request be looked at?"""
+        """May the next request be handled?"""
         return self._exchange is None and not self.is_stuck and not self._is_refused and not self.transport.is_closing()
 
     @property
     def _has_asked(self) -> bool:
-        """Is something under way, or still to be looked at?"""
+        """Is a request under way, or still to be handled?"""
         return self._exchange is not None or bool(self._held) or bool(self._reader.ready)
 
     @property

@@ -24,17 +24,17 @@ class Way(Protocol):
     is_draining: bool
 
     def room(self) -> "asyncio.Future[None]":
-        """Is done when the client reads again, or is gone."""
+        """A future that is done when the client reads again, or is gone."""
 
     def answered(self) -> None:
-        """The answer is complete."""
+        """Called when the answer is complete."""
 
     def again(self, again: Callable[[], tuple[int, bytes, bytes] | None], common: bytes) -> None:
-        """*again* answers the same bytes if they come again; see `Repeats`."""
+        """Has *again* answer the same bytes if they come again; see `Repeats`."""
 
 
 class Dated:
-    """The server's own headers, `Date` among them; and as lines."""
+    """The server's own headers, `Date` among them: as pairs, and as lines."""
 
     headers: Headers = []  # noqa: RUF012  # replaced, never changed
     lines = b""
@@ -46,7 +46,8 @@ dated = Dated()
 class Exchange:
     """The answer to one *request*: `whole`, or `start` once, then parts, then `end`.
 
-    What `part` and `pour` return is to be awaited; None, where that was all. `common`: headers that end every head.
+    An awaitable that `part` and `pour` return is to be awaited: the client reads slowly. `common`: the last headers of
+    every head.
     """
 
     # What most answers never change; an exchange is made for each request.
@@ -63,7 +64,7 @@ class Exchange:
         self.is_head = request.method == "HEAD"
 
     def whole(self, status: int, lines: bytes, body: bytes = b"") -> None:
-        """The answer at once. *lines*: its own headers, each with its CRLF, without its body's length."""
+        """Sends a complete answer. *lines*: its own headers, each with its CRLF, without the body's length."""
         if self.is_gone:
             return
         self._head = None  # another answer was begun, of which nothing is out
@@ -76,20 +77,23 @@ class Exchange:
         self._way.answered()
 
     def again(self, again: Callable[[], tuple[int, bytes, bytes] | None]) -> None:
-        """If the very bytes come again, from wherever this client asks, *again* answers: status, lines and body.
+        """Has *again* answer if the client sends the same bytes again: it returns status, header lines and body.
 
-        They are not read then; where it has no answer (None), they are. Said before this answer is.
+        Such bytes are not parsed, unless it returns None. Called before this answer is sent.
         """
         if self.keep_alive and not self.is_head:
             self._way.again(again, self.common)
 
     def start(self, status: int, lines: bytes) -> None:
-        """Status and headers, each a line with its CRLF, not checked again. Sent with what follows."""
+        """Begins the answer: *lines* are headers, each with its CRLF, not checked.
+
+        Sent with the first part or the end.
+        """
         closing = b"" if self.keep_alive else CLOSE
         self._head = b"".join((STATUS_LINES[status], dated.lines, lines, self.common, closing, b"\r\n"))
 
     def part(self, part: bytes | memoryview) -> Awaitable[None] | None:
-        """Some of the body; nothing where the client has left."""
+        """Sends a part of the body; does nothing where the client has left."""
         if self.is_gone:
             return None
         if self._way.is_stuck:
@@ -103,14 +107,14 @@ class Exchange:
         return None
 
     def pour(self, file: int, first: int, count: int) -> Awaitable[None] | None:
-        """As `part`, from a file, where the wire `can_pour`; less goes out where the client left, or the file ended."""
+        """As `part`, from a file, where the wire `can_pour`. Less is sent where the client left or the file ended."""
         wire = self._way.wire
-        assert wire is not None  # it was asked whether it can
+        assert wire is not None  # the caller checked `can_pour`
         self.has_started = True
         return wire.pour(self._take_head(), file, first, count)
 
     def end(self) -> None:
-        """From here on the connection's next request is looked at."""
+        """Ends the answer; the connection's next request may be handled."""
         if self.is_over:
             return
         if not self.is_gone and self._head is not None:
@@ -126,20 +130,20 @@ class Exchange:
             await asyncio.shield(self._left)
 
     async def until_draining(self) -> None:
-        """Returns when the service stops: what would never end by itself ends now."""
+        """Returns when the service stops, for answers without an end of their own."""
         if not self._way.is_draining:
             if self._draining is None:
                 self._draining = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._draining)
 
     def drain(self) -> None:
-        """The service stops: this is the connection's last answer."""
+        """Makes this the connection's last answer: the service stops."""
         self.keep_alive = False
         if self._draining is not None and not self._draining.done():
             self._draining.set_result(None)
 
     def gone(self) -> None:
-        """The connection is closed."""
+        """Called when the connection is closed."""
         self.is_gone = True
         if self._left is not None and not self._left.done():
             self._left.set_result(None)
@@ -168,7 +172,7 @@ class Exchange:
 
 
 def lines_of(headers: Headers) -> bytes:
-    """Headers as they go out. Raises ValueError for one that would be more than a line."""
+    """*headers* as lines. Raises ValueError for one that would be more than a line."""
     joined = b"".join([b"%b: %b\r\n" % each for each in headers])
     if joined.count(b"\n") != len(headers) or joined.count(b"\r") != len(headers):
         raise ValueError("a header is one line")

@@ -18,7 +18,7 @@ _host = re.compile(
 
 
 class Fault(NamedTuple):
-    """A code of errors, and what is wrong in words."""
+    """A fault in a request: the error's code, and what is wrong in words."""
 
     code: str
     detail: str
@@ -30,7 +30,7 @@ MALFORMED = Fault("malformed", "this is no HTTP/1.1 request")
 def fault_of(
     method: bytes, url: bytes, version: str, headers: Headers, fields: dict[bytes, bytes], offers_upgrade: bool
 ) -> Fault | None:
-    """What is wrong with a head; None: nothing. *fields*: of each of *headers*' names (in lower case) the first."""
+    """The fault of a head; None: there is none. *fields*: the first value of each (lower-case) name in *headers*."""
     if version != "1.1" and not version.startswith("1."):
         return unknown_version()
     if offers_upgrade and method == b"CONNECT":
@@ -62,17 +62,17 @@ def _is_twice(name: bytes, headers: Headers) -> bool:
 
 
 def unknown_version() -> Fault:
-    """For a request line of any other major version."""
+    """The fault of a request line with another major version of HTTP."""
     return Fault("version-not-supported", "this server speaks HTTP/1.1")
 
 
 def has_body(fields: dict[bytes, bytes]) -> bool:
-    """Does the head announce one?"""
+    """Does the head announce a body?"""
     return b"transfer-encoding" in fields or bool(fields.get(b"content-length", b"").strip(b" \t0"))
 
 
 def framing_of(fields: dict[bytes, bytes]) -> bytes:
-    """The line of a head that says how long its body is."""
+    """The header line that says how long the body is."""
     if b"transfer-encoding" in fields:
         return b"transfer-encoding: chunked\r\n"
     return b"content-length: " + fields[b"content-length"] + b"\r\n"
@@ -80,7 +80,7 @@ def framing_of(fields: dict[bytes, bytes]) -> bytes:
 
 @lru_cache(maxsize=256)
 def is_host(value: bytes) -> bool:
-    """Is it what a `Host` may be: a name of labels none of which is empty, or an address; a port after it?"""
+    """Is *value* a valid `Host`: a name of non-empty labels or an address, with or without a port?"""
     found = _host(value.strip(b" \t"))
     if found is None or int(found["port"] or 0) > MAX_PORT:
         return False

@@ -1,15 +1,15 @@
-"""Bodies larger than others': of which targets, and how many at once. They are kept before their sender is known."""
+"""Limits on large bodies: for which targets, and how many at once. They are kept before the sender is authenticated."""
 
 from collections.abc import Callable, Mapping
 
 from streamlimit.http.limits import nobody
 
 AT_ONCE = 16
-"""Large bodies of strangers that one worker keeps at the same time."""
+"""Large bodies of untrusted clients that one worker keeps at the same time."""
 
 
 class LargeBodies:
-    """*sizes*: the most bytes of a body, by target. *trusted*: says whose large bodies are not counted, by address.
+    """The large bodies of one worker. *sizes*: the most bytes, by target. *trusted*: addresses that are not counted.
 
     All connections of one worker share it. Made before the workers are, and pickled.
     """

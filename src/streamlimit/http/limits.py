@@ -1,8 +1,8 @@
-"""All open connections of one worker: too many of one address, and those whose client keeps us waiting.
+"""Limits on the open connections of one worker: how many one address may have, how long a client is waited for.
 
-A connection that waits for its client (for a first request, or for the rest of one) stands in one queue, whose
-times are all equal, so one look a second at its front is enough: a request that arrives whole, as nearly
-all do, costs two flags and no timer. Knows no HTTP.
+Connections that wait for their client (for a first request, or the rest of one) are in one queue. All wait equally
+long, so one look a second at its front is enough: a request that arrives whole, as nearly all do, costs two flags and
+no timer. Knows no HTTP.
 """
 
 import asyncio
@@ -17,22 +17,25 @@ from streamlimit.tally import Tally
 DESCRIPTORS = 1_048_576
 SWEEP_SECONDS = 1.0
 AT_ONCE, PAUSE_SECONDS, ROUNDS = 3, 0.001, 4_000
-"""Thousands that came together go together; so many of them at a time delay no request (each takes 40 µs). Of more
-than `AT_ONCE` times `ROUNDS` more at a time, so that all go in some seconds however many they are."""
+"""Connections that are given up at once, the pause between two such batches, and the batches of one time-out.
+
+Each takes 40 µs, so a batch of three delays no request; of more than 12,000 connections a batch is larger, so that all
+are given up within some seconds.
+"""
 
 
 class Awaited(Protocol):
-    """One connection whose client is waited for."""
+    """A connection whose client is waited for."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """Where it is served."""
+        """The event loop of the connection."""
 
     def is_excused(self) -> bool:
-        """The client's time is over: is it we who are slow, or does it read on, if slowly?"""
+        """Is the client not to blame, though its time is over: is the server slow, or does it read, if slowly?"""
 
     def give_up(self) -> None:
-        """Nobody is there, or someone who wants us to wait."""
+        """Ends the connection: the client is gone, or keeps the server waiting."""
 
 
 def nobody(_address: str) -> bool:
@@ -41,7 +44,7 @@ def nobody(_address: str) -> bool:
 
 
 class Connections:
-    """All open connections of one worker, and how long each has been waited for.
+    """The open connections of one worker, and how long each may still be waited for.
 
     *at_most*: open connections of one address (0: any number), except of loopback and of those *trusted*.
     *seconds*: for a head, a body, or any sign of a client that reads. Connections that it refuses or closes it counts
@@ -73,7 +76,7 @@ class Connections:
         return True
 
     def leave(self, address: str) -> None:
-        """One of them is closed."""
+        """Counts a connection of *address* that is closed."""
         if self._at_most and address:
             self.by_address[address] -= 1
             if self.by_address[address] <= 0:
@@ -83,18 +86,18 @@ class Connections:
         return LOOPBACK.fullmatch(address) is not None or self._trusted(address)
 
     def await_client(self, connection: Awaited) -> None:
-        """From now on the client has `seconds` to go on."""
+        """Gives the client `seconds` from now to go on."""
         self._waiting.pop(connection, None)
         self._waiting[connection] = connection.loop.time() + self._seconds
         if self._timer is None:
             self._timer = connection.loop.call_later(min(SWEEP_SECONDS, self._seconds), self._sweep, connection.loop)
 
     def forget(self, connection: Awaited) -> None:
-        """Nothing is expected of the client any more."""
+        """Takes the connection out of the queue: nothing is expected of the client."""
         self._waiting.pop(connection, None)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Gives up those whose time is over; the oldest stand first. Of thousands a few at a time."""
+        """Gives up connections whose time is over, the oldest first, a few at a time."""
         due = self._due(loop.time())
         pause = PAUSE_SECONDS if len(due) >= AT_ONCE else min(SWEEP_SECONDS, self._seconds)
         self._timer = loop.call_later(pause, self._sweep, loop)
@@ -109,7 +112,7 @@ class Connections:
             self._timer = None
 
     def _due(self, now: float) -> list[Awaited]:
-        """The first of them, a few at most."""
+        """The next batch of connections whose time is over at *now*."""
         due: list[Awaited] = []
         at_most = max(AT_ONCE, len(self._waiting) // ROUNDS)
         for connection, until in self._waiting.items():
@@ -120,7 +123,7 @@ class Connections:
 
 
 def raise_descriptors() -> None:
-    """As many open files as the system allows without asking: a connection costs two."""
+    """Raises the soft limit of open files to the hard one: a connection takes two."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,7 +1,7 @@
-"""How long one connection's client is waited for: a first request, the rest of one, that it reads, the next request.
+"""The time-outs of one connection: for a first request, the rest of one, reading the answer, the next request.
 
-Whoever is expected to do something now stands in the queue of `Connections`; who may rest has one timer, which runs on
-while requests come, and looks when it fires how long nothing came.
+While the client has to act, the connection is in the queue of `Connections`. While it may be idle it has one timer,
+which runs on as requests come, and checks when it fires how long none came.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from streamlimit.http.limits import Connections
 
 
 class Client(Protocol):
-    """One connection, as far as it is waited for."""
+    """The connection, as `Patience` sees it."""
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
@@ -31,13 +31,13 @@ class Client(Protocol):
 
 
 class Patience:
-    """One connection's. `is_waiting`: the client is expected to do something now."""
+    """The time-outs of one connection. `is_waiting`: the client has to act now."""
 
     is_waiting = False
     _what = "request"
-    """What is expected of the client: a `request`, the rest of its `head` or `body`, or that it is `reading`."""
+    """What the client has to do: send a `request`, the rest of its `head` or `body`, or be `reading`."""
     is_resting = False
-    """The timer for a silent client runs."""
+    """Does the timer for an idle client run?"""
     rests_since = 0.0
     _unsent = 0
     _timer: asyncio.TimerHandle | None = None
@@ -47,57 +47,57 @@ class Patience:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """Where it is served."""
+        """The event loop of the connection."""
         return self._client.loop
 
     def begin(self) -> None:
-        """The client is connected: a request is to come."""
+        """Begins to wait for the first request of a new connection."""
         self._await("request")
 
     def end(self) -> None:
-        """The client is gone. (It and we hold each other.)"""
+        """Ends all waiting: the client is gone. Breaks the cycle of references with the connection."""
         del self._client
         self._guard.forget(self)
         if self._timer is not None:
             self._timer.cancel()
 
     def asked(self) -> None:
-        """A whole request came."""
+        """Called when a whole request came."""
         if self._what != "reading":
             self._forget()
 
     def read(self, stage: str) -> None:
-        """Something came, and what is not whole of it lacks its *stage*."""
+        """Called when bytes came; *stage*: the part that the request still lacks."""
         if stage and (not self.is_waiting or (stage != self._what and self._what != "reading")):
             self._await(stage)
 
     def stuck(self) -> None:
-        """The client does not read."""
+        """Called when the client does not read."""
         if not self._client.is_delivering:
             self._await("reading")
 
     def unstuck(self) -> None:
-        """The client reads again."""
+        """Called when the client reads again."""
         if self.is_waiting and self._what == "reading" and not self._client.transport.is_closing():
             self._forget()
             self.read(self._client.stage)
 
     def refused(self) -> None:
-        """The client was refused, and may only read that."""
+        """Called when the client was refused, and has to read that."""
         self._await("reading")
 
     def closing(self) -> None:
-        """The connection is closed when all is sent, and some clients never read."""
+        """Bounds the time for sending the rest before the connection is closed: some clients never read."""
         if not self.is_waiting and self._client.transport.get_write_buffer_size():
             self._await("reading")
 
     def rest(self) -> None:
-        """The client was answered, and may be silent for long from `rests_since` on."""
+        """Lets an answered client be idle for long, from `rests_since` on."""
         self.is_resting = True
         self._timer = self.loop.call_later(self._rest_seconds, self._rested)
 
     def is_excused(self) -> bool:
-        """The client's time is over: is it we who are slow, or does it read on, if slowly?"""
+        """Is the client not to blame, though its time is over: is the server slow, or does it read, if slowly?"""
         client = self._client
         if client.is_refused:
             return False
@@ -109,7 +109,7 @@ class Patience:
         return client.is_answering
 
     def give_up(self) -> None:
-        """Nobody is there, or someone who wants us to wait. Of who was refused before, it is no news."""
+        """Ends the connection of a client that keeps the server waiting; logged unless it was refused before."""
         self.is_waiting = False
         client = self._client
         if not client.is_refused:
@@ -127,7 +127,7 @@ class Patience:
         self._guard.forget(self)
 
     def _rested(self) -> None:
-        """It has rested long enough to be closed; or not yet, for there were requests meanwhile."""
+        """Closes the connection if it was idle long enough; else the timer runs on, for requests came meanwhile."""
         left = self.rests_since + self._rest_seconds - self.loop.time()
         if self._client.is_answering or self._client.stage or left > 0:
             self._timer = self.loop.call_later(left if left > 0 else self._rest_seconds, self._rested)

@@ -1,7 +1,7 @@
-"""Bytes of one connection in, requests out: the one place where a request is parsed.
+"""The parser of one connection: bytes in, requests out.
 
-What is wrong or ambiguous becomes a `Fault` in the place of the request, and is the last thing that is read. Knows no
-socket and no clock.
+A wrong or ambiguous request becomes a `Fault` in its place, and nothing is parsed after it. Knows no socket and no
+clock.
 """
 
 from collections import deque
@@ -14,38 +14,38 @@ from streamlimit.http.large import LargeBodies
 from streamlimit.http.request import Headers, Peer, Request, unquoted
 
 MAX_HEAD = 32 * 1024
-"""Bytes of a request's line and headers together; as many of its trailers."""
+"""Most bytes of a request's line and headers together; as many of its trailers."""
 
 MAX_HEADERS = 100
 MAX_URL = 16 * 1024
 MAX_BODY = 64 * 1024
-"""Bytes of a body that is kept, unless the request's target may have a larger one."""
+"""Most bytes of a body that is kept, unless the request's target may have a larger one."""
 
 MAX_FRAMING = 16
-"""Bytes that a chunked body may take for one of its own: chunks of one byte, with room for their extensions."""
+"""Most bytes on the wire for each byte of a chunked body: chunks of one byte, with room for their extensions."""
 
 MAX_DISCARDED = 32 * 1024 * 1024
-"""Read of a body that is too large, so that its sender gets to read why."""
+"""Most bytes read and dropped of a body that is too large, so that its sender gets the answer."""
 
 SLASH = ord("/")
 SLICE = 4 * 1024
-"""Bytes that are parsed at a time, and so the bound of what is parsed before it can be answered."""
+"""Bytes that are parsed at a time: the bound of what is parsed before it can be answered."""
 
 
 class Reader:
-    """The requests of one connection, whose other end is *client*. `ready`: those that are whole, in their order.
+    """The parser of one connection from *client*. `ready`: the complete requests, in their order.
 
     *larger*: the targets whose bodies may be larger.
     """
 
     stage = ""
-    """What the request at hand lacks: its `head`, its `body`; empty between two."""
+    """The part that the incomplete request lacks: its `head`, its `body`; empty between two requests."""
 
     is_over = False
-    """Nothing is read any more: the last request came, or something that is none."""
+    """Is nothing parsed any more? The last request came, or an invalid one."""
 
     expects = False
-    """The client waits for a word before it sends its body."""
+    """Does the client wait for `100 Continue` before it sends the body?"""
 
     _received = _size = _body_bytes = 0
     _is_unread = _is_replayed = _is_too_large = _is_large = False
@@ -53,7 +53,7 @@ class Reader:
     _url = _method = b""
     _version = ""
     _read: Headers
-    """Headers as they come; trailers, too."""
+    """The headers parsed so far; then the trailers."""
     _headers: Headers
     _fields: dict[bytes, bytes]
     _body: bytes | bytearray
@@ -64,13 +64,13 @@ class Reader:
         self._parser = self._new_parser()
 
     def close(self) -> None:
-        """Nothing more comes. (It and its parser hold each other.)"""
+        """Ends parsing, and breaks the cycle of references with the parser."""
         self.is_over = True
         self._end_large()
         del self._parser
 
     def feed(self, data: bytes) -> None:
-        """*data*, of `SLICE` bytes at most, came."""
+        """Parses *data*, `SLICE` bytes at most."""
         self._received += len(data)
         while data and not self.is_over:
             try:
@@ -181,7 +181,7 @@ class Reader:
         return self._client[0] if self._client else ""
 
     def _expect(self, fields: dict[bytes, bytes]) -> None:
-        """The client asks whether to send its body: it is refused at once, where that is too large."""
+        """Handles `Expect: 100-continue`: a body that is too large is refused at once."""
         if int(fields.get(b"content-length", b"0")) <= self._most:
             self.expects = True
             return
@@ -190,10 +190,10 @@ class Reader:
         raise Stop
 
     def _read_body_after_all(self) -> None:
-        """A server may pass over an offer of another protocol (RFC 9110, 7.8), but not over the body.
+        """Reads the body of a request that offers another protocol, which a server may ignore (RFC 9110, 7.8).
 
-        The parser takes that for the other protocol's, so another one reads it, which never saw the offer. It is
-        the connection's last request: others on its way may take the body for more requests.
+        The parser takes the body for that protocol's bytes, so a second parser, which never saw the offer, reads it. It
+        is the connection's last request: proxies may take the body for more requests.
         """
         self._is_unread, self._is_replayed = False, True
         self._parser = self._new_parser()
@@ -209,7 +209,7 @@ class Reader:
     # Sizes
 
     def _check_size(self) -> None:
-        """Ends a request that is too large already, though not whole yet."""
+        """Ends a request that is too large already, though incomplete."""
         if self.stage == "head":
             if self._received > MAX_HEAD + SLICE:
                 self._end(self._too_long() or TOO_LARGE)
@@ -219,7 +219,7 @@ class Reader:
             self.on_message_complete()  # it is too large
 
     def _large(self) -> Fault | None:
-        """Is the head that is whole now too large?"""
+        """The fault of a complete head that is too large; None: it is not."""
         size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
         return self._too_long() or (TOO_LARGE if size > MAX_HEAD or len(self._headers) > MAX_HEADERS else None)
 
@@ -231,7 +231,7 @@ class Reader:
     # The end
 
     def _fault_in(self, error: Exception) -> Fault:
-        """What the parser did not like."""
+        """The fault for an *error* of the parser."""
         if str(error) == PREFACE:
             return unknown_version()
         if isinstance(error, HttpParserInvalidURLError):
@@ -244,9 +244,9 @@ class Reader:
 
 
 class Stop(Exception):
-    """Stops the parser."""
+    """Raised in a callback to stop the parser."""
 
 
 TOO_LARGE = Fault("head-too-large", f"a head has at most {MAX_HEAD} bytes and {MAX_HEADERS} headers")
 PREFACE = "Pause on PRI/Upgrade"
-"""The parser's word for the first line of HTTP/2."""
+"""The parser's error for the preface of HTTP/2."""

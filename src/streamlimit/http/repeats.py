@@ -1,7 +1,7 @@
-"""Requests that come again byte for byte while their answer is known: they are answered without being read.
+"""Repeated requests: the same bytes from the same client are answered without being parsed, while the answer holds.
 
-A client that hammers sends the same bytes thousands of times a second. The answer is up to the handler that answered
-before, who is asked each time whether it still holds. Knows no session and no clock.
+A client that hammers sends the same bytes thousands of times a second. The handler that answered first is asked each
+time whether its answer still holds. Knows no session and no clock.
 """
 
 from collections.abc import Callable
@@ -9,27 +9,27 @@ from collections.abc import Callable
 from streamlimit.http.exchange import STATUS_LINES, dated
 
 Again = Callable[[], tuple[int, bytes, bytes] | None]
-"""Status, header lines and body of the answer; None: the request is to be read."""
+"""Returns status, header lines and body of the answer; None: the request is to be parsed."""
 
 MOST = 1_024
-"""Requests that are remembered; of more, none for a moment."""
+"""Most requests that are remembered; beyond that all are forgotten."""
 
 
 class Repeats:
-    """The repeated requests of one worker. Made before the workers are, and pickled."""
+    """The repeated requests of one worker. Made before the workers start, and pickled."""
 
     def __init__(self) -> None:
         self.known: dict[tuple[str, bytes], tuple[Again, bytes]] = {}
-        """The answers, by client and the request's bytes, each with headers that end every head. Mostly none."""
+        """The answers by client and request bytes, each with the last headers of every head. Mostly empty."""
 
     def keep(self, client: str, asked: bytes, again: Again, common: bytes) -> None:
-        """From now on *again* answers the bytes that *client* *asked* with, until it returns None."""
+        """Has *again* answer the bytes *asked* of *client* from now on, until it returns None."""
         if len(self.known) >= MOST:
             self.known.clear()
         self.known[client, asked] = again, common
 
     def answer(self, client: str, asked: bytes) -> bytes | None:
-        """The whole answer; None: it is to be found out."""
+        """The complete answer to the bytes *asked* of *client*; None: they are to be parsed."""
         known = self.known.get((client, asked))
         if known is None:
             return None

@@ -1,4 +1,4 @@
-"""One request as it was read: a value that nothing behind the reader parses again."""
+"""A parsed request, as a value; nothing behind the reader parses it again."""
 
 from urllib.parse import unquote
 
@@ -10,10 +10,10 @@ Peer = tuple[str, int] | None
 
 
 class Request(Struct, gc=False):
-    """One request, whole.
+    """One complete request.
 
-    `target` is what its first line says; `path` the same without query, percent-decoded. `headers`: names in lower
-    case, in their order; `fields`: of each name the first. `body`: None where it was too large to be kept.
+    `target`: as in the request line; `path`: its path, percent-decoded. `headers`: in their order, names in lower case;
+    `fields`: the first of each name. `body`: None where it was too large to be kept.
     `client`: the client's address, which a trusted proxy may have stated (`is_revealed`).
     """
 
@@ -41,6 +41,6 @@ class Request(Struct, gc=False):
 
 
 def unquoted(path: bytes) -> str:
-    """Percent-decoded."""
+    """*path*, percent-decoded."""
     text = path.decode("latin-1")
     return unquote(text) if "%" in text else text

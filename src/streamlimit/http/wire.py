@@ -1,4 +1,4 @@
-"""What the server asks of a wire: the client's end of a connection, as the delivery of bodies sees it."""
+"""The interface of a wire that the server needs: a client connection as the delivery of bodies sees it."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -10,7 +10,7 @@ class Wire(Protocol):
 
     @property
     def watcher(self) -> object | None:
-        """Whoever delivers a body on it at the moment."""
+        """The delivery that uses the wire at the moment; None: there is none."""
 
     @property
     def can_pour(self) -> bool:
@@ -20,10 +20,10 @@ class Wire(Protocol):
         """Gives the kernel *head*, and *left* bytes of *file* from *first* on."""
 
     def nudge(self) -> None:
-        """Something came from the client."""
+        """Called when bytes came from the client, perhaps with an acknowledgement."""
 
     def lost(self, error: Exception | None) -> None:
-        """The transport is gone."""
+        """Called when the transport is gone."""
 
     def abort(self) -> None:
         """Ends the connection with a reset; what is queued is dropped."""
