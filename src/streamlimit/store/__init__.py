@@ -1,1 +1,1 @@
-"""Where the truth is kept: one contract (contract.py), one folder per engine."""
+"""The stores of sessions: one contract (contract.py), one folder per engine."""

@@ -1,6 +1,6 @@
-"""A ledger as bytes: MessagePack, where seats are arrays.
+"""A ledger as bytes: MessagePack with seats as arrays, half as long as with field names.
 
-Half as long as with the names of the fields. What is decoded is shared with no other caller: a rule may change it.
+A decoded ledger is shared with no other caller: a rule may change it.
 """
 
 import msgspec

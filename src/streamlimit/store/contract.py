@@ -39,7 +39,7 @@ OnVerdict: TypeAlias = Callable[["Verdict | StoreUnavailable"], None]
 
 
 async def resolved(answer: Answer[T]) -> T:
-    """The answer itself, awaited where it must be."""
+    """The answer itself, awaited where it is awaitable."""
     return await answer if is_coming(answer) else answer
 
 
@@ -56,14 +56,14 @@ class Store(Protocol):
     """The promises of a store. "Session" means one session of one user; events are written in the same step."""
 
     def admit(self, ask: Ask) -> Answer[Decision]:
-        """Gives the session a seat or says which sessions hold them all; one with a seat is always admitted.
+        """Admits a session: gives it a seat, or says which sessions hold them all. One with a seat is always admitted.
 
         In a race for the last seat one wins. The same lease twice is one seat and the same answer.
         """
         ...
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
-        """The client has the segment: last activity is now. A session ended meanwhile stays ended.
+        """Confirms that the client has the segment: last activity is now. A session ended meanwhile stays ended.
 
         One that expired meanwhile is seated again if there is room. Twice is once.
         """
@@ -83,15 +83,18 @@ class Store(Protocol):
         ...
 
     def prolong(self, lease: Lease) -> Answer[Gone | None]:
-        """Bytes still move: the session expires later. None, or why it holds no seat any more."""
+        """Prolongs the session of *lease*, whose bytes still move. None, or why it holds no seat any more."""
         ...
 
     def abandon(self, lease: Lease) -> Answer[Events]:
-        """Nothing was received. Frees a reservation's seat when no other lease of it is open. Twice is once."""
+        """Ends a lease without a receipt: frees a reservation's seat when no other lease of it is open.
+
+        Twice is once.
+        """
         ...
 
     def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
-        """The viewer stops; the seat is free at once, and unless *keep_grant* the session's grant starts nothing more.
+        """Ends a session for its viewer: the seat is free at once, and unless *keep_grant* the grant is dead.
 
         The second time there is nothing to do.
         """
@@ -102,40 +105,44 @@ class Store(Protocol):
         ...
 
     def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
-        """A terminated session, or all of the user's (None), may come back at once. How many could not; again: 0."""
+        """Forgives a terminated session, or (None) all of the user's: they may come back at once. Returns how many.
+
+        Again: 0.
+        """
         ...
 
     def forget(self, user_id: str) -> Answer[Events]:
-        """Nothing of the user is kept: sessions end, marks and a limit of their own go. Again: nothing ends.
+        """Forgets a user: sessions end, marks and an own limit are removed. Again: nothing ends.
 
-        Grants that were given before start nothing: until they would have expired that is remembered, and no more.
+        Only a revocation is kept, as long as grants that were given before would be valid: they start nothing.
         """
         ...
 
     def lose_again(self, event: Event, keep_grant: bool = False) -> Answer[Events]:
-        """The end or termination of *event* happens again, if that very seat is there: a failover forgot it.
+        """Repeats the end or termination of *event* after a failover lost it, if that very seat is there.
 
-        Also past its time: so the event has the id of the first one. Nothing happens to a later seat of the session.
+        Also past its expiry, so that the new event has the id of the first one. A later seat of the session stays.
         """
         ...
 
     def expire(self, at_most: int) -> Answer[Swept]:
-        """Takes out what is due, about *at_most* sessions or fewer. Of many callers one gets each session.
+        """Removes expired sessions and reservations, about *at_most*. Of several callers one gets each session.
 
-        Nobody waits for it longer than a millisecond or so; `more` then says to go on, after a pause.
+        A step keeps others waiting for a millisecond or so; `more` says to go on, after a pause.
         """
         ...
 
     def sessions(self, user_id: str) -> Answer[Roster]:
-        """Who is watching on this user's seats, oldest first. Changes nothing."""
+        """The live sessions of the user, oldest first. Changes nothing."""
         ...
 
     def browse(
         self, cursor: str | None, at_most: int, user_id: str | None, stream_id: str | None, state: str | None
     ) -> Answer[Page]:
-        """A page of live sessions. One that is live during the whole browsing is shown exactly once.
+        """A page of live sessions. A session that is live during the whole walk is shown exactly once.
 
-        All that go on have a cursor; such a page may have fewer sessions than asked for, or none, and a few more.
+        Every page but the last has a cursor; such a page may have fewer sessions than *at_most*, or none, or a few
+        more.
         """
         ...
 
@@ -153,7 +160,7 @@ class Store(Protocol):
     def limits(self, cursor: str | None, at_most: int) -> Answer[LimitPage]:
         """A page of the own limits that hold now. One that holds during the whole walk is shown exactly once.
 
-        All pages that go on have a cursor; such a page may have fewer limits than asked for, or none, never more.
+        Every page but the last has a cursor; such a page may have fewer limits than *at_most*, or none, never more.
         """
         ...
 
@@ -162,7 +169,7 @@ class Store(Protocol):
         ...
 
     def pending(self) -> Answer[int]:
-        """Call backs that wait; an event that is not sorted yet into its endpoints' queues counts once."""
+        """The number of webhooks that wait; an event not sorted yet into its endpoints' queues counts once."""
         ...
 
     def ping(self) -> Answer[None]:
@@ -170,7 +177,7 @@ class Store(Protocol):
         ...
 
     def close(self) -> Answer[None]:
-        """Lets go of files and connections. Twice is once."""
+        """Closes files and connections. Twice is once."""
         ...
 
 

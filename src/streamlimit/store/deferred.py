@@ -1,7 +1,7 @@
-"""An answer that is not there yet, without the future, the coroutines and the task that usually bring one.
+"""Deferred answers: callbacks in the place of a future, coroutines and a task.
 
-Each layer adds what it does with the answer, or with an error (`then`), and the one that asked first is called back
-(`add_callback`) in the very iteration of the loop that brings it. Who would rather wait awaits it.
+Each layer adds a step for the answer, or for an error (`then`); the first caller is called back (`add_callback`) in the
+loop iteration that brings the answer. A `Deferred` can also be awaited.
 """
 
 from asyncio import Future, ensure_future, get_running_loop
@@ -15,14 +15,14 @@ from streamlimit.store.contract import Answer, is_coming
 
 T = TypeVar("T")
 Step = Callable[[Any], Any]
-"""A step from what came to what is handed on: what it returns, the exception that it raises, or, where it returns
-something that is deferred or a coroutine, what that brings."""
+"""A step from one value to the next: what it returns, the exception that it raises, or the result of the `Deferred` or
+coroutine that it returns."""
 
 _NOTHING: Any = object()
 
 
 class Deferred(Generic[T]):
-    """One answer, or an exception in its place. All runs in the context of whoever asked: logs name their request."""
+    """One answer, or an exception in its place. Steps run in the context of the caller, so logs name its request."""
 
     __slots__ = ("_answer", "_callback", "_context", "_is_inside", "_steps")
 
@@ -33,9 +33,9 @@ class Deferred(Generic[T]):
         self._callback: Callable[[Any], object] | None = None
 
     def then(self, step: Step | None, failed: Step | None = None) -> "Deferred[Any]":
-        """*step* gets what the steps before made of it, *failed* the exception in its place; None: that is handed on.
+        """Adds a step: *step* gets the value so far, *failed* an exception in its place; None: it is passed on.
 
-        From here on this stands for what they make.
+        Returns this `Deferred`, now of the step's result.
         """
         self._steps.append((step, failed))
         if self._answer is not _NOTHING:
@@ -44,18 +44,21 @@ class Deferred(Generic[T]):
         return self
 
     def add_callback(self, callback: Callable[[T | Exception], object]) -> None:
-        """*callback* is called in the end, or now if it came. One is; what it raises goes to the loop's handler."""
+        """Has *callback* called with the answer, now if it is there.
+
+        There is one; the loop's handler gets its exceptions.
+        """
         assert self._callback is None, "it has a callback already"
         self._callback = callback
         if self._answer is not _NOTHING:
             self.come(self._answer)
 
     def come_of(self, coming: Awaitable[T]) -> None:
-        """The answer will be what *coming* brings, in a task."""
+        """Resolves this with the result of *coming*, in a task."""
         self._context.run(ensure_future, self._await(coming))
 
     def come(self, answer: T | Exception) -> None:
-        """The answer is here: tells the callback, in the context of whoever asked. Raises nothing."""
+        """Resolves this with *answer*: runs the steps and the callback in the caller's context. Raises nothing."""
         if self._is_inside:
             self._take(answer)
             return
@@ -112,7 +115,7 @@ class Deferred(Generic[T]):
 
 
 def deferred(coming: Awaitable[T]) -> Deferred[T]:
-    """What *coming* brings, in a task."""
+    """A `Deferred` of the result of *coming*, in a task."""
     answer: Deferred[T] = Deferred()
     answer.come_of(coming)
     return answer
@@ -136,7 +139,7 @@ async def _later(coming: Awaitable[T], step: Callable[[T], T], failed: Callable[
 
 
 async def all_of(answers: Iterable[Deferred[T]]) -> list[T]:
-    """All of them, which were asked for together: the first is awaited when the last is under way."""
+    """The results of *answers*, which are all under way before the first is awaited."""
     return [await answer for answer in list(answers)]
 
 

@@ -1,4 +1,4 @@
-"""A store's failure in words for the operator who has to mend it. Names no host, so that anyone may read it."""
+"""A store's failure, explained for the operator who has to repair it. Names no host, so that anyone may read it."""
 
 MEANINGS: tuple[tuple[str, str], ...] = (
     ("WRONGPASS", "it does not accept the user or the password"),
@@ -51,9 +51,9 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ("not a database", "the file is no database"),
     ("cannot open", "the file cannot be opened"),
 )
-"""The first that stands in the text of the failure, and what it means."""
+"""Signs in the text of a failure, and what each means; the first that is found counts."""
 
 
 def in_words(problem: str) -> str:
-    """What the failure means; the most general words where it is a new one."""
+    """The meaning of the failure *problem*; general words where it is unknown."""
     return next((words for sign, words in MEANINGS if sign in problem), "it does not answer")

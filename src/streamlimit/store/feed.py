@@ -1,7 +1,7 @@
-"""What a store promises of events for people: one feed of the last events of all users, and each user's own history.
+"""The contract of feeds: the feed of the last events of all users, and the history of each user.
 
-Both are for people who look. They are written after the step that made an event, not in it, so a killed worker may take
-the last moments' events with it (docs/adr/0011-events-for-people.md); what must not be lost goes into the `Outbox`.
+Both are for people. They are written after the step that made an event, not in it, so a killed worker may lose its last
+events (docs/adr/0011-events-for-people.md); events that must not be lost go into the `Outbox`.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from streamlimit.model import Device, Event, Session, State
 from streamlimit.store.contract import Answer
 
 FEED_KEPT = 10_000
-"""So many events the feed keeps at least: from there a reader that was disconnected goes on without loss."""
+"""The least number of events that the feed keeps: a disconnected reader goes on within them without loss."""
 
 HISTORY_DAYS = 30
-"""A user of whom nothing happened for so long has no history any more."""
+"""Days after a user's last event until the history is removed."""
 
 FORGOTTEN = "forgotten"
-"""The reason of events by which a user is forgotten: they are in no history, and stay in the feed."""
+"""The reason of events that end the sessions of a forgotten user: they are in no history, and stay in the feed."""
 
 Place = tuple[int, int]
-"""Where an event stands in the feed: a later one has a greater place."""
+"""The place of an event in the feed: a later event has a greater place."""
 
 START: Place = (0, 0)
-"""Before every event."""
+"""The place before every event."""
 
 TYPES = ("expired", "abandoned", "ended", "terminated", "refused", "started", "moved")
-"""Of two events of one millisecond the one that made room is the older."""
+"""The order of events of one millisecond: the one that freed a seat is the older."""
 
 _CODES = {f"session.{name}": code for code, name in enumerate(TYPES)}
 _NAMES = [f"session.{name}" for name in TYPES]
@@ -44,7 +44,7 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class FeedPage(Struct, frozen=True):
-    """What stands behind a place, oldest first; `newest` is the place of the feed's last event.
+    """The entries behind a place, oldest first; `newest` is the place of the feed's last event.
 
     `is_whole` False: events between that place and the first of `entries` are gone.
     """
@@ -58,24 +58,29 @@ class Feed(Protocol):
     """The feed and the histories. Each method raises `StoreUnavailable` where the store does not answer."""
 
     def append(self, events: Sequence[Event]) -> Answer[None]:
-        """Puts *events* behind all others of the feed, in their order. Twice is twice: they have no other identity."""
+        """Appends *events* to the feed in their order.
+
+        Twice is twice: entries have no other identity than their place.
+        """
         ...
 
     def remember(self, events: Sequence[Event]) -> Answer[Sequence[Event]]:
-        """Puts each into its user's history, but not a `FORGOTTEN` one. Which could not be put. Twice is once."""
+        """Adds each event, but `FORGOTTEN` ones, to its user's history. Returns those that failed. Twice is once."""
         ...
 
     def refused(
         self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
     ) -> Answer[Event | None]:
-        """A refusal as an event, dated by the store. None where the session's last is not *quiet_ms* old, also in a
-        race.
+        """A refusal as an event, dated by the store; None where the session's last one is younger than *quiet_ms*.
+
+        In a race one caller gets the event.
         """
         ...
 
     def read(self, after: Place | None, at_most: int) -> Answer[FeedPage]:
-        """Up to *at_most* entries behind *after*; None: nothing but `newest`. From a place that the feed never had, or
-        has no more, it goes on with the oldest that is kept, and is not whole.
+        """Up to *at_most* entries behind *after* (None: only `newest`).
+
+        From a place that the feed does not have, the page begins with the oldest entry and is not whole.
         """
         ...
 
@@ -84,16 +89,16 @@ class Feed(Protocol):
         ...
 
     def forget(self, user_id: str) -> Answer[None]:
-        """The user's history is gone, and what the feed had of them but for `FORGOTTEN` events. Twice is once."""
+        """Removes the user's history and the user's entries in the feed, but `FORGOTTEN` ones. Twice is once."""
         ...
 
     def close(self) -> Answer[None]:
-        """Lets go of files and connections. Twice is once."""
+        """Closes files and connections. Twice is once."""
         ...
 
 
 class _Row(Struct, array_like=True, gc=False):
-    """An event as it is kept: it begins with what orders those of one millisecond, and names no field."""
+    """A stored event, an array that begins with the order among events of one millisecond."""
 
     code: int
     at_ms: int

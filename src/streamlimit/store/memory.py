@@ -1,7 +1,7 @@
-"""The contract in this process's memory: for tests, and for embedding without a file. Gone when the process ends.
+"""The store in the memory of this process: for tests, and for embedding without a file.
 
-The rules run as they do on SQLite, on a copy of the user's ledger, under one lock: threads may share it. Looking for
-users who are due takes longer the more there are (half a millisecond for ten thousand); what many watch wants a file.
+The rules run as on SQLite, on a copy of the user's ledger, under one lock: threads may share a store. A sweep looks at
+all users (half a millisecond for ten thousand), so a service with many viewers needs a file.
 """
 
 import heapq
@@ -37,22 +37,22 @@ class Memory:
         self.grants: dict[str, Grants] = {}
         self.secrets: dict[str, str] = {}
         self.events: list[Event] = []
-        """Those that are subscribed, the oldest first, for the embedding program to take."""
+        """The subscribed events, the oldest first, for the embedding program to remove."""
 
     def load(self, user_id: str) -> tuple[Ledger, int]:
-        """A copy of the user's ledger, and the time."""
+        """A copy of the user's ledger, and the time in ms."""
         with self.lock:
             body = self.bodies.get(user_id)
             return Ledger() if body is None else decode(body), self.now_ms()
 
     def after(self, user_id: str, count: int) -> tuple[list[tuple[str, Ledger]], int]:
-        """The next so many users, by name, and the time."""
+        """The ledgers of the next *count* users behind *user_id*, by name, and the time in ms."""
         with self.lock:
             found = heapq.nsmallest(count, (name for name in self.bodies if name > user_id))
             return [(name, decode(self.bodies[name])) for name in found], self.now_ms()
 
     def save(self, user_id: str, ledger: Ledger, now_ms: int) -> None:
-        """Keeps the user's ledger as it has become."""
+        """Stores the user's changed ledger."""
         if ledger.is_blank():
             self.bodies.pop(user_id, None)
             self.due.pop(user_id, None)
@@ -108,7 +108,7 @@ class MemoryStore(RuleStore):
         self._opened()
 
     def close(self) -> None:
-        """Closes the store; what is in a memory of its own is gone."""
+        """Closes the store; a memory of its own is discarded."""
         self._memory = None
 
     def _load(self, user_id: str) -> tuple[Ledger, int]:
@@ -130,7 +130,7 @@ class MemoryStore(RuleStore):
             return outcome.answer
 
     def _with_grants(self, memory: Memory, user_id: str, rule: Rule[T], ledger: Ledger, now_ms: int) -> Outcome[T]:
-        """By a rule that takes the user's grants that were ended, and may end more."""
+        """Runs a rule that needs the user's ended grants, and may end more."""
         kept = memory.grants.get(user_id)
         grants = Grants() if kept is None else decode_grants(encode(kept))
         outcome = rule(ledger, now_ms, grants)

@@ -1,7 +1,7 @@
-"""What every store promises of reports: numbers by hour, day and month, for all users and by plan, stream, device type.
+"""The contract of report stores: numbers by hour, day and month, for all users and by plan, stream and device type.
 
-Workers count in memory and add what they counted in batches. A user is known here by a digest alone (`DIGEST_BYTES`),
-and only until the bucket is closed: then the number of different users stays, and the digests go.
+Workers count in memory and add their counts in batches. Users are stored as digests (`DIGEST_BYTES`), and only until a
+bucket is closed: then the number of distinct users stays, and the digests are removed.
 """
 
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ from streamlimit.store.contract import Answer
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 CLOSED_AFTER_MS = DAY_MS
-"""How long after its end a bucket still takes users it has not seen: batches that an outage held back."""
+"""How long after its end a bucket still counts new users, for batches delayed by an outage."""
 
 GROUPS_KEPT = 100
-"""Different plans, streams or types of device in one bucket; those that come later are `OTHER` together."""
+"""Distinct plans, streams or types of device in one bucket; all later ones are counted together as `OTHER`."""
 
 OTHER, NONE = "other", ""
-"""Values of a group: what came beyond `GROUPS_KEPT`; no plan, or no type of device."""
+"""Values of a group: the sum of those beyond `GROUPS_KEPT`; no plan, or no type of device."""
 
 DIGEST_BYTES = 8
 
 
 class Period(StrEnum):
-    """How long a bucket lasts. `CLOCK`: one hour of the day, over all days of a month. All by UTC."""
+    """The length of a bucket. `CLOCK`: one hour of the day, over all days of a month. In UTC."""
 
     HOUR = "hour"
     DAY = "day"
@@ -37,7 +37,7 @@ class Period(StrEnum):
 
 
 class Group(StrEnum):
-    """What a bucket is divided by; `ALL`: by nothing."""
+    """The attribute that a bucket is divided by; `ALL`: none."""
 
     ALL = "all"
     PLAN = "plan"
@@ -50,7 +50,7 @@ Key = tuple[Group, str]
 
 
 class Count(Struct):
-    """What was counted of one value of a group. `users`, `refused_users`: different ones, as digests.
+    """The counts of one value of a group. `users`, `refused_users`: distinct ones, as digests.
 
     `peak`: the most sessions at once. `at_limit_ms`: how long users had all their seats taken, added up.
     """
@@ -63,7 +63,7 @@ class Count(Struct):
     refused_users: set[bytes] = field(default_factory=set)
 
     def with_more(self, other: "Count") -> "Count":
-        """Both together, of the same value and, at least in part, the same time."""
+        """The sum of two counts of the same value and, at least in part, the same time."""
         return Count(
             self.admissions + other.admissions,
             self.refusals + other.refusals,
@@ -75,7 +75,7 @@ class Count(Struct):
 
 
 class Batch(Struct):
-    """What a worker counted, by hour. `number` grows from one batch of the worker to the next."""
+    """The counts of one worker, by hour. `number` grows from one batch of the worker to the next."""
 
     worker: str
     number: int
@@ -83,7 +83,7 @@ class Batch(Struct):
 
 
 class Row(Struct, frozen=True):
-    """One bucket of a report. `value`: of the group that was asked for; `NONE` where there is none."""
+    """One bucket of a report. `value`: of the report's group; `NONE` where there is none."""
 
     at_ms: int
     value: str
@@ -96,36 +96,39 @@ class Row(Struct, frozen=True):
 
 
 class ReportStore(Protocol):
-    """The place where a report's numbers are kept."""
+    """A store of the numbers of reports."""
 
     def add(self, batch: Batch) -> Answer[None]:
-        """Adds to the buckets of each hour, its day, its month, and its hour of the day. The same batch twice is once,
-        as long as no later one of its worker came between.
+        """Adds *batch* to the buckets of each hour, its day, its month, and its hour of the day.
+
+        The same batch twice is once, as long as no later one of its worker came between.
         """
         ...
 
     def claim_sample(self, now_ms: int, every_ms: int) -> Answer[int | None]:
-        """May the caller count live sessions now? None where a worker did less than *every_ms* ago; else when that was
-        last (0: never). In a race one may.
+        """Claims the count of live sessions: when it was made last (ms, 0: never), or None where it is not due.
+
+        It is due *every_ms* after the last one. In a race one caller gets it.
         """
         ...
 
     def rows(self, period: Period, group: Group, from_ms: int, to_ms: int, at_most: int) -> Answer[tuple[Row, ...]]:
-        """The rows that lie at least in part in this time and hold anything: the first *at_most*, by time and value."""
+        """The first *at_most* non-empty rows, by time and value, that overlap *from_ms* to *to_ms*."""
         ...
 
     def tidy(self, now_ms: int, keep_days: int) -> Answer[bool]:
-        """Closes buckets whose time is long over, deletes those older than *keep_days*: in small steps. True: go on."""
+        """Closes old buckets and deletes those older than *keep_days*, in small steps. True: more is left."""
         ...
 
     def close(self) -> Answer[None]:
-        """Lets go of files and connections. Twice is once."""
+        """Closes files and connections. Twice is once."""
         ...
 
 
 def starts_of(hour_ms: int, group: Group) -> Iterator[tuple[Period, int]]:
-    """The buckets that an hour lies in, each by its period and its name in ms: its beginning, or (`CLOCK`) that hour of
-    the month's first day. Only all users and plans have hours of the day.
+    """The buckets of an hour, each by period and start in ms; for `CLOCK`, that hour of the month's first day.
+
+    Only the groups of all users and of plans have `CLOCK` buckets.
     """
     month_ms = floor_of(Period.MONTH, hour_ms)
     yield Period.HOUR, hour_ms
@@ -136,7 +139,7 @@ def starts_of(hour_ms: int, group: Group) -> Iterator[tuple[Period, int]]:
 
 
 def ends_at(period: Period, at_ms: int) -> int:
-    """When the bucket of that name is over."""
+    """The end in ms of the bucket that starts at *at_ms*."""
     if period is Period.HOUR:
         return at_ms + HOUR_MS
     if period is Period.DAY:
@@ -145,7 +148,7 @@ def ends_at(period: Period, at_ms: int) -> int:
 
 
 def floor_of(period: Period, at_ms: int) -> int:
-    """Where the hour, the day or (also of `CLOCK`) the month begins in which this moment lies."""
+    """The start in ms of the hour, the day or (also for `CLOCK`) the month of *at_ms*."""
     if period is Period.HOUR:
         return at_ms - at_ms % HOUR_MS
     if period is Period.DAY:
@@ -155,7 +158,7 @@ def floor_of(period: Period, at_ms: int) -> int:
 
 
 def buckets(period: Period, from_ms: int, to_ms: int) -> Iterator[int]:
-    """The names of all buckets that lie at least in part between these moments."""
+    """The starts in ms of all buckets that overlap *from_ms* to *to_ms*."""
     at_ms = floor_of(period, from_ms)
     while at_ms < to_ms:
         end_ms = ends_at(period, at_ms)

@@ -33,7 +33,7 @@ from streamlimit.store.deferred import Deferred
 
 T = TypeVar("T")
 Rule: TypeAlias = Callable[..., Outcome[T]]
-"""Called with a ledger and the time; where its outcome says so again, with the grants that were ended, too."""
+"""Called with a ledger and the time; called again with the ended grants where its outcome wants them."""
 
 LOOKED_AT = 500
 """Users that one page of `browse` looks at: some milliseconds, in which the process does nothing else."""
@@ -121,9 +121,9 @@ class RuleStore(ABC):
     def browse(
         self, cursor: str | None, at_most: int, user_id: str | None, stream_id: str | None, state: str | None
     ) -> Page:
-        """Pages by user, so that all of a user's sessions are on one page; `cursor` is the last user seen.
+        """A page of live sessions by user, all sessions of a user on one page; `cursor` is the last user seen.
 
-        A page may have fewer sessions than asked for, or none: looking for rare ones must not keep viewers waiting.
+        A page may have fewer sessions than *at_most*, or none: a search for rare ones must not keep viewers waiting.
         """
         if user_id is not None:
             return Page(matching(self.sessions(user_id).sessions, stream_id, state), None)
