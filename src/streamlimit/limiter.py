@@ -116,7 +116,7 @@ class Limiter:
     def abandon(self, lease: Lease) -> Answer[Events]:
         """The client does not have it: a reservation is given back, anything else stays as it was."""
         self.tally.not_received += 1
-        return then(self.store.abandon(lease), self._happened)
+        return then(self.store.abandon(lease), self.happened)
 
     def prolong(self, lease: Lease) -> Answer[Gone | None]:
         """The segment's bytes still move. None, or why the session holds no seat any more."""
@@ -124,11 +124,11 @@ class Limiter:
 
     def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
         """The viewer stops, and the session's grant dies, unless *keep_grant*: then only the seat is free."""
-        return then(self.store.end(user_id, session_id, keep_grant), self._happened)
+        return then(self.store.end(user_id, session_id, keep_grant), self.happened)
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
         """Someone else stops one session of the user, or all of them (None)."""
-        return then(self.store.terminate(user_id, session_id, by, reason), self._happened)
+        return then(self.store.terminate(user_id, session_id, by, reason), self.happened)
 
     def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
         """A terminated session, or all of the user's (None), may come back at once. How many could not."""
@@ -145,8 +145,17 @@ class Limiter:
     async def expire(self, at_most: int) -> Swept:
         """One bounded step of the sweep."""
         swept = await resolved(self.store.expire(at_most))
-        self._happened(swept.events)
+        self.happened(swept.events)
         return swept
+
+    def happened(self, events: Events) -> Events:
+        """Counts *events* of the store, and tells them; also those that no question of ours brought."""
+        for event in events:
+            self.tally.events[event.type] += 1
+            self._announce(event)
+            if event.type in LOSSES:
+                self._freed(event.session.user_id, event)
+        return events
 
     def lease(self, ask: Ask) -> "LeaseHolder":
         """Reserves, or raises `Refused`; leaving the block normally confirms, by exception abandons."""
@@ -172,25 +181,17 @@ class Limiter:
             sessions = () if decision.session is None else (decision.session,)
             self._on_refusal(ask, Refusal(decision.would_refuse, decision.limit, decision.live, sessions))
         if decision.events:
-            self._happened(decision.events)
+            self.happened(decision.events)
         return decision
 
     def _confirmed(self, verdict: Verdict) -> Verdict:
         self.tally.confirmations += 1
         if verdict.events:
-            self._happened(verdict.events)
+            self.happened(verdict.events)
         return verdict
 
-    def _happened(self, events: Events) -> Events:
-        for event in events:
-            self.tally.events[event.type] += 1
-            self._announce(event)
-            if event.type in LOSSES:
-                self._freed(event.session.user_id, event)
-        return events
-
     def _forgotten(self, user_id: str, events: Events) -> Events:
-        return self._freed(user_id, self._happened(events))
+        return self._freed(user_id, self.happened(events))
 
     def _freed(self, user_id: str, answer: T) -> T:
         """A seat of the user's may be free by the *answer* of the store."""
@@ -217,8 +218,11 @@ class LeaseHolder:
             self.admitted, self.lease = admitted, admitted.lease
 
     async def __aenter__(self) -> "LeaseHolder":
-        coming = self._limiter.admit(self._ask)
-        return self.enter(await coming if is_coming(coming) else coming)
+        admitted = admission(await resolved(self._limiter.admit(self._ask)), self._ask)
+        if admitted.lease is None:
+            raise ValueError(NO_LEASE)
+        self.admitted, self.lease = admitted, admitted.lease
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -227,17 +231,6 @@ class LeaseHolder:
             await self.fail()
         elif (leaving := self.leave()) is not None:
             await leaving
-
-    def enter(self, decision: Decision) -> "LeaseHolder":
-        """Begins the lease of a *decision* that was asked for before, without a block: `leave` or `fail` ends it.
-
-        Raises `Refused`.
-        """
-        admitted = admission(decision, self._ask)
-        if admitted.lease is None:
-            raise ValueError(NO_LEASE)
-        self.admitted, self.lease = admitted, admitted.lease
-        return self
 
     def leave(self) -> Awaitable[Verdict] | None:
         """Ends the lease as received. What is returned is to be awaited."""

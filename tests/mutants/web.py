@@ -148,4 +148,11 @@ MUTANTS = [
         "if False:",
         ("tests/web/test_hammering.py", "-k", "second_at_most"),
     ),
+    Mutant(
+        "what the store says of a kept receipt is not counted",
+        "streamlimit/bootstrap/limiter.py",
+        "limiter.happened((event,))",
+        "announce(event)",
+        ("tests/web/test_kept_receipts.py",),
+    ),
 ]

@@ -4,25 +4,20 @@ from typing import TYPE_CHECKING
 
 from streamlimit.bootstrap.access import open_authenticator, open_grants
 from streamlimit.bootstrap.feed import open_recorder
-from streamlimit.bootstrap.reporting import counting_moves, counting_refusals, counting_seats, open_reporter
-from streamlimit.bootstrap.store import open_cached_store
+from streamlimit.bootstrap.limiter import open_limiter
+from streamlimit.bootstrap.reporting import open_reporter
 from streamlimit.bootstrap.streams import open_catalog, open_origin
-from streamlimit.bootstrap.webhooks import event_listener, refusal_listener
 from streamlimit.cache import CachingStore
 from streamlimit.census import Counted
 from streamlimit.delivery.entrusted import Entrusted
 from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles, StreamFiles
 from streamlimit.feed.hub import Hub
-from streamlimit.feed.recorder import Recorder
-from streamlimit.limiter import Limiter, OnRefusal
-from streamlimit.model import Ask, Refusal
-from streamlimit.policy import MARK_WRITES
-from streamlimit.refusal_limiter import RefusalLimiter
+from streamlimit.limiter import Limiter
 from streamlimit.reporting.counts import Counts
 from streamlimit.reporting.reporter import wall_ms
 from streamlimit.settings import Settings
-from streamlimit.tally import RefusedUsers, Tally
+from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
 from streamlimit.web.auth import Authenticator
 from streamlimit.web.console.series import Series
@@ -42,7 +37,7 @@ async def build_service(
     """All parts of one worker; *dispatcher* is woken by events, so that webhooks need not wait."""
     tally, counts, plans = tally or Tally(), Counts(wall_ms), Plans(settings.plans)
     recorder = open_recorder(settings, serves=True)
-    limiter, store = _open_limiter(settings, dispatcher, recorder, tally, counts, plans)
+    limiter, store = open_limiter(settings, dispatcher, recorder, tally, counts, plans)
     hub, counted = Hub(recorder.feed), Counted(store)
     grants, authenticator = await _open_access(settings, store, plans, hub)
     metrics = Metrics(tally, store, dispatcher.workers if dispatcher is not None else ())
@@ -73,23 +68,6 @@ async def build_service(
     )
 
 
-def _open_limiter(
-    settings: Settings,
-    dispatcher: "WebhookDispatcher | None",
-    recorder: Recorder,
-    tally: Tally,
-    counts: Counts,
-    plans: Plans,
-) -> tuple[Limiter, CachingStore]:
-    """The limiter, whose listeners count, log, record and deliver what happens, and its store."""
-    notify = event_listener(dispatcher, recorder, *counting_moves(settings, counts))
-    store = open_cached_store(settings, notify, tally)
-    on_refusal = _counting_users(settings, tally, plans, refusal_listener(settings, dispatcher, recorder))
-    on_refusal = counting_refusals(settings, counts, on_refusal)
-    guard, on_seat = _guard(settings, store), counting_seats(settings, counts)
-    return Limiter(store, notify, tally, on_refusal, guard, on_seat), store
-
-
 async def _open_access(settings: Settings, store: CachingStore, plans: Plans, hub: Hub) -> tuple[Grants, Authenticator]:
     """Grants and authentication. A changed key wakes the listeners of *hub*: one whose key was withdrawn has to go."""
     grants = await open_grants(settings, store)
@@ -101,22 +79,3 @@ async def _open_access(settings: Settings, store: CachingStore, plans: Plans, hu
 def _entrusted(settings: Settings, limiter: Limiter) -> Entrusted:
     keeps_yes = settings.edge_cache >= 1 and settings.deliver == "bytes"
     return Entrusted(limiter, settings.policy().expiry_ms / 1_000, any_later=keeps_yes)
-
-
-def _guard(settings: Settings, store: CachingStore) -> RefusalLimiter:
-    x = settings.segment_seconds
-    return RefusalLimiter(store.cache, held_seconds=x / 4, marked_seconds=x / MARK_WRITES)
-
-
-def _counting_users(settings: Settings, tally: Tally, plans: Plans, notify: OnRefusal) -> OnRefusal:
-    """*notify*, after the user was counted; a dry run refuses nobody, and counts none."""
-    policy = settings.policy()
-    if not policy.enforce:
-        return notify
-    count = RefusedUsers(tally.refused_users, lambda plan: plan in plans.by_name, policy.expiry_ms / 1_000)
-
-    def refused(ask: Ask, refusal: Refusal) -> None:
-        count(ask, refusal)
-        notify(ask, refusal)
-
-    return refused

@@ -1,15 +1,11 @@
-"""Webhooks: the endpoints, the outbox of events that wait for them, and the listeners that hand events on."""
+"""Webhooks: the endpoints, the outbox of events that wait for them, and the dispatcher that delivers them."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from streamlimit.bootstrap.engine import engine_of
 from streamlimit.errors import SettingsError, several
-from streamlimit.feed.recorder import Recorder
-from streamlimit.limiter import OnRefusal
-from streamlimit.logs import EventLog, announce
-from streamlimit.model import Ask, Event, Refusal
+from streamlimit.logs import EventLog
 from streamlimit.settings import EVENT_TYPES, Settings
 from streamlimit.store.outbox import Outbox
 
@@ -62,44 +58,3 @@ def open_dispatcher(settings: Settings, serves: bool = False) -> "WebhookDispatc
     senders = [Sender(endpoint, addresses) for endpoint in open_endpoints(settings)]
     workers = [WebhookWorker(s.endpoint.name, outbox, s, log, s.endpoint.types) for s in senders]
     return WebhookDispatcher(outbox, workers, senders)
-
-
-def event_listener(
-    dispatcher: "WebhookDispatcher | None", recorder: Recorder, *others: Callable[[Event], None]
-) -> Callable[[Event], None]:
-    """The listener to a worker's events: it logs and records each, calls *others*, and wakes the webhooks' worker."""
-    wake = () if dispatcher is None else (dispatcher.wake,)
-    listeners = announce, recorder, *others, *wake
-
-    def notify(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-
-    return notify
-
-
-def _refusal_event_listener(dispatcher: "WebhookDispatcher") -> Callable[[Event], None]:
-    """As `event_listener`, for an event that is recorded already."""
-
-    def notify(event: Event) -> None:
-        announce(event)
-        dispatcher.wake(event)
-
-    return notify
-
-
-def refusal_listener(settings: Settings, dispatcher: "WebhookDispatcher | None", recorder: Recorder) -> OnRefusal:
-    """The listener that makes events of refusals: for the feed, and for the endpoints that want them."""
-    from streamlimit.webhooks.refusals import Refusals
-
-    quiet_ms = settings.policy().expiry_ms
-    recording = Refusals(recorder.feed, quiet_ms, recorder)
-    if dispatcher is None or "session.refused" not in settings.subscribed:
-        return recording
-    delivering = Refusals(dispatcher.outbox, quiet_ms, _refusal_event_listener(dispatcher))
-
-    def refused(ask: Ask, refusal: Refusal) -> None:
-        recording(ask, refusal)
-        delivering(ask, refusal)
-
-    return refused
