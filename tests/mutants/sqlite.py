@@ -146,6 +146,27 @@ MUTANTS = [
         ("tests/store/test_sqlite_group_commit.py", "-k", "OneTurn or TestAlone or Trouble"),
     ),
     Mutant(
+        "two processes sweep one database at once",
+        "streamlimit/store/sqlite/turns.py",
+        "fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        ("tests/store/test_sqlite_turns.py",),
+    ),
+    Mutant(
+        "a process that was stopped in its turn keeps all others from sweeping",
+        "streamlimit/store/sqlite/turns.py",
+        "self._folder is not None and self._in_vain < TRIES",
+        "self._folder is not None",
+        ("tests/store/test_sqlite_turns.py",),
+    ),
+    Mutant(
+        "a sweep's step keeps its turn",
+        "streamlimit/store/sqlite/sweep.py",
+        "self._turns.give_back()",
+        "pass",
+        ("tests/store/test_sqlite_turns.py",),
+    ),
+    Mutant(
         "a sweep acts on old news",
         "streamlimit/store/sqlite/sweep.py",
         "if seen != self._version():",

@@ -58,7 +58,7 @@ class SqliteStore(RuleStore):
         else:
             super().__init__(policy, changes.one, changes.one, changes.by_transaction)
         self._gathers, self._sweep_patience = gathers, Patience()
-        self._sweep = Sweep(self._db, self._rows, changes, self._checkpointer, policy)
+        self._sweep = Sweep(path, self._db, self._rows, changes, self._checkpointer, policy)
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         # A session with a seat is admitted without a write: one consistent read decides, and no lock is taken.
@@ -130,6 +130,7 @@ class SqliteStore(RuleStore):
 
     def close(self) -> None:
         self._checkpointer.close()
+        self._sweep.close()
         self._db.close()
 
     def _load(self, user_id: str) -> tuple[Ledger, int]:

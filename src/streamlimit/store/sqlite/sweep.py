@@ -12,6 +12,7 @@ from streamlimit.store.sqlite.connection import QUERIES, Connection, transaction
 from streamlimit.store.sqlite.pace import PAUSE_SECONDS, TRIES, Pace, Takings
 from streamlimit.store.sqlite.round import Round
 from streamlimit.store.sqlite.rows import Rows
+from streamlimit.store.sqlite.turns import ELSEWHERE_SECONDS, Turns
 
 REMOVE, SAVE, SEE = QUERIES["remove"], QUERIES["save"], QUERIES["see"]
 FORGET_GRANTS, FORGOTTEN = QUERIES["forget_grants"], 100
@@ -22,11 +23,11 @@ class Sweep:
     """The sweep of one process, through the *rows* of *db*."""
 
     def __init__(
-        self, db: Connection, rows: Rows, changes: Changes, checkpointer: Checkpointer, policy: Policy
+        self, path: str, db: Connection, rows: Rows, changes: Changes, checkpointer: Checkpointer, policy: Policy
     ) -> None:
         self._db, self._rows, self._changes = db, rows, changes
         self._checkpointer, self._policy = checkpointer, policy
-        self._pace, self._round = Pace(), Round()
+        self._pace, self._round, self._turns = Pace(), Round(), Turns(path)
 
     def step(self, at_most: int) -> Swept:
         """Users whose time has come, of one chunk: so many that the write lock is held for about `HOLD_SECONDS`.
@@ -34,6 +35,18 @@ class Sweep:
         What becomes of them is decided before, without the lock; under the lock only where others wrote meanwhile
         again and again.
         """
+        if not self._turns.take():
+            return Swept((), True, ELSEWHERE_SECONDS)
+        try:
+            return self._step(at_most)
+        finally:
+            self._turns.give_back()
+
+    def close(self) -> None:
+        """Twice is once."""
+        self._turns.close()
+
+    def _step(self, at_most: int) -> Swept:
         looked_at = min(at_most, self._pace.users)
         with translated:
             tries = (self._swept(looked_at, is_last=number == TRIES) for number in range(1, TRIES + 1))
