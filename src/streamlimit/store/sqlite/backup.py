@@ -16,14 +16,14 @@ from urllib.parse import quote
 from streamlimit.errors import StoreUnavailable
 
 LOCKED_SECONDS = 10.0
-"""How long another process may hold even readers off."""
+"""How long to wait for a lock of another process that excludes readers."""
 
 RETRY_SECONDS = 0.05
 MAGIC = b"SQLite format 3\0"
 
 
 def back_up(path: str, into: Path) -> int:
-    """Copies the database at *path* to *into*, in place of what is there; its bytes. Raises `StoreUnavailable`.
+    """Copies the database at *path* to *into*, replacing an older copy. Returns its bytes. Raises `StoreUnavailable`.
 
     The copy is one file that only its owner may read: it holds the key that signs grants.
     """
@@ -54,7 +54,7 @@ def _require_sense(path: Path, into: Path) -> None:
 
 
 def _is_copy(into: Path) -> bool:
-    """May what is there be replaced? Nothing that is no file (`/dev/null`), and no file of another kind."""
+    """May *into* be replaced? Only a database of this kind: no device (`/dev/null`), no other file."""
     if not into.is_file():
         return False
     with into.open("rb") as file:
@@ -62,10 +62,10 @@ def _is_copy(into: Path) -> bool:
 
 
 def _copy(path: str, name: str) -> None:
-    """All of it, as one file without a log; and read once, for a broken copy must not take the place of a good one."""
+    """Copies the database at *path* to *name*, as one file without a log, and checks the copy by reading it once."""
     url = f"file:{quote(os.path.abspath(path))}?mode=rw"
     with closing(sqlite3.connect(url, uri=True, timeout=0)) as db, closing(sqlite3.connect(name)) as copy:
-        copy.execute("PRAGMA synchronous = OFF")  # it is brought to the disk as a whole
+        copy.execute("PRAGMA synchronous = OFF")  # the whole file is synced at the end
         db.backup(copy, progress=_impatience(), sleep=RETRY_SECONDS)
         copy.execute("PRAGMA journal_mode = DELETE").fetchone()
         if copy.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -76,7 +76,10 @@ def _copy(path: str, name: str) -> None:
 
 
 def _impatience() -> Callable[[int, int, int], None]:
-    """Told of each step, of which one that is not in vain makes the whole copy."""
+    """The callback of SQLite's backup, which gives up after `LOCKED_SECONDS` of a lock.
+
+    One step makes the whole copy.
+    """
     until = time.monotonic() + LOCKED_SECONDS
 
     def note_step(status: int, remaining: int, total: int) -> None:
@@ -87,7 +90,7 @@ def _impatience() -> Callable[[int, int, int], None]:
 
 
 def _put(name: str, into: Path) -> None:
-    """The copy is on the disk before it has its name, and so is its name at the end."""
+    """Syncs the copy at *name*, renames it to *into*, and syncs the folder."""
     _sync(name)
     os.replace(name, into)
     _sync(into.absolute().parent)

@@ -1,4 +1,4 @@
-"""Rows of older files, brought to today's form, which is in store/bodies.py."""
+"""Rows of older files converted to today's form, which is in store/bodies.py."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from streamlimit.store.bodies import decode, encode
 
 
 def from_version_1(body: bytes) -> tuple[int | None, bytes]:
-    """When the user is due, and the bytes, of what schema 1 kept as JSON with the names of all fields."""
+    """The due time and the body of a row of schema 1, which was JSON with the names of all fields."""
     old = msgspec.json.decode(body)
     seats = [Seat(**seat) for seat in old.get("seats", ())]
     ledger = decode(encode(Ledger(seats, old.get("marks", []), old.get("max_sessions"))))

@@ -1,4 +1,4 @@
-"""Changes of users' rows by rules, each atomic with the events it makes; committed before any listener gets them."""
+"""Changes of users' rows by rules, each atomic with its events, and committed before any listener gets these."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Changes:
-    """Changes in *db*, through its *rows*. *subscribed* events go into the outbox, where *most* of them may wait."""
+    """Changes in *db*, through its *rows*. *subscribed* events go into the outbox, at most *most* of them."""
 
     def __init__(
         self, db: Connection, rows: Rows, checkpointer: Checkpointer, subscribed: frozenset[str], most: int
@@ -25,7 +25,7 @@ class Changes:
         self._subscribed, self._most = subscribed, most
 
     def one(self, user_id: str, rule: Rule[T]) -> T:
-        """The answer of *rule* to the user's ledger: by one statement, where the row is all that changes."""
+        """The answer of *rule* to the user's ledger: by one statement where only the row changes."""
         with translated:
             outcome = self._rows.change(user_id, rule)
         if outcome is None:
@@ -36,9 +36,9 @@ class Changes:
     def as_read(
         self, body: bytes | None, ledger: Ledger, now_ms: int, outcome: Outcome[T], user_id: str, rule: Rule[T]
     ) -> T:
-        """As `one`, where the *outcome* of *rule* for what was read (*body*) is known, and the *ledger* that it left.
+        """As `one`, where *rule* has run on the row as it was read (*body*), with this *outcome* and *ledger*.
 
-        Where that is still what is kept, it counts; else, or where more than the row changes, the rule runs again.
+        These are written if the row is still *body*; else, or where more than the row changes, the rule runs again.
         """
         if not any(event.type in self._subscribed for event in outcome.events):
             with translated:
@@ -49,12 +49,12 @@ class Changes:
         return self.one(user_id, rule)
 
     def by_transaction(self, user_id: str, rule: Rule[T]) -> T:
-        """As `one`, for a rule that mostly needs more than the row."""
+        """As `one`, by a transaction: for a rule that mostly needs more than the row."""
         answer: T = self.all_of([(user_id, rule)])[0]
         return answer
 
     def all_of(self, changes: list[Change]) -> list[Any]:
-        """The answers to all of them, by one transaction: all is read, decided one after the other, and written."""
+        """The answers to *changes*, by one transaction: all rows are read, changed one after the other, and written."""
         answers, changed, events = [], {}, list[Event]()
         with translated, transaction(self._db):
             kept, now_ms = self._rows.load_all([user_id for user_id, _ in changes])

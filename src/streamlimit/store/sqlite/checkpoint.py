@@ -1,9 +1,9 @@
-"""Carries SQLite's write-ahead log over into the database in a thread, so that no viewer waits for the disk.
+"""Checkpoints of SQLite's write-ahead log in a thread, so that no viewer waits for the disk.
 
-Left to itself SQLite does so in the commit that finds the log long: two fsyncs, in the middle of the event loop.
-And while several processes write without a pause it never finds the log at rest, which then grows without end.
+SQLite's automatic checkpoint runs in the commit that finds the log long: two fsyncs in the event loop. And while
+several processes write without a pause it never resets the log, which then grows without end.
 
-It grows, too, while a reader takes long (a backup): no step waits for that, and it is logged.
+The log also grows while a reader takes long (a backup): no step waits for that, and it is logged.
 """
 
 import os
@@ -16,21 +16,21 @@ from contextlib import closing
 from msgspec import Struct
 
 CHANGES = 2_000
-"""After so many changes of one process the log is carried over: some megabytes."""
+"""Changes of one process between two checkpoints: some megabytes of log."""
 
 LONG_LOG_PAGES = 4_000
-"""A log longer than this is made to start anew; who writes waits meanwhile for what came in since the first pass."""
+"""A log longer than this is reset; writers wait while the pages since the first pass are copied."""
 
 BEHIND_PAGES = 1_000
-"""With so much left by the first pass a reader uses what it could not carry over: starting anew would be in vain."""
+"""So many pages left by the first pass are in use by a reader: a reset would fail."""
 
 TRIES = 50
 PAUSE_SECONDS = 0.01
-"""Tries of one checkpoint: another process may hold the lock at one of them. Nobody waits for the next."""
+"""The pause between tries of one checkpoint, where another process holds the lock."""
 
 
 class Checkpoint(Struct, frozen=True):
-    """The outcome of one round: the log's bytes afterwards, and why it could not be carried over, if so."""
+    """The outcome of a checkpoint: the log's bytes afterwards, and why it failed, if it did."""
 
     log_bytes: int
     problem: str | None = None
@@ -47,7 +47,7 @@ class Checkpointer:
         self._is_closed = False
 
     def changed(self, users: int = 1) -> None:
-        """Changes of so many users more were committed."""
+        """Counts committed changes of *users*; after `CHANGES` a checkpoint is made."""
         before, self._changes = self._changes, self._changes + users
         if before // CHANGES < self._changes // CHANGES and not self._is_closed:
             if self._thread is None:
@@ -56,7 +56,7 @@ class Checkpointer:
             self._due.set()
 
     def close(self) -> None:
-        """Returns when the thread is gone. Twice is once."""
+        """Stops the thread and waits for it. Twice is once."""
         self._is_closed = True
         self._due.set()
         if self._thread is not None:
@@ -70,9 +70,9 @@ class Checkpointer:
 
 
 def checkpoint_once(path: str) -> Checkpoint:
-    """Carries over what is in the log, beside those who write; a long log starts anew. Waits for no reader.
+    """Makes one checkpoint beside writers, and resets a long log. Waits for no reader.
 
-    What stays is carried over the next time, all of it.
+    Pages that it leaves are copied by the next one.
     """
     try:
         with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as db:
@@ -83,7 +83,7 @@ def checkpoint_once(path: str) -> Checkpoint:
 
 
 def log_bytes(path: str) -> int:
-    """How long the log of the database at *path* is."""
+    """The bytes of the log of the database at *path*."""
     try:
         return os.stat(f"{path}-wal").st_size
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def _carry_over(db: sqlite3.Connection) -> str | None:
             time.sleep(PAUSE_SECONDS)
         is_busy, pages, carried = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if is_busy:
-            continue  # another process is at it
+            continue  # another process makes one
         if pages <= LONG_LOG_PAGES:
             return None
         if pages - carried > BEHIND_PAGES:

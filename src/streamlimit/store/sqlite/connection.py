@@ -1,4 +1,4 @@
-"""Opening the file: pragmas, schema version, the clock's anchor, and waiting for another process's lock."""
+"""Connections to the file: pragmas, schema version, the clock's offset, and waiting for another process's lock."""
 
 import re
 import sqlite3
@@ -21,17 +21,17 @@ LOCK_WAIT_SECONDS = 0.5
 """How long to wait for other processes' transactions (each takes microseconds) before giving up."""
 
 LOOP_SECONDS = 0.002
-"""The same in an event loop, where the whole process waits; a longer wait is for a timer (patience.py)."""
+"""As `LOCK_WAIT_SECONDS`, in an event loop, where the whole process waits; a timer waits longer (patience.py)."""
 
 SPARED_SECONDS = 0.25
-"""After a wait in vain each step is tried only once, for so long."""
+"""How long after a failed wait each step is tried only once."""
 
 PAGE_BYTES = 2_048
 """Bytes of a page of a new file. A commit writes whole pages; a user with some sessions fits one."""
 
 
 MOST_LOG_BYTES = 32 * 2**20
-"""A log that had to grow longer is cut to so much when it starts anew."""
+"""Bytes to which a longer log is truncated when it is reset."""
 
 
 def named_queries() -> dict[str, str]:
@@ -45,11 +45,11 @@ QUERIES = named_queries()
 
 
 opening_seconds = ContextVar("opening_seconds", default=LOCK_WAIT_SECONDS)
-"""How long opening the file blocks: `LOOP_SECONDS` where viewers are served already (lazy_store.py)."""
+"""How long opening the file may block: `LOOP_SECONDS` where viewers are served already (lazy_store.py)."""
 
 
 class Connection(sqlite3.Connection):
-    """A connection that knows how long to wait for the lock, and until when it need not, having waited in vain."""
+    """A connection that knows how long to wait for the lock, and until when it does not, after a failed wait."""
 
     patience_seconds = LOCK_WAIT_SECONDS
     spared_until = float("-inf")
@@ -58,7 +58,7 @@ class Connection(sqlite3.Connection):
 def connect(path: str, patience_seconds: float = LOCK_WAIT_SECONDS) -> Connection:
     """An open connection to the file at *path*, its schema made or checked. Raises `StoreUnavailable`.
 
-    Nothing is written where the schema is this one's: a file whose disk is full can still be read.
+    Nothing is written where the schema is current: a file on a full disk can still be read.
     """
     try:
         make_private(path)
@@ -78,7 +78,7 @@ def connect(path: str, patience_seconds: float = LOCK_WAIT_SECONDS) -> Connectio
 
 
 def when_unlocked(db: Connection, step: Callable[[], T]) -> T:
-    """Runs *step*, again and again while another process holds the lock.
+    """The result of *step*, which is tried again while another process holds the lock.
 
     SQLite's own waiting starts at a millisecond; the transactions waited for take some 20 µs.
     """
@@ -102,12 +102,12 @@ def is_locked(error: Exception) -> bool:
 
 
 def unavailable(error: sqlite3.Error) -> StoreUnavailable:
-    """The driver's *error* as the store's callers know it."""
+    """The `StoreUnavailable` for an *error* of the driver."""
     return (StoreLocked if is_locked(error) else StoreUnavailable)(f"sqlite: {error}")
 
 
 class Translated:
-    """A block in which the driver's errors become `StoreUnavailable`; nothing else translates them."""
+    """A context manager that turns the driver's errors into `StoreUnavailable`; nothing else does."""
 
     def __enter__(self) -> None:
         pass
@@ -124,7 +124,7 @@ translated = Translated()  # one for all: it has no state
 
 @contextmanager
 def transaction(db: Connection) -> Iterator[None]:
-    """One atomic step; `IMMEDIATE` locks before the first read, so that no decision is made on an old one."""
+    """A transaction; `IMMEDIATE` locks before the first read, so that no decision is made on an old one."""
     when_unlocked(db, lambda: db.execute("BEGIN IMMEDIATE"))
     try:
         yield
@@ -136,7 +136,7 @@ def transaction(db: Connection) -> Iterator[None]:
 
 
 def _is_current(db: Connection) -> bool:
-    """The schema is this one's, and the clock dates the uptime of this boot: nothing is to be written."""
+    """Is the schema current, and the clock's offset of this boot? Then nothing is to be written."""
     if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
         return False
     row = db.execute(QUERIES["get_clock"]).fetchone()
@@ -158,7 +158,7 @@ def _migrate(db: Connection) -> None:
 
 
 def _from_version_1(db: sqlite3.Connection) -> None:
-    """Each user's row was JSON, and there was an index by time."""
+    """Migrates from schema 1, where each user's row was JSON, with an index by time."""
     db.execute("ALTER TABLE ledgers RENAME TO old_ledgers")
     db.execute(_table("ledgers"))
     for user_id, body in db.execute("SELECT user_id, body FROM old_ledgers"):
@@ -167,7 +167,7 @@ def _from_version_1(db: sqlite3.Connection) -> None:
 
 
 def _from_version_6(db: sqlite3.Connection) -> None:
-    """A user had a row for each bucket of the reports, and there was an index of histories by time."""
+    """Migrates from schema 6, where users had a row for each bucket of reports, and histories an index by time."""
     db.execute("DROP INDEX IF EXISTS history_by_time")
     if not db.execute("SELECT 1 FROM pragma_table_info('report_users') WHERE name = 'refused'").fetchone():
         return
@@ -181,7 +181,7 @@ def _from_version_6(db: sqlite3.Connection) -> None:
 
 
 def _make_missing(db: sqlite3.Connection) -> None:
-    """All of a new file; of an older one the tables and indexes that came since."""
+    """Creates all tables and indexes that the file does not have."""
     there = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
     for statement in _statements(_schema()):
         if statement.split()[2] not in there:  # CREATE TABLE name, CREATE INDEX name
@@ -202,7 +202,7 @@ def _statements(script: str) -> list[str]:
 
 
 def _anchor_clock(db: sqlite3.Connection) -> None:
-    """Dates the uptime anew after a boot, and whenever no session is on record that a step could hurt."""
+    """Makes the clock's offset anew after a boot, and whenever no session is stored that a step could affect."""
     row = db.execute(QUERIES["get_clock"]).fetchone()
     boot = clock.boot_id()
     is_empty = db.execute(QUERIES["count_ledgers"]).fetchone()[0] == 0

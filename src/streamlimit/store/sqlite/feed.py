@@ -16,16 +16,16 @@ from streamlimit.store.sqlite.own_connection import OwnConnection
 from streamlimit.store.sqlite.patience import patient
 
 CUT_EVERY = 8
-"""A history is cut to its length by one event in so many: what is beyond it is not shown meanwhile."""
+"""One event in so many truncates its user's history to its length; reading leaves out what is beyond."""
 
 LOOKED_AT = 40
-"""Rows that are then looked at, whether they are too old: a little at a time needs no index by time."""
+"""Rows of histories that are checked for their age then: a few at a time need no index by time."""
 
 _OLD_MS = HISTORY_DAYS * 86_400_000
 
 
 class SqliteFeed(OwnConnection):
-    """A `Feed` on the file at *path*. *history_events*: of one user; *kept*: of the feed.
+    """A `Feed` on the file at *path*. *history_events*: length of a history; *kept*: of the feed.
 
     The rest as in `SqliteOutbox`.
     """
@@ -93,7 +93,7 @@ class SqliteFeed(OwnConnection):
             db.executemany(QUERIES["forget_in_feed"], gone)
 
     def _forget_old(self, db: Connection) -> None:
-        """Removes what is too old of the next few histories."""
+        """Removes old events of the next few histories."""
         first = self._looked_at
         last = db.execute(QUERIES["end_of_histories"], (first, LOOKED_AT)).fetchone()[0]
         self._looked_at = last or ""
@@ -102,5 +102,5 @@ class SqliteFeed(OwnConnection):
 
 
 def open_patient_feed(path: str, history_events: int) -> SqliteFeed:
-    """A feed for an event loop: where another process holds the lock no step blocks, and its answer comes later."""
+    """A feed for an event loop: while another process holds the lock, no step blocks, and the answer is deferred."""
     return patient(SqliteFeed(path, history_events, patience_seconds=LOOP_SECONDS))

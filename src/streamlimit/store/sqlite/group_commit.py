@@ -1,9 +1,9 @@
-"""Group commit: changes that are asked for in one iteration of the event loop are made at its end, in one transaction.
+"""Group commit: the changes of one iteration of the event loop are made at its end, in one transaction.
 
-A commit costs more than all that a heartbeat changes: six locks taken or given back, and a page written to the log.
-Up to `AT_MOST` sessions share that. Nobody is answered before the commit, so whatever was acknowledged is there after a
-`kill -9`. The write lock is held for the changes alone: what was asked is known before, and answers go out after.
-Where another process holds the lock for longer than that, changes wait here in their order (patience.py).
+A commit costs more than a heartbeat's change: six locks taken or released, and a page written to the log. Up to
+`AT_MOST` sessions share it. No request is answered before the commit, so an acknowledged change survives `kill -9`. The
+write lock is held for the changes alone: requests are parsed before, and answers are written after. While another
+process holds the lock, changes wait here in their order (patience.py).
 """
 
 from asyncio import get_running_loop
@@ -17,10 +17,10 @@ from streamlimit.store.rule_store import Rule
 from streamlimit.store.sqlite.patience import Patience
 
 AT_MOST = 32
-"""Changes of one transaction: it takes a fifth of a millisecond, and more of them would gain hardly anything."""
+"""Most changes of one transaction: it takes a fifth of a millisecond, and more would gain hardly anything."""
 
 ALONE = 1
-"""After an iteration of so many at most, the first change of the next is made at once: waiting would gain nothing."""
+"""After an iteration with so few changes the first one of the next is made at once: waiting would gain nothing."""
 
 Change = tuple[str, Rule[Any]]
 """A change of one user's row, by a rule."""
@@ -42,7 +42,7 @@ class GroupCommit:
         self._patience, self._is_waiting = Patience(), False
 
     def ask(self, user_id: str, rule: Rule[Any]) -> Any:
-        """The answer of *rule* to the user's ledger; one that is `Deferred` comes after this iteration."""
+        """The answer of *rule* to the user's ledger, at once or `Deferred` to the end of this iteration."""
         self._count += 1
         if self._count == 1:
             get_running_loop().call_soon(self.make_all)
@@ -69,7 +69,7 @@ class GroupCommit:
         return self.now(user_id, rule, self._by_transaction)
 
     def make_all(self) -> None:
-        """Makes what was asked up to now, and answers. While another process holds the lock, that is for a timer."""
+        """Makes all waiting changes and answers them; while another process holds the lock, a timer tries again."""
         if self._count:
             self._count, self._count_before = 0, self._count
         if self._is_waiting:
@@ -96,7 +96,7 @@ class GroupCommit:
         return answer
 
     def _waits(self) -> bool:
-        """The file is locked. False: it has been so for too long."""
+        """Plans the next try on a locked file. False: it has been locked for too long."""
         seconds = self._patience.next_try()
         if seconds is None:
             return False

@@ -1,4 +1,4 @@
-"""Where events wait until an outbox sorts them: it holds so many, and counts by type what finds it full."""
+"""The intake of the outbox: events that wait to be sorted into queues. It is bounded, and counts drops by type."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -9,15 +9,14 @@ from streamlimit.model import Event
 from streamlimit.store.sqlite.connection import QUERIES
 
 LEAST = 1_024
-"""Events that the intake holds at least. Nothing stays long, and all endpoints share it: a burst of what one of them
-wants, or has no room for, is no loss to another.
-"""
+"""The least capacity of the intake, which all endpoints share: a burst of one endpoint's events must not make another
+lose its own."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 def put(db: sqlite3.Connection, events: Iterable[Event], most: int) -> None:
-    """Within the caller's transaction. *most*: what an endpoint's queues may hold."""
+    """Adds *events*, within the caller's transaction. *most*: the capacity of an endpoint's queues."""
     rows = [(event.session.user_id, event.type, _encode(event)) for event in events]
     if not rows:
         return
@@ -29,7 +28,7 @@ def put(db: sqlite3.Connection, events: Iterable[Event], most: int) -> None:
 
 
 def take_unkept(db: sqlite3.Connection) -> dict[str, int]:
-    """How many of each type found it full since this was asked last."""
+    """The number of dropped events by type since the last call."""
     found: dict[str, int] = dict(db.execute(QUERIES["unkept"]).fetchall())
     if found:
         db.execute(QUERIES["clear_unkept"])

@@ -1,4 +1,4 @@
-"""A stand-in for a store or an outbox whose file cannot be opened yet: opening is tried again now and then."""
+"""A proxy for a store or an outbox whose file cannot be opened yet: opening is tried again now and then."""
 
 import time
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from streamlimit.store.sqlite.connection import LOOP_SECONDS, opening_seconds
 T = TypeVar("T")
 
 REST_SECONDS = 1.0
-"""From one try to the next: all in the process wait for it."""
+"""The pause between two tries: each blocks the process."""
 
 
 def opened(make: Callable[[], T], waits_for: type[StoreUnavailable] = StoreLocked) -> T:
-    """The part that *make* opens; where it raises *waits_for*, a stand-in that will be that part.
+    """The part that *make* opens; where it raises *waits_for*, a proxy that opens it later.
 
     Raises any other `StoreUnavailable`.
     """
@@ -27,7 +27,7 @@ def opened(make: Callable[[], T], waits_for: type[StoreUnavailable] = StoreLocke
 
 
 class LazyStore:
-    """Has every promise of what *make* opens; each raises `StoreUnavailable` until it is open."""
+    """A proxy for the part that *make* opens; each call raises `StoreUnavailable` until it is open."""
 
     def __init__(
         self, make: Callable[[], Any], why: StoreUnavailable, clock: Callable[[], float] = time.monotonic
@@ -37,7 +37,7 @@ class LazyStore:
         self._tried_at = clock()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """The promise of that name. It is found here once it is open, so that no call goes this way again and again."""
+        """The method *name* of the part; once the part is open, it becomes an attribute of the proxy."""
 
         def promise(*asked: Any, **more: Any) -> Any:
             kept = getattr(self._opened(), name)
@@ -54,7 +54,7 @@ class LazyStore:
             callback(error)
 
     def close(self) -> None:
-        """Nothing is open, or that is closed."""
+        """Closes the part, if it is open."""
         if self._found is not None:
             self._found.close()
 
@@ -74,7 +74,7 @@ class LazyStore:
         return self._found
 
     def _make_at_once(self) -> Any:
-        """Blocks for no longer than viewers may wait for each other."""
+        """Opens the part, blocking no longer than `LOOP_SECONDS`."""
         before = opening_seconds.set(LOOP_SECONDS)
         try:
             return self._make()

@@ -1,4 +1,4 @@
-"""Opening a file, beside SQLite's part: a mode that lets no other user read, and words for what went wrong.
+"""Opening a database file: a mode that only its owner can read, and errors in words.
 
 The file holds the key that signs grants, so a user who may read it may watch as any other.
 """
@@ -13,17 +13,16 @@ from streamlimit.logs import EventLog
 MODE = 0o600
 
 PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL})
-"""Primary result codes of what goes by: a disk that is full or fails, no memory."""
+"""Primary result codes of temporary problems: a disk that is full or fails, no memory."""
 
 OURS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
-"""Errors that no waiting mends: the setting is wrong."""
+"""Errors that last: the setting is wrong."""
 
 
 def make_private(path: str) -> None:
-    """The file is made, if there is none, and may be read and written by its owner alone; so are those beside it,
-    which SQLite makes like the file itself.
+    """Makes the file at *path* and SQLite's files beside it readable and writable by their owner alone.
 
-    One that is there is not opened for that: closing it would undo the locks of this process's other connections.
+    A missing file is created. One that exists is not opened: closing it would release this process's other locks on it.
     """
     path = os.path.realpath(path)
     try:
@@ -46,7 +45,7 @@ def _tighten(path: str) -> None:
 
 
 def cannot_open(path: str, error: sqlite3.Error | OSError, is_locked: bool) -> StoreUnavailable:
-    """The error to raise: another process holds the file, its disk hinders it, or the setting is wrong."""
+    """The error to raise for a file that cannot be opened: it is locked, its disk fails, or the setting is wrong."""
     words = f"sqlite: cannot open {path}: {error.strerror if isinstance(error, OSError) else error}"
     if is_locked:
         return StoreLocked(words)
@@ -54,7 +53,7 @@ def cannot_open(path: str, error: sqlite3.Error | OSError, is_locked: bool) -> S
 
 
 def _passes(path: str, error: sqlite3.Error | OSError) -> bool:
-    """May the problem pass without a change of the settings, or of the file's rights?"""
+    """Is the problem temporary: may it end without a change of the settings, or of the file's mode?"""
     if isinstance(error, OSError):
         return not isinstance(error, OURS)
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF

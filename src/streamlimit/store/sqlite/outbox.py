@@ -1,7 +1,7 @@
-"""The outbox on SQLite: the store's events are sorted into one queue per endpoint and user, and leave from there.
+"""The outbox on SQLite: events are sorted into one queue per endpoint and user, and delivered from there.
 
-Sorting happens at the next claim, so a state change writes one row, however many endpoints there are. A claim
-is a due time in the future with a ticket: when it comes, anyone may claim again.
+A claim sorts, so that a state change writes one row, however many endpoints there are. A claim is a due time in the
+future with a ticket: after that time the delivery may be claimed again.
 """
 
 import sqlite3
@@ -67,11 +67,11 @@ class SqliteOutbox(OwnConnection):
     def claim(
         self, endpoint: str, ticket: str, at_most: int, lease_ms: int, users: Collection[str] | None = None
     ) -> tuple[Delivery, ...]:
-        """Looks everywhere, whatever the *users*: that is as quick."""
+        """As `Outbox.claim`; *users* is ignored, for looking everywhere is as fast."""
         with self._opened() as db:
             now_ms = self._now_ms(db)
             waits = when_unlocked(db, lambda: db.execute(QUERIES["waits"], (endpoint, now_ms)).fetchone()[0])
-        if not waits:  # by far the most often; seen without a lock
+        if not waits:  # by far the most frequent; checked without a lock
             return ()
         with self._step() as db:
             now_ms = self._now_ms(db)
@@ -149,7 +149,7 @@ class SqliteOutbox(OwnConnection):
         return False
 
     def _put_endpoints(self) -> None:
-        """Nothing is written where all are there: a file whose disk is full can still be read."""
+        """Adds missing endpoints. Nothing is written where all are stored: a file on a full disk can still be read."""
         with self._opened() as db:
             known = {row[0] for row in when_unlocked(db, lambda: db.execute(QUERIES["dropped"]).fetchall())}
             new = [(endpoint,) for endpoint in self._subscriptions if endpoint not in known]
@@ -158,7 +158,7 @@ class SqliteOutbox(OwnConnection):
                     db.executemany(QUERIES["put_endpoint"], new)
 
     def _sort(self, db: sqlite3.Connection, now_ms: int) -> None:
-        """Events become deliveries to each endpoint that wants them and has room."""
+        """Sorts events into deliveries to each endpoint that is subscribed and has room."""
         rows = db.execute(QUERIES["unsorted"], (SORTED_AT_ONCE,)).fetchall()
         if not rows:
             return
@@ -188,7 +188,7 @@ class SqliteOutbox(OwnConnection):
         return Delivery(endpoint, number, _decode(body), ticket, attempts, now_ms - since_ms)
 
     def _remove(self, db: sqlite3.Connection, delivery: Delivery, now_ms: int) -> None:
-        """The delivery leaves its queue; the queue goes with its last one."""
+        """Removes the delivery from its queue, and an empty queue with it."""
         db.execute(QUERIES["remove_letter"], (*_queue(delivery), delivery.number))
         db.execute(QUERIES["give_room"], (delivery.endpoint,))
         if db.execute(QUERIES["next_letter"], _queue(delivery)).fetchone() is None:
@@ -212,7 +212,7 @@ class SqliteOutbox(OwnConnection):
 
     @contextmanager
     def _held(self, delivery: Delivery) -> Iterator[tuple[Connection | None, int]]:
-        """A step of the holder of the delivery's ticket; no connection where another has claimed it since."""
+        """A transaction for the holder of the delivery's ticket; yields no connection where it was claimed since."""
         with self._step() as db:
             key = (*_queue(delivery), delivery.ticket, delivery.number)
             held = db.execute(QUERIES["holds"], key).fetchone() is not None
@@ -224,5 +224,5 @@ def _queue(delivery: Delivery) -> tuple[str, str]:
 
 
 def open_patient_outbox(path: str, subscriptions: Mapping[str, Collection[str]], max_events: int) -> SqliteOutbox:
-    """An outbox for an event loop: where another process holds the lock no step blocks, and its answer comes later."""
+    """An outbox for an event loop: while another process holds the lock, no step blocks, and the answer is deferred."""
     return patient(SqliteOutbox(path, subscriptions, max_events, patience_seconds=LOOP_SECONDS))

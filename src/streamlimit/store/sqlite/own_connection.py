@@ -1,4 +1,4 @@
-"""A connection of its own to the store's file, for what is kept beside ledgers: the outbox, the feed, the reports."""
+"""A separate connection to the store's file, for the data beside ledgers: the outbox, the feed, the reports."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ class OwnConnection:
         self._db: Connection | None = connect(path, patience_seconds)
 
     def close(self) -> None:
-        """Lets go of the file. Twice is once."""
+        """Closes the file. Twice is once."""
         if self._db is not None:
             self._db.close()
             self._db = None
 
     def _now_ms(self, db: Connection) -> int:
-        """The time by the store's clock."""
+        """The time in ms by the store's clock."""
         if self._clock is not None:
             return self._clock()
         offset_ms: int = when_unlocked(db, lambda: db.execute(QUERIES["get_clock"]).fetchone()[1])
@@ -35,13 +35,13 @@ class OwnConnection:
 
     @contextmanager
     def _step(self) -> Iterator[Connection]:
-        """One transaction."""
+        """A transaction on the open connection."""
         with self._opened() as db, transaction(db):
             yield db
 
     @contextmanager
     def _opened(self) -> Iterator[Connection]:
-        """The open connection; whatever the driver raises becomes `StoreUnavailable`."""
+        """The open connection; errors of the driver become `StoreUnavailable`."""
         if self._db is None:
             raise StoreUnavailable("sqlite: the file is closed")
         try:

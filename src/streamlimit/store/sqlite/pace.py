@@ -1,25 +1,26 @@
-"""One step of the sweep: what it takes out, and how many users it looks at, so that its transaction is short."""
+"""The size of the sweep's steps: how many users one looks at, so that its transaction is short."""
 
 from msgspec import Struct
 
 from streamlimit.model import Event
 
 HOLD_SECONDS = 0.000_25
-"""How long a step holds the write lock: as long as a dozen decisions, so a viewer who waits for it hardly notices."""
+"""How long a step holds the write lock: as long as a dozen decisions, so that a waiting viewer hardly notices."""
 
 PAUSE_SECONDS = 0.001
-"""The pause after a step, in which others take the lock: longer than the step, and the shortest of event loops."""
+"""The pause after a step, in which others take the lock: longer than the step, and the shortest timer of event loops.
+"""
 
 TRIES = 4
-"""How often to decide what to take out before it is done under the lock."""
+"""How often a step is decided without the lock before it is decided under the lock."""
 
 FEWEST, FIRST, MOST = 8, 32, 128
 
 
 class Takings(Struct):
-    """Decided at `now_ms` about so many users: rows to remove, rows to write, events to tell.
+    """The changes of one step, decided at `now_ms`: rows to remove, rows to write, events.
 
-    `last_user`: behind whom to go on; None where all of the chunk were looked at.
+    `looked_at`: how many users it looked at. `last_user`: the user to go on behind; None: all of the chunk were looked at.
     """
 
     now_ms: int
@@ -31,13 +32,13 @@ class Takings(Struct):
 
 
 class Pace:
-    """The size of steps, learned from each. `users` is how many the next one may look at."""
+    """The size of steps, adapted by the time of each. `users`: how many the next one may look at."""
 
     def __init__(self) -> None:
         self.users = FIRST
 
     def took(self, users: int, seconds: float) -> None:
-        """A step of *users* took *seconds*. One that was held up itself (a busy machine) is soon forgotten."""
+        """Adapts the size to a step of *users* that took *seconds*; after a delayed one it soon grows again."""
         if users:
             fitting = int(users * HOLD_SECONDS / max(seconds, 1e-6))
             self.users = min(max(fitting, FEWEST), 2 * self.users, MOST)

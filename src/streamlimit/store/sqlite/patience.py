@@ -20,26 +20,26 @@ RETRY_SECONDS = 0.003
 
 
 class Patience:
-    """How long tries go on: `LOCK_WAIT_SECONDS` from the first one in vain; after that a locked file fails at once."""
+    """How long tries go on: `LOCK_WAIT_SECONDS` from the first failed one; after that a locked file fails at once."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._until: float | None = None
 
     def next_try(self) -> float | None:
-        """The file is locked: in how many seconds to try again, or None, that is not at all."""
+        """The seconds until the next try on a locked file; None: no more tries."""
         now = self._clock()
         if self._until is None:
             self._until = now + LOCK_WAIT_SECONDS
         return RETRY_SECONDS if now < self._until else None
 
     def over(self) -> None:
-        """A try succeeded."""
+        """Called when a try succeeded."""
         self._until = None
 
 
 def patiently(step: Callable[[], Answer[T]]) -> Answer[T]:
-    """The answer of *step*; one that is still to come where another process holds the lock."""
+    """The answer of *step*, `Deferred` while another process holds the lock."""
     try:
         return step()
     except StoreLocked:
@@ -61,7 +61,7 @@ async def _again(step: Callable[[], Answer[T]]) -> T:
 
 
 class Patient:
-    """Keeps every promise of *kept*, patiently. `close` is no promise: it does not wait."""
+    """A proxy for *kept* whose calls wait for a lock without blocking the event loop; only `close` does not wait."""
 
     def __init__(self, kept: Any) -> None:
         self._kept = kept
@@ -76,10 +76,10 @@ class Patient:
         return keep
 
     def close(self) -> None:
-        """Closes the part that it stands for."""
+        """Closes the part behind the proxy."""
         self._kept.close()
 
 
 def patient(kept: T) -> T:
-    """*kept*, that waits for other processes without blocking the event loop."""
+    """*kept* behind a proxy whose calls wait for other processes without blocking the event loop."""
     return cast(T, Patient(kept))

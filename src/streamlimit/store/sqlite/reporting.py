@@ -1,6 +1,6 @@
-"""Reports on SQLite: a row a bucket, and a row a user with the buckets that have counted them, so each counts once.
+"""Reports on SQLite: a row per bucket, and a row per user with the buckets that have counted the user.
 
-Every step is one short transaction: who watches waits for the same lock.
+Every step is one short transaction: viewers wait for the same lock.
 """
 
 import sqlite3
@@ -31,17 +31,17 @@ from streamlimit.store.sqlite.own_connection import OwnConnection
 from streamlimit.store.sqlite.patience import patient
 
 USERS_AT_ONCE = 400
-"""Of a batch, in all groups: some hundred rows, a millisecond."""
+"""Users of one batch, in all groups: some hundred rows, a millisecond."""
 
 TIDIED_AT_ONCE, LOOKED_AT = 500, 200
-"""Buckets that are closed or forgotten in one step; users whose marks are looked at: a millisecond."""
+"""Buckets that one step closes or deletes; users whose marks it looks at: a millisecond."""
 
 FIRST_DIGEST, LAST_DIGEST = -(2**63), 2**63 - 1
 
 _decode = msgspec.json.Decoder(list[int]).decode
 
 BATCHES_KEPT_MS = 7 * DAY_MS
-"""How long it is remembered of a worker what it added last."""
+"""How long the number of a worker's last batch is kept."""
 
 
 class SqliteReports(OwnConnection):
@@ -83,7 +83,7 @@ class SqliteReports(OwnConnection):
         return is_more
 
     def _tidied(self, db: sqlite3.Connection, now_ms: int, keep_days: int) -> tuple[int | None, bool]:
-        """One step. From which user on marks are to be looked at (None: all were); whether to go on."""
+        """One step of `tidy`: from which user on marks are left to be looked at (None: none), and whether to go on."""
         over = (now_ms - CLOSED_AFTER_MS, TIDIED_AT_ONCE)
         if db.execute(QUERIES["close_reports"], over).rowcount:
             return FIRST_DIGEST, True
@@ -95,8 +95,9 @@ class SqliteReports(OwnConnection):
 
 
 def _add_numbers(db: sqlite3.Connection, batch: Batch) -> dict[bytes, list[int]]:
-    """The buckets' numbers. Returns which marks users are to get: of open buckets, for a number cannot tell whom it has
-    counted.
+    """Adds the batch's numbers to the buckets.
+
+    Returns the marks that users get, each of an open bucket that counts them.
     """
     marks: dict[bytes, list[int]] = defaultdict(list)
     for hour_ms, counts in batch.hours.items():
@@ -118,7 +119,7 @@ def _add_numbers(db: sqlite3.Connection, batch: Batch) -> dict[bytes, list[int]]
 
 
 def _add_users(db: sqlite3.Connection, marks: dict[bytes, list[int]]) -> None:
-    """Each user is counted where they have no mark yet."""
+    """Counts each user in the buckets of which they have no mark yet."""
     wanted = {int.from_bytes(user, signed=True): own for user, own in marks.items()}
     known = dict(db.execute(QUERIES["report_marks"], (_encode(list(wanted)),)))
     together, rows = Counter[tuple[int, ...]](), []  # most users of a batch get the same ones
@@ -136,7 +137,7 @@ def _add_users(db: sqlite3.Connection, marks: dict[bytes, list[int]]) -> None:
 
 
 def _forget_users(db: sqlite3.Connection, first: int) -> int | None:
-    """Takes marks of closed buckets from some users, *first* and behind. Where to go on; None: those were the last."""
+    """Removes marks of closed buckets from some users, *first* and behind. Returns where to go on; None: done."""
     rows = db.execute(QUERIES["some_report_marks"], (first, LOOKED_AT)).fetchall()
     before = {user: _decode(marks) for user, marks in rows}
     reports = {mark // 2 for marks in before.values() for mark in marks}
@@ -149,10 +150,10 @@ def _forget_users(db: sqlite3.Connection, first: int) -> int | None:
 
 
 def _encode(numbers: list[int]) -> str:
-    """JSON, which SQLite reads too."""
+    """*numbers* as JSON, which SQLite can read."""
     return msgspec.json.encode(numbers).decode()
 
 
 def open_patient_reports(path: str) -> SqliteReports:
-    """One for an event loop, as the outbox's."""
+    """A report store for an event loop: while another process holds the lock, no step blocks."""
     return patient(SqliteReports(path, patience_seconds=LOOP_SECONDS))

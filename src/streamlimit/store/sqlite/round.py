@@ -1,7 +1,7 @@
-"""A sweep's way through the users, in the order of their ids, in chunks, so that no viewer waits for it.
+"""A round of the sweep through all users, in the order of their ids, in chunks, so that no viewer waits for it.
 
-A chunk takes some hundred microseconds, and no lock. Users who fall due behind it are for the next round. So after a
-round in which any user was due, or which began long ago, there is one more: a short one that found none says so.
+Reading a chunk takes some hundred microseconds, and no lock. Users who become due behind it are left to the next round.
+So after a round in which a user was due, or which began long ago, there is one more.
 """
 
 from collections.abc import Callable
@@ -10,20 +10,20 @@ from typing import Any
 from streamlimit.store.sqlite.connection import QUERIES
 
 CHUNK = 2_000
-"""Users looked at in one step, nearly all of them by a number only."""
+"""Users that one step looks at, nearly all of them by their due time only."""
 
 LONG_MS = 2_000
-"""A round among a million users takes half of it; one that takes longer was left lying in its middle."""
+"""A round that takes longer was interrupted: one through a million users takes half of it."""
 
 END = b""
-"""A key behind every user: a blob comes after every text."""
+"""A key behind every user: in SQLite's order a blob comes after every text."""
 
 END_OF_CHUNK, DUE = QUERIES["end_of_chunk"], QUERIES["due"]
 Find = Callable[..., list[tuple[Any, ...]]]
 
 
 class Round:
-    """A sweep's position: behind one user, and up to another."""
+    """The position of a sweep: behind one user, and up to another."""
 
     def __init__(self) -> None:
         self._after = ""
@@ -32,9 +32,9 @@ class Round:
         self._has_found = False
 
     def due(self, find: Find, now_ms: int, far_ms: int, at_most: int) -> list[tuple[str, bytes]]:
-        """The users of the chunk who are due: *at_most* of them, and their bodies; the same until `go_on`.
+        """Up to *at_most* users of the chunk who are due, with their bodies; the same ones until `go_on`.
 
-        *far_ms*: users who would be due later than that are due, too.
+        *far_ms*: a due time later than that counts as passed.
         """
         if self._began_ms is None:
             self._began_ms = now_ms
@@ -49,7 +49,7 @@ class Round:
         return self._until == END
 
     def go_on(self, last_user: str | None, has_found: bool, now_ms: int) -> bool:
-        """Goes on behind *last_user*, or (None) to the next chunk. *has_found*: a user was due. False: none is now."""
+        """Goes on behind *last_user*, or (None) to the next chunk. *has_found*: a user was due. False: none is left."""
         self._has_found = self._has_found or has_found
         is_over = last_user is None and self.ends_here
         if last_user is not None:

@@ -1,8 +1,8 @@
-"""Users' rows: read, or one of them changed by a rule in one atomic step.
+"""Users' rows: read, or changed by a rule in one atomic step.
 
-Who comes alone is changed by one statement. SQLite takes the lock, reads the row, calls the rule in the middle of it
-(by the names of two functions of ours) and commits what came of it; BEGIN, SELECT, UPDATE and COMMIT are that too, for
-a quarter more. What needs more than the row is left to them (changes.py): events for the outbox, a row to remove.
+A single change is one statement: SQLite takes the lock, reads the row, calls the rule through two user functions, and
+commits its result; BEGIN, SELECT, UPDATE and COMMIT would cost a quarter more. A change of more than the row (events
+for the outbox, a row to remove) is a transaction (changes.py).
 """
 
 import sqlite3
@@ -28,7 +28,7 @@ BROWSE, ADD, REPLACE, REMOVE = QUERIES["browse"], QUERIES["add"], QUERIES["repla
 
 
 class Rows:
-    """Rows of *db*. *clock* (tests only) replaces the store's; *subscribed* are the events that need the outbox."""
+    """The rows of *db*. *clock* (tests only) replaces the store's; *subscribed* are the events that need the outbox."""
 
     def __init__(self, db: Connection, clock: Clock | None, subscribed: frozenset[str]) -> None:
         self._db, self._cursor = db, db.cursor()  # one for all: a new one takes half a microsecond
@@ -42,7 +42,7 @@ class Rows:
         return ledger, now_ms
 
     def load_kept(self, user_id: str) -> tuple[bytes | None, Ledger, int]:
-        """The user's ledger as it is kept (None: there is none) and as a value, and the store's time."""
+        """The user's stored body (None: there is none), its ledger, and the store's time in ms."""
         offset_ms, body = self.find(LOAD, user_id)[0]
         return body, Ledger() if body is None else decode(body), self._middle.now_ms(offset_ms)
 
@@ -52,37 +52,36 @@ class Rows:
         return [(name, decode(body)) for name, body in self.find(BROWSE, user_id, count)], now_ms
 
     def exchange(self, user_id: str, body: bytes | None, ledger: Ledger, now_ms: int) -> bool:
-        """Writes the *ledger* where the user's is still the *body* that was read. False: it is another one by now.
+        """Writes *ledger* if the user's row is still the *body* that was read. False: it has changed.
 
-        Or grants of the user were ended: an end in between would find the seat older than itself, and leaves the ledger
-        as it was.
+        Also False if grants of the user were ended: such an end may have left the ledger as it was.
         """
         row = user_id, ledger.due_at_ms(now_ms), encode(ledger)
         cursor = self._run(ADD_NEW, row) if body is None else self._run(EXCHANGE, (*row, body))
         return cursor.rowcount == 1
 
     def load_with_grants(self, user_id: str) -> tuple[Ledger, Grants, int]:
-        """The user's ledger, with the user's grants that were ended."""
+        """The user's ledger, the user's ended grants, and the store's time in ms."""
         offset_ms, body, grants = self.find(LOAD_WITH_GRANTS, user_id)[0]
         ledger = Ledger() if body is None else decode(body)
         return ledger, Grants() if grants is None else decode_grants(grants), self._middle.now_ms(offset_ms)
 
     def grants(self, user_id: str) -> Grants:
-        """The user's that were ended; within a transaction."""
+        """The user's ended grants; called within a transaction."""
         return self.load_with_grants(user_id)[1]
 
     def save_grants(self, user_id: str, grants: Grants) -> None:
-        """Within a transaction: what they have become."""
+        """Writes the user's ended grants; called within a transaction."""
         self._cursor.execute(SAVE_GRANTS, (user_id, grants.until_ms(), encode(grants)))
 
     def load_all(self, user_ids: list[str]) -> tuple[dict[str, Ledger], int]:
-        """The ledgers of those who have one, and the store's time."""
+        """The ledgers of those of *user_ids* who have one, and the store's time in ms."""
         found = self.find(_load_all(len(user_ids)), *user_ids)
         ledgers = {user_id: decode(body) for _, user_id, body in found if body is not None}
         return ledgers, self._middle.now_ms(found[0][0])
 
     def save_all(self, ledgers: Mapping[str, Ledger], kept: Container[str], now_ms: int) -> None:
-        """Writes, within a transaction, what the *ledgers* have become. *kept*: users who have a row already."""
+        """Writes changed *ledgers*; called within a transaction. *kept*: users who have a row already."""
         added, replaced, gone = list[Row](), list[Row](), list[tuple[str]]()
         for user_id, ledger in ledgers.items():
             if ledger.is_blank():
@@ -95,13 +94,13 @@ class Rows:
                 self._cursor.executemany(query, rows)
 
     def find(self, query: str, *values: str | int | bytes) -> list[tuple[Any, ...]]:
-        """The rows that *query* finds. Even a reader may have to wait: for the repair of what a killed process left."""
+        """The rows that *query* finds. It may wait for a process that repairs the log of a killed one."""
         return self._run(query, values).fetchall()
 
     def change(self, user_id: str, rule: Rule[T]) -> Outcome[T] | None:
-        """The outcome of *rule*, committed where it changed anything. None, and nothing done: the row is not enough.
+        """The outcome of *rule*, committed if it changed the ledger.
 
-        Raises what the rule raised; nothing was written then.
+        None, and nothing written: it changes more than a row. Raises what the rule raised; then nothing was written.
         """
         middle = self._middle
         middle.begin(rule)
@@ -122,12 +121,12 @@ class Rows:
 
 @cache
 def _load_all(count: int) -> str:
-    """For so many users."""
+    """The query that loads *count* users."""
     return QUERIES["load_all"].replace("IN (?)", f"IN ({', '.join('?' * count)})")
 
 
 class RuleFunction:
-    """The function that SQLite calls in the middle of a change. Knows no connection, since the connection knows it."""
+    """The user functions that SQLite calls within a change. Holds no connection, since the connection holds it."""
 
     def __init__(self, clock: Clock | None, subscribed: frozenset[str]) -> None:
         self._clock, self._subscribed = clock, subscribed
@@ -137,25 +136,25 @@ class RuleFunction:
         self._body: bytes | None = None
 
     def now_ms(self, offset_ms: int) -> int:
-        """The store's time."""
+        """The store's time in ms."""
         return self._clock() if self._clock else uptime_ms() + offset_ms
 
     def begin(self, rule: Rule[Any]) -> None:
-        """The next change is by *rule*."""
+        """Sets the rule of the next change."""
         self._rule, self.outcome, self.error, self._body = rule, None, None, None
 
     def new_due_at_ms(self, body: bytes | None, offset_ms: int) -> int | None:
-        """Runs the rule on the row's *body*: when the user will be due."""
+        """Runs the rule on the row's *body*. Returns the user's due time in ms."""
         try:
             return self._decide(Ledger() if body is None else decode(body), self.now_ms(offset_ms))
         except Exception as error:
-            self.error = error  # through SQLite no exception finds its way
+            self.error = error  # SQLite passes no exception on
             return None  # nothing is written then, since a row must have a body
 
     def new_body(self) -> bytes | None:
-        """The body that the rule left.
+        """The new body, after the rule.
 
-        SQLite asks in the order of the columns; in another one nothing would be written here.
+        SQLite calls it after `new_due_at_ms`, in the order of the columns; in another order nothing would be written.
         """
         body, self._body = self._body, None
         return body

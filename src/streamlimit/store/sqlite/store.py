@@ -1,4 +1,4 @@
-"""The contract on SQLite: a user's ledger is one row, and what changes it one statement or one transaction.
+"""The store on SQLite: a user's ledger is one row, changed by one statement or one transaction.
 
 Any number of processes on one machine. Answers at once: a read takes some microseconds, a write some 20.
 """
@@ -32,11 +32,10 @@ from streamlimit.store.sqlite.sweep import Sweep
 class SqliteStore(RuleStore):
     """A `Store` on the file at *path*. *subscribed* are the event types that go into the outbox.
 
-    There it keeps *outbox_max_events* (intake.py). *clock* (tests only) replaces the store's clock. *gathers*: for an
-    event loop. Several heartbeats and receipts of one iteration are made together, and answered after it; and where
-    another process holds the lock no step blocks: its answer comes later.
-    *checkpointed* is called after each round of the checkpointer, in its thread.
-    Raises `StoreUnavailable` when the file cannot be used.
+    *outbox_max_events*: how many may wait there (intake.py). *clock* (tests only) replaces the store's clock.
+    *gathers*: for an event loop: heartbeats and receipts of one iteration are made together, and answered after it; and
+    while another process holds the lock no step blocks: its answer is deferred. *checkpointed* is called after each
+    checkpoint, in the checkpointer's thread. Raises `StoreUnavailable` when the file cannot be used.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class SqliteStore(RuleStore):
         return answer
 
     def _admit_by_reading(self, ask: Ask, rule: Rule[Decision]) -> tuple[Outcome[Decision], Alone]:
-        """The outcome for what a reading finds, and, where that changes something, how it is written."""
+        """The outcome of *rule* on the ledger as it is read, and the function that writes a changed one."""
         with translated:
             body, ledger, now_ms = self._rows.load_kept(ask.user_id)
         outcome = rule(ledger, now_ms)
@@ -122,7 +121,7 @@ class SqliteStore(RuleStore):
         return self._write()
 
     def _write(self) -> Answer[None]:
-        """The time that the clock has seen, which is kept anyway."""
+        """Writes the time that the clock has seen: a harmless write, to see whether the file takes one."""
         with translated:
             now_ms = self._rows.load("")[1]
             self._rows.find(QUERIES["see"], now_ms)

@@ -1,4 +1,4 @@
-"""Takes out who is past their time, step by step (Endpoint 2); holds the write lock for a moment only."""
+"""The sweep on SQLite: removes expired sessions step by step (Endpoint 2), holding the write lock for a moment."""
 
 from time import thread_time
 
@@ -16,7 +16,7 @@ from streamlimit.store.sqlite.turns import ELSEWHERE_SECONDS, Turns
 
 REMOVE, SAVE, SEE = QUERIES["remove"], QUERIES["save"], QUERIES["see"]
 FORGET_GRANTS, FORGOTTEN = QUERIES["forget_grants"], 100
-"""So many users at a time: no other step waits long."""
+"""The query that removes expired grants, and its users at a time, so that no other step waits long."""
 
 
 class Sweep:
@@ -30,10 +30,9 @@ class Sweep:
         self._pace, self._round, self._turns = Pace(), Round(), Turns(path)
 
     def step(self, at_most: int) -> Swept:
-        """Users whose time has come, of one chunk: so many that the write lock is held for about `HOLD_SECONDS`.
+        """Removes due sessions of one chunk: so many users that the write lock is held for about `HOLD_SECONDS`.
 
-        What becomes of them is decided before, without the lock; under the lock only where others wrote meanwhile
-        again and again.
+        The changes are decided without the lock; under the lock only where others wrote meanwhile at every try.
         """
         if not self._turns.take():
             return Swept((), True, ELSEWHERE_SECONDS)
@@ -56,7 +55,7 @@ class Sweep:
         return Swept(tuple(takings.events), more, PAUSE_SECONDS if more else 0.0)
 
     def look(self, at_most: int) -> Takings:
-        """Decides what to take out: all past its time; a user with something left is filed under a new time."""
+        """Decides a step: all that is past its time is removed; a user with something left gets a new due time."""
         now_ms = self._rows.load("")[1]
         due = self._round.due(self._rows.find, now_ms, now_ms + self._policy.spent_far_ms, at_most)
         takings = Takings(now_ms, len(due), due[-1][0] if len(due) == at_most else None)
@@ -70,7 +69,7 @@ class Sweep:
         return takings
 
     def _swept(self, at_most: int, is_last: bool) -> Takings | None:
-        """Takes out what was decided; None where another process wrote meanwhile (never at the last try)."""
+        """Makes the decided changes; None where another process wrote meanwhile (never at the last try)."""
         seen = self._version()
         takings = self.look(at_most)
         if not takings.looked_at and not self._round.ends_here:
@@ -93,6 +92,6 @@ class Sweep:
         self._db.execute(SEE, (takings.now_ms,))
 
     def _version(self) -> int:
-        """Another one than before where another connection wrote since."""
+        """A number that changes when another connection writes."""
         version: int = self._rows.find("PRAGMA data_version")[0][0]
         return version
