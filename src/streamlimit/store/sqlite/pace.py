@@ -20,7 +20,7 @@ FEWEST, FIRST, MOST = 8, 32, 128
 class Takings(Struct):
     """The changes of one step, decided at `now_ms`: rows to remove, rows to write, events.
 
-    `looked_at`: how many users it looked at. `last_user`: the user to go on behind; None: all of the chunk were looked at.
+    `looked_at`: how many users it looked at. `last_user`: the user to go on behind; None: the chunk is done.
     """
 
     now_ms: int
