@@ -2,10 +2,11 @@
 
 from msgspec.structs import replace
 
-from streamlimit.model import Admitted, Ask, Decision, Device, Event, Lease, Mark, Purpose, Refusal, State
+from streamlimit.model import Admitted, Ask, Decision, Event, Lease, Mark, Purpose, Refusal, State
 from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARK_WRITES, OverLimit, Policy, Reclaim
 from streamlimit.rules import visits
 from streamlimit.rules.departure import dismiss, lapse_all
+from streamlimit.rules.devices import device_id
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import (
     NOBODYS,
@@ -209,12 +210,8 @@ def _is_left_behind(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
 
 
 def _is_of_device(seat: Seat, ask: Ask) -> bool:
-    device_id = _device_id(ask.device)
-    return device_id is not None and device_id == _device_id(seat.device)
-
-
-def _device_id(device: str | Device | None) -> str | None:
-    return device.id if isinstance(device, Device) else device
+    asking = device_id(ask.device)
+    return asking is not None and asking == device_id(seat.device)
 
 
 def _silent_since_ms(seat: Seat) -> int:

@@ -2,8 +2,9 @@
 
 from msgspec import Struct
 
-from streamlimit.model import Ask, Device
+from streamlimit.model import Ask
 from streamlimit.policy import Policy
+from streamlimit.rules.devices import device_type
 from streamlimit.rules.ledger import Seat
 
 
@@ -21,12 +22,8 @@ def full_scopes(live: list[Seat], limit: int, ask: Ask, policy: Policy) -> list[
     if policy.max_per_stream is not None:
         same = [seat for seat in live if seat.stream_id == ask.stream_id]
         scopes.append(Scope("stream", same, policy.max_per_stream))
-    kind = _device_type(ask.device)
+    kind = device_type(ask.device)
     if kind in policy.max_per_device_type:
-        alike = [seat for seat in live if _device_type(seat.device) == kind]
+        alike = [seat for seat in live if device_type(seat.device) == kind]
         scopes.append(Scope("device-type", alike, policy.max_per_device_type[kind]))
     return [scope for scope in scopes if len(scope.seats) >= scope.limit]
-
-
-def _device_type(device: str | Device | None) -> str:
-    return (device.type or "") if isinstance(device, Device) else ""

@@ -14,7 +14,6 @@ from streamlimit.model import (
     FOR_GOOD,
     Ask,
     Decision,
-    Device,
     Event,
     Gone,
     Lease,
@@ -28,6 +27,7 @@ from streamlimit.model import (
     Verdict,
 )
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
+from streamlimit.rules.devices import device_type
 from streamlimit.store.contract import Clock, Events, OnVerdict
 from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.valkey import walks
@@ -184,4 +184,4 @@ class ValkeyStore:
     def _type_cap(self, ask: Ask) -> int | None:
         """The policy's cap for the asking type of device; none for most."""
         caps = self._policy.max_per_device_type
-        return caps.get((ask.device.type or "") if isinstance(ask.device, Device) else "")
+        return caps.get(device_type(ask.device))
