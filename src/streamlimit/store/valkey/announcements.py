@@ -1,6 +1,6 @@
-"""Asks which refusals may go to the feed: those of one event loop iteration are one call to each share of users.
+"""Batches of the question which refusals may go to the feed: those of one loop iteration are one call to each shard.
 
-A refusal is costly enough as it is: a busy worker makes several in an iteration, and no viewer waits for these answers.
+A busy worker makes several refusals in an iteration, and no viewer waits for these answers.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class Pending(NamedTuple):
 
 
 class Announcements:
-    """Gathers the questions of one event loop iteration, and sends them by *ask*."""
+    """Collects the questions of one event loop iteration, and sends them by *ask*."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask

@@ -1,4 +1,4 @@
-"""Answers of scripts as the model's values; each is laid out as the script's header says."""
+"""The scripts' answers as values of the model; their layout is in each script's header."""
 
 from functools import lru_cache
 from struct import Struct
@@ -53,13 +53,13 @@ PLAN_AT = AFTER_AS_RECEIVED - 1
 
 
 class Answers:
-    """Reads answers under one policy."""
+    """Decodes answers under one policy."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
     def decision(self, ask: Ask, reply: bytes) -> Decision:
-        """The answer of admit.lua, and of beat.lua for a session that is not new."""
+        """The answer of admit.lua, or of beat.lua for a session that is not new."""
         code, would, low, high, limit, live = _decision(reply)
         now_ms = low | high << 32
         would_refuse = REFUSED[would] if would else None
@@ -81,13 +81,13 @@ class Answers:
         )
 
     def beaten(self, ask: Ask, reply: bytes) -> Decision | None:
-        """beat.lua's; None where it leaves it to admit.lua and confirm.lua."""
+        """The answer of beat.lua; None where admit.lua and confirm.lua have to be called."""
         if not reply:
             return None
         return self._started(ask, reply) if reply[0] == NEW else self.decision(ask, reply)
 
     def verdict(self, receipt: Receipt, reply: bytes) -> Verdict:
-        """confirm.lua's."""
+        """The answer of confirm.lua."""
         code = reply[0]
         if code in MOVED_ON:
             return self._moved_on(receipt, code, reply)
@@ -101,19 +101,19 @@ class Answers:
         return Confirmed(show(user_id, seat, state), limit, live, events)
 
     def prolonged(self, reply: bytes) -> Gone | None:
-        """prolong.lua's."""
+        """The answer of prolong.lua."""
         return None if reply[0] == SITS else self._gone(reply, AFTER_SITS)
 
     def forgiven(self, reply: bytes) -> int:
-        """forgive.lua's."""
+        """The answer of forgive.lua."""
         return int.from_bytes(reply[AFTER_TIME:], "little")
 
     def events(self, user_id: str, reply: bytes) -> Events:
-        """abandon.lua's, end.lua's, terminate.lua's and forget.lua's."""
+        """The answer of abandon.lua, end.lua, terminate.lua and forget.lua."""
         return self._events(reply, AFTER_TIME, user_id)
 
     def expired(self, users: list[bytes], reply: tuple[bytes, list[bytes | list[bytes]], list[bytes]]) -> Expired:
-        """expire.lua's: the events, and users who are due next."""
+        """The answer of expire.lua: the events, and users who are due next."""
         now, answers, following = reply
         low, high = _time(now)
         now_ms = low | high << 32
@@ -126,7 +126,7 @@ class Answers:
         return events, following
 
     def ledgers(self, reply: list[bytes | None]) -> tuple[int, list[Ledger]]:
-        """sessions.lua's: the time in ms and the ledgers."""
+        """The answer of sessions.lua: the time in ms and the ledgers."""
         first, *values = reply
         low, high = _time(first or b"")
         return low | high << 32, [read_ledger(value or b"") for value in values]
@@ -136,7 +136,7 @@ class Answers:
         return show_live(user_id, ledger, self._policy, now_ms)
 
     def _started(self, ask: Ask, reply: bytes) -> Admitted:
-        """A new session, as it asked: the answer is some numbers."""
+        """The admission of a new session: made of the question and the numbers of the answer."""
         _, _, low, high, limit, live, expires, expires_, spent, spent_ = _as_asked(reply)
         now_ms = low | high << 32
         session = Session(
@@ -160,7 +160,7 @@ class Answers:
         return Admitted(session, Lease(ask, now_ms, 0, now_ms), limit, live, False, (event,), spent_ms=spent_ms)
 
     def _moved_on(self, receipt: Receipt, code: int, reply: bytes) -> Confirmed:
-        """Nearly every confirmation: the seat is what the receipt says, and some numbers. It was here just now."""
+        """The confirmation whose seat follows from the receipt and the numbers of the answer, as nearly always."""
         limit, live, expires, expires_, last, last_, late, late_, its_limit, size = _as_received(reply)
         lease, rest = receipt.lease, reply[AFTER_AS_RECEIVED + size :]
         ask, generation = lease.ask, lease.generation
@@ -195,7 +195,7 @@ class Answers:
         return read_events(reply, at, user_id, seat, reply[seat_at:at])
 
     def _refusal(self, code: str, ask: Ask, now_ms: int, reply: bytes) -> Decision:
-        """The refusal, made by the rules themselves of the ledger that the script saw."""
+        """The refusal, made by the Python rules from the ledger that the script returned."""
         ledger, policy = read_ledger(reply[AFTER_DECISION:]), self._policy
         ledger.mend(policy, now_ms)
         if code == "too-many-visits":
@@ -214,14 +214,14 @@ class Answers:
 
 
 def _spent_ms(reply: bytes) -> int:
-    """The user's spent budget of visits, with which an answer to a question ends."""
+    """The user's spent budget of visits in ms, at the end of an answer."""
     low, high = _time(reply, len(reply) - AFTER_TIME)
     return int(low | high << 32)
 
 
 @lru_cache(REMEMBERED)
 def _place(packed: bytes) -> tuple[str | None, int | None, str | Device | None, int]:
-    """Where a heartbeat found its session: segment, its number, device, play. Many are at the same place."""
+    """The position of a session in the answer to a heartbeat: segment, its number, device, play. Cached."""
     at = 1 + packed[0]
     sequence, sequence_, size = _position(packed, at)
     device_at = at + AFTER_POSITION + size

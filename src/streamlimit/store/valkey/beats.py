@@ -1,4 +1,4 @@
-"""A heartbeat on Valkey: one script where it is simple (nearly always), else admission, then receipt."""
+"""A heartbeat on Valkey: one script in the simple cases (nearly all), else admission, then receipt."""
 
 from typing import Protocol
 
@@ -16,7 +16,7 @@ class Steps(Protocol):
 
 
 async def one_by_one(steps: Steps, ask: Ask) -> Decision:
-    """Admission, and then a receipt of its lease."""
+    """The admission of *ask*, then the receipt of its lease, as one decision."""
     decision: Decision = await resolved(steps.admit(unnamed(ask)))
     if not isinstance(decision, Admitted) or decision.lease is None:
         return decision

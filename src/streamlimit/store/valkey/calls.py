@@ -1,4 +1,4 @@
-"""Calling a script for a user, reading ledgers of a shard, asking a plain command: what the store is made of."""
+"""The calls that the store is made of: a script for a user, the ledgers of a shard, a plain command."""
 
 from collections.abc import Callable
 from contextvars import Context
@@ -21,7 +21,7 @@ from streamlimit.store.valkey.scripts import SCRIPTS
 
 
 class Calls:
-    """See `ValkeyStore` for the arguments."""
+    """The calls to the servers at *url*. The arguments are those of `ValkeyStore`."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Calls:
         self.server_of: Callable[[int], Address | None] = self._router.node_of
 
     def on_failure(self, callback: Callable[[], None]) -> None:
-        """See `ValkeyStore`."""
+        """Has *callback* called whenever a server cannot be reached; see `ValkeyStore`."""
         self._router.on_failure = callback
 
     @property
@@ -67,7 +67,7 @@ class Calls:
         callback: Callable[[Any], object],
         context: Context | None = None,
     ) -> None:
-        """As `change`, where *callback* is called with the answer; in *context*, where no request waits for that."""
+        """As `change`, with a *callback* for the answer, called in *context* where no request waits."""
         user = user_id.encode()
         shard = crc32(user) % SHARDS
         key = self._ledgers[shard] + user
@@ -84,7 +84,7 @@ class Calls:
         self._router.send(shard, command, decode, SCRIPTS[name], callback, context)
 
     def events_of(self, name: str, user_id: str, message: bytes) -> Deferred[Events]:
-        """As `change`, for a script that answers with events alone."""
+        """As `change`, for a script whose answer is events."""
         return self.change(name, user_id, message, partial(self.answers.events, user_id))
 
     def ledgers(self, shard: int, users: list[bytes]) -> Deferred[tuple[int, list[Ledger]]]:
@@ -94,13 +94,13 @@ class Calls:
         return self._router.call(shard, command, self.answers.ledgers, script)
 
     def expire(self, shard: int, users: list[bytes], following: int) -> Deferred[Expired]:
-        """Runs expire.lua for *users*, all of them of *shard*; it names up to *following* who are due next."""
+        """Runs expire.lua for *users* of *shard*. The answer names up to *following* users who are due next."""
         script = SCRIPTS["expire"]
         command = self._commands.sweep(script, shard, users, following)
         return self._router.call(shard, command, partial(self.answers.expired, users), script)
 
     def ask(self, shard: int, *command: str | int | bytes) -> Deferred[Any]:
-        """A plain command to the shard's server; the reply as it is."""
+        """The reply to a plain command, undecoded, from the shard's server."""
         return self._router.call(shard, encode(*command), _as_it_is)
 
     async def now_ms(self, shard: int) -> int:

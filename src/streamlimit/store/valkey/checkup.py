@@ -1,4 +1,4 @@
-"""Is the `store` setting right? Asks every server once, with more patience than a viewer has, and says it in words."""
+"""The check of a `store` URL with servers: asks each once, with a long time-out, and explains what is wrong."""
 
 import asyncio
 from typing import Any
@@ -18,7 +18,7 @@ Info = dict[str, str]
 
 
 async def check(url: str) -> list[str]:
-    """Notes on what could be better. Raises `SettingsError` for what is wrong, `StoreUnavailable` for no answer."""
+    """Notes on the servers at *url*. Raises `SettingsError` for a wrong setting, `StoreUnavailable` for no answer."""
     location = parse(url)
     opening = Opening(location.tls, PATIENCE_SECONDS, login_of(location))
     if location.layout is Layout.SINGLE:

@@ -1,22 +1,22 @@
-"""The clock of one server, as a connection to it knows it: by when a command must be carried out, or not at all.
+"""The clock of one server, as a connection to it knows it: for the deadlines of commands.
 
-A worker that has given a command up has answered its caller, and may have sent the next command. So each script is sent
-with the time, by the server's clock, from which on it does nothing (clock.lua). The worker knows that clock from what
-the server says of itself, and takes it for as late as it can be: a command is never carried out after it was given up.
-Where that is too strict (the server's clock was set) the script's answer says what time it is, and it is sent again.
+A worker that has given up a command has answered its caller, and may have sent the next command. So each script is sent
+with a deadline by the server's clock, after which it does nothing (clock.lua). The worker learns that clock from the
+server's answers, and takes it for as late as it can be: a command is never run after it was given up. Where that is too
+strict (the server's clock was set) the script answers with the time, and is sent again.
 """
 
 from time import monotonic, time
 
 TOO_LATE = "TOOLATE"
-"""The answer of a script past its deadline, which did nothing; behind it stands the server's time in ms."""
+"""The answer of a script past its deadline, which did nothing; the server's time in ms follows."""
 
 RENEWED_SECONDS = 1.0
-"""How old what is known of the clock may be on a connection in use: clocks drift, and are set."""
+"""How long a reading of the clock is used on a connection in use: clocks drift, and are set."""
 
 
 class ServerClock:
-    """Until the server has said anything, its clock is taken for this machine's."""
+    """One server's clock. Until the server has stated its time, this machine's clock is taken for it."""
 
     __slots__ = ("_ahead_ms", "_learnt_at")
 
@@ -25,7 +25,7 @@ class ServerClock:
         self._ahead_ms = (time() - self._learnt_at) * 1_000
 
     def learn(self, server_ms: float) -> None:
-        """An answer says that it was *server_ms* at the server, at some moment before now."""
+        """Takes in the server's time *server_ms*, which it read at some moment before now."""
         self._learnt_at = monotonic()
         self._ahead_ms = server_ms - self._learnt_at * 1_000
 

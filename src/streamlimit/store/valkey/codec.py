@@ -1,8 +1,8 @@
-"""Packing for the scripts: small on the wire and in the server's memory. `decode.py` reads what they answer.
+"""Packing of values for the scripts: small on the wire and in the server's memory. `decode.py` reads the answers.
 
-ledger.lua describes the forms. The scripts only compare and copy ids, kinds and devices, so these may be packed
-here: a UUID takes 17 bytes instead of 36, a known kind one letter, a client's address four bytes of crc.
-Numbers of six bytes are read as a pair (low four, high two), which `struct` does fastest.
+ledger.lua describes the formats. The scripts only compare and copy ids, kinds and devices, so these are packed here: a
+UUID takes 17 bytes instead of 36, a known kind one letter, a client's address a CRC of four bytes. Numbers of six bytes
+are read as a pair (low four, high two), which is the fastest with `struct`.
 """
 
 from functools import lru_cache
@@ -17,11 +17,11 @@ from streamlimit.store.valkey.long_ids import TOO_LONG, shorten
 NO_LIMIT = 65_535
 MAX_LIMIT = NO_LIMIT - 1
 MAX_SEAT_LIMIT = 32_767
-"""The largest limit that a seat shows; above it stands a bit: it was the user's own limit."""
+"""The largest limit that a seat stores; the bit above it says that it was the user's own limit."""
 MAX_SEQUENCE = (1 << 48) - 2
 MAX_PLACED = MAX_SEQUENCE // PARTS - 1
 REMEMBERED = 8_192
-"""Ids and devices that need not be packed or unpacked again: those of the last that were seen."""
+"""Size of the caches of packed and unpacked ids and devices."""
 
 UUID_TAG = b"\xff"  # never the first byte of UTF-8
 
@@ -33,7 +33,7 @@ EVENT_TYPES = (
     ("session.terminated", State.TERMINATED),
     ("session.abandoned", State.ABANDONED),
 )
-"""By their code, from 1 on; the codes of states are the same."""
+"""Event types by their code, from 1 on; states have the same codes."""
 
 STATE_CODES = {state: code for code, (_, state) in enumerate(EVENT_TYPES, 1) if code > 2}
 
@@ -46,7 +46,7 @@ OWN_LIMIT = Struct("<HIHIH")
 
 
 def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) -> bytes:
-    """The numbers of the rules as every script reads them; *outbox_most* bounds the outbox of one shard."""
+    """The policy as every script reads it. *outbox_most* bounds the outbox of one shard."""
     wanted = sum(2**code for code, (name, _) in enumerate(EVENT_TYPES, 1) if name in subscribed)
     return _POLICY.pack(
         policy.expiry_ms,
@@ -70,11 +70,11 @@ def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) ->
 
 
 LEAST_PACKED = 36
-"""Bytes: shorter ids are packed as they are."""
+"""Bytes; shorter ids are packed unchanged."""
 
 
 def pack_rare_id(text: str) -> bytes:
-    """An id in 255 bytes at most (a device's may take more); one that is a UUID in its usual spelling takes 17."""
+    """*text*, an id, in 255 bytes at most (a device's may take more); a UUID in canonical form takes 17."""
     if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
         digits = text.replace("-", "")
         try:
@@ -88,16 +88,16 @@ def pack_rare_id(text: str) -> bytes:
 
 
 pack_id = lru_cache(REMEMBERED)(pack_rare_id)
-"""As `pack_rare_id`, for ids that may well come again."""
+"""As `pack_rare_id`, cached: for ids that recur."""
 
 
 def pack_kind(kind: str) -> bytes:
-    """A kind of media; the usual ones take a letter."""
+    """A kind of media; a known one takes one letter."""
     return _KINDS.get(kind) or b"=" + kind.encode()
 
 
 def pack_client(client: str) -> int:
-    """The digest of an address, in four bytes: two addresses seem one in one of four billion cases."""
+    """The digest of an address in four bytes: two addresses collide in one of four billion cases."""
     return crc32(client.encode())
 
 
@@ -107,7 +107,7 @@ def pack_limit(limit: int | None) -> int:
 
 
 def pack_own_limit(limit: int | None, time_ms: int, said_ms: int, note: str) -> bytes:
-    """A limit of a user's own: until when it holds, or for how long; its end as it was said; the note."""
+    """A user's own limit: its end, or its duration; the end as it was set, by the wall clock; the note."""
     time_ms, said_ms = min(time_ms, MAX_SEQUENCE), min(said_ms, MAX_SEQUENCE)
     numbers = pack_limit(limit), time_ms & 0xFFFFFFFF, time_ms >> 32, said_ms & 0xFFFFFFFF, said_ms >> 32
     return OWN_LIMIT.pack(*numbers) + note.encode()
@@ -121,7 +121,7 @@ def pack_place(sequence: int, part: int) -> int:
 
 @lru_cache(REMEMBERED)
 def pack_device(device: str | Device | None) -> bytes:
-    """Nothing for none; ledger.lua says how, since scripts compare ids and types."""
+    """A device in the format of ledger.lua, since scripts compare ids and types; empty for none."""
     if device is None:
         return b""
     if isinstance(device, str):

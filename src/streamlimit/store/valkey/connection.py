@@ -1,9 +1,9 @@
-"""One connection: commands of one iteration of the event loop leave in one write, replies come back in their order.
+"""A pipelined connection: the commands of one loop iteration leave in one write, replies come back in their order.
 
-Knows what no command means. A reply belongs to the oldest command without one, so a command is never taken out of the
-queue: when the oldest waits too long the connection takes no more, and is closed when no call waits on it any longer.
-The server may have the commands already, though it hangs; so each script is sent with its deadline (clock.py), until
-which its answer is waited for.
+Knows the meaning of no command. A reply belongs to the oldest command without one, so a command is never removed from
+the queue: when the oldest waits too long the connection takes no more commands, and is closed when no call waits on it.
+A server that hangs may have received commands already; so each script is sent with a deadline (clock.py), until which
+its answer is waited for.
 """
 
 import asyncio
@@ -29,21 +29,21 @@ Reply = Any
 Decode = Callable[[Reply], Any]
 
 AHEAD = 8
-"""So many calls with a waiter leave before the iteration is over: the server is at them while the worker reads on.
-Else one would wait for the other, and a third of all new sessions a second were lost to that."""
+"""Calls with a waiter that are written before the iteration is over, so that server and worker work at the same time.
+Without it a third fewer new sessions a second were admitted (docs/adr/0003-valkey-client.md)."""
 
 TICKS = 8
-"""How often, within the time that an answer may take, to look whether one is overdue."""
+"""Checks for overdue answers within the time that an answer may take."""
 
 HANGS, CLOSED = "no answer in time", "closed"
-"""Why a connection ends where that is our own doing."""
+"""Reasons why this side closes a connection."""
 
 FORGETS_WHAT_IS_UNSENT = pack("ii", 1, 0)
-"""SO_LINGER: what the server has not acknowledged is not sent again after the connection was closed."""
+"""SO_LINGER of 0 s: after closing, no unacknowledged byte is sent again."""
 
 
 def encode(*parts: str | int | bytes, more: int = 0) -> bytes:
-    """A command as the protocol wants it. *more* arguments are to follow."""
+    """A command in the form of the protocol. *more*: how many arguments will be appended."""
     packed = [part if isinstance(part, bytes) else str(part).encode() for part in parts]
     return b"*%d\r\n" % (len(packed) + more) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in packed])
 
@@ -52,7 +52,7 @@ TIME = encode("TIME")
 
 
 class Call(Struct, eq=False):
-    """One command on its way to an answer, over as many servers as it takes.
+    """One command on its way to an answer, over any number of redirections.
 
     *callback* is called once with the answer as *decode* makes it of the reply, or with `StoreUnavailable`; in
     *context*, where that matters to it. *is_awaited*: a caller waits for it.
@@ -71,7 +71,7 @@ class Call(Struct, eq=False):
     asking: bool = False
 
     def answer(self, reply: Reply) -> None:
-        """The reply, decoded, goes to the caller. One that cannot be decoded is the store's fault, not theirs."""
+        """Passes the decoded reply to the caller; one that cannot be decoded fails the call."""
         if self.is_done:
             return
         self.is_done = True
@@ -89,13 +89,13 @@ class Call(Struct, eq=False):
             asyncio.get_running_loop().call_exception_handler(report)
 
     def fail(self, why: str) -> None:
-        """It is unknown whether the command was run."""
+        """Fails the call with `StoreUnavailable`: it is unknown whether the command was run."""
         self.decode = _as_it_is
         self.answer(StoreUnavailable(f"valkey: {why}"))
 
 
 class Pipe(asyncio.Protocol):
-    """An open connection. *on_error* gets each call that the server refused, *on_lost* the end, both once."""
+    """An open connection. *on_error* gets each call that the server rejected, *on_lost* the end of the connection."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Pipe(asyncio.Protocol):
                 self._write()
 
     def learn_time(self) -> Deferred[None]:
-        """Asks what time it is at the server; comes when that is known."""
+        """Asks the server for its time. The answer comes when `clock` knows it."""
         answer: Deferred[None] = Deferred()
         self.send(Call(TIME, answer.come, 0.0, self._learn_time), TIME)
         return answer
@@ -198,9 +198,7 @@ class Pipe(asyncio.Protocol):
             self._watch = self._loop.call_later(self._tick, self._look)
 
     def _look(self) -> None:
-        """Is a reply overdue? Looks once more before it gives up: after a long iteration the replies may be here
-        already, unread.
-        """
+        """Checks for overdue replies. Gives up only at a second look: replies may be here, but not read yet."""
         if not self._waiting:
             self._watch = None
             self._due.clear()
@@ -233,7 +231,7 @@ class Pipe(asyncio.Protocol):
             self._forget()
 
     def _fail(self, count: int, why: str) -> None:
-        """Nobody waits any longer for the answers to the oldest so many commands."""
+        """Fails the oldest *count* calls."""
         for call in islice(self._waiting, max(count, 0)):
             if call is not None:
                 call.fail(f"{shown(self.address)}: {why}")
@@ -250,7 +248,7 @@ class Pipe(asyncio.Protocol):
 
 
 def _ignore(_: object) -> None:
-    """Nobody waits for it."""
+    """The callback of an answer that is not needed."""
 
 
 def _as_it_is(reply: Reply) -> Any:

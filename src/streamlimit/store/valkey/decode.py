@@ -1,4 +1,4 @@
-"""Reading what scripts answer: seats, marks, events and limits as values. `codec.py` packs the other way."""
+"""Unpacking of the scripts' answers: seats, marks, events and limits as values. `codec.py` packs the other way."""
 
 from functools import lru_cache
 from struct import Struct
@@ -20,13 +20,13 @@ _SPENT, _PLAY = Struct("<IH"), Struct("<Q")
 _U16 = Struct("<H")
 
 HAS_PLAY = 2
-"""A bit of a seat's byte that says what it has (ledger.lua)."""
+"""A bit of the byte `has` of a seat (ledger.lua)."""
 HAS_SPENT, LIMIT_ENDS = 128, 64
-"""Beside the number of a ledger's marks."""
+"""Bits in the byte of the number of a ledger's marks (ledger.lua)."""
 
 
 def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
-    """The seat that starts at *at* and where it ends; what only scripts look at is left out."""
+    """The seat at *at*, and the offset of its end; values that only scripts use are left out."""
     id_end = at + 3 + data[at + 2]
     end = at + _U16.unpack_from(data, at)[0]
     (
@@ -57,7 +57,7 @@ def read_seat(data: bytes, at: int) -> tuple[Seat, int]:
 
 
 def read_ledger(data: bytes) -> Ledger:
-    """A user's ledger as the server keeps it."""
+    """The ledger in *data*, the value of a user's key."""
     if not data:
         return Ledger()
     own_limit, _, _, seats, marks = _HEADER.unpack_from(data)
@@ -80,7 +80,7 @@ def read_ledger(data: bytes) -> Ledger:
 
 
 def read_lapsed(data: bytes, user_id: str, now_ms: int) -> list[Event]:
-    """The events of a ledger all of whose seats ran out of time (departure.py's `lapse`)."""
+    """The events of a ledger all of whose seats have expired (`lapse` in departure.py)."""
     events, seats, at = [], _HEADER.unpack_from(data)[3], _HEADER.size
     for _ in range(seats):
         seat, at = read_seat(data, at)
@@ -93,7 +93,7 @@ def read_lapsed(data: bytes, user_id: str, now_ms: int) -> list[Event]:
 
 
 def read_mark(data: bytes, at: int) -> Mark:
-    """The mark that starts at *at*."""
+    """The mark at *at*."""
     place = at + 3 + data[at + 2]
     session_id = unpack_id(data[at + 3 : place])
     until, until_, born, born_, state, since, since_ = _MARK.unpack_from(data, place)
@@ -112,7 +112,7 @@ def read_mark(data: bytes, at: int) -> Mark:
 
 
 def read_tail(data: bytes, at: int) -> tuple[str, str, str | None, str | Device | None, int]:
-    """The tail of a mark or an event: by whom, why, by which session and device; and where it ends."""
+    """The tail of a mark or an event: by whom, why, by which session and device; and the offset of its end."""
     by_end = at + 1 + data[at]
     reason_end = by_end + 2 + _U16.unpack_from(data, by_end)[0]
     session_end = reason_end + 1 + data[reason_end]
@@ -140,7 +140,7 @@ def read_events(data: bytes, at: int, user_id: str, seat: Seat | None = None, pa
 
 
 def read_event(data: bytes, at: int, user_id: str, seat: Seat | None = None, packed: bytes = b"") -> tuple[Event, int]:
-    """The event that starts at *at*, and where it ends. Most are about the *seat* that the answer began with."""
+    """The event at *at*, and the offset of its end. Most are about the *seat* with which the answer begins."""
     code, why, since, since_, tail = _EVENT.unpack_from(data, at)
     name, state = EVENT_TYPES[code - 1]
     by, reason, place = None, "", at + _EVENT.size
@@ -173,7 +173,7 @@ def unpack_id(packed: bytes) -> str:
 
 
 remembered_id = lru_cache(REMEMBERED)(unpack_id)
-"""As `unpack_id`, for ids that come again and again: streams."""
+"""As `unpack_id`, cached: for ids that recur, such as streams."""
 
 
 @lru_cache(REMEMBERED)

@@ -1,6 +1,6 @@
-"""Which server holds which shard: asked of the cluster's nodes or of the sentinels, all at once, first answer first.
+"""Discovery of the server of each shard: the cluster's nodes or the sentinels are all asked at once.
 
-All at once, because one of them may hang, and a worker that waited for it would miss the promotion meanwhile.
+The first answer counts: one of them may hang, and a worker that waited for it would miss a promotion.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ Plan = list[Address | None]
 
 
 class NotFound(Exception):
-    """No node could say where a shard is; the text is the last failure."""
+    """No node answered with a layout; the text is the last failure."""
 
 
 async def find(location: Location, opening: Opening, known: dict[Address, Pipe | None]) -> Plan:
-    """Asks the seeds and all *known* servers, over their open connection where there is one."""
+    """The layout, from the seeds or any *known* server, over its open connection where there is one."""
     questions = {
         asyncio.ensure_future(_question(location, opening, address, known.get(address)))
         for address in _whom(location, known)
@@ -64,7 +64,7 @@ def _primary(answer: Any, location: Location) -> Plan:
 
 
 def slots_of(answer: Any, asked: Address) -> Plan:
-    """CLUSTER SLOTS: ranges of slots, each with its primary first."""
+    """The layout in the *answer* to CLUSTER SLOTS: ranges of slots, each with its primary first."""
     ranges = sorted((first, last, _address(primary, asked)) for first, last, primary, *_ in answer)
     if not ranges:
         raise ValueError("the cluster serves no slots")
@@ -78,7 +78,7 @@ def slots_of(answer: Any, asked: Address) -> Plan:
 
 
 def _address(node: list[Any], asked: Address) -> Address:
-    """A node that may not know by which name it is reached tells its IP beside it, else it is where we asked."""
+    """The address of a *node*: its name, else its IP, else the address that was *asked*."""
     host, port, *more = node
     beside = more[1] if len(more) > 1 else []
     others = dict(zip(beside[::2], beside[1::2], strict=False))
@@ -87,17 +87,17 @@ def _address(node: list[Any], asked: Address) -> Address:
 
 
 class Pointer(NamedTuple):
-    """Where a server sends us for a slot."""
+    """A redirection of a slot to another server."""
 
     slot: int
     address: Address
 
 
 def pointed_to(text: str, asked: Address, known: Iterable[Address]) -> Pointer | None:
-    """The address behind MOVED and ASK: `3999 10.0.0.1:6381`. None where it is anything else.
+    """The redirection in the *text* of MOVED or ASK, such as `3999 10.0.0.1:6381`; None for any other text.
 
-    Without a host the one that was asked is meant; `?` is a server that does not know its name: it is one of the
-    *known* ones, or there, too.
+    Without a host it is the one that was asked. `?` stands for a server that does not know its name: one of the *known*
+    ones, or the one that was asked.
     """
     slot, _, where = text.partition(" ")
     host, _, port = where.rpartition(":")

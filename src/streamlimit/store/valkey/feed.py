@@ -1,7 +1,7 @@
-"""The feed and the histories on Valkey and Redis: one bounded stream of the first shard, and a sorted set a user.
+"""The feed and the histories on Valkey and Redis: one bounded stream in the first shard, and a sorted set per user.
 
-One stream, so that a place in it is one number for all workers; of a cluster one node has it. Events that are written
-together are one call to the feed, and one to the histories; in a cluster, one to those of each shard.
+One stream, so that a place in it is one number for all workers; in a cluster one node has it. Events that are written
+together are one call to the feed, and one to the histories; in a cluster, one to the histories of each shard.
 """
 
 from collections import defaultdict
@@ -35,7 +35,7 @@ from streamlimit.store.valkey.scripts import Script
 SCRIPTS = {name: Script(name) for name in ("append", "feed", "remember", "announce")}
 FEED_SHARD = 0
 PAGE = 1_000
-"""Entries read at once where a user is looked for in the whole feed."""
+"""Entries read at once in a search of the whole feed for a user."""
 
 HISTORY_SECONDS = HISTORY_DAYS * 86_400
 
@@ -118,7 +118,7 @@ class ValkeyFeed:
         self._router.close()
 
     def _share_of(self, user_id: str) -> int:
-        """Histories of one share can be written by one call."""
+        """The group of users whose histories can be written by one call: a shard of a cluster, else all."""
         return shard_of(user_id) if self._is_cluster else FEED_SHARD
 
     def _remember(self, shard: int, events: Sequence[Event]) -> Deferred[Any]:
@@ -144,12 +144,12 @@ class ValkeyFeed:
         return self._keys.history(shard_of(user_id), user_id)
 
     def _run(self, name: str, shard: int, key: bytes, *values: str | int | bytes) -> Deferred[Any]:
-        """A script; the connection puts the deadline behind its *values*."""
+        """The answer of the script *name*; the connection appends the deadline to its *values*."""
         command = encode("EVALSHA", SCRIPTS[name].sha, 1, key, *values, more=1)
         return self._router.call(shard, command, _as_it_is, SCRIPTS[name])
 
     def _time(self) -> int | str:
-        """What only tests give."""
+        """The time as an argument of scripts; empty but in tests."""
         return "" if self._clock is None else self._clock()
 
     def _ask(self, shard: int, *command: str | int | bytes) -> Deferred[Any]:
@@ -157,7 +157,7 @@ class ValkeyFeed:
 
 
 def _refused(session: Session, reason: str, live_sessions: int | None, at_ms: int | None) -> Event | None:
-    """The event, of that time; None: one was announced already."""
+    """The event of a refusal at *at_ms*; None where one was announced shortly before."""
     if at_ms is None:
         return None
     return Event("session.refused", session, at_ms, reason, None, live_sessions)
@@ -168,7 +168,7 @@ def _as_it_is(reply: Any) -> Any:
 
 
 def _id(place: Place) -> str:
-    """As the server writes it, which has no greater one."""
+    """*place* as an id of the server's stream, bounded by the greatest one."""
     return f"{min(place[0], 2**64 - 1)}-{min(place[1], 2**64 - 1)}"
 
 

@@ -1,24 +1,24 @@
-"""Has a server's clock been set, or has a server with another clock taken over? Told once a jump, for the operator."""
+"""Detection of jumps of the store's clock: a server's clock was set, or a server with another clock took over."""
 
 from streamlimit.logs import EventLog
 
 log = EventLog("streamlimit.store")
 
 JUMP_MS = 60_000
-"""Clocks of servers differ by less, and so do rules of what is due (`Policy.far_ms`)."""
+"""A smaller difference is no jump: servers' clocks differ by less, and `Policy.far_ms` allows for it."""
 
 
 class Jumps:
-    """By server, how far its clock is ahead of the worker's monotonic one. Reads no clock: both times are handed in."""
+    """How far each server's clock is ahead of the worker's monotonic one. Reads no clock: both times are passed in."""
 
     def __init__(self) -> None:
         self._ahead_ms: dict[object, float] = {}
         self._latest: float | None = None
 
     def note(self, server: object, server_ms: int, at: float) -> bool:
-        """The *server* said that it was *server_ms* when it was *at* here (s). Did the clock of the store jump?
+        """Notes the *server*'s time *server_ms* at *at* (s, of the worker's clock). Did the store's clock jump?
 
-        A server that answers for the first time is compared with the one that answered last.
+        True once for each jump. A server that answers for the first time is compared with the one that answered last.
         """
         ahead_ms = server_ms - at * 1_000
         before = self._ahead_ms.get(server, self._latest)

@@ -1,4 +1,4 @@
-"""Every key in the server, spelled once. `streamlimit` below is the prefix that the operator chose.
+"""The names of all keys in the server. `streamlimit` below is the prefix that the operator chose.
 
     streamlimit:{017}:2:alice     string      the ledger of user alice (ledger.lua says how it is packed)
     streamlimit:{017}:grants:alice string     her grants that were ended (grants.lua), with a time to live
@@ -48,7 +48,7 @@ def shard_of(user_id: str) -> int:
 def room_of_outbox(most: int) -> int:
     """How many events of a shard may wait to be sorted, where endpoints may have *most* over all shards.
 
-    A share is not made too small for a household: what its users do, they do all at once.
+    A shard's share has a least size: the events of one household come at the same time.
     """
     return max(-(-most // SHARDS), LEAST_ROOM)
 
@@ -97,7 +97,7 @@ class Keys:
         return f"{self._prefix}:{tag(shard)}:{part}:{endpoint}".encode()
 
     def sorted(self, shard: int) -> bytes:
-        """The number of the shard's last event that was sorted."""
+        """The key of the number of the shard's last event that was sorted."""
         return f"{self._prefix}:{tag(shard)}:sorted".encode()
 
     def refused(self, shard: int, user_id: str, session_id: str) -> bytes:
@@ -105,7 +105,7 @@ class Keys:
         return f"{self._prefix}:{tag(shard)}:refused:{user_id}/{session_id}".encode()
 
     def history(self, shard: int, user_id: str) -> bytes:
-        """A user's last events."""
+        """The key of a user's history."""
         return f"{self._prefix}:{tag(shard)}:history:{user_id}".encode()
 
     def announced(self, shard: int, user_id: str, session_id: str) -> bytes:
@@ -113,7 +113,7 @@ class Keys:
         return f"{self._prefix}:{tag(shard)}:told:{user_id}/{session_id}".encode()
 
     def ready(self, shard: int) -> bytes:
-        """Written to see whether the shard's server takes a write."""
+        """The key that is written to see whether the shard's server takes a write."""
         return f"{self._prefix}:{tag(shard)}:ready".encode()
 
     def report(self, bucket: str) -> bytes:
@@ -122,27 +122,27 @@ class Keys:
 
     @property
     def reports(self) -> bytes:
-        """Buckets that still take users; of the first shard."""
+        """The key, in the first shard, of the open buckets of reports."""
         return f"{self._prefix}:{tag(0)}:reports".encode()
 
     @property
     def sampled(self) -> bytes:
-        """When live sessions were counted for the reports; of the first shard."""
+        """The key, in the first shard, of the time when live sessions were counted for the reports."""
         return f"{self._prefix}:{tag(0)}:sampled".encode()
 
     @property
     def feed(self) -> bytes:
-        """The last events of all users; of the first shard."""
+        """The key, in the first shard, of the feed."""
         return f"{self._prefix}:{tag(0)}:feed".encode()
 
     @property
     def endpoints(self) -> bytes:
-        """Endpoints that anyone subscribed; of the first shard."""
+        """The key, in the first shard, of the endpoints with deliveries."""
         return f"{self._prefix}:{tag(0)}:endpoints".encode()
 
     @property
     def disabled(self) -> bytes:
-        """Endpoints that want no more; of the first shard."""
+        """The key, in the first shard, of the disabled endpoints."""
         return f"{self._prefix}:{tag(0)}:disabled".encode()
 
     def secret(self, name: str) -> bytes:

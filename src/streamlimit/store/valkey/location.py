@@ -1,4 +1,4 @@
-"""Where the servers are: the `store` setting's URL, taken apart. Opens nothing.
+"""The parts of the `store` setting's URL for Valkey and Redis. Opens nothing.
 
     valkey://user:password@host:6379/0          one server
     valkeys://host:6380?ca=/etc/ca.pem          the same over TLS
@@ -44,12 +44,12 @@ class Location:
 
 
 def shown(address: Address) -> str:
-    """For messages."""
+    """*address* as text, for messages."""
     return f"{address[0]}:{address[1]}"
 
 
 def parse(url: str) -> Location:
-    """Raises `SettingsError` where the URL is not one of the above."""
+    """The parts of *url*. Raises `SettingsError` where it has none of the forms above."""
     parts = urlsplit(url)
     scheme, _, arrangement = parts.scheme.partition("+")
     if scheme not in {"valkey", "valkeys", "redis", "rediss"} or arrangement not in DEFAULT_PORTS:

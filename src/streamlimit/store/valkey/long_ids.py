@@ -1,7 +1,7 @@
-"""Ids of 256 bytes, one more than the server's ledgers have room for, in 255: a kind of their own, and hardly ever met.
+"""Packing of ids of 256 bytes into 255, the most that a ledger's length byte can express. Such ids are rare.
 
-An id has at most 128 characters, so half of those bytes at least go on with a character, and begin with the bits 10.
-Of the first eight of these only the other six bits are kept.
+An id has at most 128 characters, so at least half of these bytes are UTF-8 continuation bytes, which begin with the
+bits 10. Of the first eight of them only the other six bits are kept.
 """
 
 TAG = b"\xfe"  # never the first byte of UTF-8
@@ -18,7 +18,7 @@ def shorten(raw: bytes) -> bytes:
 
 
 def lengthen(packed: bytes) -> bytes:
-    """The id that `shorten` made shorter."""
+    """The inverse of `shorten`."""
     bits, raw, left = int.from_bytes(packed[1:7], "little"), bytearray(), SHORTENED
     for byte in packed[7:]:
         raw.append(byte)
@@ -33,5 +33,5 @@ def _goes_on(byte: int) -> bool:
 
 
 def _following(byte: int) -> int:
-    """How many bytes go on with the character that *byte* begins."""
+    """The number of continuation bytes after the lead byte *byte*."""
     return 0 if byte < 0xC0 else 1 if byte < 0xE0 else 2 if byte < 0xF0 else 3

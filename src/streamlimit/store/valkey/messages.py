@@ -38,7 +38,7 @@ _PLAY = Struct("<II").pack
 _LOW = 0xFFFFFFFF
 _NO_PLAY = b"\0"
 MAX_SPAN_MS = _LOW
-"""Longest time that a receipt can speak of: 49 days."""
+"""The longest duration in a receipt: 49 days."""
 
 
 def ask_message(ask: Ask, type_cap: int | None) -> bytes:
@@ -103,12 +103,12 @@ def _asked_alike(
 
 
 def pack_play(play: int) -> bytes:
-    """With its length: none, or eight bytes, the low four first."""
+    """A play with its length byte: empty for 0, else eight bytes, the low four first."""
     return b"\x08" + _PLAY(play & _LOW, play >> 32) if play else _NO_PLAY
 
 
 def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
-    """For confirm.lua; *type_cap* as above."""
+    """The message of *receipt* to confirm.lua; *type_cap* as in `ask_message`."""
     lease, ask = receipt.lease, receipt.lease.ask
     generation, admitted_ms = lease.generation, lease.admitted_ms
     granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
@@ -186,7 +186,7 @@ def _received_alike(
 
 
 def lease_message(lease: Lease) -> bytes:
-    """For prolong.lua and abandon.lua."""
+    """The message of *lease* to prolong.lua and abandon.lua."""
     session, lease_id = pack_id(lease.ask.session_id), pack_id(lease.ask.lease_id)
     generation = _GENERATION(lease.generation & _LOW, lease.generation >> 32)
     stream = pack_id(lease.ask.stream_id)
@@ -204,12 +204,12 @@ def lease_message(lease: Lease) -> bytes:
 
 
 def end_message(session_id: str, kills_grant: bool) -> bytes:
-    """For end.lua."""
+    """The message to end.lua."""
     return _end(session_id, kills_grant, 0, State.ENDED, pack_tail("viewer", "ended"))
 
 
 def again_message(event: Event, kills_grant: bool) -> bytes:
-    """For end.lua: the loss of *event*, of that very seat."""
+    """The message to end.lua that repeats the loss in *event*, of that very seat."""
     lost = event.session
     tail = pack_tail(event.by or "", event.reason)
     return _end(lost.session_id, kills_grant, lost.generation, lost.state, tail)
@@ -228,38 +228,38 @@ def _end(session_id: str, kills_grant: bool, generation: int, state: State, tail
 
 
 def terminate_message(session_id: str | None, by: str, reason: str) -> bytes:
-    """For terminate.lua; None is every session."""
+    """The message to terminate.lua; *session_id* None: every session."""
     session = pack_id(session_id or "")
     return b"%c%b%b" % (len(session), session, pack_tail(by, reason))
 
 
 def forgive_message(session_id: str | None) -> bytes:
-    """For forgive.lua; None is every session."""
+    """The message to forgive.lua; *session_id* None: every session."""
     session = pack_id(session_id or "")
     return b"%c%b" % (len(session), session)
 
 
 def forget_message() -> bytes:
-    """For forget.lua."""
+    """The message to forget.lua."""
     return pack_tail("operator", "forgotten")
 
 
 def limit_message(limit: int | None, terms: Terms) -> bytes:
-    """For set_limit.lua."""
+    """The message to set_limit.lua."""
     if limit is None:
         terms = FOR_GOOD
     return pack_own_limit(limit, terms.lasts_ms or 0, terms.until_ms or 0, terms.note)
 
 
 def bulk(part: bytes) -> bytes:
-    """One argument as the protocol wants it."""
+    """One argument as a bulk string of the protocol."""
     return b"$%d\r\n%b\r\n" % (len(part), part)
 
 
 class Commands:
-    """Makes the commands. *policy* is ARGV[1] of every script; *clock* (tests only) becomes ARGV[3].
+    """Makes commands. *policy*: ARGV[1] of every script; *clock* (tests only): ARGV[3].
 
-    The last argument, the deadline, is put there when the command is sent (connection.py).
+    The last argument, the deadline, is appended when the command is sent (connection.py).
     """
 
     def __init__(self, keys: Keys, policy: bytes, has_outbox: bool, clock: Clock | None) -> None:
@@ -269,16 +269,15 @@ class Commands:
         heads = {name: b"*%d\r\n%b%b" % (size, script.head, bulk(b"%d" % count)) for name, script in SCRIPTS.items()}
         ledgers = [keys.ledger(shard, b"") for shard in range(SHARDS)]
         self.parts = heads, ledgers, [self._rest(shard, has_outbox) for shard in range(SHARDS)]
-        """What EVALSHA of a script that changes one user's ledger is made of (`Calls.run`): by the script's name what
-        comes before the key, by shard what the key begins with, and what stands between it and the message.
-        """
+        """The parts of EVALSHA for scripts that change one user's ledger (`Calls.run`): by the script's name the bytes
+        before the key; by shard the prefix of the key, and the bytes between key and message."""
 
     def read(self, script: Script, shard: int, users: list[bytes]) -> bytes:
-        """EVALSHA of sessions.lua for users of one shard."""
+        """The EVALSHA of sessions.lua for *users* of one shard."""
         return self._command(script, [bulk(self._keys.ledger(shard, user)) for user in users])
 
     def sweep(self, script: Script, shard: int, users: list[bytes], following: int) -> bytes:
-        """EVALSHA of expire.lua for users of one shard; it names up to *following* who are due next."""
+        """The EVALSHA of expire.lua for *users* of one shard; the answer names up to *following* who are due next."""
         first, *others = (bulk(self._keys.ledger(shard, user)) for user in users)
         parts = [first, bulk(self._keys.due[shard]), bulk(self._keys.outbox[shard]), *others]
         return self._command(script, parts, _U16(following))

@@ -1,6 +1,6 @@
-"""One server and our connection to it: opens it, opens it again with growing pauses, never makes a caller wait for it.
+"""The connection to one server: opened in the background, and again after failures, with growing pauses.
 
-While a server is met for the first time (or its connection closed in peace) callers queue for as long as an answer may
+While a server is connected for the first time (or after an orderly close) calls are queued for as long as an answer may
 take. After a time-out or a failed attempt they fail at once, until the server answers again.
 """
 
@@ -28,9 +28,9 @@ ASKING = encode("ASKING")
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How to open a connection: TLS, how long an answer may take (seconds), and what to send first.
+    """How to open a connection: TLS, how long an answer may take (seconds), and which commands to send first.
 
-    *runs_scripts*: they need to know what time it is there.
+    *runs_scripts*: the server's time is asked for, for the deadlines of scripts.
     """
 
     tls: ssl.SSLContext | None
@@ -44,7 +44,7 @@ class Opening:
         on_error: Callable[[Pipe, Call, str], None],
         on_lost: Callable[[Pipe, str], None],
     ) -> Pipe:
-        """An open connection that the server has greeted. Raises `OSError`, `TimeoutError`, `StoreUnavailable`."""
+        """An open connection, logged in. Raises `OSError`, `TimeoutError`, `StoreUnavailable`."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(OPENING_SECONDS):
             _, pipe = await loop.create_connection(
@@ -62,16 +62,16 @@ class Opening:
 
 
 def ask(pipe: Pipe, command: bytes) -> Deferred[object]:
-    """Sends one command outside of all routing; the answer as it is."""
+    """The undecoded reply to one command on *pipe*, without routing."""
     answer: Deferred[object] = Deferred()
     pipe.send(Call(command, answer.come, 0.0, lambda reply: reply), command)
     return answer
 
 
 class Node:
-    """One server. *on_error* gets what it refused; *on_trouble* is called whenever it cannot be reached.
+    """One server. *on_error* gets calls that it rejected; *on_trouble* is called whenever it cannot be reached.
 
-    It is called with why calls fail at once; with nothing where the connection only has to be opened again.
+    *on_trouble* gets the reason why calls fail at once; empty where the connection only has to be opened again.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Node:
         self._start()
 
     def send(self, call: Call, asking: bool = False) -> None:
-        """Sends the call now, when the connection is open, or fails it."""
+        """Sends the call, queues it until the connection is open, or fails it."""
         if self.pipe is not None:
             if asking:
                 self.pipe.send(None, ASKING)
@@ -104,7 +104,7 @@ class Node:
             self._queue.append((call, asking))
 
     def close(self) -> None:
-        """Lets go of the connection; what waits on it fails."""
+        """Closes the connection; calls that wait on it fail."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -113,7 +113,7 @@ class Node:
             self.pipe.close(CLOSED)
 
     def retire(self) -> None:
-        """Not needed any more: closes once what is on its way has had the time for an answer."""
+        """Closes the connection, not needed any more, once pending calls have had the time for an answer."""
         self._loop.call_later(2 * self._opening.timeout, self.close)
 
     def _start(self) -> None:
@@ -143,7 +143,7 @@ class Node:
 
     def _lost(self, pipe: Pipe, why: str) -> None:
         if pipe is not self.pipe:
-            return  # it never was ours: the greeting failed, and `_open_forever` goes on
+            return  # the greeting failed, so it was never in use; `_open_forever` goes on
         self.pipe = None
         if not self._closed:
             self._trouble = why if "in time" in why else ""
@@ -169,7 +169,7 @@ class Node:
 
 
 async def ask_once(address: Address, opening: Opening, command: bytes) -> object:
-    """Opens a connection for one question only."""
+    """The reply to one *command* on a connection opened for it."""
     pipe = await opening.open(address, lambda _, call, text: call.fail(text), lambda *_: None)
     try:
         return await ask(pipe, command)
