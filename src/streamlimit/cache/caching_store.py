@@ -14,7 +14,6 @@ from streamlimit.cache.admissions import Admissions, both
 from streamlimit.cache.entry import CachedSession, digest
 from streamlimit.cache.offline_admission import OfflineAdmission
 from streamlimit.cache.outage import Counts, Outage, OutagePolicy
-from streamlimit.cache.pass_through import PassThrough
 from streamlimit.cache.receipts import Receipts
 from streamlimit.cache.session_cache import SessionCache
 from streamlimit.cache.tombstones import Tombstones
@@ -30,7 +29,7 @@ T = TypeVar("T")
 _SEAT, _CHECK = Purpose.SEAT, Purpose.CHECK  # looked up once. A check is no lease
 
 
-class CachingStore(PassThrough):
+class CachingStore:
     """A `Store` over *store*: the calls of the hot path use this worker's cache; all others go to *store*.
 
     *announce* gets events of confirmations that no request waited for; *on_change* is called once when an outage begins
@@ -48,7 +47,12 @@ class CachingStore(PassThrough):
         clock: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        super().__init__(store)
+        self.store = store
+        # Who watches, and limits, are never guessed.
+        self.report, self.lose_again, self.expire = store.report, store.lose_again, store.expire
+        self.sessions, self.browse, self.pending = store.sessions, store.browse, store.pending
+        self.own_limit, self.set_limit, self.limits = store.own_limit, store.set_limit, store.limits
+        self.ping, self.close = store.ping, store.close
         self._spares, self._clock = outage_policy.spares, clock
         self._knows_plays = policy.max_returns > 0
         self._fresh = (policy.missed_segments - 1) * policy.segment_ms / 1_000
