@@ -35,7 +35,7 @@ def test_all_of_a_file_arrives_the_first_time_and_again(files: LocalFiles, tmp_p
         pieces = list(body.chunks())
         assert b"".join(pieces) == BIG[:size]
         assert (body.size, body.media_type) == (size, "video/mp2t")
-    assert body.is_in_memory is (size <= SMALL)
+    assert (body.content is not None) is (size <= SMALL)
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 0), (5, 99), (SLICE - 1, SLICE), (100, None), (len(BIG) - 1, 10**9)])
@@ -103,13 +103,13 @@ def test_notes_of_a_file_are_bounded_and_go_with_its_version(files: LocalFiles, 
     path = write(tmp_path / "1.ts", b"old")
     body = files.open(path)
     for number in range(3 * NOTES):
-        assert body.note(("is", number)) is None
+        assert body.notes.get(("is", number)) is None
         assert body.keep(("is", number), b"%d" % number) == b"%d" % number
-    kept = [number for number in range(3 * NOTES) if body.note(("is", number)) == b"%d" % number]
+    kept = [number for number in range(3 * NOTES) if body.notes.get(("is", number)) == b"%d" % number]
     assert len(kept) <= NOTES
     assert kept[-1] == 3 * NOTES - 1
     write(path, b"newer")
-    assert files.open(path).note(("is", kept[-1])) is None
+    assert files.open(path).notes.get(("is", kept[-1])) is None
 
 
 def test_what_is_no_regular_file_is_unknown(files: LocalFiles, tmp_path: Path) -> None:

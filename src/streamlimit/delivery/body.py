@@ -77,8 +77,8 @@ class MemoryFile(File):
 class Body:
     """A file as it was when it was opened: `size` in bytes, a strong `etag` (with quotes), its media type.
 
-    `content`: all of it, where it is in memory. `notes`: what those who deliver it worked out about parts of it, by
-    whatever names such a part; forgotten with it (see `keep`).
+    `content`: all of it, where it is in memory: slices of it share one block then, and nothing is copied. `notes`: what
+    those who deliver it worked out about parts of it, by whatever names such a part; forgotten with it (see `keep`).
     """
 
     __slots__ = ("_file", "_path", "content", "etag", "media_type", "notes", "size")
@@ -90,18 +90,9 @@ class Body:
         self.media_type = media_type(path)
         self.notes: dict[tuple[Any, ...], Any] = {}
 
-    @property
-    def is_in_memory(self) -> bool:
-        """Does it lie in memory? Slices of it share one block then: nothing is copied."""
-        return self.content is not None
-
     def fileno(self) -> int:
         """The descriptor, open as long as this body is kept; -1 where it is in memory."""
         return self._file.fd
-
-    def note(self, about: tuple[Any, ...]) -> Any:
-        """What was noted *about* a part of it, if it is still known."""
-        return self.notes.get(about)
 
     def keep(self, about: tuple[Any, ...], note: T) -> T:
         """Notes it *about* a part of it, and returns it."""

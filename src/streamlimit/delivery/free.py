@@ -5,8 +5,8 @@ takes a seat all the same where it is larger than such a thing ever is, or where
 """
 
 import struct
-from typing import Protocol
 
+from streamlimit.delivery.body import Body
 from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, TEXT_SUFFIXES, suffix_of
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".svg", ".bmp", ".ico")
@@ -53,16 +53,6 @@ _PACKETS = ((0, 188), (4, 192))
 _HEAD = 1024
 
 
-class Opened(Protocol):
-    """An opened file. What is worked out about it is kept with it."""
-
-    size: int
-
-    def note(self, about: tuple[str, ...]) -> bytes | None: ...
-    def keep(self, about: tuple[str, ...], note: bytes) -> bytes: ...
-    def head(self, count: int) -> bytes: ...
-
-
 def by_name(path: str) -> str:
     """The kind of a file that no playlist names: `playlist`, `other` (text, images), or `media`, which takes a seat."""
     suffix = suffix_of(path)
@@ -71,16 +61,14 @@ def by_name(path: str) -> str:
     return "other" if suffix in FREE_SUFFIXES else "media"
 
 
-def holds_media(what: str, is_listed: bool, file: Opened) -> bool:
+def holds_media(what: str, is_listed: bool, file: Body) -> bool:
     """Does *file*, called *what* by its name or (*is_listed*) by a playlist, take a seat all the same?"""
-    about = ("holds media", what, str(is_listed))
-    found = file.note(about)
-    if found is None:
-        found = file.keep(about, b"yes" if _looked_at(what, is_listed, file) else b"")
-    return bool(found)
+    about = ("holds media", what, is_listed)
+    found: bool | None = file.notes.get(about)
+    return file.keep(about, _looked_at(what, is_listed, file)) if found is None else found
 
 
-def _looked_at(what: str, is_listed: bool, file: Opened) -> bool:
+def _looked_at(what: str, is_listed: bool, file: Body) -> bool:
     if what == "init":
         return file.size > MAX_INIT or _has_samples(file.head(file.size))
     if what == "key":

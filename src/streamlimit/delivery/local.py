@@ -91,7 +91,7 @@ class LocalFiles:
         return body
 
     def _keep(self, key: Key, body: Body) -> None:
-        if not body.is_in_memory:
+        if body.content is None:
             self._large[key] = body
             if len(self._large) > self._max_open:
                 self._drop(self._large)

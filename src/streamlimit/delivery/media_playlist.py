@@ -12,7 +12,7 @@ from streamlimit.delivery.growth import Growth, growth
 from streamlimit.delivery.hls_lines import NO_TEXT, inside, is_text, key_of, span_of, start_of
 from streamlimit.delivery.hls_tags import Line, Unreadable, Variables, attributes, lines_of, number, whole
 from streamlimit.delivery.paths import kind_by_suffix, media_type
-from streamlimit.delivery.segment import Edge, Segment, Track
+from streamlimit.delivery.segment import Edge, Segment, Track, segment_of
 from streamlimit.errors import CatalogError
 
 NOTES_KEPT = 100
@@ -188,7 +188,7 @@ class _Reading:
         except Unreadable:
             track.gaps_ms[sequence], self.has_lost = milliseconds, True
             raise
-        track.segments.append(_segment(track, path, span, sequence, milliseconds))
+        track.segments.append(segment_of(track, path, span, sequence, milliseconds, media_type(path)))
 
     def _milliseconds(self, line: Line) -> int:
         seconds = number(line.value)
@@ -224,7 +224,8 @@ class _Reading:
 
     def _add_part(self, path: str, span: tuple[int, int] | None, place: int, milliseconds: int) -> None:
         media = self._media
-        media.parts.append(_segment(media.track, path, span, media.following, milliseconds, place))
+        part = segment_of(media.track, path, span, media.following, milliseconds, media_type(path), place)
+        media.parts.append(part)
 
     def _inside(self, uri: str) -> str:
         return inside(self._path, uri)
@@ -245,14 +246,3 @@ _READS: dict[str, Callable[[_Reading, Line], None]] = {
     "#EXT-X-PART": _Reading._read_part,
     "#EXT-X-PRELOAD-HINT": _Reading._read_hint,
 }
-
-
-def _segment(
-    track: Track, path: str, span: tuple[int, int] | None, sequence: int, milliseconds: int, part: int = 0
-) -> Segment:
-    first, last = span or (None, None)
-    name = f"{path}@{first}-{last}" if span else path
-    is_main = track.kind == "video"
-    return Segment(
-        name, path, first, last, sequence, track.kind, milliseconds, is_main, media_type(path), track.rendition, part
-    )

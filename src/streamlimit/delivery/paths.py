@@ -186,6 +186,12 @@ def join(base: str, uri: str) -> str | None:
     return posixpath.join(posixpath.dirname(base), one_slash(path)) if path else base
 
 
+def behind(base: str, uri: str) -> str | None:
+    """The path that *uri* (empty: *base* itself) means behind the BaseURL *base*; None: outside the folder."""
+    joined = join(base, uri)
+    return target("", joined) if joined else None
+
+
 def _own_path(uri: str) -> str | None:
     """The path in *uri*, still encoded; None where it names another scheme or host.
 

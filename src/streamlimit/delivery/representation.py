@@ -3,12 +3,12 @@
 from msgspec import Struct
 
 from streamlimit.delivery import timeline
-from streamlimit.delivery.mpd import Element
-from streamlimit.delivery.paths import join, media_type, target
+from streamlimit.delivery.mpd import Element, Number
+from streamlimit.delivery.paths import behind, media_type
 from streamlimit.delivery.reader import Reader
-from streamlimit.delivery.segment import Listing, Segment, Track
+from streamlimit.delivery.segment import Listing, Track, segment_of
 from streamlimit.delivery.sidx import spans
-from streamlimit.delivery.template import Names, Piece, Template, piece_of
+from streamlimit.delivery.template import Piece, Template, piece_of
 from streamlimit.delivery.timeline import Rules, Span
 
 WAYS = ("SegmentTemplate", "SegmentList", "SegmentBase")
@@ -24,9 +24,13 @@ class Place(Struct, frozen=True):
     span: Span
 
     @property
-    def names(self) -> Names:
+    def names(self) -> dict[str, Number | str]:
+        """Values of the identifiers in the representation's templates."""
         representation = self.levels[0]
-        return Names(representation.get("id") or "", representation.get("bandwidth") or "")
+        bandwidth = representation.get("bandwidth") or ""
+        whole, _, rest = bandwidth.partition(".")
+        is_whole = whole.isdecimal() and not rest.strip("0")
+        return {"RepresentationID": representation.get("id") or "", "Bandwidth": int(whole) if is_whole else bandwidth}
 
     def rules(self) -> tuple[str, Rules]:
         """The way to describe segments that the most particular level uses, and all that is said that way."""
@@ -62,21 +66,8 @@ def _append(track: Track, listing: Listing, piece: Piece, sequence: int) -> None
     if piece.path is None:
         listing.notes.append(f"{listing.entry}: a segment of {track.rendition}, {piece.why}, and is ignored")
         return
-    span = piece.span
-    track.segments.append(
-        Segment(
-            name=f"{piece.path}@{span[0]}-{span[1]}" if span else piece.path,
-            path=piece.path,
-            first=span[0] if span else None,
-            last=span[1] if span else None,
-            sequence=sequence,
-            kind=track.kind,
-            duration_ms=round(piece.seconds * 1000),
-            is_main=track.kind == "video",
-            media_type=_media_type(piece.path, track.kind),
-            rendition=track.rendition,
-        )
-    )
+    served_as, milliseconds = _media_type(piece.path, track.kind), round(piece.seconds * 1000)
+    track.segments.append(segment_of(track, piece.path, piece.span, sequence, milliseconds, served_as))
 
 
 def _media_type(path: str, kind: str) -> str:
@@ -119,7 +110,7 @@ def _listed_one(base: str, url: Element, seconds: float, number: int | None) -> 
 
 def _single(reader: Reader, listing: Listing, place: Place, rules: Rules) -> list[Piece]:
     """SegmentBase, or a bare BaseURL: one file, cut into segments where it has an index."""
-    path = target("", place.base)
+    path = behind(place.base, "")
     if path is None or path == listing.entry:
         return []
     length = place.span.seconds or 0.0
@@ -138,9 +129,8 @@ def _single(reader: Reader, listing: Listing, place: Place, rules: Rules) -> lis
 
 def _add_initialization(listing: Listing, place: Place, rules: Rules) -> None:
     for element in (*rules.all("Initialization"), *rules.all("RepresentationIndex")):
-        source = element.get("sourceURL")
-        uri = join(place.base, source) if source else place.base
-        _add_init(listing, target("", uri or "/"), _range(element, "range", listing))
+        path = behind(place.base, element.get("sourceURL") or "")
+        _add_init(listing, path, _range(element, "range", listing))
 
 
 def _range(of: Element | Rules, name: str, listing: Listing) -> tuple[int, int] | None:

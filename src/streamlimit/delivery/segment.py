@@ -67,6 +67,17 @@ class Track(Struct):
     hint: str = ""
 
 
+def segment_of(
+    track: Track, path: str, span: tuple[int, int] | None, sequence: int, duration_ms: int, media_type: str,
+    part: int = 0,
+) -> Segment:  # fmt: skip
+    """A segment of *track*, or (low latency) a part of one: the file at *path*, or (*span*) those bytes of it."""
+    first, last = span or (None, None)
+    name, kind = f"{path}@{first}-{last}" if span else path, track.kind
+    is_main = kind == "video"
+    return Segment(name, path, first, last, sequence, kind, duration_ms, is_main, media_type, track.rendition, part)
+
+
 class Listing(Struct):
     """What one playlist or manifest says, with all that it refers to. All paths are the stream's.
 

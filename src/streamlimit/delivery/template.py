@@ -1,13 +1,12 @@
 """Names that a DASH SegmentTemplate makes, and the files on disk that look like them. Knows no manifest."""
 
 import re
-from typing import NamedTuple
 
 from msgspec import Struct
 
 from streamlimit.delivery import timeline
 from streamlimit.delivery.mpd import Number
-from streamlimit.delivery.paths import MAX_PATH, join, one_slash, target, why_not_from
+from streamlimit.delivery.paths import MAX_PATH, behind, one_slash, why_not_from
 from streamlimit.delivery.reader import Reader
 from streamlimit.delivery.timeline import Rules, Slot, Span
 
@@ -30,31 +29,22 @@ class Piece(Struct, frozen=True):
 
 def piece_of(base: str, uri: str, span: tuple[int, int] | None, seconds: float, number: int | None) -> Piece:
     """The piece that *uri* (empty: *base* itself) names there, both still encoded."""
-    joined = join(base, uri) if uri else base
-    path = target("", joined) if joined else None
+    path = behind(base, uri)
     why = "" if path is not None else f"{uri[:80]!a}, {why_not_from(base, uri)}"
     return Piece(path, span, seconds, number, why)
 
 
-class Names(NamedTuple):
-    """Values of the identifiers in one representation's templates."""
-
-    id: str
-    bandwidth: str
-
-
 class Template(Struct, frozen=True):
-    """A SegmentTemplate of one representation in one period; URIs start at *base*."""
+    """A SegmentTemplate of one representation in one period; URIs start at *base*; *names*: its identifiers' values."""
 
     base: str
-    names: Names
+    names: dict[str, Number | str]
     rules: Rules
     span: Span
 
     def path(self, text: str, number: int = 0, time: Number = 0) -> str | None:
         """The file that the template *text* names for that number and time; None: it is none of ours."""
-        joined = join(self.base, self._uri(text, number, time)) if text else None
-        return target("", joined) if joined else None
+        return behind(self.base, self._uri(text, number, time)) if text else None
 
     def pieces(self, reader: Reader) -> list[Piece]:
         """All segments of the period, in order."""
@@ -144,22 +134,13 @@ class Template(Struct, frozen=True):
             if is_number:
                 text += "[0-9]+" if "(?P<n>" in text else "(?P<n>[0-9]+)"
             else:
-                text += re.escape(_value(match, self._values()))
+                text += re.escape(_value(match, self.names))
             at = match.end()
         return text + re.escape(name[at:])
 
-    def _values(self) -> dict[str, Number | str]:
-        return {"RepresentationID": self.names.id, "Bandwidth": _plain(self.names.bandwidth)}
-
     def _uri(self, text: str, number: int, time: Number) -> str:
-        values = self._values() | {"Number": number, "Time": time}
+        values = self.names | {"Number": number, "Time": time}
         return _VARIABLE.sub(lambda match: _value(match, values), text)
-
-
-def _plain(text: str) -> Number | str:
-    """A bandwidth as the number that it is in a name; as it stands where it is none."""
-    whole, _, rest = text.partition(".")
-    return int(whole) if whole.isdecimal() and not rest.strip("0") else text
 
 
 def _value(match: re.Match[str], values: dict[str, Number | str]) -> str:
