@@ -1,5 +1,7 @@
 """Servers that a worker's tests share: each test has keys of its own. And which files begin."""
 
+import asyncio
+import inspect
 import os
 import secrets
 import sys
@@ -23,6 +25,17 @@ LONG = ("tests/e2e/", "tests/webhooks/", "tests/store/")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A test that is a coroutine runs in an event loop of its own, made by the fixture `loop_factory` if it has one."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    fixtures = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    with asyncio.Runner(loop_factory=pyfuncitem.funcargs.get("loop_factory")) as runner:
+        runner.run(pyfuncitem.obj(**fixtures))
+    return True
 
 
 @pytest.fixture(scope="session")

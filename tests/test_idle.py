@@ -18,21 +18,18 @@ async def _nothing(*_: Any) -> None:
     """An application that is never asked."""
 
 
-def test_a_server_sleeps_until_a_signal_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_sleeps_until_a_signal_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ours, "DATE_SECONDS", 3_600)
     server = multiprocess.Process(uvicorn.Config(_nothing, lifespan="off"), []).server
     assert isinstance(server, QuietServer)
 
-    async def story() -> None:
-        running = asyncio.create_task(server.main_loop())
-        for _ in range(100):
-            await asyncio.sleep(0)
-        assert not running.done()
-        assert [name for name, _ in server.server_state.default_headers] == [b"date"]
-        server.handle_exit(signal.SIGTERM, None)
-        await asyncio.wait_for(running, 10)
-
-    asyncio.run(story())
+    running = asyncio.create_task(server.main_loop())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not running.done()
+    assert [name for name, _ in server.server_state.default_headers] == [b"date"]
+    server.handle_exit(signal.SIGTERM, None)
+    await asyncio.wait_for(running, 10)
 
 
 def test_a_signal_during_the_start_stops_the_server_too() -> None:

@@ -1,6 +1,5 @@
 """A service that starts while its store is away serves what needs no store at once, and all of it when that comes."""
 
-import asyncio
 import json
 import signal
 import sqlite3
@@ -162,21 +161,18 @@ class Provider:
         return Identity("ann", time.time() + 60)
 
 
-def test_a_viewers_token_is_one_before_the_keys_of_grants_are_known() -> None:
-    async def run() -> None:
-        grants = Grants([], 60)
-        authenticator = Authenticator(grants, [Key(key_hash("an-operator-key"), "operator")])
-        authenticator.verifier = Provider()  # type: ignore[assignment]  # as much of one as is called
-        assert (await authenticator.identify("Bearer a-viewers-token")).user_id == "ann"
-        assert (await authenticator.identify("Bearer an-operator-key")).role == "operator"
-        with pytest.raises(StoreUnavailable):
-            await authenticator.identify(f"Bearer {LOOSE_GRANT}")
-        grants.learn(["the key at last"])
-        with pytest.raises(Problem, match="unauthenticated"):
-            await authenticator.identify(f"Bearer {LOOSE_GRANT}")
-        assert (await authenticator.identify(f"Bearer {grants.sign('ann', 'tv')}")).session_id == "tv"
-
-    asyncio.run(run())
+async def test_a_viewers_token_is_one_before_the_keys_of_grants_are_known() -> None:
+    grants = Grants([], 60)
+    authenticator = Authenticator(grants, [Key(key_hash("an-operator-key"), "operator")])
+    authenticator.verifier = Provider()  # type: ignore[assignment]  # as much of one as is called
+    assert (await authenticator.identify("Bearer a-viewers-token")).user_id == "ann"
+    assert (await authenticator.identify("Bearer an-operator-key")).role == "operator"
+    with pytest.raises(StoreUnavailable):
+        await authenticator.identify(f"Bearer {LOOSE_GRANT}")
+    grants.learn(["the key at last"])
+    with pytest.raises(Problem, match="unauthenticated"):
+        await authenticator.identify(f"Bearer {LOOSE_GRANT}")
+    assert (await authenticator.identify(f"Bearer {grants.sign('ann', 'tv')}")).session_id == "tv"
 
 
 # A file that is opened late

@@ -1,8 +1,5 @@
 """A lease of a limiter, for whoever embeds it: what leaving its block does, and what may be done to it before."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-
 import pytest
 
 from streamlimit.errors import Refused
@@ -28,14 +25,9 @@ class House:
         return self.store.sessions("ann").sessions
 
 
-def at_home(test: Callable[[House], Awaitable[None]]) -> Callable[[], None]:
-    """The test in an event loop, with a house of its own."""
-
-    def run() -> None:
-        asyncio.run(test(House()))  # type: ignore[arg-type]
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+@pytest.fixture
+def home() -> House:
+    return House()
 
 
 async def broken_off(lease: LeaseHolder, *received: int) -> None:
@@ -46,14 +38,12 @@ async def broken_off(lease: LeaseHolder, *received: int) -> None:
         raise ConnectionError
 
 
-@at_home
 async def test_leaving_normally_confirms_what_was_issued(home: House) -> None:
     async with home.lease() as lease:
         lease.issue("7.ts", 7, "video", 4_000)
     assert [(each.state, each.sequence) for each in home.sitting] == [("active", 7)]
 
 
-@at_home
 async def test_an_exception_gives_the_seat_back_once(home: House) -> None:
     lease = home.lease()
     with pytest.raises(ConnectionError):
@@ -64,7 +54,6 @@ async def test_an_exception_gives_the_seat_back_once(home: House) -> None:
     assert [each.session_id for each in home.sitting] == ["phone"]
 
 
-@at_home
 async def test_what_was_confirmed_stays_confirmed_whatever_breaks_afterwards(home: House) -> None:
     with pytest.raises(ConnectionError):
         await broken_off(home.lease(), 1)
@@ -72,14 +61,12 @@ async def test_what_was_confirmed_stays_confirmed_whatever_breaks_afterwards(hom
     assert home.limiter.tally.not_received == 0
 
 
-@at_home
 async def test_what_was_abandoned_is_not_confirmed_by_leaving(home: House) -> None:
     async with home.lease() as lease:
         await lease.abandon()
     assert home.sitting == ()
 
 
-@at_home
 async def test_several_segments_of_one_lease_count_though_the_first_moved_the_session(home: House) -> None:
     async with home.lease(stream="film"):
         pass
@@ -91,7 +78,6 @@ async def test_several_segments_of_one_lease_count_though_the_first_moved_the_se
     assert [(each.stream_id, each.sequence) for each in home.sitting] == [("news", 2)]
 
 
-@at_home
 async def test_a_session_that_ended_meanwhile_is_not_brought_back(home: House) -> None:
     async with home.lease() as lease:
         home.store.end("ann", "tv")
@@ -99,7 +85,6 @@ async def test_a_session_that_ended_meanwhile_is_not_brought_back(home: House) -
     assert home.sitting == ()
 
 
-@at_home
 async def test_who_finds_no_seat_enters_no_block(home: House) -> None:
     async with home.lease():
         pass
@@ -108,7 +93,6 @@ async def test_who_finds_no_seat_enters_no_block(home: House) -> None:
             pytest.fail("the block was entered")
 
 
-@at_home
 async def test_a_check_holds_no_lease(home: House) -> None:
     with pytest.raises(ValueError, match="a check holds no lease"):
         async with home.lease(purpose=Purpose.CHECK):
@@ -119,7 +103,6 @@ async def test_a_check_holds_no_lease(home: House) -> None:
         LeaseHolder(home.limiter, Ask("ann", "tv", "film"), checked)
 
 
-@at_home
 async def test_who_names_the_lease_keeps_its_name(home: House) -> None:
     for name in ("mine", "mine"):
         decided = home.limiter.admit(Ask("ann", "tv", "film", lease_id=name))

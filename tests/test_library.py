@@ -48,24 +48,21 @@ def ask(session: str, user: str = "ada") -> Ask:
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_a_lease_confirms_or_gives_back_and_the_fourth_is_refused(store: str) -> None:
-    async def work() -> None:
-        async with open_limiter(store) as limiter:
-            for session in "abc":
-                async with limiter.lease(ask(session)):
-                    pass
-            with pytest.raises(Refused) as refused:
-                await limiter.reserve(ask("d"))
-            assert [each.session_id for each in refused.value.refusal.sessions] == ["a", "b", "c"]
-            with pytest.raises(ZeroDivisionError):
-                async with limiter.lease(ask("x", "bo")):
-                    1 / 0  # noqa: B018
-            assert (await limiter.sessions("bo")).live == 0
-        await limiter.close()
-        with pytest.raises(StoreUnavailable):
-            await limiter.sessions("ada")
-
-    asyncio.run(work())
+async def test_a_lease_confirms_or_gives_back_and_the_fourth_is_refused(store: str) -> None:
+    async with open_limiter(store) as limiter:
+        for session in "abc":
+            async with limiter.lease(ask(session)):
+                pass
+        with pytest.raises(Refused) as refused:
+            await limiter.reserve(ask("d"))
+        assert [each.session_id for each in refused.value.refusal.sessions] == ["a", "b", "c"]
+        with pytest.raises(ZeroDivisionError):
+            async with limiter.lease(ask("x", "bo")):
+                1 / 0  # noqa: B018
+        assert (await limiter.sessions("bo")).live == 0
+    await limiter.close()
+    with pytest.raises(StoreUnavailable):
+        await limiter.sessions("ada")
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -115,16 +112,13 @@ def test_a_url_of_no_store_is_named(url: str) -> None:
         open_limiter(url)
 
 
-def test_a_store_that_cannot_be_opened_or_reached_is_unavailable() -> None:
+async def test_a_store_that_cannot_be_opened_or_reached_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable):
         open_limiter("sqlite:////nowhere/seats.db")
 
-    async def work() -> None:
-        async with open_limiter(f"valkey://127.0.0.1:{free_port()}") as limiter:
-            with pytest.raises(StoreUnavailable):
-                await limiter.sessions("ada")
-
-    asyncio.run(work())
+    async with open_limiter(f"valkey://127.0.0.1:{free_port()}") as limiter:
+        with pytest.raises(StoreUnavailable):
+            await limiter.sessions("ada")
 
 
 def test_the_import_is_light_and_what_is_exported_is_there() -> None:

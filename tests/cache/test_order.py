@@ -5,7 +5,7 @@ Workers with a real store on a file, each at the end of a line of its own; time 
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,12 @@ class Loop(asyncio.SelectorEventLoop):
         if not self._ready and self._scheduled:  # type: ignore[attr-defined]
             self._now = max(self._now, self._scheduled[0].when())  # type: ignore[attr-defined]
         super()._run_once()  # type: ignore[misc]
+
+
+@pytest.fixture(autouse=True)
+def loop_factory() -> type[Loop]:
+    """What the tests here run in."""
+    return Loop
 
 
 class Line:
@@ -97,11 +103,6 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def run(story: Awaitable[None]) -> None:
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(story)  # type: ignore[arg-type]
-
-
 async def pass_ms(milliseconds: float) -> None:
     await asyncio.sleep(milliseconds / 1_000)
 
@@ -138,108 +139,89 @@ def delays(seed: int, most: float = 30.0) -> list[float]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_after_named_segments_the_next_one_is_issued_on_a_line_that_varies(scene: Scene, seed: int) -> None:
-    async def story() -> None:
-        worker, pauses = scene.worker(delays(seed), delays(seed + 100)), random.Random(seed)
-        for number in range(100):
-            is_named = number % 5 != 0
-            assert await play(worker, number if is_named else None) == number
-            await pass_ms(pauses.choice([0, 3, 25]))
-        await pass_ms(150)
-        assert scene.position == 99
-
-    run(story())
+async def test_after_named_segments_the_next_one_is_issued_on_a_line_that_varies(scene: Scene, seed: int) -> None:
+    worker, pauses = scene.worker(delays(seed), delays(seed + 100)), random.Random(seed)
+    for number in range(100):
+        is_named = number % 5 != 0
+        assert await play(worker, number if is_named else None) == number
+        await pass_ms(pauses.choice([0, 3, 25]))
+    await pass_ms(150)
+    assert scene.position == 99
 
 
-def test_a_slow_answer_among_quick_ones_dates_nothing_back(scene: Scene) -> None:
+async def test_a_slow_answer_among_quick_ones_dates_nothing_back(scene: Scene) -> None:
     """What was guessed on the slow line is ahead of the store's own clock when the line is quick again."""
 
-    async def story() -> None:
-        worker = scene.worker([0, 40, 0, 0], [0])
-        for number in range(12):
-            await play(worker, number, delivery_ms=0.2)
-        assert await play(worker, None) == 12
-        await pass_ms(150)
-        assert scene.position == 12
-
-    run(story())
+    worker = scene.worker([0, 40, 0, 0], [0])
+    for number in range(12):
+        await play(worker, number, delivery_ms=0.2)
+    assert await play(worker, None) == 12
+    await pass_ms(150)
+    assert scene.position == 12
 
 
-def test_what_the_store_dates_itself_is_not_before_what_was_guessed(scene: Scene) -> None:
+async def test_what_the_store_dates_itself_is_not_before_what_was_guessed(scene: Scene) -> None:
     """All words there were slow, so the guess is ahead; then the line is quick, and the store is asked itself."""
 
-    async def story() -> None:
-        worker = scene.worker([40, 40, 40, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0])
-        for number in range(2):
-            await play(worker, number)
-            await pass_ms(60)
-        await play(worker, 2)
-        assert [await play(worker, None) for _ in range(3)] == [3, 4, 5]
-
-    run(story())
+    worker = scene.worker([40, 40, 40, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0])
+    for number in range(2):
+        await play(worker, number)
+        await pass_ms(60)
+    await play(worker, 2)
+    assert [await play(worker, None) for _ in range(3)] == [3, 4, 5]
 
 
 @pytest.mark.parametrize("set_ms", [5_000, -300])
-def test_a_worker_follows_a_store_whose_clock_was_set(scene: Scene, set_ms: int) -> None:
-    async def story() -> None:
-        worker = scene.worker([1, 7, 2], [3, 1])
-        for number in range(6):
-            await play(worker, number)
-        scene.set_ms = set_ms
-        for number in range(6, 40):
-            assert await play(worker, number if number % 4 else None) == number
-            await pass_ms(number % 3 * 10)
-        await pass_ms(150)
-        assert scene.position == 39
-
-    run(story())
+async def test_a_worker_follows_a_store_whose_clock_was_set(scene: Scene, set_ms: int) -> None:
+    worker = scene.worker([1, 7, 2], [3, 1])
+    for number in range(6):
+        await play(worker, number)
+    scene.set_ms = set_ms
+    for number in range(6, 40):
+        assert await play(worker, number if number % 4 else None) == number
+        await pass_ms(number % 3 * 10)
+    await pass_ms(150)
+    assert scene.position == 39
 
 
 @pytest.mark.parametrize("named", ["named", "unnamed", "by turns"])
 @pytest.mark.parametrize("far_ms", [0.2, 5, 30])
-def test_a_session_that_changes_between_a_near_and_a_far_worker(scene: Scene, far_ms: float, named: str) -> None:
-    async def story() -> None:
-        workers = scene.worker([0.2], [0.2]), scene.worker([far_ms], [far_ms])
-        for number in range(20):
-            is_named = named == "named" or (named == "by turns" and number % 3 != 0)
-            issued = await play(workers[number % 2], number if is_named else None)
-            assert issued == number
-            await pass_ms(2 * far_ms)  # so that the store knows of it before the next one is asked for
-        await pass_ms(150)
-        assert scene.position == 19
-
-    run(story())
+async def test_a_session_that_changes_between_a_near_and_a_far_worker(scene: Scene, far_ms: float, named: str) -> None:
+    workers = scene.worker([0.2], [0.2]), scene.worker([far_ms], [far_ms])
+    for number in range(20):
+        is_named = named == "named" or (named == "by turns" and number % 3 != 0)
+        issued = await play(workers[number % 2], number if is_named else None)
+        assert issued == number
+        await pass_ms(2 * far_ms)  # so that the store knows of it before the next one is asked for
+    await pass_ms(150)
+    assert scene.position == 19
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_session_that_changes_between_workers_without_a_pause(scene: Scene, seed: int) -> None:
+async def test_a_session_that_changes_between_workers_without_a_pause(scene: Scene, seed: int) -> None:
     """Named segments alone: the far worker's words may come last, and are not taken for the last ones."""
 
-    async def story() -> None:
-        workers = scene.worker([0.2], [0.2]), scene.worker([10], [10])
-        order = random.Random(seed)
-        for number in range(40):
-            await play(workers[order.randrange(2)], number)
-        await pass_ms(150)
-        assert scene.position == 39
-
-    run(story())
+    workers = scene.worker([0.2], [0.2]), scene.worker([10], [10])
+    order = random.Random(seed)
+    for number in range(40):
+        await play(workers[order.randrange(2)], number)
+    await pass_ms(150)
+    assert scene.position == 39
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_of_requests_that_overlap_the_one_admitted_later_says_where_the_player_is(scene: Scene, seed: int) -> None:
-    async def story() -> None:
-        worker, pauses = scene.worker(delays(seed), delays(seed + 100)), random.Random(seed)
-        await play(worker, 0)
-        for number in range(10, 100, 10):
-            far, _ = await admit(worker, number)
-            await pass_ms(1.2)
-            sought, _ = await admit(worker, number - 7)  # the viewer goes back
-            await pass_ms(1.2)
-            await confirm(worker, sought, number - 7)
-            await confirm(worker, far, number)
-            await pass_ms(pauses.choice([0, 3, 25]))
-        await pass_ms(150)
-        assert scene.position == 83
-
-    run(story())
+async def test_of_requests_that_overlap_the_one_admitted_later_says_where_the_player_is(
+    scene: Scene, seed: int
+) -> None:
+    worker, pauses = scene.worker(delays(seed), delays(seed + 100)), random.Random(seed)
+    await play(worker, 0)
+    for number in range(10, 100, 10):
+        far, _ = await admit(worker, number)
+        await pass_ms(1.2)
+        sought, _ = await admit(worker, number - 7)  # the viewer goes back
+        await pass_ms(1.2)
+        await confirm(worker, sought, number - 7)
+        await confirm(worker, far, number)
+        await pass_ms(pauses.choice([0, 3, 25]))
+    await pass_ms(150)
+    assert scene.position == 83

@@ -60,31 +60,28 @@ class Streams:
         return self.numbers[stream_id]
 
 
-def test_however_many_wait_one_look_a_stream_tells_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_however_many_wait_one_look_a_stream_tells_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held, "LOOK_SECONDS", 0.001)
     streams = Streams()
     waits = Held(streams)  # type: ignore[arg-type]
 
-    async def run() -> None:
-        first = [waits.wait("a", lambda stream: stream == 1, 60) for _ in range(100)]
-        others = [waits.wait("b", lambda stream: stream == 1, 60) for _ in range(100)]
-        gone = waits.wait("a", lambda stream: stream == 1, 60)
-        gone.cancel()
-        while streams.looks["b"] < 5:
-            await asyncio.sleep(0.001)
-        assert abs(streams.looks["a"] - streams.looks["b"]) <= 1
-        assert not any(each.done() for each in [*first, *others])
-        streams.numbers["a"] = 1
-        assert await asyncio.gather(*first) == [True] * 100
-        assert not any(each.done() for each in others)
-        del streams.numbers["b"]
-        assert await asyncio.gather(*others) == [True] * 100
-        assert await waits.wait("a", lambda stream: stream == 2, 0.0) is False
-        late = waits.wait("a", lambda stream: False, 60)
-        late.cancel()
-        looks = None
-        while looks != streams.looks:  # while somebody waits it looks each millisecond
-            looks = streams.looks.copy()
-            await asyncio.sleep(0.05)
-
-    asyncio.run(run())
+    first = [waits.wait("a", lambda stream: stream == 1, 60) for _ in range(100)]
+    others = [waits.wait("b", lambda stream: stream == 1, 60) for _ in range(100)]
+    gone = waits.wait("a", lambda stream: stream == 1, 60)
+    gone.cancel()
+    while streams.looks["b"] < 5:
+        await asyncio.sleep(0.001)
+    assert abs(streams.looks["a"] - streams.looks["b"]) <= 1
+    assert not any(each.done() for each in [*first, *others])
+    streams.numbers["a"] = 1
+    assert await asyncio.gather(*first) == [True] * 100
+    assert not any(each.done() for each in others)
+    del streams.numbers["b"]
+    assert await asyncio.gather(*others) == [True] * 100
+    assert await waits.wait("a", lambda stream: stream == 2, 0.0) is False
+    late = waits.wait("a", lambda stream: False, 60)
+    late.cancel()
+    looks = None
+    while looks != streams.looks:  # while somebody waits it looks each millisecond
+        looks = streams.looks.copy()
+        await asyncio.sleep(0.05)

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from streamlimit.delivery.wire import Wire
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 BIG = os.urandom(1 << 20) * 8
-Run = Callable[[Coroutine[Any, Any, None]], None]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop] | None
 
 
 class Transport:
@@ -100,7 +100,8 @@ async def line() -> AsyncIterator[Line]:
         server, _ = listener.accept()
     made = Line(client, server)
     try:
-        yield made
+        async with asyncio.timeout(30):
+            yield made
     finally:
         made.wire.close()
         client.close()
@@ -108,14 +109,8 @@ async def line() -> AsyncIterator[Line]:
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    factory = uvloop.new_event_loop if request.param == "uvloop" else None
-
-    def run(work: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(asyncio.wait_for(work, 30))
-
-    return run
+def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
+    return uvloop.new_event_loop if request.param == "uvloop" else None
 
 
 @pytest.fixture
@@ -125,157 +120,138 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 1), (5, 100_000), (0, len(BIG)), (len(BIG) - 3, 3), (7, 0)])
-def test_the_head_and_then_the_part_of_the_file_arrive(run: Run, file: Path, first: int, count: int) -> None:
-    async def work() -> None:
-        async with line() as one:
-            with file.open("rb") as opened:
-                pouring = asyncio.ensure_future(one.pour(HEAD, opened.fileno(), first, count))
-                assert await one.read(len(HEAD) + count) == HEAD + BIG[first : first + count]
-                await pouring
-            assert one.watcher.count == count
-
-    run(work())
-
-
-def test_one_after_the_other_on_a_line_that_is_full_in_between(run: Run, file: Path) -> None:
-    async def work() -> None:
-        async with line() as one:
-            with file.open("rb") as opened:
-                fd = opened.fileno()
-
-                async def pour() -> None:
-                    for at in range(0, len(BIG), 300_000):
-                        await one.pour(HEAD, fd, at, min(300_000, len(BIG) - at))
-
-                pouring = asyncio.ensure_future(pour())
-                expected = b"".join(HEAD + BIG[at : at + 300_000] for at in range(0, len(BIG), 300_000))
-                assert await one.read(len(expected)) == expected
-                await pouring
-            assert one.watcher.waits
-
-    run(work())
+async def test_the_head_and_then_the_part_of_the_file_arrive(
+    loop_factory: LoopFactory, file: Path, first: int, count: int
+) -> None:
+    async with line() as one:
+        with file.open("rb") as opened:
+            pouring = asyncio.ensure_future(one.pour(HEAD, opened.fileno(), first, count))
+            assert await one.read(len(HEAD) + count) == HEAD + BIG[first : first + count]
+            await pouring
+        assert one.watcher.count == count
 
 
-def test_a_file_that_becomes_shorter_ends_it(run: Run, file: Path) -> None:
-    async def work() -> None:
-        async with line() as one:
-            with file.open("rb") as opened:
-                pouring = await one.blocked(HEAD, opened.fileno(), 0, len(BIG))
-                os.truncate(file, one.watcher.count + 10)
-                assert len(await one.read(len(HEAD) + one.watcher.count + 10)) == len(HEAD) + one.watcher.count
-                await pouring
-            assert one.watcher.count < len(BIG)
-            assert not one.transport.is_aborted
+async def test_one_after_the_other_on_a_line_that_is_full_in_between(loop_factory: LoopFactory, file: Path) -> None:
+    async with line() as one:
+        with file.open("rb") as opened:
+            fd = opened.fileno()
 
-    run(work())
+            async def pour() -> None:
+                for at in range(0, len(BIG), 300_000):
+                    await one.pour(HEAD, fd, at, min(300_000, len(BIG) - at))
+
+            pouring = asyncio.ensure_future(pour())
+            expected = b"".join(HEAD + BIG[at : at + 300_000] for at in range(0, len(BIG), 300_000))
+            assert await one.read(len(expected)) == expected
+            await pouring
+        assert one.watcher.waits
+
+
+async def test_a_file_that_becomes_shorter_ends_it(loop_factory: LoopFactory, file: Path) -> None:
+    async with line() as one:
+        with file.open("rb") as opened:
+            pouring = await one.blocked(HEAD, opened.fileno(), 0, len(BIG))
+            os.truncate(file, one.watcher.count + 10)
+            assert len(await one.read(len(HEAD) + one.watcher.count + 10)) == len(HEAD) + one.watcher.count
+            await pouring
+        assert one.watcher.count < len(BIG)
+        assert not one.transport.is_aborted
 
 
 @pytest.mark.parametrize("end", ["close", "abort", "lost", "cancel", "reset"])
-def test_who_waits_for_room_goes_on_when_the_connection_ends(run: Run, file: Path, end: str) -> None:
-    async def work() -> None:
-        async with line() as one:
-            with file.open("rb") as opened:
-                pouring = await one.blocked(HEAD, opened.fileno(), 0, len(BIG))
-                match end:
-                    case "close":
-                        one.transport.is_aborted = True
-                        one.wire.close()
-                    case "abort":
-                        one.wire.abort()
-                    case "lost":
-                        one.wire.lost(None)
-                    case "cancel":
-                        pouring.cancel()
-                    case "reset":
-                        one.client.close()  # with bytes unread
-                await asyncio.wait([pouring])
-                assert pouring.cancelled() or pouring.exception() is None
-            assert one.watcher.count < len(BIG)
-            if end == "reset":
-                assert one.transport.is_aborted
-            if end == "cancel":  # nobody is left who would be woken
-                assert not asyncio.get_running_loop().remove_writer(one.fd)
-
-    run(work())
-
-
-def test_what_had_arrived_is_known_though_pouring_finds_the_connection_reset(run: Run, file: Path) -> None:
-    async def work() -> None:
-        async with line() as one:
-            one.wire.watcher = None
-            tracker = DeliveryTracker(one.wire, len(BIG))
-            with file.open("rb") as opened:
-                pouring = asyncio.ensure_future(one.pour(HEAD, opened.fileno(), 0, len(BIG)))
-                await one.read(1 << 20)
-                one.client.close()  # with bytes unread: a reset
-                await pouring
+async def test_who_waits_for_room_goes_on_when_the_connection_ends(
+    loop_factory: LoopFactory, file: Path, end: str
+) -> None:
+    async with line() as one:
+        with file.open("rb") as opened:
+            pouring = await one.blocked(HEAD, opened.fileno(), 0, len(BIG))
+            match end:
+                case "close":
+                    one.transport.is_aborted = True
+                    one.wire.close()
+                case "abort":
+                    one.wire.abort()
+                case "lost":
+                    one.wire.lost(None)
+                case "cancel":
+                    pouring.cancel()
+                case "reset":
+                    one.client.close()  # with bytes unread
+            await asyncio.wait([pouring])
+            assert pouring.cancelled() or pouring.exception() is None
+        assert one.watcher.count < len(BIG)
+        if end == "reset":
             assert one.transport.is_aborted
-            assert 1 << 19 < tracker.acknowledged() < len(BIG)
-            tracker.close()
+        if end == "cancel":  # nobody is left who would be woken
+            assert not asyncio.get_running_loop().remove_writer(one.fd)
 
-    run(work())
+
+async def test_what_had_arrived_is_known_though_pouring_finds_the_connection_reset(
+    loop_factory: LoopFactory, file: Path
+) -> None:
+    async with line() as one:
+        one.wire.watcher = None
+        tracker = DeliveryTracker(one.wire, len(BIG))
+        with file.open("rb") as opened:
+            pouring = asyncio.ensure_future(one.pour(HEAD, opened.fileno(), 0, len(BIG)))
+            await one.read(1 << 20)
+            one.client.close()  # with bytes unread: a reset
+            await pouring
+        assert one.transport.is_aborted
+        assert 1 << 19 < tracker.acknowledged() < len(BIG)
+        tracker.close()
 
 
 @pytest.mark.parametrize("before", [0, 4])
-def test_what_is_handed_to_a_connection_that_closes_is_not_received(run: Run, before: int) -> None:
-    async def work() -> None:
-        async with line() as one:
-            one.wire.watcher = None
-            heard: list[bool] = []
-            tracker = DeliveryTracker(one.wire, 10)
-            tracker.handed(before)
-            one.transport.is_aborted = True  # what is written from now on is thrown away
-            tracker.handed(10 - before)
-            tracker.when_over(heard.append)
-            assert heard == [False]
-
-    run(work())
+async def test_what_is_handed_to_a_connection_that_closes_is_not_received(
+    loop_factory: LoopFactory, before: int
+) -> None:
+    async with line() as one:
+        one.wire.watcher = None
+        heard: list[bool] = []
+        tracker = DeliveryTracker(one.wire, 10)
+        tracker.handed(before)
+        one.transport.is_aborted = True  # what is written from now on is thrown away
+        tracker.handed(10 - before)
+        tracker.when_over(heard.append)
+        assert heard == [False]
 
 
 @pytest.mark.parametrize("handed", [9, 10])
-def test_an_outcome_that_is_known_is_heard_at_once(run: Run, handed: int) -> None:
-    async def work() -> None:
-        async with line() as one:
-            one.wire.watcher = None
-            heard: list[bool] = []
-            tracker = DeliveryTracker(one.wire, 10)
-            tracker.handed(handed)
-            tracker.nudge()  # nothing is left in the queue
-            tracker.when_over(heard.append)
-            assert heard == [handed == 10]
-
-    run(work())
+async def test_an_outcome_that_is_known_is_heard_at_once(loop_factory: LoopFactory, handed: int) -> None:
+    async with line() as one:
+        one.wire.watcher = None
+        heard: list[bool] = []
+        tracker = DeliveryTracker(one.wire, 10)
+        tracker.handed(handed)
+        tracker.nudge()  # nothing is left in the queue
+        tracker.when_over(heard.append)
+        assert heard == [handed == 10]
 
 
-def test_who_pours_registers_once_however_often_the_line_is_full(file: Path) -> None:
-    async def work() -> None:
-        async with line() as one:
-            loop, waits = asyncio.get_running_loop(), []
-            add_writer = loop.add_writer
-            loop.add_writer = lambda *what: (waits.append(what), add_writer(*what))  # type: ignore[method-assign]
-            pushed: list[int] = []
-            one.watcher.handed = pushed.append  # type: ignore[method-assign]
-            one.transport.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 * 1024)
-            with file.open("rb") as opened:
-                pouring = asyncio.ensure_future(one.pour(HEAD, opened.fileno(), 0, len(BIG)))
-                assert len(await one.read(len(HEAD) + len(BIG))) == len(HEAD) + len(BIG)
-                await pouring
-            assert sum(pushed) == len(BIG)
-            assert len(pushed) > 5
-            assert len(waits) == one.watcher.waits == 1
-            [(registered, *_)] = waits
-            assert not loop.remove_writer(registered)
-
-    asyncio.run(work())
+async def test_who_pours_registers_once_however_often_the_line_is_full(file: Path) -> None:
+    async with line() as one:
+        loop, waits = asyncio.get_running_loop(), []
+        add_writer = loop.add_writer
+        loop.add_writer = lambda *what: (waits.append(what), add_writer(*what))  # type: ignore[method-assign]
+        pushed: list[int] = []
+        one.watcher.handed = pushed.append  # type: ignore[method-assign]
+        one.transport.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 256 * 1024)
+        with file.open("rb") as opened:
+            pouring = asyncio.ensure_future(one.pour(HEAD, opened.fileno(), 0, len(BIG)))
+            assert len(await one.read(len(HEAD) + len(BIG))) == len(HEAD) + len(BIG)
+            await pouring
+        assert sum(pushed) == len(BIG)
+        assert len(pushed) > 5
+        assert len(waits) == one.watcher.waits == 1
+        [(registered, *_)] = waits
+        assert not loop.remove_writer(registered)
 
 
-def test_nothing_is_poured_past_what_waits_in_the_servers_buffer(run: Run) -> None:
-    async def work() -> None:
-        async with line() as one:
-            assert one.wire.can_pour
-            one.transport.waiting = 1
-            assert not one.wire.can_pour
-            one.transport.waiting, one.transport.is_aborted = 0, True
-            assert not one.wire.can_pour
-
-    run(work())
+async def test_nothing_is_poured_past_what_waits_in_the_servers_buffer(loop_factory: LoopFactory) -> None:
+    async with line() as one:
+        assert one.wire.can_pour
+        one.transport.waiting = 1
+        assert not one.wire.can_pour
+        one.transport.waiting, one.transport.is_aborted = 0, True
+        assert not one.wire.can_pour

@@ -1,8 +1,6 @@
 """Events are written soon, together, and not lost while the store is away."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from functools import wraps
 
 import pytest
 
@@ -22,15 +20,6 @@ class Log:
         self.lines.append(event)
 
 
-def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    @wraps(test)
-    def run(**fixtures: object) -> None:
-        asyncio.run(test(**fixtures))  # type: ignore[arg-type]  # a coroutine
-
-    return run
-
-
-@in_loop
 async def test_what_comes_together_is_written_together_and_soon() -> None:
     feed = MemoryFeed()
     recorder = Recorder(feed, Log())
@@ -45,7 +34,6 @@ async def test_what_comes_together_is_written_together_and_soon() -> None:
     work.cancel()
 
 
-@in_loop
 async def test_what_happens_while_the_store_is_away_is_written_in_its_order_afterwards() -> None:
     feed = MemoryFeed()
     recorder = Recorder(feed, Log())
@@ -60,7 +48,6 @@ async def test_what_happens_while_the_store_is_away_is_written_in_its_order_afte
     assert [each.session.move for each in feed.remembered] == [1, 2]
 
 
-@in_loop
 async def test_one_user_whose_history_cannot_be_written_hinders_nobody() -> None:
     feed = MemoryFeed()
     recorder = Recorder(feed, Log())
@@ -76,27 +63,21 @@ async def test_one_user_whose_history_cannot_be_written_hinders_nobody() -> None
     assert [each.session.user_id for each in feed.remembered] == ["bob", "ada"]
 
 
-def test_of_too_many_that_wait_the_oldest_go_and_that_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_too_many_that_wait_the_oldest_go_and_that_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "MOST", 3)
-
-    @in_loop
-    async def story() -> None:
-        feed, log = MemoryFeed(), Log()
-        recorder = Recorder(feed, log)
-        feed.is_away = True
-        for number in range(5):
-            recorder(event("ada", number))
-            await recorder.flush()
-        assert log.lines == ["feed_losing_events"]
-        assert recorder.dropped == 4  # two of each queue
-        feed.is_away = False
+    feed, log = MemoryFeed(), Log()
+    recorder = Recorder(feed, log)
+    feed.is_away = True
+    for number in range(5):
+        recorder(event("ada", number))
         await recorder.flush()
-        assert [entry.event.session.move for entry in feed.entries] == [2, 3, 4]
+    assert log.lines == ["feed_losing_events"]
+    assert recorder.dropped == 4  # two of each queue
+    feed.is_away = False
+    await recorder.flush()
+    assert [entry.event.session.move for entry in feed.entries] == [2, 3, 4]
 
-    story()
 
-
-@in_loop
 async def test_who_is_forgotten_is_not_remembered_by_what_waited() -> None:
     feed = MemoryFeed()
     recorder = Recorder(feed, Log())
@@ -106,7 +87,6 @@ async def test_who_is_forgotten_is_not_remembered_by_what_waited() -> None:
     assert feed.remembered == []
 
 
-@in_loop
 async def test_the_last_events_are_written_at_the_stop() -> None:
     feed = MemoryFeed()
     recorder = Recorder(feed, Log())

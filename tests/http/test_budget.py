@@ -30,7 +30,7 @@ class Line(asyncio.Transport):
         return False
 
 
-def test_a_request_on_a_warm_connection_takes_few_calls_of_few_files() -> None:
+async def test_a_request_on_a_warm_connection_takes_few_calls_of_few_files() -> None:
     """With five headers and a body, answered at once."""
     calls: list[str] = []
 
@@ -41,19 +41,16 @@ def test_a_request_on_a_warm_connection_takes_few_calls_of_few_files() -> None:
     def handle(_: Request, exchange: Exchange) -> None:
         exchange.whole(200, b"")
 
-    async def story() -> None:
-        wire: Any = SimpleNamespace(nudge=lambda: None, watcher=None)
-        one, line = connection(handle, tap=lambda _: wire), Line()
-        one.connection_made(line)
-        sent = post("/v1/segments", {"user_id": "ann"}, "Accept: */*", "Authorization: Bearer x")
+    wire: Any = SimpleNamespace(nudge=lambda: None, watcher=None)
+    one, line = connection(handle, tap=lambda _: wire), Line()
+    one.connection_made(line)
+    sent = post("/v1/segments", {"user_id": "ann"}, "Accept: */*", "Authorization: Bearer x")
+    one.data_received(sent)
+    sys.setprofile(note)
+    try:
         one.data_received(sent)
-        sys.setprofile(note)
-        try:
-            one.data_received(sent)
-        finally:
-            sys.setprofile(None)
-        assert line.written == 2
-        assert len(calls) <= CALLS
-        assert len(set(calls)) <= FILES
-
-    asyncio.run(story())
+    finally:
+        sys.setprofile(None)
+    assert line.written == 2
+    assert len(calls) <= CALLS
+    assert len(set(calls)) <= FILES

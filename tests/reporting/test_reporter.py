@@ -1,6 +1,5 @@
 """What workers counted comes into the store once, also through outages; one of them looks at live sessions."""
 
-import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -69,113 +68,89 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "streamlimit.db"
 
 
-def test_three_sit_the_fourth_is_refused_and_the_report_says_so(path: Path) -> None:
-    async def story() -> None:
-        worker = Worker(path)
-        for session in "abcdd":
-            await worker.sit("ann", session)
+async def test_three_sit_the_fourth_is_refused_and_the_report_says_so(path: Path) -> None:
+    worker = Worker(path)
+    for session in "abcdd":
+        await worker.sit("ann", session)
+    await worker.sit("ann", "a")
+    row = await worker.row()
+    assert (row.admissions, row.refusals, row.refused_users, row.users, row.peak) == (3, 2, 1, 1, 3)
+    await worker.close()
+
+
+async def test_a_session_that_sits_is_nothing_to_count(path: Path) -> None:
+    worker = Worker(path)
+    await worker.sit("ann", "a")
+    await worker.reporter.flush()
+    for _ in range(20):
         await worker.sit("ann", "a")
-        row = await worker.row()
-        assert (row.admissions, row.refusals, row.refused_users, row.users, row.peak) == (3, 2, 1, 1, 3)
-        await worker.close()
-
-    asyncio.run(story())
+    assert (worker.reporter.counts.users, worker.limiter.tally.admissions) == (0, 21)
+    await worker.close()
 
 
-def test_a_session_that_sits_is_nothing_to_count(path: Path) -> None:
-    async def story() -> None:
-        worker = Worker(path)
-        await worker.sit("ann", "a")
-        await worker.reporter.flush()
-        for _ in range(20):
-            await worker.sit("ann", "a")
-        assert (worker.reporter.counts.users, worker.limiter.tally.admissions) == (0, 21)
-        await worker.close()
-
-    asyncio.run(story())
-
-
-def test_two_workers_count_a_user_once_and_the_peak_over_both(path: Path) -> None:
-    async def story() -> None:
-        one, two = Worker(path), Worker(path)
-        await one.sit("ann", "a")
-        await two.sit("ann", "b", "film")
-        await one.reporter.flush()
-        row = await two.row()
-        assert (row.admissions, row.users, row.peak) == (2, 1, 2)
-        assert {r.value: r.users for r in await two.rows(Group.STREAM)} == {"news": 1, "film": 1}
-        await one.close()
-        await two.close()
-
-    asyncio.run(story())
+async def test_two_workers_count_a_user_once_and_the_peak_over_both(path: Path) -> None:
+    one, two = Worker(path), Worker(path)
+    await one.sit("ann", "a")
+    await two.sit("ann", "b", "film")
+    await one.reporter.flush()
+    row = await two.row()
+    assert (row.admissions, row.users, row.peak) == (2, 1, 2)
+    assert {r.value: r.users for r in await two.rows(Group.STREAM)} == {"news": 1, "film": 1}
+    await one.close()
+    await two.close()
 
 
 @pytest.mark.parametrize("when", ["fails_before", "fails_after"])
-def test_what_is_counted_in_an_outage_is_added_after_it_once(path: Path, when: str) -> None:
-    async def story() -> None:
-        worker = Worker(path)
-        await worker.sit("ann", "a")
-        setattr(worker.reports, when, True)
-        for _ in range(3):
-            with pytest.raises(StoreUnavailable):
-                await worker.reporter.flush()
-        await worker.sit("bob", "a")
-        setattr(worker.reports, when, False)
-        row = await worker.row()
-        assert (row.admissions, row.users, worker.reporter.waiting) == (2, 2, 0)
-        await worker.close()
-
-    asyncio.run(story())
+async def test_what_is_counted_in_an_outage_is_added_after_it_once(path: Path, when: str) -> None:
+    worker = Worker(path)
+    await worker.sit("ann", "a")
+    setattr(worker.reports, when, True)
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await worker.reporter.flush()
+    await worker.sit("bob", "a")
+    setattr(worker.reports, when, False)
+    row = await worker.row()
+    assert (row.admissions, row.users, worker.reporter.waiting) == (2, 2, 0)
+    await worker.close()
 
 
-def test_what_was_counted_last_is_kept_by_a_worker_that_stops(path: Path) -> None:
-    async def story() -> None:
-        worker = Worker(path)
-        await worker.sit("ann", "a")
-        await worker.close()
-        other = Worker(path)
-        assert (await other.row()).admissions == 1
-        await other.close()
-
-    asyncio.run(story())
+async def test_what_was_counted_last_is_kept_by_a_worker_that_stops(path: Path) -> None:
+    worker = Worker(path)
+    await worker.sit("ann", "a")
+    await worker.close()
+    other = Worker(path)
+    assert (await other.row()).admissions == 1
+    await other.close()
 
 
-def test_a_worker_whose_store_is_away_stops_all_the_same(path: Path) -> None:
-    async def story() -> None:
-        worker = Worker(path)
-        await worker.sit("ann", "a")
-        worker.reports.fails_before = True
-        await worker.close()
-
-    asyncio.run(story())
+async def test_a_worker_whose_store_is_away_stops_all_the_same(path: Path) -> None:
+    worker = Worker(path)
+    await worker.sit("ann", "a")
+    worker.reports.fails_before = True
+    await worker.close()
 
 
-def test_forgetting_a_user_leaves_the_numbers_and_no_name_was_ever_kept(path: Path) -> None:
-    async def story() -> None:
-        worker = Worker(path)
-        await worker.sit("ann@example.org", "a")
-        before = await worker.row()
-        await resolved(worker.limiter.forget("ann@example.org"))
-        after = await worker.row()
-        assert (after.users, after.admissions) == (before.users, before.admissions) == (1, 1)
-        db = sqlite3.connect(path)
-        kept = [db.execute(f"SELECT * FROM {name}").fetchall() for name in ("reports", "report_users")]
-        assert "ann" not in repr(kept)
-        db.close()
-        await worker.close()
-
-    asyncio.run(story())
+async def test_forgetting_a_user_leaves_the_numbers_and_no_name_was_ever_kept(path: Path) -> None:
+    worker = Worker(path)
+    await worker.sit("ann@example.org", "a")
+    before = await worker.row()
+    await resolved(worker.limiter.forget("ann@example.org"))
+    after = await worker.row()
+    assert (after.users, after.admissions) == (before.users, before.admissions) == (1, 1)
+    db = sqlite3.connect(path)
+    kept = [db.execute(f"SELECT * FROM {name}").fetchall() for name in ("reports", "report_users")]
+    assert "ann" not in repr(kept)
+    db.close()
+    await worker.close()
 
 
-def test_where_reports_are_kept_for_no_time_what_was_kept_goes(path: Path) -> None:
-    async def story() -> None:
-        worker = Worker(path)
-        worker.reports.add(Batch("w", 1, {0: {ALL: Count(1)}}))
-        assert len(worker.reports.rows(Period.DAY, Group.ALL, 0, 10 * DAY_MS, 10)) == 1
-        off = Worker(path, keep_days=0)
-        await off.reporter.tidy()
-        assert off.reports.rows(Period.DAY, Group.ALL, 0, 10 * DAY_MS, 10) == ()
-        await worker.close()
-        await off.close()
-
-    asyncio.run(story())
+async def test_where_reports_are_kept_for_no_time_what_was_kept_goes(path: Path) -> None:
+    worker = Worker(path)
+    worker.reports.add(Batch("w", 1, {0: {ALL: Count(1)}}))
+    assert len(worker.reports.rows(Period.DAY, Group.ALL, 0, 10 * DAY_MS, 10)) == 1
+    off = Worker(path, keep_days=0)
+    await off.reporter.tidy()
+    assert off.reports.rows(Period.DAY, Group.ALL, 0, 10 * DAY_MS, 10) == ()
+    await worker.close()
+    await off.close()

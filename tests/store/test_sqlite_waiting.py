@@ -139,42 +139,36 @@ def test_a_sweep_says_that_more_is_due_and_goes_on_when_it_may(path: str) -> Non
     assert types(store.expire(100).events) == ["expired"]
 
 
-def test_who_waited_in_vain_is_told_and_nobody_waits_again_before_the_file_is_free(
+async def test_who_waited_in_vain_is_told_and_nobody_waits_again_before_the_file_is_free(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamlimit.store.sqlite.patience.LOCK_WAIT_SECONDS", 0.02)
     store = SqliteStore(path, POLICY, gathers=True)
 
-    async def run() -> None:
-        with held(path) as holder:
-            for asked in (store.admit(ask("ann")), store.beat(ask("ann")), store.end("ann", "tv")):
-                with pytest.raises(StoreLocked):
-                    await resolved(asked)
+    with held(path) as holder:
+        for asked in (store.admit(ask("ann")), store.beat(ask("ann")), store.end("ann", "tv")):
             with pytest.raises(StoreLocked):
-                store.admit(ask("bob"))
-            holder.execute("ROLLBACK")
-        assert isinstance(await resolved(store.admit(ask("ann"))), Admitted)
-        with held(path):
-            assert isinstance(store.admit(ask("bob")), Awaitable), "it has patience again"
+                await resolved(asked)
+        with pytest.raises(StoreLocked):
+            store.admit(ask("bob"))
+        holder.execute("ROLLBACK")
+    assert isinstance(await resolved(store.admit(ask("ann"))), Admitted)
+    with held(path):
+        assert isinstance(store.admit(ask("bob")), Awaitable), "it has patience again"
 
-    asyncio.run(run())
 
-
-def test_an_outbox_that_waited_in_vain_says_so(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_outbox_that_waited_in_vain_says_so(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opener = SqliteStore(path, POLICY)
     sit(opener)
     shown = opener.sessions("ann").sessions[0]
     outbox = open_patient_outbox(path, {"hook": ["session.refused"]}, 10)
     monkeypatch.setattr("streamlimit.store.sqlite.patience.LOCK_WAIT_SECONDS", 0.02)
 
-    async def run() -> None:
-        with held(path) as holder:
-            with pytest.raises(StoreLocked):
-                await resolved(outbox.refused(shown, "session-limit", 1_000))
-            holder.execute("ROLLBACK")
-        assert await resolved(outbox.refused(shown, "session-limit", 1_000)) is not None
-
-    asyncio.run(run())
+    with held(path) as holder:
+        with pytest.raises(StoreLocked):
+            await resolved(outbox.refused(shown, "session-limit", 1_000))
+        holder.execute("ROLLBACK")
+    assert await resolved(outbox.refused(shown, "session-limit", 1_000)) is not None
 
 
 def test_who_has_no_loop_to_wait_in_is_told_that_a_sweep_cannot_begin(path: str) -> None:
@@ -185,7 +179,7 @@ def test_who_has_no_loop_to_wait_in_is_told_that_a_sweep_cannot_begin(path: str)
     assert types(store.expire(100).events) == ["expired"]
 
 
-def test_a_reading_that_finds_the_file_held_by_a_repair_waits_as_a_change_does(
+async def test_a_reading_that_finds_the_file_held_by_a_repair_waits_as_a_change_does(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sit(SqliteStore(path, POLICY))
@@ -196,15 +190,12 @@ def test_a_reading_that_finds_the_file_held_by_a_repair_waits_as_a_change_does(
 
     monkeypatch.setattr(Rows, "load_kept", reading)
 
-    async def run() -> None:
-        again = await resolved(store.admit(ask("ann")))
-        fresh = await resolved(store.admit(ask("ann", "phone")))
-        assert isinstance(again, Admitted)
-        assert again.existing
-        assert isinstance(fresh, Admitted)
-        assert not fresh.existing
-
-    asyncio.run(run())
+    again = await resolved(store.admit(ask("ann")))
+    fresh = await resolved(store.admit(ask("ann", "phone")))
+    assert isinstance(again, Admitted)
+    assert again.existing
+    assert isinstance(fresh, Admitted)
+    assert not fresh.existing
 
 
 def test_patience_lasts_from_the_first_try_in_vain() -> None:

@@ -1,6 +1,5 @@
 """The feed's contract on Valkey, and on Redis and a cluster what they may answer otherwise."""
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -57,17 +56,14 @@ class TestOnCluster:
             assert await home.history(each.session.user_id) == [each]
 
 
-def test_what_finds_no_server_is_given_back_and_nothing_is_written_of_nothing() -> None:
-    async def run() -> None:
-        feed = ValkeyFeed(f"valkey://127.0.0.1:{free_port()}", timeout=1.0, history_events=5)
-        events = [event(new_user(), number) for number in range(3)]
-        try:
-            assert await feed.remember(events) == events
-            with pytest.raises(StoreUnavailable):
-                await feed.append(events)
-            await feed.append([])
-            assert await feed.remember([]) == []
-        finally:
-            await resolved(feed.close())
-
-    asyncio.run(run())
+async def test_what_finds_no_server_is_given_back_and_nothing_is_written_of_nothing() -> None:
+    feed = ValkeyFeed(f"valkey://127.0.0.1:{free_port()}", timeout=1.0, history_events=5)
+    events = [event(new_user(), number) for number in range(3)]
+    try:
+        assert await feed.remember(events) == events
+        with pytest.raises(StoreUnavailable):
+            await feed.append(events)
+        await feed.append([])
+        assert await feed.remember([]) == []
+    finally:
+        await resolved(feed.close())

@@ -115,99 +115,87 @@ async def rosters(store: ValkeyStore) -> list[Any]:
     return [await store.sessions(user) for user in USERS]
 
 
-def test_of_what_a_server_that_hung_was_asked_nothing_happens_when_it_wakes(server: servers.Server) -> None:
-    async def run() -> None:
-        store = open_store(server.url, uuid4().hex)
-        receipts = [await seat(store, user) for user in USERS]
-        before = await rosters(store)
-        server.hang()
-        try:
-            outcomes = await everything(store, receipts)
-        finally:
-            server.resume()
-        assert {type(each) for each in outcomes} == {StoreUnavailable}
-        await until_back(store)
-        assert await rosters(store) == before
-        assert await store.own_limit(USERS[2]) is None
-        await store.close()
-
-    asyncio.run(run())
+async def test_of_what_a_server_that_hung_was_asked_nothing_happens_when_it_wakes(server: servers.Server) -> None:
+    store = open_store(server.url, uuid4().hex)
+    receipts = [await seat(store, user) for user in USERS]
+    before = await rosters(store)
+    server.hang()
+    try:
+        outcomes = await everything(store, receipts)
+    finally:
+        server.resume()
+    assert {type(each) for each in outcomes} == {StoreUnavailable}
+    await until_back(store)
+    assert await rosters(store) == before
+    assert await store.own_limit(USERS[2]) is None
+    await store.close()
 
 
-def test_of_what_a_partition_held_back_nothing_happens_when_it_heals(server: servers.Server) -> None:
+async def test_of_what_a_partition_held_back_nothing_happens_when_it_heals(server: servers.Server) -> None:
     """Even if the network delivers in the end all that was ever written."""
 
-    async def run() -> None:
-        wire, prefix = await Wire(server.port).open(), uuid4().hex
-        store, beside = open_store(wire.url, prefix), open_store(server.url, prefix, timeout=5)
-        receipts = [await seat(store, user) for user in USERS]
-        before = await rosters(beside)
-        wire.hold()
-        outcomes = await everything(store, receipts)
-        assert {type(each) for each in outcomes} == {StoreUnavailable}
-        wire.let_go()
-        await until_back(store)
-        assert await rosters(beside) == before
-        await store.close()
-        await beside.close()
-        await wire.close()
-
-    asyncio.run(run())
+    wire, prefix = await Wire(server.port).open(), uuid4().hex
+    store, beside = open_store(wire.url, prefix), open_store(server.url, prefix, timeout=5)
+    receipts = [await seat(store, user) for user in USERS]
+    before = await rosters(beside)
+    wire.hold()
+    outcomes = await everything(store, receipts)
+    assert {type(each) for each in outcomes} == {StoreUnavailable}
+    wire.let_go()
+    await until_back(store)
+    assert await rosters(beside) == before
+    await store.close()
+    await beside.close()
+    await wire.close()
 
 
-def test_who_asked_last_before_a_server_woke_is_told_what_it_did(server: servers.Server) -> None:
+async def test_who_asked_last_before_a_server_woke_is_told_what_it_did(server: servers.Server) -> None:
     """The first call is overdue, and the connection is given up; the last one still has time, and is carried out."""
 
-    async def run() -> None:
-        store = open_store(server.url, uuid4().hex, timeout=1.0)
-        await seat(store, USERS[0])
-        server.hang()
-        try:
-            first = asyncio.ensure_future(store.admit(newcomer(USERS[1])))
-            await asyncio.wait([first], timeout=0.7)
-            last = asyncio.ensure_future(store.admit(newcomer(USERS[2])))
-            with pytest.raises(StoreUnavailable):
-                await first
-        finally:
-            server.resume()
-        assert isinstance(await last, Admitted)
-        await until_back(store)
-        assert [(await store.sessions(user)).live for user in USERS[1:3]] == [0, 1]
-        await store.close()
-
-    asyncio.run(run())
+    store = open_store(server.url, uuid4().hex, timeout=1.0)
+    await seat(store, USERS[0])
+    server.hang()
+    try:
+        first = asyncio.ensure_future(store.admit(newcomer(USERS[1])))
+        await asyncio.wait([first], timeout=0.7)
+        last = asyncio.ensure_future(store.admit(newcomer(USERS[2])))
+        with pytest.raises(StoreUnavailable):
+            await first
+    finally:
+        server.resume()
+    assert isinstance(await last, Admitted)
+    await until_back(store)
+    assert [(await store.sessions(user)).live for user in USERS[1:3]] == [0, 1]
+    await store.close()
 
 
-def test_a_claim_that_was_given_up_leaves_its_deliveries_to_others(server: servers.Server) -> None:
-    async def run() -> None:
-        prefix, wanted = uuid4().hex, frozenset({"session.started"})
-        store = ValkeyStore(server.url, SLOW, wanted, prefix=prefix, timeout=5)
-        outbox = ValkeyOutbox(server.url, {"hook": wanted}, prefix=prefix, timeout=TIMEOUT)
-        assert await outbox.claim("hook", "learns", 1, 60_000) == ()
-        await seat(store, USERS[0])
-        server.hang()
-        try:
-            with pytest.raises(StoreUnavailable):
-                await outbox.claim("hook", "given up", 1, 60_000, users=[USERS[0]])
-        finally:
-            server.resume()
-        await until_back(store)
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    deliveries = await outbox.claim("hook", "another", 1, 60_000, users=[USERS[0]])
-                    break
-                except StoreUnavailable:
-                    await asyncio.sleep(0.02)
-        assert [delivery.event.type for delivery in deliveries] == ["session.started"]
-        await store.close()
-        await outbox.close()
-
-    asyncio.run(run())
+async def test_a_claim_that_was_given_up_leaves_its_deliveries_to_others(server: servers.Server) -> None:
+    prefix, wanted = uuid4().hex, frozenset({"session.started"})
+    store = ValkeyStore(server.url, SLOW, wanted, prefix=prefix, timeout=5)
+    outbox = ValkeyOutbox(server.url, {"hook": wanted}, prefix=prefix, timeout=TIMEOUT)
+    assert await outbox.claim("hook", "learns", 1, 60_000) == ()
+    await seat(store, USERS[0])
+    server.hang()
+    try:
+        with pytest.raises(StoreUnavailable):
+            await outbox.claim("hook", "given up", 1, 60_000, users=[USERS[0]])
+    finally:
+        server.resume()
+    await until_back(store)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                deliveries = await outbox.claim("hook", "another", 1, 60_000, users=[USERS[0]])
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(0.02)
+    assert [delivery.event.type for delivery in deliveries] == ["session.started"]
+    await store.close()
+    await outbox.close()
 
 
 @pytest.mark.parametrize("taken_for_ms", [0, 5_000_000_000_000], ids=["far behind", "far ahead"])
-def test_a_server_whose_clock_was_set_is_asked_again_at_once(
+async def test_a_server_whose_clock_was_set_is_asked_again_at_once(
     server: servers.Server, monkeypatch: pytest.MonkeyPatch, taken_for_ms: int
 ) -> None:
     """A worker that is wrong about the server's clock learns it from the first answer; no caller gets an error."""
@@ -220,13 +208,10 @@ def test_a_server_whose_clock_was_set_is_asked_again_at_once(
 
     monkeypatch.setattr(Pipe, "learn_time", learn_time)
 
-    async def run() -> None:
-        store = open_store(server.url, uuid4().hex, timeout=5)
-        await asyncio.gather(*(seat(store, user) for user in USERS))
-        assert [roster.live for roster in await rosters(store)] == [1] * len(USERS)
-        await store.close()
-
-    asyncio.run(run())
+    store = open_store(server.url, uuid4().hex, timeout=5)
+    await asyncio.gather(*(seat(store, user) for user in USERS))
+    assert [roster.live for roster in await rosters(store)] == [1] * len(USERS)
+    await store.close()
 
 
 @pytest.mark.parametrize("name", [name for name in (*SCRIPTS, *OUTBOX_SCRIPTS, *REPORT_SCRIPTS) if name != "look"])

@@ -209,23 +209,20 @@ def test_of_many_that_are_sent_elsewhere_the_layout_is_asked_once_or_twice() -> 
     between_two(play)
 
 
-def test_of_a_cluster_with_a_hole_only_who_is_in_it_fails_and_at_once() -> None:
+async def test_of_a_cluster_with_a_hole_only_who_is_in_it_fails_and_at_once() -> None:
     """Before the layout is known, and after."""
 
-    async def run() -> None:
-        server = await Pretender().open()
-        server.layout = [(slot, slot, server.port) for slot in SLOTS if slot != SLOT]
-        server.script = lambda _: "-OOM arrived"
-        store = ValkeyStore(f"valkey+cluster://127.0.0.1:{server.port}", Policy(), timeout=5)
-        neighbour = next(user for user in map(str, range(9)) if SLOTS[shard_of(user)] != SLOT)
-        try:
-            for _ in range(2):
-                outcomes = await asyncio.wait_for(admitted(store, [USER, neighbour]), 4)
-                assert [type(each) for each in outcomes] == [StoreUnavailable] * 2
-                assert "nobody serves these slots" in str(outcomes[0])
-                assert "OOM arrived" in str(outcomes[1])
-        finally:
-            await store.close()
-            server.close()
-
-    asyncio.run(run())
+    server = await Pretender().open()
+    server.layout = [(slot, slot, server.port) for slot in SLOTS if slot != SLOT]
+    server.script = lambda _: "-OOM arrived"
+    store = ValkeyStore(f"valkey+cluster://127.0.0.1:{server.port}", Policy(), timeout=5)
+    neighbour = next(user for user in map(str, range(9)) if SLOTS[shard_of(user)] != SLOT)
+    try:
+        for _ in range(2):
+            outcomes = await asyncio.wait_for(admitted(store, [USER, neighbour]), 4)
+            assert [type(each) for each in outcomes] == [StoreUnavailable] * 2
+            assert "nobody serves these slots" in str(outcomes[0])
+            assert "OOM arrived" in str(outcomes[1])
+    finally:
+        await store.close()
+        server.close()

@@ -343,51 +343,42 @@ def _authenticator(desk: Desk) -> Authenticator:
     )
 
 
-def test_a_token_seen_before_is_not_verified_again_until_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_token_seen_before_is_not_verified_again_until_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(RSA)
     authenticator = _authenticator(desk)
     text = "Bearer " + token(RSA, exp=int(time.time()) + 1, streamlimit_plan="gold")
 
-    async def twice() -> None:
-        first = await authenticator.identify(text)
-        assert (first.role, first.user_id, first.limit) == ("viewer", "alice", 5)
-        assert await authenticator.identify(text) is first
-        desk.wall += 60
-        monkeypatch.setattr(time, "time", lambda: desk.wall)
-        with pytest.raises(Problem) as refused:
-            await authenticator.identify(text)
-        assert refused.value.status == 401
-
-    asyncio.run(twice())
+    first = await authenticator.identify(text)
+    assert (first.role, first.user_id, first.limit) == ("viewer", "alice", 5)
+    assert await authenticator.identify(text) is first
+    desk.wall += 60
+    monkeypatch.setattr(time, "time", lambda: desk.wall)
+    with pytest.raises(Problem) as refused:
+        await authenticator.identify(text)
+    assert refused.value.status == 401
 
 
-def test_a_key_that_is_taken_back_opens_nothing_from_the_next_fetch_on() -> None:
-    async def work() -> None:
-        desk = Desk(RSA, EC)
-        authenticator = _authenticator(desk)
-        stolen = "Bearer " + token(EC, algorithm="ES256")
-        assert (await authenticator.identify(stolen)).user_id == "alice"
-        desk.keys = [RSA]
-        await desk.ring.refresh()
-        with pytest.raises(Problem) as refused:
-            await authenticator.identify(stolen)
-        assert refused.value.status == 401
-
-    asyncio.run(work())
+async def test_a_key_that_is_taken_back_opens_nothing_from_the_next_fetch_on() -> None:
+    desk = Desk(RSA, EC)
+    authenticator = _authenticator(desk)
+    stolen = "Bearer " + token(EC, algorithm="ES256")
+    assert (await authenticator.identify(stolen)).user_id == "alice"
+    desk.keys = [RSA]
+    await desk.ring.refresh()
+    with pytest.raises(Problem) as refused:
+        await authenticator.identify(stolen)
+    assert refused.value.status == 401
 
 
-def test_keys_that_are_away_are_no_fault_of_the_viewers() -> None:
-    async def work() -> None:
-        desk = Desk(RSA)
-        desk.problem = OSError("away")
-        authenticator = _authenticator(desk)
-        with pytest.raises(Problem) as refused:
-            await authenticator.identify("Bearer " + token(RSA))
-        assert (refused.value.code, refused.value.status) == ("identity-unavailable", 503)
-        assert int(refused.value.headers["Retry-After"]) > 0
-        assert (await authenticator.identify("Bearer service-key")).role == "service", "needs no provider"
-
-    asyncio.run(work())
+async def test_keys_that_are_away_are_no_fault_of_the_viewers() -> None:
+    desk = Desk(RSA)
+    desk.problem = OSError("away")
+    authenticator = _authenticator(desk)
+    with pytest.raises(Problem) as refused:
+        await authenticator.identify("Bearer " + token(RSA))
+    assert (refused.value.code, refused.value.status) == ("identity-unavailable", 503)
+    assert int(refused.value.headers["Retry-After"]) > 0
+    assert (await authenticator.identify("Bearer service-key")).role == "service", "needs no provider"
 
 
 def test_every_key_is_compared_in_constant_time_whichever_matches(monkeypatch: pytest.MonkeyPatch) -> None:
