@@ -98,10 +98,10 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
     ("request_of", "is_new", "calls", "files"),
     [
         (segment, False, 86, 26),
-        (segment, True, 157, 41),
+        (segment, True, 154, 41),
         (played, False, 93, 30),
         (heartbeat, False, 46, 19),
-        (heartbeat, True, 76, 32),
+        (heartbeat, True, 74, 32),
     ],
     ids=["segment, sitting", "segment, new", "GET /play, sitting", "heartbeat, sitting", "heartbeat, new"],
 )

@@ -124,7 +124,10 @@ def deferred(coming: Awaitable[T]) -> Deferred[T]:
 def then(answer: Answer[T], step: Callable[[T], T], failed: Callable[[Exception], T] | None = None) -> Answer[T]:
     """What *step* makes of the answer, now or when it comes; what *failed* makes of an exception that comes instead."""
     if isinstance(answer, Deferred):
-        return answer.then(step, failed)
+        if answer._answer is not _NOTHING:
+            return answer.then(step, failed)
+        answer._steps.append((step, failed))  # as `Deferred.then`, which each layer on a new session's way would call
+        return answer
     return _later(answer, step, failed) if is_coming(answer) else step(answer)
 
 
