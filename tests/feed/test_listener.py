@@ -10,7 +10,6 @@ from streamlimit.feed.hub import Hub
 from streamlimit.feed.listener import Listener
 from streamlimit.store.feed import Place
 from tests.feed.memory import MemoryFeed
-from tests.feed.test_recorder import in_loop
 from tests.store.feed_contract import event
 
 ALL = Filters()
@@ -60,7 +59,6 @@ async def all_of(listener: Listener) -> list[str]:
     return found
 
 
-@in_loop
 async def test_who_comes_without_an_id_begins_with_what_is_to_come() -> None:
     home = Home()
     home.happen(3)
@@ -72,7 +70,6 @@ async def test_who_comes_without_an_id_begins_with_what_is_to_come() -> None:
     assert await all_of(listener) == ["4", "5"]
 
 
-@in_loop
 async def test_who_comes_back_misses_nothing_whether_the_window_has_it_or_the_store() -> None:
     home = Home()
     await home.hub.read_once()
@@ -87,23 +84,18 @@ async def test_who_comes_back_misses_nothing_whether_the_window_has_it_or_the_st
     assert await all_of(listener) == ["11"]
 
 
-def test_much_that_was_missed_comes_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_much_that_was_missed_comes_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "PAGE", 3)
 
-    @in_loop
-    async def story() -> None:
-        home = Home()
-        home.happen(8)
-        listener = await home.listen((1, 0))
-        assert heard(await listener.take()) == ["2", "3", "4", "mark"]
-        home.happen(1)
-        await home.hub.read_once()
-        assert await all_of(listener) == ["5", "6", "7", "mark", "8", "9", "mark"]
-
-    story()
+    home = Home()
+    home.happen(8)
+    listener = await home.listen((1, 0))
+    assert heard(await listener.take()) == ["2", "3", "4", "mark"]
+    home.happen(1)
+    await home.hub.read_once()
+    assert await all_of(listener) == ["5", "6", "7", "mark", "8", "9", "mark"]
 
 
-@in_loop
 async def test_an_event_that_another_worker_has_seen_already_is_waited_for_quietly() -> None:
     home = Home()
     await home.hub.read_once()
@@ -116,7 +108,6 @@ async def test_an_event_that_another_worker_has_seen_already_is_waited_for_quiet
     assert await all_of(listener) == ["3"]
 
 
-@in_loop
 async def test_who_comes_from_beyond_what_is_kept_hears_of_the_gap_first() -> None:
     home = Home(kept=3)
     home.happen(9)
@@ -124,7 +115,6 @@ async def test_who_comes_from_beyond_what_is_kept_hears_of_the_gap_first() -> No
     assert await all_of(await home.listen((99, 0))) == ["gap", "7", "8", "9", "mark"]
 
 
-@in_loop
 async def test_who_is_further_behind_than_the_window_is_sent_away_with_a_word_and_may_come_back() -> None:
     home = Home(most=5)
     listener = await home.listen()
@@ -139,7 +129,6 @@ async def test_who_is_further_behind_than_the_window_is_sent_away_with_a_word_an
     assert await all_of(await home.listen((0, 0))) == [*map(str, range(1, 21)), "mark"]
 
 
-@in_loop
 async def test_a_feed_that_is_another_one_now_ends_the_stream_and_is_a_gap_after_it() -> None:
     home = Home()
     home.happen(5)
@@ -151,7 +140,6 @@ async def test_a_feed_that_is_another_one_now_ends_the_stream_and_is_a_gap_after
     assert (await all_of(await home.listen((5, 0))))[0] == "gap"
 
 
-@in_loop
 async def test_an_outage_is_told_once_and_so_is_its_end_and_nothing_is_lost() -> None:
     home = Home()
     listener = await home.listen()
@@ -169,7 +157,6 @@ async def test_an_outage_is_told_once_and_so_is_its_end_and_nothing_is_lost() ->
     assert await all_of(listener) == ["1", "recovered"]
 
 
-@in_loop
 async def test_who_comes_in_an_outage_is_told_so_and_misses_nothing_after_it() -> None:
     home = Home()
     home.happen(4)
@@ -191,22 +178,17 @@ async def test_who_comes_in_an_outage_is_told_so_and_misses_nothing_after_it() -
         (Filters(stream_id="news"), ["1", "2", "3"]),
     ],
 )
-def test_filters(wanted: Filters, fits: list[str]) -> None:
-    @in_loop
-    async def story() -> None:
-        home = Home()
-        listener = await home.listen(None, wanted)
-        await all_of(listener)
-        home.happen(2)
-        home.happen(1, "bob")
-        await home.hub.read_once()
-        assert await all_of(listener) == fits
-        assert listener.mark() == b": still here\nid: 3\n\n"  # also of what it did not want
-
-    story()
+async def test_filters(wanted: Filters, fits: list[str]) -> None:
+    home = Home()
+    listener = await home.listen(None, wanted)
+    await all_of(listener)
+    home.happen(2)
+    home.happen(1, "bob")
+    await home.hub.read_once()
+    assert await all_of(listener) == fits
+    assert listener.mark() == b": still here\nid: 3\n\n"  # also of what it did not want
 
 
-@in_loop
 async def test_nobody_reads_where_nobody_listens() -> None:
     import asyncio
 

@@ -14,7 +14,6 @@ from streamlimit.http.asgi import DRAINING
 from streamlimit.web import events as streaming
 from streamlimit.web.events import EventStream
 from tests.feed.memory import MemoryFeed
-from tests.feed.test_recorder import in_loop
 from tests.store.feed_contract import event
 
 
@@ -54,21 +53,17 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Open:
     return Open()
 
 
-def test_it_shows_that_it_is_alive_though_all_that_happens_is_of_others(opened: Open) -> None:
+async def test_it_shows_that_it_is_alive_though_all_that_happens_is_of_others(opened: Open) -> None:
     """A proxy would close it, and its client would come back to a place long ago."""
 
-    @in_loop
-    async def marked() -> None:
-        work = [asyncio.create_task(opened.run()), asyncio.create_task(opened.much_happens())]
-        async with asyncio.timeout(60):
-            while len(opened.said) < 3:
-                await asyncio.sleep(0.001)
-        for each in work:
-            each.cancel()
-            with suppress(asyncio.CancelledError):
-                await each
-
-    marked()
+    work = [asyncio.create_task(opened.run()), asyncio.create_task(opened.much_happens())]
+    async with asyncio.timeout(60):
+        while len(opened.said) < 3:
+            await asyncio.sleep(0.001)
+    for each in work:
+        each.cancel()
+        with suppress(asyncio.CancelledError):
+            await each
     marks = [said for said in opened.said if said.startswith(b": still here")]
     assert len(marks) >= 2
     assert len(set(marks)) == len(marks), "each tells a later place"
