@@ -30,9 +30,10 @@ from streamlimit.rules.ledger import show
 from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey import ValkeyStore
 from streamlimit.store.valkey.codec import pack_policy
+from streamlimit.store.valkey.connection import bulk
 from streamlimit.store.valkey.keys import Keys, shard_of
 from streamlimit.store.valkey.location import parse
-from streamlimit.store.valkey.messages import ask_message, bulk, receipt_message
+from streamlimit.store.valkey.messages import ask_message, receipt_message
 from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import SCRIPTS
 from tests import servers

@@ -23,8 +23,9 @@ from streamlimit.policy import Policy
 from streamlimit.store.valkey import ValkeyStore
 from streamlimit.store.valkey.codec import pack_policy
 from streamlimit.store.valkey.keys import Keys, shard_of
-from streamlimit.store.valkey.messages import Commands, bulk, receipt_message
+from streamlimit.store.valkey.messages import receipt_message
 from streamlimit.store.valkey.scripts import SCRIPTS
+from streamlimit.store.valkey.servers import evalsha
 from tests import servers
 
 CALLS = 48_000
@@ -47,8 +48,7 @@ class Ways:
         self.shard, keys = shard_of(USER), Keys("streamlimit")
         self.keys = [keys.ledger(self.shard, USER.encode()), keys.due[self.shard]]
         self.policy, self.message = pack_policy(POLICY, frozenset(), 1_000), receipt_message(receipt, None)
-        heads, _, rests = Commands(keys, self.policy, False, None).parts  # as `Calls.run` puts them together
-        self.command = heads["confirm"] + bulk(self.keys[0]) + rests[self.shard] + bulk(self.message)
+        self.command = evalsha(CONFIRM, self.keys, self.policy, self.message)
         self.client = Valkey(port=server.port)
         self.arguments = (CONFIRM.sha.decode(), 2, *self.keys, self.policy, self.message, NO_DEADLINE)
 
@@ -80,7 +80,7 @@ class Ways:
         return await rate(some, CALLS // 4)
 
     async def connection(self) -> float:
-        return await self._ours(lambda: self.store._calls._router.call(self.shard, self.command, len, CONFIRM))
+        return await self._ours(lambda: self.store._calls.router.call(self.shard, self.command, len, CONFIRM))
 
     async def whole(self) -> float:
         return await self._ours(lambda: self.store.confirm(self.receipt))

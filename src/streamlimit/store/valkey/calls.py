@@ -1,4 +1,7 @@
-"""The calls that the store is made of: a script for a user, the ledgers of a shard, a plain command."""
+"""The calls that the store is made of: a script for a user, or for several of a shard.
+
+A user's command is put together by hand from parts made once: that is most of what a call costs here.
+"""
 
 from collections.abc import Callable
 from contextvars import Context
@@ -12,15 +15,13 @@ from streamlimit.store.contract import Clock, Events
 from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey.answers import Answers, Expired
 from streamlimit.store.valkey.codec import pack_policy
-from streamlimit.store.valkey.connection import encode
-from streamlimit.store.valkey.keys import SHARDS, Keys, room_of_outbox
-from streamlimit.store.valkey.location import Address, parse
-from streamlimit.store.valkey.messages import Commands, bulk
-from streamlimit.store.valkey.router import Router
+from streamlimit.store.valkey.connection import bulk
+from streamlimit.store.valkey.keys import SHARDS, room_of_outbox
 from streamlimit.store.valkey.scripts import SCRIPTS
+from streamlimit.store.valkey.servers import Servers, evalsha
 
 
-class Calls:
+class Calls(Servers):
     """The calls to the servers at *url*. The arguments are those of `ValkeyStore`."""
 
     def __init__(
@@ -33,32 +34,24 @@ class Calls:
         timeout: float,
         outbox_max_events: int,
     ) -> None:
-        self.keys, self.answers, self._clock = Keys(prefix), Answers(policy), clock
-        self.far_ms = policy.spent_far_ms
-        packed = pack_policy(policy, subscribed, room_of_outbox(outbox_max_events))
-        self._commands = Commands(self.keys, packed, bool(subscribed), clock)
-        self._heads, self._ledgers, self._rests = self._commands.parts
-        self._router = Router(parse(url), timeout)
-        self.close = self._router.close
-        self.shard_of_each_server = self._router.shard_of_each_server
-        self.server_of: Callable[[int], Address | None] = self._router.node_of
-
-    def on_failure(self, callback: Callable[[], None]) -> None:
-        """Has *callback* called whenever a server cannot be reached; see `ValkeyStore`."""
-        self._router.on_failure = callback
-
-    @property
-    def failure(self) -> str:
-        """The last failure of a connection, in words."""
-        return self._router.failure
+        super().__init__(url, prefix, timeout, clock)
+        self.answers, self.far_ms = Answers(policy), policy.spent_far_ms
+        self._policy = pack_policy(policy, subscribed, room_of_outbox(outbox_max_events))  # ARGV[1] of every script
+        count = 3 if subscribed else 2
+        size = 6 + count + (clock is not None)
+        self._heads = {n: b"*%d\r\n%b%b" % (size, s.head, bulk(b"%d" % count)) for n, s in SCRIPTS.items()}
+        self._rests = [
+            b"".join(map(bulk, (due, outbox, self._policy) if subscribed else (due, self._policy)))
+            for due, outbox in zip(self.keys.due, self.keys.outbox, strict=True)
+        ]
 
     def change(self, name: str, user_id: str, message: bytes, decode: Callable[[bytes], Any]) -> Deferred[Any]:
         """Runs the script *name* on the user's ledger."""
         answer: Deferred[Any] = Deferred()
-        self.run(name, user_id, message, decode, answer.come)
+        self.send(name, user_id, message, decode, answer.come)
         return answer
 
-    def run(
+    def send(
         self,
         name: str,
         user_id: str,
@@ -70,7 +63,7 @@ class Calls:
         """As `change`, with a *callback* for the answer, called in *context* where no request waits."""
         user = user_id.encode()
         shard = crc32(user) % SHARDS
-        key = self._ledgers[shard] + user
+        key = self.keys.ledgers[shard] + user
         command = b"%b$%d\r\n%b\r\n%b$%d\r\n%b\r\n" % (
             self._heads[name],
             len(key),
@@ -81,7 +74,7 @@ class Calls:
         )
         if self._clock is not None:
             command += bulk(b"%d" % self._clock())
-        self._router.send(shard, command, decode, SCRIPTS[name], callback, context)
+        self.router.send(shard, command, decode, SCRIPTS[name], callback, context)
 
     def events_of(self, name: str, user_id: str, message: bytes) -> Deferred[Events]:
         """As `change`, for a script whose answer is events."""
@@ -89,27 +82,18 @@ class Calls:
 
     def ledgers(self, shard: int, users: list[bytes]) -> Deferred[tuple[int, list[Ledger]]]:
         """The time in ms and the ledgers of *users*, all of them of *shard*."""
-        script = SCRIPTS["sessions"]
-        command = self._commands.read(script, shard, users)
-        return self._router.call(shard, command, self.answers.ledgers, script)
+        keys = [self.keys.ledger(shard, user) for user in users]
+        return self._run("sessions", shard, keys, b"", self.answers.ledgers)
 
     def expire(self, shard: int, users: list[bytes], following: int) -> Deferred[Expired]:
         """Runs expire.lua for *users* of *shard*. The answer names up to *following* users who are due next."""
-        script = SCRIPTS["expire"]
-        command = self._commands.sweep(script, shard, users, following)
-        return self._router.call(shard, command, partial(self.answers.expired, users), script)
+        first, *others = (self.keys.ledger(shard, user) for user in users)
+        keys = [first, self.keys.due[shard], self.keys.outbox[shard], *others]
+        return self._run("expire", shard, keys, following.to_bytes(2, "little"), partial(self.answers.expired, users))
 
-    def ask(self, shard: int, *command: str | int | bytes) -> Deferred[Any]:
-        """The reply to a plain command, undecoded, from the shard's server."""
-        return self._router.call(shard, encode(*command), _as_it_is)
-
-    async def now_ms(self, shard: int) -> int:
-        """The time of the shard's server."""
-        if self._clock is not None:
-            return self._clock()
-        seconds, micros = await self.ask(shard, "TIME")
-        return int(seconds) * 1000 + int(micros) // 1000
-
-
-def _as_it_is(reply: Any) -> Any:
-    return reply
+    def _run(
+        self, name: str, shard: int, keys: list[bytes], message: bytes, decode: Callable[[Any], Any]
+    ) -> Deferred[Any]:
+        """Runs the script *name* on several users' ledgers."""
+        script, time = SCRIPTS[name], () if self._clock is None else (self._clock(),)
+        return self.router.call(shard, evalsha(script, keys, self._policy, message, *time), decode, script)

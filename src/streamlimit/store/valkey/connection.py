@@ -48,6 +48,11 @@ def encode(*parts: str | int | bytes, more: int = 0) -> bytes:
     return b"*%d\r\n" % (len(packed) + more) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in packed])
 
 
+def bulk(part: bytes) -> bytes:
+    """One argument as a bulk string of the protocol."""
+    return b"$%d\r\n%b\r\n" % (len(part), part)
+
+
 TIME = encode("TIME")
 
 

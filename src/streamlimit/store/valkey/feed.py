@@ -25,12 +25,9 @@ from streamlimit.store.feed import (
     unpack,
 )
 from streamlimit.store.valkey.announcements import Announcements
-from streamlimit.store.valkey.connection import encode
-from streamlimit.store.valkey.keys import Keys, shard_of
-from streamlimit.store.valkey.location import Layout, parse
-from streamlimit.store.valkey.outbox import ANSWER_SECONDS
-from streamlimit.store.valkey.router import Router
+from streamlimit.store.valkey.keys import shard_of
 from streamlimit.store.valkey.scripts import Script
+from streamlimit.store.valkey.servers import ANSWER_SECONDS, Servers, Value
 
 SCRIPTS = {name: Script(name) for name in ("append", "feed", "remember", "announce")}
 FEED_SHARD = 0
@@ -54,15 +51,14 @@ class ValkeyFeed:
         prefix: str = "streamlimit",
         timeout: float = ANSWER_SECONDS,
     ) -> None:
-        self._history_events, self._kept, self._clock = history_events, kept, clock
-        location = parse(url)
-        self._keys, self._router = Keys(prefix), Router(location, timeout)
-        self._is_cluster = location.layout is Layout.CLUSTER
+        self._history_events, self._kept = history_events, kept
+        self._servers = Servers(url, prefix, timeout, clock)
+        self._feed = self._servers.keys.feed
         self._announcements = Announcements(self._announce)
 
     async def append(self, events: Sequence[Event]) -> None:
         if events:
-            await self._run("append", FEED_SHARD, self._keys.feed, self._kept, len(events), *map(pack, events))
+            await self._run("append", FEED_SHARD, [self._feed], self._kept, len(events), *map(pack, events))
 
     async def remember(self, events: Sequence[Event]) -> Sequence[Event]:
         together: dict[int, list[Event]] = defaultdict(list)
@@ -82,13 +78,13 @@ class ValkeyFeed:
         self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
     ) -> Deferred[Event | None]:
         user_id = session.user_id
-        key = self._keys.announced(shard_of(user_id), user_id, session.session_id)
+        key = self._servers.keys.of(shard_of(user_id), "told", f"{user_id}/{session.session_id}")
         at_ms = self._announcements.when(self._share_of(user_id), quiet_ms, key)
         return at_ms.then(partial(_refused, session, reason, live_sessions))
 
     async def read(self, after: Place | None, at_most: int) -> FeedPage:
         where = "" if after is None else _id(after)
-        newest, is_whole, found = await self._run("feed", FEED_SHARD, self._keys.feed, where, at_most, self._time())
+        newest, is_whole, found = await self._run("feed", FEED_SHARD, [self._feed], where, at_most)
         entries = tuple(Entry(_place(name), unpack(fields[1])) for name, fields in found)
         return FeedPage(entries, _place(newest), bool(is_whole))
 
@@ -96,11 +92,11 @@ class ValkeyFeed:
         if not self._history_events:
             return ()
         key = self._history_of(user_id)
-        rows = await self._ask(shard_of(user_id), "ZRANGE", key, -self._history_events, -1)
+        rows = await self._servers.ask(shard_of(user_id), "ZRANGE", key, -self._history_events, -1)
         return tuple(map(unpack, reversed(rows)))
 
     async def forget(self, user_id: str) -> None:
-        await self._ask(shard_of(user_id), "UNLINK", self._history_of(user_id))
+        await self._servers.ask(shard_of(user_id), "UNLINK", self._history_of(user_id))
         after, is_more = START, True
         while is_more:
             page = await self.read(after, PAGE)
@@ -110,50 +106,30 @@ class ValkeyFeed:
                 if entry.event.session.user_id == user_id and entry.event.reason != FORGOTTEN
             ]
             if gone:
-                await self._ask(FEED_SHARD, "XDEL", self._keys.feed, *gone)
+                await self._servers.ask(FEED_SHARD, "XDEL", self._feed, *gone)
             is_more = len(page.entries) == PAGE
             after = page.entries[-1].place if page.entries else after
 
     async def close(self) -> None:
-        self._router.close()
+        self._servers.close()
 
     def _share_of(self, user_id: str) -> int:
         """The group of users whose histories can be written by one call: a shard of a cluster, else all."""
-        return shard_of(user_id) if self._is_cluster else FEED_SHARD
+        return shard_of(user_id) if self._servers.is_cluster else FEED_SHARD
 
     def _remember(self, shard: int, events: Sequence[Event]) -> Deferred[Any]:
         keys = [self._history_of(event.session.user_id) for event in events]
         values = [value for event in events for value in (event.at_ms, pack(event))]
-        command = encode(
-            "EVALSHA",
-            SCRIPTS["remember"].sha,
-            len(keys),
-            *keys,
-            self._history_events,
-            HISTORY_SECONDS,
-            *values,
-            more=1,
-        )
-        return self._router.call(shard, command, _as_it_is, SCRIPTS["remember"])
+        return self._run("remember", shard, keys, self._history_events, HISTORY_SECONDS, *values)
 
     def _announce(self, shard: int, quiet_ms: int, keys: Sequence[bytes]) -> Deferred[Any]:
-        command = encode("EVALSHA", SCRIPTS["announce"].sha, len(keys), *keys, quiet_ms, "", self._time(), more=1)
-        return self._router.call(shard, command, _as_it_is, SCRIPTS["announce"])
+        return self._run("announce", shard, keys, quiet_ms, "", self._servers.test_time())
 
     def _history_of(self, user_id: str) -> bytes:
-        return self._keys.history(shard_of(user_id), user_id)
+        return self._servers.keys.of(shard_of(user_id), "history", user_id)
 
-    def _run(self, name: str, shard: int, key: bytes, *values: str | int | bytes) -> Deferred[Any]:
-        """The answer of the script *name*; the connection appends the deadline to its *values*."""
-        command = encode("EVALSHA", SCRIPTS[name].sha, 1, key, *values, more=1)
-        return self._router.call(shard, command, _as_it_is, SCRIPTS[name])
-
-    def _time(self) -> int | str:
-        """The time as an argument of scripts; empty but in tests."""
-        return "" if self._clock is None else self._clock()
-
-    def _ask(self, shard: int, *command: str | int | bytes) -> Deferred[Any]:
-        return self._router.call(shard, encode(*command), _as_it_is)
+    def _run(self, name: str, shard: int, keys: Sequence[bytes], *values: Value) -> Deferred[Any]:
+        return self._servers.run(SCRIPTS[name], shard, keys, *values)
 
 
 def _refused(session: Session, reason: str, live_sessions: int | None, at_ms: int | None) -> Event | None:
@@ -161,10 +137,6 @@ def _refused(session: Session, reason: str, live_sessions: int | None, at_ms: in
     if at_ms is None:
         return None
     return Event("session.refused", session, at_ms, reason, None, live_sessions)
-
-
-def _as_it_is(reply: Any) -> Any:
-    return reply
 
 
 def _id(place: Place) -> str:

@@ -81,70 +81,19 @@ class Keys:
     def __init__(self, prefix: str) -> None:
         if "{" in prefix or "}" in prefix:
             raise ValueError("the prefix must not hold braces: they would become the hash tag")
-        shards = [f"{prefix}:{tag(shard)}:" for shard in range(SHARDS)]
-        self._prefix = prefix
-        self._ledgers = [f"{shard}{FORMAT}:".encode() for shard in shards]
+        self._shards = shards = [f"{prefix}:{tag(shard)}:" for shard in range(SHARDS)]
+        self.ledgers = [f"{shard}{FORMAT}:".encode() for shard in shards]
+        """By shard, what a ledger's key begins with; the user follows."""
         self.due = [f"{shard}due".encode() for shard in shards]
         self.limits = [f"{shard}limits".encode() for shard in shards]
         self.outbox = [f"{shard}outbox".encode() for shard in shards]
+        alone = ("reports", "sampled", "feed", "endpoints", "disabled")
+        self.reports, self.sampled, self.feed, self.endpoints, self.disabled = (self.of(0, name) for name in alone)
 
     def ledger(self, shard: int, user: bytes) -> bytes:
         """The key of a user's ledger."""
-        return self._ledgers[shard] + user
+        return self.ledgers[shard] + user
 
-    def of_endpoint(self, shard: int, part: str, endpoint: str) -> bytes:
-        """A key of an endpoint, of those that deliveries.lua describes."""
-        return f"{self._prefix}:{tag(shard)}:{part}:{endpoint}".encode()
-
-    def sorted(self, shard: int) -> bytes:
-        """The key of the number of the shard's last event that was sorted."""
-        return f"{self._prefix}:{tag(shard)}:sorted".encode()
-
-    def refused(self, shard: int, user_id: str, session_id: str) -> bytes:
-        """The key that says until when no refusal of the session becomes an event."""
-        return f"{self._prefix}:{tag(shard)}:refused:{user_id}/{session_id}".encode()
-
-    def history(self, shard: int, user_id: str) -> bytes:
-        """The key of a user's history."""
-        return f"{self._prefix}:{tag(shard)}:history:{user_id}".encode()
-
-    def announced(self, shard: int, user_id: str, session_id: str) -> bytes:
-        """The key that says until when no refusal of the session goes to the feed."""
-        return f"{self._prefix}:{tag(shard)}:told:{user_id}/{session_id}".encode()
-
-    def ready(self, shard: int) -> bytes:
-        """The key that is written to see whether the shard's server takes a write."""
-        return f"{self._prefix}:{tag(shard)}:ready".encode()
-
-    def report(self, bucket: str) -> bytes:
-        """The key of a bucket of the reports; those of its sketches begin with it."""
-        return f"{self._prefix}:{tag(shard_of(bucket))}:report:{bucket}".encode()
-
-    @property
-    def reports(self) -> bytes:
-        """The key, in the first shard, of the open buckets of reports."""
-        return f"{self._prefix}:{tag(0)}:reports".encode()
-
-    @property
-    def sampled(self) -> bytes:
-        """The key, in the first shard, of the time when live sessions were counted for the reports."""
-        return f"{self._prefix}:{tag(0)}:sampled".encode()
-
-    @property
-    def feed(self) -> bytes:
-        """The key, in the first shard, of the feed."""
-        return f"{self._prefix}:{tag(0)}:feed".encode()
-
-    @property
-    def endpoints(self) -> bytes:
-        """The key, in the first shard, of the endpoints with deliveries."""
-        return f"{self._prefix}:{tag(0)}:endpoints".encode()
-
-    @property
-    def disabled(self) -> bytes:
-        """The key, in the first shard, of the disabled endpoints."""
-        return f"{self._prefix}:{tag(0)}:disabled".encode()
-
-    def secret(self, name: str) -> bytes:
-        """The key of a secret: there are a few at most, all in the first shard."""
-        return f"{self._prefix}:{tag(0)}:secret:{name}".encode()
+    def of(self, shard: int, *parts: str) -> bytes:
+        """Any other key of a shard."""
+        return (self._shards[shard] + ":".join(parts)).encode()

@@ -1,14 +1,12 @@
-"""Messages to scripts, packed as their headers say (ARGV[2]), and the commands around them.
+"""Messages to scripts, packed as their headers say (ARGV[2]).
 
-The command is put together by hand from parts made once: that is most of what a call costs here. So does the message of
-a heartbeat and of a receipt end with what thousands of viewers have in common, which is packed once.
+That of a heartbeat and of a receipt ends with what thousands of viewers have in common, which is packed once.
 """
 
 from functools import lru_cache
 from struct import Struct
 
 from streamlimit.model import FOR_GOOD, Ask, Device, Event, Lease, Purpose, Receipt, State, Terms
-from streamlimit.store.contract import Clock
 from streamlimit.store.valkey.codec import (
     LEAST_PACKED,
     REMEMBERED,
@@ -24,8 +22,6 @@ from streamlimit.store.valkey.codec import (
     pack_rare_id,
     pack_tail,
 )
-from streamlimit.store.valkey.keys import SHARDS, Keys
-from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
 _PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
 _SEAT, _CHECK = Purpose.SEAT, Purpose.CHECK  # looked up once: a member takes long
@@ -249,46 +245,3 @@ def limit_message(limit: int | None, terms: Terms) -> bytes:
     if limit is None:
         terms = FOR_GOOD
     return pack_own_limit(limit, terms.lasts_ms or 0, terms.until_ms or 0, terms.note)
-
-
-def bulk(part: bytes) -> bytes:
-    """One argument as a bulk string of the protocol."""
-    return b"$%d\r\n%b\r\n" % (len(part), part)
-
-
-class Commands:
-    """Makes commands. *policy*: ARGV[1] of every script; *clock* (tests only): ARGV[3].
-
-    The last argument, the deadline, is appended when the command is sent (connection.py).
-    """
-
-    def __init__(self, keys: Keys, policy: bytes, has_outbox: bool, clock: Clock | None) -> None:
-        self._keys, self._policy, self._clock = keys, policy, clock
-        count = 2 + has_outbox
-        size = 6 + count + (clock is not None)
-        heads = {name: b"*%d\r\n%b%b" % (size, script.head, bulk(b"%d" % count)) for name, script in SCRIPTS.items()}
-        ledgers = [keys.ledger(shard, b"") for shard in range(SHARDS)]
-        self.parts = heads, ledgers, [self._rest(shard, has_outbox) for shard in range(SHARDS)]
-        """The parts of EVALSHA for scripts that change one user's ledger (`Calls.run`): by the script's name the bytes
-        before the key; by shard the prefix of the key, and the bytes between key and message."""
-
-    def read(self, script: Script, shard: int, users: list[bytes]) -> bytes:
-        """The EVALSHA of sessions.lua for *users* of one shard."""
-        return self._command(script, [bulk(self._keys.ledger(shard, user)) for user in users])
-
-    def sweep(self, script: Script, shard: int, users: list[bytes], following: int) -> bytes:
-        """The EVALSHA of expire.lua for *users* of one shard; the answer names up to *following* who are due next."""
-        first, *others = (bulk(self._keys.ledger(shard, user)) for user in users)
-        parts = [first, bulk(self._keys.due[shard]), bulk(self._keys.outbox[shard]), *others]
-        return self._command(script, parts, _U16(following))
-
-    def _command(self, script: Script, keys: list[bytes], message: bytes = b"") -> bytes:
-        parts = [*keys, bulk(self._policy), bulk(message)]
-        if self._clock is not None:
-            parts.append(bulk(b"%d" % self._clock()))
-        head = b"*%d\r\n%b%b" % (4 + len(parts), script.head, bulk(b"%d" % len(keys)))
-        return head + b"".join(parts)
-
-    def _rest(self, shard: int, has_outbox: bool) -> bytes:
-        outbox = bulk(self._keys.outbox[shard]) if has_outbox else b""
-        return bulk(self._keys.due[shard]) + outbox + bulk(self._policy)

@@ -17,15 +17,10 @@ from streamlimit.store.contract import Clock
 from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.outbox import Backlog, DeadLetter, Delivery
 from streamlimit.store.valkey.codec import EVENT_TYPES
-from streamlimit.store.valkey.connection import encode
 from streamlimit.store.valkey.decode import read_event
-from streamlimit.store.valkey.keys import SHARDS, Keys, room_of_endpoint, room_of_outbox, shard_of
-from streamlimit.store.valkey.location import parse
-from streamlimit.store.valkey.router import Router
+from streamlimit.store.valkey.keys import SHARDS, room_of_endpoint, room_of_outbox, shard_of
 from streamlimit.store.valkey.scripts import Script
-
-ANSWER_SECONDS = 1.0
-"""How long an answer may take; no viewer waits meanwhile."""
+from streamlimit.store.valkey.servers import ANSWER_SECONDS, Servers, as_it_is, evalsha
 
 NAMES = ("look", "claim", "settle", "retry_later", "release", "give_up", "replay", "refused")
 SCRIPTS = {name: Script(name) for name in NAMES}
@@ -58,10 +53,10 @@ class ValkeyOutbox:
         prefix: str = "streamlimit",
         timeout: float = ANSWER_SECONDS,
     ) -> None:
-        self._subscriptions, self._clock = subscriptions, clock
+        self._subscriptions = subscriptions
         self._most, self._intake = room_of_endpoint(max_events), room_of_outbox(max_events)
-        self._keys = Keys(prefix)
-        self._router = Router(parse(url), timeout)
+        self._servers = Servers(url, prefix, timeout, clock)
+        self._keys, self._ask = self._servers.keys, self._servers.ask
         self._wanted = {e: sum(2 ** _TYPES[name] for name in types) for e, types in subscriptions.items()}
         self._next = dict.fromkeys(subscriptions, 0)
         self._disabled: set[str] = set()
@@ -74,7 +69,7 @@ class ValkeyOutbox:
         event = Event(REFUSED, session, 0, reason, None, live_sessions)
         user, shard = session.user_id.encode(), shard_of(session.user_id)
         message = _U16.pack(len(user)) + user + bytes((REFUSED_TYPE,)) + _encode(event)
-        keys = [self._keys.outbox[shard], self._keys.refused(shard, session.user_id, session.session_id)]
+        keys = [self._keys.outbox[shard], self._keys.of(shard, "refused", f"{session.user_id}/{session.session_id}")]
         at_ms = await self._run("refused", shard, keys, [_REFUSAL.pack(self._intake, quiet_ms), message])
         return None if at_ms is None else msgspec.structs.replace(event, at_ms=at_ms)
 
@@ -158,7 +153,7 @@ class ValkeyOutbox:
         return False
 
     async def close(self) -> None:
-        self._router.close()
+        self._servers.close()
 
     async def _learn(self) -> None:
         """Makes the endpoints known, once, and learns which of them are disabled."""
@@ -180,7 +175,7 @@ class ValkeyOutbox:
         return deliveries
 
     async def _claim(self, shard: int, endpoint: str, ticket: str, at_most: int, lease_ms: int) -> list[Delivery]:
-        keys = [*self._parts(shard, endpoint)[: _RETRIES + 1], self._keys.outbox[shard], self._keys.sorted(shard)]
+        keys = [*self._parts(shard, endpoint)[: _RETRIES + 1], self._keys.outbox[shard], self._keys.of(shard, "sorted")]
         numbers = [_CLAIM.pack(self._most, at_most, lease_ms)]
         for each, types in self._wanted.items():
             own = self._parts(shard, each)
@@ -193,11 +188,11 @@ class ValkeyOutbox:
         """Has the shard anything for *endpoint*? By far the most frequent call, so its command is made once."""
         command = self._looks[endpoint].get(shard)
         if command is None:
-            keys = [self._keys.of_endpoint(shard, "queues", endpoint), self._keys.outbox[shard]]
-            command = self._command("look", keys, ["", ""])
-            if self._clock is None:
+            keys, time = [self._keys.of(shard, "queues", endpoint), self._keys.outbox[shard]], self._servers.test_time()
+            command = evalsha(SCRIPTS["look"], keys, "", "", time)
+            if not time:
                 self._looks[endpoint][shard] = command
-        return self._router.call(shard, command, _as_it_is, SCRIPTS["look"])
+        return self._servers.router.call(shard, command, as_it_is, SCRIPTS["look"])
 
     def _speak(self, name: str, delivery: Delivery, *more: int | str) -> Deferred[Any]:
         """A script in which the holder of a delivery says something of it."""
@@ -236,23 +231,12 @@ class ValkeyOutbox:
     def _run(
         self, name: str, shard: int, keys: list[bytes], two: list[bytes | str], more: Collection[int | str] = ()
     ) -> Deferred[Any]:
-        return self._router.call(shard, self._command(name, keys, two, more), _as_it_is, SCRIPTS[name])
-
-    def _command(self, name: str, keys: list[bytes], two: list[bytes | str], more: Collection[int | str] = ()) -> bytes:
-        """EVALSHA with two arguments, the time (only tests give one), and *more*; the deadline is still to come."""
-        time = "" if self._clock is None else self._clock()
-        return encode("EVALSHA", SCRIPTS[name].sha, len(keys), *keys, *two, time, *more, more=1)
-
-    def _ask(self, shard: int, *command: str | int | bytes) -> Deferred[Any]:
-        return self._router.call(shard, encode(*command), _as_it_is)
+        """A script with two arguments, the time (only tests give one), and *more*."""
+        return self._servers.run(SCRIPTS[name], shard, keys, *two, self._servers.test_time(), *more)
 
     def _parts(self, shard: int, endpoint: str) -> list[bytes]:
         """All keys of an endpoint in a shard, in the order of `_PARTS`."""
-        return [self._keys.of_endpoint(shard, part, endpoint) for part in _PARTS]
-
-
-def _as_it_is(reply: Any) -> Any:
-    return reply
+        return [self._keys.of(shard, part, endpoint) for part in _PARTS]
 
 
 def _read(endpoint: str, ticket: str, found: list[Any]) -> Delivery:

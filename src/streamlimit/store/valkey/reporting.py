@@ -4,14 +4,14 @@ A sketch (HyperLogLog) is 12 KB at most and counts with a standard error of 0.81
 It is there until the bucket is closed. The hashes go by themselves after `report_days`.
 """
 
-from asyncio import Future, gather
+from asyncio import gather
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from struct import Struct as Packing
-from typing import Any
 
 from msgspec import Struct, field
 
+from streamlimit.store.deferred import Deferred
 from streamlimit.store.reporting import (
     CLOSED_AFTER_MS,
     DAY_MS,
@@ -26,14 +26,9 @@ from streamlimit.store.reporting import (
     ends_at,
     starts_of,
 )
-from streamlimit.store.valkey.connection import encode
-from streamlimit.store.valkey.keys import Keys, shard_of
-from streamlimit.store.valkey.location import Layout, parse
-from streamlimit.store.valkey.router import Router
+from streamlimit.store.valkey.keys import shard_of
 from streamlimit.store.valkey.scripts import Script
-
-ANSWER_SECONDS = 1.0
-"""How long an answer may take; no viewer waits meanwhile."""
+from streamlimit.store.valkey.servers import ANSWER_SECONDS, Servers
 
 USERS_AT_ONCE = 1_000
 """Of a batch, in all groups: a tenth of a millisecond in each of four scripts, or in a cluster of a dozen."""
@@ -65,18 +60,17 @@ class ValkeyReports:
     """A `ReportStore` on the servers at *url*, that deletes after *keep_days*. The rest as in `ValkeyStore`."""
 
     def __init__(self, url: str, keep_days: int, prefix: str = "streamlimit", timeout: float = ANSWER_SECONDS) -> None:
-        self._keys, self._keep_ms = Keys(prefix), keep_days * DAY_MS
-        location = parse(url)
-        self._router, self._is_cluster = Router(location, timeout), location.layout is Layout.CLUSTER
+        self._servers, self._keep_ms = Servers(url, prefix, timeout), keep_days * DAY_MS
+        self._keys, self._ask = self._servers.keys, self._servers.ask
         self._filed: set[str] = set()
 
     async def add(self, batch: Batch) -> None:
-        found = _by_bucket(batch) if self._is_cluster or len(batch.hours) > 1 else _by_group(batch)
+        found = _by_bucket(batch) if self._servers.is_cluster or len(batch.hours) > 1 else _by_group(batch)
         await self._file(name for names, _ in found for name in names)
         await gather(*(self._add(names, batch, counts) for names, counts in found))
 
     async def claim_sample(self, now_ms: int, every_ms: int) -> int | None:
-        last: int | None = await self._run("claim_sample", 0, [self._keys.sampled], [now_ms, every_ms])
+        last: int | None = await self._servers.run(SCRIPTS["claim_sample"], 0, [self._keys.sampled], now_ms, every_ms)
         return last
 
     async def rows(self, period: Period, group: Group, from_ms: int, to_ms: int, at_most: int) -> tuple[Row, ...]:
@@ -102,7 +96,7 @@ class ValkeyReports:
         return len(names) == CLOSED_AT_ONCE
 
     async def close(self) -> None:
-        self._router.close()
+        self._servers.close()
 
     async def _file(self, found: Iterable[Name]) -> None:
         """Buckets are known to be open before anything is in them."""
@@ -121,15 +115,14 @@ class ValkeyReports:
             name, forgotten_at = _name(*bucket), ends_at(*bucket[:2]) + self._keep_ms + CLOSED_AFTER_MS
             head += _TIME.pack(*_six(forgotten_at))
             sketches = [key for value in (*counts, OTHER) for key in self._sketches(name, value.encode())]
-            keys += [self._keys.report(name), *sketches]
+            keys += [self._key(name), *sketches]
         arguments = list[bytes | str | int]()
         for value, count in counts.items():
             arguments += [value, _packed(count), b"".join(count.users), b"".join(count.refused_users)]
-        await self._run("report", shard_of(_name(*names[0])), keys, [batch.worker, head, *arguments])
+        await self._servers.run(SCRIPTS["report"], shard_of(_name(*names[0])), keys, batch.worker, head, *arguments)
 
-    def _fields(self, name: str) -> "Future[list[bytes]]":
-        fields: Future[list[bytes]] = self._ask(shard_of(name), "HGETALL", self._keys.report(name))
-        return fields
+    def _fields(self, name: str) -> Deferred[list[bytes]]:
+        return self._ask(shard_of(name), "HGETALL", self._key(name))
 
     async def _rows(self, at_ms: int, name: str, bucket: Bucket) -> list[Row]:
         """The bucket's, by value; the users of values that are not closed are counted by their sketches."""
@@ -144,21 +137,16 @@ class ValkeyReports:
         for first in range(0, len(values), VALUES_AT_ONCE):
             some = values[first : first + VALUES_AT_ONCE]
             sketches = [sketch for value in some for sketch in self._sketches(name, value)]
-            await self._run("close_report", shard_of(name), [self._keys.report(name), *sketches], some)
+            await self._servers.run(SCRIPTS["close_report"], shard_of(name), [self._key(name), *sketches], *some)
 
     def _sketches(self, name: str, value: bytes) -> list[bytes]:
         """The sketches of users, and of refused users."""
-        key = self._keys.report(name)
+        key = self._key(name)
         return [key + b":u:" + value, key + b":f:" + value]
 
-    def _run(self, name: str, shard: int, keys: list[bytes], arguments: Iterable[bytes | str | int]) -> Any:
-        """EVALSHA; the deadline is still to come."""
-        script = SCRIPTS[name]
-        command = encode("EVALSHA", script.sha, len(keys), *keys, *arguments, more=1)
-        return self._router.call(shard, command, _as_it_is, script)
-
-    def _ask(self, shard: int, *command: str | int | bytes) -> Any:
-        return self._router.call(shard, encode(*command), _as_it_is)
+    def _key(self, name: str) -> bytes:
+        """The key of a bucket; those of its sketches begin with it."""
+        return self._keys.of(shard_of(name), "report", name)
 
 
 def _by_bucket(batch: Batch) -> list[tuple[list[Name], dict[str, Count]]]:
@@ -219,7 +207,3 @@ def _row(at_ms: int, value: bytes, bucket: Bucket, users: tuple[int, int] | None
     sums = admissions + new.get("a", 0), refusals + new.get("r", 0)
     peak, at_limit_ms = max(peak, new.get("p", 0)), at_limit_ms + new.get("l", 0)
     return Row(at_ms, value.decode(), *sums, refused, counted, peak, at_limit_ms)
-
-
-def _as_it_is(reply: Any) -> Any:
-    return reply

@@ -12,6 +12,7 @@ from typing import Any
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import (
     FOR_GOOD,
+    Admitted,
     Ask,
     Decision,
     Event,
@@ -27,11 +28,12 @@ from streamlimit.model import (
     Verdict,
 )
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
+from streamlimit.rules.beat import beaten, unnamed
 from streamlimit.rules.devices import device_type
 from streamlimit.store.contract import Clock, Events, OnVerdict
 from streamlimit.store.deferred import Deferred, all_of
+from streamlimit.store.rule_store import matching
 from streamlimit.store.valkey import walks
-from streamlimit.store.valkey.beats import one_by_one
 from streamlimit.store.valkey.calls import Calls
 from streamlimit.store.valkey.keys import shard_of
 from streamlimit.store.valkey.messages import (
@@ -78,12 +80,12 @@ class ValkeyStore:
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         """*callback* is called whenever a server cannot be reached, though no call asks for it."""
-        self._calls.on_failure(callback)
+        self._calls.router.on_failure = callback
 
     @property
     def failure(self) -> str:
         """What *callback* was called for last: the server, and what was wrong with it."""
-        return self._calls.failure
+        return self._calls.router.failure
 
     def admit(self, ask: Ask) -> Deferred[Decision]:
         decode = partial(self._answers.decision, ask)
@@ -100,7 +102,7 @@ class ValkeyStore:
         ask, decode = receipt.lease.ask, partial(self._answers.verdict, receipt)
         message = receipt_message(receipt, self._type_cap(ask) if self._has_type_caps else None)
         try:
-            self._calls.run("confirm", ask.user_id, message, decode, callback, copy_context())
+            self._calls.send("confirm", ask.user_id, message, decode, callback, copy_context())
         except StoreUnavailable as error:
             callback(error)
 
@@ -108,7 +110,7 @@ class ValkeyStore:
         answer: Deferred[Decision] = Deferred()
         message = ask_message(ask, self._type_cap(ask) if self._has_type_caps else None)
         decode = partial(self._answers.beaten, ask)
-        self._calls.run("beat", ask.user_id, message, decode, partial(self._beaten, ask, answer))
+        self._calls.send("beat", ask.user_id, message, decode, partial(self._beaten, ask, answer))
         return answer
 
     def prolong(self, lease: Lease) -> Deferred[Gone | None]:
@@ -146,8 +148,7 @@ class ValkeyStore:
     ) -> Page:
         if user_id is None:
             return await walks.browse(self._calls, cursor, at_most, stream_id, state)
-        live = (await self.sessions(user_id)).sessions
-        return Page(tuple(s for s in live if walks.is_wanted(s, stream_id, state)), None)
+        return Page(matching((await self.sessions(user_id)).sessions, stream_id, state), None)
 
     async def own_limit(self, user_id: str) -> OwnLimit | None:
         return await walks.own_limit(self._calls, user_id, self._policy)
@@ -160,7 +161,7 @@ class ValkeyStore:
 
     async def secret(self, name: str, made: str) -> str:
         """One command does it; the key lies in the first shard's slot, like all secrets."""
-        kept = await self._calls.ask(0, "SET", self._calls.keys.secret(name), made, "NX", "GET")
+        kept = await self._calls.ask(0, "SET", self._calls.keys.of(0, "secret", name), made, "NX", "GET")
         return made if kept is None else kept.decode()
 
     async def pending(self) -> int:
@@ -168,8 +169,8 @@ class ValkeyStore:
 
     async def ping(self) -> None:
         """Every server must take a write: with one missing, some users have no store."""
-        ready, shards = self._calls.keys.ready, self._calls.shard_of_each_server()
-        await all_of(self._calls.ask(shard, "SET", ready(shard), 1, "PX", READY_MS) for shard in shards)
+        of, shards = self._calls.keys.of, self._calls.router.shard_of_each_server()
+        await all_of(self._calls.ask(shard, "SET", of(shard, "ready"), 1, "PX", READY_MS) for shard in shards)
 
     async def close(self) -> None:
         self._calls.close()
@@ -177,9 +178,16 @@ class ValkeyStore:
     def _beaten(self, ask: Ask, answer: Deferred[Decision], decision: Decision | StoreUnavailable | None) -> None:
         """beat.lua's answer; where it has none, what admission and receipt come to. Only that makes a task."""
         if decision is None:
-            answer.come_of(one_by_one(self, ask))
+            answer.come_of(self._one_by_one(ask))
         else:
             answer.come(decision)
+
+    async def _one_by_one(self, ask: Ask) -> Decision:
+        """A heartbeat as an admission, and then a receipt of its lease."""
+        decision = await self.admit(unnamed(ask))
+        if not isinstance(decision, Admitted) or decision.lease is None:
+            return decision
+        return beaten(decision, await self.confirm(Receipt(decision.lease)), ask)
 
     def _type_cap(self, ask: Ask) -> int | None:
         """The policy's cap for the asking type of device; none for most."""

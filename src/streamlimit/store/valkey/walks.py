@@ -10,6 +10,7 @@ from streamlimit.errors import BadCursor, StoreUnavailable
 from streamlimit.model import Event, LimitPage, OwnLimit, Page, Session, Swept
 from streamlimit.policy import Policy
 from streamlimit.store.deferred import Deferred, all_of
+from streamlimit.store.rule_store import matching
 from streamlimit.store.valkey.calls import Calls
 from streamlimit.store.valkey.decode import read_own_limit
 from streamlimit.store.valkey.jumps import Jumps
@@ -155,8 +156,7 @@ async def browse(calls: Calls, cursor: str | None, at_most: int, stream_id: str 
             some = users[place : place + STEP]
             now_ms, ledgers = await calls.ledgers(number, some)
             for user, ledger in zip(some, ledgers, strict=True):
-                live = calls.answers.live(user.decode(), ledger, now_ms)
-                found += [session for session in live if is_wanted(session, stream_id, state)]
+                found += matching(calls.answers.live(user.decode(), ledger, now_ms), stream_id, state)
                 if len(found) >= at_most:
                     return Page(tuple(found), f"{number}:{user.decode()}")
     return Page(tuple(found), None)
@@ -208,11 +208,6 @@ async def count_events(calls: Calls) -> int:
         shards = range(first, first + STEP)
         counts = [calls.ask(shard, "LLEN", keys.outbox[shard]) for shard in shards]
         for endpoint in endpoints:
-            counts += [calls.ask(shard, "ZCARD", keys.of_endpoint(shard, "order", endpoint)) for shard in shards]
+            counts += [calls.ask(shard, "ZCARD", keys.of(shard, "order", endpoint)) for shard in shards]
         total += sum(await all_of(counts))
     return total
-
-
-def is_wanted(session: Session, stream_id: str | None, state: str | None) -> bool:
-    """Does the session pass what was asked for (None: anything)?"""
-    return stream_id in (None, session.stream_id) and state in (None, session.state)
