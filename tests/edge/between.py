@@ -1,9 +1,10 @@
-"""What stands between an edge's script and streamlimit in tests: hands all on, and sees the questions asked ahead."""
+"""What stands between an edge and streamlimit in tests: hands all on, and sees what edges ask and tell."""
 
 import http.client
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
 from typing import Any
@@ -15,8 +16,19 @@ FAILED = (503, {}, b"")
 Handed = tuple[int, dict[str, str], bytes]
 
 
+@dataclass
+class Post:
+    """One call of an edge, in the order in which they came; `status` 0: it is not answered yet."""
+
+    path: str
+    body: bytes
+    status: int = 0
+
+
 class Between:
-    """In front of *service*, at `port`. `delivered`: URIs of segments that viewers have; who asks for one asks ahead.
+    """In front of *service*, at `port`. `posts`: what edges told.
+
+    `delivered`: URIs of segments that viewers have; who asks for one asks ahead.
 
     `on_ahead`: is called with the connection of each question asked ahead, before it is handed on. `on_reports`: before
     reports are; what is false fails them.
@@ -24,6 +36,7 @@ class Between:
 
     def __init__(self, service: Service) -> None:
         self.service, self.port = service, 0
+        self.posts = list[Post]()
         self.delivered, self.ahead = set[str](), list[tuple[str, str, str]]()
         self.on_ahead: Callable[[socket], None] = lambda line: None
         self.on_reports: Callable[[], bool] = lambda: True
@@ -37,17 +50,21 @@ class Between:
 
             def do_GET(self) -> None:
                 uri = self.headers.get("X-Original-URI", "")
-                if uri in between.delivered:
+                is_ahead = uri in between.delivered
+                if is_ahead:
                     between.on_ahead(self.connection)
                 self._send(*between.hand_on("GET", self.path, self.headers, None))
-                if uri in between.delivered:
+                if is_ahead:
                     about = self.headers["X-Original-Method"], self.headers["X-Forwarded-For"]
                     between.ahead.append((uri, *about))
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                post = Post(self.path, self.rfile.read(int(self.headers["Content-Length"])))
+                between.posts.append(post)
                 is_taken = between.on_reports()
-                self._send(*(between.hand_on("POST", self.path, self.headers, body) if is_taken else FAILED))
+                answer = between.hand_on("POST", post.path, self.headers, post.body) if is_taken else FAILED
+                post.status = answer[0]
+                self._send(*answer)
 
             def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
                 self.send_response(status)

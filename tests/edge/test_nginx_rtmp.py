@@ -5,14 +5,16 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
+from tests.edge.between import Between, Post
 from tests.edge.calls import Viewer
 from tests.edge.programs import DEPLOY, paused, running
 from tests.needs import needs
 from tests.ports import free_port
-from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 FFMPEG = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"]
@@ -20,10 +22,11 @@ CAMERA = ["-re", "-f", "lavfi", "-i", "testsrc=size=64x64:rate=10", "-c:v", "flv
 
 
 class Server:
-    """A running nginx-rtmp with a camera, in front of *service*."""
+    """A running nginx-rtmp with a camera, in front of *between* and its service."""
 
-    def __init__(self, service: Service, port: int, stack: ExitStack, folder: Path) -> None:
-        self.service, self._url, self._stack, self._folder = service, f"rtmp://127.0.0.1:{port}/live/cam", stack, folder
+    def __init__(self, between: Between, port: int, stack: ExitStack, folder: Path) -> None:
+        self.between, self.service, self._stack, self._folder = between, between.service, stack, folder
+        self._url = f"rtmp://127.0.0.1:{port}/live/cam"
         self.camera = self._ffmpeg("camera", [*CAMERA, self._url])
 
     def player(self, viewer: Viewer) -> "subprocess.Popen[bytes]":
@@ -41,14 +44,14 @@ class Server:
 
 
 @contextmanager
-def nginx_rtmp(folder: Path, service: Service) -> Iterator[Server]:
+def nginx_rtmp(folder: Path, between: Between) -> Iterator[Server]:
     port, hooks = free_port(), free_port()
     text = (DEPLOY / "nginx-rtmp.conf").read_text()
     for old, new in {
         "modules/ngx_rtmp_module.so": str(MODULE),
         "listen 1935;": f"listen 127.0.0.1:{port};",
         "127.0.0.1:8099": f"127.0.0.1:{hooks}",
-        "127.0.0.1:8080": f"127.0.0.1:{service.port}",
+        "127.0.0.1:8080": f"127.0.0.1:{between.port}",
         "/var/log/nginx": str(folder),
         "notify_update_timeout 6s": "notify_update_timeout 1s",
     }.items():
@@ -62,7 +65,7 @@ def nginx_rtmp(folder: Path, service: Service) -> Iterator[Server]:
     (folder / "nginx.conf").write_text(head + text)
     command = ["nginx", "-e", f"{folder}/nginx-error.log", "-c", f"{folder}/nginx.conf"]
     with running(command, port, folder / "nginx.out"), ExitStack() as stack:
-        yield Server(service, port, stack, folder)
+        yield Server(between, port, stack, folder)
 
 
 @pytest.fixture
@@ -75,8 +78,10 @@ def server() -> Iterator[Server]:
     with temporary_folder() as name:
         folder = Path(name)
         settings = {"ledger_streams": "any", "trusted_proxies": ["127.0.0.1"], "segment_seconds": 4}
-        with started(folder, **settings) as service, nginx_rtmp(folder, service) as server:
-            yield server
+        with started(folder, **settings) as service:
+            between = Between(service)
+            with between.running(), nginx_rtmp(folder, between) as server:
+                yield server
 
 
 def test_the_fourth_is_refused_the_terminated_is_kicked_and_the_camera_goes_on(server: Server) -> None:
@@ -90,7 +95,10 @@ def test_the_fourth_is_refused_the_terminated_is_kicked_and_the_camera_goes_on(s
     assert four.state() is None
 
     server.service.call("DELETE", "/v1/users/u/sessions/1?reason=x", key=OPERATOR_KEY)
-    players[1].wait(20)
+    known = len(server.between.posts)
+    players[1].wait(60)
+    (update,) = _updates(server, viewers[1], known)  # the first one cuts, so there is no second
+    assert update.status == 410
     with paused(server.service):
         assert [player.poll() for player in (players[0], players[2], server.camera)] == [None] * 3
         _wait(players[0], 4)
@@ -101,6 +109,12 @@ def test_the_fourth_is_refused_the_terminated_is_kicked_and_the_camera_goes_on(s
     players[0].terminate()
     wait_until(lambda: viewers[0].state() is None, 20, "the seat of who left to be free")
     assert server.camera.poll() is None
+
+
+def _updates(server: Server, viewer: Viewer, known: int) -> list[Post]:
+    """The viewer's updates that the module has sent since so many calls."""
+    forms = [(post, parse_qs(post.body.decode())) for post in server.between.posts[known:]]
+    return [post for post, form in forms if form["call"] == ["update_play"] and form["grant"] == [viewer.grant]]
 
 
 def _activity(viewer: Viewer) -> str | None:

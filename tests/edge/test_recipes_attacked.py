@@ -6,6 +6,7 @@ Whoever is refused gets not a byte of a segment, and a seat on one stream opens 
 import http.client
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 import pytest
 
@@ -207,3 +208,46 @@ def test_streamlimits_calls_for_edges_are_for_nobody_outside(edge: Edge, user: s
         assert answer.status in REFUSED, target
     assert edge.state(user, "s") == "active"
     wait_until(lambda: edge.get(f"/play/{grant}/film/6.ts").status == 200, 10, "who sits")
+
+
+def test_no_spelling_leads_from_what_players_may_call_to_what_edges_may(edge: Edge, user: str) -> None:
+    """A proxy may read a path otherwise than streamlimit, which gets it as it was sent, from the edge's address."""
+    grant, none = sits(edge, user), edge.open(user, "none")["grant"]
+    edge.service.post(f"/v1/users/{user}/sessions/none/end", {"grant": none, "keep_grant": True})
+    form = f"call=play&name=film&addr=192.0.2.1&clientid=1&grant={none}".encode()
+    lost = b'[{"path":"/play/%s/film/5.ts","complete":false,"status":404}]' % grant.encode()
+    asked = (("X-Original-URI", f"/play/{none}/film/5.ts"),)
+    calls = [
+        ("GET", "auth", b"", asked),
+        ("GET", f"envoy/play/{none}/film/5.ts", b"", asked),
+        ("POST", "reports", lost, (("Content-Type", "application/json"),)),
+        ("POST", "rtmp", form, (("Content-Type", "application/x-www-form-urlencoded"),)),
+    ]
+    for method, call, body, headers in calls:
+        for target in _spellings(call):
+            answer = sent(edge, method, target, *headers, body=body)
+            assert answer.status in (*REFUSED, 301, 307, 308), target
+            assert "streamlimit-session" not in answer.headers, target
+    assert (edge.state(user, "none"), edge.state(user, "s")) == (None, "active")
+
+
+def _spellings(call: str) -> Iterator[str]:
+    """Paths that somebody may take for `/edge/<call>`, and somebody else for a player's own call."""
+    for slash, up in product(("/", "//", "%2f", "\\", "/./"), ("..", "%2e%2e", ".%2E", "..%3F", "%252e%252e")):
+        yield f"/edge/cmcd{slash}{up}{slash}{call}"
+        yield f"/edge/cmcd/x{slash}{up}{slash}{up}{slash}{call}"
+        yield f"/v1{slash}{up}{slash}edge{slash}{call}"
+        yield f"/edge/{call}{slash}{up}{slash}cmcd/x"
+    for end in ("?/../cmcd/x", "%3F/../cmcd/x", "%23/../cmcd/x", ";/../cmcd/x", "%00/../cmcd/x", "/../../v1/x"):
+        yield f"/edge/{call}{end}"
+    for begin in (
+        "//edge/",
+        "/./edge/",
+        "/%65dge/",
+        "/edge%2f",
+        "/EDGE/",
+        "/edge;/",
+        "/edge/cmcd/x?/../../",
+        "/v1/edge/",
+    ):
+        yield begin + call

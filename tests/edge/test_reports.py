@@ -280,6 +280,20 @@ def test_what_an_edge_forwards_is_no_report_of_its_own(service: Service, user: s
     assert _seen(viewer) == ("starting", "elsewhere", None)
 
 
+@pytest.mark.parametrize("size", [70_000, 5_000_000])
+def test_a_body_is_too_large_for_who_may_report_and_others_are_told_that_they_may_not(
+    service: Service, size: int
+) -> None:
+    body, forwarded = b" " * size, {"X-Forwarded-For": "198.51.100.7"}
+    answer = service.post("/edge/reports", body)
+    assert answer.status == (413 if size > 4 * 1024 * 1024 else 400)
+    assert service.post("/edge/reports", body, headers=forwarded).status == 401
+    answer = service.post("/edge/reports", body, headers=forwarded, key=OPERATOR_KEY)
+    assert (answer.status, answer.json["code"]) == (
+        (413, "too-large") if size > 4 * 1024 * 1024 else (400, "malformed")
+    )
+
+
 def test_a_report_may_reach_another_worker_than_the_question(tmp_path: Path, user: str) -> None:
     with temporary_folder() as other:
         settings = {"store": f"sqlite:///{tmp_path}/one.db", "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
