@@ -1,4 +1,4 @@
-"""Where a client asks from, as a short digest: enough to tell two apart, nothing to keep secret."""
+"""Digests of clients' addresses: long enough to distinguish clients, too short to be traced back."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,7 +10,7 @@ from streamlimit.http.request import Peer, Request
 from streamlimit.web.http import Scope
 
 UNIX = "unix"
-"""Among trusted proxies: every client that comes by a Unix socket."""
+"""The entry of trusted proxies for every client on a Unix socket."""
 
 
 def client_digest(scope: Scope) -> str:
@@ -19,7 +19,7 @@ def client_digest(scope: Scope) -> str:
 
 
 def client_place(scope: Scope) -> str:
-    """The digest of the client's neighbourhood: its /24, or its /64 of IPv6."""
+    """The digest of the client's network: its /24, or its /64 of IPv6."""
     return place_at(scope.get("client"))
 
 
@@ -29,13 +29,16 @@ def digest_at(client: Peer) -> str:
 
 
 def place_at(client: Peer) -> str:
-    """The digest of *client*'s neighbourhood; empty where there is none."""
+    """The digest of *client*'s network; empty where it has no address."""
     return place_of(client[0]) if client else ""
 
 
 @lru_cache(maxsize=16_384)
 def digest_of(address: str) -> str:
-    """Eight hexadecimal digits. Of IPv6 the first 64 bits count: phones change the rest as they like."""
+    """The digest of an address: eight hexadecimal digits.
+
+    Of IPv6 the first 64 bits count, for phones change the rest.
+    """
     parsed = _parsed(address)
     if isinstance(parsed, IPv6Address):
         address = str(parsed.exploded)[:19]
@@ -44,7 +47,7 @@ def digest_of(address: str) -> str:
 
 @lru_cache(maxsize=16_384)
 def place_of(address: str) -> str:
-    """Eight hexadecimal digits, the same for all of one neighbourhood."""
+    """The digest of an address's network: eight hexadecimal digits."""
     parsed = _parsed(address)
     if isinstance(parsed, IPv4Address):
         address = str(parsed).rpartition(".")[0]
@@ -52,7 +55,7 @@ def place_of(address: str) -> str:
 
 
 class Proxies:
-    """Those whose `X-Forwarded-For` is believed, so that a client cannot make itself an address."""
+    """The trusted proxies, whose `X-Forwarded-For` is believed; a client's own is not."""
 
     def __init__(self, trusted: Sequence[str]) -> None:
         self._networks = [ip_network(proxy) for proxy in trusted if proxy != UNIX]
@@ -68,7 +71,7 @@ class Proxies:
         return self._find(address)
 
     def reveal(self, request: Request) -> None:
-        """Tells *request* its client's own address: the last one on the way to us that is no trusted proxy's."""
+        """Sets the client's own address in *request*: the last one before the server that is no trusted proxy's."""
         client = request.client
         if not (self.trusts(client[0]) if client else self._unix):
             return
@@ -76,13 +79,13 @@ class Proxies:
         for hop in reversed(",".join(hops).split(",")):
             address = bare(hop.strip())
             if address is None:
-                return  # what stands before it was not said by one of ours
+                return  # earlier addresses were not stated by a trusted proxy
             request.client, request.is_revealed = (address, 0), True
             if not self.trusts(address):
                 return
 
     def spoke(self, scope: Scope) -> bool:
-        """Does the request come from one of them itself? Before or after `reveal`."""
+        """Does the request come from a trusted proxy itself? Works before and after `reveal`."""
         client = scope.get("client")
         return REVEALED in scope or (self.trusts(client[0]) if client else self._unix)
 

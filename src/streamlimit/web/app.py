@@ -1,4 +1,4 @@
-"""The front door: the hot path is picked here, before any framework; all else goes to the control plane."""
+"""The entry point of requests: the hot path is chosen here, before any framework, or else the control plane."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -34,10 +34,10 @@ EDGE, SEGMENTS = "/edge/", "/v1/segments"
 
 
 class Room(Protocol):
-    """Another room of the house, behind the same door: an ASGI callable that raises its errors.
+    """The edges' protocols, as an ASGI callable that raises its errors.
 
-    `elsewhere`: another one, which has files of `/play/` handed out by another server; None where we do it.
-    `cookies_of`: what that one wants the playlists of a stream to carry for a session with a seat on it.
+    `elsewhere`: an ASGI callable that has files of `/play/` delivered by another server; None: streamlimit delivers.
+    `cookies_of`: the cookies that playlists of a stream carry then, for a session with a seat on it.
     """
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
@@ -64,8 +64,8 @@ class FrontDoor:
         self._elsewhere = None if edge is None else edge.elsewhere
 
     def handle(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
-        """Answers at once, or when what is returned is awaited."""
-        asking.set(RequestId(request.fields))  # what is logged from now on, in this context, is about it
+        """Answers *request*, at once or by the returned awaitable."""
+        asking.set(RequestId(request.fields))  # lines logged in this context carry the request's id
         if self._proxies.are_any:
             self._proxies.reveal(request)
         exchange.common = self._same_for_all or self._headers(request.header(b"origin"))
@@ -79,7 +79,7 @@ class FrontDoor:
         return None if work is None else self._see_through(work, request, exchange)
 
     def _headers(self, origin: str | None) -> bytes:
-        """Headers of every answer."""
+        """The headers of every answer, as lines."""
         return lines_of(encode_headers(SECURITY_HEADERS | self._cors.headers(origin)))
 
     async def _see_through(self, work: Awaitable[None], request: Request, exchange: Exchange) -> None:
@@ -117,7 +117,7 @@ class FrontDoor:
         exchange.whole(204, lines(self._cors.preflight(request.header(b"access-control-request-headers"))))
 
     async def _bridge(self, app: App, request: Request, exchange: Exchange) -> None:
-        """Has an ASGI application answer."""
+        """Has the ASGI application *app* answer."""
         scope, bridge = scope_of(request, exchange), Bridge(request, exchange)
         try:
             await app(scope, bridge.receive, bridge.send)
@@ -125,7 +125,7 @@ class FrontDoor:
             self._fail(request, exchange, error, getattr(scope.get("route"), "path", None))
 
     def _is_edges_own(self, path: str) -> bool:
-        """Is an `OPTIONS` a viewer's request, handed on by an edge?"""
+        """Is an `OPTIONS` on *path* a viewer's request, forwarded by an edge?"""
         return self._edge is not None and path.startswith(EDGE) and self._edge.takes_options(path)
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,7 +134,10 @@ class FrontDoor:
         await self._edge(scope, receive, send)
 
     def _fail(self, request: Request, exchange: Exchange, error: Exception, route: str | None = None) -> None:
-        """Answers with the error. Where half of an answer is out, or the client has left, the connection ends."""
+        """Answers with *error*.
+
+        Where a part of the answer is sent, or the client has left, the connection is closed.
+        """
         route = _route_of(request.path) or route
         if isinstance(error, Problem):
             self._refuse(error, request, exchange, route)
@@ -166,13 +169,13 @@ def _hot_calls(service: Service, responder: Responder) -> tuple[Segments, Playba
 
 
 class _Named(NamedTuple):
-    """A route, as far as the log has it."""
+    """A route with the name that the log uses."""
 
     path: str
 
 
 def _route_of(path: str) -> str | None:
-    """A hot call's name, for the log: a path may hold a grant, or whatever someone sent."""
+    """The name of a hot call, for the log: a path may hold a grant, or any text."""
     if path.startswith("/play/"):
         return "/play"
     if is_heartbeat(path):

@@ -22,7 +22,7 @@ KEYS_RETRY_SECONDS = 2
 
 
 class Key(Struct, frozen=True, gc=False):
-    """A key that opens calls for *role*. `hash`: `sha256:<hex>`; `name`: whose it is, as logs and events tell it."""
+    """A key of a *role*. `hash`: `sha256:<hex>`; `name`: its owner, in logs and events."""
 
     hash: str
     role: Role
@@ -30,7 +30,7 @@ class Key(Struct, frozen=True, gc=False):
 
 
 class Authenticator:
-    """Tells callers apart by their credential.
+    """Identifies callers by their credential.
 
     *verifier*: of viewers' tokens (`auth = "jwt"`); without it *uncredentialed* is what a caller without
     a credential is.
@@ -48,22 +48,22 @@ class Authenticator:
         self._uncredentialed = Caller(uncredentialed)
         self._known: Recent[str, Caller] = Recent()
         self._granted: Recent[str, Caller] = Recent()
-        self._to_forget = [self._known.clear, self._granted.clear]  # a key that was taken back opens nothing any more
+        self._to_forget = [self._known.clear, self._granted.clear]  # a withdrawn key must be refused at once
         self.adopt(keys)
         if verifier is not None:
             verifier.keys.on_change.append(self._forget)
 
     def adopt(self, keys: Iterable[Key]) -> None:
-        """From now on these are the keys; and plans and keys of grants may be others, too."""
+        """Replaces the keys, and forgets identified callers: plans and keys of grants may have changed, too."""
         self._keys = list(keys)
         self._forget()
 
     def on_change(self, forget: Callable[[], None]) -> None:
-        """*forget* is called whenever credentials that were good may be so no more, or mean something else."""
+        """Has *forget* called whenever credentials may have become invalid, or mean something else."""
         self._to_forget.append(forget)
 
     def recall(self, authorization: str | None) -> Caller | None:
-        """The caller with this header, if it was identified lately; None for all others."""
+        """The caller with this header, if it was identified before and is still remembered; else None."""
         if authorization is None:
             return self._uncredentialed
         known = self._known.get(authorization)
@@ -79,7 +79,7 @@ class Authenticator:
         return caller
 
     def identify_grant(self, token: str) -> Caller:
-        """The session that a grant speaks for, a play behind it or not.
+        """The caller of a grant, with or without a play behind it.
 
         Raises 401, and `StoreUnavailable` as long as no grant can be read.
         """
@@ -111,7 +111,7 @@ class Authenticator:
             return self._read(token)
         except BadGrant:
             return self._viewer(await self._verified(self.verifier, token))
-        except StoreUnavailable as error:  # what is a viewer's token is one without the store; all else may be a grant
+        except StoreUnavailable as error:  # a viewer's token needs no store; any other text may be a grant
             try:
                 return self._viewer(await self._verified(self.verifier, token))
             except Problem:

@@ -1,6 +1,6 @@
-"""Low-latency HLS: which requests of `/play/` wait, and for what. How waiting is done: delivery/held.py.
+"""Blocking requests of low-latency HLS: which requests of `/play/` wait, and for what (delivery/held.py waits).
 
-A request that waits takes no seat; one whose client leaves meanwhile is dropped at once.
+A request that waits takes no seat; one whose client leaves is dropped at once.
 """
 
 import asyncio
@@ -15,19 +15,19 @@ from streamlimit.web.http import ClientLeft
 from streamlimit.web.problems import Problem
 
 MARK = b"_HLS_"
-"""Stands in the query of a request with delivery directives."""
+"""The prefix of delivery directives in a query."""
 
 _is_whole = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
 
 
 async def until_listed(held: Held, stream: Stream, path: str, query: bytes, exchange: Exchange) -> bool:
-    """Waits until the playlist at *path* holds what the directives in *query* ask for; says whether it had to.
+    """Waits until the playlist at *path* lists what the directives in *query* ask for. Returns whether it had to wait.
 
     Raises `malformed` where that cannot come next, and `origin-stalled` where it did not come in time.
     """
     edge = stream.edges.get(path)
     if edge is None:
-        return False  # it announces no such thing: the directives are not for us
+        return False  # the playlist does not announce blocking reloads: the directives are ignored
     reload = _directives(query)
     if reload is None or reload.is_met(edge):
         return False
@@ -43,7 +43,7 @@ async def until_listed(held: Held, stream: Stream, path: str, query: bytes, exch
 
 
 def origin_directives(query: bytes, edge: Edge) -> str:
-    """The part of *query* that an origin gets, which does the waiting; empty where there is nothing to wait for.
+    """The directives of *query* that are sent to the origin, which then waits; empty: there is nothing to wait for.
 
     Raises `malformed`.
     """
@@ -56,7 +56,10 @@ def origin_directives(query: bytes, edge: Edge) -> str:
 
 
 async def until_made(held: Held, stream: Stream, path: str, exchange: Exchange) -> bool:
-    """Waits until the part at *path*, where a playlist hints at it, is there or will not be; says whether it had to."""
+    """Waits until the part at *path*, if a playlist hints at it, exists or never will.
+
+    Returns whether it had to wait.
+    """
     edges = [edge for edge in stream.edges.values() if edge.hint == path]
     if not edges:
         return False

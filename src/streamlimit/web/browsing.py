@@ -1,6 +1,6 @@
-"""Pages of exactly as many sessions as asked for, though a store's pages go by whole users.
+"""Pages of exactly *limit* sessions, made of a store's pages, which are by whole users.
 
-A cursor is opaque: the store's own, and, where a page ended between two sessions of one user, after which.
+A cursor is opaque: the store's own and, where a page ends between two sessions of one user, the last session.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from streamlimit.store.contract import Store, resolved
 from streamlimit.web.problems import Problem
 
 MOST_LOOKED = 5_000
-"""Sessions that one page looks through for those of a device: a page may be short, or empty, and not the last."""
+"""Sessions that one page searches for a device: a page may be short or empty, and not the last."""
 
 
 class Cursor(Struct, array_like=True):
-    """Where the next page begins: in *user_id*'s sessions after the named one, then where *store* says."""
+    """The beginning of the next page: in *user_id*'s sessions after the named one, then at the cursor *store*."""
 
     store: str | None
     user_id: str | None = None
@@ -34,7 +34,7 @@ class Filters(Struct, frozen=True):
     stream_id: str | None
     state: str | None
     device: str | None = None
-    """A part of the device's id, name or type, in lower case. The store does not know of it."""
+    """A part of the device's id, name or type, in lower case. The store does not filter by it."""
 
     def fits(self, session: Session) -> bool:
         """Does the session pass the filters that the store did not apply already?"""
@@ -42,8 +42,9 @@ class Filters(Struct, frozen=True):
 
 
 async def browse(store: Store, cursor: str | None, limit: int, filters: Filters) -> tuple[list[Session], str | None]:
-    """*limit* sessions (fewer on the last page, and where few of many are wanted), and the next page's cursor, None on
-    the last. Raises `malformed`.
+    """A page of *limit* sessions, and the next page's cursor, None on the last. Raises `malformed`.
+
+    The last page is shorter, and so is one that found few sessions of a device.
     """
     at = Cursor(None) if cursor is None else _read(cursor)
     found = await _rest_of_user(store, at, filters)
@@ -83,7 +84,7 @@ async def browse_limits(store: Store, cursor: str | None, limit: int) -> tuple[l
 
 
 async def _rest_of_user(store: Store, at: Cursor, filters: Filters) -> list[Session]:
-    """Sessions of a user that the page before had no room for."""
+    """The sessions of a user that the page before had no room for."""
     if at.user_id is None or at.after is None:
         return []
     page = await resolved(store.browse(None, 1, at.user_id, filters.stream_id, filters.state))

@@ -1,4 +1,4 @@
-"""A caller, and what it may do: a grant's session, a viewer by token, a back end, a reader, an operator, anyone."""
+"""Callers and their rights: a grant's session, a viewer by token, a back end, a reader, an operator, anyone."""
 
 import math
 import time
@@ -11,11 +11,11 @@ from streamlimit.web.rights import RIGHTS, Role
 
 NO_CREDENTIAL: frozenset[Role] = frozenset({"nobody", "anyone", "local"})
 BOUND: frozenset[Role] = frozenset({"grant", "viewer"})
-"""Roles that speak for some sessions alone, perhaps of some streams, or from one place."""
+"""Roles bound to some sessions, and perhaps to some streams or one network."""
 
 
 class Terms(Struct, frozen=True, gc=False):
-    """Fields of an `Ask`, by the same names: what a credential says, or the request for it."""
+    """Fields of an `Ask`, by the same names, from a credential or the request."""
 
     device: str | Device | None
     limit: int | None

@@ -1,4 +1,4 @@
-"""Common parts of the control plane's calls: the service, the caller, a form, an answer in JSON."""
+"""Common parts of the control plane's handlers: the service, the caller, a form, an answer in JSON."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -20,7 +20,7 @@ T = TypeVar("T", bound=Struct)
 Cursor = Annotated[str | None, Query(max_length=2_048)]
 PageSize = Annotated[int, Query(ge=1, le=1_000)]
 IdInPath = Annotated[str, Path(json_schema_extra=ID_SCHEMA)]
-"""Looked at before any route was chosen (spelling.py): here it is decoded already."""
+"""An id in a path, decoded; it was checked before routing (spelling.py)."""
 
 
 def _an_id(text: str | None) -> str | None:
@@ -43,7 +43,7 @@ ServiceDep = Annotated[Service, Depends(service_of)]
 
 
 async def caller_in_header(request: Request, service: ServiceDep) -> Caller:
-    """The caller by the header; 401 or 403 where they may not do this call (rights.py)."""
+    """The caller by the header. Raises 401 or 403 where it has no right to this call (rights.py)."""
     return await caller_of(request, service)
 
 
@@ -83,6 +83,6 @@ def described(form: type, required: bool = True) -> dict[str, Any]:
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """*value* as JSON; control answers are about this moment and not kept."""
+    """*value* as a JSON answer, `no-store`: it is of this moment."""
     own = {"Cache-Control": "no-store"} | (headers or {})
     return Response(msgspec.json.encode(value), status, own, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Is `jwt.jwks_url` right? Asks the provider once, as the workers will, and says in words what is wrong with it."""
+"""The check of `jwt.jwks_url`: asks the provider once, as the workers will, and explains what is wrong."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -32,21 +32,21 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ("InvalidURL", "it is no URL"),
     ("JSON", "what it answers is no JSON: is it the URL of the JWKS itself?"),
 )
-"""The first that stands in the text of the failure, and what it means."""
+"""Signs in the text of a failure, and what each means; the first that is found counts."""
 
 MAY_COME_YET = ("refused", "no way", "in time", "looked up now")
-"""Words of failures that end by themselves, perhaps; all others are a wrong setting."""
+"""Words of failures that may be temporary; all others are a wrong setting."""
 
 NO_JWKS = "what it answers is no JWKS: no object with a list of `keys`"
 NO_USE = "none of its {} keys is one for RS256 (RSA), ES256 (P-256) or EdDSA (Ed25519) signatures"
 
 
 class ProviderUnavailable(StreamlimitError):
-    """The provider does not answer now; nothing is wrong with the setting as far as we can tell."""
+    """The provider does not answer now; the setting may be right."""
 
 
 async def check_provider(settings: Settings) -> list[str]:
-    """Checks the provider of tokens, if there is one, and tells what was found.
+    """Notes on the provider of tokens, if there is one.
 
     Raises `SettingsError`, `ProviderUnavailable`, with words.
     """
@@ -79,7 +79,7 @@ def _bad_answer(response: Any, who: str) -> StreamlimitError:
 
 
 def _failure(error: Exception, who: str) -> StreamlimitError:
-    """The error to raise: a silent or refusing provider may come yet, as a store may (store/valkey/checkup.py)."""
+    """The error to raise: a provider that is silent or refuses may be down; all else is a wrong setting."""
     causes = list(_causes(error))
     known = ((words, text) for sign, words in MEANINGS for text in causes if sign in text)
     words, reason = next(known, ("it does not answer", causes[0]))
@@ -90,14 +90,14 @@ def _failure(error: Exception, who: str) -> StreamlimitError:
 
 
 def _causes(error: BaseException | None) -> Iterable[str]:
-    """The error and what it came from: the client's own words tell little."""
+    """The texts of *error* and its causes: the HTTP client's own text says little."""
     while error is not None:
         yield f"{type(error).__name__}: {error}".removesuffix(": ")
         error = error.__cause__ or error.__context__
 
 
 def _usable(document: Any, who: str) -> int:
-    """How many keys can verify a token."""
+    """The number of keys in *document* that can verify a token."""
     try:
         shown, keys = len(document["keys"]), public_keys(document)
     except (KeyError, TypeError, AttributeError) as error:
@@ -118,5 +118,5 @@ def _verifies(key: Key) -> bool:
 
 
 def _shown(url: str) -> str:
-    """The host, without what stands before an @: that may be a password."""
+    """The host of *url*, without user information, which may be a password."""
     return urlsplit(url).netloc.rpartition("@")[2]

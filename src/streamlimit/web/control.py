@@ -1,5 +1,7 @@
-"""The door to the control plane (plane.py). FastAPI is a third of a start and no viewer needs it, so it is imported in
-a thread while the first viewers are answered already.
+"""The control plane (plane.py), imported late.
+
+FastAPI takes a third of a start and no viewer needs it, so it is imported in a thread while the first viewers are
+answered.
 """
 
 import asyncio
@@ -10,14 +12,14 @@ from streamlimit.web.service import Service
 from streamlimit.web.spelling import USERS, raw_path, require_ids_in_path
 
 TURN_SECONDS = 0.000_5
-"""How long the import may keep the event loop waiting at a time: Python's 5 ms add up to what viewers notice."""
+"""The interpreter's switch interval during the import: Python's 5 ms would delay viewers noticeably."""
 
 ASKED = "streamlimit.method"
-"""Where a scope keeps the method that was asked for, if it is answered as another one."""
+"""Key of a scope: the request's method, if it is answered as another one."""
 
 
 class Control:
-    """The control plane of one worker, as an ASGI application. Who comes before it is there waits for it."""
+    """The control plane of one worker, as an ASGI application. Requests wait until it is imported."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -30,14 +32,12 @@ class Control:
             await import_plane()
             from streamlimit.web.plane import make_plane
 
-            self._plane = make_plane(self._service)  # of two who waited each makes one: they are alike
+            self._plane = make_plane(self._service)  # two requests that waited may each make one: they are equal
         await self._plane(_as_get(scope), receive, send)
 
 
 def _as_get(scope: Scope) -> Scope:
-    """HEAD is answered where GET is, in the same way: who sends the answer has the scope as it was, and leaves the body
-    out. (The framework would want two routes for it, and tell of both.)
-    """
+    """A scope in which HEAD is GET; the sender leaves the body out. (FastAPI would need a second, documented route.)"""
     return {**scope, "method": "GET", ASKED: "HEAD"} if scope["method"] == "HEAD" else scope
 
 
@@ -47,7 +47,7 @@ def make_control(service: Service) -> Control:
 
 
 async def import_plane() -> None:
-    """Returns when it is imported, by whichever call."""
+    """Returns when the control plane is imported, by this call or another."""
     await asyncio.to_thread(_import_plane)
 
 

@@ -1,4 +1,4 @@
-"""One response body on its way: sends it, watches it arrive, confirms what was received (rules 3 to 6)."""
+"""The delivery of one response body: sends it, tracks acknowledgements, confirms what was received (rules 3 to 6)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -19,11 +19,11 @@ from streamlimit.store.deferred import Deferred
 
 _SLICES_A_TURN = 4
 Pour = Callable[[int, int, int], Awaitable[None] | None]
-"""Sends an open file, from which byte, how many; less goes out where the client left, or the file ended."""
+"""Sends bytes of an open file (descriptor, first byte, count); fewer where the client left or the file ended."""
 
 
 class NotReceived(Exception):
-    """The client does not have the whole of it; leaving the lease with this abandons it."""
+    """The client did not receive the whole body; leaving the lease with this exception abandons it."""
 
 
 class Part(Struct, frozen=True):
@@ -45,7 +45,7 @@ class Part(Struct, frozen=True):
 
 
 class Pace(NamedTuple):
-    """How long a client may take nothing, how often its progress is reported, and the loop's looks at clients."""
+    """Times of a delivery: how long a client may stall, how often progress is reported; and the loop's shared looks."""
 
     stall_seconds: float
     progress_seconds: float
@@ -53,23 +53,23 @@ class Pace(NamedTuple):
 
 
 class Journey:
-    """One part on its way: segments before the last are confirmed, the session is prolonged."""
+    """One part being delivered: segments before the last are confirmed, the session is prolonged."""
 
     _working: "asyncio.Task[None] | None" = None
 
     def __init__(
         self, holder: LeaseHolder, wire: Wire, pace: Pace, first: int, total: int, segments: tuple[Segment, ...]
     ) -> None:
-        """*total* bytes of a file, from *first* on, which complete *segments*."""
+        """Begins the delivery of *total* bytes of a file, from *first* on, which complete *segments*."""
         self._holder, self._wire, self._first = holder, wire, first
         self._asked = asking.get()
         self.earlier = segments[:-1]
-        """Segments before the last that are not confirmed yet; leaving the lease confirms the last."""
+        """The segments before the last that are not confirmed yet; leaving the lease confirms the last."""
         stall_seconds, progress_seconds, looks = pace
         self.tracker = DeliveryTracker(wire, total, self.progressed, stall_seconds, progress_seconds, looks)
 
     def progressed(self) -> None:
-        """Bytes moved (reported at most every third of X): the session is prolonged meanwhile (rule 6)."""
+        """Prolongs the session while bytes move (rule 6); called at most every third of X."""
         if self._working is None or self._working.done():
             self._working = asyncio.ensure_future(self._prolong())
 
@@ -82,7 +82,7 @@ class Journey:
         except StoreUnavailable:
             return  # the next progress asks again; the viewer's bytes do not wait for the store
         if gone is not None and _is_lost(gone, self._holder.lease):
-            self._wire.abort()  # who holds no seat any more is not served to the end
+            self._wire.abort()  # a session without a seat is not served to the end
 
     async def confirm_arrived(self) -> None:
         """Confirms each segment, but the last, of which every byte has arrived."""
@@ -105,7 +105,7 @@ class Deliverer:
     def deliver(
         self, part: Part, holder: LeaseHolder, exchange: Exchange
     ) -> Deferred[bool] | Coroutine[Any, Any, bool]:
-        """Sends *part*; what is returned brings whether the client has all of it, as soon as that is known.
+        """Sends *part*. Returns whether the client has all of it, as soon as that is known.
 
         Segments before the last are confirmed as their bytes arrive; the last by leaving the lease.
         """
@@ -127,7 +127,7 @@ class Deliverer:
 
 
 async def _deliver_on(sending: Awaitable[None] | None, journey: Journey, wire: Wire) -> bool:
-    """The rest of a delivery that the client, or the kernel, does not take at once, or that is of several segments."""
+    """The rest of a delivery that the kernel does not take at once, or that has several segments."""
     tracker = journey.tracker
     try:
         if sending is not None:
@@ -141,14 +141,14 @@ async def _deliver_on(sending: Awaitable[None] | None, journey: Journey, wire: W
 
 
 def wire_of(exchange: Exchange) -> Wire:
-    """The client's connection, which our own kind of wire reads receipts from."""
+    """The wire of the client's connection, by which receipts are read."""
     wire = exchange.wire
     assert isinstance(wire, Wire)  # made where the connection is
     return wire
 
 
 async def outcome_of(tracker: DeliveryTracker, wire: Wire) -> None:
-    """Waits until it is known whether the client has it."""
+    """Waits until the outcome of *tracker* is known."""
     known: asyncio.Future[None] = wire.loop.create_future()
 
     def tell(_: bool) -> None:
@@ -160,7 +160,7 @@ async def outcome_of(tracker: DeliveryTracker, wire: Wire) -> None:
 
 
 def _send(part: Part, journey: Journey, _wire: Wire, exchange: Exchange) -> Awaitable[None] | None:
-    """By way of our memory and the server's buffer. What is returned is to be awaited, here and below."""
+    """Sends *part* through memory and the server's buffer. A returned awaitable is to be awaited, also below."""
     content, length = part.body.content, part.last + 1 - part.first
     if content is None:
         return _send_slices(part, journey, exchange)
@@ -184,7 +184,7 @@ async def _send_slices(part: Part, journey: Journey, exchange: Exchange) -> None
             await coming
         tracker.handed(len(chunk))
         if tracker.outcome is not None:
-            break  # the client left, and what `send` takes from now on it throws away at once
+            break  # the client left: `send` discards further bytes
         if journey.earlier:
             await journey.confirm_arrived()
         if number % _SLICES_A_TURN == 0:
@@ -192,7 +192,7 @@ async def _send_slices(part: Part, journey: Journey, exchange: Exchange) -> None
 
 
 def _pour(part: Part, journey: Journey, wire: Wire, exchange: Exchange) -> Awaitable[None] | None:
-    """From the file straight to the kernel, which tells the tracker itself what it took."""
+    """Sends *part* from the file to the kernel directly; the wire tells the tracker what the kernel took."""
     length = part.last + 1 - part.first
     if len(part.segments) > 1 or length > SPAN:
         return _pour_pieces(part, journey, wire, exchange.pour)
@@ -209,7 +209,7 @@ async def _pour_on(coming: Awaitable[None], part: Part, journey: Journey, wire: 
 
 
 async def _pour_pieces(part: Part, journey: Journey, wire: Wire, pour: Pour) -> None:
-    # Small ones for several segments: between two pieces those that arrived are confirmed.
+    # Small pieces where there are several segments: those that arrived are confirmed between two pieces.
     for at, count in part.body.spans(part.first, part.last, SLICE if len(part.segments) > 1 else SPAN):
         if at > part.first:
             await asyncio.sleep(0)  # others get their turn
@@ -232,11 +232,11 @@ def _took(count: int, part: Part, journey: Journey, wire: Wire) -> bool:
 
 
 def _is_lost(gone: Gone, lease: Lease) -> bool:
-    """Did it have a seat to lose? Not where a dry run, or an outage, let it through without one."""
+    """Did the session have a seat to lose? Not where a dry run, or an outage, admitted it without one."""
     return lease.generation > 0 or gone.mark is not None
 
 
 def issued(segment: Segment) -> Issued:
-    """What is confirmed of *segment* once it was received."""
+    """The values that a receipt of *segment* confirms."""
     play_ms = segment.duration_ms if segment.is_main else 0
     return segment.name, segment.sequence, segment.kind, play_ms, segment.part, segment.ends_ms

@@ -1,4 +1,4 @@
-"""Entry playlists by a playback URL without a play: their URIs lead through a play made for this answer."""
+"""Entry playlists requested without a play: their URIs are rewritten to go through a play made for this answer."""
 
 from msgspec import Struct
 
@@ -17,7 +17,7 @@ ASSUMED_BITS_PER_SECOND = 1_000_000
 
 
 class Entry(Struct, frozen=True):
-    """One `GET /play/…` of a playlist that begins a play: made for this answer alone."""
+    """One `GET /play/…` of a playlist that begins a play; its content is made for this answer."""
 
     ask: Ask
     content: bytes
@@ -25,7 +25,7 @@ class Entry(Struct, frozen=True):
     is_head: bool
 
     def headers(self) -> dict[str, str]:
-        """Headers of the entry, which is of no use to others, nor a second time: no validator, no ranges."""
+        """The headers of the entry: no validator and no ranges, since it is never sent twice."""
         return {
             "Content-Type": self.media_type,
             "Content-Length": str(len(self.content)),
@@ -36,9 +36,9 @@ class Entry(Struct, frozen=True):
 def led_content(
     files: StreamFiles | None, stream: Stream, path: str, body: Body, grant: str, play: int
 ) -> bytes | None:
-    """The playlist at *path*, led through that play of *grant*; None where it is none that a player begins with.
+    """The playlist at *path* with URIs through that play of *grant*; None where players do not begin with it.
 
-    A media playlist beside a multivariant one is not, nor what is no playlist at all.
+    They do not begin with a media playlist beside a multivariant one, nor with a file that is no playlist.
     """
     if stream.files.get(path) != "playlist":
         return None
@@ -60,7 +60,7 @@ def _led(files: StreamFiles | None, stream: Stream, path: str, text: str, to: st
 
 
 def _bits_per_second(files: StreamFiles | None, stream: Stream) -> int:
-    """The bit rate of the first segment; *files* None: they are elsewhere."""
+    """The bit rate of the first segment; *files* None: the files are at another server."""
     if files is None or not stream.main or not stream.main[0].duration_ms:
         return ASSUMED_BITS_PER_SECOND
     first = stream.main[0]

@@ -33,10 +33,10 @@ from streamlimit.web.spelling import require_text
 router = APIRouter(tags=["operator"])
 
 HEARTBEAT_SECONDS = 15.0
-"""How long the stream is silent at most; proxies give up after a minute or so."""
+"""The longest silence of the stream; proxies close an idle connection after a minute or so."""
 
 OUTAGE_SECONDS = 1.0
-"""In an outage it is looked so often whether that is over."""
+"""How often an outage is checked for its end."""
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 MEDIA_TYPE = "text/event-stream"
@@ -75,7 +75,7 @@ async def history(
 ) -> Response:
     """The user's last events and refusals, newest first (`history_events`): follow `cursor` until it is null."""
     require_text(request.scope["query_string"])
-    await service.recorder.flush()  # what this worker recorded a moment ago is in it
+    await service.recorder.flush()  # includes what this worker recorded a moment ago
     found = await resolved(service.recorder.feed.history(user_id))
     rest = found if cursor is None else _behind(cursor, found)
     following = _written(rest[limit - 1]) if len(rest) > limit else None
@@ -123,19 +123,19 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b""})
 
     async def _words(self, is_stopping: bool) -> bytes:
-        """What is to be sent to the listener now; its right to get that is looked at each time."""
+        """The bytes to be sent to the listener now; its credential is checked each time."""
         if is_stopping:
             return self._listener.last_word("shutdown")
         lost = await self._lost_right()
         return self._listener.last_word(lost) if lost else await self._listener.take()
 
     async def _lost_right(self) -> str:
-        """Why the credential that it was asked for with opens it no more; nothing where it does."""
+        """The reason why the listener's credential is no longer good; empty where it is."""
         try:
             await caller_in_header(self._request, self._service)
         except Problem as problem:
             return problem.code
-        except StoreUnavailable:  # it is no key; whether it is a grant does not matter
+        except StoreUnavailable:  # it is no key; a grant has no right here
             return "unauthenticated"
         return ""
 
@@ -168,7 +168,7 @@ def _written(event: Event) -> str:
 
 
 def _behind(cursor: str, found: tuple[Event, ...]) -> tuple[Event, ...]:
-    """What comes after the event of the cursor; where that has gone meanwhile, what is older."""
+    """The events after that of *cursor*; where that is gone meanwhile, the older ones."""
     at_ms, _, name = cursor.partition("-")
     if not (at_ms.isascii() and at_ms.isdigit() and name):
         raise Problem("malformed", "cursor: give the one of the page before", {"field": "cursor"})

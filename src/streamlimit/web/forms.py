@@ -1,4 +1,4 @@
-"""The JSON that viewers send, as typed forms: what is wrong with one is said by field (`malformed`)."""
+"""The JSON that viewers send, as typed forms; an error names the field (`malformed`)."""
 
 import re
 from datetime import datetime
@@ -14,7 +14,7 @@ from streamlimit.web.problems import Problem
 
 ID_SCHEMA = {"minLength": 1, "maxLength": MAX_CHARACTERS, "pattern": f"^{PATTERN}$"}
 Id = Annotated[str, Meta(extra_json_schema=ID_SCHEMA)]
-"""The decoder takes any text; `Reader` looks at it, and says which of the ways to be no id it has."""
+"""An id in a form. The decoder takes any text; `Reader` checks it, and says what is wrong."""
 
 IDS = ("user_id", "session_id", "stream_id", "replace")
 """Fields that hold ids, in every form."""
@@ -64,7 +64,7 @@ class LimitForm(Struct, frozen=True, forbid_unknown_fields=True):
     note: Annotated[str, Meta(max_length=NOTE_CHARACTERS)] = ""
 
     def terms(self, wall_ms: int) -> Terms:
-        """How long it holds, and why, at this time by the wall clock. Raises `malformed`, naming the field."""
+        """The terms of the limit at *wall_ms*. Raises `malformed`, naming the field."""
         try:
             return terms_of(self.until, self.note, wall_ms)
         except BadTerms as error:
@@ -105,7 +105,7 @@ read_form = Reader().read
 
 
 def read_end_form(body: bytes) -> EndForm:
-    """The form in a beacon's body, whatever its content type. A body that speaks of no grant says nothing."""
+    """The form in a beacon's body, of any content type. A body without the form's fields counts as empty."""
     try:
         fields = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -122,7 +122,7 @@ def require_id(name: str, value: str) -> str:
 
 
 def malformed(text: str) -> Problem:
-    """The problem for a decoder's complaint."""
+    """The problem for a decoder's error *text*."""
     match = _FIELD.search(text)
     field = (match[1] or match[2]) if match else None
     if field is None:

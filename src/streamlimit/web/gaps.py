@@ -8,7 +8,7 @@ from streamlimit.errors import UnknownSegment
 from streamlimit.web.problems import Problem
 
 MOST_LEFT_OUT = 16
-"""Segments in a row that may be left out where their files are missing; of more the caller gets an error."""
+"""Segments in a row that are skipped where their files are missing; beyond that the caller gets an error."""
 
 
 def first_there(

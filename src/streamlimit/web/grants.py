@@ -1,7 +1,7 @@
 """Grants: signed tokens that name a user and a session, short enough for a path. HS256 JWTs by joserfc.
 
-A grant carries what its bearer may have been granted by others' tokens: a limit, the plan that it is of, the streams,
-the device, the neighbourhood it counts in, and the generation of its session's seat, with which it dies.
+A grant also carries terms: a limit and its plan, the streams, the device, the client's network, and the generation of
+its session's seat, with which it ends.
 """
 
 import hmac
@@ -21,11 +21,11 @@ from streamlimit.model import Device
 from streamlimit.web.recent import Recent
 
 MAX_GRANT = 8_192
-"""Characters of a grant that is looked at."""
+"""The longest text that is verified, in characters."""
 
 STREAMS_CARRIED = 16
 DEVICE_CARRIED = 600
-"""Bytes. A device described at more length is left out: the grant is part of every URL."""
+"""Bytes; a longer device description is left out, for the grant is part of every URL."""
 
 
 CLAIMS = {
@@ -45,7 +45,7 @@ CLAIMS = {
 class Grant(Struct, frozen=True, omit_defaults=True, rename=CLAIMS):
     """What a grant says. `expires_at` in seconds of the epoch, to the ms: it bounds starting, and who sits goes on.
 
-    `place`: a digest of the client's neighbourhood. None, of any of these: the grant does not say, all will do.
+    `place`: a digest of the client's network. A field that is None restricts nothing.
     """
 
     user_id: str
@@ -60,11 +60,11 @@ class Grant(Struct, frozen=True, omit_defaults=True, rename=CLAIMS):
 
 
 class BadGrant(Exception):
-    """The text is no grant of ours."""
+    """The text is not a grant of this service."""
 
 
 class Grants:
-    """Signs with the first of *keys*, verifies with all of them. Without any nothing can be said of a grant yet."""
+    """Signs grants with the first of *keys*, verifies them with all. Without keys neither is possible yet."""
 
     def __init__(self, keys: list[str], seconds: float) -> None:
         self._keys: dict[str, OctKey] = {}
@@ -75,30 +75,30 @@ class Grants:
 
     @property
     def are_known(self) -> bool:
-        """Are there keys to read grants by?"""
+        """Are there keys?"""
         return bool(self._keys)
 
     def learn(self, keys: list[str]) -> None:
-        """From now on these are the keys."""
+        """Replaces the keys."""
         self._keys = {_key_id(key): OctKey.import_key(key) for key in keys}
         self._seals = [b"streamlimit seal " + key.encode() for key in keys]
         self._verified.clear()
 
     def require_keys(self) -> None:
-        """Raises `StoreUnavailable` where there are none yet: the store keeps them, and has not answered so far."""
+        """Raises `StoreUnavailable` where the store has not yet given the key."""
         if not self._keys:
             raise StoreUnavailable("the key of grants has not been read from the store yet")
 
     def sign(self, user_id: str, session_id: str, **terms: Any) -> str:
-        """A grant from now on. *terms*: the other fields of `Grant`."""
+        """A signed grant, valid from now on. *terms*: the other fields of `Grant`."""
         return self.write(Grant(user_id, session_id, **({"expires_at": self.expiry()} | terms)))
 
     def expiry(self) -> float:
-        """When a grant given now expires."""
+        """The expiry of a grant given now, in seconds of the epoch."""
         return round(time.time() + self._seconds, 3)
 
     def write(self, grant: Grant) -> str:
-        """The grant, signed. Raises `StoreUnavailable` without keys."""
+        """The grant as a signed token. Raises `StoreUnavailable` without keys."""
         self.require_keys()
         if len(msgspec.json.encode(grant.device)) > DEVICE_CARRIED:
             grant = replace(grant, device=None)
@@ -107,7 +107,7 @@ class Grants:
         return jwt.encode({"alg": "HS256", "kid": signer}, claims, key, default_type=None)
 
     def verify(self, text: str) -> Grant:
-        """The grant in a token.
+        """The grant in the token *text*.
 
         Raises `BadGrant`, and `StoreUnavailable` without keys; an expired one is still read.
         """
@@ -118,7 +118,7 @@ class Grants:
         return known
 
     def read(self, text: str) -> Grant:
-        """As `verify`, for callers that remember what they read."""
+        """As `verify`, without a cache: for callers that have their own."""
         self.require_keys()
         if len(text) > MAX_GRANT:
             raise BadGrant("this is no grant of this service")
@@ -129,12 +129,12 @@ class Grants:
             raise BadGrant("this is no grant of this service") from error
 
     def seal(self, text: str) -> str:
-        """Shows, behind *text*, that it is from here. 16 hexadecimal digits. Raises `StoreUnavailable` without keys."""
+        """A signature of *text*: 16 hexadecimal digits. Raises `StoreUnavailable` without keys."""
         self.require_keys()
         return _sealed(self._seals[0], text)
 
     def is_sealed(self, text: str, seal: str) -> bool:
-        """Is *seal* one that was given for *text*? Raises `StoreUnavailable` without keys."""
+        """Is *seal* the signature of *text*? Raises `StoreUnavailable` without keys."""
         self.require_keys()
         return any(hmac.compare_digest(_sealed(key, text).encode(), seal.encode()) for key in self._seals)
 
@@ -144,7 +144,7 @@ class Grants:
 
 
 def streams_carried(streams: frozenset[str] | None, asked: str) -> frozenset[str] | None:
-    """The streams that a grant names: all that are allowed, or where they are too many the *asked* one."""
+    """The streams that a grant names: all allowed ones or, where these are too many, the *asked* one."""
     return streams if streams is None or len(streams) <= STREAMS_CARRIED else frozenset({asked})
 
 
@@ -153,5 +153,5 @@ def _sealed(key: bytes, text: str) -> str:
 
 
 def _key_id(key: str) -> str:
-    """Short and says nothing of the key."""
+    """A short id of *key*, from which the key cannot be derived."""
     return sha256(b"streamlimit grant key " + key.encode()).hexdigest()[:8]

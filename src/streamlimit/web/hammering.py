@@ -1,4 +1,4 @@
-"""The same refusal to the same request, from memory: a client that hammers gets it without its request being read."""
+"""Repeated refusals: a client that hammers is answered without its request being parsed (http/repeats.py)."""
 
 import time
 from collections.abc import Callable
@@ -13,8 +13,9 @@ from streamlimit.web.request_id import HEADER, RequestId
 
 
 class Hammering:
-    """Answers *ask* again, as long as it is refused from memory, and for a second at most: then its credential, too, is
-    looked at again. *clock*: monotonic seconds.
+    """Answers *ask* again while it is refused from memory, for a second at most: then the credential is checked again.
+
+    *clock*: monotonic seconds.
     """
 
     __slots__ = ("_ask", "_clock", "_fields", "_limiter", "_until")
@@ -38,6 +39,6 @@ class Hammering:
 
 @lru_cache(maxsize=1_024)  # a second has no more milliseconds
 def _answer(retry_after_ms: int) -> tuple[int, bytes, bytes]:
-    """The answer, as `problems.py` makes it, with a place for the request's id."""
+    """The answer, as `problems.py` makes it, with a placeholder for the request's id."""
     problem = problem_of_refusal(Refusal(CODE, 0, 0, retry_after_ms=retry_after_ms))
     return problem.status, lines(headers_of(problem) | {HEADER: "%b"}), problem.body()

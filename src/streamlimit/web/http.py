@@ -1,4 +1,4 @@
-"""Plain ASGI, for what is not hot: read a request, write an answer; and what a body may be. Knows no session."""
+"""Helpers for plain ASGI handlers off the hot path: reading requests, writing answers, checks of bodies. No session."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,7 +13,7 @@ from streamlimit.web.problems import SECURITY_HEADERS, Problem, headers_of
 __all__ = ["App", "Receive", "Scope", "Send"]
 
 FIELDS = "streamlimit.fields"
-"""In a scope: its headers by their names, made when the first is asked for."""
+"""Key of a scope: its headers by name, made when the first is asked for."""
 
 
 class ClientLeft(Exception):
@@ -30,13 +30,13 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 async def read_json_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body. Raises 415 for a body that says it is something else, 413 above `MAX_BODY`."""
+    """The whole body. Raises 415 for a content type other than JSON, 413 above `MAX_BODY`."""
     require_json(scope)
     return await read_body(scope, receive)
 
 
 def require_json(scope: Scope) -> None:
-    """Raises 415 for a body that says it is something else than JSON; one that says nothing is taken for it."""
+    """Raises 415 for a content type other than JSON; a body without one is taken for JSON."""
     require_kind(header(scope, b"content-type"))
 
 
@@ -57,7 +57,7 @@ def bare_kind(kind: str | None) -> str | None:
 
 
 def not_json() -> Problem:
-    """For a body that says it is something else."""
+    """The problem for a content type other than JSON."""
     return Problem("unsupported-media-type", "send application/json")
 
 
@@ -73,7 +73,7 @@ def body_of(request: Request) -> bytes:
 
 
 def json_of(request: Request) -> bytes:
-    """The same. Raises 415 for a body that says it is something else than JSON."""
+    """As `body_of`. Raises 415 for a content type other than JSON."""
     if request.fields.get(b"content-type") != b"application/json":
         require_kind(request.header(b"content-type"))
     return _kept(request.body)
@@ -86,7 +86,7 @@ def _kept(body: bytes | None, at_most: int = MAX_BODY) -> bytes:
 
 
 def encode_headers(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    """Headers as ASGI wants them."""
+    """*headers* in the form of ASGI."""
     return [(_spelled(name), value.encode("latin-1")) for name, value in headers.items()]
 
 
@@ -98,7 +98,7 @@ def _spelled(name: str) -> bytes:
 async def send_whole(
     send: Send, status: int, headers: dict[str, str], body: bytes = b"", cookies: Sequence[str] = ()
 ) -> None:
-    """A whole answer at once."""
+    """Sends a complete answer."""
     encoded = encode_headers(headers) + [(b"set-cookie", cookie.encode("latin-1")) for cookie in cookies]
     if status != 204:
         encoded.append((b"content-length", b"%d" % len(body)))
@@ -107,6 +107,6 @@ async def send_whole(
 
 
 def fault_answer(fault: Fault) -> tuple[int, bytes, bytes]:
-    """Status, header lines and body of the answer to bytes that are no request, which no handler sees."""
+    """Status, header lines and body of the answer to an invalid request, which no handler sees."""
     problem = Problem(*fault)
     return problem.status, lines_of(encode_headers(headers_of(problem) | SECURITY_HEADERS)), problem.body()

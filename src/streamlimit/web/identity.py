@@ -18,19 +18,19 @@ from streamlimit.settings import JwtSettings
 from streamlimit.web.token_keys import BadToken, Header, Keys
 
 MAX_TOKEN = 8_192
-"""Characters of a token that is looked at."""
+"""The longest token that is verified, in characters."""
 
 LONG_PAST_ANY_TIME = 1e12
-"""JSON has room for NaN and infinity, in Python's reading; a time is neither."""
+"""The greatest time (s of the epoch) that is accepted: Python reads NaN and infinity in JSON."""
 
 SLASHES_ENCODED = str.maketrans({"%": "%25", "/": "%2F", "\\": "%5C"})
-"""A one-to-one encoding: no two users become the same."""
+"""An injective encoding of slashes: no two users become the same."""
 
 warnings.filterwarnings("ignore", category=SecurityWarning, message="EdDSA is deprecated")  # providers still say so
 
 
 class Identity(Struct, frozen=True):
-    """The user of a token, until `expires_at` (seconds of the epoch), and what it allows. None: it does not say."""
+    """The user of a token, its expiry (`expires_at`, seconds of the epoch), and its restrictions; None: none."""
 
     user_id: str
     expires_at: float
@@ -40,7 +40,7 @@ class Identity(Struct, frozen=True):
 
 
 class Verifier:
-    """Turns tokens into identities. What was verified is for the caller to remember."""
+    """Verifies tokens. Has no cache: callers have their own."""
 
     def __init__(self, settings: JwtSettings, keys: Keys, clock: Callable[[], float] = time.time) -> None:
         self._settings, self.keys, self._clock = settings, keys, clock
@@ -71,7 +71,7 @@ class Verifier:
 
 
 def _header(token: str) -> Header:
-    """The token's own word on how it is signed; says nothing before the signature is checked."""
+    """The header of a token, which is not trusted before the signature is checked."""
     text = token.partition(".")[0]
     try:
         return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Header)
@@ -103,7 +103,7 @@ def _identity(claims: dict[str, Any], settings: JwtSettings) -> Identity:
 
 
 def _user(found: Any, settings: JwtSettings) -> str:
-    """The user whom the claim names. RFC 7519 lets it be any text; slashes are encoded where the settings say so."""
+    """The user id in the claim *found*. RFC 7519 allows any text; slashes are encoded where the settings say so."""
     name = settings.user_claim
     if not isinstance(found, str):
         raise BadToken(f"the token has no {name}" if found is None else f"the token's {name} is no text")

@@ -1,4 +1,4 @@
-"""Work for a client that ends as soon as the client is gone."""
+"""Work that is cancelled when its client leaves."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from streamlimit.web.http import ClientLeft
 
 @asynccontextmanager
 async def while_there(exchange: Exchange) -> AsyncIterator[None]:
-    """What is awaited in the block is given up when the client leaves. Raises `ClientLeft`."""
+    """A block that is cancelled when the client leaves. Raises `ClientLeft`."""
     loop, leash, is_inside = asyncio.get_running_loop(), asyncio.timeout(None), True
     left = asyncio.ensure_future(exchange.until_left())
 

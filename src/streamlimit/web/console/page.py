@@ -1,4 +1,4 @@
-"""`/console`: the page, who its reader is, and the key that a browser on this very machine is handed.
+"""`/console`: the page, the identity of its reader, and the key for a browser on this machine.
 
 The page sends its key as a bearer token with each call and keeps it in the tab's sessionStorage: there is no cookie, so
 no other site can make a browser use it.
@@ -19,7 +19,7 @@ pages = APIRouter(include_in_schema=False)
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 HANDED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-"""Headers that proxies add: then the browser is not on this machine, wherever the connection comes from."""
+"""Headers that proxies add: then the browser may be on another machine."""
 
 
 @pages.get("/console")
@@ -64,7 +64,7 @@ async def stats_series(
 
 
 def made_key(settings: Settings) -> str | None:
-    """The key that was made for this run; None where there are others, or access is not open, or not only here."""
+    """The operator key made for this run; None where keys are set, access is not open, or other machines have it."""
     if settings.auth != "open" or not settings.is_loopback or settings.trusted_proxies:
         return None
     made = settings.made.get("operator_keys")
@@ -72,8 +72,10 @@ def made_key(settings: Settings) -> str | None:
 
 
 def is_at_home(request: Request) -> bool:
-    """Does our own page ask, in a browser on this machine? What a browser says of itself no page can change: another
-    site's request is `cross-site`, and one under a name that was turned to us has that name as its host.
+    """Does the console itself ask, in a browser on this machine?
+
+    Decided by headers that no page can set: another site's request is `cross-site`, and after DNS rebinding the host is
+    the other site's name.
     """
     headers = request.headers
     host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")

@@ -1,8 +1,8 @@
-"""The last hour and the last day in numbers, for charts: samples of this machine's workers, kept in memory.
+"""Time series of the last hour and the last day, for charts: samples of this machine's counters, kept in memory.
 
-Each worker keeps the same: what it samples are the counters of all workers of its machine (metrics.py). They begin with
-the service's start, and other machines have their own. How many sessions there are comes from the census, which walks
-the store while a page shows the numbers: where none did there is None.
+Each worker keeps the same series: it samples the counters of all workers of its machine (metrics.py), which begin with
+the service's start. The number of sessions comes from the census, which walks the store only while a page shows it:
+else it is None.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ SAMPLE_SECONDS = 10.0
 SUMMED = ("admissions", "confirmations", "store_seconds", "store_calls")
 """Counters of which a sample keeps the sum of all labels."""
 DAY_EVERY = 12
-"""The day keeps each so-manieth sample."""
+"""One sample in so many is kept for the day."""
 
 KEPT = {"hour": 361, "day": 721}
 FRESH_SECONDS = 60.0
-"""How old a census may be to count for a sample."""
+"""The greatest age of a census that a sample uses."""
 
 Span = Literal["hour", "day"]
 
@@ -42,7 +42,7 @@ class Sample(Struct, frozen=True):
 
 
 class Series:
-    """The samples of one worker. *clock* tells seconds of the epoch, *monotonic* those that a census is dated by."""
+    """The samples of one worker. *clock*: seconds of the epoch; *monotonic*: the clock that dates a census."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Series:
             await asyncio.sleep(SAMPLE_SECONDS)
 
     def columns(self, span: Span) -> dict[str, Any]:
-        """The samples of *span*, and one of this moment, as `columns` of them has it."""
+        """The columns of the samples in *span* and one of this moment."""
         return columns([*self._kept[span], self._sample()])
 
     def _sample(self) -> Sample:
@@ -90,7 +90,7 @@ Pairs = Sequence[tuple[Sample, Sample]]
 
 
 def columns(samples: Sequence[Sample]) -> dict[str, Any]:
-    """By time: how many there were at each sample, and how much per second since the one before."""
+    """The columns by name: counts at each sample, and rates per second since the one before."""
     pairs = [(old, new) for old, new in pairwise(samples) if new.at > old.at]
     codes = sorted({code for sample in samples for code in sample.refusals})
     return {
@@ -114,7 +114,7 @@ def _rates(pairs: Pairs, counts: Callable[[Sample], Mapping[str, float]], name: 
 
 
 def _latency(old: Sample, new: Sample) -> float | None:
-    """None: the store was not asked meanwhile."""
+    """The mean latency of the store between two samples, in ms; None: it was not asked."""
     calls = new.numbers["store_calls"] - old.numbers["store_calls"]
     seconds = new.numbers["store_seconds"] - old.numbers["store_seconds"]
     return round(1_000 * seconds / calls, 3) if calls > 0 else None
