@@ -69,8 +69,8 @@ MUTANTS = [
     Mutant(
         "a batch that is sent again counts again on Valkey",
         "streamlimit/store/valkey/report.lua",
-        "if number > tonumber(call('HGET', KEYS[first + 1], last) or 0) then",
-        "do",
+        "if number <= tonumber(call('HGET', bucket, 'b' .. ARGV[1]) or 0) then return 0 end\n",
+        "",
         ("tests/store/test_valkey_reports.py", "-k", "OnRedis"),
     ),
     Mutant(

@@ -6,7 +6,7 @@ It is there until the bucket is closed. The hashes go by themselves after `repor
 
 from asyncio import gather
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from struct import Struct as Packing
 
 from msgspec import Struct, field
@@ -31,7 +31,7 @@ from streamlimit.store.valkey.scripts import Script
 from streamlimit.store.valkey.servers import ANSWER_SECONDS, Servers
 
 USERS_AT_ONCE = 1_000
-"""Of a batch, in all groups: a tenth of a millisecond in each of four scripts, or in a cluster of a dozen."""
+"""Of a batch, in all groups: less than a tenth of a millisecond in each of a dozen scripts."""
 
 STEP = 256
 """Buckets asked for together."""
@@ -43,7 +43,7 @@ NAMES = ("report", "close_report", "claim_sample")
 SCRIPTS = {name: Script(name) for name in NAMES}
 
 MOST = 0xFFFFFFFF
-_HEAD, _TIME, _NUMBERS = Packing("<IHHH"), Packing("<IH"), Packing("<IIIIH")
+_HEAD, _NUMBERS = Packing("<IHHIH"), Packing("<IIIIH")
 
 Name = tuple[Period, int, Group]
 """A bucket's."""
@@ -65,9 +65,9 @@ class ValkeyReports:
         self._filed: set[str] = set()
 
     async def add(self, batch: Batch) -> None:
-        found = _by_bucket(batch) if self._servers.is_cluster or len(batch.hours) > 1 else _by_group(batch)
-        await self._file(name for names, _ in found for name in names)
-        await gather(*(self._add(names, batch, counts) for names, counts in found))
+        found = _by_bucket(batch)
+        await self._file(found)
+        await gather(*(self._add(bucket, batch, counts) for bucket, counts in found.items()))
 
     async def claim_sample(self, now_ms: int, every_ms: int) -> int | None:
         last: int | None = await self._servers.run(SCRIPTS["claim_sample"], 0, [self._keys.sampled], now_ms, every_ms)
@@ -108,18 +108,13 @@ class ValkeyReports:
             await self._ask(0, "ZADD", self._keys.reports, *filed)
             self._filed |= new.keys()
 
-    async def _add(self, names: Sequence[Name], batch: Batch, counts: dict[str, Count]) -> None:
-        """The *counts* are those of each of the buckets."""
-        head, keys = _HEAD.pack(*_six(batch.number), GROUPS_KEPT, len(names)), list[bytes]()
-        for bucket in names:
-            name, forgotten_at = _name(*bucket), ends_at(*bucket[:2]) + self._keep_ms + CLOSED_AFTER_MS
-            head += _TIME.pack(*_six(forgotten_at))
-            sketches = [key for value in (*counts, OTHER) for key in self._sketches(name, value.encode())]
-            keys += [self._key(name), *sketches]
-        arguments = list[bytes | str | int]()
+    async def _add(self, bucket: Name, batch: Batch, counts: dict[str, Count]) -> None:
+        name, forgotten_at = _name(*bucket), ends_at(*bucket[:2]) + self._keep_ms + CLOSED_AFTER_MS
+        sketches = [key for value in (*counts, OTHER) for key in self._sketches(name, value.encode())]
+        arguments: list[bytes | str] = [batch.worker, _HEAD.pack(*_six(batch.number), GROUPS_KEPT, *_six(forgotten_at))]
         for value, count in counts.items():
             arguments += [value, _packed(count), b"".join(count.users), b"".join(count.refused_users)]
-        await self._servers.run(SCRIPTS["report"], shard_of(_name(*names[0])), keys, batch.worker, head, *arguments)
+        await self._servers.run(SCRIPTS["report"], shard_of(name), [self._key(name), *sketches], *arguments)
 
     def _fields(self, name: str) -> Deferred[list[bytes]]:
         return self._ask(shard_of(name), "HGETALL", self._key(name))
@@ -149,34 +144,19 @@ class ValkeyReports:
         return self._keys.of(shard_of(name), "report", name)
 
 
-def _by_bucket(batch: Batch) -> list[tuple[list[Name], dict[str, Count]]]:
-    """Each bucket by itself, with what is to be added to it: those of a cluster lie on many servers."""
+def _by_bucket(batch: Batch) -> dict[Name, dict[str, Count]]:
+    """By bucket what is to be added to it. Two hours of the batch may be of one day."""
     found: dict[Name, dict[str, Count]] = defaultdict(dict)
     for hour_ms, counts in batch.hours.items():
         for (group, value), count in counts.items():
             for period, at_ms in starts_of(hour_ms, group):
-                _merge(found[period, at_ms, group], value, count)
-    return [([name], counts) for name, counts in found.items()]
-
-
-def _by_group(batch: Batch) -> list[tuple[list[Name], dict[str, Count]]]:
-    """The buckets of each group, where the batch is of one hour: the same is to be added to all of them."""
-    found: dict[Group, dict[str, Count]] = defaultdict(dict)
-    for counts in batch.hours.values():
-        for (group, value), count in counts.items():
-            found[group][value] = count
-    [hour_ms] = batch.hours or [0]
-    return [([(*start, group) for start in starts_of(hour_ms, group)], counts) for group, counts in found.items()]
+                there = found[period, at_ms, group]
+                there[value] = there[value].with_more(count) if value in there else count
+    return found
 
 
 def _name(period: Period, at_ms: int, group: Group) -> str:
     return f"{period}:{at_ms}:{group}"
-
-
-def _merge(counts: dict[str, Count], value: str, more: Count) -> None:
-    """Two hours of a batch may be of one day."""
-    found = counts.get(value)
-    counts[value] = more if found is None else found.with_more(more)
 
 
 def _six(number: int) -> tuple[int, int]:
