@@ -69,7 +69,7 @@ MUTANTS = [
     Mutant(
         "a yes for a newcomer is kept",
         "streamlimit/edge/answer.py",
-        " and _is_active(yes.admitted)",
+        " and _is_active(yes)",
         "",
         ("tests/edge/test_auth.py",),
     ),
