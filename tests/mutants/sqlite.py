@@ -146,6 +146,13 @@ MUTANTS = [
         ("tests/store/test_sqlite_group_commit.py", "-k", "OneTurn or TestAlone or Trouble"),
     ),
     Mutant(
+        "a database that was deleted under the service is written on unseen",
+        "streamlimit/store/sqlite/opening.py",
+        "if _identity(self._path) != self._identity:",
+        "if False:",
+        ("tests/store/test_sqlite.py", "-k", "TestFile"),
+    ),
+    Mutant(
         "two processes sweep one database at once",
         "streamlimit/store/sqlite/turns.py",
         "fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)",

@@ -167,6 +167,20 @@ class TestFile:
         with pytest.raises(StoreUnavailable):
             SqliteStore(path, QUICK)
 
+    @pytest.mark.parametrize("how", ["deleted", "replaced"])
+    def test_a_file_that_was_taken_away_under_the_service_is_told(self, path: str, how: str) -> None:
+        store = SqliteStore(path, SLOW)
+        store.ping()
+        Path(path).rename(f"{path}.moved")
+        if how == "replaced":
+            Path(path).write_bytes(Path(f"{path}.moved").read_bytes())
+        for use in (store.ping, lambda: store.expire(10)):
+            with pytest.raises(StoreUnavailable, match=r"deleted or replaced .* stop all its workers"):
+                use()
+        Path(f"{path}.moved").rename(path)
+        store.ping()
+        store.close()
+
     def test_a_closed_store_is_unavailable(self, path: str) -> None:
         store = SqliteStore(path, QUICK)
         store.close()

@@ -44,6 +44,33 @@ def _tighten(path: str) -> None:
         log.warning("store_exposed", problem=f"others may read {os.path.basename(path)}: {error.strerror}")
 
 
+class OpenedFile:
+    """The identity of the file at *path* as it was when the database was opened."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._identity = path, _identity(path)
+
+    def require(self) -> None:
+        """Raises `StoreUnavailable` where the file was deleted or replaced since.
+
+        What is written goes on into the old file until then, and a process that starts opens the new one: each would
+        count seats of its own (sqlite.org/howtocorrupt.html, 1.4 and 4).
+        """
+        if _identity(self._path) != self._identity:
+            raise StoreUnavailable(
+                f"sqlite: {self._path} was deleted or replaced while the service used it; stop all its workers, put"
+                " the right file in its place, start them"
+            )
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def cannot_open(path: str, error: sqlite3.Error | OSError, is_locked: bool) -> StoreUnavailable:
     """The error to raise for a file that cannot be opened: it is locked, its disk fails, or the setting is wrong."""
     words = f"sqlite: cannot open {path}: {error.strerror if isinstance(error, OSError) else error}"

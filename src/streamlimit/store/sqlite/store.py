@@ -24,6 +24,7 @@ from streamlimit.store.sqlite.connection import (
     translated,
 )
 from streamlimit.store.sqlite.group_commit import Alone, GroupCommit
+from streamlimit.store.sqlite.opening import OpenedFile
 from streamlimit.store.sqlite.patience import Patience, patiently
 from streamlimit.store.sqlite.rows import Rows
 from streamlimit.store.sqlite.sweep import Sweep
@@ -49,6 +50,7 @@ class SqliteStore(RuleStore):
         checkpointed: Callable[[Checkpoint], None] = lambda checkpoint: None,
     ) -> None:
         self._db = connect(path, LOOP_SECONDS if gathers else LOCK_WAIT_SECONDS)
+        self._file = OpenedFile(path)
         self._rows, self._checkpointer = Rows(self._db, clock, subscribed), Checkpointer(path, checkpointed)
         self._changes = changes = Changes(self._db, self._rows, self._checkpointer, subscribed, outbox_max_events)
         self._group = group = GroupCommit(changes.one, changes.by_transaction, changes.all_of)
@@ -85,6 +87,7 @@ class SqliteStore(RuleStore):
         return rule(ledger, now_ms, grants), self._changes.one
 
     def expire(self, at_most: int) -> Swept:
+        self._file.require()
         try:
             swept = self._sweep.step(at_most)
         except StoreLocked:
@@ -122,6 +125,7 @@ class SqliteStore(RuleStore):
 
     def _write(self) -> Answer[None]:
         """Writes the time that the clock has seen: a harmless write, to see whether the file takes one."""
+        self._file.require()
         with translated:
             now_ms = self._rows.load("")[1]
             self._rows.find(QUERIES["see"], now_ms)
