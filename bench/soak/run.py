@@ -149,13 +149,15 @@ class Run:
         }
 
     def _await_calls(self) -> int:
-        """Until none is pending, or for long enough: how many are."""
-        until = time.monotonic() + CALLS_SECONDS
-        while True:
-            pending = int(self._house.services[0].sweep()["callbacks_pending"])
-            if not pending or time.monotonic() > until:
-                return pending
+        """How many are pending when none is, or after `CALLS_SECONDS`. An answer without the number is a problem."""
+        until, pending = time.monotonic() + CALLS_SECONDS, -1
+        while pending and time.monotonic() < until:
+            answer = self._house.services[0].sweep()
+            pending = answer.get("callbacks_pending", -1)
+            if pending < 0:
+                self._problems.append(f"the sweep after the end: {answer}")
             time.sleep(0.5)
+        return pending
 
     def _lost(self) -> list[str]:
         told = []
