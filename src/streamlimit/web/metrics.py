@@ -1,7 +1,7 @@
 """Prometheus metrics of all workers of a service: `/metrics`, and the numbers of `/v1/stats`.
 
 The hot path counts plain numbers (tally.py); here they become metrics, once a second and at each scrape. With several
-workers the library's multiprocess mode adds them up: server.py names its folder before they start.
+workers the library's multiprocess mode adds them up, in a folder that server.py sets before they start.
 """
 
 import asyncio
@@ -103,7 +103,7 @@ class Metrics:
         self._gauges = [(row, _gauge(row, registry)) for row in GAUGES]
 
     def flush(self) -> None:
-        """The plain numbers into the metrics."""
+        """Copies the plain numbers into the metrics."""
         for row in COUNTERS:
             value = attrgetter(row.source)(self)
             for labels, count in _by_label(value):
@@ -116,7 +116,7 @@ class Metrics:
             gauge.set(len(value) if isinstance(value, Sized) else value)
 
     async def flush_forever(self) -> None:
-        """Other workers' scrapes see this one's numbers, too."""
+        """Flushes once a second, until cancelled: a scrape of another worker includes this one's numbers."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             self.flush()
@@ -128,8 +128,9 @@ class Metrics:
         dropped: Mapping[str, int] | None = None,
         pending: int | None = None,
     ) -> bytes:
-        """What Prometheus reads: all workers, the newest census, of each endpoint what was *dropped*, and how many call
-        backs are *pending*; None: there are no endpoints, or the store is unavailable.
+        """The text for Prometheus: all workers, the newest census, *dropped* events by endpoint, *pending* webhooks.
+
+        *pending* None: there are no endpoints, or the store is unavailable.
         """
         self.flush()
         shared = CollectorRegistry()
@@ -151,7 +152,7 @@ class Metrics:
         return found
 
     def workers(self) -> int:
-        """How many workers of this service there are on this machine."""
+        """The number of running workers of this service on this machine."""
         folder = os.environ.get(FOLDER_VARIABLE)
         if folder is None:
             return 1

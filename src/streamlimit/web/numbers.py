@@ -87,7 +87,7 @@ async def _decisions(service: Service) -> dict[str, Any]:
 
 
 async def _pending(service: Service) -> int | None:
-    """None while the store is unavailable: then the rest of the numbers is wanted most."""
+    """The number of waiting webhooks; None while the store is unavailable, when the other numbers matter most."""
     try:
         return await resolved(service.store.pending())
     except StoreUnavailable:
@@ -95,7 +95,7 @@ async def _pending(service: Service) -> int | None:
 
 
 async def _dropped(service: Service) -> dict[str, int]:
-    """Dropped events by endpoint; nothing while the store is unavailable: the other metrics are wanted most then."""
+    """Dropped events by endpoint; empty while the store is unavailable, when the other metrics matter most."""
     if service.outbox is None:
         return {}
     try:

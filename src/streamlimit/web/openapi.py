@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI knows of the control plane (parameters, bodies), and all else from `contract`."""
+"""The OpenAPI document: parameters and bodies of the control plane from FastAPI, all else from `contract`."""
 
 import re
 from collections import defaultdict
@@ -25,7 +25,7 @@ _END_OF_SENTENCE = re.compile(r"\.(?:\s|$)")
 
 
 def with_hot_calls(app: FastAPI) -> FastAPI:
-    """Makes *app*'s document tell all calls, and how every call says no."""
+    """Adds the hot calls, and the errors of all calls, to *app*'s OpenAPI document."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -55,7 +55,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 
 def _describe(call: dict[str, Any], name: str, operation: Operation) -> None:
-    """The operation as `contract` describes it, over FastAPI's own description."""
+    """Replaces FastAPI's description of a call by that of `contract`."""
     call["operationId"] = operation.id
     call["summary"] = operation.summary or _first_sentence(call["description"])
     call.setdefault("tags", [operation.tag])
@@ -70,7 +70,7 @@ def _describe(call: dict[str, Any], name: str, operation: Operation) -> None:
 
 
 def _finish(call: dict[str, Any]) -> None:
-    """Every call may say no, always in the same form; FastAPI's own 422 is never sent."""
+    """Adds the default error to a call, and removes FastAPI's 422, which is never sent."""
     call["responses"].pop("422", None)
     content = {PROBLEM_JSON: {"schema": PROBLEM, "example": problem("internal")}}
     call["responses"]["default"] = {"description": "Any other problem (RFC 9457)", "content": content}
@@ -96,7 +96,7 @@ def _body(body: Body) -> dict[str, Any]:
 
 
 def _answers(operation: Operation) -> dict[str, Any]:
-    """The answers by status, as text: the good ones, and for each status of a problem all codes that have it."""
+    """The answers by status: the successful ones, and for each error status all codes that have it."""
     found = {str(status): _answer(says) for status, says in operation.answers.items()}
     codes: Mapping[int, list[str]] = defaultdict(list)
     for code in dict.fromkeys(operation.problems):
@@ -123,7 +123,7 @@ def _answer(says: Says) -> dict[str, Any]:
 
 
 def _security(name: str) -> list[dict[str, list[str]]]:
-    """A credential is wanted of every call in rights.py; where access may be open, it may be left out."""
+    """The security of the call *name*: a credential for every call in rights.py, optional where access may be open."""
     roles = RIGHTS.get(name)
     if roles is None:
         return []

@@ -1,4 +1,4 @@
-"""Files of an HTTP origin on their way to a viewer: what is asked of the origin, and what of its answer is sent on."""
+"""The relay of an HTTP origin's files to viewers: the request to the origin, and the answer made of its reply."""
 
 import re
 
@@ -20,25 +20,25 @@ from streamlimit.web.render import counted, lines, reservations
 from streamlimit.web.requested import PlayPath
 
 UNKNOWN = 1 << 62
-"""The length of a body whose end will turn out."""
+"""Stands for the length of a body that the origin does not state."""
 
 LAST_CHUNK = b"0\r\n\r\n"
 _is_one_range = re.compile(r"bytes=(?:\d{1,18}-\d{0,18}|-\d{1,18})").fullmatch
 
 
 class OriginRelay:
-    """Opens files of one origin, and sends them on."""
+    """Opens files of one origin, and relays them."""
 
     def __init__(self, client: OriginClient, pace: Pace) -> None:
         self._client, self._pace = client, pace
 
     async def segment(self, stream: Stream, segment: Segment) -> Source:
-        """The bytes of *segment*, also where they are a part of a file."""
+        """The bytes of *segment*, which may be a part of a file."""
         span = None if segment.last is None else (segment.first or 0, segment.last)
         return await open_source(self._client, self._url(stream, segment.path), {}, span)
 
     async def play(self, asked: PlayPath, stream: Stream, request: Request, exchange: Exchange) -> Source:
-        """The origin's answer to what the viewer asks. Raises 416, too."""
+        """The origin's reply to the viewer's request. Raises 416, too."""
         hinted = [edge for edge in stream.edges.values() if edge.hint == asked.path]
         patience = max([held_seconds(edge, HINT_TARGETS) for edge in hinted], default=0) + self._client.seconds
         url = self._url(stream, asked.path)
@@ -72,7 +72,7 @@ class OriginRelay:
     async def look_at(
         self, asked: PlayPath, stream: Stream, admitted: Admitted, request: Request, exchange: Exchange
     ) -> None:
-        """HEAD, and ranges of an init or an index: no seat is taken."""
+        """Answers HEAD, and ranges of an init or an index: no seat is taken."""
         source = await self.play(asked, stream, request, exchange)
         try:
             length = source.size if exchange.is_head else source.length
@@ -92,12 +92,12 @@ class OriginRelay:
     async def _deliver(
         self, source: Source, segments: tuple[Segment, ...], holder: LeaseHolder, exchange: Exchange
     ) -> None:
-        """As `Deliverer.deliver`, of bytes that come from elsewhere; whatever that raises comes out of it.
+        """As `Deliverer.deliver`, for bytes of the origin, whose errors are raised.
 
-        The origin waits for the client, and is let go when the client leaves.
+        The origin is read as fast as the client reads, and its connection is released when the client leaves.
         """
         wire, length = wire_of(exchange), source.length
-        # What comes in chunks is not counted as bytes of the file: there the last segment speaks for all.
+        # Chunked bytes are not bytes of the file: there the receipt of the last segment stands for all.
         watched = segments[-1:] if length is None else segments
         journey = Journey(holder, wire, self._pace, source.first, UNKNOWN if length is None else length, watched)
         try:
@@ -120,7 +120,7 @@ class OriginRelay:
 
 
 async def _pass_on(source: Source, journey: Journey, exchange: Exchange) -> None:
-    """Of an unknown length in chunks (RFC 9112, 7.1), of which the last one, empty, says that it was all."""
+    """Sends the source's bytes; one of unknown length in chunks (RFC 9112, 7.1), of which the last one is empty."""
     tracker = journey.tracker
     async for chunk in source.chunks():
         part = chunk if source.length is not None else b"%x\r\n%b\r\n" % (len(chunk), chunk)
@@ -133,7 +133,7 @@ async def _pass_on(source: Source, journey: Journey, exchange: Exchange) -> None
         if journey.earlier:
             await journey.confirm_arrived()
         if tracker.handed_over == source.length:
-            return  # that it is all is known; a client that has it may be gone by now
+            return  # complete: a client that has the body may be gone by now
     if source.length is None:
         coming = exchange.part(LAST_CHUNK)
         if coming is not None:
@@ -153,7 +153,7 @@ async def _send(source: Source, exchange: Exchange) -> None:
 
 
 def _conditional(request: Request) -> dict[str, str]:
-    """Headers of the viewer's request that the origin gets: validators, and one range."""
+    """The headers of the viewer's request that are forwarded to the origin: validators, and one range."""
     names = ("if-none-match", "if-modified-since", "range", "if-range")
     found = {name: request.header(name.encode()) for name in names}
     passed = {name: value for name, value in found.items() if value is not None and value.isascii()}
@@ -164,7 +164,7 @@ def _conditional(request: Request) -> dict[str, str]:
 
 
 def about_file(source: Source, path: str) -> dict[str, str]:
-    """Headers of the file: its type is ours to say, for a browser may open it."""
+    """The headers of the file; its content type is set here, not by the origin, for a browser may open it."""
     head = {"Content-Type": media_type(path)} if source.status != 304 else {}
     head |= {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
     for name in ("etag", "last-modified"):

@@ -1,4 +1,4 @@
-"""The pages for people and the files they are made of, all from the package: no other host is asked."""
+"""The HTML pages and their files, all from the package: no other host is asked."""
 
 from functools import cache
 from hashlib import sha256
@@ -17,7 +17,7 @@ from streamlimit.web.service import Service
 
 router = APIRouter(include_in_schema=False)
 shared = APIRouter(tags=["service"])
-"""Routes that are no page, and there whatever is configured."""
+"""Routes that exist whatever is configured."""
 
 MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -26,7 +26,7 @@ MEDIA_TYPES = {
     ".LICENSE": "text/plain; charset=utf-8",
     ".md": "text/markdown; charset=utf-8",
 }
-"""Endings of the files that are served of `static/`."""
+"""Suffixes of the files that are served from `static/`, with their content types."""
 
 ALWAYS = (
     "docs.js",
@@ -39,7 +39,7 @@ ALWAYS = (
     "page.css",
     "vendor/uPlot",
 )
-"""How the files of `/docs`, `/problems` and `/console` begin: those pages are there whether or not anything plays."""
+"""Prefixes of the files of `/docs`, `/problems` and `/console`, pages that exist without streams, too."""
 
 PAGE_HEADERS = {
     # Scripts and styles only as files of ours; hls.js plays from blob: and runs its worker from one.
@@ -62,7 +62,7 @@ _environment = Environment(
 
 
 class StaticFile(Struct, frozen=True):
-    """A file of the pages, whole: they are few, small and do not change while we run."""
+    """A file of the pages, in memory: they are few, small and do not change while the service runs."""
 
     body: bytes
     media_type: str
@@ -70,7 +70,7 @@ class StaticFile(Struct, frozen=True):
 
 
 def are_on(service: Service) -> bool:
-    """Only where something plays."""
+    """Are the pages of players served? Only where there are streams."""
     return service.has_streams
 
 
@@ -125,7 +125,7 @@ def _require_pages(service: Service) -> None:
 
 
 def page(template: str, headers: dict[str, str] | None = None, **values: Any) -> Response:
-    """A page with the headers of all; *headers* are its own."""
+    """A page made of *template*, with the headers of all pages and its own."""
     html = _environment.get_template(template).render(values)
     return Response(html, headers=PAGE_HEADERS | (headers or {}), media_type="text/html")
 
@@ -142,7 +142,7 @@ def _file(name: str, request: Request) -> Response:
 
 @cache
 def static_files() -> dict[str, StaticFile]:
-    """Every file that is served, by its path under `/static/`: a name that is not here leads nowhere."""
+    """Every served file by its path under `/static/`; any other name is unknown."""
     return dict(_walk(files("streamlimit.web") / "static", ""))
 
 

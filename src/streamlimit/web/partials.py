@@ -1,29 +1,29 @@
-"""Ranges of media that complete no segment. A player that seeks leaves one behind; one that always leaves the
-last byte out would never be recorded and play for nothing, under one session id or under many.
+"""Ranges of media that complete no segment. A player that seeks makes one; one that always leaves the last byte out
+would never be recorded, and play without a seat, under one session id or many.
 
-So a user whose sessions have left several different segments incomplete is taken for a player (rule 4: asking for what
-follows tells that the one before was received), and what was received counts as activity of the session.
+So once a user's sessions have left several different segments incomplete, further ones count as activity (rule 4: a
+request for what follows shows that the part before was received).
 """
 
 KEPT = 65_536
-"""Users remembered; beyond that the oldest are forgotten."""
+"""Most users that are remembered; beyond that the oldest are forgotten."""
 
 INCOMPLETE_AT_MOST = 3
-"""Different segments that may be left incomplete before the next one counts."""
+"""Different incomplete segments of a user before the next one counts as activity."""
 
 Left = dict[tuple[str, str], str]
-"""Stream and segment -> the session that left it incomplete last."""
+"""Incomplete segments: stream and segment to the session that left it incomplete last."""
 
 
 class Partials:
-    """Per user what was left incomplete by sessions that have completed nothing since. One worker's memory."""
+    """The incomplete segments by user, of sessions that have completed none since. One worker's memory."""
 
     def __init__(self) -> None:
         self.left: dict[str, Left] = {}
-        """What players left behind, by user; of most of them nothing."""
+        """Incomplete segments by user; mostly empty."""
 
     def counts(self, user_id: str, session_id: str, stream_id: str, segment: str) -> bool:
-        """Notes an incomplete one that was received as far as asked for; does it count as activity?"""
+        """Notes an incomplete segment whose requested bytes were received. Does it count as activity?"""
         left = self.left.pop(user_id, {})
         left[stream_id, segment] = session_id
         self.left[user_id] = left  # the newest at the end
@@ -34,7 +34,7 @@ class Partials:
         return len(left) > INCOMPLETE_AT_MOST
 
     def completed(self, user_id: str, session_id: str) -> None:
-        """The session completed a segment: it plays by the rules."""
+        """Forgets the session's incomplete segments: it has completed one."""
         left = self.left.get(user_id)
         if left is not None:
             for what in [what for what, who in left.items() if who == session_id]:

@@ -1,4 +1,4 @@
-"""The control plane on FastAPI: everything that is not the hot path, and its OpenAPI document."""
+"""The control plane, on FastAPI: all calls off the hot path, and the OpenAPI document."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 def make_plane(service: Service) -> FastAPI:
     """The control plane of one worker."""
     # The version is the API's: only operators need to see which release runs.
-    # FastAPI's own pages load scripts from elsewhere; ours is in pages.py.
+    # FastAPI's own documentation pages load scripts of another host; pages.py has one that does not.
     app = FastAPI(title="streamlimit", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service = service
     for router in ROUTERS:
@@ -40,7 +40,7 @@ def make_plane(service: Service) -> FastAPI:
 
 
 def answer(request: Request, problem: Problem) -> Response:
-    """The problem as a response; it is logged here."""
+    """The response for *problem*, which is logged here."""
     request.app.state.service.tally.problems[problem.code] += 1
     log_problem(problem, request.scope.get(ASKED, request.method), getattr(request.scope.get("route"), "path", None))
     return _response(problem)
@@ -75,12 +75,12 @@ async def _on_http(request: Request, error: Any) -> Response:
 
 
 async def _on_failure(_request: Request, _error: Any) -> Response:
-    """Something is wrong with us. The framework raises it again, and the front door logs and counts it."""
+    """The response for a defect. The framework raises the error again; app.py logs and counts it."""
     return _response(FAILURE)
 
 
 def _methods(request: Request) -> list[str]:
-    """All that may be done at this path; the framework names only the first route's."""
+    """All methods of this path; the framework names only those of the first route."""
     routes = [route for router in ROUTERS for route in router.routes if isinstance(route, Route)]
     here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     methods = {"OPTIONS"}.union(*(route.methods or () for route in here))

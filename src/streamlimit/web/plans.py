@@ -1,4 +1,4 @@
-"""Plans of the settings, and the limits that they stand for."""
+"""The plans of the settings, and their limits."""
 
 from collections.abc import Mapping
 
@@ -19,15 +19,15 @@ class Plans:
 
     @property
     def by_name(self) -> Mapping[str, int]:
-        """All of them."""
+        """All limits by plan."""
         return self._plans
 
     def adopt(self, plans: Mapping[str, int]) -> None:
-        """From now on these are the plans. (Remembered limits are dropped: `Authenticator.adopt`.)"""
+        """Replaces the plans. (`Authenticator.adopt` drops remembered limits.)"""
         self._plans, self._unknown = dict(plans), set()
 
     def limit(self, plan: str | None) -> int | None:
-        """The plan's limit. None where there is no such plan: the service's own holds, and the log says so once."""
+        """The plan's limit; None where there is no such plan, which is logged once: the service's limit holds."""
         if plan is None:
             return None
         found = self._plans.get(plan)
@@ -37,8 +37,9 @@ class Plans:
         return found
 
     def limit_of(self, caller: Caller, plan: str | None) -> int | None:
-        """The limit of the plan that a request names. Raises 403, for viewers do not choose their own, and `malformed`
-        where there is no such plan: the request is wrong.
+        """The limit of the plan that a request names.
+
+        Raises 403 for viewers, who do not choose their plan, and `malformed` for an unknown plan.
         """
         if plan is None:
             return None

@@ -1,7 +1,7 @@
-"""Plays: which player of a session asks. A play stands behind the grant in a URL, `<grant>~<play>`.
+"""Plays: the players of one session. A play follows the grant in a URL: `<grant>~<play>`.
 
 A play's id is a number of 63 bits, the microseconds at which it was made before random ones, written in hexadecimal:
-a newer play is the larger number. It is a name, not a right: the grant is what opens.
+a newer play is the larger number. A play gives no rights; the grant does.
 """
 
 import re
@@ -9,18 +9,18 @@ import secrets
 import time
 
 MARK = "~"
-"""Occurs in no grant."""
+"""The separator of grant and play, which occurs in no grant."""
 
 RANDOM_BITS = 11
-"""What 63 bits leave beside the time, until 2112."""
+"""Random bits of a play: what 63 bits leave beside the time, until 2112."""
 AHEAD_US = 60_000_000
-"""A play made later than that from now was made up: it would be the newest for ever."""
+"""The furthest future time of a play, in µs: one made up later would be the newest for ever."""
 
 _ID = re.compile(r"[0-9a-f]{1,16}")
 
 
 class BadPlay(ValueError):
-    """The text behind the mark is no play."""
+    """The text behind the separator is not a play."""
 
 
 def new_play(now_us: int | None = None) -> int:

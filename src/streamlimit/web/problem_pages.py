@@ -1,4 +1,4 @@
-"""`GET /problems/<code>`: what an error means, as a page, JSON or plain text. `type` of every error leads here."""
+"""`GET /problems/<code>`: the meaning of an error, as HTML, JSON or plain text. `type` of every error is such a URL."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ async def explain(code: str, request: Request) -> Response:
 
 
 def explained(code: str) -> dict[str, Any]:
-    """Raises 404 for what is no code."""
+    """The explanation of *code* as JSON. Raises 404 for an unknown code."""
     if code not in EXPLAINED:
         raise Problem("not-found", "there is no such error code")
     status, title = PROBLEMS[code]
@@ -36,7 +36,7 @@ def explained(code: str) -> dict[str, Any]:
 
 
 def preferred(accept: str) -> str:
-    """The kind of answer that *accept* wants most; of equals, and where it names none, the first."""
+    """The media type that *accept* prefers; the first of equals, and where it names none."""
     wanted: dict[str, float] = {}
     for part in accept.split(","):
         kind, *parameters = (text.strip().lower() for text in part.split(";"))
@@ -54,7 +54,7 @@ def _number(text: str) -> float:
 
 
 def as_text(explanation: dict[str, Any]) -> str:
-    """For a terminal."""
+    """The explanation as plain text, for a terminal."""
     parts = [f"{explanation['title']} ({explanation['status']} {explanation['code']})", explanation["when"]]
     if explanation["viewer"]:
         parts.append(f"To the viewer: {explanation['viewer']}")

@@ -1,4 +1,4 @@
-"""Every error a caller can get, in one table, and how it is written (RFC 9457)."""
+"""The table of all errors that a caller can get, and the problem documents made of them (RFC 9457)."""
 
 import math
 from typing import Any
@@ -52,7 +52,7 @@ ERRORS: dict[type[errors.StreamlimitError], str] = {
     errors.StoreLocked: "store-unavailable",
     errors.StoreHindered: "store-unavailable",
 }
-"""The code that a caller gets for each exception; `Refused` carries its own."""
+"""The error code of each exception; `Refused` has its own."""
 
 DETAILS: dict[type[errors.StreamlimitError], str] = {
     errors.UnknownSegment: "the stream has no segment or file of that name",
@@ -60,7 +60,7 @@ DETAILS: dict[type[errors.StreamlimitError], str] = {
     errors.OriginFailed: "the origin did not answer with what was asked for",
     errors.StoreUnavailable: "try again in a moment",
 }
-"""Details for the caller where our own words are for the operator: they may name folders and hosts."""
+"""Details for the caller in the place of texts for the operator, which may name folders and hosts."""
 
 STORE_RETRY_SECONDS = 2
 RETRY_STORE = {"Retry-After": str(STORE_RETRY_SECONDS)}
@@ -69,7 +69,7 @@ log = EventLog("streamlimit.web")
 
 
 class Problem(Exception):
-    """An answer that is an error. *extra* are members of its own, *headers* go beside it."""
+    """An error answer. *extra*: further members of the document; *headers*: of the answer."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Problem(Exception):
         self.code, self.detail = code, detail
         self.status, self.title = PROBLEMS[code]
         self.extra, self.headers = extra or {}, headers or {}
-        self.about: About | None = None  # whose session it is about, for the log
+        self.about: About | None = None  # the refused question and its refusal, for the log
 
     def body(self) -> bytes:
         """The JSON document."""
@@ -100,16 +100,16 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # playback URLs carry the grant
 }
-"""On every answer; pages add their own."""
+"""Headers of every answer; pages add their own."""
 
 
 def headers_of(problem: Problem) -> dict[str, str]:
-    """Headers of the problem's answer."""
+    """The headers of the problem's answer."""
     return {"Content-Type": "application/problem+json", "Cache-Control": "no-store"} | problem.headers
 
 
 def log_problem(problem: Problem, method: str, route: str | None) -> None:
-    """One line for one error answer. *route* is the call's name, never a path: that may hold a grant."""
+    """Logs one error answer. *route*: the call's name, never a path, which may hold a grant."""
     if problem.code == "too-many-requests":
         return  # thousands a second of them; they are counted
     if problem.status < 500:
@@ -120,7 +120,7 @@ def log_problem(problem: Problem, method: str, route: str | None) -> None:
 
 
 def problem_of(error: errors.StreamlimitError) -> Problem:
-    """The answer for what we raised."""
+    """The problem for *error*: status, headers and document of the HTTP answer."""
     if isinstance(error, errors.Refused):
         problem = problem_of_refusal(error.refusal)
         problem.about = None if error.ask is None else (error.ask, error.refusal)
@@ -136,7 +136,7 @@ def problem_of(error: errors.StreamlimitError) -> Problem:
 
 
 def problem_of_refusal(refusal: Refusal) -> Problem:
-    """A refusal explains itself (rule 10)."""
+    """The problem for *refusal*, with the sessions that hold the seats (rule 10)."""
     if refusal.code == "session-terminated" and refusal.mark is not None:
         return _terminated(refusal)
     if refusal.code in GRANT_REFUSALS:
@@ -164,7 +164,7 @@ def problem_of_refusal(refusal: Refusal) -> Problem:
 
 
 def _taken(refusal: Refusal) -> str:
-    """The scope that is full, in words."""
+    """The scope that is full, in words for the document's `detail`."""
     if refusal.scope == "stream":
         return f"of one stream a user may watch {refusal.scope_limit} at once, and does"
     if refusal.scope == "device-type":
@@ -182,7 +182,7 @@ GRANT_REFUSALS = {
 
 
 def _hammering(refusal: Refusal) -> Problem:
-    """Short, for it is made thousands of times a second, and the refusals before it have explained themselves."""
+    """The short problem for a hammering client: made thousands of times a second, after explained refusals."""
     seconds = max(math.ceil(refusal.retry_after_ms / 1_000), 1)
     detail = "refused again and again; wait before the next request"
     extra = {"retry_after_seconds": round(refusal.retry_after_ms / 1_000, 3)}

@@ -1,4 +1,4 @@
-"""The `Range` header (RFC 9110, section 14): one range of bytes, or none worth honouring."""
+"""The `Range` header (RFC 9110, section 14): one range of bytes; all others are ignored."""
 
 import re
 

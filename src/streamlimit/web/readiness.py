@@ -1,4 +1,4 @@
-"""Is the store there, and does it take a write? Anyone may ask, so it is tried once a second, however many do."""
+"""Readiness: does the store answer and take a write? Anyone may ask, so it is tried once a second at most."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.store.contract import resolved
 
 FRESH_SECONDS = 1.0
-"""A finding counts for so long, unless the worker has noticed the contrary."""
+"""How long a result is reused, unless the worker has noticed the contrary."""
 
 
 class Readiness:
@@ -21,7 +21,7 @@ class Readiness:
         self._trying: asyncio.Task[None] | None = None
 
     async def problem(self) -> str:
-        """The store's problem; empty where there is none."""
+        """The store's problem in words; empty where there is none."""
         is_fresh = self._clock() - self._tried_at < FRESH_SECONDS
         if not is_fresh or bool(self._problem) != self._store.is_away:
             if self._trying is None or self._trying.done():

@@ -1,7 +1,6 @@
-"""A cache of what was verified lately, by the text that was verified: two generations, so that forgetting needs no
-order.
+"""A cache of verified texts with two generations, so that eviction needs no order.
 
-A generation that is forgotten goes little by little: freeing thousands of values at once would delay a request.
+An evicted generation is freed little by little: freeing thousands of values at once would delay a request.
 """
 
 from typing import Generic, TypeVar
@@ -10,13 +9,13 @@ K = TypeVar("K", str, bytes)
 T = TypeVar("T")
 
 FADING = 2
-"""Forgotten values that go with each new one: all are gone before the next generation is."""
+"""Evicted values that are freed with each new one: all are freed before the next generation is evicted."""
 
 
 class Recent(Generic[K, T]):
-    """Remembers at least the newest values whose keys together have *characters* / 2, and never more than that twice.
+    """A cache of the newest values: keys of *characters* / 2 in all at least, and of *characters* at most.
 
-    A look-up reveals nothing by its time: the keys are found by a hash that is secret to this process.
+    Look-ups are safe from timing attacks: keys are found by a hash that is secret to this process.
     """
 
     def __init__(self, characters: int = 32_000_000) -> None:
@@ -34,7 +33,7 @@ class Recent(Generic[K, T]):
         return found
 
     def put(self, key: K, value: T) -> None:
-        """Remembers *value* for a while."""
+        """Caches *value* under *key*."""
         if self._size + len(key) > self._room:
             self._fading, self._old, self._young, self._size = self._old, self._young, {}, 0
         for _ in range(min(len(self._fading), FADING)):
@@ -43,7 +42,7 @@ class Recent(Generic[K, T]):
         self._size += len(key) + 64  # what an entry takes beside its text
 
     def clear(self) -> None:
-        """Forgets all."""
+        """Removes all values."""
         self._young, self._old, self._fading, self._size = {}, {}, {}, 0
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Our values as callers see them: JSON, and the texts of headers."""
+"""Values of the model as headers of answers."""
 
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ __all__ = ["counted", "counts", "named", "rfc3339", "session_json"]
 
 
 def counts(admitted: Admitted) -> dict[str, str]:
-    """The headers that say how the user's seats stand, as of the store's last answer."""
+    """The headers with the user's limit and live sessions, by the store's last answer."""
     headers = {"Streamlimit-Limit": str(admitted.limit), "Streamlimit-Live-Sessions": str(admitted.live)}
     if admitted.degraded or admitted.would_refuse is not None:
         headers |= reservations(admitted)
@@ -20,7 +20,7 @@ def counts(admitted: Admitted) -> dict[str, str]:
 
 
 def reservations(admitted: Admitted) -> dict[str, str]:
-    """The headers that say what was not as usual: the store was unavailable, or a dry run left a refusal out."""
+    """The headers of unusual admissions: in an outage of the store, or refused but for a dry run."""
     headers = {"Streamlimit-Degraded": "true"} if admitted.degraded else {}
     if admitted.would_refuse is not None:
         headers["Streamlimit-Would-Refuse"] = admitted.would_refuse
@@ -28,7 +28,7 @@ def reservations(admitted: Admitted) -> dict[str, str]:
 
 
 def counted(admitted: Admitted) -> bytes:
-    """The headers of `counts`, as lines of an answer's head."""
+    """The headers of `counts`, as header lines."""
     if admitted.degraded or admitted.would_refuse is not None or admitted.session is None:
         return lines(counts(admitted))
     ms = admitted.session.expires_at_ms
@@ -42,16 +42,16 @@ def _seats(limit: int, live: int) -> bytes:
 
 
 def named(name: str, sequence: int) -> bytes:
-    """The lines that say which segment this is."""
+    """The header lines that name the segment."""
     return b"streamlimit-segment: %b\r\nstreamlimit-sequence: %d\r\n" % (spelled(name).encode(), sequence)
 
 
 def lines(headers: dict[str, str]) -> bytes:
-    """Headers as they go out, each with its CRLF."""
+    """*headers* as header lines, each with its CRLF."""
     return "".join([f"{name.lower()}: {value}\r\n" for name, value in headers.items()]).encode("latin-1")
 
 
 @lru_cache(maxsize=16_384)
 def spelled(name: str) -> str:
-    """A segment's name as a header value, which is Latin-1 while a file's name may be anything: percent-encoded."""
+    """A segment's name as a header value, percent-encoded: a header is Latin-1, a file's name may be any text."""
     return encoded(name, "/")

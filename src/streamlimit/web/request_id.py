@@ -1,7 +1,7 @@
-"""A request's id, for the log and for support: the caller's own `X-Request-Id` if it is sane, else made here.
+"""The id of a request, for the log and for support: the caller's own `X-Request-Id` if it is valid, else a new one.
 
-Bound to a context, it stands in each line that is logged there: a task has one of its own, and so has a connection,
-which has one fast exchange at a time. It is made only when it is wanted: most requests log nothing.
+Bound to a context, it is in each line that is logged there: a task has its own context, and so has a connection, which
+handles one request at a time. It is made only when it is needed: most requests log nothing.
 """
 
 import re
@@ -20,9 +20,9 @@ _made = map(f"{secrets.token_hex(4)}-{{:x}}".format, count(1))  # a worker's own
 
 
 class RequestId(Struct, gc=False):
-    """The id of one request, with these headers (not its scope: an idle connection keeps this).
+    """The id of the request with these headers; calling it returns the id.
 
-    Called, it tells the id.
+    It holds the headers only, since an idle connection keeps it.
     """
 
     fields: dict[bytes, bytes]
@@ -36,12 +36,12 @@ class RequestId(Struct, gc=False):
 
 
 def own_id() -> str:
-    """The id of the request in whose context we are; empty where there is none."""
+    """The id of the current context's request; empty where there is none."""
     request = asking.get()
     return "" if request is None else request()
 
 
 def id_header() -> dict[str, str]:
-    """The header that tells it."""
+    """The header with the request's id."""
     own = own_id()
     return {HEADER: own} if own else {}

@@ -1,4 +1,4 @@
-"""One `GET /play/…`, understood: which bytes of which file, and which segments they complete."""
+"""A parsed `GET /play/…`: the bytes of the file that are asked for, and the segments that they complete."""
 
 from msgspec import Struct
 
@@ -15,7 +15,7 @@ from streamlimit.web.render import lines, named
 
 
 class Conditions(Struct, frozen=True):
-    """The conditions of a request, beside its path."""
+    """The conditions of a request: method, range and validators."""
 
     is_head: bool = False
     if_none_match: str | None = None
@@ -28,7 +28,7 @@ PLAIN = Conditions()
 
 
 def conditions_of(request: Request) -> Conditions:
-    """The conditions in the headers of *request*. Raises 405 for what is neither GET nor HEAD."""
+    """The conditions in the headers of *request*. Raises 405 for methods other than GET and HEAD."""
     method, fields = request.method, request.fields
     if method not in ("GET", "HEAD"):
         raise Problem("method-not-allowed", "GET it", headers={"Allow": "GET, HEAD, OPTIONS"})
@@ -39,7 +39,7 @@ def conditions_of(request: Request) -> Conditions:
 
 
 class PlayPath:
-    """`/play/<grant>/<stream_id>/<path>`, taken apart."""
+    """The parts of `/play/<grant>/<stream_id>/<path>`."""
 
     __slots__ = ("grant", "path", "stream_id")
 
@@ -51,11 +51,11 @@ class PlayPath:
 
 
 class Requested:
-    """The answer to be given, before anyone has been asked whether it may be.
+    """The answer that a request asks for, before the limiter has decided.
 
     `takes_seat`: media bytes are to be sent; HEAD, 304 and what is no media neither seat nor confirm.
     `completes`: they are the last that some segment needs. `status`: 200, 206 or 304.
-    `number`: of the part that they begin with, of low latency. `is_playlist`: or a manifest.
+    `number`: of the low-latency part that they begin with. `is_playlist`: the file is a playlist or a manifest.
     """
 
     _lines = b""
@@ -85,7 +85,7 @@ class Requested:
         self.status = 304 if self.is_unchanged else 206 if self._is_partial else 200
 
     def lines(self) -> bytes:
-        """Lines of media's headers, and which segment it completes. They are the same for everyone."""
+        """The header lines of media, with the segment that it completes: the same for all viewers."""
         if not self._lines:
             self._lines = self._noted_lines()
         return self._lines
@@ -100,7 +100,7 @@ class Requested:
         return found
 
     def headers(self) -> dict[str, str]:
-        """Headers of the file, without anything of the session."""
+        """The headers of the file, without those of the session."""
         body, part = self.part.body, self.part
         headers = {"ETag": body.etag, "Accept-Ranges": "bytes"}
         headers["Cache-Control"] = "no-store" if self.is_media else "no-cache"
@@ -112,7 +112,7 @@ class Requested:
 
 
 def requested_of(asked: Conditions, stream: Stream, path: str, body: Body) -> Requested:
-    """The answer to be given. For a whole file of a stream that stays as it is, it is found out once."""
+    """The answer that *asked* is for. Cached for whole files of finished streams."""
     if asked is not PLAIN or stream.live:  # each version of a live one would be kept
         return Requested(asked, stream, path, body)
     about = ("asked", path)

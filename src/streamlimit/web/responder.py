@@ -1,4 +1,4 @@
-"""The hot path's second half: answers what a request wants as the limiter decides, under a lease that it settles."""
+"""The second half of the hot path: answers a request as the limiter decides, under a lease that it settles."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -25,14 +25,14 @@ _CHECK = Purpose.CHECK  # looked up once
 
 
 class Responder:
-    """Delivers what is wanted. Problems are raised, not sent."""
+    """Delivers wanted files. Problems are raised, not sent."""
 
     def __init__(self, service: Service, cookies_of: Callable[[str], list[str]] | None = None) -> None:
         self._limiter, self._files, self._cookies_of = service.limiter, service.files, cookies_of
         self.deliverer, self.partials = Deliverer(service.policy), Partials()
 
     def answer(self, wanted: Wanted, exchange: Exchange) -> Answer[None]:
-        """Delivers what is *wanted* as the limiter decides, now or later. Raises `Refused`."""
+        """Delivers *wanted* as the limiter decides, at once or deferred. Raises `Refused`."""
         decision = self._limiter.admit(wanted.ask)
         if isinstance(decision, Admitted):  # nearly all
             return self._serve(wanted, exchange, decision)
@@ -68,7 +68,7 @@ class Responder:
     def _delivered(
         self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, is_there: bool
     ) -> Answer[None]:
-        """The delivery is over: the client has all of it, or not."""
+        """Settles the lease after the delivery, by whether the client has received all."""
         if not is_there:
             return self._give_back(holder, exchange, NotReceived())
         if isinstance(wanted, Playback) and not self._counts(wanted):
@@ -98,7 +98,7 @@ class Responder:
         exchange.end()
 
     async def _give_back(self, holder: LeaseHolder, exchange: Exchange, failure: Exception | None = None) -> None:
-        """Nothing of the lease counts; raises what was the reason."""
+        """Abandons the lease, and raises the reason *failure*."""
         if failure is not None:
             await holder.fail()
             raise failure
@@ -106,7 +106,7 @@ class Responder:
         exchange.end()
 
     def _begin(self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange) -> Part | None:
-        """Says what comes. None: nothing does."""
+        """Begins the answer, and returns the part that is to be delivered; None: there is no body."""
         if isinstance(wanted, Playback):
             requested = wanted.requested
             exchange.start(requested.status, requested.lines() + counted(holder.admitted))
@@ -129,7 +129,7 @@ class Responder:
         return part
 
     def _counts(self, wanted: Playback) -> bool:
-        """Is what was received more than the pieces that someone who seeks leaves behind?"""
+        """Does a received range that completes no segment count as activity (partials.py)?"""
         ask, requested = wanted.ask, wanted.requested
         if requested.completes:
             if self.partials.left:
@@ -147,7 +147,7 @@ class Responder:
         exchange.end()
 
     def _cookies(self, ask: Ask, decision: Admitted) -> bytes:
-        """Lines by which another party opens the stream's media: for whoever holds a seat on it, and nobody else."""
+        """The header lines of the CDN's cookies for the stream's media, for a session with a seat on it; else none."""
         session = decision.session
         if self._cookies_of is None or session is None or session.stream_id != ask.stream_id:
             return b""
@@ -189,7 +189,7 @@ async def _end_after(coming: Awaitable[object], exchange: Exchange) -> None:
 
 
 def _whole(body: Body, segment: Segment) -> tuple[Part, bytes]:
-    """All of a segment, and headers that are the same for everyone who gets it."""
+    """The part that is the whole segment, and its header lines, the same for all viewers."""
     first = segment.first or 0
     last = body.size - 1 if segment.last is None else segment.last
     part = Part(body, first, last, (segment,), issued(segment))

@@ -1,4 +1,4 @@
-"""The one table of rights: which role may do which call. A call that is not in it is allowed to no role."""
+"""The table of rights: the roles that may make each call. A call that is not in it is allowed to no role."""
 
 from typing import Literal
 
@@ -43,10 +43,13 @@ RIGHTS: dict[str, frozenset[Role]] = {
     "GET /v1/users/{user_id}/history": _INSPECTING,
     "GET /metrics": _INSPECTING | {"local"},
 }
-"""Beside these, `GET /play/…` is for the grant in its path, and the calls of `PUBLIC` are for everyone."""
+"""The roles of each call.
+
+In addition `GET /play/…` is for the grant in its path, and `PUBLIC` calls are for everyone.
+"""
 
 PUBLIC = frozenset(
     {"/healthz", "/readyz", "/openapi.json", "/docs", "/problems/{code}"}
     | {"/client.js", "/", "/watch", "/console", "/console/key", "/static/{name:path}", "/favicon.ico"}
 )
-"""Paths that ask for no credential, by any method: they tell nothing of users, sessions or streams."""
+"""Paths that need no credential, by any method: they show nothing of users, sessions or streams."""

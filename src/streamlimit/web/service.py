@@ -1,4 +1,4 @@
-"""The parts that the web layer works with, as the composition root hands them over."""
+"""The parts of a worker that the web layer uses, made by the composition root."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -62,5 +62,5 @@ class Service:
 
     @property
     def has_streams(self) -> bool:
-        """Is something played here?"""
+        """Are there streams?"""
         return self.catalog is not None or self.origin is not None

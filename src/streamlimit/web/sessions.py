@@ -129,13 +129,13 @@ async def end_by_beacon(user_id: IdInPath, session_id: IdInPath, request: Reques
 
 
 def _playback_url(service: Service, grant: str, stream_id: str, entry: str) -> str:
-    """Absolute where the address that players see is known."""
+    """The playback URL, absolute where `public_url` is set."""
     path = f"/play/{grant}/{encoded(stream_id)}/{encoded(entry, '/')}"
     return (service.settings.public_url or "") + path
 
 
 def _grant(service: Service, caller: Caller, ask: Ask, admitted: Admitted, request: Request) -> Grant:
-    """The grant for a session, of what the caller may. One that was asked for with a grant is no better than that."""
+    """The grant for a session, with the caller's own restrictions: a grant made by a grant allows no more."""
     is_their_own = caller.role != "service" or REVEALED in request.scope  # else it is the back end's address
     binds = service.settings.grant_address and is_their_own and caller.role != "grant"
     return Grant(

@@ -1,4 +1,4 @@
-"""Ids and names in URLs: percent-encoded there (UTF-8), read back strictly, or two spellings would be one id."""
+"""Ids and names in URLs: percent-encoded UTF-8, decoded strictly, so that each id has one spelling."""
 
 from urllib.parse import quote, unquote_to_bytes
 
@@ -22,7 +22,7 @@ def raw_path(scope: Scope) -> str:
 
 
 def id_in_path(name: str, part: str) -> str:
-    """The id that *part* of a path spells. Raises `malformed`, also for what is no UTF-8."""
+    """The id in *part* of a path. Raises `malformed`, also for bytes that are no UTF-8."""
     try:
         return require_id(name, unquote_to_bytes(part).decode() if "%" in part else part)
     except UnicodeDecodeError as error:
@@ -30,7 +30,7 @@ def id_in_path(name: str, part: str) -> str:
 
 
 def require_text(query: bytes) -> None:
-    """Raises `malformed` where a query is no UTF-8: else it would be read as another one."""
+    """Raises `malformed` where a query is no UTF-8, which would be decoded to another text."""
     try:
         unquote_to_bytes(query).decode()
     except UnicodeDecodeError as error:
@@ -38,7 +38,7 @@ def require_text(query: bytes) -> None:
 
 
 def require_ids_in_path(path: str) -> None:
-    """Raises `malformed` where what stands in `/v1/users/<user_id>/sessions/<session_id>`, as sent, is no id."""
+    """Raises `malformed` for invalid ids in a raw path `/v1/users/<user_id>/sessions/<session_id>`."""
     parts = path.split("/")
     for index, name in _PARTS.items():
         if len(parts) > index and parts[index]:

@@ -1,7 +1,7 @@
-"""Keys that viewers' tokens are verified with: public ones of an identity provider (JWKS), or one shared secret.
+"""The keys that verify viewers' tokens: public keys of an identity provider (JWKS), or one shared secret.
 
-Public keys are fetched in the background, so that no viewer waits for the provider; a token that names an unknown
-key makes us look at once. While the provider is unavailable, the keys at hand go on to count for `jwks_stale_seconds`.
+Public keys are fetched in the background, so that no viewer waits for the provider; a token that names an unknown key
+starts a fetch at once. While the provider is unavailable, known keys are used for `jwks_stale_seconds`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from streamlimit.logs import EventLog
 from streamlimit.settings import JwtSettings
 
 KINDS: dict[str, type[Key]] = {"RS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey, "Ed25519": OKPKey}
-"""Algorithms of public keys. HS256 is none of them, and `none` is nowhere: no key can be passed off as another kind."""
+"""Algorithms of public keys. HS256 and `none` are not among them, so a public key cannot be used as a secret."""
 
 PUBLIC_PARTS = frozenset({"kty", "kid", "alg", "use", "n", "e", "crv", "x", "y"})
 
@@ -28,28 +28,28 @@ MAX_JWKS = 1_000_000
 
 FETCH_SECONDS = 5.0
 AWAY_SECONDS = 10.0
-"""How soon a provider that was unavailable, or an unknown key, makes us fetch again."""
+"""The pause before the next fetch after a failed one, or for an unknown key."""
 
 log = EventLog("streamlimit.identity")
 
 
 class BadToken(Exception):
-    """The text is no token that counts here; says why in words fit for a viewer."""
+    """The text is not a valid token; the message says why, in words for a viewer."""
 
 
 class KeysUnavailable(Exception):
-    """No keys are at hand: nothing can be said about any token."""
+    """There are no keys to verify a token."""
 
 
 class Header(Struct):
-    """The fields of a token's header that matter here."""
+    """The fields of a token's header that choose the key."""
 
     alg: str
     kid: str | None = None
 
 
 class Keys:
-    """The provider's public keys, or one shared secret. *fetch* brings a JWKS; *on_change* is called for new ones."""
+    """The provider's public keys, or one shared secret. *fetch* gets a JWKS; *on_change* is called after a change."""
 
     def __init__(
         self,
@@ -86,17 +86,17 @@ class Keys:
         return found
 
     async def refresh(self) -> None:
-        """Fetches the keys; of many at once one does. A failure leaves what is at hand."""
+        """Fetches the keys; of several callers at once one does. A failure leaves the known keys."""
         if self._settings.jwks_url is None:
             return
         if self._fetching is None:
             self._tried_at = self._clock()
-            # A task of its own: a viewer who leaves does not take the others' keys along.
+            # A task of its own: a viewer that leaves does not cancel the fetch for others.
             self._fetching = asyncio.create_task(self._refresh(self._settings.jwks_url))
         await asyncio.shield(self._fetching)
 
     async def refresh_forever(self) -> None:
-        """Fetches the keys now and then, and more often while the provider is unavailable."""
+        """Fetches the keys periodically, more often while the provider is unavailable, until cancelled."""
         while True:
             await self.refresh()
             was_there = self._fetched_at >= self._tried_at
@@ -132,7 +132,7 @@ class Keys:
 
 
 async def fetch_jwks(url: str) -> Any:
-    """The JWKS document at *url*. Follows no redirect, and no proxy of the environment."""
+    """The JWKS document at *url*. Follows no redirect, and uses no proxy of the environment."""
     import httpx  # only where viewers have tokens: it would slow every start
 
     known = httpx.create_ssl_context()  # this one knows SSL_CERT_FILE: some providers have their own authority
@@ -156,7 +156,7 @@ async def _joined(parts: AsyncIterable[bytes]) -> bytes:
 
 
 def public_keys(document: Any) -> dict[str, list[Key]]:
-    """The usable keys of a JWKS by their ids. A symmetric one has no place in public; a broken one spoils no other."""
+    """The usable keys of a JWKS by their ids. Symmetric keys are ignored, and so are broken ones."""
     found: dict[str, list[Key]] = {}
     for data in document["keys"][:MAX_KEYS]:
         kinds: dict[str, Any] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}

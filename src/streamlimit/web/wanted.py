@@ -1,4 +1,4 @@
-"""Viewers' requests, understood, as values: a segment that is issued, a file of `/play`, an entry playlist."""
+"""Viewers' parsed requests as values: a segment of Endpoint 1, a file of `/play`."""
 
 import math
 from urllib.parse import unquote
@@ -16,7 +16,7 @@ from streamlimit.web.requested import Requested
 
 
 class Elsewhere(Exception):
-    """The file is for another party to hand out (`deliver`)."""
+    """Raised for a file that another server delivers (`deliver`)."""
 
 
 class Issue(Struct, frozen=True):
@@ -38,7 +38,7 @@ Wanted = Issue | Playback | Entry
 
 
 def as_spelled(stream: Stream, text: str) -> Segment | None:
-    """The segment whose name our header spelled so."""
+    """The segment whose name the header `Streamlimit-Segment` spells so."""
     found = stream.find(unquote(text)) if "%" in text else None
     return found if found is not None and spelled(found.name) == text else None
 
@@ -51,7 +51,7 @@ def next_of(stream: Stream, holder: LeaseHolder) -> Segment | LiveEdge | None:
 
 
 def nothing(edge: LiveEdge | None) -> dict[str, str]:
-    """Headers of a 204: the stream is over, or its live edge is reached."""
+    """The headers of a 204: the stream has ended, or its live edge is reached."""
     if edge is None:
         return {"Streamlimit-End": "true"}
     return {"Retry-After": str(max(math.ceil(edge.wait_ms / 1_000), 1))}

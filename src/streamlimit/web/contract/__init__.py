@@ -1,4 +1,4 @@
-"""What `/openapi.json` tells of each call: its name, answers, examples and errors. Data only: openapi.py reads it."""
+"""The description of each call in `/openapi.json`: name, answers, examples and errors. Data only, for openapi.py."""
 
 from streamlimit.web.contract import console, edges, operator, service, viewer
 from streamlimit.web.contract.operation import Body, Operation, Says
@@ -12,4 +12,4 @@ OPERATIONS: dict[str, Operation] = {
     **edges.OPERATIONS,
     **service.OPERATIONS,
 }
-"""By method and path, as in rights.py. Every call that is served is here."""
+"""The descriptions of all calls, by method and path as in rights.py."""

@@ -1,4 +1,4 @@
-"""What was made for the console, and is there for everybody."""
+"""The descriptions of calls made for the console; others may use them, too."""
 
 from streamlimit.web.contract import shapes
 from streamlimit.web.contract.operation import CREDENTIALS, IDENTITY, Operation, Says

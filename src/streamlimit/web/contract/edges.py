@@ -1,4 +1,4 @@
-"""What edges call: each speaks its own protocol. The paths stand for all that the edge may ask."""
+"""The descriptions of edges' calls, each in its own protocol. A path stands for all paths below it."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -43,7 +43,7 @@ PARAMETERS: dict[str, Any] = {
     "subject": "ada",
     "session": "9f1c2a7be0d4c3b2a1908f7e6d5c4b3a",
 }
-"""Of parameters in paths and queries, by name."""
+"""Examples of parameters in paths and queries, by name."""
 
 ORIGINAL_PATH = f"/play/{GRANT}/aurora/video-180p/seg-00002.m4s"
 PROBLEM_EXTRAS: dict[str, dict[str, Any]] = {
@@ -58,11 +58,11 @@ PROBLEM_EXTRAS: dict[str, dict[str, Any]] = {
     },
     "too-many-requests": {"retry_after_seconds": 1.5},
 }
-"""The members that problems of these codes have beside the five of all."""
+"""Examples of the further members of problems, by code."""
 
 
 def problem(code: str) -> dict[str, Any]:
-    """A problem document of this code."""
+    """An example of the problem document of *code*."""
     status, title = PROBLEMS[code]
     detail = EXPLAINED[code].when.partition(". ")[0].rstrip(".")
     own = {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "code": code}

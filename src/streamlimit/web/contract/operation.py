@@ -1,4 +1,4 @@
-"""The form in which a call is described."""
+"""The types by which calls are described."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,9 @@ PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
 class Says(Struct, frozen=True):
-    """One answer. *shape*: a type, whose JSON schema is written down, or a schema; None where there is no body.
+    """One answer. *shape*: a type or a JSON schema; None: it has no body.
 
-    *also*: what else it may be, by `Accept`: schema and example by media type.
+    *also*: alternatives by `Accept`: schema and example by media type.
     """
 
     words: str
@@ -27,15 +27,17 @@ class Says(Struct, frozen=True):
 
 
 class Body(Struct, frozen=True):
-    """What is sent. *kinds*: schema and example by media type."""
+    """The body of a request. *kinds*: schema and example by media type."""
 
     kinds: Mapping[str, tuple[Any, Any]]
     is_required: bool = True
 
 
 class Operation(Struct, frozen=True):
-    """One call. *problems*: the codes that it may be refused with. *summary*, *tag*, *parameters*: of a call that no
-    framework sees, where FastAPI has none. *body*: the same; of another call only `sends`, an example, is wanted.
+    """One call. *problems*: its error codes.
+
+    *summary*, *tag*, *parameters*, *body*: for calls that FastAPI does not route. Others need only *sends*, an example
+    of the body.
     """
 
     id: str

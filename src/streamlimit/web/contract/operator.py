@@ -1,4 +1,4 @@
-"""What operators call."""
+"""The descriptions of operators' calls."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""JSON schemas of what calls answer: the documents of shapes.py, and one problem document a code."""
+"""JSON schemas of answers: the documents of shapes.py, and one problem document per code."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,22 +15,22 @@ COMMON = ("type", "title", "status", "detail", "code")
 
 
 def reference(name: str) -> dict[str, str]:
-    """To a component."""
+    """A reference to the component *name*."""
     return {"$ref": TEMPLATE.format(name=name)}
 
 
 def problem_name(code: str) -> str:
-    """What its schema is called: `SessionLimitProblem`."""
+    """The name of the schema of a problem, such as `SessionLimitProblem`."""
     return "".join(part.capitalize() for part in code.split("-")) + "Problem"
 
 
 def schema_of(shape: Any) -> dict[str, Any]:
-    """As it stands in an answer: a type of ours by its name, a schema as it is."""
+    """The schema of *shape* in an answer: a reference for a type, a schema unchanged."""
     return reference(shape.__name__) if isinstance(shape, type) else dict(shape)
 
 
 def components(operations: Iterable[Operation]) -> dict[str, Any]:
-    """All that their answers refer to."""
+    """The components that the answers of *operations* refer to."""
     shapes = {says.shape for each in operations for says in each.answers.values() if isinstance(says.shape, type)}
     _, found = msgspec.json.schema_components([*shapes, *EXTRAS.values()], ref_template=TEMPLATE)
     extras = {kind.__name__ for kind in EXTRAS.values()}
@@ -40,7 +40,7 @@ def components(operations: Iterable[Operation]) -> dict[str, Any]:
 
 
 def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
-    """Its title would only repeat its name."""
+    """The schema without its title, which repeats its name."""
     return {key: value for key, value in schema.items() if key != "title"}
 
 
@@ -79,7 +79,7 @@ def _problem(code: str, members: Mapping[str, dict[str, Any]]) -> dict[str, Any]
 
 
 def problem_answer(codes: list[str]) -> dict[str, Any]:
-    """One status of an operation, which is that of all *codes*."""
+    """The answer for one error status of an operation, with all *codes* of that status."""
     schemas = [reference(problem_name(code)) for code in codes]
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     examples = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
@@ -88,7 +88,7 @@ def problem_answer(codes: list[str]) -> dict[str, Any]:
 
 
 def schema_of_form(form: Any) -> dict[str, Any]:
-    """A form's, in one piece: forms are small and do not recur. A schema as it is."""
+    """The schema of a form, without references; a schema unchanged."""
     if not (isinstance(form, type) and issubclass(form, Struct)):
         return dict(form)
     (schema,), parts = msgspec.json.schema_components([form], ref_template=TEMPLATE)

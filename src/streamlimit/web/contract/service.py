@@ -1,4 +1,4 @@
-"""What is asked about the service itself, and what it hands out of its own."""
+"""The descriptions of calls about the service itself, and of its own files."""
 
 from streamlimit.web.contract import shapes
 from streamlimit.web.contract.operation import CREDENTIALS, TEXT, Operation, Says

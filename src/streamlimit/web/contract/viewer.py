@@ -1,4 +1,4 @@
-"""What viewers and the platform's back end call."""
+"""The descriptions of calls of viewers and the platform's back end."""
 
 from streamlimit.web.contract import shapes
 from streamlimit.web.contract.examples import GRANT, SESSION
@@ -52,7 +52,7 @@ STREAM = {
     "live": False,
 }
 OCTETS = {"application/octet-stream": (BYTES, None)}
-"""Beside the kind that it really has: what makers of clients know."""
+"""The media type of bytes that code generators know, beside the real one."""
 
 OPERATIONS: dict[str, Operation] = {
     "POST /v1/segments": Operation(
