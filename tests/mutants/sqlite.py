@@ -85,15 +85,15 @@ MUTANTS = [
     Mutant(
         "a late holder is believed",
         "streamlimit/store/sqlite/outbox.py",
-        'held = db.execute(QUERIES["holds"], key).fetchone() is not None',
+        'held = db.run("holds", *key).fetchone() is not None',
         "held = True",
         ("tests/store/test_sqlite_outbox.py",),
     ),
     Mutant(
         "claims have no lock",
         "streamlimit/store/sqlite/outbox.py",
-        "        with self._step() as db:\n            now_ms = self._now_ms(db)\n            self._sort(db, now_ms)",
-        "        with self._opened() as db:\n            now_ms = self._now_ms(db)\n            self._sort(db, now_ms)",
+        "        with self._step() as db:\n            now_ms = self._now_ms()\n            self._sort(db, now_ms)",
+        "        with self._opened() as db:\n            now_ms = self._now_ms()\n            self._sort(db, now_ms)",
         ("tests/store/test_sqlite_outbox.py",),
     ),
     Mutant(

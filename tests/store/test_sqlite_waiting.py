@@ -15,7 +15,7 @@ from streamlimit.errors import StoreLocked
 from streamlimit.model import Admitted, Ask, Confirmed, Lease, Receipt, Refusal
 from streamlimit.policy import Policy
 from streamlimit.store.contract import resolved
-from streamlimit.store.sqlite import SqliteStore, connection, open_patient_outbox
+from streamlimit.store.sqlite import SqliteOutbox, SqliteStore, connection, patient
 from streamlimit.store.sqlite.connection import LOOP_SECONDS
 from streamlimit.store.sqlite.patience import RETRY_SECONDS, Patience
 from streamlimit.store.sqlite.rows import Rows
@@ -81,7 +81,7 @@ def test_each_change_waits_for_its_turn_without_blocking_and_is_made(path: str, 
     opener = SqliteStore(path, POLICY)
     leases = [sit(opener, user) for user in ("ann", "bob", "cid")]
     store = SqliteStore(path, POLICY, gathers=True)
-    outbox = open_patient_outbox(path, {"hook": ["session.refused"]}, 10)
+    outbox = patient(SqliteOutbox, path, {"hook": ["session.refused"]}, 10)
     shown = opener.sessions("ann").sessions[0]
 
     def everything() -> list[Any]:
@@ -161,7 +161,7 @@ async def test_an_outbox_that_waited_in_vain_says_so(path: str, monkeypatch: pyt
     opener = SqliteStore(path, POLICY)
     sit(opener)
     shown = opener.sessions("ann").sessions[0]
-    outbox = open_patient_outbox(path, {"hook": ["session.refused"]}, 10)
+    outbox = patient(SqliteOutbox, path, {"hook": ["session.refused"]}, 10)
     monkeypatch.setattr("streamlimit.store.sqlite.patience.LOCK_WAIT_SECONDS", 0.02)
 
     with held(path) as holder:

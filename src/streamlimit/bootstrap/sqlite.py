@@ -16,12 +16,13 @@ from streamlimit.store.feed import Feed
 from streamlimit.store.outbox import Outbox
 from streamlimit.store.reporting import ReportStore
 from streamlimit.store.sqlite import (
+    SqliteFeed,
+    SqliteOutbox,
+    SqliteReports,
     SqliteStore,
     back_up,
-    open_patient_feed,
-    open_patient_outbox,
-    open_patient_reports,
     opened,
+    patient,
 )
 from streamlimit.store.sqlite.reporting import USERS_AT_ONCE
 from streamlimit.tally import Tally
@@ -46,13 +47,13 @@ class SqliteEngine:
         )
 
     def outbox(self, subscriptions: Mapping[str, Collection[str]], serves: bool = False) -> Outbox:
-        return _open(lambda: open_patient_outbox(self._path, subscriptions, self._settings.outbox_max_events), serves)
+        return _open(lambda: patient(SqliteOutbox, self._path, subscriptions, self._settings.outbox_max_events), serves)
 
     def feed(self, serves: bool = False) -> Feed:
-        return _open(lambda: open_patient_feed(self._path, self._settings.history_events), serves)
+        return _open(lambda: patient(SqliteFeed, self._path, self._settings.history_events), serves)
 
     def reports(self, serves: bool = False) -> tuple[ReportStore, int]:
-        return _open(lambda: open_patient_reports(self._path), serves), USERS_AT_ONCE
+        return _open(lambda: patient(SqliteReports, self._path), serves), USERS_AT_ONCE
 
     def on_failure(self, store: Store, failed: Callable[[StoreUnavailable], None]) -> None:
         """A file fails only when it is asked for something."""

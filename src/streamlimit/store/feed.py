@@ -128,31 +128,8 @@ _decode = msgspec.msgpack.Decoder(_Row).decode
 
 def pack(event: Event) -> bytes:
     """The event as MessagePack, a `_Row` of about 150 bytes: the same bytes for the same event."""
-    its = event.session
-    return _encode(
-        (
-            _CODES[event.type],
-            event.at_ms,
-            event.reason,
-            event.by,
-            event.live_sessions,
-            its.session_id,
-            its.user_id,
-            its.stream_id,
-            its.state,
-            its.device,
-            its.segment,
-            its.sequence,
-            its.started_at_ms,
-            its.last_activity_ms,
-            its.expires_at_ms,
-            its.generation,
-            its.move,
-            its.plan,
-            its.limit,
-            its.play,
-        )
-    )
+    code, its = _CODES[event.type], astuple(event.session)
+    return _encode((code, event.at_ms, event.reason, event.by, event.live_sessions, *its))
 
 
 def unpack(packed: bytes) -> Event:

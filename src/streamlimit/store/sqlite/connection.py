@@ -3,7 +3,7 @@
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.resources import files
@@ -53,6 +53,14 @@ class Connection(sqlite3.Connection):
 
     patience_seconds = LOCK_WAIT_SECONDS
     spared_until = float("-inf")
+
+    def run(self, name: str, *values: str | int | bytes | None) -> sqlite3.Cursor:
+        """Runs the query of that name."""
+        return self.execute(QUERIES[name], values)
+
+    def run_each(self, name: str, rows: Iterable[tuple[str | int | bytes | None, ...]]) -> None:
+        """Runs the query of that name with each of *rows*."""
+        self.executemany(QUERIES[name], rows)
 
 
 def connect(path: str, patience_seconds: float = LOCK_WAIT_SECONDS) -> Connection:
@@ -139,8 +147,8 @@ def _is_current(db: Connection) -> bool:
     """Is the schema current, and the clock's offset of this boot? Then nothing is to be written."""
     if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
         return False
-    row = db.execute(QUERIES["get_clock"]).fetchone()
-    return row is not None and row[0] == clock.boot_id() and db.execute(QUERIES["count_ledgers"]).fetchone()[0] > 0
+    row = db.run("get_clock").fetchone()
+    return row is not None and row[0] == clock.boot_id() and db.run("count_ledgers").fetchone()[0] > 0
 
 
 def _migrate(db: Connection) -> None:
@@ -157,16 +165,16 @@ def _migrate(db: Connection) -> None:
         _anchor_clock(db)
 
 
-def _from_version_1(db: sqlite3.Connection) -> None:
+def _from_version_1(db: Connection) -> None:
     """Migrates from schema 1, where each user's row was JSON, with an index by time."""
     db.execute("ALTER TABLE ledgers RENAME TO old_ledgers")
     db.execute(_table("ledgers"))
     for user_id, body in db.execute("SELECT user_id, body FROM old_ledgers"):
-        db.execute(QUERIES["save"], (user_id, *bodies.from_version_1(body)))
+        db.run("save", user_id, *bodies.from_version_1(body))
     db.execute("DROP TABLE old_ledgers")
 
 
-def _from_version_6(db: sqlite3.Connection) -> None:
+def _from_version_6(db: Connection) -> None:
     """Migrates from schema 6, where users had a row for each bucket of reports, and histories an index by time."""
     db.execute("DROP INDEX IF EXISTS history_by_time")
     if not db.execute("SELECT 1 FROM pragma_table_info('report_users') WHERE name = 'refused'").fetchone():
@@ -180,7 +188,7 @@ def _from_version_6(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE old_report_users")
 
 
-def _make_missing(db: sqlite3.Connection) -> None:
+def _make_missing(db: Connection) -> None:
     """Creates all tables and indexes that the file does not have."""
     there = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
     for statement in _statements(_schema()):
@@ -201,13 +209,13 @@ def _statements(script: str) -> list[str]:
     return [part for part in map(str.strip, bare.split(";")) if part]
 
 
-def _anchor_clock(db: sqlite3.Connection) -> None:
+def _anchor_clock(db: Connection) -> None:
     """Makes the clock's offset anew after a boot, and whenever no session is stored that a step could affect."""
-    row = db.execute(QUERIES["get_clock"]).fetchone()
+    row = db.run("get_clock").fetchone()
     boot = clock.boot_id()
-    is_empty = db.execute(QUERIES["count_ledgers"]).fetchone()[0] == 0
+    is_empty = db.run("count_ledgers").fetchone()[0] == 0
     if row is not None and row[0] == boot and not is_empty:
         return
     seen_ms = 0 if row is None or is_empty else row[2]
-    db.execute(QUERIES["clear_clock"])
-    db.execute(QUERIES["put_clock"], (boot, clock.offset_ms(seen_ms), seen_ms))
+    db.run("clear_clock")
+    db.run("put_clock", boot, clock.offset_ms(seen_ms), seen_ms)

@@ -5,15 +5,8 @@ from collections.abc import Sequence
 from streamlimit.model import Event, Session
 from streamlimit.store.contract import Clock
 from streamlimit.store.feed import FEED_KEPT, FORGOTTEN, HISTORY_DAYS, Entry, FeedPage, Place, pack, unpack
-from streamlimit.store.sqlite.connection import (
-    LOCK_WAIT_SECONDS,
-    LOOP_SECONDS,
-    QUERIES,
-    Connection,
-    when_unlocked,
-)
+from streamlimit.store.sqlite.connection import LOCK_WAIT_SECONDS, Connection
 from streamlimit.store.sqlite.own_connection import OwnConnection
-from streamlimit.store.sqlite.patience import patient
 
 CUT_EVERY = 8
 """One event in so many truncates its user's history to its length; reading leaves out what is beyond."""
@@ -44,63 +37,54 @@ class SqliteFeed(OwnConnection):
 
     def append(self, events: Sequence[Event]) -> None:
         with self._step() as db:
-            db.executemany(QUERIES["put_in_feed"], [(event.session.user_id, pack(event)) for event in events])
-            db.execute(QUERIES["bound_feed"], (self._kept,))
+            db.run_each("put_in_feed", [(event.session.user_id, pack(event)) for event in events])
+            db.run("bound_feed", self._kept)
 
     def remember(self, events: Sequence[Event]) -> Sequence[Event]:
         rows = [(e.session.user_id, e.at_ms, pack(e)) for e in events if e.reason != FORGOTTEN]
         if rows and self._history_events:
             with self._step() as db:
-                db.executemany(QUERIES["put_in_history"], rows)
+                db.run_each("put_in_history", rows)
                 if cut := [(user_id, self._history_events) for user_id, at_ms, _ in rows if at_ms % CUT_EVERY == 0]:
-                    db.executemany(QUERIES["bound_history"], cut)
+                    db.run_each("bound_history", cut)
                     self._forget_old(db)
         return ()
 
     def refused(self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None) -> Event | None:
         with self._step() as db:
-            now_ms = self._now_ms(db)
-            db.execute(QUERIES["forget_told"], (now_ms,))
+            now_ms = self._now_ms()
+            db.run("forget_told", now_ms)
             key = (session.user_id, session.session_id)
-            if not db.execute(QUERIES["put_told"], (*key, now_ms + quiet_ms, now_ms)).rowcount:
+            if not db.run("put_told", *key, now_ms + quiet_ms, now_ms).rowcount:
                 return None
         return Event("session.refused", session, now_ms, reason, None, live_sessions)
 
     def read(self, after: Place | None, at_most: int) -> FeedPage:
-        with self._opened() as db:
-            newest = when_unlocked(db, lambda: db.execute(QUERIES["newest_in_feed"]).fetchone())
-            last: int = 0 if newest is None else newest[0]
-            if after is None:
-                return FeedPage((), (last, 0))
-            oldest = max(last - self._kept, 0)
-            is_whole = (oldest, 0) <= after <= (last, 0)
-            begin = after[0] if is_whole else oldest
-            rows = when_unlocked(db, lambda: db.execute(QUERIES["read_feed"], (begin, at_most)).fetchall())
+        newest = self._find("newest_in_feed")
+        last: int = newest[0][0] if newest else 0
+        if after is None:
+            return FeedPage((), (last, 0))
+        oldest = max(last - self._kept, 0)
+        is_whole = (oldest, 0) <= after <= (last, 0)
+        rows = self._find("read_feed", after[0] if is_whole else oldest, at_most)
         return FeedPage(tuple(Entry((number, 0), unpack(row)) for number, row in rows), (last, 0), is_whole)
 
     def history(self, user_id: str) -> tuple[Event, ...]:
-        with self._opened() as db:
-            key = (user_id, self._now_ms(db) - _OLD_MS, self._history_events)
-            rows = when_unlocked(db, lambda: db.execute(QUERIES["read_history"], key).fetchall())
+        rows = self._find("read_history", user_id, self._now_ms() - _OLD_MS, self._history_events)
         return tuple(unpack(row) for (row,) in rows)
 
     def forget(self, user_id: str) -> None:
         with self._step() as db:
-            db.execute(QUERIES["forget_history"], (user_id,))
-            db.execute(QUERIES["forget_told_of"], (user_id,))
-            found = db.execute(QUERIES["user_in_feed"], (user_id,)).fetchall()
+            db.run("forget_history", user_id)
+            db.run("forget_told_of", user_id)
+            found = db.run("user_in_feed", user_id).fetchall()
             gone = [(number,) for number, row in found if unpack(row).reason != FORGOTTEN]
-            db.executemany(QUERIES["forget_in_feed"], gone)
+            db.run_each("forget_in_feed", gone)
 
     def _forget_old(self, db: Connection) -> None:
         """Removes old events of the next few histories."""
         first = self._looked_at
-        last = db.execute(QUERIES["end_of_histories"], (first, LOOKED_AT)).fetchone()[0]
+        last = db.run("end_of_histories", first, LOOKED_AT).fetchone()[0]
         self._looked_at = last or ""
         if last is not None:
-            db.execute(QUERIES["forget_old_history"], (first, last, self._now_ms(db) - _OLD_MS))
-
-
-def open_patient_feed(path: str, history_events: int) -> SqliteFeed:
-    """A feed for an event loop: while another process holds the lock, no step blocks, and the answer is deferred."""
-    return patient(SqliteFeed(path, history_events, patience_seconds=LOOP_SECONDS))
+            db.run("forget_old_history", first, last, self._now_ms() - _OLD_MS)

@@ -4,7 +4,6 @@ A claim sorts, so that a state change writes one row, however many endpoints the
 future with a ticket: after that time the delivery may be claimed again.
 """
 
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,17 +13,9 @@ from streamlimit.model import Event, Session
 from streamlimit.policy import OUTBOX_MAX_EVENTS
 from streamlimit.store.contract import Clock
 from streamlimit.store.outbox import Backlog, DeadLetter, Delivery
-from streamlimit.store.sqlite.connection import (
-    LOCK_WAIT_SECONDS,
-    LOOP_SECONDS,
-    QUERIES,
-    Connection,
-    transaction,
-    when_unlocked,
-)
+from streamlimit.store.sqlite.connection import LOCK_WAIT_SECONDS, Connection
 from streamlimit.store.sqlite.intake import put, take_unkept
 from streamlimit.store.sqlite.own_connection import OwnConnection
-from streamlimit.store.sqlite.patience import patient
 
 SORTED_AT_ONCE = 200
 """Events that one claim sorts; a few milliseconds at most."""
@@ -55,10 +46,10 @@ class SqliteOutbox(OwnConnection):
 
     def refused(self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None) -> Event | None:
         with self._step() as db:
-            now_ms = self._now_ms(db)
-            db.execute(QUERIES["forget_refusals"], (now_ms,))
+            now_ms = self._now_ms()
+            db.run("forget_refusals", now_ms)
             key = (session.user_id, session.session_id)
-            if not db.execute(QUERIES["put_refusal"], (*key, now_ms + quiet_ms, now_ms)).rowcount:
+            if not db.run("put_refusal", *key, now_ms + quiet_ms, now_ms).rowcount:
                 return None
             event = Event(REFUSED, session, now_ms, reason, None, live_sessions)
             put(db, [event], self._max_events)
@@ -68,15 +59,13 @@ class SqliteOutbox(OwnConnection):
         self, endpoint: str, ticket: str, at_most: int, lease_ms: int, users: Collection[str] | None = None
     ) -> tuple[Delivery, ...]:
         """As `Outbox.claim`; *users* is ignored, for looking everywhere is as fast."""
-        with self._opened() as db:
-            now_ms = self._now_ms(db)
-            waits = when_unlocked(db, lambda: db.execute(QUERIES["waits"], (endpoint, now_ms)).fetchone()[0])
+        [(waits,)] = self._find("waits", endpoint, self._now_ms())
         if not waits:  # by far the most frequent; checked without a lock
             return ()
         with self._step() as db:
-            now_ms = self._now_ms(db)
+            now_ms = self._now_ms()
             self._sort(db, now_ms)
-            due = db.execute(QUERIES["due_queues"], (endpoint, now_ms, at_most)).fetchall()
+            due = db.run("due_queues", endpoint, now_ms, at_most).fetchall()
             taken = [self._take(db, endpoint, user_id, ticket, now_ms, lease_ms) for (user_id,) in due]
         return tuple(delivery for delivery in taken if delivery is not None)
 
@@ -91,58 +80,56 @@ class SqliteOutbox(OwnConnection):
     def retry_later(self, delivery: Delivery, wait_ms: int, problem: str) -> None:
         with self._held(delivery) as (db, now_ms):
             if db is not None:
-                db.execute(QUERIES["retry_queue"], (now_ms + wait_ms, problem, *_queue(delivery)))
+                db.run("retry_queue", now_ms + wait_ms, problem, *_queue(delivery))
 
     def release(self, delivery: Delivery) -> None:
         with self._held(delivery) as (db, now_ms):
             if db is not None:
-                db.execute(QUERIES["release_queue"], (now_ms, *_queue(delivery)))
+                db.run("release_queue", now_ms, *_queue(delivery))
 
     def give_up(self, delivery: Delivery, problem: str) -> None:
         with self._held(delivery) as (db, now_ms):
             if db is not None:
-                db.execute(QUERIES["bury"], (now_ms, problem, *_queue(delivery), delivery.number))
-                db.execute(QUERIES["more_dead"], (1, delivery.endpoint))
+                db.run("bury", now_ms, problem, *_queue(delivery), delivery.number)
+                db.run("more_dead", 1, delivery.endpoint)
                 self._remove(db, delivery, now_ms)
                 self._bound_the_dead(db, delivery.endpoint)
 
     def disable(self, endpoint: str, problem: str) -> bool:
         with self._step() as db:
-            return db.execute(QUERIES["disable"], (problem, endpoint)).rowcount > 0
+            return db.run("disable", problem, endpoint).rowcount > 0
 
     def replay(self, endpoint: str, at_most: int) -> int:
         with self._step() as db:
-            now_ms = self._now_ms(db)
-            db.execute(QUERIES["enable"], (endpoint,))
-            dead = db.execute(QUERIES["oldest_dead"], (endpoint, at_most)).fetchall()
+            now_ms = self._now_ms()
+            db.run("enable", endpoint)
+            dead = db.run("oldest_dead", endpoint, at_most).fetchall()
             for number, user_id, body in dead:
-                db.execute(QUERIES["put_letter"], (endpoint, user_id, number, now_ms, body))
-                db.execute(QUERIES["put_queue"], (endpoint, user_id, now_ms))
-                db.execute(QUERIES["hurry_queue"], (now_ms, endpoint, user_id))
-                db.execute(QUERIES["remove_dead"], (endpoint, number))
-            db.execute(QUERIES["put_back_room"], (len(dead), endpoint))
+                db.run("put_letter", endpoint, user_id, number, now_ms, body)
+                db.run("put_queue", endpoint, user_id, now_ms)
+                db.run("hurry_queue", now_ms, endpoint, user_id)
+                db.run("remove_dead", endpoint, number)
+            db.run("put_back_room", len(dead), endpoint)
         return len(dead)
 
     def backlog(self) -> tuple[Backlog, ...]:
         with self._step() as db:
-            self._sort(db, self._now_ms(db))
-            found = {row[0]: Backlog(*row) for row in db.execute(QUERIES["backlog"])}
+            self._sort(db, self._now_ms())
+            found = {row[0]: Backlog(*row) for row in db.run("backlog")}
         named = [found.pop(endpoint, Backlog(endpoint)) for endpoint in self._subscriptions]
         return (*named, *found.values())
 
     def dropped(self) -> dict[str, int]:
-        with self._opened() as db:
-            found: dict[str, int] = dict(when_unlocked(db, lambda: db.execute(QUERIES["dropped"]).fetchall()))
+        found: dict[str, int] = dict(self._find("dropped"))
         return {endpoint: found.get(endpoint, 0) for endpoint in self._subscriptions}
 
     def dead_letters(self, endpoint: str, at_most: int) -> tuple[DeadLetter, ...]:
-        with self._opened() as db:
-            rows = when_unlocked(db, lambda: db.execute(QUERIES["youngest_dead"], (endpoint, at_most)).fetchall())
+        rows = self._find("youngest_dead", endpoint, at_most)
         return tuple(DeadLetter(endpoint, number, _decode(body), problem, at) for number, body, problem, at in rows)
 
     def retain(self, at_most: int) -> bool:
         with self._step() as db:
-            known = [row[0] for row in db.execute(QUERIES["backlog"])]
+            known = [row[0] for row in db.run("backlog")]
             for endpoint in known:
                 if endpoint not in self._subscriptions:
                     return self._forget(db, endpoint, at_most)
@@ -150,16 +137,14 @@ class SqliteOutbox(OwnConnection):
 
     def _put_endpoints(self) -> None:
         """Adds missing endpoints. Nothing is written where all are stored: a file on a full disk can still be read."""
-        with self._opened() as db:
-            known = {row[0] for row in when_unlocked(db, lambda: db.execute(QUERIES["dropped"]).fetchall())}
-            new = [(endpoint,) for endpoint in self._subscriptions if endpoint not in known]
-            if new:
-                with transaction(db):
-                    db.executemany(QUERIES["put_endpoint"], new)
+        known = {endpoint for endpoint, _ in self._find("dropped")}
+        if new := [(endpoint,) for endpoint in self._subscriptions if endpoint not in known]:
+            with self._step() as db:
+                db.run_each("put_endpoint", new)
 
-    def _sort(self, db: sqlite3.Connection, now_ms: int) -> None:
+    def _sort(self, db: Connection, now_ms: int) -> None:
         """Sorts events into deliveries to each endpoint that is subscribed and has room."""
-        rows = db.execute(QUERIES["unsorted"], (SORTED_AT_ONCE,)).fetchall()
+        rows = db.run("unsorted", SORTED_AT_ONCE).fetchall()
         if not rows:
             return
         unkept = take_unkept(db)
@@ -168,46 +153,46 @@ class SqliteOutbox(OwnConnection):
             for number, user_id, kind, body in rows:
                 if kind not in types:
                     continue
-                if not db.execute(QUERIES["take_room"], (endpoint, self._max_events)).rowcount:
+                if not db.run("take_room", endpoint, self._max_events).rowcount:
                     dropped += 1
                     continue
-                db.execute(QUERIES["put_letter"], (endpoint, user_id, number, now_ms, body))
-                db.execute(QUERIES["put_queue"], (endpoint, user_id, now_ms))
+                db.run("put_letter", endpoint, user_id, number, now_ms, body)
+                db.run("put_queue", endpoint, user_id, now_ms)
             if dropped:
-                db.execute(QUERIES["count_dropped"], (dropped, endpoint))
-        db.execute(QUERIES["sorted"], (rows[-1][0],))
+                db.run("count_dropped", dropped, endpoint)
+        db.run("sorted", rows[-1][0])
 
     def _take(
-        self, db: sqlite3.Connection, endpoint: str, user_id: str, ticket: str, now_ms: int, lease_ms: int
+        self, db: Connection, endpoint: str, user_id: str, ticket: str, now_ms: int, lease_ms: int
     ) -> Delivery | None:
-        row = db.execute(QUERIES["next_letter"], (endpoint, user_id)).fetchone()
+        row = db.run("next_letter", endpoint, user_id).fetchone()
         if row is None:
             return None
         number, since_ms, body, attempts = row
-        db.execute(QUERIES["take_queue"], (now_ms + lease_ms, ticket, endpoint, user_id))
+        db.run("take_queue", now_ms + lease_ms, ticket, endpoint, user_id)
         return Delivery(endpoint, number, _decode(body), ticket, attempts, now_ms - since_ms)
 
-    def _remove(self, db: sqlite3.Connection, delivery: Delivery, now_ms: int) -> None:
+    def _remove(self, db: Connection, delivery: Delivery, now_ms: int) -> None:
         """Removes the delivery from its queue, and an empty queue with it."""
-        db.execute(QUERIES["remove_letter"], (*_queue(delivery), delivery.number))
-        db.execute(QUERIES["give_room"], (delivery.endpoint,))
-        if db.execute(QUERIES["next_letter"], _queue(delivery)).fetchone() is None:
-            db.execute(QUERIES["remove_queue"], _queue(delivery))
+        db.run("remove_letter", *_queue(delivery), delivery.number)
+        db.run("give_room", delivery.endpoint)
+        if db.run("next_letter", *_queue(delivery)).fetchone() is None:
+            db.run("remove_queue", *_queue(delivery))
         else:
-            db.execute(QUERIES["renew_queue"], (now_ms, None, *_queue(delivery)))
+            db.run("renew_queue", now_ms, None, *_queue(delivery))
 
-    def _bound_the_dead(self, db: sqlite3.Connection, endpoint: str) -> None:
-        oldest = db.execute(QUERIES["too_many_dead"], (endpoint, self._max_events)).fetchone()[0]
+    def _bound_the_dead(self, db: Connection, endpoint: str) -> None:
+        oldest = db.run("too_many_dead", endpoint, self._max_events).fetchone()[0]
         if oldest is not None:
-            db.execute(QUERIES["remove_dead"], (endpoint, oldest))
-            db.execute(QUERIES["more_dead"], (-1, endpoint))
-            db.execute(QUERIES["count_dropped"], (1, endpoint))
+            db.run("remove_dead", endpoint, oldest)
+            db.run("more_dead", -1, endpoint)
+            db.run("count_dropped", 1, endpoint)
 
-    def _forget(self, db: sqlite3.Connection, endpoint: str, at_most: int) -> bool:
+    def _forget(self, db: Connection, endpoint: str, at_most: int) -> bool:
         steps = ("forget_letters", "forget_queues", "forget_dead")
-        gone = [db.execute(QUERIES[step], (endpoint, at_most)).rowcount for step in steps]
+        gone = [db.run(step, endpoint, at_most).rowcount for step in steps]
         if max(gone) < at_most:
-            db.execute(QUERIES["forget_endpoint"], (endpoint,))
+            db.run("forget_endpoint", endpoint)
         return True
 
     @contextmanager
@@ -215,14 +200,9 @@ class SqliteOutbox(OwnConnection):
         """A transaction for the holder of the delivery's ticket; yields no connection where it was claimed since."""
         with self._step() as db:
             key = (*_queue(delivery), delivery.ticket, delivery.number)
-            held = db.execute(QUERIES["holds"], key).fetchone() is not None
-            yield (db if held else None), self._now_ms(db)
+            held = db.run("holds", *key).fetchone() is not None
+            yield (db if held else None), self._now_ms()
 
 
 def _queue(delivery: Delivery) -> tuple[str, str]:
     return delivery.endpoint, delivery.event.session.user_id
-
-
-def open_patient_outbox(path: str, subscriptions: Mapping[str, Collection[str]], max_events: int) -> SqliteOutbox:
-    """An outbox for an event loop: while another process holds the lock, no step blocks, and the answer is deferred."""
-    return patient(SqliteOutbox(path, subscriptions, max_events, patience_seconds=LOOP_SECONDS))

@@ -1,13 +1,13 @@
 """A separate connection to the store's file, for the data beside ledgers: the outbox, the feed, the reports."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.store.contract import Clock
 from streamlimit.store.sqlite.clock import uptime_ms
-from streamlimit.store.sqlite.connection import QUERIES, Connection, connect, transaction, unavailable, when_unlocked
+from streamlimit.store.sqlite.connection import Connection, connect, transaction, translated, when_unlocked
 
 
 class OwnConnection:
@@ -26,12 +26,17 @@ class OwnConnection:
             self._db.close()
             self._db = None
 
-    def _now_ms(self, db: Connection) -> int:
+    def _now_ms(self) -> int:
         """The time in ms by the store's clock."""
         if self._clock is not None:
             return self._clock()
-        offset_ms: int = when_unlocked(db, lambda: db.execute(QUERIES["get_clock"]).fetchone()[1])
-        return uptime_ms() + offset_ms
+        [(_, offset_ms, _)] = self._find("get_clock")
+        return uptime_ms() + int(offset_ms)
+
+    def _find(self, name: str, *values: str | int | bytes) -> list[tuple[Any, ...]]:
+        """The rows that the query of that name finds."""
+        with self._opened() as db:
+            return when_unlocked(db, lambda: db.run(name, *values).fetchall())
 
     @contextmanager
     def _step(self) -> Iterator[Connection]:
@@ -44,7 +49,5 @@ class OwnConnection:
         """The open connection; errors of the driver become `StoreUnavailable`."""
         if self._db is None:
             raise StoreUnavailable("sqlite: the file is closed")
-        try:
+        with translated:
             yield self._db
-        except sqlite3.Error as error:
-            raise unavailable(error) from error

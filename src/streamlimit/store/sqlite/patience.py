@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from streamlimit.errors import StoreLocked
 from streamlimit.store.contract import Answer, resolved
-from streamlimit.store.sqlite.connection import LOCK_WAIT_SECONDS
+from streamlimit.store.sqlite.connection import LOCK_WAIT_SECONDS, LOOP_SECONDS
 
 T = TypeVar("T")
 
@@ -80,6 +80,8 @@ class Patient:
         self._kept.close()
 
 
-def patient(kept: T) -> T:
-    """*kept* behind a proxy whose calls wait for other processes without blocking the event loop."""
-    return cast(T, Patient(kept))
+def patient(make: Callable[..., T], *how: Any) -> T:
+    """What *make* opens in that way, behind a proxy for event loops: where another process holds the lock, no call
+    blocks, and its answer comes later.
+    """
+    return cast(T, Patient(make(*how, patience_seconds=LOOP_SECONDS)))

@@ -3,7 +3,6 @@
 Every step is one short transaction: viewers wait for the same lock.
 """
 
-import sqlite3
 from collections import Counter, defaultdict
 
 import msgspec
@@ -21,14 +20,8 @@ from streamlimit.store.reporting import (
     ends_at,
     starts_of,
 )
-from streamlimit.store.sqlite.connection import (
-    LOCK_WAIT_SECONDS,
-    LOOP_SECONDS,
-    QUERIES,
-    when_unlocked,
-)
+from streamlimit.store.sqlite.connection import LOCK_WAIT_SECONDS, Connection
 from streamlimit.store.sqlite.own_connection import OwnConnection
-from streamlimit.store.sqlite.patience import patient
 
 USERS_AT_ONCE = 400
 """Users of one batch, in all groups: some hundred rows, a millisecond."""
@@ -54,27 +47,24 @@ class SqliteReports(OwnConnection):
     def add(self, batch: Batch) -> None:
         newest_ms = max(batch.hours, default=0)
         with self._step() as db:
-            if db.execute(QUERIES["next_batch"], (batch.worker, batch.number, newest_ms)).rowcount:
+            if db.run("next_batch", batch.worker, batch.number, newest_ms).rowcount:
                 _add_users(db, _add_numbers(db, batch))
 
     def claim_sample(self, now_ms: int, every_ms: int) -> int | None:
         with self._step() as db:
-            last = db.execute(QUERIES["last_sample"]).fetchone()
+            last = db.run("last_sample").fetchone()
             if last is None:
-                db.execute(QUERIES["put_sample"], (now_ms,))
+                db.run("put_sample", now_ms)
                 return 0
             last_ms: int = last[0]
-            return last_ms if db.execute(QUERIES["claim_sample"], (now_ms, every_ms)).rowcount else None
+            return last_ms if db.run("claim_sample", now_ms, every_ms).rowcount else None
 
     def rows(self, period: Period, group: Group, from_ms: int, to_ms: int, at_most: int) -> tuple[Row, ...]:
         names = list(buckets(period, from_ms, to_ms))
         if not names:
             return ()
-        with self._opened() as db:
-            asked = (period, group, names[0], names[-1] + 1, at_most)
-            return tuple(
-                Row(*row) for row in when_unlocked(db, lambda: db.execute(QUERIES["reports"], asked).fetchall())
-            )
+        rows = self._find("reports", period, group, names[0], names[-1] + 1, at_most)
+        return tuple(Row(*row) for row in rows)
 
     def tidy(self, now_ms: int, keep_days: int) -> bool:
         with self._step() as db:
@@ -82,19 +72,19 @@ class SqliteReports(OwnConnection):
         self._looked_from = looked_from
         return is_more
 
-    def _tidied(self, db: sqlite3.Connection, now_ms: int, keep_days: int) -> tuple[int | None, bool]:
+    def _tidied(self, db: Connection, now_ms: int, keep_days: int) -> tuple[int | None, bool]:
         """One step of `tidy`: from which user on marks are left to be looked at (None: none), and whether to go on."""
         over = (now_ms - CLOSED_AFTER_MS, TIDIED_AT_ONCE)
-        if db.execute(QUERIES["close_reports"], over).rowcount:
+        if db.run("close_reports", *over).rowcount:
             return FIRST_DIGEST, True
         if self._looked_from is not None:
             return _forget_users(db, self._looked_from), True
-        db.execute(QUERIES["forget_batches"], (now_ms - BATCHES_KEPT_MS,))
+        db.run("forget_batches", now_ms - BATCHES_KEPT_MS)
         old = (now_ms - keep_days * DAY_MS - CLOSED_AFTER_MS, TIDIED_AT_ONCE)
-        return None, db.execute(QUERIES["forget_reports"], old).rowcount == TIDIED_AT_ONCE
+        return None, db.run("forget_reports", *old).rowcount == TIDIED_AT_ONCE
 
 
-def _add_numbers(db: sqlite3.Connection, batch: Batch) -> dict[bytes, list[int]]:
+def _add_numbers(db: Connection, batch: Batch) -> dict[bytes, list[int]]:
     """Adds the batch's numbers to the buckets.
 
     Returns the marks that users get, each of an open bucket that counts them.
@@ -106,8 +96,8 @@ def _add_numbers(db: sqlite3.Connection, batch: Batch) -> dict[bytes, list[int]]
             own, own_refused = list[int](), list[int]()
             for period, at_ms in starts_of(hour_ms, key[0]):
                 named = (period, at_ms, *key, ends_at(period, at_ms), *numbers, OTHER, GROUPS_KEPT)
-                found = None if any(numbers) else db.execute(QUERIES["find_report"], named[:4]).fetchone()
-                report, is_open = found or db.execute(QUERIES["put_report"], named).fetchone()
+                found = None if any(numbers) else db.run("find_report", *named[:4]).fetchone()
+                report, is_open = found or db.run("put_report", *named).fetchone()
                 if is_open:
                     own.append(2 * report)
                     own_refused.append(2 * report + 1)
@@ -118,10 +108,10 @@ def _add_numbers(db: sqlite3.Connection, batch: Batch) -> dict[bytes, list[int]]
     return marks
 
 
-def _add_users(db: sqlite3.Connection, marks: dict[bytes, list[int]]) -> None:
+def _add_users(db: Connection, marks: dict[bytes, list[int]]) -> None:
     """Counts each user in the buckets of which they have no mark yet."""
     wanted = {int.from_bytes(user, signed=True): own for user, own in marks.items()}
-    known = dict(db.execute(QUERIES["report_marks"], (_encode(list(wanted)),)))
+    known = dict(db.run("report_marks", _encode(list(wanted))))
     together, rows = Counter[tuple[int, ...]](), []  # most users of a batch get the same ones
     for user, own in wanted.items():
         before = _decode(known.get(user, "[]"))
@@ -131,29 +121,24 @@ def _add_users(db: sqlite3.Connection, marks: dict[bytes, list[int]]) -> None:
     counted = Counter[int]()
     for new, users in together.items():
         counted.update(dict.fromkeys(new, users))
-    db.executemany(QUERIES["put_report_marks"], rows)
+    db.run_each("put_report_marks", rows)
     more = [(mark // 2, users, 0) if mark % 2 == 0 else (mark // 2, 0, users) for mark, users in counted.items()]
-    db.executemany(QUERIES["add_report_users"], more)
+    db.run_each("add_report_users", more)
 
 
-def _forget_users(db: sqlite3.Connection, first: int) -> int | None:
+def _forget_users(db: Connection, first: int) -> int | None:
     """Removes marks of closed buckets from some users, *first* and behind. Returns where to go on; None: done."""
-    rows = db.execute(QUERIES["some_report_marks"], (first, LOOKED_AT)).fetchall()
+    rows = db.run("some_report_marks", first, LOOKED_AT).fetchall()
     before = {user: _decode(marks) for user, marks in rows}
     reports = {mark // 2 for marks in before.values() for mark in marks}
-    still_open = {report for (report,) in db.execute(QUERIES["open_reports"], (_encode(list(reports)),))}
+    still_open = {report for (report,) in db.run("open_reports", _encode(list(reports)))}
     after = {user: [mark for mark in marks if mark // 2 in still_open] for user, marks in before.items()}
     kept = [(user, _encode(marks)) for user, marks in after.items() if marks and marks != before[user]]
-    db.executemany(QUERIES["put_report_marks"], kept)
-    db.executemany(QUERIES["forget_report_user"], [(user,) for user, marks in after.items() if not marks])
+    db.run_each("put_report_marks", kept)
+    db.run_each("forget_report_user", [(user,) for user, marks in after.items() if not marks])
     return rows[-1][0] + 1 if len(rows) == LOOKED_AT and rows[-1][0] < LAST_DIGEST else None
 
 
 def _encode(numbers: list[int]) -> str:
     """*numbers* as JSON, which SQLite can read."""
     return msgspec.json.encode(numbers).decode()
-
-
-def open_patient_reports(path: str) -> SqliteReports:
-    """A report store for an event loop: while another process holds the lock, no step blocks."""
-    return patient(SqliteReports(path, patience_seconds=LOOP_SECONDS))
