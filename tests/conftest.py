@@ -5,7 +5,9 @@ import inspect
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -34,8 +36,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     fixtures = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
     with asyncio.Runner(loop_factory=pyfuncitem.funcargs.get("loop_factory")) as runner:
-        runner.run(pyfuncitem.obj(**fixtures))
+        runner.run(_with_open(fixtures, pyfuncitem.obj))
     return True
+
+
+async def _with_open(fixtures: dict[str, Any], test: Callable[..., Awaitable[None]]) -> None:
+    """What is to be entered of the fixtures is entered in the test's loop, and left there."""
+    async with AsyncExitStack() as stack:
+        for name, fixture in fixtures.items():
+            if isinstance(fixture, AbstractAsyncContextManager):
+                fixtures[name] = await stack.enter_async_context(fixture)
+        await test(**fixtures)
 
 
 @pytest.fixture(scope="session")

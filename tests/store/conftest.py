@@ -7,6 +7,18 @@ import pytest
 from streamlimit.store.sqlite import store
 from streamlimit.store.sqlite.connection import Connection
 from tests.store.connections import Opened
+from tests.store.outbox_contract import OutboxDriver
+from tests.store.store_driver import OpenStore, StoreDriver, opening
+
+
+@pytest.fixture
+def home(request: pytest.FixtureRequest, open_store: OpenStore) -> StoreDriver:
+    return opening(request, StoreDriver, open_store)
+
+
+@pytest.fixture
+def driver(request: pytest.FixtureRequest, open_store: OpenStore, open_outbox: OpenStore) -> OutboxDriver:
+    return opening(request, OutboxDriver, open_store, open_outbox)
 
 
 @pytest.fixture

@@ -41,8 +41,8 @@ from tests.store.store_driver import (
     StoreDriver,
     X,
     new_user,
+    opened_with,
     race,
-    story,
     sweep_all,
     types,
 )
@@ -72,7 +72,6 @@ swept_or_not = pytest.mark.parametrize("swept", [False, True], ids=["unswept", "
 class Limits:
     """Rules 1, 2 and 9: who sits goes on, who is new is counted, a retry changes nothing."""
 
-    @story()
     async def test_the_first_session_gets_a_seat(self, home: StoreDriver) -> None:
         answer = await home.ask("tv", "news", device="d1")
         assert isinstance(answer, Admitted)
@@ -85,20 +84,17 @@ class Limits:
         assert answer.lease is not None
         assert (answer.lease.generation, answer.lease.move) == (seen.generation, seen.move)
 
-    @story()
     async def test_three_run_and_the_fourth_is_refused(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         refusal = await home.refused("d")
         assert (refusal.code, refusal.limit, refusal.live) == ("session-limit", 3, 3)
         assert await home.sitting() == ["a", "b", "c"]
 
-    @story()
     async def test_reservations_count_as_much_as_sessions(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.lease(session)
         assert (await home.refused("d")).code == "session-limit"
 
-    @story()
     async def test_who_sits_is_admitted_while_all_seats_are_taken(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         for session in "abc":
@@ -107,13 +103,11 @@ class Limits:
             assert (answer.existing, answer.live) == (True, 3)
             assert answer.session == await home.session(session)
 
-    @story()
     async def test_a_reservation_is_admitted_again_while_all_seats_are_taken(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.lease(session)
         assert isinstance(await home.ask("b"), Admitted)
 
-    @story()
     async def test_a_limit_lowered_below_what_sits_refuses_nobody_who_sits(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.limit_to(1)
@@ -127,7 +121,6 @@ class Limits:
         await home.end("c")
         await home.watch("d")
 
-    @story()
     async def test_a_limit_of_their_own_goes_before_the_asked_one(self, home: StoreDriver) -> None:
         assert await home.own_limit() is None
         await home.limit_to(2)
@@ -137,7 +130,6 @@ class Limits:
         assert (await home.refused("c", limit=5)).limit == 2
         assert (await home.roster()).limit == 2
 
-    @story()
     async def test_a_limit_taken_back_gives_the_policys_again(self, home: StoreDriver) -> None:
         await home.limit_to(1)
         await home.limit_to(None)
@@ -146,13 +138,11 @@ class Limits:
         await home.watch_all("a", "b", "c")
         assert (await home.refused("d")).limit == 3
 
-    @story()
     async def test_the_asked_limit_goes_before_the_policys(self, home: StoreDriver) -> None:
         await home.watch("a", limit=1)
         assert (await home.refused("b", limit=1)).limit == 1
         await home.watch("b", limit=2)
 
-    @story()
     async def test_a_limit_of_their_own_outlives_their_sessions(self, home: StoreDriver) -> None:
         await home.limit_to(1)
         await home.watch("a")
@@ -160,12 +150,10 @@ class Limits:
         await home.sweep()
         assert await home.own_limit() == 1
 
-    @story()
     async def test_users_take_no_seats_from_each_other(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert isinstance(await home.ask("a", user_id=new_user()), Admitted)
 
-    @story()
     async def test_the_same_request_twice_is_one_seat_and_the_same_answer(self, home: StoreDriver) -> None:
         ask = home.question("tv")
         first = await resolved(home.store.admit(ask))
@@ -174,7 +162,6 @@ class Limits:
         assert isinstance(again, Admitted)
         assert (again.session, again.lease, again.live) == (first.session, first.lease, first.live)
 
-    @story()
     async def test_the_same_lease_twice_is_given_back_at_once(self, home: StoreDriver) -> None:
         ask = home.question("tv")
         for _ in range(2):
@@ -183,7 +170,6 @@ class Limits:
         assert answer.lease is not None
         assert types(await home.abandon(answer.lease)) == ["abandoned"]
 
-    @story()
     async def test_what_one_process_does_the_next_one_sees(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         other = await home.another_store()
@@ -258,7 +244,7 @@ class Limits:
 class Checks:
     """Looking at a playlist (`Purpose.CHECK`) is answered like a segment and changes nothing."""
 
-    @story(subscribed=ALL_TYPES)
+    @opened_with(subscribed=ALL_TYPES)
     async def test_a_check_takes_no_seat(self, home: StoreDriver) -> None:
         answer = await home.ask("tv", purpose=Purpose.CHECK, limit=5)
         assert isinstance(answer, Admitted)
@@ -266,12 +252,10 @@ class Checks:
         assert answer.limit == 5
         assert await home.sitting() == []
 
-    @story()
     async def test_a_check_is_refused_where_a_segment_would_be(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert (await home.refused("d", purpose=Purpose.CHECK)).code == "session-limit"
 
-    @story()
     async def test_a_check_of_a_reservation_opens_no_lease(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         home.later(X // 2)
@@ -280,7 +264,6 @@ class Checks:
         assert await home.session("tv") == before
         assert types(await home.abandon(lease)) == ["abandoned"]
 
-    @story()
     async def test_a_check_is_no_activity_and_no_move(self, home: StoreDriver) -> None:
         await home.watch("tv", "news")
         before = (await home.session("tv")).last_activity_ms
@@ -289,7 +272,7 @@ class Checks:
         seen = await home.session("tv")
         assert (seen.last_activity_ms, seen.stream_id, seen.expires_at_ms) == (before, "news", before + N * X)
 
-    @story(subscribed=ALL_TYPES)
+    @opened_with(subscribed=ALL_TYPES)
     async def test_a_check_replaces_nobody_and_sweeps_nobody(self, home: StoreDriver) -> None:
         await home.watch("gone")
         home.later(N * X - 1)
@@ -305,7 +288,6 @@ class Checks:
         assert await home.sitting() == ["a", "b", "c"]
         assert await home.pending() == told
 
-    @story()
     async def test_who_may_not_start_goes_on_but_does_not_begin(self, home: StoreDriver) -> None:
         assert (await home.refused("tv", may_start=False)).code == "grant-expired"
         await home.watch("tv")
@@ -314,7 +296,6 @@ class Checks:
         assert (await home.refused("tv", may_start=False)).code == "grant-expired"
         assert await home.sitting() == []
 
-    @story()
     async def test_who_may_not_start_replaces_nobody(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert (await home.refused("d", may_start=False, replace="a")).code == "grant-expired"
@@ -324,7 +305,6 @@ class Checks:
 class Reservations:
     """Rule 3 until the receipt: reserve, deliver, give back."""
 
-    @story()
     async def test_a_reservation_given_back_frees_its_seat_at_once(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         lease = await home.lease("c")
@@ -334,14 +314,12 @@ class Reservations:
         assert await home.sitting() == ["a", "b"]
         await home.watch("d")
 
-    @story()
     async def test_giving_back_twice_is_once(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         await home.abandon(lease)
         assert await home.abandon(lease) == ()
         assert await home.sitting() == []
 
-    @story()
     async def test_giving_back_an_old_reservation_leaves_the_new_one(self, home: StoreDriver) -> None:
         old = await home.lease("tv", lease_id="the-same")
         home.later(X)
@@ -350,7 +328,6 @@ class Reservations:
         assert await home.sitting() == ["tv"]
 
     @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
-    @story()
     async def test_the_last_lease_given_back_frees_the_seat(self, home: StoreDriver, order: tuple[int, ...]) -> None:
         leases = [await home.lease("tv") for _ in range(3)]
         told = [types(await home.abandon(leases[k])) for k in order]
@@ -358,7 +335,6 @@ class Reservations:
         assert await home.sitting() == []
 
     @pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
-    @story()
     async def test_one_receipt_among_hang_ups_keeps_the_seat(self, home: StoreDriver, order: tuple[int, ...]) -> None:
         leases = [await home.lease("tv") for _ in range(3)]
         for k in order:
@@ -368,7 +344,6 @@ class Reservations:
                 assert await home.abandon(leases[k]) == ()
         assert await home.state("tv") is State.ACTIVE
 
-    @story()
     async def test_a_lease_hung_up_twice_does_not_count_for_another(self, home: StoreDriver) -> None:
         one, other = await home.lease("tv"), await home.lease("tv")
         await home.abandon(one)
@@ -376,7 +351,6 @@ class Reservations:
         assert await home.sitting() == ["tv"]
         assert types(await home.abandon(other)) == ["abandoned"]
 
-    @story()
     async def test_a_hang_up_leaves_an_existing_session_as_it_was(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=4)
         before = await home.session("tv")
@@ -385,7 +359,6 @@ class Reservations:
         assert await home.abandon(lease) == ()
         assert await home.session("tv") == before
 
-    @story()
     async def test_a_second_lease_of_a_reservation_gives_it_its_time_anew(self, home: StoreDriver) -> None:
         await home.lease("tv")
         home.later(X - 1)
@@ -395,7 +368,6 @@ class Reservations:
         home.later(1)
         assert await home.sitting() == []
 
-    @story()
     async def test_a_seat_without_a_lease_waits_for_its_player(self, home: StoreDriver) -> None:
         seat = await home.lease("tv", purpose=Purpose.SEAT)
         assert await home.abandon(seat) == ()
@@ -404,7 +376,6 @@ class Reservations:
         home.later(1)
         assert types(await home.sweep()) == ["abandoned"]
 
-    @story()
     async def test_a_seat_asked_for_twice_is_the_same_seat(self, home: StoreDriver) -> None:
         one = await home.ask("tv", purpose=Purpose.SEAT)
         home.later(X // 2)
@@ -413,14 +384,12 @@ class Reservations:
         assert isinstance(two, Admitted)
         assert (two.session, two.existing) == (one.session, True)
 
-    @story()
     async def test_a_seat_becomes_real_by_a_receipt(self, home: StoreDriver) -> None:
         await home.lease("tv", purpose=Purpose.SEAT)
         verdict = await home.received(await home.lease("tv"))
         assert types(verdict.events) == ["started"]
         assert await home.state("tv") is State.ACTIVE
 
-    @story()
     async def test_of_very_many_leases_the_newest_count(self, home: StoreDriver) -> None:
         leases = [await home.lease("tv") for _ in range(LEASES_KEPT + 1)]
         for lease in leases[1:-1]:
@@ -479,7 +448,6 @@ class Reservations:
 class Receipts:
     """Rules 3 and 5: what a receipt does, in time and late."""
 
-    @story()
     async def test_a_receipt_makes_the_session_active(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         home.later(X // 2)
@@ -495,7 +463,6 @@ class Receipts:
         )
         assert (seen.segment, seen.sequence, seen.started_at_ms) == ("video-7.m4s", 7, home.now - X // 2)
 
-    @story()
     async def test_the_same_receipt_twice_is_one(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         first = await home.received(lease, 7)
@@ -503,14 +470,12 @@ class Receipts:
         assert again.events == ()
         assert again.session == first.session
 
-    @story()
     async def test_a_receipt_from_another_process_is_the_same(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         other = await home.another_store()
         assert isinstance(await resolved(other.confirm(Receipt(lease))), Confirmed)
         assert await home.state("tv") is State.ACTIVE
 
-    @story()
     async def test_a_receipt_without_a_segment_keeps_the_last_one(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=7)
         home.later(X)
@@ -518,7 +483,6 @@ class Receipts:
         seen = (await home.received(beat)).session
         assert (seen.segment, seen.sequence, seen.last_activity_ms) == ("video-7.m4s", 7, home.now)
 
-    @story()
     async def test_receipts_without_a_segment_tell_each_session_as_it_is(self, home: StoreDriver) -> None:
         places = {"a": (7, Device(id="d1", name="TV", type="tv")), "b": (None, "d2"), "c": (7, None)}
         for session, (sequence, device) in places.items():
@@ -529,7 +493,6 @@ class Receipts:
             assert (seen.sequence, seen.device) == (sequence, device)
             assert seen == await home.session(session)
 
-    @story()
     async def test_the_clock_going_back_moves_no_session_back(self, home: StoreDriver) -> None:
         await home.watch("tv")
         before = await home.session("tv")
@@ -538,7 +501,6 @@ class Receipts:
         seen = await home.session("tv")
         assert (seen.last_activity_ms, seen.expires_at_ms) == (before.last_activity_ms, before.expires_at_ms)
 
-    @story()
     async def test_receipts_out_of_order_move_no_session_back(self, home: StoreDriver) -> None:
         early = await home.lease("tv")
         home.later(1)
@@ -552,7 +514,7 @@ class Receipts:
         assert (verdict.events, seen.segment) == ((), "video-2.m4s")
 
     @swept_or_not
-    @story(subscribed=LOSSES)
+    @opened_with(subscribed=LOSSES)
     async def test_a_receipt_of_an_expired_session_seats_it_again_if_there_is_room(
         self, home: StoreDriver, swept: bool
     ) -> None:
@@ -570,7 +532,6 @@ class Receipts:
         assert await home.sweep() == []
 
     @swept_or_not
-    @story()
     async def test_a_receipt_of_an_expired_session_takes_nobodys_seat(self, home: StoreDriver, swept: bool) -> None:
         late = await home.watch("tv")
         home.later(N * X)
@@ -581,7 +542,6 @@ class Receipts:
         assert await home.sitting() == ["a", "b", "c"]
 
     @swept_or_not
-    @story()
     async def test_a_receipt_after_the_reservation_ran_out_seats_it_again(self, home: StoreDriver, swept: bool) -> None:
         late = await home.lease("tv")
         home.later(X)
@@ -590,7 +550,6 @@ class Receipts:
         assert types([*events, *verdict.events]) == ["abandoned", "started"]
         assert await home.state("tv") is State.ACTIVE
 
-    @story()
     async def test_a_late_receipt_counts_by_the_limit_of_now(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         home.later(N * X)
@@ -598,14 +557,12 @@ class Receipts:
         await home.limit_to(1)
         assert (await home.late(late)).state is State.EXPIRED
 
-    @story()
     async def test_a_late_receipt_counts_by_the_limit_of_its_request(self, home: StoreDriver) -> None:
         late = await home.watch("tv", limit=1)
         home.later(N * X)
         await home.watch("a")
         assert (await home.late(late)).state is State.EXPIRED
 
-    @story()
     async def test_a_late_receipt_twice_is_once(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         home.later(N * X)
@@ -614,7 +571,6 @@ class Receipts:
         assert again.events == ()
         assert again.session == first.session
 
-    @story()
     async def test_both_late_receipts_of_audio_and_video_count(self, home: StoreDriver) -> None:
         await home.watch("tv")
         video, audio = await home.lease("tv"), await home.lease("tv", kind="audio")
@@ -625,7 +581,6 @@ class Receipts:
         assert (await home.received(audio, 9, kind="audio")).events == ()
         assert (await home.session("tv")).last_activity_ms == home.now
 
-    @story()
     async def test_a_second_late_receipt_does_not_move_the_session(self, home: StoreDriver) -> None:
         await home.watch("tv")
         news, film = await home.lease("tv", "news"), await home.lease("tv", "film")
@@ -635,7 +590,6 @@ class Receipts:
         seen = await home.session("tv")
         assert (seen.stream_id, seen.sequence) == ("film", 1)
 
-    @story()
     async def test_a_session_seated_again_and_ended_stays_ended(self, home: StoreDriver) -> None:
         await home.watch("tv")
         one, other = await home.lease("tv"), await home.lease("tv")
@@ -647,7 +601,6 @@ class Receipts:
         assert await home.sitting() == []
 
     @swept_or_not
-    @story()
     async def test_a_newer_seat_past_its_time_does_not_stand_in_the_way(self, home: StoreDriver, swept: bool) -> None:
         late = await home.watch("tv")
         home.later(N * X)
@@ -658,7 +611,6 @@ class Receipts:
         await home.received(late)
         assert await home.sitting() == ["tv"]
 
-    @story()
     async def test_a_receipt_of_an_ended_session_does_nothing(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         await home.end("tv")
@@ -670,7 +622,6 @@ class Receipts:
         assert await home.sitting() == []
         assert (await home.late(late)).state is State.ENDED
 
-    @story()
     async def test_a_receipt_of_an_ended_session_does_nothing_for_as_long_as_it_could_have_sat(
         self, home: StoreDriver
     ) -> None:
@@ -681,7 +632,6 @@ class Receipts:
         home.later(1)
         await home.received(late)
 
-    @story()
     async def test_neither_the_end_of_another_nor_an_end_before_it_keeps_an_expired_session_out(
         self, home: StoreDriver
     ) -> None:
@@ -696,7 +646,6 @@ class Receipts:
         await home.received(late)
         assert await home.sitting() == ["tv"]
 
-    @story()
     async def test_a_receipt_of_a_session_that_was_ended_and_then_terminated_is_told_of_the_termination(
         self, home: StoreDriver
     ) -> None:
@@ -706,7 +655,6 @@ class Receipts:
         await home.terminate("tv")
         assert (await home.late(late)).state is State.TERMINATED
 
-    @story()
     async def test_a_receipt_of_a_reservation_that_was_ended_does_nothing(self, home: StoreDriver) -> None:
         late = await home.lease("tv")
         await home.end("tv")
@@ -714,7 +662,6 @@ class Receipts:
         assert await home.abandon(late) == ()
         assert await home.sitting() == []
 
-    @story()
     async def test_a_receipt_of_a_terminated_session_does_nothing(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         await home.terminate("tv", "ops", "too loud")
@@ -725,7 +672,6 @@ class Receipts:
         assert await home.sitting() == []
 
     @pytest.mark.parametrize("pause", [0, 1], ids=["same-millisecond", "later"])
-    @story()
     async def test_a_receipt_of_an_ended_generation_does_nothing_for_the_next_one(
         self, home: StoreDriver, pause: int
     ) -> None:
@@ -739,7 +685,6 @@ class Receipts:
         assert await home.state("tv") is State.STARTING
         assert types(await home.abandon(again)) == ["abandoned"]
 
-    @story()
     async def test_a_receipt_of_an_expired_generation_does_nothing_for_the_next_one(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         home.later(N * X)
@@ -747,7 +692,6 @@ class Receipts:
         assert (await home.late(late)).state is State.EXPIRED
         assert await home.state("tv") is State.STARTING
 
-    @story()
     async def test_a_late_hang_up_after_a_receipt_does_nothing(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(X)
@@ -804,7 +748,6 @@ class Receipts:
 class Times:
     """Rules 5, 6 and 7: what time does to a session, swept or not."""
 
-    @story()
     async def test_a_session_is_active_for_x_then_idle_then_gone(self, home: StoreDriver) -> None:
         await home.watch("tv")
         home.later(X - 1)
@@ -816,7 +759,6 @@ class Times:
         home.later(1)
         assert await home.sitting() == []
 
-    @story()
     async def test_an_idle_session_that_fetches_is_active_again(self, home: StoreDriver) -> None:
         await home.watch("tv")
         home.later(N * X - 1)
@@ -825,7 +767,6 @@ class Times:
         home.later(N * X - 1)
         assert await home.state("tv") is State.IDLE
 
-    @story()
     async def test_a_reservation_lives_its_start_time(self, home: StoreDriver) -> None:
         await home.lease("tv")
         home.later(X - 1)
@@ -833,7 +774,7 @@ class Times:
         home.later(1)
         assert await home.sitting() == []
 
-    @story(SHORT_START)
+    @opened_with(SHORT_START)
     async def test_a_short_start_time_is_kept_to_the_millisecond(self, home: StoreDriver) -> None:
         await home.lease("tv")
         home.later(X // 2 - 1)
@@ -841,7 +782,7 @@ class Times:
         home.later(1)
         assert await home.sitting() == []
 
-    @story(LONG_START)
+    @opened_with(LONG_START)
     async def test_a_long_start_time_ends_with_the_first_receipt(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         home.later(9 * X)
@@ -854,7 +795,6 @@ class Times:
         assert await home.sitting() == []
         assert types(await home.sweep()) == ["expired", "expired"]
 
-    @story()
     async def test_bytes_on_the_way_keep_a_reservation(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         for _ in range(10):
@@ -864,7 +804,6 @@ class Times:
         home.later(X)
         assert await home.sitting() == []
 
-    @story()
     async def test_bytes_on_the_way_keep_a_session_but_are_no_activity(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         started = home.now
@@ -875,7 +814,6 @@ class Times:
         assert (seen.last_activity_ms, seen.state) == (started, State.IDLE)
         assert seen.expires_at_ms == home.now + N * X
 
-    @story()
     async def test_prolonging_twice_is_once_and_never_shortens(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(X)
@@ -888,7 +826,6 @@ class Times:
         assert (await home.session("tv")).expires_at_ms == once.expires_at_ms
 
     @swept_or_not
-    @story()
     async def test_bytes_of_a_session_past_its_time_do_not_bring_it_back(self, home: StoreDriver, swept: bool) -> None:
         lease = await home.watch("tv")
         home.later(N * X)
@@ -900,7 +837,6 @@ class Times:
             assert gone.state is State.EXPIRED
         assert await home.sitting() == []
 
-    @story()
     async def test_bytes_of_a_session_that_was_sent_away_say_so(self, home: StoreDriver) -> None:
         ended, stopped = await home.watch_all("a", "b")
         await home.end("a")
@@ -912,7 +848,6 @@ class Times:
         assert two.mark is not None
         assert two.mark.reason == "enough"
 
-    @story()
     async def test_bytes_of_an_older_generation_prolong_nothing(self, home: StoreDriver) -> None:
         old = await home.watch("tv")
         home.later(N * X)
@@ -922,18 +857,17 @@ class Times:
         assert isinstance(await home.prolong(old), Gone)
         assert await home.session("tv") == before
 
-    @story()
     async def test_without_a_buffer_setting_played_time_does_not_count(self, home: StoreDriver) -> None:
         await home.watch("tv", play_ms=60 * X)
         assert (await home.session("tv")).expires_at_ms == home.now + N * X
 
-    @story(BUFFER)
+    @opened_with(BUFFER)
     async def test_received_but_unplayed_media_prolongs_up_to_the_buffer(self, home: StoreDriver) -> None:
         for k, ahead in enumerate((X, 2 * X, 3 * X, 4 * X, 4 * X)):
             await home.watch("tv", sequence=k, play_ms=X)
             assert (await home.session("tv")).expires_at_ms == home.now + ahead + N * X
 
-    @story(BUFFER)
+    @opened_with(BUFFER)
     async def test_the_buffer_empties_while_it_plays(self, home: StoreDriver) -> None:
         for k in range(2):
             await home.watch("tv", sequence=k, play_ms=X)
@@ -944,7 +878,6 @@ class Times:
         await home.watch("tv", sequence=3, play_ms=X)
         assert (await home.session("tv")).expires_at_ms == home.now + X + N * X
 
-    @story()
     async def test_a_session_past_its_time_counts_for_nothing_unswept(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         home.later(N * X - 1)
@@ -957,7 +890,7 @@ class Times:
         assert await home.sweep() == []
 
     @swept_or_not
-    @story(subscribed=LOSSES)
+    @opened_with(subscribed=LOSSES)
     async def test_who_comes_back_too_late_is_a_new_session(self, home: StoreDriver, swept: bool) -> None:
         old = await home.watch("tv", sequence=7)
         home.later(N * X)
@@ -972,7 +905,6 @@ class Times:
         assert await home.pending() == 1
 
     @swept_or_not
-    @story()
     async def test_who_comes_back_too_late_finds_the_seats_taken(self, home: StoreDriver, swept: bool) -> None:
         await home.watch("tv")
         home.later(N * X)
@@ -981,7 +913,6 @@ class Times:
         await home.watch_all("a", "b", "c")
         assert (await home.refused("tv")).code == "session-limit"
 
-    @story()
     async def test_the_refusal_of_a_newcomer_tells_no_event(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert [s.session_id for s in (await home.refused("d")).sessions] == ["a", "b", "c"]
@@ -991,7 +922,6 @@ class Times:
 class Sweeps:
     """Rule 7, Endpoint 2: what is due is taken out and told, once."""
 
-    @story()
     async def test_the_sweep_takes_at_exactly_the_time_and_not_before(self, home: StoreDriver) -> None:
         await home.watch("tv", device="d1")
         home.later(N * X - 1)
@@ -1005,7 +935,6 @@ class Sweeps:
         assert (events[0].at_ms, seen.last_activity_ms) == (home.now, home.now - N * X)
         assert await home.sweep() == []
 
-    @story()
     async def test_the_sweep_takes_a_reservation_at_exactly_its_time(self, home: StoreDriver) -> None:
         await home.lease("tv")
         home.later(X - 1)
@@ -1013,7 +942,6 @@ class Sweeps:
         home.later(1)
         assert types(await home.sweep()) == ["abandoned"]
 
-    @story()
     async def test_the_sweep_finds_a_session_that_was_prolonged_often(self, home: StoreDriver) -> None:
         for _ in range(5):
             lease = await home.watch("tv")
@@ -1025,7 +953,6 @@ class Sweeps:
         home.later(1)
         assert types(await home.sweep()) == ["expired"]
 
-    @story()
     async def test_the_sweep_finds_a_session_due_before_all_others_of_its_user(self, home: StoreDriver) -> None:
         await home.watch("late")
         home.later(X)
@@ -1036,7 +963,6 @@ class Sweeps:
         home.later(X)
         assert [e.session.session_id for e in await home.sweep()] == ["late"]
 
-    @story()
     async def test_each_session_of_a_user_goes_at_its_own_time(self, home: StoreDriver) -> None:
         gone = []
         for session in "abc":
@@ -1047,7 +973,6 @@ class Sweeps:
             gone.append([e.session.session_id for e in await home.sweep()])
         assert [names for names in gone if names] == [["a"], ["b"], ["c"]]
 
-    @story()
     async def test_an_old_mark_is_swept_in_silence(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.end("a")
@@ -1056,7 +981,6 @@ class Sweeps:
         assert await home.sweep() == []
         assert (await home.roster()).live == 0
 
-    @story()
     async def test_a_sweep_is_bounded_and_says_that_more_is_due(self, home: StoreDriver) -> None:
         users = [f"{home.user}-{k}" for k in range(10)]
         for user in users:
@@ -1070,7 +994,6 @@ class Sweeps:
             more = swept.more
         assert sorted(seen) == users
 
-    @story()
     async def test_a_sweep_ends_though_those_it_finds_were_prolonged(self, home: StoreDriver) -> None:
         users = [f"{home.user}-{k}" for k in range(3)]
         for user in users:
@@ -1080,7 +1003,6 @@ class Sweeps:
         home.later(X)
         assert sorted(e.session.user_id for e in await home.sweep(at_most=1)) == users
 
-    @story()
     async def test_a_sweep_of_nothing_says_that_no_more_is_due(self, home: StoreDriver) -> None:
         await home.watch("tv")
         assert not (await resolved(home.store.expire(100))).more
@@ -1133,7 +1055,6 @@ class Sweeps:
 class Sharing:
     """Rule 8: one session moves as it likes; two players on one session are told apart from one."""
 
-    @story()
     async def test_a_session_moves_and_keeps_its_seat(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         old = await home.watch("tv", "news", sequence=7)
@@ -1145,7 +1066,6 @@ class Sharing:
         assert (seen.stream_id, seen.sequence, seen.move) == ("film", 0, old.move + 1)
         assert (await home.roster()).live == 3
 
-    @story()
     async def test_a_receipt_of_an_old_move_is_activity_but_moves_nothing_back(self, home: StoreDriver) -> None:
         await home.watch("tv", "news", sequence=7)
         stale = await home.lease("tv", "news", sequence=8)
@@ -1157,7 +1077,6 @@ class Sharing:
         assert (seen.stream_id, seen.sequence, seen.segment) == ("film", 0, "video-0.m4s")
         assert (seen.last_activity_ms, seen.expires_at_ms) == (home.now, home.now + N * X)
 
-    @story()
     async def test_moving_twice_by_the_same_receipt_is_once(self, home: StoreDriver) -> None:
         await home.watch("tv", "news")
         lease = await home.lease("tv", "film")
@@ -1166,27 +1085,24 @@ class Sharing:
         assert again.events == ()
         assert again.session.move == lease.move + 1
 
-    @story()
     async def test_a_move_does_not_wait_for_a_free_seat(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         for stream in ("film", "sport", "series", "kids"):
             await home.watch("c", stream)
         assert (await home.session("c")).stream_id == "kids"
 
-    @story()
     async def test_a_reservation_that_moves_starts_once(self, home: StoreDriver) -> None:
         news, film = await home.lease("tv", "news"), await home.lease("tv", "film")
         assert types((await home.received(film)).events) == ["started"]
         assert (await home.received(news)).events == ()
         assert (await home.session("tv")).stream_id == "film"
 
-    @story()
     async def test_zapping_on_is_never_sharing(self, home: StoreDriver) -> None:
         for k in range(20):
             await home.watch("tv", f"channel-{k}", sequence=0)
         assert (await home.session("tv")).move == 19
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_ping_pong_between_two_streams_is_refused_at_the_third_return(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.watch("tv", stream)
@@ -1198,13 +1114,13 @@ class Sharing:
         await home.watch("tv", "film")
         assert (await home.session("tv")).stream_id == "film"
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_who_ping_pongs_may_still_go_to_a_third_stream(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.watch("tv", stream)
         await home.watch("tv", "sport")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_refused_requests_count_for_nothing(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.watch("tv", stream)
@@ -1218,7 +1134,7 @@ class Sharing:
             await home.watch("tv", "film")
         await home.watch("tv", "news")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_ping_pong_is_forgotten_after_the_expiry_time(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.watch("tv", stream)
@@ -1228,14 +1144,14 @@ class Sharing:
         for stream in ("news", "film", "news"):
             await home.watch("tv", stream)
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_coming_back_after_two_segments_is_no_return(self, home: StoreDriver) -> None:
         for k in range(12):
             await home.watch("tv", ("news", "film")[k % 2])
             home.later(2 * X)
         assert (await home.session("tv")).move == 11
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_coming_back_within_two_segments_is_a_return(self, home: StoreDriver) -> None:
         for k in range(4):
             await home.watch("tv", ("news", "film")[k % 2])
@@ -1243,12 +1159,12 @@ class Sharing:
         # film was left 3 X ago when news came the second time: within 2 X, since it left at the second.
         await home.refused("tv", "news")
 
-    @story(UNGUARDED)
+    @opened_with(UNGUARDED)
     async def test_zero_returns_turns_the_guard_off(self, home: StoreDriver) -> None:
         for k in range(20):
             await home.watch("tv", ("news", "film")[k % 2], sequence=k % 3, client=f"c{k % 2}")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_two_players_on_one_stream_are_refused_at_the_third_repeat(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=10, client="home")
         for k in (3, 4):
@@ -1257,7 +1173,7 @@ class Sharing:
         assert (await home.refused("tv", sequence=5, client="office")).code == "session-shared"
         await home.watch("tv", sequence=13, client="home")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_an_address_that_nobody_knows_is_no_second_one(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=30, client="home")
         for k in range(20, 10, -1):  # names of one length, so that the quick way is taken as well
@@ -1269,7 +1185,7 @@ class Sharing:
         await home.watch("tv", sequence=20, client="home")  # the second
         assert (await home.refused("tv", sequence=5, client="office")).code == "session-shared"
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_two_players_in_step_are_refused_too(self, home: StoreDriver) -> None:
         for k in range(2):
             await home.watch("tv", sequence=k, client="home")
@@ -1277,7 +1193,7 @@ class Sharing:
         await home.watch("tv", sequence=2, client="home")
         assert (await home.refused("tv", sequence=2, client="office")).code == "session-shared"
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_stale_leases_count_as_no_repeat_and_no_return(self, home: StoreDriver) -> None:
         await home.watch("tv", "news", sequence=9, client="home")
         stale = [await home.lease("tv", "news", sequence=k, client=f"c{k}") for k in range(5)]
@@ -1287,31 +1203,31 @@ class Sharing:
         await home.watch("tv", "film", sequence=5, client="phone")
         assert (await home.session("tv")).stream_id == "film"
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_prefetch_out_of_order_is_honest(self, home: StoreDriver) -> None:
         for k in (1, 0, 3, 2, 5, 4, 7, 6, 9, 8):
             await home.watch("tv", sequence=k, client="home")
             await home.watch("tv", sequence=k, client="home", kind="audio")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_seeking_and_replaying_from_one_address_is_honest(self, home: StoreDriver) -> None:
         for k in (50, 3, 3, 3, 40, 2, 1, 0, 0, 0):
             await home.watch("tv", sequence=k, client="home")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_a_phone_that_roams_is_honest(self, home: StoreDriver) -> None:
         for k in range(5):
             await home.watch("phone", sequence=k, client="wifi")
         for k in range(4, 12):
             await home.watch("phone", sequence=k, client="mobile")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_one_seek_from_a_second_address_is_one_repeat(self, home: StoreDriver) -> None:
         await home.watch("phone", sequence=50, client="wifi")
         for k in range(3, 20):
             await home.watch("phone", sequence=k, client="mobile")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     @pytest.mark.parametrize("first", [0, 103, 1_790_000_000_000])
     async def test_parts_that_go_only_forward_by_two_addresses_are_one_player(
         self, home: StoreDriver, first: int
@@ -1321,7 +1237,7 @@ class Sharing:
             await home.watch("phone", sequence=first + k // 4, part=k % 4, client=("v4", "v6")[k % 2])
         assert (await home.session("phone")).sequence == first + 5
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_two_players_on_parts_are_refused_at_the_third_repeat(self, home: StoreDriver) -> None:
         for part in (0, 1):
             await home.watch("tv", sequence=7, part=part, client="home")
@@ -1331,7 +1247,7 @@ class Sharing:
         assert (await home.refused("tv", sequence=7, part=1, client="office")).code == "session-shared"
         await home.watch("tv", sequence=7, part=3, client="home")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_a_whole_segment_behind_its_own_parts_is_a_repeat(self, home: StoreDriver) -> None:
         for k in (7, 8):
             await home.watch("tv", sequence=k, part=2, client="home")
@@ -1339,30 +1255,30 @@ class Sharing:
         await home.watch("tv", sequence=9, part=1, client="home")
         assert (await home.refused("tv", sequence=9, client="office")).code == "session-shared"
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_one_seek_among_parts_is_one_repeat(self, home: StoreDriver) -> None:
         await home.watch("phone", sequence=50, part=3, client="wifi")
         for k in range(12, 40):
             await home.watch("phone", sequence=k // 4, part=k % 4, client="mobile")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_switching_the_quality_is_honest(self, home: StoreDriver) -> None:
         for k in range(6):
             await home.watch("tv", sequence=k, client="home")
             await home.watch("tv", sequence=k, client="home")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_audio_from_a_second_address_ahead_of_the_video_is_honest(self, home: StoreDriver) -> None:
         for k in range(8):
             await home.watch("tv", sequence=k, client="v4")
             await home.watch("tv", sequence=k, client="v6", kind="audio")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_a_move_makes_positions_start_anew(self, home: StoreDriver) -> None:
         for k in range(6):
             await home.watch("tv", f"clip-{k}", sequence=9 - k, client=f"c{k}")
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_heartbeats_are_no_repeats(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=9, client="home")
         for k in range(6):
@@ -1372,7 +1288,6 @@ class Sharing:
 class Refusals:
     """Rule 10: a refusal explains itself and changes nothing."""
 
-    @story()
     async def test_a_refusal_lists_who_sits_oldest_first(self, home: StoreDriver) -> None:
         await home.watch("a", "news", sequence=3, device=Device(id="d1", name="TV", type="tv"))
         first = home.now
@@ -1399,14 +1314,12 @@ class Refusals:
         assert (three.session_id, three.state) == ("c", State.ACTIVE)
         assert refusal.sessions == (await home.roster()).sessions
 
-    @story()
     async def test_a_refusal_says_when_the_next_seat_may_come_free(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.watch(session)
             home.later(100)
         assert (await home.refused("d")).retry_after_ms == N * X - 300
 
-    @story()
     async def test_where_the_limit_was_lowered_more_must_go_first(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.watch(session)
@@ -1414,7 +1327,7 @@ class Refusals:
         await home.limit_to(1)
         assert (await home.refused("d")).retry_after_ms == N * X - 100
 
-    @story(subscribed=ALL_TYPES)
+    @opened_with(subscribed=ALL_TYPES)
     async def test_a_refusal_changes_nothing(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         home.later(X)
@@ -1424,7 +1337,6 @@ class Refusals:
         assert await home.roster() == before
         assert await home.pending() == told
 
-    @story()
     async def test_the_same_refusal_twice_says_the_same(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert await home.refused("d") == await home.refused("d")
@@ -1433,7 +1345,6 @@ class Refusals:
 class Departures:
     """The viewer's end and the operator's termination (rules 3, 6 and 12)."""
 
-    @story()
     async def test_an_end_frees_the_seat_at_once(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         events = await home.end("b")
@@ -1442,14 +1353,12 @@ class Departures:
         assert await home.sitting() == ["a", "c"]
         await home.watch("d")
 
-    @story()
     async def test_ending_twice_is_once(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.end("tv")
         assert await home.end("tv") == ()
         assert await home.end("never-was") == ()
 
-    @story()
     async def test_an_ended_session_may_come_back_as_a_new_one(self, home: StoreDriver) -> None:
         old = await home.watch("tv", sequence=5)
         await home.end("tv")
@@ -1460,13 +1369,11 @@ class Departures:
         assert answer.session.generation > old.generation
         assert answer.session.sequence is None
 
-    @story()
     async def test_ending_what_is_past_its_time_tells_that_it_expired(self, home: StoreDriver) -> None:
         await home.watch("tv")
         home.later(N * X)
         assert types(await home.end("tv")) == ["expired"]
 
-    @story()
     async def test_every_loss_says_why_and_by_whom(self, home: StoreDriver) -> None:
         told = list(await home.abandon(await home.lease("tv")))
         await home.lease("tv")
@@ -1489,7 +1396,6 @@ class Departures:
             ("terminated", "replaced by another session of this user", "viewer"),
         ]
 
-    @story()
     async def test_a_terminated_session_is_refused_and_told_why(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         events = await home.terminate("b", "ops", "bill unpaid")
@@ -1502,7 +1408,6 @@ class Departures:
         assert (refusal.mark.by, refusal.mark.reason, refusal.mark.at_ms) == ("ops", "bill unpaid", home.now)
         assert await home.sitting() == ["a", "c"]
 
-    @story()
     async def test_terminating_twice_is_once(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv", "ops", "first")
@@ -1511,7 +1416,6 @@ class Departures:
         assert refusal.mark is not None
         assert refusal.mark.reason == "first"
 
-    @story()
     async def test_all_sessions_of_a_user_are_terminated_at_once(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.lease("c")
@@ -1522,7 +1426,6 @@ class Departures:
         assert await home.terminate(None) == ()
         await home.watch("d")
 
-    @story()
     async def test_terminating_all_tells_of_the_expired_that_they_expired(self, home: StoreDriver) -> None:
         await home.watch("old")
         home.later(N * X - 1)
@@ -1531,7 +1434,6 @@ class Departures:
         assert sorted(types(await home.terminate(None))) == ["expired", "terminated"]
         assert isinstance(await home.ask("old"), Admitted)
 
-    @story()
     async def test_a_terminated_session_is_forgiven_when_it_was_silent(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv")
@@ -1540,7 +1442,6 @@ class Departures:
         home.later(N * X + SLACK)
         assert isinstance(await home.ask("tv"), Admitted)
 
-    @story()
     async def test_who_never_asked_is_forgiven_at_that_very_moment(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.watch("d", replace="a")
@@ -1549,7 +1450,6 @@ class Departures:
         assert isinstance(await home.ask("a"), Admitted)
         assert isinstance(await home.ask("b"), Admitted)
 
-    @story()
     async def test_the_silence_counts_from_the_last_refusal_to_within_a_fiftieth_of_x(self, home: StoreDriver) -> None:
         for gap in range(2 * SLACK + 1):  # the last refusal is told on any point between two writes
             await home.watch("tv")
@@ -1563,7 +1463,6 @@ class Departures:
             home.later(N * X + SLACK)
         assert isinstance(await home.ask("tv"), Admitted)
 
-    @story()
     async def test_a_hammering_player_stays_out(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv", "ops", "why")
@@ -1581,7 +1480,6 @@ class Departures:
         await home.watch("tv")
 
     @swept_or_not
-    @story()
     async def test_sweeping_forgives_nobody_early(self, home: StoreDriver, swept: bool) -> None:
         await home.watch("tv")
         await home.terminate("tv")
@@ -1591,7 +1489,6 @@ class Departures:
                 await home.sweep()
         assert (await home.refused("tv")).code == "session-terminated"
 
-    @story()
     async def test_the_newest_sixteen_terminations_are_remembered(self, home: StoreDriver) -> None:
         for k in range(MARKS_KEPT + 2):
             await home.watch(f"s{k}")
@@ -1602,7 +1499,6 @@ class Departures:
         for k in range(2):
             assert isinstance(await home.ask(f"s{k}"), Admitted)
 
-    @story()
     async def test_a_viewers_replacements_push_no_operators_termination_out(self, home: StoreDriver) -> None:
         await home.watch("bad")
         await home.terminate("bad", "ops")
@@ -1615,7 +1511,6 @@ class Departures:
         assert (await home.refused("s2")).code == "session-terminated", "sixteen are kept, with the operator's"
         assert isinstance(await home.ask("s1", replace=f"s{MARKS_KEPT + 1}"), Admitted)
 
-    @story()
     async def test_an_operators_terminations_push_a_viewers_out_and_keep_their_own(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "old")
         await home.watch("new", replace="old")
@@ -1629,7 +1524,7 @@ class Departures:
         await home.watch("older", replace="old")
         assert isinstance(await home.ask("old", replace="older"), Admitted), "sixteen of the operator's fill them"
 
-    @story(policy=LONG_START)
+    @opened_with(policy=LONG_START)
     async def test_a_session_whose_mark_found_no_room_is_gone_for_its_leases(self, home: StoreDriver) -> None:
         lease, other = await home.watch("tv"), await home.lease("pad")
         await home.end("tv")
@@ -1648,7 +1543,6 @@ class Departures:
         await home.sweep()
         await home.received(again)
 
-    @story()
     async def test_ended_sessions_push_no_termination_out(self, home: StoreDriver) -> None:
         await home.watch("bad")
         await home.terminate("bad")
@@ -1679,7 +1573,7 @@ class Departures:
 class Replacements:
     """Rule 12: who gives way at the limit."""
 
-    @story(IDLE_GOES)
+    @opened_with(IDLE_GOES)
     async def test_the_longest_silent_gives_way(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.watch(session)
@@ -1695,7 +1589,7 @@ class Replacements:
         assert mark is not None
         assert (mark.by_session_id, mark.by_device, mark.at_ms) == ("d", "phone", home.now)
 
-    @story(IDLE_GOES)
+    @opened_with(IDLE_GOES)
     async def test_nobody_gives_way_before_n_minus_one_segments_of_silence(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         home.later((N - 1) * X - 1)
@@ -1703,7 +1597,7 @@ class Replacements:
         home.later(1)
         assert isinstance(await home.ask("d"), Admitted)
 
-    @story(OLDEST_GOES)
+    @opened_with(OLDEST_GOES)
     async def test_the_oldest_gives_way_however_busy(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.watch(session)
@@ -1713,7 +1607,7 @@ class Replacements:
         assert await home.sitting() == ["b", "c", "d"]
         assert (await home.refused("a")).code == "session-terminated"
 
-    @story(OLDEST_GOES)
+    @opened_with(OLDEST_GOES)
     async def test_nobody_gives_way_while_there_is_room(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         home.later(10)
@@ -1722,7 +1616,6 @@ class Replacements:
         assert answer.events == ()
         assert await home.sitting() == ["a", "b", "c"]
 
-    @story()
     async def test_a_viewer_may_name_who_gives_way(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         answer = await home.ask("d", replace="b")
@@ -1730,19 +1623,17 @@ class Replacements:
         assert [(e.type, e.session.session_id, e.by) for e in answer.events] == [("session.terminated", "b", "viewer")]
         assert await home.sitting() == ["a", "c", "d"]
 
-    @story()
     async def test_naming_one_who_does_not_sit_replaces_nobody(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert (await home.refused("d", replace="nobody")).code == "session-limit"
         assert await home.sitting() == ["a", "b", "c"]
 
-    @story(OLDEST_GOES)
+    @opened_with(OLDEST_GOES)
     async def test_the_named_one_goes_before_the_oldest(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.watch("d", replace="c")
         assert await home.sitting() == ["a", "b", "d"]
 
-    @story()
     async def test_repeating_an_executed_replacement_does_nothing(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.watch("d", replace="b")
@@ -1752,7 +1643,6 @@ class Replacements:
             assert (answer.existing, answer.events) == (True, ())
         assert await home.sitting() == ["a", "c", "d"]
 
-    @story()
     async def test_who_expired_before_is_told_beside_who_gives_way(self, home: StoreDriver) -> None:
         await home.watch("gone")
         home.later(1)
@@ -1766,13 +1656,12 @@ class Replacements:
             ("a", "session.terminated"),
         ]
 
-    @story(OLDEST_GOES)
+    @opened_with(OLDEST_GOES)
     async def test_who_sits_replaces_nobody(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         assert isinstance(await home.ask("c", replace="a"), Admitted)
         assert await home.sitting() == ["a", "b", "c"]
 
-    @story()
     async def test_an_abandoned_newcomer_does_not_bring_its_victim_back(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         newcomer = await home.lease("d", replace="b")
@@ -1780,7 +1669,6 @@ class Replacements:
         assert await home.sitting() == ["a", "c"]
         assert (await home.refused("b")).code == "session-terminated"
 
-    @story()
     async def test_a_replaced_session_is_not_brought_back_by_its_own_receipt(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         late = await home.watch("c")
@@ -1792,7 +1680,7 @@ class Replacements:
         assert gone.mark.by_session_id == "d"
         assert await home.sitting() == ["a", "b"]
 
-    @story(OLDEST_GOES)
+    @opened_with(OLDEST_GOES)
     async def test_a_retrying_victim_cannot_take_its_seat_back_in_turns(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         home.later(1)
@@ -1803,7 +1691,7 @@ class Replacements:
             for session in "bcd":
                 await home.watch(session)
 
-    @story(OLDEST_GOES)
+    @opened_with(OLDEST_GOES)
     async def test_where_the_limit_was_lowered_nobody_goes_for_nothing(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.limit_to(2)
@@ -1811,7 +1699,6 @@ class Replacements:
         assert (await home.refused("d", replace="a")).code == "session-limit"
         assert await home.sitting() == ["a", "b", "c"]
 
-    @story()
     async def test_a_device_takes_back_what_its_crashed_player_left(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.watch("old", device=Device(id="tv-1", name="TV"))
@@ -1821,14 +1708,12 @@ class Replacements:
         assert [e.session.session_id for e in answer.events] == ["old"]
         assert await home.sitting() == ["a", "b", "new"]
 
-    @story()
     async def test_a_device_does_not_stop_its_own_session_that_plays(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.watch("old", device="tv-1")
         home.later(X - 1)
         assert (await home.refused("new", device="tv-1")).code == "session-limit"
 
-    @story()
     async def test_another_device_reclaims_nothing(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.watch("old", device="tv-1")
@@ -1836,14 +1721,14 @@ class Replacements:
         assert (await home.refused("new", device="tv-2")).code == "session-limit"
         assert (await home.refused("new")).code == "session-limit"
 
-    @story(NO_RECLAIM)
+    @opened_with(NO_RECLAIM)
     async def test_reclaiming_can_be_turned_off(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.watch("old", device="tv-1")
         home.later(X)
         assert (await home.refused("new", device="tv-1")).code == "session-limit"
 
-    @story(ONE_A_DEVICE)
+    @opened_with(ONE_A_DEVICE)
     async def test_with_a_seat_a_device_its_next_session_takes_over_though_seats_are_free(
         self, home: StoreDriver
     ) -> None:
@@ -1856,7 +1741,7 @@ class Replacements:
         ]
         assert await home.sitting() == ["episode-2"]
 
-    @story(ONE_A_DEVICE)
+    @opened_with(ONE_A_DEVICE)
     async def test_of_two_tabs_of_a_device_the_newer_plays_and_the_older_is_told_by_whom(
         self, home: StoreDriver
     ) -> None:
@@ -1870,7 +1755,7 @@ class Replacements:
             assert await home.sitting() == ["new"]
             home.later(2 * N * X)
 
-    @story(ONE_A_DEVICE)
+    @opened_with(ONE_A_DEVICE)
     async def test_with_a_seat_a_device_one_that_plays_gives_way_at_the_limit_too(self, home: StoreDriver) -> None:
         await home.watch("old", device="tv-1")
         await home.watch_all("a", "b")
@@ -1881,7 +1766,7 @@ class Replacements:
         await home.watch("new", device="tv-1")
         assert await home.sitting() == ["a", "b", "new"]
 
-    @story(ONE_A_DEVICE)
+    @opened_with(ONE_A_DEVICE)
     async def test_with_a_seat_a_device_other_devices_and_those_without_an_id_stay(self, home: StoreDriver) -> None:
         await home.watch("none")
         await home.watch("typed", device=Device(type="tv"))
@@ -1907,7 +1792,7 @@ class Replacements:
 class Caps:
     """Limits beside the user's: for one stream, for one type of device."""
 
-    @story(ONE_PER_STREAM)
+    @opened_with(ONE_PER_STREAM)
     async def test_a_full_stream_refuses_a_new_session_though_seats_are_free(self, home: StoreDriver) -> None:
         await home.watch("a", "news")
         refusal = await home.refused("b", "news")
@@ -1916,28 +1801,28 @@ class Caps:
         assert (await home.refused("b", "news", purpose=Purpose.CHECK)).scope == "stream"
         await home.watch("b", "film")
 
-    @story(ONE_PER_STREAM)
+    @opened_with(ONE_PER_STREAM)
     async def test_full_seats_are_told_before_a_full_stream(self, home: StoreDriver) -> None:
         for k in range(3):
             await home.watch(f"s{k}", f"stream-{k}")
         refusal = await home.refused("new", "stream-0")
         assert (refusal.scope, refusal.scope_limit) == ("user", 3)
 
-    @story(ONE_PER_STREAM)
+    @opened_with(ONE_PER_STREAM)
     async def test_a_full_stream_says_when_it_has_room(self, home: StoreDriver) -> None:
         await home.watch("a", "film")
         home.later(X)
         await home.watch("b", "news")
         assert (await home.refused("c", "news")).retry_after_ms == N * X
 
-    @story(ONE_PER_STREAM)
+    @opened_with(ONE_PER_STREAM)
     async def test_who_sits_may_move_to_a_full_stream(self, home: StoreDriver) -> None:
         await home.watch("a", "news")
         await home.watch("b", "film")
         await home.watch("b", "news")
         assert (await home.session("b")).stream_id == "news"
 
-    @story(ONE_TV)
+    @opened_with(ONE_TV)
     async def test_a_type_of_device_has_a_cap_of_its_own(self, home: StoreDriver) -> None:
         tv, phone = Device(id="d1", type="tv"), Device(id="d2", type="phone")
         await home.watch("a", device=tv)
@@ -1946,7 +1831,7 @@ class Caps:
         await home.watch("b", device=phone)
         await home.watch("c", device="tv")
 
-    @story(ONE_WITHOUT_A_TYPE)
+    @opened_with(ONE_WITHOUT_A_TYPE)
     async def test_devices_that_tell_no_type_are_of_one_type(self, home: StoreDriver) -> None:
         await home.watch("a", device=Device(id="d1", type="tv"))
         await home.watch("b", device=Device(id="d2"))
@@ -1957,7 +1842,7 @@ class Caps:
         await home.watch("c")
         assert (await home.refused("b", device=Device(id="d2"))).scope == "device-type"
 
-    @story(ONE_PER_STREAM)
+    @opened_with(ONE_PER_STREAM)
     async def test_one_who_gives_way_must_make_the_room_that_is_missing(self, home: StoreDriver) -> None:
         await home.watch("a", "news")
         await home.watch("b", "film")
@@ -1968,7 +1853,7 @@ class Caps:
         assert await home.sitting() == ["b", "c"]
 
     @swept_or_not
-    @story(ONE_PER_STREAM)
+    @opened_with(ONE_PER_STREAM)
     async def test_a_late_receipt_counts_by_the_caps_too(self, home: StoreDriver, swept: bool) -> None:
         late, other = await home.watch("a", "news"), await home.watch("b", "film")
         home.later(N * X)
@@ -1983,7 +1868,7 @@ class Caps:
 class DryRuns:
     """`enforce` off: all is decided, and nobody is refused."""
 
-    @story(DRY)
+    @opened_with(DRY)
     async def test_a_dry_run_lets_the_fourth_through_and_says_so(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         answer = await home.ask("d")
@@ -1996,7 +1881,7 @@ class DryRuns:
         assert isinstance(again, Admitted)
         assert (again.would_refuse, again.existing) == (None, True)
 
-    @story(DRY)
+    @opened_with(DRY)
     async def test_a_dry_run_checks_without_a_seat(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         answer = await home.ask("d", purpose=Purpose.CHECK)
@@ -2004,7 +1889,7 @@ class DryRuns:
         assert (answer.would_refuse, answer.session, answer.lease) == ("session-limit", None, None)
         assert await home.sitting() == ["a", "b", "c"]
 
-    @story(DRY)
+    @opened_with(DRY)
     async def test_a_dry_run_admits_who_was_terminated(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv")
@@ -2015,7 +1900,7 @@ class DryRuns:
         await home.received(answer.lease)
         assert await home.sitting() == ["tv"]
 
-    @story(DRY)
+    @opened_with(DRY)
     async def test_a_dry_run_says_terminated_until_the_player_was_silent(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv")
@@ -2027,7 +1912,7 @@ class DryRuns:
             await home.received(answer.lease)
             home.later(N * X - 1)
 
-    @story(DRY)
+    @opened_with(DRY)
     async def test_a_dry_run_takes_late_receipts_beyond_the_limit(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         home.later(N * X)
@@ -2035,7 +1920,7 @@ class DryRuns:
         await home.received(late)
         assert await home.sitting() == ["a", "b", "c", "tv"]
 
-    @story(DRY)
+    @opened_with(DRY)
     async def test_who_comes_back_to_a_dry_run_at_the_moment_of_its_expiry_is_a_new_session(
         self, home: StoreDriver
     ) -> None:
@@ -2049,7 +1934,7 @@ class DryRuns:
         assert answer.lease is not None
         assert answer.lease.generation > old.generation
 
-    @story(DRY, subscribed=LOSSES)
+    @opened_with(DRY, subscribed=LOSSES)
     async def test_a_dry_run_tells_who_left_before_the_one_too_many(self, home: StoreDriver) -> None:
         await home.watch("gone")
         home.later(1)
@@ -2060,7 +1945,7 @@ class DryRuns:
         assert (answer.would_refuse, types(answer.events)) == ("session-limit", ["expired"])
         assert await home.pending() == 1
 
-    @story(DRY)
+    @opened_with(DRY)
     async def test_a_grant_that_a_dry_run_gives_works_though_the_clock_went_back(self, home: StoreDriver) -> None:
         old = await home.open("tv")
         await home.end("tv")
@@ -2071,7 +1956,7 @@ class DryRuns:
         assert new > old
         assert not await home.is_dead("tv", new)
 
-    @story(DRY)
+    @opened_with(DRY)
     async def test_a_dry_run_still_refuses_who_may_not_start(self, home: StoreDriver) -> None:
         assert (await home.refused("tv", may_start=False)).code == "grant-expired"
 
@@ -2082,7 +1967,6 @@ class OldNews:
     async def _told(self, home: StoreDriver, lease: Lease, age_ms: int) -> Verdict:
         return await resolved(home.store.confirm(Receipt(lease, "video-9.m4s", 9, age_ms=age_ms)))
 
-    @story()
     async def test_old_news_counts_from_when_it_happened(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(2 * X)
@@ -2094,7 +1978,6 @@ class OldNews:
         assert (seen.state, seen.sequence) == (State.IDLE, 9)
         assert verdict.session == seen
 
-    @story()
     async def test_old_news_moves_no_session_back(self, home: StoreDriver) -> None:
         await home.watch("tv")
         home.later(X)
@@ -2104,7 +1987,6 @@ class OldNews:
         seen = await home.session("tv")
         assert (seen.last_activity_ms, seen.expires_at_ms) == (before.last_activity_ms, before.expires_at_ms)
 
-    @story()
     async def test_who_received_in_time_sat_all_the_while(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(N * X + X)
@@ -2114,7 +1996,6 @@ class OldNews:
         assert verdict.session.expires_at_ms == home.now - X - 1 + N * X
         assert await home.sweep() == []
 
-    @story()
     async def test_who_received_in_time_loses_to_who_took_the_seat(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(N * X)
@@ -2124,7 +2005,6 @@ class OldNews:
         assert isinstance(verdict, Gone)
         assert await home.sitting() == ["a", "b", "c"]
 
-    @story()
     async def test_news_as_old_as_the_expiry_seats_nobody(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(N * X)
@@ -2136,7 +2016,6 @@ class OldNews:
         """Of a session that a worker let in while the store was away: it belongs to no seat yet."""
         return Lease(home.question(session), generation=0, move=0)
 
-    @story()
     async def test_a_session_let_in_while_the_store_was_away_is_seated_by_its_receipt_if_there_is_room(
         self, home: StoreDriver
     ) -> None:
@@ -2153,7 +2032,6 @@ class OldNews:
         late = await self._told(home, self._provisional(home, "c"), X)
         assert (late, await home.sitting()) == (Gone(State.EXPIRED), ["a", "b", "tv"])
 
-    @story()
     async def test_a_receipt_of_one_who_was_let_in_though_it_sat_counts_for_its_seat(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(2 * X)
@@ -2162,7 +2040,6 @@ class OldNews:
         assert (verdict.session.generation, verdict.session.last_activity_ms) == (lease.generation, home.now - X)
         assert verdict.events == ()
 
-    @story()
     async def test_a_receipt_of_one_who_was_let_in_seats_nobody_who_was_sent_away(self, home: StoreDriver) -> None:
         await home.watch("tv")
         await home.terminate("tv")
@@ -2174,12 +2051,10 @@ class OldNews:
 class Views:
     """Who is watching: one user's sessions, and page by page everyone's."""
 
-    @story()
     async def test_nobody_watches_on_an_unknown_users_seats(self, home: StoreDriver) -> None:
         roster = await home.roster()
         assert (roster.user_id, roster.limit, roster.sessions, roster.live) == (home.user, 3, (), 0)
 
-    @story()
     async def test_looking_changes_nothing(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         home.later(N * X)
@@ -2187,7 +2062,6 @@ class Views:
         assert (await resolved(home.store.browse(None, 10, home.user, None, None))).sessions == ()
         assert types(await home.sweep()) == ["expired", "expired"]
 
-    @story()
     async def test_browsing_shows_every_live_session_once(self, home: StoreDriver) -> None:
         expected = set()
         for k in range(25):
@@ -2200,7 +2074,6 @@ class Views:
         assert len(seen) == len(set(seen)) == len(expected)
         assert set(seen) == expected
 
-    @story()
     async def test_a_forged_cursor_is_none_or_a_place_to_begin_at(self, home: StoreDriver) -> None:
         await home.watch("a")
         for cursor in FORGED:
@@ -2211,7 +2084,6 @@ class Views:
             assert len(page.sessions) <= 1
         assert await _browse(home, 10) == [(home.user, "a")]
 
-    @story()
     async def test_who_sits_during_the_whole_browsing_is_shown_once(self, home: StoreDriver) -> None:
         for k in range(20):
             await home.watch("tv", user_id=f"{home.user}-{k:02}")
@@ -2229,7 +2101,6 @@ class Views:
         for k in range(20):
             assert seen.count(f"{home.user}-{k:02}") == 1
 
-    @story()
     async def test_browsing_can_ask_for_user_stream_and_state(self, home: StoreDriver) -> None:
         news, film = f"news-{home.user}", f"film-{home.user}"
         await home.watch("a", news)
@@ -2251,7 +2122,6 @@ class Views:
         assert await _browse(home, 1, stream_id=news, state="idle") == [(home.user, "a")]
         assert await _browse(home, 1, stream_id=film, state="active") == [(home.user, "b")]
 
-    @story()
     async def test_browsing_does_not_show_who_is_past_their_time(self, home: StoreDriver) -> None:
         await home.watch("a")
         home.later(N * X)
@@ -2261,7 +2131,6 @@ class Views:
 class Outboxes:
     """Events for call backs: kept with a subscriber, in the same step, each once."""
 
-    @story()
     async def test_without_a_subscriber_nothing_is_kept(self, home: StoreDriver) -> None:
         before = await home.pending()
         await home.watch_all("a", "b", "c")
@@ -2271,7 +2140,7 @@ class Outboxes:
         await home.sweep()
         assert await home.pending() == before
 
-    @story(subscribed={"session.expired"})
+    @opened_with(subscribed={"session.expired"})
     async def test_only_what_is_subscribed_is_kept(self, home: StoreDriver) -> None:
         before = await home.pending()
         await home.watch_all("a", "b", "c")
@@ -2281,7 +2150,7 @@ class Outboxes:
         await home.sweep()
         assert await home.pending() == before + 2
 
-    @story(subscribed=ALL_TYPES)
+    @opened_with(subscribed=ALL_TYPES)
     async def test_each_change_is_kept_once_whoever_makes_it(self, home: StoreDriver) -> None:
         counts = [await home.pending()]
 
@@ -2318,7 +2187,7 @@ class Outboxes:
         await home.sweep()
         assert await told() == 1  # abandoned, by the sweep
 
-    @story(subscribed={"session.expired", "session.abandoned"})
+    @opened_with(subscribed={"session.expired", "session.abandoned"})
     async def test_every_process_keeps_events(self, home: StoreDriver) -> None:
         await home.watch("tv")
         before = await home.pending()
@@ -2328,7 +2197,6 @@ class Outboxes:
         assert await home.pending() == before + 1
         assert await resolved(other.pending()) == before + 1
 
-    @story()
     async def test_an_events_id_is_the_same_for_ever_and_for_one_change_alone(self, home: StoreDriver) -> None:
         lease = await home.lease("tv")
         events = [*(await home.received(lease)).events]
@@ -2343,7 +2211,6 @@ class Outboxes:
         assert all(name.startswith("evt_") for name in ids)
         assert [event.id for event in events] == ids
 
-    @story()
     async def test_a_session_seated_again_and_expired_again_makes_another_event(self, home: StoreDriver) -> None:
         late = await home.watch("tv")
         home.later(N * X)
@@ -2358,7 +2225,6 @@ class Outboxes:
 class Sundries:
     """Secrets, and the store itself."""
 
-    @story()
     async def test_the_first_secret_of_a_name_stays_for_ever(self, home: StoreDriver) -> None:
         name = f"secret-{home.user}"
         assert await resolved(home.store.secret(name, "first")) == "first"
@@ -2379,7 +2245,6 @@ class Sundries:
         answers = race(open_store, [make(f"made-{k}") for k in range(6)], 10, policy=QUICK)
         assert [len(set(got)) for got in answers] == [1] * 10
 
-    @story()
     async def test_the_store_answers_and_closes_twice(self, home: StoreDriver) -> None:
         other = await home.another_store()
         assert await resolved(other.ping()) is None
@@ -2403,7 +2268,6 @@ class Sundries:
 class LossesThatWereForgotten:
     """A server that took over does not know the last ends: who told them tells them again, of that very seat alone."""
 
-    @story()
     @pytest.mark.parametrize("leave", ["end", "terminate"])
     @pytest.mark.parametrize("later", [0, N * X], ids=["in time", "past its time"])
     async def test_it_is_the_same_event_again_and_no_other(self, home: StoreDriver, leave: str, later: int) -> None:
@@ -2418,14 +2282,13 @@ class LossesThatWereForgotten:
         if leave == "terminate":
             assert (await home.refused("tv")).code == "session-terminated"
 
-    @story(subscribed=LOSSES)
+    @opened_with(subscribed=LOSSES)
     async def test_it_is_told_again(self, home: StoreDriver) -> None:
         await self._forgotten(home, "end")
         before = await home.pending()
         await resolved(home.store.lose_again(self.told))
         assert await home.pending() == before + 1
 
-    @story()
     async def test_where_it_was_not_forgotten_nothing_happens(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         (told,) = await home.end("tv", keep_grant=True)
@@ -2436,7 +2299,6 @@ class LossesThatWereForgotten:
         assert await resolved(home.store.lose_again(told)) == (), "another seat of the session is not meant"
         assert await home.sitting() == ["tv"]
 
-    @story()
     @pytest.mark.parametrize("keeps", [False, True], ids=["dies", "lives"])
     async def test_its_grant_dies_again_or_lives_on(self, home: StoreDriver, keeps: bool) -> None:
         await self._forgotten(home, "end")
@@ -2460,7 +2322,6 @@ class LossesThatWereForgotten:
 class ClocksThatGoBack:
     """What was written before the store's clock went back is not immortal: so far away nothing can be."""
 
-    @story()
     @swept_or_not
     async def test_no_seat_of_before_is_in_the_way(self, home: StoreDriver, swept: bool) -> None:
         await home.watch_all("a", "b")
@@ -2474,7 +2335,6 @@ class ClocksThatGoBack:
         assert (await home.refused("g")).live == 3
         assert await home.sitting() == ["d", "e", "f"]
 
-    @story()
     @pytest.mark.parametrize("way", ["watch", "beaten"])
     async def test_who_sat_is_seated_anew_and_expires_in_time(self, home: StoreDriver, way: str) -> None:
         old = await home.watch("tv")
@@ -2487,7 +2347,6 @@ class ClocksThatGoBack:
         assert await home.sitting() == []
         assert types(await home.sweep()) == ["expired"]
 
-    @story()
     async def test_a_receipt_and_a_sign_of_progress_find_the_seat_passed(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(-HOUR)
@@ -2497,7 +2356,6 @@ class ClocksThatGoBack:
         assert seen.generation == lease.generation + 1, "another seat, and the next one"
         assert await home.sitting() == ["tv"]
 
-    @story()
     async def test_marks_hold_no_longer_either(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b")
         await home.terminate("a")
@@ -2506,14 +2364,12 @@ class ClocksThatGoBack:
         home.later(-HOUR)
         await home.watch_all("a", "b")
 
-    @story()
     async def test_the_grant_of_a_seat_of_before_dies_with_its_end(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         home.later(-HOUR)
         await home.end("tv")
         assert await home.is_dead("tv", grant)
 
-    @story()
     @pytest.mark.parametrize("leave", ["end", "terminate"])
     async def test_each_lost_seat_makes_one_event(self, home: StoreDriver, leave: str) -> None:
         await home.watch_all("a", "b")
@@ -2521,7 +2377,7 @@ class ClocksThatGoBack:
         told = types(await getattr(home, leave)("a")) + types(await home.sweep())
         assert sorted(told) == ["expired", "expired"]
 
-    @story(policy=BUFFER)
+    @opened_with(policy=BUFFER)
     async def test_a_minute_and_all_that_may_be_buffered_is_not_so_far(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=1, play_ms=4 * X)
         home.later(-60_000)
@@ -2530,7 +2386,6 @@ class ClocksThatGoBack:
         home.later(-1)
         assert await home.sitting() == []
 
-    @story()
     async def test_nobody_is_forgotten_where_many_sat(self, home: StoreDriver) -> None:
         users = [f"{home.user}-{number}" for number in range(90)]
         for user in users:
@@ -2546,7 +2401,6 @@ class Plans:
         shown = await home.session(session)
         return shown.plan, shown.limit
 
-    @story()
     async def test_without_a_plan_it_is_the_policys_limit(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         assert await self._terms(home) == (None, 3)
@@ -2554,7 +2408,6 @@ class Plans:
         assert (told.plan, told.limit) == (None, 3)
         assert (await home.roster()).limit == 3
 
-    @story()
     async def test_it_stays_through_all_that_happens_to_the_session(self, home: StoreDriver) -> None:
         terms = {"plan": "family", "limit": 5}
         asked = await home.ask("tv", purpose=Purpose.SEAT, **terms)
@@ -2574,7 +2427,6 @@ class Plans:
         shown += [(await home.received(lease)).session, (await home.end("tv"))[0].session]
         assert {(each.plan, each.limit) for each in shown} == {("family", 5)}
 
-    @story()
     async def test_a_heartbeat_starts_under_its_plan_too(self, home: StoreDriver) -> None:
         beaten = await home.beaten("tv", plan="family", limit=5)
         assert beaten.session is not None
@@ -2583,7 +2435,6 @@ class Plans:
         assert (await home.roster()).limit == 5
         assert beaten.events[0].session == beaten.session
 
-    @story()
     @pytest.mark.parametrize("way", ["ask", "beat"])
     async def test_the_next_admission_under_another_plan_shows_that(self, home: StoreDriver, way: str) -> None:
         await home.watch("tv", plan="family", limit=5)
@@ -2594,7 +2445,6 @@ class Plans:
         await getattr(home, way)("tv", limit=2)
         assert await self._terms(home) == (None, 2)
 
-    @story()
     @pytest.mark.parametrize("way", ["ask", "beat"])
     async def test_who_names_no_plan_leaves_it_as_it_was(self, home: StoreDriver, way: str) -> None:
         await home.watch("tv", plan="family", limit=5)
@@ -2602,13 +2452,11 @@ class Plans:
         assert await self._terms(home) == ("family", 5)
         assert (await home.roster()).limit == 5
 
-    @story()
     async def test_a_look_changes_nothing(self, home: StoreDriver) -> None:
         await home.watch("tv", plan="family", limit=5)
         await home.ask("tv", purpose=Purpose.CHECK, plan="solo", limit=1)
         assert await self._terms(home) == ("family", 5)
 
-    @story()
     @pytest.mark.parametrize("way", ["ask", "beat"])
     async def test_a_limit_of_their_own_is_shown_from_the_next_admission_on(self, home: StoreDriver, way: str) -> None:
         await home.watch("tv", plan="family", limit=5)
@@ -2620,7 +2468,6 @@ class Plans:
         await getattr(home, way)("tv", plan="family", limit=5)
         assert await self._terms(home) == ("family", 5)
 
-    @story()
     @pytest.mark.parametrize("way", ["ask", "beat"])
     async def test_a_limit_of_their_own_is_not_taken_for_the_plans_though_they_are_alike(
         self, home: StoreDriver, way: str
@@ -2631,7 +2478,6 @@ class Plans:
         await home.limit_to(None)
         assert (await home.roster()).limit == 3
 
-    @story()
     @pytest.mark.parametrize("way", ["ask", "beat"])
     async def test_a_limit_of_their_own_that_is_taken_back_is_shown_no_more(self, home: StoreDriver, way: str) -> None:
         await home.limit_to(7)
@@ -2644,7 +2490,6 @@ class Plans:
         assert await self._terms(home) == ("family", 5)
         assert (await home.roster()).limit == 5
 
-    @story()
     async def test_a_list_shows_the_limit_of_who_was_here_last(self, home: StoreDriver) -> None:
         await home.watch("tv", plan="family", limit=5)
         home.later(1)
@@ -2654,7 +2499,6 @@ class Plans:
         await home.watch("tv", plan="family", limit=5)
         assert (await home.roster()).limit == 5
 
-    @story()
     async def test_who_is_seated_again_by_a_late_receipt_has_the_terms_of_its_request(self, home: StoreDriver) -> None:
         lease = await home.watch("tv", plan="family", limit=5)
         home.later(N * X)
@@ -2662,7 +2506,6 @@ class Plans:
         assert await self._terms(home) == ("family", 5)
         assert (await home.roster()).limit == 5
 
-    @story()
     async def test_who_is_seated_again_under_a_limit_of_their_own_shows_it_no_longer_than_that(
         self, home: StoreDriver
     ) -> None:
@@ -2674,7 +2517,6 @@ class Plans:
         await home.limit_to(None)
         assert (await home.roster()).limit == 3
 
-    @story()
     async def test_a_page_of_all_sessions_shows_it(self, home: StoreDriver) -> None:
         await home.watch("tv", plan="family", limit=5)
         page = await resolved(home.store.browse(None, 10, home.user, None, None))
@@ -2684,7 +2526,6 @@ class Plans:
 class GrantsEnd:
     """A grant is dead with its session (`Ask.grant_generation`): what the viewer ended it does not start again."""
 
-    @story()
     async def test_what_was_ended_is_not_started_again_by_its_own_grant(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
@@ -2693,7 +2534,6 @@ class GrantsEnd:
         assert await home.sitting() == []
         assert await home.is_dead("tv", grant)
 
-    @story()
     async def test_a_newer_grant_and_no_grant_at_all_start_it(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
@@ -2705,13 +2545,11 @@ class GrantsEnd:
         assert await home.is_dead("tv", again)
         assert isinstance(await home.ask("tv"), Admitted), "asked for without a grant"
 
-    @story()
     async def test_the_grant_of_an_expired_session_starts_it_again(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         home.later(N * X)
         assert isinstance(await home.ask("tv", grant_generation=grant), Admitted)
 
-    @story()
     @swept_or_not
     async def test_a_grant_that_started_it_again_is_dead_after_the_end_too(
         self, home: StoreDriver, swept: bool
@@ -2724,7 +2562,6 @@ class GrantsEnd:
         await home.end("tv")
         assert await home.is_dead("tv", grant)
 
-    @story()
     async def test_a_heartbeat_by_a_grant_is_one_that_was_given(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         home.later(N * X)
@@ -2736,7 +2573,6 @@ class GrantsEnd:
         await home.end("pad")
         assert not await home.is_dead("pad", home.now), "it had none"
 
-    @story()
     async def test_whom_a_late_receipt_seated_again_had_a_grant_if_its_request_had(self, home: StoreDriver) -> None:
         for session, grant in (("tv", home.now), ("pad", None)):
             late = await home.watch(session, grant_generation=grant)
@@ -2745,7 +2581,6 @@ class GrantsEnd:
             await home.end(session)
             assert await home.is_dead(session, late.generation) == (grant is not None)
 
-    @story()
     async def test_who_sits_already_may_be_given_a_grant_later(self, home: StoreDriver) -> None:
         await home.watch("tv")
         grant = await home.open("tv")
@@ -2756,7 +2591,6 @@ class GrantsEnd:
         assert await home.is_dead("tv", grant)
         assert await home.is_dead("pad", home.now)
 
-    @story()
     async def test_another_sessions_end_and_a_termination_are_other_things(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.open("phone")
@@ -2768,7 +2602,6 @@ class GrantsEnd:
         home.later(N * X + SLACK)
         assert isinstance(await home.ask("tv", grant_generation=grant), Admitted), "rule 12 forgives it"
 
-    @story()
     @swept_or_not
     async def test_a_dead_grant_is_remembered_until_it_would_expire(self, home: StoreDriver, swept: bool) -> None:
         grant = await home.open("tv")
@@ -2782,7 +2615,6 @@ class GrantsEnd:
         home.later(1)
         assert not await home.is_dead("tv", grant), "only its own expiry holds now"
 
-    @story()
     async def test_what_sixteen_others_do_makes_no_dead_grant_work(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
@@ -2791,7 +2623,6 @@ class GrantsEnd:
             await home.end(f"s{k}")
         assert await home.is_dead("tv", grant)
 
-    @story()
     async def test_an_end_that_keeps_the_grant_frees_the_seat_only(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         assert types(await home.end("tv", keep_grant=True)) == ["ended"]
@@ -2803,7 +2634,6 @@ class GrantsEnd:
         assert await home.end("tv", keep_grant=True) == ()
         assert await home.is_dead("tv", grant), "nothing keeps what is dead"
 
-    @story()
     @swept_or_not
     async def test_a_session_that_lost_its_seat_can_be_ended_all_the_same(self, home: StoreDriver, swept: bool) -> None:
         grant = await home.open("tv")
@@ -2815,7 +2645,6 @@ class GrantsEnd:
         again = await home.open("tv")
         assert not await home.is_dead("tv", again)
 
-    @story()
     async def test_ends_of_who_had_no_grant_push_none_out(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
@@ -2829,7 +2658,7 @@ class GrantsEnd:
         assert not await home.is_dead("elsewhere", grant), "and nothing was revoked"
         assert not await home.is_dead("keyed-0", home.now - 1), "it had a seat, and surely no grant"
 
-    @story(UNCOUNTED)
+    @opened_with(UNCOUNTED)
     async def test_of_more_than_are_kept_all_grants_of_their_time_are_revoked(self, home: StoreDriver) -> None:
         sitting, silent = await home.open("sitting"), await home.open("silent")
         await home.watch("sitting", grant_generation=sitting)
@@ -2852,7 +2681,7 @@ class GrantsEnd:
         home.later(1)
         return grant
 
-    @story(policy=LONG_START)
+    @opened_with(policy=LONG_START)
     async def test_no_receipt_of_an_ended_session_seats_it_again(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         lease = await home.lease("tv", grant_generation=grant)
@@ -2866,7 +2695,6 @@ class GrantsEnd:
         assert (await home.late(lease)).state is State.ENDED, "its grant is dead"
         assert await home.sitting() == []
 
-    @story()
     async def test_it_is_refused_before_the_limit_and_replaces_nobody(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
@@ -2876,7 +2704,7 @@ class GrantsEnd:
         assert (await home.refused("tv", grant_generation=grant)).code == "grant-ended"
         assert await home.sitting() == ["a", "b", "c"]
 
-    @story(policy=DRY)
+    @opened_with(policy=DRY)
     async def test_a_dry_run_refuses_it_all_the_same(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
@@ -2886,7 +2714,7 @@ class GrantsEnd:
 class Beats:
     """A heartbeat (`beat`) is a lease without bytes: admitted and received in one step."""
 
-    @story(subscribed=ALL_TYPES)
+    @opened_with(subscribed=ALL_TYPES)
     async def test_a_beat_seats_a_new_session_and_starts_it(self, home: StoreDriver) -> None:
         await home.watch("a")
         answer = await home.beaten("tv", device="d1")
@@ -2900,7 +2728,7 @@ class Beats:
         assert (answer.lease.generation, answer.lease.move) == (seen.generation, seen.move)
         assert await home.pending() == 2
 
-    @story(subscribed=ALL_TYPES)
+    @opened_with(subscribed=ALL_TYPES)
     async def test_a_beat_of_one_who_sits_is_activity_and_nothing_else(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=7)
         home.later(X + 1)
@@ -2914,7 +2742,6 @@ class Beats:
         assert (seen.segment, seen.sequence, seen.generation) == (before.segment, 7, before.generation)
         assert await home.pending() == told
 
-    @story()
     async def test_a_session_lives_by_beats_alone_and_expires_without(self, home: StoreDriver) -> None:
         await home.beaten("tv")
         for _ in range(4):
@@ -2924,7 +2751,6 @@ class Beats:
         assert types(await home.sweep()) == ["expired"]
         assert not (await home.beaten("tv")).existing
 
-    @story()
     async def test_the_fourth_beat_is_refused_and_changes_nothing(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.beaten(session)
@@ -2937,7 +2763,7 @@ class Beats:
         for session in "abc":
             assert (await home.beaten(session)).existing
 
-    @story(subscribed=ALL_TYPES)
+    @opened_with(subscribed=ALL_TYPES)
     async def test_a_beat_twice_is_once(self, home: StoreDriver) -> None:
         ask = home.question("tv", lease_id="")
         first = await resolved(home.store.beat(ask))
@@ -2948,7 +2774,6 @@ class Beats:
         assert (again.existing, again.events) == (True, ())
         assert await home.pending() == 1
 
-    @story()
     async def test_a_beat_leaves_no_lease_that_could_be_given_back(self, home: StoreDriver) -> None:
         await home.lease("tv")
         answer = await home.beaten("tv", lease_id="another")
@@ -2957,7 +2782,7 @@ class Beats:
         assert await home.abandon(answer.lease) == ()
         assert await home.sitting() == ["tv"]
 
-    @story(subscribed=ALL_TYPES)
+    @opened_with(subscribed=ALL_TYPES)
     async def test_a_beat_moves_the_session_to_its_stream(self, home: StoreDriver) -> None:
         await home.watch("tv", "news", sequence=7)
         home.later(1)
@@ -2971,7 +2796,6 @@ class Beats:
         await home.received(answer.lease, 3)
         assert (await home.session("tv")).sequence == 3
 
-    @story()
     async def test_beats_in_ping_pong_are_refused_as_segments_are(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.beaten("tv", stream)
@@ -2982,7 +2806,7 @@ class Beats:
         home.later(1)
         assert (await home.beaten("tv", "film")).events == ()
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_a_beat_that_names_a_position_may_be_one_repeat_too_many(self, home: StoreDriver) -> None:
         for client in ("a", "b", "a"):
             await home.watch("tv", sequence=9, client=client)
@@ -2991,7 +2815,7 @@ class Beats:
         assert refusal.code == "session-shared"
         assert (await home.beaten("tv", client="b")).existing
 
-    @story(policy=BUFFER)
+    @opened_with(policy=BUFFER)
     async def test_a_beat_keeps_what_is_played_ahead(self, home: StoreDriver) -> None:
         await home.watch("tv", sequence=1, play_ms=3 * X)
         await home.beaten("tv")
@@ -3000,7 +2824,7 @@ class Beats:
         await home.beaten("tv")
         assert (await home.session("tv")).expires_at_ms == home.now + N * X
 
-    @story(subscribed=ALL_TYPES)
+    @opened_with(subscribed=ALL_TYPES)
     async def test_a_beat_tells_who_left_before_it(self, home: StoreDriver) -> None:
         await home.watch("gone")
         await home.lease("never")
@@ -3010,7 +2834,7 @@ class Beats:
         assert answer.live == 1
         assert await home.pending() == 4
 
-    @story(policy=OLDEST_GOES)
+    @opened_with(policy=OLDEST_GOES)
     async def test_a_beat_takes_the_seat_of_who_gives_way(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.beaten(session)
@@ -3022,7 +2846,6 @@ class Beats:
         assert isinstance(refusal, Refusal)
         assert refusal.code == "session-terminated"
 
-    @story()
     async def test_the_beat_of_one_who_was_ended_and_of_one_who_was_sent_away(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.beaten(session)
@@ -3036,7 +2859,6 @@ class Beats:
         assert (refusal.code, refusal.mark is not None) == ("session-terminated", True)
         assert await home.sitting() == ["c", "a"]
 
-    @story()
     async def test_a_beat_whose_grant_was_ended_starts_nothing(self, home: StoreDriver) -> None:
         grant = await home.open("tv")
         await home.end("tv")
@@ -3047,7 +2869,7 @@ class Beats:
         assert isinstance(refusal, Refusal)
         assert refusal.code == "grant-expired"
 
-    @story(policy=DRY)
+    @opened_with(policy=DRY)
     async def test_a_dry_run_lets_the_fourth_beat_through_and_says_so(self, home: StoreDriver) -> None:
         for session in "abc":
             await home.beaten(session)
@@ -3056,7 +2878,7 @@ class Beats:
         again = await home.beaten("d")
         assert (again.would_refuse, again.existing) == (None, True)
 
-    @story(policy=DRY)
+    @opened_with(policy=DRY)
     async def test_a_beat_beyond_what_a_dry_run_records_is_let_through_without_a_session(
         self, home: StoreDriver
     ) -> None:
@@ -3068,24 +2890,18 @@ class Beats:
         assert answer.lease is not None
         assert (answer.lease.generation, answer.lease.move) == (0, 0)
 
-    @story()
     async def test_a_beat_that_only_looks_seats_nobody(self, home: StoreDriver) -> None:
         answer = await home.beaten("tv", purpose=Purpose.CHECK)
         assert (answer.session, answer.lease) == (None, None)
         assert await home.sitting() == []
 
     @pytest.mark.parametrize("policy", [ONE_PER_STREAM, ONE_TV], ids=["stream", "type"])
-    def test_caps_hold_for_beats(self, open_store: OpenStore, policy: Policy) -> None:
-        async def run() -> None:
-            home = StoreDriver(open_store, policy, ())
-            home.store = await home.another_store()
+    async def test_caps_hold_for_beats(self, open_store: OpenStore, policy: Policy) -> None:
+        async with StoreDriver(open_store, policy) as home:
             tv = Device("d", None, "tv")
             assert (await home.beaten("a", device=tv)).live == 1
             assert isinstance(await home.beat("b", device=Device("e", None, "tv")), Refusal)
             assert (await home.beaten("c", "film")).live == 2
-            await home.close()
-
-        asyncio.run(run())
 
     def test_of_eight_beats_for_the_last_seat_one_wins(self, open_store: OpenStore) -> None:
         users, clock = [new_user() for _ in range(30)], ManualClock()
@@ -3140,7 +2956,7 @@ class Beats:
 class Reports:
     """Receipts whose answer nobody waits for."""
 
-    @story(subscribed=ALL_TYPES)
+    @opened_with(subscribed=ALL_TYPES)
     async def test_a_report_is_a_receipt_and_tells_its_verdict_once(self, home: StoreDriver) -> None:
         receipt = Receipt(await home.lease("tv"), "s-1", 1)
         first = await _reported(home.store, receipt)
@@ -3153,7 +2969,6 @@ class Reports:
         assert isinstance(again, Confirmed)
         assert (again.session.last_activity_ms, again.events, await home.pending()) == (home.now, (), 1)
 
-    @story()
     async def test_a_report_for_a_session_that_left_says_how(self, home: StoreDriver) -> None:
         for session in ("ended", "terminated"):
             receipt = Receipt(await home.watch(session))
@@ -3164,7 +2979,6 @@ class Reports:
             assert verdict.state.value == session
         assert await home.sitting() == []
 
-    @story()
     async def test_the_same_report_again_and_again_is_activity_each_time(self, home: StoreDriver) -> None:
         receipt = Receipt(await home.watch("tv"))
         for _ in range(3):
@@ -3199,7 +3013,6 @@ class Reports:
 
         race(open_store, [report], 1, policy=QUICK)
 
-    @story()
     async def test_each_report_tells_its_own_hearer(self, home: StoreDriver) -> None:
         """Many of one turn, for sessions of many users, of receipts that nobody else keeps."""
         users, heard = [new_user() for _ in range(50)], dict[str, list[Verdict]]()
@@ -3210,7 +3023,6 @@ class Reports:
         for user in users:
             assert [isinstance(verdict, Confirmed) and verdict.session.user_id for verdict in heard[user]] == [user] * 2
 
-    @story()
     async def test_what_is_asked_after_a_report_comes_after_it(self, home: StoreDriver) -> None:
         receipt, heard = Receipt(await home.watch("tv")), list[object]()
         home.later(1)
@@ -3220,7 +3032,6 @@ class Reports:
         await _until(lambda: len(heard) == 1)
         assert (isinstance(heard[0], Confirmed), await home.sitting()) == (True, [])
 
-    @story()
     async def test_a_report_to_a_store_that_is_closed_is_told_so(self, home: StoreDriver) -> None:
         receipt, other = Receipt(await home.watch("tv")), await home.another_store()
         assert isinstance(await _reported(other, receipt), Confirmed)

@@ -6,8 +6,7 @@ fresh `Feed` on the same data, as another process sees it.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from functools import wraps
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -50,9 +49,17 @@ class FeedDriver:
     """One open feed, whose clock stands still until told otherwise."""
 
     open_feed: OpenStore
-    clock: ManualClock
-    feed: Feed
-    opened: list[Feed]
+    clock: ManualClock = field(default_factory=ManualClock)
+    feed: Feed = field(init=False)
+    opened: list[Feed] = field(default_factory=list)
+
+    async def __aenter__(self) -> "FeedDriver":
+        self.feed = await self.another()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for feed in self.opened:
+            await resolved(feed.close())
 
     async def another(self, **how: Any) -> Feed:
         """As another process sees it."""
@@ -78,30 +85,17 @@ class FeedDriver:
         return list(await resolved(self.feed.history(user)))
 
 
-def feeding(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Makes `async def test(self, home)` a test that takes `open_feed`, in an event loop of its own."""
+class FeedStories:
+    """Tests whose `home` has a feed."""
 
-    async def whole(self: object, open_feed: OpenStore) -> None:
-        home = FeedDriver(open_feed, ManualClock(), None, [])  # type: ignore[arg-type]  # opened at once
-        try:
-            home.feed = await home.another()
-            await test(self, home)
-        finally:
-            for feed in home.opened:
-                await resolved(feed.close())
-
-    @wraps(test)
-    def run(self: object, open_feed: OpenStore) -> None:
-        asyncio.run(whole(self, open_feed))
-
-    del run.__wrapped__  # type: ignore[attr-defined]  # pytest would ask for the story's own arguments
-    return run
+    @pytest.fixture
+    def home(self, open_feed: OpenStore) -> FeedDriver:
+        return FeedDriver(open_feed)
 
 
-class FeedContract:
+class FeedContract(FeedStories):
     """All of them."""
 
-    @feeding
     async def test_what_was_put_in_comes_out_in_its_order_and_whole(self, home: FeedDriver) -> None:
         user = new_user()
         one = event(user, 1)
@@ -110,7 +104,6 @@ class FeedContract:
         await home.append(one)
         assert await home.told() == [one, other, one]
 
-    @feeding
     async def test_a_reader_goes_on_behind_any_place_that_it_had(self, home: FeedDriver) -> None:
         user = new_user()
         events = [event(user, number) for number in range(5)]
@@ -123,7 +116,6 @@ class FeedContract:
         assert [entry.event for entry in first.entries] == events[:2]
         assert first.newest == places[-1]
 
-    @feeding
     async def test_who_asks_for_the_newest_place_alone_is_given_no_event(self, home: FeedDriver) -> None:
         assert await home.read(None) == FeedPage((), START)
         await home.append(event(new_user()))
@@ -131,14 +123,12 @@ class FeedContract:
         assert page == FeedPage((), (await home.read()).entries[0].place)
         assert await home.told(page.newest) == []
 
-    @feeding
     async def test_another_process_reads_what_this_one_puts_in(self, home: FeedDriver) -> None:
         other = await home.another()
         one = event(new_user())
         await home.append(one)
         assert [entry.event for entry in (await resolved(other.read(START, 10))).entries] == [one]
 
-    @feeding
     async def test_the_oldest_go_and_who_comes_from_there_is_told_of_a_gap(self, home: FeedDriver) -> None:
         feed = await home.another(kept=KEPT)
         user = new_user()
@@ -153,7 +143,6 @@ class FeedContract:
         kept = page.entries[len(page.entries) - KEPT].place
         assert (await resolved(feed.read(kept, 1_000))).is_whole
 
-    @feeding
     async def test_a_place_that_the_feed_never_had_is_a_gap_too(self, home: FeedDriver) -> None:
         await home.append(event(new_user()))
         newest = (await home.read()).newest
@@ -162,12 +151,10 @@ class FeedContract:
             assert not page.is_whole
             assert len(page.entries) == 1
 
-    @feeding
     async def test_an_empty_feed_misses_nothing_but_what_a_stranger_had(self, home: FeedDriver) -> None:
         assert await home.read(START) == FeedPage((), START)
         assert await home.read((5, 0)) == FeedPage((), START, is_whole=False)
 
-    @feeding
     async def test_a_history_is_newest_first_bounded_and_each_users_own(self, home: FeedDriver) -> None:
         user, neighbour = new_user(), new_user()
         events = [event(user, number) for number in range(8)]
@@ -176,14 +163,12 @@ class FeedContract:
         assert await home.history(neighbour) == [event(neighbour, 1)]
         assert await home.history(new_user()) == []
 
-    @feeding
     async def test_the_same_event_twice_is_once_in_the_history(self, home: FeedDriver) -> None:
         user = new_user()
         await home.remember(event(user, 1), event(user, 2))
         await home.remember(event(user, 1))
         assert await home.history(user) == [event(user, 2), event(user, 1)]
 
-    @feeding
     async def test_of_one_moment_the_event_that_made_room_is_the_older(self, home: FeedDriver) -> None:
         user = new_user()
         started, terminated = event(user, 1, "started"), event(user, 1, "terminated")
@@ -191,21 +176,18 @@ class FeedContract:
         await home.remember(terminated)
         assert await home.history(user) == [started, terminated]
 
-    @feeding
     async def test_a_history_of_no_events_keeps_none(self, home: FeedDriver) -> None:
         feed, user = await home.another(history_events=0), new_user()
         assert list(await resolved(feed.remember([event(user)]))) == []
         assert await resolved(feed.history(user)) == ()
         assert await home.history(user) == []
 
-    @feeding
     async def test_a_shorter_history_shows_fewer_of_what_is_there(self, home: FeedDriver) -> None:
         user = new_user()
         await home.remember(*(event(user, number) for number in range(4)))
         shorter = await home.another(history_events=2)
         assert [e.session.move for e in await resolved(shorter.history(user))] == [3, 2]
 
-    @feeding
     async def test_who_is_forgotten_has_no_history_and_is_in_the_feed_by_their_end_alone(
         self, home: FeedDriver
     ) -> None:
@@ -219,13 +201,11 @@ class FeedContract:
             assert [each.event for each in (await home.read()).entries] == [event(neighbour, 2), last]
         assert await home.history(neighbour) == [event(neighbour, 2)]
 
-    @feeding
     async def test_an_event_of_forgetting_is_in_no_history(self, home: FeedDriver) -> None:
         user = new_user()
         await home.remember(event(user, 3, "terminated", FORGOTTEN))
         assert await home.history(user) == []
 
-    @feeding
     async def test_a_refusal_is_told_once_until_it_was_quiet_long_enough(self, home: FeedDriver) -> None:
         session = event(new_user(), 1).session
         other = await home.another()
@@ -242,7 +222,6 @@ class FeedContract:
         home.clock.now_ms += 1
         assert await refused(other) is not None
 
-    @feeding
     async def test_refusals_at_once_are_told_each_and_one_of_each_session(self, home: FeedDriver) -> None:
         sessions = [event(new_user(), 1).session for _ in range(250)]
         asked = [home.feed.refused(session, "session-limit", 3_000) for session in [*sessions, *sessions[:3]]]
@@ -282,7 +261,6 @@ class FeedContract:
         found = [(e.event.session.move, e.event.at_ms, e.event.type) for e in asyncio.run(read()).entries]
         assert len(found) == len(set(found)) == 160
 
-    @feeding
     async def test_closing_twice_is_once_and_ends_it(self, home: FeedDriver) -> None:
         await resolved(home.feed.close())
         await resolved(home.feed.close())

@@ -5,7 +5,7 @@ import pytest
 from streamlimit.errors import BadCursor
 from streamlimit.model import Admitted, OwnLimit, Terms
 from streamlimit.store.contract import resolved
-from tests.store.store_driver import N, StoreDriver, X, all_limits, new_user, story, sweep_all
+from tests.store.store_driver import N, StoreDriver, X, all_limits, new_user, sweep_all
 
 HOUR = 3_600_000
 LONG = 30 * 24 * HOUR
@@ -15,7 +15,6 @@ LONG = 30 * 24 * HOUR
 class OwnLimits:
     """A limit of a user's own holds for good, or until then: the next decision knows, swept or not."""
 
-    @story()
     async def test_a_limit_that_ends_counts_for_nothing_from_that_millisecond_on(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.limit_to(1, lasts_ms=X)
@@ -27,7 +26,6 @@ class OwnLimits:
         assert (await home.roster()).limit == 3
         assert await home.own_limit() is None
 
-    @story()
     async def test_a_limit_that_was_raised_for_a_while_lets_in_so_many_and_then_fewer(self, home: StoreDriver) -> None:
         await home.limit_to(5, lasts_ms=N * X)
         await home.watch_all(*"abcde")
@@ -40,7 +38,6 @@ class OwnLimits:
         assert ((await home.refused("f")).limit, (await home.session("a")).limit) == (3, 3)
 
     @pytest.mark.parametrize("way", ["ask", "beat", "receipt", "late receipt"])
-    @story()
     async def test_every_way_in_sees_the_end(self, home: StoreDriver, way: str) -> None:
         lease = await home.watch("tv")
         await home.limit_to(1, lasts_ms=X)
@@ -55,7 +52,6 @@ class OwnLimits:
             seen = await home.received(lease, 1)
         assert seen.limit == 3
 
-    @story()
     async def test_a_limit_keeps_its_note_and_its_end_as_they_were_said(self, home: StoreDriver) -> None:
         terms = Terms(LONG, 1_900_000_000_123, "ticket 4711 ☂")
         await resolved(home.store.set_limit(home.user, 2, terms))
@@ -68,7 +64,6 @@ class OwnLimits:
         assert await resolved(home.store.own_limit(home.user)) == OwnLimit(home.user, 4, Terms())
 
     @pytest.mark.parametrize("has_sat", [True, False])
-    @story()
     async def test_a_limit_far_ahead_outlives_sweeps_and_is_no_reason_to_go_on_sweeping(
         self, home: StoreDriver, has_sat: bool
     ) -> None:
@@ -86,7 +81,6 @@ class OwnLimits:
         home.later(LONG)
         await home.watch_all("a", "b", "c")
 
-    @story()
     async def test_nothing_is_left_of_a_limit_that_ended(self, home: StoreDriver) -> None:
         await home.limit_to(2, lasts_ms=X, note="gone soon")
         home.later(X)
@@ -95,7 +89,6 @@ class OwnLimits:
         home.clock.now_ms -= X  # as if it could come back
         assert await home.own_limit() is None
 
-    @story()
     async def test_all_limits_are_listed_once_page_by_page(self, home: StoreDriver) -> None:
         users = [new_user() for _ in range(9)]
         for number, user in enumerate(users):
@@ -111,7 +104,6 @@ class OwnLimits:
             assert len([own for own in found if own.user_id in users]) == len(ours) == 7
             assert ours == {u: OwnLimit(u, n + 1, Terms(note=f"no. {n}")) for n, u in enumerate(users) if n > 1}
 
-    @story()
     async def test_a_cursor_of_nobody_s_is_none(self, home: StoreDriver) -> None:
         try:
             await resolved(home.store.limits("neither shard nor user", 10))

@@ -5,8 +5,7 @@
 """
 
 import asyncio
-import functools
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -15,7 +14,7 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Event, Receipt, Session, State
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.outbox import Backlog, Delivery, Outbox
-from tests.store.store_driver import ALL_TYPES, QUICK, ManualClock, N, OpenStore, X, new_user, race
+from tests.store.store_driver import ALL_TYPES, QUICK, ManualClock, N, OpenStore, X, new_user, opened_with, race
 
 HOOK = {"hook": ALL_TYPES}
 UNCOUNTED = replace(QUICK, visit_burst=0)
@@ -32,8 +31,8 @@ class OutboxDriver:
         self,
         open_store: OpenStore,
         open_outbox: OpenStore,
-        subscriptions: Mapping[str, Collection[str]],
-        max_events: int,
+        subscriptions: Mapping[str, Collection[str]] = HOOK,
+        max_events: int = 1_000_000,
     ) -> None:
         self.clock = ManualClock()
         self._open_store, self._open_outbox = open_store, open_outbox
@@ -43,7 +42,7 @@ class OutboxDriver:
         self.store: Store
         self.outbox: Outbox
 
-    async def open(self) -> None:
+    async def __aenter__(self) -> "OutboxDriver":
         subscriptions: Any = self._how["subscriptions"]
         types = frozenset(kind for wanted in subscriptions.values() for kind in wanted)
         max_events = self._how["max_events"]
@@ -51,6 +50,7 @@ class OutboxDriver:
         self.store = await resolved(self._open_store(**how))
         self._opened.append(self.store)
         self.outbox = await self.another()
+        return self
 
     async def another(self, **changes: Any) -> Outbox:
         """The same outbox as another process sees it."""
@@ -58,7 +58,7 @@ class OutboxDriver:
         self._opened.append(outbox)
         return outbox
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for part in self._opened:
             await resolved(part.close())
 
@@ -133,39 +133,13 @@ def word(delivery: Delivery) -> str:
     return delivery.event.type.removeprefix("session.")
 
 
-def story(
-    subscriptions: Mapping[str, Collection[str]] = HOOK, max_events: int = 1_000_000
-) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]:
-    """Makes `async def test(self, driver)` a test that takes the two fixtures, in an event loop of its own."""
-
-    def made(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-        async def whole(self: object, open_store: OpenStore, open_outbox: OpenStore) -> None:
-            driver = OutboxDriver(open_store, open_outbox, subscriptions, max_events)
-            try:
-                await driver.open()
-                await test(self, driver)
-            finally:
-                await driver.close()
-
-        @functools.wraps(test)
-        def run(self: object, open_store: OpenStore, open_outbox: OpenStore) -> None:
-            asyncio.run(whole(self, open_store, open_outbox))
-
-        del run.__wrapped__  # type: ignore[attr-defined]  # pytest shall see the fixtures
-        return run
-
-    return made
-
-
 class Claims:
     """Who may send what, and until when."""
 
-    @story()
     async def test_an_empty_outbox_has_nothing_to_give(self, driver: OutboxDriver) -> None:
         assert await driver.claim() == []
         assert await driver.stands() == Backlog("hook")
 
-    @story()
     async def test_a_users_deliveries_leave_one_by_one_in_order(self, driver: OutboxDriver) -> None:
         await driver.live("alice", streams=3)
         assert await resolved(driver.store.pending()) == 4
@@ -176,7 +150,6 @@ class Claims:
         assert await driver.claim() == []
         assert await resolved(driver.store.pending()) == 0
 
-    @story()
     async def test_nothing_of_a_user_overtakes_a_delivery_under_claim(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         await driver.claim_one()
@@ -184,7 +157,6 @@ class Claims:
         await driver.live("alice", "phone")
         assert await driver.claim() == []
 
-    @story()
     async def test_users_do_not_wait_for_each_other(self, driver: OutboxDriver) -> None:
         for user in ("alice", "bob", "carol"):
             await driver.live(user)
@@ -194,7 +166,6 @@ class Claims:
         assert await driver.settle_all(deliveries[1]) == ["started", "ended"]
         assert await driver.claim() == []
 
-    @story()
     async def test_a_claim_takes_no_more_users_than_it_asked_for(self, driver: OutboxDriver) -> None:
         for user in ("alice", "bob", "carol"):
             await driver.live(user)
@@ -202,14 +173,12 @@ class Claims:
         assert (len(first), len(second)) == (2, 1)
         assert {delivery.event.session.user_id for delivery in first + second} == {"alice", "bob", "carol"}
 
-    @story()
     async def test_a_claim_for_one_user_finds_their_deliveries(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         [delivery] = [seen for seen in await driver.claim(users=["alice"]) if seen.event.session.user_id == "alice"]
         assert word(delivery) == "started"
         assert await driver.claim(users=["nobody"]) == []
 
-    @story()
     async def test_another_process_does_not_get_what_is_claimed(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         await driver.live("bob")
@@ -217,7 +186,6 @@ class Claims:
         other = await driver.claim(outbox=await driver.another())
         assert {delivery.event.session.user_id for delivery in mine + other} == {"alice", "bob"}
 
-    @story()
     async def test_a_claim_that_ran_out_is_anyones_again_with_the_same_event(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         first = await driver.claim_one()
@@ -229,7 +197,6 @@ class Claims:
         assert again.event.id == first.event.id
         assert again.waited_ms == LEASE
 
-    @story()
     async def test_a_late_word_of_an_old_holder_changes_nothing(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         old = await driver.claim_one()
@@ -243,7 +210,6 @@ class Claims:
         assert (await driver.stands()).retrying == (await driver.stands()).dead == 0
         assert await driver.settle_all(new) == ["started", "ended"]
 
-    @story()
     async def test_settling_holds_the_users_next_delivery_as_long_again(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         first = await driver.claim_one()
@@ -255,7 +221,6 @@ class Claims:
         assert await driver.claim() == []
         assert await driver.settle_all(second) == ["ended"]
 
-    @story()
     async def test_settling_twice_is_settling_once(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         first = await driver.claim_one()
@@ -264,7 +229,6 @@ class Claims:
         assert await driver.settle_all(second) == ["ended"]
         assert (await driver.stands()).pending == 0
 
-    @story()
     async def test_what_is_released_is_anyones_at_once_and_no_attempt(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         delivery = await driver.claim_one()
@@ -280,11 +244,9 @@ class Claims:
         users = [new_user() for _ in range(40)]
 
         async def fill() -> None:
-            driver = OutboxDriver(open_store, open_outbox, HOOK, 1_000_000)
-            await driver.open()
-            for user in users:
-                await driver.live(user)
-            await driver.close()
+            async with OutboxDriver(open_store, open_outbox) as driver:
+                for user in users:
+                    await driver.live(user)
 
         async def take(outbox: Any, number: int) -> list[str]:
             seen = []
@@ -304,7 +266,6 @@ class Claims:
 class Failures:
     """Retries, dead letters, and their replay."""
 
-    @story()
     async def test_a_failed_delivery_is_due_later_and_nothing_overtakes_it(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         delivery = await driver.claim_one()
@@ -318,7 +279,6 @@ class Failures:
         again = await driver.claim_one()
         assert (again.event.id, again.attempts, again.waited_ms) == (delivery.event.id, 1, X)
 
-    @story()
     async def test_attempts_are_counted_per_delivery(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         for attempts in range(3):
@@ -331,7 +291,6 @@ class Failures:
         assert following.attempts == 0
         assert (await driver.stands()).retrying == 0
 
-    @story()
     async def test_another_users_deliveries_go_on(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         await driver.live("bob")
@@ -342,7 +301,6 @@ class Failures:
                 assert await driver.settle_all(delivery) == ["started", "ended"]
         assert (await driver.stands()).pending == 2
 
-    @story()
     async def test_a_delivery_given_up_is_dead_and_the_next_one_is_due(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         delivery = await driver.claim_one()
@@ -355,7 +313,6 @@ class Failures:
         assert await driver.drain() == ["ended"]
         assert await driver.dead() == ["started"]
 
-    @story()
     async def test_replayed_deliveries_come_before_younger_ones_and_start_anew(self, driver: OutboxDriver) -> None:
         await driver.live("alice", streams=2)
         for _ in range(2):
@@ -371,7 +328,6 @@ class Failures:
         stands = await driver.stands()
         assert (stands.pending, stands.dead) == (0, 0)
 
-    @story()
     async def test_a_replay_does_not_touch_a_delivery_under_claim(self, driver: OutboxDriver) -> None:
         await driver.live("alice", streams=2)
         await driver.give_up(await driver.claim_one())
@@ -380,7 +336,6 @@ class Failures:
         assert await driver.claim() == []
         assert await driver.settle_all(held) == ["moved", "started", "ended"]
 
-    @story()
     async def test_a_replay_in_steps_begins_with_the_oldest(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         for _ in range(2):
@@ -390,7 +345,7 @@ class Failures:
         assert await driver.dead() == ["ended"]
         assert await driver.drain() == ["started"]
 
-    @story(max_events=2)
+    @opened_with(max_events=2)
     async def test_of_too_many_dead_deliveries_the_oldest_are_dropped(self, driver: OutboxDriver) -> None:
         for session in ("a", "b"):
             await driver.live("alice", session)
@@ -405,21 +360,21 @@ class Failures:
 class Endpoints:
     """Each endpoint has its own types, progress, room and fate."""
 
-    @story({"hook": {"session.started"}, "other": {"session.ended", "session.moved"}})
+    @opened_with({"hook": {"session.started"}, "other": {"session.ended", "session.moved"}})
     async def test_each_endpoint_gets_its_types(self, driver: OutboxDriver) -> None:
         await driver.live("alice", streams=2)
         assert await driver.drain("hook") == ["started"]
         assert await driver.drain("other") == ["moved", "ended"]
         assert await resolved(driver.store.pending()) == 0
 
-    @story({"hook": ALL_TYPES, "other": ALL_TYPES})
+    @opened_with({"hook": ALL_TYPES, "other": ALL_TYPES})
     async def test_both_get_the_same_event_with_the_same_id(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         hook, other = await driver.claim_one("hook"), await driver.claim_one("other")
         assert hook.event == other.event
         assert hook.event.id == other.event.id
 
-    @story({"hook": ALL_TYPES, "other": ALL_TYPES})
+    @opened_with({"hook": ALL_TYPES, "other": ALL_TYPES})
     async def test_one_endpoints_failures_do_not_hold_up_the_other(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         await driver.fail(await driver.claim_one("hook"), wait_ms=10 * X)
@@ -427,7 +382,7 @@ class Endpoints:
         stands = await driver.stands("hook")
         assert (stands.pending, stands.retrying) == (2, 1)
 
-    @story({"hook": ALL_TYPES, "other": ALL_TYPES}, max_events=3)
+    @opened_with({"hook": ALL_TYPES, "other": ALL_TYPES}, max_events=3)
     async def test_a_full_queue_drops_what_is_new_and_counts_it_for_that_endpoint(self, driver: OutboxDriver) -> None:
         await driver.live("alice", "a")
         await driver.claim("hook")
@@ -442,7 +397,7 @@ class Endpoints:
         await driver.live("alice", "c")
         assert await driver.drain("hook") == ["started", "ended"]
 
-    @story({"hook": {"session.started"}}, max_events=2)
+    @opened_with({"hook": {"session.started"}}, max_events=2)
     async def test_an_outbox_that_nobody_empties_stays_bounded_and_counts_every_drop(
         self, driver: OutboxDriver
     ) -> None:
@@ -453,7 +408,9 @@ class Endpoints:
         assert arrived[:2] == ["started", "started"]
         assert (await driver.stands()).dropped == LIVES - len(arrived)
 
-    @story({"hook": {"session.started", "session.moved"}, "other": {"session.ended"}, "mute": set()}, max_events=2)
+    @opened_with(
+        {"hook": {"session.started", "session.moved"}, "other": {"session.ended"}, "mute": set()}, max_events=2
+    )
     async def test_what_an_outbox_drops_is_counted_for_who_wanted_it(self, driver: OutboxDriver) -> None:
         for number in range(LIVES):
             await driver.live("alice", f"s{number}", streams=2)
@@ -466,7 +423,7 @@ class Endpoints:
         assert await driver.drain("other") == ["ended"]
         assert await driver.drain("hook") == ["started"], "there is room again"
 
-    @story({"hook": ALL_TYPES, "other": {"session.ended"}}, max_events=3)
+    @opened_with({"hook": ALL_TYPES, "other": {"session.ended"}}, max_events=3)
     async def test_a_burst_that_others_want_or_have_no_room_for_is_no_loss_to_an_endpoint(
         self, driver: OutboxDriver
     ) -> None:
@@ -477,14 +434,14 @@ class Endpoints:
         assert ((await driver.stands("hook")).pending, (await driver.stands("hook")).dropped) == (3, 6)
         assert (await driver.stands("other")).dropped == 0
 
-    @story({"hook": {"session.refused"}}, max_events=2)
+    @opened_with({"hook": {"session.refused"}}, max_events=2)
     async def test_dropped_refusals_are_counted(self, driver: OutboxDriver) -> None:
         for number in range(LIVES):
             assert await driver.refused(f"s{number}") is not None
         arrived = await driver.drain()
         assert (await driver.stands()).dropped == LIVES - len(arrived)
 
-    @story({"hook": ALL_TYPES, "other": ALL_TYPES})
+    @opened_with({"hook": ALL_TYPES, "other": ALL_TYPES})
     async def test_a_disabled_endpoint_gets_nothing_and_keeps_what_waits(self, driver: OutboxDriver) -> None:
         await driver.live("alice", "a")
         held = await driver.claim_one("hook")
@@ -498,7 +455,6 @@ class Endpoints:
         stands = await driver.stands("hook")
         assert (stands.disabled, stands.pending, stands.dropped) == ("410 Gone", 2, 2)
 
-    @story()
     async def test_a_replay_enables_an_endpoint(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         await driver.give_up(await driver.claim_one())
@@ -507,7 +463,7 @@ class Endpoints:
         assert (await driver.stands()).disabled is None
         assert await driver.drain() == ["started", "ended"]
 
-    @story({"hook": ALL_TYPES, "old": ALL_TYPES})
+    @opened_with({"hook": ALL_TYPES, "old": ALL_TYPES})
     async def test_an_endpoint_that_left_the_settings_is_forgotten(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         await driver.live("bob")
@@ -520,7 +476,7 @@ class Endpoints:
         assert sorted(await driver.drain("hook")) == ["ended", "ended", "started", "started"]
         assert await resolved(driver.store.pending()) == 0
 
-    @story({})
+    @opened_with({})
     async def test_without_a_subscriber_nothing_is_kept(self, driver: OutboxDriver) -> None:
         await driver.live("alice")
         assert await resolved(driver.store.pending()) == 0
@@ -530,14 +486,14 @@ class Endpoints:
 class Refusals:
     """What is no state change: kept at most once per session and time."""
 
-    @story({"hook": {"session.refused"}})
+    @opened_with({"hook": {"session.refused"}})
     async def test_a_refusal_goes_the_way_of_all_events(self, driver: OutboxDriver) -> None:
         event = await driver.refused("tv")
         assert event is not None
         assert (event.type, event.reason, event.at_ms) == ("session.refused", "session-limit", driver.clock.now_ms)
         assert (await driver.claim_one()).event == event
 
-    @story({"hook": {"session.refused"}})
+    @opened_with({"hook": {"session.refused"}})
     async def test_a_session_is_told_once_in_its_time_by_whomever(self, driver: OutboxDriver) -> None:
         first = await driver.refused("tv")
         driver.later(N * X - 1)
@@ -566,7 +522,6 @@ class Refusals:
 class Closing:
     """A closed outbox."""
 
-    @story()
     async def test_a_closed_outbox_is_unavailable_and_closing_twice_is_once(self, driver: OutboxDriver) -> None:
         outbox = await driver.another()
         await resolved(outbox.close())

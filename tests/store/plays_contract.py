@@ -7,7 +7,7 @@ import pytest
 from streamlimit.model import Admitted, Confirmed, Gone, Purpose, Receipt, Refusal, State
 from streamlimit.policy import Policy
 from streamlimit.store.contract import resolved
-from tests.store.store_driver import N, StoreDriver, X, story
+from tests.store.store_driver import N, StoreDriver, X, opened_with
 
 SIX = 6_000
 AT_SIX = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX)
@@ -20,7 +20,7 @@ PATIENT = Policy(segment_ms=X, missed_segments=6, start_ms=X)
 class Plays:
     """Rule 8: of several players of one playback URL exactly one goes on, and one viewer is never refused."""
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_of_three_players_on_one_url_one_goes_on_however_the_others_retry(self, home: StoreDriver) -> None:
         """Each fetches a segment each X, and, refused, tries again and again."""
         received = dict.fromkeys((1, 2, 3), 0)
@@ -36,7 +36,7 @@ class Plays:
             home.later(SIX)
         assert sorted(received.values()) == [1, 1, 40]
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     @pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
     async def test_whoever_begins_first_the_youngest_play_stays(
         self, home: StoreDriver, order: tuple[int, ...]
@@ -51,7 +51,7 @@ class Plays:
         for play in (1, 2):
             assert (await home.refused("tv", play=play)).code == "session-shared"
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_the_lock_is_not_worn_out_by_refusals_nor_by_time(self, home: StoreDriver) -> None:
         await self._locked(home)
         for _ in range(50):
@@ -60,7 +60,7 @@ class Plays:
             home.later(SIX)
         assert (await home.refused("tv", play=1)).code == "session-shared"
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_an_older_play_comes_back_once_the_other_received_nothing_for_two_segments(
         self, home: StoreDriver
     ) -> None:
@@ -72,20 +72,20 @@ class Plays:
         await home.watch("tv", sequence=5, play=1)
         assert (await home.session("tv")).play == 1
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_a_reload_is_never_refused(self, home: StoreDriver) -> None:
         for play in range(1, 40):
             await home.watch("tv", sequence=play % 3, play=play)
             home.later(500)
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_a_hand_over_to_another_screen_and_its_addresses_is_never_refused(self, home: StoreDriver) -> None:
         for play in range(1, 12):
             for k in range(3):
                 await home.watch("tv", sequence=play + k, play=play, client=f"screen-{play % 2}")
             home.later(SIX)
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_who_asks_for_a_playback_url_again_is_no_player_yet(self, home: StoreDriver) -> None:
         await self._locked(home)
         assert isinstance(await home.ask("tv", purpose=Purpose.SEAT), Admitted)
@@ -94,7 +94,7 @@ class Plays:
         assert (await home.session("tv")).play == 9
         assert (await home.refused("tv", play=1)).code == "session-shared", "and the lock holds"
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     @pytest.mark.parametrize("stream", ["news", "film"])
     @pytest.mark.parametrize("play", [0, 1])
     @pytest.mark.parametrize(("segment", "sequence"), [("6.m4s", 6), ("live.m4s", None), (None, 6)])
@@ -111,14 +111,14 @@ class Plays:
         seen = await home.session("tv")
         assert (seen.play, seen.stream_id, seen.segment, seen.sequence) == (2, "news", "video-5.m4s", 5)
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_a_player_that_fetches_the_entry_twice_is_one_viewer(self, home: StoreDriver) -> None:
         for k in range(20):  # it uses the second play; the first never receives anything
             await home.watch("tv", sequence=k, play=2)
             await home.watch("tv", sequence=k, play=2, kind="audio")
             home.later(SIX)
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_urls_without_a_play_are_one_play(self, home: StoreDriver) -> None:
         for k in range(20):
             await home.watch("tv", sequence=k)
@@ -126,7 +126,7 @@ class Plays:
         await self._locked(home)
         assert (await home.refused("tv", sequence=5)).code == "session-shared"
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     @pytest.mark.parametrize(
         ("segment", "sequence", "begins"),
         [("live.m4s", None, True), (None, 5, True), (None, None, False)],
@@ -140,7 +140,7 @@ class Plays:
             await home.watch("tv", sequence=5, play=play)
         assert isinstance(await home.ask("tv", sequence=5, play=5), Refusal) == begins
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_a_heartbeat_without_a_play_is_of_whichever_plays(self, home: StoreDriver) -> None:
         await home.beaten("tv")
         for k in range(12):
@@ -157,7 +157,7 @@ class Plays:
         assert isinstance(await home.ask("tv", lease_id=""), Admitted)
         assert (await home.session("tv")).play == 9
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_heartbeats_by_several_plays_are_several_players(self, home: StoreDriver) -> None:
         for play in (1, 9, 1, 9):
             await home.beaten("tv", play=play)
@@ -165,14 +165,14 @@ class Plays:
         assert refusal.code == "session-shared"
         await home.beaten("tv", play=9)
 
-    @story(AT_SIX_UNGUARDED)
+    @opened_with(AT_SIX_UNGUARDED)
     async def test_zero_returns_turns_the_guard_of_plays_off(self, home: StoreDriver) -> None:
         for k in range(20):
             await home.watch("tv", sequence=5, play=1 + k % 3)
             await home.beaten("tv", play=1 + k % 3)
         assert (await home.session("tv")).play == 0
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_plays_of_the_largest_numbers_are_told_apart(self, home: StoreDriver) -> None:
         top = (1 << 64) - 1
         for play in (top - 1, top, top - 1):
@@ -181,7 +181,7 @@ class Plays:
         assert (await home.refused("tv", play=top - 1)).code == "session-shared"
         assert (await home.session("tv")).play == top
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_a_download_whose_player_was_left_behind_is_not_prolonged(self, home: StoreDriver) -> None:
         await home.watch("tv", "news", sequence=5)
         old = await home.lease("tv", "news", sequence=6)
@@ -197,7 +197,7 @@ class Plays:
         assert isinstance(gone := await home.prolong(shared), Gone)
         assert gone.state is State.ACTIVE
 
-    @story(DRY)
+    @opened_with(DRY)
     async def test_a_dry_run_cuts_no_download(self, home: StoreDriver) -> None:
         await home.watch("tv", "news", sequence=5)
         old = await home.lease("tv", "news", sequence=6)
@@ -206,7 +206,7 @@ class Plays:
         await self._locked(home, "film")
         assert await home.prolong(await home.lease("tv", "film", sequence=6, play=1)) is None
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_one_seek_of_sound_and_picture_is_one_repeat(self, home: StoreDriver) -> None:
         for kind in ("video", "audio", "text"):
             await home.watch("phone", sequence=50, client="wifi", kind=kind)
@@ -214,7 +214,7 @@ class Plays:
             for kind in ("video", "audio", "text"):
                 await home.watch("phone", sequence=k, client="mobile", kind=kind)
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     async def test_kinds_of_sharing_are_counted_apart(self, home: StoreDriver) -> None:
         for stream in ("news", "film", "news", "film"):
             await home.watch("tv", stream, sequence=9, client="home")
@@ -223,7 +223,7 @@ class Plays:
             await home.watch("tv", "film", sequence=k + 8, client="home")
         assert (await home.refused("tv", "film", sequence=5, client="office")).code == "session-shared"
 
-    @story(PATIENT)
+    @opened_with(PATIENT)
     @pytest.mark.parametrize("ring", [3, 4, 8])
     async def test_only_the_two_streams_left_last_are_ping_pong(self, home: StoreDriver, ring: int) -> None:
         answers = [await self._zapped(home, f"channel-{k % ring}") for k in range(24)]

@@ -5,13 +5,13 @@ same data, as another process sees it.
 """
 
 import asyncio
-import functools
-import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import count
 from typing import Any
+
+import pytest
 
 from streamlimit.store.contract import resolved
 from streamlimit.store.reporting import (
@@ -59,10 +59,11 @@ class ReportsDriver:
         self._opened.append(reports)
         return reports
 
-    async def open(self) -> None:
+    async def __aenter__(self) -> "ReportsDriver":
         self.reports = await self.another()
+        return self
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for each in self._opened:
             await resolved(each.close())
 
@@ -83,40 +84,22 @@ class ReportsDriver:
             pass
 
 
-def story(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Makes `async def test(self, home)` a test that takes `open_reports`, in an event loop of its own."""
-
-    async def whole(self: object, open_reports: OpenReports) -> None:
-        home = ReportsDriver(open_reports)
-        try:
-            await home.open()
-            await test(self, home)
-        finally:
-            await home.close()
-
-    @functools.wraps(test)
-    def run(self: object, open_reports: OpenReports) -> None:
-        asyncio.run(whole(self, open_reports))
-
-    own = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("self", "open_reports")]
-    run.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
-    return run
-
-
 class ReportsContract:
     """Numbers add up; users are counted once a bucket; nothing that names a user outlives its bucket."""
+
+    @pytest.fixture
+    def home(self, open_reports: OpenReports) -> ReportsDriver:
+        return ReportsDriver(open_reports)
 
     assert_no_digests: Callable[[ReportsDriver], Awaitable[None]]
     """Looks into the engine: it holds nothing any more that would tell one user from another."""
 
-    @story
     async def test_what_workers_counted_adds_up_and_a_peak_is_the_highest(self, home: ReportsDriver) -> None:
         await home.add(EIGHT, {ALL: Count(3, 2, 1_500, 7)}, "w1")
         await home.add(EIGHT, {ALL: Count(4, 1, 500, 5)}, "w2")
         [row] = await home.rows()
         assert row == Row(EIGHT, "", 7, 3, 0, 0, 7, 2_000)
 
-    @story
     async def test_the_same_batch_twice_is_once_also_in_a_race(self, home: ReportsDriver) -> None:
         others = [await home.another() for _ in range(4)]
         batch = await home.add(EIGHT, {ALL: Count(1, users=digests("ann"))})
@@ -124,7 +107,6 @@ class ReportsContract:
         [row] = await home.rows()
         assert (row.admissions, row.users) == (1, 1)
 
-    @story
     async def test_workers_that_add_at_the_same_time_lose_nothing(self, home: ReportsDriver) -> None:
         others = [await home.another() for _ in range(4)]
         batches = [Batch(f"w{n}", 1, {EIGHT: {ALL: Count(n, users=digests("ann"))}}) for n in range(4)]
@@ -132,7 +114,6 @@ class ReportsContract:
         [row] = await home.rows()
         assert (row.admissions, row.users) == (6, 1)
 
-    @story
     async def test_a_user_counts_once_an_hour_once_a_day_and_once_a_month(self, home: ReportsDriver) -> None:
         for hour_ms in (EIGHT, EIGHT, NINE, NEXT_DAY, NEXT_MONTH):
             await home.users(hour_ms, "ann", refused=["ann"])
@@ -145,7 +126,6 @@ class ReportsContract:
         seen = [(row.users, row.refused_users) for row in await home.rows(Period.MONTH, **late)]
         assert seen == [(2, 1), (1, 1)]
 
-    @story
     async def test_hours_of_the_day_are_counted_over_all_days_of_the_month(self, home: ReportsDriver) -> None:
         await home.users(EIGHT, "ann")
         await home.users(NEXT_DAY, "ann", "bob")
@@ -154,7 +134,6 @@ class ReportsContract:
         found = await home.rows(Period.CLOCK)
         assert [(row.at_ms, row.users) for row in found] == [(month + 20 * HOUR_MS, 2), (month + 21 * HOUR_MS, 1)]
 
-    @story
     async def test_each_group_has_rows_of_its_own(self, home: ReportsDriver) -> None:
         await home.add(EIGHT, {ALL: Count(3), (Group.PLAN, "hd"): Count(2), (Group.PLAN, ""): Count(1)})
         await home.add(EIGHT, {(Group.STREAM, "Ärger {1}:u:"): Count(3, users=digests("ann"))})
@@ -162,7 +141,6 @@ class ReportsContract:
         assert [(r.value, r.users) for r in await home.rows(group=Group.STREAM)] == [("Ärger {1}:u:", 1)]
         assert await home.rows(group=Group.DEVICE_TYPE) == ()
 
-    @story
     async def test_too_many_values_are_one_other(self, home: ReportsDriver) -> None:
         kind = Group.DEVICE_TYPE
         for n in range(GROUPS_KEPT):
@@ -173,7 +151,6 @@ class ReportsContract:
         assert len(found) == GROUPS_KEPT + 1
         assert (found[OTHER].admissions, found[OTHER].users, found["tv-0"].admissions) == (2, 2, 2)
 
-    @story
     async def test_a_span_shows_every_bucket_that_lies_in_it_in_part(self, home: ReportsDriver) -> None:
         for hour_ms in (EIGHT, NINE, NEXT_DAY):
             await home.add(hour_ms, {ALL: Count(1)})
@@ -184,7 +161,6 @@ class ReportsContract:
         assert len(await home.rows(Period.DAY, from_ms=half_past, to_ms=half_past + 1)) == 1
         assert len(await home.rows(at_most=2)) == 2
 
-    @story
     async def test_a_closed_bucket_keeps_its_numbers_and_forgets_whom_it_counted(self, home: ReportsDriver) -> None:
         await home.users(EIGHT, "ann", "bob", refused=["ann"])
         await home.users(EIGHT, "ann", key=(Group.PLAN, "hd"))
@@ -197,7 +173,6 @@ class ReportsContract:
         assert (row.users, row.refused_users) == (2, 1)
         await self.assert_no_digests(home)
 
-    @story
     async def test_what_comes_late_adds_to_a_closed_bucket_and_it_is_closed_again(self, home: ReportsDriver) -> None:
         await home.add(EIGHT, {ALL: Count(3, 2, 1_500, 7, digests("ann"), digests("ann"))})
         for _ in range(2):
@@ -208,7 +183,6 @@ class ReportsContract:
         assert await home.rows() == (Row(EIGHT, "", 5, 4, 1, 1, 8, 2_500),)
         await self.assert_no_digests(home)
 
-    @story
     async def test_a_bucket_takes_users_until_a_day_after_its_end(self, home: ReportsDriver) -> None:
         await home.users(EIGHT, "ann")
         await home.tidy(NINE + CLOSED_AFTER_MS - 1)
@@ -216,7 +190,6 @@ class ReportsContract:
         [row] = await home.rows()
         assert row.users == 2
 
-    @story
     async def test_one_counts_live_sessions_at_a_time_and_hears_when_that_was_last(self, home: ReportsDriver) -> None:
         other = await home.another()
         assert await resolved(other.claim_sample(EIGHT, 1_000)) == 0
@@ -225,7 +198,6 @@ class ReportsContract:
         assert sorted(found, key=str) == [EIGHT, None]
         assert await resolved(other.claim_sample(EIGHT - DAY_MS, 1_000)) == EIGHT + 1_000, "the clock was set back"
 
-    @story
     async def test_closing_twice_is_closing_once(self, home: ReportsDriver) -> None:
         await resolved(home.reports.close())
         await resolved(home.reports.close())

@@ -5,8 +5,6 @@ the same data. Sweeps and browsing see every user, so no two tests may use one s
 """
 
 import asyncio
-import functools
-import inspect
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -14,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any, TypeVar
 from uuid import uuid4
+
+import pytest
 
 from streamlimit.model import (
     Admitted,
@@ -67,7 +67,7 @@ def new_user() -> str:
 class StoreDriver:
     """One user of one open store: asks, receives, leaves. All that it does is one call of the contract."""
 
-    def __init__(self, open_store: OpenStore, policy: Policy, subscribed: Iterable[str]) -> None:
+    def __init__(self, open_store: OpenStore, policy: Policy = QUICK, subscribed: Iterable[str] = ()) -> None:
         self.user, self.clock, self.policy = new_user(), ManualClock(), policy
         self._open, self._subscribed = open_store, frozenset(subscribed)
         self._stores: list[Store] = []
@@ -80,7 +80,11 @@ class StoreDriver:
         self._stores.append(store)
         return store
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> "StoreDriver":
+        self.store = await self.another_store()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         for store in self._stores:
             await resolved(store.close())
 
@@ -240,32 +244,14 @@ def types(events: Iterable[Event]) -> list[str]:
     return [event.type.removeprefix("session.") for event in events]
 
 
-def story(
-    policy: Policy = QUICK, subscribed: Iterable[str] = ()
-) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]:
-    """Makes `async def test(self, home, …)` a test that takes `open_store`, in an event loop of its own."""
+opened_with = pytest.mark.opened_with
+"""Marks a test with what its driver is opened with: a policy, say."""
 
-    def made(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-        async def whole(self: object, open_store: OpenStore, **more: Any) -> None:
-            home = StoreDriver(open_store, policy, subscribed)
-            try:
-                home.store = await home.another_store()
-                await test(self, home, **more)
-            finally:
-                await home.close()
 
-        @functools.wraps(test)
-        def run(self: object, open_store: OpenStore, **more: Any) -> None:
-            asyncio.run(whole(self, open_store, **more))
-
-        own = inspect.signature(test).parameters.values()
-        fixture = inspect.Parameter("open_store", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [fixture if parameter.name == "home" else parameter for parameter in own]
-        )
-        return run
-
-    return made
+def opening(request: pytest.FixtureRequest, driver: Callable[..., T], *openers: OpenStore) -> T:
+    """The driver of the test, made as its mark says."""
+    mark = request.node.get_closest_marker("opened_with")
+    return driver(*openers) if mark is None else driver(*openers, *mark.args, **mark.kwargs)
 
 
 Step = Callable[[Store, int], Awaitable[T]]

@@ -22,7 +22,6 @@ from tests.store.reports_contract import (
     ReportsDriver,
     at,
     digests,
-    story,
 )
 
 
@@ -42,7 +41,6 @@ class TestSqliteReports(ReportsContract):
     async def assert_no_digests(self, home: ReportsDriver) -> None:
         assert _tables(home)["report_users"] == 0
 
-    @story
     async def test_thousands_of_users_are_counted_exactly_and_forgotten_in_steps(self, home: ReportsDriver) -> None:
         names = [f"user-{n}" for n in range(1_500)]
         await home.users(EIGHT, *names)
@@ -52,7 +50,6 @@ class TestSqliteReports(ReportsContract):
         await home.tidy(NEXT_MONTH + CLOSED_AFTER_MS)
         assert _tables(home)["report_users"] == 0
 
-    @story
     async def test_a_process_that_stopped_half_way_leaves_no_digest_for_good(self, home: ReportsDriver) -> None:
         await home.users(EIGHT, *(f"user-{n}" for n in range(LOOKED_AT + 1)))
         while _tables(home)["report_users"] > 1:
@@ -61,7 +58,6 @@ class TestSqliteReports(ReportsContract):
         await home.tidy(NEXT_MONTH + CLOSED_AFTER_MS)
         assert _tables(home)["report_users"] == 0
 
-    @story
     async def test_what_is_old_goes_and_a_month_that_is_not_over_stays(self, home: ReportsDriver) -> None:
         await home.add(EIGHT, {ALL: Count(1)})
         await home.add(NEXT_DAY, {ALL: Count(1)})

@@ -12,7 +12,7 @@ from streamlimit.store.contract import resolved
 from streamlimit.store.valkey import ValkeyFeed
 from tests import servers
 from tests.ports import free_port
-from tests.store.feed_contract import FeedContract, FeedDriver, event, feeding
+from tests.store.feed_contract import FeedContract, FeedDriver, FeedStories, event
 from tests.store.store_driver import new_user
 
 PATIENT = 5.0
@@ -39,14 +39,13 @@ class TestOnRedis(FeedContract):
         return opener(redis_url)
 
 
-class TestOnCluster:
+class TestOnCluster(FeedStories):
     """The feed is on one node, histories on all."""
 
     @pytest.fixture
     def open_feed(self, valkey_cluster: servers.Cluster) -> Callable[..., Any]:
         return opener(valkey_cluster.url)
 
-    @feeding
     async def test_users_of_every_node_are_in_one_feed_and_have_their_histories(self, home: FeedDriver) -> None:
         events = [event(new_user(), number) for number in range(12)]
         await home.append(*events)

@@ -11,7 +11,7 @@ from streamlimit.store.reporting import CLOSED_AFTER_MS, Count, Group
 from streamlimit.store.valkey import ValkeyReports
 from streamlimit.store.valkey.location import parse
 from tests import servers
-from tests.store.reports_contract import ALL, EIGHT, NINE, ReportsContract, ReportsDriver, story
+from tests.store.reports_contract import ALL, EIGHT, NINE, ReportsContract, ReportsDriver
 
 PATIENT = 5.0
 """Seconds an answer may take here: tests share the machine with other tests."""
@@ -41,7 +41,6 @@ class TestOnValkey(OnServers):
     def open_reports(self, valkey_url: str, prefix: str) -> Callable[[], ValkeyReports]:
         return partial(ValkeyReports, valkey_url, keep_days=400, prefix=prefix, timeout=PATIENT)
 
-    @story
     async def test_every_key_expires_once_the_days_are_over(self, home: ReportsDriver) -> None:
         await home.users(EIGHT, "ann", key=(Group.PLAN, "hd"))
         [client] = self.clients(home)
@@ -51,7 +50,6 @@ class TestOnValkey(OnServers):
         assert hours == {NINE + 400 * 86_400_000 + CLOSED_AFTER_MS}
         assert all(client.pexpiretime(key) > 0 for key in keys)
 
-    @story
     async def test_buckets_lie_in_many_shards(self, home: ReportsDriver) -> None:
         for hour in range(8):
             await home.add(EIGHT + hour * 3_600_000, {ALL: Count(1)})
@@ -59,7 +57,6 @@ class TestOnValkey(OnServers):
         keys = list(client.scan_iter(f"{_prefix(home)}:*:report:hour:*", count=1_000))
         assert len({key.split(b":")[1] for key in keys}) > 4
 
-    @story
     async def test_thousands_of_users_are_counted_within_a_few_percent(self, home: ReportsDriver) -> None:
         await home.users(EIGHT, *(f"user-{n}" for n in range(4_000)))
         [row] = await home.rows()

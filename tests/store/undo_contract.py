@@ -5,13 +5,12 @@ import pytest
 from streamlimit.model import Admitted, Purpose, State
 from streamlimit.policy import MARKS_KEPT
 from streamlimit.store.contract import resolved
-from tests.store.store_driver import ALL_TYPES, N, StoreDriver, X, all_limits, story, types
+from tests.store.store_driver import ALL_TYPES, N, StoreDriver, X, all_limits, opened_with, types
 
 
 class Undo:
     """A terminated session may be let back in at once; a user may be forgotten."""
 
-    @story()
     async def test_a_forgiven_session_comes_back_at_once_and_is_another_one(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         await home.terminate("tv", "operator", "why")
@@ -23,7 +22,6 @@ class Undo:
         assert (await home.late(lease, 1)).state is not State.ACTIVE  # and the old one's receipt is nobody's
         await home.received(back, 1)
 
-    @story()
     async def test_there_is_nothing_to_forgive_from_the_millisecond_on_in_which_it_may_come_back(
         self, home: StoreDriver
     ) -> None:
@@ -35,7 +33,6 @@ class Undo:
             home.later(N * X)
 
     @pytest.mark.parametrize("way", ["beat", "check", "ask"])
-    @story()
     async def test_every_way_in_forgets_the_termination(self, home: StoreDriver, way: str) -> None:
         await home.watch("tv")
         await home.terminate("tv")
@@ -44,7 +41,6 @@ class Undo:
         answer = await (home.beat("tv") if way == "beat" else self._ask(home, way))
         assert isinstance(answer, Admitted)
 
-    @story()
     async def test_a_late_receipt_of_a_forgiven_session_does_not_seat_it(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         await home.terminate("tv")
@@ -52,7 +48,6 @@ class Undo:
         await home.late(lease, 1)
         assert await home.sitting() == []
 
-    @story()
     async def test_its_grant_works_again_and_one_that_was_ended_does_not(self, home: StoreDriver) -> None:
         grant, other = await home.open("tv"), await home.open("phone")
         await home.end("phone")
@@ -61,7 +56,6 @@ class Undo:
         assert not await home.is_dead("tv", grant)
         assert await home.is_dead("phone", other)
 
-    @story()
     async def test_one_is_forgiven_or_all_of_the_user(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.terminate(None)
@@ -72,14 +66,12 @@ class Undo:
         assert await self._forgive(home, None) == 2
         await home.watch_all("a", "c")
 
-    @story()
     async def test_whom_a_newcomer_replaced_may_be_let_back_in_and_has_no_seat_by_that(self, home: StoreDriver) -> None:
         await home.watch_all("a", "b", "c")
         await home.watch("d", replace="a")
         await self._forgive(home, "a")
         assert (await home.refused("a")).code == "session-limit"
 
-    @story()
     async def test_forgiving_again_and_again_piles_nothing_up(self, home: StoreDriver) -> None:
         for number in range(4 * MARKS_KEPT):
             await home.watch(f"s{number}")
@@ -91,7 +83,7 @@ class Undo:
         await home.sweep()
         assert await home.sitting() == []
 
-    @story(subscribed=ALL_TYPES)
+    @opened_with(subscribed=ALL_TYPES)
     async def test_of_a_forgotten_user_nothing_counts_any_more(self, home: StoreDriver) -> None:
         await home.limit_to(5, note="a ticket")
         await home.watch_all(*"abcd")
@@ -109,7 +101,6 @@ class Undo:
         assert (await home.lease("d")).generation >= home.now
         assert (await home.roster()).limit == 3
 
-    @story()
     async def test_grants_and_receipts_of_before_seat_a_forgotten_user_no_more(self, home: StoreDriver) -> None:
         lease, grant = await home.watch("tv"), await home.open("phone")
         old = await home.open("old")
@@ -122,7 +113,6 @@ class Undo:
         new = await home.open("phone")
         assert not await home.is_dead("phone", new)
 
-    @story()
     async def test_a_user_nobody_knows_is_forgotten_too(self, home: StoreDriver) -> None:
         assert await resolved(home.store.forget(home.user)) == ()
         await home.watch("tv")

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from streamlimit.model import Admitted, Confirmed, Device, Lease, Purpose, Receipt, Refusal
 from streamlimit.policy import Policy
 from streamlimit.store.contract import resolved
-from tests.store.store_driver import N, StoreDriver, story
+from tests.store.store_driver import N, StoreDriver, opened_with
 
 SIX = 6_000
 AT_SIX = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX)
@@ -20,7 +20,7 @@ DRY_VISITS = Policy(segment_ms=SIX, missed_segments=N, start_ms=SIX, visit_burst
 class Visits:
     """Rule 13: a person who zaps is never refused, and a tool that rotates gets one and a half streams a seat."""
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_starts_are_visits_and_the_budget_is_so_many_a_seat(self, home: StoreDriver) -> None:
         for k in range(180):
             await self._visit(home, f"s{k}")
@@ -33,7 +33,7 @@ class Visits:
         await self._visit(home, "s180")
         await home.refused("s181")
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_moves_are_visits_and_the_own_stream_costs_nothing(self, home: StoreDriver) -> None:
         await home.watch("tv", "own")
         for k in range(179):
@@ -45,7 +45,7 @@ class Visits:
             await home.beaten("tv", "own")
         assert (await home.session("tv")).stream_id == "own"
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_a_second_request_for_the_stream_just_paid_is_free_for_a_segment(self, home: StoreDriver) -> None:
         await self._visit(home, "phone")
         await home.watch("tv", "own")
@@ -56,7 +56,7 @@ class Visits:
         assert isinstance(await home.ask("tv", "film"), Admitted)  # paid: one of three came back each 2·X / 3
         assert (await home.refused("tv", "other")).code == "too-many-visits"
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_heartbeats_pay_as_requests_do(self, home: StoreDriver) -> None:
         for k in range(60):
             await home.beaten(f"s{k}", "news", limit=1)
@@ -68,7 +68,7 @@ class Visits:
         assert isinstance(refusal := await home.beat("more", "film", limit=1), Refusal)
         assert refusal.code == "too-many-visits"
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_a_heartbeat_starts_nothing_without_budget_though_seats_are_free(self, home: StoreDriver) -> None:
         await home.watch("tv", "own")
         for stream in ("film", "sport"):
@@ -77,13 +77,13 @@ class Visits:
         assert refusal.code == "too-many-visits"
         assert await home.sitting() == ["tv"]
 
-    @story(AT_SIX_UNCOUNTED)
+    @opened_with(AT_SIX_UNCOUNTED)
     async def test_zero_turns_the_budget_off(self, home: StoreDriver) -> None:
         for k in range(200):
             await self._visit(home, f"s{k}")
             await home.watch("tv", f"stream-{k}")
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_a_stream_watched_to_its_end_gives_its_visit_back_once(self, home: StoreDriver) -> None:
         long_ms = 5 * SIX
         first = await home.watch("tv", "advert")
@@ -100,7 +100,7 @@ class Visits:
         await self._visit(home, "s4")
         await home.refused("s5")
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_a_move_is_given_back_as_a_start_is(self, home: StoreDriver) -> None:
         await home.watch("tv", "film")
         for k in range(12):  # each advert is shorter than what a seat gets back meanwhile
@@ -108,7 +108,7 @@ class Visits:
             await home.received(lease, 0)
             await self._ended(home, await home.lease("tv", f"advert-{k}"), 3 * SIX)
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_who_skips_to_the_end_gets_nothing_back(self, home: StoreDriver) -> None:
         lease = await home.watch("tv", "film")
         await self._ended(home, lease, 100 * SIX)
@@ -116,7 +116,7 @@ class Visits:
             await self._visit(home, f"s{k}")
         assert (await home.refused("s3")).code == "too-many-visits"
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_breaking_a_lock_is_a_visit_of_each_play(self, home: StoreDriver) -> None:
         for play in (1, 2, 1):
             await home.watch("tv", sequence=5, play=play)
@@ -126,7 +126,7 @@ class Visits:
         assert (await home.refused("tv", sequence=5, play=5)).code == "too-many-visits"
         await home.watch("tv", sequence=6, play=4)
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_a_lock_that_was_paid_for_is_not_paid_again_before_its_receipt(self, home: StoreDriver) -> None:
         for play in (1, 2, 1):
             await home.watch("tv", sequence=5, play=play)
@@ -137,7 +137,7 @@ class Visits:
             spent.append(answer.spent_ms > 0)
         assert spent == [True, False, True]
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_the_budget_is_that_of_the_limit_of_who_asks(self, home: StoreDriver) -> None:
         for k in range(6):
             answer = await home.ask("tv", f"stream-{k}", limit=6)
@@ -145,7 +145,7 @@ class Visits:
             assert (answer.limit, answer.spent_ms) == (6, (k + 1) * 2 * SIX // 6)
         assert (await home.refused("tv", "stream-6", limit=6)).code == "too-many-visits"
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_a_spent_budget_outlives_the_sessions_and_not_its_time(self, home: StoreDriver) -> None:
         for k in range(180):
             await self._visit(home, f"s{k}")
@@ -163,14 +163,14 @@ class Visits:
             await self._visit(home, f"u{k}")
         await home.refused("more")
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_a_budget_from_before_the_clock_went_back_is_whole(self, home: StoreDriver) -> None:
         for k in range(180):
             await self._visit(home, f"s{k}")
         home.later(-3_600_000)
         await self._visit(home, "after")
 
-    @story(DRY_VISITS)
+    @opened_with(DRY_VISITS)
     async def test_a_dry_run_says_which_visits_were_too_many(self, home: StoreDriver) -> None:
         for k in range(3):
             await self._visit(home, f"s{k}")
@@ -184,7 +184,7 @@ class Visits:
         assert isinstance(moved, Admitted)
         assert (moved.would_refuse, moved.spent_ms) == ("too-many-visits", 0), "and nothing is paid for it"
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     @pytest.mark.parametrize("ring", [4, 8, 60])
     async def test_a_minute_of_zapping_in_one_session_is_never_refused(self, home: StoreDriver, ring: int) -> None:
         for k in range(60):
@@ -192,7 +192,7 @@ class Visits:
             await home.watch("tv", f"channel-{k % ring}", limit=1, kind="audio")
             home.later(1_000)
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     @pytest.mark.parametrize("way", ["ended", "replaced"])
     async def test_a_minute_of_zapping_with_a_session_a_channel_is_never_refused(
         self, home: StoreDriver, way: str
@@ -204,13 +204,13 @@ class Visits:
                 await home.end(f"s{k}")
             home.later(1_000)
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_zapping_by_playback_urls_in_one_session_is_never_refused(self, home: StoreDriver) -> None:
         for k in range(60):
             await home.watch("tv", f"channel-{k % 4}", limit=1, play=k + 1)
             home.later(1_000)
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_a_pre_roll_and_its_film_on_one_session_are_never_refused_for_the_advert_comes_back(
         self, home: StoreDriver
     ) -> None:
@@ -221,7 +221,7 @@ class Visits:
                 await home.watch("tv", f"episode-{k}", sequence=n, limit=1, play=2 * k + 2)
             home.later(2 * SIX)  # what the film cost is back, and no more
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_mid_rolls_lead_back_into_the_film_and_are_never_refused(self, home: StoreDriver) -> None:
         for k in range(3):
             for n in range(3):
@@ -232,7 +232,7 @@ class Visits:
                 await self._ended(home, advert, 15_000)
                 home.later(15_000)
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_picture_in_picture_is_two_sessions_and_two_seats_also_of_one_device(self, home: StoreDriver) -> None:
         device = Device("tv-1", "Telly", "tv")
         for n in range(8):
@@ -242,7 +242,7 @@ class Visits:
         assert await home.sitting() == ["large", "small"]
         assert (await home.refused("third", "sport", limit=2, device=Device("phone"))).code == "session-limit"
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_picture_in_picture_on_one_session_is_two_players_and_refused(self, home: StoreDriver) -> None:
         answers = []
         for n in range(6):
@@ -253,7 +253,7 @@ class Visits:
             home.later(SIX // 3)
         assert "session-shared" in [each.code for each in answers if isinstance(each, Refusal)]
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_twenty_streams_at_one_moment_from_one_session_are_one_and_a_half_a_seat(
         self, home: StoreDriver
     ) -> None:
@@ -268,7 +268,7 @@ class Visits:
         segments = sum([await round_(k) for k in range(30)][-10:])  # in 10·X, on one of three seats, which rest
         assert segments / 10 <= 1 + 1.5
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_ten_long_downloads_at_once_are_one_and_a_half_a_seat(self, home: StoreDriver) -> None:
         """Each goes on by itself until it is cut, and is asked for again once a segment."""
         under_way: list[Lease] = []
@@ -285,7 +285,7 @@ class Visits:
                 segments += len(under_way) if number >= 30 else 0
         assert 0 < segments / self.ROUNDS <= 3 * 1.5
 
-    @story(ONE_VISIT)
+    @opened_with(ONE_VISIT)
     async def test_a_stale_receipt_is_activity_of_its_own_session_and_nothing_else(self, home: StoreDriver) -> None:
         stale = await home.watch("tv", "news")
         await home.watch("phone", "film")
@@ -300,12 +300,12 @@ class Visits:
         await self._visit(home, "one")  # of three: a third of 2·X has passed, thrice over
         assert (await home.refused("two")).code == "too-many-visits", "and gives no visit back"
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     async def test_thirty_streams_in_turn_are_one_and_a_half_a_seat(self, home: StoreDriver) -> None:
         segments = await self._rotated(home, lambda visit, _: ("tv", f"stream-{visit % 30}"))
         assert segments / self.ROUNDS <= 3 * 1.5
 
-    @story(AT_SIX)
+    @opened_with(AT_SIX)
     @pytest.mark.parametrize("way", ["ended", "replaced"])
     async def test_a_fresh_session_a_visit_is_one_and_a_half_streams_a_seat(self, home: StoreDriver, way: str) -> None:
         async def leave(visit: int) -> None:

@@ -1,7 +1,7 @@
 """How deliveries are carried: in order per user, side by side across users, again after failures, not after a 410."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,18 +100,11 @@ class Round:
         return self.outbox.backlog()[0]  # type: ignore[index]
 
 
-def story(test: Callable[[Round], Awaitable[None]]) -> Callable[[Path], None]:
-    def run(tmp_path: Path) -> None:
-        async def whole() -> None:
-            await test(Round(str(tmp_path / "streamlimit.db")))
-
-        asyncio.run(whole())
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+@pytest.fixture(name="round")
+def a_round(tmp_path: Path) -> Round:
+    return Round(str(tmp_path / "streamlimit.db"))
 
 
-@story
 async def test_one_users_deliveries_leave_in_order_and_the_others_beside_them(round: Round) -> None:
     users = [f"user-{k}" for k in range(10)]
     for user in users:
@@ -123,7 +116,6 @@ async def test_one_users_deliveries_leave_in_order_and_the_others_beside_them(ro
     assert round.stands.pending == 0
 
 
-@story
 async def test_no_more_than_its_places_are_on_the_way(round: Round) -> None:
     round.worker = round.another(places=3)
     for k in range(10):
@@ -133,7 +125,6 @@ async def test_no_more_than_its_places_are_on_the_way(round: Round) -> None:
     assert round.stands.pending == 0
 
 
-@story
 async def test_a_hanging_receiver_holds_up_only_those_it_hangs_on(round: Round) -> None:
     round.road.hold = lambda event: event.session.user_id == "slow"
     round.live("slow")
@@ -152,7 +143,6 @@ async def test_a_hanging_receiver_holds_up_only_those_it_hangs_on(round: Round) 
     assert round.road.of("slow") == ["started", "ended"]
 
 
-@story
 async def test_a_failed_delivery_is_tried_again_after_1_2_4_8_seconds_and_on_to_an_hour(round: Round) -> None:
     waits = [round.worker.wait_seconds(attempts) for attempts in range(1, 16)]
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600, 3600]
@@ -170,7 +160,6 @@ async def test_a_failed_delivery_is_tried_again_after_1_2_4_8_seconds_and_on_to_
     assert (round.worker.counts.failed, round.worker.counts.sent) == (3, 2)
 
 
-@story
 async def test_retry_after_holds_for_the_whole_endpoint(round: Round) -> None:
     round.live("alice")
     round.road.outcome = lambda event: Failed("status 429", 7.0)
@@ -183,7 +172,6 @@ async def test_retry_after_holds_for_the_whole_endpoint(round: Round) -> None:
     assert await round.deliver() == 2
 
 
-@story
 async def test_a_delivery_that_waited_a_day_is_given_up_and_the_next_has_its_own_try(round: Round) -> None:
     round.live("alice")
     round.road.outcome = lambda event: Failed("status 500")
@@ -197,7 +185,6 @@ async def test_a_delivery_that_waited_a_day_is_given_up_and_the_next_has_its_own
     assert round.log.said.count("callback_given_up") == 2
 
 
-@story
 async def test_a_410_disables_the_endpoint_once_and_keeps_the_delivery(round: Round) -> None:
     round.live("alice")
     round.live("bob")
@@ -212,7 +199,6 @@ async def test_a_410_disables_the_endpoint_once_and_keeps_the_delivery(round: Ro
     assert round.stands.pending == 0
 
 
-@story
 async def test_a_dead_endpoint_is_tried_with_single_deliveries_and_growing_pauses_until_it_is_back(
     round: Round,
 ) -> None:
@@ -241,7 +227,6 @@ async def test_a_dead_endpoint_is_tried_with_single_deliveries_and_growing_pause
     assert round.stands.pending == 0
 
 
-@story
 async def test_one_poisonous_delivery_does_not_make_the_endpoint_fail(round: Round) -> None:
     round.live("poison")
     round.road.outcome = lambda event: Failed("status 500") if event.session.user_id == "poison" else Sent()
@@ -253,7 +238,6 @@ async def test_one_poisonous_delivery_does_not_make_the_endpoint_fail(round: Rou
     assert round.stands.pending == 2
 
 
-@story
 async def test_stopping_waits_for_deliveries_on_the_way_and_starts_no_more(round: Round) -> None:
     round.live("alice")
     round.road.hold = lambda event: True
@@ -268,7 +252,6 @@ async def test_stopping_waits_for_deliveries_on_the_way_and_starts_no_more(round
     assert [word.event.type for word in round.outbox.claim("hook", "other", 10, 1)] == ["session.ended"]  # type: ignore[union-attr]
 
 
-@story
 async def test_stopping_releases_deliveries_that_take_too_long(round: Round) -> None:
     round.live("alice")
     round.road.hold = lambda event: True
