@@ -29,8 +29,8 @@ from streamlimit.http.repeats import Repeats
 from streamlimit.settings import Settings
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
-from streamlimit.web.http import fault_answer
 from streamlimit.web.metrics import FOLDER_VARIABLE
+from streamlimit.web.outgoing import fault_answer
 
 logger = logging.getLogger("uvicorn.error")
 

@@ -5,9 +5,8 @@ import pytest
 from streamlimit.edge.callers import require_edge
 from streamlimit.edge.grants import grant_beside
 from streamlimit.edge.original import Original, file_of, original_of
-from streamlimit.http.asgi import scope_of
+from streamlimit.http.asgi import Scope, scope_of
 from streamlimit.web.address import Proxies
-from streamlimit.web.http import Scope
 from streamlimit.web.problems import Problem
 from tests.http.made import made
 

@@ -10,7 +10,7 @@ from streamlimit.http.connection import Connection, Handler, Parts
 from streamlimit.http.limits import Connections
 from streamlimit.http.repeats import Repeats
 from streamlimit.http.wire import Tap
-from streamlimit.web.http import fault_answer
+from streamlimit.web.outgoing import fault_answer
 
 
 def make_parts(tap: Tap = Wire.tap, guard: Connections | None = None) -> Parts:

@@ -20,7 +20,7 @@ from streamlimit.http.repeats import Repeats
 from streamlimit.settings import load_settings
 from streamlimit.store.contract import resolved
 from streamlimit.web.app import FrontDoor
-from streamlimit.web.http import fault_answer
+from streamlimit.web.outgoing import fault_answer
 from streamlimit.web.service import Service
 
 SAMPLES = Path(streamlimit.__file__).parent / "samples"

@@ -8,7 +8,8 @@ from streamlimit.delivery.paths import MEDIA_TYPES, suffix_of
 from streamlimit.edge.answer import NO_STORE, yes_headers
 from streamlimit.edge.decision import Decider
 from streamlimit.edge.original import original_of
-from streamlimit.web.http import Receive, Scope, Send, send_whole
+from streamlimit.http.asgi import Receive, Scope, Send
+from streamlimit.web.outgoing import send_whole
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import encoded, raw_path

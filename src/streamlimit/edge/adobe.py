@@ -15,10 +15,12 @@ from streamlimit.edge.answer import noted
 from streamlimit.edge.holding import Holding
 from streamlimit.edge.throttle import Throttle
 from streamlimit.errors import Refused
+from streamlimit.http.asgi import Receive, Scope, Send
 from streamlimit.model import Admitted, Ask, Decision, Refusal, Roster
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import client_digest
-from streamlimit.web.http import Receive, Scope, Send, header, read_body, send_whole
+from streamlimit.web.incoming import header, read_body
+from streamlimit.web.outgoing import send_whole
 from streamlimit.web.problems import Problem, problem_of
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import id_in_path, raw_path

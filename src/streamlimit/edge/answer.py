@@ -5,10 +5,11 @@ from typing import Any
 
 from streamlimit.edge.decision import Yes
 from streamlimit.errors import StreamlimitError
+from streamlimit.http.asgi import Send
 from streamlimit.logs import EventLog
 from streamlimit.model import State
 from streamlimit.tally import Tally
-from streamlimit.web.http import Send, send_whole
+from streamlimit.web.outgoing import send_whole
 from streamlimit.web.problems import Problem, log_problem, problem_of
 from streamlimit.web.render import reservations
 from streamlimit.web.spelling import encoded

@@ -8,7 +8,7 @@ from streamlimit.edge.answer import noted, send_refusal, send_yes, yes_headers
 from streamlimit.edge.callers import require_edge
 from streamlimit.edge.decision import LOOKS, Decider
 from streamlimit.edge.original import Original, original_of
-from streamlimit.web.http import Receive, Scope, Send
+from streamlimit.http.asgi import Receive, Scope, Send
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 

@@ -1,8 +1,7 @@
 """Callers that may speak for viewers: edges at `trusted_proxies`; anybody else could make requests up."""
 
-from streamlimit.http.asgi import REVEALED
+from streamlimit.http.asgi import REVEALED, Scope
 from streamlimit.web.address import Proxies
-from streamlimit.web.http import Scope
 from streamlimit.web.problems import Problem
 
 

@@ -6,9 +6,11 @@
 from streamlimit.edge.cmcd_report import Report, Says, reports_in
 from streamlimit.edge.seating import Seating
 from streamlimit.errors import Refused
+from streamlimit.http.asgi import Receive, Scope, Send
 from streamlimit.model import Admitted
 from streamlimit.web.caller import Caller
-from streamlimit.web.http import Receive, Scope, Send, content_type, read_body, send_whole
+from streamlimit.web.incoming import content_type, read_body
+from streamlimit.web.outgoing import send_whole
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import reservations
 

@@ -11,10 +11,10 @@ from streamlimit.edge.callers import is_edge_itself
 from streamlimit.edge.grants import grant_beside
 from streamlimit.edge.original import Original
 from streamlimit.errors import UnknownSegment
+from streamlimit.http.asgi import Scope
 from streamlimit.model import Admitted, Ask, Purpose
 from streamlimit.web.address import client_digest, client_place
 from streamlimit.web.caller import Caller
-from streamlimit.web.http import Scope
 from streamlimit.web.problems import CHALLENGE, Problem
 from streamlimit.web.requested import PLAIN, Requested
 from streamlimit.web.service import Service

@@ -4,7 +4,7 @@ from streamlimit.edge.answer import noted, send_refusal, send_yes, yes_headers
 from streamlimit.edge.callers import require_edge
 from streamlimit.edge.decision import Decider
 from streamlimit.edge.original import original_of
-from streamlimit.web.http import Receive, Scope, Send
+from streamlimit.http.asgi import Receive, Scope, Send
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import raw_path
 

@@ -2,7 +2,8 @@
 
 from urllib.parse import unquote_plus
 
-from streamlimit.web.http import Scope, header
+from streamlimit.http.asgi import Scope
+from streamlimit.web.incoming import header
 
 NAME, COOKIE = "grant", "streamlimit"
 

@@ -6,9 +6,9 @@ import msgspec
 from msgspec import Struct
 
 from streamlimit.edge.callers import require_edge
+from streamlimit.http.asgi import Scope
 from streamlimit.web.address import Proxies
 from streamlimit.web.forms import malformed
-from streamlimit.web.http import Scope
 from streamlimit.web.problems import Problem
 
 T = TypeVar("T", bound=Struct)

@@ -13,9 +13,11 @@ from streamlimit.edge.hooks import NO_STORE, read_hook, require_hook
 from streamlimit.edge.kicking import Kicker
 from streamlimit.edge.seating import Seating
 from streamlimit.edge.watching import Watching
+from streamlimit.http.asgi import Receive, Scope, Send
 from streamlimit.web.address import Proxies
 from streamlimit.web.forms import require_id
-from streamlimit.web.http import Receive, Scope, Send, read_body, require_json, send_whole
+from streamlimit.web.incoming import read_body, require_json
+from streamlimit.web.outgoing import send_whole
 from streamlimit.web.problems import CHALLENGE, Problem
 
 ROUTE = "/edge/mediamtx"

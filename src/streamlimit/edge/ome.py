@@ -19,9 +19,11 @@ from streamlimit.edge.holding import Holding
 from streamlimit.edge.hooks import JSON, read_hook, require_post
 from streamlimit.edge.seating import Seating
 from streamlimit.errors import StreamlimitError
+from streamlimit.http.asgi import Receive, Scope, Send
 from streamlimit.web.caller import Caller
 from streamlimit.web.forms import require_id
-from streamlimit.web.http import Receive, Scope, Send, header, read_body, require_json, send_whole
+from streamlimit.web.incoming import header, read_body, require_json
+from streamlimit.web.outgoing import send_whole
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 

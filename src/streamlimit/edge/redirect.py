@@ -13,8 +13,9 @@ from streamlimit.edge.decision import Decider, Yes
 from streamlimit.edge.original import Original, original_of
 from streamlimit.edge.signed_cookie import Cookies
 from streamlimit.edge.signed_url import plain_file, signed_url, signer
+from streamlimit.http.asgi import Receive, Scope, Send
 from streamlimit.settings.cdn import CdnSettings
-from streamlimit.web.http import Receive, Scope, Send, send_whole
+from streamlimit.web.outgoing import send_whole
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import counts
 from streamlimit.web.spelling import raw_path

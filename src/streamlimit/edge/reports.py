@@ -7,9 +7,11 @@ from msgspec import Meta, Struct
 
 from streamlimit.edge.callers import is_edge_itself
 from streamlimit.edge.reported import Report, Reported, in_order, latest, milliseconds
+from streamlimit.http.asgi import Receive, Scope, Send
 from streamlimit.web.auth import Authenticator
 from streamlimit.web.forms import malformed
-from streamlimit.web.http import Receive, Scope, Send, header, read_body, require_json, send_whole
+from streamlimit.web.incoming import header, read_body, require_json
+from streamlimit.web.outgoing import send_whole
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 

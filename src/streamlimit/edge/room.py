@@ -21,7 +21,7 @@ from streamlimit.edge.seating import Seating
 from streamlimit.edge.signed_cookie import Cookies
 from streamlimit.edge.srs import Srs
 from streamlimit.edge.watching import Watching
-from streamlimit.web.http import App, Receive, Scope, Send
+from streamlimit.http.asgi import App, Receive, Scope, Send
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 

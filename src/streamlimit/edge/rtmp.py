@@ -7,9 +7,11 @@ from urllib.parse import unquote_plus
 
 from streamlimit.edge.hooks import require_hook
 from streamlimit.edge.seating import Seating
+from streamlimit.http.asgi import Receive, Scope, Send
 from streamlimit.web.address import Proxies
 from streamlimit.web.forms import require_id
-from streamlimit.web.http import Receive, Scope, Send, content_type, read_body, send_whole
+from streamlimit.web.incoming import content_type, read_body
+from streamlimit.web.outgoing import send_whole
 from streamlimit.web.problems import Problem
 
 ROUTE = "/edge/rtmp"

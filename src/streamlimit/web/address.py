@@ -5,9 +5,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
-from streamlimit.http.asgi import REVEALED
+from streamlimit.http.asgi import REVEALED, Scope
 from streamlimit.http.request import Peer, Request
-from streamlimit.web.http import Scope
 
 UNIX = "unix"
 """The entry of trusted proxies for every client on a Unix socket."""

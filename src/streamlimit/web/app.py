@@ -17,7 +17,8 @@ from streamlimit.web.cors import Cors
 from streamlimit.web.delivery import NotReceived
 from streamlimit.web.hammering import Hammering
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
-from streamlimit.web.http import ClientLeft, encode_headers
+from streamlimit.web.leaving import ClientLeft
+from streamlimit.web.outgoing import encode_headers
 from streamlimit.web.playback import PlaybackFiles
 from streamlimit.web.problems import FAILURE, SECURITY_HEADERS, Problem, headers_of, log_problem, problem_of
 from streamlimit.web.render import lines

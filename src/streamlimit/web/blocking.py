@@ -11,7 +11,7 @@ from streamlimit.delivery.held import HINT_TARGETS, Held, IsThere, Reload, held_
 from streamlimit.delivery.segment import Edge
 from streamlimit.delivery.stream import Stream
 from streamlimit.http.exchange import Exchange
-from streamlimit.web.http import ClientLeft
+from streamlimit.web.leaving import ClientLeft
 from streamlimit.web.problems import Problem
 
 MARK = b"_HLS_"

@@ -12,7 +12,7 @@ from streamlimit.web.address import client_place
 from streamlimit.web.caller import Caller
 from streamlimit.web.contract.schemas import schema_of_form
 from streamlimit.web.forms import ID_SCHEMA, read_form
-from streamlimit.web.http import read_body, read_json_body, require_json
+from streamlimit.web.incoming import read_body, read_json_body, require_json
 from streamlimit.web.service import Service
 
 T = TypeVar("T", bound=Struct)

@@ -7,7 +7,7 @@ answered.
 import asyncio
 import sys
 
-from streamlimit.web.http import App, Receive, Scope, Send
+from streamlimit.http.asgi import App, Receive, Scope, Send
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import USERS, raw_path, require_ids_in_path
 

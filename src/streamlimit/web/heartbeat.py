@@ -21,7 +21,7 @@ from streamlimit.store.deferred import Deferred
 from streamlimit.web.address import digest_of, place_at
 from streamlimit.web.caller import BOUND, Caller
 from streamlimit.web.forms import HeartbeatForm, read_form
-from streamlimit.web.http import bare_kind, body_of, not_json, require_kind
+from streamlimit.web.incoming import bare_kind, body_of, not_json, require_kind
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import lines, reservations
 from streamlimit.web.rights import RIGHTS

@@ -1,11 +1,14 @@
-"""Work that is cancelled when its client leaves."""
+"""Clients that leave: work for them is cancelled."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from streamlimit.http.exchange import Exchange
-from streamlimit.web.http import ClientLeft
+
+
+class ClientLeft(Exception):
+    """The client closed its connection: no answer can reach it."""
 
 
 @asynccontextmanager

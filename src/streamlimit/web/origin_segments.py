@@ -13,7 +13,7 @@ from streamlimit.limiter import LeaseHolder
 from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.caller import Caller
 from streamlimit.web.gaps import MOST_LEFT_OUT
-from streamlimit.web.http import json_of
+from streamlimit.web.incoming import json_of
 from streamlimit.web.leaving import while_there
 from streamlimit.web.origin_relay import OriginRelay
 from streamlimit.web.problems import Problem

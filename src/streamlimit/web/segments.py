@@ -16,7 +16,7 @@ from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import digest_of, place_at
 from streamlimit.web.caller import BOUND, Caller
 from streamlimit.web.forms import Id, SegmentName, read_form
-from streamlimit.web.http import json_of
+from streamlimit.web.incoming import json_of
 from streamlimit.web.problems import Problem
 from streamlimit.web.responder import Responder
 from streamlimit.web.rights import RIGHTS

@@ -14,7 +14,7 @@ from streamlimit.web.caller import Caller
 from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, caller_of, described, form_in, json_answer
 from streamlimit.web.forms import SessionForm, read_end_form
 from streamlimit.web.grants import Grant, streams_carried
-from streamlimit.web.http import read_body
+from streamlimit.web.incoming import read_body
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import reservations, session_json
 from streamlimit.web.service import Service

@@ -2,8 +2,8 @@
 
 from urllib.parse import quote, unquote_to_bytes
 
+from streamlimit.http.asgi import Scope
 from streamlimit.web.forms import require_id
-from streamlimit.web.http import Scope
 from streamlimit.web.problems import Problem
 
 USERS = "/v1/users/"

@@ -1,23 +1,12 @@
-"""Helpers for plain ASGI handlers off the hot path: reading requests, writing answers, checks of bodies. No session."""
+"""What is read of a request beside its path: headers, and bodies, whose kind and size are checked."""
 
-from collections.abc import Sequence
-from functools import lru_cache
-
-from streamlimit.http.asgi import BODY, App, Receive, Scope, Send
-from streamlimit.http.exchange import lines_of
-from streamlimit.http.framing import Fault
+from streamlimit.http.asgi import BODY, Receive, Scope
 from streamlimit.http.reader import MAX_BODY
 from streamlimit.http.request import Request
-from streamlimit.web.problems import SECURITY_HEADERS, Problem, headers_of
-
-__all__ = ["App", "Receive", "Scope", "Send"]
+from streamlimit.web.problems import Problem
 
 FIELDS = "streamlimit.fields"
 """Key of a scope: its headers by name, made when the first is asked for."""
-
-
-class ClientLeft(Exception):
-    """The client closed its connection: no answer can reach it."""
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -83,30 +72,3 @@ def _kept(body: bytes | None, at_most: int = MAX_BODY) -> bytes:
     if body is None or len(body) > at_most:
         raise Problem("too-large", f"a body is at most {at_most // 1024} KiB")
     return body
-
-
-def encode_headers(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    """*headers* in the form of ASGI."""
-    return [(_spelled(name), value.encode("latin-1")) for name, value in headers.items()]
-
-
-@lru_cache(maxsize=256)
-def _spelled(name: str) -> bytes:
-    return name.lower().encode("latin-1")
-
-
-async def send_whole(
-    send: Send, status: int, headers: dict[str, str], body: bytes = b"", cookies: Sequence[str] = ()
-) -> None:
-    """Sends a complete answer."""
-    encoded = encode_headers(headers) + [(b"set-cookie", cookie.encode("latin-1")) for cookie in cookies]
-    if status != 204:
-        encoded.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def fault_answer(fault: Fault) -> tuple[int, bytes, bytes]:
-    """Status, header lines and body of the answer to an invalid request, which no handler sees."""
-    problem = Problem(*fault)
-    return problem.status, lines_of(encode_headers(headers_of(problem) | SECURITY_HEADERS)), problem.body()
