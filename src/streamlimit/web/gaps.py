@@ -1,5 +1,7 @@
 """Segments that a playlist lists and that are not there: Endpoint 1 leaves them out."""
 
+from collections.abc import Iterator
+
 from streamlimit.delivery.body import Body
 from streamlimit.delivery.local import StreamFiles
 from streamlimit.delivery.segment import LiveEdge, Segment
@@ -8,25 +10,40 @@ from streamlimit.errors import UnknownSegment
 from streamlimit.web.problems import Problem
 
 MOST_LEFT_OUT = 16
-"""Segments in a row that are skipped where their files are missing; beyond that the caller gets an error."""
+"""Segments in a row that may be left out where their files are missing; of more the caller gets an error."""
+
+Chosen = Segment | LiveEdge | None
+"""The segment that is next; where there is none, the live edge, or the end of the stream."""
 
 
-def first_there(
-    files: StreamFiles, stream: Stream, chosen: Segment | LiveEdge | None
-) -> tuple[Segment, Body] | LiveEdge | None:
-    """The chosen segment, or the first one after it that is there; what comes behind the last one, else.
-
-    Raises a problem that names the chosen one where too many are missing, or all of them.
-    """
-    first = chosen
+def candidates(stream: Stream, chosen: Chosen) -> Iterator[Segment]:
+    """The chosen segment and those after it, one of which is to be issued: the first that is there."""
     for _ in range(MOST_LEFT_OUT + 1):
         if not isinstance(chosen, Segment):
-            break
-        try:
-            return chosen, files.open(stream, chosen.path)
-        except UnknownSegment:
-            chosen = stream.after(chosen.sequence)
-    if isinstance(first, Segment) and (isinstance(chosen, Segment) or first == stream.after(None)):
-        detail = f"the next segment, {first.name}, and those after it are not there; name a later one"
+            return
+        yield chosen
+        chosen = stream.after(chosen.sequence)
+
+
+def behind_gap(stream: Stream, chosen: Chosen) -> LiveEdge | None:
+    """The answer where none of the `candidates` is there: what comes behind the last one.
+
+    Raises a problem that names the chosen one where too many are missing, or all of the stream.
+    """
+    behind = chosen
+    for missing in candidates(stream, chosen):
+        behind = stream.after(missing.sequence)
+    if isinstance(chosen, Segment) and (isinstance(behind, Segment) or chosen == stream.after(None)):
+        detail = f"the next segment, {chosen.name}, and those after it are not there; name a later one"
         raise Problem("unknown-segment", detail)
-    return None if isinstance(chosen, Segment) else chosen
+    return None if isinstance(behind, Segment) else behind
+
+
+def first_there(files: StreamFiles, stream: Stream, chosen: Chosen) -> tuple[Segment, Body] | LiveEdge | None:
+    """The first of the `candidates` whose file is there, else as `behind_gap`."""
+    for segment in candidates(stream, chosen):
+        try:
+            return segment, files.open(stream, segment.path)
+        except UnknownSegment:
+            continue
+    return behind_gap(stream, chosen)

@@ -12,7 +12,7 @@ from streamlimit.http.request import Request
 from streamlimit.limiter import LeaseHolder
 from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.caller import Caller
-from streamlimit.web.gaps import MOST_LEFT_OUT
+from streamlimit.web.gaps import behind_gap, candidates
 from streamlimit.web.incoming import json_of
 from streamlimit.web.leaving import while_there
 from streamlimit.web.origin_relay import OriginRelay
@@ -67,21 +67,17 @@ class OriginSegments(Segments):
         if wanted.named is not None:
             return wanted.named, await self._relay.segment(wanted.stream, wanted.named)
         stream = wanted.stream
-        first = chosen = next_of(stream, holder)
+        chosen = next_of(stream, holder)
         if isinstance(chosen, LiveEdge):
             await self._streams.look(stream.stream_id, fresh=True)
             stream = self._stream(stream.stream_id)
-            first = chosen = next_of(stream, holder)
-        for _ in range(MOST_LEFT_OUT + 1):
-            if not isinstance(chosen, Segment):
-                break
+            chosen = next_of(stream, holder)
+        for segment in candidates(stream, chosen):
             try:
-                return chosen, await self._relay.segment(stream, chosen)
+                return segment, await self._relay.segment(stream, segment)
             except UnknownSegment:
-                chosen = stream.after(chosen.sequence)
-        if isinstance(first, Segment) and (isinstance(chosen, Segment) or first == stream.after(None)):
-            raise Problem("unknown-segment", f"the next segment, {first.name}, and those after it are not there")
-        return None if isinstance(chosen, Segment) else chosen
+                continue
+        return behind_gap(stream, chosen)
 
     def _stream(self, stream_id: str) -> Stream:
         return self._origin.stream(stream_id)
