@@ -1,7 +1,7 @@
 """The decision that all edges ask for: may this session be handed this file? The edge moves the bytes."""
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import replace
 
 from streamlimit.delivery.entrusted import named
 from streamlimit.delivery.naming import Place, is_free, place_in, place_of
@@ -52,7 +52,7 @@ class Decider:
         place = None if original.is_folder else self._place(stream, original.path)
         is_look = method.upper() in LOOKS
         ids = caller.user_id, caller.session_id, original.stream_id
-        ask = Ask(*ids, Purpose.CHECK, client=self._client(scope), **asdict(caller.terms()))
+        ask = Ask(*ids, Purpose.CHECK, client=self._client(scope), **caller.terms())
         if place is None or is_look:
             return Yes(caller, original.stream_id, place, await self._limiter.admitted(ask), is_look)
         return Yes(caller, original.stream_id, place, await self._reserved(ask, place, stream))
@@ -102,6 +102,4 @@ class Decider:
 
 def lease_for(check: Ask, place: Place) -> Ask:
     """*check* as a request for a lease, for the media at *place*."""
-    return Ask(
-        **asdict(check) | {"purpose": Purpose.LEASE, "kind": place.kind, "sequence": place.sequence, "part": place.part}
-    )
+    return replace(check, purpose=Purpose.LEASE, kind=place.kind, sequence=place.sequence, part=place.part)

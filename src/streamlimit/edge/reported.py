@@ -11,7 +11,6 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from msgspec import Struct
-from msgspec.structs import asdict
 
 from streamlimit.delivery.entrusted import named, receipt_of
 from streamlimit.delivery.naming import Place, is_free, place_in, place_of
@@ -171,7 +170,7 @@ class Reported:
         """Settles the lease of it, wherever that was given."""
         ids = caller.user_id, caller.session_id, stream_id
         client = self._entrusted.client_of(caller.user_id, caller.session_id)
-        ask = named(lease_for(Ask(*ids, Purpose.CHECK, client=client, **asdict(caller.terms())), place), place)
+        ask = named(lease_for(Ask(*ids, Purpose.CHECK, client=client, **caller.terms()), place), place)
         held = self._entrusted.settle(ask) if report.is_received or report.is_lost else None
         if report.is_received:
             self._entrusted.forget_before(ask, place)

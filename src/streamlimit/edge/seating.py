@@ -2,7 +2,7 @@
 
 import time
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from streamlimit.edge.pauses import Pauses
 from streamlimit.errors import admission
@@ -95,7 +95,7 @@ class Seating:
         await self._streams.look(stream_id)
         self._streams.require_beatable(stream_id)
         client = digest_of(address) if address else ""
-        return Ask(caller.user_id, caller.session_id, stream_id, purpose, client=client, **asdict(caller.terms()))
+        return Ask(caller.user_id, caller.session_id, stream_id, purpose, client=client, **caller.terms())
 
 
 def _key(caller: Caller) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import Any
 
 from msgspec import Struct
 
@@ -12,18 +13,6 @@ from streamlimit.web.rights import RIGHTS, Role
 NO_CREDENTIAL: frozenset[Role] = frozenset({"nobody", "anyone", "local"})
 BOUND: frozenset[Role] = frozenset({"grant", "viewer"})
 """Roles bound to some sessions, and perhaps to some streams or one network."""
-
-
-class Terms(Struct, frozen=True, gc=False):
-    """Fields of an `Ask`, by the same names, from a credential or the request."""
-
-    device: str | Device | None
-    limit: int | None
-    may_start: bool
-    granted: bool
-    grant_generation: int | None
-    plan: str | None
-    play: int
 
 
 class Caller(Struct, frozen=True):
@@ -98,15 +87,15 @@ class Caller(Struct, frozen=True):
 
     def terms(
         self, device: str | Device | None = None, plan_limit: int | None = None, plan: str | None = None
-    ) -> Terms:
-        """The terms for the `Ask`: what the credential says goes before what the request says."""
+    ) -> dict[str, Any]:
+        """Fields of the `Ask`: what the credential says goes before what the request says."""
         may_start = self.may_start
-        return Terms(
-            device if self.device is None else self.device,
-            plan_limit if self.limit is None else self.limit,
-            may_start,
-            may_start and self.role == "grant",
-            self.generation,
-            plan if self.plan is None else self.plan,
-            self.play,
-        )
+        return {
+            "device": device if self.device is None else self.device,
+            "limit": plan_limit if self.limit is None else self.limit,
+            "may_start": may_start,
+            "granted": may_start and self.role == "grant",
+            "grant_generation": self.generation,
+            "plan": plan if self.plan is None else self.plan,
+            "play": self.play,
+        }

@@ -1,7 +1,5 @@
 """`GET /play/…`, any file of a stream: who asks, for which bytes, and may they. `responder.py` answers."""
 
-from msgspec.structs import asdict
-
 from streamlimit.delivery.body import Body
 from streamlimit.delivery.held import Held
 from streamlimit.delivery.stream import Stream
@@ -146,7 +144,7 @@ class PlaybackFiles:
         if content is None:
             return None
         ids = caller.user_id, caller.session_id, stream.stream_id
-        ask = Ask(*ids, Purpose.CHECK, client=client, **asdict(caller.terms()) | {"play": play})
+        ask = Ask(*ids, Purpose.CHECK, client=client, **caller.terms() | {"play": play})
         return Entry(ask, content, body.media_type, conditions.is_head)
 
     def _stream(self, stream_id: str) -> Stream:

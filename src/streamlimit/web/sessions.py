@@ -4,7 +4,7 @@ import secrets
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from streamlimit.http.asgi import REVEALED
 from streamlimit.model import Admitted, Ask, Purpose, Roster
@@ -51,7 +51,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
         Purpose.SEAT,
         client=client_digest(request.scope),
         replace=form.replace,
-        **asdict(caller.terms(form.device, service.plans.limit_of(caller, form.plan), form.plan)),
+        **caller.terms(form.device, service.plans.limit_of(caller, form.plan), form.plan),
     )
     admitted = await service.limiter.admitted(ask)
     grant = service.grants.write(_grant(service, caller, ask, admitted, request))
