@@ -5,7 +5,6 @@ import pytest
 from streamlimit.edge.callers import require_edge
 from streamlimit.edge.grants import grant_beside
 from streamlimit.edge.original import Original, file_of, original_of
-from streamlimit.http.asgi import Scope, scope_of
 from streamlimit.web.address import Proxies
 from streamlimit.web.problems import Problem
 from tests.http.made import made
@@ -68,8 +67,8 @@ def test_without_play_the_grant_is_elsewhere() -> None:
     ],
 )
 def test_a_grant_beside_the_path_is_found(query: str, headers: dict[str, str], grant: str | None) -> None:
-    scope: Scope = {"headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
-    assert grant_beside(query, scope) == grant
+    request = made(headers=[(name.encode(), value.encode()) for name, value in headers.items()])
+    assert grant_beside(query, request) == grant
 
 
 @pytest.mark.parametrize(("client", "trusted", "is_edge"), [
@@ -83,8 +82,8 @@ def test_only_an_edge_speaks_for_viewers(client: tuple[str, int] | None, trusted
     proxies, request = Proxies(trusted), made(headers=[(b"x-forwarded-for", b"198.51.100.7")], client=client)
     for _ in range(2):  # and so it is when the viewer's own address stands in its place
         if is_edge:
-            require_edge(proxies, scope_of(request))
+            require_edge(proxies, request)
         else:
             with pytest.raises(Problem, match="forbidden"):
-                require_edge(proxies, scope_of(request))
+                require_edge(proxies, request)
         proxies.reveal(request)

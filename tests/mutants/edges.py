@@ -6,8 +6,8 @@ MUTANTS = [
     Mutant(
         "an edge's own address is the viewer's",
         "streamlimit/edge/decision.py",
-        'return "" if is_edge_itself(self._proxies, scope) else client_digest(scope)',
-        "return client_digest(scope)",
+        'return "" if is_edge_itself(self._proxies, request) else digest_at(request.client)',
+        "return digest_at(request.client)",
         ("tests/edge/test_auth.py",),
     ),
     Mutant(
@@ -104,7 +104,7 @@ MUTANTS = [
     Mutant(
         "anybody speaks for viewers",
         "streamlimit/edge/callers.py",
-        "if not proxies.spoke(scope):",
+        "if not proxies.spoke(request):",
         "if False:",
         ("tests/edge/test_auth.py",),
     ),
@@ -132,7 +132,7 @@ MUTANTS = [
     Mutant(
         "anybody reports",
         "streamlimit/edge/reports.py",
-        "if not is_edge_itself(self._proxies, scope):",
+        "if not is_edge_itself(self._proxies, request):",
         "if False:",
         ("tests/edge/test_reports.py",),
     ),

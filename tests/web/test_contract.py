@@ -1,9 +1,9 @@
 """What `/openapi.json` says of each call is complete, and what a running service answers is what it says."""
 
+import asyncio
 import compileall
 import importlib
-import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator, FormatChecker
 from typer.testing import CliRunner
 
-from streamlimit import edge
+from streamlimit.edge.room import Edge
 from streamlimit.web.contract import OPERATIONS
 from streamlimit.web.contract.examples import PROBLEM_EXTRAS
 from streamlimit.web.contract.shapes import EXTRAS
@@ -23,6 +23,7 @@ from streamlimit.web.openapi import with_hot_calls
 from streamlimit.web.plane import ROUTERS
 from streamlimit.web.problems import PROBLEMS
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
+from tests.web.worker import worker
 
 HOW = (
     "Describe it: add an Operation (answers with schema and example, error codes) to a file of "
@@ -85,13 +86,12 @@ def test_every_call_that_is_served_is_described() -> None:
     assert described - served == set(), "described, and not served"
 
 
-def test_every_edge_is_described() -> None:
-    modules = [
-        importlib.import_module(f"{edge.__name__}.{found.name}") for found in pkgutil.iter_modules(edge.__path__)
-    ]
-    routes = {getattr(module, name, "") for module in modules for name in ("ROUTE", "PREFIX")}
-    served = {route.split("/")[2] for route in routes if route.startswith("/edge/")} - {""}
-    assert served == {name.split("/")[2] for name in OPERATIONS if "/edge/" in name}, HOW
+def test_every_edge_is_described(tmp_path: Path) -> None:
+    async def served() -> Set[str]:
+        async with worker(f"sqlite:///{tmp_path}/seats.db") as its:
+            return Edge(its.service).names
+
+    assert asyncio.run(served()) == {name.split("/")[2] for name in OPERATIONS if "/edge/" in name}, HOW
 
 
 def test_every_call_has_a_readable_name_and_words_of_its_own(document: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from streamlimit.errors import SettingsError
 from streamlimit.settings import load_settings
-from streamlimit.web.address import Proxies, bare, client_digest, client_place, digest_of
+from streamlimit.web.address import Proxies, bare, digest_at, digest_of, place_at
 from tests.http.made import made
 from tests.service import Service, started, temporary_folder
 from tests.web.streams import Client, make_long
@@ -64,15 +64,15 @@ def test_what_is_no_address(text: str) -> None:
 
 def test_neighbourhoods() -> None:
     def place(address: str) -> str:
-        return client_place({"client": (address, 1)})
+        return place_at((address, 1))
 
     assert place("203.0.113.7") == place("203.0.113.200") != place("203.0.114.7")
     assert place("2001:db8::1") == place("2001:db8::ffff") != place("2001:db8:0:1::1")
-    assert client_digest({"client": ("203.0.113.7", 1)}) != client_digest({"client": ("203.0.113.8", 1)})
+    assert digest_at(("203.0.113.7", 1)) != digest_at(("203.0.113.8", 1))
     assert digest_of("::ffff:203.0.113.7") != digest_of("203.0.113.8")
     assert digest_of("fe80::1%eth0") == digest_of("fe80::1"), "a zone is no part of an address"
     assert (bare("[fe80::1%eth0]:80"), bare("1.2.3.4%eth0")) == ("fe80::1", None)
-    assert client_place({"client": None}) == ""
+    assert place_at(None) == ""
 
 
 def test_wrong_networks_stop_the_start() -> None:

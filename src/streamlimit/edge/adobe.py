@@ -15,15 +15,15 @@ from streamlimit.edge.answer import noted
 from streamlimit.edge.holding import Holding
 from streamlimit.edge.throttle import Throttle
 from streamlimit.errors import Refused
-from streamlimit.http.asgi import Receive, Scope, Send
-from streamlimit.model import Admitted, Ask, Decision, Refusal, Roster
+from streamlimit.http.request import Request
+from streamlimit.model import Ask, Decision, Refusal, Roster
 from streamlimit.store.contract import resolved
-from streamlimit.web.address import client_digest
-from streamlimit.web.incoming import header, read_body
-from streamlimit.web.outgoing import send_whole
+from streamlimit.web.address import digest_at
+from streamlimit.web.incoming import body_of, require_method
+from streamlimit.web.outgoing import Reply
 from streamlimit.web.problems import Problem, problem_of
 from streamlimit.web.service import Service
-from streamlimit.web.spelling import id_in_path, raw_path
+from streamlimit.web.spelling import id_in_path
 
 ROUTE, PREFIX = "/edge/adobe", "/edge/adobe/v2/"
 CALLS_A_MINUTE = 200
@@ -31,14 +31,13 @@ LIFE = 1.5
 """Intervals after its last call for which a session is held: the hosted product's 90 s of 60."""
 
 RANDOM = 24
-NO_STORE = {"Cache-Control": "no-store"}
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="application id"'}
 GONE = frozenset({"grant-expired", "grant-ended"})
 LATER = frozenset({"too-many-requests", "too-many-visits"})
 
 
 class Adobe:
-    """An ASGI callable. What its apps read is answered their way; other errors are raised, not sent."""
+    """Answers requests. What its apps read is answered their way; other errors are raised, not sent."""
 
     def __init__(self, service: Service) -> None:
         settings = service.settings
@@ -48,97 +47,87 @@ class Adobe:
         self._holding = Holding(service.limiter, service.policy.expiry_ms / 1_000, self._life)
         self._throttle = Throttle(CALLS_A_MINUTE)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope["path"].startswith(PREFIX):
+    async def __call__(self, request: Request) -> Reply:
+        if not request.path.startswith(PREFIX):
             raise Problem("not-found", "there is no such edge")
-        self._require_application(scope)
-        match raw_path(scope).removeprefix(PREFIX).split("/"):
+        self._require_application(request)
+        match request.raw_path.removeprefix(PREFIX).split("/"):
             case ["metadata"]:
-                _require_method(scope, "GET")
-                await _answer(send, 200, document=[self._settings.stream_attribute])
+                require_method(request, "GET")
+                return _answer(200, document=[self._settings.stream_attribute])
             case ["runningStreams", idp, subject]:
-                _require_method(scope, "GET")
-                await self._running(words.user_of(idp, subject), send)
+                require_method(request, "GET")
+                return await self._running(words.user_of(idp, subject))
             case ["sessions", idp, subject]:
-                _require_method(scope, "POST")
-                await self._create(words.user_of(idp, subject), scope, receive, send)
+                require_method(request, "POST")
+                return await self._create(words.user_of(idp, subject), request)
             case ["sessions", idp, subject, session]:
-                _require_method(scope, "POST", "DELETE")
-                ids = words.user_of(idp, subject), self._issued(words.user_of(idp, subject), session)
-                await self._go_on(*ids, scope, receive, send)
+                require_method(request, "POST", "DELETE")
+                user_id = words.user_of(idp, subject)
+                return await self._go_on(user_id, self._issued(user_id, session), request)
             case _:
                 raise Problem("not-found", "Concurrency Monitoring has no such call here")
 
-    async def _create(self, user_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _create(self, user_id: str, request: Request) -> Reply:
         """A session counts at once."""
-        if await self._is_throttled(user_id, send):
-            return
-        metadata = words.metadata_of(scope["query_string"], await read_body(scope, receive))
+        if (wait := self._wait(user_id)) > 0:
+            return _later(wait)
+        metadata = words.metadata_of(request.query, body_of(request))
         channel = metadata.get(self._settings.stream_attribute)
         if not channel:
-            await _answer(send, 400, document=words.METADATA_WANTED)
-            return
+            return _answer(400, document=words.METADATA_WANTED)
         stream_id = words.stream_of(channel)
         await self._streams.look(stream_id)
         self._streams.require_beatable(stream_id)
-        codes = header(scope, b"x-terminate")
+        codes = request.header(b"x-terminate")
         replace = None if not codes else words.session_called(codes, await self._roster(user_id))
-        ids, client = (user_id, self._new_id(user_id), stream_id), client_digest(scope)
+        ids, client = (user_id, self._new_id(user_id), stream_id), digest_at(request.client)
         ask = Ask(*ids, device=words.device_of(metadata), client=client, replace=replace)
-        await self._beat(ask, send, {"Location": ask.session_id})
+        return await self._beat(ask, {"Location": ask.session_id})
 
-    async def _go_on(self, user_id: str, session_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _go_on(self, user_id: str, session_id: str, request: Request) -> Reply:
         """A heartbeat, or the end."""
-        if await self._is_throttled(f"{user_id}\n{session_id}", send):
-            return
-        if scope["method"] == "DELETE":
+        if (wait := self._wait(f"{user_id}\n{session_id}")) > 0:
+            return _later(wait)
+        if request.method == "DELETE":
             self._holding.let_go(user_id, session_id)
             events = await resolved(self._limiter.end(user_id, session_id))
             has_ended = any(event.type == "session.ended" for event in events)  # else it had expired, or there is none
-            await _answer(send, 202 if has_ended else 410)
-            return
-        await read_body(scope, receive)  # what it adds is kept nowhere; the channel cannot be changed
+            return _answer(202 if has_ended else 410)
+        body_of(request)  # what it adds is kept nowhere; the channel cannot be changed
         stream_id = self._holding.stream_of(user_id, session_id) or await self._stream_of(user_id, session_id)
-        ask = Ask(user_id, session_id, stream_id, client=client_digest(scope), may_start=False)
-        await self._beat(ask, send)
+        ask = Ask(user_id, session_id, stream_id, client=digest_at(request.client), may_start=False)
+        return await self._beat(ask)
 
-    async def _beat(self, ask: Ask, send: Send, headers: Mapping[str, str] | None = None) -> None:
+    async def _beat(self, ask: Ask, headers: Mapping[str, str] | None = None) -> Reply:
         decision: Decision = await resolved(self._limiter.beat(ask))
         if isinstance(decision, Refusal):
-            await self._refuse(decision, ask, send)
-            return
-        self._hold(decision)
-        await _answer(send, 202, {"Expires": self._after(self._settings.interval_seconds), **(headers or {})})
+            return await self._refused(decision, ask)
+        self._holding.hold_if_seated(decision)
+        return _answer(202, {"Expires": _after(self._settings.interval_seconds), **(headers or {})})
 
-    async def _refuse(self, refusal: Refusal, ask: Ask, send: Send) -> None:
+    async def _refused(self, refusal: Refusal, ask: Ask) -> Reply:
         problem = noted(problem_of(Refused(refusal, ask)), self._tally, "POST", ROUTE)
         if refusal.code in GONE:
-            await _answer(send, 410)
-        elif refusal.mark is not None:
-            roster = await self._roster(ask.user_id)
-            await _answer(send, 410, document=words.remote_termination(refusal.mark, roster))
-        elif refusal.code in LATER:
-            await _answer(send, 429, {"Expires": self._after(refusal.retry_after_ms / 1_000)})
-        else:
-            await _answer(send, 409, document=words.rule_violation(refusal, problem.detail))
+            return _answer(410)
+        if refusal.mark is not None:
+            return _answer(410, document=words.remote_termination(refusal.mark, await self._roster(ask.user_id)))
+        if refusal.code in LATER:
+            return _later(refusal.retry_after_ms / 1_000)
+        return _answer(409, document=words.rule_violation(refusal, problem.detail))
 
-    async def _running(self, user_id: str, send: Send) -> None:
+    async def _running(self, user_id: str) -> Reply:
         roster = await self._roster(user_id)
         ends = [max(each.expires_at_ms / 1_000, self._ends(each.last_activity_ms)) for each in roster.sessions]
         headers = {"Expires": words.http_date(min(ends))} if ends else {}
-        await _answer(send, 200, headers, words.running(roster))
+        return _answer(200, headers, words.running(roster))
 
-    async def _is_throttled(self, key: str, send: Send) -> bool:
-        """Was the answer to come back later?"""
+    def _wait(self, key: str) -> float:
+        """Counts a call. In how many seconds the next may come; 0: this one may go on."""
         wait = self._throttle.wait_seconds(key)
         if wait:
             self._tally.problems["too-many-requests"] += 1
-            await _answer(send, 429, {"Expires": self._after(wait)})
-        return wait > 0
-
-    def _hold(self, admitted: Admitted) -> None:
-        if admitted.lease is not None and admitted.session is not None:
-            self._holding.hold(admitted.lease)
+        return wait
 
     async def _roster(self, user_id: str) -> Roster:
         return await resolved(self._limiter.store.sessions(user_id))
@@ -151,9 +140,6 @@ class Adobe:
     def _ends(self, last_activity_ms: int | None) -> float:
         return (last_activity_ms or 0) / 1_000 + self._life
 
-    def _after(self, seconds: float) -> str:
-        return words.http_date(math.floor(time.time()) + math.ceil(seconds))
-
     def _new_id(self, user_id: str) -> str:
         random = secrets.token_hex(RANDOM // 2)
         return random + self._grants.seal(f"{user_id}\n{random}")
@@ -165,9 +151,9 @@ class Adobe:
             raise Problem("unknown-session", "no session of this subject was ever given this id")
         return session_id
 
-    def _require_application(self, scope: Scope) -> None:
+    def _require_application(self, request: Request) -> None:
         """The application's id is the user's name; there is no password."""
-        application, known = _user_name(header(scope, b"authorization")), self._settings.applications
+        application, known = _user_name(request.header(b"authorization")), self._settings.applications
         is_known = application in known if known else self._is_open
         if not application or not is_known:
             raise Problem("unauthenticated", "give an application's id as the user of Basic", headers=dict(CHALLENGE))
@@ -183,16 +169,16 @@ def _user_name(authorization: str | None) -> str:
         return ""
 
 
-def _require_method(scope: Scope, *methods: str) -> None:
-    if scope["method"] not in methods:
-        allowed = ", ".join((*methods, "OPTIONS"))
-        raise Problem("method-not-allowed", f"it takes {allowed}", headers={"Allow": allowed})
+def _after(seconds: float) -> str:
+    return words.http_date(math.floor(time.time()) + math.ceil(seconds))
 
 
-async def _answer(send: Send, status: int, headers: Mapping[str, str] | None = None, document: Any = None) -> None:
-    head = {**NO_STORE, **(headers or {})}
+def _later(seconds: float) -> Reply:
+    return _answer(429, {"Expires": _after(seconds)})
+
+
+def _answer(status: int, headers: Mapping[str, str] | None = None, document: Any = None) -> Reply:
     if document is None:
-        await send_whole(send, status, head)
-        return
-    head["Content-Type"] = "application/json;charset=utf-8"
-    await send_whole(send, status, head, msgspec.json.encode(document))
+        return Reply(status, headers or {})
+    kind = {"Content-Type": "application/json;charset=utf-8"}
+    return Reply(status, {**kind, **(headers or {})}, msgspec.json.encode(document))

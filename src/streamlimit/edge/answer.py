@@ -5,11 +5,10 @@ from typing import Any
 
 from streamlimit.edge.decision import Yes
 from streamlimit.errors import StreamlimitError
-from streamlimit.http.asgi import Send
 from streamlimit.logs import EventLog
 from streamlimit.model import State
 from streamlimit.tally import Tally
-from streamlimit.web.outgoing import send_whole
+from streamlimit.web.outgoing import Reply
 from streamlimit.web.problems import Problem, log_problem, problem_of
 from streamlimit.web.render import reservations
 from streamlimit.web.spelling import encoded
@@ -17,7 +16,6 @@ from streamlimit.web.spelling import encoded
 HEADER_BYTES = 3_072
 """Bytes of the problem's header: with the others it stays below 4 KiB, all that nginx reads of an answer's head."""
 
-NO_STORE = "no-store"
 log = EventLog("streamlimit.edge")
 
 
@@ -33,7 +31,7 @@ def yes_headers(yes: Yes, cache_seconds: int) -> dict[str, str]:
         headers["Streamlimit-Segment"] = encoded(yes.place.name, "/")
     headers["Streamlimit-Live-Sessions"] = str(admitted.live)
     headers["Streamlimit-Limit"] = str(admitted.limit)
-    headers["Cache-Control"] = f"max-age={cache_seconds}" if _may_keep(yes, cache_seconds) else NO_STORE
+    headers["Cache-Control"] = f"max-age={cache_seconds}" if _may_keep(yes, cache_seconds) else "no-store"
     return headers | reservations(admitted)
 
 
@@ -53,20 +51,14 @@ def _is_active(yes: Yes) -> bool:
     return not yes.is_look or session.stream_id == yes.stream_id
 
 
-async def send_yes(send: Send, headers: dict[str, str]) -> None:
-    """Exactly 200, with nothing in it: other edges than nginx take any other status for a no."""
-    await send_whole(send, 200, headers)
-
-
-async def send_refusal(send: Send, problem: Problem, status: int) -> None:
+def refused(problem: Problem, status: int) -> Reply:
     """The problem as *status*, which the edge understands; its own is in the document, in the header and the body."""
     headers = {
         "Content-Type": "application/problem+json",
-        "Cache-Control": NO_STORE,
         "Streamlimit-Code": problem.code,
         "Streamlimit-Problem": compact(problem),
     }
-    await send_whole(send, status, headers | problem.headers, problem.body())
+    return Reply(status, headers | problem.headers, problem.body())
 
 
 def noted(error: Exception, tally: Tally, method: str, route: str) -> Problem:

@@ -4,11 +4,12 @@ The original URI and method come in headers. Of what edges set and a viewer can 
 contradicts itself; what the edge itself sets stands last in its own configuration (docs/how-to/edges.md).
 """
 
-from streamlimit.edge.answer import noted, send_refusal, send_yes, yes_headers
+from streamlimit.edge.answer import noted, refused, yes_headers
 from streamlimit.edge.callers import require_edge
 from streamlimit.edge.decision import LOOKS, Decider
-from streamlimit.edge.original import Original, original_of
-from streamlimit.http.asgi import Receive, Scope, Send
+from streamlimit.edge.original import original_of
+from streamlimit.http.request import Request
+from streamlimit.web.outgoing import Reply
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 
@@ -18,38 +19,44 @@ ROUTE = "/edge/auth"
 
 
 class Auth:
-    """An ASGI callable. Reads no body, no `Range` and no condition, whatever of these the edge hands on."""
+    """Answers an edge's question: exactly 200, with nothing in it, or a refusal; other edges than nginx take any other
+    status for a no. Reads no body, no `Range` and no condition, whatever of these the edge hands on.
+    """
+
+    route = ROUTE
 
     def __init__(self, service: Service, decider: Decider) -> None:
         self._proxies, self._tally, self._decider = service.proxies, service.tally, decider
         self._cache_seconds, self._prefix = service.settings.edge_cache, service.settings.public_path
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] != ROUTE:
-            raise Problem("not-found", "there is no such edge")
+    async def __call__(self, request: Request) -> Reply:
         try:
-            require_edge(self._proxies, scope)
-            yes = await self._decider.decide(self._original(scope), method_of(scope), scope)
+            require_edge(self._proxies, request)
+            original = original_of(self.uri_of(request), self._prefix)
+            yes = await self._decider.decide(original, self.method_of(request), request)
         except Exception as error:
-            problem = noted(error, self._tally, scope["method"], ROUTE)
-            await send_refusal(send, problem, 401 if problem.status == 401 else 403)
-        else:
-            await send_yes(send, yes_headers(yes, self._cache_seconds))
+            problem = noted(error, self._tally, request.method, self.route)
+            return refused(problem, self.status_of(problem))
+        return Reply(200, yes_headers(yes, self._cache_seconds))
 
-    def _original(self, scope: Scope) -> Original:
-        uris = _values(scope, URIS)
+    def uri_of(self, request: Request) -> str:
+        """The viewer's URI. Raises `malformed` without one, and 403 where there are two."""
+        uris = _values(request, URIS)
         if not uris:
             raise Problem("malformed", "X-Original-URI: the edge does not say what was asked of it")
         if len(uris) > 1:
             raise Problem("forbidden", "X-Original-URI and X-Forwarded-Uri contradict each other")
-        return original_of(uris.pop(), self._prefix)
+        return uris.pop()
+
+    def method_of(self, request: Request) -> str:
+        """The viewer's method. One that would take no seat counts only where nothing says otherwise."""
+        methods = {method.upper() for method in _values(request, METHODS)} or {request.method}
+        return min(methods - LOOKS, default=min(methods))
+
+    def status_of(self, problem: Problem) -> int:
+        """The status of a no, as the edge understands it."""
+        return 401 if problem.status == 401 else 403
 
 
-def method_of(scope: Scope) -> str:
-    """The viewer's method. One that would take no seat counts only where nothing says otherwise."""
-    methods = {method.upper() for method in _values(scope, METHODS)} or {scope["method"]}
-    return min(methods - LOOKS, default=min(methods))
-
-
-def _values(scope: Scope, names: tuple[bytes, ...]) -> set[str]:
-    return {value.decode("latin-1").strip() for name, value in scope["headers"] if name in names} - {""}
+def _values(request: Request, names: tuple[bytes, ...]) -> set[str]:
+    return {value.decode("latin-1").strip() for name, value in request.headers if name in names} - {""}

@@ -6,11 +6,11 @@
 from streamlimit.edge.cmcd_report import Report, Says, reports_in
 from streamlimit.edge.seating import Seating
 from streamlimit.errors import Refused
-from streamlimit.http.asgi import Receive, Scope, Send
+from streamlimit.http.request import Request
 from streamlimit.model import Admitted
 from streamlimit.web.caller import Caller
-from streamlimit.web.incoming import content_type, read_body
-from streamlimit.web.outgoing import send_whole
+from streamlimit.web.incoming import bare_kind, body_of, require_method
+from streamlimit.web.outgoing import Reply
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import reservations
 
@@ -19,37 +19,32 @@ KINDS = ("application/cmcd", "text/cmcd", None)
 GONE = frozenset({"grant-ended", "grant-expired"})
 """Refusals after which no report of this grant will count: the answer has the player stop sending."""
 
-NO_STORE = {"Cache-Control": "no-store"}
-
 
 class Cmcd:
-    """An ASGI callable; errors are raised, not sent."""
+    """Answers requests; errors are raised, not sent."""
 
     def __init__(self, seating: Seating) -> None:
         self._seating = seating
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        grant = scope["path"].removeprefix(PREFIX)
-        if not scope["path"].startswith(PREFIX) or not grant or "/" in grant:
+    async def __call__(self, request: Request) -> Reply:
+        grant = request.path.removeprefix(PREFIX)
+        if not request.path.startswith(PREFIX) or not grant or "/" in grant:
             raise Problem("not-found", "reports go to /edge/cmcd/<grant>")
-        if scope["method"] != "POST":
-            raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
-        if content_type(scope) not in KINDS:
+        require_method(request, "POST")
+        if bare_kind(request.header(b"content-type")) not in KINDS:
             raise Problem("unsupported-media-type", "send application/cmcd")
-        client = scope.get("client")
-        address = client[0] if client else ""
+        address = request.client[0] if request.client else ""
         caller = self._seating.identify(grant, address)
-        reports = reports_in(await read_body(scope, receive))
+        reports = reports_in(body_of(request))
         try:
-            status, headers = await self._take(reports, caller, address)
+            return await self._take(reports, caller, address)
         except Refused as error:
             if error.refusal.code not in GONE:
                 raise
-            status, headers = 410, {}
-        await send_whole(send, status, NO_STORE | headers)
+            return Reply(410)
 
-    async def _take(self, reports: list[Report], caller: Caller, address: str) -> tuple[int, dict[str, str]]:
-        """Status and headers of the answer. Raises `Refused` and other errors of ours."""
+    async def _take(self, reports: list[Report], caller: Caller, address: str) -> Reply:
+        """Raises `Refused` and other errors of ours."""
         headers: dict[str, str] = {}
         for report in reports:
             if report.says is Says.ENDS:
@@ -59,9 +54,9 @@ class Cmcd:
                 continue  # it keeps a seat and takes none
             stream_id = report.cid or await self._stream_of(caller)
             if stream_id is None:
-                return 410, {}
+                return Reply(410)
             headers = reservations(await self._note(report, caller, stream_id, address))
-        return 204, headers
+        return Reply(204, headers)
 
     async def _note(self, report: Report, caller: Caller, stream_id: str, address: str) -> Admitted:
         if report.says is Says.PAUSES:

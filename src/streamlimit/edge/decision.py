@@ -11,9 +11,9 @@ from streamlimit.edge.callers import is_edge_itself
 from streamlimit.edge.grants import grant_beside
 from streamlimit.edge.original import Original
 from streamlimit.errors import UnknownSegment
-from streamlimit.http.asgi import Scope
+from streamlimit.http.request import Request
 from streamlimit.model import Admitted, Ask, Purpose
-from streamlimit.web.address import client_digest, client_place
+from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.caller import Caller
 from streamlimit.web.problems import CHALLENGE, Problem
 from streamlimit.web.requested import PLAIN, Requested
@@ -41,18 +41,18 @@ class Decider:
         self._entrusted, self._proxies = service.entrusted, service.proxies
         self._files = service.files
 
-    async def decide(self, original: Original, method: str, scope: Scope) -> Yes:
+    async def decide(self, original: Original, method: str, request: Request) -> Yes:
         """Yes, with a seat reserved for media, but for a look. Raises `Problem`, `Refused` and other errors of ours.
 
-        *scope*: of the edge's own request; its client is the viewer.
+        *request*: the edge's own; its client is the viewer.
         """
-        caller = self._caller(original, scope)
+        caller = self._caller(original, request)
         await self._streams.look_for(original.stream_id, original.path)
         stream = self._streams.find(original.stream_id)
         place = None if original.is_folder else self._place(stream, original.path)
         is_look = method.upper() in LOOKS
         ids = caller.user_id, caller.session_id, original.stream_id
-        ask = Ask(*ids, Purpose.CHECK, client=self._client(scope), **caller.terms())
+        ask = Ask(*ids, Purpose.CHECK, client=self._client(request), **caller.terms())
         if place is None or is_look:
             return Yes(caller, original.stream_id, place, await self._limiter.admitted(ask), is_look)
         return Yes(caller, original.stream_id, place, await self._reserved(ask, place, stream))
@@ -65,18 +65,18 @@ class Decider:
             self._entrusted.entrust(admitted.lease, place)
         return admitted
 
-    def _client(self, scope: Scope) -> str:
+    def _client(self, request: Request) -> str:
         """The viewer's address, as a digest; empty where the edge does not say it: its own is no viewer's."""
-        return "" if is_edge_itself(self._proxies, scope) else client_digest(scope)
+        return "" if is_edge_itself(self._proxies, request) else digest_at(request.client)
 
-    def _caller(self, original: Original, scope: Scope) -> Caller:
+    def _caller(self, original: Original, request: Request) -> Caller:
         """The caller by the grant of a request. Raises 401 and 403."""
-        token = original.grant or grant_beside(original.query, scope)
+        token = original.grant or grant_beside(original.query, request)
         if token is None:
             raise Problem("unauthenticated", "the request carries no grant", headers=CHALLENGE)
         caller = self._authenticator.identify_grant(token)
         caller.require_stream(original.stream_id)
-        caller.require_place(client_place(scope))
+        caller.require_place(place_at(request.client))
         return caller
 
     def _place(self, stream: Stream | None, path: str) -> Place | None:

@@ -2,15 +2,14 @@
 
 from urllib.parse import unquote_plus
 
-from streamlimit.http.asgi import Scope
-from streamlimit.web.incoming import header
+from streamlimit.http.request import Request
 
 NAME, COOKIE = "grant", "streamlimit"
 
 
-def grant_beside(query: str, scope: Scope) -> str | None:
+def grant_beside(query: str, request: Request) -> str | None:
     """The first grant that there is, perhaps with a play behind it; *query*: of the viewer's URI, never of our own."""
-    return in_query(query) or in_bearer(header(scope, b"authorization")) or in_cookies(header(scope, b"cookie"))
+    return in_query(query) or in_bearer(request.header(b"authorization")) or in_cookies(request.header(b"cookie"))
 
 
 def in_query(query: str) -> str | None:

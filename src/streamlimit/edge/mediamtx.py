@@ -9,18 +9,16 @@ from functools import partial
 from msgspec import Struct
 
 from streamlimit.edge.grants import in_query
-from streamlimit.edge.hooks import NO_STORE, read_hook, require_hook
+from streamlimit.edge.hooks import read_hook, require_hook
 from streamlimit.edge.kicking import Kicker
 from streamlimit.edge.seating import Seating
 from streamlimit.edge.watching import Watching
-from streamlimit.http.asgi import Receive, Scope, Send
+from streamlimit.http.request import Request
 from streamlimit.web.address import Proxies
 from streamlimit.web.forms import require_id
-from streamlimit.web.incoming import read_body, require_json
-from streamlimit.web.outgoing import send_whole
+from streamlimit.web.outgoing import Reply
 from streamlimit.web.problems import CHALLENGE, Problem
 
-ROUTE = "/edge/mediamtx"
 WATCHING = frozenset({"read", "playback"})
 
 
@@ -43,15 +41,14 @@ class Question(Struct, frozen=True):
 
 
 class MediaMtx:
-    """An ASGI callable; errors are raised, not sent."""
+    """Answers requests; errors are raised, not sent."""
 
     def __init__(self, seating: Seating, watching: Watching, kicker: Kicker | None, proxies: Proxies) -> None:
         self._seating, self._watching, self._kicker, self._proxies = seating, watching, kicker, proxies
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        require_hook(scope, ROUTE, self._proxies)
-        require_json(scope)
-        asked = read_hook(Question, await read_body(scope, receive))
+    async def __call__(self, request: Request) -> Reply:
+        require_hook(request, self._proxies)
+        asked = read_hook(Question, request)
         if asked.action in WATCHING:
             caller = self._seating.identify(asked.grant, asked.ip)
             await self._seating.starts(caller, stream_of(asked.path), asked.ip, asked.id or "")
@@ -60,7 +57,7 @@ class MediaMtx:
                 self._watching.watch((caller.user_id, caller.session_id), cut)
         elif asked.action != "publish":  # its own interfaces are not for viewers
             raise Problem("unauthenticated", "only readers and publishers are let in here", headers=CHALLENGE)
-        await send_whole(send, 200, NO_STORE)
+        return Reply(200)
 
 
 def stream_of(path: str) -> str:

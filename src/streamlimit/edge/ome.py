@@ -9,21 +9,20 @@ import hmac
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import msgspec
 from msgspec import Struct
 
 from streamlimit.edge.answer import noted
 from streamlimit.edge.callers import require_edge
 from streamlimit.edge.grants import in_query
 from streamlimit.edge.holding import Holding
-from streamlimit.edge.hooks import JSON, read_hook, require_post
+from streamlimit.edge.hooks import read_hook
 from streamlimit.edge.seating import Seating
 from streamlimit.errors import StreamlimitError
-from streamlimit.http.asgi import Receive, Scope, Send
+from streamlimit.http.request import Request
 from streamlimit.web.caller import Caller
 from streamlimit.web.forms import require_id
-from streamlimit.web.incoming import header, read_body, require_json
-from streamlimit.web.outgoing import send_whole
+from streamlimit.web.incoming import body_of, require_method
+from streamlimit.web.outgoing import Reply, json_reply
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 
@@ -37,7 +36,7 @@ class Client(Struct, frozen=True):
     real_ip: str | None = None
 
 
-class Request(Struct, frozen=True):
+class Wish(Struct, frozen=True):
     """The request of OvenMediaEngine's client. `direction`: `outgoing` of viewers, `incoming` of publishers."""
 
     direction: str
@@ -48,12 +47,12 @@ class Request(Struct, frozen=True):
 class Hook(Struct, frozen=True):
     """A call of OvenMediaEngine."""
 
-    request: Request
+    request: Wish
     client: Client = Client()
 
 
 class Ome:
-    """An ASGI callable. What is no admission webhook is raised; a viewer's refusal is an answer."""
+    """Answers requests. What is no admission webhook is raised; a viewer's refusal is an answer."""
 
     def __init__(self, service: Service, seating: Seating, holding: Holding) -> None:
         self._proxies, self._tally = service.proxies, service.tally
@@ -61,39 +60,35 @@ class Ome:
         secret = service.settings.ome_secret
         self._secret = None if secret is None else secret.get_secret_value().encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        require_post(scope, ROUTE)
-        body = await self._signed(scope, receive)
-        require_json(scope)
-        said = read_hook(Hook, body)
-        answer = await self._answer(said.request, said.client)
-        await send_whole(send, 200, JSON, msgspec.json.encode(answer))
+    async def __call__(self, request: Request) -> Reply:
+        require_method(request, "POST")
+        self._require_server(request)
+        said = read_hook(Hook, request)
+        return json_reply(await self._answer(said.request, said.client))
 
-    async def _signed(self, scope: Scope, receive: Receive) -> bytes:
-        """The body. Raises 403 for one that the server did not sign, or where it has no secret, did not send."""
+    def _require_server(self, request: Request) -> None:
+        """Raises 403 for a body that the server did not sign, or where it has no secret, did not send."""
         if self._secret is None:
-            require_edge(self._proxies, scope)
-            return await read_body(scope, receive)
-        body = await read_body(scope, receive)
-        made = base64.urlsafe_b64encode(hmac.digest(self._secret, body, "sha1")).rstrip(b"=")
-        stated = (header(scope, b"x-ome-signature") or "").rstrip("=").encode("latin-1")
+            require_edge(self._proxies, request)
+            return
+        made = base64.urlsafe_b64encode(hmac.digest(self._secret, body_of(request), "sha1")).rstrip(b"=")
+        stated = (request.header(b"x-ome-signature") or "").rstrip("=").encode("latin-1")
         if not hmac.compare_digest(made, stated):
             raise Problem("forbidden", "X-OME-Signature is not that of this body")
-        return body
 
-    async def _answer(self, request: Request, client: Client) -> dict[str, Any]:
-        if request.direction != "outgoing":
-            return {} if request.status == "closing" else {"allowed": True}
+    async def _answer(self, wish: Wish, client: Client) -> dict[str, Any]:
+        if wish.direction != "outgoing":
+            return {} if wish.status == "closing" else {"allowed": True}
         try:
-            await self._take(request, client.real_ip or client.address)
+            await self._take(wish, client.real_ip or client.address)
         except (Problem, StreamlimitError) as error:
             return {"allowed": False, "reason": noted(error, self._tally, "POST", ROUTE).detail}
-        return {} if request.status == "closing" else {"allowed": True, "lifetime": 0}
+        return {} if wish.status == "closing" else {"allowed": True, "lifetime": 0}
 
-    async def _take(self, request: Request, address: str) -> None:
-        stream_id, query = _asked(request.url)
+    async def _take(self, wish: Wish, address: str) -> None:
+        stream_id, query = _asked(wish.url)
         caller: Caller = self._seating.identify(in_query(query), address)
-        if request.status != "closing":
+        if wish.status != "closing":
             self._holding.hold_if_seated(await self._seating.starts(caller, stream_id, address, ""))
         elif await self._seating.stops(caller, stream_id, ""):
             self._holding.let_go(caller.user_id, caller.session_id)

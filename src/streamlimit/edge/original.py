@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Struct
 
 from streamlimit.delivery.paths import one_slash, wrong_with_path
+from streamlimit.http.request import Request
 from streamlimit.web.problems import Problem
 from streamlimit.web.spelling import id_in_path
 
@@ -57,6 +58,14 @@ def original_of(uri: str, prefix: str = "") -> Original:
     if grant is None and stream_id == PLAY:  # encoded: a server that decodes it reads a grant behind it
         raise _malformed("it may be read in more than one way")
     return Original(grant, stream_id, file, query)
+
+
+def file_of_play(request: Request) -> Original:
+    """The parts of a request for a file of `/play/`. Raises 400, and 404 for a folder."""
+    original = original_of(request.raw_path)
+    if original.is_folder:
+        raise Problem("not-found", "playback URLs are /play/<grant>/<stream_id>/<file>")
+    return original
 
 
 def file_of(path: str) -> tuple[str, str]:

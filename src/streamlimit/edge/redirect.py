@@ -8,21 +8,20 @@ import time
 from collections.abc import Callable
 
 from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, suffix_of
-from streamlimit.edge.answer import NO_STORE
 from streamlimit.edge.decision import Decider, Yes
-from streamlimit.edge.original import Original, original_of
+from streamlimit.edge.original import Original, file_of_play
 from streamlimit.edge.signed_cookie import Cookies
 from streamlimit.edge.signed_url import plain_file, signed_url, signer
-from streamlimit.http.asgi import Receive, Scope, Send
+from streamlimit.http.request import Request
 from streamlimit.settings.cdn import CdnSettings
-from streamlimit.web.outgoing import send_whole
+from streamlimit.web.incoming import require_method
+from streamlimit.web.outgoing import Reply
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import counts
-from streamlimit.web.spelling import raw_path
 
 
 class Redirect:
-    """An ASGI callable; errors are raised, not sent. *wall*: seconds of the epoch."""
+    """Answers requests; errors are raised, not sent. *wall*: seconds of the epoch."""
 
     def __init__(
         self, cdn: CdnSettings, cookies: Cookies | None, decider: Decider, wall: Callable[[], float] = time.time
@@ -30,17 +29,13 @@ class Redirect:
         self._cdn, self._cookies, self._decider, self._wall = cdn, cookies, decider, wall
         self._sign = signer(cdn) if cookies is None else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "GET":
-            raise Problem("method-not-allowed", "GET it", headers={"Allow": "GET, OPTIONS"})
-        original = original_of(raw_path(scope))
-        if original.is_folder:
-            raise Problem("not-found", "playback URLs are /play/<grant>/<stream_id>/<file>")
+    async def __call__(self, request: Request) -> Reply:
+        require_method(request, "GET")
+        original = file_of_play(request)
         if suffix_of(original.path) in PLAYLIST_SUFFIXES:
             raise Problem("unknown-stream", "the playlists of this stream are not here")
-        yes = await self._decider.decide(original, "GET", scope)
-        headers = counts(yes.admitted) | {"Cache-Control": NO_STORE, "Location": self._url(original)}
-        await send_whole(send, 302, headers, cookies=self._baked(yes, original))
+        yes = await self._decider.decide(original, "GET", request)
+        return Reply(302, counts(yes.admitted) | {"Location": self._url(original)}, cookies=self._baked(yes, original))
 
     def _baked(self, yes: Yes, original: Original) -> list[str]:
         """The signed URL of a file without a seat. It opens that file alone: a folder's cookie opens the media, too."""

@@ -7,11 +7,10 @@ from msgspec import Meta, Struct
 
 from streamlimit.edge.callers import is_edge_itself
 from streamlimit.edge.reported import Report, Reported, in_order, latest, milliseconds
-from streamlimit.http.asgi import Receive, Scope, Send
-from streamlimit.web.auth import Authenticator
+from streamlimit.http.request import Request
 from streamlimit.web.forms import malformed
-from streamlimit.web.incoming import header, read_body, require_json
-from streamlimit.web.outgoing import send_whole
+from streamlimit.web.incoming import body_of, require_json, require_method
+from streamlimit.web.outgoing import Reply, json_reply
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 
@@ -36,30 +35,19 @@ _decode = msgspec.json.Decoder(Annotated[list[ReportForm], Meta(max_length=MAX_R
 
 
 class Reports:
-    """An ASGI callable; errors are raised, not sent."""
+    """Answers requests; errors are raised, not sent."""
 
     def __init__(self, service: Service, reported: Reported) -> None:
         self._proxies, self._authenticator, self._reported = service.proxies, service.authenticator, reported
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] != ROUTE:
-            raise Problem("not-found", "there is no such edge")
-        if scope["method"] != "POST":
-            raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
-        if not is_edge_itself(self._proxies, scope):
-            await require_key(self._authenticator, scope, CALL)
-        require_json(scope)
-        reports = read_reports(await read_body(scope, receive, MAX_BYTES))
+    async def __call__(self, request: Request) -> Reply:
+        require_method(request, "POST")
+        if not is_edge_itself(self._proxies, request):
+            (await self._authenticator.identify(request.header(b"authorization"))).require(CALL)
+        require_json(request)
+        reports = read_reports(body_of(request, MAX_BYTES))
         gone = await in_order(latest(reports), self._reported.note)
-        lost = list(dict.fromkeys(grant for grant in gone if grant is not None))
-        headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-        await send_whole(send, 200, headers, msgspec.json.encode({"gone": lost}))
-
-
-async def require_key(authenticator: Authenticator, scope: Scope, call: str) -> None:
-    """Raises 401 or 403 unless the credential may do *call*."""
-    caller = await authenticator.identify(header(scope, b"authorization"))
-    caller.require(call)
+        return json_reply({"gone": list(dict.fromkeys(grant for grant in gone if grant is not None))})
 
 
 def read_reports(body: bytes) -> list[Report]:

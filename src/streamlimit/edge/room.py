@@ -1,4 +1,4 @@
-"""`/edge/…`: which file answers which foreign protocol. ASGI callables; errors are raised, not sent."""
+"""`/edge/…`: which file answers which foreign protocol. A request in, a reply out; errors are raised, not sent."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -21,7 +21,8 @@ from streamlimit.edge.seating import Seating
 from streamlimit.edge.signed_cookie import Cookies
 from streamlimit.edge.srs import Srs
 from streamlimit.edge.watching import Watching
-from streamlimit.http.asgi import App, Receive, Scope, Send
+from streamlimit.http.request import Request
+from streamlimit.web.outgoing import Call, Reply
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 
@@ -31,7 +32,7 @@ PREFIX = "/edge/"
 class Edge:
     """All edges' protocols of one worker.
 
-    *OPTIONS* of those in `asks` is a viewer's request, handed on; elsewhere a browser's preflight.
+    `names`: of the edges, as they stand behind `/edge/`.
     """
 
     def __init__(self, service: Service) -> None:
@@ -42,31 +43,37 @@ class Edge:
         srs, mediamtx = service.settings.srs_api, service.settings.mediamtx_api
         srs_kicker = None if srs is None else Kicker("srs", srs_cut(ServerApi(srs)))
         mediamtx_kicker = None if mediamtx is None else Kicker("mediamtx", mediamtx_cut(ServerApi(mediamtx)))
-        self._calls: Mapping[str, App] = {
-            "adobe": Adobe(service),
+        self._calls: Mapping[str, Call] = {
             "auth": Auth(service, decider),
-            "envoy": Envoy(service, decider),
             "reports": Reports(service, Reported(service)),
-            "cmcd": Cmcd(seating),
             "rtmp": Rtmp(seating, service.proxies),
             "mediamtx": MediaMtx(seating, watching, mediamtx_kicker, service.proxies),
             "srs": Srs(seating, holding, srs_kicker, service.proxies),
             "ome": Ome(service, seating, holding),
         }
-        """The edges, by the first part of the path behind `/edge/`; each looks at the rest itself."""
+        """The edges, by what stands behind `/edge/`."""
+        self._with_more: Mapping[str, Call] = {
+            "adobe": Adobe(service),
+            "envoy": Envoy(service, decider),
+            "cmcd": Cmcd(seating),
+        }
+        """Those whose paths go on; each looks at the rest itself."""
+        self.names = self._calls.keys() | self._with_more.keys()
         self._asks: frozenset[str] = frozenset({"auth", "envoy"})
+        """Those whose `OPTIONS` is a viewer's request, handed on; elsewhere it is a browser's preflight."""
         settings = service.settings
         self._cdn = settings.cdn if settings.deliver == "redirect" else None
         self._cookies = None if self._cdn is None or not self._cdn.by_cookies else Cookies(self._cdn)
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        call = self._calls.get(_name(scope["path"]))
+    def __call__(self, request: Request) -> Awaitable[Reply]:
+        path = request.path
+        call = self._with_more.get(_name(path)) or self._calls.get(path.removeprefix(PREFIX))
         if call is None:
             raise Problem("not-found", "there is no such edge")
-        return call(scope, receive, send)
+        return call(request)
 
     @property
-    def elsewhere(self) -> App | None:
+    def elsewhere(self) -> Call | None:
         """Has files handed out by another; None where streamlimit does it itself."""
         if self._cdn is not None:
             return Redirect(self._cdn, self._cookies, self._decider)
@@ -84,7 +91,7 @@ class Edge:
     def route_of(self, path: str) -> str:
         """The call's name, for the log: a path may hold a grant."""
         name = _name(path)
-        return PREFIX + name if name in self._calls else PREFIX
+        return PREFIX + name if name in self.names else PREFIX
 
 
 def _name(path: str) -> str:

@@ -7,29 +7,28 @@ from urllib.parse import unquote_plus
 
 from streamlimit.edge.hooks import require_hook
 from streamlimit.edge.seating import Seating
-from streamlimit.http.asgi import Receive, Scope, Send
+from streamlimit.http.request import Request
 from streamlimit.web.address import Proxies
 from streamlimit.web.forms import require_id
-from streamlimit.web.incoming import content_type, read_body
-from streamlimit.web.outgoing import send_whole
+from streamlimit.web.incoming import bare_kind, body_of
+from streamlimit.web.outgoing import Reply
 from streamlimit.web.problems import Problem
 
-ROUTE = "/edge/rtmp"
 FORM = "application/x-www-form-urlencoded"
 
 
 class Rtmp:
-    """An ASGI callable; errors are raised, not sent."""
+    """Answers requests; errors are raised, not sent."""
 
     def __init__(self, seating: Seating, proxies: Proxies) -> None:
         self._seating, self._proxies = seating, proxies
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        require_hook(scope, ROUTE, self._proxies)
-        if content_type(scope) not in (FORM, None):
+    async def __call__(self, request: Request) -> Reply:
+        require_hook(request, self._proxies)
+        if bare_kind(request.header(b"content-type")) not in (FORM, None):
             raise Problem("unsupported-media-type", f"send {FORM}")
-        await self._take(first_values(await read_body(scope, receive)))
-        await send_whole(send, 200, {"Cache-Control": "no-store"})
+        await self._take(first_values(body_of(request)))
+        return Reply(200)
 
     async def _take(self, said: dict[str, str]) -> None:
         """Raises where the player may not go on. Of publishers nothing is asked."""

@@ -11,16 +11,13 @@ from msgspec import Struct
 
 from streamlimit.edge.grants import in_query
 from streamlimit.edge.holding import Holding
-from streamlimit.edge.hooks import JSON, read_hook, require_hook
+from streamlimit.edge.hooks import read_hook, require_hook
 from streamlimit.edge.kicking import Kicker
 from streamlimit.edge.seating import Seating
-from streamlimit.http.asgi import Receive, Scope, Send
+from streamlimit.http.request import Request
 from streamlimit.web.address import Proxies
 from streamlimit.web.forms import require_id
-from streamlimit.web.incoming import read_body, require_json
-from streamlimit.web.outgoing import send_whole
-
-ROUTE = "/edge/srs"
+from streamlimit.web.outgoing import Reply, json_reply
 
 
 class Hook(Struct, frozen=True):
@@ -34,16 +31,15 @@ class Hook(Struct, frozen=True):
 
 
 class Srs:
-    """An ASGI callable; errors are raised, not sent."""
+    """Answers requests; errors are raised, not sent."""
 
     def __init__(self, seating: Seating, holding: Holding, kicker: Kicker | None, proxies: Proxies) -> None:
         self._seating, self._holding, self._kicker, self._proxies = seating, holding, kicker, proxies
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        require_hook(scope, ROUTE, self._proxies)
-        require_json(scope)
-        await self._take(read_hook(Hook, await read_body(scope, receive)))
-        await send_whole(send, 200, JSON, b'{"code":0}')
+    async def __call__(self, request: Request) -> Reply:
+        require_hook(request, self._proxies)
+        await self._take(read_hook(Hook, request))
+        return json_reply({"code": 0})
 
     async def _take(self, said: Hook) -> None:
         """Raises where the viewer may not play. Of publishers nothing is asked."""

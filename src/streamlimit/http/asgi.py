@@ -11,11 +11,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BODY = "streamlimit.body"
-"""Key of a scope: the whole body; None for a body that was too large to be kept."""
-
-REVEALED = "streamlimit.revealed"
-"""Key of a scope: was the client's address stated by a trusted proxy?"""
+REQUEST = "streamlimit.request"
+"""Key of a scope: the request, as it was read."""
 
 DRAINING = "streamlimit.draining"
 """Key of a scope's extensions: awaited for the stop of the service by answers without an end of their own."""
@@ -28,7 +25,7 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 def scope_of(request: Request, exchange: Exchange | None = None) -> Scope:
     """The *request*, which is answered by *exchange*, as ASGI's scope."""
-    scope: Scope = {
+    return {
         "type": "http",
         "asgi": _ASGI,
         "http_version": request.version,
@@ -43,11 +40,8 @@ def scope_of(request: Request, exchange: Exchange | None = None) -> Scope:
         "client": request.client,
         "state": {},
         "extensions": {} if exchange is None else _extensions(exchange),
-        BODY: request.body,
+        REQUEST: request,
     }
-    if request.is_revealed:
-        scope[REVEALED] = True
-    return scope
 
 
 def _extensions(exchange: Exchange) -> dict[str, Any]:

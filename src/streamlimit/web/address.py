@@ -5,21 +5,10 @@ from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
-from streamlimit.http.asgi import REVEALED, Scope
 from streamlimit.http.request import Peer, Request
 
 UNIX = "unix"
 """The entry of trusted proxies for every client on a Unix socket."""
-
-
-def client_digest(scope: Scope) -> str:
-    """The digest of the client's address; empty where there is none (a Unix socket)."""
-    return digest_at(scope.get("client"))
-
-
-def client_place(scope: Scope) -> str:
-    """The digest of the client's network: its /24, or its /64 of IPv6."""
-    return place_at(scope.get("client"))
 
 
 def digest_at(client: Peer) -> str:
@@ -83,10 +72,10 @@ class Proxies:
             if not self.trusts(address):
                 return
 
-    def spoke(self, scope: Scope) -> bool:
+    def spoke(self, request: Request) -> bool:
         """Does the request come from a trusted proxy itself? Works before and after `reveal`."""
-        client = scope.get("client")
-        return REVEALED in scope or (self.trusts(client[0]) if client else self._unix)
+        client = request.client
+        return request.is_revealed or (self.trusts(client[0]) if client else self._unix)
 
     def _trusts(self, address: str) -> bool:
         parsed = _parsed(address)

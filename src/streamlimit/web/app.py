@@ -2,23 +2,23 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from streamlimit.errors import Refused, StreamlimitError
-from streamlimit.http.asgi import App, Bridge, Receive, Scope, Send, scope_of
+from streamlimit.http.asgi import Bridge, scope_of
 from streamlimit.http.exchange import Exchange, lines_of
 from streamlimit.http.request import Request
 from streamlimit.logs import EventLog, asking
 from streamlimit.refusal_limiter import CODE as HAMMERING
 from streamlimit.store.contract import Answer
 from streamlimit.store.deferred import Deferred
-from streamlimit.web.control import make_control
+from streamlimit.web.control import Control
 from streamlimit.web.cors import Cors
 from streamlimit.web.delivery import NotReceived
 from streamlimit.web.hammering import Hammering
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
 from streamlimit.web.leaving import ClientLeft
-from streamlimit.web.outgoing import encode_headers
+from streamlimit.web.outgoing import Call, Reply, encode_headers
 from streamlimit.web.playback import PlaybackFiles
 from streamlimit.web.problems import FAILURE, SECURITY_HEADERS, Problem, headers_of, log_problem, problem_of
 from streamlimit.web.render import lines
@@ -35,17 +35,17 @@ EDGE, SEGMENTS = "/edge/", "/v1/segments"
 
 
 class Room(Protocol):
-    """The edges' protocols, as an ASGI callable that raises its errors.
+    """The edges' protocols: a request in, a reply out; its errors are raised.
 
-    `elsewhere`: an ASGI callable that has files of `/play/` delivered by another server; None: streamlimit delivers.
+    `elsewhere`: a call that has files of `/play/` delivered by another server; None: streamlimit delivers.
     `cookies_of`: the cookies that playlists of a stream carry then, for a session with a seat on it.
     """
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
+    def __call__(self, request: Request) -> Awaitable[Reply]: ...
     def takes_options(self, path: str) -> bool: ...
     def route_of(self, path: str) -> str: ...
     @property
-    def elsewhere(self) -> App | None: ...
+    def elsewhere(self) -> Call | None: ...
     @property
     def cookies_of(self) -> Callable[[str], list[str]] | None: ...
 
@@ -61,7 +61,7 @@ class FrontDoor:
         self._segments, self._play = _hot_calls(service, responder)
         self._heartbeat = Heartbeat(service)
         self._limiter, self._tally = service.limiter, service.tally
-        self._control = make_control(service)
+        self._control = Control(service)
         self._elsewhere = None if edge is None else edge.elsewhere
 
     def handle(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
@@ -103,25 +103,28 @@ class FrontDoor:
         if is_heartbeat(path):
             return self._heartbeat(request, exchange)
         if self._edge is not None and path.startswith(EDGE):
-            return self._bridge(self._enter, request, exchange)
-        return self._bridge(self._control, request, exchange)
+            return self._reply(self._edge, request, exchange)
+        return self._bridge(request, exchange)
 
-    async def _play_elsewhere(self, elsewhere: App, request: Request, exchange: Exchange) -> None:
+    async def _play_elsewhere(self, elsewhere: Call, request: Request, exchange: Exchange) -> None:
         try:
             playing = self._play(request, exchange)
             if playing is not None:
                 await playing
         except Elsewhere:
-            await self._bridge(elsewhere, request, exchange)
+            await self._reply(elsewhere, request, exchange)
+
+    async def _reply(self, call: Call, request: Request, exchange: Exchange) -> None:
+        (await call(request)).send(exchange)
 
     def _preflight(self, request: Request, exchange: Exchange) -> None:
         exchange.whole(204, lines(self._cors.preflight(request.header(b"access-control-request-headers"))))
 
-    async def _bridge(self, app: App, request: Request, exchange: Exchange) -> None:
-        """Has the ASGI application *app* answer."""
+    async def _bridge(self, request: Request, exchange: Exchange) -> None:
+        """Has the control plane answer, an ASGI application."""
         scope, bridge = scope_of(request, exchange), Bridge(request, exchange)
         try:
-            await app(scope, bridge.receive, bridge.send)
+            await self._control(scope, bridge.receive, bridge.send)
         except Exception as error:
             self._fail(request, exchange, error, getattr(scope.get("route"), "path", None))
 
@@ -129,17 +132,22 @@ class FrontDoor:
         """Is an `OPTIONS` on *path* a viewer's request, forwarded by an edge?"""
         return self._edge is not None and path.startswith(EDGE) and self._edge.takes_options(path)
 
-    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert self._edge is not None
-        scope["route"] = _Named(self._edge.route_of(scope["path"]))
-        await self._edge(scope, receive, send)
+    def _route_of(self, path: str) -> str | None:
+        """The name of a call that is not the control plane's, for the log: a path may hold a grant, or anything."""
+        if path.startswith("/play/"):
+            return "/play"
+        if is_heartbeat(path):
+            return "/v1/users/{user_id}/sessions/{session_id}/heartbeat"
+        if self._edge is not None and path.startswith(EDGE):
+            return self._edge.route_of(path)
+        return path if path == SEGMENTS else None
 
     def _fail(self, request: Request, exchange: Exchange, error: Exception, route: str | None = None) -> None:
         """Answers with *error*.
 
         Where a part of the answer is sent, or the client has left, the connection is closed.
         """
-        route = _route_of(request.path) or route
+        route = self._route_of(request.path) or route
         if isinstance(error, Problem):
             self._refuse(error, request, exchange, route)
         elif isinstance(error, StreamlimitError):
@@ -167,18 +175,3 @@ def _hot_calls(service: Service, responder: Responder) -> tuple[Segments, Playba
     from streamlimit.web.origin_segments import OriginSegments
 
     return OriginSegments(service, responder), OriginPlaybackFiles(service, responder)
-
-
-class _Named(NamedTuple):
-    """A route with the name that the log uses."""
-
-    path: str
-
-
-def _route_of(path: str) -> str | None:
-    """The name of a hot call, for the log: a path may hold a grant, or any text."""
-    if path.startswith("/play/"):
-        return "/play"
-    if is_heartbeat(path):
-        return "/v1/users/{user_id}/sessions/{session_id}/heartbeat"
-    return path if path == SEGMENTS else None

@@ -7,12 +7,14 @@ from fastapi import Depends, Path, Query, Request, Response
 from msgspec import Struct
 from pydantic import AfterValidator
 
+from streamlimit.http.asgi import REQUEST
+from streamlimit.http.request import Request as Asked
 from streamlimit.ids import wrong_with_id
-from streamlimit.web.address import client_place
+from streamlimit.web.address import place_at
 from streamlimit.web.caller import Caller
 from streamlimit.web.contract.schemas import schema_of_form
 from streamlimit.web.forms import ID_SCHEMA, read_form
-from streamlimit.web.incoming import read_body, read_json_body, require_json
+from streamlimit.web.incoming import body_of, json_of
 from streamlimit.web.service import Service
 
 T = TypeVar("T", bound=Struct)
@@ -39,6 +41,12 @@ async def service_of(request: Request) -> Service:
     return service
 
 
+def asked(request: Request) -> Asked:
+    """The request as it was read, before the framework had it."""
+    found: Asked = request.scope[REQUEST]
+    return found
+
+
 ServiceDep = Annotated[Service, Depends(service_of)]
 
 
@@ -55,25 +63,21 @@ async def caller_of(request: Request, service: Service, grant: str | None = None
         caller = service.authenticator.identify_grant(grant)
     caller.require(f"{request.method} {request.scope['route'].path}")
     if caller.place is not None:
-        caller.require_place(client_place(request.scope))
+        caller.require_place(place_at(asked(request).client))
     return caller
 
 
 CallerDep = Annotated[Caller, Depends(caller_in_header)]
 
 
-async def form_in(request: Request, form: type[T]) -> T:
+def form_in(request: Request, form: type[T]) -> T:
     """The form in the request's body."""
-    return read_form(form, await read_json_body(request.scope, request.receive))
+    return read_form(form, json_of(asked(request)))
 
 
-async def form_or_default(request: Request, form: type[T]) -> T:
+def form_or_default(request: Request, form: type[T]) -> T:
     """The form, or its defaults where there is no body at all."""
-    body = await read_body(request.scope, request.receive)
-    if not body:
-        return form()
-    require_json(request.scope)
-    return read_form(form, body)
+    return form_in(request, form) if body_of(asked(request)) else form()
 
 
 def described(form: type, required: bool = True) -> dict[str, Any]:

@@ -7,15 +7,12 @@ answered.
 import asyncio
 import sys
 
-from streamlimit.http.asgi import App, Receive, Scope, Send
+from streamlimit.http.asgi import REQUEST, App, Receive, Scope, Send
 from streamlimit.web.service import Service
-from streamlimit.web.spelling import USERS, raw_path, require_ids_in_path
+from streamlimit.web.spelling import USERS, require_ids_in_path
 
 TURN_SECONDS = 0.000_5
 """The interpreter's switch interval during the import: Python's 5 ms would delay viewers noticeably."""
-
-ASKED = "streamlimit.method"
-"""Key of a scope: the request's method, if it is answered as another one."""
 
 
 class Control:
@@ -27,23 +24,16 @@ class Control:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith(USERS):
-            require_ids_in_path(raw_path(scope))
+            require_ids_in_path(scope[REQUEST].raw_path)
         if self._plane is None:
             await import_plane()
             from streamlimit.web.plane import make_plane
 
             self._plane = make_plane(self._service)  # two requests that waited may each make one: they are equal
-        await self._plane(_as_get(scope), receive, send)
-
-
-def _as_get(scope: Scope) -> Scope:
-    """A scope in which HEAD is GET; the sender leaves the body out. (FastAPI would need a second, documented route.)"""
-    return {**scope, "method": "GET", ASKED: "HEAD"} if scope["method"] == "HEAD" else scope
-
-
-def make_control(service: Service) -> Control:
-    """The control plane of one worker."""
-    return Control(service)
+        if scope["method"] == "HEAD":
+            # The sender leaves the body out. (FastAPI would need a second, documented route.)
+            scope["method"] = "GET"
+        await self._plane(scope, receive, send)
 
 
 async def import_plane() -> None:

@@ -22,10 +22,10 @@ from streamlimit.web.calls import (
     IdInQuery,
     PageSize,
     ServiceDep,
+    asked,
     caller_in_header,
     json_answer,
 )
-from streamlimit.web.control import ASKED
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import require_text
@@ -59,7 +59,7 @@ async def events(
     require_text(request.scope["query_string"])
     wanted = Filters(_types(types), user_id, stream_id)
     place = _place(resumed or last_event_id)
-    if request.scope.get(ASKED) == "HEAD":
+    if asked(request).method == "HEAD":
         return Response(headers=HEADERS, media_type=MEDIA_TYPE)
     return EventStream(request, service, Listener(service.hub, wanted, place))
 

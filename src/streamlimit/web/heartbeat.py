@@ -21,8 +21,7 @@ from streamlimit.store.deferred import Deferred
 from streamlimit.web.address import digest_of, place_at
 from streamlimit.web.caller import BOUND, Caller
 from streamlimit.web.forms import HeartbeatForm, read_form
-from streamlimit.web.incoming import bare_kind, body_of, not_json, require_kind
-from streamlimit.web.problems import Problem
+from streamlimit.web.incoming import bare_kind, body_of, not_json, require_kind, wrong_method
 from streamlimit.web.render import lines, reservations
 from streamlimit.web.rights import RIGHTS
 from streamlimit.web.service import Service
@@ -96,7 +95,7 @@ class Heartbeat:
     def __call__(self, request: Request, exchange: Exchange, caller: Caller | None = None) -> Awaitable[None] | None:
         """Answers a heartbeat. *caller*: where it is identified already."""
         if request.method != "POST":
-            raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
+            raise wrong_method("POST")
         plain = _plain_ids(request.target)
         ids = ids_in(request.raw_path) if plain is None else (plain[1].decode(), plain[2].decode())
         given = request.fields.get(b"authorization")

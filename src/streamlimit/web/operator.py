@@ -38,7 +38,7 @@ Live = Literal["starting", "active", "idle"]
 @router.post("/v1/expirations", openapi_extra=described(ExpirationForm, required=False))
 async def expirations(request: Request, service: ServiceDep, _operator: CallerDep) -> Response:
     """Endpoint 2: expires every session whose last activity is n·X or more ago. Safe at any time."""
-    form = await form_or_default(request, ExpirationForm)
+    form = form_or_default(request, ExpirationForm)
     sweep = await expire_once(service.limiter, form.max_seconds)
     document = {
         "expired": sweep.expired,
@@ -72,7 +72,7 @@ async def all_sessions(
 @router.put("/v1/users/{user_id}/limit", openapi_extra=described(LimitForm))
 async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, operator: CallerDep) -> Response:
     """Gives the user a limit of their own, for good or until then. Nobody who holds a seat is refused by it."""
-    form = await form_in(request, LimitForm)
+    form = form_in(request, LimitForm)
     await resolved(service.limiter.set_limit(user_id, form.max_sessions, form.terms(_wall_ms())))
     document = await _limit_json(service, user_id)
     kept = {name: document[name] for name in ("max_sessions", "until", "note")}

@@ -13,7 +13,7 @@ from streamlimit.limiter import LeaseHolder
 from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.caller import Caller
 from streamlimit.web.gaps import behind_gap, candidates
-from streamlimit.web.incoming import json_of
+from streamlimit.web.incoming import json_of, wrong_method
 from streamlimit.web.leaving import while_there
 from streamlimit.web.origin_relay import OriginRelay
 from streamlimit.web.problems import Problem
@@ -35,7 +35,7 @@ class OriginSegments(Segments):
 
     async def __call__(self, request: Request, exchange: Exchange, _caller: Caller | None = None) -> None:
         if request.method != "POST":
-            raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
+            raise wrong_method("POST")
         caller = await self._authenticator.identify(request.header(b"authorization"))
         caller.require(CALL)
         form, client = read_segment_form(json_of(request)), request.client

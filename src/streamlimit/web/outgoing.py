@@ -1,33 +1,49 @@
-"""Answers off the hot path: a whole one over ASGI, headers as they go out, the answer to a request that is none."""
+"""Whole answers, headers as they go out, the answer to a request that is none."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
-from streamlimit.http.asgi import Send
-from streamlimit.http.exchange import lines_of
+import msgspec
+from msgspec import Struct
+
+from streamlimit.http.exchange import Exchange, lines_of
 from streamlimit.http.framing import Fault
+from streamlimit.http.request import Request
 from streamlimit.web.problems import SECURITY_HEADERS, Problem, headers_of
 
 
-def encode_headers(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    """*headers* in the form of ASGI."""
+class Reply(Struct, frozen=True):
+    """A whole answer, which nobody keeps unless its headers say otherwise."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    cookies: Sequence[str] = ()
+
+    def send(self, exchange: Exchange) -> None:
+        """Sends it as the answer of *exchange*."""
+        headers = encode_headers({"Cache-Control": "no-store", **self.headers})
+        headers += [(b"set-cookie", cookie.encode("latin-1")) for cookie in self.cookies]
+        exchange.whole(self.status, lines_of(headers), self.body)
+
+
+Call = Callable[[Request], Awaitable[Reply]]
+
+
+def json_reply(document: Any, status: int = 200) -> Reply:
+    """*document* as an answer."""
+    return Reply(status, {"Content-Type": "application/json"}, msgspec.json.encode(document))
+
+
+def encode_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """*headers* as pairs of bytes."""
     return [(_spelled(name), value.encode("latin-1")) for name, value in headers.items()]
 
 
 @lru_cache(maxsize=256)
 def _spelled(name: str) -> bytes:
     return name.lower().encode("latin-1")
-
-
-async def send_whole(
-    send: Send, status: int, headers: dict[str, str], body: bytes = b"", cookies: Sequence[str] = ()
-) -> None:
-    """Sends a complete answer."""
-    encoded = encode_headers(headers) + [(b"set-cookie", cookie.encode("latin-1")) for cookie in cookies]
-    if status != 204:
-        encoded.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def fault_answer(fault: Fault) -> tuple[int, bytes, bytes]:

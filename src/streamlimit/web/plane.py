@@ -9,8 +9,8 @@ from starlette.routing import Match, Route
 
 from streamlimit import errors
 from streamlimit.web import events, numbers, operator, pages, problem_pages, reports, sessions
+from streamlimit.web.calls import asked
 from streamlimit.web.console import page as console
-from streamlimit.web.control import ASKED
 from streamlimit.web.openapi import with_hot_calls
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
 from streamlimit.web.request_id import id_header
@@ -31,7 +31,7 @@ def make_plane(service: Service) -> FastAPI:
     app.state.service = service
     for router in ROUTERS:
         app.include_router(router)
-    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(Problem, _on_error)
     app.add_exception_handler(errors.StreamlimitError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -42,7 +42,7 @@ def make_plane(service: Service) -> FastAPI:
 def answer(request: Request, problem: Problem) -> Response:
     """The response for *problem*, which is logged here."""
     request.app.state.service.tally.problems[problem.code] += 1
-    log_problem(problem, request.scope.get(ASKED, request.method), getattr(request.scope.get("route"), "path", None))
+    log_problem(problem, asked(request).method, getattr(request.scope.get("route"), "path", None))
     return _response(problem)
 
 
@@ -51,12 +51,8 @@ def _response(problem: Problem) -> Response:
     return Response(problem.body(), problem.status, headers, media_type="application/problem+json")
 
 
-async def _on_problem(request: Request, error: Any) -> Response:
-    return answer(request, error)
-
-
 async def _on_error(request: Request, error: Any) -> Response:
-    return answer(request, problem_of(error))
+    return answer(request, error if isinstance(error, Problem) else problem_of(error))
 
 
 async def _on_invalid(request: Request, error: Any) -> Response:

@@ -9,6 +9,7 @@ from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.stream import Stream
 from streamlimit.http.request import Request
 from streamlimit.web.delivery import Part, issued
+from streamlimit.web.incoming import wrong_method
 from streamlimit.web.problems import Problem
 from streamlimit.web.ranges import requested_range
 from streamlimit.web.render import lines, named
@@ -31,7 +32,7 @@ def conditions_of(request: Request) -> Conditions:
     """The conditions in the headers of *request*. Raises 405 for methods other than GET and HEAD."""
     method, fields = request.method, request.fields
     if method not in ("GET", "HEAD"):
-        raise Problem("method-not-allowed", "GET it", headers={"Allow": "GET, HEAD, OPTIONS"})
+        raise wrong_method("GET", "HEAD")
     if method == "GET" and b"range" not in fields and b"if-none-match" not in fields:
         return PLAIN  # `If-Range` alone says nothing
     names = (b"if-none-match", b"range", b"if-range")

@@ -16,8 +16,7 @@ from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import digest_of, place_at
 from streamlimit.web.caller import BOUND, Caller
 from streamlimit.web.forms import Id, SegmentName, read_form
-from streamlimit.web.incoming import json_of
-from streamlimit.web.problems import Problem
+from streamlimit.web.incoming import json_of, wrong_method
 from streamlimit.web.responder import Responder
 from streamlimit.web.rights import RIGHTS
 from streamlimit.web.service import Service
@@ -64,7 +63,7 @@ class Segments:
     def __call__(self, request: Request, exchange: Exchange, caller: Caller | None = None) -> Answer[None]:
         """`POST /v1/segments`, Endpoint 1: the named segment, or the next one. *caller*: found out already."""
         if request.method != "POST":
-            raise Problem("method-not-allowed", "POST it", headers={"Allow": "POST, OPTIONS"})
+            raise wrong_method("POST")
         given = request.fields.get(b"authorization")
         caller = caller or self._authenticator.recall(None if given is None else given.decode("latin-1"))
         if caller is None:

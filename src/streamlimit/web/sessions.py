@@ -6,15 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from msgspec.structs import replace
 
-from streamlimit.http.asgi import REVEALED
 from streamlimit.model import Admitted, Ask, Purpose, Roster
 from streamlimit.store.contract import resolved
-from streamlimit.web.address import client_digest, client_place
+from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.caller import Caller
-from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, caller_of, described, form_in, json_answer
+from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, asked, caller_of, described, form_in, json_answer
 from streamlimit.web.forms import SessionForm, read_end_form
 from streamlimit.web.grants import Grant, streams_carried
-from streamlimit.web.incoming import read_body
+from streamlimit.web.incoming import body_of
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import reservations, session_json
 from streamlimit.web.service import Service
@@ -36,7 +35,7 @@ async def streams(service: ServiceDep, caller: CallerDep) -> Response:
 @router.post("/v1/sessions", status_code=201, openapi_extra=described(SessionForm))
 async def open_session(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """Reserves a seat and hands out a playback URL. 200 instead of 201 where the session has a seat already."""
-    form = await form_in(request, SessionForm)
+    form = form_in(request, SessionForm)
     session_id = form.session_id or "s-" + secrets.token_hex(12)
     caller.require_session(form.user_id, session_id)
     caller.require_stream(form.stream_id)
@@ -49,7 +48,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
         session_id,
         form.stream_id,
         Purpose.SEAT,
-        client=client_digest(request.scope),
+        client=digest_at(asked(request).client),
         replace=form.replace,
         **caller.terms(form.device, service.plans.limit_of(caller, form.plan), form.plan),
     )
@@ -121,7 +120,7 @@ async def end_all_sessions(
 @router.post("/v1/users/{user_id}/sessions/{session_id}/end", status_code=204)
 async def end_by_beacon(user_id: IdInPath, session_id: IdInPath, request: Request, service: ServiceDep) -> Response:
     """The viewer's end, for `navigator.sendBeacon`: a POST with any body or none. The grant may be the body."""
-    form = read_end_form(await read_body(request.scope, request.receive))
+    form = read_end_form(body_of(asked(request)))
     caller = await caller_of(request, service, form.grant)
     caller.require_session(user_id, session_id)
     await resolved(service.limiter.end(user_id, session_id, form.keep_grant))
@@ -136,7 +135,7 @@ def _playback_url(service: Service, grant: str, stream_id: str, entry: str) -> s
 
 def _grant(service: Service, caller: Caller, ask: Ask, admitted: Admitted, request: Request) -> Grant:
     """The grant for a session, with the caller's own restrictions: a grant made by a grant allows no more."""
-    is_their_own = caller.role != "service" or REVEALED in request.scope  # else it is the back end's address
+    is_their_own = caller.role != "service" or asked(request).is_revealed  # else it is the back end's address
     binds = service.settings.grant_address and is_their_own and caller.role != "grant"
     return Grant(
         ask.user_id,
@@ -145,7 +144,7 @@ def _grant(service: Service, caller: Caller, ask: Ask, admitted: Admitted, reque
         ask.limit,
         streams_carried(caller.streams, ask.stream_id),
         ask.device,
-        client_place(request.scope) if binds else caller.place,
+        place_at(asked(request).client) if binds else caller.place,
         None if admitted.session is None else admitted.session.generation,
         ask.plan,
     )

@@ -2,7 +2,6 @@
 
 from urllib.parse import quote, unquote_to_bytes
 
-from streamlimit.http.asgi import Scope
 from streamlimit.web.forms import require_id
 from streamlimit.web.problems import Problem
 
@@ -13,12 +12,6 @@ _PARTS = {3: "user_id", 5: "session_id"}
 def encoded(text: str, safe: str = "") -> str:
     """*text* as one part of a path (or with `/` in *safe*, several)."""
     return quote(text, safe=safe + "~:@!$&'()*+,;=")
-
-
-def raw_path(scope: Scope) -> str:
-    """The path as it was sent."""
-    raw: bytes | None = scope.get("raw_path")
-    return encoded(scope["path"], "/") if raw is None else raw.decode("latin-1")
 
 
 def id_in_path(name: str, part: str) -> str:
