@@ -18,21 +18,26 @@ class Device(Struct):
     type: str | UnsetType = UNSET
 
 
-class Session(Struct):
-    """One player of one user, as of this moment."""
+class Player(Struct):
+    """One player of one user: what is said of it whatever became of its session."""
 
     session_id: str
     user_id: str
     stream_id: str
-    state: Live
     device: str | Device | None
     segment: Annotated[str | None, Meta(description="the last segment that was received")]
     sequence: Annotated[int | None, Meta(description="its number, from 0")]
-    started_at: datetime
     last_activity_at: datetime | None
-    expires_at: Annotated[datetime, Meta(description="until then it keeps its seat without receiving anything")]
     plan: str | None
     limit: Annotated[int | None, Meta(description="under which it was last admitted")]
+
+
+class Session(Player):
+    """One player of one user, as of this moment."""
+
+    state: Live
+    started_at: datetime
+    expires_at: Annotated[datetime, Meta(description="until then it keeps its seat without receiving anything")]
 
 
 class BeatingSession(Session):
@@ -88,38 +93,20 @@ class Expirations(Struct):
     finished: bool
 
 
-class GoneSession(Struct):
+class GoneSession(Player):
     """A session that holds no seat any more, as it was last."""
 
-    session_id: str
-    user_id: str
-    stream_id: str
     state: Literal["expired", "ended", "terminated", "abandoned"]
-    device: str | Device | None
-    segment: str | None
-    sequence: int | None
     started_at: datetime
-    last_activity_at: datetime | None
     expires_at: datetime
-    plan: str | None
-    limit: int | None
 
 
-class EventSession(Struct):
+class EventSession(Player):
     """A session as an event has it. Of a refused one without a seat the times are null."""
 
-    session_id: str
-    user_id: str
-    stream_id: str
     state: str
-    device: str | Device | None
-    segment: str | None
-    sequence: int | None
     started_at: datetime | None
-    last_activity_at: datetime | None
     expires_at: datetime | None
-    plan: str | None
-    limit: int | None
     generation: Annotated[int, Meta(description="which of the session's lives this is")]
     move: Annotated[int, Meta(description="how often it went to another stream")]
 
