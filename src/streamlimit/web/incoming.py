@@ -1,4 +1,4 @@
-"""What is read of a request beside its path: its method, and its body, whose kind and size are checked."""
+"""What is read of a request beside its path: its method, its body, whose kind and size are checked, what it accepts."""
 
 from streamlimit.http.reader import MAX_BODY
 from streamlimit.http.request import Request
@@ -51,3 +51,20 @@ def json_of(request: Request) -> bytes:
     if request.fields.get(b"content-type") != b"application/json":
         require_json(request)
     return body_of(request)
+
+
+def qualities(accept: str) -> dict[str, float]:
+    """The kinds that an `Accept` names, and how much each is wanted, from 0 to 1."""
+    wanted: dict[str, float] = {}
+    for part in accept.split(","):
+        kind, *parameters = (text.strip().lower() for text in part.split(";"))
+        values = dict(text.replace(" ", "").partition("=")[::2] for text in parameters)
+        wanted[kind] = max(wanted.get(kind, 0.0), _quality(values.get("q", "1")))
+    return wanted
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from streamlimit.web.calls import json_answer
 from streamlimit.web.explained import EXPLAINED
+from streamlimit.web.incoming import qualities
 from streamlimit.web.pages import page
 from streamlimit.web.problems import PROBLEMS, Problem
 
@@ -37,20 +38,10 @@ def explained(code: str) -> dict[str, Any]:
 
 def preferred(accept: str) -> str:
     """The media type that *accept* prefers; the first of equals, and where it names none."""
-    wanted: dict[str, float] = {}
-    for part in accept.split(","):
-        kind, *parameters = (text.strip().lower() for text in part.split(";"))
-        wanted[kind] = next((_number(text[2:]) for text in parameters if text.startswith("q=")), 1.0)
+    wanted = qualities(accept)
     return max(
         KINDS, key=lambda kind: wanted.get(kind, wanted.get(f"{kind.partition('/')[0]}/*", wanted.get("*/*", 0)))
     )
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
 
 
 def as_text(explanation: dict[str, Any]) -> str:

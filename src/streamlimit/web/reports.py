@@ -10,6 +10,7 @@ from streamlimit.reporting.reporter import wall_ms
 from streamlimit.reporting.span import BadSpan, Now, span_of
 from streamlimit.store.reporting import Group, Period
 from streamlimit.web.calls import CallerDep, ServiceDep, json_answer
+from streamlimit.web.incoming import qualities
 from streamlimit.web.problems import Problem
 from streamlimit.web.spelling import require_text
 
@@ -61,23 +62,9 @@ def _csv_answer(text: str) -> Response:
 
 def _wants_csv(accept: str) -> bool:
     """Is CSV named, and JSON not wanted more?"""
-    wanted = {"text/csv": 0.0, "application/json": 0.0}
-    for each in accept.split(","):
-        kind, *parameters = (part.strip().lower() for part in each.split(";"))
-        if kind in wanted:
-            wanted[kind] = max(wanted[kind], _quality(parameters))
-    return wanted["text/csv"] > 0 and wanted["text/csv"] >= wanted["application/json"]
-
-
-def _quality(parameters: list[str]) -> float:
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
+    wanted = qualities(accept)
+    csv = wanted.get("text/csv", 0.0)
+    return csv > 0 and csv >= wanted.get("application/json", 0.0)
 
 
 def _malformed(field: str, wrong: str) -> Problem:
