@@ -81,11 +81,7 @@ def _cloudfront(cdn: CdnSettings) -> Signer:
 
 def _akamai(cdn: CdnSettings) -> Signer:
     key, name = cdn.secret(), cdn.parameter or "hdnts"
-
-    def sign(url: str, path: str, now: float) -> str:
-        return f"{name}={akamai_token(key, until(cdn, now), f'url={path}')}"
-
-    return sign
+    return lambda _, path, now: f"{name}={akamai_token(key, until(cdn, now), f'url={path}')}"
 
 
 def _fastly(cdn: CdnSettings) -> Signer:
@@ -110,11 +106,7 @@ def _cloudflare(cdn: CdnSettings) -> Signer:
 
 def _cat(cdn: CdnSettings) -> Signer:
     make, name = token_maker(cdn), cdn.parameter or "cat"
-
-    def sign(url: str, path: str, now: float) -> str:
-        return f"{name}={make({EXACTLY: path}, now, until(cdn, now))}"
-
-    return sign
+    return lambda _, path, now: f"{name}={make({EXACTLY: path}, now, until(cdn, now))}"
 
 
 _SIGNERS: Mapping[str, Callable[[CdnSettings], Signer]] = {

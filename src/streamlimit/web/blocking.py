@@ -3,7 +3,6 @@
 A request that waits takes no seat; one whose client leaves is dropped at once.
 """
 
-import asyncio
 import re
 from urllib.parse import parse_qs
 
@@ -11,7 +10,7 @@ from streamlimit.delivery.held import HINT_TARGETS, Held, IsThere, Reload, held_
 from streamlimit.delivery.segment import Edge
 from streamlimit.delivery.stream import Stream
 from streamlimit.http.exchange import Exchange
-from streamlimit.web.leaving import ClientLeft
+from streamlimit.web.leaving import while_there
 from streamlimit.web.problems import Problem
 
 MARK = b"_HLS_"
@@ -92,18 +91,6 @@ def _directives(query: bytes) -> Reload | None:
 
 async def _wait(held: Held, stream_id: str, is_there: IsThere, seconds: float, exchange: Exchange) -> bool:
     """Waits as `Held.wait` does. Raises `ClientLeft`."""
-    coming, leaving = held.wait(stream_id, is_there, seconds), asyncio.ensure_future(exchange.until_left())
-
-    def stop(_: object) -> None:
-        if not coming.done():
-            coming.set_result(False)
-
-    leaving.add_done_callback(stop)
-    try:
-        found = await coming
-        if leaving.done():
-            raise ClientLeft
-        return found
-    finally:
-        coming.cancel()
-        leaving.cancel()
+    async with while_there(exchange):
+        found = await held.wait(stream_id, is_there, seconds)
+    return found

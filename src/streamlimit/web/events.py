@@ -1,7 +1,6 @@
 """What happens, for operators who look: `GET /v1/events` as it happens, and one user's history."""
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -140,12 +139,9 @@ class EventStream(Response):
         return ""
 
 
-def _left(receive: Receive) -> Awaitable[None]:
-    async def left() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    return left()
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _types(given: list[str] | None) -> frozenset[str] | None:

@@ -69,11 +69,6 @@ class StaticFile(Struct, frozen=True):
     etag: str
 
 
-def are_on(service: Service) -> bool:
-    """Are the pages of players served? Only where there are streams."""
-    return service.has_streams
-
-
 @router.get("/")
 async def home(service: ServiceDep) -> Response:
     """There is one page so far."""
@@ -120,7 +115,7 @@ async def favicon(request: Request, service: ServiceDep) -> Response:
 
 
 def _require_pages(service: Service) -> None:
-    if not are_on(service):
+    if not service.has_streams:
         raise Problem("not-found", "there is no page here, for no streams are set")
 
 
