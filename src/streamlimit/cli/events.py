@@ -9,12 +9,11 @@ import msgspec
 from msgspec import Struct
 
 from streamlimit.bootstrap.engine import engine_of
-from streamlimit.cli.flags import Where
+from streamlimit.cli.flags import Where, require_id
 from streamlimit.cli.remote import Query, Remote
-from streamlimit.cli.tables import shown
+from streamlimit.cli.tables import print_lines, shown
 from streamlimit.document import event_json
 from streamlimit.errors import SettingsError, StreamlimitError
-from streamlimit.ids import wrong_with_id
 from streamlimit.settings import EVENT_TYPES, Settings
 from streamlimit.store.contract import resolved
 from streamlimit.store.feed import Entry
@@ -48,10 +47,8 @@ def follow(where: Where, wanted: Wanted) -> None:
 
 
 def _check(wanted: Wanted) -> None:
-    for name, given in (("--user", wanted.user), ("--stream", wanted.stream)):
-        wrong = None if given is None else wrong_with_id(given)
-        if wrong is not None:
-            raise SettingsError(name, wrong)
+    require_id("--user", wanted.user)
+    require_id("--stream", wanted.stream)
     unknown = [name for name in wanted.types if name not in EVENT_TYPES]
     if unknown:
         raise SettingsError("--type", f"{unknown[0]!r} is none of {', '.join(EVENT_TYPES)}")
@@ -101,7 +98,10 @@ async def _entries(settings: Settings) -> AsyncIterator[Entry]:
 
 
 def _print(document: dict[str, Any], as_json: bool) -> None:
-    print(msgspec.json.encode(document).decode() if as_json else line(document), flush=True)
+    if as_json:
+        print_lines([document])
+    else:
+        print(line(document), flush=True)
 
 
 def line(document: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """`streamlimit expire`: Endpoint 2's work, once."""
 
 import math
+from functools import partial
 from typing import Any
 
 from streamlimit.cli.flags import Where
@@ -16,21 +17,15 @@ def expire(where: Where, max_seconds: float | None) -> None:
     """Within *max_seconds*, where it is given. Exit code 3: more is due."""
     if max_seconds is not None and not 0 < max_seconds < math.inf:
         raise SettingsError("--max-seconds", "give a number of seconds above 0")
-    if isinstance(where, Remote):
-        _print(where.sweep(max_seconds))
-        return
-
-    async def work(limiter: Limiter) -> None:
-        sweep = await expire_once(limiter, max_seconds)
-        pending = await resolved(limiter.store.pending())
-        done = {"expired": sweep.expired, "abandoned": sweep.abandoned, "callbacks_pending": pending}
-        _print(done | {"finished": sweep.finished})
-
-    on_limiter(where, work)
-
-
-def _print(done: dict[str, Any]) -> None:
+    done = where.sweep(max_seconds) if isinstance(where, Remote) else on_limiter(where, partial(_sweep, max_seconds))
     counts = f"expired {done['expired']}, abandoned {done['abandoned']}"
     print(f"{counts}, webhooks pending {done['callbacks_pending']}")
     if not done["finished"]:
         raise SystemExit(3)
+
+
+async def _sweep(max_seconds: float | None, limiter: Limiter) -> dict[str, Any]:
+    """What Endpoint 2 answers."""
+    sweep = await expire_once(limiter, max_seconds)
+    done = {"expired": sweep.expired, "abandoned": sweep.abandoned, "finished": sweep.finished}
+    return done | {"callbacks_pending": await resolved(limiter.store.pending())}

@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeAlias, get_origin
 import typer
 
 from streamlimit.cli.remote import Remote
+from streamlimit.errors import SettingsError
+from streamlimit.ids import wrong_with_id
 from streamlimit.settings import Settings, load_settings
 from streamlimit.settings.sources import json_or_text
 
@@ -47,6 +49,13 @@ def with_service(command: Callable[..., None]) -> Callable[..., None]:
     named = (("url", Url), ("key", Key))
     more = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind) for n, kind in named]
     return _signed(run, command, "where", more)
+
+
+def require_id(name: str, given: str | None) -> None:
+    """Raises `SettingsError` where what was *given* as the option or argument of that *name* is no id."""
+    wrong = None if given is None else wrong_with_id(given)
+    if wrong is not None:
+        raise SettingsError(name, wrong)
 
 
 def _flags_in(given: dict[str, Any]) -> dict[str, Any]:

@@ -2,20 +2,19 @@
 
 import re
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
+from rich.text import Text
 
-from streamlimit.cli.flags import Where
-from streamlimit.cli.limiter import on_limiter
+from streamlimit.cli.flags import Where, require_id
+from streamlimit.cli.limiter import on_limiter, pages
 from streamlimit.cli.remote import Remote, part
-from streamlimit.cli.tables import print_table, shown
+from streamlimit.cli.tables import print_lines, print_table, shown
 from streamlimit.document import rfc3339
 from streamlimit.errors import SettingsError
-from streamlimit.ids import wrong_with_id
 from streamlimit.limiter import Limiter
 from streamlimit.model import FOR_GOOD, OwnLimit, Terms
 from streamlimit.settings import Settings
@@ -36,9 +35,7 @@ class Wish(Struct, frozen=True):
 
 def change_or_show(where: Where, user: str, max_sessions: int | None, wish: Wish) -> None:
     """Does what was asked for, and shows what holds then."""
-    wrong = wrong_with_id(user)
-    if wrong is not None:
-        raise SettingsError("USER", wrong)
+    require_id("USER", user)
     if wish.removes and (max_sessions is not None or wish.until or wish.note):
         raise SettingsError("--remove", "takes no limit, no --until and no --note")
     if max_sessions is None and (wish.until or wish.note):
@@ -52,14 +49,11 @@ def change_or_show(where: Where, user: str, max_sessions: int | None, wish: Wish
 
 def show_all(where: Where, as_json: bool) -> None:
     """Every user with a limit of their own."""
-    if isinstance(where, Remote):
-        _print(list(where.pages("/v1/limits", "limits")), as_json)
+    found = list(where.pages("/v1/limits", "limits")) if isinstance(where, Remote) else on_limiter(where, _limits)
+    if as_json:
+        print_lines(found)
         return
-
-    async def work(limiter: Limiter) -> None:
-        _print([_document(own) async for own in _limits(limiter)], as_json)
-
-    on_limiter(where, work)
+    print_table(COLUMNS, map(_row, found))
 
 
 def until(text: str, now: datetime) -> datetime:
@@ -112,26 +106,13 @@ def _document(own: OwnLimit) -> dict[str, Any]:
     return document | {"until": None if end is None else rfc3339(end), "note": own.terms.note}
 
 
-async def _limits(limiter: Limiter) -> AsyncIterator[OwnLimit]:
-    cursor: str | None = None
-    is_more = True
-    while is_more:
-        page = await resolved(limiter.store.limits(cursor, 500))
-        for own in page.limits:
-            yield own
-        cursor = page.cursor
-        is_more = cursor is not None
+async def _limits(limiter: Limiter) -> list[dict[str, Any]]:
+    listing = pages(lambda cursor: limiter.store.limits(cursor, 500))
+    return [_document(own) async for page in listing for own in page.limits]
 
 
-def _print(found: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        for own in found:
-            print(msgspec.json.encode(own).decode())
-    else:
-        rows = [
-            (shown(o["user_id"]), str(o["max_sessions"]), o["until"] or "for good", shown(o["note"])) for o in found
-        ]
-        print_table(COLUMNS, rows)
+def _row(own: dict[str, Any]) -> tuple[str | Text, ...]:
+    return shown(own["user_id"]), str(own["max_sessions"]), own["until"] or "for good", shown(own["note"])
 
 
 def _in_words(user: str, own: dict[str, Any] | None, default: int) -> str:

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from rich.text import Text
 
 from streamlimit.bootstrap.engine import engine_of
 from streamlimit.cli.flags import Where
 from streamlimit.cli.remote import Remote
-from streamlimit.cli.tables import print_table, shown
+from streamlimit.cli.tables import print_lines, print_table, shown
 from streamlimit.document import rfc3339
 from streamlimit.errors import SettingsError
 from streamlimit.reporting.document import NUMBERS, as_csv, columns_of, row_json
@@ -52,7 +51,7 @@ def report(where: Where, wish: Wish) -> None:
     fetch = _over_http(where) if isinstance(where, Remote) else _from_store(where)
     rows = fetch(period, group, span)
     if wish.json:
-        print(*(msgspec.json.encode(row).decode() for row in rows), sep="\n", end="\n" if rows else "")
+        print_lines(rows)
     elif wish.csv:
         print(as_csv(rows, columns_of(period, group)), end="")
     else:

@@ -1,9 +1,11 @@
-"""Tables on standard output."""
+"""What commands print: tables, and one JSON document a line."""
 
 import re
 import sys
 from collections.abc import Iterable
+from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +20,12 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) ->
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+
+
+def print_lines(documents: Iterable[Any]) -> None:
+    """Prints each as JSON, on a line of its own."""
+    for document in documents:
+        print(msgspec.json.encode(document).decode(), flush=True)
 
 
 def shown(text: str) -> Text:

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from streamlimit.census import Census, count_once
+from streamlimit.census import count_once
 from streamlimit.cli.flags import Where
 from streamlimit.cli.keyboard import Keyboard
 from streamlimit.cli.limiter import on_limiter
@@ -17,7 +17,6 @@ from streamlimit.cli.remote import Remote
 from streamlimit.cli.tables import shown
 from streamlimit.errors import StreamlimitError
 from streamlimit.limiter import Limiter
-from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 
 REFRESH_SECONDS = 2.0
@@ -89,18 +88,16 @@ def _look(where: Where) -> dict[str, Any]:
     if isinstance(where, Remote):
         found: dict[str, Any] = where.get("/v1/stats", None, "sessions", "users", "streams")
         return found
-    return _counted(where)
+    return on_limiter(where, _counted)
 
 
-def _counted(settings: Settings) -> dict[str, Any]:
+async def _counted(limiter: Limiter) -> dict[str, Any]:
     """Numbers of the store alone: not what workers decided."""
-    found: dict[str, Any] = {}
-
-    async def work(limiter: Limiter) -> None:
-        census: Census = await count_once(limiter.store)
-        found.update(sessions=dict(census.states), users=census.users, users_at_limit=census.at_limit)
-        found.update(streams=dict(census.streams.most_common(STREAMS)))
-        found.update(callbacks={"pending": await resolved(limiter.store.pending())})
-
-    on_limiter(settings, work)
-    return found
+    census = await count_once(limiter.store)
+    return {
+        "sessions": dict(census.states),
+        "users": census.users,
+        "users_at_limit": census.at_limit,
+        "streams": dict(census.streams.most_common(STREAMS)),
+        "callbacks": {"pending": await resolved(limiter.store.pending())},
+    }
