@@ -16,7 +16,6 @@ from streamlimit.web.gaps import behind_gap, candidates
 from streamlimit.web.incoming import json_of, wrong_method
 from streamlimit.web.leaving import while_there
 from streamlimit.web.origin_relay import OriginRelay
-from streamlimit.web.problems import Problem
 from streamlimit.web.render import counts, lines, named
 from streamlimit.web.responder import Responder
 from streamlimit.web.segments import CALL, Segments, read_segment_form
