@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from streamlimit.edge.room import Edge
 from streamlimit.web.contract import OPERATIONS
 from streamlimit.web.contract.examples import PROBLEM_EXTRAS
-from streamlimit.web.contract.shapes import EXTRAS
+from streamlimit.web.contract.problem_shapes import EXTRAS
 from streamlimit.web.explained import EXPLAINED
 from streamlimit.web.openapi import with_hot_calls
 from streamlimit.web.plane import ROUTERS

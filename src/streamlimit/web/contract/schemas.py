@@ -1,4 +1,4 @@
-"""JSON schemas of answers: the documents of shapes.py, and one problem document per code."""
+"""JSON schemas of answers: the documents of shapes.py, and of problem_shapes.py one problem document per code."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from streamlimit.web.contract.operation import PROBLEM_JSON, Operation
-from streamlimit.web.contract.shapes import EXTRAS
+from streamlimit.web.contract.problem_shapes import EXTRAS
 from streamlimit.web.problems import PROBLEMS
 
 TEMPLATE = "#/components/schemas/{name}"
