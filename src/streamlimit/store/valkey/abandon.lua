@@ -1,11 +1,6 @@
 -- The segment did not arrive: a reservation without another open lease is given back (rule 3; rules/leave.py).
 --
--- KEYS[1]  the user's ledger
--- KEYS[2]  the shard's sweep index
--- KEYS[3]  the shard's outbox, where anything is subscribed
--- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the lease: I6 generation · B session id · B lease id
--- ARGV[3]  the time in ms, in tests
 -- Returns  I6 now · events
 
 -- include preamble

@@ -1,12 +1,7 @@
 -- The viewer stops: the seat is free at once, with one event (rule 6; rules/leave.py).
 --
--- KEYS[1]  the user's ledger
--- KEYS[2]  the shard's sweep index
--- KEYS[3]  the shard's outbox, where anything is subscribed
--- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  what to end: B session id · B its grant dies, too · I6 generation · B state · tail (ledger.lua: by, reason)
 --          With a generation it has happened before, and was forgotten: to that very seat, also past its time.
--- ARGV[3]  the time in ms, in tests
 -- Returns  I6 now · events
 
 -- include preamble

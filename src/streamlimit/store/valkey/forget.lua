@@ -1,11 +1,6 @@
 -- Nothing of the user is kept; grants that were given before start nothing (rules/leave.py).
 --
--- KEYS[1]  the user's ledger
--- KEYS[2]  the shard's sweep index
--- KEYS[3]  the shard's outbox, where anything is subscribed
--- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  by whom and why: tail (ledger.lua)
--- ARGV[3]  the time in ms, in tests
 -- Returns  I6 now · events
 
 -- include preamble

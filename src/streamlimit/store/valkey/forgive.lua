@@ -1,11 +1,6 @@
 -- A terminated session, or all of the user's, may come back at once (rule 12; rules/leave.py).
 --
--- KEYS[1]  the user's ledger
--- KEYS[2]  the shard's sweep index
--- KEYS[3]  the shard's outbox, where anything is subscribed
--- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  whom: B session id (empty: all)
--- ARGV[3]  the time in ms, in tests
 -- Returns  I6 now · I2 how many could not
 
 -- include preamble

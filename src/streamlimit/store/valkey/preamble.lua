@@ -1,6 +1,12 @@
--- What every script needs first: the time, and the numbers of the policy that the quick ways use.
+-- What every script needs first that changes a user's ledger: the time, and the numbers of the policy that the quick ways
+-- use. The server's clock decides, one for all workers; only a test hands in another one. Each such script is called with
 --
--- The server's clock decides, one for all workers; only a test hands in another one.
+-- KEYS[1]  the user's ledger
+-- KEYS[2]  the shard's sweep index
+-- KEYS[3]  the shard's outbox, where anything is subscribed
+-- ARGV[1]  the policy (codec.py)
+-- ARGV[2]  what it is asked, as its header says
+-- ARGV[3]  the time in ms, in tests
 
 -- include clock
 

@@ -1,10 +1,6 @@
 -- Bytes of a lease still make progress: its session expires later (rule 6; rules/confirm.py).
 --
--- KEYS[1]  the user's ledger
--- KEYS[2]  the shard's sweep index
--- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  the lease: I6 generation · B session id · B lease id · I4 move · B stream id · B play
--- ARGV[3]  the time in ms, in tests
 -- Returns  it holds its seat: 1 · I6 now
 --          gone: 2 · I6 now · B state (1: it has its seat, and has left this player behind) · the mark or nothing
 

@@ -1,11 +1,7 @@
 -- Gives the user a limit of their own, or none. Sessions with a seat stay.
 --
--- KEYS[1]  the user's ledger
--- KEYS[2]  the shard's sweep index
--- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  I2 the limit, 65535 for none · I6 how long it holds in ms (0: for good) · I6 its end as it was said (0: not)
 --          the note
--- ARGV[3]  the time in ms, in tests
 -- Returns  I6 now
 
 -- include preamble

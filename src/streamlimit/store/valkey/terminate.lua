@@ -1,11 +1,6 @@
 -- An operator terminates one session, or all of the user's; refused until silent for n·X (rule 12; rules/leave.py).
 --
--- KEYS[1]  the user's ledger
--- KEYS[2]  the shard's sweep index
--- KEYS[3]  the shard's outbox, where anything is subscribed
--- ARGV[1]  the policy (codec.py)
 -- ARGV[2]  what to terminate: B session id (empty: all) · tail (ledger.lua: by, reason)
--- ARGV[3]  the time in ms, in tests
 -- Returns  I6 now · events
 
 -- include preamble
