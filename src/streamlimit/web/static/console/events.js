@@ -33,7 +33,7 @@ export function furnish() {
 export function show() {
   hide();
   aborter = new AbortController();
-  listen(aborter.signal);
+  follow(aborter.signal);
   timers = [setInterval(draw, DRAW_MS), setInterval(count, 1000)];
 }
 
@@ -43,7 +43,7 @@ export function hide() {
   timers = [];
 }
 
-async function listen(signal) {
+async function follow(signal) {
   const { types, user_id } = Object.fromEntries(new FormData(place("choice")));
   while (!signal.aborted) {
     tell("Connecting …");
