@@ -4,6 +4,34 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "of chunks a length beside them counts",
+        "streamlimit/delivery/origin/client.py",
+        ' or "chunked" in self.headers.get("transfer-encoding", "").lower():',
+        ":",
+        ("tests/origin/test_oversized.py",),
+    ),
+    Mutant(
+        "what goes on behind its end is whole",
+        "streamlimit/delivery/origin/client.py",
+        "chunk = inflate.unconsumed_tail or inflate.unused_data",
+        "chunk = inflate.unconsumed_tail",
+        ("tests/origin/test_oversized.py",),
+    ),
+    Mutant(
+        "each segment of an origin takes a connection of its own",
+        "streamlimit/delivery/origin/client.py",
+        "self._is_whole = await anext(stream, None) is None",
+        "pass",
+        ("tests/origin/test_oversized.py",),
+    ),
+    Mutant(
+        "what an origin sends beyond a range is waited for",
+        "streamlimit/delivery/origin/source.py",
+        "            if left == 0:\n",
+        "            if False:\n",
+        ("tests/origin/test_oversized.py",),
+    ),
+    Mutant(
         "an index is read as often as it is named",
         "streamlimit/delivery/sidx.py",
         "if first + start in seen:",

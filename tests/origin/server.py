@@ -23,6 +23,10 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "Server"
 
+    def setup(self) -> None:
+        self.server.origin.connections += 1
+        super().setup()
+
     def do_GET(self) -> None:
         origin = self.server.origin
         path = unquote(self.path.partition("?")[0])
@@ -97,12 +101,16 @@ class Server(ThreadingHTTPServer):
 
 
 class Origin:
-    """`behaviours`: path -> what to do instead of serving it; `asked`: method, target and headers of each request."""
+    """`behaviours`: path -> what to do instead of serving it; `asked`: method, target and headers of each request.
+
+    `connections`: how many clients made. `flooded`: bytes that went without an end.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.behaviours: dict[str, Behaviour] = {}
         self.asked: list[tuple[str, str, dict[str, str]]] = []
+        self.connections = self.flooded = 0
         self.over = threading.Event()
         self.port = 0
 
@@ -200,12 +208,42 @@ def bomb(handler: Handler, _content: bytes) -> None:
 
 def huge(handler: Handler, _content: bytes) -> None:
     """A playlist that never ends."""
+    _chunked_head(handler, 200, {})
+    _flood(handler, b"#EXTINF:2.0,\na.ts\n" * 5_000)
+
+
+def surplus(handler: Handler, content: bytes) -> None:
+    """More than the length that it says."""
+    handler.answer(200, content + os.urandom(500), told=len(content))
+
+
+def two_lengths(handler: Handler, content: bytes) -> None:
+    """In chunks, of which another length is said."""
     handler.send_response(200)
+    handler.send_header("Content-Length", "5")
     handler.send_header("Transfer-Encoding", "chunked")
     handler.end_headers()
-    line = b"#EXTINF:2.0,\na.ts\n" * 5_000
-    while True:
-        handler.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
+    handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content))
+
+
+def endless(handler: Handler, _content: bytes) -> None:
+    """A segment that never ends."""
+    _chunked_head(handler, 200, {})
+    _flood(handler)
+
+
+def endless_range(handler: Handler, _content: bytes) -> None:
+    """More than the range that it says, for ever."""
+    _chunked_head(handler, 206, {"Content-Range": "bytes 0-9/6000"})
+    _flood(handler)
+
+
+def endless_behind_gzip(handler: Handler, content: bytes) -> None:
+    """Whole, packed, and more behind it for ever."""
+    _chunked_head(handler, 200, {"Content-Encoding": "gzip"})
+    packed = gzip.compress(content)
+    handler.wfile.write(b"%x\r\n%b\r\n" % (len(packed), packed))
+    _flood(handler)
 
 
 def only_get(handler: Handler, content: bytes) -> None:
@@ -234,10 +272,22 @@ def redirect(location: str, number: int = 302) -> Behaviour:
     return lambda handler, content: handler.answer(number, b"", {"Location": location})
 
 
-def _chunks(handler: Handler, content: bytes, end: bytes) -> None:
-    handler.send_response(200)
-    handler.send_header("Transfer-Encoding", "chunked")
+def _chunked_head(handler: Handler, status: int, headers: dict[str, str]) -> None:
+    handler.send_response(status)
+    for name, value in {"Transfer-Encoding": "chunked", **headers}.items():
+        handler.send_header(name, value)
     handler.end_headers()
+
+
+def _flood(handler: Handler, chunk: bytes = bytes(100_000)) -> None:
+    """The same chunk for ever; `server.origin.flooded` bytes went."""
+    while True:
+        handler.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        handler.server.origin.flooded += len(chunk)
+
+
+def _chunks(handler: Handler, content: bytes, end: bytes) -> None:
+    _chunked_head(handler, 200, {})
     for at in range(0, len(content), 1_000):
         part = content[at : at + 1_000]
         handler.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))

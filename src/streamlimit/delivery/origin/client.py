@@ -49,26 +49,32 @@ class Reply:
         self.status, self.headers = response.status_code, response.headers
 
     @property
+    def _encoding(self) -> str:
+        found: str = self.headers.get("content-encoding", "identity").lower()
+        return found
+
+    @property
     def length(self) -> int | None:
         """Bytes of the body, as they come out of `chunks`; None: its end will tell. Raises `OriginFailed`."""
-        if self.headers.get("content-encoding", "identity").lower() != "identity":
-            return None
+        if self._encoding != "identity" or "chunked" in self.headers.get("transfer-encoding", "").lower():
+            return None  # of chunks and a length the chunks count (RFC 9112, 6.3)
         stated = self.headers.get("content-length")
-        if stated is None and "chunked" not in self.headers.get("transfer-encoding", "").lower():
+        if stated is None:
             raise OriginFailed("the origin's answer has no length: it cannot be known whether it is whole")
-        return None if stated is None else int(stated)
+        return int(stated)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body, as it comes. Raises `OriginFailed`, `OriginTimeout`, also where it ends too early."""
-        encoding = self.headers.get("content-encoding", "identity").lower()
-        inflate = _inflater(encoding)
+        inflate, left = _inflater(self._encoding), self.length
         assert isinstance(self._response.stream, httpx.AsyncByteStream)
         with translated():
-            async for chunk in self._response.stream:
-                if inflate is None:
-                    yield chunk
-                    continue
-                for piece in _inflated(inflate, chunk):
+            stream = aiter(self._response.stream)
+            async for chunk in stream:
+                if left is not None:
+                    left -= len(chunk)
+                    if left == 0:  # whoever reads need not come back for the end
+                        self._is_whole = await anext(stream, None) is None
+                for piece in (chunk,) if inflate is None else _inflated(inflate, chunk):
                     yield piece
             if inflate is not None and not inflate.eof:
                 raise OriginFailed("the origin's answer ends too early")
@@ -226,6 +232,8 @@ def _inflater(encoding: str) -> "zlib._Decompress | None":
 
 def _inflated(inflate: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
     """Unpacks *chunk*, a little at a time: a few bytes may be a thousand times as many."""
-    while chunk and not inflate.eof:
+    while chunk:
+        if inflate.eof:
+            raise OriginFailed("the origin's answer goes on behind its end")
         yield inflate.decompress(chunk, INFLATED_AT_A_TIME)
-        chunk = inflate.unconsumed_tail
+        chunk = inflate.unconsumed_tail or inflate.unused_data

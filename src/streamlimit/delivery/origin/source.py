@@ -27,7 +27,7 @@ class Unsatisfiable(Exception):
 class Source(Struct, frozen=True):
     """The bytes *first*–*last* (inclusive; None: as far as it goes) of a file of *size* bytes (None: not stated).
 
-    `status`: 200, 206, 304. Its `reply` is to be closed. `is_cut`: more comes than is wanted, `skipped` bytes before.
+    `status`: 200, 206, 304. Its `reply` is to be closed. More may come than is wanted, `skipped` bytes before.
     """
 
     reply: Reply
@@ -36,7 +36,6 @@ class Source(Struct, frozen=True):
     last: int | None = None
     size: int | None = None
     skipped: int = 0
-    is_cut: bool = False
 
     @property
     def length(self) -> int | None:
@@ -59,7 +58,7 @@ class Source(Struct, frozen=True):
                 left -= len(part)
             if part:
                 yield part
-            if left == 0 and self.is_cut:
+            if left == 0:
                 return  # what follows is not wanted
         if left:
             raise OriginFailed("the origin's answer ends too early")
@@ -112,7 +111,7 @@ def _of_all(reply: Reply, span: tuple[int, int] | None, method: str) -> Source:
         return Source(reply, 200, 0, None if size is None else size - 1, size)
     if size is not None and span[1] >= size:
         raise OriginFailed("the origin's file is shorter than its playlist says")
-    return Source(reply, 200, *span, size, skipped=span[0], is_cut=True)
+    return Source(reply, 200, *span, size, skipped=span[0])
 
 
 def _of_part(reply: Reply, span: tuple[int, int] | None) -> Source:
