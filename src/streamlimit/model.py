@@ -23,17 +23,6 @@ class State(StrEnum):
     ABANDONED = "abandoned"
 
 
-LEGAL_MOVES: dict[State, frozenset[State]] = {
-    State.STARTING: frozenset({State.ACTIVE, State.ENDED, State.TERMINATED, State.ABANDONED}),
-    State.ACTIVE: frozenset({State.IDLE, State.EXPIRED, State.ENDED, State.TERMINATED}),
-    State.IDLE: frozenset({State.ACTIVE, State.EXPIRED, State.ENDED, State.TERMINATED}),
-    State.EXPIRED: frozenset(),
-    State.ENDED: frozenset(),
-    State.TERMINATED: frozenset(),
-    State.ABANDONED: frozenset(),
-}
-
-
 Label = Annotated[str, Meta(min_length=1, max_length=128)]
 
 

@@ -9,12 +9,22 @@ import msgspec
 import pytest
 
 from streamlimit import rules
-from streamlimit.model import LEGAL_MOVES, Admitted, Ask, Confirmed, Event, Lease, Purpose, Receipt, Refusal, State
+from streamlimit.model import Admitted, Ask, Confirmed, Event, Lease, Purpose, Receipt, Refusal, State
 from streamlimit.policy import DRY_RUN_SEATS, MARKS_KEPT, OverLimit, Policy
 from streamlimit.rules.grants import Grants, revoke
 from streamlimit.rules.ledger import Ledger, Outcome
 
 X, START_MS = 1_000, 1_750_000_000_000
+LEGAL_MOVES: dict[State, frozenset[State]] = {
+    State.STARTING: frozenset({State.ACTIVE, State.ENDED, State.TERMINATED, State.ABANDONED}),
+    State.ACTIVE: frozenset({State.IDLE, State.EXPIRED, State.ENDED, State.TERMINATED}),
+    State.IDLE: frozenset({State.ACTIVE, State.EXPIRED, State.ENDED, State.TERMINATED}),
+    State.EXPIRED: frozenset(),
+    State.ENDED: frozenset(),
+    State.TERMINATED: frozenset(),
+    State.ABANDONED: frozenset(),
+}
+
 POLICIES = [
     Policy(
         segment_ms=X,

@@ -1,4 +1,4 @@
-"""The members of problem documents, by their code: only their JSON schemas are used. A test compares real answers."""
+"""Problem documents as types: what a code means, and its own members. A test compares real answers."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -6,6 +6,17 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from streamlimit.web.contract.shapes import Count, Device, Session
+
+
+class Explanation(Struct):
+    """What an error code means."""
+
+    code: str
+    status: int
+    title: str
+    when: str
+    viewer: str
+    engineer: str
 
 
 class Extra(Struct):

@@ -2,6 +2,7 @@
 
 from streamlimit.web.contract import shapes
 from streamlimit.web.contract.operation import CREDENTIALS, TEXT, Operation, Says
+from streamlimit.web.contract.problem_shapes import Explanation
 from streamlimit.web.explained import EXPLAINED
 
 METRICS = "# HELP streamlimit_admissions_total …\n# TYPE streamlimit_admissions_total counter\n"
@@ -33,7 +34,7 @@ OPERATIONS: dict[str, Operation] = {
         {
             200: Says(
                 "In words: a page, unless `Accept` asks for another form",
-                shapes.Explanation,
+                Explanation,
                 EXAMPLE,
                 headers={"Vary": "Accept"},
                 also={"text/html": (TEXT, PAGE), "text/plain": (TEXT, WORDS)},

@@ -278,14 +278,3 @@ class Gone(Struct):
     """Whom an edge is to let in no more."""
 
     gone: Annotated[list[str], Meta(description="grants")]
-
-
-class Explanation(Struct):
-    """What an error code means."""
-
-    code: str
-    status: int
-    title: str
-    when: str
-    viewer: str
-    engineer: str
