@@ -1,1 +1,1 @@
-"""Those who move the bytes in our place: one file per foreign protocol, a translation to the limiter, no more."""
+"""Edges: other servers that move the bytes. One file per foreign protocol translates its requests for the limiter."""

@@ -1,7 +1,7 @@
-"""`deliver = "accel"`: `/play` answers media with `X-Accel-Redirect`, and nginx hands the file out.
+"""`deliver = "accel"`: `/play` answers media with `X-Accel-Redirect`, and nginx delivers the file.
 
-Refusals keep status and body. Playlists and whatever else takes no seat are still ours, so plays begin as ever; of a
-stream whose files are elsewhere nginx hands out those, too.
+Refusals keep status and body. Files without a seat, such as playlists, are still sent by streamlimit, so plays begin as
+without nginx; of a stream whose files are at another server nginx delivers those, too.
 """
 
 from streamlimit.delivery.paths import MEDIA_TYPES, suffix_of

@@ -1,8 +1,8 @@
 """`edge_log`: access-log lines of an edge as reports: JSON, one a datagram, or one a line of a file that is followed.
 
-A syslog header may stand before. The names are those of nginx's variables (deploy/nginx-*.conf), which HAProxy's and
-Envoy's formats use, too; Caddy's and Traefik's own are in log_names.py. A line that says nothing of media is passed
-over: an edge logs whatever it was asked for.
+A syslog header may precede a line. The names are those of nginx's variables (deploy/nginx-*.conf), which HAProxy's and
+Envoy's formats use, too; Caddy's and Traefik's own are in log_names.py. Lines about other requests than for media are
+ignored.
 """
 
 import asyncio
@@ -23,23 +23,23 @@ from streamlimit.logs import EventLog
 from streamlimit.tally import Tally
 
 RETRY_SECONDS = 1.0
-"""How often a worker tries to be the one that listens."""
+"""How often a worker tries to become the listener."""
 GATHER_SECONDS = 0.1
-"""How long lines are gathered: of a session's segments in that time the newest one is counted, for all of them."""
+"""How long lines are collected: of a session's segments in that time only the newest one is counted."""
 AGAIN_SECONDS, AGAIN_SHARE = 3.0, 8
-"""How often a rendition of a session is counted at most: each 3 s, as the scripts of nginx report it, and each X/8."""
+"""The least time between two counted lines of a rendition: 3 s, as in nginx's scripts, and X/8."""
 FILE = "file:"
 POLL_SECONDS = 0.25
-"""How often a file is looked at."""
+"""How often a file is checked for new lines."""
 
 NUMBERS = str, int, float
-"""What a number comes as; written out at each look it is a new union each time."""
+"""The types of a number in a line; a constant, since a union written in place is made anew each time."""
 
 log = EventLog("streamlimit.edge")
 
 
 def report_in(line: bytes) -> Report | None:
-    """The report in a line of the log; None: it tells of no delivery.
+    """The report in a line of the log; None: it is about no delivery.
 
     A `HEAD` sends no media, whatever else the line says.
     """
@@ -64,7 +64,7 @@ def _fields(line: bytes) -> dict[str, Any]:
 
 
 def _is_complete(fields: dict[str, Any], status: int | None, sent: int | None) -> bool:
-    """All of it went out, and no less than was announced. HAProxy and Envoy say so by a termination state of `-`."""
+    """Was the whole answer sent, as announced? HAProxy and Envoy report that by a termination state of `-`."""
     if "termination_state" in fields:
         done = str(fields["termination_state"]).startswith("-")
     else:
@@ -102,7 +102,7 @@ class AccessLog:
         self._some = asyncio.Event()
 
     async def listen_forever(self) -> None:
-        """Ends only by being cancelled."""
+        """Counts lines until cancelled."""
         if self._where.startswith(FILE):
             await self._follow_forever(FollowedFile(self._where.removeprefix(FILE)))
         with await self._opened() as line:
@@ -146,7 +146,7 @@ class AccessLog:
         await in_order(latest(reports), self._note)
 
     async def _note(self, report: Report) -> None:
-        """A report that cannot be counted now is lost: the next segment's is as good."""
+        """Counts a report; one that cannot be counted now is dropped, for the next segment's has the same effect."""
         try:
             await self._reported.note(report)
         except StreamlimitError as error:

@@ -1,6 +1,6 @@
-"""Common Access Tokens (CTA-5007): which paths of a CDN may be fetched until when, as a CWT, signed or MACed.
+"""Common Access Tokens (CTA-5007): the paths of a CDN that may be fetched, and until when, as a signed or MACed CWT.
 
-A COSE_Mac0 by HS256 where the key is a secret, a COSE_Sign1 by ES256 where it is one of a pair.
+A COSE_Mac0 by HS256 where the key is a secret, a COSE_Sign1 by ES256 where it is a private key.
 """
 
 import base64
@@ -15,14 +15,14 @@ ISS, EXP, IAT, CATV, CATU = 1, 4, 6, 310, 312
 SCHEME, HOST, PATH = 0, 1, 3
 """Parts of a URI in `catu`."""
 EXACTLY, BEGINS = 0, 1
-"""How the part of a URI is compared."""
+"""Ways of comparing a part of a URI."""
 
 TokenMaker = Callable[[Mapping[int, str], float, int], str]
-"""Makes a token in Base64url of what paths are compared with, the time, and when the token ends."""
+"""Makes a token in Base64url from the comparisons of paths, the time, and the token's expiry."""
 
 
 def token_maker(cdn: CdnSettings) -> TokenMaker:
-    """The library is loaded where tokens are made, and nowhere else."""
+    """The maker of tokens for *cdn*. Imports the CBOR library, which nothing else needs."""
     import cbor2
     from cwt import COSE, COSEKey
 

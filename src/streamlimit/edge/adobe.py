@@ -1,4 +1,4 @@
-"""`/edge/adobe/v2/…`: Adobe Concurrency Monitoring v2, as its apps speak it. A session there is a session here."""
+"""`/edge/adobe/v2/…`: Adobe Concurrency Monitoring v2, as its apps use it. Its sessions are sessions here."""
 
 import binascii
 import math
@@ -28,7 +28,7 @@ from streamlimit.web.spelling import id_in_path
 ROUTE, PREFIX = "/edge/adobe", "/edge/adobe/v2/"
 CALLS_A_MINUTE = 200
 LIFE = 1.5
-"""Intervals after its last call for which a session is held: the hosted product's 90 s of 60."""
+"""How long a session is held after its last call, in intervals: 90 s of 60, as in the hosted product."""
 
 RANDOM = 24
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="application id"'}
@@ -69,7 +69,7 @@ class Adobe:
                 raise Problem("not-found", "Concurrency Monitoring has no such call here")
 
     async def _create(self, user_id: str, request: Request) -> Reply:
-        """A session counts at once."""
+        """Creates a session, which takes a seat at once."""
         if (wait := self._wait(user_id)) > 0:
             return _later(wait)
         metadata = words.metadata_of(request.query, body_of(request))
@@ -86,7 +86,7 @@ class Adobe:
         return await self._beat(ask, {"Location": ask.session_id})
 
     async def _go_on(self, user_id: str, session_id: str, request: Request) -> Reply:
-        """A heartbeat, or the end."""
+        """Handles a heartbeat, or the end of a session."""
         if (wait := self._wait(f"{user_id}\n{session_id}")) > 0:
             return _later(wait)
         if request.method == "DELETE":
@@ -94,7 +94,7 @@ class Adobe:
             events = await resolved(self._limiter.end(user_id, session_id))
             has_ended = any(event.type == "session.ended" for event in events)  # else it had expired, or there is none
             return _answer(202 if has_ended else 410)
-        body_of(request)  # what it adds is kept nowhere; the channel cannot be changed
+        body_of(request)  # its metadata is not stored; the channel cannot be changed
         stream_id = self._holding.stream_of(user_id, session_id) or await self._stream_of(user_id, session_id)
         ask = Ask(user_id, session_id, stream_id, client=digest_at(request.client), may_start=False)
         return await self._beat(ask)
@@ -133,7 +133,7 @@ class Adobe:
         return await resolved(self._limiter.store.sessions(user_id))
 
     async def _stream_of(self, user_id: str, session_id: str) -> str:
-        """The stream of a session that another worker has seen, or this one before it was restarted."""
+        """The stream of a session that another worker created, or this one before a restart."""
         session = (await self._roster(user_id)).find(session_id)
         return words.UNKNOWN if session is None else session.stream_id
 
@@ -145,14 +145,14 @@ class Adobe:
         return random + self._grants.seal(f"{user_id}\n{random}")
 
     def _issued(self, user_id: str, part: str) -> str:
-        """The session's id. Raises 404 where it is none that was given to this user."""
+        """The session's id. Raises 404 for an id that was not issued to this user."""
         session_id = id_in_path("session_id", part)
         if not self._grants.is_sealed(f"{user_id}\n{session_id[:RANDOM]}", session_id[RANDOM:]):
             raise Problem("unknown-session", "no session of this subject was ever given this id")
         return session_id
 
     def _require_application(self, request: Request) -> None:
-        """The application's id is the user's name; there is no password."""
+        """Checks the application's id, the user name of basic authentication without a password."""
         application, known = _user_name(request.header(b"authorization")), self._settings.applications
         is_known = application in known if known else self._is_open
         if not application or not is_known:

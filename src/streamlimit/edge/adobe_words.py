@@ -11,12 +11,12 @@ from streamlimit.web.forms import require_id
 from streamlimit.web.problems import Problem
 
 UNKNOWN = "Unknown"
-"""The hosted product's word for metadata that the app did not give."""
+"""The hosted product's value for metadata that the app did not send."""
 
 MAX_LABEL, MAX_PAIRS = 128, 200
 SLASHES = str.maketrans({"%": "%25", "/": "%2F", "\\": "%5C"})
 IDP = SLASHES | str.maketrans({":": "%3A"})
-"""A one-to-one encoding: no two users become the same."""
+"""An injective encoding: no two users become the same."""
 
 METADATA_WANTED = {
     "associatedAdvice": [],
@@ -37,7 +37,7 @@ def _spelled(part: str) -> str:
 
 
 def metadata_of(query: bytes, body: bytes) -> dict[str, str]:
-    """By name; the body before the query, of several of a name the first. Raises `malformed`."""
+    """The metadata by name, from the body before the query; of several values the first. Raises `malformed`."""
     found: dict[str, str] = {}
     try:
         for text in (body.decode(), query.decode()):
@@ -49,7 +49,7 @@ def metadata_of(query: bytes, body: bytes) -> dict[str, str]:
 
 
 def stream_of(channel: str) -> str:
-    """The stream that an app calls so. Raises `malformed`."""
+    """The stream id for an app's *channel*. Raises `malformed`."""
     return require_id("stream_id", channel.translate(SLASHES))
 
 
@@ -61,12 +61,12 @@ def device_of(metadata: dict[str, str]) -> Device | None:
 
 
 def termination_code(session_id: str) -> str:
-    """Short, and no id that one could call with."""
+    """A short code that names a session and cannot be used as its id."""
     return sha256(session_id.encode()).hexdigest()[:8]
 
 
 def session_called(codes: str, roster: Roster) -> str | None:
-    """The first of *codes* that is a session of the user's. None: no such session holds a seat."""
+    """The session of the first of *codes* that names one with a seat; None: there is none."""
     sitting = {termination_code(session.session_id): session.session_id for session in roster.sessions}
     return next((sitting[code] for code in codes.replace(",", " ").split() if code in sitting), None)
 
@@ -125,7 +125,7 @@ def remote_termination(mark: Mark, roster: Roster) -> dict[str, Any]:
 
 
 def http_date(seconds: float) -> str:
-    """A time as HTTP's headers have it."""
+    """A time in the form of HTTP headers."""
     return formatdate(seconds, usegmt=True)
 
 

@@ -1,4 +1,4 @@
-"""Answers to an edge: the headers of a yes, and a refusal as one header. Headers are ASCII; sizes are nginx's."""
+"""Answers to an edge: the headers of an admission, and a refusal as one header, ASCII, sized for nginx."""
 
 import json
 from typing import Any
@@ -14,13 +14,13 @@ from streamlimit.web.render import reservations
 from streamlimit.web.spelling import encoded
 
 HEADER_BYTES = 3_072
-"""Bytes of the problem's header: with the others it stays below 4 KiB, all that nginx reads of an answer's head."""
+"""Most bytes of the problem's header: with the others it stays below 4 KiB, all that nginx reads of a head."""
 
 log = EventLog("streamlimit.edge")
 
 
 def yes_headers(yes: Yes, cache_seconds: int) -> dict[str, str]:
-    """Headers of a yes: user and session, stream, how the seats stand, and for how long an edge may keep the answer."""
+    """The headers of an admission: user, session, stream, seats, and how long an edge may cache the answer."""
     admitted, caller = yes.admitted, yes.caller
     headers = {
         "Streamlimit-User": encoded(caller.user_id),
@@ -36,9 +36,9 @@ def yes_headers(yes: Yes, cache_seconds: int) -> dict[str, str]:
 
 
 def _may_keep(yes: Yes, cache_seconds: int) -> bool:
-    """A yes for a playlist would open media, and one for who has received nothing yet would be kept without a seat.
+    """May an edge cache the admission? Not for a playlist (it would open media), nor before the first receipt.
 
-    A grant that is bound to an address is looked at each time: the edge keeps a yes for any client that shows it.
+    Nor with a grant that is bound to an address: the edge's cache does not check the client's.
     """
     return cache_seconds >= 1 and yes.place is not None and _is_active(yes) and yes.caller.place is None
 
@@ -52,7 +52,7 @@ def _is_active(yes: Yes) -> bool:
 
 
 def refused(problem: Problem, status: int) -> Reply:
-    """The problem as *status*, which the edge understands; its own is in the document, in the header and the body."""
+    """Sends *problem* as *status*, which the edge understands; the document in header and body has its own status."""
     headers = {
         "Content-Type": "application/problem+json",
         "Streamlimit-Code": problem.code,
@@ -62,7 +62,7 @@ def refused(problem: Problem, status: int) -> Reply:
 
 
 def noted(error: Exception, tally: Tally, method: str, route: str) -> Problem:
-    """The problem that *error* is, counted and logged; raises what is a defect of ours."""
+    """The problem for *error*, counted and logged. Raises an error that is a defect."""
     if isinstance(error, StreamlimitError):
         error = problem_of(error)
     if not isinstance(error, Problem):
@@ -73,13 +73,13 @@ def noted(error: Exception, tally: Tally, method: str, route: str) -> Problem:
 
 
 def compact(problem: Problem) -> str:
-    """The document in ASCII on one line, with as many of its sessions as there is room for."""
+    """The problem document as one line of ASCII, with as many of its sessions as fit."""
     document: dict[str, Any] = json.loads(problem.body())
     text = _dumped(document)
     while len(text) > HEADER_BYTES and document.get("sessions"):
         document["sessions"].pop()
         text = _dumped(document)
-    if len(text) > HEADER_BYTES:  # names and reasons that others chose are long
+    if len(text) > HEADER_BYTES:  # names and reasons chosen by others may be long
         text = _dumped({name: document[name] for name in ("type", "title", "status", "code")})
     return text
 

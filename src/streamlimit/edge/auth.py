@@ -1,7 +1,7 @@
-"""`/edge/auth`: the portable decision, as nginx's auth_request, Caddy, Traefik, HAProxy and Varnish ask for it.
+"""`/edge/auth`: the portable authorization request of nginx's auth_request, Caddy, Traefik, HAProxy and Varnish.
 
-The original URI and method come in headers. Of what edges set and a viewer can forge nothing is believed that
-contradicts itself; what the edge itself sets stands last in its own configuration (docs/how-to/edges.md).
+The original URI and method come in headers. A viewer can forge some of these, so contradicting ones are refused; the
+recipes have the edge overwrite its own (docs/how-to/edges.md).
 """
 
 from streamlimit.edge.answer import noted, refused, yes_headers
@@ -49,7 +49,7 @@ class Auth:
         return uris.pop()
 
     def method_of(self, request: Request) -> str:
-        """The viewer's method. One that would take no seat counts only where nothing says otherwise."""
+        """The viewer's method. Where headers differ, one that takes a seat goes before one that does not."""
         methods = {method.upper() for method in _values(request, METHODS)} or {request.method}
         return min(methods - LOOKS, default=min(methods))
 

@@ -1,4 +1,4 @@
-"""Callers that may speak for viewers: edges at `trusted_proxies`; anybody else could make requests up."""
+"""The check that a caller is an edge at `trusted_proxies`: only edges may send requests for viewers."""
 
 from streamlimit.http.request import Request
 from streamlimit.web.address import Proxies
@@ -12,5 +12,5 @@ def require_edge(proxies: Proxies, request: Request) -> None:
 
 
 def is_edge_itself(proxies: Proxies, request: Request) -> bool:
-    """Does the request come from one of *proxies*, on its own account? What it forwards is a viewer's."""
+    """Does the request come from one of *proxies* itself, not forwarded for a viewer?"""
     return proxies.spoke(request) and not request.is_revealed

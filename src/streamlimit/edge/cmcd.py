@@ -1,6 +1,6 @@
 """`POST /edge/cmcd/<grant>`: event reports of players (hls.js, Shaka, dash.js) are heartbeats, pauses and ends.
 
-`sid` is the player's own name for a play, and seats no session: whose session it is the grant says.
+`sid` is the player's own name for a play, and not the session id: the grant names the session.
 """
 
 from streamlimit.edge.cmcd_report import Report, Says, reports_in
@@ -17,7 +17,7 @@ from streamlimit.web.render import reservations
 PREFIX = "/edge/cmcd/"
 KINDS = ("application/cmcd", "text/cmcd", None)
 GONE = frozenset({"grant-ended", "grant-expired"})
-"""Refusals after which no report of this grant will count: the answer has the player stop sending."""
+"""Refusals after which no report of this grant counts: the answer 410 makes the player stop sending."""
 
 
 class Cmcd:
@@ -51,7 +51,7 @@ class Cmcd:
                 await self._seating.ends(caller)
                 continue
             if report.says is Says.WAITS and await self._seating.seated(caller) is None:
-                continue  # it keeps a seat and takes none
+                continue  # a report keeps a seat, but takes none
             stream_id = report.cid or await self._stream_of(caller)
             if stream_id is None:
                 return Reply(410)
@@ -64,7 +64,7 @@ class Cmcd:
         return await self._seating.plays(caller, stream_id, address)
 
     async def _stream_of(self, caller: Caller) -> str | None:
-        """The grant's: the one that its session is on, else the only one that it is for."""
+        """The stream for a report without `cid`: the session's present one, else the only one of the grant."""
         session = await self._seating.seated(caller)
         if session is not None:
             return session.stream_id

@@ -1,6 +1,6 @@
 """CMCD reports of players (CTA-5004, -A, -B): one a line, each a dictionary of structured fields.
 
-Only what tells whether it plays is read: the other keys are looked at no further than that they are whole.
+Only the keys about playing are used; of all others only the syntax is checked.
 """
 
 import re
@@ -12,10 +12,10 @@ from streamlimit.web.forms import require_id
 from streamlimit.web.problems import Problem
 
 NEWEST = 2
-"""The newest version that is read; reports of later ones are passed over."""
+"""The newest version that is read; reports of later ones are ignored."""
 MAX_SID, MAX_CID = 64, 128
 ENDS, PAUSES, WAITS = frozenset("eqf"), frozenset("a"), frozenset("kw")
-"""Player states: ended, quit, fatal; paused; seeking, waiting (dash.js seeks and waits once more after its end)."""
+"""Player states: ended, quit, fatal; paused; seeking, waiting (dash.js sends these once more after its end)."""
 
 _BARE = r"[^\s,;()\"]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -29,7 +29,7 @@ _member = re.compile(
 
 
 class Says(Enum):
-    """What a report says of its play."""
+    """The meaning of a report for its play."""
 
     PLAYS = "plays"
     PAUSES = "pauses"
@@ -38,17 +38,16 @@ class Says(Enum):
 
 
 class Report(Struct, frozen=True):
-    """A report that tells of the player. `cid`: its content, where it says so."""
+    """A report about a play. `cid`: the content id, if there is one."""
 
     says: Says
     cid: str | None = None
 
 
 def reports_in(body: bytes) -> list[Report]:
-    """The reports of a batch that matter, in order: the end alone, or that it plays, waits or pauses, or plays and then
-    pauses.
+    """The effective reports of a batch, in order: its end alone, or playing, waiting, pausing, or playing then pausing.
 
-    Raises `malformed`: none counts where one is wrong.
+    Raises `malformed`: no report counts where one is wrong.
     """
     reports: list[Report] = []
     for report in _reports_in(body):
@@ -73,7 +72,7 @@ def _reports_in(body: bytes) -> list[Report]:
 
 
 def _members(line: str) -> dict[str, str]:
-    """Key and value, as written; a key without a value is true."""
+    """The keys and raw values of a line; a key without a value is true."""
     found: dict[str, str] = {}
     at = 0
     while at < len(line):
@@ -86,7 +85,7 @@ def _members(line: str) -> dict[str, str]:
 
 
 def _report_of(said: dict[str, str]) -> Report | None:
-    """The report in what a player *said*; None: it does not say whether the player plays."""
+    """The report in the keys *said*; None: they do not tell whether the player plays."""
     if _whole(said, "v", 1) > NEWEST:
         return None
     _whole(said, "ts", 0)
@@ -115,7 +114,7 @@ def _whole(said: dict[str, str], key: str, otherwise: int) -> int:
 
 
 def _word(said: dict[str, str], key: str) -> str | None:
-    """A token. Some send it as a string."""
+    """The value of *key* as a token, which some players send as a string."""
     value = said.get(key)
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""A datagram socket that one worker of several listens at, and how it is read. Knows nothing of what datagrams say."""
+"""A datagram socket, bound by one of several workers, and read in batches. Knows no content of datagrams."""
 
 import asyncio
 import contextlib
@@ -11,19 +11,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 BUFFER = 4 * 1024 * 1024
-"""Bytes of the socket's buffer: nginx drops what does not fit."""
+"""Bytes of the socket's buffer: nginx drops datagrams that do not fit."""
 LONGEST = 65_536
 AT_ONCE = 512
-"""Datagrams read before anything else has its turn."""
+"""Datagrams that are read before the event loop goes on."""
 BUSY_SECONDS, PAUSE_SECONDS = 0.002, 0.005
-"""A socket that is ready again so soon is not waited for: it is read after a pause. A sender wakes nobody meanwhile."""
+"""A socket that is ready again within the first time is read after a pause (the second), without a wake-up each time.
+"""
 ROOM = 256
-"""Datagrams that a Unix socket's queue must take for that pause."""
+"""Datagrams that a Unix socket's queue must hold for that pause."""
 QUEUE = Path("/proc/sys/net/unix/max_dgram_qlen")
 
 
 class Datagrams:
-    """Hands the datagrams of *line* to *took*, in the order in which they came, until it is closed."""
+    """Passes the datagrams of *line* to *took*, in their order, until it is closed."""
 
     def __init__(self, line: socket.socket, took: Callable[[list[bytes]], None]) -> None:
         line.setblocking(False)
@@ -33,7 +34,7 @@ class Datagrams:
         self._loop.add_reader(line, self._on_ready)
 
     def close(self) -> None:
-        """Takes what is there, and reads no more. The socket stays open."""
+        """Reads the waiting datagrams, then stops. The socket stays open."""
         self._read()
         self._loop.remove_reader(self._line)
         if self._pause is not None:
@@ -54,7 +55,7 @@ class Datagrams:
             self._loop.add_reader(self._line, self._on_ready)
 
     def _read(self) -> bool:
-        """Was there anything?"""
+        """Reads a batch of datagrams. Were there any?"""
         receive, found = self._line.recv, list[bytes]()
         with contextlib.suppress(BlockingIOError):
             while len(found) < AT_ONCE:
@@ -65,7 +66,7 @@ class Datagrams:
 
 
 def _has_room(line: socket.socket) -> bool:
-    """A Unix socket's queue is counted in datagrams: systemd allows 512, a fresh network namespace 10."""
+    """Has a Unix socket's queue room for the pause? It is counted in datagrams: 512 under systemd, 10 by default."""
     if line.family != socket.AF_UNIX:
         return True
     try:
@@ -75,7 +76,7 @@ def _has_room(line: socket.socket) -> bool:
 
 
 def bound(where: str) -> socket.socket | None:
-    """The socket, or None: another worker has it. Raises `OSError` for what does not go by itself."""
+    """The socket bound to *where*; None: another worker has it. Raises `OSError` for other errors."""
     if where.startswith("unix:"):
         return _bound_to_path(where.removeprefix("unix:"))
     url = urlsplit(where)
@@ -94,7 +95,7 @@ def bound(where: str) -> socket.socket | None:
 
 
 def _bound_to_path(path: str) -> socket.socket | None:
-    """A socket bound to *path*: the holder of the lock beside it replaces what an earlier process left there."""
+    """A socket bound to *path* by the holder of the lock beside it, who replaces one of an ended process."""
     lock = os.open(path + ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,7 +108,7 @@ def _bound_to_path(path: str) -> socket.socket | None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         line.bind(path)
-        os.chmod(path, 0o666)  # nginx's workers write to it under another name than ours
+        os.chmod(path, 0o666)  # nginx's workers write to it as another user
     return line
 
 

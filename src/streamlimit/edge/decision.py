@@ -1,4 +1,4 @@
-"""The decision that all edges ask for: may this session be handed this file? The edge moves the bytes."""
+"""The decision for edges: may the session receive the file? The edge moves the bytes."""
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from streamlimit.web.requested import PLAIN, Requested
 from streamlimit.web.service import Service
 
 LOOKS = frozenset({"HEAD", "OPTIONS"})
-"""Methods that bring no media: they neither seat nor confirm."""
+"""Methods without media: they neither seat nor confirm."""
 
 
 class Yes(Struct, frozen=True):
@@ -34,7 +34,7 @@ class Yes(Struct, frozen=True):
 
 
 class Decider:
-    """Decides edges' questions for one worker."""
+    """Decides the requests of edges for one worker."""
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._authenticator, self._streams = service.limiter, service.authenticator, service.streams
@@ -66,7 +66,7 @@ class Decider:
         return admitted
 
     def _client(self, request: Request) -> str:
-        """The viewer's address, as a digest; empty where the edge does not say it: its own is no viewer's."""
+        """The digest of the viewer's address; empty where the edge does not state it."""
         return "" if is_edge_itself(self._proxies, request) else digest_at(request.client)
 
     def _caller(self, original: Original, request: Request) -> Caller:
@@ -92,7 +92,7 @@ class Decider:
         return Place(path, path, kind_by_suffix(path), None) if segment is None else place_in(segment)
 
     def _is_media(self, stream: Stream, path: str) -> bool:
-        """By a look at the file; of an origin's, which is elsewhere, by what its playlists and its name say."""
+        """Does the file take a seat? By its content; at an origin, by playlists and name."""
         if self._files is None:
             if not is_safe(path):
                 raise UnknownSegment("it is no file of a stream")

@@ -1,4 +1,4 @@
-"""`/edge/envoy/<original path>`: Envoy's ext_authz over HTTP (`path_prefix`). A refusal goes to the viewer as it is."""
+"""`/edge/envoy/<original path>`: Envoy's ext_authz over HTTP (`path_prefix`). Envoy sends refusals on unchanged."""
 
 from streamlimit.edge.auth import Auth
 from streamlimit.http.request import Request
@@ -6,7 +6,7 @@ from streamlimit.web.problems import Problem
 
 ROUTE = "/edge/envoy"
 AS_THEY_ARE = frozenset({401, 403, 409, 410, 429})
-"""Statuses that Envoy hands on; it takes 5xx for a failure of the decision, and the others say too little."""
+"""Statuses that are sent to Envoy unchanged; 5xx would count as a failed decision, others become 403."""
 
 
 class Envoy(Auth):
@@ -15,7 +15,7 @@ class Envoy(Auth):
     route = ROUTE
 
     def uri_of(self, request: Request) -> str:
-        """The original URI, as it was sent behind our own path."""
+        """The original URI, raw, behind the prefix."""
         return request.target.decode("latin-1").removeprefix(ROUTE)
 
     def method_of(self, request: Request) -> str:

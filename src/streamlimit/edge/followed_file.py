@@ -1,6 +1,6 @@
-"""A log file that another program writes to, read as it grows: from its end on, and over rotation and truncation.
+"""A log file of another program, read as it grows (as `tail -F` does): from its end, across rotation and truncation.
 
-For edges that write to no socket (Envoy, Traefik). Of several workers one follows: the one that has its lock.
+For edges that cannot write to a socket (Envoy, Traefik). Of several workers the one that holds the file's lock follows.
 """
 
 import fcntl
@@ -9,18 +9,18 @@ import os
 AT_ONCE = 1024 * 1024
 """Bytes read at once."""
 MAX_LINE = 64 * 1024
-"""Bytes of a line that has no end yet; a longer one is dropped."""
+"""Most bytes of an incomplete line; a longer one is dropped."""
 
 
 class FollowedFile:
-    """Knows lines and nothing of what is in them. The file need not be there yet, and its reader need not write."""
+    """A followed file. It need not exist yet, nor be writable. Knows nothing of the lines' content."""
 
     def __init__(self, path: str) -> None:
         self._path, self._file, self._rest = path, -1, b""
         self._is_first = True
 
     def new_lines(self) -> list[bytes]:
-        """Those that were finished since the last call; none where another worker follows the file."""
+        """The lines completed since the last call; none where another worker follows the file."""
         if self._file < 0 and not self._open():
             return []
         content = os.read(self._file, AT_ONCE)
@@ -35,13 +35,13 @@ class FollowedFile:
         return lines
 
     def close(self) -> None:
-        """Another worker may follow it."""
+        """Closes the file, so that another worker may follow it."""
         if self._file >= 0:
             os.close(self._file)
         self._file, self._rest = -1, b""
 
     def _open(self) -> bool:
-        """Lines of before we came are of before; a file that took the place of another is read whole."""
+        """Opens the file at its end, or at its beginning where it replaces a rotated one. False: it cannot be read."""
         was_first, self._is_first = self._is_first, False
         try:
             file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
@@ -62,4 +62,4 @@ class FollowedFile:
         try:
             return not os.path.samestat(os.stat(self._path), os.fstat(self._file))
         except FileNotFoundError:
-            return False  # renamed, and the new one is not there yet: the last lines may still come
+            return False  # renamed, and there is no new file yet: the last lines may still come

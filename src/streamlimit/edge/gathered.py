@@ -1,7 +1,7 @@
-"""Lines of an access log that wait to be counted: of a session that plays, the newest of each rendition is enough.
+"""Lines of an access log that wait to be counted: of a playing session, the newest of each rendition is enough.
 
-A line that nginx writes when all of a segment arrived is known by one look, and read only where it is counted in the
-end. All other lines are due at once: an abort, what is no segment, another edge's lines.
+A line of nginx about a received segment is recognised by a regular expression, and parsed only if it is counted. All
+other lines are due at once: aborts, other files, other edges' lines.
 """
 
 import re
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 MOST = 10_000
-"""Lines that may be due; of more the oldest are dropped."""
+"""Most due lines; beyond that the oldest are dropped."""
 REMEMBERED = 100_000
-"""Renditions of which it is known when a line was due; of more each line is due at once."""
+"""Most renditions whose last due line is remembered; lines of others are due at once."""
 
 arrived_whole = re.compile(
     rb'\{"request_method":"GET",'
@@ -21,14 +21,14 @@ arrived_whole = re.compile(
     rb'"status":"20[06]","request_completion":"OK",'
     rb'"body_bytes_sent":"([1-9][0-9]*)","sent_http_content_length":"\4",'
 ).search
-"""Matches a line of deploy/nginx-*.conf about a segment of which all arrived.
+"""Matches a line of deploy/nginx-*.conf about a received segment.
 
 Groups: 1 and 3 are the path without the segment's number, one rendition of one play; 2 is the grant without the play.
 """
 
 
 class Rendition(Struct, eq=False):
-    """A rendition of which a line was due at *since*; the newest since then waits."""
+    """A rendition with a line due at *since*; the newest line after it waits."""
 
     grant: bytes
     since: float
@@ -36,11 +36,11 @@ class Rendition(Struct, eq=False):
 
 
 class Gathered:
-    """Lines of one log, until they are due. Times are seconds of any clock that goes on.
+    """The waiting lines of one log. Times are seconds of a monotonic clock.
 
     A line is due at once, unless one of the same rendition was due less than *again_seconds* ago: then it waits for the
-    rest of that time, and a newer one takes its place. What waits of a grant goes before any other line of it that
-    arrived whole: so what says where the session is comes last.
+    rest of that time, and a newer one replaces it. Waiting lines of a grant become due before its next due line, so
+    that the last line is the session's newest position.
     """
 
     def __init__(self, again_seconds: float) -> None:
@@ -54,7 +54,7 @@ class Gathered:
         return bool(self._due or self._grants)
 
     def add(self, lines: Sequence[bytes], now: float) -> None:
-        """Lines that came, in their order."""
+        """Adds new lines, in their order."""
         for line in lines:
             found = arrived_whole(line)
             if found is None:
@@ -82,12 +82,12 @@ class Gathered:
         return found
 
     def dropped(self) -> int:
-        """How many lines were dropped since this was asked last."""
+        """The number of lines dropped since the last call."""
         found, self._dropped = self._dropped, 0
         return found
 
     def _put_first(self, line: bytes, key: tuple[bytes, bytes], grant: bytes, now: float) -> None:
-        """One of a rendition of which none was due lately."""
+        """Makes a line due whose rendition had none lately."""
         self._put_all(grant)
         self._put(line)
         if len(self._renditions) < REMEMBERED:
@@ -104,7 +104,7 @@ class Gathered:
                 rendition.waiting = None
 
     def _passed(self, now: float) -> list[tuple[tuple[bytes, bytes], Rendition]]:
-        """Forgets, and says, those of which the next line is due at once."""
+        """Removes and returns the renditions whose next line is due at once."""
         found = []
         for key, rendition in self._renditions.items():
             if now - rendition.since < self._again:

@@ -1,4 +1,4 @@
-"""Where a grant is found beside the path: as `?grant=` of the viewer's own URI, as a bearer token, as a cookie."""
+"""Grants outside the path: as `?grant=` of the viewer's own URI, as a bearer token, as a cookie."""
 
 from urllib.parse import unquote_plus
 
@@ -8,12 +8,12 @@ NAME, COOKIE = "grant", "streamlimit"
 
 
 def grant_beside(query: str, request: Request) -> str | None:
-    """The first grant that there is, perhaps with a play behind it; *query*: of the viewer's URI, never of our own."""
+    """The first grant found, perhaps with a play behind it. *query*: of the viewer's URI, not of the edge's request."""
     return in_query(query) or in_bearer(request.header(b"authorization")) or in_cookies(request.header(b"cookie"))
 
 
 def in_query(query: str) -> str | None:
-    """The grant in a query: of several parameters of the name the first, a viewer may add another one behind it."""
+    """The grant in a query: the first parameter of the name, since a viewer may append another one."""
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if name == NAME:
@@ -22,13 +22,13 @@ def in_query(query: str) -> str | None:
 
 
 def in_bearer(authorization: str | None) -> str | None:
-    """The token; None where it is no `Bearer`, which then is for another server."""
+    """The bearer token; None for another scheme, which is for another server."""
     scheme, _, token = (authorization or "").partition(" ")
     return (token.strip() or None) if scheme.lower() == "bearer" else None
 
 
 def in_cookies(cookies: str | None) -> str | None:
-    """The value of the first cookie of our name."""
+    """The grant in the first cookie `streamlimit`."""
     for pair in (cookies or "").split(";"):
         name, _, value = pair.strip().partition("=")
         if name == COOKIE:

@@ -1,7 +1,7 @@
-"""Seats of clients that call more seldom than n·X: held by this worker until their own interval has passed.
+"""Seats of clients that call less often than n·X: this worker prolongs them until their own interval has passed.
 
 A held seat's lease stays open, as if its bytes still moved (rule 6): last activity is the client's last call. A seat
-that was ended, terminated or taken is let go. What a worker holds dies with it: then the seat expires n·X later.
+that was ended, terminated or replaced is let go. If the worker dies, its held seats expire n·X later.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 
 class Held(Struct):
-    """One seat, until (monotonic seconds) it may expire; `lost`: called when the seat is lost before."""
+    """One held seat. `until`: when it may expire (monotonic seconds); `lost`: called when the seat is lost earlier."""
 
     lease: Lease
     until: float
@@ -40,7 +40,7 @@ class Holding:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def hold(self, lease: Lease, lost: Callable[[], None] | None = None) -> None:
-        """The client has called: from now on for as long as it lives."""
+        """Holds the seat of *lease* for `life_seconds` from now: the client has called."""
         key, until = (lease.ask.user_id, lease.ask.session_id), self._clock() + self._life
         is_new = key not in self._held
         self._held[key] = Held(lease, until, lost)
@@ -50,7 +50,7 @@ class Holding:
             task.add_done_callback(self._tasks.discard)
 
     def hold_if_seated(self, admitted: Admitted, lost: Callable[[], None] | None = None) -> None:
-        """As `hold`, for an admission of which a dry run may have recorded nothing."""
+        """As `hold`, for an admission without a recorded seat in a dry run: then it does nothing."""
         if admitted.session is not None and admitted.lease is not None:
             self.hold(admitted.lease, lost)
 

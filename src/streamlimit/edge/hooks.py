@@ -1,4 +1,4 @@
-"""Hooks of media servers: who may call them, and how their JSON is read."""
+"""Common parts of media servers' hooks: the check of the caller, and the decoding of JSON."""
 
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from streamlimit.web.incoming import json_of, require_method
 T = TypeVar("T", bound=Struct)
 
 HELD_SECONDS = 6 * 3600.0
-"""How long a viewer may hold a seat whose end is never reported: its server crashed."""
+"""The longest time that a seat is held without a reported end, as after a crash of the server."""
 
 
 def require_hook(request: Request, proxies: Proxies) -> None:

@@ -1,6 +1,6 @@
-"""Viewers of a media server who lost their seat are cut by its API, where the settings give its address.
+"""Kicks: a media server's API disconnects viewers who lost their seat, where the settings give its address.
 
-Nobody else is called: the address is the operator's, and of what a hook said only ids go into the path, encoded.
+Only the operator's address is called; of a hook's data only ids go into the path, encoded.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import httpx
 
 WAITS = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between tries; after the last the viewer is let be, and the log says so."""
+"""Seconds between tries; after the last one the failure is logged."""
 TIMEOUT_SECONDS = 5.0
 AT_ONCE = 16
 NOT_THERE = 404
@@ -24,13 +24,13 @@ MEDIAMTX_KINDS = {
     "srt": ("srtconns",),
     "webrtc": ("webrtcsessions",),
 }
-"""The kinds of connection of MediaMTX's API whose id a question names, by the question's protocol."""
+"""The connection types of MediaMTX's API to which an id may belong, by the protocol of the question."""
 
 log = EventLog("streamlimit.edge")
 
 
 class KickFailed(Exception):
-    """The server's API did not do it, and may do it later."""
+    """The server's API failed, and may succeed later."""
 
 
 class ServerApi:
@@ -40,7 +40,7 @@ class ServerApi:
         self._address = address
 
     async def call(self, method: str, path: str) -> "httpx.Response | None":
-        """The answer; None: it has no client of that id. Raises `KickFailed`."""
+        """The answer of a call; None: the server has no client of that id. Raises `KickFailed`."""
         import httpx
 
         try:
@@ -57,11 +57,11 @@ class ServerApi:
 
 
 Cut = Callable[[str, str], Awaitable[bool]]
-"""Player's id and protocol to: was it there to be cut? Raises `KickFailed`."""
+"""Disconnects a player, by id and protocol. Returns whether it was connected. Raises `KickFailed`."""
 
 
 def srs_cut(api: ServerApi) -> Cut:
-    """SRS: `DELETE /api/v1/clients/<id>`."""
+    """The kick of SRS: `DELETE /api/v1/clients/<id>`."""
 
     async def cut(player: str, protocol: str) -> bool:
         return await api.call("DELETE", f"/api/v1/clients/{quote(player, '')}") is not None
@@ -70,7 +70,7 @@ def srs_cut(api: ServerApi) -> Cut:
 
 
 def mediamtx_cut(api: ServerApi) -> Cut:
-    """MediaMTX: `POST /v3/<kind>/kick/<id>`. By RTSP it asks for a connection, and what is cut is its session."""
+    """The kick of MediaMTX: `POST /v3/<kind>/kick/<id>`. By RTSP its hook names a connection, the API a session."""
 
     async def cut(player: str, protocol: str) -> bool:
         name = protocol.lower()
@@ -100,7 +100,7 @@ def _session_in(answer: "httpx.Response") -> str | None:
 
 
 class Kicker:
-    """Cuts players of the *server* of that name, several at once, each tried again a few times."""
+    """Disconnects players of *server* (its name in the log), several at once, each with a few tries."""
 
     def __init__(self, server: str, cut: Cut, waits: Sequence[float] = WAITS) -> None:
         self._server, self._cut, self._waits = server, cut, waits
@@ -108,7 +108,7 @@ class Kicker:
         self._room = asyncio.Semaphore(AT_ONCE)
 
     def kick(self, player: str, protocol: str = "") -> None:
-        """Begins it in the background."""
+        """Disconnects *player* in the background."""
         task = asyncio.create_task(self._kick(player, protocol))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,6 +1,6 @@
-"""Names of fields in the JSON access logs of Caddy and Traefik, as nginx calls them.
+"""Translation of the JSON access logs of Caddy and Traefik into nginx's field names.
 
-Neither says whether an answer was complete: it was where no less was sent than its `Content-Length`.
+Neither logs whether an answer was complete: it was if no less than its `Content-Length` was sent.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ TRAEFIK = {
 
 
 def in_our_names(line: dict[str, Any]) -> dict[str, Any]:
-    """The line in the names of nginx's log, as far as it is known which edge wrote it."""
+    """*line* with the field names of nginx's log; unchanged where the edge is not recognised."""
     if isinstance(line.get("request"), dict):
         return _caddys(line, line["request"])
     if "RequestPath" in line:
@@ -38,7 +38,7 @@ def _caddys(line: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measured(line: dict[str, Any]) -> dict[str, Any]:
-    """Complete as far as its length tells; without one nothing is said at all."""
+    """The line with its completeness by its length; without a length, without that."""
     if not line.get("sent_http_content_length"):
         return {}
     return line | {"request_completion": "OK"}

@@ -1,7 +1,7 @@
 """`POST /edge/mediamtx`: MediaMTX's `authMethod: http`. Any 2xx passes.
 
-It asks once, and never says that a reader has left: seats are kept and freed by its `runOnRead` and `runOnUnread`
-(docs/how-to/media-servers.md). Who loses it is cut by its API, where `mediamtx_api` says where that is.
+It asks once, and does not report that a reader has left: seats are kept and freed by its `runOnRead` and `runOnUnread`
+(docs/how-to/media-servers.md). A viewer who loses the seat is kicked by its API, where `mediamtx_api` is set.
 """
 
 from functools import partial
@@ -23,7 +23,7 @@ WATCHING = frozenset({"read", "playback"})
 
 
 class Question(Struct, frozen=True):
-    """A question of MediaMTX. `path`: of the stream, and may have slashes."""
+    """A request of MediaMTX. `path`: of the stream; it may have slashes."""
 
     action: str
     path: str = ""
@@ -61,5 +61,5 @@ class MediaMtx:
 
 
 def stream_of(path: str) -> str:
-    """A path as an id, which has no slash. Raises `malformed`."""
+    """The stream id for a path, without slashes. Raises `malformed`."""
     return require_id("path", path.strip("/").replace("%", "%25").replace("/", "%2F"))

@@ -95,7 +95,7 @@ class Ome:
 
 
 def _asked(url: str) -> tuple[str, str]:
-    """Stream and query of `<scheme>://<host>/<app>/<stream>[/<file>][?query]`. Raises `malformed`."""
+    """The stream and the query in `<scheme>://<host>/<app>/<stream>[/<file>][?query]`. Raises `malformed`."""
     try:
         found = urlsplit(url)
         parts = found.path.split("/")

@@ -1,7 +1,7 @@
-"""The URI that a viewer sent to an edge, taken apart: grant, stream, file.
+"""The parts of the URI that a viewer sent to an edge: grant, stream, file.
 
-The edge finds the file by a reading of its own, so whatever two readers could understand in different ways is refused:
-dots, encoded slashes, backslashes, a fragment.
+The edge parses the URI by itself, so anything that two parsers could read differently is refused: dot segments, encoded
+slashes, backslashes, a fragment.
 """
 
 import re
@@ -21,7 +21,7 @@ _origin = re.compile(r"[a-z][a-z0-9+.-]*://[^/?]*", re.IGNORECASE).match
 
 
 class Original(Struct, frozen=True):
-    """The request that the edge was asked. `grant`: the one in the path, perhaps with its play; None: there is none.
+    """The viewer's request. `grant`: the one in the path, perhaps with a play; None: there is none.
 
     `path` is decoded; empty, or with a slash at its end, it names a folder.
     """
@@ -40,7 +40,7 @@ class Original(Struct, frozen=True):
 def original_of(uri: str, prefix: str = "") -> Original:
     """The parts of *uri*: `/play/<grant>/<stream_id>/<path>`, or `/<stream_id>/<path>` with a grant elsewhere.
 
-    *uri*: as it was sent, its bytes read as Latin-1. *prefix*: a path that the edge puts in front of all. Raises 400.
+    *uri*: raw, its bytes read as Latin-1. *prefix*: a path that the edge puts in front of all. Raises 400.
     """
     path, _, query = uri.partition("?")
     _require_plain(path, query)
@@ -69,7 +69,7 @@ def file_of_play(request: Request) -> Original:
 
 
 def file_of(path: str) -> tuple[str, str]:
-    """Stream and file of `<stream_id>/<file>`. Raises 400."""
+    """The stream and the file in `<stream_id>/<file>`. Raises 400."""
     path = path.partition("?")[0]
     _require_plain(path, "")
     return _named(path.split("/"))
@@ -81,7 +81,7 @@ def _require_plain(path: str, query: str) -> None:
 
 
 def _named(parts: list[str]) -> tuple[str, str]:
-    """Stream and file of a path, split at its slashes."""
+    """The stream and the file of a path that is split at its slashes."""
     return id_in_path("stream_id", _bytes(parts[0])), _file("/".join(parts[1:]))
 
 
@@ -97,7 +97,7 @@ def _file(raw: str) -> str:
 
 
 def _bytes(raw: str) -> str:
-    """Bytes beyond ASCII, percent-encoded as they should have been."""
+    """*raw* with bytes beyond ASCII percent-encoded."""
     return raw if raw.isascii() else re.sub("[^!-~]", lambda found: f"%{ord(found[0]):02X}", raw)
 
 

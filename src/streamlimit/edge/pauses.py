@@ -1,6 +1,6 @@
-"""Seats of sessions that say they are paused: held `paused_seconds` longer, by the worker that got the report.
+"""Seats of paused sessions: held `paused_seconds` longer, by the worker that received the report.
 
-The time counts from the first word of a pause: repeating it holds nothing longer, only playing again begins anew.
+The time counts from the first report of a pause: repeated reports do not extend it; playing again resets it.
 """
 
 import time
@@ -31,7 +31,7 @@ class Pauses:
         self._reported: Recent[str, int] = Recent()
 
     async def begin(self, ask: Ask, session: Session | None) -> None:
-        """The session is paused. One that has received nothing yet has nothing to keep."""
+        """Begins the pause of *session*; does nothing for one that has received nothing yet."""
         if not self._are_held or session is None or not session.last_activity_ms or not session.generation:
             return
         key = f"{ask.user_id}/{ask.session_id}"  # no id has a slash

@@ -1,7 +1,7 @@
 """`deliver = "redirect"`: `/play` sends players of media to a CDN, by a URL, or with cookies, good for a while.
 
-It is handed out after admission, to `GET` alone: a client that has one needs no seat to use it. Playlists are ours; of
-a stream whose files are elsewhere they cannot be, for what they name would be asked of the CDN itself.
+A URL is given after admission, to `GET` alone: a client that has one needs no seat to use it. Playlists are sent by
+streamlimit, but not of a stream whose files are at another server: players would ask the CDN for what they name.
 """
 
 import time
@@ -38,7 +38,7 @@ class Redirect:
         return Reply(302, counts(yes.admitted) | {"Location": self._url(original)}, cookies=self._baked(yes, original))
 
     def _baked(self, yes: Yes, original: Original) -> list[str]:
-        """The signed URL of a file without a seat. It opens that file alone: a folder's cookie opens the media, too."""
+        """The cookies for a file without a seat, which open that file alone: a folder's would open the media, too."""
         if self._cookies is None:
             return []
         if yes.place is None:

@@ -1,4 +1,4 @@
-"""Deliveries that an edge reports: each is a receipt, or a lease given back. Knows no protocol."""
+"""Deliveries reported by edges: each is a receipt, or gives a lease back. Knows no protocol."""
 
 import asyncio
 import math
@@ -26,10 +26,10 @@ from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 
 DELIVERED = frozenset({200, 206})
-"""Statuses by which media goes out; `complete` is said of errors and of 304, too."""
+"""Statuses of answers with media; edges report errors and 304 as `complete`, too."""
 
 AT_ONCE = 16
-"""Sessions whose reports are noted at the same time."""
+"""Sessions whose reports are counted at the same time."""
 LONG_AGO_MS = 1e15
 _is_odd = re.compile("[^!-~]+")
 _grant_in = re.compile(r"/play/([^/]+)/").search
@@ -38,9 +38,9 @@ T = TypeVar("T")
 
 
 class Report(Struct, frozen=True):
-    """One answer that an edge gave. `path`: of the whole request, or `<stream_id>/<file>` of the session of `grant`.
+    """A report of one answer. `path`: of the whole request, or `<stream_id>/<file>` with the session of `grant`.
 
-    `at_ms`: when, of the epoch; None: now.
+    `at_ms`: its time, in ms of the epoch; None: now.
     """
 
     path: str
@@ -52,29 +52,29 @@ class Report(Struct, frozen=True):
 
     @property
     def whose(self) -> str:
-        """A key that all reports of one session share, as far as a report tells."""
+        """A key that reports of one session share."""
         found = _grant_in(self.path)
         return self.grant or (found[1] if found else in_query(self.path.partition("?")[2]) or "")
 
     @property
     def rendition(self) -> str:
-        """The file without its number, and without what a player says of itself behind it (CMCD)."""
+        """The file's name without its number, and without a CMCD query."""
         folder, _, file = self.path.partition("?")[0].rpartition("/")
         return f"{folder}/{_NUMBER.sub('', file)}"
 
     @property
     def is_received(self) -> bool:
-        """The client has all of it."""
+        """Did the client receive all of the answer?"""
         return self.complete and self.status in (None, *DELIVERED) and self.bytes != 0
 
     @property
     def is_lost(self) -> bool:
-        """Did the client not receive it? A report of neither (304, HEAD) says nothing."""
+        """Did the client not receive the answer? Some reports (304, HEAD) are of neither."""
         return not self.complete or (self.status is not None and self.status >= 400)
 
 
 def latest(reports: Sequence[Report]) -> list[Report]:
-    """The reports that say something: in one rendition of a session none that a later, received one speaks for."""
+    """The effective reports: in one rendition of a session, received ones before a later received one are left out."""
     kept, spoken_for = list[Report](), set[tuple[str, str]]()
     for report in reversed(reports):
         about = report.whose, report.rendition
@@ -87,10 +87,10 @@ def latest(reports: Sequence[Report]) -> list[Report]:
 
 
 async def in_order(reports: Sequence[Report], note: Callable[[Report], Awaitable[T]]) -> list[T]:
-    """Answers of *note* to *reports*: those of one session in their order, some sessions at the same time.
+    """The results of *note* for *reports*: those of one session in their order, some sessions at the same time.
 
-    The last report says where a session is; at the same time it would be whichever came last to the store. Of many
-    sessions a few are noted at a time: what viewers ask for meanwhile need not wait for all of them.
+    The order matters, for the last report sets the session's position. Only a few sessions are processed at a time, so
+    that viewers' requests need not wait for all of them.
     """
     sessions: dict[str, list[int]] = {}
     for index, report in enumerate(reports):
@@ -116,14 +116,14 @@ class Reported:
         self._expiry_ms, self._prefix = service.policy.expiry_ms, service.settings.public_path
 
     async def note(self, report: Report) -> str | None:
-        """Counts it. The grant whose session holds no seat (any more); None: it does, or the report is of nothing.
+        """Counts a report. Returns the grant if its session holds no seat (any more), else None.
 
         Raises `StoreUnavailable` where nothing is known of the session.
         """
         try:
             token, stream_id, path = self._read(report)
         except Problem:
-            return None  # an edge reports whatever it was asked for
+            return None  # not media: edges report all requests
         if token is None:
             return None
         grant = report.grant or token
@@ -142,14 +142,14 @@ class Reported:
 
     def _read(self, report: Report) -> tuple[str | None, str, str]:
         """Grant, stream and file. Raises 400."""
-        path = _is_odd.sub(lambda found: quote(found[0]), report.path)  # logs have it decoded at times
+        path = _is_odd.sub(lambda found: quote(found[0]), report.path)  # some logs have decoded paths
         if not path.startswith("/"):
             return report.grant, *file_of(path)
         original = original_of(path, self._prefix)
         return original.grant or report.grant or in_query(original.query), original.stream_id, original.path
 
     def _place(self, stream_id: str, path: str) -> Place | None:
-        """The place of the segment, without a look at the file, which may be gone. None: it was free, or is unknown."""
+        """The place of the segment, without reading the file, which may be gone; None: no segment, or unknown."""
         try:
             stream = self._streams.find(stream_id)
         except (UnknownStream, CatalogError, OriginFailed):
@@ -161,13 +161,13 @@ class Reported:
         return found if stream is None or segment is not None else Place(path, path, found.kind, None)
 
     def _age_ms(self, report: Report) -> int:
-        """How long ago it was; the future counts as now."""
+        """The age of the report in ms; the future counts as now."""
         if report.at_ms is None:
             return 0
         return math.floor(min(max(self._wall() * 1_000 - report.at_ms, 0), LONG_AGO_MS))
 
     async def _is_gone(self, report: Report, caller: Caller, stream_id: str, place: Place, age_ms: int) -> bool:
-        """Settles the lease of it, wherever that was given."""
+        """Settles the report's lease, whichever worker gave it. Does the session hold no seat?"""
         ids = caller.user_id, caller.session_id, stream_id
         client = self._entrusted.client_of(caller.user_id, caller.session_id)
         ask = named(lease_for(Ask(*ids, Purpose.CHECK, client=client, **caller.terms()), place), place)
@@ -190,7 +190,7 @@ class Reported:
         return any(event.session.session_id == ask.session_id for event in events)
 
     async def _seen(self, ask: Ask) -> Session | None:
-        """The session, as this worker knows it, else as the store does."""
+        """The session from the cache, else from the store."""
         known = self._store.cache.recall(ask, time.monotonic())
         if known is not None and known.session.generation:
             return known.session
@@ -202,8 +202,9 @@ def _is_free(stream: Stream | None, path: str) -> bool:
 
 
 def _as_far_as_known(ask: Ask, place: Place, session: Session, age_ms: int) -> Receipt:
-    """The receipt of a lease that another worker gave, or that is settled: it moves no session, and its place counts
-    only where it lies ahead, for who asked for it is not known.
+    """The receipt for a lease of another worker, or a settled one.
+
+    It does not move the session to another stream, and its place counts only if it is ahead: the client is not known.
     """
     is_here = session.stream_id == ask.stream_id
     lease = Lease(ask, session.generation, session.move if is_here else session.move - 1, session.last_activity_ms or 0)
@@ -214,7 +215,7 @@ def _as_far_as_known(ask: Ask, place: Place, session: Session, age_ms: int) -> R
 
 
 def milliseconds(at: str | float) -> float:
-    """RFC 3339, or seconds of the epoch. Raises `ValueError`."""
+    """The ms of the epoch for a time of RFC 3339 or in seconds of the epoch. Raises `ValueError`."""
     if isinstance(at, str):
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is None:

@@ -1,4 +1,4 @@
-"""`POST /edge/reports`: what an edge delivered, in batches."""
+"""`POST /edge/reports`: batches of delivery reports."""
 
 from typing import Annotated
 
@@ -17,11 +17,11 @@ from streamlimit.web.service import Service
 ROUTE, CALL = "/edge/reports", "POST /edge/reports"
 MAX_REPORTS = 1_000
 MAX_BYTES = 4 * 1024 * 1024
-"""Bytes of a batch: the most reports, with ordinary grants and paths, take a tenth of it."""
+"""Most bytes of a batch: the largest batch, with ordinary grants and paths, takes a tenth of it."""
 
 
 class ReportForm(Struct, frozen=True, forbid_unknown_fields=True):
-    """One report, as it is sent."""
+    """One report of a batch."""
 
     path: Annotated[str, Meta(min_length=1, max_length=16_384)]
     complete: bool
@@ -51,7 +51,7 @@ class Reports:
 
 
 def read_reports(body: bytes) -> list[Report]:
-    """All of them, or `malformed`: none counts where one is wrong."""
+    """The reports in *body*. Raises `malformed`: no report counts where one is wrong."""
     try:
         forms = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -74,22 +74,22 @@ class Edge:
 
     @property
     def elsewhere(self) -> Call | None:
-        """Has files handed out by another; None where streamlimit does it itself."""
+        """The ASGI callable by which another server delivers files of `/play`; None: streamlimit delivers."""
         if self._cdn is not None:
             return Redirect(self._cdn, self._cookies, self._decider)
         return Accel(self._service, self._decider) if self._service.settings.deliver == "accel" else None
 
     @property
     def cookies_of(self) -> Callable[[str], list[str]] | None:
-        """Cookies that go with the playlists of a session with a seat on that stream; None: there are none."""
+        """The cookies that playlists of a stream carry for a session with a seat on it; None: there are none."""
         return None if self._cookies is None else self._cookies.of
 
     def takes_options(self, path: str) -> bool:
-        """Is an `OPTIONS` there no preflight of a browser?"""
+        """Is an `OPTIONS` at *path* a viewer's request, not a browser's preflight?"""
         return _name(path) in self._asks
 
     def route_of(self, path: str) -> str:
-        """The call's name, for the log: a path may hold a grant."""
+        """The call's name for the log: a path may hold a grant."""
         name = _name(path)
         return PREFIX + name if name in self.names else PREFIX
 

@@ -1,6 +1,6 @@
 """`POST /edge/rtmp`: nginx-rtmp's hooks `on_play`, `on_update` and `on_play_done`. Any status but 2xx refuses or kicks.
 
-nginx appends the viewer's own parameters behind its own, as they came: of each name the first counts.
+nginx appends the viewer's parameters behind its own, unchanged: the first of each name counts.
 """
 
 from urllib.parse import unquote_plus
@@ -31,7 +31,7 @@ class Rtmp:
         return Reply(200)
 
     async def _take(self, said: dict[str, str]) -> None:
-        """Raises where the player may not go on. Of publishers nothing is asked."""
+        """Handles a hook. Raises where the player may not go on. Publishers are always allowed."""
         call, address, player = said.get("call"), said.get("addr", ""), said.get("clientid", "")
         if not call:
             raise Problem("malformed", "call: is missing", {"field": "call"})
@@ -48,7 +48,7 @@ class Rtmp:
 
 
 def first_values(body: bytes) -> dict[str, str]:
-    """A form's fields. Raises 400."""
+    """The first value of each field of a form. Raises 400."""
     found: dict[str, str] = {}
     try:
         for pair in body.decode("ascii").split("&"):

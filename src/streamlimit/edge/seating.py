@@ -1,4 +1,4 @@
-"""Plays, pauses and stops of sessions, as foreign protocols tell them by a grant. No bytes are ours."""
+"""Playing, pausing and stopping of sessions by foreign protocols, identified by a grant. Delivers no bytes."""
 
 import time
 
@@ -17,7 +17,7 @@ from streamlimit.web.service import Service
 
 
 class Seating:
-    """Seats the sessions of foreign protocols for one worker. *address*: always the viewer's own; empty: unknown."""
+    """Seats the sessions of foreign protocols. *address*, in all methods: the viewer's own; empty: unknown."""
 
     def __init__(self, service: Service) -> None:
         self._limiter, self._authenticator, self._store = service.limiter, service.authenticator, service.store
@@ -28,7 +28,7 @@ class Seating:
         self._plays: Recent[str, int] = Recent()
 
     def identify(self, grant: str | None, address: str) -> Caller:
-        """The session of a grant. Raises 401, and 403 where it was given to another address."""
+        """The caller by *grant*. Raises 401, and 403 where it was given to another network."""
         if not grant:
             raise Problem("unauthenticated", "the request carries no grant", headers=CHALLENGE)
         caller = self._authenticator.identify_grant(grant)
@@ -37,27 +37,24 @@ class Seating:
         return caller
 
     async def plays(self, caller: Caller, stream_id: str, address: str) -> Admitted:
-        """Admitted and confirmed at once, as a heartbeat. Raises `Refused`, 403 and 404."""
+        """Admits and confirms the session at once, as a heartbeat does. Raises `Refused`, 403 and 404."""
         ask = await self._ask(caller, stream_id, address, Purpose.LEASE)
         self._pauses.end(caller.user_id, caller.session_id)
         return admission(await resolved(self._limiter.beat(ask)), ask)
 
     async def pauses(self, caller: Caller, stream_id: str, address: str) -> Admitted:
-        """The session pauses: its seat is left to run out, later by `paused_seconds`.
-
-        Raises as `plays`, who would be refused now.
-        """
+        """Pauses the session: its seat expires `paused_seconds` later. Raises as `plays`."""
         ask = await self._ask(caller, stream_id, address, Purpose.CHECK)
         admitted = await self._limiter.admitted(ask)
         await self._pauses.begin(ask, admitted.session)
         return admitted
 
     async def ends(self, caller: Caller) -> None:
-        """The seat is free, and the grant goes on to be good."""
+        """Ends the session: the seat is free, and the grant stays valid."""
         await resolved(self._limiter.end(caller.user_id, caller.session_id, keep_grant=True))
 
     async def starts(self, caller: Caller, stream_id: str, address: str, player: str) -> Admitted:
-        """As `plays`, by a new play of the session; *player* is the server's name for the connection."""
+        """As `plays`, with a new play; *player* is the server's id of the connection."""
         play = new_play()
         admitted = await self.plays(replace(caller, play=play), stream_id, address)
         self._players.put(_key(caller), player)
@@ -65,12 +62,15 @@ class Seating:
         return admitted
 
     async def goes_on(self, caller: Caller, stream_id: str, address: str, player: str) -> Admitted:
-        """As `plays`, by the play that began as *player*, where this worker has seen it (rule 8)."""
+        """As `plays`, with the play that began as *player*, if this worker knows it (rule 8)."""
         play = self._plays.get(f"{_key(caller)}/{player}")
         return await self.plays(caller if play is None else replace(caller, play=play), stream_id, address)
 
     async def stops(self, caller: Caller, stream_id: str, player: str) -> bool:
-        """*player* has left: the session ends, unless it has gone on to another stream or connection."""
+        """Ends the session of *player*, who has left, unless it has moved to another stream or connection.
+
+        Returns whether it ended.
+        """
         last = self._players.get(_key(caller))
         session = await self.seated(caller)
         if session is None or session.stream_id != stream_id or last not in (None, player):
@@ -79,7 +79,7 @@ class Seating:
         return True
 
     async def seated(self, caller: Caller) -> Session | None:
-        """The session that holds the caller's seat, as this worker knows it, else as the store does."""
+        """The caller's session with a seat, from the cache, else from the store; None: it has none."""
         ids = caller.user_id, caller.session_id
         known = self._store.cache.recall(Ask(*ids, ""), time.monotonic())
         if known is not None:
@@ -87,7 +87,7 @@ class Seating:
         return (await resolved(self._store.sessions(caller.user_id))).find(caller.session_id)
 
     async def holds_seat(self, user_id: str, session_id: str) -> bool:
-        """Does the session hold a seat, as the store says? Raises `StoreUnavailable`."""
+        """Does the session hold a seat, by the store? Raises `StoreUnavailable`."""
         return (await resolved(self._store.sessions(user_id))).find(session_id) is not None
 
     async def _ask(self, caller: Caller, stream_id: str, address: str, purpose: Purpose) -> Ask:

@@ -1,8 +1,8 @@
-"""Cookies by which a CDN opens the folder of one stream, or one file, for a while, signed in the way of each.
+"""Signed cookies that open one stream's folder, or one file, at a CDN for a time, in each CDN's form.
 
-CloudFront: a custom policy. Akamai: EdgeAuth 2.0 with an ACL. `cat-cookie`: a Common Access Token for all paths that
-begin so, or for one. The folder is for media that was admitted, and for the playlists of a session with a seat on the
-stream; a file is for what takes no seat.
+CloudFront: a custom policy. Akamai: EdgeAuth 2.0 with an ACL. `cat-cookie`: a Common Access Token for one path or all
+with a prefix. The folder's cookie goes with admitted media, and with playlists of a session with a seat on the stream;
+a file's goes with files that take no seat.
 """
 
 import math
@@ -24,7 +24,7 @@ from streamlimit.settings.cdn import CdnSettings
 CAT_COOKIE = "CTA-Common-Access-Token"
 
 Baker = Callable[[str, float], dict[str, str]]
-"""A path and now to the cookies that open it, by name; of a folder, with its slash at the end, all that is in it."""
+"""Makes the cookies, by name, that open a path (a folder, with a slash at its end, with all in it) from now on."""
 
 
 class Cookies:
@@ -34,11 +34,11 @@ class Cookies:
         self._cdn, self._bake, self._wall = cdn, _BAKERS[cdn.kind](cdn), wall
 
     def of(self, stream_id: str) -> list[str]:
-        """For `Set-Cookie`: they open that stream alone, and are sent for it alone."""
+        """The values of `Set-Cookie` that open the stream's folder; browsers send these cookies for it alone."""
         return self._for(f"{self._cdn.path}{quote(stream_id, '')}/")
 
     def of_file(self, stream_id: str, path: str) -> list[str]:
-        """The cookies for one file of the stream."""
+        """The values of `Set-Cookie` that open one file of the stream."""
         return self._for(self._cdn.path + plain_file(stream_id, path))
 
     def _for(self, path: str) -> list[str]:
@@ -47,7 +47,7 @@ class Cookies:
     def _terms(self, path: str) -> str:
         cdn = self._cdn
         domain = f"; Domain={cdn.cookie_domain}" if cdn.cookie_domain else ""
-        # A page's own requests of another host carry cookies only so, and browsers take that with TLS only.
+        # Cross-site requests of a page carry cookies only so, and browsers accept that with TLS only.
         where = "Secure; SameSite=None" if cdn.scheme == "https" else "SameSite=Lax"
         return f"Path={path}; Max-Age={math.ceil(cdn.lifetime)}{domain}; HttpOnly; {where}"
 
@@ -77,7 +77,7 @@ def _cat(cdn: CdnSettings) -> Baker:
 
 
 def _all_in(path: str) -> str:
-    """The path with a wildcard, where it is a folder's. Nothing else in it is one: it is percent-encoded."""
+    """The path, with a wildcard for a folder. It has no other wildcard, since it is percent-encoded."""
     return f"{path}*" if path.endswith("/") else path
 
 

@@ -1,4 +1,4 @@
-"""URLs that a CDN takes for a while, signed in the way of each. Values in, values out; *now*: seconds of the epoch.
+"""Signed URLs of CDNs, valid for a time, in each CDN's form. Pure; *now*: seconds of the epoch.
 
 CloudFront: a canned policy. Akamai: EdgeAuth 2.0, a token for one URL. Fastly: the token of its own VCL example.
 Cloudflare: `is_timed_hmac_valid_v0`, which gets the moment of signing and has the lifetime in its own rule. `cat`: a
@@ -19,50 +19,50 @@ from streamlimit.edge.access_token import EXACTLY, token_maker
 from streamlimit.settings.cdn import CdnSettings
 
 Signer = Callable[[str, str, float], str]
-"""URL and its path to the query that makes it good."""
+"""Makes the query that signs a URL, from the URL, its path and the time."""
 
 _URL_SAFE = str.maketrans("+=/", "-_~")
 
 
 def plain_file(stream_id: str, path: str) -> str:
-    """The file below the CDN's folder. Nothing in it can be read in two ways: all but letters is encoded."""
+    """The file's path below the CDN's folder, with all but letters encoded, so that it can be read in one way only."""
     return f"{quote(stream_id, '')}/{quote(path)}"
 
 
 def signed_url(cdn: CdnSettings, sign: Signer, stream_id: str, path: str, now: float) -> str:
-    """The signed URL of a stream's file, good from *now* on for a while."""
+    """The signed URL of a stream's file, valid from *now* on."""
     file = plain_file(stream_id, path)
     return f"{cdn.url}{file}?{sign(cdn.url + file, cdn.path + file, now)}"
 
 
 def signer(cdn: CdnSettings) -> Signer:
-    """The way of that CDN."""
+    """The signer for the kind of *cdn*."""
     return _SIGNERS[cdn.kind](cdn)
 
 
 def until(cdn: CdnSettings, now: float) -> int:
-    """When what is signed now ends."""
+    """The expiry of a signature made *now*, in seconds of the epoch."""
     return math.ceil(now + cdn.lifetime)
 
 
 def canned_policy(resource: str, ends: int) -> bytes:
-    """CloudFront's, without spaces: it is signed byte for byte."""
+    """CloudFront's canned policy, without spaces: it is signed byte for byte."""
     text = f'{{"Statement":[{{"Resource":"{resource}","Condition":{{"DateLessThan":{{"AWS:EpochTime":{ends}}}}}}}]}}'
     return text.encode()
 
 
 def cloudfront_base64(content: bytes) -> str:
-    """Base64 with other letters than anybody else's."""
+    """Base64 in CloudFront's alphabet."""
     return base64.b64encode(content).decode().translate(_URL_SAFE)
 
 
 def cloudfront_signature(key: RSAPrivateKey, policy: bytes) -> str:
-    """RSA with SHA-1, which is what CloudFront takes."""
+    """CloudFront's signature: RSA with SHA-1."""
     return cloudfront_base64(key.sign(policy, PKCS1v15(), SHA1()))
 
 
 def akamai_token(key: bytes, ends: int, scope: str) -> str:
-    """EdgeAuth 2.0's; *scope*: `url=…`, which is signed and not said, or `acl=…`, which is both."""
+    """A token of EdgeAuth 2.0. *scope*: `url=…`, which is signed but not part of it, or `acl=…`, which is both."""
     said = f"exp={ends}" + (f"~{scope}" if scope.startswith("acl=") else "")
     signed = said if scope.startswith("acl=") else f"{said}~{scope}"
     return f"{said}~hmac={hmac.digest(key, signed.encode(), 'sha256').hex()}"

@@ -1,7 +1,7 @@
 """`POST /edge/srs`: SRS's `http_hooks`. It passes on 200 with `{"code":0}`; any other status refuses.
 
-Nothing is reported between `on_play` and `on_stop`: until then this worker holds the seat. Who loses it is cut by SRS's
-API, where `srs_api` says where that is.
+Nothing is reported between `on_play` and `on_stop`: until then this worker holds the seat. A viewer who loses it is
+kicked by SRS's API, where `srs_api` is set.
 """
 
 from collections.abc import Callable
@@ -42,13 +42,13 @@ class Srs:
         return json_reply({"code": 0})
 
     async def _take(self, said: Hook) -> None:
-        """Raises where the viewer may not play. Of publishers nothing is asked."""
+        """Handles a hook. Raises where the viewer may not play. Publishers are always allowed."""
         grant, player = in_query(said.param.removeprefix("?")), str(said.client_id)
         if said.action == "on_play":
             caller = self._seating.identify(grant, said.ip)
             admitted = await self._seating.starts(caller, require_id("stream", said.stream), said.ip, player)
             self._holding.hold_if_seated(admitted, self._cut_of(player))
-        elif said.action == "on_stop" and grant and player:  # another one comes for HLS, without a client
+        elif said.action == "on_stop" and grant and player:  # for HLS a second one comes, without a client
             caller = self._seating.identify(grant, said.ip)
             if await self._seating.stops(caller, said.stream, player):
                 self._holding.let_go(caller.user_id, caller.session_id)

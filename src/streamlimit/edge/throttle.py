@@ -1,4 +1,4 @@
-"""So many calls a minute of each caller, counted in this worker's memory: fixed windows from a caller's first call."""
+"""A rate limit in this worker's memory: calls of each caller in a minute, in fixed windows from its first call."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ class Throttle:
         self._windows: dict[str, tuple[float, int]] = {}
 
     def wait_seconds(self, key: str) -> float:
-        """Counts one call. 0: it may go on; else how long until the next one may."""
+        """Counts one call. Returns 0 if it is allowed, else the seconds until the next one is."""
         now = self._clock()
         began, calls = self._windows.get(key, (now, 0))
         if now - began >= WINDOW_SECONDS:
@@ -28,6 +28,6 @@ class Throttle:
         return 0.0
 
     def _forget(self, now: float) -> None:
-        """Windows that have passed; where all are young, all: who calls so often is stopped a little later."""
+        """Removes passed windows or, where all are young, all: then callers may exceed the limit once."""
         young = {key: each for key, each in self._windows.items() if now - each[0] < WINDOW_SECONDS}
         self._windows = young if len(young) < CALLERS_KEPT else {}

@@ -1,4 +1,4 @@
-"""Players of which nothing holds the seat here, looked after until their session has none any more.
+"""Watches players whose seats this worker does not hold, until their session loses the seat.
 
 For servers that ask once and whose players keep their seats by other calls (MediaMTX).
 """
@@ -26,7 +26,7 @@ class Watching:
         self._tasks: dict[Key, asyncio.Task[None]] = {}
 
     def watch(self, key: Key, lost: Callable[[], None]) -> None:
-        """*lost* is called once the session of *key* (user, session) holds no seat. A player before it is forgotten."""
+        """Has *lost* called when the session of *key* (user, session) holds no seat; replaces an earlier watch."""
         before = self._tasks.pop(key, None)
         if before is not None:
             before.cancel()

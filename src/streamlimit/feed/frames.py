@@ -1,4 +1,4 @@
-"""One event, one remark, one place as server-sent events have them: text made once for all listeners."""
+"""Frames of server-sent events, made once for all listeners."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Filters(Struct, frozen=True):
-    """Which events a listener wants; None: all."""
+    """The filters of a listener; None: all events."""
 
     types: frozenset[str] | None = None
     user_id: str | None = None
@@ -20,7 +20,7 @@ class Filters(Struct, frozen=True):
 
 
 class Frame(Struct, frozen=True, gc=False):
-    """One event as it is sent, and what it is chosen by."""
+    """One event as server-sent text, with the fields that filters use."""
 
     place: Place
     type: str
@@ -29,7 +29,7 @@ class Frame(Struct, frozen=True, gc=False):
     text: bytes
 
     def fits(self, wanted: Filters) -> bool:
-        """Is it one of those?"""
+        """Does the event pass the filters?"""
         return (
             (wanted.types is None or self.type in wanted.types)
             and wanted.user_id in (None, self.user_id)
@@ -38,34 +38,34 @@ class Frame(Struct, frozen=True, gc=False):
 
 
 def frame(entry: Entry) -> Frame:
-    """The entry of the feed, its place as the event's id."""
+    """The frame of an entry of the feed, with its place as the event's id."""
     event, session = entry.event, entry.event.session
     text = _block(event.type, event_json(event), id_line(entry.place))
     return Frame(entry.place, event.type, session.user_id, session.stream_id, text)
 
 
 def remark(name: str, data: dict[str, Any]) -> bytes:
-    """An event of the stream itself: it is no user's, and moves no place."""
+    """A frame about the stream itself (a gap, an outage, its end), without an id."""
     return _block(name, data)
 
 
 def mark(place: Place | None) -> bytes:
-    """No event: a comment, which keeps proxies awake, and how far the listener is, whatever it filters out."""
+    """A comment, which keeps the connection alive, and the listener's place, whatever its filters leave out."""
     return b": still here\n" + (b"" if place is None else id_line(place)) + b"\n"
 
 
 def id_line(place: Place) -> bytes:
-    """What a client gives back as `Last-Event-ID`."""
+    """The id line of a place, which a client returns as `Last-Event-ID`."""
     return b"id: %b\n" % write_place(place).encode()
 
 
 def write_place(place: Place) -> str:
-    """As text; the second number is left out where it is 0."""
+    """*place* as text; the second number is left out where it is 0."""
     return f"{place[0]}-{place[1]}" if place[1] else str(place[0])
 
 
 def read_place(text: str) -> Place:
-    """The place that was written so. Raises ValueError."""
+    """The place in *text*, the inverse of `write_place`. Raises ValueError."""
     first, dash, second = text.partition("-")
     numbers = (first, second) if dash else (first,)
     if not all(number.isascii() and number.isdigit() and len(number) <= 20 for number in numbers):

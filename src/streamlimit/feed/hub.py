@@ -1,4 +1,4 @@
-"""One reader of the feed for all listeners of a worker: it looks a few times a second, and not at all where none is."""
+"""The hub of a worker's listeners: one reader of the feed, which polls a few times a second while there are any."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,7 +15,10 @@ PAGE = 500
 
 
 class Hub:
-    """Reads *feed*. `window`: what it read, None as long as that is nothing; `is_away`: the store does not answer."""
+    """Reads *feed* for all listeners.
+
+    `window`: what was read, None: nothing yet; `is_away`: the store is unavailable.
+    """
 
     def __init__(self, feed: Feed, most: int = MOST) -> None:
         self.feed, self._most = feed, most
@@ -27,7 +30,7 @@ class Hub:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Somebody listens, as long as the block lasts."""
+        """Counts a listener for as long as the block lasts."""
         self._listeners += 1
         self._wanted.set()
         try:
@@ -40,29 +43,29 @@ class Hub:
 
     @property
     def listeners(self) -> int:
-        """How many listeners there are."""
+        """The number of listeners."""
         return self._listeners
 
     def changed(self) -> "asyncio.Future[None]":
-        """Is done when there is more in the window, or the store became unavailable or recovered."""
+        """A future that is done when the window has new events, or the store becomes unavailable or recovers."""
         if self._changed is None or self._changed.done():
             self._changed = asyncio.get_running_loop().create_future()
         return self._changed
 
     def wake(self) -> None:
-        """All listeners look up, though there may be no news: something beside the feed concerns them."""
+        """Wakes all listeners, though there may be no new event: their credentials may have changed."""
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
 
     async def read_forever(self) -> None:
-        """Until cancelled."""
+        """Polls the feed until cancelled."""
         while True:
             await self._wanted.wait()
             if not await self.read_once():
                 await asyncio.sleep(POLL_SECONDS)
 
     async def read_once(self) -> bool:
-        """Looks for what is new. True: there may be more at once."""
+        """Reads new entries once. True: there may be more at once."""
         window = self.window
         try:
             page = await resolved(self.feed.read(None if window is None else window.end, PAGE))

@@ -1,6 +1,6 @@
-"""One listener's way through the feed: from where it stopped to the present, then with everybody else.
+"""One listener of the feed: it catches up from its last event, then follows the shared window.
 
-Says what to send next; the caller sends it. Each thing is an event by name:
+Makes the text to be sent; the caller sends it. The events by name:
 
     session.…   what happened; the id is its place
     gap         events between the last id and the next one are gone: {"after": the place}
@@ -22,9 +22,9 @@ RETRY_MS = 2_000
 
 
 class Listener:
-    """One listener of *hub*; *place*: the last event that it had, None where it begins with what is to come.
+    """One listener of *hub*. *place*: the last event that it received; None: it begins with the next event.
 
-    `is_over`: it is closed, with what `take` gave it last. `knows_outage`: it was sent one that is not over.
+    `is_over`: it is closed by what `take` returned last. `knows_outage`: it was sent an `outage` that is not over.
     """
 
     def __init__(self, hub: Hub, wanted: Filters, place: Place | None) -> None:
@@ -33,7 +33,7 @@ class Listener:
         self._has_begun = self.knows_outage = self.is_over = False
 
     async def take(self) -> bytes:
-        """All that is to be sent now; nothing where it has all."""
+        """The frames to be sent now; empty: there are none."""
         parts = [] if self._has_begun else [b"retry: %d\n\n" % RETRY_MS]
         self._has_begun = True
         try:
@@ -49,7 +49,7 @@ class Listener:
         return b"".join(parts)
 
     def mark(self) -> bytes:
-        """The frame that shows that the stream is alive, and how far it is."""
+        """The frame that keeps the stream alive, with the listener's place."""
         return mark(self._place)
 
     def last_word(self, reason: str) -> bytes:
@@ -78,7 +78,7 @@ class Listener:
         return [each.text for each in frames if each.fits(self._wanted)] + greeting
 
     async def _catch_up(self, place: Place, window: Window) -> list[bytes]:
-        """One page of what happened while it was disconnected; after the last one it is where the others are."""
+        """A page of events since *place*; after the last page the listener follows *window*."""
         page = await resolved(self._hub.feed.read(place, PAGE))
         parts = [] if page.is_whole else [remark("gap", {"after": write_place(place)})]
         self._place = page.entries[-1].place if page.entries else page.newest

@@ -1,7 +1,6 @@
-"""Writes a worker's events to the feed and the histories, some hundredths of a second after they happened.
+"""The recorder: writes a worker's events to the feed and the histories, some hundredths of a second later.
 
-No request waits for that, and events that come together are written together. In an outage they are kept here,
-as many as there is room for.
+No request waits for that, and events are written in batches. In an outage they are kept here, bounded.
 """
 
 import asyncio
@@ -18,14 +17,14 @@ GATHER_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 AT_ONCE = 200
 MOST = 10_000
-"""Events that may wait for the store; the oldest go first."""
+"""Most events that wait for the store; beyond that the oldest are dropped."""
 
 Write: TypeAlias = Callable[[Sequence[Event]], Awaitable[Sequence[Event]]]
-"""Writes events; answers which of them could not be written."""
+"""Writes events, and returns those that could not be written."""
 
 
 class Log(Protocol):
-    """Where it is said once when events are lost."""
+    """The log of lost events: one line when they begin to be lost."""
 
     def warning(self, event: str, **fields: object) -> object: ...
 
@@ -48,7 +47,7 @@ class Waiting:
             self.dropped += 1
 
     async def flush(self) -> bool:
-        """Writes them. False: some could not be, and wait again."""
+        """Writes the waiting events. False: some could not be written, and wait again."""
         for _ in range(-(-len(self._events) // AT_ONCE)):
             left: Sequence[Event] = [self._events.popleft() for _ in range(min(AT_ONCE, len(self._events)))]
             try:
@@ -62,7 +61,7 @@ class Waiting:
 
 
 class Recorder:
-    """One worker's. Call it with each event; `write_forever` writes them to *feed*, `finish` the last ones."""
+    """The recorder of one worker; call it with each event. `write_forever` writes to *feed*, `finish` the last ones."""
 
     def __init__(self, feed: Feed, log: Log) -> None:
         self.feed, self._log = feed, log
@@ -77,11 +76,11 @@ class Recorder:
 
     @property
     def dropped(self) -> int:
-        """Events that found no room while the store was unavailable."""
+        """The number of events dropped while the store was unavailable."""
         return sum(each.dropped for each in self._waiting)
 
     async def write_forever(self) -> None:
-        """Until cancelled."""
+        """Writes recorded events until cancelled."""
         while True:
             await self._bell.wait()
             await asyncio.sleep(GATHER_SECONDS)
@@ -91,7 +90,7 @@ class Recorder:
                 self._bell.set()
 
     async def flush(self) -> bool:
-        """All that happened so far is written. False: the store is unavailable."""
+        """Writes all recorded events. False: the store is unavailable."""
         async with self._turn:
             new, self._new = self._new, []
             for each in self._waiting:
@@ -101,16 +100,16 @@ class Recorder:
         return is_done
 
     async def forget(self, user_id: str) -> None:
-        """Nothing of the user is in the feed or a history, but for the events by which they were forgotten."""
+        """Removes the user's events from the feed and the history, but those of the forgetting itself."""
         await self.flush()
         await resolved(self.feed.forget(user_id))
 
     async def finish(self, grace_seconds: float = 1.0) -> None:
-        """The worker stops: what waits gets so long."""
+        """Writes what waits before the worker stops, for *grace_seconds* at most."""
         try:
             await asyncio.wait_for(self.flush(), grace_seconds)
         except TimeoutError:
-            pass  # the store hangs, and has said so by other words
+            pass  # the store hangs; its outage is logged elsewhere
         await resolved(self.feed.close())
 
     def _note_losses(self, is_done: bool) -> None:

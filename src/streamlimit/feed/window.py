@@ -1,4 +1,4 @@
-"""The last events that a worker read of the feed, which all its listeners share. A value; does no I/O."""
+"""The window: the last events that a worker read of the feed, shared by its listeners. No I/O."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ from streamlimit.feed.frames import Frame
 from streamlimit.store.feed import Place
 
 MOST = 2_000
-"""Events in it: a listener that is further behind than these is closed."""
+"""Most events in the window: a listener that is further behind is closed."""
 
 
 class Window:
-    """Holds every event behind `start` up to `end`, but at most *most* of them."""
+    """All events behind `start` up to `end`, at most *most* of them."""
 
     def __init__(self, place: Place, most: int = MOST) -> None:
         self.start = self.end = place
@@ -20,11 +20,11 @@ class Window:
         self._frames: list[Frame] = []
 
     def covers(self, place: Place) -> bool:
-        """Is nothing missing behind this place?"""
+        """Does the window contain every event behind *place*?"""
         return self.start <= place <= self.end
 
     def add(self, frames: Iterable[Frame]) -> None:
-        """The next ones."""
+        """Appends the next events."""
         self._frames += frames
         too_many = len(self._frames) - self._most
         if too_many > 0:
@@ -34,5 +34,5 @@ class Window:
             self.end = self._frames[-1].place
 
     def after(self, place: Place) -> list[Frame]:
-        """All behind a place that it covers."""
+        """The events behind *place*, which the window covers."""
         return self._frames[bisect_right(self._frames, place, key=attrgetter("place")) :]

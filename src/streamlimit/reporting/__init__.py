@@ -1,1 +1,1 @@
-"""What product people ask of a service, counted beside the viewers: by hour, plan, stream and type of device."""
+"""Reports: counts by hour, plan, stream and type of device, made beside the viewers."""

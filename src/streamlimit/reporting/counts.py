@@ -1,7 +1,6 @@
-"""What one worker counts for the reports: plain numbers and sets in memory, until they are flushed. Reads no store.
+"""The counts of one worker for reports: plain numbers and sets in memory, until they are flushed. Reads no store.
 
-Nothing happens here for a session that has its seat: work is done where a seat is given, a request refused, a session
-moved.
+Segments and heartbeats of a session with a seat are not counted: only new seats, refusals and moves.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,12 +15,11 @@ from streamlimit.store.reporting import DIGEST_BYTES, GROUPS_KEPT, HOUR_MS, NONE
 from streamlimit.tally import COUNTED
 
 USERS_KEPT = 100_000
-"""Users that may wait to be flushed (each once an hour), and HOURS_KEPT hours of them, while the store is unavailable.
-"""
+"""Most users that wait to be flushed, each once an hour; of an unavailable store HOURS_KEPT hours are kept."""
 HOURS_KEPT = 48
 
 PLACES_KEPT = 400
-"""Combinations of plan, stream and type of device whose seats are counted apart, until they are added up."""
+"""Combinations of plan, stream and type of device that are counted apart before they are added up."""
 
 ALL: Key = (Group.ALL, NONE)
 Keys = tuple[Key, ...]
@@ -62,7 +60,7 @@ class Hour(Struct):
         return found
 
     def add_up(self) -> None:
-        """All seats are in the numbers. All that a user has are a group's at least, where they all are in it."""
+        """Adds the counted seats to the numbers of their groups."""
         for seats in self.seats.values():
             for key in seats.keys:
                 count = self.count(key)
@@ -71,7 +69,7 @@ class Hour(Struct):
         self.seats.clear()
 
     def count(self, key: Key) -> Count:
-        """The numbers of *key*. There are only so many: what viewers make up must not fill the memory."""
+        """The numbers of *key*. Their number is bounded: values invented by viewers must not fill the memory."""
         found = self.numbers.get(key)
         if found is None:
             if len(self.numbers) >= len(Group) * GROUPS_KEPT:
@@ -81,8 +79,9 @@ class Hour(Struct):
 
 
 class Counts:
-    """Since the last `take`. *wall_ms* is the time. Ever: `seats` that were given; `dropped` users: not counted, for
-    there were too many.
+    """The counts since the last `take`. *wall_ms*: the clock.
+
+    Since the start: `seats` that were given; `dropped` users, who were not counted, for there were too many.
     """
 
     def __init__(self, wall_ms: Callable[[], int]) -> None:
@@ -93,11 +92,11 @@ class Counts:
 
     @property
     def users(self) -> int:
-        """How many users wait to be flushed."""
+        """The number of users that wait to be flushed."""
         return self._users
 
     def admitted(self, ask: Ask, admitted: Admitted) -> None:
-        """A session was given a seat."""
+        """Counts a session that was given a seat."""
         self.seats += 1
         hour, device = self._hour(self._wall_ms()), ask.device
         place = ask.plan, ask.stream_id, device.type if isinstance(device, Device) else None
@@ -108,7 +107,7 @@ class Counts:
         self._add_user(hour.users, ask.user_id, seats.keys)
 
     def refused(self, ask: Ask, refusal: Refusal) -> None:
-        """A limit refused a request, or would have."""
+        """Counts a request that a limit refused, or in a dry run would have."""
         if refusal.code not in COUNTED:
             return
         hour, keys = self._hour(self._wall_ms()), keys_of(ask.plan, ask.stream_id, ask.device)
@@ -118,27 +117,27 @@ class Counts:
         self._add_user(hour.refused, ask.user_id, keys)
 
     def happened(self, event: Event) -> None:
-        """Who moved watches another stream now."""
+        """Counts a session that moved to another stream."""
         if event.type == "session.moved":
             session = event.session
             keys = keys_of(session.plan, session.stream_id, session.device)
             self.watched(self._wall_ms(), session.user_id, keys)
 
     def watched(self, at_ms: int, user_id: str, keys: Iterable[Key]) -> None:
-        """The user watches, in these values of groups."""
+        """Counts the user in these values of groups."""
         self._add_user(self._hour(at_ms).users, user_id, tuple(keys))
 
     def at_limit(self, at_ms: int, key: Key, for_ms: int) -> None:
-        """Users of *key* had all their seats taken, for so long all together."""
+        """Adds *for_ms* to the time in which users of *key* had all their seats taken."""
         self._hour(at_ms).count(key).at_limit_ms += for_ms
 
     def live(self, at_ms: int, key: Key, sessions: int) -> None:
-        """So many sessions of *key* were live at once."""
+        """Notes that *sessions* of *key* were live at once."""
         count = self._hour(at_ms).count(key)
         count.peak = max(count.peak, sessions)
 
     def take(self, key: bytes, at_once: int) -> Iterator[Part]:
-        """All of it, in parts that name *at_once* users at most, by digests that are made with *key*."""
+        """Takes all counts, in parts of *at_once* users at most, who are named by digests made with *key*."""
         hours, self._hours, self._users = self._hours, {}, 0
         for hour_ms, hour in hours.items():
             hour.add_up()
@@ -172,7 +171,7 @@ class Counts:
 
 
 def keys_of(plan: str | None, stream_id: str, device: str | Device | None) -> Keys:
-    """The values of all groups in which a session is counted."""
+    """The values of the groups in which a session is counted."""
     return _keys(plan, stream_id, device.type if isinstance(device, Device) else None)
 
 
@@ -182,12 +181,12 @@ def _keys(plan: str | None, stream_id: str, kind: str | None) -> Keys:
 
 
 def digest(key: bytes, user_id: str) -> bytes:
-    """What stands for a user: without the *key* it cannot be traced back to one."""
+    """The digest of a user, which cannot be traced back without *key*."""
     return blake2b(user_id.encode(), digest_size=DIGEST_BYTES, key=key).digest()
 
 
 def _entries(key: bytes, users: dict[str, Keys]) -> Iterator[tuple[Key, bytes]]:
-    """Each value of a group, and the users to be counted there."""
+    """The values of groups, each with the digests of users to be counted."""
     for user_id, keys in users.items():
         user = digest(key, user_id)
         for each in keys:

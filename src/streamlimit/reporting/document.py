@@ -1,4 +1,4 @@
-"""A report as the JSON of `GET /v1/reports`, and as CSV for spreadsheets."""
+"""Reports as the JSON of `GET /v1/reports`, and as CSV for spreadsheets."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from streamlimit.store.reporting import DAY_MS, HOUR_MS, NONE, Group, Period, Ro
 NUMBERS = ("admissions", "refusals", "refused_users", "users", "peak_live_sessions", "seconds_at_limit")
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
-"""What begins so is a formula to a spreadsheet, or hides that it is none: it gets an apostrophe in front."""
+"""First characters of formulas in spreadsheets: text that begins so gets an apostrophe in front."""
 
 
 def columns_of(period: Period, group: Group) -> tuple[str, ...]:
@@ -21,7 +21,7 @@ def columns_of(period: Period, group: Group) -> tuple[str, ...]:
 
 
 def row_json(row: Row, period: Period, group: Group) -> dict[str, Any]:
-    """One row. No plan, or no type of device: null."""
+    """One row as JSON; no plan, or no type of device, is null."""
     numbers = (row.admissions, row.refusals, row.refused_users, row.users, row.peak, row.at_limit_ms / 1_000)
     at: dict[str, Any] = {"at": rfc3339(row.at_ms)}
     if period is Period.CLOCK:
@@ -32,7 +32,7 @@ def row_json(row: Row, period: Period, group: Group) -> dict[str, Any]:
 
 
 def as_csv(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> str:
-    """With a line of names. What viewers wrote cannot become a formula; none is empty."""
+    """*rows* as CSV with a header line. Text of viewers cannot become a formula; null is empty."""
     text = io.StringIO()
     writer = csv.writer(text)
     names = list(columns)

@@ -1,7 +1,6 @@
-"""Brings what a worker counted into the store, and lets one worker at a time look at all live sessions.
+"""The reporter: flushes a worker's counts to the store, and has one worker at a time sample all live sessions.
 
-A crash loses what was counted since the last flush, some seconds. While the store is unavailable all of it waits,
-bounded.
+A crash loses the counts since the last flush, some seconds. While the store is unavailable counts wait, bounded.
 """
 
 import asyncio
@@ -27,15 +26,15 @@ log = EventLog("streamlimit")
 FLUSH_SECONDS, FLUSH_REST_FACTOR = 2.0, 3.0
 TIDY_SECONDS = 600.0
 REST_FACTOR = 100
-"""Looking at live sessions takes at most one part in so many of a worker's time."""
+"""Sampling takes at most one part in so many of a worker's time."""
 LEAST_SAMPLE_MS, LONG_WALK_SECONDS = 1_000, 0.2
-"""Who reads a report has live sessions looked at first, unless that was done so lately, or takes so long."""
+"""A report is preceded by a sample of live sessions, unless the last one is this recent, or took this long."""
 FINISH_SECONDS = 1.0
 FLUSHED_WHILE_SAMPLING = 10_000
 
 
 class Sources(Struct, frozen=True):
-    """Whose live sessions are looked at, and by which numbers; *activity* grows whenever a viewer watches."""
+    """The sources of a sample: the store, the policy; *activity*: a number that grows whenever a viewer watches."""
 
     store: Store
     policy: Policy
@@ -43,7 +42,10 @@ class Sources(Struct, frozen=True):
 
 
 class Reporter:
-    """One worker's. *at_once*: users that a batch may name. *keep_days* 0: nothing is counted, what was kept goes."""
+    """The reporter of one worker.
+
+    *at_once*: users of a batch. *keep_days* 0: nothing is counted, old counts are deleted.
+    """
 
     def __init__(self, counts: Counts, reports: ReportStore, sources: Sources, keep_days: int, at_once: int) -> None:
         self.counts, self.keep_days = counts, keep_days
@@ -57,13 +59,11 @@ class Reporter:
 
     @property
     def waiting(self) -> int:
-        """Batches that the store has not taken yet."""
+        """The number of batches that the store has not taken yet."""
         return len(self._waiting)
 
     async def rows(self, period: Period, group: Group, from_ms: int, to_ms: int, at_most: int) -> tuple[Row, ...]:
-        """The rows of a report, with what this worker has counted up to now. Others' news are `FLUSH_SECONDS` old at
-        most.
-        """
+        """The rows of a report, with this worker's counts up to now; others' may be `FLUSH_SECONDS` old."""
         if self.keep_days:
             await self.flush()
             if self._walk_seconds < LONG_WALK_SECONDS:
@@ -71,9 +71,9 @@ class Reporter:
         return await resolved(self._reports.rows(period, group, from_ms, to_ms, at_most))
 
     async def flush(self, rest_factor: float = 0.0) -> None:
-        """Adds all that was counted. What the store does not take waits for the next time, and comes first then.
+        """Flushes all counts to the store. Batches that it does not take are sent first the next time.
 
-        *rest_factor*: for how many times as long as a batch took the next one waits, where no caller waits for all.
+        *rest_factor*: the pause before the next batch, as a multiple of the time that a batch took.
         """
         async with self._flushing:
             await self._add_waiting(rest_factor)
@@ -87,7 +87,7 @@ class Reporter:
                 self._waiting.extend(map(self._batch, parts))
 
     async def sample(self, every_ms: int) -> None:
-        """Looks at all live sessions, unless some worker did within *every_ms*."""
+        """Samples all live sessions, unless some worker did within *every_ms*."""
         now_ms = wall_ms()
         last_ms = await resolved(self._reports.claim_sample(now_ms, every_ms))
         if last_ms is None:
@@ -102,23 +102,21 @@ class Reporter:
         await self.flush()
 
     async def flush_forever(self) -> None:
-        """Until cancelled."""
+        """Flushes periodically, until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self._try(partial(self.flush, FLUSH_REST_FACTOR))
             self._tell_dropped()
 
     async def sample_forever(self) -> None:
-        """Soon after a seat was given, when there may be more than ever, and once every X while a viewer watches; less
-        often where that takes long.
-        """
+        """Samples soon after a new seat, and every X while viewers watch (less often where it takes long), for ever."""
         while True:
             await asyncio.sleep(max(LEAST_SAMPLE_MS / 1_000, REST_FACTOR * self._walk_seconds))
             if (every_ms := self._sampled_every_ms()) is not None:
                 await self._try(partial(self.sample, every_ms))
 
     def _sampled_every_ms(self) -> int | None:
-        """How new a look at live sessions must be now; None: there is nothing to see."""
+        """The greatest age of the last sample before another one is due; None: there is nothing to sample."""
         seats, self._seats = self._seats, self.counts.seats
         seen, self._seen = self._seen, self._sources.activity()
         if self._seats != seats:
@@ -126,18 +124,18 @@ class Reporter:
         return self._sources.policy.segment_ms if self._seen != seen or self._live else None
 
     async def tidy_forever(self) -> None:
-        """Now and then."""
+        """Runs `tidy` periodically, until cancelled."""
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             await self._try(self.tidy)
 
     async def tidy(self) -> None:
-        """Closes buckets that are over, and deletes old ones."""
+        """Closes ended buckets, and deletes old ones."""
         while await resolved(self._reports.tidy(wall_ms(), self.keep_days)):
             await asyncio.sleep(0.01)
 
     async def finish(self) -> None:
-        """Before the worker stops: what was counted, if the store takes it."""
+        """Flushes the counts before the worker stops, if the store takes them."""
         try:
             await asyncio.wait_for(self._try(self.flush), FINISH_SECONDS)
         except TimeoutError:
@@ -153,13 +151,13 @@ class Reporter:
             began = None
 
     def _tell_dropped(self) -> None:
-        """Numbers that are too small are no secret."""
+        """Logs that users were dropped, so that the numbers are too small."""
         dropped, self._dropped = self.counts.dropped - self._dropped, self.counts.dropped
         if dropped:
             log.warning("report_users_dropped", users=dropped)
 
     async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
-        """What an unavailable store does not take is for the next time; its outage is logged elsewhere."""
+        """Runs *step*; in an outage, which is logged elsewhere, it is left to the next time."""
         try:
             await step()
         except StoreUnavailable:
@@ -177,5 +175,5 @@ class Reporter:
 
 
 def wall_ms() -> int:
-    """The time by which reports are kept."""
+    """The wall clock in ms, which dates reports."""
     return time.time_ns() // 1_000_000

@@ -1,6 +1,4 @@
-"""Live sessions, looked at one user after the other: how many there are of each group, and which users are at the
-limit.
-"""
+"""A sample of live sessions: their number in each group, and the users at their limit."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,14 +10,13 @@ from streamlimit.reporting.counts import Counts, Keys, keys_of
 from streamlimit.store.reporting import HOUR_MS, Key
 
 LONGEST_MS = 15 * 60_000
-"""For so long at most a user is taken to have been at the limit before a sample: no worker looked in between."""
+"""The longest time before a sample for which a user at the limit counts as having been there."""
 
 
 class Sample:
-    """A look at live sessions, at *now_ms*; the one before it was at *last_ms*.
+    """A sample of live sessions at *now_ms*; the last one was at *last_ms*.
 
-    The first one of an hour counts all who are live as users of that hour; users who come later are counted as they
-    come.
+    The first sample of an hour counts all live users in that hour; later users are counted when they come.
     """
 
     def __init__(self, counts: Counts, policy: Policy, last_ms: int, now_ms: int) -> None:
@@ -31,12 +28,12 @@ class Sample:
         self.sessions = 0
 
     def add(self, sessions: Iterable[Session]) -> None:
-        """Some more of the live ones; all of a user's come together."""
+        """Adds some live sessions; all of one user are added together."""
         for user_id, own in groupby(sessions, key=lambda session: session.user_id):
             self._add_user(user_id, list(own))
 
     def finish(self) -> None:
-        """Counts what was seen: all sessions were added."""
+        """Counts the sample, after all sessions were added."""
         for key, live in self._live.items():
             self._counts.live(self._now_ms, key, live)
         for key, for_ms in self._at_limit_ms.items():

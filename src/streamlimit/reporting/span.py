@@ -1,4 +1,4 @@
-"""Which time a report is of, as people say it: dates or moments of RFC 3339, checked. Reads no clock."""
+"""The time span of a report, parsed from dates or times of RFC 3339 and checked. Reads no clock."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,10 +9,10 @@ from msgspec import Struct
 from streamlimit.store.reporting import DAY_MS, Period, buckets, floor_of
 
 MOST_BUCKETS = 10_000
-"""A report looks at so many at most: 416 days of hours."""
+"""Most buckets of a report: 416 days of hours."""
 
 USUAL_MS = {Period.HOUR: DAY_MS, Period.DAY: 31 * DAY_MS, Period.MONTH: 366 * DAY_MS, Period.CLOCK: 31 * DAY_MS}
-"""How far back a report goes by itself."""
+"""The default span of a report, by its period."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS = 1971, 9000
@@ -24,7 +24,7 @@ NAMES = ("from", "to")
 
 
 class BadSpan(Exception):
-    """What is wrong with `field`, in words that go on from its name."""
+    """A wrong span: `field`, and what is wrong, in words that continue its name."""
 
     def __init__(self, field: str, wrong: str) -> None:
         super().__init__(f"{field}: {wrong}")
@@ -32,7 +32,7 @@ class BadSpan(Exception):
 
 
 class Span(Struct, frozen=True):
-    """From when to when, in ms: what was asked for. `looked_at`: the part of it of which anything may be kept."""
+    """A span in ms as it was asked for. `looked_at`: the part of it that may have stored buckets."""
 
     from_ms: int
     to_ms: int
@@ -40,14 +40,14 @@ class Span(Struct, frozen=True):
 
 
 class Now(Struct, frozen=True):
-    """The time, and how long reports are kept."""
+    """The present time, and how long reports are kept."""
 
     now_ms: int
     keep_days: int
 
 
 def span_of(begin: str | None, end: str | None, period: Period, now: Now, names: tuple[str, str] = NAMES) -> Span:
-    """What was asked for; a date as the *end* is that whole day. *names*: what the two are called.
+    """The span from *begin* to *end*; a date as the *end* includes that day. *names*: of the two parameters.
 
     Raises `BadSpan`.
     """
@@ -61,7 +61,7 @@ def span_of(begin: str | None, end: str | None, period: Period, now: Now, names:
 
 
 def kept(from_ms: int, to_ms: int, period: Period, now: Now, name: str = NAMES[0]) -> Span:
-    """Of that time. *name*: what its beginning is called. Raises `BadSpan` where there would be too much to look at."""
+    """The span *from_ms* to *to_ms*. *name*: of its beginning. Raises `BadSpan` where it has too many buckets."""
     oldest_ms = floor_of(period, max(now.now_ms - now.keep_days * DAY_MS, 0))
     looked_at = max(from_ms, oldest_ms), min(to_ms, now.now_ms + 1)
     if any(islice(buckets(period, *looked_at), MOST_BUCKETS, None)):
@@ -70,7 +70,7 @@ def kept(from_ms: int, to_ms: int, period: Period, now: Now, name: str = NAMES[0
 
 
 def month_of(text: str, name: str) -> tuple[int, int]:
-    """From when to when the month lasts that is written as 2026-11. Raises `BadSpan`."""
+    """The beginning and the end in ms of a month such as 2026-11. Raises `BadSpan`."""
     from_ms = _moment_ms(f"{text}-01", name) if re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text, re.ASCII) else None
     if from_ms is None:
         raise BadSpan(name, "is no month, as 2026-11")

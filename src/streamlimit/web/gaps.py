@@ -1,4 +1,4 @@
-"""Segments that a playlist lists and that are not there: Endpoint 1 leaves them out."""
+"""Listed segments whose files are missing: Endpoint 1 skips them."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from streamlimit.errors import UnknownSegment
 from streamlimit.web.problems import Problem
 
 MOST_LEFT_OUT = 16
-"""Segments in a row that may be left out where their files are missing; of more the caller gets an error."""
+"""Segments in a row that are skipped where their files are missing; beyond that the caller gets an error."""
 
 Chosen = Segment | LiveEdge | None
 """The segment that is next; where there is none, the live edge, or the end of the stream."""
 
 
 def candidates(stream: Stream, chosen: Chosen) -> Iterator[Segment]:
-    """The chosen segment and those after it, one of which is to be issued: the first that is there."""
+    """The chosen segment and those after it, of which the first one with a file is issued."""
     for _ in range(MOST_LEFT_OUT + 1):
         if not isinstance(chosen, Segment):
             return

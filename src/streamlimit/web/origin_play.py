@@ -1,7 +1,7 @@
-"""`GET /play/…` where the files are at an HTTP origin: a session with a seat is handed them through us.
+"""`GET /play/…` where the files are at an HTTP origin: they are relayed.
 
-Playlists, inits, keys and texts are small, and kept for a moment; media comes from the origin as it is sent on. The
-seat is reserved before the origin is asked, so that the refused cost it nothing, and given back where it fails.
+Playlists, inits, keys and texts are small, and cached for a moment; media is streamed through. The seat is reserved
+before the origin is asked, so that refused requests cost it nothing, and given back where the origin fails.
 """
 
 import re
@@ -32,7 +32,7 @@ from streamlimit.web.service import Service
 from streamlimit.web.wanted import Elsewhere
 
 MOST = {"init": MAX_INIT, "key": MAX_KEY}
-"""Bytes of what is no media; what is larger takes a seat."""
+"""Most bytes of files that are not media; a larger one takes a seat."""
 
 _closed_range = re.compile(r"bytes=(\d{1,18})-(\d{1,18})").fullmatch
 _open_range = re.compile(r"bytes=(\d{1,18})-").match
@@ -66,7 +66,7 @@ class OriginPlaybackFiles(PlaybackFiles):
             await self._play_small(body, asked, conditions, caller, request, exchange)
 
     async def _small(self, what: str, request: Request, asked: PlayPath) -> Body | None:
-        """A playlist as of now, or what else is small; None: it is media, or as large."""
+        """The content of a playlist, or of another small file; None: the file is media, or as large."""
         if what == "media":
             return None
         if what != "playlist":
@@ -124,7 +124,7 @@ class OriginPlaybackFiles(PlaybackFiles):
         self, source: Source, holder: LeaseHolder, asked: PlayPath, stream: Stream, request: Request,
         exchange: Exchange,
     ) -> None:  # fmt: skip
-        if asked.path in stream.hints:  # by now the playlist may name it
+        if asked.path in stream.hints:  # the playlist may list it by now
             await self._streams.look(asked.stream_id, fresh=True)
             stream = self._stream(asked.stream_id)
         segments = _completed(stream, asked.path, source)
@@ -144,7 +144,7 @@ class OriginPlaybackFiles(PlaybackFiles):
 
 
 def _begun(stream: Stream, path: str, conditions: Conditions) -> Segment | None:
-    """The segment that the first byte asked for is of."""
+    """The segment that contains the first requested byte."""
     if not stream.is_single_file(path):
         return stream.find(path)
     found = _open_range(conditions.range or "")
@@ -154,7 +154,7 @@ def _begun(stream: Stream, path: str, conditions: Conditions) -> Segment | None:
 
 
 def _is_of_headers(stream: Stream, path: str, conditions: Conditions) -> bool:
-    """Are only bytes of an init or an index asked for? Where there is a condition on the range, all may come."""
+    """Are only bytes of an init or an index asked for? Not with a condition on the range: the whole file may come."""
     found = _closed_range(conditions.range or "")
     if found is None or conditions.if_range is not None:
         return False

@@ -1,6 +1,7 @@
-"""Endpoint 1 where the files are at an HTTP origin: a session that may be issued a segment is handed it through us.
+"""Endpoint 1 where the files are at an HTTP origin: segments are relayed to sessions that may be issued them.
 
-The seat is reserved before the origin is asked, so that the refused cost it nothing, and given back where it fails.
+The seat is reserved before the origin is asked, so that refused requests cost it nothing, and given back where the
+origin fails.
 """
 
 from streamlimit.delivery.origin.source import Source
@@ -62,7 +63,7 @@ class OriginSegments(Segments):
             await holder.abandon()
 
     async def _chosen(self, wanted: Issue, holder: LeaseHolder) -> tuple[Segment, Source] | LiveEdge | None:
-        """The named segment, or the next one that is there. At a live edge the origin is asked what is new."""
+        """The named segment, or the next one that exists. At a live edge the origin is asked for news."""
         if wanted.named is not None:
             return wanted.named, await self._relay.segment(wanted.stream, wanted.named)
         stream = wanted.stream

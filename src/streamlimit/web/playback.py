@@ -1,4 +1,4 @@
-"""`GET /play/…`, any file of a stream: who asks, for which bytes, and may they. `responder.py` answers."""
+"""`GET /play/…`, any file of a stream: the caller, the bytes, and the rights. `responder.py` answers."""
 
 from streamlimit.delivery.body import Body
 from streamlimit.delivery.held import Held
@@ -22,7 +22,7 @@ _LEASE, _CHECK = Purpose.LEASE, Purpose.CHECK  # looked up once
 
 
 class PlaybackFiles:
-    """Handles requests by playback URLs; errors are raised, not sent."""
+    """The handler of playback URLs; errors are raised, not sent."""
 
     def __init__(self, service: Service, responder: Responder) -> None:
         self._limiter, self._authenticator, self._responder = service.limiter, service.authenticator, responder
@@ -41,14 +41,14 @@ class PlaybackFiles:
         return self._responder.answer(wanted, exchange)
 
     async def _answer_hint(self, error: UnknownSegment, request: Request, exchange: Exchange) -> None:
-        """A file that is not there yet, if it is one that a playlist hints at."""
+        """Answers with a file that does not exist yet, if a playlist hints at it."""
         if not await self._is_made(request, exchange):
             raise error
         wanted = self._playback_of(request)
         await resolved(self._responder.answer(wanted, exchange))
 
     async def _answer_reload(self, request: Request, exchange: Exchange) -> None:
-        """A playlist whose client says which version it has."""
+        """Answers with a playlist whose client states the version that it has."""
         try:
             wanted = self._playback_of(request)
         except UnknownSegment as error:
@@ -62,7 +62,7 @@ class PlaybackFiles:
         return self.playback(request.path, conditions_of(request), request.client, MARK in request.query)
 
     async def _is_made(self, request: Request, exchange: Exchange) -> bool:
-        """Was a file that is not there worth waiting for? Who asks was found to be allowed to."""
+        """Waits for a missing file that a playlist hints at. Did it come? The caller's rights are checked before."""
         asked = PlayPath(request.path)
         stream = self._stream(asked.stream_id)
         if self._held is None or self._catalog is None or request.method != "GET" or not stream.edges:
@@ -71,7 +71,7 @@ class PlaybackFiles:
         return await until_made(self._held, newest, asked.path, exchange)
 
     async def _is_listed(self, wanted: Playback | Entry, request: Request, exchange: Exchange) -> bool:
-        """Was there something to wait for before the playlist that is *wanted* is sent?"""
+        """Waits until the *wanted* playlist meets the request's directives. Did it have to wait?"""
         if self._held is None or self._catalog is None or self._files is None:
             return False
         if isinstance(wanted, Entry) or wanted.requested.is_head:
@@ -83,9 +83,9 @@ class PlaybackFiles:
         return True
 
     def playback(self, path: str, conditions: Conditions, peer: Peer, is_reload: bool = False) -> Playback | Entry:
-        """The file that a URL asks for, by the client at *peer*. Raises 401, 403, 404 and 416, and `Elsewhere`.
+        """The file that a URL asks for, for the client at *peer*. Raises 401, 403, 404 and 416, and `Elsewhere`.
 
-        *is_reload*: it says which version of a live playlist it has; a play began before that.
+        *is_reload*: the client states the version of a live playlist that it has, so its play has begun before.
         """
         asked = PlayPath(path)
         caller = self._authenticator.identify_grant(asked.grant)
@@ -138,7 +138,7 @@ class PlaybackFiles:
     def _entry(
         self, asked: PlayPath, caller: Caller, conditions: Conditions, stream: Stream, body: Body, client: str
     ) -> Entry | None:
-        """The playlist that begins a play, which asks for it (rule 8); None: the file is sent as it is."""
+        """The entry playlist that begins a new play (rule 8); None: the file is sent unchanged."""
         play = new_play()
         content = led_content(self._files, stream, asked.path, body, asked.grant, play)
         if content is None:

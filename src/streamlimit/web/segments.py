@@ -1,4 +1,4 @@
-"""`POST /v1/segments`, Endpoint 1: who asks, for which segment, and may they. `responder.py` answers."""
+"""Endpoint 1, `POST /v1/segments`: the caller, the segment, and the rights. `responder.py` answers."""
 
 import math
 import re
@@ -43,25 +43,25 @@ _are_plain_ids = re.compile(rf"{_PLAIN_ID}(?:\n{_PLAIN_ID}){{2}}").fullmatch
 
 
 def read_segment_form(body: bytes) -> SegmentForm:
-    """As `read_form(SegmentForm, body)`. Most ids are of ASCII: all three are looked at in one step then."""
+    """As `read_form(SegmentForm, body)`, faster: ids of ASCII, as most are, are checked in one step."""
     try:
         form = _decode_segment(body)
         if form.replace is None and _are_plain_ids(f"{form.user_id}\n{form.session_id}\n{form.stream_id}"):
             return form
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass  # the other way says what is wrong
+        pass  # `read_form` says what is wrong
     return read_form(SegmentForm, body)
 
 
 class Segments:
-    """Handles requests for segments; errors are raised, not sent."""
+    """The handler of Endpoint 1; errors are raised, not sent."""
 
     def __init__(self, service: Service, responder: Responder) -> None:
         self._limiter, self._authenticator, self._plans = service.limiter, service.authenticator, service.plans
         self._catalog, self._streams, self._responder = service.catalog, service.streams, responder
 
     def __call__(self, request: Request, exchange: Exchange, caller: Caller | None = None) -> Answer[None]:
-        """`POST /v1/segments`, Endpoint 1: the named segment, or the next one. *caller*: found out already."""
+        """Answers with the named segment, or the next one. *caller*: where it is identified already."""
         if request.method != "POST":
             raise wrong_method("POST")
         given = request.fields.get(b"authorization")
@@ -83,7 +83,7 @@ class Segments:
         await resolved(self(request, exchange, caller))
 
     def issue(self, form: SegmentForm, caller: Caller, client: str, place: str) -> Issue:
-        """The segment that *form* asks for, by a client at that address. Raises 403 and 404."""
+        """The segment that *form* asks for, for a client at that address. Raises 403 and 404."""
         if caller.role in BOUND:
             caller.require_own(form.user_id, form.session_id, form.stream_id, form.replace)
             caller.require_place(place)
@@ -121,7 +121,7 @@ class Segments:
     def _segment(self, stream: Stream, name: str) -> Segment:
         assert self._catalog is not None
         segment = stream.find(name) or as_spelled(stream, name)
-        if segment is None and stream.live:  # the playlist on disk may be newer than what we know
+        if segment is None and stream.live:  # the playlist on disk may be newer than the known one
             segment = self._catalog.stream(stream.stream_id, fresh=True).find(name)
         if segment is None:
             raise UnknownSegment("the stream has no segment of that name")

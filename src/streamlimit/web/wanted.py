@@ -58,5 +58,5 @@ def nothing(edge: LiveEdge | None) -> dict[str, str]:
 
 
 def no_streams() -> UnknownStream:
-    """The error where a file or a segment is asked for and others move all bytes."""
+    """The error for requests of files where no streams are configured."""
     return UnknownStream("no streams are set here")

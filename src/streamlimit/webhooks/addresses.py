@@ -1,7 +1,7 @@
 """The check of webhooks' addresses: public ones, unless the operator allows more. The checked one is called.
 
-A name is resolved here, its addresses are checked, and the connection goes to one of exactly these: a name
-that points elsewhere a moment later (DNS rebinding) gains nothing.
+A name is resolved here, its addresses are checked, and the connection goes to one of exactly these, which defeats DNS
+rebinding.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from streamlimit.errors import StreamlimitError
 
 PINNED_SECONDS = 60.0
-"""How long the addresses of a name hold; then it is asked for again."""
+"""How long the addresses of a name are used before it is resolved again."""
 
 RESERVED = [
     IPv4Network(block)
@@ -23,32 +23,32 @@ RESERVED = [
         *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
     )
 ]
-"""IPv4 for special purposes, by IANA's registry, and multicast: no machine on the Internet has one of these.
+"""Networks of IPv4 for special purposes, by IANA's registry, and multicast: no public host has such an address.
 
-Ours, not the `ipaddress` module's: that differs from one release of Python to the next.
+Listed here, since the `ipaddress` module's list differs between releases of Python.
 """
 
 UNICAST = IPv6Network("2000::/3")
-"""All of IPv6 that is given to the Internet so far: what lies beyond is local, or not yet given."""
+"""Global unicast of IPv6: addresses beyond are local, or not allocated."""
 
 RESERVED_IN_UNICAST = [
     IPv6Network(block)
     for block in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3ffe::/16", "3fff::/20")
 ]
-"""Networks of IPv6 within global unicast that are not called: Teredo, benchmarks, documentation, 6to4 …"""
+"""Networks within global unicast that are not public hosts: Teredo, benchmarks, documentation, 6to4 …"""
 
 TRANSLATED = [IPv6Network(block) for block in ("::ffff:0:0/96", "64:ff9b::/96")]
-"""IPv6 that stands for IPv4, and leads there: mapped addresses and NAT64's own; the last 32 bits tell."""
+"""Networks of IPv6 that map to IPv4: mapped addresses and NAT64's; the last 32 bits are the IPv4 address."""
 
 Resolve = Callable[[str], Awaitable[list[str]]]
 
 
 class AddressRefused(StreamlimitError):
-    """The endpoint is at no address that may be called."""
+    """The endpoint has no address that may be called."""
 
 
 def is_public(text: str) -> bool:
-    """Is this the literal address of a machine on the public Internet, whatever form it hides in?"""
+    """Is *text* the literal address of a public host, in any form?"""
     host, _, scope = text.partition("%")
     address = ip_address(host)
     if isinstance(address, IPv4Address):
@@ -63,7 +63,7 @@ def _is_public_v4(address: IPv4Address) -> bool:
 
 
 def is_literal(host: str) -> bool:
-    """Is this an address, not a name?"""
+    """Is *host* an address, not a name?"""
     try:
         ip_address(host.partition("%")[0])
     except ValueError:
@@ -72,7 +72,7 @@ def is_literal(host: str) -> bool:
 
 
 def is_plainly_private(host: str) -> bool:
-    """Is it private without any look-up: a private address in any spelling, or a name of this machine?"""
+    """Is *host* private without a look-up: a private address in any spelling, or a name of this machine?"""
     if is_literal(host):
         return not is_public(host)
     try:
@@ -96,7 +96,10 @@ class Addresses:
         self._pinned: dict[str, tuple[float, list[str]]] = {}
 
     async def of(self, host: str) -> list[str]:
-        """Where *host* may be called, best first. Raises `AddressRefused`, or `OSError` for an unknown name."""
+        """The addresses of *host* that may be called, best first.
+
+        Raises `AddressRefused`, `OSError` for an unknown name.
+        """
         until, found = self._pinned.get(host, (0.0, []))
         if not found or self._clock() >= until:
             found = self._checked(host, [host] if is_literal(host) else await self._resolve(host))
@@ -104,26 +107,26 @@ class Addresses:
         return found
 
     def prefer(self, host: str, address: str) -> None:
-        """*address* answered: from now on it is tried first."""
+        """Has *address*, which answered, tried first from now on."""
         found = self._pinned[host][1] if host in self._pinned else []
         if found and found[0] != address and address in found:
             found.remove(address)
             found.insert(0, address)
 
     def forget(self, host: str) -> None:
-        """No address of *host* answered: the name is asked for again."""
+        """Has *host* resolved again: none of its addresses answered."""
         self._pinned.pop(host, None)
 
     def _checked(self, host: str, found: list[str]) -> list[str]:
         good = [address for address in found if self._allow_private or is_public(address)]
         if not good:
-            # Neither addresses nor the name are shown: they may be what a stranger wants to find out.
+            # Neither addresses nor the name are shown: they may describe an internal network.
             raise AddressRefused("the endpoint is at a private address" if found else "the endpoint has no address")
         return list(dict.fromkeys(good))
 
 
 async def resolve_name(host: str) -> list[str]:
-    """The system's answer, in its order."""
+    """The addresses of *host* by the system's resolver, in its order."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]

@@ -1,4 +1,4 @@
-"""All webhooks of one worker: a worker per endpoint, beside each other."""
+"""The dispatcher of webhooks: one `WebhookWorker` per endpoint, side by side."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -19,32 +19,32 @@ Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class WebhookDispatcher:
-    """Runs the *workers* that empty the *outbox*, and closes their *senders*."""
+    """Runs the *workers*, which deliver from the *outbox*, and closes their *senders*."""
 
     def __init__(self, outbox: Outbox, workers: Sequence[WebhookWorker], senders: Sequence[Sender] = ()) -> None:
         self.outbox, self.workers, self._senders = outbox, workers, senders
 
     def adopt(self, endpoints: Sequence[Endpoint]) -> None:
-        """Takes over URLs and secrets of the same endpoints, by name."""
+        """Replaces URLs and secrets of the same endpoints, by name."""
         by_name = {endpoint.name: endpoint for endpoint in endpoints}
         for sender in self._senders:
             sender.adopt(by_name[sender.endpoint.name])
 
     def wake(self, event: Event) -> None:
-        """This worker has put the event into the outbox."""
+        """Wakes the workers of the endpoints subscribed to *event*, which is in the outbox now."""
         for worker in self.workers:
             worker.wake(event)
 
     def work(self) -> list[Work]:
-        """The work of all endpoints, each for ever, beside the viewers."""
+        """The background work of all endpoints, each without an end."""
         return [self.tidy_forever, *(worker.deliver_forever for worker in self.workers)]
 
     async def deliver_for(self, seconds: float) -> bool:
-        """All that is due, for about so long. False: there is more, or an endpoint does not answer."""
+        """Delivers what is due, for about *seconds*. False: more is left, or an endpoint does not answer."""
         return all(await asyncio.gather(*(worker.deliver_for(seconds) for worker in self.workers)))
 
     async def tidy_once(self) -> None:
-        """Forgets endpoints that are in the settings no more. An unavailable store is tried the next time."""
+        """Removes endpoints that the settings no longer name. An unavailable store is tried the next time."""
         try:
             while await resolved(self.outbox.retain(TIDIED_AT_ONCE)):
                 await asyncio.sleep(0)
@@ -52,12 +52,12 @@ class WebhookDispatcher:
             return
 
     async def tidy_forever(self) -> None:
-        """At the start, and each hour."""
+        """Runs `tidy_once` at the start and each hour, until cancelled."""
         while True:
             await self.tidy_once()
             await asyncio.sleep(TIDY_SECONDS)
 
     async def stop(self, grace_seconds: float = 1.0) -> None:
-        """Deliveries on the way get so long; then all is closed. Twice is once."""
+        """Stops: pending deliveries get *grace_seconds*, then all is closed. Twice is once."""
         await asyncio.gather(*(worker.stop(grace_seconds) for worker in self.workers))
         await resolved(self.outbox.close())

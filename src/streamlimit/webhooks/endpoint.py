@@ -18,10 +18,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Endpoint:
-    """One receiver: where it is, how it is signed for, what it wants. Its `name` is what logs and commands show.
+    """One receiver of webhooks: URL, secrets, event types, and the `name` that logs and commands show.
 
-    A secret is `whsec_<base64>` as Standard Webhooks has it, or any other text, whose UTF-8 bytes are then the key.
-    Each of several secrets makes a signature: a receiver that knows one of them is content (rotation).
+    A secret is `whsec_<base64>` as in Standard Webhooks, or any other text, whose UTF-8 bytes are then the key. Each
+    secret makes a signature; a receiver needs to know one of them (rotation).
     """
 
     def __init__(self, url: str, secrets: Sequence[str], types: Sequence[str], name: str | None = None) -> None:
@@ -30,7 +30,7 @@ class Endpoint:
         self._signers = [Webhook(secret if secret.startswith("whsec_") else secret.encode()) for secret in secrets]
 
     def __repr__(self) -> str:
-        return f"Endpoint({self.name})"  # neither secrets nor the URL, which may hold some
+        return f"Endpoint({self.name})"  # neither secrets nor the URL, which may contain some
 
     def headers(self, event: Event, body: bytes, now: float) -> dict[str, str]:
         """The headers of one attempt at *now* (seconds of the epoch)."""
@@ -44,10 +44,10 @@ class Endpoint:
 
 
 def default_name(url: str) -> str:
-    """The host, and enough of a digest to tell two URLs there apart."""
+    """The host and a short digest of the URL, which distinguishes endpoints on one host."""
     return f"{urlsplit(url).hostname}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
 
 
 def payload(event: Event) -> bytes:
-    """The body: always the same bytes for the same event, or signatures of retries would differ in more than time."""
+    """The body of *event*: the same bytes at every retry."""
     return _encode(event_json(event))

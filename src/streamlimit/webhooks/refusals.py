@@ -1,6 +1,6 @@
-"""Refusals as events: at most once per session within n·X, and cheap, because players hammer.
+"""Refusals as events: at most one per session within n·X, and cheap, because players hammer.
 
-This worker remembers what it has announced, so most refusals end at one look-up; the outbox has what others announced.
+This worker remembers its own announcements, so most refusals end at one look-up; the outbox has those of other workers.
 """
 
 import time
@@ -17,11 +17,11 @@ from streamlimit.store.deferred import Deferred, deferred
 
 USERS_REMEMBERED = 20_000
 SESSIONS_ANNOUNCED = 16
-"""Sessions of one user within n·X that make an event: made-up session ids make no flood of them."""
+"""Sessions of one user that make an event within n·X: invented session ids must not flood the outbox."""
 
 
 class Register(Protocol):
-    """Where refusals become events, at most one of a session for a while: the outbox, or the feed."""
+    """A register in which refusals become events, one per session for a while: the outbox, or the feed."""
 
     def refused(
         self, session: Session, reason: str, quiet_ms: int, live_sessions: int | None = None
@@ -29,7 +29,7 @@ class Register(Protocol):
 
 
 class Refusals:
-    """Call it with each refusal. *announce* is called with the events that were kept; *clock*: monotonic seconds."""
+    """Makes events of refusals; call it with each. *announce* gets the new events; *clock*: monotonic seconds."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Refusals:
             try:
                 answer = self._register.refused(_session(ask, refusal), refusal.code, self._quiet_ms, refusal.live)
             except StoreUnavailable:
-                return  # the store is for losses first; the viewer has the refusal already
+                return  # an unavailable store: refusals may be lost
             self._await(answer)
 
     def _is_new(self, ask: Ask) -> bool:
@@ -67,7 +67,7 @@ class Refusals:
         return True
 
     def _await(self, answer: Answer[Event | None]) -> None:
-        """Announces the event, now or when the outbox has answered: the viewer has the refusal already."""
+        """Announces the event, at once or when the outbox has answered; the viewer does not wait for it."""
         if is_coming(answer):
             coming = answer if isinstance(answer, Deferred) else deferred(answer)
             coming.add_callback(self._answered)
@@ -82,9 +82,7 @@ class Refusals:
 
 
 def _session(ask: Ask, refusal: Refusal) -> Session:
-    """The refused session: as its seat has it, or else as it asked, without a generation; under its present plan and
-    limit.
-    """
+    """The refused session under its present plan and limit, from its seat or (without a generation) the question."""
     for session in refusal.sessions:
         if session.session_id == ask.session_id:
             return replace(session, plan=ask.plan or session.plan, limit=refusal.limit)

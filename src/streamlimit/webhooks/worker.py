@@ -1,7 +1,7 @@
-"""Carries one endpoint's deliveries from the outbox to the receiver: users side by side, each user's in order.
+"""The worker of one endpoint: delivers from the outbox to the receiver, users in parallel, each user's events in order.
 
-Each endpoint has a worker of its own, so that none waits for another's receiver. One that keeps
-failing is tried with single deliveries and growing pauses until it answers; nothing waits for it but its own queues.
+Each endpoint has its own worker, so that none waits for another's receiver. A failing endpoint is tried with single
+deliveries and growing pauses until it answers; only its own queues wait.
 """
 
 import asyncio
@@ -21,23 +21,23 @@ from streamlimit.store.outbox import Delivery, Outbox
 from streamlimit.webhooks.sender import TIMEOUT_SECONDS, Failed, Outcome, Sent, Unwanted
 
 PLACES = 32
-"""Users served at once, per worker and endpoint."""
+"""Users whose deliveries are sent at the same time, per worker and endpoint."""
 
 POLL_SECONDS = 1.0
 GATHER_SECONDS = 0.01
-"""How long a wake-up waits for more of its kind: one claim serves them all."""
+"""How long a wake-up waits for others: one claim serves them all."""
 
 LONGEST_WAIT_SECONDS = 3_600.0
 GIVE_UP_SECONDS = 86_400.0
 
 PATIENCE = 5
-"""So many failures in a row, of whichever users, and the endpoint counts as failing."""
+"""Failures in a row, of any users, after which the endpoint counts as failing."""
 
 LONGEST_PAUSE_SECONDS = 30.0
 
 
 class Log(Protocol):
-    """The log of how an endpoint fares: once per change, not per delivery."""
+    """The log of an endpoint's state: one line per change, not per delivery."""
 
     def info(self, event: str, **fields: object) -> object: ...
     def warning(self, event: str, **fields: object) -> object: ...
@@ -45,7 +45,7 @@ class Log(Protocol):
 
 
 class Counts(Struct):
-    """Counts for the metrics of one endpoint, of this worker alone. Each attempt is sent, failed or unwanted."""
+    """Counts for the metrics of one endpoint, of this process. Each attempt is sent, failed or unwanted."""
 
     sent: int = 0
     failed: int = 0
@@ -55,7 +55,7 @@ class Counts(Struct):
 
 
 class Carrier(Protocol):
-    """Makes the attempts: `Sender`, or a test."""
+    """Makes attempts: `Sender`, or a test's own."""
 
     async def send(self, event: Event) -> Outcome: ...
     async def close(self) -> None: ...
@@ -89,17 +89,17 @@ class WebhookWorker:
 
     @property
     def in_flight(self) -> int:
-        """How many deliveries are on their way."""
+        """The number of pending deliveries."""
         return len(self._carrying)
 
     def wake(self, event: Event) -> None:
-        """The event is in the outbox: it need not wait for the next look."""
+        """Wakes the worker for *event*, which is in the outbox: it need not wait for the next look."""
         if event.type in self._types:
             self._woken.add(event.session.user_id)
             self._bell.set()
 
     async def deliver_once(self, users: Collection[str] | None = None) -> int:
-        """Claims as many deliveries as it has free places, of *users* or of all, and sets off with them. How many."""
+        """Claims deliveries for its free places, of *users* or of all, and begins to send them. Returns how many."""
         places = self._free_places()
         if places <= 0:
             self._more = True
@@ -115,7 +115,7 @@ class WebhookWorker:
         return len(deliveries)
 
     async def deliver_forever(self) -> None:
-        """Until cancelled: at once what this worker made, each second what others left."""
+        """Delivers until cancelled: events of this process at once, those of others each second."""
         looked_at = float("-inf")
         while True:
             everywhere = self._more or self._clock() - looked_at >= POLL_SECONDS
@@ -131,7 +131,7 @@ class WebhookWorker:
             self._bell.clear()
 
     async def deliver_for(self, seconds: float) -> bool:
-        """All that is due, for about so long. False: there is more, or the endpoint does not answer."""
+        """Delivers what is due, for about *seconds*. False: more is left, or the endpoint does not answer."""
         deadline = self._clock() + seconds
         while (left := deadline - self._clock()) > 0:
             started = await self.deliver_once()
@@ -141,7 +141,7 @@ class WebhookWorker:
         return False
 
     async def stop(self, grace_seconds: float = 1.0) -> None:
-        """No new deliveries; those on the way get so long, then they are released for others. Twice is once."""
+        """Stops: pending deliveries get *grace_seconds*, then they are released for others. Twice is once."""
         self._stopping = True
         if self._carrying:
             await asyncio.wait(self._carrying, timeout=grace_seconds)
@@ -154,11 +154,11 @@ class WebhookWorker:
         await self._sender.close()
 
     def wait_seconds(self, attempts: int) -> float:
-        """How long after so many failed attempts the next one follows: 1, 2, 4, 8 … and up to a fifth more."""
+        """The seconds from the failed attempt number *attempts* to the next: 1, 2, 4, 8 … and up to a fifth more."""
         return min(2.0 ** min(attempts - 1, 30), LONGEST_WAIT_SECONDS) * (1 + self._jitter() / 5)
 
     def _free_places(self) -> int:
-        """A failing endpoint has one place, and none during a pause."""
+        """The free places: of a failing endpoint one, and none during a pause."""
         if self._stopping or self._clock() < self._paused_until:
             return 0
         return (1 if self.is_failing else self._places) - self.in_flight
@@ -176,7 +176,7 @@ class WebhookWorker:
             self._is_store_away = False
 
     async def _carry(self, delivery: Delivery) -> None:
-        """Sends *delivery*, and as long as all goes well the ones that follow it."""
+        """Sends *delivery* and, as long as attempts succeed, the user's following ones."""
         task, following = asyncio.current_task(), delivery
         assert task is not None
         try:
@@ -189,7 +189,7 @@ class WebhookWorker:
                 if self._stopping:
                     return await self._release(following)
         except StoreUnavailable:
-            return  # the claim runs out, and someone sends it again, with the same id
+            return  # the claim expires, and the delivery is sent again, with the same id
 
     async def _attempt(self, event: Event) -> Outcome:
         began = self._clock()
@@ -198,7 +198,7 @@ class WebhookWorker:
         return outcome
 
     async def _after(self, delivery: Delivery, outcome: Outcome) -> Delivery | None:
-        """Tells the outbox; the user's next delivery, if that may be sent now."""
+        """Reports the outcome to the outbox. Returns the user's next delivery, if that may be sent now."""
         match outcome:
             case Sent():
                 self.counts.sent += 1
@@ -234,9 +234,9 @@ class WebhookWorker:
     def _note_failure(self, outcome: Failed) -> None:
         now = self._clock()
         self._failures += 1
-        if outcome.wait_seconds is not None:  # it speaks for the whole endpoint
+        if outcome.wait_seconds is not None:  # it is meant for the whole endpoint
             self._paused_until = max(self._paused_until, now + outcome.wait_seconds)
-        if self._failures >= PATIENCE and now >= self._paused_until:  # else it set off before the pause
+        if self._failures >= PATIENCE and now >= self._paused_until:  # else the attempt began before the pause
             self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS) if self.is_failing else 1.0
             self._paused_until = now + self._pause
         if self._failures >= PATIENCE and not self.is_failing:
@@ -262,4 +262,4 @@ class WebhookWorker:
         try:
             await resolved(self._outbox.release(delivery))
         except StoreUnavailable:
-            return  # its claim runs out by itself
+            return  # its claim expires by itself
