@@ -1,1 +1,1 @@
-"""Streams and their segments, and the bytes on their way to the client. Knows no web framework."""
+"""Streams and their segments, and the delivery of bytes to clients. Knows no web framework."""

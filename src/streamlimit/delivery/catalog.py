@@ -1,9 +1,9 @@
-"""The streams in a folder: each subfolder with a playlist is one. Notices what changes, without a restart.
+"""The catalog of the streams in a folder: each subfolder with a playlist is one. Changes are noticed without a restart.
 
-Asking for a stream costs a dict lookup and a comparison of times; now and then (LIVE_SECONDS, VOD_SECONDS)
-one of the asks pays for a stat of each of its playlists, and only a changed one is read again. A stream is
-read when it is first asked for. A playlist that is bad at the moment (half written, gone) leaves the last
-good version in place for GRACE_SECONDS; then the stream is unavailable, and `problems` says why.
+A look-up costs a dict access and a comparison of times; every LIVE_SECONDS or VOD_SECONDS one look-up stats each of the
+stream's playlists, and only a changed one is read again. A stream is read at its first look-up. While a playlist is bad
+(half written, gone) the last good version is used for GRACE_SECONDS; then the stream is unavailable, and `problems`
+says why.
 
 May be used from several threads: the worst that can happen is that two of them read the same stream.
 """
@@ -46,7 +46,7 @@ class Catalog:
         self._resolved_due = float("-inf")
 
     def streams(self) -> list[Stream]:
-        """All that can be served, by id. Reads every stream that was never asked for: not for a hot path."""
+        """All streams that can be served, by id. Reads those never asked for, so it is not for a hot path."""
         now = self._clock()
         self._scan(now)
         for entry in list(self._entries.values()):
@@ -64,9 +64,9 @@ class Catalog:
         return self._look(stream_id, fresh)
 
     def resolve(self, stream: Stream, path: str) -> str:
-        """The regular file that *path* (decoded) names in the stream; raises UnknownSegment for all else.
+        """The regular file that *path* (decoded) names in the stream. Raises UnknownSegment.
 
-        An answer is good for a second: following links costs ten times the rest of a request's look-ups.
+        Results are cached for a second: following links costs ten times the rest of a request's look-ups.
         """
         now = self._clock()
         if now >= self._resolved_due or len(self._resolved) > RESOLVED_KEPT:
@@ -80,16 +80,16 @@ class Catalog:
         return found
 
     def others(self) -> list[str]:
-        """Folders that hold nothing to be served, and nothing that is bad: as of the last `streams`."""
+        """The folders without a playlist, as of the last `streams`."""
         return sorted(name for name, entry in self._entries.items() if entry.stream is None and entry.problem is None)
 
     def missing(self, stream: Stream) -> list[str]:
-        """Playlists that a master of the stream names and that are not there."""
+        """The missing playlists that a master of the stream names."""
         entry = self._entries.get(stream.stream_id)
         return [] if entry is None else sorted(entry.missing)
 
     def absence(self, stream: Stream, path: str) -> str:
-        """Why that file of the stream cannot be opened, in words for its operator."""
+        """The reason why a file of the stream cannot be opened, in words for the operator."""
         return absence(self._root, f"{self._root}/{stream.stream_id}", path)
 
     def _look(self, stream_id: str, fresh: bool) -> Stream:
@@ -104,7 +104,7 @@ class Catalog:
         return entry.served()
 
     def _scan(self, now: float) -> None:
-        """New and removed folders, where they were listed anew."""
+        """Adds new folders and drops removed ones, if the folders are due to be listed."""
         names = self._folders.listed(now)
         if names is None:
             return
@@ -133,7 +133,7 @@ class Catalog:
             return
         stamp = stamp_of(entry.folder)
         if stamp is None:
-            entry.stream = entry.problem = None  # gone: the next scan forgets it
+            entry.stream = entry.problem = None  # gone: the next scan drops it
             self._settle(entry)
         elif entry.has_changed(now) or entry.bad_since is not None:
             self._load(entry, now)
@@ -141,7 +141,7 @@ class Catalog:
         entry.due = now + (VOD_SECONDS if is_calm else LIVE_SECONDS)
 
     def _load(self, entry: FolderEntry, now: float) -> None:
-        """Reads all of it; what looks half done counts only after the grace time, if there was more."""
+        """Reads the stream; a version that looks half written replaces a good one only after the grace time."""
         reader = Reader(self._root, entry.folder, entry.cache)
         reading = read_all(reader, entry.playlists)
         stream = build_from(reader, entry.stream_id, reading.listings, entry.stream)
@@ -152,5 +152,5 @@ class Catalog:
 
     def _settle(self, entry: FolderEntry) -> None:
         if entry.stream is None or not entry.stream.live:
-            entry.cache.clear()  # it is kept for those that change all the time
+            entry.cache.clear()  # the cache is for streams that change often
         self.problems.report(entry.stream_id, entry.problem)

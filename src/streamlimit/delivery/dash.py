@@ -1,8 +1,8 @@
-"""DASH manifests (ISO 23009-1) -> a Listing. mpd.py reads the XML, timeline.py the times; what they mean is said here.
+"""DASH manifests (ISO 23009-1) as a Listing. mpd.py parses the XML, timeline.py the times.
 
-Every segment of every representation is listed: by its timeline, by counting, by its index (`sidx`), or,
-where a manifest only says how names are made and not how many there are, by the files that are there. Of
-a multi-period manifest the numbers go on from period to period, renditions being matched by their place.
+Every segment of every representation is listed: by its timeline, by counting, by its index (`sidx`), or, where a
+manifest states only a template without a count, by the files on disk. In a multi-period manifest the numbers go on from
+period to period; renditions are matched by their order.
 """
 
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ from streamlimit.errors import CatalogError
 
 AUDIO_CODECS = ("mp4a", "ac-3", "ec-3", "opus", "flac", "vorb")
 MAX_SEGMENTS = 1_000_000
-"""Segments of a manifest, all representations together: of a day in two seconds each, those of twenty renditions."""
+"""Most segments of a manifest: a day in 2-second segments, in twenty renditions."""
 MAX_REPRESENTATIONS = 5_000
-"""Of all periods together: of 250 periods with twenty each."""
+"""Most representations of a manifest: 250 periods with twenty each."""
 
 GOOD = "good"
-"""Where the reader keeps the last version of a live manifest of which all could be read."""
+"""The key under which the reader keeps the last complete version of a live manifest."""
 
 
 def read(reader: Reader, path: str) -> Listing:
-    """The manifest at *path*. Raises CatalogError where it cannot be understood.
+    """The manifest at *path*. Raises CatalogError where it cannot be parsed.
 
-    Of a live stream the last version of which all could be read stands in for one of which that is not so.
+    For a live stream the last complete version replaces one that could be read in part only.
     """
     try:
         root = reader.parsed(path, "", lambda text, _: mpd.parse(path, text))
@@ -60,7 +60,7 @@ def _is_live(root: Element) -> bool:
 
 
 def _listing(reader: Reader, path: str, root: Element) -> Listing:
-    """All that the manifest says. A representation that makes no sense is a failure, and costs no other."""
+    """The listing of the manifest. An invalid representation becomes a failure, and does not affect others."""
     listing, live = Listing(entry=path, is_master=True, files={path: "playlist"}), _is_live(root)
     segments, tracks = 0, 0
     for number, place in enumerate(_places(root, live, listing)):
@@ -84,7 +84,7 @@ def _listing(reader: Reader, path: str, root: Element) -> Listing:
 
 
 def _places(root: Element, live: bool, listing: Listing) -> Iterator[Place]:
-    """Every representation in order, with what is in the folder; the others are noted."""
+    """Every representation with files in the folder, in order; others are noted."""
     path, periods = listing.entry, _periods(root, listing)
     for period, span in zip(periods, _spans(root, periods, live, listing), strict=True):
         seen: dict[str, int] = {}
@@ -102,7 +102,7 @@ def _places(root: Element, live: bool, listing: Listing) -> Iterator[Place]:
 
 
 def _periods(root: Element, listing: Listing) -> list[Element]:
-    """Those of this document. What an XLink names is not fetched; one that resolves to zero is not there."""
+    """The periods of this document. XLinks are not fetched; one that resolves to zero is left out."""
     for period in root.all("Period"):
         link = period.attributes.get(mpd.LINK)
         if link is not None and link != mpd.TO_ZERO:
@@ -111,7 +111,7 @@ def _periods(root: Element, listing: Listing) -> list[Element]:
 
 
 def _spans(root: Element, periods: list[Element], live: bool, listing: Listing) -> Iterator[Span]:
-    """When each period begins, and how long it is where that is said or follows from the next one's start."""
+    """The span of each period; its length, where it is stated or follows from the next period's start."""
     starts = [_seconds(period, "start", listing) for period in periods]
     ends = [*starts[1:], _seconds(root, "mediaPresentationDuration", listing)]
     at: float | None = 0.0
@@ -125,7 +125,7 @@ def _spans(root: Element, periods: list[Element], live: bool, listing: Listing) 
 
 
 def _seconds(element: Element, name: str, listing: Listing) -> float | None:
-    """A duration; one that makes no sense is noted, and not known."""
+    """A duration in seconds; an invalid one is noted, and None."""
     try:
         return element.duration(name)
     except ValueError as problem:
@@ -134,7 +134,7 @@ def _seconds(element: Element, name: str, listing: Listing) -> float | None:
 
 
 def _kind(adaptation: Element, representation: Element) -> str:
-    """`video`, `audio`, `text`, or empty for what is none of them (thumbnails, metadata)."""
+    """The kind of a representation: `video`, `audio`, `text`, or empty (thumbnails, metadata)."""
     mime, codecs = ((representation.get(name) or adaptation.get(name) or "").lower() for name in ("mimeType", "codecs"))
     content = (adaptation.get("contentType") or "").lower()
     if codecs[:4] in ("stpp", "wvtt") or mime.startswith("application/ttml"):
@@ -148,12 +148,12 @@ def _kind(adaptation: Element, representation: Element) -> str:
 
 
 def _base(path: str, *levels: Element) -> str | None:
-    """Where the representation's URIs start from (still encoded); None: at another server, or outside."""
+    """The base (still encoded) of the representation's URIs; None: at another server, or outside the folder."""
     base: str | None = path
     for level in levels:
         urls = _urls(level)
         if urls and base is not None:
-            # Several are alternatives: the first that is ours.
+            # Several are alternatives: the first one within the folder.
             base = next((found for url in urls if (found := join(base, url)) is not None), None)
     return base
 
@@ -172,7 +172,7 @@ def _elsewhere(representation: Element, *above: Element, listing: Listing) -> st
 
 
 def _set_targets(listing: Listing, longest: float) -> None:
-    """How long a segment plays: the average of all but the last; where none is there, as it says."""
+    """Sets the target duration of each track: the average of all segments but the last; without any, as stated."""
     for track in listing.tracks:
         played = [segment.duration_ms for segment in track.segments]
         whole = played[:-1] or played

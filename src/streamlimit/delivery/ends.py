@@ -1,4 +1,4 @@
-"""Where a finished stream ends: its last segments say how long it plays (rule 13). Values in, values out."""
+"""The ends of finished streams: their last segments carry the stream's length (rule 13). Pure."""
 
 from msgspec import structs
 
@@ -6,9 +6,9 @@ from streamlimit.delivery.segment import Listing, Track
 
 
 def mark_ends(listings: list[Listing]) -> None:
-    """The last segment of each finished rendition is marked with how long the longest of them plays.
+    """Marks the last segment of each finished rendition with the length of the longest rendition.
 
-    The longest: subtitles may end long before the picture does, and their last segment ends nothing.
+    The longest, since subtitles may end long before the picture does.
     """
     ending = [track for listing in listings for track in listing.tracks if track.segments and not track.live]
     ends_ms = max(map(_length_ms, ending), default=0)
@@ -17,5 +17,5 @@ def mark_ends(listings: list[Listing]) -> None:
 
 
 def _length_ms(track: Track) -> int:
-    """Segments that are not there (gaps) would have played, too."""
+    """The length of a track in ms, with its gaps."""
     return sum(segment.duration_ms for segment in track.segments) + sum(track.gaps_ms.values())

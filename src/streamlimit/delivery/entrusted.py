@@ -1,7 +1,7 @@
-"""Leases whose bytes another party moves: an edge says what arrived, or a later request does (rules 3 and 4).
+"""Leases whose bytes an edge moves: settled by its report, or by a later request (rules 3 and 4).
 
-A worker remembers what it entrusted; a report may reach another one, so a lease is named after what it is for: the
-worker that gets the report gives the same one back.
+The report may reach another worker, so the name of such a lease is derived from what it is for: that worker can name
+the same one.
 """
 
 import time
@@ -19,13 +19,13 @@ from streamlimit.model import Ask, Lease, Receipt
 from streamlimit.store.contract import resolved
 
 SESSIONS = 50_000
-"""Sessions remembered; of more, those that asked last."""
+"""Most sessions that are remembered, those that asked last."""
 LEASES = 32
-"""Open leases of one session; players have a few under way."""
+"""Most open leases of one session; players have a few."""
 
 
 class Open(Struct, frozen=True, gc=False):
-    """One lease that is not settled, and what it is for; `until`: later no receipt of it would count any more."""
+    """An open lease and its place; `until`: a later receipt of it does not count."""
 
     lease: Lease
     place: Place
@@ -33,9 +33,9 @@ class Open(Struct, frozen=True, gc=False):
 
 
 class Entrusted:
-    """Leases of one worker that an edge was entrusted with. *any_later*: an edge may keep our yes, so any later segment
-    tells of an earlier one.
+    """The open leases of one worker whose bytes an edge moves.
 
+    *any_later*: a request for any later segment confirms an earlier one, for edges may cache admissions.
     *keep_seconds*: n·X. *clock*: monotonic seconds.
     """
 
@@ -50,7 +50,7 @@ class Entrusted:
         return len(self._open)
 
     async def confirm_before(self, ask: Ask, place: Place, stream: Stream | None) -> None:
-        """Confirms the segment before *place*, if the session asked for that one last: it has it, since it asks on."""
+        """Confirms the segment before *place* if the session asked for it last: it asks on, so it has received it."""
         held = self._open.get((ask.user_id, ask.session_id))
         if not held:
             return
@@ -63,7 +63,7 @@ class Entrusted:
             await resolved(self._limiter.confirm(receipt_of(newest.lease, newest.place)))
 
     def entrust(self, lease: Lease, place: Place) -> None:
-        """The bytes of *lease* are on their way, by another's hand."""
+        """Adds *lease*, whose bytes an edge moves."""
         key = (lease.ask.user_id, lease.ask.session_id)
         held = self._open.pop(key, None) or {}
         self._clients.pop(key, None)
@@ -72,24 +72,24 @@ class Entrusted:
             del self._clients[next(iter(self._clients))]
         held.pop(lease.ask.lease_id, None)
         held[lease.ask.lease_id] = Open(lease, place, self._clock() + self._keep)
-        self._open[key] = held  # the youngest stand last
+        self._open[key] = held  # the newest are last
         if len(held) > LEASES:
             del held[next(iter(held))]
         if len(self._open) > SESSIONS:
             del self._open[next(iter(self._open))]
 
     def client_of(self, user_id: str, session_id: str) -> str:
-        """From where the session asked last, as far as this worker knows: a later report of it holds no address."""
+        """The client's digest of the session's last request, as far as known; reports carry none."""
         return self._clients.get((user_id, session_id), "")
 
     def forget_before(self, ask: Ask, place: Place) -> None:
-        """The player of *ask* has *place*, which speaks for all that it asked for before it."""
+        """Drops the open leases of the player of *ask* before *place*, which it has received."""
         held = self._open.get((ask.user_id, ask.session_id), {})
         for each in [each for each in held.values() if _is_same(each, ask) and place.is_after(each.place)]:
             self.settle(each.lease.ask)
 
     def settle(self, ask: Ask) -> Open | None:
-        """The lease that *ask*, named by `named`, was given here, if it is not settled yet: now it is."""
+        """Removes and returns the open lease of *ask*, named by `named`; None: this worker has none."""
         key = (ask.user_id, ask.session_id)
         held = self._open.get(key)
         found = None if held is None else held.pop(ask.lease_id, None)
@@ -99,13 +99,13 @@ class Entrusted:
 
 
 def named(ask: Ask, place: Place) -> Ask:
-    """*ask* with the name of its lease: the same wherever, and how often, this player asks for this segment."""
+    """*ask* with a lease id derived from player and segment: the same at every worker and every retry."""
     about = f"{ask.stream_id}\0{place.name}\0{ask.play:x}".encode(errors="surrogateescape")
     return replace(ask, lease_id="edge-" + blake2b(about, digest_size=9).hexdigest())
 
 
 def receipt_of(lease: Lease, place: Place, age_ms: int = 0) -> Receipt:
-    """The client has *place*, since *age_ms*."""
+    """The receipt of *lease* for *place*, received *age_ms* ago."""
     return Receipt(lease, place.name, place.sequence, place.kind, place.play_ms, age_ms, place.part, place.ends_ms)
 
 
@@ -116,7 +116,7 @@ def _is_same(held: Open, ask: Ask) -> bool:
 
 
 def _follows(stream: Stream | None, earlier: Place, later: Place) -> bool:
-    """Is *later* the segment directly after *earlier*, of which it is known to be a later one?"""
+    """Is *later*, a later segment than *earlier*, the one directly after it?"""
     if stream is not None:
         first, second = stream.find(earlier.name), stream.find(later.name)
         return first is not None and second is not None and stream.follows(first, second)

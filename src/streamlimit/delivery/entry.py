@@ -17,7 +17,7 @@ RELIST_SECONDS = 2.0
 """How often the folder of a live stream is listed for playlists of new names; it may hold many files."""
 
 LIST_SECONDS = 60.0
-"""How often it is listed though nothing says that it changed; one without a stream each LOOK_SECONDS."""
+"""How often a folder is listed though its mtime is unchanged; one without a stream each LOOK_SECONDS."""
 
 LOOK_SECONDS = 1.0
 
@@ -87,7 +87,7 @@ class FolderEntry(Entry):
         self.stamps: dict[str, Stamp] | None = None
 
     def has_changed(self, now: float) -> bool:
-        """One stat a playlist. Lists the folder, too, if it changed and was not listed just now."""
+        """Has a playlist changed? Takes one stat each; lists the folder, too, if it changed and that is due."""
         stamp, since = stamp_of(self.folder), now - self.listed_at
         live = self.stream is not None and self.stream.live
         is_due = since >= (LIST_SECONDS if self.stream is not None else LOOK_SECONDS)
@@ -105,7 +105,7 @@ class FolderEntry(Entry):
 
 
 def playlists_in(folder: str) -> list[str]:
-    """The playlists right in the folder, HLS before DASH, the likeliest entry first."""
+    """The playlists directly in the folder, HLS before DASH, the likeliest entry first."""
     try:
         names = os.listdir(folder)
     except OSError:

@@ -1,6 +1,6 @@
-"""What each kind of connection lets us know about one body: how much arrived, and whether all of it did.
+"""Evidence of receipt by the kind of connection: how many bytes of a body the client has, and whether it has all.
 
-Errs towards "not received": a count is never higher than the truth.
+Counts are lower bounds, so errors are towards "not received".
 """
 
 from abc import ABC, abstractmethod
@@ -18,10 +18,10 @@ class Evidence(ABC):
     """How far one body has come. *handed*: bytes of it that the kernel took before (on TCP)."""
 
     eager_looks = 0
-    """How often in successive turns of the loop it is worth asking for a verdict."""
+    """In how many successive iterations of the loop a verdict is worth asking for."""
 
     is_prompt = True
-    """Is it worth asking right after the last byte was handed over?"""
+    """Is a verdict worth asking for right after the last byte was written?"""
 
     _acknowledged = 0
     _dropped = False
@@ -31,15 +31,15 @@ class Evidence(ABC):
 
     @abstractmethod
     def hand(self, n: int) -> None:
-        """*n* more bytes of the body were just passed to the server."""
+        """Notes that *n* more bytes of the body were passed to the server."""
 
     def mark(self) -> int:
-        """Changes whenever the peer acknowledged something; the number handed over when nothing is outstanding."""
+        """A number that changes with each acknowledgement; the number of written bytes when none is outstanding."""
         return self._handed - self._wire.outstanding()
 
     @abstractmethod
     def acknowledged(self) -> int:
-        """Bytes of the body that the peer certainly has. Never falls."""
+        """The bytes of the body that the peer certainly has. Never falls."""
 
     @abstractmethod
     def verdict(self) -> bool | None:
@@ -54,10 +54,10 @@ class TcpEvidence(Evidence):
     at the body's first byte) is read only where that buffer is in play.
     """
 
-    is_prompt = False  # nothing is acknowledged in no time
+    is_prompt = False  # no acknowledgement comes that fast
     _origin: int | None = None
     _waiting: int | None = None
-    """What was outstanding when the verdict was asked for, for the mark that is asked for next."""
+    """The outstanding bytes at the last verdict, for the mark that is asked for next."""
     _arrived = False
 
     def hand(self, n: int) -> None:
@@ -98,17 +98,17 @@ class TcpEvidence(Evidence):
         return False if is_over or (wire.is_lost and waiting == 0) else None
 
     def _first(self) -> int:
-        """The connection's count at the first byte. If not read so far the kernel took the body whole."""
+        """The connection's count at the first byte; not read before where the kernel took the body whole."""
         if self._origin is None:
             self._origin = self._wire.written() - self._handed
         return self._origin
 
 
 class TlsEvidence(Evidence):
-    """Counts encrypted bytes, so that the count alone cannot tell the last few.
+    """Evidence on TLS: encrypted bytes are counted, which is not exact for the last few.
 
-    The TLS layer's own transport cannot be asked for its buffer. But when the kernel's queue is empty that
-    transport writes on in the next turn of the loop; so nothing is left when the connection stays quiet for turns.
+    The buffer of the transport below TLS cannot be read. But when the kernel's queue is empty that transport writes on
+    in the next iteration of the loop; so nothing is left when the connection stays quiet for some iterations.
     """
 
     eager_looks = _QUIET_LOOKS
@@ -144,7 +144,7 @@ class TlsEvidence(Evidence):
             self._goal = max(self._goal, acknowledged + waiting)
         reached = acknowledged >= self._goal
         if reached and (is_over or self._wire.is_lost):
-            return True  # what still waits is the TLS layer's farewell
+            return True  # the rest is TLS's close_notify
         if is_over or (self._wire.is_lost and waiting == 0):
             return False
         return True if self._is_quiet(reached and waiting == 0, acknowledged) else None
@@ -158,7 +158,7 @@ class TlsEvidence(Evidence):
 
 
 class LocalEvidence(Evidence):
-    """A Unix socket: the queue (with the kernel's own overhead) is what the peer has not read yet."""
+    """Evidence on a Unix socket: its queue (with the kernel's overhead) is what the peer has not read yet."""
 
     def hand(self, n: int) -> None:
         self._dropped = self._dropped or self._wire.is_closing
@@ -174,7 +174,7 @@ class LocalEvidence(Evidence):
         waiting = self._wire.outstanding()  # before asking for a reset, as above
         if self._dropped or self._wire.was_reset():
             return False
-        # While it closes it may still turn out to be a reset. Lost without one means that its buffer was written.
+        # While it closes, a reset is still possible. Lost without one means that its buffer was written.
         if waiting or (self._wire.is_closing and not self._wire.is_lost):
             return None
         return True

@@ -1,8 +1,8 @@
-"""The folders below the folder of streams. Knows none of them from inside.
+"""The names of the subfolders in the folder of streams. Does not look into them.
 
-A folder's time of change is a hint, not more: mounts exist (rclone, gcsfuse, some NAS) that do not change it when
-something is added. So the names are listed anew every minute whatever it says, and a name that was not among them is
-looked for by itself; of such looks there are only so many a second, for anybody may ask for any name.
+A folder's mtime is only a hint: some mounts (rclone, gcsfuse, some NAS) do not change it when something is added. So
+the names are listed every minute in any case, and an unknown name is looked up by itself; such look-ups are limited,
+since anybody may ask for any name.
 """
 
 import os
@@ -13,11 +13,11 @@ from streamlimit.delivery.reader import Stamp, stamp_of
 SCAN_SECONDS = 1.0
 LIST_SECONDS = 60.0
 LOOKS = 100
-"""At names that are not listed, each second; one costs 2 µs on a disk and a millisecond on a slow mount."""
+"""Look-ups of unlisted names in a second; one costs 2 µs on a disk and a millisecond on a slow mount."""
 
 
 class Folders:
-    """The folders in *root*, but hidden ones, by name."""
+    """The folders in *root* by name, without hidden ones."""
 
     def __init__(self, root: str) -> None:
         self._root = root
@@ -26,7 +26,7 @@ class Folders:
         self._looks, self._missed = LOOKS, set[str]()
 
     def listed(self, now: float) -> set[str] | None:
-        """Names of the folders; None: they have not changed, or were asked for just now."""
+        """The names of the folders; None: they have not changed, or were listed just now."""
         if now < self._scan_due:
             return None
         self._scan_due = now + SCAN_SECONDS
@@ -40,7 +40,7 @@ class Folders:
         return self._names()
 
     def has(self, name: str) -> bool:
-        """Is there a folder of that name now? No, too, when there were too many such questions."""
+        """Is there a folder of that name now? Also False beyond `LOOKS` in a second."""
         if self._looks <= 0 or name in self._missed or not name or name[0] == "." or "/" in name:
             return False
         self._looks -= 1
@@ -50,7 +50,7 @@ class Folders:
         return False
 
     def _names(self) -> set[str] | None:
-        """None: they cannot be listed at the moment, and are looked at again in a second."""
+        """The names of the folders; None: listing failed, and is tried again in a second."""
         try:
             with os.scandir(self._root) as found:
                 return {item.name for item in found if not item.name.startswith(".") and _is_folder(item)}
@@ -60,7 +60,7 @@ class Folders:
 
 
 def _is_folder(item: os.DirEntry[str]) -> bool:
-    """Is the entry a folder, or a link to one? A link that leads in a circle, or through a closed folder, is none."""
+    """Is the entry a folder, or a link to one? Not a circular link, nor one through an unreadable folder."""
     try:
         return item.is_dir()
     except OSError:

@@ -1,7 +1,7 @@
-"""Free files, which take no seat. They are known kinds; every other file takes one, whatever its name.
+"""Free files, which take no seat: those of known kinds. Every other file takes one.
 
-A name is only a claim about a file: one that is free by its name, or as the init or key that a playlist names,
-takes a seat all the same where it is larger than such a thing ever is, or where it holds media. Knows no request.
+A name alone is not trusted: a file that is free by its name, or as the init or key of a playlist, takes a seat
+nevertheless if it is larger than such files are, or contains media. Knows no request.
 """
 
 import struct
@@ -29,7 +29,7 @@ TEXTS = (
 FREE_SUFFIXES = frozenset({*IMAGES, *TEXTS, *TEXT_SUFFIXES})
 
 MAX_FREE = 8 * 1024 * 1024
-"""Bytes of a text, an image, or a playlist that no other names; posters and sheets of thumbnails stay below."""
+"""Most bytes of a free text, image, or unlisted playlist; posters and sheets of thumbnails are smaller."""
 MAX_INIT = 1024 * 1024
 MAX_KEY = 64 * 1024
 
@@ -39,17 +39,17 @@ _BEGINNINGS = (
     b"caff\0", b".RMF\0", b".snd\0", b"RF64", *(bytes((0xFF, second)) for second in (0xE2, 0xE3, *range(0xF0, 0xFE))),
     *(bytes((0, 0, 1, code)) for code in range(1, 256)),
 )  # fmt: skip
-"""Of WebM, Ogg, FLV, FLAC, tags before MP3 and AAC, MPEG programs and video, H.264, ASF, AC-3, DTS, MXF, IVF, raw
-video, AMR, CAF, RealMedia, AU, long WAV; of AAC and MP3 frames. Long enough that no text begins so."""
+"""First bytes of media files: WebM, Ogg, FLV, FLAC, tags before MP3 and AAC, MPEG programs and video, H.264, ASF, AC-3,
+DTS, MXF, IVF, raw video, AMR, CAF, RealMedia, AU, long WAV; AAC and MP3 frames. No text begins with these."""
 _BOXES = (
     b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"sidx", b"free", b"skip", b"wide", b"emsg", b"prft", b"uuid", b"pdin",
     b"ssix", b"meta",
 )  # fmt: skip
 _LARGEST_BOX = 0x08FFFFFF
-"""Bytes that the first box of so small a file may claim; as text, its size would be letters."""
+"""The largest size of a first MP4 box in so small a file; the first four bytes of a text are a larger number."""
 _PICTURES = (b"avif", b"heic", b"heix", b"mif1")
 _PACKETS = ((0, 188), (4, 192))
-"""Where the first packet of a transport stream begins, and how long each is."""
+"""Packets of a transport stream: offset of the first one, and length."""
 _HEAD = 1024
 
 
@@ -62,7 +62,7 @@ def by_name(path: str) -> str:
 
 
 def holds_media(what: str, is_listed: bool, file: Body) -> bool:
-    """Does *file*, called *what* by its name or (*is_listed*) by a playlist, take a seat all the same?"""
+    """Does *file* take a seat, though it is *what* by its name or (*is_listed*) in a playlist?"""
     about = ("holds media", what, is_listed)
     found: bool | None = file.notes.get(about)
     return file.keep(about, _looked_at(what, is_listed, file)) if found is None else found
@@ -73,7 +73,7 @@ def _looked_at(what: str, is_listed: bool, file: Body) -> bool:
         return file.size > MAX_INIT or _has_samples(file.head(file.size))
     if what == "key":
         return file.size > MAX_KEY
-    if is_listed:  # playlists that we read, and subtitles: these may be MP4, too
+    if is_listed:  # parsed playlists, and subtitles, which may be MP4
         return what != "playlist" and file.size > MAX_FREE
     return file.size > MAX_FREE or _begins_like_media(file.head(_HEAD))
 
@@ -89,7 +89,7 @@ def _begins_like_media(head: bytes) -> bool:
 
 
 def _has_samples(content: bytes) -> bool:
-    """Is this init more than one: an MP4 with media in it, or a whole file of another kind?"""
+    """Does an init contain media: is it an MP4 with samples, or a whole file of another kind?"""
     if content[4:8] not in _BOXES:
         return len(content) > MAX_KEY
     at = 0

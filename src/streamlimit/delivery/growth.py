@@ -1,7 +1,7 @@
-"""A long live playlist that only grew, or slid: reads what is new of it, not all of it once more.
+"""Incremental parsing of a long live playlist that only grew, or slid: only its new lines are read.
 
-A three-hour playlist takes 70 ms to read, and it changes every two seconds. Whatever this module does not
-recognise at once is read as a whole, which is always right.
+A three-hour playlist takes 70 ms to parse, and changes every two seconds. Any other change is not recognised here, and
+the playlist is parsed as a whole.
 """
 
 import re
@@ -9,16 +9,16 @@ import re
 from msgspec import Struct
 
 LONG = 16 * 1024
-"""Characters; shorter playlists are not worth the thought."""
+"""Characters; shorter playlists are parsed as a whole."""
 
-# What of the head changes as the window slides. A first segment's own tags are in front of its EXTINF.
+# The part of the head that changes as the window slides. The first segment's own tags precede its EXTINF.
 _SLIDES = re.compile(r"#EXT-X-(?:MEDIA-SEQUENCE|DISCONTINUITY-SEQUENCE|PROGRAM-DATE-TIME):.*\n")
 _SEQUENCE = re.compile(r"#EXT-X-MEDIA-SEQUENCE:\s*(\d+)")
 _NEVER = ("#EXT-X-ENDLIST", "#EXT-X-PART", "#EXT-X-PRELOAD-HINT", "#EXT-X-SKIP", "#EXT-X-GAP", "BYTERANGE", "\r")
 
 
 class Growth(Struct, frozen=True):
-    """Segments before the number `oldest` are gone; those in the playlist `text`, from `following` on, are new."""
+    """A change: segments before `oldest` are gone; those in the playlist `text`, from `following` on, are new."""
 
     oldest: int
     following: int
@@ -26,7 +26,7 @@ class Growth(Struct, frozen=True):
 
 
 def growth(old: str, new: str) -> Growth | None:
-    """How *new* comes from *old*, both a media playlist's text. None: read all of it."""
+    """The change from *old* to *new*, texts of a media playlist. None: parse it as a whole."""
     if len(old) < LONG or not new.endswith("\n") or any(tag in new for tag in _NEVER):
         return None
     (old_head, old_body), (new_head, new_body) = _split(old), _split(new)
@@ -40,7 +40,7 @@ def growth(old: str, new: str) -> Growth | None:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """All before the first segment's EXTINF, and the rest from there on."""
+    """The text before the first segment's EXTINF, and the rest."""
     at = text.find("#EXTINF")
     return (text[:at], text[at:]) if at >= 0 else (text, "")
 
@@ -51,7 +51,7 @@ def _sequence(head: str) -> int:
 
 
 def _without(body: str, dropped: int) -> str:
-    """The body from the EXTINF of segment *dropped* on; empty where there is no such segment."""
+    """The body from the EXTINF of segment number *dropped* on; empty where there is no such segment."""
     at = 0
     for _ in range(dropped):
         at = body.find("\n#EXTINF", at) + 1

@@ -1,6 +1,6 @@
-"""Requests that are held until more of a low-latency stream is there (RFC 8216bis, 6.2.5.2 and 6.2.6).
+"""Held requests of low-latency HLS, which wait until more of a stream exists (RFC 8216bis, 6.2.5.2 and 6.2.6).
 
-However many requests wait for a stream, one timer looks at its playlists, and only while one waits. Knows no HTTP.
+For all requests that wait for a stream one timer checks its playlists. Knows no HTTP.
 """
 
 import asyncio
@@ -15,25 +15,25 @@ from streamlimit.errors import StreamlimitError
 
 LOOK_SECONDS = 0.05
 HELD_TARGETS = 3
-"""A reload is held for as many target durations at most …"""
+"""The longest time that a reload is held, in target durations."""
 HINT_TARGETS = 2
-"""… and a request for a hinted part for so many: a part plays no longer than one …"""
+"""The longest time that a request for a hinted part is held, in target durations: a part plays at most one."""
 HELD_SECONDS = 60.0
-"""… and never longer than this, whatever a playlist says."""
+"""The longest time that any request is held, whatever a playlist states."""
 AHEAD = 2
-"""How far behind the last listed segment the segment may be that a request waits for."""
+"""How many segments after the last listed one a request may wait for."""
 
 IsThere = Callable[[Stream], bool]
 
 
 class Reload(Struct, frozen=True):
-    """A condition of a playlist request, to be met before it is answered: the segment, or (`part`) that part of it."""
+    """The condition of a playlist request: it is answered when the segment, or (`part`) that part of it, is listed."""
 
     sequence: int
     part: int | None = None
 
     def is_met(self, edge: Edge) -> bool:
-        """Does a playlist that has come so far hold it? A part beyond a segment's last is the first of the next."""
+        """Does a playlist with this edge meet the condition? A part beyond a segment's last is the next one's first."""
         if edge.sequence != self.sequence + 1:
             return edge.sequence > self.sequence or (
                 edge.sequence == self.sequence and self.part is not None and edge.parts > self.part
@@ -41,24 +41,24 @@ class Reload(Struct, frozen=True):
         return self.part is None or edge.parts > 0 or not edge.last_parts or self.part < edge.last_parts
 
     def is_too_far(self, edge: Edge) -> bool:
-        """Can it not be what comes next?"""
+        """Is the condition too far ahead of the edge to be waited for?"""
         return self.sequence > edge.sequence - 1 + AHEAD
 
 
 def held_seconds(edge: Edge, targets: int = HELD_TARGETS) -> float:
-    """How long a request may wait for more of that playlist."""
+    """The longest time in seconds that a request may wait for that playlist."""
     return min(targets * edge.target_seconds, HELD_SECONDS)
 
 
 class Held:
-    """All who wait, of one event loop."""
+    """The held requests of one event loop."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._streams: dict[str, dict[asyncio.Future[bool], tuple[IsThere, float]]] = {}
 
     def wait(self, stream_id: str, is_there: IsThere, seconds: float) -> asyncio.Future[bool]:
-        """Becomes true as soon as *is_there* is, false after so many seconds; who cancels it waits no more."""
+        """A future: True as soon as *is_there* is, False after *seconds*. Cancelling it ends the wait."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
         waiting = self._streams.get(stream_id)
@@ -69,7 +69,7 @@ class Held:
         return future
 
     def _look(self, loop: asyncio.AbstractEventLoop, stream_id: str) -> None:
-        """Answers the requests that need not wait any longer, and looks again where some are left."""
+        """Resolves the futures that need not wait any longer, and plans the next check if some are left."""
         stream, now = self._stream(stream_id), loop.time()
         left: dict[asyncio.Future[bool], tuple[IsThere, float]] = {}
         for future, (is_there, until) in self._streams.pop(stream_id).items():
@@ -89,4 +89,4 @@ class Held:
         try:
             return self._catalog.stream(stream_id, fresh=True)
         except StreamlimitError:
-            return None  # the waiting requests find out why when they look themselves
+            return None  # the requests get the error when they look up the stream

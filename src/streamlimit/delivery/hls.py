@@ -1,7 +1,6 @@
-"""HLS playlists (RFC 8216bis) -> a Listing.
+"""HLS playlists (RFC 8216bis) as a Listing.
 
-A deliberate deviation: an I-frame playlist's segments have the number of the main segment that plays at
-their time.
+A deliberate deviation: an I-frame playlist's segments have the number of the main segment that plays at their time.
 """
 
 from bisect import bisect_right
@@ -21,7 +20,7 @@ MEDIA_KINDS = {"AUDIO": "audio", "VIDEO": "video", "SUBTITLES": "text"}
 
 
 class Rendition(Struct, frozen=True):
-    """A playlist that a master names. `kind` is empty where only its segments will tell."""
+    """A playlist that a master names. `kind` is empty where it is known only from the segments."""
 
     path: str
     kind: str
@@ -39,9 +38,9 @@ class Master(Struct):
 
 
 def read(reader: Reader, path: str) -> Listing:
-    """The playlist at *path* with all that it names. Raises CatalogError where it cannot be understood.
+    """The playlist at *path* with all that it names. Raises CatalogError where it cannot be parsed.
 
-    Of a live stream the last good version of a playlist stands in for one that cannot be understood at the moment.
+    For a live stream the last good version replaces a playlist that cannot be parsed at the moment.
     """
     listing = Listing(entry=path, files={path: "playlist"})
     playlist = _parsed(reader, listing, path, "", Variables())
@@ -80,7 +79,7 @@ def _add_master(reader: Reader, listing: Listing, master: Master) -> None:
         try:
             media = _read_rendition(reader, listing, rendition, Variables(imported=master.variables.values))
         except CatalogError as problem:
-            listing.failures[rendition.path] = str(problem)  # the others are there
+            listing.failures[rendition.path] = str(problem)  # the other renditions are served
         else:
             _add_media(listing, media, rendition.counts)
     if not listing.tracks:
@@ -107,7 +106,7 @@ def _add_media(listing: Listing, media: Media, counts: bool = True) -> None:
 
 
 def _aligned(track: Track, listing: Listing) -> Track:
-    """An I-frame rendition's own segments, numbered by their time; not those inside others' files."""
+    """An I-frame rendition with segments numbered by their time, without those inside other renditions' files."""
     main = listing.main()
     starts = list(accumulate((s.duration_ms for s in main.segments), initial=0)) if main else [0]
     paths = {segment.path for other in listing.tracks for segment in other.segments}
@@ -128,10 +127,9 @@ def parse(
     before: Master | Media | None = None,
     variables: Variables | None = None,
 ) -> Master | Media:
-    """The playlist's text as values, URIs as paths.
+    """The parsed playlist, with URIs as paths.
 
-    *kind* is what the master says that it holds; *before* is what this gave for an earlier text of it; *variables*
-    are those of the master.
+    *kind*: by the master; *before*: the result for an earlier text of the same file; *variables*: of the master.
     """
     if not text.lstrip().startswith("#EXTM3U"):
         raise CatalogError(f"{path} is empty" if not text.strip() else f"{path} does not begin with #EXTM3U")
@@ -142,7 +140,7 @@ def parse(
         return _master(path, lines) if _is_master(lines) else read_media(path, lines, kind, text, known)
     except CatalogError:
         raise
-    except Exception as problem:  # a mistake of ours: it costs this playlist, and no other
+    except Exception as problem:  # a defect of the parser costs this playlist, and no other
         raise broken(path, problem) from None
 
 
@@ -170,7 +168,7 @@ def _master(path: str, lines: list[Line]) -> Master:
 
 
 def _read_tag(master: Master, path: str, line: Line) -> None:
-    """Any tag of a master playlist but EXT-X-STREAM-INF. Raises Unreadable."""
+    """Parses a tag of a master playlist other than EXT-X-STREAM-INF. Raises Unreadable."""
     found = attributes(line.value)
     if line.tag == "#EXT-X-DEFINE":
         master.variables.define(line.value)

@@ -1,4 +1,7 @@
-"""Values in single lines of HLS playlists: files, keys, byte ranges, starts. Each raises `Unreadable`, with why."""
+"""Values in lines of HLS playlists: files, keys, byte ranges, starts.
+
+All functions raise `Unreadable` with a reason.
+"""
 
 from streamlimit.delivery.hls_tags import Line, Unreadable, Variables, attributes, number, whole
 from streamlimit.delivery.paths import target, why_not
@@ -8,7 +11,7 @@ NO_TEXT = "is not UTF-8 text and is ignored"
 
 
 def inside(base: str, uri: str) -> str:
-    """The stream's own file that *uri* names in the playlist *base*. Raises Unreadable."""
+    """The file of the stream that *uri* names in the playlist *base*. Raises Unreadable."""
     found = target(base, uri) if uri else None
     if found is None:
         raise Unreadable(_why_not(base, uri))
@@ -22,12 +25,12 @@ def _why_not(base: str, uri: str) -> str:
 
 
 def is_text(uri: str) -> bool:
-    """Was it UTF-8? What is not comes as lone surrogates."""
+    """Was *uri* valid UTF-8? Invalid bytes are lone surrogates here."""
     return not any("\ud800" <= each <= "\udfff" for each in uri)
 
 
 def start_of(line: Line) -> float:
-    """Seconds from the beginning, or with a minus from the end. Raises Unreadable."""
+    """The start in seconds from the beginning or, negative, from the end. Raises Unreadable."""
     seconds = number(attributes(line.value).get("TIME-OFFSET", ""))
     if seconds is None:
         raise Unreadable("has no TIME-OFFSET that is a number")
@@ -35,15 +38,18 @@ def start_of(line: Line) -> float:
 
 
 def key_of(path: str, line: Line, variables: Variables) -> list[str]:
-    """The key file, where it is the stream's own. Other systems' keys (skd:, data:) are theirs. Raises Unreadable."""
+    """The key files of the stream that the line names; keys of DRM systems (skd:, data:) are none.
+
+    Raises Unreadable.
+    """
     uri = variables.uri(attributes(line.value).get("URI", ""))
     return [] if not uri or uri.startswith(OTHERS_KEYS) else [inside(path, uri)]
 
 
 def span_of(text: str | None, path: str, ends: dict[str, int | None]) -> tuple[int, int] | None:
-    """`length[@offset]` -> first and last byte; without offset it goes on where the file's last one ended.
+    """First and last byte of a range `length[@offset]`; without an offset it follows the file's last range.
 
-    Raises Unreadable, also where that one's end is not known.
+    Raises Unreadable, also where the end of that range is not known.
     """
     if not text:
         return None

@@ -1,6 +1,6 @@
 """The lines, tags, attributes and variables of an HLS playlist (RFC 8216bis, 4.1 to 4.3), read leniently.
 
-Only tags that an origin needs come out: whatever form another one has, it costs nothing.
+Only tags that an origin needs are returned; others may have any form.
 """
 
 import re
@@ -27,26 +27,26 @@ TAGS = MASTER_TAGS | MEDIA_TAGS
 _BLANKS, _QUOTES = " \t\r", '" \t'
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WHOLE = re.compile(r"\+?([0-9]{1,19})(?:\.[0-9]*)?")
-# A quoted string that stands where a name should is passed over: what looks like an attribute in it is none.
+# A quoted string in the place of a name is skipped: text in it that looks like an attribute is none.
 _ATTRIBUTE = re.compile(r""""[^"]*"|([A-Za-z0-9_.-]+)\s*(?:=\s*(?:"([^"]*)"|'([^']*)'(?=\s*(?:,|$))|([^,]*)))?""")
 _REFERENCE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
 MOST_SECONDS = 10_000_000.0
 MOST_SHOWN = 120
 MOST_VALUE = 8_192
-"""Characters of a variable's value: what is made of others could double with each line."""
+"""Most characters of a variable's value: a value made of others could double with each line."""
 MOST_FILLED = 16 * MOST_VALUE
-"""Characters of a text with its variables put in."""
+"""Most characters of a text with its variables substituted."""
 
 
 class Line(Struct, frozen=True, gc=False):
-    """One line that matters: its number from 1, its tag with the `#` (empty: the line is a URI), its value."""
+    """A relevant line: its number from 1, its tag with the `#` (empty: the line is a URI), its value."""
 
     number: int
     tag: str
     value: str
 
     def at(self, path: str) -> str:
-        """The line's place, in words, for the author of the playlist."""
+        """The position of the line in words, for the author of the playlist."""
         cut = self.value if len(self.value) <= MOST_SHOWN else self.value[:MOST_SHOWN] + "…"
         shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in cut)
         said = f"{self.tag}:{shown}" if self.tag else shown
@@ -54,7 +54,7 @@ class Line(Struct, frozen=True, gc=False):
 
 
 def lines_of(text: str) -> list[Line]:
-    """The lines of *text* that matter. A line ends with LF or CRLF; CR alone ends one where there is no LF at all."""
+    """The relevant lines of *text*. Lines end with LF or CRLF; with CR alone only where there is no LF."""
     return list(_lines(text.split("\n" if "\n" in text else "\r")))
 
 
@@ -72,20 +72,20 @@ def _lines(raw: list[str]) -> Iterator[Line]:
 
 
 def number(text: str) -> float | None:
-    """The number that *text* begins with; None where it begins with none, or with one that no playlist means."""
+    """The number at the beginning of *text*; None: there is none, or it is out of range."""
     found = _NUMBER.match(text.strip(_QUOTES))
     value = float(found[0]) if found else None
     return value if value is not None and abs(value) <= MOST_SECONDS else None
 
 
 def whole(text: str) -> int | None:
-    """The whole number that *text* is."""
+    """The integer *text*; None: it is none."""
     found = _WHOLE.fullmatch(text.strip(_QUOTES))
     return int(found[1]) if found else None
 
 
 def attributes(text: str) -> dict[str, str]:
-    """An attribute list, the names in capitals; of two of one name the last."""
+    """The attributes of a list, with names in capitals; of two with one name the last."""
     found: dict[str, str] = {}
     for name, quoted, single, bare in _ATTRIBUTE.findall(text):
         if name:
@@ -94,18 +94,18 @@ def attributes(text: str) -> dict[str, str]:
 
 
 class Unreadable(Exception):
-    """Why a line cannot be understood, in words."""
+    """A line cannot be parsed; the text says why."""
 
 
 class Variables(Struct):
-    """Variables of EXT-X-DEFINE, so far. `imported`: the master's, which a media playlist may import."""
+    """The variables defined so far (EXT-X-DEFINE). `imported`: the master's, which a media playlist may import."""
 
     values: dict[str, str] = field(default_factory=dict)
     imported: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
     def define(self, text: str) -> None:
-        """Takes one EXT-X-DEFINE. A variable without a value keeps the reason why."""
+        """Adds the variable of one EXT-X-DEFINE; one without a value gets the reason in its place."""
         found = {name: self.put_in(value) for name, value in attributes(text).items()}
         if any(len(value) > MOST_VALUE for value in found.values()):
             raise Unreadable(f"a value of more than {MOST_VALUE} characters is none")
@@ -120,22 +120,25 @@ class Variables(Struct):
             self.values[name] = found["VALUE"]
 
     def copied(self) -> "Variables":
-        """A copy of the variables, for another reading."""
+        """A copy of the variables, for another playlist."""
         return Variables({**self.values}, self.imported, {**self.reasons})
 
     def put_in(self, text: str) -> str:
-        """*text* with its variables put in. Raises Unreadable where one has no value, or they make too much of it."""
+        """*text* with its variables substituted.
+
+        Raises Unreadable where one has no value, or the result is too long.
+        """
         return self._filled(text, self._value) if "{$" in text else text
 
     def uri(self, text: str) -> str:
-        """As `put_in`, for a URI, whose query names no other file: there a variable may be anything."""
+        """As `put_in`, for a URI, whose query does not name the file: a variable there need not have a value."""
         if "{$" not in text:
             return text
         path, mark, query = text.partition("?")
         return self.put_in(path) + mark + self._filled(query, lambda found: self.values.get(found[1], ""))
 
     def _filled(self, text: str, value: Callable[[re.Match[str]], str]) -> str:
-        """What a few letters refer to may be long, and be there many times: it is measured before it is made."""
+        """The substituted text; its length is checked before it is made: a short name may stand for a long value."""
         if len(text) + sum(len(value(found)) for found in _REFERENCE.finditer(text)) > MOST_FILLED:
             raise Unreadable(f"with its variables it has more than {MOST_FILLED} characters")
         return _REFERENCE.sub(value, text)

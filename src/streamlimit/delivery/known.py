@@ -1,4 +1,4 @@
-"""The known streams: those of the catalog, and, where the ledger is kept for any stream, all others."""
+"""The known streams: those of the catalog and, with `ledger_streams = "any"`, all others."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -11,7 +11,7 @@ from streamlimit.errors import CatalogError, StreamlimitError, UnknownSegment, U
 
 
 class Remote(Protocol):
-    """A catalog that has to ask an origin before it can tell."""
+    """A catalog that has to ask an origin before a look-up."""
 
     def streams(self) -> list[Stream]: ...
     def stream(self, stream_id: str) -> Stream: ...
@@ -19,9 +19,10 @@ class Remote(Protocol):
 
 
 class Streams:
-    """*catalog* None: no streams are set. *any_stream*: those whose files are elsewhere are streams, too.
+    """The known streams.
 
-    `is_remote`: the others answer for what was seen at `look`, which is to be awaited before.
+    *catalog* None: none is configured. *any_stream*: streams whose files are elsewhere count, too. `is_remote`: `look`
+    is to be awaited before other methods, which answer from what it found.
     """
 
     def __init__(self, catalog: Catalog | Remote | None, any_stream: bool) -> None:
@@ -29,29 +30,29 @@ class Streams:
         self._origin = None if catalog is None or isinstance(catalog, Catalog) else catalog
         self.is_remote = self._origin is not None
         self.require_beatable: Callable[[str], object] = self._require_beatable
-        """Raises as `find`, for a heartbeat: without a catalog every stream may have them."""
+        """Checks the stream of a heartbeat, raising as `find`; without a catalog any stream is allowed."""
         if catalog is not None and not any_stream:
             self.require_beatable = catalog.stream
 
     async def look(self, stream_id: str, fresh: bool = False) -> None:
-        """Asks an origin for what is due of the stream; of a folder there is nothing to wait for."""
+        """Asks an origin for due playlists of the stream; does nothing for a folder."""
         if self._origin is not None:
             await self._origin.look(stream_id, fresh)
 
     async def look_for(self, stream_id: str, name: str) -> None:
-        """As `look`, and once more where a live stream's segment of that name is not known yet."""
+        """As `look`, and once more if the live stream's segment of that name is not known yet."""
         if self._origin is None:
             return
         await self._origin.look(stream_id)
         try:
             stream = self._origin.stream(stream_id)
         except StreamlimitError:
-            return  # a request that goes on gets the error
+            return  # the request gets the error at its look-up
         if stream.live and stream.find(name) is None:
             await self._origin.look(stream_id, fresh=True)
 
     def all(self) -> list[Stream]:
-        """All streams that can be served; of an origin those that are known at the moment."""
+        """All streams that can be served; of an origin those known at the moment."""
         return [] if self._catalog is None else self._catalog.streams()
 
     def find(self, stream_id: str) -> Stream | None:
@@ -71,9 +72,9 @@ class Streams:
             self.find(stream_id)
 
     def place(self, stream_id: str, name: str) -> Place:
-        """The segment of that name. Raises as `require_beatable`, and `UnknownSegment`.
+        """The place of the segment of that name. Raises as `require_beatable`, and `UnknownSegment`.
 
-        Of a stream whose files are elsewhere it is what its name says (naming.py).
+        For a stream whose files are elsewhere it is derived from the name (naming.py).
         """
         stream = None if self._catalog is None else self.find(stream_id)
         if stream is None or self._catalog is None:
@@ -82,7 +83,7 @@ class Streams:
             return place_of(name)
         segment = stream.find(name)
         if segment is None and stream.live and isinstance(self._catalog, Catalog):
-            # The playlist on disk may be newer than what we know.
+            # The playlist on disk may be newer than the known one.
             segment = self._catalog.stream(stream_id, fresh=True).find(name)
         if segment is None and "%" in name:
             segment = stream.find(unquote(name))  # as the header `Streamlimit-Segment` spells it
@@ -91,7 +92,7 @@ class Streams:
         return place_in(segment)
 
     def entry(self, stream_id: str) -> str:
-        """The entry that players begin with, within the stream; empty where its files are elsewhere.
+        """The path of the stream's entry playlist, with which players begin; empty where its files are elsewhere.
 
         Raises as `find`.
         """

@@ -1,8 +1,8 @@
-"""Entry playlists and manifests whose URIs lead elsewhere: what a player asks for next goes by another path.
+"""Rewriting of entry playlists and manifests, so that the player's next requests go by another path. Pure.
 
-Pure: texts in, texts out. Of HLS the URIs of a multivariant playlist are rewritten, and one is made for a stream that
-has none; of DASH there is one `BaseURL` behind `<MPD …>`, and a `Location` where the manifest is dynamic. URIs with a
-scheme or a host of their own, and paths from the root, stay as they are.
+In HLS the URIs of a multivariant playlist are rewritten, and one is made for a stream without; in DASH a `BaseURL` is
+inserted behind `<MPD …>`, and a `Location` where the manifest is dynamic. URIs with a scheme or a host, and absolute
+paths, stay unchanged.
 """
 
 import re
@@ -26,7 +26,7 @@ _DYNAMIC = re.compile(r"""\stype\s*=\s*["']dynamic["']""")
 
 
 def is_multivariant(text: str) -> bool:
-    """Does this HLS playlist name other playlists, and no segments?"""
+    """Is *text* a multivariant playlist: does it name other playlists, and no segments?"""
     return "#EXT-X-STREAM-INF" in text and "#EXTINF" not in text
 
 
@@ -37,14 +37,14 @@ def lead_hls(text: str, to: str) -> str:
 
 
 def made_multivariant(uri: str, bits_per_second: int) -> str:
-    """A multivariant playlist with one variant, the media playlist at *uri*. BANDWIDTH is an attribute it must have."""
+    """A multivariant playlist with one variant, the media playlist at *uri*; BANDWIDTH is required."""
     return f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH={max(bits_per_second, 1)}\n{uri}\n"
 
 
 def lead_dash(text: str, to: str, entry: str) -> str | None:
-    """The manifest *text* whose base is *to*, and which is found again as *entry* behind it; None: no such can be made.
+    """The manifest *text* with the base *to* and the location *entry* behind it; None: it cannot be made.
 
-    A BaseURL of the manifest itself goes on to count, behind *to*.
+    A BaseURL of the manifest itself stays effective, behind *to*.
     """
     blank = _UNREAD.sub(lambda found: " " * len(found[0]), text)  # what looks like an element in a comment is none
     root = _MPD.search(blank)
@@ -72,7 +72,7 @@ def _uncommented(text: str) -> str:
 
 
 def _led_element(text: str, to: str) -> str:
-    """An element's text; what is in CDATA goes on to be."""
+    """The rewritten text of an element; CDATA stays CDATA."""
     inner = text.strip()
     is_data = inner.startswith("<![CDATA[") and inner.endswith("]]>")
     uri = inner[9:-3].strip() if is_data else inner
@@ -111,5 +111,5 @@ def _led(uri: str, to: str, variables: Variables) -> str:
 
 
 def _is_elsewhere(uri: str) -> bool:
-    """Is the URI no relative path?"""
+    """Does the URI have a scheme or a host, or an absolute path?"""
     return not uri or uri[0] in "/\\" or _SCHEME.match(uri) is not None
