@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from streamlimit.bootstrap.engine import engine_of
+from streamlimit.bootstrap.listeners import all_of
 from streamlimit.feed.recorder import Recorder
 from streamlimit.limiter import Limiter
 from streamlimit.logs import EventLog, announce
-from streamlimit.model import Event
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 
@@ -21,12 +21,7 @@ def open_recorder(settings: Settings, serves: bool = False) -> Recorder:
 
 def recording_limiter(settings: Settings, recorder: Recorder) -> Limiter:
     """A limiter without a service, whose events go to the log and the feed."""
-
-    def tell(event: Event) -> None:
-        announce(event)
-        recorder(event)
-
-    return Limiter(engine_of(settings).store(settings.policy()), tell)
+    return Limiter(engine_of(settings).store(settings.policy()), all_of(announce, recorder))
 
 
 @asynccontextmanager

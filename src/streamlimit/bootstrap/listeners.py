@@ -1,0 +1,16 @@
+"""Listeners to events, refusals and seats, joined to one."""
+
+from collections.abc import Callable
+from typing import ParamSpec
+
+P = ParamSpec("P")
+
+
+def all_of(*listeners: Callable[P, object]) -> Callable[P, None]:
+    """The listener that calls all *listeners*, in their order."""
+
+    def notify(*args: P.args, **kwargs: P.kwargs) -> None:
+        for listener in listeners:
+            listener(*args, **kwargs)
+
+    return notify
