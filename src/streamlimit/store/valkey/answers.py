@@ -46,7 +46,6 @@ _as_asked = Struct("<BBIHHHIHIH").unpack_from
 _verdict = Struct("<BIHHH").unpack_from
 _as_received = Struct("<7xHHIHIHHBHB").unpack_from
 _position = Struct("<IHH").unpack_from
-_time = Struct("<IH").unpack_from
 _ACTIVE = State.ACTIVE  # looking up a member takes long
 AFTER_DECISION, AFTER_VERDICT, AFTER_AS_RECEIVED, AFTER_POSITION, AFTER_SITS, AFTER_TIME = 12, 11, 29, 8, 7, 6
 PLAN_AT = AFTER_AS_RECEIVED - 1
@@ -77,7 +76,7 @@ class Answers:
             code == EXISTING,
             self._events(reply, end, ask.user_id, seat, AFTER_DECISION),
             would_refuse=would_refuse,
-            spent_ms=_spent_ms(reply),
+            spent_ms=int.from_bytes(reply[-AFTER_TIME:], "little"),
         )
 
     def beaten(self, ask: Ask, reply: bytes) -> Decision | None:
@@ -115,9 +114,7 @@ class Answers:
     def expired(self, users: list[bytes], reply: tuple[bytes, list[bytes | list[bytes]], list[bytes]]) -> Expired:
         """The answer of expire.lua: the events, and users who are due next."""
         now, answers, following = reply
-        low, high = _time(now)
-        now_ms = low | high << 32
-        events: list[Event] = []
+        now_ms, events = int.from_bytes(now, "little"), list[Event]()
         for user, answer in zip(users, answers, strict=True):
             if isinstance(answer, list):
                 events += self._events(answer[0], 0, user.decode())
@@ -127,9 +124,8 @@ class Answers:
 
     def ledgers(self, reply: list[bytes | None]) -> tuple[int, list[Ledger]]:
         """The answer of sessions.lua: the time in ms and the ledgers."""
-        first, *values = reply
-        low, high = _time(first or b"")
-        return low | high << 32, [read_ledger(value or b"") for value in values]
+        now, *values = reply
+        return int.from_bytes(now or b"", "little"), [read_ledger(value or b"") for value in values]
 
     def live(self, user_id: str, ledger: Ledger, now_ms: int) -> tuple[Session, ...]:
         """All live sessions, oldest first."""
@@ -211,12 +207,6 @@ class Answers:
     def _gone(self, reply: bytes, at: int) -> Gone:
         state = EVENT_TYPES[reply[at] - 1][1]
         return Gone(state, read_mark(reply, at + 1) if len(reply) > at + 1 else None)
-
-
-def _spent_ms(reply: bytes) -> int:
-    """The user's spent budget of visits in ms, at the end of an answer."""
-    low, high = _time(reply, len(reply) - AFTER_TIME)
-    return int(low | high << 32)
 
 
 @lru_cache(REMEMBERED)

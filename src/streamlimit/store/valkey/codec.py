@@ -42,7 +42,6 @@ _OVER_LIMIT = {OverLimit.REFUSE: 0, OverLimit.REPLACE_IDLE: 1, OverLimit.REPLACE
 _RECLAIM = {Reclaim.NEVER: 0, Reclaim.SILENT: 1, Reclaim.ALWAYS: 2}
 _POLICY = Struct("<IIHIHIHIHIBBBBIIH")
 _U16 = Struct("<H")
-OWN_LIMIT = Struct("<HIHIH")
 
 
 def pack_policy(policy: Policy, subscribed: frozenset[str], outbox_most: int) -> bytes:
@@ -108,9 +107,8 @@ def pack_limit(limit: int | None) -> int:
 
 def pack_own_limit(limit: int | None, time_ms: int, said_ms: int, note: str) -> bytes:
     """A user's own limit: its end, or its duration; the end as it was set, by the wall clock; the note."""
-    time_ms, said_ms = min(time_ms, MAX_SEQUENCE), min(said_ms, MAX_SEQUENCE)
-    numbers = pack_limit(limit), time_ms & 0xFFFFFFFF, time_ms >> 32, said_ms & 0xFFFFFFFF, said_ms >> 32
-    return OWN_LIMIT.pack(*numbers) + note.encode()
+    times = (min(ms, MAX_SEQUENCE).to_bytes(6, "little") for ms in (time_ms, said_ms))
+    return b"".join((_U16.pack(pack_limit(limit)), *times, note.encode()))
 
 
 @lru_cache(REMEMBERED)

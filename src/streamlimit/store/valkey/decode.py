@@ -5,7 +5,7 @@ from struct import Struct
 
 from streamlimit.model import Device, Event, Mark, State
 from streamlimit.rules.ledger import Ledger, Seat, show
-from streamlimit.store.valkey.codec import EVENT_TYPES, MAX_SEAT_LIMIT, NO_LIMIT, OWN_LIMIT, REMEMBERED, UUID_TAG
+from streamlimit.store.valkey.codec import EVENT_TYPES, MAX_SEAT_LIMIT, NO_LIMIT, REMEMBERED, UUID_TAG
 from streamlimit.store.valkey.long_ids import TAG as LONG_TAG
 from streamlimit.store.valkey.long_ids import lengthen
 
@@ -16,7 +16,7 @@ _HEADER = Struct("<HIHHB")
 _SEAT = Struct("<IHIHIHIHIHIIHHBBBHB")
 _MARK = Struct("<IHIHBIH")
 _EVENT = Struct("<BBIHH")
-_SPENT, _PLAY = Struct("<IH"), Struct("<Q")
+_PLAY = Struct("<Q")
 _U16 = Struct("<H")
 
 HAS_PLAY = 2
@@ -70,12 +70,9 @@ def read_ledger(data: bytes) -> Ledger:
         ledger.marks.append(read_mark(data, at))
         at += _U16.unpack_from(data, at)[0]
     if marks % HAS_SPENT >= LIMIT_ENDS:
-        low, high = _SPENT.unpack_from(data, at)
-        ledger.limit_until_ms = low | high << 32
-        at += _SPENT.size
+        ledger.limit_until_ms, at = int.from_bytes(data[at : at + 6], "little"), at + 6
     if marks >= HAS_SPENT:
-        low, high = _SPENT.unpack_from(data, at)
-        ledger.spent_until_ms = low | high << 32
+        ledger.spent_until_ms = int.from_bytes(data[at : at + 6], "little")
     return ledger
 
 
@@ -157,11 +154,8 @@ def read_event(data: bytes, at: int, user_id: str, seat: Seat | None = None, pac
 
 def read_own_limit(data: bytes) -> Ledger:
     """The limit that `pack_own_limit` packed, as a ledger with nothing else."""
-    limit, until, until_, said, said_ = OWN_LIMIT.unpack_from(data)
-    note = data[OWN_LIMIT.size :].decode()
-    return Ledger(
-        max_sessions=limit, limit_until_ms=until | until_ << 32, limit_said_ms=said | said_ << 32, limit_note=note
-    )
+    limit, until_ms, said_ms = (int.from_bytes(part, "little") for part in (data[:2], data[2:8], data[8:14]))
+    return Ledger(max_sessions=limit, limit_until_ms=until_ms, limit_said_ms=said_ms, limit_note=data[14:].decode())
 
 
 def unpack_id(packed: bytes) -> str:

@@ -27,9 +27,7 @@ _PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
 _SEAT, _CHECK = Purpose.SEAT, Purpose.CHECK  # looked up once: a member takes long
 _ASK, _ASK_ALIKE = Struct("<IHIH").pack, Struct("<BBHHI").pack
 _RECEIPT, _RECEIPT_ALIKE = Struct("<IHIIHBIHI").pack, Struct("<IHIIIHH").pack
-_GENERATION = Struct("<IH").pack
 _U16 = Struct("<H").pack
-_U32 = Struct("<I").pack
 _PLAY = Struct("<II").pack
 _LOW = 0xFFFFFFFF
 _NO_PLAY = b"\0"
@@ -82,20 +80,9 @@ def _asked_alike(
     plan: str | None,
 ) -> bytes:
     """The end of an ask's message, which is the same for thousands of viewers."""
-    stream, media, out = pack_id(stream_id), pack_kind(kind), pack_id(replace or "")
-    its_device = pack_device(device)
-    return b"%b%c%b%c%b%c%b%b%b%b" % (
-        _ASK_ALIKE(_PURPOSES[purpose], may_start, pack_limit(limit), pack_limit(type_cap), pack_client(client)),
-        len(stream),
-        stream,
-        len(media),
-        media,
-        len(out),
-        out,
-        _U16(len(its_device)),
-        its_device,
-        pack_plan(plan),
-    )
+    numbers = _ASK_ALIKE(_PURPOSES[purpose], may_start, pack_limit(limit), pack_limit(type_cap), pack_client(client))
+    strings = _short(pack_id(stream_id)), _short(pack_kind(kind)), _short(pack_id(replace or ""))
+    return b"".join((numbers, *strings, _long(pack_device(device)), pack_plan(plan)))
 
 
 def pack_play(play: int) -> bytes:
@@ -156,8 +143,6 @@ def _received_alike(
 ) -> bytes:
     """The end of a receipt's message, which is the same for all who watch the same place."""
     place = 0 if sequence is None else pack_place(sequence, part)
-    stream, media, name = pack_id(stream_id), pack_kind(kind), (segment or "").encode()
-    its_device = pack_device(device)
     numbers = _RECEIPT_ALIKE(
         place & _LOW,
         place >> 32,
@@ -167,36 +152,15 @@ def _received_alike(
         pack_limit(limit),
         pack_limit(type_cap),
     )
-    return b"%b%c%b%c%b%b%b%b%b%b" % (
-        numbers,
-        len(stream),
-        stream,
-        len(media),
-        media,
-        _U16(len(name)),
-        name,
-        _U16(len(its_device)),
-        its_device,
-        pack_plan(plan),
-    )
+    strings = _short(pack_id(stream_id)), _short(pack_kind(kind)), _long((segment or "").encode())
+    return b"".join((numbers, *strings, _long(pack_device(device)), pack_plan(plan)))
 
 
 def lease_message(lease: Lease) -> bytes:
     """The message of *lease* to prolong.lua and abandon.lua."""
-    session, lease_id = pack_id(lease.ask.session_id), pack_id(lease.ask.lease_id)
-    generation = _GENERATION(lease.generation & _LOW, lease.generation >> 32)
-    stream = pack_id(lease.ask.stream_id)
-    return b"%b%c%b%c%b%b%c%b%b" % (
-        generation,
-        len(session),
-        session,
-        len(lease_id),
-        lease_id,
-        _U32(lease.move),
-        len(stream),
-        stream,
-        pack_play(lease.ask.play),
-    )
+    ask, generation, move = lease.ask, lease.generation.to_bytes(6, "little"), lease.move.to_bytes(4, "little")
+    session, lease_id, stream = (_short(pack_id(each)) for each in (ask.session_id, ask.lease_id, ask.stream_id))
+    return b"".join((generation, session, lease_id, move, stream, pack_play(ask.play)))
 
 
 def end_message(session_id: str, kills_grant: bool) -> bytes:
@@ -212,27 +176,18 @@ def again_message(event: Event, kills_grant: bool) -> bytes:
 
 
 def _end(session_id: str, kills_grant: bool, generation: int, state: State, tail: bytes) -> bytes:
-    session, code = pack_id(session_id), STATE_CODES[state]
-    return b"%c%b%c%b%c%b" % (
-        len(session),
-        session,
-        kills_grant,
-        _GENERATION(generation & _LOW, generation >> 32),
-        code,
-        tail,
-    )
+    numbers = b"%c%b%c" % (kills_grant, generation.to_bytes(6, "little"), STATE_CODES[state])
+    return _short(pack_id(session_id)) + numbers + tail
 
 
 def terminate_message(session_id: str | None, by: str, reason: str) -> bytes:
     """The message to terminate.lua; *session_id* None: every session."""
-    session = pack_id(session_id or "")
-    return b"%c%b%b" % (len(session), session, pack_tail(by, reason))
+    return _short(pack_id(session_id or "")) + pack_tail(by, reason)
 
 
 def forgive_message(session_id: str | None) -> bytes:
     """The message to forgive.lua; *session_id* None: every session."""
-    session = pack_id(session_id or "")
-    return b"%c%b" % (len(session), session)
+    return _short(pack_id(session_id or ""))
 
 
 def forget_message() -> bytes:
@@ -245,3 +200,13 @@ def limit_message(limit: int | None, terms: Terms) -> bytes:
     if limit is None:
         terms = FOR_GOOD
     return pack_own_limit(limit, terms.lasts_ms or 0, terms.until_ms or 0, terms.note)
+
+
+def _short(text: bytes) -> bytes:
+    """A string of 255 bytes at most, behind its length."""
+    return b"%c%b" % (len(text), text)
+
+
+def _long(text: bytes) -> bytes:
+    """A string behind its length in two bytes."""
+    return _U16(len(text)) + text

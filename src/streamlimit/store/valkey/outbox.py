@@ -20,7 +20,7 @@ from streamlimit.store.valkey.codec import EVENT_TYPES
 from streamlimit.store.valkey.decode import read_event
 from streamlimit.store.valkey.keys import SHARDS, room_of_endpoint, room_of_outbox, shard_of
 from streamlimit.store.valkey.scripts import Script
-from streamlimit.store.valkey.servers import ANSWER_SECONDS, Servers, as_it_is, evalsha
+from streamlimit.store.valkey.servers import ANSWER_SECONDS, Servers, Value, as_it_is, evalsha
 
 NAMES = ("look", "claim", "settle", "retry_later", "release", "give_up", "replay", "refused")
 SCRIPTS = {name: Script(name) for name in NAMES}
@@ -30,9 +30,14 @@ STEP = 64
 
 REFUSED, REFUSED_TYPE = "session.refused", 7
 _TYPES = {name: code for code, (name, _) in enumerate(EVENT_TYPES, 1)} | {REFUSED: REFUSED_TYPE}
-_PARTS = ("queues", "order", "letters", "tickets", "retries", "dead", "dropped")
-_QUEUES, _ORDER, _DELIVERIES, _TICKETS, _RETRIES, _DEAD, _DROPPED = range(7)
-_CLAIM, _REFUSAL, _U16, _TIME = Struct("<IHI"), Struct("<II"), Struct("<H"), Struct("<IH")
+_QUEUE = ("queues", "order", "letters", "tickets", "retries")
+"""Parts of an endpoint in a shard that each script of deliveries.lua is called with."""
+
+_SORTED = ("queues", "order", "letters", "dropped")
+"""Those of each endpoint that claim.lua sorts events for."""
+
+_CLAIM, _REFUSAL, _U16 = Struct("<IHI"), Struct("<II"), Struct("<H")
+_AFTER_TIME = 6
 
 _decode = msgspec.json.Decoder(Event).decode
 _encode = msgspec.json.Encoder().encode
@@ -70,7 +75,7 @@ class ValkeyOutbox:
         user, shard = session.user_id.encode(), shard_of(session.user_id)
         message = _U16.pack(len(user)) + user + bytes((REFUSED_TYPE,)) + _encode(event)
         keys = [self._keys.outbox[shard], self._keys.of(shard, "refused", f"{session.user_id}/{session.session_id}")]
-        at_ms = await self._run("refused", shard, keys, [_REFUSAL.pack(self._intake, quiet_ms), message])
+        at_ms = await self._run("refused", shard, keys, _REFUSAL.pack(self._intake, quiet_ms), message)
         return None if at_ms is None else msgspec.structs.replace(event, at_ms=at_ms)
 
     async def claim(
@@ -104,7 +109,7 @@ class ValkeyOutbox:
         await self._speak("release", delivery)
 
     async def give_up(self, delivery: Delivery, problem: str) -> None:
-        await self._speak("give_up", delivery, self._most, problem)
+        await self._speak("give_up", delivery, self._most, problem, parts=(*_QUEUE, "dead", "dropped"))
 
     async def disable(self, endpoint: str, problem: str) -> bool:
         self._disabled.add(endpoint)
@@ -114,9 +119,9 @@ class ValkeyOutbox:
         await self._ask(0, "HDEL", self._keys.disabled, endpoint)
         count = 0
         for shard in range(SHARDS):
-            if count < at_most and await self._ask(shard, "EXISTS", self._parts(shard, endpoint)[_DEAD]):
-                keys = self._parts(shard, endpoint)[: _DEAD + 1]
-                count += await self._run("replay", shard, keys, [str(at_most - count), ""])
+            if count < at_most and await self._ask(shard, "EXISTS", *self._parts(shard, endpoint, "dead")):
+                keys = self._parts(shard, endpoint, *_QUEUE, "dead")
+                count += await self._run("replay", shard, keys, str(at_most - count), "")
         return count
 
     async def backlog(self) -> tuple[Backlog, ...]:
@@ -133,10 +138,8 @@ class ValkeyOutbox:
         return {endpoint: await self._dropped_of(endpoint) for endpoint in self._subscriptions}
 
     async def dead_letters(self, endpoint: str, at_most: int) -> tuple[DeadLetter, ...]:
-        found: list[DeadLetter] = []
-        for start in range(0, SHARDS, STEP):
-            for deliveries in await self._each(start, "LRANGE", endpoint, _DEAD, -at_most, -1):
-                found += [_read_dead(endpoint, data) for data in deliveries]
+        kept = await self._of_all_shards("LRANGE", endpoint, "dead", -at_most, -1)
+        found = [_read_dead(endpoint, data) for deliveries in kept for data in deliveries]
         found.sort(key=lambda delivery: delivery.at_ms)  # keeps the order within each shard
         return tuple(found[: -at_most - 1 : -1])
 
@@ -144,9 +147,8 @@ class ValkeyOutbox:
         """One endpoint in one call: its keys are unlinked, which takes no time however much is in them."""
         known = {name.decode() for name in await self._ask(0, "SMEMBERS", self._keys.endpoints)}
         for endpoint in known - set(self._subscriptions):
-            for start in range(0, SHARDS, STEP):
-                shards = range(start, start + STEP)
-                await all_of(self._ask(shard, "UNLINK", *self._parts(shard, endpoint)) for shard in shards)
+            for part in (*_QUEUE, "dead", "dropped"):
+                await self._of_all_shards("UNLINK", endpoint, part)
             await self._ask(0, "HDEL", self._keys.disabled, endpoint)
             await self._ask(0, "SREM", self._keys.endpoints, endpoint)
             return True
@@ -175,13 +177,12 @@ class ValkeyOutbox:
         return deliveries
 
     async def _claim(self, shard: int, endpoint: str, ticket: str, at_most: int, lease_ms: int) -> list[Delivery]:
-        keys = [*self._parts(shard, endpoint)[: _RETRIES + 1], self._keys.outbox[shard], self._keys.of(shard, "sorted")]
+        keys = [*self._parts(shard, endpoint, *_QUEUE), self._keys.outbox[shard], self._keys.of(shard, "sorted")]
         numbers = [_CLAIM.pack(self._most, at_most, lease_ms)]
         for each, types in self._wanted.items():
-            own = self._parts(shard, each)
-            keys += [own[_QUEUES], own[_ORDER], own[_DELIVERIES], own[_DROPPED]]
+            keys += self._parts(shard, each, *_SORTED)
             numbers.append(bytes((each not in self._disabled, types)))
-        found = await self._run("claim", shard, keys, [b"".join(numbers), ticket])
+        found = await self._run("claim", shard, keys, b"".join(numbers), ticket)
         return [_read(endpoint, ticket, delivery) for delivery in found]
 
     def _look(self, shard: int, endpoint: str) -> Deferred[int]:
@@ -194,49 +195,44 @@ class ValkeyOutbox:
                 self._looks[endpoint][shard] = command
         return self._servers.router.call(shard, command, as_it_is, SCRIPTS["look"])
 
-    def _speak(self, name: str, delivery: Delivery, *more: int | str) -> Deferred[Any]:
+    def _speak(self, name: str, delivery: Delivery, *more: int | str, parts: tuple[str, ...] = _QUEUE) -> Deferred[Any]:
         """A script in which the holder of a delivery says something of it."""
         user_id = delivery.event.session.user_id
         shard = shard_of(user_id)
-        keys = self._parts(shard, delivery.endpoint)
-        called = keys if name == "give_up" else keys[: _RETRIES + 1]
-        return self._run(name, shard, called, [f"{user_id}\0{delivery.number:015d}", delivery.ticket], more)
+        keys, held = self._parts(shard, delivery.endpoint, *parts), f"{user_id}\0{delivery.number:015d}"
+        return self._run(name, shard, keys, held, delivery.ticket, *more)
 
     async def _stands(self, endpoint: str) -> Backlog:
-        pending = retrying = dead = 0
+        pending = sum(await self._of_all_shards("ZCARD", endpoint, "order"))
+        dead = sum(await self._of_all_shards("LLEN", endpoint, "dead"))
+        retrying = await self._of_all_shards("HLEN", endpoint, "retries")
         problem: str | None = None
-        for start in range(0, SHARDS, STEP):
-            pending += sum(await self._each(start, "ZCARD", endpoint, _ORDER))
-            dead += sum(await self._each(start, "LLEN", endpoint, _DEAD))
-            for shard, count in enumerate(await self._each(start, "HLEN", endpoint, _RETRIES), start):
-                retrying += count
-                if count and problem is None:
-                    some = await self._ask(shard, "HVALS", self._parts(shard, endpoint)[_RETRIES])
-                    problem = some[0][2:].decode() if some else None
+        for shard, count in enumerate(retrying):
+            if count and problem is None:
+                some = await self._ask(shard, "HVALS", *self._parts(shard, endpoint, "retries"))
+                problem = some[0][2:].decode() if some else None
         disabled = await self._ask(0, "HGET", self._keys.disabled, endpoint)
         words = None if disabled is None else disabled.decode()
-        return Backlog(endpoint, pending, retrying, dead, await self._dropped_of(endpoint), problem, words)
+        return Backlog(endpoint, pending, sum(retrying), dead, await self._dropped_of(endpoint), problem, words)
 
     async def _dropped_of(self, endpoint: str) -> int:
-        counts: list[bytes | None] = []
+        return sum(int(count or 0) for count in await self._of_all_shards("GET", endpoint, "dropped"))
+
+    async def _of_all_shards(self, command: str, endpoint: str, part: str, *more: int) -> list[Any]:
+        """The replies of all shards, in their order, to a plain command on one part of the endpoint."""
+        replies: list[Any] = []
         for start in range(0, SHARDS, STEP):
-            counts += await self._each(start, "GET", endpoint, _DROPPED)
-        return sum(int(count or 0) for count in counts)
+            shards = range(start, start + STEP)
+            replies += await all_of(self._ask(s, command, *self._parts(s, endpoint, part), *more) for s in shards)
+        return replies
 
-    async def _each(self, start: int, command: str, endpoint: str, part: int, *more: int) -> list[Any]:
-        """A plain command to one part of the endpoint in each of some shards."""
-        shards = range(start, start + STEP)
-        return await all_of(self._ask(s, command, self._parts(s, endpoint)[part], *more) for s in shards)
-
-    def _run(
-        self, name: str, shard: int, keys: list[bytes], two: list[bytes | str], more: Collection[int | str] = ()
-    ) -> Deferred[Any]:
+    def _run(self, name: str, shard: int, keys: list[bytes], one: Value, two: Value, *more: Value) -> Deferred[Any]:
         """A script with two arguments, the time (only tests give one), and *more*."""
-        return self._servers.run(SCRIPTS[name], shard, keys, *two, self._servers.test_time(), *more)
+        return self._servers.run(SCRIPTS[name], shard, keys, one, two, self._servers.test_time(), *more)
 
-    def _parts(self, shard: int, endpoint: str) -> list[bytes]:
-        """All keys of an endpoint in a shard, in the order of `_PARTS`."""
-        return [self._keys.of(shard, part, endpoint) for part in _PARTS]
+    def _parts(self, shard: int, endpoint: str, *parts: str) -> list[bytes]:
+        """The keys of parts of an endpoint in a shard, as deliveries.lua names them."""
+        return [self._keys.of(shard, part, endpoint) for part in parts]
 
 
 def _read(endpoint: str, ticket: str, found: list[Any]) -> Delivery:
@@ -249,15 +245,14 @@ def _read(endpoint: str, ticket: str, found: list[Any]) -> Delivery:
 def _read_any(data: bytes, user_id: str) -> Event:
     if data[0] != REFUSED_TYPE:
         return read_event(data, 0, user_id)[0]
-    low, high = _TIME.unpack_from(data, 1)
-    return msgspec.structs.replace(_decode(data[1 + _TIME.size :]), at_ms=low | high << 32)
+    body = 1 + _AFTER_TIME
+    return msgspec.structs.replace(_decode(data[body:]), at_ms=int.from_bytes(data[1:body], "little"))
 
 
 def _read_dead(endpoint: str, data: bytes) -> DeadLetter:
     end = 2 + _U16.unpack_from(data)[0]
     user, _, number = data[2:end].partition(b"\0")
-    low, high = _TIME.unpack_from(data, end)
-    why = end + _TIME.size + 1
-    body = why + data[why - 1]
-    event = _read_any(data[body:], user.decode())
-    return DeadLetter(endpoint, int(number), event, data[why:body].decode(), low | high << 32)
+    size = end + _AFTER_TIME
+    at_ms, why = int.from_bytes(data[end:size], "little"), size + 1
+    body = why + data[size]
+    return DeadLetter(endpoint, int(number), _read_any(data[body:], user.decode()), data[why:body].decode(), at_ms)

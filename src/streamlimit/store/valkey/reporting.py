@@ -43,7 +43,7 @@ NAMES = ("report", "close_report", "claim_sample")
 SCRIPTS = {name: Script(name) for name in NAMES}
 
 MOST = 0xFFFFFFFF
-_HEAD, _NUMBERS = Packing("<IHHIH"), Packing("<IIIIH")
+_HEAD, _NUMBERS = Packing("<6sH6s"), Packing("<III6s")
 
 Name = tuple[Period, int, Group]
 """A bucket's."""
@@ -111,7 +111,7 @@ class ValkeyReports:
     async def _add(self, bucket: Name, batch: Batch, counts: dict[str, Count]) -> None:
         name, forgotten_at = _name(*bucket), ends_at(*bucket[:2]) + self._keep_ms + CLOSED_AFTER_MS
         sketches = [key for value in (*counts, OTHER) for key in self._sketches(name, value.encode())]
-        arguments: list[bytes | str] = [batch.worker, _HEAD.pack(*_six(batch.number), GROUPS_KEPT, *_six(forgotten_at))]
+        arguments: list[bytes | str] = [batch.worker, _HEAD.pack(_six(batch.number), GROUPS_KEPT, _six(forgotten_at))]
         for value, count in counts.items():
             arguments += [value, _packed(count), b"".join(count.users), b"".join(count.refused_users)]
         await self._servers.run(SCRIPTS["report"], shard_of(name), [self._key(name), *sketches], *arguments)
@@ -159,13 +159,13 @@ def _name(period: Period, at_ms: int, group: Group) -> str:
     return f"{period}:{at_ms}:{group}"
 
 
-def _six(number: int) -> tuple[int, int]:
-    return number & MOST, number >> 32
+def _six(number: int) -> bytes:
+    return number.to_bytes(6, "little")
 
 
 def _packed(count: Count) -> bytes:
     numbers = (count.admissions, count.refusals, count.peak)
-    return _NUMBERS.pack(*(min(number, MOST) for number in numbers), *_six(count.at_limit_ms))
+    return _NUMBERS.pack(*(min(number, MOST) for number in numbers), _six(count.at_limit_ms))
 
 
 def _read(fields: list[bytes]) -> Bucket:
