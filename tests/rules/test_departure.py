@@ -26,7 +26,7 @@ def test_the_mark_of_all_that_found_no_room_ends_as_others_do() -> None:
 
 def test_however_many_found_no_room_one_mark_is_of_them() -> None:
     ledger = Ledger()
-    for number in range(3 * MARKS_KEPT):
+    for number in range(MARKS_KEPT + 4):
         remember(ledger, mark(number), NOW_MS)
     assert [each.session_id for each in ledger.marks].count(NOBODYS) == 1
     assert len(ledger.marks) == MARKS_KEPT + 1
