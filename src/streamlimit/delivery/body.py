@@ -1,12 +1,12 @@
-"""One file as it was when it was opened, and the bytes of it.
+"""One file as it was when it was opened, with its bytes.
 
-Small files are kept whole in memory. Of others the descriptor is kept, and the kernel moves their bytes from its own
-page cache to the client (`Body.spans`, `Wire.pour`); where it cannot (TLS, another server), they are read in slices
-(`Body.chunks`). Measured, a whole answer through TCP on loopback, µs of CPU, sent from memory / by sendfile:
-10 KB 12 / 13, 32 KB 15 / 14, 64 KB 27 / 17, 100 KB 44 / 26, 3 MB 630 / 310.
+Small files are kept in memory. Of others the descriptor is kept, and the kernel moves their bytes from its page cache
+to the client (`Body.spans`, `Wire.pour`); where it cannot (TLS, another server), they are read in slices
+(`Body.chunks`). Measured, a whole answer through TCP on loopback, µs of CPU, sent from memory / by sendfile: 10 KB 12 /
+13, 32 KB 15 / 14, 64 KB 27 / 17, 100 KB 44 / 26, 3 MB 630 / 310.
 
-Why no mmap: a file that is truncated while it is mapped kills the process with SIGBUS when the mapping is
-read, and no check beforehand closes that window. Reading and sendfile at worst come up short.
+Why no mmap: a file that is truncated while it is mapped kills the process with SIGBUS when the mapping is read, and no
+check beforehand closes that window. Reading and sendfile at worst come up short.
 """
 
 import os
@@ -19,11 +19,11 @@ from streamlimit.errors import CatalogError
 
 SMALL = 32 * 1024
 SLICE = 256 * 1024
-"""Read at a time; slices of 64 KB are half as fast."""
+"""Bytes that are read at a time; slices of 64 KB are half as fast."""
 SPAN = 4 * 1024 * 1024
-"""Left to the kernel at a time: 0.4 ms at most, and as much as it ever takes of one connection."""
+"""Bytes given to the kernel at a time: 0.4 ms at most, and more than it takes for one connection."""
 NOTES = 1_000
-"""Notes that are kept of one file."""
+"""Most notes that are kept of one file."""
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class File:
             self._load()
 
     def has_changed(self) -> bool:
-        """Did someone write into it, instead of replacing it?"""
+        """Was the file written to in place, instead of being replaced?"""
         found = os.fstat(self.fd)
         return found.st_mtime_ns != self.modified_ns or found.st_size != self.size
 
@@ -58,7 +58,7 @@ class File:
     __del__ = close
 
     def _load(self) -> None:
-        """Takes all of it into memory; as long as it is then, should it have become shorter."""
+        """Reads the whole file into memory; its size becomes that of what was read, should it have shrunk."""
         self.content = os.pread(self.fd, self.size, 0)
         self.size = len(self.content)
         self.close()
@@ -77,8 +77,8 @@ class MemoryFile(File):
 class Body:
     """A file as it was when it was opened: `size` in bytes, a strong `etag` (with quotes), its media type.
 
-    `content`: all of it, where it is in memory: slices of it share one block then, and nothing is copied. `notes`: what
-    those who deliver it worked out about parts of it, by whatever names such a part; forgotten with it (see `keep`).
+    `content`: the bytes, where they are in memory: slices share them, and nothing is copied. `notes`: cached values
+    about parts of it, by any key; dropped with it (see `keep`).
     """
 
     __slots__ = ("_file", "_path", "content", "etag", "media_type", "notes", "size")
@@ -95,14 +95,14 @@ class Body:
         return self._file.fd
 
     def keep(self, about: tuple[Any, ...], note: T) -> T:
-        """Notes it *about* a part of it, and returns it."""
+        """Caches *note* under the key *about*, and returns it."""
         if len(self.notes) >= NOTES:
             self.notes.clear()
         self.notes[about] = note
         return note
 
     def head(self, count: int) -> bytes:
-        """Its first bytes, at most so many."""
+        """The first bytes of the file, at most *count*."""
         return b"".join(self.chunks(0, min(count, self.size) - 1))
 
     def chunks(self, first: int = 0, last: int | None = None) -> Iterator[memoryview]:
@@ -117,7 +117,7 @@ class Body:
         return iter((memoryview(content)[first:end],) if first < min(end, self.size) else ())
 
     def spans(self, first: int, last: int, most: int = SPAN) -> Iterator[tuple[int, int]]:
-        """The same in pieces of at most so many bytes that were not read, as (first byte, how many)."""
+        """The bytes *first*–*last* as unread pieces of at most *most* bytes: pairs of first byte and length."""
         return self._cut(first, min(last + 1, self.size), most)
 
     def shortened(self) -> CatalogError:
@@ -134,7 +134,7 @@ class Body:
                 raise self.shortened()
 
     def _cut(self, first: int, end: int, most: int) -> Iterator[tuple[int, int]]:
-        """Before the last of several pieces it looks: no client gets all of a body that mixes two versions."""
+        """The pieces; before the last of several the file is checked, so that no whole body mixes two versions."""
         start = first
         while first < end:
             count = min(most, end - first)

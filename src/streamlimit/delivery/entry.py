@@ -1,4 +1,4 @@
-"""A stream as its catalog knows it, and what a new version of its playlists makes of that. Reads no playlist."""
+"""A stream as its catalog keeps it, and how a new version of its playlists is adopted. Reads no playlist."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from streamlimit.delivery.stream import Stream
 from streamlimit.errors import CatalogError, UnknownStream
 
 GRACE_SECONDS = 3.0
-"""How long the last good version stands in for playlists that are bad at the moment (half written, gone)."""
+"""How long the last good version is used while playlists are bad (half written, gone)."""
 
 RELIST_SECONDS = 2.0
 """How often the folder of a live stream is listed for playlists of new names; it may hold many files."""
@@ -25,7 +25,7 @@ ENTRY_NAMES = ("master", "index", "main", "playlist", "manifest", "stream")
 
 
 class Entry:
-    """One stream. `problem`: why `stream` is None, unless it just is no stream; `due`: when to look at it again."""
+    """A catalog's entry of one stream. `problem`: why `stream` is None; `due`: when to check it again."""
 
     def __init__(self, stream_id: str) -> None:
         self.stream_id = stream_id
@@ -48,7 +48,7 @@ class Entry:
         raise UnknownStream(f"no stream {self.stream_id}")
 
     def adopt(self, stream: Stream | None, reading: Reading, now: float) -> bool:
-        """Takes the new version; False: it looks half done: the last one stands in, for the grace time."""
+        """Adopts a new version. False: it looks half written, and the last one is used for the grace time."""
         if self.stream is not None and self._is_doubtful(self.stream, stream, reading):
             self.bad_since = now if self.bad_since is None else self.bad_since
             if now - self.bad_since < GRACE_SECONDS:
@@ -59,10 +59,7 @@ class Entry:
         return True
 
     def _is_doubtful(self, old: Stream, new: Stream | None, reading: Reading) -> bool:
-        """Does the new version look as if someone were in the middle of writing it?
-
-        What was so already when the last version was taken is how this stream is.
-        """
+        """Does the new version look half written? Not by flaws that the last version had, too."""
         if new is None or reading.missing - self.missing or (reading.is_torn and not self._is_torn):
             return True
         if reading.failures.keys() - self._broken:
@@ -100,7 +97,7 @@ class FolderEntry(Entry):
         stamps = self.stamps
         if stamps is None or any(stamp_of(path) != stamp for path, stamp in stamps.items()):
             return True
-        # What was found by listing folders: some do not tell that they changed (folders.py).
+        # Files found by listing folders, of which some do not change their mtime (folders.py).
         return live and self.lists_folders and now - self.loaded_at >= RELIST_SECONDS
 
 
@@ -121,14 +118,14 @@ def playlist_rank(name: str) -> tuple[bool, int, str]:
 
 
 def streams_of(entries: Iterable[Entry]) -> list[Stream]:
-    """The streams of those that have one, by id."""
+    """The streams of *entries*, by id."""
     return sorted((each.stream for each in entries if each.stream is not None), key=lambda stream: stream.stream_id)
 
 
 class Problems(dict[str, str]):
-    """Stream id -> why it, or a part of it, cannot be served.
+    """The problems by stream id: why the stream, or a part of it, cannot be served.
 
-    *on_change* is called with each change of it once: (stream id, reason), or (stream id, None) when well again.
+    *on_change* is called once with each change: (stream id, reason), or (stream id, None) when it is over.
     """
 
     def __init__(self, on_change: Callable[[str, str | None], None] | None) -> None:
@@ -136,7 +133,7 @@ class Problems(dict[str, str]):
         self._on_change = on_change
 
     def report(self, stream_id: str, problem: str | None) -> None:
-        """What is wrong with the stream now; None: nothing is."""
+        """Sets the stream's problem; None: there is none."""
         known = self.get(stream_id)
         if problem is None:
             self.pop(stream_id, None)
@@ -147,5 +144,5 @@ class Problems(dict[str, str]):
 
 
 def _without_numbers(problem: str | None) -> str | None:
-    """A problem's text without numbers: the same on another line, as a live window slides, is no news."""
+    """A problem's text without numbers: as a live window slides, the same problem moves to another line."""
     return None if problem is None else re.sub(r"\d+", "", problem)

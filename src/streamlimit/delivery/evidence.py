@@ -15,7 +15,7 @@ _QUIET_LOOKS = 3
 
 
 class Evidence(ABC):
-    """How far one body has come. *handed*: bytes of it that the kernel took before (on TCP)."""
+    """The evidence for one body. *handed*: bytes of it that the kernel took before (on TCP)."""
 
     eager_looks = 0
     """In how many successive iterations of the loop a verdict is worth asking for."""
@@ -43,15 +43,15 @@ class Evidence(ABC):
 
     @abstractmethod
     def verdict(self) -> bool | None:
-        """Whether all that was handed over, the whole body, arrived; None: not known yet."""
+        """Has the whole body, all that was handed over, arrived? None: not known yet."""
 
 
 class TcpEvidence(Evidence):
-    """Counts: the body has arrived when as many bytes were acknowledged as were written up to its end.
+    """Evidence on TCP: the body has arrived when as many bytes were acknowledged as were written up to its end.
 
-    Counting is for the end of a connection, when the server's own buffer vanishes with the transport. Before, and
-    for a body that the kernel took whole, an empty queue says it all; `_origin` (the connection's count
-    at the body's first byte) is read only where that buffer is in play.
+    Counting is for the end of a connection, when the server's own buffer is lost with the transport. Before, and for a
+    body that the kernel took whole, an empty queue is enough; so `_origin` (the connection's count at the body's first
+    byte) is read only where that buffer is used.
     """
 
     is_prompt = False  # no acknowledgement comes that fast
@@ -184,7 +184,7 @@ _TCP, _TLS = Kind.TCP, Kind.TLS  # looking up a member takes long
 
 
 def evidence_on(wire: Wire, handed: int = 0) -> Evidence:
-    """What can be known of a body on *wire*, of which (on TCP) it took *handed* bytes before."""
+    """The evidence for a body on *wire*, of which (on TCP) the kernel took *handed* bytes before."""
     if wire.kind is _TCP:
         return TcpEvidence(wire, handed)
     return TlsEvidence(wire) if wire.kind is _TLS else LocalEvidence(wire)

@@ -1,4 +1,4 @@
-"""Opens the files of streams for delivery. One that was asked for a moment ago costs a look into a dict."""
+"""Files of streams, opened for delivery and cached: one opened a moment ago costs a dict look-up."""
 
 import os
 import time
@@ -18,25 +18,25 @@ MAX_BYTES = 64 * 1024 * 1024
 """Bytes of small files that are kept in memory."""
 
 TRUSTED_SECONDS = 0.1
-"""A file is looked at again after so long (one that is replaced is delivered as it was until then) …"""
+"""How long an opened file is used without a stat; until then a replaced file is delivered as it was."""
 
 SETTLED_NS = 2_000_000_000
-"""… but at once while it was changed so lately: its writer may not be done."""
+"""A file changed more recently is checked each time: its writer may not be done."""
 
-MOST_TOLD = 1_000
-"""Missing files that need not be logged again."""
+MOST_LOGGED = 1_000
+"""Most missing files that are remembered as logged."""
 
 Key = tuple[str, int, int, int]
-"""Path, mtime in ns, size, inode: another version of the file is another key."""
+"""Path, mtime in ns, size, inode: each version of a file has its own key."""
 
 log = EventLog("streamlimit")
 
 
 class LocalFiles:
-    """The files that were opened lately: at most *max_open* descriptors, *max_bytes* in memory.
+    """A cache of opened files: at most *max_open* descriptors, *max_bytes* in memory.
 
-    Not for several threads at once: each worker's loop has one. What is being delivered stays open though
-    it is pushed out, so that descriptors in use come on top of *max_open*. *clock*: monotonic seconds.
+    Not thread-safe: each worker's loop has one. Files in use stay open though evicted, so that their descriptors come
+    on top of *max_open*. *clock*: monotonic seconds.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class LocalFiles:
         return body
 
     def forget(self, path: str) -> None:
-        """Looks at the file again when it is opened next: it is known to have changed."""
+        """Has the file checked when it is opened next: it is known to have changed."""
         self._trusted.pop(path, None)
 
     def close(self) -> None:
@@ -102,14 +102,14 @@ class LocalFiles:
             self._bytes -= self._drop(self._small).size
 
     def _drop(self, kept: OrderedDict[Key, Body]) -> Body:
-        """The one that was longest not asked for."""
+        """Evicts and returns the least recently used body."""
         key, body = kept.popitem(last=False)
         self._trusted.pop(key[0], None)
         return body
 
 
 class StreamFiles:
-    """Opens the files of streams, each where the catalog says that it is."""
+    """Opens the files of streams, at the paths that the catalog resolves."""
 
     def __init__(self, catalog: Catalog, files: LocalFiles) -> None:
         self._catalog, self._files = catalog, files
@@ -125,14 +125,14 @@ class StreamFiles:
             raise
 
     def forget(self, stream: Stream, path: str) -> None:
-        """Looks at the file again when it is opened next: it is known to have changed."""
+        """Has the file checked when it is opened next: it is known to have changed."""
         self._files.forget(self._catalog.resolve(stream, path))
 
     def _tell(self, stream: Stream, path: str) -> None:
         about = (stream.stream_id, path)
         if about in self._told:
             return
-        if len(self._told) >= MOST_TOLD:
+        if len(self._told) >= MOST_LOGGED:
             self._told.clear()
         self._told.add(about)
         log.warning("file_missing", stream_id=stream.stream_id, file=path, problem=self._catalog.absence(stream, path))

@@ -1,7 +1,7 @@
-"""One HLS media playlist: its segments, parts, inits and keys.
+"""HLS media playlists: segments, parts, inits and keys.
 
-A line that cannot be understood costs what it speaks of, and a note; all else is read. Deliberate deviation:
-segments with EXT-X-GAP do not exist (their numbers stay free).
+A line that cannot be parsed affects only what it is about, and is noted. A deliberate deviation: segments with
+EXT-X-GAP do not exist (their numbers stay free).
 """
 
 from collections.abc import Callable
@@ -21,8 +21,7 @@ NOTES_KEPT = 100
 class Media(Struct):
     """A media playlist. `inits` are whole files, `headers` ranges of files.
 
-    `following` is the number that the segment after the last one will have, `variables` what those lines know that
-    come next.
+    `following`: the number of the segment after the last one; `variables`: those defined for later lines.
     """
 
     track: Track
@@ -38,7 +37,7 @@ class Media(Struct):
 
 
 def grow(path: str, before: Media, text: str) -> Media | None:
-    """The playlist, where *text* is what *before* was read from with a little more, or less, of it."""
+    """The playlist *text*, if it is *before* with segments appended or removed at its beginning; else None."""
     grown = growth(before.text, text)
     return _grow(path, before, grown, text) if grown and grown.following == before.following else None
 
@@ -60,7 +59,7 @@ def read_media(path: str, lines: list[Line], kind: str, text: str, variables: Va
 
 
 def _grow(path: str, before: Media, grown: Growth, text: str) -> Media:
-    """The playlist before, without what slid out of its window, then what is new."""
+    """The playlist *before*, without segments that slid out of its window, and with the new ones."""
     old = before.track
     segments = [segment for segment in old.segments if segment.sequence >= grown.oldest]
     gaps_ms = {sequence: gap_ms for sequence, gap_ms in old.gaps_ms.items() if sequence >= grown.oldest}
@@ -73,13 +72,13 @@ def _grow(path: str, before: Media, grown: Growth, text: str) -> Media:
 
 
 def _kind_of(lines: list[Line]) -> str:
-    """By the first segment's name."""
+    """The kind of media, by the first segment's name."""
     uri = next((line.value for line in lines if not line.tag), None)
     return "video" if uri is None else kind_by_suffix(uri.split("?")[0])
 
 
 class _Reading:
-    """Goes through the lines of one playlist and writes what they say into *media*."""
+    """Parses the lines of one playlist into *media*."""
 
     def __init__(self, media: Media, path: str, variables: Variables) -> None:
         self._media, self._path, self._variables = media, path, variables
@@ -89,10 +88,10 @@ class _Reading:
         self._is_gap = self._can_block = False
         self._part, self._last_parts, self._hint = 0, 0, ""
         self.has_lost = False
-        """Is there a segment that could not be understood?"""
+        """Was there a segment that could not be parsed?"""
 
     def number_from(self, lines: list[Line], is_over: bool) -> None:
-        """The number of the first segment: from 0 where all of it is there, else as the playlist counts.
+        """Sets the first segment's number: 0 where the whole stream is listed, else by EXT-X-MEDIA-SEQUENCE.
 
         An ended live stream keeps counting as it did; one that is over and starts at 1 is a whole VOD.
         """
@@ -108,7 +107,7 @@ class _Reading:
         self._media.following = 0 if is_over and (is_vod or first <= 1) else first
 
     def take(self, lines: list[Line]) -> None:
-        """Reads them all."""
+        """Parses all *lines*."""
         media = self._media
         for line in lines:
             read = _READS.get(line.tag)
@@ -167,7 +166,7 @@ class _Reading:
             self._media.headers.setdefault(path, []).append(span)
 
     def _segment(self, line: Line) -> None:
-        """A URI: with it all that was said of its segment is done."""
+        """Parses a URI, which ends the description of its segment."""
         duration, byterange, is_gap = self._duration, self._range, self._is_gap
         if duration is None:
             self.has_lost = True
@@ -203,19 +202,19 @@ class _Reading:
         if "GAP" in found and found["GAP"].upper() == "YES":
             return
         path = self._inside(self._variables.uri(found.get("URI", "")))
-        # A part's range goes on from the part before it, not from a segment.
+        # A part's range continues that of the part before it, not a segment's.
         span = span_of(found.get("BYTERANGE"), path, self._part_ends)
         self._add_part(path, span, place, max(0, round((number(found.get("DURATION", "")) or 0.0) * 1000)))
 
     def _read_hint(self, line: Line) -> None:
-        """The part that comes next: it may be asked for before any playlist lists it."""
+        """Parses a hint at the next part, which may be requested before a playlist lists it."""
         found = attributes(line.value)
         if found.get("TYPE", "").upper() != "PART":
             return
         path = self._inside(self._variables.uri(found.get("URI", "")))
         length, first = whole(found.get("BYTERANGE-LENGTH", "")), whole(found.get("BYTERANGE-START", "")) or 0
         if first and not length:
-            return  # open at its end: it gets a name when it is listed
+            return  # without an end: it gets its name when it is listed
         parts = self._media.parts
         self._hint = "" if first else path
         self._add_part(

@@ -1,8 +1,7 @@
-"""The XML of a DASH manifest as a tree of those elements that an origin needs. What they mean is said in dash.py.
+"""The XML of a DASH manifest as a tree of the elements that an origin needs; dash.py interprets them.
 
-Everything else in the document (events, DRM, elements of other namespaces) is skipped unread, and an attribute is
-looked at when it is needed: what does not concern us may have any form. No entity is expanded and no other file
-is opened: a document type is refused.
+All other elements (events, DRM, other namespaces) are skipped, and attributes are parsed when they are needed, so
+irrelevant ones may have any form. No entity is expanded and no other file is opened: a document type is rejected.
 """
 
 import re
@@ -45,7 +44,7 @@ Number = int | float
 
 
 class Element(Struct):
-    """One element; `text` is what stands directly in it, without comments."""
+    """One element; `text`: its own text, without comments."""
 
     name: str
     line: int
@@ -54,15 +53,15 @@ class Element(Struct):
     text: str = ""
 
     def all(self, name: str) -> list["Element"]:
-        """The children of that name."""
+        """The children named *name*."""
         return [child for child in self.children if child.name == name]
 
     def get(self, name: str) -> str | None:
-        """An attribute without the spaces around it; None where there is none, or nothing in it."""
+        """An attribute without surrounding spaces; None where it is missing or empty."""
         return self.attributes.get(name, "").strip() or None
 
     def number(self, name: str) -> Number | None:
-        """An attribute as a number; whole ones (`2000.0`, too) are `int`. Raises ValueError."""
+        """An attribute as a number; integers (also `2000.0`) are `int`. Raises ValueError."""
         value = self.get(name)
         if value is None:
             return None
@@ -93,7 +92,7 @@ class Element(Struct):
         return int(first), int(last)
 
     def reject(self, name: str, why: str) -> Never:
-        """Raises a ValueError that says where the attribute stands, and what is wrong with it."""
+        """Raises a ValueError with the attribute's position and *why* it is wrong."""
         shown = ascii(self.attributes.get(name, "")[:40])
         raise ValueError(f"line {self.line}: the {name} of {self.name}, {shown}, {why}")
 
@@ -106,7 +105,7 @@ def parse(path: str, text: str) -> Element:
 
 
 class _Builder:
-    """Hears what expat reads. `_open` names the elements around; below a skipped one nothing is kept."""
+    """The handler of expat's callbacks. `_open`: the open elements; below a skipped one nothing is kept."""
 
     def __init__(self, path: str, lines_before: int) -> None:
         self._path, self._before = path, lines_before
@@ -115,7 +114,7 @@ class _Builder:
         self._open: list[str] = []
         self._prefixes: list[dict[str, str]] = [{}]
         self._namespace = ""
-        self._parser = expat.ParserCreate("utf-8")  # the text was decoded: what the declaration says is past
+        self._parser = expat.ParserCreate("utf-8")  # the text is decoded already: the declared encoding does not count
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
@@ -162,7 +161,7 @@ class _Builder:
         self._fail("a document type (DOCTYPE), which no manifest needs, is refused")
 
     def _named(self, tag: str, attributes: dict[str, str]) -> tuple[str, str]:
-        """The name without its prefix, and the namespace; empty where the prefix is not declared."""
+        """The local name and the namespace of a tag; the namespace is empty where the prefix is not declared."""
         declared = {key[6:]: value for key, value in attributes.items() if key == "xmlns" or key.startswith("xmlns:")}
         known = self._prefixes[-1] | declared if declared else self._prefixes[-1]
         self._prefixes.append(known)

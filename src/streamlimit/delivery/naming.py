@@ -1,7 +1,7 @@
-"""Files by their names alone: of streams whose files are elsewhere, so that nothing here can look at them.
+"""Interpretation of files by their names alone, for streams whose files are at another server.
 
-What is free is known by its ending; everything else is a segment. Its *rendition* is the path without its last run of
-digits, which is its number; the digits of a suffix (`.m4s`, `.mp4`) count for nothing. Knows no request.
+Free files are known by their suffix; every other file is a segment. Its *rendition* is the path without its last run of
+digits, which is its number; digits of a suffix (`.m4s`, `.mp4`) do not count. Knows no request.
 """
 
 import re
@@ -14,7 +14,7 @@ from streamlimit.delivery.paths import kind_by_suffix, suffix_of
 from streamlimit.delivery.segment import Segment
 
 NUMBER_DIGITS = 12
-"""The last ones of a number are looked at: so, with parts, and in every store's kind of number, it stays exact."""
+"""Digits of a number that count, the last ones: so numbers, with parts, are exact in every store."""
 
 _LAST_DIGITS = re.compile(r"(?<![0-9])[0-9]+(?=[^0-9]*\Z)")  # tried once a run of digits, not at each digit
 _never_in_a_path = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff\\]").search
@@ -25,10 +25,9 @@ _INITS_ONLY = frozenset({".m4i", ".cmfi"})
 
 
 class Place(Struct, frozen=True, gc=False):
-    """Where in its stream a media file stands. `sequence` None: its name holds no number.
+    """The place of a media file in its stream. `sequence` None: its name contains no number.
 
-    `name`, `rendition`, `kind`, `part`, `ends_ms`: as in `Segment`. `play_ms`: how long it plays, as far as that
-    counts.
+    `name`, `rendition`, `kind`, `part`, `ends_ms`: as in `Segment`. `play_ms`: its duration as buffered media, else 0.
     """
 
     name: str
@@ -40,17 +39,17 @@ class Place(Struct, frozen=True, gc=False):
     ends_ms: int = 0
 
     def is_after(self, earlier: "Place") -> bool:
-        """Does this place lie behind *earlier*, in the same rendition?"""
+        """Is this place later than *earlier*, in the same rendition?"""
         if self.rendition != earlier.rendition or self.sequence is None or earlier.sequence is None:
             return False
         return (self.sequence, self.part) > (earlier.sequence, earlier.part)
 
 
 def is_free(path: str) -> bool:
-    """Does the file take no seat? A playlist, a manifest, an init segment, a key, a text, an image.
+    """Is the file free of a seat: a playlist, a manifest, an init segment, a key, a text, an image?
 
-    Servers differ in what ends a name (`a.ts;b.jpg`, `a.ts?b.jpg`), and in how often they decode it: each reading has
-    to be free.
+    Servers differ in where a name ends (`a.ts;b.jpg`, `a.ts?b.jpg`), and in how often they decode it: the file has to
+    be free in every interpretation.
     """
     return all(_is_free(name) and _is_free(_ends.split(name, 1)[0]) for name in {path, unquote(path)})
 
@@ -60,12 +59,12 @@ def _is_free(path: str) -> bool:
 
 
 def is_relative(path: str) -> bool:
-    """May *path* be a file within its stream, as far as its name tells?"""
+    """Can *path* be a file within its stream, by its name?"""
     return not path.startswith("/") and ".." not in path.split("/") and not _never_in_a_path(path)
 
 
 def place_of(path: str) -> Place:
-    """The segment that *path* is."""
+    """The place of the segment *path*."""
     suffix = suffix_of(path)
     stem = path if suffix[1:].isdigit() else path[: len(path) - len(suffix)]
     digits = _LAST_DIGITS.search(stem)
@@ -77,7 +76,7 @@ def place_of(path: str) -> Place:
 
 
 def place_in(segment: Segment) -> Place:
-    """The place of a segment that a playlist of ours lists."""
+    """The place of a segment of the catalog."""
     play_ms = segment.duration_ms if segment.is_main else 0
     return Place(
         segment.name, segment.rendition, segment.kind, segment.sequence, segment.part, play_ms, segment.ends_ms

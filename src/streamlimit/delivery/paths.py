@@ -1,4 +1,4 @@
-"""Names of files inside one stream's folder: which may be asked for, what a URI means, what a suffix says.
+"""Paths of files in a stream's folder: which may be requested, how URIs resolve, what suffixes mean.
 
 A *path* is relative to the stream's folder, URL-decoded, with `/` between its parts. Knows no playlist.
 """
@@ -87,12 +87,12 @@ def suffix_of(path: str) -> str:
 
 
 def media_type(path: str) -> str:
-    """The content type that goes with the suffix."""
+    """The content type for the suffix of *path*."""
     return MEDIA_TYPES.get(suffix_of(path), "application/octet-stream")
 
 
 def kind_by_suffix(path: str) -> str:
-    """`audio` or `text` where the suffix says so; everything else is taken for `video`."""
+    """The kind of media by the suffix: `audio`, `text`, or else `video`."""
     suffix = suffix_of(path)
     if suffix in TEXT_SUFFIXES:
         return "text"
@@ -100,12 +100,12 @@ def kind_by_suffix(path: str) -> str:
 
 
 def is_safe(path: str) -> bool:
-    """Has *path* the form of a path inside a folder? No `..`, no dotfile, not absolute, no control character."""
+    """Is *path* a valid path inside a folder: without `..`, dotfiles and control characters, not absolute?"""
     return len(path) <= MAX_PATH and _is_odd(path) is None and _has_good_parts(path) is not None
 
 
 def wrong_with_path(path: str) -> str | None:
-    """Why a decoded path is not safe, in words that go on from what it is; None where it is."""
+    """Why a decoded path is not safe, in words that continue its name; None where it is."""
     if is_safe(path):
         return None
     if not path:
@@ -137,7 +137,7 @@ def resolve(root: str, folder: str, path: str) -> Path:
     """The file that *path* names in *folder*, links followed; a regular file somewhere inside *root*.
 
     *root* is a real path (`os.path.realpath`). Links may lead to other places inside *root*, not out
-    of it. Raises UnknownSegment for everything else, without telling which it was.
+    of it. Raises UnknownSegment for everything else, without saying why.
     """
     wrong = wrong_with_path(path)
     if wrong is not None:
@@ -153,12 +153,12 @@ def resolve(root: str, folder: str, path: str) -> Path:
 
 
 def is_within(root: str, real: str) -> bool:
-    """Both are real paths."""
+    """Is the real path *real* inside the real path *root*?"""
     return real == root or real.startswith(root.rstrip("/") + "/")
 
 
 def absence(root: str, folder: str, path: str) -> str:
-    """Why `resolve`, or opening what it found, fails: in words for the operator, not for a viewer."""
+    """The reason why `resolve`, or opening its result, fails: in words for the operator, not for a viewer."""
     wrong = wrong_with_path(path)
     if wrong is not None:
         return wrong
@@ -171,7 +171,7 @@ def absence(root: str, folder: str, path: str) -> str:
 
 
 def one_slash(path: str) -> str:
-    """*path* as browsers and file systems read it: a backslash is a slash, and several in a row are one."""
+    """*path* normalised as by browsers and file systems: backslashes are slashes, several in a row are one."""
     return _SLASHES.sub("/", path) if "//" in path or "\\" in path else path
 
 
@@ -179,7 +179,7 @@ _SLASHES = re.compile(r"[/\\]+")
 
 
 def join(base: str, uri: str) -> str | None:
-    """*uri* seen from the playlist (or BaseURL) *base*, both still encoded; None: it leaves for elsewhere."""
+    """*uri* resolved against the playlist (or BaseURL) *base*, both encoded; None: it leads to another host."""
     path = _own_path(uri)
     if path is None or path.startswith("/"):
         return None
@@ -193,9 +193,9 @@ def behind(base: str, uri: str) -> str | None:
 
 
 def _own_path(uri: str) -> str | None:
-    """The path in *uri*, still encoded; None where it names another scheme or host.
+    """The encoded path in *uri*; None where it has a scheme or a host.
 
-    Of a URI only, not of a decoded name, a backslash is a slash (WHATWG URL).
+    In a URI, unlike in a decoded name, a backslash is a slash (WHATWG URL).
     """
     if _PLAIN.issuperset(uri) and not uri.startswith("//"):
         return uri  # the common case, five times as fast
@@ -207,9 +207,9 @@ def _own_path(uri: str) -> str | None:
 
 
 def target(base: str, uri: str) -> str | None:
-    """The path that *uri* means in the playlist at path *base*; None where it lies outside the folder.
+    """The path that *uri* names in the playlist at path *base*; None where it is outside the folder.
 
-    `../` is fine as long as it stays inside. A query or fragment names no other file.
+    `../` is allowed within the folder. Query and fragment are ignored.
     """
     if _PLAIN.issuperset(uri) and not uri.startswith("/") and "./" not in uri and "//" not in uri:
         folder = posixpath.dirname(base)  # the common case, ten times as fast
@@ -220,7 +220,7 @@ def target(base: str, uri: str) -> str | None:
 
 
 def why_not(base: str, uri: str) -> str:
-    """Why `target` found nothing, in words that go on from the URI."""
+    """Why `target` is None, in words that continue the URI."""
     if _has_control_character(uri):
         return "holds a control character"
     path = _own_path(uri)
@@ -235,7 +235,7 @@ def why_not(base: str, uri: str) -> str:
 
 
 def why_not_from(base: str, uri: str) -> str:
-    """As `why_not`, of the path that `join` would put behind *base*."""
+    """As `why_not`, for the path that `join` makes of *base*."""
     joined = join(base, uri)
     return why_not("", uri if joined is None else joined)
 
@@ -244,7 +244,7 @@ _has_control_character = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 
 
 def _meant(base: str, uri: str) -> str | None:
-    """The path, decoded, wherever it leads; None where it is none."""
+    """The decoded path of *uri*, inside the folder or not; None where it is invalid."""
     joined = join("", uri)
     if not joined or _has_control_character(uri):  # urlsplit would leave out some of them
         return None

@@ -1,4 +1,4 @@
-"""Reads the playlists of one stream, and notices when one of them changes. Understands none of them."""
+"""The reader of one stream's files, which notices changes of those that were read. Parses no playlist."""
 
 import os
 import time
@@ -11,20 +11,20 @@ from streamlimit.errors import CatalogError, UnknownSegment
 T = TypeVar("T")
 
 MAX_PLAYLIST = 32 * 1024 * 1024
-"""Bytes; a day of live in 2-second segments is 3 MB."""
+"""Most bytes of a playlist; a live day in 2-second segments is 3 MB."""
 
 RACY_NS = 20_000_000
-"""A file changed so shortly before it was read may change again within the same tick of its mtime."""
+"""A file changed this shortly before it was read may change again within the same tick of its mtime."""
 
 Stamp = tuple[int, int, int] | None
-"""mtime (ns), size, inode of a file or folder; None: not there."""
+"""The state of a file or folder: mtime (ns), size, inode; None: it does not exist."""
 
 NEVER: Stamp = (-1, -1, -1)
-"""Differs from every file's stamp: look again."""
+"""A stamp that differs from every file's, so that the file is read again."""
 
 
 def stamp_of(path: str) -> Stamp:
-    """How the file looks now: one stat, no reading."""
+    """The present stamp of the file, by one stat."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -33,15 +33,15 @@ def stamp_of(path: str) -> Stamp:
 
 
 def broken(path: str, problem: Exception) -> CatalogError:
-    """The error to raise when reading the playlist failed by *problem*, of any kind."""
+    """The CatalogError for a playlist whose reading failed with *problem*."""
     kind = "" if isinstance(problem, ValueError) else f"{type(problem).__name__}: "
     return CatalogError(f"{path}: {kind}{_words(problem)}")
 
 
 class Reader:
-    """One reading of a stream. `stamps` tells by absolute path what everything looked like that was read.
+    """One reading of a stream. `stamps`: the stamps of all files and folders that were read, by absolute path.
 
-    *cache* outlives the reading: what was parsed from a file that has not changed is not parsed again.
+    *cache* outlives the reading: unchanged files are not parsed again.
     """
 
     def __init__(self, root: str, folder: str, cache: dict[tuple[str, str], tuple[Stamp, object]]) -> None:
@@ -51,9 +51,9 @@ class Reader:
         self._cache, self._used = cache, set[tuple[str, str]]()
 
     def parsed(self, path: str, how: str, parse: Callable[[str, T | None], T], errors: str = "strict") -> T:
-        """*parse* of the file's text and of what it gave before; *how* tells apart the parsings of one file.
+        """The result of *parse* for the file's text and its earlier result, cached under the path and *how*.
 
-        *errors*: what becomes of bytes that are no UTF-8, as `bytes.decode` has it. Raises CatalogError.
+        *errors*: the handling of invalid UTF-8, as in `bytes.decode`. Raises CatalogError.
         """
         key = (path, how)
         stamp = self._note(path)
@@ -67,18 +67,18 @@ class Reader:
         return value
 
     def last_good(self, path: str, how: str) -> object | None:
-        """The result of `parsed` for an earlier version of the file, or of `keep`, where the file is there."""
+        """The result of `parsed` for an earlier version of the file, or the value of `keep`, if the file exists."""
         known = self._cache.get((path, how))
         self._used.add((path, how))
         return known[1] if known and self.has(path) else None
 
     def keep(self, path: str, how: str, value: object) -> None:
-        """Has `last_good` give *value* for the file from now on."""
+        """Has `last_good` return *value* for the file from now on."""
         self._used.add((path, how))
         self._cache[path, how] = (NEVER, value)
 
     def read(self, path: str, first: int, last: int) -> bytes:
-        """Bytes *first*–*last* (inclusive) of a file, or fewer: as many as it has. Raises CatalogError."""
+        """The bytes *first*–*last* (inclusive) of a file, fewer where it is shorter. Raises CatalogError."""
         self._note(path)
         try:
             with open(resolve(self.root, self.folder, path), "rb", buffering=0) as file:
@@ -88,12 +88,12 @@ class Reader:
             raise self._unreadable(path, problem) from None
 
     def size(self, path: str) -> int:
-        """Bytes of a file, 0 where there is none."""
+        """The size of a file in bytes; 0 where there is none."""
         stamp = self._note(path)
         return stamp[1] if stamp else 0
 
     def names(self, folder: str) -> list[str]:
-        """Files in a folder of the stream (`""` is the stream's own); empty where there is none."""
+        """The names of files in a folder of the stream (`""`: the stream's own); empty where there is none."""
         self.lists_folders = True
         full = f"{self.folder}/{folder}" if folder else self.folder
         self.stamps[full] = _settled(stamp_of(full))
@@ -103,11 +103,11 @@ class Reader:
             return []
 
     def has(self, path: str) -> bool:
-        """Is the file there? Its coming and going counts as a change."""
+        """Does the file exist? Its creation and removal count as changes."""
         return self._note(path) is not None
 
     def forget_unused(self) -> None:
-        """Drops from the cache what this reading did not ask for."""
+        """Drops cached results that this reading did not use."""
         for key in [key for key in self._cache if key not in self._used]:
             del self._cache[key]
 
@@ -135,12 +135,12 @@ class Reader:
 
 
 def _words(problem: Exception) -> str:
-    """Without the folder's own place on this machine: callers get to read it."""
+    """The text of *problem* without the folder's path, since callers see it."""
     return problem.strerror or "an error" if isinstance(problem, OSError) else str(problem)
 
 
 def _settled(stamp: Stamp) -> Stamp:
-    """The stamp, or NEVER where it cannot be trusted to change with the file."""
+    """The stamp, or NEVER where it may not change with the file."""
     if stamp is not None and abs(time.time_ns() - stamp[0]) < RACY_NS:
         return NEVER
     return stamp

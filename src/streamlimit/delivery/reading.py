@@ -1,6 +1,6 @@
-"""All playlists of one stream read together: what they say, what is wrong with them, what stream they make.
+"""The reading of all playlists of one stream: their listings, their problems, and the stream that they make.
 
-Knows no folder and no origin: a reader has the files (reader.py).
+Knows no folder and no origin: a reader gives access to the files (reader.py).
 """
 
 import json
@@ -16,7 +16,7 @@ from streamlimit.errors import CatalogError
 
 
 class Reading(Struct):
-    """The outcome of reading a stream: what could be read, its entry first; playlist -> why the rest could not."""
+    """The outcome of reading a stream: its listings, the entry's first; and by playlist why others failed."""
 
     listings: list[Listing]
     failures: dict[str, str]
@@ -27,17 +27,17 @@ class Reading(Struct):
 
     @property
     def missing(self) -> set[str]:
-        """Playlists that a master names and that are not there."""
+        """The missing playlists that a master names."""
         return {path for listing in self.listings for path in listing.missing}
 
     @property
     def is_torn(self) -> bool:
-        """Does one of them end in the middle of a line?"""
+        """Does a playlist end in the middle of a line?"""
         return any(listing.is_torn for listing in self.listings)
 
 
 def read_all(reader: Reader, playlists: list[str]) -> Reading:
-    """All *playlists*; those that another of them names are read with that one."""
+    """The reading of *playlists*; those that another of them names are read with that one."""
     listings: list[Listing] = []
     failures: dict[str, str] = {}
     for name in playlists:
@@ -47,7 +47,7 @@ def read_all(reader: Reader, playlists: list[str]) -> Reading:
             listings.append((dash if suffix_of(name) == ".mpd" else hls).read(reader, name))
         except CatalogError as problem:
             failures[name] = str(problem)
-        except Exception as problem:  # whatever one stream's files do to us, the others go on
+        except Exception as problem:  # a defect in one stream's files must not affect others
             failures[name] = str(broken(name, problem))
     # A master before the playlists that it names, HLS before DASH: sorting keeps the order otherwise.
     listings.sort(key=lambda listing: (suffix_of(listing.entry) == ".mpd", not listing.is_master))
@@ -59,7 +59,7 @@ def read_all(reader: Reader, playlists: list[str]) -> Reading:
 
 
 def _named_by(name: str, listings: list[Listing]) -> bool:
-    """Is the playlist one of a master's?"""
+    """Does a master name the playlist?"""
     return any(name in listing.files and name != listing.entry for listing in listings)
 
 

@@ -1,8 +1,8 @@
-"""Has the client received it? Watches one response body until every byte is acknowledged, or it is given up.
+"""The delivery tracker: watches one response body until every byte is acknowledged by the client, or it is given up.
 
-Received (rule 4) is what the client's TCP stack acknowledged; what lies in its kernel's buffer counts. The kernel
-sends no notice of that, so the queue is looked at: soon, then ever more slowly, and whenever something comes
-from the client. Knows no HTTP, no server, no session.
+Received (rule 4) is what the client's TCP stack acknowledged, including bytes in its kernel's buffer. The kernel sends
+no notification of that, so the queue is polled: soon, then ever more slowly, and whenever bytes come from the client.
+Knows no HTTP, no server, no session.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ _TCP = Kind.TCP  # looking up a member takes long
 
 
 class Looks:
-    """Looks that trackers of one loop have planned; worth sharing where delays are of few different lengths.
+    """The planned looks of all trackers of one loop, which share timers.
 
-    Those who wait equally long stand in one queue, in order by itself, with one timer of the loop's; who needs no look
-    any more stays in it until its turn. So a look that is planned and not needed costs 0.5 µs, not a timer's 3.
+    Looks with equal delays are in one queue, which is sorted by itself, with one timer of the loop; a look that is not
+    needed any more stays in it until its time. So such a look costs 0.5 µs, not 3 for a timer of its own.
     """
 
     def __init__(self) -> None:
         self._queues: dict[float, deque[tuple[float, DeliveryTracker, int]]] = defaultdict(deque)
 
     def plan(self, loop: asyncio.AbstractEventLoop, seconds: float, tracker: "DeliveryTracker", turn: int) -> None:
-        """*tracker* looks after so many seconds, unless it planned another look than that of *turn* by then."""
+        """Has *tracker* look in *seconds*, unless it has planned another look than *turn* by then."""
         queue = self._queues[seconds]
         if not queue:
             loop.call_later(seconds, self._look, loop, queue)
@@ -50,20 +50,20 @@ class Looks:
 class DeliveryTracker:
     """One response body of *total* bytes on its way to one client. Only for the loop's own thread.
 
-    The server says `handed(n)` after each part that `send` took (of what is poured the wire does), hears the outcome
-    (`when_over`) *before* the message with `more_body: False`, so that the client's next request is looked at after it,
-    and calls `close()` in any case.
+    The server calls `handed(n)` after each part that `send` took (the wire does, for poured bytes), and `when_over`
+    *before* the message with `more_body: False`, so that the client's next request is handled after the outcome; it
+    calls `close()` in any case.
 
     *on_progress* is called at most every *progress_seconds* while acknowledgements come. Without any for
     *stall_seconds*, although bytes are outstanding, the connection is reset, which also frees a blocked `send`.
     Whenever the outcome is "not received" the connection is reset, except by `close`. *looks*: the loop's, if shared.
     """
 
-    # What most passages never change; they are made for each request.
+    # Defaults that most trackers never change; one is made for each request.
     outcome: bool | None = None
-    """Received, not received, not known yet."""
+    """True: received; False: not received; None: not known yet."""
     _evidence: Evidence | None = None
-    """None: as nearly always on TCP the kernel took all at once, and its empty queue says it all."""
+    """None where on TCP the kernel took the whole body at once, as nearly always: its empty queue is enough."""
     _handed = _turn = _done = _mark = 0
     _delay = _moved_at = _reported_at = 0.0
     _is_watched = _is_unreported = _is_all_out = False
@@ -93,7 +93,7 @@ class DeliveryTracker:
             self._watch()  # already the headers may block
 
     def handed(self, n: int) -> None:
-        """*n* more bytes of the body (headers never count) were passed to the server."""
+        """Notes that *n* more bytes of the body (without headers) were passed to the server."""
         wire, evidence = self._wire, self._evidence
         if evidence is None:
             transport = wire.transport
@@ -106,34 +106,34 @@ class DeliveryTracker:
             self.blocked()
 
     def blocked(self) -> None:
-        """The server takes no more for the moment: from now on the client is watched."""
+        """Begins to watch the client: the server takes no more for the moment."""
         if not self._is_watched and self.outcome is None:
             self._watch()
 
     def ended(self) -> None:
-        """Of a body whose length was not known: all that was handed over is all of it."""
+        """Sets the length of a body of unknown length to what was handed over."""
         self._total = self._handed
 
     @property
     def handed_over(self) -> int:
-        """Bytes of the body that the server, or the kernel, took so far."""
+        """The bytes of the body that the server, or the kernel, took so far."""
         return self._handed
 
     def acknowledged(self) -> int:
-        """Bytes of the body that the client certainly has. Never falls; all of them once received."""
+        """The bytes of the body that the client certainly has. Never falls; all of them once received."""
         if self.outcome:
             return self._total
         return self._counted().acknowledged()
 
     def when_over(self, callback: Callable[[bool], object]) -> None:
-        """All was handed over that will be: *callback* gets the `outcome`. In part is not received.
+        """Has *callback* called with the `outcome`, after all was handed over. A part of a body is not received.
 
-        It is called in the very loop iteration in which that is known; now, if it is.
+        It is called in the loop iteration in which the outcome is known; at once, if it is.
         """
         if self._handed < self._total:
             self.close()
         elif self._total == 0:
-            self.handed(0)  # then it is about the headers alone
+            self.handed(0)  # the headers alone are watched
         evidence = self._evidence
         if self.outcome is None and evidence is not None and evidence.is_prompt:
             self._look()
@@ -144,41 +144,41 @@ class DeliveryTracker:
         if not self._is_watched:
             self._is_watched = True
             self._moved_at = self._reported_at = self._wire.loop.time()
-        self._delay, self._done = _FIRST_DELAY_SECONDS, 0  # from now on it is looked at often
+        self._delay, self._done = _FIRST_DELAY_SECONDS, 0  # from now on looks are frequent
         self._plan()
 
     def nudge(self) -> None:
-        """Something came from the client, or the connection went: look now."""
+        """Looks now: bytes came from the client, or the connection was lost."""
         if self.outcome is None:
             self._look()
 
     def ring(self, turn: int) -> None:
-        """A look that was planned."""
+        """Makes the planned look *turn*, unless another one was planned since."""
         if turn == self._turn and not self._look():
             self._done += 1
             self._plan()
             self._account()
 
     def close(self) -> None:
-        """No more interest: without an outcome so far it is "not received". Again: nothing."""
+        """Ends tracking; an outcome that is not known yet becomes "not received". Twice is once."""
         if self.outcome is None:
             self._settle(False)
 
     def _counted(self) -> Evidence:
-        """From now on acknowledgements are counted."""
+        """The evidence, by which acknowledgements are counted from now on."""
         if self._evidence is None:
             self._evidence = evidence_on(self._wire, self._handed)
         return self._evidence
 
     def _watch(self) -> None:
-        """Looks now and then while the server is still taking the body; `send` may be blocked for long."""
+        """Begins periodic looks while the server is still taking the body; `send` may be blocked for long."""
         self._is_watched = True
         self._moved_at = self._reported_at = self._wire.loop.time()
         self._delay = min(self._progress_seconds, self._stall_seconds) / 4
         self._plan()
 
     def _plan(self) -> None:
-        """The next look; one that was planned before is off."""
+        """Plans the next look, and cancels one that was planned before."""
         self._turn += 1
         loop, delay, evidence = self._wire.loop, self._delay, self._evidence
         if self._is_all_out and evidence is not None and self._done < evidence.eager_looks:
@@ -191,7 +191,7 @@ class DeliveryTracker:
             self._delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
 
     def _look(self) -> bool:
-        """Whether the outcome is known."""
+        """Checks the queue. Is the outcome known?"""
         wire, verdict = self._wire, None
         if self._handed < self._total:
             verdict = False if wire.is_over else None
@@ -204,12 +204,12 @@ class DeliveryTracker:
         return verdict is not None
 
     def _account(self) -> None:
-        """Notes whether the client took something since the last time, or nothing for too long."""
+        """Notes progress of the client since the last look; resets the connection after too long without any."""
         now, mark = self._wire.loop.time(), self._counted().mark()
         if mark != self._mark:
             self._mark, self._moved_at, self._is_unreported = mark, now, True
         elif mark == self._handed:
-            self._moved_at = now  # it has all there was: we are the slow ones
+            self._moved_at = now  # it has all bytes so far: the server is slow, not the client
         elif now - self._moved_at >= self._stall_seconds:
             self._settle(False, reset=True)
             return
@@ -221,8 +221,8 @@ class DeliveryTracker:
         if not outcome:
             self._counted().acknowledged()  # the last chance to count
         self.outcome = outcome
-        self._turn += 1  # no look that was planned is needed
-        self._on_progress = None  # whose owner may well hold us, too
+        self._turn += 1  # cancels a planned look
+        self._on_progress = None  # breaks a cycle: its owner may hold this tracker
         self._wire.release()
         if reset:
             self._wire.abort()

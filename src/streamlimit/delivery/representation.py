@@ -1,4 +1,4 @@
-"""One DASH representation in one period: its segments, by whichever of the four ways the manifest describes them."""
+"""The segments of one DASH representation in one period, by any of the four ways of describing them."""
 
 from msgspec import Struct
 
@@ -15,7 +15,7 @@ WAYS = ("SegmentTemplate", "SegmentList", "SegmentBase")
 
 
 class Place(Struct, frozen=True):
-    """One representation in one period: its levels, from the most to the least particular, and what they come to."""
+    """One representation in one period: its levels from the most to the least specific, and their combined values."""
 
     levels: tuple[Element, Element, Element]
     base: str
@@ -33,7 +33,7 @@ class Place(Struct, frozen=True):
         return {"RepresentationID": representation.get("id") or "", "Bandwidth": int(whole) if is_whole else bandwidth}
 
     def rules(self) -> tuple[str, Rules]:
-        """The way to describe segments that the most particular level uses, and all that is said that way."""
+        """The way of describing segments on the most specific level, and its values on all levels."""
         for level in self.levels:
             for way in WAYS:
                 if level.all(way):
@@ -42,7 +42,7 @@ class Place(Struct, frozen=True):
 
 
 def add_segments(reader: Reader, listing: Listing, place: Place) -> None:
-    """The representation's segments join the track that has its place in the period before."""
+    """Appends the representation's segments to the track of the same position in the period before."""
     pieces = _pieces(reader, listing, place)
     track = next((track for track in listing.tracks if track.rendition == place.slot), None)
     if track is None:
@@ -56,7 +56,7 @@ def add_segments(reader: Reader, listing: Listing, place: Place) -> None:
 
 
 def _first_number(place: Place, pieces: list[Piece], after: int) -> int:
-    """The number to add to a live segment's own: nothing, unless a new period counts from the start."""
+    """The offset of a live segment's number: 0, unless a new period counts from its start."""
     if not place.span.live or not pieces or pieces[0].number is None:
         return after
     return 0 if pieces[0].number >= after else after - pieces[0].number
@@ -76,7 +76,7 @@ def _media_type(path: str, kind: str) -> str:
 
 
 def _pieces(reader: Reader, listing: Listing, place: Place) -> list[Piece]:
-    """The segments, by whichever of the four ways the manifest describes them."""
+    """The segments, by the way in which the manifest describes them."""
     way, rules = place.rules()
     if way == "SegmentTemplate":
         made = Template(place.base, place.names, rules, place.span)
@@ -91,7 +91,7 @@ def _pieces(reader: Reader, listing: Listing, place: Place) -> list[Piece]:
 
 
 def _listed(place: Place, rules: Rules) -> list[Piece]:
-    """SegmentList: one URL, range, or both for each segment that plays in the period."""
+    """The segments of a SegmentList: a URL, a range, or both for each that plays in the period."""
     urls, start = rules.all("SegmentURL"), rules.start
     played = timeline.listed(rules, place.span, len(urls))
     return [
@@ -109,7 +109,7 @@ def _listed_one(base: str, url: Element, seconds: float, number: int | None) -> 
 
 
 def _single(reader: Reader, listing: Listing, place: Place, rules: Rules) -> list[Piece]:
-    """SegmentBase, or a bare BaseURL: one file, cut into segments where it has an index."""
+    """The segments of a SegmentBase, or a BaseURL alone: one file, split by its index if it has one."""
     path = behind(place.base, "")
     if path is None or path == listing.entry:
         return []
@@ -134,7 +134,7 @@ def _add_initialization(listing: Listing, place: Place, rules: Rules) -> None:
 
 
 def _range(of: Element | Rules, name: str, listing: Listing) -> tuple[int, int] | None:
-    """A byte range; one that makes no sense is noted, and none."""
+    """A byte range; an invalid one is noted, and None."""
     try:
         return of.span(name)
     except ValueError as problem:

@@ -1,4 +1,4 @@
-"""Values of this room: segments, renditions, and what one playlist says. Made by hls.py and dash.py."""
+"""Values of this package: segments, renditions, and the listing of one playlist. Made by hls.py and dash.py."""
 
 from msgspec import Struct, field
 
@@ -28,16 +28,16 @@ class Segment(Struct, frozen=True, gc=False):
 
 
 class LiveEdge(Struct, frozen=True):
-    """There is no next segment yet; about when to ask again."""
+    """The live edge: there is no next segment yet. It says when to ask again."""
 
     wait_ms: int
 
 
 class Edge(Struct, frozen=True):
-    """How far a low-latency playlist has come, whose origin says that a request may wait for more of it.
+    """The edge of a low-latency playlist that allows blocking requests.
 
-    `sequence` is the segment that is being made, `parts` how many parts of it are listed (`last_parts`: of the segment
-    before), `hint` the file of the next one (empty: none is announced).
+    `sequence`: the segment in progress; `parts`: how many of its parts are listed (`last_parts`: of the segment
+    before); `hint`: the file of the next part (empty: none is announced).
     """
 
     sequence: int
@@ -51,8 +51,7 @@ class Track(Struct):
     """One rendition: its segments in order. `target_seconds` is the longest that one may play.
 
     `start_seconds`: where viewers begin, from the beginning or, negative, from the end (None: as players do).
-    `gaps_ms`: how long those play that are not there, by their number. `edge`: of low latency. `hint`: a part that is
-    announced.
+    `gaps_ms`: durations of missing segments, by number. `edge`: of low latency. `hint`: an announced part.
     """
 
     rendition: str
@@ -79,11 +78,11 @@ def segment_of(
 
 
 class Listing(Struct):
-    """What one playlist or manifest says, with all that it refers to. All paths are the stream's.
+    """The content of one playlist or manifest, with all that it refers to. Paths are relative to the stream.
 
-    `files`: path -> `playlist`, `init` or `key`. `headers`: path -> byte ranges (inclusive) that are
-    init or index. `missing`: what it refers to and is not there. `is_torn`: it may be half written. `failures`: which
-    of its playlists could not be read, and why; the last good version of such a one stands in for it, or nothing.
+    `files`: path -> `playlist`, `init` or `key`. `headers`: path -> byte ranges (inclusive) that are init or index.
+    `missing`: files that it refers to and that do not exist. `is_torn`: it may be half written. `failures`: by
+    playlist, why it could not be read; its last good version is used, if there is one.
     """
 
     entry: str
@@ -99,7 +98,7 @@ class Listing(Struct):
     start_seconds: float | None = None
 
     def main(self) -> Track | None:
-        """The first video, else the first audio, else whatever there is."""
+        """The main track: the first video, else the first audio, else the first of any kind."""
         for kind in ("video", "audio"):
             for track in self.tracks:
                 if track.kind == kind and track.counts:

@@ -1,4 +1,4 @@
-"""The `sidx` box of an MP4 file (ISO 14496-12, 8.16.3): where its segments lie. Reads no file itself."""
+"""The `sidx` box of an MP4 file (ISO 14496-12, 8.16.3), the index of its segments. Reads no file itself."""
 
 import struct
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from msgspec import Struct
 
 MAX_DEPTH = 3
-"""An index of indexes is common in long files; deeper than this is nonsense."""
+"""Most levels of indexes: an index of indexes is common in long files."""
 
 
 class Span(Struct, frozen=True):
-    """A segment's bytes (inclusive, in the file) and how long it plays."""
+    """A segment's bytes in the file (inclusive), and its duration."""
 
     first: int
     last: int
@@ -22,8 +22,8 @@ def spans(
 ) -> list[Span]:
     """The segments that the index at bytes *first*–*last* names. Empty: there is no `sidx` box.
 
-    *read(first, last)* gives bytes of the file; *seen*: where the boxes begin that were read already. Raises ValueError
-    for a box that makes no sense, or is named twice: few boxes could so name more segments than a memory holds.
+    *read(first, last)* returns bytes of the file; *seen*: offsets of boxes that were read already. Raises ValueError
+    for an invalid box, or one that is named twice, since few boxes could so name a huge number of segments.
     """
     seen = set() if seen is None else seen
     found = _find(read(first, last))
@@ -48,7 +48,7 @@ def spans(
 
 
 def _find(content: bytes) -> tuple[int, bytes] | None:
-    """The first sidx box among the boxes in *content*: its start there, and the box with its head."""
+    """The first sidx box in *content*: its offset there, and the box with its header."""
     at = 0
     while at + 8 <= len(content):
         size, name = struct.unpack_from(">I4s", content, at)
@@ -61,7 +61,7 @@ def _find(content: bytes) -> tuple[int, bytes] | None:
 
 
 def _parse(box: bytes) -> tuple[int, int, list[tuple[bool, int, int]]]:
-    """Timescale, first offset, and (is an index, bytes, duration) of each reference."""
+    """The timescale, the first offset, and (is an index, bytes, duration) of each reference."""
     is_long = box[8] > 0
     timescale = struct.unpack_from(">I", box, 16)[0]
     offset = struct.unpack_from(">Q" if is_long else ">I", box, 28 if is_long else 24)[0]

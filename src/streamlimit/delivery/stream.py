@@ -1,7 +1,7 @@
-"""A stream and its segments, as values: made by catalog.py, asked by the viewer's path. Reads no file.
+"""A stream with its segments, as a value made by a catalog. Reads no file.
 
-Of several renditions the first variant's video is the *main* one; what counts as "the next" and how
-many segments a stream has is said of it.
+Of several renditions the first variant's video is the *main* one; the next segment, and the number of segments, are
+defined by it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,21 +15,21 @@ from streamlimit.delivery.ends import mark_ends
 from streamlimit.delivery.segment import Edge, Listing, LiveEdge, Segment, Track
 
 START_TARGETS = 3
-"""A live viewer starts that many target durations before the edge, as players do (RFC 8216, 6.3.3)."""
+"""Target durations before the edge at which a live viewer starts, as players do (RFC 8216, 6.3.3)."""
 
 RETIRED_KEPT = 256
-"""Segments of a live stream that are still known by name after they slid out of the window."""
+"""Segments of a live stream that are still found by name after they slid out of the window."""
 
 _by_sequence = attrgetter("sequence")
 _by_last = attrgetter("last")
 
 
 class Stream(Struct, frozen=True):
-    """One version of one stream; a changed playlist makes a new one. Safe to keep while delivering.
+    """One version of one stream, immutable; a changed playlist makes a new one.
 
-    `start_seconds`: where the main rendition is to be begun, from its beginning or, negative, from its end (None:
-    nothing is said). `gaps_ms`: how long its missing segments play. `edges`: low-latency playlists, by their path.
-    `hints`: files that are announced and need not be there yet.
+    `start_seconds`: where players of the main rendition begin, from its beginning or, negative, from its end (None: not
+    stated). `gaps_ms`: durations of its missing segments. `edges`: of low-latency playlists, by path. `hints`:
+    announced files, which need not exist yet.
     """
 
     stream_id: str
@@ -51,7 +51,7 @@ class Stream(Struct, frozen=True):
 
     @property
     def segments(self) -> int:
-        """How many segments the main rendition has (of a live one: in its window)."""
+        """The number of segments of the main rendition (of a live one: in its window)."""
         return len(self.main)
 
     def find(self, name: str) -> Segment | None:
@@ -66,7 +66,7 @@ class Stream(Struct, frozen=True):
         return self.files.get(path) or free.by_name(path)
 
     def is_single_file(self, path: str) -> bool:
-        """Is this one file with many segments in it, each a byte range?"""
+        """Is *path* a single file with many segments, each a byte range?"""
         return path in self.ranges
 
     def segments_in(self, path: str, first: int, last: int) -> list[Segment]:
@@ -75,13 +75,13 @@ class Stream(Struct, frozen=True):
         return ranges[bisect_left(ranges, first, key=_by_last) : bisect_right(ranges, last, key=_by_last)]
 
     def at(self, path: str, position: int) -> Segment | None:
-        """The segment of a single-file stream that holds the byte *position*, else the next one after it."""
+        """The segment of a single-file stream that contains the byte *position*, else the next one."""
         ranges = self.ranges.get(path, [])
         index = bisect_left(ranges, position, key=_by_last)
         return ranges[index] if index < len(ranges) else None
 
     def is_beyond_headers(self, path: str, first: int, last: int) -> bool:
-        """Is any of the bytes *first*–*last* (inclusive) in none of the ranges that are init or index?"""
+        """Is any of the bytes *first*–*last* (inclusive) outside the ranges of init and index?"""
         for start, end in self.headers.get(path, ()):
             if start <= first <= end:
                 first = end + 1
@@ -90,10 +90,9 @@ class Stream(Struct, frozen=True):
     def after(self, sequence: int | None, rendition: str | None = None) -> Segment | LiveEdge | None:
         """The segment after *sequence* in the main (or the named) rendition; None after the end of a finished one.
 
-        No sequence means the start: what the playlist says (EXT-X-START), else the first segment, or a live stream's
-        usual distance from the edge.
-        One that slid out of the window is followed by the oldest; one far ahead of it (the stream was
-        started anew) by the start.
+        Without a *sequence*, the start: that of EXT-X-START, else the first segment, or for a live stream the usual
+        distance from the edge. A segment that slid out of the window is followed by the oldest one; one far ahead of it
+        (the stream was restarted) by the start.
         """
         segments = self.main if rendition is None else self.tracks.get(rendition, [])
         if sequence is None or self._is_from_another_life(segments, sequence):
@@ -131,7 +130,7 @@ class Stream(Struct, frozen=True):
         return segments[0]
 
     def _said_start(self, seconds: float) -> Segment:
-        """The segment that plays at that time of the main rendition, or the nearest that there is."""
+        """The segment of the main rendition that plays at *seconds*, or the nearest one."""
         plays = sorted([*((each.sequence, each.duration_ms) for each in self.main), *self.gaps_ms.items()])
         length_ms = sum(play_ms for _, play_ms in plays)
         at_ms = round(seconds * 1000) + (length_ms if seconds < 0 else 0)
@@ -145,8 +144,8 @@ class Stream(Struct, frozen=True):
 def build(stream_id: str, title: str, listings: list[Listing], previous: Stream | None = None) -> Stream:
     """The stream that *listings* (at least one, the entry first) describe together.
 
-    The same file in two of them is one segment, the first one's. A live stream still finds by name what
-    *previous* knew, so that a player a little behind is still served.
+    A file that is in two of them is one segment, the first one's. A live stream still finds segments of *previous* by
+    name, so that a player a little behind is served.
     """
     leading = next((listing for listing in listings if listing.main()), listings[0])
     main = leading.main()
@@ -177,7 +176,7 @@ def build(stream_id: str, title: str, listings: list[Listing], previous: Stream 
 
 
 def _all_names(listings: list[Listing], live: bool, previous: Stream | None) -> dict[str, Segment]:
-    """Segments by name, with those that a live stream has listed lately; numbers go on from *previous*."""
+    """The segments by name, with those that a live stream listed lately; numbers go on from *previous*."""
     if previous is not None and previous.live and not live:
         _count_on(listings, previous)
     names = _names(listings)
@@ -185,13 +184,13 @@ def _all_names(listings: list[Listing], live: bool, previous: Stream | None) -> 
 
 
 def _start_of(listing: Listing, main: Track | None) -> float | None:
-    """The start that the playlists name: the master's before a media playlist's (RFC 8216bis, 4.4.2)."""
+    """The start in the playlists: the master's before a media playlist's (RFC 8216bis, 4.4.2)."""
     said = listing.start_seconds
     return said if said is not None or main is None else main.start_seconds
 
 
 def _count_audio(listings: list[Listing]) -> None:
-    """A stream without video: its audio is what counts."""
+    """Makes the audio count as buffered media in a stream without video."""
     for track in [track for listing in listings for track in listing.tracks]:
         if track.kind == "audio" and track.counts:
             track.segments[:] = [structs.replace(segment, is_main=True) for segment in track.segments]
@@ -200,7 +199,7 @@ def _count_audio(listings: list[Listing]) -> None:
 
 
 def _count_on(listings: list[Listing], previous: Stream) -> None:
-    """A live stream that ended keeps its numbers: its viewers are somewhere in them."""
+    """Keeps the numbers of a live stream that has ended, since its viewers' positions refer to them."""
     for track in [track for listing in listings for track in listing.tracks]:
         known = next((segment for segment in track.segments if segment.name in previous.names), None)
         shift = previous.names[known.name].sequence - known.sequence if known else 0
@@ -253,6 +252,6 @@ def _headers(listings: list[Listing]) -> dict[str, list[tuple[int, int]]]:
 
 
 def _retired(previous: Stream, names: dict[str, Segment]) -> dict[str, Segment]:
-    """Segments that slid out of the window, oldest first; only the newest are kept."""
+    """The newest segments that slid out of the window, oldest first."""
     gone = [segment for name, segment in previous.names.items() if name not in names]
     return {segment.name: segment for segment in gone[-RETIRED_KEPT:]}

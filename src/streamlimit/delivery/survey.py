@@ -1,7 +1,7 @@
-"""A survey of what is odd about the streams in a folder, for their operator: looks at files, so not for a hot path.
+"""A survey of oddities of the streams in a folder, for the operator. It opens files, so it is not for a hot path.
 
-Of each rendition the first and the last segment are opened, all files right in a stream's folder are looked at for
-links that lead out, and folders without a stream for streams further down.
+Of each rendition the first and the last segment are opened; files directly in a stream's folder are checked for links
+that lead out, and folders without a stream for streams further down.
 """
 
 import os
@@ -15,11 +15,11 @@ from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment
 
 MOST_NOTES = 10
-"""Notes on one stream, at most."""
+"""Most notes on one stream."""
 
 
 def survey(catalog: Catalog) -> Iterator[tuple[str, str]]:
-    """(stream or folder, what is odd about it), also of those that are served all the same."""
+    """The oddities as (stream or folder, text), also of streams that are served."""
     if playlists_in(str(catalog.folder)):
         yield ".", "a playlist right in the folder of streams belongs to no stream; a stream is a folder in it"
     for stream in catalog.streams():
@@ -35,7 +35,7 @@ def survey(catalog: Catalog) -> Iterator[tuple[str, str]]:
 
 
 def _files(catalog: Catalog, stream: Stream) -> Iterator[str]:
-    """The first and the last segment of each rendition, and what all of them need."""
+    """The first and the last segment of each rendition, and the inits and keys."""
     for segments in stream.tracks.values():
         for segment in dict.fromkeys((segments[0], segments[-1])) if segments else ():
             why = _why_not(catalog, stream, segment.path, segment)
@@ -47,7 +47,7 @@ def _files(catalog: Catalog, stream: Stream) -> Iterator[str]:
 
 
 def _why_not(catalog: Catalog, stream: Stream, path: str, segment: Segment | None = None) -> str:
-    """Why that file cannot be served; empty: it can."""
+    """Why a file cannot be served; empty: it can."""
     try:
         with open(catalog.resolve(stream, path), "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -71,7 +71,7 @@ def _links_out(catalog: Catalog, stream: Stream) -> list[str]:
 
 
 def _stream_below(folder: Path) -> str:
-    """The first folder with a playlist, two levels down at most; empty: there is none."""
+    """The first subfolder with a playlist, two levels down at most; empty: there is none."""
     for below in (*sorted(folder.glob("*/")), *sorted(folder.glob("*/*/"))):
         if not below.name.startswith(".") and playlists_in(str(below)):
             return f"{below.relative_to(folder.parent)}/"

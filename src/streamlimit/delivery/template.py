@@ -1,4 +1,4 @@
-"""Names that a DASH SegmentTemplate makes, and the files on disk that look like them. Knows no manifest."""
+"""Names made by a DASH SegmentTemplate, and the files on disk that match it. Knows no manifest."""
 
 import re
 
@@ -12,13 +12,13 @@ from streamlimit.delivery.timeline import Rules, Slot, Span
 
 MAX_SURPLUS = 2
 MAX_VARIABLES = 16
-"""Variables of one name, which is made once for each of very many segments."""
+"""Most identifiers in a template, which is expanded for each of very many segments."""
 
 _VARIABLE = re.compile(r"\$(?:(RepresentationID|Number|Time|Bandwidth|SubNumber)(?:%0?(\d{0,2})([diuxXo]))?)?\$")
 
 
 class Piece(Struct, frozen=True):
-    """One segment. `path` None: none of ours, and `why`. `span`: bytes, inclusive. `number`: its own, if any."""
+    """One segment. `path` None: outside the folder, and `why`. `span`: bytes, inclusive. `number`: its own, if any."""
 
     path: str | None
     span: tuple[int, int] | None
@@ -28,7 +28,7 @@ class Piece(Struct, frozen=True):
 
 
 def piece_of(base: str, uri: str, span: tuple[int, int] | None, seconds: float, number: int | None) -> Piece:
-    """The piece that *uri* (empty: *base* itself) names there, both still encoded."""
+    """The segment that *uri* (empty: *base* itself) names relative to *base*, both encoded."""
     path = behind(base, uri)
     why = "" if path is not None else f"{uri[:80]!a}, {why_not_from(base, uri)}"
     return Piece(path, span, seconds, number, why)
@@ -43,7 +43,7 @@ class Template(Struct, frozen=True):
     span: Span
 
     def path(self, text: str, number: int = 0, time: Number = 0) -> str | None:
-        """The file that the template *text* names for that number and time; None: it is none of ours."""
+        """The file that the template *text* names for a number and a time; None: it is outside the folder."""
         return behind(self.base, self._uri(text, number, time)) if text else None
 
     def pieces(self, reader: Reader) -> list[Piece]:
@@ -64,13 +64,13 @@ class Template(Struct, frozen=True):
         return self._made(media, [Slot(first + i * ticks, ticks, self.rules.start + i) for i in range(count)])
 
     def _require_short(self, media: str) -> None:
-        """Raises ValueError for names that no file has: each would be made before it is seen to be none."""
+        """Raises ValueError for templates with names too long for files: each would be made in vain."""
         variables = len(_VARIABLE.findall(media))
         if variables > MAX_VARIABLES or len(self._uri(media, 0, 0)) > 3 * MAX_PATH:  # a byte, percent-encoded, is three
             self.rules.levels[0].reject("media", "makes names that are too long")
 
     def _made(self, media: str, slots: list[Slot]) -> list[Piece]:
-        """A segment made of a template: its own number is `$Number$`, or when it plays, in ms."""
+        """The segments made of a template: their own number is `$Number$`, or the time in ms."""
         by_time, scale = "$Time" in media, self.rules.timescale
         return [
             piece_of(
@@ -84,7 +84,7 @@ class Template(Struct, frozen=True):
         ]
 
     def _first_time(self, reader: Reader, media: str) -> Number:
-        """`$Time$` counted by a duration: most count from 0, some from the offset, so the disk decides."""
+        """The first `$Time$` with a duration: 0, or the offset, whichever file exists."""
         offset = self.rules.number("presentationTimeOffset") or 0 if "$Time" in media else 0
         return (
             offset if offset and not self._is_there(reader, media, 0) and self._is_there(reader, media, offset) else 0
@@ -95,7 +95,7 @@ class Template(Struct, frozen=True):
         return path is not None and reader.has(path)
 
     def _surplus(self, reader: Reader, media: str, count: int) -> int:
-        """Segments beyond the count that are there: audio is often a little longer than the presentation."""
+        """The number of existing segments beyond *count*: audio is often a little longer than the presentation."""
         if self.rules.whole("endNumber") is not None or "$Number" not in media or not self.span.is_only:
             return 0
         paths = [self.path(media, self.rules.start + count + i) for i in range(MAX_SURPLUS)]
@@ -103,7 +103,7 @@ class Template(Struct, frozen=True):
         return (*found, False).index(False)
 
     def _on_disk(self, reader: Reader, media: str, ticks: Number) -> list[Piece]:
-        """The files that look like the template, by their numbers (or times)."""
+        """The files that match the template, by their numbers (or times)."""
         example = self.path(media.replace("$$", ""), 0, 0)
         if example is None:
             return []
@@ -118,7 +118,7 @@ class Template(Struct, frozen=True):
         ]
 
     def _has_number(self, number: int) -> bool:
-        """Has this period a segment of that number? Where there is only one period, the disk alone decides."""
+        """Has this period a segment of that number? With only one period, every number counts."""
         if self.span.is_only:
             return True
         ticks = self.rules.number("duration") or 0
@@ -126,7 +126,7 @@ class Template(Struct, frozen=True):
         return self.rules.start <= number and (count is None or number < self.rules.start + count)
 
     def _pattern(self, name: str) -> str:
-        """A regular expression for file names, with the number (or time) as group `n`."""
+        """The regular expression of file names, with the number (or time) as group `n`."""
         text, at = "", 0
         for match in _VARIABLE.finditer(name):
             text += re.escape(name[at : match.start()])

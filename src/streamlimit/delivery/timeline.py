@@ -1,7 +1,7 @@
-"""DASH's times: which segments a SegmentTimeline, or a count of equal durations, makes of a period. Knows no names.
+"""The times of DASH segments: those of a SegmentTimeline, or of equal durations, in a period. Knows no names.
 
-All times here are ticks of the media's own clock. It shows `presentationTimeOffset` (pto) when the period begins, so
-that a period of s seconds ends at pto + s · timescale. A segment that plays no moment of the period is none of it.
+Times are ticks of the media's clock, which shows `presentationTimeOffset` (pto) at the beginning of the period, so a
+period of s seconds ends at pto + s · timescale. Segments outside the period are left out.
 """
 
 from msgspec import Struct
@@ -9,14 +9,14 @@ from msgspec import Struct
 from streamlimit.delivery.mpd import Element, Number
 
 MAX_SEGMENTS = 500_000
-"""Segments of one representation in one period; a manifest that says more is a mistake (or an attack)."""
+"""Most segments of one representation in one period; a manifest with more is a mistake, or an attack."""
 
 ROUNDING_SECONDS = 0.001
-"""Rounding of a duration in decimals: a segment does not begin for so little."""
+"""The tolerance for rounded durations: no segment begins for so short a rest."""
 
 
 class Rules(Struct, frozen=True):
-    """One way to describe segments (say SegmentTemplate) on all levels, the most particular first."""
+    """One way of describing segments (such as SegmentTemplate) on all levels, the most specific first."""
 
     levels: tuple[Element, ...]
 
@@ -34,12 +34,12 @@ class Rules(Struct, frozen=True):
         return next((value for level in self.levels if (value := level.span(name)) is not None), None)
 
     def all(self, name: str) -> list[Element]:
-        """The children of that name on the first level that has any."""
+        """The children named *name* on the first level that has any."""
         return next((found for level in self.levels if (found := level.all(name))), [])
 
     @property
     def timescale(self) -> Number:
-        """Ticks a second. Raises ValueError."""
+        """The ticks of a second. Raises ValueError."""
         for level in self.levels:
             found = level.number("timescale")
             if found is not None and found < 0:
@@ -50,12 +50,12 @@ class Rules(Struct, frozen=True):
 
     @property
     def start(self) -> int:
-        """The first segment's number."""
+        """The number of the first segment."""
         found = self.whole("startNumber")
         return 1 if found is None else found
 
     def rows(self) -> list[Element]:
-        """Rows of the SegmentTimeline, unless a more particular level counts by a duration."""
+        """The rows of the SegmentTimeline, unless a more specific level has a duration."""
         for level in self.levels:
             tables = level.all("SegmentTimeline")
             if tables or level.get("duration"):
@@ -64,7 +64,7 @@ class Rules(Struct, frozen=True):
 
 
 class Span(Struct, frozen=True):
-    """A period: its start and length in seconds (None: not known), whether it is the only one, and of a live stream."""
+    """A period: start and length in seconds (None: not known), and whether it is the only one, and live."""
 
     start: float | None
     seconds: float | None
@@ -73,7 +73,7 @@ class Span(Struct, frozen=True):
 
 
 class Slot(Struct, frozen=True):
-    """When one segment starts and how long it plays, in ticks; and its number."""
+    """The start and duration of a segment in ticks, and its number."""
 
     time: Number
     ticks: Number
@@ -81,7 +81,7 @@ class Slot(Struct, frozen=True):
 
 
 def slots(rules: Rules, span: Span) -> list[Slot]:
-    """The segments of the SegmentTimeline that play in the period; empty: it has none. Raises ValueError."""
+    """The segments of the SegmentTimeline in the period; empty: it has none. Raises ValueError."""
     rows = rules.rows()
     if not rows:
         return []
@@ -91,7 +91,7 @@ def slots(rules: Rules, span: Span) -> list[Slot]:
 
 
 def listed(rules: Rules, span: Span, files: int) -> list[tuple[int, float]]:
-    """The files of a list of so many that play in the period: their places, and how many seconds each plays."""
+    """The entries of a list of *files* that play in the period: index and seconds of each."""
     ticks, scale = rules.number("duration") or 0, rules.timescale
     rows = rules.rows()
     if rows:
@@ -103,13 +103,13 @@ def listed(rules: Rules, span: Span, files: int) -> list[tuple[int, float]]:
 
 
 def is_open(rules: Rules) -> bool:
-    """Does the timeline end with "and so on"?"""
+    """Does the timeline end with an open repetition?"""
     rows = rules.rows()
     return bool(rows) and (rows[-1].number("r") or 0) < 0
 
 
 def count(rules: Rules, ticks: Number, span: Span) -> int | None:
-    """How many segments of so many ticks a period has; None: nothing says it. Raises ValueError."""
+    """The number of segments of *ticks* each in the period; None: not known. Raises ValueError."""
     last = rules.whole("endNumber")
     found = None if last is None else last - rules.start + 1
     if found is None and ticks > 0 and span.seconds is not None:
@@ -121,7 +121,7 @@ def count(rules: Rules, ticks: Number, span: Span) -> int | None:
 
 
 def presented_ms(rules: Rules, span: Span, time: Number) -> int:
-    """When, on the presentation's own clock where that is known, the segment at that time of the media's plays."""
+    """The presentation time in ms, if known, of the segment at media time *time*."""
     since = time - (_offset(rules) or 0)
     if span.start is None or since + span.start * rules.timescale < 0:
         return int(time * 1000 // rules.timescale)
@@ -133,11 +133,11 @@ def _offset(rules: Rules) -> Number | None:
 
 
 def _end(rules: Rules, span: Span, rows: list[Element]) -> Number | None:
-    """When the period is over; None: not known yet."""
+    """The end of the period in ticks; None: not known yet."""
     if span.seconds is None:
         return None
     offset = _offset(rules)
-    # Whoever leaves the offset out, and begins with another time than 0, means that the period begins there.
+    # Without an offset, a first time other than 0 is taken for the beginning of the period.
     begin = rows[0].number("t") or 0 if offset is None else offset
     return begin + span.seconds * rules.timescale
 
@@ -158,7 +158,7 @@ def _rolled_out(rows: list[Element], number: int, end: Number | None) -> list[Sl
 
 
 def _times(row: Element, at: Number, ticks: Number, end: Number | None) -> int:
-    """How many segments one row stands for; a negative `r` means: until the next row, or the end."""
+    """The number of segments of one row; a negative `r` means: until the next row, or the end."""
     repeat = row.number("r") or 0
     if repeat >= 0:
         return int(repeat) + 1
@@ -166,12 +166,12 @@ def _times(row: Element, at: Number, ticks: Number, end: Number | None) -> int:
 
 
 def _parts(whole: Number, part: Number) -> int:
-    """How many parts cover the whole; a millionth of one more is rounding."""
+    """How many parts cover the whole; a rest of a millionth is rounding."""
     return -int(-round(whole / part, 6) // 1)
 
 
 def _within(made: list[Slot], rules: Rules, span: Span) -> list[Slot]:
-    """The segments that play in the period, where the manifest cuts periods out of longer media."""
+    """The segments in the period, where the manifest cuts periods out of longer media."""
     offset, seconds = _offset(rules), span.seconds
     if span.is_only and not offset:
         return made
@@ -179,5 +179,5 @@ def _within(made: list[Slot], rules: Rules, span: Span) -> list[Slot]:
     begin = offset or 0
     end = None if seconds is None else begin + seconds * rules.timescale
     found = [s for s in made if s.time + s.ticks > begin + slack and (end is None or s.time < end - slack)]
-    # Where none would be left the offset is what is wrong: every player would see nothing at all.
+    # Where none would be left the offset is wrong: no player would show anything.
     return made if not found and (span.is_only or offset is None) else found

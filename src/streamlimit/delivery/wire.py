@@ -1,7 +1,7 @@
-"""One client connection as delivery sees it: what was handed over and is not acknowledged by the peer yet.
+"""The wire: a client connection as delivery sees it, with the bytes that the peer has not acknowledged yet.
 
-Reads the kernel's queue through a duplicate of the socket's descriptor, for that stays truthful when the
-transport has closed its own. Linux only (SIOCOUTQ, TCP_INFO). Knows no HTTP, no server, no session.
+Reads the kernel's queue through a duplicate of the socket's descriptor, which stays valid after the transport has
+closed its own. Linux only (SIOCOUTQ, TCP_INFO). Knows no HTTP, no server, no session.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
 
 
 class Kind(Enum):
-    """What can be known of a connection: TCP counts, TCP below a TLS layer counts roughly, the rest only queues."""
+    """The kind of a connection: TCP has exact counts, TLS approximate ones, a Unix socket only its queue."""
 
     TCP = auto()
     TLS = auto()
@@ -32,16 +32,16 @@ class Kind(Enum):
 
 
 Rest = tuple[bytes, int, int, int]
-"""The rest of a `pour`: the head, the file, where in it, and how many bytes are still to come."""
+"""The rest of a `pour`: the head, the file's descriptor, the offset in it, and the bytes left."""
 
 _TCP = Kind.TCP  # looking up a member takes long
 
 
 class Watcher(Protocol):
-    """Who wants to know when something came from the peer, or the connection went, and how a `pour` goes on."""
+    """The listener of a wire: called when bytes came from the peer, the connection was lost, or a `pour` goes on."""
 
     def nudge(self) -> None:
-        """Look now."""
+        """Bytes came from the peer, or the connection was lost."""
 
     def handed(self, n: int) -> None:
         """The kernel took *n* more bytes of the file."""
@@ -50,7 +50,7 @@ class Watcher(Protocol):
         """The kernel takes no more at the moment."""
 
     def acknowledged(self) -> int:
-        """Bytes that the client has; asked for the last time while that can be known."""
+        """The bytes that the client has; called a last time while the wire can be read."""
 
 
 class Wire:
@@ -101,35 +101,35 @@ class Wire:
 
     @property
     def is_closing(self) -> bool:
-        """What is handed over now may never reach the kernel, and the server's own buffer tells nothing."""
+        """Is the transport closing? Then new bytes may never reach the kernel, and its buffer cannot be read."""
         return self.is_lost or self.transport.is_closing()
 
     @property
     def is_over(self) -> bool:
-        """The peer takes nothing any more, and TCP knows it, though the event loop may not have been notified."""
+        """Is TCP over, so that the peer takes nothing any more? The event loop may not have been notified yet."""
         return self.is_lost or (self.kind is not Kind.LOCAL and self.tcp()[0])
 
     @property
     def is_closed(self) -> bool:
-        """The duplicate is gone: nothing more can be learnt."""
+        """Is the duplicate closed, so that nothing more can be read?"""
         return self._fd < 0
 
     @property
     def can_pour(self) -> bool:
-        """Can bytes go to the kernel past the transport? Not past its TLS, nor past what waits in its buffer."""
+        """Can bytes bypass the transport? Not its TLS, nor bytes that wait in its buffer."""
         return self.kind is _TCP and self.transport.get_write_buffer_size() == 0 and not self.is_closing
 
     def pour(self, head: bytes, file: int, first: int, left: int) -> Awaitable[None] | None:
-        """Gives the kernel *head*, and *left* bytes of *file* from *first* on, which never pass through our memory.
+        """Gives the kernel *head*, and *left* bytes of *file* from *first* on, without copying them to memory.
 
-        The watcher is called with how many it took: not all of them where the file ended before, or the connection is
-        over. What is returned is to be awaited: the kernel takes no more at the moment.
+        The watcher gets the number of bytes taken: fewer where the file ended before, or the connection is over. A
+        returned awaitable is to be awaited: the kernel takes no more at the moment.
         """
         rest = self._push(head, file, first, left)
         return None if rest is None else self._pour_on(rest)
 
     def _push(self, head: bytes, file: int, first: int, left: int) -> Rest | None:
-        """As much of the same as the kernel takes at once, and what is left then; None: nothing more is to come."""
+        """Gives the kernel what it takes at once. Returns the rest; None: nothing is left."""
         if self.is_closing:
             return None
         try:
@@ -148,13 +148,13 @@ class Wire:
         except OSError:  # the peer went away, or the disk failed
             self.abort()
             return None
-        # Less than it was asked to take means that it is full; asking again to learn so costs another call.
+        # A short count means that the queue is full; trying again would cost another system call.
         return (head, file, first, left) if head or left else None
 
     def outstanding(self) -> int:
-        """Bytes handed over that the peer has not acknowledged: the server's own buffer and the kernel's queue.
+        """The unacknowledged bytes in the server's own buffer and the kernel's queue.
 
-        Below TLS these are bytes as encrypted, without what the TLS layer has passed on to its own transport.
+        With TLS these are encrypted bytes, without those in the buffer of the transport below TLS.
         """
         if self._fd < 0:
             return 0 if self.is_lost else self.transport.get_write_buffer_size()
@@ -163,14 +163,14 @@ class Wire:
         return queued if self.is_lost else self.transport.get_write_buffer_size() + queued
 
     def queued(self) -> int:
-        """The kernel's part of `outstanding`. On TCP an unacknowledged FIN is one of them."""
+        """The kernel's part of `outstanding`. On TCP an unacknowledged FIN counts as a byte."""
         if self._fd < 0:
             return 0
         # On Linux TIOCOUTQ is the number of SIOCOUTQ.
         return int.from_bytes(fcntl.ioctl(self._fd, termios.TIOCOUTQ, _EMPTY), sys.byteorder)
 
     def tcp(self) -> tuple[bool, int]:
-        """Whether TCP is over (no acknowledgement comes any more), and the bytes acknowledged so far: one moment."""
+        """Is TCP over (no acknowledgement comes any more), and how many bytes are acknowledged? Read at one moment."""
         if self._fd < 0:
             return True, 0
         info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
@@ -178,7 +178,7 @@ class Wire:
         return state == _TCP_CLOSE, acknowledged
 
     def written(self) -> int:
-        """All bytes ever handed over, acknowledged or not. Only true while not `is_closing`.
+        """All bytes written so far, acknowledged or not. Valid only while not `is_closing`.
 
         An acknowledgement between the two readings would count twice, hence the second look.
         """
@@ -191,18 +191,18 @@ class Wire:
         return acknowledged + waiting
 
     def was_reset(self) -> bool:
-        """The peer closed with bytes unread, or we reset it. A Unix socket's queue looks read to the end then."""
+        """Was the connection reset, by the peer or by this side? Then a Unix socket's queue looks empty."""
         if not self.is_reset and self._fd >= 0:
             self.is_reset = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
         return self.is_reset
 
     def nudge(self) -> None:
-        """Something came from the peer, so perhaps an acknowledgement with it."""
+        """Notifies the watcher: bytes came from the peer, perhaps with an acknowledgement."""
         if self.watcher is not None:
             self.watcher.nudge()
 
     def lost(self, error: Exception | None) -> None:
-        """The transport is gone. A waiting receipt keeps the duplicate, with the FIN on its way."""
+        """Handles the loss of the transport. For a watcher the duplicate stays open, and a FIN is sent."""
         self.is_lost = True
         self.is_reset = self.is_reset or error is not None
         self._stop_pouring()
@@ -214,13 +214,13 @@ class Wire:
             self._finish()
 
     def release(self) -> None:
-        """The watcher has its answer."""
+        """Ends watching: the watcher has its outcome."""
         self.watcher = None
         if self.is_lost:
             self.close()
 
     def abort(self) -> None:
-        """Ends the connection at once with a reset; what is queued is dropped."""
+        """Resets the connection at once; queued bytes are dropped."""
         if self._fd < 0:
             return
         if self.watcher is not None:
@@ -232,13 +232,13 @@ class Wire:
             self.transport.abort()
 
     def close(self) -> None:
-        """Gives the duplicate back. Again: nothing."""
+        """Closes the duplicate. Twice is once."""
         self._stop_pouring()
         self._fd = -1
         self._socket.close()
 
     async def _pour_on(self, rest: Rest) -> None:
-        """Whenever there is room, until all is out, or the connection is over. Nothing but the kernel is asked then."""
+        """Goes on with a pour whenever the kernel has room, until all is written or the connection is over."""
         if self.watcher is not None:
             self.watcher.blocked()
         self._rest, self._poured = rest, self.loop.create_future()
@@ -255,7 +255,7 @@ class Wire:
             self._stop_pouring()
 
     def _stop_pouring(self) -> None:
-        """Whoever pours goes on. Comes before the descriptor is closed: its number will be another file's."""
+        """Ends a pour that waits. Called before the descriptor is closed, since its number will be reused."""
         poured, self._poured, self._rest = self._poured, None, None
         if poured is not None:
             self.loop.remove_writer(self._fd)
@@ -270,7 +270,7 @@ class Wire:
 
 
 def _kind_and_address(sock: socket.socket, transport: asyncio.Transport) -> tuple[Kind, str]:
-    """`address` is the peer's IP address, empty where there is none."""
+    """The kind of the connection, and the peer's IP address, empty where there is none."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return Kind.LOCAL, ""
     peer: Any = transport.get_extra_info("peername")
