@@ -6,8 +6,10 @@ from typing import ParamSpec
 P = ParamSpec("P")
 
 
-def all_of(*listeners: Callable[P, object]) -> Callable[P, None]:
+def all_of(*listeners: Callable[P, None]) -> Callable[P, None]:
     """The listener that calls all *listeners*, in their order."""
+    if len(listeners) == 1:
+        return listeners[0]
 
     def notify(*args: P.args, **kwargs: P.kwargs) -> None:
         for listener in listeners:
