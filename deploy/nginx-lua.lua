@@ -21,7 +21,7 @@ local renditions = lrucache.new(MOST) -- of files, as they were worked out befor
 
 local STATUS = {
     ["session-limit"] = 409, ["session-shared"] = 409, ["session-terminated"] = 410,
-    ["too-many-requests"] = 429, ["too-many-visits"] = 429,
+    ["too-many-requests"] = 429, ["too-many-visits"] = 429, ["store-unavailable"] = 503,
 }
 local DOWN = '{"type":"/problems/store-unavailable","title":"The store does not answer","status":503,'
     .. '"code":"store-unavailable"}'

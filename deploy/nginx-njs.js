@@ -17,7 +17,7 @@ const EVERY_MS = 500, ROUNDS_MS = 2250;
 
 const STATUS = {
     'session-limit': 409, 'session-shared': 409, 'session-terminated': 410,
-    'too-many-requests': 429, 'too-many-visits': 429,
+    'too-many-requests': 429, 'too-many-visits': 429, 'store-unavailable': 503,
 };
 const DOWN = '{"type":"/problems/store-unavailable","title":"The store does not answer","status":503,"code":"store-unavailable"}';
 

@@ -1,4 +1,4 @@
-"""Servers that a worker's tests share: each test has keys of its own. And which files begin."""
+"""Servers and a browser that tests share: each test has keys and a tab of its own. And which files begin."""
 
 import asyncio
 import inspect
@@ -7,12 +7,15 @@ import secrets
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from tests import servers
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Whoever forbids it would have each program that the tests start compile all of ours anew: half a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -74,6 +77,24 @@ def valkey_cluster() -> Iterator[servers.Cluster]:
 def redis_cluster() -> Iterator[servers.Cluster]:
     with servers.cluster("redis") as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """A module's, for its event loop is in the way of others'."""
+    from tests.e2e.browser import chromium
+
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """Pages with players, of another origin than the service and the media."""
+    from tests.e2e.cmcd_players import pages
+
+    with pages() as url:
+        yield url
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ class Server:
         self.process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
-        """The same server anew, with nothing in it."""
+        """The same server anew, with what it has on its disk: nothing, unless its options say so."""
         self.stop()
         self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         wait_until(self._is_up, f"port {self.port} again")
@@ -198,10 +198,10 @@ def binary(kind: str) -> str:
 
 
 @contextmanager
-def single(kind: str) -> Iterator[Server]:
+def single(kind: str, *options: str) -> Iterator[Server]:
     """One server, stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="streamlimit-server-") as folder:
-        server = Server(binary(kind), free_port(), folder)
+        server = Server(binary(kind), free_port(), folder, *options)
         try:
             yield server
         finally:

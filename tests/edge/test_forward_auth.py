@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.edge.programs import Edge, paused, problem
+from tests.edge.programs import Edge, problem
 from tests.edge.recipes import Recipes, opened
-from tests.service import OPERATOR_KEY, wait_until
+from tests.service import OPERATOR_KEY
 from tests.streams import BIG
 
 HUGE = 32_000_000
@@ -96,17 +96,6 @@ def test_forged_headers_and_odd_paths_open_nothing(edge: Edge, user: str) -> Non
     answer = edge.get(good, X_Original_Method="HEAD", X_Forwarded_Method="HEAD", X_HTTP_Method_Override="HEAD")
     assert answer.status == 200
     assert edge.state(user, "t") == "starting"
-
-
-@pytest.mark.parametrize("name", ["envoy", "caddy", "varnish"])
-def test_while_streamlimit_hangs_nobody_waits_for_long_and_nobody_is_let_in(edge: Edge, user: str) -> None:
-    """Traefik's time-out of 30 s is fixed."""
-    late = edge.open(user, "s")["grant"]
-    with paused(edge.service):
-        answer = edge.get(f"/play/{late}/film/0.ts")
-        assert answer.status in (502, 503, 504)  # within its 20 s
-        assert answer.headers["access-control-allow-origin"] == "*", "players see the status, and try again"
-    wait_until(lambda: edge.get(f"/play/{late}/film/0.ts").status == 200, 20, "streamlimit")
 
 
 def test_what_players_say_of_themselves_is_one_file_in_varnishs_cache(recipes: Recipes, user: str) -> None:

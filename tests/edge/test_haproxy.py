@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.edge.programs import Edge, paused, problem
+from tests.edge.programs import Edge, problem
 from tests.edge.recipes import opened
 from tests.service import OPERATOR_KEY, wait_until
 from tests.streams import BIG
@@ -63,11 +63,3 @@ def test_forged_headers_and_odd_paths_open_nothing(edge: Edge, user: str) -> Non
         "/edge/auth",
     ):
         assert edge.get(path).status in (403, 404)
-
-
-def test_who_sits_goes_on_while_streamlimit_is_down(edge: Edge, user: str) -> None:
-    grant, late = _sit(edge, user), edge.open(user, "t")["grant"]
-    with paused(edge.service):
-        assert edge.get(f"/play/{grant}/film/2.ts").status == 200
-        answer = edge.get(f"/play/{late}/film/0.ts")
-        assert (answer.status, problem(answer)["code"]) == (503, "store-unavailable")

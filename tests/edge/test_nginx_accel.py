@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.programs import Edge, nginx, paused, problem
+from tests.edge.programs import Edge, nginx, problem
 from tests.needs import needs
-from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder
 from tests.streams import BIG, make_stream
 
 ACCEL = {"deliver": "accel", "trusted_proxies": ["127.0.0.1"]}
@@ -123,13 +123,3 @@ def _media_playlist(service: Service, base: str, entry: str) -> list[str]:
     folder = names[0].rpartition("/")[0]
     lines = service.get(base + names[0]).body.decode().splitlines()
     return [f"{folder}/{line}" if folder and line and not line.startswith("#") else line for line in lines]
-
-
-def test_while_streamlimit_hangs_nobody_waits_for_long(edge: Edge, user: str) -> None:
-    late = edge.open(user, "s")["grant"]
-    with paused(edge.service):
-        for path in (f"/play/{late}/film/index.m3u8", f"/play/{late}/film/0.ts"):
-            answer = edge.get(path)  # within its 20 s
-            assert (answer.status, problem(answer)["code"]) == (503, "store-unavailable")
-            assert (answer.headers["retry-after"], answer.headers["access-control-allow-origin"]) == ("2", "*")
-    wait_until(lambda: edge.get(f"/play/{late}/film/0.ts").status == 200, 20, "streamlimit")

@@ -1,13 +1,12 @@
 """nginx with deploy/nginx-auth-request.conf, as it is shipped: auth_request, its yes kept, receipts by syslog."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.edge.nginx_contract import NginxContract
-from tests.edge.programs import Edge, nginx, paused, problem
+from tests.edge.programs import Edge, nginx
 from tests.servers import Server, single
 from tests.service import OPERATOR_KEY, started, temporary_folder, wait_until
 from tests.streams import make_stream
@@ -45,30 +44,6 @@ def test_a_yes_is_kept_and_a_termination_bites_when_it_has_gone_stale(edge: Edge
     _sit(edge, grant, user)
     edge.service.call("DELETE", f"/v1/users/{user}/sessions/s", key=OPERATOR_KEY)
     wait_until(lambda: edge.get(f"/play/{grant}/film/2.ts").status == 410, KEPT_SECONDS + 5, "the termination")
-
-
-def test_who_sits_goes_on_while_streamlimit_is_down_and_a_newcomer_is_told_to_wait(edge: Edge, user: str) -> None:
-    sitting, late = edge.open(user, "s")["grant"], edge.open(user, "t")["grant"]
-    _sit(edge, sitting, user)
-    with paused(edge.service):
-        time.sleep(KEPT_SECONDS + 0.1)  # the yes goes stale
-        assert edge.get(f"/play/{sitting}/film/5.ts").status == 200
-        answer = edge.get(f"/play/{late}/film/0.ts")
-        assert (answer.status, problem(answer)["code"]) == (503, "store-unavailable")
-    wait_until(lambda: edge.get(f"/play/{late}/film/0.ts").status == 200, 10, "streamlimit")
-
-
-def test_who_sits_goes_on_while_the_store_is_away(edge: Edge, redis: Server, user: str) -> None:
-    sitting, late = edge.open(user, "s")["grant"], edge.open(user, "t")["grant"]
-    _sit(edge, sitting, user)
-    edge.service.post(f"/v1/users/{user}/sessions/t/end", {"grant": late, "keep_grant": True})
-    redis.stop()
-    for number in (5, 6):
-        time.sleep(KEPT_SECONDS + 0.1)  # each asks again
-        assert edge.get(f"/play/{sitting}/film/{number}.ts").status == 200
-    answer = edge.get(f"/play/{late}/film/0.ts")
-    assert (answer.status, problem(answer)["code"]) == (403, "store-unavailable")
-    redis.restart()
 
 
 def _sit(edge: Edge, grant: str, user: str) -> None:

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -13,7 +12,7 @@ import pytest
 
 from tests.edge.calls import some_user
 from tests.edge.nginx_contract import NginxContract
-from tests.edge.programs import Edge, nginx, paused, problem
+from tests.edge.programs import Edge, nginx
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.streams import make_stream
 
@@ -102,31 +101,6 @@ def test_a_yes_for_one_play_or_stream_opens_no_other(edge: Edge, user: str) -> N
     assert edge.get(f"/play/{grant[:-4]}AAAA/film/2.ts").status == 403
     edge.service.post(f"/v1/users/{user}/sessions/s/end", {"grant": stranger})
     assert edge.get(f"/play/{grant}/none/2.ts").status == 404  # asked for, and not there
-
-
-def test_who_sits_plays_on_while_streamlimit_is_down_and_is_told_of_afterwards(edges: dict[str, Edge]) -> None:
-    """Both recipes in one outage of five seconds."""
-    seats = [(edge, user, edge.open(user, "s")["grant"], edge.open(user, "t")["grant"]) for edge, user in _users(edges)]
-    for edge, user, sitting, _ in seats:
-        _sit(edge, sitting, user)
-    with paused(seats[0][0].service):
-        since = time.monotonic()
-        time.sleep(KEPT_SECONDS + 0.1)  # the yes goes stale
-        for edge, _, sitting, late in seats:
-            assert edge.get(f"/play/{sitting}/film/5.ts").status == 200
-            answer = edge.get(f"/play/{late}/film/0.ts")
-            assert (answer.status, problem(answer)["code"]) == (503, "store-unavailable")
-        time.sleep(max(0, 5 - (time.monotonic() - since)))
-        for edge, _, sitting, _ in seats:
-            assert edge.get(f"/play/{sitting}/film/6.ts").status == 200
-    for edge, user, _, late in seats:
-        wait_until(lambda edge=edge, late=late: edge.get(f"/play/{late}/film/0.ts").status == 200, 10, "streamlimit")
-        # Questions that nginx gave up are answered now, too, in any order: they may say that 5 was the last.
-        wait_until(lambda edge=edge, user=user: _position(edge, user) in (5, 6), 10, "the reports that waited")
-
-
-def _users(edges: dict[str, Edge]) -> list[tuple[Edge, str]]:
-    return [(edge, some_user()) for edge in edges.values()]
 
 
 def _position(edge: Edge, user: str) -> int | None:
