@@ -125,8 +125,8 @@ MUTANTS = [
     Mutant(
         "an answer without a length is taken for whole",
         "streamlimit/delivery/origin/client.py",
-        'if stated is None and "chunked"',
-        'if stated is None and "nothing" and False and "chunked"',
+        "if stated is None:\n            raise OriginFailed(",
+        "if stated is None:\n            return None\n            raise OriginFailed(",
         ("tests/origin/test_origin.py", "-k", "fails_keeps"),
     ),
     Mutant(
