@@ -51,7 +51,7 @@ def wait_until(condition: Callable[[], Any]) -> Any:
 async def outcome_of(tracker: DeliveryTracker) -> bool:
     """Now that all is handed over, as soon as it is known."""
     is_known = asyncio.get_running_loop().create_future()
-    tracker.when_over(lambda outcome: None if is_known.done() else is_known.set_result(outcome))
+    tracker.over().add_callback(lambda outcome: None if is_known.done() else is_known.set_result(outcome))
     await is_known
     return tracker.outcome is True
 

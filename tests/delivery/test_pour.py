@@ -213,7 +213,7 @@ async def test_what_is_handed_to_a_connection_that_closes_is_not_received(
         tracker.handed(before)
         one.transport.is_aborted = True  # what is written from now on is thrown away
         tracker.handed(10 - before)
-        tracker.when_over(heard.append)
+        tracker.over().add_callback(heard.append)
         assert heard == [False]
 
 
@@ -225,7 +225,7 @@ async def test_an_outcome_that_is_known_is_heard_at_once(loop_factory: LoopFacto
         tracker = DeliveryTracker(one.wire, 10)
         tracker.handed(handed)
         tracker.nudge()  # nothing is left in the queue
-        tracker.when_over(heard.append)
+        tracker.over().add_callback(heard.append)
         assert heard == [handed == 10]
 
 

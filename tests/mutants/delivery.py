@@ -167,7 +167,7 @@ MUTANTS = [
     Mutant(
         "an outcome that is known is never heard",
         "streamlimit/delivery/receipt.py",
-        "            callback(self.outcome)\n",
+        "            over.come(self.outcome)\n",
         "            pass\n",
         ("tests/delivery/test_pour.py", "-k", "heard_at_once"),
     ),
@@ -201,7 +201,7 @@ MUTANTS = [
     ),
     Mutant(
         "an expired or forgotten end cuts no download",
-        "streamlimit/web/delivery.py",
+        "streamlimit/web/sending.py",
         "    return lease.generation > 0 or gone.mark is not None",
         "    return gone.state in ('ended', 'terminated') and gone.mark is not None and gone.mark.session_id != ''",
         ("tests/e2e/test_cut.py",),

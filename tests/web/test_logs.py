@@ -12,9 +12,10 @@ from typing import Any, cast
 import pytest
 
 from streamlimit.delivery.receipt import Looks
+from streamlimit.delivery.wire import Wire
 from streamlimit.logs import asking
-from streamlimit.web.delivery import Journey, Pace
 from streamlimit.web.request_id import own_id
+from streamlimit.web.sending import Journey, Pace
 from tests.e2e.clients import GRANT_KEY, connected, endpoint, play
 from tests.ports import free_port
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
@@ -230,12 +231,16 @@ def test_what_arrives_while_the_bytes_move_is_logged_with_the_id_of_who_asked() 
             seen.append(own_id())
 
     async def play() -> None:
-        timer = copy_context()
+        server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        timer, wire = copy_context(), Wire.tap(writer.transport)
         asking.set(lambda: "mine")
-        journey = Journey(cast(Any, Holder()), cast(Any, None), Pace(1.0, 1.0, Looks()), 0, 1, ())
+        journey = Journey(cast(Any, Holder()), wire, Pace(1.0, 1.0, Looks()), 0, 1, ())
         timer.run(asking.set, lambda: "another's")
         timer.run(journey.progressed)
         await asyncio.sleep(0)
+        for each in (wire, writer, server):
+            each.close()
 
     asyncio.run(play())
     assert seen == ["mine"]

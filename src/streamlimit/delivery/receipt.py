@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from streamlimit.delivery.evidence import Evidence, evidence_on
 from streamlimit.delivery.wire import Kind, Wire
+from streamlimit.store.deferred import Deferred
 
 __all__ = ["DeliveryTracker", "Looks", "Wire"]
 
@@ -50,7 +51,7 @@ class Looks:
 class DeliveryTracker:
     """One response body of *total* bytes on its way to one client. Only for the loop's own thread.
 
-    The server calls `handed(n)` after each part that `send` took (the wire does, for poured bytes), and `when_over`
+    The server calls `handed(n)` after each part that `send` took (the wire does, for poured bytes), and `over`
     *before* the message with `more_body: False`, so that the client's next request is handled after the outcome; it
     calls `close()` in any case.
 
@@ -67,7 +68,7 @@ class DeliveryTracker:
     _handed = _turn = _done = _mark = 0
     _delay = _moved_at = _reported_at = 0.0
     _is_watched = _is_unreported = _is_all_out = False
-    _callback: Callable[[bool], object] | None = None
+    _over: Deferred[bool] | None = None
 
     def __init__(
         self,
@@ -125,11 +126,12 @@ class DeliveryTracker:
             return self._total
         return self._counted().acknowledged()
 
-    def when_over(self, callback: Callable[[bool], object]) -> None:
-        """Has *callback* called with the `outcome`, after all was handed over. A part of a body is not received.
+    def over(self) -> Deferred[bool]:
+        """The `outcome`, to be asked for after all was handed over. A part of a body is not received.
 
-        It is called in the loop iteration in which the outcome is known; at once, if it is.
+        It comes in the loop iteration in which it is known; at once, if it is.
         """
+        over: Deferred[bool] = Deferred()
         if self._handed < self._total:
             self.close()
         elif self._total == 0:
@@ -138,14 +140,15 @@ class DeliveryTracker:
         if self.outcome is None and evidence is not None and evidence.is_prompt:
             self._look()
         if self.outcome is not None:
-            callback(self.outcome)
-            return
-        self._callback, self._is_all_out = callback, True
+            over.come(self.outcome)
+            return over
+        self._over, self._is_all_out = over, True
         if not self._is_watched:
             self._is_watched = True
             self._moved_at = self._reported_at = self._wire.loop.time()
         self._delay, self._done = _FIRST_DELAY_SECONDS, 0  # from now on looks are frequent
         self._plan()
+        return over
 
     def nudge(self) -> None:
         """Looks now: bytes came from the client, or the connection was lost."""
@@ -226,6 +229,6 @@ class DeliveryTracker:
         self._wire.release()
         if reset:
             self._wire.abort()
-        callback, self._callback = self._callback, None
-        if callback is not None:
-            callback(outcome)
+        over, self._over = self._over, None
+        if over is not None:
+            over.come(outcome)

@@ -14,7 +14,6 @@ from streamlimit.store.contract import Answer
 from streamlimit.store.deferred import Deferred
 from streamlimit.web.control import Control
 from streamlimit.web.cors import Cors
-from streamlimit.web.delivery import NotReceived
 from streamlimit.web.hammering import Hammering
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
 from streamlimit.web.leaving import ClientLeft
@@ -25,6 +24,7 @@ from streamlimit.web.render import lines
 from streamlimit.web.request_id import RequestId, id_header
 from streamlimit.web.responder import Responder
 from streamlimit.web.segments import Segments
+from streamlimit.web.sending import NotReceived
 from streamlimit.web.service import Service
 from streamlimit.web.wanted import Elsewhere
 

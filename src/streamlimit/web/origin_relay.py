@@ -13,11 +13,11 @@ from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Request
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Admitted
-from streamlimit.web.delivery import Journey, NotReceived, Pace, issued, outcome_of, wire_of
 from streamlimit.web.leaving import while_there
 from streamlimit.web.problems import Problem
 from streamlimit.web.render import counted, lines, reservations
 from streamlimit.web.requested import PlayPath
+from streamlimit.web.sending import Journey, NotReceived, Pace, issued, wire_of
 
 UNKNOWN = 1 << 62
 """Stands for the length of a body that the origin does not state."""
@@ -103,7 +103,7 @@ class OriginRelay:
         try:
             async with while_there(exchange):
                 await _pass_on(source, journey, exchange)
-            await outcome_of(journey.tracker, wire)
+            await journey.tracker.over()
             if journey.earlier:
                 await journey.confirm_arrived()
         finally:

@@ -1,7 +1,7 @@
 """The delivery of one response body: sends it, tracks acknowledgements, confirms what was received (rules 3 to 6)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -18,8 +18,6 @@ from streamlimit.policy import Policy
 from streamlimit.store.deferred import Deferred
 
 _SLICES_A_TURN = 4
-Pour = Callable[[int, int, int], Awaitable[None] | None]
-"""Sends bytes of an open file (descriptor, first byte, count); fewer where the client left or the file ended."""
 
 
 class NotReceived(Exception):
@@ -61,7 +59,7 @@ class Journey:
         self, holder: LeaseHolder, wire: Wire, pace: Pace, first: int, total: int, segments: tuple[Segment, ...]
     ) -> None:
         """Begins the delivery of *total* bytes of a file, from *first* on, which complete *segments*."""
-        self._holder, self._wire, self._first = holder, wire, first
+        self._holder, self.wire, self._first = holder, wire, first
         self._asked = asking.get()
         self.earlier = segments[:-1]
         """The segments before the last that are not confirmed yet; leaving the lease confirms the last."""
@@ -82,7 +80,7 @@ class Journey:
         except StoreUnavailable:
             return  # the next progress asks again; the viewer's bytes do not wait for the store
         if gone is not None and _is_lost(gone, self._holder.lease):
-            self._wire.abort()  # a session without a seat is not served to the end
+            self.wire.abort()  # a session without a seat is not served to the end
 
     async def confirm_arrived(self) -> None:
         """Confirms each segment, but the last, of which every byte has arrived."""
@@ -91,7 +89,7 @@ class Journey:
             segment, self.earlier = self.earlier[0], self.earlier[1:]
             verdict = await self._holder.confirm(*issued(segment))
             if isinstance(verdict, Gone) and _is_lost(verdict, self._holder.lease):
-                self._wire.abort()
+                self.wire.abort()
 
 
 class Deliverer:
@@ -115,24 +113,22 @@ class Deliverer:
             holder.issued = part.issued or issued(segments[-1])
         journey = Journey(holder, wire, self.pace, part.first, part.last + 1 - part.first, segments)
         try:
-            sending = (_send if body.content is not None or not wire.can_pour else _pour)(part, journey, wire, exchange)
+            sending = (_send if body.content is not None or not wire.can_pour else _pour)(part, journey, exchange)
             if sending is not None or journey.earlier:
-                return _deliver_on(sending, journey, wire)
-            arrived: Deferred[bool] = Deferred()
-            journey.tracker.when_over(arrived.come)
+                return _deliver_on(sending, journey)
+            return journey.tracker.over()
         except BaseException:
             journey.tracker.close()
             raise
-        return arrived
 
 
-async def _deliver_on(sending: Awaitable[None] | None, journey: Journey, wire: Wire) -> bool:
+async def _deliver_on(sending: Awaitable[None] | None, journey: Journey) -> bool:
     """The rest of a delivery that the kernel does not take at once, or that has several segments."""
     tracker = journey.tracker
     try:
         if sending is not None:
             await sending
-        await outcome_of(tracker, wire)
+        await tracker.over()
         if journey.earlier:
             await journey.confirm_arrived()
     finally:
@@ -147,19 +143,7 @@ def wire_of(exchange: Exchange) -> Wire:
     return wire
 
 
-async def outcome_of(tracker: DeliveryTracker, wire: Wire) -> None:
-    """Waits until the outcome of *tracker* is known."""
-    known: asyncio.Future[None] = wire.loop.create_future()
-
-    def tell(_: bool) -> None:
-        if not known.done():
-            known.set_result(None)
-
-    tracker.when_over(tell)
-    await known
-
-
-def _send(part: Part, journey: Journey, _wire: Wire, exchange: Exchange) -> Awaitable[None] | None:
+def _send(part: Part, journey: Journey, exchange: Exchange) -> Awaitable[None] | None:
     """Sends *part* through memory and the server's buffer. A returned awaitable is to be awaited, also below."""
     content, length = part.body.content, part.last + 1 - part.first
     if content is None:
@@ -191,42 +175,42 @@ async def _send_slices(part: Part, journey: Journey, exchange: Exchange) -> None
             await asyncio.sleep(0)  # `send` never waits for a client that is faster than our disk
 
 
-def _pour(part: Part, journey: Journey, wire: Wire, exchange: Exchange) -> Awaitable[None] | None:
+def _pour(part: Part, journey: Journey, exchange: Exchange) -> Awaitable[None] | None:
     """Sends *part* from the file to the kernel directly; the wire tells the tracker what the kernel took."""
     length = part.last + 1 - part.first
     if len(part.segments) > 1 or length > SPAN:
-        return _pour_pieces(part, journey, wire, exchange.pour)
+        return _pour_pieces(part, journey, exchange)
     coming = exchange.pour(part.body.fileno(), part.first, length)
     if coming is not None:
-        return _pour_on(coming, part, journey, wire)
-    _took(length, part, journey, wire)
+        return _pour_on(coming, part, journey)
+    _took(length, part, journey)
     return None
 
 
-async def _pour_on(coming: Awaitable[None], part: Part, journey: Journey, wire: Wire) -> None:
+async def _pour_on(coming: Awaitable[None], part: Part, journey: Journey) -> None:
     await coming
-    _took(part.length, part, journey, wire)
+    _took(part.length, part, journey)
 
 
-async def _pour_pieces(part: Part, journey: Journey, wire: Wire, pour: Pour) -> None:
+async def _pour_pieces(part: Part, journey: Journey, exchange: Exchange) -> None:
     # Small pieces where there are several segments: those that arrived are confirmed between two pieces.
     for at, count in part.body.spans(part.first, part.last, SLICE if len(part.segments) > 1 else SPAN):
         if at > part.first:
             await asyncio.sleep(0)  # others get their turn
-        coming = pour(part.body.fileno(), at, count)
+        coming = exchange.pour(part.body.fileno(), at, count)
         if coming is not None:
             await coming
-        if not _took(at + count - part.first, part, journey, wire):
+        if not _took(at + count - part.first, part, journey):
             break
         if journey.earlier:
             await journey.confirm_arrived()
 
 
-def _took(count: int, part: Part, journey: Journey, wire: Wire) -> bool:
+def _took(count: int, part: Part, journey: Journey) -> bool:
     """Did the kernel take the first *count* bytes, or did the client leave? Raises `CatalogError` otherwise."""
     if journey.tracker.handed_over >= count:
         return True
-    if not wire.is_closing:
+    if not journey.wire.is_closing:
         raise part.body.shortened()
     return False
 
