@@ -28,7 +28,7 @@ class OpenLimiter(Limiter):
         return await self.lease(ask).__aenter__()
 
     async def sessions(self, user_id: str) -> Roster:
-        """Who is watching on the user's seats, the oldest session first."""
+        """The roster of the user: the live sessions, the oldest first, and the limit."""
         return await resolved(self.store.sessions(user_id))
 
     async def close(self) -> None:
@@ -101,7 +101,7 @@ class SyncLimiter:
         return answer
 
     def sessions(self, user_id: str) -> Roster:
-        """Who is watching on the user's seats, the oldest session first."""
+        """The roster of the user: the live sessions, the oldest first, and the limit."""
         answer: Roster = self._call(lambda limiter: limiter.sessions(user_id))
         return answer
 

@@ -1,7 +1,7 @@
-"""The heart: admit, confirm, abandon, and `lease()` over them. No I/O of its own, no clock, no framework.
+"""The limiter: admit, confirm, abandon, and `lease()` over them. No I/O of its own, no clock, no framework.
 
-Each operation returns its answer or an awaitable of it, as the store does, and needs no task. The hot calls, the
-control plane and every edge call the same ones.
+Each operation returns its answer or an awaitable of it, as the store does, and needs no task. The hot path, the control
+plane and every edge use it.
 """
 
 import secrets
@@ -39,7 +39,7 @@ Announce = Callable[[Event], None]
 OnRefusal = Callable[[Ask, Refusal], None]
 OnSeat = Callable[[Ask, Admitted], None]
 Issued = tuple[str | None, int | None, str, int, int, int]
-"""What is confirmed of a segment once it was received: the arguments of `LeaseHolder.issue`."""
+"""The values that a receipt of a segment confirms: the arguments of `LeaseHolder.issue`."""
 
 NO_LEASE = "a check holds no lease: ask with Purpose.LEASE or Purpose.SEAT"
 LOSSES = frozenset({"session.expired", "session.ended", "session.terminated", "session.abandoned"})
@@ -47,11 +47,11 @@ LOSSES = frozenset({"session.expired", "session.ended", "session.terminated", "s
 
 
 class Limiter:
-    """Decides for all sessions of a service on one *store*; tells every state change to *announce*.
+    """Decides for all sessions of a service on one *store*; passes every state change to *announce*.
 
-    *on_refusal* gets each refusal, also one left out by a dry run, with what was asked; those that *guard* makes
-    from memory are only counted. *on_seat* gets each session that is given a seat. `lease_ids` are names for
-    leases; an `Ask` without one is given one.
+    *on_refusal* gets each refusal with its question, also one left out by a dry run; those that *guard* makes from
+    memory are only counted. *on_seat* gets each session that is given a seat. `lease_ids` makes the ids of leases for
+    questions without one.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Limiter:
         self.lease_ids = map(f"{secrets.token_hex(4)}-{{:x}}".format, count())
 
     def admit(self, ask: Ask) -> Answer[Decision]:
-        """May the session be issued this? Reserves a seat for it where it has none (rules 1–3)."""
+        """Decides whether the session may be issued a segment; reserves a seat where it has none (rules 1–3)."""
         if self._guard is not None and self._guard.users and (held := self.hold(ask)) is not None:
             return held
         if not ask.lease_id:
@@ -83,21 +83,21 @@ class Limiter:
         return admission(await resolved(self.admit(ask)), ask)
 
     def hold(self, ask: Ask) -> Refusal | None:
-        """The refusal that needs no store: of one who was refused again and again. None: the store is asked."""
+        """The refusal from memory, for a client that was refused again and again. None: the store is asked."""
         held = None if self._guard is None else self._guard.hold(ask)
         if held is not None:
             self.tally.refusals[held.code] += 1
         return held
 
     def hold_again(self, ask: Ask) -> int:
-        """In how many milliseconds to ask again, for a request that `hold` refused before. 0: `admit` it anew."""
+        """The milliseconds for which a request that `hold` refused before stays refused. 0: `admit` it anew."""
         retry_after_ms = 0 if self._guard is None else self._guard.hold_again(ask)
         if retry_after_ms:
             self.tally.refusals[CODE] += 1
         return retry_after_ms
 
     def beat(self, ask: Ask) -> Answer[Decision]:
-        """The session goes on where another party moves the bytes: admitted and confirmed in one step, or refused."""
+        """A heartbeat, where another party moves the bytes: admits and confirms in one step, or refuses."""
         if self._guard is not None and self._guard.users and (held := self.hold(ask)) is not None:
             return held
         answer = self.store.beat(ask)
@@ -106,7 +106,7 @@ class Limiter:
         return then(answer, partial(self._decided, ask, is_beat=True))
 
     def confirm(self, receipt: Receipt) -> Answer[Verdict]:
-        """The client has the segment (rule 4): the session lives on from now."""
+        """Confirms that the client has the segment (rule 4): last activity is now."""
         answer = self.store.confirm(receipt)
         if type(answer) is Confirmed and not answer.events:
             self.tally.confirmations += 1
@@ -114,28 +114,28 @@ class Limiter:
         return then(answer, self._confirmed)
 
     def abandon(self, lease: Lease) -> Answer[Events]:
-        """The client does not have it: a reservation is given back, anything else stays as it was."""
+        """Ends a lease without a receipt: a reservation is given back, an active session stays as it was."""
         self.tally.not_received += 1
         return then(self.store.abandon(lease), self.happened)
 
     def prolong(self, lease: Lease) -> Answer[Gone | None]:
-        """The segment's bytes still move. None, or why the session holds no seat any more."""
+        """Prolongs the session while a segment's bytes move. None, or why it holds no seat any more."""
         return self.store.prolong(lease)
 
     def end(self, user_id: str, session_id: str, keep_grant: bool = False) -> Answer[Events]:
-        """The viewer stops, and the session's grant dies, unless *keep_grant*: then only the seat is free."""
+        """Ends a session for its viewer: the seat is free, and the grant is dead unless *keep_grant*."""
         return then(self.store.end(user_id, session_id, keep_grant), self.happened)
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Answer[Events]:
-        """Someone else stops one session of the user, or all of them (None)."""
+        """Terminates one session of the user, or (None) all: by an operator or another device."""
         return then(self.store.terminate(user_id, session_id, by, reason), self.happened)
 
     def forgive(self, user_id: str, session_id: str | None) -> Answer[int]:
-        """A terminated session, or all of the user's (None), may come back at once. How many could not."""
+        """Forgives a terminated session, or (None) all of the user's: they may come back at once. Returns how many."""
         return then(self.store.forgive(user_id, session_id), partial(self._freed, user_id))
 
     def forget(self, user_id: str) -> Answer[Events]:
-        """Nothing of the user is kept, and grants given so far start nothing."""
+        """Forgets a user: nothing is kept, and grants given so far start nothing."""
         return then(self.store.forget(user_id), partial(self._forgotten, user_id))
 
     def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
@@ -162,7 +162,7 @@ class Limiter:
         return LeaseHolder(self, ask)
 
     def _decided(self, ask: Ask, decision: Decision, is_beat: bool = False) -> Decision:
-        """*is_beat*: who is admitted is confirmed, too."""
+        """Counts and announces a *decision*. *is_beat*: an admitted session is confirmed, too."""
         guard, tally = self._guard, self.tally
         if isinstance(decision, Refusal):
             tally.refusals[decision.code] += 1
@@ -194,7 +194,7 @@ class Limiter:
         return self._freed(user_id, self.happened(events))
 
     def _freed(self, user_id: str, answer: T) -> T:
-        """A seat of the user's may be free by the *answer* of the store."""
+        """Notes that a seat of the user may be free, after the store's *answer*, which is returned."""
         if self._guard is not None:
             self._guard.note_freed(user_id)
         return answer
@@ -209,7 +209,7 @@ class LeaseHolder:
     _confirmed = _settled = False
 
     def __init__(self, limiter: Limiter, ask: Ask, admitted: Admitted | None = None) -> None:
-        """*admitted*: whoever asked before, and does without the block; `leave` or `fail` ends it."""
+        """*admitted*: of a question asked before; then the block is not used, and `leave` or `fail` ends the lease."""
         self._limiter, self._ask = limiter, ask
         self.issued: Issued = (None, None, ask.kind, 0, 0, 0)
         if admitted is not None:
@@ -233,7 +233,7 @@ class LeaseHolder:
             await leaving
 
     def leave(self) -> Awaitable[Verdict] | None:
-        """Ends the lease as received. What is returned is to be awaited."""
+        """Ends the lease as received. A returned awaitable is to be awaited."""
         if self._settled:
             return None
         segment, sequence, kind, play_ms, part, ends_ms = self.issued
@@ -241,14 +241,14 @@ class LeaseHolder:
         return None if isinstance(answer, Verdict) else answer
 
     async def fail(self) -> None:
-        """Ends the lease as not received, but for what was confirmed already."""
+        """Ends the lease as not received, except for segments that were confirmed."""
         if not self._confirmed:
             await self.abandon()
 
     def issue(
         self, segment: str | None, sequence: int | None, kind: str, play_ms: int, part: int = 0, ends_ms: int = 0
     ) -> None:
-        """What leaving the block normally will confirm. *play_ms*: how long it plays; the others as in `Receipt`."""
+        """Sets what leaving the block normally confirms. *play_ms*: the segment's duration; others as in `Receipt`."""
         self.issued = (segment, sequence, kind, play_ms, part, ends_ms)
 
     async def confirm(
@@ -260,7 +260,7 @@ class LeaseHolder:
         part: int = 0,
         ends_ms: int = 0,
     ) -> Verdict:
-        """The client has this segment; may be called for each of several within one lease."""
+        """Confirms one segment; may be called for each of several within one lease."""
         self._confirmed = True
         coming = self._limiter.confirm(
             Receipt(self.lease, segment, sequence, kind, play_ms, part=part, ends_ms=ends_ms)
@@ -274,11 +274,11 @@ class LeaseHolder:
         return verdict
 
     async def prolong(self) -> Gone | None:
-        """The segment's bytes still move: the session expires later."""
+        """Prolongs the session while the segment's bytes move."""
         return await resolved(self._limiter.prolong(self.lease))
 
     async def abandon(self) -> None:
-        """Nothing was received: settles the lease so; a second time, or after a receipt, it does nothing."""
+        """Settles the lease as not received; a second time, or after a receipt, it does nothing."""
         if not self._settled:
             self._settled = True
             await resolved(self._limiter.abandon(self.lease))

@@ -1,7 +1,7 @@
-"""Standard error, line by line. Lines of one iteration of the event loop are written together at its end.
+"""Lines of standard error: those of one iteration of the event loop are written together at its end.
 
-A system call for each took longer than deciding: 5 of the 40 µs that a new session costs. What is said otherwise (an
-error, a warning) waits for nothing, but for those lines that came before it.
+A system call for each line took 5 of the 40 µs that a new session costs. Other output (an error, a warning) is written
+at once, behind the lines before it.
 """
 
 import asyncio
@@ -9,11 +9,11 @@ import atexit
 import sys
 
 PIPE_BYTES = 4_096
-"""Of one write at most: so much goes into a pipe in one piece, also where several workers share it (PIPE_BUF)."""
+"""Most bytes of one write: so many go into a pipe atomically, also where several workers share it (PIPE_BUF)."""
 
 
 class LogLines:
-    """Stands where a text file would."""
+    """A text file's interface to the buffered lines."""
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
@@ -22,7 +22,7 @@ class LogLines:
         self._loop: asyncio.AbstractEventLoop | None = None  # will write them
 
     def add(self, line: bytes) -> None:
-        """*line*, which ends as one, is written at the end of this iteration; where no loop runs, now."""
+        """Adds *line*, with its newline, to be written at the end of this iteration; at once where no loop runs."""
         self._bytes += len(line)
         if self._bytes > PIPE_BYTES:
             self._write_lines()
@@ -38,10 +38,10 @@ class LogLines:
             loop.call_soon(self._end_of_iteration)
 
     def write(self, text: str) -> int:
-        """At once, behind what was added before; a line whose end is still to come, with its end.
+        """Writes *text* at once, behind earlier lines; an incomplete line is held until its end.
 
-        `print` writes the end by itself. Where standard error has no buffer (`PYTHONUNBUFFERED`) the line of another
-        worker would come between.
+        `print` writes the newline separately; without a buffer (`PYTHONUNBUFFERED`) another worker's line could come
+        between.
         """
         self._begun += text
         if text.endswith("\n"):
@@ -49,7 +49,7 @@ class LogLines:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Writes all added lines."""
         self._write_all()
         sys.stderr.flush()
 
@@ -70,6 +70,6 @@ class LogLines:
 
 
 log_lines = LogLines()
-"""The process's own."""
+"""The lines of this process."""
 
 atexit.register(log_lines.flush)  # a loop that something stopped has no next iteration

@@ -15,11 +15,11 @@ from streamlimit.log_lines import log_lines
 from streamlimit.model import Ask, Event, Refusal
 
 asking: ContextVar[Callable[[], str] | None] = ContextVar("asking", default=None)
-"""Tells the id of the request that is being answered in this context; None in the background."""
+"""Returns the id of the request that is answered in this context; None in the background."""
 
 
 class EventLog:
-    """A logger of Python's whose records are an event's name and its fields; `exc_info` is no field, as usual there."""
+    """A logger whose records are an event's name and fields; `exc_info` is Python's own argument, not a field."""
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
@@ -43,7 +43,7 @@ class EventLog:
 
 
 def configure_logs() -> None:
-    """Once per process. uvicorn's own lines come through the same door."""
+    """Configures logging of this process, including uvicorn's; called once."""
     for name in ("streamlimit", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers = [_Lines()]
@@ -71,7 +71,7 @@ _formatter = logging.Formatter()
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """An event of ours with its fields; what another library logs is the server's."""
+    """The fields of a record: an event's own, or those of a line of another library."""
     fields: dict[str, Any] | None = getattr(record, "fields", None)
     if fields is None:
         return {"message": record.getMessage(), "event": "server"}
@@ -79,7 +79,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class _Line(Struct, omit_defaults=True):
-    """One line, in the order of its fields."""
+    """A line of the log, in the order of its fields."""
 
     user_id: str
     session_id: str
@@ -97,7 +97,7 @@ class _Line(Struct, omit_defaults=True):
 
 
 class _RefusedLine(Struct):
-    """One line for one error answer, in the order of its fields; whose session it is about, where it is about one."""
+    """A line for an error answer, in the order of its fields; session and user where it is about one."""
 
     code: str
     status: int
@@ -116,14 +116,14 @@ class _RefusedLine(Struct):
 
 
 About = tuple[Ask, Refusal]
-"""What a refused request asked for, and the refusal."""
+"""The question of a refused request, and the refusal."""
 
 _ABOUT_NOBODY = (UNSET,) * 6
 _encode = msgspec.json.Encoder().encode
 
 
 def announce(event: Event) -> None:
-    """One line for one state change. Written here, for Python's logging takes longer than deciding does."""
+    """Logs a state change, without Python's logging, which takes longer than a decision."""
     session, request, now_ms = event.session, asking.get(), time.time_ns() // 1_000_000
     line = _Line(
         session.user_id,
@@ -144,7 +144,7 @@ def announce(event: Event) -> None:
 
 
 def tell_refused(code: str, status: int, method: str, route: str | None, about: About | None) -> None:
-    """One line for one error answer; written here for the same reason. *route* is the call's name, never a path."""
+    """Logs an error answer, without Python's logging, as `announce`. *route*: the call's name, never a path."""
     request, whose = asking.get(), _ABOUT_NOBODY
     if about is not None:
         ask, refusal = about
@@ -168,13 +168,13 @@ WHILE_AWAY = {
     "admit-all": "who holds a seat goes on; new sessions are admitted, also beyond the limit",
     "refuse-all": "everyone is refused with 503, also who holds a seat",
 }
-"""What `on_store_outage` comes to."""
+"""The behaviour of each `on_store_outage`, in words."""
 
 
 def announce_outage(
     on_outage: str, outage_seconds: float, is_unavailable: bool, cause: str = "", problem: str = ""
 ) -> None:
-    """Logs an outage of the store once when it begins and once when it ends. *cause* is in words, *problem* is not.
+    """Logs the beginning and the end of an outage of the store. *cause*: in words; *problem*: the error's text.
 
     An outage is no single request's, and the store's connection lives in the context of the request that opened it, so
     the lines are written in an empty context: without a request's id.

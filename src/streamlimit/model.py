@@ -1,4 +1,4 @@
-"""The words of the service: sessions, states, decisions, events. Reads no clock, no socket, no setting.
+"""The values of the service: sessions, states, decisions, events. Reads no clock, no socket, no setting.
 
 All times are integer milliseconds of the store's clock (Unix epoch); all ids are the client's own strings. `gc=False`:
 made of values alone, so never part of a cycle; a worker keeps many, and the collector need not walk them.
@@ -58,7 +58,7 @@ class Session(Struct, frozen=True, gc=False):
 
 
 class Purpose(StrEnum):
-    """Why someone asks: to be issued a segment, to hold a seat for one, or to look at a playlist."""
+    """The purpose of a question: to be issued a segment, to hold a seat for one, or to read a playlist."""
 
     LEASE = "lease"
     SEAT = "seat"
@@ -66,15 +66,14 @@ class Purpose(StrEnum):
 
 
 class Ask(Struct, frozen=True, gc=False, omit_defaults=True):
-    """One question to the store: may this session be issued this? `client` is a digest of its address.
+    """A question to the store: may the session be issued a segment? `client`: a digest of its address.
 
-    `may_start`: it may be given a new seat. `granted`: it comes with a grant that has not expired.
-    `wants_next`: what it is issued depends on its position, which only the store has for certain.
-    `plan`: what it is called, where `limit` is a plan's; None: it names none.
-    `grant_generation`: the seat that its grant was given for; ended by the viewer, it stays so (None: no grant).
-    `part`: which part of the segment `sequence`, of low latency.
-    `play`: which player of the session asks: 63 bits, the microseconds at which it was made before random ones, so that
-    a newer play is the larger number; 0: its URL names none, and all such are one play (rule 8).
+    `may_start`: it may be given a new seat. `granted`: it has a grant that has not expired. `wants_next`: the segment
+    depends on the session's position, for which the store has to be asked. `plan`: the name of the plan whose limit is
+    `limit`; None: none is named. `grant_generation`: the generation of the seat that its grant was given for (None: no
+    grant). `part`: the part of the segment `sequence`, with low latency. `play`: the player of the session: 63 bits,
+    the microseconds of its making before random ones, so that a newer play is the larger number; 0: the URL names none,
+    and all such are one play (rule 8).
     """
 
     user_id: str
@@ -110,10 +109,10 @@ class Lease(Struct, frozen=True, gc=False):
 
 
 class Receipt(Struct, frozen=True, gc=False):
-    """The client has the segment. `play_ms` is how long it plays (0 where that must not count twice).
+    """A receipt: the client has the segment. `play_ms`: its duration (0 where that must not count twice).
 
-    `age_ms`: how long ago it had it, where the store could not be reached at once. `part`: as in `Ask`.
-    `ends_ms`: how long the whole stream plays whose last segment this is; 0: it is not the last one (rule 13).
+    `age_ms`: how long ago it was received, where the store could not be reached at once. `part`: as in `Ask`.
+    `ends_ms`: the length of the stream whose last segment this is; 0: it is not the last one (rule 13).
     """
 
     lease: Lease
@@ -129,7 +128,7 @@ class Receipt(Struct, frozen=True, gc=False):
 class Event(Struct, frozen=True, gc=False):
     """One state change, or one refusal, of one session. `type` is the webhook's name.
 
-    `live_sessions`: of a refusal, how many the user had then.
+    `live_sessions`: with a refusal, how many sessions the user had.
     """
 
     type: str
@@ -141,7 +140,7 @@ class Event(Struct, frozen=True, gc=False):
 
     @property
     def id(self) -> str:
-        """The event's id: always the same for the same change, so that a receiver can drop a repeated one."""
+        """The event's id, the same for the same change, so that a receiver can drop a repeated event."""
         s = self.session
         which = self.at_ms if self.type == "session.refused" else s.move  # a session may be refused again and again
         text = f"{s.user_id}\n{s.session_id}\n{s.generation}\n{self.type}\n{which}"
@@ -163,12 +162,12 @@ class Mark(Struct, omit_defaults=True):
 
 
 class Admitted(Struct, frozen=True, gc=False):
-    """Yes. `lease` is None where nothing was reserved (a check of a session without a seat).
+    """An admission. `lease` is None where nothing was reserved (a check of a session without a seat).
 
-    `session` is None only for such a check; `existing` says that the session held its seat before;
-    `degraded` that the store was unavailable, and the worker answered from its cache; `would_refuse` is the
-    code of the refusal that a dry run left out. `spent_ms`: where a visit was paid, how much of the user's budget is
-    spent: how long until it is whole again (rule 13).
+    `session` is None only for such a check. `existing`: the session held its seat before. `degraded`: the store was
+    unavailable, and the worker answered from its cache. `would_refuse`: the code of the refusal that a dry run left
+    out. `spent_ms`: where a visit was paid, the spent budget of the user, as the time until it is whole again (rule
+    13).
     """
 
     session: Session | None
@@ -183,10 +182,10 @@ class Admitted(Struct, frozen=True, gc=False):
 
 
 class Refusal(Struct, frozen=True):
-    """No, and why: `code` is one of docs/reference/errors.md. It changed no living session.
+    """A refusal: `code` is one of docs/reference/errors.md. It changed no live session.
 
-    `scope` says what is full: the `user`'s seats, or those for this `stream` or `device-type`, of which
-    there are `scope_limit`. `degraded`: as in `Admitted`.
+    `scope`: what is full, the `user`'s seats, or those for this `stream` or `device-type`, of which there are
+    `scope_limit`. `degraded`: as in `Admitted`.
     """
 
     code: str
@@ -204,7 +203,7 @@ Decision = Admitted | Refusal
 
 
 class Confirmed(Struct, frozen=True, gc=False):
-    """The receipt counts: the session is active. `degraded`: the store will get it later."""
+    """A confirmation: the receipt counts, and the session is active. `degraded`: the store will get it later."""
 
     session: Session
     limit: int
@@ -214,9 +213,9 @@ class Confirmed(Struct, frozen=True, gc=False):
 
 
 class Gone(Struct, frozen=True):
-    """The receipt (or the sign of progress) came too late: the session holds no seat any more.
+    """The verdict on a receipt (or on progress) that came too late: the session holds no seat any more.
 
-    `state` active: it does, and has left this player behind, for another stream or by another of its players.
+    `state` active: it holds one, but has moved to another stream, or to another of its players.
     """
 
     state: State
@@ -245,7 +244,7 @@ class Roster(Struct, frozen=True):
 
 
 class Swept(Struct, frozen=True):
-    """What one bounded sweep removed; `more` says that more is due.
+    """The result of one bounded step of the sweep; `more`: more is due.
 
     `pause_seconds`: for how long to leave the store to others before the next one.
     """
@@ -258,7 +257,7 @@ class Swept(Struct, frozen=True):
 class Terms(Struct, frozen=True, gc=False):
     """How long a user's own limit holds, and why. `lasts_ms` None: for good.
 
-    `until_ms`: the end as it was set, by the wall clock: it is shown, and decides nothing.
+    `until_ms`: the end as it was set, by the wall clock; it is only shown.
     """
 
     lasts_ms: int | None = None
@@ -270,7 +269,7 @@ FOR_GOOD = Terms()
 
 
 class OwnLimit(Struct, frozen=True, gc=False):
-    """A user's own limit that holds now. `terms.lasts_ms`: for how long yet."""
+    """A user's own limit that holds now. `terms.lasts_ms`: the remaining time."""
 
     user_id: str
     max_sessions: int

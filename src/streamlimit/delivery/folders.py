@@ -34,7 +34,7 @@ class Folders:
         stamp = stamp_of(self._root)
         if stamp is not None and stamp == self._stamp and now < self._list_due:
             return None
-        # Listed again next time if it changed just now: a second change may leave the same mtime.
+        # A folder that changed just now is listed again: a second change may leave the same mtime.
         self._stamp = stamp if stamp and time.time_ns() - stamp[0] > 1e9 else None
         self._list_due = now + LIST_SECONDS
         return self._names()

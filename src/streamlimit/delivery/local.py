@@ -113,7 +113,7 @@ class StreamFiles:
 
     def __init__(self, catalog: Catalog, files: LocalFiles) -> None:
         self._catalog, self._files = catalog, files
-        self._told: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
 
     def open(self, stream: Stream, path: str) -> Body:
         """The file at *path* of the stream. Raises UnknownSegment, which is logged once for a listed one."""
@@ -130,9 +130,9 @@ class StreamFiles:
 
     def _tell(self, stream: Stream, path: str) -> None:
         about = (stream.stream_id, path)
-        if about in self._told:
+        if about in self._logged:
             return
-        if len(self._told) >= MOST_LOGGED:
-            self._told.clear()
-        self._told.add(about)
+        if len(self._logged) >= MOST_LOGGED:
+            self._logged.clear()
+        self._logged.add(about)
         log.warning("file_missing", stream_id=stream.stream_id, file=path, problem=self._catalog.absence(stream, path))

@@ -1,1 +1,1 @@
-"""Streams whose files are at an HTTP origin: found, read, and passed through. Asks no other server."""
+"""Streams whose files are at an HTTP origin: discovered, read, and relayed. Asks no other server."""

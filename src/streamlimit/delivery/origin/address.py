@@ -1,4 +1,4 @@
-"""Where an origin's files are: URLs made of checked names, and URLs of others that lead to the same place. No I/O."""
+"""The address of an origin: URLs of its files, and recognition of URLs that lead to them. No I/O."""
 
 import re
 from urllib.parse import quote, urljoin, urlsplit
@@ -9,7 +9,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Address(Struct, frozen=True):
-    """An origin: scheme, host (lower case), port, and the path that all streams are behind, with a slash at its end."""
+    """An origin: scheme, host (lower case), port, and the path above all streams, with a slash at its end."""
 
     scheme: str
     host: str
@@ -34,10 +34,7 @@ class Address(Struct, frozen=True):
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     def url(self, stream_id: str, path: str, query: str = "") -> str:
-        """The URL of a file.
-
-        *stream_id* and *path* are decoded, and were checked: all but slashes within *path* is encoded.
-        """
+        """The URL of a file. *stream_id* and *path*: decoded and checked; all but the slashes of *path* is encoded."""
         target = f"{self.folder(stream_id)}{quote(path, safe='/')}"
         return f"{self.scheme}://{self.netloc}{target}" + (f"?{query}" if query else "")
 
@@ -46,7 +43,7 @@ class Address(Struct, frozen=True):
         return f"{self.path}{quote(stream_id, safe='')}/"
 
     def followed(self, url: str, location: str) -> str | None:
-        """Where a redirect from *url* leads; None: not to this origin."""
+        """The URL to which a redirect from *url* leads; None: not to this origin."""
         try:
             led = urljoin(url, location)
             parts = urlsplit(led)
@@ -62,9 +59,9 @@ _is_plain = re.compile(r"[!-~]+").fullmatch
 
 
 def localised(content: bytes, address: Address, stream_id: str, path: str) -> bytes:
-    """The playlist at *path* with URIs that name files of the same stream by host, or from the root, made relative.
+    """The playlist at *path* with absolute URIs of files of the same stream made relative.
 
-    Else players would ask the origin itself for them, and their requests would not be counted.
+    Else players would ask the origin itself for them, past the limit.
     """
     folder = address.folder(stream_id)
     if folder.encode() not in content:
@@ -74,7 +71,7 @@ def localised(content: bytes, address: Address, stream_id: str, path: str) -> by
 
 
 def _own(address: Address, folder: str) -> "re.Pattern[bytes]":
-    """URIs of a stream's folder, at the beginning of a line, an attribute or an element's text."""
+    """A pattern of URIs in a stream's folder, at the beginning of a line, an attribute or an element's text."""
     port = f"(?::{address.port})?" if address.port == DEFAULT_PORTS[address.scheme] else f":{address.port}"
     host = re.escape(address.netloc.removesuffix(f":{address.port}"))
     text = rf"(?m)(?<![^\s\"'>])(?:(?:{address.scheme}:)?//{host}{port})?{re.escape(folder)}"

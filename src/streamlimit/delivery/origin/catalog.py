@@ -1,7 +1,7 @@
-"""The streams of an origin, which lists none: one is known by fetching its entry, `<origin>/<stream_id>/index.m3u8` and
-the like. However many ask for a playlist at once, the origin is asked once.
+"""The catalog of an origin's streams, discovered by fetching their entries, such as `<origin>/<stream_id>/index.m3u8`.
 
-`look` asks the origin where something is due; `stream` returns what is known since, and asks no server.
+Concurrent requests for a playlist ask the origin once. `look` asks the origin for what is due; `stream` returns what is
+known since, without a request.
 """
 
 import asyncio
@@ -24,23 +24,23 @@ from streamlimit.errors import StreamlimitError, UnknownSegment, UnknownStream
 from streamlimit.ids import wrong_with_id
 
 MAX_STREAMS = 2_000
-"""Streams that are kept; of more, those that were asked for last."""
+"""Most streams that are kept, those asked for last."""
 MAX_UNKNOWN = 10_000
-"""Names of which it is kept that there is no such stream."""
+"""Most names that are remembered as unknown."""
 MAX_LOOKS = 16
-"""Names that are looked for at the same time; others wait."""
+"""Names that are looked up at the same time; others wait."""
 MAX_ROUNDS = 6
-"""A playlist names others, these an index …"""
+"""Most rounds of fetching for one stream: a playlist names others, these an index …"""
 MAX_WANTED = 500
-"""Files of one round."""
+"""Most files of one round."""
 MAX_SMALL_BYTES = 64 * 1024 * 1024
-"""Bytes of inits, keys, and texts that are kept."""
+"""Most bytes of inits, keys, and texts that are kept."""
 LARGE = 256 * 1024
-"""Characters of playlists that are read in a thread: a day of live takes a tenth of a second."""
+"""Characters beyond which playlists are parsed in a thread: a live day takes a tenth of a second."""
 
 
 class OriginCatalog:
-    """All streams behind *client*. *keep_seconds*: X/2. *on_problem*, *clock*: as of a folder's catalog."""
+    """The streams of the origin of *client*. *keep_seconds*: X/2. *on_problem*, *clock*: as in `Catalog`."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class OriginCatalog:
         self._looks = asyncio.Semaphore(MAX_LOOKS)
 
     def streams(self) -> list[Stream]:
-        """The streams that are known at the moment, by id."""
+        """The streams known at the moment, by id."""
         return streams_of(self._entries.values())
 
     def stream(self, stream_id: str) -> Stream:
-        """The stream as it was when it was looked at last. Raises `UnknownStream`, `CatalogError`, `OriginFailed`."""
+        """The stream as of the last `look`. Raises `UnknownStream`, `CatalogError`, `OriginFailed`."""
         entry = self._entries.get(stream_id)
         if entry is None:
             raise UnknownStream(f"no stream {stream_id}")
@@ -72,7 +72,7 @@ class OriginCatalog:
         return entry.served()
 
     async def look(self, stream_id: str, fresh: bool = False) -> None:
-        """Asks the origin for what is due of the stream; *fresh*: of all its playlists, not only of those in use."""
+        """Asks the origin for due playlists of the stream; *fresh*: for all of them, not only those in use."""
         now, entry = self._clock(), self._entries.get(stream_id)
         if entry is not None and not (now >= entry.due or (fresh and entry.due_playlists(now, True))):
             return
@@ -83,7 +83,7 @@ class OriginCatalog:
     async def playlist(self, stream_id: str, path: str, query: str = "", patience: float | None = None) -> Body:
         """The playlist at *path* of a known stream, as of now or of a moment ago.
 
-        *query*: what a request for it says to the origin; *patience*: how long that may take. Raises `UnknownSegment`,
+        *query*: of the request to the origin; *patience*: its time-out in seconds. Raises `UnknownSegment`,
         `OriginFailed`.
         """
         entry, want = self._known(stream_id), Want(path)
@@ -98,7 +98,10 @@ class OriginCatalog:
         return _body(kept)
 
     async def small(self, stream_id: str, path: str, most: int) -> Body | None:
-        """An init, a key, a text; None: it is larger than *most*. Raises `UnknownSegment`, `OriginFailed`."""
+        """The content of an init, a key or a text; None: larger than *most*.
+
+        Raises `UnknownSegment`, `OriginFailed`.
+        """
         if not is_safe(path):
             raise UnknownSegment("it is no file of a stream")
         key = (stream_id, path)
@@ -112,7 +115,7 @@ class OriginCatalog:
         return found if found.size <= most else None
 
     async def close(self) -> None:
-        """Lets go of its connections."""
+        """Closes the connections to the origin."""
         await self.client.close()
 
     def _known(self, stream_id: str) -> OriginEntry:
@@ -141,7 +144,7 @@ class OriginCatalog:
         names = candidates(entry.stream_id)
         await asyncio.gather(*(self._fetched(entry, Want(name)) for name in names))
         found = [name for name in names if entry.kept[Want(name)].body is not None]
-        # A store says 403 of what is not there, too.
+        # Object stores answer 403 for missing files, too.
         failed = [kept.failure for kept in map(entry.kept.__getitem__, map(Want, names)) if kept.status != 403]
         entry.playlists = sorted(found, key=playlist_rank)
         entry.failure = None if found else next((each for each in failed if each is not None), None)
@@ -159,7 +162,7 @@ class OriginCatalog:
         entry.is_stale = entry.is_stale or changed or want not in entry.kept
         entry.kept[want] = kept
         if query and kept.failure is not None:
-            failure, kept.failure = kept.failure, None  # it says nothing of the file as it is
+            failure, kept.failure = kept.failure, None  # an old failure
             raise failure
 
     async def _fetch_small(self, stream_id: str, path: str) -> None:
@@ -171,7 +174,7 @@ class OriginCatalog:
             self._small.popitem(last=False)
 
     def _take_in(self, entry: OriginEntry, path: str) -> None:
-        """A playlist that no other names, and that is there, is one more entry."""
+        """Adds an existing playlist that no other names to the entries."""
         stream = entry.stream
         is_new = stream is not None and path not in stream.files and by_name(path) == "playlist"
         if is_new and entry.kept[Want(path)].body is not None and len(entry.playlists) < MAX_PLAYLISTS:
@@ -179,7 +182,7 @@ class OriginCatalog:
             entry.is_stale = True
 
     async def _build(self, entry: OriginEntry) -> None:
-        """Reads what changed; what that names and is not there yet is fetched, and it is read again."""
+        """Reads changed playlists; missing files that they name are fetched, and they are read again."""
         async with self._building.setdefault(entry.stream_id, asyncio.Lock()):
             now = self._clock()
             if not entry.is_stale and entry.bad_since is None:
@@ -212,13 +215,13 @@ class OriginCatalog:
     def _remember(self, entry: OriginEntry) -> None:
         self._unknown.pop(entry.stream_id, None)
         self._entries[entry.stream_id] = entry
-        # What cannot be asked for at the moment pushes nothing out that is known.
+        # A stream that cannot be fetched at the moment must not evict a known one.
         self._entries.move_to_end(entry.stream_id, last=entry.stream is not None or bool(entry.playlists))
         while len(self._entries) > MAX_STREAMS:
             self._drop(next(iter(self._entries)))
 
     def _forget(self, stream_id: str) -> None:
-        """Remembers for a while that there is no such stream."""
+        """Remembers for a while that the stream is unknown."""
         self._drop(stream_id)
         if len(self._unknown) >= MAX_UNKNOWN:
             self._unknown.clear()
@@ -230,7 +233,7 @@ class OriginCatalog:
         self.problems.pop(stream_id, None)
 
     async def _once(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """*work*, of which there is only one of that *key* at a time. Who stops waiting for it does not stop it."""
+        """Runs *work*, or waits for the running one of the same *key*. A cancelled caller does not cancel it."""
         running = self._running.get(key)
         if running is None:
             running = self._running[key] = asyncio.ensure_future(work())
@@ -240,7 +243,7 @@ class OriginCatalog:
     def _ran(self, key: Hashable, task: "asyncio.Task[Any]") -> None:
         del self._running[key]
         if not task.cancelled():
-            task.exception()  # the requests that wait get it
+            task.exception()  # the waiting requests get it
 
 
 async def _read(reader: OriginReader, entry: OriginEntry) -> Reading:
@@ -259,7 +262,7 @@ def _body(kept: Kept) -> Body:
 
 
 def _again(failure: StreamlimitError) -> StreamlimitError:
-    """A copy of an error for one more caller: one that is raised twice keeps all its tracebacks."""
+    """A copy of an error for another caller: an error raised twice would accumulate tracebacks."""
     again = type(failure)(str(failure))
     again.__cause__ = failure.__cause__ or failure
     return again

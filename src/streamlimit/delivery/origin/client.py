@@ -1,6 +1,6 @@
-"""Requests to the one configured origin: connections that are kept, time-outs, an answer whose bytes come as they come.
+"""The client of the configured origin: connections that are reused, time-outs, streamed replies.
 
-Nobody else is ever asked: redirects are followed within the origin alone, no proxy of the environment is used, and no
+No other server is asked: redirects are followed within the origin only, no proxy of the environment is used, and no
 cookie is kept. Knows no stream.
 """
 
@@ -16,24 +16,24 @@ from streamlimit.delivery.origin.address import Address
 from streamlimit.errors import OriginFailed, OriginTimeout
 
 MAX_CONNECTIONS = 1_000
-"""Requests at the same time; more wait, as long as for a connection."""
+"""Requests at the same time; others wait, no longer than for a connection."""
 MAX_IDLE = 64
 IDLE_SECONDS = 4.0
-"""How long an idle connection is used again: shorter than servers keep it, or requests meet closed ones."""
+"""How long an idle connection may be reused: shorter than servers keep it, or requests meet closed ones."""
 MAX_CONNECT_SECONDS = 5.0
 MAX_REDIRECTS = 3
 WHOLE = 3
-"""A whole file may take so many times as long as its first byte."""
+"""The time-out of a whole file, as a multiple of that for its first byte."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 INFLATED_AT_A_TIME = 64 * 1024
 
 
 class TooLarge(OriginFailed):
-    """A file is larger than such a file may be."""
+    """A file is larger than its kind may be."""
 
 
 class Whole(Struct, frozen=True):
-    """An answer with all of its body."""
+    """A reply with its whole body."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,7 +41,7 @@ class Whole(Struct, frozen=True):
 
 
 class Reply:
-    """An answer whose body is still to come; `close` it in any case."""
+    """A reply whose body is still to be read; `close` it in any case."""
 
     def __init__(self, client: "OriginClient", transport: httpx.AsyncHTTPTransport, response: httpx.Response) -> None:
         self._client, self._transport, self._response = client, transport, response
@@ -55,16 +55,16 @@ class Reply:
 
     @property
     def length(self) -> int | None:
-        """Bytes of the body, as they come out of `chunks`; None: its end will tell. Raises `OriginFailed`."""
+        """The length of the body that `chunks` yields; None: not stated. Raises `OriginFailed`."""
         if self._encoding != "identity" or "chunked" in self.headers.get("transfer-encoding", "").lower():
-            return None  # of chunks and a length the chunks count (RFC 9112, 6.3)
+            return None  # with both, chunks go before a length (RFC 9112, 6.3)
         stated = self.headers.get("content-length")
         if stated is None:
             raise OriginFailed("the origin's answer has no length: it cannot be known whether it is whole")
         return int(stated)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body, as it comes. Raises `OriginFailed`, `OriginTimeout`, also where it ends too early."""
+        """The body in chunks as they arrive. Raises `OriginFailed`, `OriginTimeout`, also where it ends too early."""
         inflate, left = _inflater(self._encoding), self.length
         assert isinstance(self._response.stream, httpx.AsyncByteStream)
         with translated():
@@ -81,7 +81,7 @@ class Reply:
         self._is_whole = True
 
     async def close(self) -> None:
-        """Closes the reply; its connection is used again where all of it was read. Twice is once."""
+        """Closes the reply; its connection is reused if the whole body was read. Twice is once."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -89,7 +89,7 @@ class Reply:
 
 
 class OriginClient:
-    """Asks *address*. *seconds*: how long the first byte may take, and what is between two."""
+    """The client of the origin at *address*. *seconds*: the time-out for the first byte, and between two reads."""
 
     def __init__(self, address: Address, seconds: float) -> None:
         self.address, self.seconds = address, seconds
@@ -101,7 +101,7 @@ class OriginClient:
     async def open(
         self, url: str, headers: Mapping[str, str], method: str = "GET", patience: float | None = None
     ) -> Reply:
-        """The answer to a request for *url*, made by `Address.url`; *patience*: seconds for its first byte.
+        """The reply to a request for *url*, made by `Address.url`; *patience*: seconds for its first byte.
 
         Raises `OriginFailed`, `OriginTimeout`.
         """
@@ -117,7 +117,7 @@ class OriginClient:
         raise OriginFailed("the origin redirects again and again")
 
     async def whole(self, url: str, headers: Mapping[str, str], most: int, patience: float | None = None) -> Whole:
-        """As `open`, with all of the body. Raises `TooLarge`, too."""
+        """As `open`, with the whole body. Raises `TooLarge`, too."""
         first = self.seconds if patience is None else patience
         with translated():
             async with asyncio.timeout(first + WHOLE * self.seconds):
@@ -128,7 +128,7 @@ class OriginClient:
                     await reply.close()
 
     async def done(self, transport: httpx.AsyncHTTPTransport, response: httpx.Response | None) -> None:
-        """The connection is not needed any more; None: what it is in the middle of is not wanted."""
+        """Releases the connection of *response*; None: an unfinished request is dropped."""
         try:
             if response is not None:
                 await response.aclose()
@@ -156,7 +156,7 @@ class OriginClient:
         return Reply(self, transport, response)
 
     async def _answer(self, request: httpx.Request) -> tuple[httpx.AsyncHTTPTransport, httpx.Response]:
-        """By a connection that is there; once more by a new one where that turns out to be closed."""
+        """The response by a kept connection, or by a new one where that turns out to be closed."""
         if self._idle:
             transport = self._idle.pop()
             try:
@@ -180,13 +180,13 @@ class OriginClient:
         return httpx.Request(method, url, headers={**own, **headers}, extensions={"timeout": times})
 
     def _new_transport(self) -> httpx.AsyncHTTPTransport:
-        """One connection: a pool looks at all of its own for each request, which takes longer than this one."""
+        """A transport with one connection: a pool searches all its connections for each request, which is slower."""
         limits = httpx.Limits(max_connections=1, keepalive_expiry=IDLE_SECONDS)
         return httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits)
 
 
 class translated:
-    """A block in which the library's errors become ours, without any of the origin's own words."""
+    """A context manager that turns the library's errors into `OriginFailed`, without text from the origin."""
 
     def __enter__(self) -> None: ...
 
@@ -201,7 +201,7 @@ class translated:
 
 
 def about(url: str, problem: OriginFailed) -> OriginFailed:
-    """The failure as the log tells it, with the file's name."""
+    """A copy of the failure with the URL's file name, for the log."""
     named = type(problem)(f"{httpx.URL(url).path}: {problem}")
     named.__cause__ = problem.__cause__
     return named
@@ -231,7 +231,7 @@ def _inflater(encoding: str) -> "zlib._Decompress | None":
 
 
 def _inflated(inflate: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
-    """Unpacks *chunk*, a little at a time: a few bytes may be a thousand times as many."""
+    """Decompresses *chunk* in small pieces: a few bytes may expand a thousandfold."""
     while chunk:
         if inflate.eof:
             raise OriginFailed("the origin's answer goes on behind its end")

@@ -1,4 +1,4 @@
-"""Fetches single small files of an origin: playlists, inits, keys, texts; but only if changed."""
+"""Conditional fetching of small files of an origin: playlists, inits, keys, texts."""
 
 from hashlib import blake2b
 
@@ -10,12 +10,12 @@ from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, suffix_of
 from streamlimit.errors import OriginFailed
 
 MAX_PLAYLIST = 8 * 1024 * 1024
-"""Bytes; a day of live in 2-second segments is 3 MB."""
+"""Most bytes of a playlist; a live day in 2-second segments is 3 MB."""
 ABSENT = frozenset({404, 410})
 
 
 async def fetch(client: OriginClient, stream_id: str, want: Want, kept: Kept, query: str, patience: float) -> bool:
-    """Brings *kept* up to date; says whether the file changed. What goes wrong is kept as its `failure`.
+    """Updates *kept*; returns whether the file changed. An error becomes its `failure`.
 
     *query*: of the request; *patience*: seconds for its first byte.
     """
@@ -70,7 +70,7 @@ def _adopt(client: OriginClient, stream_id: str, want: Want, kept: Kept, answer:
 
 
 def _content(want: Want, answer: Whole) -> bytes:
-    """The bytes that are wanted. Raises `OriginFailed`."""
+    """The wanted bytes of the reply. Raises `OriginFailed`."""
     if answer.status == 200:
         return answer.content if want.span is None else answer.content[want.span[0] : want.span[1] + 1]
     if answer.status == 206 and want.span is not None:
@@ -79,13 +79,13 @@ def _content(want: Want, answer: Whole) -> bytes:
 
 
 def _size(answer: Whole) -> int:
-    """The size of the whole file, of which the reply may be a piece."""
+    """The size of the whole file, of which the reply may be a part."""
     total = answer.headers.get("content-range", "").rpartition("/")[2]
     return int(total) if total.isdecimal() and total.isascii() else len(answer.content)
 
 
 def _body(content: bytes, path: str, etag: str | None) -> Body:
-    """*content*, as the origin sent it, with the origin's *etag* where it is a strong one, else one of the bytes."""
+    """*content* as a `Body`, with the origin's *etag* if it is a strong one, else one made of the bytes."""
     body = Body(MemoryFile(content), path)
     is_strong = etag is not None and etag.startswith('"') and etag.endswith('"') and etag.isascii() and len(etag) > 2
     body.etag = etag if etag is not None and is_strong else f'"{blake2b(content, digest_size=9).hexdigest()}"'

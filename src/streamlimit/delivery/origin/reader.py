@@ -1,4 +1,4 @@
-"""Reads a stream's playlists out of what was fetched of them; notes what is missing, for the next round. No I/O."""
+"""The reader of an origin's stream: reads fetched files, and notes missing ones for the next round. No I/O."""
 
 from msgspec import Struct
 
@@ -11,10 +11,10 @@ Span = tuple[int, int]
 
 
 class Kept(Struct):
-    """One file as it was fetched last. `body` None: it is not there, or (`failure`) could not be fetched so far.
+    """A file as it was fetched last. `body` None: it does not exist, or (`failure`) could not be fetched so far.
 
-    `status`: of the last answer. `version`
-    grows as the content changes; `size` is that of the whole file, of which `body` may be a piece.
+    `status`: of the last reply. `version` grows with each change; `size`: of the whole file, of which `body` may be a
+    part.
     """
 
     body: Body | None = None
@@ -29,7 +29,7 @@ class Kept(Struct):
 
 
 class Want(Struct, frozen=True):
-    """A file to be fetched: all of it, the bytes of `span`, or (`is_look`) whether it is there."""
+    """A file to be fetched: the whole, the bytes of `span`, or (`is_look`) only whether it exists."""
 
     path: str
     span: Span | None = None
@@ -37,7 +37,7 @@ class Want(Struct, frozen=True):
 
 
 class OriginReader(Reader):
-    """One reading of a stream. `wanted`: what was asked for and was not fetched yet; the reading is none then."""
+    """One reading of a stream. `wanted`: files that are not fetched yet, without which the reading is not valid."""
 
     def __init__(self, kept: dict[Want, Kept], cache: dict[tuple[str, str], tuple[Stamp, object]]) -> None:
         super().__init__("", "", cache)

@@ -1,4 +1,4 @@
-"""A media file of an origin on its way through: which bytes of it come, and what the origin says of it."""
+"""The source of a relayed media file: the origin's reply, and which bytes of the file it contains."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -17,7 +17,7 @@ NO_HEAD = frozenset({405, 501})
 
 
 class Unsatisfiable(Exception):
-    """The file has no byte of the range that was asked for; `content_range`: the origin's, if it is one."""
+    """The file has no byte of the requested range; `content_range`: the origin's, if it is valid."""
 
     def __init__(self, content_range: str | None) -> None:
         super().__init__("the origin's file has no such range")
@@ -27,7 +27,7 @@ class Unsatisfiable(Exception):
 class Source(Struct, frozen=True):
     """The bytes *first*–*last* (inclusive; None: as far as it goes) of a file of *size* bytes (None: not stated).
 
-    `status`: 200, 206, 304. Its `reply` is to be closed. More may come than is wanted, `skipped` bytes before.
+    `status`: 200, 206, 304. Its `reply` is to be closed. The reply may be longer, with `skipped` bytes before.
     """
 
     reply: Reply
@@ -39,16 +39,16 @@ class Source(Struct, frozen=True):
 
     @property
     def length(self) -> int | None:
-        """Bytes that come; None: it will turn out."""
+        """The number of bytes; None: not known."""
         return None if self.last is None else self.last + 1 - self.first
 
     def validator(self, name: str) -> str | None:
-        """`etag` or `last-modified`, as the origin says it."""
+        """The origin's header *name*: `etag` or `last-modified`."""
         found = self.reply.headers.get(name)
         return found if found is not None and _is_plain(found) else None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes that were asked for, as they come. Raises `OriginFailed`, also where they are fewer."""
+        """The requested bytes in chunks as they arrive. Raises `OriginFailed`, also where they are fewer."""
         skip, left = self.skipped, self.length
         async for chunk in self.reply.chunks():
             part = chunk[skip:] if skip else chunk
@@ -68,7 +68,7 @@ async def open_source(
     client: OriginClient, url: str, headers: Mapping[str, str], span: tuple[int, int] | None = None,
     method: str = "GET", patience: float | None = None,
 ) -> Source:  # fmt: skip
-    """The answer of the origin; *span*: exactly these bytes are wanted, also of an origin that supports no ranges.
+    """The source of a file; *span*: exactly these bytes, also of an origin that does not support ranges.
 
     Raises `UnknownSegment`, `Unsatisfiable`, `OriginFailed`, `OriginTimeout`.
     """
@@ -77,7 +77,7 @@ async def open_source(
         reply = await client.open(url, own, method, patience)
         if method == "HEAD" and reply.status in NO_HEAD:
             await reply.close()
-            reply = await client.open(url, own, "GET", patience)  # of which the head is enough
+            reply = await client.open(url, own, "GET", patience)  # only its head is used
         try:
             return _source(reply, own, span, method)
         except BaseException:
