@@ -18,7 +18,7 @@ from tests.mutants.runner import SRC, run
 FOLDER = "streamlimit/store/valkey"
 FILES = (
     *("abandon", "admit", "beat", "confirm", "end", "expire", "forget", "forgive", "grants", "ledger", "preamble"),
-    *("prolong", "question", "rules", "seats", "sessions", "set_limit", "terminate", "visits"),
+    *("prolong", "question", "rules", "seats", "set_limit", "terminate", "visits"),
 )
 TESTS = ("tests/store/test_valkey.py", "-k", "(TestOnValkey and not Cluster) or TestBeside")
 COUNT, SEED = 100, 1

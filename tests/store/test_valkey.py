@@ -187,8 +187,6 @@ class TestScripts:
         own = self.declared(header)
         declared = own if "KEYS[1]" in own else own | self.declared(self.parts("preamble")[0])
         used = set(re.findall(r"(?:KEYS|ARGV)\[\d\]", self.with_includes(body)))
-        if "unpack(KEYS)" in body:
-            used.add("KEYS[1]")
         if "ipairs(KEYS)" in body:
             used.add("KEYS[4]")
         assert used - {"KEYS[3]"} <= declared

@@ -122,11 +122,6 @@ class Answers:
                 events += read_lapsed(answer, user.decode(), now_ms)
         return events, following
 
-    def ledgers(self, reply: list[bytes | None]) -> tuple[int, list[Ledger]]:
-        """The answer of sessions.lua: the time in ms and the ledgers."""
-        now, *values = reply
-        return int.from_bytes(now or b"", "little"), [read_ledger(value or b"") for value in values]
-
     def live(self, user_id: str, ledger: Ledger, now_ms: int) -> tuple[Session, ...]:
         """All live sessions, oldest first."""
         return show_live(user_id, ledger, self._policy, now_ms)

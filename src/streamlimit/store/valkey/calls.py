@@ -16,6 +16,7 @@ from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey.answers import Answers, Expired
 from streamlimit.store.valkey.codec import pack_policy
 from streamlimit.store.valkey.connection import bulk
+from streamlimit.store.valkey.decode import read_ledger
 from streamlimit.store.valkey.keys import SHARDS, room_of_outbox
 from streamlimit.store.valkey.scripts import SCRIPTS
 from streamlimit.store.valkey.servers import Servers, evalsha
@@ -80,20 +81,16 @@ class Calls(Servers):
         """As `change`, for a script whose answer is events."""
         return self.change(name, user_id, message, partial(self.answers.events, user_id))
 
-    def ledgers(self, shard: int, users: list[bytes]) -> Deferred[tuple[int, list[Ledger]]]:
+    async def ledgers(self, shard: int, users: list[bytes]) -> tuple[int, list[Ledger]]:
         """The time in ms and the ledgers of *users*, all of them of *shard*."""
-        keys = [self.keys.ledger(shard, user) for user in users]
-        return self._run("sessions", shard, keys, b"", self.answers.ledgers)
+        values = self.ask(shard, "MGET", *(self.keys.ledger(shard, user) for user in users))
+        now_ms = await self.now_ms(shard)
+        return now_ms, [read_ledger(value or b"") for value in await values]
 
     def expire(self, shard: int, users: list[bytes], following: int) -> Deferred[Expired]:
         """Runs expire.lua for *users* of *shard*. The answer names up to *following* users who are due next."""
         first, *others = (self.keys.ledger(shard, user) for user in users)
         keys = [first, self.keys.due[shard], self.keys.outbox[shard], *others]
-        return self._run("expire", shard, keys, following.to_bytes(2, "little"), partial(self.answers.expired, users))
-
-    def _run(
-        self, name: str, shard: int, keys: list[bytes], message: bytes, decode: Callable[[Any], Any]
-    ) -> Deferred[Any]:
-        """Runs the script *name* on several users' ledgers."""
-        script, time = SCRIPTS[name], () if self._clock is None else (self._clock(),)
-        return self.router.call(shard, evalsha(script, keys, self._policy, message, *time), decode, script)
+        script, time = SCRIPTS["expire"], () if self._clock is None else (self._clock(),)
+        command = evalsha(script, keys, self._policy, following.to_bytes(2, "little"), *time)
+        return self.router.call(shard, command, partial(self.answers.expired, users), script)

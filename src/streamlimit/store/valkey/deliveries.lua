@@ -8,7 +8,12 @@
 --   dead     list        I2 length of name · name · I6 at · B length of why · why · the event; the oldest first
 --   dropped  number      events that found no room
 --
--- A name is the user, a zero byte, and a number that grows with each event of the shard.
+-- A name is the user, a zero byte, and a number that grows with each event of the shard. All are called with
+--
+-- KEYS[1] to KEYS[5]  the endpoint's queues, order, letters, tickets, retries
+-- ARGV[3]  the time in ms, in tests
+--
+-- and those that speak of one delivery with its name (ARGV[1]), and the ticket of who does (ARGV[2]).
 
 local pack, unpack = struct.pack, struct.unpack
 local QUEUES, ORDER, DELIVERIES, TICKETS, RETRIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]

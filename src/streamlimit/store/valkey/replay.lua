@@ -1,9 +1,7 @@
 -- Puts dead letters, the oldest first, back into their queues: before younger ones of their user.
 --
--- KEYS[1] to KEYS[5]  the endpoint's queues, order, letters, tickets, retries (deliveries.lua)
 -- KEYS[6]  its dead letters
 -- ARGV[1]  how many at most
--- ARGV[3]  the time in ms, in tests
 -- Returns  how many
 
 -- include deliveries

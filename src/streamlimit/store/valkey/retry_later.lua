@@ -1,9 +1,5 @@
 -- It failed: it stays the user's next delivery, and is due later.
 --
--- KEYS[1] to KEYS[5]  the endpoint's queues, order, letters, tickets, retries (deliveries.lua)
--- ARGV[1]  the delivery's name
--- ARGV[2]  the ticket
--- ARGV[3]  the time in ms, in tests
 -- ARGV[4]  in how many ms
 -- ARGV[5]  why
 -- Returns  nothing

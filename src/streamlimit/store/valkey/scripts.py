@@ -19,7 +19,6 @@ NAMES: Final = (
     "end",
     "terminate",
     "expire",
-    "sessions",
     "set_limit",
     "forgive",
     "forget",
