@@ -45,15 +45,7 @@ class Entry(Struct, gc=False):
     plan: str | None = None
 
     def write(
-        self,
-        session: Session,
-        limit: int,
-        live: int,
-        at: float,
-        client: int,
-        low: float,
-        span: float,
-        least_ms: int,
+        self, session: Session, limit: int, live: int, at: float, client: int, low: float, span: float, least_ms: int
     ) -> None:
         """Replaces all values of the session."""
         started, last, generation = session.started_at_ms, session.last_activity_ms or 0, session.generation
