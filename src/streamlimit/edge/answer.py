@@ -8,9 +8,9 @@ from streamlimit.errors import StreamlimitError
 from streamlimit.logs import EventLog
 from streamlimit.model import State
 from streamlimit.tally import Tally
+from streamlimit.web.headers import reservations
 from streamlimit.web.outgoing import Reply
 from streamlimit.web.problems import Problem, log_problem, problem_of
-from streamlimit.web.render import reservations
 from streamlimit.web.spelling import encoded
 
 HEADER_BYTES = 3_072

@@ -9,10 +9,10 @@ from streamlimit.errors import Refused
 from streamlimit.http.request import Request
 from streamlimit.model import Admitted
 from streamlimit.web.caller import Caller
+from streamlimit.web.headers import reservations
 from streamlimit.web.incoming import bare_kind, body_of, require_method
 from streamlimit.web.outgoing import Reply
 from streamlimit.web.problems import Problem
-from streamlimit.web.render import reservations
 
 PREFIX = "/edge/cmcd/"
 KINDS = ("application/cmcd", "text/cmcd", None)

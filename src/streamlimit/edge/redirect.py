@@ -14,10 +14,10 @@ from streamlimit.edge.signed_cookie import Cookies
 from streamlimit.edge.signed_url import plain_file, signed_url, signer
 from streamlimit.http.request import Request
 from streamlimit.settings.cdn import CdnSettings
+from streamlimit.web.headers import counts
 from streamlimit.web.incoming import require_method
 from streamlimit.web.outgoing import Reply
 from streamlimit.web.problems import Problem
-from streamlimit.web.render import counts
 
 
 class Redirect:

@@ -15,12 +15,12 @@ from streamlimit.store.deferred import Deferred
 from streamlimit.web.control import Control
 from streamlimit.web.cors import Cors
 from streamlimit.web.hammering import Hammering
+from streamlimit.web.headers import lines
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
 from streamlimit.web.leaving import ClientLeft
 from streamlimit.web.outgoing import Call, Reply, encode_headers
 from streamlimit.web.playback import PlaybackFiles
 from streamlimit.web.problems import FAILURE, SECURITY_HEADERS, Problem, headers_of, log_problem, problem_of
-from streamlimit.web.render import lines
 from streamlimit.web.request_id import RequestId, id_header
 from streamlimit.web.responder import Responder
 from streamlimit.web.segments import Segments

@@ -7,8 +7,8 @@ from functools import lru_cache
 from streamlimit.limiter import Limiter
 from streamlimit.model import Ask, Refusal
 from streamlimit.refusal_limiter import CODE, HELD_SECONDS
+from streamlimit.web.headers import lines
 from streamlimit.web.problems import headers_of, problem_of_refusal
-from streamlimit.web.render import lines
 from streamlimit.web.request_id import HEADER, RequestId
 
 

@@ -21,8 +21,8 @@ from streamlimit.store.deferred import Deferred
 from streamlimit.web.address import digest_of, place_at
 from streamlimit.web.caller import BOUND, Caller
 from streamlimit.web.forms import HeartbeatForm, read_form
+from streamlimit.web.headers import lines, reservations
 from streamlimit.web.incoming import bare_kind, body_of, not_json, require_kind, wrong_method
-from streamlimit.web.render import lines, reservations
 from streamlimit.web.rights import RIGHTS
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import id_in_path

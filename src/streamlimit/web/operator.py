@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from streamlimit.document import rfc3339, session_json
 from streamlimit.logs import EventLog
 from streamlimit.model import OwnLimit, Session
 from streamlimit.store.contract import resolved
@@ -24,7 +25,6 @@ from streamlimit.web.calls import (
     json_answer,
 )
 from streamlimit.web.forms import ExpirationForm, LimitForm
-from streamlimit.web.render import rfc3339, session_json
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import require_text
 

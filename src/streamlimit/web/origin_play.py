@@ -22,10 +22,10 @@ from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.blocking import MARK, origin_directives
 from streamlimit.web.caller import Caller
+from streamlimit.web.headers import counted, lines, named
 from streamlimit.web.leaving import while_there
 from streamlimit.web.origin_relay import OriginRelay, about_file
 from streamlimit.web.playback import PlaybackFiles
-from streamlimit.web.render import counted, lines, named
 from streamlimit.web.requested import Conditions, PlayPath, Requested, conditions_of
 from streamlimit.web.responder import Responder
 from streamlimit.web.service import Service

@@ -13,9 +13,9 @@ from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Request
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Admitted
+from streamlimit.web.headers import counted, lines, reservations
 from streamlimit.web.leaving import while_there
 from streamlimit.web.problems import Problem
-from streamlimit.web.render import counted, lines, reservations
 from streamlimit.web.requested import PlayPath
 from streamlimit.web.sending import Journey, NotReceived, Pace, issued, wire_of
 

@@ -14,10 +14,10 @@ from streamlimit.limiter import LeaseHolder
 from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.caller import Caller
 from streamlimit.web.gaps import behind_gap, candidates
+from streamlimit.web.headers import counts, lines, named
 from streamlimit.web.incoming import json_of, wrong_method
 from streamlimit.web.leaving import while_there
 from streamlimit.web.origin_relay import OriginRelay
-from streamlimit.web.render import counts, lines, named
 from streamlimit.web.responder import Responder
 from streamlimit.web.segments import CALL, Segments, read_segment_form
 from streamlimit.web.service import Service

@@ -8,10 +8,10 @@ from streamlimit.delivery.paths import kind_by_suffix, one_slash
 from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.stream import Stream
 from streamlimit.http.request import Request
+from streamlimit.web.headers import lines, named
 from streamlimit.web.incoming import wrong_method
 from streamlimit.web.problems import Problem
 from streamlimit.web.ranges import requested_range
-from streamlimit.web.render import lines, named
 from streamlimit.web.sending import Part, issued
 
 

@@ -13,8 +13,8 @@ from streamlimit.store.contract import Answer, resolved
 from streamlimit.store.deferred import Deferred
 from streamlimit.web.entries import Entry
 from streamlimit.web.gaps import first_there
+from streamlimit.web.headers import counted, counts, lines, named, reservations
 from streamlimit.web.partials import Partials
-from streamlimit.web.render import counted, counts, lines, named, reservations
 from streamlimit.web.requested import Requested
 from streamlimit.web.sending import Deliverer, NotReceived, Part, issued, wire_of
 from streamlimit.web.service import Service

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from msgspec.structs import replace
 
+from streamlimit.document import session_json
 from streamlimit.model import Admitted, Ask, Purpose, Roster
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_at, place_at
@@ -13,9 +14,9 @@ from streamlimit.web.caller import Caller
 from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, asked, caller_of, described, form_in, json_answer
 from streamlimit.web.forms import SessionForm, read_end_form
 from streamlimit.web.grants import Grant, streams_carried
+from streamlimit.web.headers import reservations
 from streamlimit.web.incoming import body_of
 from streamlimit.web.problems import Problem
-from streamlimit.web.render import reservations, session_json
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import encoded
 

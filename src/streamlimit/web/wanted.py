@@ -11,7 +11,7 @@ from streamlimit.errors import UnknownStream
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Ask
 from streamlimit.web.entries import Entry
-from streamlimit.web.render import spelled
+from streamlimit.web.headers import spelled
 from streamlimit.web.requested import Requested
 
 

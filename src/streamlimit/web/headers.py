@@ -2,11 +2,9 @@
 
 from functools import lru_cache
 
-from streamlimit.document import MILLISECONDS, rfc3339, session_json, to_the_second
+from streamlimit.document import MILLISECONDS, rfc3339, to_the_second
 from streamlimit.model import Admitted
 from streamlimit.web.spelling import encoded
-
-__all__ = ["counted", "counts", "named", "rfc3339", "session_json"]
 
 
 def counts(admitted: Admitted) -> dict[str, str]:
