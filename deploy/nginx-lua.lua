@@ -134,8 +134,14 @@ function M.delivered()
     elseif one.complete and not complete then
         return
     end
-    one.path, one.complete, one.at, one.status, one.bytes = v.request_uri, complete, ngx.now(), status, sent
+    one.file, one.complete, one.at, one.status, one.bytes = file, complete, ngx.now(), status, sent
     one.address = v.remote_addr
+end
+
+-- The path of what was handed out, not as the viewer spelled it: a byte that is no UTF-8 would make a whole batch malformed.
+local function path_of(each)
+    local path = each.session .. "/" .. each.file
+    return "/play/" .. string.gsub(path, "[^%w._~/-]", function(byte) return string.format("%%%02X", byte:byte()) end)
 end
 
 -- The timer's own calls of streamlimit: status, body and headers of the answer; nil where there is none.
@@ -192,7 +198,7 @@ end
 local function ask_ahead()
     for session, each in pairs(stale_soon()) do
         local status, _, headers = call("GET /edge/auth HTTP/1.1\r\nX-Original-Method: HEAD\r\nX-Original-URI: "
-            .. each.path .. "\r\nX-Forwarded-For: " .. each.address, "")
+            .. path_of(each) .. "\r\nX-Forwarded-For: " .. each.address, "")
         if status == 200 then
             keep(session, headers["cache-control"])
         elseif status == 401 or status == 403 then
@@ -241,7 +247,7 @@ local function text_of(batch)
     local reports = {}
     for _, each in pairs(batch) do
         reports[#reports + 1] = {
-            path = each.path, complete = each.complete, at = each.at, status = each.status, bytes = each.bytes,
+            path = path_of(each), complete = each.complete, at = each.at, status = each.status, bytes = each.bytes,
         }
     end
     table.sort(reports, function(a, b) return a.at < b.at end)

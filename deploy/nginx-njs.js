@@ -104,7 +104,9 @@ function delivered(r) {
     if (!complete && ngx.shared.sl_reports.has(key)) {
         return '';
     }
-    const report = { path: v.request_uri, complete, at: Number(v.msec), status, bytes: sent };
+    // Of what was handed out, not as the viewer spelled it.
+    const path = `/play/${[v.grant, v.stream].concat(v.file.split('/')).map(encodeURIComponent).join('/')}`;
+    const report = { path, complete, at: Number(v.msec), status, bytes: sent };
     // Its time stands first: sorted as they are, they are in order.
     ngx.shared.sl_reports.set(key, `${v.msec} ${v.remote_addr} ${JSON.stringify(report)}`);
     return '';

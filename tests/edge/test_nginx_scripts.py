@@ -13,6 +13,7 @@ import pytest
 from tests.edge.calls import some_user
 from tests.edge.nginx_contract import NginxContract
 from tests.edge.programs import Edge, nginx
+from tests.http.raw import connected, head, until_closed
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 from tests.streams import make_stream
 
@@ -69,6 +70,22 @@ def test_who_is_known_costs_no_call_and_what_it_was_handed_is_told_all_the_same(
         assert edge.get(f"/play/{grant}/film/{number}.ts").status == 200
     wait_until(lambda: _position(edge, user) == 6, 10, "the reports")
     assert asked(edge.service) <= before + 3  # a yes may have gone stale on the way
+
+
+def test_what_was_handed_out_is_told_however_the_viewer_spelled_it(edge: Edge, user: str) -> None:
+    """A byte that is no UTF-8 would make the reports of everybody in the batch malformed."""
+    grant = edge.open(user, "s")["grant"]
+    _get_raw(edge, f"/play/{grant}/film/0.ts?\xff")
+    edge.await_state(user, "s", "active")
+    assert edge.get(f"/play/{grant}/film/1.ts").status == 200  # nginx keeps a yes
+    _get_raw(edge, f"/play/{grant}/film/\xff/../%35.ts?\xc3\xa9")
+    wait_until(lambda: _position(edge, user) == 5, 10, "the report")
+
+
+def _get_raw(edge: Edge, target: str) -> None:
+    with connected(edge.port) as line:
+        line.sendall(head(f"GET {target} HTTP/1.1", "Connection: close"))
+        assert until_closed(line).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_worker_that_ends_tells_what_waits(edges: dict[str, Edge], user: str) -> None:
