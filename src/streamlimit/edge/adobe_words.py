@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from streamlimit.document import rfc3339
 from streamlimit.model import Device, Mark, Refusal, Roster, Session
 from streamlimit.web.forms import require_id
-from streamlimit.web.problems import Problem
+from streamlimit.web.problems import Problem, wrong_field
 
 UNKNOWN = "Unknown"
 """The hosted product's value for metadata that the app did not send."""
@@ -33,7 +33,7 @@ def _spelled(part: str) -> str:
     try:
         return unquote_to_bytes(part).decode()
     except UnicodeDecodeError as error:
-        raise Problem("malformed", "subject: is not UTF-8, percent-encoded", {"field": "subject"}) from error
+        raise wrong_field("subject", "is not UTF-8, percent-encoded") from error
 
 
 def metadata_of(query: bytes, body: bytes) -> dict[str, str]:

@@ -23,7 +23,7 @@ from streamlimit.web.caller import Caller
 from streamlimit.web.forms import require_id
 from streamlimit.web.incoming import body_of, require_method
 from streamlimit.web.outgoing import Reply, json_reply
-from streamlimit.web.problems import Problem
+from streamlimit.web.problems import Problem, wrong_field
 from streamlimit.web.service import Service
 
 ROUTE = "/edge/ome"
@@ -100,7 +100,7 @@ def _asked(url: str) -> tuple[str, str]:
         found = urlsplit(url)
         parts = found.path.split("/")
     except ValueError as error:
-        raise Problem("malformed", "url: is none", {"field": "url"}) from error
+        raise wrong_field("url", "is none") from error
     if len(parts) < 3:
-        raise Problem("malformed", "url: names no stream", {"field": "url"})
+        raise wrong_field("url", "names no stream")
     return require_id("url", unquote(parts[2])), found.query

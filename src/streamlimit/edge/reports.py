@@ -11,7 +11,7 @@ from streamlimit.http.request import Request
 from streamlimit.web.forms import malformed
 from streamlimit.web.incoming import body_of, require_json, require_method
 from streamlimit.web.outgoing import Reply, json_reply
-from streamlimit.web.problems import Problem
+from streamlimit.web.problems import wrong_field
 from streamlimit.web.service import Service
 
 ROUTE, CALL = "/edge/reports", "POST /edge/reports"
@@ -61,11 +61,9 @@ def read_reports(body: bytes) -> list[Report]:
 
 def _read(number: int, form: ReportForm) -> Report:
     if form.grant is None and not form.path.startswith("/"):
-        field = f"[{number}].grant"
-        raise Problem("malformed", f"{field}: is missing, and the path is not the request's", {"field": field})
+        raise wrong_field(f"[{number}].grant", "is missing, and the path is not the request's")
     try:
         at_ms = None if form.at is None else milliseconds(form.at)
     except (ValueError, OverflowError) as error:
-        field = f"[{number}].at"
-        raise Problem("malformed", f"{field}: give RFC 3339 or seconds of the epoch", {"field": field}) from error
+        raise wrong_field(f"[{number}].at", "give RFC 3339 or seconds of the epoch") from error
     return Report(form.path, form.complete, form.grant, at_ms, form.status, form.bytes)

@@ -12,7 +12,7 @@ from streamlimit.web.address import Proxies
 from streamlimit.web.forms import require_id
 from streamlimit.web.incoming import bare_kind, body_of
 from streamlimit.web.outgoing import Reply
-from streamlimit.web.problems import Problem
+from streamlimit.web.problems import Problem, wrong_field
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -34,7 +34,7 @@ class Rtmp:
         """Handles a hook. Raises where the player may not go on. Publishers are always allowed."""
         call, address, player = said.get("call"), said.get("addr", ""), said.get("clientid", "")
         if not call:
-            raise Problem("malformed", "call: is missing", {"field": "call"})
+            raise wrong_field("call", "is missing")
         if call not in ("play", "update_play", "play_done"):
             return
         caller = self._seating.identify(said.get("grant"), address)

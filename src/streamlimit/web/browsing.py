@@ -13,7 +13,7 @@ from msgspec import Struct
 from streamlimit.errors import BadCursor
 from streamlimit.model import Device, OwnLimit, Session
 from streamlimit.store.contract import Store, resolved
-from streamlimit.web.problems import Problem
+from streamlimit.web.problems import Problem, wrong_field
 
 MOST_LOOKED = 5_000
 """Sessions that one page searches for a device: a page may be short or empty, and not the last."""
@@ -120,4 +120,4 @@ def _read(text: str) -> Cursor:
 
 
 def _forged() -> Problem:
-    return Problem("malformed", "cursor: give the one of the page before", {"field": "cursor"})
+    return wrong_field("cursor", "give the one of the page before")

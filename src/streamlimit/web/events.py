@@ -25,7 +25,7 @@ from streamlimit.web.calls import (
     caller_in_header,
     json_answer,
 )
-from streamlimit.web.problems import Problem
+from streamlimit.web.problems import Problem, wrong_field
 from streamlimit.web.service import Service
 from streamlimit.web.spelling import require_text
 
@@ -148,7 +148,7 @@ def _types(given: list[str] | None) -> frozenset[str] | None:
     names = [name for each in given or () for name in each.split(",") if name]
     wrong = next((name for name in names if name not in EVENT_TYPES), None)
     if wrong is not None:
-        raise Problem("malformed", f"type: there is no such event; take of {', '.join(EVENT_TYPES)}", {"field": "type"})
+        raise wrong_field("type", f"there is no such event; take of {', '.join(EVENT_TYPES)}")
     return frozenset(names) or None
 
 
@@ -156,7 +156,7 @@ def _place(text: str) -> Place | None:
     try:
         return read_place(text) if text else None
     except ValueError as error:
-        raise Problem("malformed", f"Last-Event-ID: {error}", {"field": "Last-Event-ID"}) from error
+        raise wrong_field("Last-Event-ID", str(error)) from error
 
 
 def _written(event: Event) -> str:
@@ -167,7 +167,7 @@ def _behind(cursor: str, found: tuple[Event, ...]) -> tuple[Event, ...]:
     """The events after that of *cursor*; where that is gone meanwhile, the older ones."""
     at_ms, _, name = cursor.partition("-")
     if not (at_ms.isascii() and at_ms.isdigit() and name):
-        raise Problem("malformed", "cursor: give the one of the page before", {"field": "cursor"})
+        raise wrong_field("cursor", "give the one of the page before")
     for number, event in enumerate(found):
         if _written(event) == cursor:
             return found[number + 1 :]

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from streamlimit.ids import MAX_CHARACTERS, PATTERN, wrong_with_id
 from streamlimit.model import Device, Label, Terms
 from streamlimit.terms import NOTE_CHARACTERS, BadTerms, terms_of
-from streamlimit.web.problems import Problem
+from streamlimit.web.problems import Problem, wrong_field
 
 ID_SCHEMA = {"minLength": 1, "maxLength": MAX_CHARACTERS, "pattern": f"^{PATTERN}$"}
 Id = Annotated[str, Meta(extra_json_schema=ID_SCHEMA)]
@@ -117,7 +117,7 @@ def require_id(name: str, value: str) -> str:
     """*value*, if it is an id. Raises `malformed`, with the reason."""
     wrong = wrong_with_id(value)
     if wrong is not None:
-        raise Problem("malformed", f"{name}: {wrong}", {"field": name})
+        raise wrong_field(name, wrong)
     return value
 
 

@@ -12,7 +12,7 @@ from streamlimit.web import events, numbers, operator, pages, problem_pages, rep
 from streamlimit.web.calls import asked
 from streamlimit.web.console import page as console
 from streamlimit.web.openapi import with_hot_calls
-from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of
+from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of, wrong_field
 from streamlimit.web.request_id import id_header
 from streamlimit.web.service import Service
 
@@ -58,8 +58,7 @@ async def _on_error(request: Request, error: Any) -> Response:
 async def _on_invalid(request: Request, error: Any) -> Response:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:])
-    detail = f"{field}: {first['msg'].removeprefix('Value error, ')}"
-    return answer(request, Problem("malformed", detail, {"field": field}))
+    return answer(request, wrong_field(field, first["msg"].removeprefix("Value error, ")))
 
 
 async def _on_http(request: Request, error: Any) -> Response:

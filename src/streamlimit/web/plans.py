@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from streamlimit.logs import EventLog
 from streamlimit.web.caller import Caller
-from streamlimit.web.problems import Problem
+from streamlimit.web.problems import Problem, wrong_field
 
 log = EventLog("streamlimit.auth")
 
@@ -46,5 +46,5 @@ class Plans:
         if caller.role in ("grant", "viewer"):
             raise Problem("forbidden", "the plan is named by the token, or by a back end of the platform")
         if plan not in self._plans:
-            raise Problem("malformed", "plan: there is no such plan in the settings", {"field": "plan"})
+            raise wrong_field("plan", "there is no such plan in the settings")
         return self._plans[plan]

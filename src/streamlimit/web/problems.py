@@ -96,6 +96,11 @@ class Problem(Exception):
         return msgspec.json.encode(document | self.extra)
 
 
+def wrong_field(field: str, words: str) -> Problem:
+    """The problem of a request of which one *field*, or parameter, is wrong."""
+    return Problem("malformed", f"{field}: {words}", {"field": field})
+
+
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # playback URLs carry the grant

@@ -11,7 +11,7 @@ from streamlimit.reporting.span import BadSpan, Now, span_of
 from streamlimit.store.reporting import Group, Period
 from streamlimit.web.calls import CallerDep, ServiceDep, json_answer
 from streamlimit.web.incoming import qualities
-from streamlimit.web.problems import Problem
+from streamlimit.web.problems import wrong_field
 from streamlimit.web.spelling import require_text
 
 router = APIRouter(tags=["operator"])
@@ -40,14 +40,14 @@ async def get_reports(
     require_text(request.scope["query_string"])
     period, grouped = Period(by), Group(group or Group.ALL)
     if period is Period.CLOCK and grouped not in (Group.ALL, Group.PLAN):
-        raise _malformed("group", "by hour-of-day is kept for all users and by plan only")
+        raise wrong_field("group", "by hour-of-day is kept for all users and by plan only")
     try:
         span = span_of(begin, end, period, Now(wall_ms(), service.reporter.keep_days))
     except BadSpan as error:
-        raise _malformed(error.field, error.wrong) from error
+        raise wrong_field(error.field, error.wrong) from error
     found = await service.reporter.rows(period, grouped, *span.looked_at, MOST_ROWS + 1)
     if len(found) > MOST_ROWS:
-        raise _malformed("from", f"that are more than {MOST_ROWS} rows: ask for less time")
+        raise wrong_field("from", f"that are more than {MOST_ROWS} rows: ask for less time")
     rows = [row_json(row, period, grouped) for row in found]
     if _wants_csv(request.headers.get("accept", "")):
         return _csv_answer(as_csv(rows, columns_of(period, grouped)))
@@ -65,7 +65,3 @@ def _wants_csv(accept: str) -> bool:
     wanted = qualities(accept)
     csv = wanted.get("text/csv", 0.0)
     return csv > 0 and csv >= wanted.get("application/json", 0.0)
-
-
-def _malformed(field: str, wrong: str) -> Problem:
-    return Problem("malformed", f"{field}: {wrong}", {"field": field})

@@ -3,7 +3,7 @@
 from urllib.parse import quote, unquote_to_bytes
 
 from streamlimit.web.forms import require_id
-from streamlimit.web.problems import Problem
+from streamlimit.web.problems import Problem, wrong_field
 
 USERS = "/v1/users/"
 _PARTS = {3: "user_id", 5: "session_id"}
@@ -19,7 +19,7 @@ def id_in_path(name: str, part: str) -> str:
     try:
         return require_id(name, unquote_to_bytes(part).decode() if "%" in part else part)
     except UnicodeDecodeError as error:
-        raise Problem("malformed", f"{name}: is not UTF-8, percent-encoded", {"field": name}) from error
+        raise wrong_field(name, "is not UTF-8, percent-encoded") from error
 
 
 def require_text(query: bytes) -> None:
