@@ -230,9 +230,9 @@ def init(
     ),
 ) -> None:
     """Write the commented file of settings, each with its default."""
-    from streamlimit.cli import configuring
+    from streamlimit.cli import deploy_files
 
-    configuring.write(file)
+    deploy_files.write(file)
 
 
 @keys_app.command(name="list")

@@ -1,4 +1,4 @@
-"""`streamlimit config files`: the examples of deploy/ (settings, proxies, units, charts), which the package brings."""
+"""`streamlimit config`: the files of deploy/ that the package brings, the settings to begin with among them."""
 
 import shutil
 from pathlib import Path
@@ -29,6 +29,20 @@ def show(to: Path | None) -> None:
     except OSError as error:
         raise StreamlimitError(f"{to}: {error.strerror}") from error
     print(f"{len(copied)} files copied to {to}, {len(names) - len(copied)} were there already")
+
+
+def write(path: Path) -> None:
+    """Writes the commented file of settings to *path*; nothing that is there is overwritten."""
+    text = folder().joinpath("streamlimit.toml").read_text(encoding="utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+        path.chmod(0o600)  # keys and secrets are written into it
+    except FileExistsError as error:
+        raise StreamlimitError(f"{path} is there already, and stays as it is") from error
+    except OSError as error:
+        raise StreamlimitError(f"{path} cannot be written: {error.strerror or error}") from error
+    print(f"wrote {path}: every setting with its default")
 
 
 def _copy(source: Path, target: Path) -> bool:

@@ -1,7 +1,7 @@
 """A running service, as commands ask it over HTTP. Whatever goes wrong is one line in words, without the key."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -30,24 +30,20 @@ class Remote:
         self._client = httpx.Client(headers=headers, timeout=httpx.Timeout(60.0, connect=5.0), trust_env=False)
         self._failures = httpx.HTTPError, httpx.InvalidURL
 
-    def get(self, path: str, query: Query | None = None, *names: str) -> Any:
+    def get(self, path: str, query: Query | None = None, *names: str) -> dict[str, Any]:
         """The document that `GET` answers, which has to have these *names*."""
-        document = self._document("GET", path, query)
-        if any(name not in document for name in names):
-            raise self._strange(f"JSON without {', '.join(names)}")
-        return document
+        return self._having(names, self.change("GET", path, query=query))
 
-    def change(self, method: str, path: str, body: Any = None, query: Query | None = None) -> Any:
-        """The answer to any other method than GET; an empty document where it has no body."""
-        return self._document(method, path, query, body)
+    def change(self, method: str, path: str, body: Any = None, query: Query | None = None) -> dict[str, Any]:
+        """The answer to any method; an empty document where it has no body."""
+        answer = self._answer(method, path, query, body)
+        self._require(answer)
+        return _read(answer)
 
     def sweep(self, max_seconds: float | None) -> dict[str, Any]:
         """Endpoint 2."""
         body = {} if max_seconds is None else {"max_seconds": max_seconds}
-        done = self._document("POST", "/v1/expirations", None, body)
-        if "finished" not in done:
-            raise self._strange("JSON without finished")
-        return done
+        return self._having(("finished",), self.change("POST", "/v1/expirations", body))
 
     def has(self, path: str) -> bool:
         """Is there such a thing?"""
@@ -80,10 +76,10 @@ class Remote:
         except ValueError as error:
             raise self._strange("events that are no JSON") from error
 
-    def _document(self, method: str, path: str, query: Query | None, body: Any = None) -> dict[str, Any]:
-        answer = self._answer(method, path, query, body)
-        self._require(answer)
-        return _read(answer)
+    def _having(self, names: Sequence[str], document: dict[str, Any]) -> dict[str, Any]:
+        if any(name not in document for name in names):
+            raise self._strange(f"JSON without {', '.join(names)}")
+        return document
 
     def _answer(self, method: str, path: str, query: Query | None, body: Any) -> "httpx.Response":
         try:

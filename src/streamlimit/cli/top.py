@@ -86,8 +86,7 @@ def _lines(numbers: dict[str, Any], sessions: dict[str, int] | None) -> Iterator
 
 def _look(where: Where) -> dict[str, Any]:
     if isinstance(where, Remote):
-        found: dict[str, Any] = where.get("/v1/stats", None, "sessions", "users", "streams")
-        return found
+        return where.get("/v1/stats", None, "sessions", "users", "streams")
     return on_limiter(where, _counted)
 
 

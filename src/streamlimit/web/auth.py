@@ -137,14 +137,7 @@ class Authenticator:
 
     def _viewer(self, identity: Identity) -> Caller:
         limit = self._plans.limit(identity.plan) if identity.limit is None else identity.limit
-        return Caller(
-            "viewer",
-            identity.user_id,
-            expires_at=identity.expires_at,
-            limit=limit,
-            streams=identity.streams,
-            plan=identity.plan,
-        )
+        return Caller("viewer", **asdict(identity) | {"limit": limit})
 
     def _key(self, token: str) -> Key | None:
         digest = key_hash("plain:" + token) if token.startswith("sha256:") else key_hash(token)

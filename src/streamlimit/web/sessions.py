@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from msgspec.structs import replace
 
+from streamlimit.delivery.stream import Stream
 from streamlimit.document import session_json
 from streamlimit.model import Admitted, Ask, Purpose, Roster
 from streamlimit.store.contract import resolved
@@ -22,6 +23,7 @@ from streamlimit.web.spelling import encoded
 
 router = APIRouter(tags=["viewer"])
 
+STREAM = ("stream_id", "title", "entry", "segments", "segment_seconds", "live")
 Reason = Annotated[str, Query(max_length=200)]
 
 
@@ -160,12 +162,5 @@ def _roster_json(roster: Roster) -> dict[str, Any]:
     }
 
 
-def _stream_json(stream: Any) -> dict[str, Any]:
-    return {
-        "stream_id": stream.stream_id,
-        "title": stream.title,
-        "entry": stream.entry,
-        "segments": stream.segments,
-        "segment_seconds": stream.segment_seconds,
-        "live": stream.live,
-    }
+def _stream_json(stream: Stream) -> dict[str, Any]:
+    return {name: getattr(stream, name) for name in STREAM}
