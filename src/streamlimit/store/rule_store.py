@@ -127,14 +127,11 @@ class RuleStore(ABC):
         """
         if user_id is not None:
             return Page(matching(self.sessions(user_id).sessions, stream_id, state), None)
-        found: list[Session] = []
-        after = cursor or ""
-        users, now_ms = self._after(after, LOOKED_AT)
-        for after, ledger in users:
-            found += matching(show_live(after, ledger, self._policy, now_ms), stream_id, state)
-            if len(found) >= at_most:
-                return Page(tuple(found), after)
-        return Page(tuple(found), after if len(users) == LOOKED_AT else None)
+
+        def shown(user_id: str, ledger: Ledger, now_ms: int) -> tuple[Session, ...]:
+            return matching(show_live(user_id, ledger, self._policy, now_ms), stream_id, state)
+
+        return Page(*self._paged(cursor, at_most, shown))
 
     def own_limit(self, user_id: str) -> OwnLimit | None:
         ledger, now_ms = self._load(user_id)
@@ -142,16 +139,24 @@ class RuleStore(ABC):
 
     def limits(self, cursor: str | None, at_most: int) -> LimitPage:
         """Pages by user, as `browse`."""
-        found: list[OwnLimit] = []
-        after = cursor or ""
+
+        def holding(user_id: str, ledger: Ledger, now_ms: int) -> tuple[OwnLimit, ...]:
+            own = ledger.own_limit(user_id, self._policy, now_ms)
+            return () if own is None else (own,)
+
+        return LimitPage(*self._paged(cursor, at_most, holding))
+
+    def _paged(
+        self, cursor: str | None, at_most: int, found_in: Callable[[str, Ledger, int], tuple[T, ...]]
+    ) -> tuple[tuple[T, ...], str | None]:
+        """What is found in the ledgers of the next users, all of the last one's with it, and where to go on."""
+        found, after = list[T](), cursor or ""
         users, now_ms = self._after(after, LOOKED_AT)
         for after, ledger in users:
-            own = ledger.own_limit(after, self._policy, now_ms)
-            if own is not None:
-                found.append(own)
-            if len(found) == at_most:
-                return LimitPage(tuple(found), after)
-        return LimitPage(tuple(found), after if len(users) == LOOKED_AT else None)
+            found += found_in(after, ledger, now_ms)
+            if len(found) >= at_most:
+                return tuple(found), after
+        return tuple(found), after if len(users) == LOOKED_AT else None
 
     def _by(self, rule: Callable[..., Outcome[T]], asked: Ask | Receipt) -> Rule[T]:
         """*rule* for *asked*, by this policy."""

@@ -19,13 +19,13 @@ from streamlimit.model import (
 )
 from streamlimit.policy import Policy
 from streamlimit.rules.admit import refusal, refuse_full, refuse_visit, staying
+from streamlimit.rules.leave import expire
 from streamlimit.rules.ledger import Ledger, Seat, show, show_live
 from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
 from streamlimit.store.valkey.codec import EVENT_TYPES, MAX_SEAT_LIMIT, REMEMBERED
 from streamlimit.store.valkey.decode import (
     read_events,
-    read_lapsed,
     read_ledger,
     read_mark,
     read_plan,
@@ -119,7 +119,7 @@ class Answers:
             if isinstance(answer, list):
                 events += self._events(answer[0], 0, user.decode())
             elif answer:
-                events += read_lapsed(answer, user.decode(), now_ms)
+                events += expire(read_ledger(answer), user.decode(), self._policy, now_ms).events
         return events, following
 
     def live(self, user_id: str, ledger: Ledger, now_ms: int) -> tuple[Session, ...]:

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from struct import Struct
 
-from streamlimit.model import Device, Event, Mark, State
+from streamlimit.model import Device, Event, Mark
 from streamlimit.rules.ledger import Ledger, Seat, show
 from streamlimit.store.valkey.codec import EVENT_TYPES, MAX_SEAT_LIMIT, NO_LIMIT, REMEMBERED, UUID_TAG
 from streamlimit.store.valkey.long_ids import TAG as LONG_TAG
@@ -74,19 +74,6 @@ def read_ledger(data: bytes) -> Ledger:
     if marks >= HAS_SPENT:
         ledger.spent_until_ms = int.from_bytes(data[at : at + 6], "little")
     return ledger
-
-
-def read_lapsed(data: bytes, user_id: str, now_ms: int) -> list[Event]:
-    """The events of a ledger all of whose seats have expired (`lapse` in departure.py)."""
-    events, seats, at = [], _HEADER.unpack_from(data)[3], _HEADER.size
-    for _ in range(seats):
-        seat, at = read_seat(data, at)
-        if seat.last_activity_ms is None:
-            session = show(user_id, seat, State.ABANDONED)
-            events.append(Event("session.abandoned", session, now_ms, "reservation ran out"))
-        else:
-            events.append(Event("session.expired", show(user_id, seat, State.EXPIRED), now_ms, "idle"))
-    return events
 
 
 def read_mark(data: bytes, at: int) -> Mark:
