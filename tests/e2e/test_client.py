@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e.browser import Tab, chromium, opened
+from tests.e2e.browser import Tab, opened
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 
 VENDOR = Path(__file__).parent / "vendor"
@@ -52,12 +52,6 @@ window.play = async ({ player = "hls", ...more }) => {
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder, started(Path(folder), segment_seconds=X_SECONDS) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
         yield running
 
 

@@ -14,7 +14,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from streamlimit.settings import key_hash
 from tests.e2e.accessibility import grave_findings
-from tests.e2e.browser import chromium
 from tests.service import Service, started, temporary_folder, wait_until
 
 ANNA, READER = "the-key-of-anna", "the-key-of-a-reader"
@@ -28,12 +27,6 @@ ODD = "<img src=/nowhere onerror=window.broken=1>\"'&amp;\u202e desrever"
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder, started(Path(folder), "demo", operator_keys=KEYS, segment_seconds=20) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
         yield running
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e.browser import Tab, chromium, opened
+from tests.e2e.browser import Tab, opened
 from tests.e2e.publishing import DASH_LIVE, on_air
 from tests.needs import needs
 from tests.service import SAMPLES, Service, started, temporary_folder, wait_until
@@ -67,12 +67,6 @@ def site() -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

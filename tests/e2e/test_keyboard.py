@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from streamlimit.settings import key_hash
-from tests.e2e.browser import chromium, opened
+from tests.e2e.browser import opened
 from tests.e2e.keyboard import go_to
 from tests.service import Service, started, temporary_folder
 
@@ -21,12 +21,6 @@ def service() -> Iterator[Service]:
     """Seats of players that the tests do not have are held for two minutes."""
     more: dict[str, Any] = {"segment_seconds": 8, "missed_segments": 15}
     with temporary_folder() as folder, started(Path(folder), "demo", operator_keys=[NAMED], **more) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
         yield running
 
 

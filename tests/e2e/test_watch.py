@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from streamlimit.settings import key_hash
 from tests.e2e.accessibility import grave_findings
-from tests.e2e.browser import Tab, another, chromium, kill, opened
+from tests.e2e.browser import Tab, another, kill, opened
 from tests.service import Service, started, temporary_folder, wait_until
 from tests.web.provider import running_provider
 
@@ -24,12 +24,6 @@ MARKUP = "<img src=/nowhere onerror=window.broken=1>\"'&amp;\u202e desrever"
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder, started(Path(folder), "demo", operator_keys=[NAMED]) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
         yield running
 
 

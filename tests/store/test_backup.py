@@ -20,11 +20,6 @@ from tests.store.store_driver import limit_of
 from tests.tmpfs import filled, mounted
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "streamlimit.db")
-
-
 def run(folder: Path, file: Path, store: str) -> tuple[int, str, str]:
     return launcher.run(["backup", str(file), "--store", store], folder)
 

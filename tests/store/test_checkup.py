@@ -25,21 +25,9 @@ SLOW = Policy(segment_ms=60_000, start_ms=60_000)
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[servers.Server]:
-    with servers.single("redis") as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
 def tls() -> Iterator[Secured]:
     with secured() as one:
         yield one
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[servers.Cluster]:
-    with servers.cluster("redis") as six:
-        yield six
 
 
 @pytest.fixture(scope="module")

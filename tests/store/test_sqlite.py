@@ -31,11 +31,6 @@ HOUR = 3_600_000
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "streamlimit.db")
-
-
-@pytest.fixture
 def open_store(path: str) -> Callable[..., SqliteStore]:
     return partial(SqliteStore, path)
 

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -14,11 +13,6 @@ from tests.store.feed_contract import FeedContract, event
 from tests.store.store_driver import QUICK, ManualClock
 
 DAY = 86_400_000
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "streamlimit.db")
 
 
 @pytest.fixture

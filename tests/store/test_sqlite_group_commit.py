@@ -35,11 +35,6 @@ from tests.store.writers import SLOW
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "streamlimit.db")
-
-
-@pytest.fixture
 def open_store(path: str) -> Callable[..., SqliteStore]:
     return partial(SqliteStore, path, gathers=True)
 

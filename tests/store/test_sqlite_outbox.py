@@ -2,17 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from streamlimit.store.sqlite import SqliteOutbox, SqliteStore
 from tests.store.outbox_contract import OutboxContract
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "streamlimit.db")
 
 
 @pytest.fixture

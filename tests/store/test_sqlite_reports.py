@@ -4,7 +4,6 @@ import json
 import sqlite3
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -23,11 +22,6 @@ from tests.store.reports_contract import (
     at,
     digests,
 )
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "streamlimit.db")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,11 +21,6 @@ from streamlimit.store.sqlite.rows import Rows
 from tests.store.store_driver import limit_of, types
 
 POLICY = Policy()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "streamlimit.db")
 
 
 @pytest.fixture

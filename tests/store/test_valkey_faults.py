@@ -27,12 +27,6 @@ WAIT_SECONDS = 0.3
 """No viewer waits longer for a store that hangs."""
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[servers.Server]:
-    with servers.single("redis") as one:
-        yield one
-
-
 @pytest.fixture
 def cluster() -> Iterator[servers.Cluster]:
     with servers.cluster("redis", node_timeout_ms=1_000) as six:

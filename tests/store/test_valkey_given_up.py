@@ -1,7 +1,6 @@
 """A command that a worker has given up is never carried out later, whatever kept it from the server meanwhile."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -24,12 +23,6 @@ from tests import servers
 SLOW = Policy(max_sessions=3, segment_ms=60_000, start_ms=60_000)
 USERS = [f"user-{number}" for number in range(10)]
 TIMEOUT = 0.25
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[servers.Server]:
-    with servers.single("redis") as one:
-        yield one
 
 
 class Wire:

@@ -5,7 +5,6 @@ All of it on each of them: tests/soak/test_engines_soak.py.
 
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -17,12 +16,6 @@ from tests.store.outbox_contract import Claims, Closing, OutboxContract
 
 PATIENT = 5.0
 """Seconds an answer may take here: tests share the machine with other tests."""
-
-
-@pytest.fixture
-def prefix() -> str:
-    """Every test has keys of its own."""
-    return f"test-{uuid4().hex[:8]}"
 
 
 def store_opener(url: str, prefix: str) -> Callable[..., ValkeyStore]:

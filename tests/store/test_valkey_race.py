@@ -2,11 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
-
-import pytest
 
 from streamlimit.model import Admitted, Ask, Receipt
 from streamlimit.policy import Policy
@@ -19,12 +16,6 @@ USERS, SESSIONS, LIMIT = 250, 8, 3
 SLOW = Policy(max_sessions=LIMIT, segment_ms=60_000, start_ms=60_000)
 PATIENT = 30.0
 """Seconds an answer may take: this machine is shared."""
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[servers.Cluster]:
-    with servers.cluster("redis") as six:
-        yield six
 
 
 def test_16_connections_of_4_processes_seat_exactly_3_of_8_of_each_of_250_users(cluster: servers.Cluster) -> None:

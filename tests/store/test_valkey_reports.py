@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from uuid import uuid4
 
 import pytest
 from valkey import Valkey
@@ -15,12 +14,6 @@ from tests.store.reports_contract import ALL, EIGHT, NINE, ReportsContract, Repo
 
 PATIENT = 5.0
 """Seconds an answer may take here: tests share the machine with other tests."""
-
-
-@pytest.fixture
-def prefix() -> str:
-    """Every test has keys of its own."""
-    return f"test-{uuid4().hex[:8]}"
 
 
 class OnServers(ReportsContract):

@@ -7,16 +7,10 @@ from typing import Any
 import pytest
 
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
-from tests.web.provider import Provider, running_provider
+from tests.web.provider import Provider
 
 SERVICE_KEY = "service-key-of-the-tests"
 PLANS = {"basic": 1, "premium": 4}
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with running_provider() as provider:
-        yield provider
 
 
 @pytest.fixture(scope="module")

@@ -52,12 +52,6 @@ def service() -> Iterator[Service]:
             yield service
 
 
-@pytest.fixture
-def line(service: Service) -> Iterator[Client]:
-    with connected(service.port) as client:
-        yield client
-
-
 def beat(user: str, session: str = "tv", stream: str = "film", key: str | None = None, **more: str) -> bytes:
     """A heartbeat. *more*: headers, `_` for `-`; but a `plan` goes into the body."""
     form = {"stream_id": stream} | ({"plan": more.pop("plan")} if "plan" in more else {})

@@ -46,12 +46,6 @@ def service() -> Iterator[Service]:
             yield service
 
 
-@pytest.fixture
-def line(service: Service) -> Iterator[Client]:
-    with connected(service.port) as client:
-        yield client
-
-
 def post(user: str, segment: str | None = "a.ts", session: str = "tv", stream: str = "tiny", **more: str) -> bytes:
     """*more*: headers, `_` for `-`; but `key`, `replace` and `plan` are what they are."""
     key, form = more.pop("key", None), {"user_id": user, "session_id": session, "stream_id": stream}

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from streamlimit.web import rights
 from streamlimit.web.plane import ROUTERS
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
-from tests.web.provider import Provider, new_key, running_provider, token
+from tests.web.provider import Provider, new_key, token
 
 SERVICE_KEY, READ_KEY = "service-key-of-the-tests", "read-key-of-the-tests"
 ONE = "/v1/users/{user_id}/sessions/{session_id}"
@@ -67,12 +67,6 @@ def _body(call: str, user: str) -> Any:
 
 ELSEWHERE = {"GET /v1/events"}
 """Calls with tests of their own: an answer without an end."""
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with running_provider() as provider:
-        yield provider
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 
 import pytest
@@ -17,12 +17,6 @@ from streamlimit.webhooks.endpoint import Endpoint
 from streamlimit.webhooks.sender import Failed, Outcome, Sender, Sent, Unwanted
 from tests.webhooks.receiver import SECRET, Receiver, Reply
 from tests.webhooks.test_endpoint import EVENT
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as running:
-        yield running
 
 
 def attempts(

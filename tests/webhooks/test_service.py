@@ -3,7 +3,6 @@
 import json
 import statistics
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ from tests.service import OPERATOR_KEY, Service
 from tests.webhooks.receiver import SECRET, Receiver, Reply
 
 STREAM = "clock"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as running:
-        yield running
 
 
 def called_back(receiver: Receiver, **more: Any) -> dict[str, Any]:
