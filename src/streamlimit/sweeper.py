@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from msgspec import Struct
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.limiter import Limiter
+from streamlimit.logs import EventLog
 from streamlimit.model import Event, Session
 
 STEP_SESSIONS = 1_000
@@ -33,12 +33,6 @@ class Sweep(Struct):
         self.sessions += gone[: max(SHOWN - len(self.sessions), 0)]
 
 
-class Log(Protocol):
-    """Where the endless sweep says what went wrong."""
-
-    def warning(self, event: str, **fields: object) -> object: ...
-
-
 async def expire_once(
     limiter: Limiter, max_seconds: float | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Sweep:
@@ -57,7 +51,7 @@ async def expire_once(
     return sweep
 
 
-async def expire_forever(limiter: Limiter, every_seconds: float, log: Log) -> None:
+async def expire_forever(limiter: Limiter, every_seconds: float, log: EventLog) -> None:
     """The built-in sweep: once every X, until cancelled. A store that is away is for the next round."""
     while True:
         await asyncio.sleep(every_seconds)

@@ -6,9 +6,10 @@ No request waits for that, and events are written in batches. In an outage they 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.logs import EventLog
 from streamlimit.model import Event
 from streamlimit.store.contract import resolved
 from streamlimit.store.feed import Feed
@@ -21,12 +22,6 @@ MOST = 10_000
 
 Write: TypeAlias = Callable[[Sequence[Event]], Awaitable[Sequence[Event]]]
 """Writes events, and returns those that could not be written."""
-
-
-class Log(Protocol):
-    """The log of lost events: one line when they begin to be lost."""
-
-    def warning(self, event: str, **fields: object) -> object: ...
 
 
 class Waiting:
@@ -63,7 +58,7 @@ class Waiting:
 class Recorder:
     """The recorder of one worker; call it with each event. `write_forever` writes to *feed*, `finish` the last ones."""
 
-    def __init__(self, feed: Feed, log: Log) -> None:
+    def __init__(self, feed: Feed, log: EventLog) -> None:
         self.feed, self._log = feed, log
         self._new: list[Event] = []  # since the last flush
         self._waiting = Waiting(self._append), Waiting(self._remember)

@@ -10,15 +10,16 @@ import secrets
 import time
 from collections.abc import Callable, Collection
 from itertools import count
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from msgspec import Struct
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.logs import EventLog
 from streamlimit.model import Event
 from streamlimit.store.contract import resolved
 from streamlimit.store.outbox import Delivery, Outbox
-from streamlimit.webhooks.sender import TIMEOUT_SECONDS, Failed, Outcome, Sent, Unwanted
+from streamlimit.webhooks.sender import TIMEOUT_SECONDS, Failed, Outcome, Sender, Sent, Unwanted
 
 PLACES = 32
 """Users whose deliveries are sent at the same time, per worker and endpoint."""
@@ -36,14 +37,6 @@ PATIENCE = 5
 LONGEST_PAUSE_SECONDS = 30.0
 
 
-class Log(Protocol):
-    """The log of an endpoint's state: one line per change, not per delivery."""
-
-    def info(self, event: str, **fields: object) -> object: ...
-    def warning(self, event: str, **fields: object) -> object: ...
-    def error(self, event: str, **fields: object) -> object: ...
-
-
 class Counts(Struct):
     """Counts for the metrics of one endpoint, of this process. Each attempt is sent, failed or unwanted."""
 
@@ -54,13 +47,6 @@ class Counts(Struct):
     seconds: float = 0.0
 
 
-class Carrier(Protocol):
-    """Makes attempts: `Sender`, or a test's own."""
-
-    async def send(self, event: Event) -> Outcome: ...
-    async def close(self) -> None: ...
-
-
 class WebhookWorker:
     """Delivers the webhooks of one endpoint. *timeout_seconds* is the sender's: a claim lasts three times as long."""
 
@@ -68,8 +54,8 @@ class WebhookWorker:
         self,
         endpoint: str,
         outbox: Outbox,
-        sender: Carrier,
-        log: Log,
+        sender: Sender,
+        log: EventLog,
         types: Collection[str] = (),
         timeout_seconds: float = TIMEOUT_SECONDS,
         places: int = PLACES,
