@@ -9,10 +9,13 @@ import asyncio
 import resource
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from streamlimit.settings import LOOPBACK
 from streamlimit.tally import Tally
+
+if TYPE_CHECKING:
+    from streamlimit.http.patience import Patience
 
 DESCRIPTORS = 1_048_576
 SWEEP_SECONDS = 1.0
@@ -22,20 +25,6 @@ AT_ONCE, PAUSE_SECONDS, ROUNDS = 3, 0.001, 4_000
 Each takes 40 µs, so a batch of three delays no request; of more than 12,000 connections a batch is larger, so that all
 are given up within some seconds.
 """
-
-
-class Awaited(Protocol):
-    """A connection whose client is waited for."""
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of the connection."""
-
-    def is_excused(self) -> bool:
-        """Is the client not to blame, though its time is over: is the server slow, or does it read, if slowly?"""
-
-    def give_up(self) -> None:
-        """Ends the connection: the client is gone, or keeps the server waiting."""
 
 
 def nobody(_address: str) -> bool:
@@ -62,7 +51,7 @@ class Connections:
         self._at_most, self._seconds, self._trusted = at_most, seconds, trusted
         self.tally = tally or Tally()
         self.by_address: Counter[str] = Counter()
-        self._waiting: dict[Awaited, float] = {}
+        self._waiting: dict[Patience, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def enter(self, address: str) -> bool:
@@ -85,14 +74,14 @@ class Connections:
     def _is_exempt(self, address: str) -> bool:
         return LOOPBACK.fullmatch(address) is not None or self._trusted(address)
 
-    def await_client(self, connection: Awaited) -> None:
+    def await_client(self, connection: "Patience") -> None:
         """Gives the client `seconds` from now to go on."""
         self._waiting.pop(connection, None)
         self._waiting[connection] = connection.loop.time() + self._seconds
         if self._timer is None:
             self._timer = connection.loop.call_later(min(SWEEP_SECONDS, self._seconds), self._sweep, connection.loop)
 
-    def forget(self, connection: Awaited) -> None:
+    def forget(self, connection: "Patience") -> None:
         """Takes the connection out of the queue: nothing is expected of the client."""
         self._waiting.pop(connection, None)
 
@@ -111,9 +100,9 @@ class Connections:
             self._timer.cancel()
             self._timer = None
 
-    def _due(self, now: float) -> list[Awaited]:
+    def _due(self, now: float) -> "list[Patience]":
         """The next batch of connections whose time is over at *now*."""
-        due: list[Awaited] = []
+        due: list[Patience] = []
         at_most = max(AT_ONCE, len(self._waiting) // ROUNDS)
         for connection, until in self._waiting.items():
             if until > now or len(due) == at_most:

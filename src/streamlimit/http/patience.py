@@ -5,29 +5,12 @@ which runs on as requests come, and checks when it fires how long none came.
 """
 
 import asyncio
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from streamlimit.http.limits import Connections
 
-
-class Client(Protocol):
-    """The connection, as `Patience` sees it."""
-
-    loop: asyncio.AbstractEventLoop
-    transport: asyncio.Transport
-
-    @property
-    def is_answering(self) -> bool: ...
-    @property
-    def is_delivering(self) -> bool: ...
-    @property
-    def is_refused(self) -> bool: ...
-    @property
-    def is_stuck(self) -> bool: ...
-    @property
-    def stage(self) -> str: ...
-    def rested(self) -> None: ...
-    def hang_up(self) -> None: ...
+if TYPE_CHECKING:
+    from streamlimit.http.connection import Connection
 
 
 class Patience:
@@ -42,7 +25,7 @@ class Patience:
     _unsent = 0
     _timer: asyncio.TimerHandle | None = None
 
-    def __init__(self, client: Client, guard: Connections, rest_seconds: float) -> None:
+    def __init__(self, client: "Connection", guard: Connections, rest_seconds: float) -> None:
         self._client, self._guard, self._rest_seconds = client, guard, rest_seconds
 
     @property
