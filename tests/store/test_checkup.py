@@ -216,19 +216,16 @@ class TestSentinel:
         assert said(sentinels.url) == []
         assert "know no primary of that name" in away(sentinels.url.replace("/films", "/songs"))
 
-    def test_the_new_primary_is_found_when_the_old_one_dies(self, sentinels: Watched) -> None:
-        async def story() -> None:
-            store = ValkeyStore(sentinels.url, SLOW)
-            decision = await until_it_answers(store, "before")
-            await asyncio.to_thread(servers.wait_until, lambda: has_all(sentinels), "the replica to be in step")
-            sentinels.primary.kill()
-            await until_it_answers(store, "after")
-            roster = await store.sessions("before")
-            assert [session.session_id for session in roster.sessions] == ["tv"]
-            assert decision.session is not None
-            await store.close()
-
-        asyncio.run(story())
+    async def test_the_new_primary_is_found_when_the_old_one_dies(self, sentinels: Watched) -> None:
+        store = ValkeyStore(sentinels.url, SLOW)
+        decision = await until_it_answers(store, "before")
+        await asyncio.to_thread(servers.wait_until, lambda: has_all(sentinels), "the replica to be in step")
+        sentinels.primary.kill()
+        await until_it_answers(store, "after")
+        roster = await store.sessions("before")
+        assert [session.session_id for session in roster.sessions] == ["tv"]
+        assert decision.session is not None
+        await store.close()
 
 
 class TestCommand:

@@ -419,7 +419,7 @@ async def _ask_in_process(door: FrontDoor, path: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("path", ["/v1/streams", "/play/GRANT/orchard/master.m3u8"])
-def test_what_is_our_own_fault_is_a_problem_too(
+async def test_what_is_our_own_fault_is_a_problem_too(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: object) -> None:
@@ -428,12 +428,9 @@ def test_what_is_our_own_fault_is_a_problem_too(
     monkeypatch.setattr(Catalog, "streams", broken)
     monkeypatch.setattr(Catalog, "stream", broken)
 
-    async def ask() -> httpx.Response:
-        settings = load_settings(store=f"sqlite:///{tmp_path}/x.db", streams=str(SAMPLES), grant_keys=[GRANT_KEY])
-        service = await build_service(settings)
-        return await _ask_in_process(FrontDoor(service), path.replace("GRANT", GRANT))
-
-    answer = asyncio.run(ask())
+    settings = load_settings(store=f"sqlite:///{tmp_path}/x.db", streams=str(SAMPLES), grant_keys=[GRANT_KEY])
+    service = await build_service(settings)
+    answer = await _ask_in_process(FrontDoor(service), path.replace("GRANT", GRANT))
 
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert answer.json()["code"] == "internal"
