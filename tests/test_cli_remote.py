@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from typer.testing import CliRunner
 from streamlimit.cli import app
 from streamlimit.errors import SettingsError, StreamlimitError
 from tests import launcher
+from tests.answering import Quiet, serving
 from tests.ports import free_port
 from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder
 
@@ -132,36 +132,22 @@ def test_events_are_printed_as_they_happen_and_ctrl_c_is_no_failure(
         assert process.wait(20) == 0
 
 
-class Strange(BaseHTTPRequestHandler):
+class Strange(Quiet):
     """A server that is none of ours."""
 
     kind, body = "text/html", b"<h1>hello</h1>"
 
     def _any(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", self.kind)
-        self.send_header("Content-Length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
+        self.reply(200, self.body, {"Content-Type": self.kind})
 
     do_GET = do_POST = do_PUT = do_DELETE = _any
-
-    def log_message(self, *args: object) -> None:
-        pass
 
 
 @contextmanager
 def strange(kind: str, body: bytes, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     handler = type("Handler", (Strange,), {"kind": kind, "body": body})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(handler, tls) as port:
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{port}"
 
 
 def assert_told(command: str, kind: type[StreamlimitError], words: str, **variables: str) -> None:

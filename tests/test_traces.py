@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 
 from streamlimit.bootstrap.traces import route_of, traced
 from streamlimit.errors import SettingsError
+from tests.answering import Quiet, serving
 from tests.service import started
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -22,20 +21,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
-        bodies = self.bodies
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = 0
 
     def spans(self) -> list[Any]:
         """All of them; the batches may be gzipped."""
@@ -52,13 +38,18 @@ class Collector:
 def collector() -> Iterator[Collector]:
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="make setup")
     made = Collector()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+
+    class Handler(Quiet):
+        def do_POST(self) -> None:
+            made.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.reply(200)
+
+    with serving(Handler) as made.port:
+        yield made
 
 
 def test_a_collector_gets_a_span_of_each_request_and_no_grant(collector: Collector, tmp_path: Path) -> None:
-    with started(tmp_path, traces=f"http://127.0.0.1:{collector.server.server_port}") as service:
+    with started(tmp_path, traces=f"http://127.0.0.1:{collector.port}") as service:
         opened = service.post("/v1/sessions", {"user_id": "ada", "stream_id": "aurora", "session_id": "tv"}).json
         assert service.get(opened["playback_url"], headers={"traceparent": PARENT}).status == 200
         assert service.get("/nowhere/" + opened["grant"]).status == 404

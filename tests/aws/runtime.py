@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.answering import Quiet
+
 NEXT = "/2018-06-01/runtime/invocation/next"
 
 
@@ -37,12 +39,12 @@ class Function:
 
 
 def _handler_for(function: Function) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             request_id, event, deadline = function.events.get()
-            self._answer(
+            self.reply(
                 200,
                 json.dumps(event).encode(),
                 {
@@ -56,18 +58,7 @@ def _handler_for(function: Function) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             document = json.loads(self.rfile.read(int(self.headers["content-length"])))
             function.answers.put((self.path.rsplit("/", 1)[1], document))
-            self._answer(202, b'{"status":"OK"}', {})
-
-        def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            return
+            self.reply(202, b'{"status":"OK"}')
 
     return Handler
 

@@ -1,14 +1,13 @@
 """Pages in which hls.js, Shaka or dash.js plays a stream and reports by CMCD v2, set up as docs/how-to/cmcd.md says."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.answering import Quiet, serving
 from tests.e2e.browser import Tab
 from tests.service import SAMPLES
 
@@ -59,7 +58,7 @@ PLAYERS = {
 }
 
 
-class _Pages(SimpleHTTPRequestHandler):
+class _Pages(Quiet, SimpleHTTPRequestHandler):
     """Players, media, and a page for each player."""
 
     def translate_path(self, path: str) -> str:
@@ -78,24 +77,14 @@ class _Pages(SimpleHTTPRequestHandler):
             async function start(source, url) {{
               const target = {{url, events: ["t", "ps"], interval: 1}}, keys = ["sid", "cid", "sta", "sn"];
               try {{ {player.start} }} catch (error) {{ throw new Error(JSON.stringify(error)); }} }}</script>"""
-        body = page.encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        self.reply(200, page.encode(), {"Content-Type": "text/html"})
 
 
 @contextmanager
 def pages() -> Iterator[str]:
     """Another origin than the service's and the media's: its reports want a preflight."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Pages)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(_Pages) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def start(tab: Tab, folder: str, player: str, target: str) -> None:

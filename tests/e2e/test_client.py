@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
+from tests.answering import Quiet, serving
 from tests.e2e.browser import Tab, opened
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
 
@@ -78,30 +77,23 @@ class Embedding:
         return found
 
 
-class Platform(BaseHTTPRequestHandler):
+class Platform(Quiet):
     """Hands out the page, and the players that it needs."""
 
     html = b""
 
     def do_GET(self) -> None:
         script = VENDOR / self.path[1:]
-        self.send_response(200)
-        self.send_header("Content-Type", "text/javascript" if script.is_file() else "text/html")
-        self.end_headers()
-        self.wfile.write(script.read_bytes() if script.is_file() else self.html)
-
-    def log_message(self, *_: Any) -> None:
-        pass
+        kind, body = ("text/javascript", script.read_bytes()) if script.is_file() else ("text/html", self.html)
+        self.reply(200, body, {"Content-Type": kind})
 
 
 @pytest.fixture(scope="module")
 def platform(service: Service) -> Iterator[str]:
     """The address of the platform's page."""
     handler = type("Handler", (Platform,), {"html": PAGE.replace("{url}", service.url).encode()})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://localhost:{server.server_port}/"
-        server.shutdown()
+    with serving(handler) as port:
+        yield f"http://localhost:{port}/"
 
 
 @contextmanager

@@ -1,15 +1,15 @@
 """Shaka Player and dash.js in a real Chromium play the samples' DASH, from a page of another origin, on one seat."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
+from tests.answering import Quiet, serving
 from tests.e2e.browser import Tab, opened
 from tests.e2e.publishing import DASH_LIVE, on_air
 from tests.needs import needs
@@ -41,7 +41,7 @@ PLAYERS = {
 }
 
 
-class Site(SimpleHTTPRequestHandler):
+class Site(Quiet, SimpleHTTPRequestHandler):
     """The players' files, and a page for each player."""
 
     def do_GET(self) -> None:
@@ -50,23 +50,14 @@ class Site(SimpleHTTPRequestHandler):
             return super().do_GET()
         script, start = PLAYERS[name]
         body = PAGE.format(player=name, script=script, start=start).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        self.reply(200, body, {"Content-Type": "text/html"})
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
     """Another origin than the service's."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Site, directory=str(VENDOR))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(partial(Site, directory=str(VENDOR))) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")

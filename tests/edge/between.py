@@ -1,14 +1,13 @@
 """What stands between an edge and streamlimit in tests: hands all on, and sees what edges ask and tell."""
 
 import http.client
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
 from typing import Any
 
+from tests.answering import Quiet, serving
 from tests.service import Service
 
 HANDED_ON = ("X-Original-URI", "X-Original-Method", "X-Forwarded-For", "Content-Type")
@@ -45,7 +44,7 @@ class Between:
     def running(self) -> Iterator[None]:
         between = self
 
-        class Answers(BaseHTTPRequestHandler):
+        class Answers(Quiet):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -67,24 +66,10 @@ class Between:
                 self._send(*answer)
 
             def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
-                self.send_response(status)
-                for name, value in (headers | {"Content-Length": str(len(body))}).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
+                self.reply(status, body, headers)
 
-            def log_message(self, *words: Any) -> None:
-                """Nobody reads it."""
-
-        with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-            self.port = server.server_address[1]
-            thread = threading.Thread(target=server.serve_forever, daemon=True)
-            thread.start()
-            try:
-                yield
-            finally:
-                server.shutdown()
-                thread.join()
+        with serving(Answers) as self.port:
+            yield
 
     def hand_on(self, method: str, path: str, headers: Any, body: bytes | None) -> Handed:
         """streamlimit's answer."""

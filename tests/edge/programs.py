@@ -6,13 +6,13 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from tests.answering import Quiet, serving
 from tests.needs import needs
 from tests.ports import free_port
 from tests.service import Answer, Service, stop, wait_until
@@ -107,27 +107,18 @@ def nginx(recipe: str, folder: Path, streams: Path, service: Service, program: s
 def origin(streams: Path) -> Iterator[int]:
     """Whose files an edge hands out: a plain file server. Its port."""
 
-    class Files(SimpleHTTPRequestHandler):
+    class Files(Quiet, SimpleHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments, directory=str(streams))
 
-        def log_message(self, *words: Any) -> None:
-            """Nobody reads it."""
-
         def copyfile(self, source: Any, outputfile: Any) -> None:
             with suppress(ConnectionError):
                 super().copyfile(source, outputfile)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Files) as port:
+        yield port
 
 
 def varnishd(config: Path, folder: Path, port: int) -> list[str]:

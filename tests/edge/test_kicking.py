@@ -3,10 +3,8 @@
 import asyncio
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from streamlimit.edge.kicking import Kicker, KickFailed, ServerApi, mediamtx_cut
 from streamlimit.edge.watching import Watching
 from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.settings import load_settings
+from tests.answering import Quiet, serving
 from tests.background import until_nothing_is_done_beside
 from tests.edge.calls import Viewer, some_user
 from tests.edge.test_media_servers import mediamtx, srs
@@ -49,29 +48,15 @@ class Api:
 def scripted() -> Iterator[Api]:
     api = Api()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def _answer(self) -> None:
             status, body = api.answer(f"{self.command} {self.path}")
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.reply(status, json.dumps(body).encode())
 
         do_GET = do_POST = do_DELETE = _answer
 
-        def log_message(self, *words: Any) -> None:
-            """Nobody reads it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        api.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield api
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as api.port:
+        yield api
 
 
 @pytest.fixture(scope="module")

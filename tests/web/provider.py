@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from tests.answering import Quiet
 
 SERVICE_KEY = "service-key-of-the-tests"
 ISSUER, AUDIENCE = "https://id.example.org/", "streamlimit"
@@ -44,18 +46,11 @@ class Provider:
         self.delay, self.is_away, self.asked = 0.0, False, 0
         provider = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_GET(self) -> None:
                 provider.asked += 1
                 time.sleep(provider.delay)
-                body = json.dumps(jwks(*provider.keys)).encode()
-                self.send_response(500 if provider.is_away else 200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
+                self.reply(500 if provider.is_away else 200, json.dumps(jwks(*provider.keys)).encode())
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/jwks.json"

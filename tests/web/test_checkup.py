@@ -7,7 +7,6 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from streamlimit.settings import load_settings
 from streamlimit.web import token_keys
 from streamlimit.web.checkup import ProviderUnavailable, check_provider
 from tests import launcher
+from tests.answering import Quiet, serving
 from tests.ports import free_port
 from tests.store.secured import Authority
 from tests.web.provider import Provider, jwks, new_key, running_provider
@@ -33,26 +33,12 @@ def answering(
     """The URL of a server with that one answer, as JSON or, a text, as it is."""
     payload = (body if isinstance(body, str) else json.dumps(body)).encode()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(payload)), **(headers or {})}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(payload)
+            self.reply(status, payload, headers)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}/jwks.json"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler, tls) as port:
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{port}/jwks.json"
 
 
 @contextmanager
