@@ -222,7 +222,7 @@ def test_nothing_secret_and_no_address_is_ever_logged(service: Service, user: st
     assert not [line for line in lines(service) if line["level"] == "error" and line["event"] == "failed"]
 
 
-def test_what_arrives_while_the_bytes_move_is_logged_with_the_id_of_who_asked() -> None:
+async def test_what_arrives_while_the_bytes_move_is_logged_with_the_id_of_who_asked() -> None:
     """However many requests are under way, one timer tells of their progress."""
     seen: list[str] = []
 
@@ -230,17 +230,14 @@ def test_what_arrives_while_the_bytes_move_is_logged_with_the_id_of_who_asked() 
         async def prolong(self) -> None:
             seen.append(own_id())
 
-    async def play() -> None:
-        server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        timer, wire = copy_context(), Wire.tap(writer.transport)
-        asking.set(lambda: "mine")
-        journey = Journey(cast(Any, Holder()), wire, Pace(1.0, 1.0, Looks()), 0, 1, ())
-        timer.run(asking.set, lambda: "another's")
-        timer.run(journey.progressed)
-        await asyncio.sleep(0)
-        for each in (wire, writer, server):
-            each.close()
-
-    asyncio.run(play())
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    timer, wire = copy_context(), Wire.tap(writer.transport)
+    asking.set(lambda: "mine")
+    journey = Journey(cast(Any, Holder()), wire, Pace(1.0, 1.0, Looks()), 0, 1, ())
+    timer.run(asking.set, lambda: "another's")
+    timer.run(journey.progressed)
+    await asyncio.sleep(0)
+    for each in (wire, writer, server):
+        each.close()
     assert seen == ["mine"]
