@@ -8,8 +8,7 @@ from itertools import accumulate
 
 from msgspec import Struct, field, structs
 
-from streamlimit.delivery.hls_lines import inside, key_of, start_of
-from streamlimit.delivery.hls_tags import Line, Unreadable, Variables, attributes, lines_of
+from streamlimit.delivery.hls_tags import Line, Unreadable, Variables, attributes, inside, key_of, lines_of, start_of
 from streamlimit.delivery.media_playlist import Media, grow, read_media
 from streamlimit.delivery.reader import Reader, broken
 from streamlimit.delivery.segment import Listing, Track

@@ -1,6 +1,7 @@
 """The lines, tags, attributes and variables of an HLS playlist (RFC 8216bis, 4.1 to 4.3), read leniently.
 
-Only tags that an origin needs are returned; others may have any form.
+Only tags that an origin needs are returned; others may have any form. Values in single lines (files, keys,
+byte ranges, starts) are read here, too.
 """
 
 import re
@@ -8,21 +9,16 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct, field
 
-MASTER_TAGS = frozenset(
+from streamlimit.delivery.paths import target, why_not
+
+TAGS = {"#EXTINF"} | {
     f"#EXT-X-{name}"
-    for name in ("STREAM-INF", "MEDIA", "I-FRAME-STREAM-INF", "IMAGE-STREAM-INF", "SESSION-KEY", "DEFINE", "START")
-)
-MEDIA_TAGS = frozenset(
-    ["#EXTINF"]
-    + [
-        f"#EXT-X-{name}"
-        for name in (
-            *("TARGETDURATION", "MEDIA-SEQUENCE", "PLAYLIST-TYPE", "ENDLIST", "DEFINE", "START"),
-            *("BYTERANGE", "MAP", "KEY", "GAP", "SKIP", "PART", "PRELOAD-HINT", "SERVER-CONTROL"),
-        )
-    ]
-)
-TAGS = MASTER_TAGS | MEDIA_TAGS
+    for name in (
+        *("STREAM-INF", "MEDIA", "I-FRAME-STREAM-INF", "IMAGE-STREAM-INF", "SESSION-KEY", "DEFINE", "START"),
+        *("TARGETDURATION", "MEDIA-SEQUENCE", "PLAYLIST-TYPE", "ENDLIST", "SERVER-CONTROL", "KEY", "MAP"),
+        *("BYTERANGE", "GAP", "SKIP", "PART", "PRELOAD-HINT"),
+    )
+}
 
 _BLANKS, _QUOTES = " \t\r", '" \t'
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -30,6 +26,8 @@ _WHOLE = re.compile(r"\+?([0-9]{1,19})(?:\.[0-9]*)?")
 # A quoted string in the place of a name is skipped: text in it that looks like an attribute is none.
 _ATTRIBUTE = re.compile(r""""[^"]*"|([A-Za-z0-9_.-]+)\s*(?:=\s*(?:"([^"]*)"|'([^']*)'(?=\s*(?:,|$))|([^,]*)))?""")
 _REFERENCE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
+OTHERS_KEYS = ("data:", "skd:")
+NO_TEXT = "is not UTF-8 text and is ignored"
 MOST_SECONDS = 10_000_000.0
 MOST_SHOWN = 120
 MOST_VALUE = 8_192
@@ -148,3 +146,55 @@ class Variables(Struct):
         if value is None:
             raise Unreadable(self.reasons.get(found[1], f"no EXT-X-DEFINE gives {found[0]} a value"))
         return value
+
+
+def inside(base: str, uri: str) -> str:
+    """The file of the stream that *uri* names in the playlist *base*. Raises Unreadable."""
+    found = target(base, uri) if uri else None
+    if found is None:
+        raise Unreadable(_why_not(base, uri))
+    return found
+
+
+def _why_not(base: str, uri: str) -> str:
+    if not uri:
+        return "names no URI and is ignored"
+    return f"{why_not(base, uri)} and is ignored" if is_text(uri) else NO_TEXT
+
+
+def is_text(uri: str) -> bool:
+    """Was *uri* valid UTF-8? Invalid bytes are lone surrogates here."""
+    return not any("\ud800" <= each <= "\udfff" for each in uri)
+
+
+def start_of(line: Line) -> float:
+    """The start in seconds from the beginning or, negative, from the end. Raises Unreadable."""
+    seconds = number(attributes(line.value).get("TIME-OFFSET", ""))
+    if seconds is None:
+        raise Unreadable("has no TIME-OFFSET that is a number")
+    return seconds
+
+
+def key_of(path: str, line: Line, variables: Variables) -> list[str]:
+    """The key files of the stream that the line names; keys of DRM systems (skd:, data:) are none.
+
+    Raises Unreadable.
+    """
+    uri = variables.uri(attributes(line.value).get("URI", ""))
+    return [] if not uri or uri.startswith(OTHERS_KEYS) else [inside(path, uri)]
+
+
+def span_of(text: str | None, path: str, ends: dict[str, int | None]) -> tuple[int, int] | None:
+    """First and last byte of a range `length[@offset]`; without an offset it follows the file's last range.
+
+    Raises Unreadable, also where the end of that range is not known.
+    """
+    if not text:
+        return None
+    size, at, offset = text.strip('" ').partition("@")
+    length, first = whole(size), whole(offset) if at else ends.get(path, 0)
+    if not length or first is None:
+        ends[path] = None
+        raise Unreadable(f"no bytes of {path} are meant by {text}")
+    ends[path] = first + length
+    return first, first + length - 1

@@ -9,8 +9,21 @@ from collections.abc import Callable
 from msgspec import Struct, field, structs
 
 from streamlimit.delivery.growth import Growth, growth
-from streamlimit.delivery.hls_lines import NO_TEXT, inside, is_text, key_of, span_of, start_of
-from streamlimit.delivery.hls_tags import Line, Unreadable, Variables, attributes, lines_of, number, whole
+from streamlimit.delivery.hls_tags import (
+    NO_TEXT,
+    Line,
+    Unreadable,
+    Variables,
+    attributes,
+    inside,
+    is_text,
+    key_of,
+    lines_of,
+    number,
+    span_of,
+    start_of,
+    whole,
+)
 from streamlimit.delivery.paths import kind_by_suffix, media_type
 from streamlimit.delivery.segment import Edge, Segment, Track, segment_of
 from streamlimit.errors import CatalogError
@@ -83,9 +96,9 @@ class _Reading:
     def __init__(self, media: Media, path: str, variables: Variables) -> None:
         self._media, self._path, self._variables = media, path, variables
         self._ends, self._part_ends = dict[str, int | None](), dict[str, int | None]()
-        self._duration: Line | None = None
-        self._range: Line | None = None
-        self._is_gap = self._can_block = False
+        self._described: dict[str, Line] = {}
+        """What describes the next segment, by tag."""
+        self._can_block = False
         self._part, self._last_parts, self._hint = 0, 0, ""
         self.has_lost = False
         """Was there a segment that could not be parsed?"""
@@ -142,14 +155,8 @@ class _Reading:
     def _control(self, line: Line) -> None:
         self._can_block = attributes(line.value).get("CAN-BLOCK-RELOAD", "").upper() == "YES"
 
-    def _extinf(self, line: Line) -> None:
-        self._duration = line
-
-    def _byterange(self, line: Line) -> None:
-        self._range = line
-
-    def _gap(self, _: Line) -> None:
-        self._is_gap = True
+    def _describe(self, line: Line) -> None:
+        self._described[line.tag] = line
 
     def _skip(self, line: Line) -> None:
         self._media.following += whole(attributes(line.value).get("SKIPPED-SEGMENTS", "")) or 0
@@ -167,22 +174,22 @@ class _Reading:
 
     def _segment(self, line: Line) -> None:
         """Parses a URI, which ends the description of its segment."""
-        duration, byterange, is_gap = self._duration, self._range, self._is_gap
-        if duration is None:
+        if "#EXTINF" not in self._described:
             self.has_lost = True
             raise Unreadable("a URI without EXTINF is passed over" if is_text(line.value) else NO_TEXT)
-        self._duration, self._range, self._is_gap = None, None, False
+        described, self._described = self._described, {}
         self._part, self._last_parts = 0, self._part
         self._part_ends.clear()
         sequence = self._media.following
         self._media.following += 1
-        milliseconds = self._milliseconds(duration)
+        milliseconds = self._milliseconds(described["#EXTINF"])
         track = self._media.track
-        if is_gap:
+        if "#EXT-X-GAP" in described:
             track.gaps_ms[sequence] = milliseconds
             return
         try:
             path = self._inside(self._variables.uri(line.value))
+            byterange = described.get("#EXT-X-BYTERANGE")
             span = span_of(byterange.value if byterange else None, path, self._ends)
         except Unreadable:
             track.gaps_ms[sequence], self.has_lost = milliseconds, True
@@ -232,13 +239,13 @@ class _Reading:
 
 _READS: dict[str, Callable[[_Reading, Line], None]] = {
     "": _Reading._segment,
-    "#EXTINF": _Reading._extinf,
+    "#EXTINF": _Reading._describe,
     "#EXT-X-TARGETDURATION": _Reading._target,
     "#EXT-X-DEFINE": _Reading._define,
     "#EXT-X-START": _Reading._start,
     "#EXT-X-SERVER-CONTROL": _Reading._control,
-    "#EXT-X-BYTERANGE": _Reading._byterange,
-    "#EXT-X-GAP": _Reading._gap,
+    "#EXT-X-BYTERANGE": _Reading._describe,
+    "#EXT-X-GAP": _Reading._describe,
     "#EXT-X-SKIP": _Reading._skip,
     "#EXT-X-KEY": _Reading._key,
     "#EXT-X-MAP": _Reading._init,

@@ -8,10 +8,11 @@ import json
 from msgspec import Struct
 
 from streamlimit.delivery import dash, hls
+from streamlimit.delivery.build import build
 from streamlimit.delivery.paths import suffix_of
 from streamlimit.delivery.reader import Reader, broken
 from streamlimit.delivery.segment import Listing
-from streamlimit.delivery.stream import Stream, build
+from streamlimit.delivery.stream import Stream
 from streamlimit.errors import CatalogError
 
 

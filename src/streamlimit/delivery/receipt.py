@@ -80,7 +80,7 @@ class DeliveryTracker:
         looks: Looks | None = None,
     ) -> None:
         self._wire, self._total = wire, total
-        self._on_progress, self._looks = on_progress, looks
+        self._on_progress, self._looks = on_progress, looks or Looks()
         self._stall_seconds, self._progress_seconds = stall_seconds, progress_seconds
         if wire.kind is not _TCP:
             self._evidence = evidence_on(wire)
@@ -187,8 +187,6 @@ class DeliveryTracker:
         if self._is_all_out and evidence is not None and self._done < evidence.eager_looks:
             loop.call_soon(self.ring, self._turn)
             return
-        if self._looks is None:
-            self._looks = Looks()
         self._looks.plan(loop, delay, self, self._turn)
         if self._is_all_out and delay < _LONGEST_DELAY_SECONDS:
             self._delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
