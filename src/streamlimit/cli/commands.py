@@ -25,6 +25,9 @@ config_app = typer.Typer(help="The file of settings, and examples of proxies, un
 app.add_typer(config_app, name="config")
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
+
+
 class KeyRole(StrEnum):
     """The role that a key opens."""
 
@@ -71,7 +74,7 @@ def show_sessions(
     end: Annotated[str | None, typer.Option(help="terminate this session of USER")] = None,
     forgive: Annotated[str | None, typer.Option(help="let this terminated session of USER come back")] = None,
     forgive_all: Annotated[bool, typer.Option("--forgive-all", help="let all of USER's come back")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show who is watching, end a session, or let a terminated one come back."""
     from streamlimit.cli import sessions
@@ -106,9 +109,7 @@ def own_limit(
 
 @app.command(name="limits")
 @with_service
-def show_limits(
-    where: Where, as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False
-) -> None:
+def show_limits(where: Where, as_json: AsJson = False) -> None:
     """List the users with a limit of their own."""
     from streamlimit.cli import limits
 
@@ -122,7 +123,7 @@ def follow_events(
     types: Annotated[list[str] | None, typer.Option("--type", help="only these, as session.refused")] = None,
     user: Annotated[str | None, typer.Option(help="only this user's")] = None,
     stream: Annotated[str | None, typer.Option(help="only of this stream")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print what happens as it happens, until ctrl-C."""
     from streamlimit.cli import events
@@ -176,7 +177,7 @@ def show_report(
         str, typer.Option(help="plan, stream or device_type, and hour, day, month or hour-of-day: as plan,hour")
     ] = "",
     as_csv: Annotated[bool, typer.Option("--csv", help="for spreadsheets")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell how many users hit their limit, on which plans, at what hour."""
     from streamlimit.cli import report

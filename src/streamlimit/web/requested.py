@@ -1,5 +1,7 @@
 """A parsed `GET /play/…`: the bytes of the file that are asked for, and the segments that they complete."""
 
+import re
+
 from msgspec import Struct
 
 from streamlimit.delivery.body import Body
@@ -11,8 +13,9 @@ from streamlimit.http.request import Request
 from streamlimit.web.headers import lines, named
 from streamlimit.web.incoming import wrong_method
 from streamlimit.web.problems import Problem
-from streamlimit.web.ranges import requested_range
 from streamlimit.web.sending import Part, issued
+
+_ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.IGNORECASE)
 
 
 class Conditions(Struct, frozen=True):
@@ -67,7 +70,7 @@ class Requested:
         self.is_unchanged = _is_known(asked.if_none_match, body.etag)
         # A range is for GET alone, and looked at after the precondition (RFC 9110, 13.2.2 and 14.2).
         ranged = None if self.is_head or self.is_unchanged else asked.range
-        found = requested_range(ranged, asked.if_range, body.size, body.etag)
+        found = _range_in(ranged, asked.if_range, body.size, body.etag)
         first, last = found or (0, body.size - 1)
         what = stream.classify(path)
         self.is_playlist = what == "playlist"
@@ -139,3 +142,24 @@ def _completed(stream: Stream, path: str, first: int, last: int, size: int) -> t
 
 def _begun(stream: Stream, path: str, first: int) -> Segment | None:
     return stream.at(path, first) if stream.is_single_file(path) else stream.find(path)
+
+
+def _range_in(header: str | None, if_range: str | None, size: int, etag: str) -> tuple[int, int] | None:
+    """First and last byte that a `Range` asks for (RFC 9110, section 14); None: the whole file, also of several ranges.
+
+    Raises 416 where the file has no byte of it.
+    """
+    match = _ONE_RANGE.fullmatch(header.replace(" ", "")) if header else None
+    if match is None or match[0].endswith("=-") or if_range not in (None, etag):
+        return None
+    start, end = match[1], match[2]
+    if not start:
+        first, last = max(size - int(end), 0), size - 1
+    else:
+        first, last = int(start), min(int(end), size - 1) if end else size - 1
+        if end and int(end) < int(start):
+            return None  # not a valid range: as if it were not there
+    if first > last or not size:
+        about = {"Content-Range": f"bytes */{size}"}
+        raise Problem("range-not-satisfiable", f"the file has {size} bytes", headers=about)
+    return first, last

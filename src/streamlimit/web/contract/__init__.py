@@ -1,6 +1,6 @@
 """The description of each call in `/openapi.json`: name, answers, examples and errors. Data only, for openapi.py."""
 
-from streamlimit.web.contract import console, edges, operator, service, viewer
+from streamlimit.web.contract import edges, operator, service, viewer
 from streamlimit.web.contract.operation import Body, Operation, Says
 
 __all__ = ["OPERATIONS", "Body", "Operation", "Says"]
@@ -8,7 +8,6 @@ __all__ = ["OPERATIONS", "Body", "Operation", "Says"]
 OPERATIONS: dict[str, Operation] = {
     **viewer.OPERATIONS,
     **operator.OPERATIONS,
-    **console.OPERATIONS,
     **edges.OPERATIONS,
     **service.OPERATIONS,
 }

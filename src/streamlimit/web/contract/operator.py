@@ -1,10 +1,10 @@
-"""The descriptions of operators' calls."""
+"""The calls of operators, and those that were made for the console and are there for everybody."""
 
 import json
 
 from streamlimit.web.contract import shapes
 from streamlimit.web.contract.examples import GONE_SESSION, SESSION
-from streamlimit.web.contract.operation import CREDENTIALS, FORM, STORE, TEXT, Operation, Says
+from streamlimit.web.contract.operation import CREDENTIALS, FORM, IDENTITY, STORE, TEXT, Operation, Says
 
 KEY = (*CREDENTIALS, *STORE)
 ABOUT_USER = (*KEY, "malformed")
@@ -51,6 +51,20 @@ EVENT = {
     "data": {"session": GONE_SESSION | {"generation": 1_795_000_000_000, "move": 0}, "reason": "idle"},
 }
 FEED = f"id: 17\nevent: session.expired\ndata: {json.dumps(EVENT, separators=(',', ':'))}\n\n"
+ME = {"role": "operator", "name": "support-anna", "user_id": None, "session_id": None}
+SERIES = {
+    "span": "hour",
+    "since": 1_795_000_000.0,
+    "at": [1_795_000_010.0],
+    "live_sessions": [44],
+    "users_at_limit": [3],
+    "admissions": [6.1],
+    "segments": [6.0],
+    "refusals": {"session-limit": [0.2]},
+    "store_latency_ms": [0.31],
+    "webhooks_sent": [0.4],
+    "webhooks_failed": [0.0],
+}
 
 OPERATIONS: dict[str, Operation] = {
     "GET /v1/events": Operation(
@@ -121,5 +135,11 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /v1/stats": Operation(
         "get_stats", {200: Says("The numbers", shapes.Stats, STATS)}, (*CREDENTIALS, "internal")
+    ),
+    "GET /v1/me": Operation("get_me", {200: Says("The caller", shapes.Me, ME)}, (*CREDENTIALS, *IDENTITY)),
+    "GET /v1/stats/series": Operation(
+        "get_stats_series",
+        {200: Says("The numbers, each list as long as `at`", shapes.Series, SERIES)},
+        (*CREDENTIALS, "malformed"),
     ),
 }
