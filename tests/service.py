@@ -166,9 +166,11 @@ def stop(process: Process) -> None:
             process.wait()
 
 
-def temporary_folder() -> "tempfile.TemporaryDirectory[str]":
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
     """For fixtures of a wider scope than a test's."""
-    return tempfile.TemporaryDirectory(prefix="streamlimit-test-")
+    with tempfile.TemporaryDirectory(prefix="streamlimit-test-") as name:
+        yield Path(name)
 
 
 def environment(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -27,7 +27,7 @@ COMMANDS = [command.name or command.callback.__name__ for command in app.registe
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     with temporary_folder() as name:
-        yield Path(name)
+        yield name
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ WRONG_USE = (
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     keys = [OPERATOR_KEY, {"name": "reader", "role": "read", "hash": key_hash(READER)}]
-    with temporary_folder() as folder, started(Path(folder), operator_keys=keys, sweep_seconds=0) as running:
+    with temporary_folder() as folder, started(folder, operator_keys=keys, sweep_seconds=0) as running:
         yield running
 
 

@@ -27,7 +27,7 @@ LOOK = ("sessions", "limits", "streams", "top", "events", "callbacks", "expire",
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), segment_seconds=60, sweep_seconds=0) as service:
+    with temporary_folder() as folder, started(folder, segment_seconds=60, sweep_seconds=0) as service:
         yield service
 
 

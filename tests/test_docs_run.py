@@ -91,8 +91,7 @@ SHELL = blocks("sh") + [(page, re.sub(r"^\$ ", "", text, flags=re.MULTILINE)) fo
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     needs("bash", "curl", "jq")
-    with temporary_folder() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         (folder / "backups").mkdir()
         (folder / "restored").mkdir()
         settings: dict[str, Any] = {

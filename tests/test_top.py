@@ -19,7 +19,7 @@ CTRL_C = "\x03"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), segment_seconds=600, ledger_streams="any") as service:
+    with temporary_folder() as folder, started(folder, segment_seconds=600, ledger_streams="any") as service:
         watch(service, "ada", "clock")
         yield service
 

@@ -4,7 +4,6 @@ import secrets
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ def service() -> Iterator[Service]:
     """Without the built-in sweep: who expires sessions here is Endpoint 2 alone."""
     with temporary_folder() as folder:
         settings = {"segment_seconds": X, "missed_segments": N, "start_seconds": 5, "sweep_seconds": 0}
-        with started(Path(folder), **settings) as service:
+        with started(folder, **settings) as service:
             yield service
 
 

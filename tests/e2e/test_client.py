@@ -50,7 +50,7 @@ window.play = async ({ player = "hls", ...more }) => {
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), segment_seconds=X_SECONDS) as running:
+    with temporary_folder() as folder, started(folder, segment_seconds=X_SECONDS) as running:
         yield running
 
 

@@ -1,7 +1,6 @@
 """hls.js, Shaka and dash.js in a real Chromium keep their seats by CMCD alone, whoever moves the bytes."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ def site() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), segment_seconds=30, ledger_streams="any") as running:
+    with temporary_folder() as folder, started(folder, segment_seconds=30, ledger_streams="any") as running:
         yield running
 
 

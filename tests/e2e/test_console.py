@@ -26,7 +26,7 @@ ODD = "<img src=/nowhere onerror=window.broken=1>\"'&amp;\u202e desrever"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), "demo", operator_keys=KEYS, segment_seconds=20) as running:
+    with temporary_folder() as folder, started(folder, "demo", operator_keys=KEYS, segment_seconds=20) as running:
         yield running
 
 

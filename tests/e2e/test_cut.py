@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -21,8 +20,7 @@ PATIENCE_SECONDS = 30
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """What the kernels take ahead is less than the segment: the server has to go on sending."""
-    with temporary_folder() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         make_stream(folder / "streams", "film", 2, LARGE)
         make_stream(folder / "streams", "short", 2, 1_000)
         settings = {"streams": str(folder / "streams"), "segment_seconds": X}

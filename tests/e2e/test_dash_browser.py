@@ -62,7 +62,7 @@ def site() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), segment_seconds=2, start_seconds=30) as running:
+    with temporary_folder() as folder, started(folder, segment_seconds=2, start_seconds=30) as running:
         yield running
 
 

@@ -67,7 +67,7 @@ FIVE = PLAYERS | {"ffmpeg": (ffmpeg, "ffmpeg")}
 def service() -> Iterator[Service]:
     """Reservations wait long: some of these programs take seconds to start."""
     settings: dict[str, Any] = {"segment_seconds": 20, "start_seconds": 60}
-    with temporary_folder() as folder, started(Path(folder), **settings) as running:
+    with temporary_folder() as folder, started(folder, **settings) as running:
         yield running
 
 

@@ -1,7 +1,6 @@
 """Both pages by the keyboard alone: support's way through the console, and a viewer's through /watch."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ NAMED = {"name": "support-anna", "role": "operate", "hash": key_hash(ANNA)}
 def service() -> Iterator[Service]:
     """Seats of players that the tests do not have are held for two minutes."""
     more: dict[str, Any] = {"segment_seconds": 8, "missed_segments": 15}
-    with temporary_folder() as folder, started(Path(folder), "demo", operator_keys=[NAMED], **more) as running:
+    with temporary_folder() as folder, started(folder, "demo", operator_keys=[NAMED], **more) as running:
         yield running
 
 

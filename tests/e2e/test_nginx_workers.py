@@ -54,8 +54,8 @@ class Front:
 def front() -> Iterator[Front]:
     needs("nginx")
     with temporary_folder() as name, ExitStack() as stack:
-        make_stream(Path(name) / "streams", "film", SEGMENTS, 1_000)
-        yield Front(stack, Path(name))
+        make_stream(name / "streams", "film", SEGMENTS, 1_000)
+        yield Front(stack, name)
 
 
 def get(path: str, extra: str = "") -> bytes:

@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ every_stream = pytest.mark.parametrize("stream_id", STREAMS)
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     needs("ffmpeg")
-    with temporary_folder() as folder, started(Path(folder), "demo") as running:
+    with temporary_folder() as folder, started(folder, "demo") as running:
         yield running
 
 

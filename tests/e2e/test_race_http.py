@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import uvloop
@@ -20,8 +19,7 @@ X = 60.0
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """Four workers; X is so long that nobody expires here."""
-    with temporary_folder() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         make_stream(folder / "streams", "film", 50, 1_000)
         with started(folder, streams=str(folder / "streams"), workers=4, segment_seconds=X) as running:
             yield running

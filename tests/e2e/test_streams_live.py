@@ -67,7 +67,7 @@ def open_house(folder: Path) -> Iterator[House]:
 def house() -> Iterator[House]:
     needs("ffmpeg")
     with temporary_folder() as name:
-        yield from open_house(Path(name))
+        yield from open_house(name)
 
 
 @pytest.fixture(scope="module")

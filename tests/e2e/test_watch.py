@@ -23,7 +23,7 @@ MARKUP = "<img src=/nowhere onerror=window.broken=1>\"'&amp;\u202e desrever"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), "demo", operator_keys=[NAMED]) as running:
+    with temporary_folder() as folder, started(folder, "demo", operator_keys=[NAMED]) as running:
         yield running
 
 

@@ -66,7 +66,7 @@ class Stage:
 
     def __init__(self, stack: ExitStack, lengths: Mapping[str, int]) -> None:
         self.server = stack.enter_context(servers.single("valkey", "--appendonly", "yes", "--appendfsync", "no"))
-        folder = Path(stack.enter_context(temporary_folder()))
+        folder = stack.enter_context(temporary_folder())
         for stream, length in lengths.items():
             _make_beginning(folder / "streams" / stream, length)
         players = {stream: _ffmpeg(str(folder / "streams" / stream / "master.m3u8")) for stream in lengths}

@@ -1,7 +1,6 @@
 """One service for the tests of several protocols: any stream, and an edge at the address of the tests."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,9 +13,9 @@ from tests.web.streams import make_long
 @pytest.fixture(scope="session")
 def any_stream_service() -> Iterator[Service]:
     with temporary_folder() as folder:
-        streams = make_long(Path(folder) / "streams", "film")
+        streams = make_long(folder / "streams", "film")
         settings = {"streams": str(streams), "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
-        with started(Path(folder), segment_seconds=6, **settings) as service:
+        with started(folder, segment_seconds=6, **settings) as service:
             yield service
 
 

@@ -141,8 +141,7 @@ def opened(
     lengths: Mapping[str, int], sizes: Mapping[str, int] | None = None, log: str = "unix:{}/edge.sock", **settings: Any
 ) -> Iterator[Recipes]:
     """Recipes over streams of so many segments, of *sizes* bytes. *log*: where edges log to, in the folder of all."""
-    with temporary_folder() as name, ExitStack() as stack:
-        folder = Path(name)
+    with temporary_folder() as folder, ExitStack() as stack:
         for stream, length in lengths.items():
             make_stream(folder / "streams", stream, length, size=(sizes or {}).get(stream, BIG))
         if settings.get("deliver") == "accel":

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,14 +19,14 @@ def service() -> Iterator[Service]:
     """Sessions of its own would expire after 0.6 s; apps are asked to call each second."""
     with temporary_folder() as folder:
         adobe = {"applications": ["demo-app", "other-app"], "interval_seconds": INTERVAL}
-        with started(Path(folder), ledger_streams="any", segment_seconds=X, adobe=adobe) as service:
+        with started(folder, ledger_streams="any", segment_seconds=X, adobe=adobe) as service:
             yield service
 
 
 @pytest.fixture(scope="module")
 def hosted() -> Iterator[Service]:
     """With nothing set but any stream."""
-    with temporary_folder() as folder, started(Path(folder), ledger_streams="any", segment_seconds=2) as service:
+    with temporary_folder() as folder, started(folder, ledger_streams="any", segment_seconds=2) as service:
         yield service
 
 

@@ -18,11 +18,11 @@ from tests.web.streams import make_long
 def service() -> Iterator[Service]:
     """An edge that may keep a yes for 3 s, in front of one stream of ours and any other."""
     with temporary_folder() as folder:
-        streams = make_long(Path(folder) / "streams", "film")
+        streams = make_long(folder / "streams", "film")
         (streams / "film/poster.jpg").write_bytes(b"\xff\xd8\xff\xe0 a picture")
         (streams / "film/hidden.jpg").write_bytes(b"G" + bytes(187) + b"G" + bytes(187) + b"G" + bytes(187))
         settings = {"streams": str(streams), "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
-        with started(Path(folder), segment_seconds=6, **settings) as service:
+        with started(folder, segment_seconds=6, **settings) as service:
             yield service
 
 
@@ -30,9 +30,9 @@ def service() -> Iterator[Service]:
 def strict() -> Iterator[Service]:
     """The same where no yes is kept, and only streams of ours are played."""
     with temporary_folder() as folder:
-        streams = make_long(Path(folder) / "streams", "film")
+        streams = make_long(folder / "streams", "film")
         settings = {"streams": str(streams), "trusted_proxies": ["127.0.0.1"], "edge_cache_seconds": 0.9}
-        with started(Path(folder), segment_seconds=6, **settings) as service:
+        with started(folder, segment_seconds=6, **settings) as service:
             yield service
 
 

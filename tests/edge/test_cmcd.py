@@ -1,7 +1,6 @@
 """`POST /edge/cmcd/<grant>`: what players report of themselves keeps, pauses and frees a seat."""
 
 import time
-from pathlib import Path
 
 import pytest
 
@@ -218,8 +217,8 @@ def test_a_play_may_stand_behind_the_grant(service: Service, user: str) -> None:
 
 def test_where_the_catalog_counts_other_streams_are_unknown() -> None:
     with temporary_folder() as folder:
-        streams = make_long(Path(folder) / "streams", "film")
-        with started(Path(folder), segment_seconds=6, streams=str(streams)) as service:
+        streams = make_long(folder / "streams", "film")
+        with started(folder, segment_seconds=6, streams=str(streams)) as service:
             viewer = Viewer(service, "u", "s", "film")
             answer = tell(service, viewer.grant, HLS)
             assert (answer.status, answer.json["code"]) == (404, "unknown-stream")
@@ -232,7 +231,7 @@ def test_where_the_catalog_counts_other_streams_are_unknown() -> None:
 def test_a_pause_may_last_longer_and_ends_by_itself() -> None:
     with temporary_folder() as folder:
         settings = {"ledger_streams": "any", "paused_seconds": 2, "sweep_seconds": 0}
-        with started(Path(folder), segment_seconds=1, **settings) as service:
+        with started(folder, segment_seconds=1, **settings) as service:
             resting, silent = Viewer(service, "u", "resting"), Viewer(service, "u", "silent")
             assert tell(service, silent.grant, HLS).status == 204
             assert tell(service, resting.grant, HLS, event("ps", "a")).status == 204

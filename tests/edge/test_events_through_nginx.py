@@ -20,7 +20,7 @@ NGINX_READ_SECONDS = 60
 def service() -> Iterator[Service]:
     with temporary_folder() as folder:
         more = {"ledger_streams": "any", "trusted_proxies": ["127.0.0.1"], "segment_seconds": 60}
-        with started(Path(folder), **more) as service:
+        with started(folder, **more) as service:
             yield service
 
 

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,7 +71,7 @@ def service(api: Api) -> Iterator[Service]:
     settings = {"ledger_streams": "any", "trusted_proxies": ["127.0.0.1"], "segment_seconds": 0.5}
     with temporary_folder() as folder:
         apis = {"srs_api": address, "mediamtx_api": address + "/"}
-        with started(Path(folder), streams=None, missed_segments=8, **apis, **settings) as service:
+        with started(folder, streams=None, missed_segments=8, **apis, **settings) as service:
             yield service
 
 

@@ -3,7 +3,6 @@
 import base64
 import hmac
 import json
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -288,7 +287,7 @@ def test_what_names_no_stream_is_malformed(service: Service, user: str) -> None:
 def test_only_servers_may_call_and_ovenmediaengine_signs() -> None:
     with temporary_folder() as folder:
         settings = {"ledger_streams": "any", "trusted_proxies": ["127.0.0.9"], "ome_secret": "se cret"}
-        with started(Path(folder), **settings) as service:
+        with started(folder, **settings) as service:
             viewer = Viewer(service, "u", "s", STREAM)
             for answer in (
                 rtmp(service, "play", viewer.grant),

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,7 @@ ACCEL = {"deliver": "accel", "trusted_proxies": ["127.0.0.1"]}
 
 @pytest.fixture(scope="module")
 def edge() -> Iterator[Edge]:
-    with temporary_folder() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         make_stream(folder / "streams", "film", 8)
         shutil.copytree(SAMPLES / "orchard", folder / "streams/orchard")
         (folder / "streams/elsewhere").mkdir()
@@ -94,7 +92,7 @@ def test_who_came_through_nginx_is_no_edge(edge: Edge, user: str) -> None:
 
 @pytest.fixture(scope="module")
 def alone() -> Iterator[Service]:
-    with temporary_folder() as name, started(Path(name), **ACCEL, accel_prefix="/in/side/") as service:
+    with temporary_folder() as name, started(name, **ACCEL, accel_prefix="/in/side/") as service:
         yield service
 
 

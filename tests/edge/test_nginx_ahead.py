@@ -26,7 +26,7 @@ SECONDS = 60
 def service() -> Iterator[Service]:
     with temporary_folder() as name:
         settings = {"streams": None, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
-        with started(Path(name), **settings, segment_seconds=60, edge_cache_seconds=3) as service:
+        with started(name, **settings, segment_seconds=60, edge_cache_seconds=3) as service:
             yield service
 
 

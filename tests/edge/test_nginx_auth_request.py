@@ -1,7 +1,6 @@
 """nginx with deploy/nginx-auth-request.conf, as it is shipped: auth_request, its yes kept, receipts by syslog."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,8 +22,7 @@ def redis() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def edge(redis: Server) -> Iterator[Edge]:
     """On a store that can be stopped."""
-    with temporary_folder() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         make_stream(folder / "streams", "film", 60)
         settings = {"streams": None, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"], "store": redis.url}
         more = {"edge_log": f"unix:{folder}/edge.sock", "segment_seconds": 6, "edge_cache_seconds": KEPT_SECONDS}

@@ -75,8 +75,7 @@ def server() -> Iterator[Server]:
     if not MODULE.exists():
         assert "CI" not in os.environ, "libnginx-mod-rtmp is not installed"
         pytest.skip("libnginx-mod-rtmp is not installed")
-    with temporary_folder() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         settings = {"ledger_streams": "any", "trusted_proxies": ["127.0.0.1"], "segment_seconds": 4}
         with started(folder, **settings) as service:
             between = Between(service)

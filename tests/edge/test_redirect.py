@@ -216,10 +216,10 @@ def test_cloudfronts_keys_are_rsa_and_named() -> None:
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder:
-        streams = make_long(Path(folder) / "streams", "a film")
+        streams = make_long(folder / "streams", "a film")
         cdn = {"kind": "fastly", "url": "https://cdn.example/v", "key": KEY, "lifetime": 20}
         settings = {"streams": str(streams), "ledger_streams": "any", "deliver": "redirect", "cdn": cdn}
-        with started(Path(folder), **settings) as service:
+        with started(folder, **settings) as service:
             yield service
 
 
@@ -301,10 +301,10 @@ def test_of_a_stream_elsewhere_all_but_playlists_is_sent_on(service: Service, us
 def opening() -> Iterator[Service]:
     """A CDN whose folders are opened by a cookie."""
     with temporary_folder() as folder:
-        streams = make_long(Path(folder) / "streams", "a film", "other")
+        streams = make_long(folder / "streams", "a film", "other")
         cdn = {"kind": "akamai-cookie", "url": "https://cdn.example/v", "key": "00ff17", "lifetime": 20}
         settings = {"streams": str(streams), "ledger_streams": "any", "deliver": "redirect", "cdn": cdn}
-        with started(Path(folder), **settings) as service:
+        with started(folder, **settings) as service:
             yield service
 
 

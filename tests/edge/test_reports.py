@@ -19,9 +19,9 @@ SERVICE_KEY = "service-key-of-the-tests"
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder:
-        streams = make_long(Path(folder) / "streams", "film")
+        streams = make_long(folder / "streams", "film")
         settings = {"streams": str(streams), "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
-        with started(Path(folder), segment_seconds=6, **settings) as service:
+        with started(folder, segment_seconds=6, **settings) as service:
             yield service
 
 
@@ -297,7 +297,7 @@ def test_a_body_is_too_large_for_who_may_report_and_others_are_told_that_they_ma
 def test_a_report_may_reach_another_worker_than_the_question(tmp_path: Path, user: str) -> None:
     with temporary_folder() as other:
         settings = {"store": f"sqlite:///{tmp_path}/one.db", "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
-        with started(tmp_path, **settings) as asked, started(Path(other), **settings) as told:
+        with started(tmp_path, **settings) as asked, started(other, **settings) as told:
             one, two = Viewer(asked, user, "s"), Viewer(asked, user, "t")
             one.ask("1.ts")
             two.ask("1.ts")

@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -28,7 +27,7 @@ def cdn() -> Iterator[Edge]:
     needs("varnishd")
     needs_file("usr/lib/*/varnish/vmods/libvmod_digest.so", "varnish-vmod-digest")
     with temporary_folder() as name, ExitStack() as stack:
-        folder, port = Path(name), free_port()
+        folder, port = name, free_port()
         make_stream(folder / "streams", "film", 3)
         files = stack.enter_context(origin(folder / "streams"))
         (folder / "signed-url.vcl").write_text(TEXT.replace('"9000"', f'"{files}"'))

@@ -1,7 +1,6 @@
 """Where a request begins and ends is never a matter of opinion: what RFC 9112 calls wrong or ambiguous is refused."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ UPGRADES = ["foo", "websocket", "TLS/1.0", "h2c", "H2C", "h2c, foo", "x-h2c"]
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), segment_seconds=60) as service:
+    with temporary_folder() as folder, started(folder, segment_seconds=60) as service:
         yield service
 
 

@@ -76,20 +76,19 @@ def test_the_dashboard_is_one_that_grafana_takes() -> None:
 
 def test_every_query_runs_in_a_prometheus_that_scrapes_a_service() -> None:
     needs("prometheus")
-    with temporary_folder() as name:
-        folder = Path(name)
-        with started(folder, segment_seconds=60, sweep_seconds=0.5, operator_read_keys=[READ_KEY]) as service:
-            for session in range(4):
-                service.segment("ann", f"s{session}", "aurora")
-            with _scraping(service, folder) as url:
-                empty = {title for title, expr in queries() if not _ask(url, expr)}
-                assert empty <= QUIET, empty - QUIET
-                for expr in alerts():
-                    _ask(url, expr)
-                [seats] = _ask(url, 'sum(increase(streamlimit_refusals_total{code="session-limit"}[1h])) or vector(0)')
-                assert float(seats["value"][1]) >= 0
-                rules = _json(f"{url}/api/v1/rules")["data"]["groups"][0]["rules"]
-                assert len(rules) == len(alerts()) == len({rule["name"] for rule in rules})
+    settings = {"segment_seconds": 60, "sweep_seconds": 0.5, "operator_read_keys": [READ_KEY]}
+    with temporary_folder() as folder, started(folder, **settings) as service:
+        for session in range(4):
+            service.segment("ann", f"s{session}", "aurora")
+        with _scraping(service, folder) as url:
+            empty = {title for title, expr in queries() if not _ask(url, expr)}
+            assert empty <= QUIET, empty - QUIET
+            for expr in alerts():
+                _ask(url, expr)
+            [seats] = _ask(url, 'sum(increase(streamlimit_refusals_total{code="session-limit"}[1h])) or vector(0)')
+            assert float(seats["value"][1]) >= 0
+            rules = _json(f"{url}/api/v1/rules")["data"]["groups"][0]["rules"]
+            assert len(rules) == len(alerts()) == len({rule["name"] for rule in rules})
 
 
 @contextmanager

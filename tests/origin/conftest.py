@@ -1,7 +1,6 @@
 """What tests of origins have in common: each module starts a service `running` on an origin `server`."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.web.folders import make_streams
 @pytest.fixture(scope="module")
 def server() -> Iterator[Origin]:
     """An origin with streams."""
-    with temporary_folder() as folder, origin(make_streams(Path(folder) / "streams")) as found:
+    with temporary_folder() as folder, origin(make_streams(folder / "streams")) as found:
         yield found
 
 

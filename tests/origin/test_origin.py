@@ -2,7 +2,6 @@
 
 import http.client
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from tests.web.folders import content, packed_range
 def running(server: Origin) -> Iterator[Service]:
     with temporary_folder() as folder:
         settings = {"segment_seconds": 6, "origin_seconds": 2, "start_seconds": 60}
-        with started(Path(folder), streams=server.url, **settings) as service:
+        with started(folder, streams=server.url, **settings) as service:
             yield service
 
 
@@ -332,7 +331,7 @@ def test_what_is_logged_of_a_failing_origin_is_in_words(service: Service, server
 def test_at_an_edge_no_end_of_its_name_makes_a_segment_free(server: Origin, user: str) -> None:
     with (
         temporary_folder() as folder,
-        started(Path(folder), streams=server.url, trusted_proxies=["127.0.0.1"]) as service,
+        started(folder, streams=server.url, trusted_proxies=["127.0.0.1"]) as service,
     ):
         viewer = Viewer(service, user, "s", "tiny")
         assert "streamlimit-segment" not in viewer.ask("poster.jpg").headers

@@ -8,7 +8,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -33,7 +32,7 @@ PARTS = (
 def running(server: Origin) -> Iterator[Service]:
     with temporary_folder() as folder:
         settings = {"segment_seconds": 6, "origin_seconds": 20, "start_seconds": 60, "trusted_proxies": ["127.0.0.1"]}
-        with started(Path(folder), streams=server.url + "/", **settings) as service:
+        with started(folder, streams=server.url + "/", **settings) as service:
             yield service
 
 

@@ -4,7 +4,6 @@ import http.client
 import socket
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ MUCH = 3_000_000
 def running(server: Origin) -> Iterator[Service]:
     with temporary_folder() as folder:
         settings = {"segment_seconds": 60, "origin_seconds": 20}
-        with started(Path(folder), streams=server.url, **settings) as service:
+        with started(folder, streams=server.url, **settings) as service:
             yield service
 
 

@@ -16,7 +16,7 @@ def service() -> Iterator[Service]:
     """Nothing of its own to play."""
     with temporary_folder() as folder:
         settings = {"streams": None, "ledger_streams": "any", "public_url": "https://video.example.org/tv/"}
-        with started(Path(folder), **settings) as service:
+        with started(folder, **settings) as service:
             yield service
 
 

@@ -212,7 +212,7 @@ CASES = [*_forms(), *_bodies(), *_paths(), *_credentials(), *_play(), *_framing(
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), **SETTINGS) as service:
+    with temporary_folder() as folder, started(folder, **SETTINGS) as service:
         yield service
         assert service.get("/v1/sessions", key=OPERATOR_KEY).json["sessions"] == [], "a bad request takes no seat"
         assert "Traceback" not in service.log()

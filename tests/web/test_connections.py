@@ -27,7 +27,7 @@ LATE = 10.0
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     settings: dict[str, Any] = {"request_seconds": PATIENCE, "segment_seconds": 60}
-    with temporary_folder() as folder, started(Path(folder), **settings) as service:
+    with temporary_folder() as folder, started(folder, **settings) as service:
         yield service
 
 

@@ -165,7 +165,7 @@ def test_every_code_is_explained() -> None:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), trusted_proxies=["127.0.0.9/32"]) as service:
+    with temporary_folder() as folder, started(folder, trusted_proxies=["127.0.0.9/32"]) as service:
         yield service
 
 

@@ -1,7 +1,6 @@
 """One seat a device (`reclaim_device = "always"`, rule 12), by HTTP: whoever plays next on it plays."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +15,9 @@ TV = {"id": "tv-1", "name": "Telly", "type": "tv"}
 def service() -> Iterator[Service]:
     """X is a minute: nobody falls silent while a test runs."""
     with temporary_folder() as folder:
-        streams = make_long(Path(folder) / "streams", "e1", "e2", "e3", segments=5)
+        streams = make_long(folder / "streams", "e1", "e2", "e3", segments=5)
         settings = {"streams": str(streams), "segment_seconds": 60, "reclaim_device": "always"}
-        with started(Path(folder), **settings) as service:
+        with started(folder, **settings) as service:
             yield service
 
 

@@ -11,7 +11,7 @@ from tests.webhooks.receiver import SECRET, Receiver
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), enforce=False, segment_seconds=60) as service:
+    with temporary_folder() as folder, started(folder, enforce=False, segment_seconds=60) as service:
         yield service
 
 

@@ -35,10 +35,10 @@ HERE = "/v1/users/mallory/sessions"
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder:
-        streams = make_streams(Path(folder) / "streams")
-        (Path(folder) / "run").mkdir()
+        streams = make_streams(folder / "streams")
+        (folder / "run").mkdir()
         settings: dict[str, Any] = {"segment_seconds": 6, "grant_keys": [GRANT_KEY]}
-        with started(Path(folder) / "run", streams=str(streams), **settings) as service:
+        with started(folder / "run", streams=str(streams), **settings) as service:
             yield service
             log = service.log()
             assert "Traceback" not in log

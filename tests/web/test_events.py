@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ def service(request: pytest.FixtureRequest) -> Iterator[Service]:
         more["store"] = request.getfixturevalue("valkey_url") + "/3"
     with temporary_folder() as folder:
         more |= {"workers": 2, "segment_seconds": X, "history_events": 6, "ledger_streams": "any"}
-        with started(Path(folder), operator_read_keys=["a-reader"], service_keys=["a-backend"], **more) as service:
+        with started(folder, operator_read_keys=["a-reader"], service_keys=["a-backend"], **more) as service:
             yield service
 
 

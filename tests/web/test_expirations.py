@@ -18,7 +18,7 @@ X = 0.3
 def service() -> Iterator[Service]:
     """Nothing sweeps here but Endpoint 2."""
     settings: dict[str, Any] = {"segment_seconds": X, "sweep_seconds": 0}
-    with temporary_folder() as folder, started(Path(folder), **settings) as service:
+    with temporary_folder() as folder, started(folder, **settings) as service:
         yield service
 
 

@@ -88,7 +88,7 @@ def test_a_grant_seen_before_costs_a_look_up() -> None:
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     settings: dict[str, Any] = {"grant_keys": [NEW], "segment_seconds": 60}
-    with temporary_folder() as folder, started(Path(folder), **settings) as service:
+    with temporary_folder() as folder, started(folder, **settings) as service:
         yield service
 
 
@@ -97,7 +97,7 @@ def guarded() -> Iterator[tuple[Service, Provider]]:
     """With tokens, grants that hold for a second, and sessions that expire soon."""
     with running_provider() as provider, temporary_folder() as folder:
         settings = provider.settings() | {"grant_keys": [NEW], "grant_seconds": 1.5, "segment_seconds": 0.5}
-        with started(Path(folder), **settings) as service:
+        with started(folder, **settings) as service:
             yield service, provider
 
 

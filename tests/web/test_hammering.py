@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ from tests.service import OPERATOR_KEY, Service, started, temporary_folder
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), segment_seconds=60) as service:
+    with temporary_folder() as folder, started(folder, segment_seconds=60) as service:
         yield service
 
 

@@ -1,7 +1,6 @@
 """HEAD is there wherever GET is (RFC 9110, 9.3.2), as load balancers probe: the same answer, without its body."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ OWN = ("date", "x-request-id")
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder)) as service:
+    with temporary_folder() as folder, started(folder) as service:
         yield service
 
 

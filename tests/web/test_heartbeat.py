@@ -5,7 +5,6 @@ And what it may say beside its stream: where the player is, on which device, who
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,12 +31,12 @@ def test_it_is_the_same_to_the_letter(session: Session) -> None:
 @pytest.fixture(scope="module", params=["sqlite", "redis"])
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
     with temporary_folder() as folder:
-        settings: dict[str, Any] = {"streams": str(make_streams(Path(folder) / "streams")), "ledger_streams": "any"}
+        settings: dict[str, Any] = {"streams": str(make_streams(folder / "streams")), "ledger_streams": "any"}
         if request.param == "sqlite":
-            with started(Path(folder), **settings) as service:
+            with started(folder, **settings) as service:
                 yield service
         else:
-            with servers.single("redis") as server, started(Path(folder), store=server.url, **settings) as service:
+            with servers.single("redis") as server, started(folder, store=server.url, **settings) as service:
                 yield service
 
 

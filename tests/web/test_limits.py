@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ N = 3
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """Two workers, so that nothing below holds only within one."""
-    with temporary_folder() as folder, started(Path(folder), workers=2) as service:
+    with temporary_folder() as folder, started(folder, workers=2) as service:
         yield service
 
 
@@ -27,7 +26,7 @@ def service() -> Iterator[Service]:
 def hasty() -> Iterator[Service]:
     """One whose n·X passes while a test waits."""
     settings: dict[str, Any] = {"segment_seconds": X, "missed_segments": N}
-    with temporary_folder() as folder, started(Path(folder), **settings) as service:
+    with temporary_folder() as folder, started(folder, **settings) as service:
         yield service
 
 
@@ -276,7 +275,7 @@ def _pages(service: Service, query: str) -> list[list[dict[str, Any]]]:
 @pytest.fixture(scope="module")
 def crowd() -> Iterator[Service]:
     """Ten users with three sessions each (two of `orchard`, one of `clock`), and one with a reservation only."""
-    with temporary_folder() as folder, started(Path(folder), segment_seconds=60) as service:
+    with temporary_folder() as folder, started(folder, segment_seconds=60) as service:
         for number in range(10):
             _seat(service, f"u{number}", "ab")
             _seat(service, f"u{number}", "c", "clock")

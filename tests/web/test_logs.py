@@ -6,7 +6,6 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextvars import copy_context
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -28,8 +27,7 @@ ADDRESS = "127.9.8.7"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         make_stream(folder / "streams", "film", 10, 20_000)
         make_stream(folder / "streams", "big", 3)
         (folder / "streams" / "broken").mkdir()

@@ -46,7 +46,7 @@ class Origin:
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     with temporary_folder() as found:
-        yield Path(found)
+        yield found
 
 
 @pytest.fixture(scope="module")

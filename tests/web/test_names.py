@@ -21,8 +21,7 @@ USERS = ["auth0|507f1f77bcf86cd799439011", "ada+tv@example.org", "Zoë \N{CLAPPE
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         streams = make_streams(folder / "streams")
         for each in FOLDERS:
             shutil.copytree(streams / "odd", streams / each)

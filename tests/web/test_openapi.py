@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ PARAMETER = re.compile(r"\{(\w+)\}")
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """Without streams: the page is there all the same."""
-    with temporary_folder() as folder, started(Path(folder), streams=None) as service:
+    with temporary_folder() as folder, started(folder, streams=None) as service:
         yield service
 
 

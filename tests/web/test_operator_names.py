@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ KEYS = [
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), operator_keys=KEYS, service_keys=["svc-key"]) as running:
+    with temporary_folder() as folder, started(folder, operator_keys=KEYS, service_keys=["svc-key"]) as running:
         yield running
 
 

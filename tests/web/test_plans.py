@@ -16,7 +16,7 @@ PLANS = {"basic": 1, "premium": 4}
 @pytest.fixture(scope="module")
 def service(provider: Provider) -> Iterator[Service]:
     settings = provider.settings() | {"plans": PLANS, "service_keys": [SERVICE_KEY], "max_sessions": 2}
-    with temporary_folder() as folder, started(Path(folder), segment_seconds=60, **settings) as service:
+    with temporary_folder() as folder, started(folder, segment_seconds=60, **settings) as service:
         yield service
 
 

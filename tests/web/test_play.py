@@ -31,19 +31,19 @@ VIDEO = "orchard/video-180p/seg-00001.m4s"
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder:
-        streams = make_streams(Path(folder) / "streams")
-        (Path(folder) / "streams" / "outside.ts").write_bytes(b"outside any stream")
-        (Path(folder) / "secret.ts").write_bytes(b"outside the folder")
-        (streams / "tiny" / "out.ts").symlink_to(Path(folder) / "secret.ts")
+        streams = make_streams(folder / "streams")
+        (folder / "streams" / "outside.ts").write_bytes(b"outside any stream")
+        (folder / "secret.ts").write_bytes(b"outside the folder")
+        (streams / "tiny" / "out.ts").symlink_to(folder / "secret.ts")
         (streams / "tiny" / ".hidden.ts").write_bytes(b"hidden")
         (streams / "tiny" / "stray.ts").write_bytes(content("stray.ts"))
         (streams / "tiny" / "notes.txt").write_bytes(b"notes")
         (streams / "tiny" / "source.mpeg").write_bytes(content("source.mpeg"))
         (streams / "tiny" / "renamed.txt").write_bytes((b"G" + bytes(187)) * 32)
         (streams / "tiny" / "empty.ts").write_bytes(b"")
-        (Path(folder) / "run").mkdir()
+        (folder / "run").mkdir()
         settings: dict[str, Any] = {"segment_seconds": 6, "grant_keys": [NEW_KEY, OLD_KEY]}
-        with started(Path(folder) / "run", streams=str(streams), **settings) as service:
+        with started(folder / "run", streams=str(streams), **settings) as service:
             yield service
 
 

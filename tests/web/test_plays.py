@@ -22,10 +22,10 @@ MPD = """<MPD type="{kind}"><Period duration="PT12S"><AdaptationSet mimeType="vi
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder:
-        streams = make_streams(Path(folder) / "streams")
+        streams = make_streams(folder / "streams")
         _make_dash(streams / "still", "static")
         _make_dash(streams / "on air", "dynamic")
-        with started(Path(folder), streams=str(streams), segment_seconds=6) as service:
+        with started(folder, streams=str(streams), segment_seconds=6) as service:
             yield service
 
 

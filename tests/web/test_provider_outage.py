@@ -19,7 +19,7 @@ def provider() -> Iterator[Provider]:
 @pytest.fixture
 def service(provider: Provider) -> Iterator[Service]:
     settings = provider.settings(jwks_seconds=1)
-    with temporary_folder() as folder, started(Path(folder), segment_seconds=60, **settings) as service:
+    with temporary_folder() as folder, started(folder, segment_seconds=60, **settings) as service:
         wait_until(lambda: provider.asked > 0, 5)
         yield service
 

@@ -1,7 +1,6 @@
 """Whose word counts for a client's address: a trusted proxy's, and only so far as the proxies reach."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -84,8 +83,8 @@ def test_wrong_networks_stop_the_start() -> None:
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder:
-        streams = make_long(Path(folder) / "streams", "film")
-        with started(Path(folder), streams=str(streams), trusted_proxies=["127.0.0.9"], segment_seconds=60) as service:
+        streams = make_long(folder / "streams", "film")
+        with started(folder, streams=str(streams), trusted_proxies=["127.0.0.9"], segment_seconds=60) as service:
             yield service
 
 

@@ -34,8 +34,7 @@ OFTEN = 40
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """On SQLite, which is asked every time. Nothing expires while a test runs."""
-    with temporary_folder() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         for stream in ("film", "gone"):
             make_stream(folder / "streams", stream, 10, BIG)
         settings: dict[str, Any] = {
@@ -458,7 +457,7 @@ def redis() -> Iterator[servers.Server]:
 def pair(redis: servers.Server) -> Iterator[tuple[Service, Service]]:
     with temporary_folder() as one, temporary_folder() as other:
         settings: dict[str, Any] = {"store": redis.url, "segment_seconds": X, "missed_segments": N}
-        with started(Path(one), **settings) as here, started(Path(other), **settings) as there:
+        with started(one, **settings) as here, started(other, **settings) as there:
             yield here, there
 
 

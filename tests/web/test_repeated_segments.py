@@ -8,7 +8,6 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,8 +28,7 @@ FIRST = "audio/seg-00001.m4s"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         streams = make_streams(folder / "streams")
         settings: dict[str, Any] = {
             "streams": str(streams),

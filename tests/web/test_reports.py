@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ def service() -> Iterator[Service]:
     """One user of each plan was refused again and again; two never reached their limit, one of them was forgotten."""
     with running_provider() as provider, temporary_folder() as folder:
         settings = _settings(provider)
-        with started(Path(folder), segment_seconds=60, **settings) as service:
+        with started(folder, segment_seconds=60, **settings) as service:
             _watch(service, "basic", ["ann"], screens=1)
             _watch(service, "hd", ["bob", "eve"], screens=2)
             _try_again(service, "basic", "ann")

@@ -72,7 +72,7 @@ ELSEWHERE = {"GET /v1/events"}
 @pytest.fixture(scope="module")
 def service(provider: Provider) -> Iterator[Service]:
     settings = provider.settings() | {"service_keys": [SERVICE_KEY], "operator_read_keys": [READ_KEY]}
-    with temporary_folder() as folder, started(Path(folder), **settings) as service:
+    with temporary_folder() as folder, started(folder, **settings) as service:
         yield service
 
 
@@ -165,7 +165,7 @@ def test_the_grant_in_the_path_is_enough(service: Service) -> None:
 
 
 def test_a_credential_that_is_none_is_refused_also_where_none_is_needed() -> None:
-    with temporary_folder() as folder, started(Path(folder)) as service:
+    with temporary_folder() as folder, started(folder) as service:
         assert service.get("/v1/streams").status == 200
         assert service.get("/metrics").status == 200
         for bad in ("Basic x", "Bearer", "Bearer ", "Bearer a b", "bearer not-one-of-ours", "Bearer a.b.c"):

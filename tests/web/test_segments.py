@@ -19,10 +19,10 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder:
-        streams = make_streams(Path(folder) / "streams")
-        make_gaps(streams, Path(folder) / "nas")
-        (Path(folder) / "run").mkdir()
-        with started(Path(folder) / "run", streams=str(streams), segment_seconds=6) as service:
+        streams = make_streams(folder / "streams")
+        make_gaps(streams, folder / "nas")
+        (folder / "run").mkdir()
+        with started(folder / "run", streams=str(streams), segment_seconds=6) as service:
             yield service
 
 

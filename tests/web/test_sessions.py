@@ -23,12 +23,12 @@ SESSION = {
 @pytest.fixture(scope="module")
 def streams() -> Iterator[Path]:
     with temporary_folder() as folder:
-        yield make_streams(Path(folder) / "streams")
+        yield make_streams(folder / "streams")
 
 
 @pytest.fixture(scope="module")
 def service(streams: Path) -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), streams=str(streams), segment_seconds=6) as service:
+    with temporary_folder() as folder, started(folder, streams=str(streams), segment_seconds=6) as service:
         yield service
 
 

@@ -27,12 +27,12 @@ SHARED = (409, "session-shared")
 @pytest.fixture(scope="module")
 def streams() -> Iterator[Path]:
     with temporary_folder() as folder:
-        yield make_long(Path(folder), "film", "news")
+        yield make_long(folder, "film", "news")
 
 
 @pytest.fixture(scope="module")
 def service(streams: Path) -> Iterator[Service]:
-    with temporary_folder() as folder, started(Path(folder), streams=str(streams), segment_seconds=60) as service:
+    with temporary_folder() as folder, started(folder, streams=str(streams), segment_seconds=60) as service:
         yield service
 
 

@@ -24,9 +24,9 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"
 def with_streams() -> Iterator[Service]:
     """A service with a `film` of small segments and one of `big` ones."""
     with temporary_folder() as name:
-        make_stream(Path(name) / "streams", "film", 10, 2_000)
-        make_stream(Path(name) / "streams", "big", 2)
-        with started(Path(name), streams=str(Path(name) / "streams"), segment_seconds=60) as service:
+        make_stream(name / "streams", "film", 10, 2_000)
+        make_stream(name / "streams", "big", 2)
+        with started(name, streams=str(name / "streams"), segment_seconds=60) as service:
             yield service
 
 

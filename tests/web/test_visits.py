@@ -5,7 +5,6 @@ X is a minute here: while a test runs no visit comes back, so what is admitted i
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -19,9 +18,9 @@ STREAMS = [f"s{k}" for k in range(20)]
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     with temporary_folder() as folder:
-        streams = make_long(Path(folder) / "streams", *STREAMS, segments=5)
+        streams = make_long(folder / "streams", *STREAMS, segments=5)
         settings = {"streams": str(streams), "segment_seconds": X, "visit_burst": BURST, "max_sessions": 1}
-        with started(Path(folder), **settings) as service:
+        with started(folder, **settings) as service:
             yield service
 
 
