@@ -57,11 +57,6 @@ class Plan:
     worker_gb: float
     dollars: float
 
-    @property
-    def blast(self) -> float:
-        """The share of users for whom nobody new starts while one primary is replaced."""
-        return 1 / self.primaries
-
 
 def plan(viewers: int, costs: Costs, by_edge: bool) -> Plan:
     """From viewers at one moment to machines. *by_edge*: an edge moves the bytes and reports; else workers do."""

@@ -48,7 +48,6 @@ _as_received = Struct("<7xHHIHIHHBHB").unpack_from
 _position = Struct("<IHH").unpack_from
 _ACTIVE = State.ACTIVE  # looking up a member takes long
 AFTER_DECISION, AFTER_VERDICT, AFTER_AS_RECEIVED, AFTER_POSITION, AFTER_SITS, AFTER_TIME = 12, 11, 29, 8, 7, 6
-PLAN_AT = AFTER_AS_RECEIVED - 1
 
 
 class Answers:
