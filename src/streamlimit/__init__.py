@@ -60,7 +60,7 @@ _LATER = {
     "open_limiter_sync": "library",
     "problem_of": "web.problems",
 }
-"""Imported when they are asked for: who embeds one store need not load the others, or HTTP."""
+"""Names that are imported when they are asked for, so that a program with one store does not load others, or HTTP."""
 
 
 def __getattr__(name: str) -> Any:

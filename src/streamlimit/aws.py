@@ -1,7 +1,7 @@
-"""AWS Lambda: Endpoint 2 and the webhooks as functions that a schedule calls (deploy/lambda/template.yaml).
+"""AWS Lambda handlers: Endpoint 2 and the webhooks as scheduled functions (deploy/lambda/template.yaml).
 
-Settings come from STREAMLIMIT_… variables; what is secret in them from one entry of Secrets Manager, whose id is in
-STREAMLIMIT_SECRET_ID: a JSON object of settings. The event loop and the store live on between invocations.
+Settings come from STREAMLIMIT_… variables; secret ones from an entry of Secrets Manager, a JSON object of settings,
+whose id is in STREAMLIMIT_SECRET_ID. The event loop and the store are kept between invocations.
 """
 
 import asyncio
@@ -35,17 +35,17 @@ class Context(Protocol):
 
 
 def expire(event: object, context: Context) -> dict[str, Any]:
-    """Endpoint 2's work within the time limit. `finished: false`: more is due, and the next call goes on with it."""
+    """The sweep within the time limit. `finished: false`: more is due, for the next invocation."""
     return _warm().run(_expire(_warm(), _seconds_left(context)))
 
 
 def deliver(event: object, context: Context) -> dict[str, Any]:
-    """Sends webhooks that are due, within the time limit. `finished: false`: more wait, or an endpoint fails."""
+    """Sends due webhooks within the time limit. `finished: false`: more are waiting, or an endpoint fails."""
     return _warm().run(_deliver(_warm().settings, _seconds_left(context)))
 
 
 class Warm:
-    """Parts that outlive an invocation: the loop, the settings, the limiter on its store."""
+    """The parts that are kept between invocations: the loop, the settings, the limiter on its store."""
 
     def __init__(self) -> None:
         configure_logs()
@@ -55,7 +55,10 @@ class Warm:
         self.recorder: Recorder | None = None
 
     def run(self, work: Coroutine[None, None, T]) -> T:
-        """Runs *work*. After an error the store is opened anew: a connection may have died while all was frozen."""
+        """Runs *work*.
+
+        After an error the store is opened anew: a connection may have died while the function was frozen.
+        """
         try:
             return self._loop.run_until_complete(work)
         except BaseException:
@@ -93,7 +96,7 @@ async def _expire(warm: Warm, seconds: float) -> dict[str, Any]:
 
 
 async def _deliver(settings: Settings, seconds: float) -> dict[str, Any]:
-    """Nothing of it outlives the invocation: a frozen function must hold no claim and no half-sent request."""
+    """Sends webhooks with parts of this invocation: a frozen function must hold no claim and no pending request."""
     dispatcher = open_dispatcher(settings)
     if dispatcher is None:
         raise SettingsError("callbacks", "none are set, so there is nothing to deliver")

@@ -1,6 +1,6 @@
-"""How many sessions, users and streams there are: counted by walking the store in the background, with its age.
+"""The census: the numbers of sessions, users and streams, counted by walking the store in the background, with an age.
 
-A walk through a million sessions takes seconds, so no request waits for one, and it rests long after each.
+A walk through a million sessions takes seconds, so no request waits for one, and there is a long pause after each.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ LEAST_REST_SECONDS = 5.0
 STALE_SECONDS = 30.0
 PATIENCE_SECONDS = 1.0
 REST_FACTOR = 20
-"""A walk takes at most one part in so many of a worker's time."""
+"""The pause after a walk, as a multiple of its time."""
 
 
 class Census(Struct):
-    """What one walk found; `taken_at` in monotonic seconds, when it began."""
+    """The result of one walk; `taken_at`: when it began, in monotonic seconds."""
 
     taken_at: float
     states: Counter[str] = field(default_factory=Counter)
@@ -34,12 +34,12 @@ class Census(Struct):
 
     @property
     def sessions(self) -> int:
-        """All that hold a seat."""
+        """The number of sessions that hold a seat."""
         return sum(self.states.values())
 
 
 async def pages(store: Store) -> AsyncIterator[Page]:
-    """All live sessions, page by page; all of a user's are on one."""
+    """The pages of all live sessions; those of one user are on one page."""
     cursor = None
     while True:
         page = await resolved(store.browse(cursor, PAGE_SESSIONS, None, None, None))
@@ -51,7 +51,7 @@ async def pages(store: Store) -> AsyncIterator[Page]:
 
 
 async def count_once(store: Store, clock: Callable[[], float] = time.monotonic) -> Census:
-    """Walks all live sessions once."""
+    """Takes a census: walks all live sessions once."""
     census, last_user, taken = Census(clock()), None, 0
     async for page in pages(store):
         for session in page.sessions:
@@ -65,7 +65,7 @@ async def count_once(store: Store, clock: Callable[[], float] = time.monotonic) 
 
 
 class Counted:
-    """The newest census, taken again while anyone is interested."""
+    """The newest census, taken again while anyone asks for it."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock = store, clock
@@ -73,7 +73,7 @@ class Counted:
         self.newest: Census | None = None
 
     def look(self) -> Census | None:
-        """The newest, None before the first is done. Asking makes the next one come."""
+        """The newest census, None before the first is done. Asking has the next one taken."""
         self._wanted.set()
         return self.newest
 
@@ -98,5 +98,5 @@ class Counted:
                 self.newest = await count_once(self._store, self._clock)
                 self._taken.set()
             except StoreUnavailable:
-                pass  # the old one stays, and its age tells
+                pass  # the old one stays, and shows its age
             await asyncio.sleep(max(REST_FACTOR * (self._clock() - began), LEAST_REST_SECONDS))

@@ -1,4 +1,4 @@
-"""Sessions and events as JSON, the same in answers, feed and webhooks; web/contract/shapes.py describes it."""
+"""The JSON of sessions and events, in answers, feed and webhooks; web/contract/shapes.py has its schema."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,12 +20,12 @@ MILLISECONDS = [f".{ms:03}Z" for ms in range(1_000)]  # formatting one took long
 
 @lru_cache(maxsize=4_096)  # sessions that live at the same time share their seconds
 def to_the_second(seconds: int) -> str:
-    """The date to the second, without milliseconds and the ending."""
+    """The time of RFC 3339 to the second, without milliseconds and `Z`; cached."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class SessionDocument(Struct, frozen=True):
-    """A session as callers see it, in a form that is written faster than a dictionary."""
+    """The document of a session, as a struct, which is encoded faster than a dictionary."""
 
     session_id: str
     user_id: str
@@ -42,7 +42,7 @@ class SessionDocument(Struct, frozen=True):
 
 
 def session_document(session: Session) -> SessionDocument:
-    """The session as callers see it."""
+    """The document of *session*."""
     last_ms, started_ms, expires_ms = session.last_activity_ms, session.started_at_ms, session.expires_at_ms
     return SessionDocument(
         session.session_id,
@@ -61,12 +61,12 @@ def session_document(session: Session) -> SessionDocument:
 
 
 def session_json(session: Session) -> dict[str, Any]:
-    """The same, to be added to."""
+    """The document of *session* as a new dictionary."""
     return asdict(session_document(session))
 
 
 def event_json(event: Event) -> dict[str, Any]:
-    """The body of a webhook, which is also what the feed's listeners and histories get."""
+    """The document of an event, as in webhooks, the feed and histories."""
     data: dict[str, Any] = {"session": _session_of(event), "reason": event.reason}
     if event.by is not None:
         data["by"] = event.by
@@ -78,7 +78,7 @@ def event_json(event: Event) -> dict[str, Any]:
 def _session_of(event: Event) -> dict[str, Any]:
     session = event.session
     document = session_json(session) | {"generation": session.generation, "move": session.move}
-    if not session.expires_at_ms:  # it was refused, and holds no seat
+    if not session.expires_at_ms:  # a refused session without a seat
         document |= {"started_at": None, "last_activity_at": None, "expires_at": None}
         document["state"] = session.state if session.generation else "refused"
     return document

@@ -6,13 +6,13 @@ from streamlimit.model import Admitted, Ask, Decision, Refusal
 
 
 class StreamlimitError(Exception):
-    """The root of all that is raised here. *others*: what was wrong beside it, where several things were looked at."""
+    """The base of all errors of streamlimit. *others*: further errors, where several things were checked."""
 
     others: "Sequence[StreamlimitError]" = ()
 
 
 class Refused(StreamlimitError):
-    """Raised by `Limiter.lease` when the session may not be issued the segment; `refusal` explains, `ask` asked."""
+    """Raised by `Limiter.lease` when the session is refused; `refusal`: why; `ask`: the question."""
 
     def __init__(self, refusal: Refusal, ask: Ask | None = None) -> None:
         super().__init__(f"{refusal.code}: {refusal.live} of {refusal.limit} seats taken")
@@ -27,7 +27,7 @@ def admission(decision: Decision, ask: Ask) -> Admitted:
 
 
 class StoreUnavailable(StreamlimitError):
-    """The store did not answer, or not in time. Nothing is known about what it did."""
+    """The store did not answer in time. It is unknown what it did."""
 
 
 class StoreLocked(StoreUnavailable):
@@ -35,11 +35,11 @@ class StoreLocked(StoreUnavailable):
 
 
 class StoreHindered(StoreUnavailable):
-    """The store's file cannot be opened for a reason that may go by: its disk is full, fails, or is read-only."""
+    """The store's file cannot be opened for a temporary reason: its disk is full, fails, or is read-only."""
 
 
 class SettingsError(StreamlimitError):
-    """A setting is wrong. Names it and says what was wrong."""
+    """A wrong setting: its name, and what is wrong."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}: {problem}")
@@ -47,7 +47,7 @@ class SettingsError(StreamlimitError):
 
 
 def several(found: Sequence[StreamlimitError]) -> StreamlimitError:
-    """All that is wrong, as one to raise: a wrong setting, if there is any, with the `others` in it."""
+    """The errors *found* as one: a wrong setting, if there is any, with the rest as its `others`."""
     first, *others = sorted(found, key=lambda each: not isinstance(each, SettingsError))
     first.others = others
     return first
@@ -58,15 +58,15 @@ class CatalogError(StreamlimitError):
 
 
 class BadCursor(StreamlimitError):
-    """The cursor is none that the store gave."""
+    """The cursor was not made by the store."""
 
 
 class UnknownSession(StreamlimitError):
-    """No session of that id, or not any more."""
+    """There is no session of that id (any more)."""
 
 
 class UnknownStream(StreamlimitError):
-    """No stream of that id."""
+    """There is no stream of that id."""
 
 
 class UnknownSegment(StreamlimitError):

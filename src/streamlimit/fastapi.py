@@ -1,7 +1,7 @@
 """For programs on FastAPI or Starlette that hand out segments themselves.
 
-A context manager around a returned response would confirm before anything is sent: the framework sends the response
-after the function that returns it. `SegmentResponse` holds the lease until it is.
+A context manager around a returned response would confirm too early: the framework sends the response after the
+function has returned it. `SegmentResponse` holds the lease until it is sent.
 """
 
 import asyncio
@@ -18,11 +18,12 @@ from streamlimit.web.problems import headers_of, problem_of
 
 
 class SegmentResponse(Response):
-    """*response*, confirmed when it was sent whole; abandoned where the client left, sending failed, or it is an error.
+    """A response that confirms its lease when *response* was sent whole, and else abandons it.
 
-    *lease* is from `OpenLimiter.reserve`. *segment*, *sequence* (from 0), *kind* of media and *play_seconds* name what
-    is sent. Sent means that the server took the last byte with the client still there: a framework cannot see more.
-    Behind `streamlimit serve`, which owns the socket, received means acknowledged by the client.
+    *lease*: from `OpenLimiter.reserve`. *segment*, *sequence* (from 0), *kind* of media and *play_seconds*: of what is
+    sent. Abandoned where the client left, sending failed, or the response is an error. Sent means that the server took
+    the last byte with the client still there: a framework cannot see more. `streamlimit serve`, which owns the socket,
+    confirms what the client acknowledged.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class SegmentResponse(Response):
 
 
 class _Sent:
-    """Passes on what is sent, and sees whether all of it went to a client that was there."""
+    """An ASGI `send` that notes whether the whole body was sent to a connected client."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
@@ -71,7 +72,7 @@ class _Sent:
             self.is_whole = is_there and not self._is_error
 
     async def _has_left(self) -> bool:
-        """Asked before the last byte: afterwards servers say so of everybody."""
+        """Has the client left? Asked before the last byte: afterwards servers report every client as gone."""
         try:
             async with asyncio.timeout(0):
                 while (await self._receive())["type"] == "http.request":

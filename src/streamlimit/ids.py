@@ -1,4 +1,4 @@
-"""Ids of users, sessions and streams: nearly any text may be one. Compared byte for byte, never normalised."""
+"""Ids of users, sessions and streams: nearly any text, compared byte for byte, never normalised."""
 
 import re
 
@@ -7,7 +7,7 @@ MAX_CHARACTERS, MAX_BYTES = 128, 256
 PATTERN = (
     r"(?!\.{1,2}$)[^\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff/\\]{1,%d}" % MAX_CHARACTERS  # noqa: UP031
 )
-"""All of it but the bytes; a regular expression of Python's and of JSON Schema's."""
+"""The pattern of ids, without the limit of bytes, valid in Python and JSON Schema."""
 
 _has_form = re.compile(PATTERN.replace("$", r"\Z")).fullmatch
 _bad_character = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff/\\]").search
@@ -19,7 +19,7 @@ def is_id(text: str) -> bool:
 
 
 def wrong_with_id(text: str) -> str | None:
-    """Why *text* is no id, in words that go on from the name of what it is; None where it is one."""
+    """Why *text* is no id, in words that continue the field's name; None where it is one."""
     if is_id(text):
         return None
     if not text:

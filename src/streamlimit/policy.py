@@ -7,21 +7,21 @@ from enum import StrEnum
 from streamlimit.model import State
 
 MARKS_KEPT = 16
-"""Terminated (and, apart from them, ended) sessions remembered per user; the newest stay (rule 12)."""
+"""Most terminated (and, apart from them, ended) sessions that are remembered per user, the newest (rule 12)."""
 GRANTS_KEPT = 256
-"""Sessions per user whose ended grants are remembered one by one; the newest stay (rules/grants.py)."""
+"""Most sessions per user whose ended grants are remembered one by one, the newest (rules/grants.py)."""
 MARK_WRITES = 50
-"""How many refusals of a terminated session are written down in one X, at most (rules/admit.py)."""
+"""Most writes in one X for refusals of a terminated session (rules/admit.py)."""
 
 OUTBOX_MAX_EVENTS = 100_000
-"""Events that may wait for the webhooks of one endpoint, where the settings do not say otherwise."""
+"""The default of most events that wait for one endpoint."""
 
 LEASES_KEPT = 32
-"""Open leases remembered of one reservation; of a client that opens more, the newest count."""
+"""Most open leases that are remembered of one reservation, the newest."""
 
 
 DRY_RUN_SEATS = 256
-"""Seats of one user that a dry run keeps at most; sessions beyond them are let through unrecorded."""
+"""Most seats of one user in a dry run; further sessions are admitted without being recorded."""
 
 
 class OverLimit(StrEnum):
@@ -57,20 +57,20 @@ class Policy:
     max_per_stream: int | None = None
     max_per_device_type: Mapping[str, int] = field(default_factory=dict)
     enforce: bool = True
-    """False: a dry run. Everything is decided and counted, and no request is refused."""
+    """False: a dry run, in which all is decided and counted, and no request is refused."""
     grant_ms: int = 86_400_000
-    """How long a grant may start a session, and so how long one that was ended is remembered."""
+    """How long a grant may start a session, and so how long an ended one is remembered."""
     expiry_ms: int = field(init=False)
     """n·X: how long after its last activity a session expires."""
     idle_victim_ms: int = field(init=False)
     """(n−1)·X: how silent a session must be to give way under `replace-idle`."""
 
     visit_ms: int = field(init=False)
-    """2·X: how long it takes a seat until it has a visit more."""
+    """2·X: the time in which a seat regains one visit."""
     burst_ms: int = field(init=False)
-    """How long it takes until the whole budget of visits has come back, whatever the number of seats."""
+    """The time in which a spent budget of visits is whole again, for any number of seats."""
     far_ms: int = field(init=False)
-    """A time further ahead than this was written before the store's clock went back: it counts as passed."""
+    """The furthest a stored time may be ahead; one beyond was written before the store's clock went back."""
     spent_far_ms: int = field(init=False)
     """As `far_ms`, for a budget of visits, and so for when a user may be due."""
 

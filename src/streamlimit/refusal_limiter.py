@@ -1,10 +1,10 @@
-"""Answers clients that hammer after a refusal, from memory: the store is not asked again and again for the same no.
+"""The limiter of repeated refusals: clients that hammer are refused from memory, without the store.
 
-Players such as ffmpeg and yt-dlp repeat a refused request tens of times a second. A session that was refused more
-than `REFUSALS` times in a second is refused without the store, for a second at most (less where X is short, or
-where a seat may come free before, and no longer when one is seen to). A user whose sessions, whatever
-they call themselves, are refused more than `STORM` times in a second reaches the store only a few times
-a second with unknown sessions. A session with a seat is never touched. Reads no clock but the one handed in.
+Players such as ffmpeg and yt-dlp repeat a refused request tens of times a second. A session that was refused more than
+`REFUSALS` times in a second is refused without the store, for a second at most (less where X is short, or a seat may
+come free before; no longer once one is free). A user whose sessions, of any ids, are refused more than `STORM` times in
+a second reaches the store only a few times a second with unknown sessions. Sessions with a seat are never affected.
+Reads only the clock that is passed in.
 """
 
 import time
@@ -22,19 +22,19 @@ HELD_SECONDS = 1.0
 STORM = 200
 ASKS_A_SECOND = 10
 USERS = 4_096
-"""Users remembered; of more, those who were refused last."""
+"""Most users that are remembered, those refused last."""
 
 SESSIONS = 32
-"""Requests remembered of one user, by what they ask."""
+"""Most kinds of requests that are remembered of one user."""
 
 CODE = "too-many-requests"
 
 What = tuple[str, str, str, str | None, int]
-"""Session, stream, client, replacement and play: another player of the session, and another choice, are others."""
+"""A kind of request: session, stream, client, replacement and play."""
 
 
 class Tries(Struct):
-    """Refusals of one kind of request since `since`; held until `held_until`, `insisted` when it came meanwhile."""
+    """Refusals of one kind of request since `since`; held until `held_until`; `insisted`: it came meanwhile."""
 
     since: float
     count: int = 0
@@ -43,9 +43,7 @@ class Tries(Struct):
 
 
 class RefusedUser(Struct):
-    """One user who was refused lately: all refusals since `since`, the sessions with a seat, and when strangers may ask
-    next.
-    """
+    """A user who was refused lately: refusals since `since`, sessions with a seat, and when others may ask next."""
 
     since: float
     last: float
@@ -57,9 +55,10 @@ class RefusedUser(Struct):
 
 
 class RefusalLimiter:
-    """One worker's memory of refusals. `hold` before the store is asked, `note` what it refused.
+    """One worker's memory of refusals: `hold` is called before the store is asked, `note` with its refusals.
 
-    Who was terminated is held for *marked_seconds* at most: what the store is not asked is silence to it (rule 12).
+    A terminated session is held for *marked_seconds* at most: requests that the store does not see are silence (rule
+    12).
     """
 
     def __init__(
@@ -72,13 +71,13 @@ class RefusalLimiter:
         self._cache, self._clock, self._held = cache, clock, min(held_seconds, HELD_SECONDS)
         self._marked = min(marked_seconds, self._held)
         self.users: dict[str, RefusedUser] = OrderedDict()
-        """Users who were refused lately: mostly none."""
+        """The users who were refused lately; mostly empty."""
 
     def __len__(self) -> int:
         return len(self.users)
 
     def hold(self, ask: Ask) -> Refusal | None:
-        """The refusal that needs no store, or None: ask it."""
+        """The refusal from memory; None: the store is to be asked."""
         user = self.users.get(ask.user_id)
         if user is None:
             return None
@@ -98,8 +97,9 @@ class RefusalLimiter:
         return None
 
     def hold_again(self, ask: Ask) -> int:
-        """As `hold`, of a request that was held before: for how many milliseconds it is yet. 0: it is to be asked anew,
-        by `hold`; a stranger's slot in a storm is not used up by this.
+        """The milliseconds for which a request that was held stays held; 0: it is to be asked anew, by `hold`.
+
+        Unlike `hold`, it does not use up an unknown session's turn in a storm.
         """
         user = self.users.get(ask.user_id)
         tries = None if user is None else user.tries.get(_what(ask))
@@ -108,10 +108,10 @@ class RefusalLimiter:
         return self._hold_on(user, tries, now)
 
     def note(self, ask: Ask, refusal: Refusal) -> None:
-        """The store refused."""
+        """Notes a refusal of the store."""
         now = self._clock()
         user = self.users.pop(ask.user_id, None) or RefusedUser(since=now, last=now)
-        self.users[ask.user_id] = user  # the youngest stand last
+        self.users[ask.user_id] = user  # the newest are last
         if len(self.users) > USERS:
             del self.users[next(iter(self.users))]
         user.sitting = {session.session_id for session in refusal.sessions}
@@ -121,12 +121,12 @@ class RefusalLimiter:
         self._count_tries(user, _what(ask), now, min(most, room_in))
 
     def note_freed(self, user_id: str) -> None:
-        """A seat of the user came free, or may have: the next request goes to the store."""
+        """Notes that a seat of the user may be free: the next request goes to the store."""
         if self.users:
             self.users.pop(user_id, None)
 
     def note_admitted(self, ask: Ask) -> None:
-        """The store admitted: that session has a seat, is no stranger in a storm, and is not held."""
+        """Notes an admission of the store: the session has a seat, and is not held."""
         user = self.users.get(ask.user_id)
         if user is not None:
             user.sitting.add(ask.session_id)
@@ -169,6 +169,6 @@ def _in_ms(seconds: float) -> int:
 
 
 def _what(ask: Ask) -> What:
-    # Each look at an entry playlist is of a play of its own; it tells apart only those that play.
+    # Each request of an entry playlist has a new play, so plays distinguish only requests for media.
     play = 0 if ask.purpose is Purpose.CHECK else ask.play
     return ask.session_id, ask.stream_id, ask.client, ask.replace, play

@@ -35,26 +35,25 @@ from streamlimit.web.outgoing import fault_answer
 logger = logging.getLogger("uvicorn.error")
 
 KEEP_ALIVE_SECONDS = 75
-"""A connection may rest so long at least, and always for n·X: players come once per segment."""
+"""The least time that a connection may be idle, never below n·X: players send a request per segment."""
 
 DATE_SECONDS = 1.0
-"""How old the `Date` of an answer may be."""
+"""The greatest age of the `Date` in answers."""
 
 LARGER = {ROUTE.encode(): MAX_BYTES}
-"""Routes whose bodies may be larger than others'."""
+"""The most bytes of bodies of routes that may have large ones."""
 
 HEALTHCHECK_SECONDS = 30
-"""A worker that is silent for so long is replaced; on a busy machine it takes seconds to start."""
+"""How long a worker may not respond before it is replaced; on a busy machine a start takes seconds."""
 
 
 def run(settings: Settings, listening: socket.socket, on_listening: Callable[[str], None]) -> None:
     """Serves on the socket that `bind` gave until a signal says stop; running segments get `drain_seconds` to finish.
 
-    *on_listening* is called with the address before. Raises `StreamlimitError` where no worker could start: whoever
-    runs the command may try again.
+    *on_listening* is called with the address before. Raises `StreamlimitError` where no worker could start.
     """
     raise_descriptors()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until a worker or their parent can do something about it
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the workers or their supervisor handle it
     config = _config(settings)
     on_listening(address_of(listening))
     if settings.workers == 1:
@@ -92,7 +91,7 @@ def _config(settings: Settings) -> uvicorn.Config:
 
 
 def _run_workers(config: uvicorn.Config, listening: socket.socket) -> bool:
-    """Runs several workers until a signal says stop. Did any of them start?"""
+    """Runs several workers until a signal says stop. Did any of them start to serve?"""
     with tempfile.TemporaryDirectory(prefix="streamlimit-metrics-") as folder:
         os.environ[FOLDER_VARIABLE] = folder  # where the workers' metrics are added up
         workers = Workers(config, sockets=[listening])
@@ -101,7 +100,7 @@ def _run_workers(config: uvicorn.Config, listening: socket.socket) -> bool:
 
 
 class QuietServer(uvicorn.Server):
-    """uvicorn's server, which looks ten times a second whether to stop; this one is woken for that."""
+    """uvicorn's server without polling: it checks ten times a second whether to stop; this one is woken for that."""
 
     _loop: asyncio.AbstractEventLoop | None = None
     _wake: asyncio.Event
@@ -130,7 +129,7 @@ class QuietProcess(multiprocess.Process):
         return self._server
 
     def start(self) -> None:
-        """A signal to read the settings again waits until the process can: by itself it would end it."""
+        """Starts the process with SIGHUP blocked until it has a handler: else the signal would end it."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
             super().start()
@@ -138,23 +137,25 @@ class QuietProcess(multiprocess.Process):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-multiprocess.Process = QuietProcess  # type: ignore[misc]  # what `Multiprocess` starts; it offers no other way
+multiprocess.Process = QuietProcess  # type: ignore[misc]  # the class that `Multiprocess` starts; it has no parameter for it
 
 
 class Workers(Multiprocess):
-    """uvicorn's supervisor of workers, except that a dead worker is noticed at once and never ends the others, and that
-    at a stop no client is kept waiting at a socket that no worker accepts from any more.
+    """uvicorn's supervisor of workers with two changes.
+
+    A dead worker is noticed at once and never ends the others; and at a stop no client is kept waiting at a socket from
+    which no worker accepts any more.
     """
 
     have_started = none_could_start = False
-    """Did any worker ever start to serve? Or was that in vain?"""
+    """Did any worker ever start to serve? Did all fail to?"""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
         self._had_terminal = has_terminal()
 
     def handle_hup(self) -> None:
-        """All workers read the settings again, and say what came of it; so do those that are still to start."""
+        """Has all workers read the settings again, each logging the result; later workers start with them."""
         if self._had_terminal and not has_terminal():
             return self.handle_term()
         factory = self.config.app
@@ -168,9 +169,10 @@ class Workers(Multiprocess):
                 os.kill(process.pid, signal.SIGHUP)
 
     def keep_subprocess_alive(self) -> None:
-        """Closes the workers' ends of their pipes first. While this process holds them too, the pipe of a worker that
-        dies with a question unanswered does not end: it is waited for `HEALTHCHECK_SECONDS`, in which no worker is
-        replaced and no signal is handled.
+        """As uvicorn's, after closing the workers' ends of their pipes in this process.
+
+        Else the pipe of a worker that dies with an unanswered health check would not end, and for `HEALTHCHECK_SECONDS`
+        no worker would be replaced and no signal handled.
         """
         for process in self.processes:
             process.child_conn.close()
@@ -183,10 +185,8 @@ class Workers(Multiprocess):
                 self._replace(place, process)
 
     def _replace(self, place: int, process: multiprocess.Process) -> None:
-        """Replaces a worker; also one that could not start, as long as there is a service: the others serve, and what
-        hinders it may go by.
-        """
-        process.kill()  # it may only be silent
+        """Replaces a worker, also one that could not start, as long as others serve: the cause may be temporary."""
+        process.kill()  # it may only be unresponsive
         process.join()
         if process.exitcode == STARTUP_FAILURE and not self.have_started:
             self.none_could_start = True

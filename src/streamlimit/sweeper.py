@@ -1,4 +1,4 @@
-"""Endpoint 2's work: take out what is due, in small steps, so that no viewer waits for it."""
+"""The sweep (Endpoint 2): expires due sessions in small steps, so that no viewer waits for it."""
 
 import asyncio
 import time
@@ -12,13 +12,13 @@ from streamlimit.logs import EventLog
 from streamlimit.model import Event, Session
 
 STEP_SESSIONS = 1_000
-"""How many users may be looked at in one step; a store takes fewer where that would keep viewers waiting."""
+"""Most users of one step; a store takes fewer where more would keep viewers waiting."""
 
 SHOWN = 100
 
 
 class Sweep(Struct):
-    """The outcome of one sweep: counts, the first `SHOWN` expired sessions, and whether that was all."""
+    """The outcome of one sweep: counts, the first `SHOWN` expired sessions, and whether it finished."""
 
     expired: int = 0
     abandoned: int = 0
@@ -36,7 +36,7 @@ class Sweep(Struct):
 async def expire_once(
     limiter: Limiter, max_seconds: float | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Sweep:
-    """Expires all that is due, for at most *max_seconds*. Safe from many places at once."""
+    """Expires all due sessions, for at most *max_seconds*. Concurrent calls are safe."""
     deadline = None if max_seconds is None else clock() + max_seconds
     sweep = Sweep()
     while not sweep.finished:
@@ -52,7 +52,7 @@ async def expire_once(
 
 
 async def expire_forever(limiter: Limiter, every_seconds: float, log: EventLog) -> None:
-    """The built-in sweep: once every X, until cancelled. A store that is away is for the next round."""
+    """The built-in sweep, every *every_seconds* until cancelled. An unavailable store is tried the next time."""
     while True:
         await asyncio.sleep(every_seconds)
         try:

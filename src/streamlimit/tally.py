@@ -1,4 +1,4 @@
-"""Counts of a worker on its hot path: plain numbers, which are exported now and then."""
+"""Counters of a worker's hot path: plain numbers, exported periodically."""
 
 import time
 from collections import Counter, OrderedDict
@@ -17,9 +17,9 @@ class Tally:
 
     `refused_users` by plan (`RefusedUsers`). `swept_at`: when a sweep last came to its end, in seconds of the epoch.
 
-    Of SQLite's log: how long it is, and how often it could not be carried over.
+    Of SQLite's log: its length, and failed checkpoints.
     `edge_lines_dropped`: reports of an edge's access log that could not be counted.
-    Of connections: `turned_away` were too many of one address, `given_up` by what was waited for in vain.
+    Of connections: `turned_away`: too many of one address; `given_up`: time-outs, by what was waited for.
     """
 
     def __init__(self) -> None:
@@ -38,10 +38,10 @@ class Tally:
 
 
 class RefusedUsers:
-    """Counts refused users in *counts*, by plan: each once per *quiet_seconds*, however often their players retry.
+    """Counts refused users in *counts* by plan, each once per *quiet_seconds*, however often their players retry.
 
-    Call it with each refusal. Plans that *knows* does not know are one, "other": a metric has no label that a viewer
-    makes up. *clock*: monotonic seconds.
+    Call it with each refusal. Plans that *knows* rejects are counted as "other": viewers must not invent labels of a
+    metric. *clock*: monotonic seconds.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RefusedUsers:
         if now - self._counted.get(ask.user_id, float("-inf")) < self._quiet:
             return
         self._counted.pop(ask.user_id, None)
-        self._counted[ask.user_id] = now  # the youngest stand last
+        self._counted[ask.user_id] = now  # the newest are last
         if len(self._counted) > USERS_REMEMBERED:
             del self._counted[next(iter(self._counted))]
         plan = ask.plan

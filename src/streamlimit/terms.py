@@ -1,4 +1,4 @@
-"""How long a user's own limit holds, and why, as people say it: checked, and made a duration. Reads no clock."""
+"""The terms of a user's own limit (end and note), checked and converted to a duration. Reads no clock."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,14 +7,14 @@ from streamlimit.model import Terms
 
 NOTE_CHARACTERS = 200
 LAST_MS = 253_402_300_799_999
-"""The end of the year 9999, the last that RFC 3339 can write."""
+"""The end of the year 9999 (ms of the epoch), the last that RFC 3339 can express."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _has_bad_character = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff]").search
 
 
 class BadTerms(ValueError):
-    """`field` is wrong: the text says why, in words that go on from its name."""
+    """A wrong `field`: the text says why, in words that continue its name."""
 
     def __init__(self, field: str, wrong: str) -> None:
         super().__init__(f"{field}: {wrong}")
@@ -22,7 +22,7 @@ class BadTerms(ValueError):
 
 
 def terms_of(until: datetime | None, note: str, wall_ms: int) -> Terms:
-    """The terms, at this time by the wall clock. *until* has a time zone. Raises `BadTerms`."""
+    """The terms at *wall_ms* by the wall clock. *until* has a time zone. Raises `BadTerms`."""
     if len(note) > NOTE_CHARACTERS:
         raise BadTerms("note", f"has more than {NOTE_CHARACTERS} characters")
     if _has_bad_character(note):

@@ -1,4 +1,4 @@
-"""Authentication, put together from the settings: grants, keys, tokens, or open access."""
+"""Authentication by the settings: grants, keys, tokens, or open access."""
 
 import asyncio
 import secrets
@@ -16,13 +16,14 @@ from streamlimit.web.rights import Role
 from streamlimit.web.token_keys import Keys
 
 STORE_RETRY_SECONDS = 0.5
-"""How often an unavailable store is asked for the key: more often than it could be taken for recovered meanwhile."""
+"""How often an unavailable store is asked for the key: more often than the time without a failure that ends an outage.
+"""
 
 
 async def open_grants(settings: Settings, store: Store) -> Grants:
-    """The maker and reader of grants: by the keys of the settings, else by the one in the store, for all workers.
+    """The grants, with the keys of the settings, else with the one in the store, shared by all workers.
 
-    Where the store is unavailable the key is still to come (`learn_key_forever`).
+    Where the store is unavailable the key is added later (`learn_key_forever`).
     """
     grants = Grants([key.get_secret_value() for key in settings.grant_keys], settings.grant_seconds)
     await _learn_key(grants, store)
@@ -30,7 +31,7 @@ async def open_grants(settings: Settings, store: Store) -> Grants:
 
 
 async def learn_key_forever(grants: Grants, store: Store) -> None:
-    """Asks the store until it has given the key; then there is nothing left to do."""
+    """Asks the store for the key until it has given it."""
     while not grants.are_known:
         await asyncio.sleep(STORE_RETRY_SECONDS)
         await _learn_key(grants, store)
@@ -47,7 +48,7 @@ async def _learn_key(grants: Grants, store: Store) -> None:
 
 
 def open_authenticator(settings: Settings, grants: Grants, plans: Plans) -> Authenticator:
-    """The authenticator, which finds out what a caller may do."""
+    """The authenticator of callers."""
     return Authenticator(grants, keys_of(settings), plans, _verifier(settings), _uncredentialed(settings))
 
 
@@ -55,7 +56,7 @@ OPERATORS_ROLES: dict[str, Role] = {"operate": "operator", "read": "reader"}
 
 
 def keys_of(settings: Settings) -> list[Key]:
-    """All keys of the settings, each with its role and the name of its holder."""
+    """All keys of the settings, each with its role and its owner's name."""
     service = [_key(key, "service") for key in settings.service_keys]
     readers = [_key(key, "reader") for key in settings.operator_read_keys]
     return service + readers + [_key(key, OPERATORS_ROLES[key.role], key.name) for key in settings.operator_keys]

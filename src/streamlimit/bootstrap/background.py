@@ -1,4 +1,4 @@
-"""Background work of one worker, each for ever."""
+"""The background work of one worker, until it stops."""
 
 import asyncio
 from functools import partial
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 log = EventLog("streamlimit")
 
 BROKEN_SECONDS = 1.0
-"""How long work in the background rests after something broke it."""
+"""The pause before failed background work is started again."""
 
 
 def start(service: Service, dispatcher: "WebhookDispatcher | None") -> "list[asyncio.Task[None]]":
-    """Begins it all; each ends only by being cancelled."""
+    """Starts all background work, as tasks that end when they are cancelled."""
     work = _work(service) + (dispatcher.work() if dispatcher else [])
     return [asyncio.create_task(go_on_forever(each)) for each in work]
 
@@ -47,7 +47,7 @@ def _work(service: Service) -> "list[Work]":
 
 
 async def go_on_forever(work: "Work") -> None:
-    """Runs *work* for ever: an exception is a defect and gets a line in the log, and the work begins anew."""
+    """Runs *work* until cancelled: an exception, which is a defect, is logged, and the work is started again."""
     while True:
         try:
             await work()

@@ -1,4 +1,4 @@
-"""Checkpoints of SQLite's log: counted, and logged when they begin to fail and when that is over."""
+"""The listener to SQLite's checkpoints: counts them, and logs when they begin to fail and when that is over."""
 
 import asyncio
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class Checkpoints:
         self._tally, self._fails = tally, False
 
     def count(self, checkpoint: "Checkpoint") -> None:
-        """Counts a checkpoint that was made, or tried in vain."""
+        """Counts a checkpoint, made or failed."""
         self._tally.log_bytes = checkpoint.log_bytes
         fails = checkpoint.problem is not None
         self._tally.checkpoints_failed += fails

@@ -1,28 +1,28 @@
-"""Python's collector of cyclic garbage, kept away from viewers: while it walks through objects no request is served.
+"""The schedule of Python's cyclic garbage collector, which blocks all requests while it runs.
 
-Reference counts free nearly everything here. A request leaves no cycle, nor does a connection that is closed. But ten
-thousand open ones are 240,000 objects, 40 ms to walk, and a client that opens and closes them would have them walked
-again and again. So only the youngest are looked through as they come; the others once in a while, by the clock.
+Reference counts free nearly everything here: neither a request nor a closed connection leaves a cycle. But ten thousand
+open connections are 240,000 objects, 40 ms to walk, and a client that opens and closes connections would have them
+walked again and again. So only the youngest generation is collected as usual; the others periodically.
 """
 
 import asyncio
 import gc
 
 YOUNG = 2_000
-"""Objects more than before until the youngest are looked through: 0.2 ms."""
+"""New objects until the youngest generation is collected, which takes 0.2 ms."""
 
 NEVER = 1_000_000_000
 ROUND_SECONDS = 60.0
-"""Between two looks at what has come since the last one and stayed."""
+"""Seconds between two collections of the middle generation."""
 
 ROUNDS = 60
-"""Until all is looked through: what has stayed for long seldom is garbage."""
+"""Collections of the middle generation for one of all: old objects are rarely garbage."""
 
 
 def calm() -> None:
-    """Excepts all that was imported from garbage collection; now only the youngest objects are looked through.
+    """Excludes all imported objects from garbage collection, and limits automatic collection to the youngest ones.
 
-    Imports leave hardly any garbage, and to look for all of it would keep the first viewers waiting for 50 ms.
+    Imports leave hardly any garbage, and a full collection would delay the first viewers by 50 ms.
     """
     gc.collect(1)
     gc.freeze()
@@ -30,7 +30,7 @@ def calm() -> None:
 
 
 async def collect_forever() -> None:
-    """The rest."""
+    """Collects the older generations periodically, until cancelled."""
     while True:
         for number in range(ROUNDS):
             await asyncio.sleep(ROUND_SECONDS)

@@ -1,4 +1,4 @@
-"""The engine of the store that the settings name: one value, which opens each part that a store has."""
+"""The engine of the store in the settings: one value that opens each part of a store."""
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
@@ -16,19 +16,20 @@ from streamlimit.tally import Tally
 
 
 class Engine(Protocol):
-    """Opens the parts of a store, be it there or not yet. *serves*: for a worker, not for a command.
+    """Opens the parts of a store. *serves*: for a worker, not for a command.
 
-    Each raises `SettingsError` where a file never will be one, and `StoreUnavailable` where its disk is full or fails.
-    To a worker neither happens: its service has started, and goes on without the file until that can be opened.
+    Each method raises `SettingsError` for a path that cannot be a store, and `StoreUnavailable` where its disk is full
+    or fails. For a worker neither is raised: its service has started, and goes on without the file until it can be
+    opened.
     """
 
     @property
     def is_local(self) -> bool:
-        """Is the store a file of this machine, which answers at once, and not servers across a network?"""
+        """Is the store a file of this machine, which answers at once, not servers across a network?"""
         ...
 
     def store(self, policy: Policy, serves: bool = False, tally: Tally | None = None) -> Store:
-        """The store of sessions; *tally* counts how its upkeep fares."""
+        """The store of sessions; *tally* counts its checkpoints."""
         ...
 
     def outbox(self, subscriptions: Mapping[str, Collection[str]], serves: bool = False) -> Outbox:
@@ -40,32 +41,32 @@ class Engine(Protocol):
         ...
 
     def reports(self, serves: bool = False) -> tuple[ReportStore, int]:
-        """The numbers of reports, and how many users one batch of them may name."""
+        """The store of reports, and the most users of one batch."""
         ...
 
     def on_failure(self, store: Store, failed: Callable[[StoreUnavailable], None]) -> None:
-        """*failed* is called when *store* is found to be out of reach while no request asks it anything."""
+        """Has *failed* called when *store* becomes unavailable without a call to it."""
         ...
 
     def back_up(self, into: Path) -> int:
-        """Copies the store to *into*; the copy's bytes. Raises `StreamlimitError`, with words."""
+        """Copies the store to *into*, and returns the copy's bytes. Raises `StreamlimitError`."""
         ...
 
     def require_made(self) -> None:
-        """Raises `StreamlimitError` where the store is a file that no service has made: a command makes none."""
+        """Raises `StreamlimitError` where the store is a file that no service has made: commands make none."""
         ...
 
     async def notes(self) -> list[str]:
-        """What an operator should know of the store. Raises `SettingsError` or `StoreUnavailable` where it is bad."""
+        """Notes on the store for the operator. Raises `SettingsError` or `StoreUnavailable`."""
         ...
 
     def trial(self) -> AbstractContextManager["Engine"]:
-        """An engine to try, which leaves nothing behind where the store is not there yet."""
+        """An engine for trying the settings, which leaves nothing behind where the store does not exist yet."""
         ...
 
 
 def engine_of(settings: Settings) -> Engine:
-    """The engine that `store` names. What only the other one needs is not imported."""
+    """The engine for `store`. The modules of the other one are not imported."""
     if settings.store.startswith("sqlite:"):
         from streamlimit.bootstrap.sqlite import SqliteEngine
 

@@ -1,4 +1,4 @@
-"""The feed and the histories: what writes them, in a service and in a command."""
+"""The recorder of the feed and the histories, for a service or a command."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ def recording_limiter(settings: Settings, recorder: Recorder) -> Limiter:
 
 @asynccontextmanager
 async def opened_limiter(settings: Settings) -> AsyncIterator[Limiter]:
-    """A limiter for as long as the block lasts."""
+    """A context with a limiter whose events are recorded."""
     recorder = open_recorder(settings)
     try:
         limiter = recording_limiter(settings, recorder)

@@ -1,4 +1,4 @@
-"""A worker's limiter over its cached store, and all that is told of what it decides: events, refusals, seats."""
+"""A worker's limiter over its cached store, with the listeners to its events, refusals and seats."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ def open_limiter(
     counts: Counts,
     plans: Plans,
 ) -> tuple[Limiter, CachingStore]:
-    """The limiter, whose listeners count, log, record and deliver what happens, and its store."""
+    """The limiter, whose listeners count, log, record and deliver its decisions, and its store."""
 
     def happened(event: Event) -> None:
         limiter.happened((event,))

@@ -1,4 +1,4 @@
-"""A worker whose parent is gone stops, too: no supervisor would replace it, and the port would stay taken."""
+"""The stop of a worker whose parent has died: no supervisor would replace it, and it would keep the port."""
 
 import asyncio
 import os
@@ -11,11 +11,10 @@ log = EventLog("streamlimit")
 
 
 def end_with_parent() -> None:
-    """Ends this process with its parent, from now on; running segments still get `drain_seconds`.
+    """Has this process stop when its parent dies; running segments still get `drain_seconds`.
 
-    A process that has no parent of ours is left alone.
-
-    The pipe by which the parent started this process ends with the parent, however that dies.
+    It is noticed by the pipe from the parent, which is closed however that dies. A process that was not started by a
+    supervisor is left alone.
     """
     parent = parent_process()
     if parent is not None:

@@ -1,6 +1,6 @@
-"""SIGHUP: the settings are read again, and what a running worker can take over holds from then on.
+"""Reloading of settings on SIGHUP: those that a running worker can change take effect.
 
-The rest is named in the log: it takes a restart. Where anything is wrong all stays as it was.
+The others are named in the log: they need a restart. Where anything is wrong, nothing is changed.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ TAKEN_OVER = ("plans", "service_keys", "operator_keys", "operator_read_keys", "g
 
 
 class Reread(Struct, frozen=True):
-    """The settings from now on; which of them are others than before, and which would be after a restart."""
+    """The new settings, the names of those that changed, and of those that need a restart."""
 
     settings: Settings
     changed: list[str]
@@ -35,9 +35,9 @@ class Reread(Struct, frozen=True):
 
 
 def read_again(old: Settings) -> Reread:
-    """The settings that the sources of *old* give now. Raises `SettingsError`."""
+    """The present settings from the sources of *old*. Raises `SettingsError`."""
     new = load_again(old)
-    open_endpoints(new)  # one that may not be called is a wrong setting, too
+    open_endpoints(new)  # an endpoint at a forbidden address is a wrong setting, too
     differing = [name for name in Settings.model_fields if getattr(new, name) != getattr(old, name)]
     changed = [name for name in differing if name in TAKEN_OVER and _can_change(name, old, new)]
     settings = old.model_copy(update={name: getattr(new, name) for name in changed})
@@ -45,8 +45,10 @@ def read_again(old: Settings) -> Reread:
 
 
 def _can_change(name: str, old: Settings, new: Settings) -> bool:
-    """Keys of grants come from the settings or from the store. What is written for whom is known to the store's scripts
-    and queues: so of webhooks addresses and secrets may be others.
+    """Can the setting *name* change without a restart?
+
+    Grant keys can, unless their source changes between settings and store. Of webhooks only addresses and secrets can,
+    since the store's scripts and queues know the endpoints and types.
     """
     if name == "grant_keys":
         return bool(old.grant_keys and new.grant_keys)
@@ -56,21 +58,21 @@ def _can_change(name: str, old: Settings, new: Settings) -> bool:
 
 
 class Reloading:
-    """Changes one worker's parts."""
+    """Applies reloaded settings to one worker's parts."""
 
     def __init__(self, settings: Settings, service: Service, dispatcher: "WebhookDispatcher | None") -> None:
         self._settings, self._service, self._dispatcher = settings, service, dispatcher
         self._had_terminal = has_terminal()
 
     def begin(self) -> None:
-        """Listens for SIGHUP from now on. A signal that came since the parent started this process is handled now."""
+        """Installs the handler of SIGHUP. A signal that came since the start of the process is handled now."""
         if threading.current_thread() is not threading.main_thread():
-            return  # it is a part of another program, which has the signals
+            return  # embedded in another program, which owns the signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def once(self) -> None:
-        """Reads the settings, and takes over what can be."""
+        """Reads the settings, and applies those that can change."""
         try:
             found = read_again(self._settings)
         except SettingsError as error:
@@ -99,7 +101,7 @@ class Reloading:
 
 
 def has_terminal() -> bool:
-    """Does this process have a terminal? When its window is closed it shall stop, as any command does."""
+    """Has this process a terminal? Then SIGHUP means that its window was closed, which stops any command."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

@@ -1,4 +1,4 @@
-"""All parts of one worker, put together."""
+"""The composition of all parts of one worker."""
 
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 async def build_service(
     settings: Settings, dispatcher: "WebhookDispatcher | None" = None, tally: Tally | None = None
 ) -> Service:
-    """All parts of one worker; *dispatcher* is woken by events, so that webhooks need not wait."""
+    """The parts of one worker; *dispatcher* is woken by events, so that webhooks need not wait."""
     tally, counts, plans = tally or Tally(), Counts(wall_ms), Plans(settings.plans)
     recorder = open_recorder(settings, serves=True)
     limiter, store = open_limiter(settings, dispatcher, recorder, tally, counts, plans)
@@ -69,7 +69,10 @@ async def build_service(
 
 
 async def _open_access(settings: Settings, store: CachingStore, plans: Plans, hub: Hub) -> tuple[Grants, Authenticator]:
-    """Grants and authentication. A changed key wakes the listeners of *hub*: one whose key was withdrawn has to go."""
+    """Grants and authentication.
+
+    A change of keys wakes the listeners of *hub*: those with a withdrawn key are closed.
+    """
     grants = await open_grants(settings, store)
     authenticator = open_authenticator(settings, grants, plans)
     authenticator.on_change(hub.wake)

@@ -1,4 +1,4 @@
-"""The engine of one file on this machine."""
+"""The engine of SQLite: one file on this machine."""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class SqliteEngine:
-    """An `Engine` on SQLite's file."""
+    """An `Engine` on a file of SQLite."""
 
     is_local = True
 
@@ -56,13 +56,13 @@ class SqliteEngine:
         return _open(lambda: patient(SqliteReports, self._path), serves), USERS_AT_ONCE
 
     def on_failure(self, store: Store, failed: Callable[[StoreUnavailable], None]) -> None:
-        """A file fails only when it is asked for something."""
+        """Does nothing: a file fails only when it is called."""
 
     def back_up(self, into: Path) -> int:
         return back_up(self._path, into)
 
     def require_made(self) -> None:
-        """Where there is not even a folder for the file the setting is wrong, which opening the file says."""
+        """As `Engine.require_made`; where there is no folder for the file, opening it reports the wrong setting."""
         if not _is_made(self._path) and Path(self._path).parent.is_dir():
             raise StreamlimitError(
                 f"there is no store at {self._path}: nothing was served with these settings, in this folder"
@@ -73,7 +73,7 @@ class SqliteEngine:
 
     @contextmanager
     def trial(self) -> Iterator["SqliteEngine"]:
-        """A file beside one that is not there yet, where there is a folder to put it."""
+        """As `Engine.trial`: a temporary file in the folder of one that does not exist yet."""
         path = Path(self._path)
         if _is_made(self._path) or not os.access(path.parent, os.W_OK | os.X_OK):
             yield self
@@ -83,7 +83,7 @@ class SqliteEngine:
 
 
 def _open(make: Callable[[], T], serves: bool) -> T:
-    """The part that *make* opens, now or (for a worker) later."""
+    """The part that *make* opens, at once or (for a worker) later."""
     try:
         return opened(make, StoreUnavailable if serves else StoreLocked)
     except StoreHindered:
@@ -93,7 +93,7 @@ def _open(make: Callable[[], T], serves: bool) -> T:
 
 
 def _is_made(path: str) -> bool:
-    """Is there something? An empty file is none yet; a path that cannot be examined is reported by opening it."""
+    """Does the store exist? An empty file counts as none; a path that cannot be examined is reported by opening it."""
     try:
         return os.stat(path).st_size > 0
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from streamlimit.tally import Tally
 
 
 def open_limiter(settings: Settings) -> Limiter:
-    """A limiter without HTTP: for commands and for library users with a configuration."""
+    """A limiter without HTTP, for commands and programs with a configuration."""
     return Limiter(engine_of(settings).store(settings.policy()), announce)
 
 

@@ -1,4 +1,4 @@
-"""The streams, and what is said of one that cannot be served."""
+"""The catalogs of streams, and the log of streams that cannot be served."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +15,14 @@ log = EventLog("streamlimit")
 
 
 def open_catalog(settings: Settings) -> Catalog | None:
-    """The streams of a folder, where one is set."""
+    """The catalog of a folder; None: none is set."""
     if settings.streams is None or settings.has_origin:
         return None
     return Catalog(Path(settings.streams), on_problem=_log_problem)
 
 
 def open_origin(settings: Settings) -> "OriginCatalog | None":
-    """The streams of an HTTP origin, where one is set. Nothing else needs its client, which takes a while to import."""
+    """The catalog of an HTTP origin; None: none is set. Its client takes a while to import, so it is imported here."""
     if settings.streams is None or not settings.has_origin:
         return None
     from streamlimit.delivery.origin.address import Address
@@ -34,7 +34,7 @@ def open_origin(settings: Settings) -> "OriginCatalog | None":
 
 
 async def check_origin(settings: Settings) -> None:
-    """Whether the origin answers anything at all. Raises `SettingsError`."""
+    """Checks that the origin answers at all. Raises `SettingsError`."""
     origin = open_origin(settings)
     assert origin is not None
     try:

@@ -1,7 +1,7 @@
 """OpenTelemetry traces (`traces` in the settings, `pip install 'streamlimit[traces]'`): one span a request.
 
-Where they are off nothing is imported, and requests are handled as if this file were not there. A span is named by its
-call, never by its path: that may hold a grant.
+Where they are off nothing is imported, and requests are handled without any wrapper. A span is named by its call, never
+by its path, which may hold a grant.
 """
 
 import re
@@ -17,7 +17,7 @@ Finish = Callable[[], None]
 
 
 def traced(endpoint: str | None, handle: Handler) -> tuple[Handler, Finish]:
-    """*handle* with a span around each request, sent to the OTLP *endpoint* (None: as it is); and what ends that."""
+    """*handle* with a span per request, sent to the OTLP *endpoint* (None: unchanged), and the end of that."""
     if endpoint is None:
         return handle, _nothing
     provider = open_provider(endpoint)
@@ -25,7 +25,7 @@ def traced(endpoint: str | None, handle: Handler) -> tuple[Handler, Finish]:
 
 
 def open_provider(endpoint: str) -> Any:
-    """The provider, which collects spans and sends them in batches, from a thread of its own.
+    """The provider, which sends spans in batches from its own thread.
 
     Raises `SettingsError`.
     """
@@ -42,7 +42,7 @@ def open_provider(endpoint: str) -> Any:
 
 
 class Traced:
-    """Handles requests by *inner*, each in a span of *tracer*'s; a `traceparent` that came along is its parent."""
+    """Handles requests by *inner*, each in a span of *tracer*, a child of the request's `traceparent`."""
 
     def __init__(self, inner: Handler, tracer: Any) -> None:
         from opentelemetry.propagate import extract
@@ -73,7 +73,7 @@ async def _until(work: Awaitable[None], span: Any) -> None:
 
 
 def _note_status(exchange: Exchange, span: Any) -> None:
-    """However the answer begins, the span has its status. The same request again has a span, too: it is handled."""
+    """Has the answer's status set in the span. Repeated requests are not answered unread, so they have spans, too."""
 
     def noting(begin: Callable[..., None]) -> Callable[..., None]:
         def begun(status: int, *more: Any) -> None:
@@ -92,7 +92,7 @@ _patterns: list[tuple[re.Pattern[str], str]] = []
 
 
 def route_of(method: str, path: str) -> str:
-    """The call's path with the names of its parameters; `other` for what is no call."""
+    """The call's path with the names of its parameters; `other` for an unknown path."""
     if not _patterns:
         from streamlimit.web.contract import OPERATIONS
 
@@ -102,15 +102,15 @@ def route_of(method: str, path: str) -> str:
 
 
 def _pattern(name: str) -> re.Pattern[str]:
-    """`{path}` may have slashes, other parameters have none; an edge may ask by any method."""
+    """The pattern of a call: `{path}` may have slashes, other parameters none; edges may use any method."""
     method, _, path = name.partition(" ")
     parts = re.sub(r"\\{(\w+)\\}", lambda found: ".+" if found[1] == "path" else "[^/]+", re.escape(path))
     return re.compile((r"\w+" if path.startswith(("/edge/auth", "/edge/envoy")) else method) + " " + parts)
 
 
 def _is_read(_: object) -> None:
-    """Nothing is answered unread."""
+    """Ignores an answer for repeated requests."""
 
 
 def _nothing() -> None:
-    """Nothing was opened."""
+    """Ends nothing: traces are off."""

@@ -1,4 +1,4 @@
-"""The engine of Valkey's and Redis' servers."""
+"""The engine of Valkey and Redis: servers across a network."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ ELSEWHERE = (
 
 
 class ValkeyEngine:
-    """An `Engine` on servers, which are reached by the first question: nothing is opened before."""
+    """An `Engine` on servers, which are connected at the first call."""
 
     is_local = False
 
@@ -50,7 +50,7 @@ class ValkeyEngine:
         raise StreamlimitError(ELSEWHERE)
 
     def require_made(self) -> None:
-        """Servers are there, or do not answer."""
+        """Does nothing: servers need not be made."""
 
     async def notes(self) -> list[str]:
         return await check(self._url)

@@ -19,7 +19,7 @@ PRIVATE = "a private or loopback address; set allow_private_callbacks = true if 
 
 
 def open_endpoints(settings: Settings) -> "list[Endpoint]":
-    """The endpoints of webhooks. Raises `SettingsError` for addresses that plainly may not be called."""
+    """The endpoints of webhooks. Raises `SettingsError` for addresses that are forbidden by their form."""
     if not settings.callbacks:
         return []
     from streamlimit.webhooks.endpoint import Endpoint
@@ -40,7 +40,7 @@ def _require_public(settings: Settings) -> None:
 
 
 def open_outbox(settings: Settings, serves: bool = False) -> Outbox:
-    """The outbox of the store that the settings name, with their endpoints; *serves* as in `Engine`."""
+    """The outbox of the store in the settings, with its endpoints; *serves* as in `Engine`."""
     subscriptions = {endpoint.name: endpoint.types for endpoint in open_endpoints(settings)}
     return engine_of(settings).outbox(subscriptions, serves)
 

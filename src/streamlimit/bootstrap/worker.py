@@ -1,4 +1,4 @@
-"""One process's work, from the start of the server to its stop."""
+"""The application of one worker process, from the start of the server to its stop."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ from streamlimit.web.control import import_plane
 
 
 class Worker:
-    """One process's application: opens its parts when the server starts, closes them when it stops."""
+    """The application of a worker: opens its parts when the server starts, closes them when it stops."""
 
     def __init__(self, settings: Settings, tally: Tally) -> None:
         self._settings, self._tally = settings, tally
@@ -65,16 +65,16 @@ class Worker:
 
 
 class WorkerFactory:
-    """Makes the application of a worker process, and travels to it by pickling.
+    """Makes the application in a worker process, to which it is pickled.
 
-    *tally*: where its server counts, too.
+    *tally*: also used by the server.
     """
 
     def __init__(self, settings: Settings, tally: Tally | None = None) -> None:
         self._settings, self._tally = settings, tally or Tally()
 
     def read_again(self) -> "WorkerFactory":
-        """A factory for workers that start from now on, with the settings that running ones have after SIGHUP."""
+        """The factory for later workers, with the settings that running ones have after SIGHUP."""
         return WorkerFactory(read_again(self._settings).settings, self._tally)
 
     def __call__(self) -> Worker:

@@ -1,4 +1,4 @@
-"""May this session be issued a segment? Existing before new, then the limit (rules 1, 2, 3, 8, 12)."""
+"""The rule of admissions: existing sessions before new ones, then the limit (rules 1, 2, 3, 8, 12)."""
 
 from msgspec.structs import replace
 
@@ -24,13 +24,13 @@ from streamlimit.rules.scopes import Scope, full_scopes
 from streamlimit.rules.sharing import is_shared
 
 BAD_GRANTS = frozenset({"grant-expired", "grant-ended"})
-"""Refusals of the credential, not of the limit: a dry run makes them, too."""
+"""Refusals of the credential, not of the limit: a dry run refuses them, too."""
 
 
 def admit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants | None = None) -> Outcome[Decision]:
     """Gives *ask* a seat or says why not. The same session twice gets the same answer and one seat.
 
-    *grants*: those of the user that were ended; without them the outcome may be that it takes them.
+    *grants*: the user's ended grants; without them the outcome may be that the rule needs them.
     """
     ledger.mend(policy, now_ms)
     outcome = _decide(ledger, ask, policy, now_ms, grants)
@@ -58,7 +58,7 @@ def _decide(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grant
 def _admit_anyway(
     ledger: Ledger, ask: Ask, code: str, policy: Policy, now_ms: int, grants: Grants | None
 ) -> Outcome[Decision]:
-    """A dry run: whom the rules refuse gets a seat beyond them, and the answer says so."""
+    """The outcome of a dry run: a refused session gets a seat beyond the limit, and the answer says so."""
     seat, live = ledger.find(ask.session_id), ledger.live(now_ms)
     if seat is not None and seat.expires_at_ms > now_ms:
         outcome = _admit_sitting(ledger, seat, ask, policy, now_ms)
@@ -173,7 +173,7 @@ def _reserve(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Gran
 
 
 def _in_all(live: list[Seat], scopes: list[Scope]) -> list[Seat]:
-    """Those whose going makes room in every one of *scopes*."""
+    """The sessions whose end makes room in every one of *scopes*."""
     return [seat for seat in live if all(any(seat is own for own in scope.seats) for scope in scopes)]
 
 
@@ -199,12 +199,15 @@ def staying(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> list[Seat]
 
 
 def _goes_anyway(seat: Seat, ask: Ask, policy: Policy) -> bool:
-    """Does the new session replace it though seats are free? One device, one seat (`reclaim_device = "always"`)."""
+    """Does the new session replace *seat* though seats are free?
+
+    With `reclaim_device = "always"`: one seat a device.
+    """
     return policy.reclaim_device is Reclaim.ALWAYS and _is_of_device(seat, ask)
 
 
 def _is_left_behind(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
-    """An old session of the asking device, silent for X: what a crashed player leaves behind."""
+    """Is *seat* an old session of the asking device, silent for X, as a crashed player leaves one?"""
     is_silent = now_ms - _silent_since_ms(seat) >= policy.segment_ms
     return policy.reclaim_device is Reclaim.SILENT and is_silent and _is_of_device(seat, ask)
 
@@ -235,9 +238,9 @@ def _replace(ledger: Ledger, victim: Seat, ask: Ask, policy: Policy, now_ms: int
 
 
 def _refuse_terminated(ledger: Ledger, ask: Ask, mark: Mark, policy: Policy, now_ms: int) -> Outcome[Decision]:
-    """410, and the silence of n·X that it takes to be forgiven starts anew.
+    """The refusal of a terminated session, which restarts the silence of n·X before it is forgiven.
 
-    A fiftieth of X goes on top, so that a hammering player's refusals are written only that often.
+    The mark is prolonged by another fiftieth of X, so that a hammering player's refusals are written only that often.
     """
     changed = mark.until_ms < now_ms + policy.expiry_ms
     if changed:
@@ -246,7 +249,7 @@ def _refuse_terminated(ledger: Ledger, ask: Ask, mark: Mark, policy: Policy, now
 
 
 def refuse_full(ledger: Ledger, ask: Ask, scope: Scope, policy: Policy, now_ms: int) -> Refusal:
-    """No seat is free where *scope* counts."""
+    """The refusal where no seat of *scope* is free."""
     limit, sessions = ledger.limit(ask.limit, policy), show_live(ask.user_id, ledger, policy, now_ms)
     retry_after_ms = _room_in_ms(scope.seats, scope.limit, policy, now_ms)
     return Refusal("session-limit", limit, len(sessions), sessions, retry_after_ms, None, scope.name, scope.limit)
@@ -257,20 +260,20 @@ def _has_no_visit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> bool
 
 
 def refuse_visit(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int) -> Refusal:
-    """The user's budget of visits is spent (rule 13)."""
+    """The refusal where the user's budget of visits is spent (rule 13)."""
     found = refusal("too-many-visits", ledger, ask, policy, now_ms)
     return replace(found, retry_after_ms=visits.wait_ms(ledger, found.limit, policy, now_ms))
 
 
 def refusal(code: str, ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, mark: Mark | None = None) -> Refusal:
-    """A refusal explains itself (rule 10): the sessions that hold the seats, and when there may be room."""
+    """A refusal with its explanation (rule 10): the sessions that hold the seats, and when there may be room."""
     live, limit = ledger.live(now_ms), ledger.limit(ask.limit, policy)
     sessions = show_live(ask.user_id, ledger, policy, now_ms)
     return Refusal(code, limit, len(live), sessions, _room_in_ms(live, limit, policy, now_ms), mark)
 
 
 def _room_in_ms(seats: list[Seat], limit: int, policy: Policy, now_ms: int) -> int:
-    """When so many of *seats* will have lapsed, without any further request, that fewer than *limit* are left."""
+    """The time in ms until fewer than *limit* of *seats* are left, if no further request comes."""
     lapses = sorted(seat.expires_at_ms for seat in seats)
     nth = max(len(lapses) - max(limit, 1), 0)
     return lapses[nth] - now_ms if lapses else policy.segment_ms

@@ -1,4 +1,4 @@
-"""A heartbeat: admitted and received at once, since nothing is delivered (rules 3 and 5)."""
+"""The rule of heartbeats: admitted and confirmed at once, since nothing is delivered (rules 3 and 5)."""
 
 from msgspec.structs import replace
 
@@ -14,11 +14,10 @@ _ACTIVE, _CHECK, _LEASE = State.ACTIVE, Purpose.CHECK, Purpose.LEASE  # looked u
 
 
 def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants | None = None) -> Outcome[Decision]:
-    """A heartbeat: does what `admit` and then a receipt of its lease do. No lease stays open, so *ask* needs no name
-    for one.
+    """The outcome of a heartbeat: that of `admit` and then a receipt of its lease.
 
-    Nearly every beat is of a session with a seat on that stream, or of a new one where there is room: those two are
-    written down here as what the two rules come to then.
+    No lease stays open, so *ask* needs no lease id. The two most frequent cases, a session with a seat on that stream
+    and a new one with room, are shortcuts here with the same outcome.
     """
     ledger.mend(policy, now_ms)
     if ledger.marks or ask.purpose is _CHECK:
@@ -40,12 +39,12 @@ def beat(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grants |
 
 
 def unnamed(ask: Ask) -> Ask:
-    """*ask* without a name for a lease, as one that asks for no bytes (plays.py)."""
+    """*ask* without a lease id, as questions for no bytes have it (plays.py)."""
     return replace(ask, lease_id="")
 
 
 def beaten(admitted: Admitted, verdict: Verdict, ask: Ask) -> Admitted:
-    """The answer to both steps of *ask*: the session as its receipt left it, or none."""
+    """The answer to both steps of *ask*: the session as the receipt left it, or none."""
     events = admitted.events + verdict.events
     if not isinstance(verdict, Confirmed):
         return replace(admitted, session=None, events=events)

@@ -1,4 +1,4 @@
-"""The client has the segment: the session lives on, moves, or is seated again (rules 3, 5, 6, 8)."""
+"""The rule of receipts: the session's life is prolonged, it moves, or is seated again (rules 3, 5, 6, 8)."""
 
 from streamlimit.model import Ask, Confirmed, Event, Gone, Lease, Receipt, State, Verdict
 from streamlimit.policy import DRY_RUN_SEATS, Policy
@@ -14,7 +14,7 @@ def confirm(
 ) -> Outcome[Verdict]:
     """Counts *receipt* for its session. The same receipt twice is one; a late one takes no other session's seat.
 
-    *grants*: those of the user that were ended; without them the outcome may be that it takes them.
+    *grants*: the user's ended grants; without them the outcome may be that the rule needs them.
     """
     lease = receipt.lease
     ledger.mend(policy, now_ms)
@@ -28,9 +28,9 @@ def confirm(
 
 
 def prolong(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcome[Gone | None]:
-    """Bytes of *lease* still make progress: its session expires later. None: it still holds its seat.
+    """Prolongs the session of *lease*, whose bytes make progress. The answer is None: it holds its seat; or `Gone`.
 
-    A player that its session has left behind is not served on, though the session is (`Gone` with `active`).
+    A player whose session has moved on without it is not served further (`Gone` with `active`).
     """
     ledger.mend(policy, now_ms)
     seat = ledger.find(lease.ask.session_id)
@@ -81,7 +81,7 @@ def _settle(ledger: Ledger, seat: Seat, receipt: Receipt, policy: Policy, now_ms
 
 
 def _follow(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> bool:
-    """The session is where its newest receipt is. Says whether that is another stream."""
+    """Sets the session's position to that of its newest receipt. Is that another stream?"""
     ask, moved = receipt.lease.ask, receipt.lease.ask.stream_id != seat.stream_id
     if not plays.take_over(seat, plays.of_receipt(receipt), receipt.lease.admitted_ms, policy, now_ms):
         return False
@@ -103,7 +103,7 @@ def _follow(seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> bool:
 
 
 def prolong_by_receipt(seat: Seat, play_ms: int, policy: Policy, now_ms: int) -> None:
-    """n·X from now, or from when the received media will have played, `buffer_seconds` at most (rule 6)."""
+    """Sets the expiry: n·X from now, or from the end of the buffered media, `buffer_seconds` at most (rule 6)."""
     plays_until_ms = now_ms
     if not policy.buffer_ms:
         seat.ahead_until_ms = 0
@@ -118,10 +118,10 @@ def prolong_by_receipt(seat: Seat, play_ms: int, policy: Policy, now_ms: int) ->
 def _seat_again(
     ledger: Ledger, receipt: Receipt, policy: Policy, now_ms: int, grants: Grants | None
 ) -> Outcome[Verdict]:
-    """The session expired while its segment was on the way: it is seated again if there is room (rule 3).
+    """Seats a session again that expired while its segment was delivered, if there is room (rule 3).
 
-    Received in time and reported late (rule 11), it held its seat all the while, unless another session took it
-    meanwhile.
+    With a receipt in time but reported late (rule 11), it counts as having held its seat, unless another session took
+    it.
     """
     lease, ask = receipt.lease, receipt.lease.ask
     gone = _gone(ledger, lease, now_ms)

@@ -1,4 +1,4 @@
-"""How a seat is lost, for whatever reason: it leaves the ledger, leaves a mark, makes one event."""
+"""The loss of a seat, for any reason: it is removed from the ledger, leaves a mark, and makes one event."""
 
 from streamlimit.model import Device, Event, Mark, State
 from streamlimit.policy import MARKS_KEPT, Policy
@@ -6,7 +6,7 @@ from streamlimit.rules.ledger import NOBODYS, Ledger, Seat, show
 
 
 def lapse(user_id: str, ledger: Ledger, seat: Seat, now_ms: int) -> Event:
-    """The seat ran out of time: an expired session, or a reservation whose segment never arrived."""
+    """Removes a seat past its time: of an expired session, or a reservation whose segment never arrived."""
     if seat.last_activity_ms is None:
         return give_back(user_id, ledger, seat, now_ms, "reservation ran out")
     ledger.seats.remove(seat)
@@ -14,13 +14,13 @@ def lapse(user_id: str, ledger: Ledger, seat: Seat, now_ms: int) -> Event:
 
 
 def lapse_all(user_id: str, ledger: Ledger, now_ms: int) -> tuple[Event, ...]:
-    """Every seat past its time goes; each change of the ledger does this on the way (rule 7)."""
+    """Removes every seat past its time; each change of the ledger does so (rule 7)."""
     due = [seat for seat in ledger.seats if seat.expires_at_ms <= now_ms]
     return tuple(lapse(user_id, ledger, seat, now_ms) for seat in due)
 
 
 def give_back(user_id: str, ledger: Ledger, seat: Seat, now_ms: int, reason: str) -> Event:
-    """A reservation is given back: nothing was received."""
+    """Removes a reservation that is given back: nothing was received."""
     ledger.seats.remove(seat)
     return Event("session.abandoned", show(user_id, seat, State.ABANDONED), now_ms, reason)
 
@@ -37,7 +37,7 @@ def dismiss(
     by_session_id: str | None = None,
     by_device: str | Device | None = None,
 ) -> Event:
-    """The session is ended by its viewer, or terminated by an operator or another device."""
+    """Removes the seat of a session ended by its viewer, or terminated by an operator or another device."""
     ledger.seats.remove(seat)
     mark = Mark(
         session_id=seat.session_id,
@@ -67,6 +67,6 @@ def remember(ledger: Ledger, mark: Mark, now_ms: int) -> None:
 
 
 def _joined(marks: list[Mark]) -> Mark:
-    """One mark for those that found no room: no late receipt of their time seats a session again."""
+    """One mark in the place of those that found no room: no late receipt of their time seats a session again."""
     generation, until_ms = max(each.generation for each in marks), max(each.until_ms for each in marks)
     return Mark(NOBODYS, generation, State.ENDED, marks[-1].at_ms, until_ms)

@@ -1,4 +1,4 @@
-"""One user's grants that were ended: a dead one starts nothing.
+"""The ended (dead) grants of one user, which start nothing.
 
 Kept apart from the ledger: a session with a seat never needs it, and it is remembered for as long as a grant lives, not
 for n·X. A grant is known by its session and the *generation* of the seat that it was given for: a later seat's grant
@@ -11,7 +11,7 @@ from streamlimit.policy import GRANTS_KEPT, Policy
 
 
 class Dead(Struct, array_like=True, gc=False):
-    """A session's grants of `generation`, and all older ones. `given`: it surely had one."""
+    """The dead grants of a session: those of `generation` and all older ones. `given`: it certainly had one."""
 
     session_id: str
     generation: int
@@ -20,14 +20,14 @@ class Dead(Struct, array_like=True, gc=False):
 
 
 class Grants(Struct, array_like=True, gc=False):
-    """The oldest end first. Grants of `revoked`, and older ones, start nothing, of whichever session."""
+    """The dead grants of a user, the oldest end first. `revoked`: grants of this generation or older are dead."""
 
     dead: list[Dead] = field(default_factory=list)
     revoked: int = 0
     revoked_until_ms: int = 0
 
     def newest_dead(self, session_id: str, now_ms: int) -> int:
-        """The generation of the youngest grant of the session that is dead; −1: none is."""
+        """The generation of the session's youngest dead grant; −1: there is none."""
         newest = self.revoked if self.revoked_until_ms > now_ms else -1
         for each in self.dead:
             if each.session_id == session_id and each.until_ms > now_ms and each.generation > newest:
@@ -35,12 +35,12 @@ class Grants(Struct, array_like=True, gc=False):
         return newest
 
     def until_ms(self) -> int:
-        """The time from which on nothing of these grants matters."""
+        """The time (ms) from which on these grants have expired."""
         return max([self.revoked_until_ms, *(each.until_ms for each in self.dead)])
 
 
 def kill(grants: Grants, session_id: str, generation: int, given: bool, policy: Policy, now_ms: int) -> None:
-    """The session's grants of *generation*, and all older ones, are dead until the youngest of them would expire."""
+    """Makes the session's grants of *generation*, and all older ones, dead until the youngest would expire."""
     end = Dead(session_id, generation, now_ms + policy.grant_ms, given)
     kept = []
     for each in grants.dead:
@@ -56,14 +56,14 @@ def kill(grants: Grants, session_id: str, generation: int, given: bool, policy: 
 
 
 def revoke(grants: Grants, generation: int, policy: Policy, now_ms: int) -> None:
-    """All grants of *generation*, and all older ones, are dead, of whichever session; no session is remembered."""
+    """Makes all grants of *generation*, and all older ones, dead, of any session; no session is remembered."""
     grants.dead = []
     grants.revoked = max(grants.revoked, generation)
     grants.revoked_until_ms = max(grants.revoked_until_ms, now_ms + policy.grant_ms)
 
 
 def _drop(grants: Grants, oldest: Dead) -> None:
-    """Drops a grant from the list: it stays dead with all grants of its time."""
+    """Drops an entry from the list: it stays dead, together with all grants of its time."""
     grants.dead = [each for each in grants.dead if each is not oldest]
     if oldest.given:
         grants.revoked = max(grants.revoked, oldest.generation)

@@ -1,4 +1,4 @@
-"""How sessions leave: a reservation given back, the viewer's own end, a termination, the sweep."""
+"""The rules by which sessions leave: abandoning, the viewer's end, termination, the sweep."""
 
 from streamlimit.model import FOR_GOOD, Event, Lease, Mark, State
 from streamlimit.policy import Policy
@@ -10,7 +10,7 @@ Events = tuple[Event, ...]
 
 
 def abandon(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcome[Events]:
-    """The segment did not arrive. A reservation without another open lease is given back; all else stays."""
+    """Closes *lease*, whose segment did not arrive; a reservation without another open lease is given back."""
     seat = ledger.find(lease.ask.session_id)
     if seat is None or seat.generation != lease.generation or lease.ask.lease_id not in seat.leases:
         return Outcome((), changed=False)
@@ -24,7 +24,7 @@ def abandon(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcom
 def end(
     ledger: Ledger, user_id: str, session_id: str, policy: Policy, now_ms: int, grants: Grants | None = None
 ) -> Outcome[Events]:
-    """The viewer stops, and unless *grants* is None the session's grant dies. The second time: nothing."""
+    """Ends the viewer's session and, unless *grants* is None, its grant. The second time: nothing."""
     seat = ledger.find(session_id)
     outcome = _send_away(ledger, user_id, [session_id], policy, now_ms, State.ENDED, "viewer", "ended")
     if grants is not None and (seat is None or seat.given):
@@ -37,15 +37,15 @@ def end(
 def terminate(
     ledger: Ledger, user_id: str, session_id: str | None, by: str, reason: str, policy: Policy, now_ms: int
 ) -> Outcome[Events]:
-    """An operator stops one session, or all of the user's (None). It stays out until silent for n·X."""
+    """Terminates one session, or (None) all of the user's, for an operator. It stays out until silent for n·X."""
     named = [seat.session_id for seat in ledger.seats] if session_id is None else [session_id]
     return _send_away(ledger, user_id, named, policy, now_ms, State.TERMINATED, by, reason)
 
 
 def forgive(ledger: Ledger, session_id: str | None, policy: Policy, now_ms: int) -> Outcome[int]:
-    """A terminated session (None: all of them) may come back at once. How many could not.
+    """Lets a terminated session (None: all of them) come back at once. The answer is how many.
 
-    That it left stays known: no receipt of its old seat seats it again.
+    Receipts of its old seat still do not seat it again.
     """
     ledger.mend(policy, now_ms)
     forgiven = [
@@ -60,9 +60,9 @@ def forgive(ledger: Ledger, session_id: str | None, policy: Policy, now_ms: int)
 
 
 def forget(ledger: Ledger, user_id: str, policy: Policy, now_ms: int, grants: Grants | None = None) -> Outcome[Events]:
-    """Nothing of the user is kept: sessions end; marks, limit and budget go; grants given so far start nothing.
+    """Forgets the user: sessions end; marks, limit and budget are removed; grants given so far start nothing.
 
-    Of the seats that were there no late receipt seats a session again, for n·X.
+    For n·X late receipts of the removed seats do not seat a session again.
     """
     if grants is None:
         return grants_wanted()
@@ -82,9 +82,9 @@ def forget(ledger: Ledger, user_id: str, policy: Policy, now_ms: int, grants: Gr
 def lose_again(
     ledger: Ledger, event: Event, policy: Policy, now_ms: int, grants: Grants | None = None
 ) -> Outcome[Events]:
-    """The loss of *event*, again, if its very seat is there: a store that failed over had forgotten it (rule 7).
+    """Repeats the loss of *event* if its very seat is there: a store that failed over had lost it (rule 7).
 
-    Also where its time has passed meanwhile: it makes the event that was written already, not another one.
+    Also past its expiry, so that it makes the same event again, not another one.
     """
     ledger.mend(policy, now_ms)
     lost = event.session
@@ -98,7 +98,7 @@ def lose_again(
 
 
 def expire(ledger: Ledger, user_id: str, policy: Policy, now_ms: int) -> Outcome[Events]:
-    """Takes out all that is past its time: seats with an event each, marks in silence."""
+    """Removes all that is past its time: seats with an event each, and marks."""
     before = len(ledger.marks), ledger.spent_until_ms, ledger.max_sessions
     ledger.mend(policy, now_ms)
     if ledger.spent_until_ms <= now_ms:
@@ -111,7 +111,7 @@ def expire(ledger: Ledger, user_id: str, policy: Policy, now_ms: int) -> Outcome
 
 
 def _given_until(ledger: Ledger, session_id: str, now_ms: int) -> int:
-    """The youngest that a grant of a session without a seat may be; in this very millisecond a new one may be given."""
+    """The youngest generation of a session's old grants: not this millisecond's, in which a new one may be given."""
     return max([now_ms - 1, *(mark.generation for mark in ledger.marks if mark.session_id == session_id)])
 
 

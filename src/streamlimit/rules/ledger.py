@@ -15,17 +15,14 @@ from streamlimit.policy import Policy
 T = TypeVar("T")
 
 LOOK_AGAIN_MS = 60_000
-"""How soon the sweep comes back for a limit that ends later: what is filed further ahead is taken for an old clock's.
-"""
+"""The latest due time for a limit that ends later: one further ahead would be taken for an old clock's."""
 
 NOBODYS = ""
-"""The session of the one mark that stands for all that found no room."""
+"""The session id of the mark that stands for all marks that found no room."""
 
 
 class Position(Struct, array_like=True):
-    """How far one kind of media got (sharing.py says how a place is counted), and a digest of the client that fetched
-    it.
-    """
+    """The position of one kind of media (sharing.py defines places), and a digest of the client that fetched it."""
 
     place: int
     client: str
@@ -41,7 +38,7 @@ class Left(Struct, array_like=True):
 class Paid(Struct, array_like=True):
     """The visit that a session paid last, after it had started: for which stream, when, and by which play asked for.
 
-    `at_ms` 0: it was given back, since the stream was watched to its end.
+    `at_ms` 0: the visit was given back, since the stream was watched to its end.
     """
 
     stream_id: str
@@ -50,7 +47,7 @@ class Paid(Struct, array_like=True):
 
 
 class Seat(Struct, array_like=True, gc=False):
-    """One session as the store keeps it. `last_activity_ms` None: reserved, nothing received yet.
+    """A seat: one session as the store keeps it. `last_activity_ms` None: reserved, nothing received yet.
 
     It is kept as an array, in this order: a new field goes to the end, with a default.
 
@@ -91,10 +88,10 @@ class Seat(Struct, array_like=True, gc=False):
 
 
 class Ledger(Struct, array_like=True, gc=False):
-    """All of one user. `max_sessions` is a limit of their own, None where the policy's holds.
+    """The ledger of one user. `max_sessions`: the user's own limit, None where the policy's holds.
 
     `spent_until_ms`: when the user's budget of visits is whole again (visits.py); 0: it is.
-    `limit_until_ms`: when the own limit ends (0: never); `limit_said_ms`: as it was said, by the wall clock (0: not).
+    `limit_until_ms`: when the own limit ends (0: never); `limit_said_ms`: the end as it was set, by the wall clock.
     """
 
     seats: list[Seat] = field(default_factory=list)
@@ -106,18 +103,18 @@ class Ledger(Struct, array_like=True, gc=False):
     limit_note: str = ""
 
     def find(self, session_id: str) -> Seat | None:
-        """The session's seat, be it past its time or not."""
+        """The session's seat, also past its time; None: it has none."""
         for seat in self.seats:
             if seat.session_id == session_id:
                 return seat
         return None
 
     def live(self, now_ms: int) -> list[Seat]:
-        """The seats that count: a session past its time counts for nothing, swept or not (rule 7)."""
+        """The live seats: a session past its time does not count, swept or not (rule 7)."""
         return [seat for seat in self.seats if seat.expires_at_ms > now_ms]
 
     def mark_of(self, session_id: str, state: State, now_ms: int) -> Mark | None:
-        """The newest mark of that kind that still holds."""
+        """The session's newest mark of that state that still holds; None: there is none."""
         for mark in reversed(self.marks):
             if mark.session_id == session_id and mark.state is state and mark.until_ms > now_ms:
                 return mark
@@ -130,20 +127,20 @@ class Ledger(Struct, array_like=True, gc=False):
         return policy.max_sessions if asked is None else asked
 
     def shown_limit(self, policy: Policy, now_ms: int) -> int:
-        """The limit that counts for the user: their own, else that of the session that came last."""
+        """The limit to be shown for the user: their own, else that of the session admitted last."""
         self.mend(policy, now_ms)
         latest = max(self.live(now_ms), key=lambda seat: seat.last_activity_ms or seat.started_at_ms, default=None)
         return self.limit(None if latest is None or latest.is_own else latest.limit, policy)
 
     def set_limit(self, max_sessions: int | None, terms: Terms, now_ms: int) -> None:
-        """The user has a limit of their own from now on, or (None) none."""
+        """Sets the user's own limit, or (None) removes it."""
         if max_sessions is None:
             terms = Terms()
         self.max_sessions, self.limit_note, self.limit_said_ms = max_sessions, terms.note, terms.until_ms or 0
         self.limit_until_ms = 0 if terms.lasts_ms is None else now_ms + terms.lasts_ms
 
     def own_limit(self, user_id: str, policy: Policy, now_ms: int) -> OwnLimit | None:
-        """The user's own limit that holds now."""
+        """The user's own limit that holds now; None: there is none."""
         self.mend(policy, now_ms)
         if self.max_sessions is None:
             return None
@@ -151,7 +148,7 @@ class Ledger(Struct, array_like=True, gc=False):
         return OwnLimit(user_id, self.max_sessions, Terms(left_ms, self.limit_said_ms or None, self.limit_note))
 
     def due_at_ms(self, now_ms: int) -> int | None:
-        """The earliest time at which anything here lapses, or is to be looked at again; None: never."""
+        """The earliest time (ms) at which anything here lapses, or is to be checked again; None: never."""
         earliest = None
         for seat in self.seats:
             if earliest is None or seat.expires_at_ms < earliest:
@@ -166,9 +163,9 @@ class Ledger(Struct, array_like=True, gc=False):
         return earliest
 
     def mend(self, policy: Policy, now_ms: int) -> None:
-        """What was written before the store's clock went back would be immortal: it counts as passed.
+        """Lets all lapse that was written before the store's clock went back, since it would never expire.
 
-        An own limit that is past its end is none any more.
+        An own limit past its end is removed.
         """
         if self.limit_until_ms and self.limit_until_ms <= now_ms:
             self.set_limit(None, Terms(), now_ms)
@@ -183,14 +180,14 @@ class Ledger(Struct, array_like=True, gc=False):
                 mark.until_ms = now_ms
 
     def is_blank(self) -> bool:
-        """Nothing worth keeping a row for."""
+        """Is the ledger empty, so that no row need be kept?"""
         return not self.seats and not self.marks and self.max_sessions is None and not self.spent_until_ms
 
 
 class Outcome(Struct, Generic[T], gc=False):
     """The outcome of a rule: its answer, whether the ledger changed, and the events.
 
-    `ended_grants`: so did the user's grants that were ended. `wants_grants`: nothing is decided yet, for it takes them.
+    `ended_grants`: the user's ended grants changed. `wants_grants`: nothing is decided yet, since they are needed.
     """
 
     answer: T
@@ -201,19 +198,19 @@ class Outcome(Struct, Generic[T], gc=False):
 
 
 def grants_wanted() -> Outcome[Any]:
-    """The rule is to be called again, with the grants that were ended."""
+    """The outcome of a rule that is to be called again with the ended grants."""
     return Outcome(None, changed=False, wants_grants=True)
 
 
 def gives_grant(ask: Ask) -> bool:
-    """Has the session that is admitted so a grant, or is it given one?"""
+    """Has the asking session a grant, or is it given one?"""
     return ask.purpose is not Purpose.CHECK and (ask.grant_generation is not None or ask.purpose is Purpose.SEAT)
 
 
 def admit_under(ledger: Ledger, seat: Seat, ask: Ask, limit: int) -> bool:
-    """The session, which has a seat, is admitted under the *limit* and the plan of *ask*. Did that change anything?
+    """Admits a session with a seat under the *limit* and the plan of *ask*. Did that change the seat?
 
-    One that names neither leaves a plan as it was.
+    A question that names neither leaves the plan unchanged.
     """
     plan = ask.plan
     if plan is None and ask.limit is None:
@@ -228,7 +225,7 @@ def admit_under(ledger: Ledger, seat: Seat, ask: Ask, limit: int) -> bool:
 
 
 def show(user_id: str, seat: Seat, state: State) -> Session:
-    """The seat as others may see it."""
+    """The seat as a `Session`."""
     return Session(  # in its order: names would take as long again
         seat.session_id,
         user_id,

@@ -1,4 +1,4 @@
-"""Two players on one session (rule 8): ping-pong between streams, changes of play, repeats from a second address."""
+"""Signs of two players on one session (rule 8): ping-pong of streams, changes of play, repeats from another address."""
 
 from streamlimit.model import Ask
 from streamlimit.policy import Policy
@@ -6,7 +6,7 @@ from streamlimit.rules import plays
 from streamlimit.rules.ledger import Left, Position, Seat
 
 STREAMS_REMEMBERED = 2
-"""Streams that a session left last, coming back to which is ping-pong; in longer rings it is a visit (rule 13)."""
+"""The last streams a return to which is ping-pong; longer rings are bounded by visits (rule 13)."""
 
 
 def is_return(seat: Seat, stream_id: str, policy: Policy, now_ms: int) -> bool:
@@ -18,12 +18,12 @@ def is_return(seat: Seat, stream_id: str, policy: Policy, now_ms: int) -> bool:
 
 
 PARTS = 64
-"""A place is the number of a segment times this, and of low latency the part within it: a player that goes only
-forward never comes back to a place (rule 8). More parts than that are one place."""
+"""Places of one segment: a place is the segment's number times this, plus the low-latency part in it, so that a player
+that goes forward never returns to a place (rule 8). Parts beyond are one place."""
 
 
 def place_of(sequence: int, part: int) -> int:
-    """How far in its stream this part of this segment is; 0 is the whole segment, and its first part."""
+    """The place in its stream of a part of a segment; part 0 is the whole segment, or its first part."""
     return sequence * PARTS + min(part, PARTS - 1)
 
 
@@ -39,7 +39,7 @@ def is_repeat(seat: Seat, kind: str, sequence: int | None, part: int, client: st
 
 
 def is_shared(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
-    """Would this request be one return, change of play or repeat too many? The player that comes back is refused."""
+    """Is this request one return, change of play or repeat too many? The returning player is refused."""
     if not policy.max_returns:
         return False
     play = plays.named(ask)
@@ -53,18 +53,18 @@ def is_shared(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
 
 
 def _is_too_many(times: list[int], policy: Policy, now_ms: int) -> bool:
-    """Are there as many within the last n·X as may be?"""
+    """Are there already as many *times* within n·X as allowed?"""
     return sum(at_ms > now_ms - policy.expiry_ms for at_ms in times) >= policy.max_returns
 
 
 def with_one_more(times: list[int], policy: Policy, now_ms: int) -> list[int]:
-    """Counts a return or a repeat; only as many are kept as can matter."""
+    """*times* with one more, cut to the number that can matter."""
     recent = [at_ms for at_ms in times if at_ms > now_ms - policy.expiry_ms]
     return [*recent, now_ms][-(policy.max_returns + 1) :]
 
 
 def note_repeat(seat: Seat, client: str, policy: Policy, now_ms: int) -> None:
-    """Notes a repeat: one seek is one, whatever else is fetched from that address."""
+    """Notes a repeat; a seek counts as one, whatever else is fetched from that address."""
     seat.repeats = with_one_more(seat.repeats, policy, now_ms)
     seat.positions = {kind: Position(position.place, client) for kind, position in seat.positions.items()}
 
@@ -77,6 +77,6 @@ def note_left(seat: Seat, policy: Policy, now_ms: int) -> None:
 
 
 def note_position(seat: Seat, kind: str, sequence: int, part: int, client: str) -> None:
-    """Notes where this kind of media is now; what comes from nowhere known leaves the address as it was."""
+    """Notes the position of a kind of media; an unknown client leaves the stored one unchanged."""
     before = seat.positions.get(kind)
     seat.positions[kind] = Position(place_of(sequence, part), client or (before.client if before else ""))

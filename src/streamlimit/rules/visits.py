@@ -1,7 +1,8 @@
 """The budget of visits (rule 13): a person watches one thing after another, a tool rotates.
 
-It is kept as one moment, `Ledger.spent_until_ms`: when it will be whole again if nothing is paid any more. A visit puts
-that moment off by 2·X, shared among the user's seats, and may be paid as long as it is no farther ahead than the burst.
+It is stored as one time, `Ledger.spent_until_ms`: when it will be whole again if nothing is paid any more. A visit
+moves that time by 2·X divided by the user's seats, and may be paid as long as the time is no further ahead than the
+burst.
 """
 
 from streamlimit.model import Ask
@@ -10,19 +11,18 @@ from streamlimit.rules import plays
 from streamlimit.rules.ledger import Ledger, Paid, Seat
 
 FORGIVEN_SEGMENTS = 3
-"""A stream counts as watched to its end though this much of it was skipped, or fetched ahead."""
+"""Segments that may be skipped, or fetched ahead, of a stream that counts as watched to its end."""
 
 
 def cost_ms(limit: int, policy: Policy) -> int:
-    """How long it takes until a visit of a user of *limit* seats has come back by itself."""
+    """The cost of a visit of a user with *limit* seats: the time (ms) in which it comes back."""
     return max(policy.visit_ms // max(limit, 1), 1)
 
 
 def is_visit(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
-    """Has the session, which has a seat, to pay? For another stream than its own, and for breaking a lock of plays
-    (rule 8).
+    """Is *ask*, of a session with a seat, a visit: for another stream, or to break a lock of plays (rule 8)?
 
-    Not for the stream (and there the play) that it has just paid for.
+    Not for the stream (and the play) that it has just paid for.
     """
     breaks = plays.breaks_lock(seat, plays.named(ask), policy, now_ms)
     if not policy.visit_burst or (ask.stream_id == seat.stream_id and not breaks):
@@ -34,14 +34,14 @@ def is_visit(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
 
 
 def wait_ms(ledger: Ledger, limit: int, policy: Policy, now_ms: int) -> int:
-    """How long until the next visit can be paid; 0: now."""
+    """The time (ms) until the next visit can be paid; 0: now."""
     if not policy.visit_burst:
         return 0
     return max(max(ledger.spent_until_ms - now_ms, 0) + cost_ms(limit, policy) - policy.burst_ms, 0)
 
 
 def pay(ledger: Ledger, limit: int, policy: Policy, now_ms: int) -> int:
-    """Pays a visit, where there is budget for it: how much of the budget (ms) is spent then."""
+    """Pays a visit, if there is budget for it. Returns the spent budget (ms) after it."""
     if not policy.visit_burst or wait_ms(ledger, limit, policy, now_ms):
         return 0
     ledger.spent_until_ms = max(ledger.spent_until_ms, now_ms) + cost_ms(limit, policy)
@@ -49,7 +49,7 @@ def pay(ledger: Ledger, limit: int, policy: Policy, now_ms: int) -> int:
 
 
 def give_back(ledger: Ledger, seat: Seat, ends_ms: int, limit: int, policy: Policy, now_ms: int) -> None:
-    """The last segment of the session's stream, which plays for *ends_ms*, was received: was it watched to its end?
+    """Gives the visit back if the stream, of *ends_ms*, was watched to its end, whose last segment was received.
 
     A visit is given back once.
     """

@@ -1,8 +1,8 @@
-"""streamlimit.toml, then STREAMLIMIT_… variables, then flags: typed, checked values. Reads nothing else.
+"""Settings from streamlimit.toml, STREAMLIMIT_… variables and flags, as typed, checked values. Reads nothing else.
 
-`table.py` lists the settings, `jwt.py`, `cdn.py`, `adobe.py` and `callback.py` the tables within; `kinds.py` and
-`keys.py` say what single values must look like; `sources.py` reads, `load.py` puts together and says what is wrong.
-Each setting is explained for operators in deploy/streamlimit.toml.
+`table.py` lists the settings, `jwt.py`, `cdn.py`, `adobe.py` and `callback.py` the nested tables; `kinds.py` and
+`keys.py` check single values; `sources.py` reads the sources, `load.py` combines them and explains errors. Each setting
+is explained for operators in deploy/streamlimit.toml.
 """
 
 from streamlimit.settings.adobe import AdobeSettings

@@ -1,4 +1,4 @@
-"""`adobe`: apps written for Adobe Concurrency Monitoring, which name themselves and their streams their own way."""
+"""The table `adobe`: apps written for Adobe Concurrency Monitoring."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ Application = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class AdobeSettings(BaseModel):
-    """`/edge/adobe/v2/…`: whose apps may call, what names the stream, and how often they call."""
+    """Settings of `/edge/adobe/v2/…`: the allowed apps, the attribute that names the stream, the interval of calls."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

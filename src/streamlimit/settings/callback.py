@@ -1,4 +1,4 @@
-"""`callbacks`: the endpoints of webhooks, and the events that each gets."""
+"""The table `callbacks`: the endpoints of webhooks, and their event types."""
 
 import re
 from base64 import b64decode
@@ -20,9 +20,9 @@ EVENT_TYPES = (
 
 
 class Callback(BaseModel):
-    """One endpoint that is called back. *types* None: all. *name*: in logs and commands, and in the outbox.
+    """One endpoint of webhooks. *types* None: all. *name*: in logs, commands, and the outbox.
 
-    *secret*: `whsec_<base64>` (Standard Webhooks) or any text; of a list each makes a signature (rotation).
+    *secret*: `whsec_<base64>` (Standard Webhooks) or any text; each of a list makes a signature (rotation).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,7 +34,7 @@ class Callback(BaseModel):
 
     @property
     def secrets(self) -> list[str]:
-        """All of them, in plain."""
+        """All secrets, in plain text."""
         given = self.secret if isinstance(self.secret, list) else [self.secret]
         return [secret.get_secret_value() for secret in given]
 

@@ -1,4 +1,4 @@
-"""`cdn`: where `deliver = "redirect"` sends players, and how the URL is signed."""
+"""The table `cdn`: the CDN of `deliver = "redirect"`, and how its URLs are signed."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ from streamlimit.settings.kinds import PublicUrl
 
 PEM = "-----BEGIN"
 COOKIES = {"cloudfront-cookies", "akamai-cookie", "cat-cookie"}
-"""Kinds that open the stream's folder by cookies, and leave the URL as it is."""
+"""Kinds that sign cookies for the stream's folder, not URLs."""
 
 
 def _ends_in_a_folder(url: str) -> str:
@@ -24,7 +24,7 @@ def _ends_in_a_folder(url: str) -> str:
 
 
 class CdnSettings(BaseModel):
-    """The CDN: its kind, its address, the key it shares with us, and how long a URL is good."""
+    """The CDN: its kind, its address, the signing key, and how long a URL is valid."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -75,18 +75,18 @@ class CdnSettings(BaseModel):
 
     @property
     def maker(self) -> str:
-        """The CDN whose way of signing it is: the kind, without what carries the signature."""
+        """The CDN that defines the signature: the kind without its suffix for cookies."""
         return self.kind.partition("-")[0]
 
     @property
     def has_private_key(self) -> bool:
-        """Is the key one of a pair?"""
+        """Is the key a private key?"""
         text = self.key.get_secret_value()
         return self.maker == "cloudfront" or (self.maker == "cat" and (PEM in text or "/" in text))
 
     @property
     def by_cookies(self) -> bool:
-        """Do cookies open the folder of the stream? Else each URL is signed."""
+        """Are cookies signed for the stream's folder? Else each URL is signed."""
         return self.kind in COOKIES
 
     @property
@@ -96,21 +96,21 @@ class CdnSettings(BaseModel):
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port."""
+        """The CDN's scheme, host and port."""
         return self.url.removesuffix(self.path)
 
     @property
     def scheme(self) -> str:
-        """`https`, as a rule."""
+        """The CDN's scheme, usually `https`."""
         return urlsplit(self.url).scheme
 
     @property
     def host(self) -> str:
-        """Without the port."""
+        """The CDN's host, without the port."""
         return urlsplit(self.url).hostname or ""
 
     def secret(self) -> bytes:
-        """The key's bytes, but for CloudFront. Raises `ValueError`."""
+        """The bytes of a secret key (not CloudFront's). Raises `ValueError`."""
         text = self.key.get_secret_value()
         try:
             if self.maker in ("akamai", "cat"):
@@ -123,14 +123,14 @@ class CdnSettings(BaseModel):
         return text.encode()
 
     def private_key(self) -> RSAPrivateKey:
-        """CloudFront's. Raises `ValueError`."""
+        """CloudFront's private key. Raises `ValueError`."""
         found = self._loaded()
         if not isinstance(found, RSAPrivateKey):
             raise ValueError("key: CloudFront's are RSA keys")
         return found
 
     def elliptic_key(self) -> EllipticCurvePrivateKey:
-        """A token's (ES256). Raises `ValueError`."""
+        """The private key of tokens (ES256). Raises `ValueError`."""
         found = self._loaded()
         if not isinstance(found, EllipticCurvePrivateKey) or not isinstance(found.curve, SECP256R1):
             raise ValueError("key: cat's is a key of P-256, or in hexadecimal")

@@ -1,4 +1,4 @@
-"""`jwt`: how viewers' tokens are verified."""
+"""The table `jwt`: how viewers' tokens are verified."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from streamlimit.settings.kinds import LOOPBACK, require_port
 
 
 class JwtSettings(BaseModel):
-    """`auth = "jwt"`: how viewers' tokens are verified, and what their claims are called."""
+    """Settings of `auth = "jwt"`: how viewers' tokens are verified, and the names of their claims."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,5 +55,5 @@ class JwtSettings(BaseModel):
 
     @property
     def secret(self) -> bytes | None:
-        """The shared secret, where there is one."""
+        """The shared secret; None: the provider's public keys are used."""
         return None if self.secret_file is None else self.secret_file.read_bytes().strip()

@@ -1,4 +1,4 @@
-"""Keys: what one must look like, in plain or hashed; and whose an operator's is."""
+"""Keys of operators and back ends: their checks, plain or hashed, and the names of their owners."""
 
 import re
 import unicodedata
@@ -10,16 +10,16 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 HASHED = re.compile(r"sha256:[0-9a-f]{64}")
 OPERATOR, VIEWER = "operator", "viewer"
-"""`by` of an end, as marks and events say it: an operator without a name; the viewer, or a device of theirs."""
+"""Values of `by` in marks and events: an operator without a name; the viewer, or one of the user's devices."""
 
 
 def key_hash(key: str) -> str:
-    """`sha256:<hex>` of a plain key; a hashed one as it is."""
+    """`sha256:<hex>` of a plain key; a hashed one unchanged."""
     return key if key.startswith("sha256:") else "sha256:" + sha256(key.encode()).hexdigest()
 
 
 def require_key(key: str) -> None:
-    """Checks a key, plain or hashed. Raises `ValueError`, in words."""
+    """Checks a key, plain or hashed. Raises `ValueError`."""
     if key.startswith("sha256:") and not HASHED.fullmatch(key):
         raise ValueError("a hashed key is sha256: and 64 hexadecimal digits in lower case")
     if not key:
@@ -27,12 +27,12 @@ def require_key(key: str) -> None:
 
 
 def _role(given: Any) -> Any:
-    """The role of a word: `operate` and `operator` mean the same."""
+    """The role for a setting's value: `operate` and `operator` mean the same."""
     return {"operator": "operate", "reader": "read"}.get(str(given), given)
 
 
 class OperatorKey(BaseModel):
-    """A key of an operator: a text, or a table that says whose it is and what they may do."""
+    """A key of an operator: a text, or a table with the owner's name and role."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,7 +65,7 @@ class OperatorKey(BaseModel):
 
 
 def wrong_with_name(name: str) -> str | None:
-    """Why *name* is none that an operator can have, in words; None where it is one. It is shown to viewers."""
+    """Why *name* is not a valid operator's name, in words; None where it is. Names are shown to viewers."""
     if name == VIEWER:
         return f"{VIEWER!r} is what is said of viewers themselves; choose another"
     if name.strip() != name or any(unicodedata.category(each)[0] == "C" for each in name):
@@ -74,7 +74,7 @@ def wrong_with_name(name: str) -> str | None:
 
 
 def hashes(keys: Iterable[SecretStr | OperatorKey]) -> set[str]:
-    """The hashes by which keys are compared, however each was given."""
+    """The hashes of *keys*, plain or hashed, by which they are compared."""
     return {key_hash(key.get_secret_value()) for key in keys}
 
 

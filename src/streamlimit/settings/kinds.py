@@ -1,4 +1,4 @@
-"""Kinds of values: what one of them must look like, and what is said of one that does not."""
+"""Types of settings' values: their checks, with messages for wrong ones."""
 
 import re
 from ipaddress import ip_network
@@ -25,7 +25,7 @@ def _is_address(value: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Does only this machine reach that address?"""
+    """Is *address* reached by this machine only?"""
     return "/" in address or LOOPBACK.fullmatch(address.rsplit(":", 1)[0]) is not None
 
 
@@ -63,7 +63,7 @@ def _is_folder(value: str) -> str:
 
 
 def require_port(url: str) -> None:
-    """Raises `ValueError` where the URL names a port that no server can have."""
+    """Raises `ValueError` where the URL has an impossible port."""
     if urlsplit(url).port == 0:  # `port` itself says what is wrong with others
         raise ValueError("there is no port 0")
 
@@ -106,7 +106,7 @@ def _is_proxy(value: str) -> str:
 
 
 def _is_takeover(value: object) -> object:
-    """A yes or a no of earlier releases as the word that means the same."""
+    """The value for a boolean of earlier releases; others unchanged."""
     word = str(value).lower()
     if word in ("true", "1", "yes", "on"):
         return Reclaim.SILENT

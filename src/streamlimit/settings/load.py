@@ -1,4 +1,4 @@
-"""The settings of this process, or what is wrong with them."""
+"""Loading of the settings of this process, and the errors in them."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from streamlimit.settings.table import Settings
 
 
 def load_settings(**flags: Any) -> Settings:
-    """The settings; *flags* that are None were not given. Raises `SettingsError`, for all that is wrong."""
+    """The settings; *flags* that are None count as not given. Raises `SettingsError` with all that is wrong."""
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings(**given).given_by(given, file_of_settings())
@@ -22,7 +22,7 @@ def load_settings(**flags: Any) -> Settings:
 
 
 def load_again(settings: Settings) -> Settings:
-    """The settings by the file as it is now, and the flags and variables by which *settings* were loaded.
+    """The settings by the present file, with the flags of *settings* and the variables.
 
     Raises `SettingsError`.
     """
@@ -32,7 +32,7 @@ def load_again(settings: Settings) -> Settings:
 
 
 def unknown_variables() -> list[str]:
-    """STREAMLIMIT_… variables that no setting has. Not an error: Kubernetes makes some by itself."""
+    """The STREAMLIMIT_… variables without a setting. No error: Kubernetes sets some by itself."""
     known = _variables()
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 
@@ -47,7 +47,7 @@ def _variables() -> set[str]:
 
 
 def _wrong(found: Mapping[str, Any]) -> SettingsError:
-    """One of pydantic's errors, in words."""
+    """The SettingsError for one of pydantic's errors."""
     name, words = ".".join(map(str, found["loc"])), str(found["msg"]).removeprefix("Value error, ")
     if found["type"] == "extra_forbidden":
         words = "there is no such setting" + _did_you_mean(*_known_beside(found["loc"]))
@@ -57,7 +57,7 @@ def _wrong(found: Mapping[str, Any]) -> SettingsError:
 
 
 def _known_beside(place: Sequence[str | int]) -> tuple[str, Iterable[str]]:
-    """The last name of *place*, and those that there are where it stands: in the table, or in a table within."""
+    """The last name of *place*, and the valid names of its table, which may be a nested one."""
     table: Any = Settings
     for name in place[:-1]:
         if isinstance(name, str) and name in getattr(table, "model_fields", ()):
@@ -66,7 +66,7 @@ def _known_beside(place: Sequence[str | int]) -> tuple[str, Iterable[str]]:
 
 
 def _table_in(kind: Any) -> Any:
-    """The model that a setting's kind is, or holds: `Model`, `Model | None`, `list[Model]`."""
+    """The model in a setting's type: `Model`, `Model | None`, `list[Model]`; None: there is none."""
     if hasattr(kind, "model_fields"):
         return kind
     return next((found for part in get_args(kind) if (found := _table_in(part)) is not None), None)

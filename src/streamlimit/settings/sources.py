@@ -1,4 +1,4 @@
-"""Where settings stand: the environment and the file. (Flags are keywords of `load_settings`.)"""
+"""The sources of settings: the environment and the file. (Flags are keywords of `load_settings`.)"""
 
 import json
 import os
@@ -14,11 +14,11 @@ from streamlimit.errors import SettingsError
 PREFIX = "STREAMLIMIT_"
 CONFIG = PREFIX + "CONFIG"
 OF_COMMANDS = (PREFIX + "URL", PREFIX + "KEY")
-"""No settings: which running service a command asks, and with which key."""
+"""Variables that are not settings: the URL and the key of the running service for commands."""
 
 CONFIG_FILE = "streamlimit.toml"
 SYSTEM_FILE = Path("/etc/streamlimit/streamlimit.toml")
-"""Where commands find the settings of the service of this machine, wherever they are called."""
+"""The settings file of this machine's service, found from any working directory."""
 
 
 class Variables(EnvSettingsSource):
@@ -53,7 +53,7 @@ def file_of_settings() -> Path | None:
 
 
 def _is_there(path: Path) -> bool:
-    """Is there a file at *path*? One that this user may not look at is: reading it says so."""
+    """Is there a file at *path*? Also True for one without permission: reading it reports that."""
     try:
         return path.exists()
     except PermissionError:
@@ -61,7 +61,7 @@ def _is_there(path: Path) -> bool:
 
 
 def json_or_text(text: str) -> Any:
-    """A list or a table. What is no JSON stays text, which is neither: that is reported with all else that is wrong."""
+    """*text* as JSON, or unchanged where it is none: then it is reported with all other errors."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Every setting: its name, kind, default and meaning; what they say of one another; and what follows from them."""
+"""The table of all settings: names, types, defaults, checks across settings, and derived values."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -137,12 +137,12 @@ class Settings(BaseSettings):
 
     @property
     def flags(self) -> Mapping[str, Any]:
-        """The values given beside variables and file."""
+        """The values given as flags."""
         return self._flags
 
     @property
     def made(self) -> Mapping[str, Any]:
-        """The values that hold in this run where no source gives one."""
+        """Values made for this run, which hold where no source gives one."""
         return self._made
 
     @property
@@ -151,12 +151,12 @@ class Settings(BaseSettings):
         return self._file
 
     def given_by(self, flags: Mapping[str, Any], file: Path | None) -> "Settings":
-        """The same settings with the *flags* and the *file* that gave them."""
+        """Notes the *flags* and the *file* that these settings came from, and returns them."""
         self._flags, self._file = flags, file
         return self
 
     def made_for_this_run(self, values: Mapping[str, Any]) -> "Settings":
-        """With *values* where no source says anything, now and when they are read again."""
+        """A copy with *values* where no source gives one, also after reading again."""
         missing = {name: value for name, value in values.items() if not self._says(name)}
         settings = self.model_copy(update=missing)
         settings._made = {**self._made, **missing}
@@ -174,7 +174,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags come in as keywords and win over the environment; the file is the last to be asked."""
+        """The order of sources: flags (keywords), then the environment, then the file."""
         return init_settings, Variables(settings_cls), File(settings_cls)
 
     # A check of several settings stands at the last of them, as they are listed: it sees those before that are right,
@@ -218,7 +218,7 @@ class Settings(BaseSettings):
 
     @property
     def is_loopback(self) -> bool:
-        """Does only this machine reach the listening address?"""
+        """Is the listening address reached by this machine only?"""
         return is_loopback(self.listen)
 
     @property
@@ -233,31 +233,31 @@ class Settings(BaseSettings):
 
     @property
     def origin_wait(self) -> float:
-        """How long an origin may keep us waiting."""
+        """The time-out for an origin, in seconds."""
         return self.segment_seconds if self.origin_seconds is None else self.origin_seconds
 
     @property
     def sweep_every_seconds(self) -> float:
-        """How often the built-in sweep runs; 0: never."""
+        """The interval of the built-in sweep in seconds; 0: never."""
         return self.segment_seconds if self.sweep_seconds is None else self.sweep_seconds
 
     @property
     def edge_cache(self) -> int:
-        """For how long an edge may keep a yes, in whole seconds."""
+        """How long an edge may cache an admission, in whole seconds."""
         return int(self.segment_seconds / 2 if self.edge_cache_seconds is None else self.edge_cache_seconds)
 
     @property
     def public_path(self) -> str:
-        """The path that an edge puts in front of all paths."""
+        """The path prefix of `public_url`."""
         return urlsplit(self.public_url or "").path
 
     @property
     def subscribed(self) -> frozenset[str]:
-        """Event types that some webhook wants."""
+        """The event types of all webhooks."""
         return frozenset(t for callback in self.callbacks for t in callback.types or EVENT_TYPES)
 
     def policy(self) -> Policy:
-        """The rules' numbers."""
+        """The policy: the numbers of the rules."""
         return Policy(
             max_sessions=self.max_sessions,
             segment_ms=self.segment_ms,

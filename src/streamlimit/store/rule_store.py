@@ -1,6 +1,6 @@
-"""The store's promises as rules of one user's ledger, for stores that run the rules of `rules/` themselves.
+"""The base of stores that run the rules of `rules/` themselves: the calls of `Store` as rules of one user's ledger.
 
-A store says how a ledger is read, and how a rule changes one in an atomic step; what is asked is in the rule.
+A store implements how a ledger is read, and how a rule changes one in an atomic step.
 """
 
 from abc import ABC, abstractmethod
@@ -43,13 +43,15 @@ class Change(Protocol):
     """A way to change ledgers."""
 
     def __call__(self, user_id: str, rule: Rule[T], /) -> Answer[T]:
-        """The answer of *rule* to the user's ledger. What it changed and its events are kept in the same step."""
+        """The answer of *rule* to the user's ledger. Its changes and events are written in the same step."""
         ...
 
 
 class RuleStore(ABC):
-    """Keeps those promises under *policy*, by changes: each is made *now*; a receipt or a heartbeat *soon*, together
-    with others of this iteration; one that takes sessions out is made behind all that was asked before (*leave*).
+    """The calls of `Store` under *policy*, as changes of three kinds.
+
+    *now*: made at once. *soon*: receipts and heartbeats, made with others of this iteration. *leave*: ends of sessions,
+    made after all earlier changes.
     """
 
     def __init__(self, policy: Policy, now: Change, soon: Change, leave: Change) -> None:
@@ -62,7 +64,10 @@ class RuleStore(ABC):
 
     @abstractmethod
     def _after(self, user_id: str, count: int) -> tuple[list[tuple[str, Ledger]], int]:
-        """The next so many users that have a ledger, in an order that stays, and the store's time. As `_load`."""
+        """The ledgers of the next *count* users behind *user_id*, in a stable order, and the store's time.
+
+        As `_load`.
+        """
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         return self._now(ask.user_id, self._by(rules.admit, ask))
@@ -138,7 +143,7 @@ class RuleStore(ABC):
         return ledger.own_limit(user_id, self._policy, now_ms)
 
     def limits(self, cursor: str | None, at_most: int) -> LimitPage:
-        """Pages by user, as `browse`."""
+        """A page of own limits by user, as `browse`."""
 
         def holding(user_id: str, ledger: Ledger, now_ms: int) -> tuple[OwnLimit, ...]:
             own = ledger.own_limit(user_id, self._policy, now_ms)
@@ -159,17 +164,17 @@ class RuleStore(ABC):
         return tuple(found), after if len(users) == LOOKED_AT else None
 
     def _by(self, rule: Callable[..., Outcome[T]], asked: Ask | Receipt) -> Rule[T]:
-        """*rule* for *asked*, by this policy."""
+        """*rule* with *asked* and the policy bound: a function of a ledger and a time."""
         policy = self._policy
         return lambda ledger, now_ms, grants=None: rule(ledger, asked, policy, now_ms, grants)
 
     def _rule(self, rule: Callable[..., Outcome[T]], *asked: object) -> Rule[T]:
-        """As `_by`, whatever is asked, and whether or not the rule takes grants: slower."""
+        """As `_by`, for any arguments, and for rules with or without grants; slower."""
         return lambda ledger, now_ms, *grants: rule(ledger, *asked, self._policy, now_ms, *grants)
 
 
 def _with_grants(rule: Rule[T]) -> Rule[T]:
-    """*rule*, which is to be called with the grants."""
+    """*rule* as one that asks to be called with the ended grants."""
 
     def wanting(ledger: Ledger, now_ms: int, grants: Grants | None = None) -> Outcome[T]:
         return grants_wanted() if grants is None else rule(ledger, now_ms, grants)

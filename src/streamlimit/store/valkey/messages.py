@@ -1,6 +1,6 @@
 """Messages to scripts, packed as their headers say (ARGV[2]).
 
-That of a heartbeat and of a receipt ends with what thousands of viewers have in common, which is packed once.
+The messages of heartbeats and receipts end with a part that is the same for thousands of viewers, and cached.
 """
 
 from functools import lru_cache
@@ -36,7 +36,7 @@ MAX_SPAN_MS = _LOW
 
 
 def ask_message(ask: Ask, type_cap: int | None) -> bytes:
-    """For admit.lua and beat.lua. *type_cap* is the policy's for the asking type of device."""
+    """The message of *ask* to admit.lua and beat.lua. *type_cap*: the policy's cap for the device's type."""
     place = 0 if ask.sequence is None else pack_place(ask.sequence, ask.part)
     granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
     session, lease = ask.session_id.encode(), ask.lease_id.encode()
@@ -79,7 +79,7 @@ def _asked_alike(
     device: str | Device | None,
     plan: str | None,
 ) -> bytes:
-    """The end of an ask's message, which is the same for thousands of viewers."""
+    """The end of an ask's message, cached, since it is the same for thousands of viewers."""
     numbers = _ASK_ALIKE(_PURPOSES[purpose], may_start, pack_limit(limit), pack_limit(type_cap), pack_client(client))
     strings = _short(pack_id(stream_id)), _short(pack_kind(kind)), _short(pack_id(replace or ""))
     return b"".join((numbers, *strings, _long(pack_device(device)), pack_plan(plan)))
@@ -141,7 +141,7 @@ def _received_alike(
     device: str | Device | None,
     plan: str | None,
 ) -> bytes:
-    """The end of a receipt's message, which is the same for all who watch the same place."""
+    """The end of a receipt's message, cached, since it is the same for all viewers at the same place."""
     place = 0 if sequence is None else pack_place(sequence, part)
     numbers = _RECEIPT_ALIKE(
         place & _LOW,

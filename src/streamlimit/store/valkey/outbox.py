@@ -1,7 +1,7 @@
 """The outbox on Valkey and Redis: each step of a delivery is one Lua script on its user's shard (deliveries.lua).
 
-An event is kept by the script that changes the state, in the shard's outbox, once, however many endpoints there are;
-the next claim that looks there sorts it. Claims look at all shards in turn, each going on where the last one stopped.
+The script that changes the state puts an event into the shard's outbox, once for all endpoints; the next claim there
+sorts it. Claims go through all shards, each from where the last one stopped.
 """
 
 from asyncio import gather
@@ -26,7 +26,7 @@ NAMES = ("look", "claim", "settle", "retry_later", "release", "give_up", "replay
 SCRIPTS = {name: Script(name) for name in NAMES}
 
 STEP = 64
-"""Shards asked together."""
+"""Shards that are asked together."""
 
 REFUSED, REFUSED_TYPE = "session.refused", 7
 _TYPES = {name: code for code, (name, _) in enumerate(EVENT_TYPES, 1)} | {REFUSED: REFUSED_TYPE}
@@ -46,7 +46,7 @@ _encode = msgspec.json.Encoder().encode
 class ValkeyOutbox:
     """An `Outbox` on the servers at *url*. *subscriptions*: the event types that each endpoint wants.
 
-    *max_events* bounds each endpoint's queues over all shards: a shard holds its share. The rest as in `ValkeyStore`.
+    *max_events* bounds each endpoint's queues over all shards: a shard holds a share. The rest as in `ValkeyStore`.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class ValkeyOutbox:
         return tuple(found[: -at_most - 1 : -1])
 
     async def retain(self, at_most: int) -> bool:
-        """One endpoint in one call: its keys are unlinked, which takes no time however much is in them."""
+        """As `Outbox.retain`, one endpoint in a call: its keys are unlinked, in constant time."""
         known = {name.decode() for name in await self._ask(0, "SMEMBERS", self._keys.endpoints)}
         for endpoint in known - set(self._subscriptions):
             for part in (*_QUEUE, "dead", "dropped"):
@@ -158,7 +158,7 @@ class ValkeyOutbox:
         self._servers.close()
 
     async def _learn(self) -> None:
-        """Makes the endpoints known, once, and learns which of them are disabled."""
+        """Registers the endpoints, once, and reads which of them are disabled."""
         if not self._is_known and self._subscriptions:
             await self._ask(0, "SADD", self._keys.endpoints, *self._subscriptions)
             self._is_known = True
@@ -167,7 +167,7 @@ class ValkeyOutbox:
     async def _claim_in(
         self, shards: list[int], endpoint: str, ticket: str, at_most: int, lease_ms: int
     ) -> list[Delivery]:
-        """Claims from all of *shards* about the same, at first from as many as there are deliveries wanted."""
+        """Claims deliveries from *shards* in equal numbers, at first from as many shards as deliveries are wanted."""
         deliveries: list[Delivery] = []
         while shards and (left := at_most - len(deliveries)) > 0:
             some, shards = shards[:left], shards[left:]
@@ -186,7 +186,7 @@ class ValkeyOutbox:
         return [_read(endpoint, ticket, delivery) for delivery in found]
 
     def _look(self, shard: int, endpoint: str) -> Deferred[int]:
-        """Has the shard anything for *endpoint*? By far the most frequent call, so its command is made once."""
+        """Has the shard deliveries for *endpoint* (0: none)? The most frequent call, so its command is made once."""
         command = self._looks[endpoint].get(shard)
         if command is None:
             keys, time = [self._keys.of(shard, "queues", endpoint), self._keys.outbox[shard]], self._servers.test_time()
@@ -196,7 +196,7 @@ class ValkeyOutbox:
         return self._servers.router.call(shard, command, as_it_is, SCRIPTS["look"])
 
     def _speak(self, name: str, delivery: Delivery, *more: int | str, parts: tuple[str, ...] = _QUEUE) -> Deferred[Any]:
-        """A script in which the holder of a delivery says something of it."""
+        """The answer of a script that is called by the holder of a delivery."""
         user_id = delivery.event.session.user_id
         shard = shard_of(user_id)
         keys, held = self._parts(shard, delivery.endpoint, *parts), f"{user_id}\0{delivery.number:015d}"
@@ -236,7 +236,7 @@ class ValkeyOutbox:
 
 
 def _read(endpoint: str, ticket: str, found: list[Any]) -> Delivery:
-    """A delivery as deliveries.lua hands it out."""
+    """The delivery in the answer of deliveries.lua."""
     name, attempts, waited_ms, data = found
     user, _, number = name.partition(b"\0")
     return Delivery(endpoint, int(number), _read_any(data, user.decode()), ticket, attempts, waited_ms)

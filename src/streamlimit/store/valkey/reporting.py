@@ -1,7 +1,7 @@
-"""Reports on Valkey and Redis: a hash a bucket, in the shard of its name, and sketches of the users it has counted.
+"""Reports on Valkey and Redis: a hash per bucket, in the shard of its name, and sketches of the counted users.
 
-A sketch (HyperLogLog) is 12 KB at most and counts with a standard error of 0.81 %; small numbers are as good as exact.
-It is there until the bucket is closed. The hashes go by themselves after `report_days`.
+A sketch (HyperLogLog) is 12 KB at most and counts with a standard error of 0.81 %; small numbers are nearly exact. It
+is kept until the bucket is closed. The hashes expire after `report_days`.
 """
 
 from asyncio import gather
@@ -31,13 +31,13 @@ from streamlimit.store.valkey.scripts import Script
 from streamlimit.store.valkey.servers import ANSWER_SECONDS, Servers
 
 USERS_AT_ONCE = 1_000
-"""Of a batch, in all groups: less than a tenth of a millisecond in each of a dozen scripts."""
+"""Users of one batch, in all groups: less than a tenth of a millisecond in each of a dozen scripts."""
 
 STEP = 256
-"""Buckets asked for together."""
+"""Buckets that are read together."""
 
 CLOSED_AT_ONCE, VALUES_AT_ONCE = 16, 16
-"""Buckets, and values of each: sketches of 12 KB are counted meanwhile."""
+"""Buckets, and values of each, that one step closes: their sketches of 12 KB are counted then."""
 
 NAMES = ("report", "close_report", "claim_sample")
 SCRIPTS = {name: Script(name) for name in NAMES}
@@ -46,18 +46,18 @@ MOST = 0xFFFFFFFF
 _HEAD, _NUMBERS = Packing("<6sH6s"), Packing("<III6s")
 
 Name = tuple[Period, int, Group]
-"""A bucket's."""
+"""The name of a bucket."""
 
 
 class Bucket(Struct):
-    """The numbers of a bucket, by value: by the letters of report.lua, and those of closed ones in their order."""
+    """The numbers of a bucket by value: of open ones by the letters of report.lua, of closed ones in their order."""
 
     open: dict[bytes, dict[str, int]] = field(default_factory=dict)
     closed: dict[bytes, tuple[int, ...]] = field(default_factory=dict)
 
 
 class ValkeyReports:
-    """A `ReportStore` on the servers at *url*, that deletes after *keep_days*. The rest as in `ValkeyStore`."""
+    """A `ReportStore` on the servers at *url*, whose buckets expire after *keep_days*. The rest as in `ValkeyStore`."""
 
     def __init__(self, url: str, keep_days: int, prefix: str = "streamlimit", timeout: float = ANSWER_SECONDS) -> None:
         self._servers, self._keep_ms = Servers(url, prefix, timeout), keep_days * DAY_MS
@@ -86,7 +86,7 @@ class ValkeyReports:
         return tuple(found[:at_most])
 
     async def tidy(self, now_ms: int, keep_days: int) -> bool:
-        """Closes buckets whose time is over; those that are older than *keep_days* expire by themselves."""
+        """As `ReportStore.tidy`; buckets older than *keep_days* expire by themselves."""
         due = ("-inf", now_ms - CLOSED_AFTER_MS, "LIMIT", 0, CLOSED_AT_ONCE)
         names = [name.decode() for name in await self._ask(0, "ZRANGEBYSCORE", self._keys.reports, *due)]
         for name in names:
@@ -99,7 +99,7 @@ class ValkeyReports:
         self._servers.close()
 
     async def _file(self, found: Iterable[Name]) -> None:
-        """Buckets are known to be open before anything is in them."""
+        """Registers buckets as open, before they are written."""
         new = {_name(*bucket): ends_at(*bucket[:2]) for bucket in found}
         filed: list[str | int] = []
         for name in new.keys() - self._filed:
@@ -120,7 +120,7 @@ class ValkeyReports:
         return self._ask(shard_of(name), "HGETALL", self._key(name))
 
     async def _rows(self, at_ms: int, name: str, bucket: Bucket) -> list[Row]:
-        """The bucket's, by value; the users of values that are not closed are counted by their sketches."""
+        """The rows of a bucket by value; the users of open values are counted by their sketches."""
         still = [value for value in bucket.open if value not in bucket.closed]
         shard, sketches = shard_of(name), [sketch for value in still for sketch in self._sketches(name, value)]
         counts = await gather(*(self._ask(shard, "PFCOUNT", sketch) for sketch in sketches))
@@ -135,7 +135,7 @@ class ValkeyReports:
             await self._servers.run(SCRIPTS["close_report"], shard_of(name), [self._key(name), *sketches], *some)
 
     def _sketches(self, name: str, value: bytes) -> list[bytes]:
-        """The sketches of users, and of refused users."""
+        """The keys of the sketches of users, and of refused users."""
         key = self._key(name)
         return [key + b":u:" + value, key + b":f:" + value]
 
@@ -145,7 +145,7 @@ class ValkeyReports:
 
 
 def _by_bucket(batch: Batch) -> dict[Name, dict[str, Count]]:
-    """By bucket what is to be added to it. Two hours of the batch may be of one day."""
+    """The counts to be added to each bucket; two hours of a batch may be of one day."""
     found: dict[Name, dict[str, Count]] = defaultdict(dict)
     for hour_ms, counts in batch.hours.items():
         for (group, value), count in counts.items():
@@ -180,7 +180,7 @@ def _read(fields: list[bytes]) -> Bucket:
 
 
 def _row(at_ms: int, value: bytes, bucket: Bucket, users: tuple[int, int] | None) -> Row:
-    """*users*: different ones, and refused ones, of a value that is not closed."""
+    """The row of a value. *users*: of an open value, the distinct users and refused users."""
     new, old = bucket.open.get(value, {}), bucket.closed.get(value, (0,) * 6)
     admissions, refusals, refused_users, closed_users, peak, at_limit_ms = old
     counted, refused = (closed_users, refused_users) if users is None else users

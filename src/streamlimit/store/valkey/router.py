@@ -1,9 +1,8 @@
-"""Routing: the server of each shard, and where to turn when it says that it is not: one server, a cluster, sentinels.
+"""The router: sends calls to the server of their shard, in all layouts (one server, a cluster, sentinels).
 
-A call goes to the server of its shard. Where that server points elsewhere (MOVED, ASK), lacks the script (NOSCRIPT), is
-in the middle of handing the keys over (TRYAGAIN) or had its clock set (TOOLATE) the call goes on, within the time that
-an answer may take; every other refusal is `StoreUnavailable`. Meanwhile the layout is asked for anew, from any server
-that answers.
+A call that is redirected (MOVED, ASK), or meets a server that lacks the script (NOSCRIPT), migrates the keys (TRYAGAIN)
+or had its clock set (TOOLATE), is sent again within the time that an answer may take; every other error is
+`StoreUnavailable`. After such an answer the layout is refreshed, from any server that answers.
 """
 
 import asyncio
@@ -23,17 +22,17 @@ from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
 TRIES = 32
 PAUSE = 0.01
-"""Seconds before a call is tried again where servers are handing over the keys that it needs."""
+"""Seconds before a call is sent again while servers migrate its keys."""
 
 FIRST_REFRESH, LONGEST_REFRESH = 0.02, 0.25
 """Seconds between questions for the layout while a server cannot be reached; doubled each time."""
 
 STALE = frozenset({"CLUSTERDOWN", "READONLY", "MASTERDOWN", "LOADING"})
-"""Refusals after which another server may be the one to ask."""
+"""Errors after which another server may be the right one."""
 
 
 class Router:
-    """Sends calls to the right server. Made anywhere; belongs to the event loop of its latest call.
+    """The router of one store. Made anywhere; belongs to the event loop of its latest call.
 
     *timeout* (seconds) is how long an answer may take, over all redirections. `on_failure` is called whenever a server
     cannot be reached, though no call asked for it.
@@ -48,11 +47,11 @@ class Router:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self.on_failure: Callable[[], None] = _nothing
-        self.failure = ""  # what the last one was
+        self.failure = ""  # the last one's text
         self._reset()
 
     def call(self, shard: int, command: bytes, decode: Decode, script: Script | None = None) -> Deferred[Any]:
-        """Sends *command* to the shard's server; what *decode* makes of the reply."""
+        """Sends *command* to the shard's server. The answer is the reply, decoded by *decode*."""
         answer: Deferred[Any] = Deferred()
         self.send(shard, command, decode, script, answer.come)
         return answer
@@ -66,7 +65,7 @@ class Router:
         callback: Callable[[Any], object],
         context: Context | None = None,
     ) -> None:
-        """As `call`, where *callback* is called with the answer; in *context*, where no request waits for that."""
+        """As `call`, with a *callback* for the answer, called in *context* where no request waits."""
         loop = self._loop
         if loop is None or not loop.is_running():  # asking for the running one is a system call
             loop = self._begin(asyncio.get_running_loop())
@@ -87,11 +86,11 @@ class Router:
         return None if node is None else node.address
 
     def shard_of_each_server(self) -> list[int]:
-        """One shard of every server that is known, or any shard while none is."""
+        """One shard of every known server; while none is known, any shard."""
         return list({node: shard for shard, node in enumerate(self._by_shard)}.values())
 
     def close(self) -> None:
-        """Lets go of all connections; later calls raise `StoreUnavailable`. Twice is once."""
+        """Closes all connections; later calls raise `StoreUnavailable`. Twice is once."""
         self._closed = True
         if self._refreshing is not None:
             self._refreshing.cancel()
@@ -129,14 +128,14 @@ class Router:
         return node
 
     def _troubled(self, why: str) -> None:
-        """A server cannot be reached: another one may have its slots now, and no call is needed to find out."""
+        """Begins to refresh the layout, since a server cannot be reached: another one may have its slots now."""
         self._wanted.set()
         if why:
             self.failure = why
             self.on_failure()
 
     def _refused(self, pipe: Pipe, call: Call, text: str) -> None:
-        """The one place where a server's error becomes another try or `StoreUnavailable`."""
+        """Handles a server's error: the call is sent again, or fails with `StoreUnavailable`."""
         code, _, rest = text.partition(" ")
         refusal = f"{shown(pipe.address)}: {text}"
         if call.shard < 0 or call.tries >= TRIES:
@@ -156,7 +155,7 @@ class Router:
             call.fail(refusal)
 
     def _again(self, pipe: Pipe, call: Call, *before: bytes) -> None:
-        """Sends a call again over the same connection, behind what it needs there: the server had done nothing."""
+        """Sends a call again over the same connection, after commands that it needs: the server had not run it."""
         if self._is_over(call):
             return
         for command in (*before, *((ASKING,) if call.asking else ())):
@@ -188,7 +187,7 @@ class Router:
             node.send(call)
 
     def _is_over(self, call: Call) -> bool:
-        """However many servers a call sees, its answer is due when it was; after that no caller waits for it."""
+        """Fails a call whose time is over, which redirections do not extend. True: it was."""
         if self._loop is None or self._loop.time() >= call.deadline:
             call.fail("no answer in time")
         elif not call.tries:
@@ -207,7 +206,7 @@ class Router:
             pause = min(pause * 2, LONGEST_REFRESH)
 
     async def _refresh_once(self) -> bool:
-        """Asks for the layout and follows it. True: every shard's server is known and connected."""
+        """Reads the layout and adopts it. True: every shard's server is known and connected."""
         pipes = {address: node.pipe for address, node in self._nodes.items()}
         try:
             plan = await find(self._location, self._asking, pipes)
@@ -231,7 +230,7 @@ class Router:
             self._nodes.pop(address).retire()
 
     def _fail_early(self, why: str) -> None:
-        """Until some server is found callers wait as long as an answer may take; from then on they fail at once."""
+        """Fails waiting calls: from the first failed discovery on, calls without a server fail at once."""
         if None in self._by_shard:
             self._trouble = why
         early, self._early = self._early, []
@@ -240,7 +239,7 @@ class Router:
 
 
 def _nothing() -> None:
-    """The listener to failures where there is none."""
+    """The default listener to failures, which does nothing."""
 
 
 def login_of(location: Location) -> tuple[bytes, ...]:

@@ -1,8 +1,8 @@
-"""The scripts: one .lua file a promise, put together from their parts, named by their SHA-1 as the server does.
+"""The Lua scripts: one file per call, assembled from includes, identified by their SHA-1.
 
-A line `-- include NAME` stands for the text of NAME.lua. That is the only way to share code between scripts, and it
-stands where the code is first needed: the server runs a script's whole text at every call, so
-what comes before an include answers without paying for it.
+A line `-- include NAME` is replaced by the text of NAME.lua, since scripts cannot share code otherwise. It is placed
+where the code is first needed: the server runs a script's whole text at every call, so a script that answers before an
+include does not pay for it.
 """
 
 import re
@@ -28,17 +28,17 @@ _INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
 
 
 def source(name: str) -> str:
-    """The text of one .lua file as it lies there."""
+    """The text of one .lua file, without its includes."""
     return files("streamlimit.store.valkey").joinpath(f"{name}.lua").read_text()
 
 
 def _whole(name: str) -> str:
-    """With all that it includes, and those with what they include."""
+    """The text of one .lua file with its includes, recursively."""
     return _INCLUDE.sub(lambda found: _whole(found[1]), source(name))
 
 
 class Script:
-    """A script ready to be called. `sha` is what EVALSHA wants; `body` what SCRIPT LOAD wants."""
+    """A script: `sha` for EVALSHA, `body` for SCRIPT LOAD."""
 
     __slots__ = ("body", "head", "name", "sha")
 

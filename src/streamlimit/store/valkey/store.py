@@ -1,7 +1,7 @@
-"""The contract on Valkey and Redis: each promise is one Lua script on the user's shard, which the server runs alone.
+"""The store on Valkey and Redis: each call is one Lua script on the user's shard, which the server runs atomically.
 
 Any number of workers on any number of machines. Answers are `Deferred`: hot calls need no task, and the calls of one
-iteration of the event loop travel together. Each is safe to repeat.
+iteration of the event loop are sent together. Each is safe to repeat.
 """
 
 from collections.abc import Callable, Coroutine
@@ -52,15 +52,15 @@ ANSWER_SECONDS = 0.25
 """How long an answer may take before the caller gets `StoreUnavailable`."""
 
 READY_MS = 60_000
-"""How long the key lasts that a try of a server writes."""
+"""The time to live of the key that `ping` writes."""
 
 
 class ValkeyStore:
     """A `Store` on the servers at *url* (location.py). *subscribed* are the event types that go into the outbox.
 
     Connects at the first call. *clock* (tests only) replaces the servers' own; *timeout* is in seconds;
-    *outbox_max_events*: what an endpoint's queues may hold (room_of_outbox says what follows for outboxes). Raises
-    `SettingsError` where the URL is wrong.
+    *outbox_max_events*: the capacity of an endpoint's queues (for that of outboxes see room_of_outbox). Raises
+    `SettingsError` for a wrong URL.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class ValkeyStore:
         self._sweep = walks.Sweep(self._calls)
 
     def on_failure(self, callback: Callable[[], None]) -> None:
-        """*callback* is called whenever a server cannot be reached, though no call asks for it."""
+        """Has *callback* called whenever a server cannot be reached, also without a call to it."""
         self._calls.router.on_failure = callback
 
     @property
     def failure(self) -> str:
-        """What *callback* was called for last: the server, and what was wrong with it."""
+        """The last failure of a connection, in words: the server, and what was wrong."""
         return self._calls.router.failure
 
     def admit(self, ask: Ask) -> Deferred[Decision]:
@@ -160,7 +160,7 @@ class ValkeyStore:
         return self._calls.change("set_limit", user_id, limit_message(max_sessions, terms), lambda _: None)
 
     async def secret(self, name: str, made: str) -> str:
-        """One command does it; the key lies in the first shard's slot, like all secrets."""
+        """As `Store.secret`, by one command; all secrets are in the first shard."""
         kept = await self._calls.ask(0, "SET", self._calls.keys.of(0, "secret", name), made, "NX", "GET")
         return made if kept is None else kept.decode()
 
@@ -168,7 +168,7 @@ class ValkeyStore:
         return await walks.count_events(self._calls)
 
     async def ping(self) -> None:
-        """Every server must take a write: with one missing, some users have no store."""
+        """As `Store.ping`: every server must take a write, since without one of them some users have no store."""
         of, shards = self._calls.keys.of, self._calls.router.shard_of_each_server()
         await all_of(self._calls.ask(shard, "SET", of(shard, "ready"), 1, "PX", READY_MS) for shard in shards)
 
@@ -176,20 +176,20 @@ class ValkeyStore:
         self._calls.close()
 
     def _beaten(self, ask: Ask, answer: Deferred[Decision], decision: Decision | StoreUnavailable | None) -> None:
-        """beat.lua's answer; where it has none, what admission and receipt come to. Only that makes a task."""
+        """Resolves *answer* with beat.lua's *decision*; without one, by admission and receipt, in a task."""
         if decision is None:
             answer.come_of(self._one_by_one(ask))
         else:
             answer.come(decision)
 
     async def _one_by_one(self, ask: Ask) -> Decision:
-        """A heartbeat as an admission, and then a receipt of its lease."""
+        """A heartbeat as an admission and a receipt of its lease."""
         decision = await self.admit(unnamed(ask))
         if not isinstance(decision, Admitted) or decision.lease is None:
             return decision
         return beaten(decision, await self.confirm(Receipt(decision.lease)), ask)
 
     def _type_cap(self, ask: Ask) -> int | None:
-        """The policy's cap for the asking type of device; none for most."""
+        """The policy's cap for the device's type; None: there is none."""
         caps = self._policy.max_per_device_type
         return caps.get(device_type(ask.device))

@@ -1,4 +1,4 @@
-"""Walks over all shards: the sweep, browsing, counting. In steps of some shards, so that viewers are served between."""
+"""Walks over all shards: the sweep, browsing, counting. In steps of some shards; viewers are served in between."""
 
 from asyncio import gather
 from collections.abc import Iterable
@@ -18,27 +18,26 @@ from streamlimit.store.valkey.keys import SHARDS, shard_of
 from streamlimit.store.valkey.location import Address
 
 Due = tuple[int, list[bytes]]
-"""A shard and users of it who are due."""
+"""A shard and its users who are due."""
 
 STEP = 32
-"""Shards asked together."""
+"""Shards that are asked together."""
 
 FIRST_STEP = 8
-"""So many at first: where much is due, they have more than one step takes."""
+"""Shards of the first question: where much is due, they have more than one step takes."""
 
 USERS_AT_ONCE = 32
-"""Users that one call of expire.lua looks at: while a script runs, the server answers no other call (some 0.1 ms)."""
+"""Users of one call of expire.lua, during which the server answers no other call (some 0.1 ms)."""
 
 USERS_IN_A_STEP, PAUSE_SECONDS = 256, 0.001
-"""So many users (some 2 ms), then a pause: the server, and this worker, serve viewers meanwhile. What became of them
-is announced in one go, which takes this worker a millisecond or two.
-"""
+"""Users of one step (some 2 ms), and the pause after it, in which server and worker serve viewers. The step's events
+are announced together, which takes the worker a millisecond or two."""
 
 
 class Sweep:
-    """Takes out what is due. Each sweep begins where the last one stopped, so that no shard waits for another.
+    """The sweep of one worker. Each call goes on where the last one stopped, so that no shard waits for another.
 
-    The first begins anywhere: many callers at once are soon in different shards.
+    The first begins at a random shard, so that concurrent callers are in different shards.
     """
 
     def __init__(self, calls: Calls) -> None:
@@ -46,9 +45,9 @@ class Sweep:
         self._jumps, self._looks_far = Jumps(), True
 
     async def once(self, at_most: int) -> Swept:
-        """About *at_most* users' worth or less. `more` unless every shard was seen to the end of what is due.
+        """Sweeps about *at_most* users or fewer. `more`, unless every shard was swept to its end.
 
-        Where a server goes away meanwhile, what the others took out is returned, and `more` is due.
+        Where a server becomes unavailable, the result of the others is returned, with `more`.
         """
         step = _Step(self._calls, min(at_most, USERS_IN_A_STEP), self._jumps, self._looks_far)
         start, asked = self._next, 0
@@ -72,25 +71,25 @@ class Sweep:
 
 
 class _Step:
-    """One bounded part of a sweep. Each server has one script of it to run at a time: others' calls come between."""
+    """One bounded step of a sweep. Each server runs one of its scripts at a time, with other calls in between."""
 
     def __init__(self, calls: Calls, at_most: int, jumps: Jumps, looks_far: bool) -> None:
         self._calls, self._left, self._jumps, self._looks_far = calls, at_most, jumps, looks_far
         self._at_most = at_most
         self.must_look_far = False
-        """A clock jumped, or a user was found that far ahead: there may be more."""
+        """Did a clock jump, or was a user found with a due time too far ahead? Then there may be more of them."""
         self._clocks: dict[Address | None, int] = {}
         self.events: list[Event] = []
 
     def shards_wanted(self, asked: int) -> int:
-        """How many shards to ask next, after so many: enough for the rest, where as much is due in each as in those."""
+        """How many shards to ask next, after *asked* ones: enough for the rest, if as much is due in each."""
         looked_at = self._at_most - self._left
         if not looked_at:
             return STEP if asked else FIRST_STEP
         return min(-(-self._left * asked // looked_at), STEP)
 
     async def sweep(self, shards: list[int]) -> list[int]:
-        """Sweeps these shards; those that it did not come to the end of."""
+        """Sweeps *shards*, and returns those that are not finished."""
         due = await self._due(shards)
         servers = sorted(due, key=lambda each: str(self._calls.server_of(each[0])))
         lanes = [list(lane) for _, lane in groupby(servers, key=lambda each: self._calls.server_of(each[0]))]
@@ -101,7 +100,7 @@ class _Step:
         return [stop for stop in stops if isinstance(stop, int)]
 
     async def _sweep_one_server(self, lane: Iterable[Due]) -> int | None:
-        """The shard in which it stopped, if it did not come to the end."""
+        """Sweeps the shards of one server. Returns the shard in which it stopped; None: all are finished."""
         for shard, users in lane:
             while users:
                 if not self._left:  # the other servers' sweeps take from it, too
@@ -113,7 +112,7 @@ class _Step:
         return None if self._left else shard
 
     async def _due(self, shards: list[int]) -> list[Due]:
-        """Users who are filed as due. Their scripts decide by the same server's clock, and file them anew."""
+        """The users who are due by the index. expire.lua decides by the server's clock, and updates the index."""
         times = [await self._time_of(shard) for shard in shards]
         answers = await all_of(map(self._filed, shards, times))
         if self._looks_far:
@@ -123,7 +122,7 @@ class _Step:
         return [(shard, users) for shard, users in zip(shards, answers, strict=True) if users]
 
     async def _time_of(self, shard: int) -> int:
-        """The time at the shard's server, asked once a step."""
+        """The time of the shard's server, read once in a step."""
         server = self._calls.server_of(shard)
         if server is None or server not in self._clocks:
             now_ms = await self._calls.now_ms(shard)
@@ -138,14 +137,14 @@ class _Step:
         return self._calls.ask(shard, "ZRANGEBYSCORE", key, "-inf", till_ms, "LIMIT", 0, at_most)
 
     def _filed_far(self, shard: int, now_ms: int) -> Deferred[list[bytes]]:
-        """Users who were filed before the clock went back."""
+        """The users whose due time was written before the clock went back."""
         key, at_most = self._calls.keys.due[shard], min(self._left, USERS_AT_ONCE)
         far = f"({now_ms + self._calls.far_ms}"
         return self._calls.ask(shard, "ZRANGEBYSCORE", key, far, "+inf", "LIMIT", 0, at_most)
 
 
 async def browse(calls: Calls, cursor: str | None, at_most: int, stream_id: str | None, state: str | None) -> Page:
-    """Shard by shard, in each by user: an order that nothing changes. `cursor` is the last shard and user seen."""
+    """A page of live sessions by shard and user, a stable order. `cursor`: the last shard and user seen."""
     first, seen = _place(cursor or "0:")
     found: list[Session] = []
     for number in range(first, SHARDS):
@@ -170,7 +169,7 @@ async def own_limit(calls: Calls, user_id: str, policy: Policy) -> OwnLimit | No
 
 
 async def limits(calls: Calls, cursor: str | None, at_most: int, policy: Policy) -> LimitPage:
-    """Shard by shard, in each by user, as `browse`; those of `STEP` shards are asked for together."""
+    """A page of own limits by shard and user, as `browse`; those of `STEP` shards are read together."""
     first, seen = _place(cursor or "0:")
     found: list[OwnLimit] = []
     for start in range(first, SHARDS, STEP):
@@ -193,7 +192,7 @@ async def _limits_of(calls: Calls, shard: int) -> list[tuple[bytes, bytes]]:
 
 
 def _place(cursor: str) -> tuple[int, bytes]:
-    """The shard and the user that it names. Raises `BadCursor`."""
+    """The shard and the user in *cursor*. Raises `BadCursor`."""
     shard, colon, user = cursor.partition(":")
     if not (colon and shard.isascii() and shard.isdecimal() and len(shard) <= len(str(SHARDS)) and int(shard) < SHARDS):
         raise BadCursor("no cursor of this store")
@@ -201,7 +200,7 @@ def _place(cursor: str) -> tuple[int, bytes]:
 
 
 async def count_events(calls: Calls) -> int:
-    """Events in all outboxes, and deliveries to all endpoints."""
+    """The number of events in all outboxes, and deliveries to all endpoints."""
     keys, total = calls.keys, 0
     endpoints = [name.decode() for name in await calls.ask(0, "SMEMBERS", keys.endpoints)]
     for first in range(0, SHARDS, STEP):
