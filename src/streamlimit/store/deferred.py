@@ -11,7 +11,7 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
-from streamlimit.store.contract import Answer, is_coming
+from streamlimit.store.contract import Answer, is_coming, resolved
 
 T = TypeVar("T")
 Step = Callable[[Any], Any]
@@ -121,7 +121,9 @@ def deferred(coming: Awaitable[T]) -> Deferred[T]:
     return answer
 
 
-def then(answer: Answer[T], step: Callable[[T], T], failed: Callable[[Exception], T] | None = None) -> Answer[T]:
+def then(
+    answer: Answer[Any], step: Callable[[Any], Answer[T]], failed: Callable[[Exception], Answer[T]] | None = None
+) -> Answer[T]:
     """What *step* makes of the answer, now or when it comes; what *failed* makes of an exception that comes instead."""
     if isinstance(answer, Deferred):
         if answer._answer is not _NOTHING:
@@ -131,14 +133,16 @@ def then(answer: Answer[T], step: Callable[[T], T], failed: Callable[[Exception]
     return _later(answer, step, failed) if is_coming(answer) else step(answer)
 
 
-async def _later(coming: Awaitable[T], step: Callable[[T], T], failed: Callable[[Exception], T] | None) -> T:
+async def _later(
+    coming: Awaitable[Any], step: Callable[[Any], Answer[T]], failed: Callable[[Exception], Answer[T]] | None
+) -> T:
     try:
         answer = await coming
     except Exception as error:
         if failed is None:
             raise
-        return failed(error)
-    return step(answer)
+        return await resolved(failed(error))
+    return await resolved(step(answer))
 
 
 async def all_of(answers: Iterable[Deferred[T]]) -> list[T]:

@@ -22,15 +22,10 @@ class Entry(Struct, frozen=True):
     ask: Ask
     content: bytes
     media_type: str
-    is_head: bool
 
     def headers(self) -> dict[str, str]:
         """The headers of the entry: no validator and no ranges, since it is never sent twice."""
-        return {
-            "Content-Type": self.media_type,
-            "Content-Length": str(len(self.content)),
-            "Cache-Control": "no-store",
-        }
+        return {"Content-Type": self.media_type, "Cache-Control": "no-store"}
 
 
 def led_content(

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Awaitable
 from functools import lru_cache, partial
 
 import msgspec
@@ -16,8 +15,8 @@ from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Peer, Request
 from streamlimit.model import Admitted, Ask, Confirmed, Decision, Lease, Refusal, Session, Verdict
 from streamlimit.rules.beat import beaten
-from streamlimit.store.contract import is_coming, resolved
-from streamlimit.store.deferred import Deferred
+from streamlimit.store.contract import Answer, resolved
+from streamlimit.store.deferred import then
 from streamlimit.web.address import digest_of, place_at
 from streamlimit.web.caller import BOUND, Caller
 from streamlimit.web.forms import HeartbeatForm, read_form
@@ -92,7 +91,7 @@ class Heartbeat:
         self._require_stream = service.streams.require_beatable
         self._times = _seconds(service.policy.segment_ms), _seconds(service.policy.expiry_ms)
 
-    def __call__(self, request: Request, exchange: Exchange, caller: Caller | None = None) -> Awaitable[None] | None:
+    def __call__(self, request: Request, exchange: Exchange, caller: Caller | None = None) -> Answer[None]:
         """Answers a heartbeat. *caller*: where it is identified already."""
         if request.method != "POST":
             raise wrong_method("POST")
@@ -114,21 +113,17 @@ class Heartbeat:
             return self._beat_remote(ask, form, exchange)
         if form.segment is not None:
             place = self._streams.place(form.stream_id, form.segment)
-            return self._answer_later(self._beat_at(ask, place), ask, exchange)
+            return then(self._beat_at(ask, place), partial(self._answer, ask, exchange))
         self._require_stream(ask.stream_id)
         decision = self._limiter.beat(ask)
-        if isinstance(decision, Deferred):
-            return decision.then(partial(self._answer, ask, exchange))
-        if not isinstance(decision, Admitted) and is_coming(decision):
-            return self._answer_later(decision, ask, exchange)
-        self._answer(ask, exchange, decision)
-        return None
+        if isinstance(decision, Admitted):  # nearly all
+            self._answer(ask, exchange, decision)
+            return None
+        return then(decision, partial(self._answer, ask, exchange))
 
     async def _of_stranger(self, request: Request, exchange: Exchange) -> None:
         caller = await self._authenticator.identify(request.header(b"authorization"))
-        beating = self(request, exchange, caller)
-        if beating is not None:
-            await beating
+        await resolved(self(request, exchange, caller))
 
     async def _beat_remote(self, ask: Ask, form: HeartbeatForm, exchange: Exchange) -> None:
         """As `__call__`, for a stream that has to be looked up at an origin."""
@@ -199,9 +194,6 @@ class Heartbeat:
         # A cached session is answered before the store has the receipt, so the answer shows the new position.
         session = replace(verdict.session, segment=place.name, sequence=place.sequence)
         return replace(decision, session=session, degraded=decision.degraded or verdict.degraded)
-
-    async def _answer_later(self, coming: Awaitable[Decision], ask: Ask, exchange: Exchange) -> None:
-        self._answer(ask, exchange, await coming)
 
     def _answer(self, ask: Ask, exchange: Exchange, decision: Decision) -> None:
         """Sends the decision. Raises `Refused`, `UnknownSession`."""

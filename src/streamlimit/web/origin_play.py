@@ -82,7 +82,7 @@ class OriginPlaybackFiles(PlaybackFiles):
     ) -> None:  # fmt: skip
         stream, client = self._stream(asked.stream_id), digest_at(request.client)
         if not caller.play and MARK not in request.query:
-            entry = self._entry(asked, caller, conditions, stream, body, client)
+            entry = self._entry(asked, caller, stream, body, client)
             if entry is not None:
                 await resolved(self._responder.answer(entry, exchange))
                 return

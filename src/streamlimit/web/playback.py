@@ -100,7 +100,7 @@ class PlaybackFiles:
         stream = self._catalog.stream(asked.stream_id)
         body, client = self._files.open(stream, asked.path), digest_of(peer[0]) if peer else ""
         begins = not caller.play and not is_reload and stream.files.get(asked.path) == "playlist"
-        if begins and (entry := self._entry(asked, caller, conditions, stream, body, client)) is not None:
+        if begins and (entry := self._entry(asked, caller, stream, body, client)) is not None:
             return entry
         return self._file(requested_of(conditions, stream, asked.path, body), caller, stream, client)
 
@@ -135,9 +135,7 @@ class PlaybackFiles:
             play=caller.play,
         )
 
-    def _entry(
-        self, asked: PlayPath, caller: Caller, conditions: Conditions, stream: Stream, body: Body, client: str
-    ) -> Entry | None:
+    def _entry(self, asked: PlayPath, caller: Caller, stream: Stream, body: Body, client: str) -> Entry | None:
         """The entry playlist that begins a new play (rule 8); None: the file is sent unchanged."""
         play = new_play()
         content = led_content(self._files, stream, asked.path, body, asked.grant, play)
@@ -145,7 +143,7 @@ class PlaybackFiles:
             return None
         ids = caller.user_id, caller.session_id, stream.stream_id
         ask = Ask(*ids, Purpose.CHECK, client=client, **caller.terms() | {"play": play})
-        return Entry(ask, content, body.media_type, conditions.is_head)
+        return Entry(ask, content, body.media_type)
 
     def _stream(self, stream_id: str) -> Stream:
         if self._catalog is None:

@@ -9,8 +9,8 @@ from streamlimit.errors import Refused
 from streamlimit.http.exchange import Exchange
 from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Admitted, Ask, Decision, Purpose, Refusal
-from streamlimit.store.contract import Answer, resolved
-from streamlimit.store.deferred import Deferred
+from streamlimit.store.contract import Answer
+from streamlimit.store.deferred import Deferred, then
 from streamlimit.web.entries import Entry
 from streamlimit.web.gaps import first_there
 from streamlimit.web.headers import counted, counts, lines, named, reservations
@@ -36,20 +36,14 @@ class Responder:
         decision = self._limiter.admit(wanted.ask)
         if isinstance(decision, Admitted):  # nearly all
             return self._serve(wanted, exchange, decision)
-        if isinstance(decision, Deferred):
-            return decision.then(partial(self._serve, wanted, exchange))
-        if isinstance(decision, Refusal):
-            return self._serve(wanted, exchange, decision)
-        return self._serve_later(wanted, decision, exchange)
-
-    async def _serve_later(self, wanted: Wanted, coming: Awaitable[Decision], exchange: Exchange) -> None:
-        await resolved(self._serve(wanted, exchange, await coming))
+        return then(decision, partial(self._serve, wanted, exchange))
 
     def _serve(self, wanted: Wanted, exchange: Exchange, decision: Decision) -> Answer[None]:
         if isinstance(decision, Refusal):
             raise Refused(decision, wanted.ask)
         if isinstance(wanted, Entry):
-            return self._play_entry(wanted, decision, exchange)
+            self._play_entry(wanted, decision, exchange)
+            return None
         if isinstance(wanted, Playback) and wanted.ask.purpose is _CHECK:
             return self._play_other(wanted, decision, exchange)
         # Under a lease, as `async with holder` would; without a task where the kernel takes all at once.
@@ -74,12 +68,10 @@ class Responder:
         if isinstance(wanted, Playback) and not self._counts(wanted):
             return self._give_back(holder, exchange)
         verdict = holder.leave()
-        if isinstance(verdict, Deferred):
-            return verdict.then(lambda _: exchange.end())  # the connection's next request sees the outcome
-        if verdict is not None:
-            return _end_after(verdict, exchange)
-        exchange.end()
-        return None
+        if verdict is None:
+            exchange.end()
+            return None
+        return then(verdict, lambda _: exchange.end())  # the connection's next request sees the outcome
 
     async def _lend_longer(
         self, wanted: Issue | Playback, holder: LeaseHolder, exchange: Exchange, delivering: Awaitable[bool]
@@ -137,14 +129,10 @@ class Responder:
             return True
         return self.partials.counts(ask.user_id, ask.session_id, ask.stream_id, requested.begun)
 
-    async def _play_entry(self, wanted: Entry, decision: Admitted, exchange: Exchange) -> None:
-        """Sends an entry playlist: it takes no seat, but a session without one was refused already."""
-        headers = lines(wanted.headers() | reservations(decision)) + self._cookies(wanted.ask, decision)
-        exchange.start(200, headers)
-        sending = None if wanted.is_head else exchange.part(wanted.content)
-        if sending is not None:
-            await sending
-        exchange.end()
+    def _play_entry(self, wanted: Entry, decision: Admitted, exchange: Exchange) -> None:
+        """Sends an entry playlist. It takes no seat; a session without one was refused before."""
+        told = lines(wanted.headers() | reservations(decision)) + self._cookies(wanted.ask, decision)
+        exchange.whole(200, told, wanted.content)
 
     def _cookies(self, ask: Ask, decision: Admitted) -> bytes:
         """The header lines of the CDN's cookies for the stream's media, for a session with a seat on it; else none."""
