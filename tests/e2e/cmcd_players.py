@@ -34,7 +34,7 @@ PLAYERS = {
         "/static/hls.min.js",
         "master.m3u8",
         "const hls = new Hls({cmcd: {version: 2, contentId: STREAM, eventTargets: [{...target, includeKeys: keys}]}});"
-        "hls.on(Hls.Events.ERROR, (_, {response, networkDetails: xhr}) => fail(response?.code, xhr?.responseText));"
+        "hls.on(Hls.Events.ERROR, (_, {response, networkDetails: xhr}) => fail(response?.code, xhr?.response));"
         "hls.loadSource(source); hls.attachMedia(video); video.play();",
     ),
     "shaka": Player(

@@ -3,16 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
-from tests.e2e.browser import chromium, opened
-from tests.e2e.cmcd_players import PLAYERS, STREAM, pages, start
+from tests.e2e.browser import opened
+from tests.e2e.cmcd_players import PLAYERS, STREAM, start
 from tests.service import Service, started, temporary_folder, wait_until
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[str]:
-    with pages() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +22,18 @@ def _seen(service: Service, user: str) -> str | None:
 
 
 def test_three_players_keep_their_seats_by_their_reports_and_two_free_them_at_the_end(
-    service: Service, site: str
+    service: Service, browser: Browser, site: str
 ) -> None:
-    with chromium() as browser:
-        for player in PLAYERS:
-            told = service.post("/v1/sessions", {"user_id": player, "stream_id": STREAM, "session_id": "tab"}).json
-            with opened(browser, f"{site}/{player}") as tab:
-                start(tab, f"{site}/samples/{STREAM}/", player, f"{service.url}/edge/cmcd/{told['grant']}")
-                tab.wait_for("video.currentTime > 0.5", seconds=60)
-                wait_until(lambda name=player: _seen(service, name) is not None, 30, f"a report of {player}")
-                first = _seen(service, player)
-                wait_until(lambda name=player, old=first: _seen(service, name) != old, 30, f"another of {player}")
-                if player == "shaka":
-                    continue  # tells no states: its end is that it reports no more
-                tab.evaluate("void (video.currentTime = video.duration - 0.3)")
-                wait_until(lambda name=player: _seen(service, name) is None, 60, f"the end of {player}: {tab.messages}")
-        assert '"status": 4' not in service.log()
+    for player in PLAYERS:
+        told = service.post("/v1/sessions", {"user_id": player, "stream_id": STREAM, "session_id": "tab"}).json
+        with opened(browser, f"{site}/{player}") as tab:
+            start(tab, f"{site}/samples/{STREAM}/", player, f"{service.url}/edge/cmcd/{told['grant']}")
+            tab.wait_for("video.currentTime > 0.5", seconds=60)
+            wait_until(lambda name=player: _seen(service, name) is not None, 30, f"a report of {player}")
+            first = _seen(service, player)
+            wait_until(lambda name=player, old=first: _seen(service, name) != old, 30, f"another of {player}")
+            if player == "shaka":
+                continue  # tells no states: its end is that it reports no more
+            tab.evaluate("void (video.currentTime = video.duration - 0.3)")
+            wait_until(lambda name=player: _seen(service, name) is None, 60, f"the end of {player}: {tab.messages}")
+    assert '"status": 4' not in service.log()

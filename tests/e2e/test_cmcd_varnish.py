@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e.browser import Tab, chromium, opened
-from tests.e2e.cmcd_players import PLAYERS, STREAM, pages, play_to_the_end, start
+from tests.e2e.browser import Tab, opened
+from tests.e2e.cmcd_players import PLAYERS, STREAM, play_to_the_end, start
 from tests.edge.calls import some_user
 from tests.edge.programs import Edge
 from tests.edge.recipes import Recipes
@@ -36,18 +36,6 @@ def edge() -> Iterator[Edge]:
         (folder / "streams").symlink_to(SAMPLES)
         settings = {"segment_seconds": X, "missed_segments": N, "start_seconds": SECONDS}
         yield Recipes(stack, folder, **settings).edge("varnish")
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[str]:
-    with pages() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 class Household:

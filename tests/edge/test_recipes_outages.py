@@ -1,16 +1,19 @@
 """Each recipe while streamlimit, or its store, is away for five seconds: who sits plays on, nobody is let in unasked.
 
 ffmpeg plays through all recipes at once, at reading speed. It gives a segment up at the first failure and tries none
-again, so it receives the whole stream only where the edge bridges the outage.
+again, so it receives the whole stream only where the edge bridges the outage; where it cannot, hls.js plays.
 docs/how-to/edges.md says what each edge does.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.e2e.browser import Tab, opened
+from tests.e2e.cmcd_players import STREAM, start
 from tests.edge.away import NEWCOMERS, SECONDS, Outcome, Stage, Told, killed, lost, stopped, told
 from tests.edge.calls import some_user
 from tests.edge.programs import paused
@@ -38,7 +41,7 @@ REFUSED = Told({(503, "store-unavailable"): NEWCOMERS})
 def stage() -> Iterator[Stage]:
     needs("ffmpeg")
     with ExitStack() as stack:
-        yield Stage(stack, {"short": 11, "long": 17})
+        yield Stage(stack, {"short": 11, "long": 17, STREAM: 20})
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +52,30 @@ def hung(stage: Stage) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def gone(stage: Stage) -> Outcome:
-    """streamlimit killed, and started anew."""
-    return stage.played("short", [*KEEP, *ASK_AGAIN], {"streamlimit": killed(stage.service)})
+def tab(stage: Stage, browser: Browser, site: str) -> Iterator[Tab]:
+    """hls.js, which plays a whole sample through the edge that cannot ask again; with 16 s in its buffer it pauses."""
+    edge = stage.edges["nginx-accel"]
+    grant = edge.open(some_user(), "tab", STREAM)["grant"]
+    outside = f"http://127.0.0.1:{edge.port}"
+    with opened(browser, f"{site}/hlsjs") as tab:
+        tab.evaluate("void (Hls.DefaultConfig.maxBufferSize = 0, Hls.DefaultConfig.maxBufferLength = 16)")
+        start(tab, f"{outside}/play/{grant}/{STREAM}/", "hlsjs", f"{outside}/edge/cmcd/{grant}")
+        tab.wait_for("video.buffered.end(0) > 12", SECONDS)
+        tab.evaluate("video.pause()")
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def gone(stage: Stage, tab: Tab) -> Outcome:
+    """streamlimit killed, and started anew; meanwhile the tab plays on, so it wants segments."""
+
+    @contextmanager
+    def watched() -> Iterator[None]:
+        with killed(stage.service):
+            tab.evaluate("void video.play()")
+            yield
+
+    return stage.played("short", [*KEEP, *ASK_AGAIN], {"streamlimit": watched()})
 
 
 class Silence(NamedTuple):
@@ -98,6 +122,18 @@ def test_who_sits_receives_all_while_the_store_is_away_and_while_streamlimit_han
 @pytest.mark.parametrize("name", [*KEEP, *ASK_AGAIN])
 def test_who_sits_receives_all_while_streamlimit_is_started_anew(stage: Stage, gone: Outcome, name: str) -> None:
     assert (gone.received[name], gone.seats[name]) == (stage.digests["short"], 1)
+
+
+@pytest.mark.usefixtures("gone")
+def test_hlsjs_tries_again_and_receives_all_where_the_edge_cannot(tab: Tab) -> None:
+    tab.evaluate("void (video.playbackRate = 8)")
+    tab.wait_for("ended", SECONDS)
+    fetches = "performance.getEntriesByType('resource').filter(({name}) => name.includes('/seg-'))"
+    found = tab.evaluate(f"{fetches}.map(({{name, responseStatus}}) => [name.split('?')[0], responseStatus])")
+    assert {status for _, status in found} == {200, 503}
+    received = [name.rsplit("/", 2)[1:] for name, status in found if status == 200]
+    assert len({file for kind, file in received if kind == "audio"}) == 20
+    assert len({file for kind, file in received if kind != "audio"}) == 20
 
 
 @pytest.mark.parametrize("name", EDGES)

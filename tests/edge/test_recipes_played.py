@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e.browser import chromium, opened
-from tests.e2e.cmcd_players import STREAM, pages, start
-from tests.edge.calls import some_user
+from tests.e2e.browser import opened
+from tests.e2e.cmcd_players import STREAM, start
 from tests.edge.programs import Edge
 from tests.edge.recipes import EDGES, Recipes
 from tests.needs import needs
@@ -34,23 +33,6 @@ def recipes() -> Iterator[Recipes]:
 @pytest.fixture(params=EDGES)
 def edge(request: pytest.FixtureRequest, recipes: Recipes) -> Edge:
     return recipes.edge(str(request.param))
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[str]:
-    with pages() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def user() -> str:
-    return some_user()
 
 
 def test_ffmpeg_plays_to_the_end_on_one_seat(edge: Edge, user: str) -> None:
