@@ -246,6 +246,11 @@ def endless_behind_gzip(handler: Handler, content: bytes) -> None:
     _flood(handler)
 
 
+def a_byte_behind_gzip(handler: Handler, content: bytes) -> None:
+    """Whole, packed, and in the same read one byte more."""
+    handler.answer(200, gzip.compress(content) + b"x", {"Content-Encoding": "gzip"})
+
+
 def only_get(handler: Handler, content: bytes) -> None:
     """Knows no HEAD."""
     handler.answer(405 if handler.command == "HEAD" else 200, content)

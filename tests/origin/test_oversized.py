@@ -74,8 +74,11 @@ def test_a_segment_without_an_end_counts_never_and_frees_the_seat_when_its_viewe
     wait_until(lambda: _received(service, user) == [], 20, "the seat")
 
 
-def test_more_behind_the_end_of_what_is_packed_is_no_segment(service: Service, server: Origin, user: str) -> None:
-    server.misbehave("/tiny/a.ts", does.endless_behind_gzip)
+@pytest.mark.parametrize("behave", [does.a_byte_behind_gzip, does.endless_behind_gzip])
+def test_more_behind_the_end_of_what_is_packed_is_no_segment(
+    service: Service, server: Origin, user: str, behave: does.Behaviour
+) -> None:
+    server.misbehave("/tiny/a.ts", behave)
     with pytest.raises(http.client.IncompleteRead):
         service.get(_playback(service, user) + "a.ts")
     wait_until(lambda: _received(service, user) == [], 20, "the seat")
