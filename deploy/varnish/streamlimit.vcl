@@ -118,6 +118,12 @@ sub vcl_backend_response {
         }
         return (deliver);
     }
+    # Varnish keeps for two minutes what says nothing of itself, a 404, too: who asks for a segment too early would keep it
+    # from everybody, and a live playlist would stand still.
+    if (beresp.status >= 400 || (bereq.url ~ "\.(m3u8|mpd)(\?|$)" && !beresp.http.Cache-Control && !beresp.http.Expires)) {
+        set beresp.ttl = 1s;
+        set beresp.grace = 0s;
+    }
 }
 
 sub vcl_backend_error {

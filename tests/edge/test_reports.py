@@ -186,7 +186,11 @@ def test_a_stream_of_ours_is_told_by_its_own_numbers(service: Service, user: str
     assert gone(service, {"path": viewer.uri("none.ts"), "complete": True}) == []
 
 
-@pytest.mark.parametrize("path", ["/favicon.ico", "/", "/play/x", "/play/a/b/../c", "x", "/a b/c.ts", "/\u20ac/1.ts"])
+@pytest.mark.parametrize(
+    "path",
+    ["/favicon.ico", "/", "/play/x", "/play/a/b/../c", "x", "/a b/c.ts", "/\u20ac/1.ts", "/a/" + "%FF" * 9_000 + ".ts"],
+    ids=lambda path: path[:20],
+)
 def test_what_else_an_edge_was_asked_for_spoils_no_batch(service: Service, user: str, path: str) -> None:
     viewer = Viewer(service, user, "s")
     viewer.ask("1.ts")

@@ -130,6 +130,13 @@ MUTANTS = [
         ("tests/edge/test_reports.py",),
     ),
     Mutant(
+        "a long path spoils the batch",
+        "streamlimit/edge/reports.py",
+        "Meta(min_length=1)]  # however long",
+        "Meta(min_length=1, max_length=16_384)]  # however long",
+        ("tests/edge/test_reports.py",),
+    ),
+    Mutant(
         "anybody reports",
         "streamlimit/edge/reports.py",
         "if not is_edge_itself(self._proxies, request):",
