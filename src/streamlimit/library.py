@@ -1,4 +1,4 @@
-"""For programs that embed streamlimit: a limiter over the store of a URL, for asyncio and for threads.
+"""The library for programs that embed streamlimit: a limiter over the store of a URL, for asyncio and for threads.
 
 Knows no settings file and no HTTP. docs/how-to/embed-the-library.md has it in FastAPI, Flask and Django.
 """
@@ -32,7 +32,7 @@ class OpenLimiter(Limiter):
         return await resolved(self.store.sessions(user_id))
 
     async def close(self) -> None:
-        """Lets go of files and connections. Twice is once."""
+        """Closes files and connections. Twice is once."""
         await resolved(self.store.close())
 
     async def __aenter__(self) -> "OpenLimiter":
@@ -47,7 +47,7 @@ def open_limiter(store: str, policy: Policy | None = None) -> OpenLimiter:
 
     The URL is `memory://`, `sqlite:///file`, `valkey://host:port/0`, `valkey+cluster://…` or `valkey+sentinel://…`.
     Raises `SettingsError` for any other, and `StoreUnavailable` where a file cannot be opened; a server is reached
-    by the first question. While the store does not answer, questions raise `StoreUnavailable`.
+    by the first call. While the store does not answer, calls raise `StoreUnavailable`.
     """
     return OpenLimiter(open_store(store, policy or Policy()))
 
@@ -73,7 +73,7 @@ def open_store(url: str, policy: Policy) -> Store:
 
 
 class SyncLimiter:
-    """The same limiter for threads (Flask, Django): each call blocks until it is answered.
+    """The limiter for threads (Flask, Django): each call blocks until it is answered.
 
     One background thread of the process runs it. It begins with the first call, so that a server may fork before.
     """
@@ -91,7 +91,7 @@ class SyncLimiter:
         return self.lease(ask).__enter__()
 
     def admit(self, ask: Ask) -> Decision:
-        """`Admitted` or `Refusal`, as a value."""
+        """The decision on *ask*, `Admitted` or `Refusal`, as a value."""
         answer: Decision = self._call(lambda limiter: limiter.admit(ask))
         return answer
 
@@ -106,12 +106,12 @@ class SyncLimiter:
         return answer
 
     def end(self, user_id: str, session_id: str) -> Events:
-        """The viewer stops; the seat is free at once. Again: nothing."""
+        """Ends a session for its viewer; the seat is free at once. Again: nothing."""
         answer: Events = self._call(lambda limiter: limiter.end(user_id, session_id))
         return answer
 
     def terminate(self, user_id: str, session_id: str | None, by: str, reason: str) -> Events:
-        """Someone else stops one session of the user, or all of them (None)."""
+        """Terminates one session of the user, or (None) all. *by*, *reason*: for the viewer and events."""
         answer: Events = self._call(lambda limiter: limiter.terminate(user_id, session_id, by, reason))
         return answer
 
@@ -120,12 +120,15 @@ class SyncLimiter:
         self._call(lambda limiter: limiter.set_limit(user_id, max_sessions))
 
     def expire(self, at_most: int = 100) -> Swept:
-        """One bounded step of the sweep, for cron: makes expired sessions known. Seats are free without it."""
+        """One bounded step of the sweep, for cron: removes expired sessions and announces them.
+
+        Seats are free without it.
+        """
         answer: Swept = self._call(lambda limiter: limiter.expire(at_most))
         return answer
 
     def close(self) -> None:
-        """Lets go of files and connections. Twice is once."""
+        """Closes files and connections. Twice is once."""
         with self._lock:
             running, self._running = self._running, None
         if running is not None and running.pid == os.getpid():
@@ -158,7 +161,7 @@ def open_limiter_sync(store: str, policy: Policy | None = None) -> SyncLimiter:
 
 
 class SyncLease:
-    """One lease from reservation to receipt. `admitted` says how the seats stand, `lease` is the reservation."""
+    """One lease from reservation to receipt. `admitted`: the decision; `lease`: the reservation."""
 
     def __init__(self, running: "_Running", ask: Ask) -> None:
         self._running, self.holder = running, running.limiter.lease(ask)
@@ -173,7 +176,7 @@ class SyncLease:
         self.settle(kind is None)
 
     def issue(self, segment: str | None, sequence: int | None, kind: str = "video", play_ms: int = 0) -> "SyncLease":
-        """Names what is delivered: its name, its number from 0, its kind of media, and how long it plays."""
+        """Sets what is delivered: the segment's name, number (from 0), kind of media, and duration in ms."""
         self.holder.issue(segment, sequence, kind, play_ms)
         return self
 
@@ -182,7 +185,7 @@ class SyncLease:
         return Chunks(self, chunks)
 
     def settle(self, is_received: bool) -> None:
-        """Confirms or abandons; the second time nothing."""
+        """Confirms (True) or abandons the lease; the second time nothing."""
         if self._is_open:
             self._is_open = False
             self._running.call(_left(self.holder) if is_received else self.holder.fail())
@@ -203,7 +206,7 @@ class Chunks(Iterator[bytes]):
             raise
 
     def close(self) -> None:
-        """The server is done with it."""
+        """Called by the server at the end of the response; abandons unless all chunks were taken."""
         self._lease.settle(False)
         close = getattr(self._chunks, "close", None)
         if close is not None:
@@ -233,5 +236,5 @@ class _Running:
 
 
 async def _in_loop(opened: Callable[[], OpenLimiter]) -> OpenLimiter:
-    """Checks that a loop runs: the limiter belongs to it."""
+    """Opens the limiter in the running loop, to which it belongs."""
     return opened()

@@ -1,4 +1,4 @@
 """`streamlimit bench URL`: realistic viewers of a running service, and a check of its limit from outside.
 
-Imports nothing of ours: what it says of a service rests on the HTTP contract, not on code that the service runs, too.
+Imports no other part of streamlimit: its verdict rests on the HTTP contract, not on code that the service runs.
 """

@@ -1,4 +1,4 @@
-"""One viewer's calls: each is timed and counted, and returns what came back. A failure to answer is an answer, too."""
+"""The HTTP calls of one group of viewers: timed and counted. A missing answer is an `Answer`, too."""
 
 import json
 import ssl
@@ -12,12 +12,12 @@ from streamlimit.bench.figures import Figures
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 MAX_DOCUMENT = 4_000_000
-"""Bytes of a JSON answer that are looked at."""
+"""Most bytes of a JSON answer that are read."""
 
 
 @dataclass
 class Answer:
-    """An answer. `status` 0: none came; `code` and `problem` say why. Times are seconds of our clock."""
+    """An answer. `status` 0: none came; `code` and `problem` say why. Times are monotonic seconds."""
 
     status: int
     code: str = ""
@@ -26,28 +26,28 @@ class Answer:
     problem: str = ""
     asked_at: float = 0.0
     answered_at: float = 0.0
-    """When its head was there."""
+    """When the head had arrived."""
     received_at: float | None = None
-    """When all of its bytes were there, if they were."""
+    """When all bytes had arrived; None: they did not."""
 
     @property
     def is_degraded(self) -> bool:
-        """The service's store was unavailable: the answer rests on what a worker remembered."""
+        """Was the answer given from a worker's cache, in an outage of the store?"""
         return "streamlimit-degraded" in self.headers
 
     @property
     def is_let_through(self) -> bool:
-        """A dry run: it would have been refused."""
+        """Would the request have been refused, but for a dry run?"""
         return "streamlimit-would-refuse" in self.headers
 
     def retry_seconds(self) -> float:
-        """`Retry-After`, 0 without one."""
+        """The seconds of `Retry-After`; 0 without one."""
         text = self.headers.get("retry-after", "")
         return float(text) if text.isdecimal() else 0.0
 
 
 class Calls:
-    """Connections of one group: as many as it has calls at the same time. Kept for *idle_seconds* between them."""
+    """The calls of one group of viewers, over connections that are kept for *idle_seconds* between calls."""
 
     def __init__(
         self, url: str, key: str | None, figures: Figures, tls: ssl.SSLContext, idle_seconds: float = 5.0
@@ -63,7 +63,7 @@ class Calls:
         )
 
     async def close(self) -> None:
-        """All of its connections."""
+        """Closes all connections."""
         await self._client.aclose()
 
     async def ask(
@@ -75,7 +75,10 @@ class Calls:
         grant: str | None = None,
         hang_up: bool = False,
     ) -> Answer:
-        """One call. *grant* instead of the key; *hang_up*: closes the connection after a part of the body."""
+        """Makes one call.
+
+        *grant*: in the place of the key; *hang_up*: closes the connection after a part of the body.
+        """
         answer = Answer(0, asked_at=time.monotonic())
         try:
             async with self._client.stream(method, path, json=form, headers=_bearer(grant)) as response:

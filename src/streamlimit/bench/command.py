@@ -1,4 +1,4 @@
-"""The command: `streamlimit bench URL`. Progress on standard error, the result on standard output."""
+"""The command `streamlimit bench URL`: progress on standard error, the result on standard output."""
 
 import asyncio
 import json
@@ -69,7 +69,7 @@ def _measure(plan: "Plan", as_json: bool) -> None:
 
 
 def _checked(url: str) -> str:
-    """The URL. A wrong one is exit code 2."""
+    """*url*, if it is valid; else exit code 2."""
     try:
         parts = urlsplit(url)
         is_wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0

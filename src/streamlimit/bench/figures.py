@@ -1,4 +1,4 @@
-"""Figures of a run, counts and times of answers: plain numbers, filled while it runs."""
+"""The figures of a run: counts and times of answers, collected while it runs."""
 
 from array import array
 from collections import Counter
@@ -12,7 +12,7 @@ PERCENTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999, "max_ms": 1.0}
 class Figures:
     """The figures of all viewers together.
 
-    A call that the viewer hung up on is counted, but has no time: no client waited for it.
+    A call that the viewer hung up on is counted, but has no time.
     """
 
     calls: Counter[str] = field(default_factory=Counter)
@@ -20,7 +20,7 @@ class Figures:
     answers: Counter[str] = field(default_factory=Counter)
     """Answers by status and code, such as `409 session-limit`."""
     doings: Counter[str] = field(default_factory=Counter)
-    """What viewers did, and what was done to them."""
+    """Actions of viewers, and refusals and terminations, by name."""
     bytes: int = 0
     degraded: int = 0
     """Answers given while the service's store was unavailable."""
@@ -33,16 +33,16 @@ class Figures:
 
     @property
     def requests(self) -> int:
-        """All calls."""
+        """The number of all calls."""
         return self.calls.total()
 
     def note_time(self, kind: str, seconds: float) -> None:
-        """One whole answer."""
+        """Notes the time of a complete answer."""
         self.took.setdefault(kind, array("d")).append(seconds)
 
 
 def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
-    """By nearest rank: each is a time that was really measured. Empty without any."""
+    """Percentiles by nearest rank, in ms: each is a measured time. Empty without any."""
     ordered = sorted(seconds)
     if not ordered:
         return {}

@@ -1,10 +1,10 @@
-"""Was the limit kept? Only what is provable from outside counts, so that no alarm is false.
+"""The proof whether the limit was kept, by what is certain from outside, so that no alarm is false.
 
-Two witnesses. *Listed*: the service's own list of a user's sessions is never longer than the limit. *Delivered*: a
+Two criteria. *Listed*: the service's own list of a user's sessions is never longer than the limit. *Delivered*: a
 session that was issued a segment, received all of it, and is issued another one before its seat could have expired,
-held its seat from the first answer's arrival to the second request's departure. It cannot have left in between: its
-seat had not run out, and a terminated session is refused with 410. So a viewer who fell silent, ended, was cut off, or
-gave way to another proves nothing beyond its last request; no time of the service's own clock is needed.
+held its seat from the arrival of the first answer to the second request. It cannot have left in between: its seat had
+not expired, and a terminated session is refused with 410. So a viewer who fell silent, ended, was cut off, or was
+replaced proves nothing beyond its last request; the service's clock is not needed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,23 +12,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PROMPT = 0.1
-"""Share of the lifetime within which a newcomer must have its segment: how long a reservation lives is not known."""
+"""Share of the lifetime within which a new session must have its segment: a reservation's lifetime is not known."""
 
 
 @dataclass
 class Stay:
-    """One session that certainly held a seat from `since` to `until` (seconds of this machine's clock)."""
+    """A time from `since` to `until` (monotonic seconds) in which a session certainly held a seat."""
 
     session_id: str
     since: float
     until: float
     received_after: float
-    """When the request was sent whose answer was the last to be received whole: the receipt is no older."""
+    """When the request of the last completely received answer was sent: the receipt is no older."""
 
 
 @dataclass(frozen=True)
 class Breach:
-    """More sessions of one user at once than its limit."""
+    """A breach: more sessions of one user at once than its limit."""
 
     user_id: str
     count: int
@@ -40,9 +40,9 @@ class Breach:
 
 @dataclass
 class Proof:
-    """The proof of one user's seats, as far as answers tell.
+    """The proof about one user's seats.
 
-    *lifetime*: seconds that a receipt keeps a seat, at least.
+    *lifetime*: the least time in seconds for which a receipt keeps a seat.
     """
 
     user_id: str
@@ -56,7 +56,7 @@ class Proof:
     _open: dict[str, Stay] = field(default_factory=dict)
 
     def note_issued(self, session_id: str, asked_at: float, answered_at: float, received_at: float | None) -> None:
-        """An answer 200 to a segment or heartbeat. *received_at*: when all of its bytes had come (None: cut off)."""
+        """Notes an answer 200 to a segment or heartbeat. *received_at*: when all bytes had arrived (None: cut off)."""
         stay = self._open.get(session_id)
         if stay is not None and asked_at < stay.received_after + self.lifetime:
             stay.until = max(stay.until, asked_at)
@@ -66,7 +66,7 @@ class Proof:
         if received_at is None:
             return
         self.receipts += 1
-        if received_at >= in_time:  # the seat may have run out under way
+        if received_at >= in_time:  # the seat may have expired meanwhile
             self._open.pop(session_id, None)
             return
         if stay is None:
@@ -75,16 +75,16 @@ class Proof:
         stay.received_after = asked_at
 
     def note_gone(self, session_id: str) -> None:
-        """A session ended, or was refused: it holds no seat as far as answers tell."""
+        """Notes that a session ended, or was refused, and so may hold no seat."""
         self._open.pop(session_id, None)
 
     def sat(self, session_id: str, at: float) -> bool:
-        """Did it certainly hold a seat at that moment, unless another took its place?"""
+        """Did the session certainly hold a seat at *at*, unless another replaced it?"""
         stay = self._open.get(session_id)
         return stay is not None and at < stay.received_after + self.lifetime
 
     def note_look(self, listing: Mapping[str, Any]) -> int:
-        """The answer of `GET /v1/users/<user_id>/sessions`; returns how many it tells of."""
+        """Notes an answer of `GET /v1/users/<user_id>/sessions`; returns how many sessions it lists."""
         listed = tuple(session["session_id"] for session in listing["sessions"])
         count = max(len(listed), int(listing["live_sessions"]))
         self.looks += 1
@@ -94,11 +94,11 @@ class Proof:
         return count
 
     def most_delivered(self) -> tuple[str, ...]:
-        """The most sessions that certainly sat at one moment."""
+        """The most sessions that certainly held seats at one moment."""
         return most_at_once(self.stays)
 
     def breach(self) -> Breach | None:
-        """The worst that was seen, if the limit was not kept."""
+        """The worst breach; None: the limit was kept."""
         delivered, seen = self.most_delivered(), list(self.breaches)
         if len(delivered) > self.limit:
             seen.append(Breach(self.user_id, len(delivered), delivered, self.limit, "delivered"))
@@ -118,7 +118,7 @@ class Verdict:
 
 
 def judge(proofs: Iterable[Proof], limit: int) -> Verdict:
-    """All users together."""
+    """The verdict on all users."""
     every = list(proofs)
     breaches = tuple(breach for proof in every if (breach := proof.breach()) is not None)
     most = max((max(proof.most_listed, len(proof.most_delivered())) for proof in every), default=0)
@@ -128,7 +128,7 @@ def judge(proofs: Iterable[Proof], limit: int) -> Verdict:
 
 
 def most_at_once(stays: Iterable[Stay]) -> tuple[str, ...]:
-    """The most sessions that sat at one moment. Where one stay ends as another begins they did not meet."""
+    """The most sessions in *stays* at one moment. Stays that only touch do not overlap."""
     proven = [stay for stay in stays if stay.until > stay.since]
     steps = [step for s in proven for step in ((s.since, True, s.session_id), (s.until, False, s.session_id))]
     sitting: set[str] = set()  # the stays of one session follow each other

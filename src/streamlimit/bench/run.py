@@ -1,4 +1,4 @@
-"""A whole run: the service is asked what it is, viewers come, viewers go, and everything is ended again."""
+"""A run: looks up the service's streams and limit, runs viewers, and ends all their sessions."""
 
 import asyncio
 import random
@@ -22,16 +22,16 @@ from streamlimit.bench.stage import NotReady, Stage, find_stage
 from streamlimit.bench.viewer_group import Run, ViewerGroup
 
 CROWDED = 0.3
-"""Share of users with one screen more than they have seats; the first is one in any case."""
+"""Share of users with one screen more than they have seats; the first user is one in any case."""
 
 ARRIVING_USERS_A_SECOND = 50.0
-"""Within X, or at this rate: a connection costs us more than a request."""
+"""Users begin within X, or at this rate if that is slower: a connection costs more than a request."""
 
 IDLE_OF_LIFETIME = 0.8
-"""The service keeps connections for n·X at least: ours are closed by us, not while we ask."""
+"""Idle time of connections as a share of n·X, for which the service keeps them: they are closed by this side."""
 
 LAST_CALL_SECONDS = 10.0
-"""How long calls that are on their way at the end may take, before they are cut off."""
+"""How long pending calls may take at the end of a run before they are cancelled."""
 
 ENDING_AT_ONCE, ENDING_SECONDS = 32, 30.0
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -42,7 +42,7 @@ Tick = Callable[[float, Figures], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of a run, as it was asked for."""
+    """The parameters of a run."""
 
     url: str
     users: int
@@ -66,7 +66,7 @@ class Result:
 
 
 async def run(plan: Plan, on_tick: Tick) -> Result:
-    """Runs until it is over, or until Ctrl-C, which makes it a shorter run. Raises `NotReady`."""
+    """Makes a run; Ctrl-C ends it early. Raises `NotReady`."""
     _raise_descriptors()
     tls, prefix = ssl.create_default_context(), f"bench-{secrets.token_hex(4)}"
     stage, figures = await _stage(plan, prefix, tls), Figures()
@@ -77,14 +77,14 @@ async def run(plan: Plan, on_tick: Tick) -> Result:
         try:
             await _play(shared, groups, plan, on_tick)
             seconds = time.monotonic() - begun
-        finally:  # whatever happened: nothing of ours stays
+        finally:  # in any case, no session of the run stays
             left = await _end(groups)
     verdict = judge((group.proof for group in groups), stage.limit)
     return Result(plan, stage, sum(group.screens for group in groups), seconds, figures, verdict, left)
 
 
 def _raise_descriptors() -> None:
-    """As many open files as the system allows without asking: each screen has a connection."""
+    """Raises the soft limit of open files to the hard one: each screen has a connection."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # a system whose hard limit is no number
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -92,7 +92,7 @@ def _raise_descriptors() -> None:
 
 @contextmanager
 def _stopped_by_signals(over: asyncio.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run early. Pressed again they change nothing: what is left to do has its own end."""
+    """Has Ctrl-C and SIGTERM end the run early. Repeated signals change nothing: the rest has its own time-out."""
     loop = asyncio.get_running_loop()
     for number in STOPPING:
         loop.add_signal_handler(number, over.set)
@@ -141,7 +141,7 @@ async def _play(shared: Run, groups: list[ViewerGroup], plan: Plan, on_tick: Tic
 
 
 def _work(group: ViewerGroup, begun: float, arrival: float) -> Iterator[Coroutine[Any, Any, None]]:
-    """Its screens come in at moments of their own, or, where there are too many of them, all at the same one."""
+    """The work of the group's screens, which begin at different times, or, if there are too many, all at once."""
     rng, together = group.rng, begun + group.rng.uniform(0, arrival)
     is_crowded = group.screens > group.run.stage.limit
     for number in range(1, group.screens + 1):
@@ -151,7 +151,7 @@ def _work(group: ViewerGroup, begun: float, arrival: float) -> Iterator[Coroutin
 
 
 async def _end(groups: list[ViewerGroup]) -> int:
-    """Ends all sessions; returns how many did not end, as far as the service tells."""
+    """Ends all sessions; returns how many are left by the service's lists."""
     turns = asyncio.Semaphore(ENDING_AT_ONCE)
 
     async def end(group: ViewerGroup) -> int:

@@ -1,4 +1,4 @@
-"""One player: comes in, takes a segment each X, and does what viewers do: hangs up, zaps, leaves, comes back."""
+"""A screen: one player that takes a segment each X, hangs up, zaps, leaves and comes back, as viewers do."""
 
 import random
 import time
@@ -11,7 +11,7 @@ from streamlimit.bench.viewer_group import ViewerGroup
 
 @dataclass(frozen=True)
 class Habits:
-    """How likely each is, a segment."""
+    """The probabilities of actions, per segment."""
 
     hangs_up: float = 0.04
     zaps: float = 0.05
@@ -21,14 +21,14 @@ class Habits:
 
 HABITS = Habits()
 BEATS, COMES_BY_GRANT = 0.2, 0.5
-"""Shares of screens whose bytes come from elsewhere (heartbeats), and that open a session before they play."""
+"""Shares of screens that send heartbeats (whose bytes come from elsewhere), and that open a session before playing."""
 
 ZAPS_AT_MOST = 4
-"""Channels in a row."""
+"""Most channels in a row while zapping."""
 
 
 class Screen:
-    """The *number*-th screen of *group*, which comes in at *due* (of the monotonic clock)."""
+    """The *number*-th screen of *group*, which begins at *due* (monotonic seconds)."""
 
     def __init__(self, group: ViewerGroup, number: int, rng: random.Random, due: float) -> None:
         self._group, self._run, self._rng, self._due = group, group.run, rng, due
@@ -44,17 +44,17 @@ class Screen:
 
     @property
     def _session(self) -> str:
-        """The session id of the screen: the same for every visit, unless the session was terminated."""
+        """The screen's session id, the same for every visit until the session is terminated."""
         return self._name if self._lives == 1 else f"{self._name}.{self._lives}"
 
     async def watch(self) -> None:
-        """Until the run is over."""
+        """Plays until the run is over."""
         while await self._run.until(self._due):
             wait = await self._turn()
             self._due = max(self._due + wait, time.monotonic())
 
     async def _turn(self) -> float:
-        """One thing that a viewer does; returns how many seconds until the next."""
+        """Takes one action; returns the seconds until the next."""
         if not self._is_in:
             return await self._come_in()
         if self._zaps:
@@ -85,7 +85,7 @@ class Screen:
         return await self._take()
 
     async def _take(self) -> float:
-        """The next segment, or a heartbeat."""
+        """Takes the next segment, or sends a heartbeat."""
         group, session = self._group, self._session
         if self._beats:
             path, form = f"{group.path}/{session}/heartbeat", {"stream_id": self._stream}
@@ -98,7 +98,7 @@ class Screen:
         return self._heed(answer)
 
     async def _zap(self) -> float:
-        """Another channel, soon after the last one. Not one that was left a moment ago: that would be two players."""
+        """Changes to another channel, not one left a moment ago, which would count as a second player (rule 8)."""
         self._zaps -= 1
         now, lifetime = time.monotonic(), self._run.stage.lifetime
         fresh = [s for s in self._run.stage.streams if s != self._stream and now - self._left.get(s, -1e9) > lifetime]
@@ -117,20 +117,20 @@ class Screen:
         return self._run.pace * self._rng.uniform(1, 4)
 
     def _fall_silent(self) -> float:
-        """A crash, a lost line: long enough that the seat runs out."""
+        """Stays silent until the seat has expired, as after a crash."""
         self._do("fell silent")
         self._go()
         return self._run.stage.lifetime * self._rng.uniform(1.1, 1.5)
 
     def _heed(self, answer: Answer) -> float:
-        """Acts on an answer; seconds until its next turn."""
+        """Acts on an answer; returns the seconds until the next action."""
         if answer.status == 200:
             return self._enjoy(answer)
         if answer.status == 204:
             return self._reach_the_end(answer)
         if answer.status in (409, 410):
             return self._be_refused(answer)
-        if answer.status in (401, 404):  # a grant that its session's end took along, a stream that was removed
+        if answer.status in (401, 404):  # a grant that ended with its session, or a removed stream
             self._go()
         return max(answer.retry_seconds(), self._run.pace)
 
@@ -143,13 +143,13 @@ class Screen:
             self._do("hung up")
         else:
             self._wanted = None
-        if not answer.is_degraded:  # such an answer does not rest on the store: it proves no seat
+        if not answer.is_degraded:  # an answer from a worker's cache proves no seat
             proof = self._group.proof
             proof.note_issued(self._session, answer.asked_at, answer.answered_at, answer.received_at)
         return self._run.pace
 
     def _reach_the_end(self, answer: Answer) -> float:
-        """The stream is over, and is watched once more; or its live edge is reached."""
+        """Begins the finished stream again, or waits at the live edge."""
         if "streamlimit-end" in answer.headers:
             self._wanted = self._run.first_segments.get(self._stream)
             return 0.0 if self._wanted else self._run.pace

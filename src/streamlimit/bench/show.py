@@ -1,4 +1,4 @@
-"""A run's result as tables and as JSON, and the sentence that says whether the limit was kept."""
+"""The result of a run as tables and JSON, with a sentence on whether the limit was kept."""
 
 import sys
 from collections.abc import Iterator
@@ -27,14 +27,14 @@ DOINGS = (
     "refused without saying who sits",
 )
 LATE_MS = 50.0
-"""Where requests went out that much too late, the times are partly this program's own."""
+"""Delay of requests from which on the measured times are partly this program's own."""
 
 BREACHES_SHOWN = 10
 PIPE_WIDTH = 200
 
 
 def sentence(result: Result) -> str:
-    """The verdict, in words."""
+    """The verdict as a sentence."""
     verdict, figures = result.verdict, result.figures
     if figures.let_through:
         return (
@@ -50,7 +50,7 @@ def sentence(result: Result) -> str:
 
 
 def exit_code(result: Result) -> int:
-    """0: the limit was kept; 1: it was not, or nothing can be said."""
+    """The exit code: 0, the limit was kept; 1, it was not, or is not known."""
     return 0 if result.verdict.kept and not result.figures.let_through else 1
 
 
@@ -72,7 +72,7 @@ def notes(result: Result) -> list[str]:
 
 
 def document(result: Result) -> dict[str, Any]:
-    """All of it, for --json."""
+    """The result as JSON, for --json."""
     plan, stage, figures, verdict = result.plan, result.stage, result.figures, result.verdict
     return {
         "url": plan.url,
@@ -105,7 +105,7 @@ def document(result: Result) -> dict[str, Any]:
 
 @contextmanager
 def progress(plan: Plan) -> Iterator[Tick]:
-    """A bar on standard error while it runs."""
+    """Shows a progress bar on standard error during the run."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -124,7 +124,7 @@ def progress(plan: Plan) -> Iterator[Tick]:
 
 
 def print_result(result: Result) -> None:
-    """Tables, notes, and the verdict last."""
+    """Prints tables, notes, and the verdict."""
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     plan, stage, figures = result.plan, result.stage, result.figures
     console.print(
@@ -179,5 +179,5 @@ def _in_words(breach: Breach) -> str:
 
 
 def _printable(text: str) -> str:
-    """Text of the service, as it may go to a terminal."""
+    """Text of the service without control characters, for a terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:200])

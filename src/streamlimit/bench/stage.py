@@ -1,4 +1,4 @@
-"""The stage of a run, asked of the service beforehand: streams, limit, how long a seat is kept."""
+"""The stage of a run, read from the service beforehand: streams, limit, lifetime of a seat."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,10 +7,10 @@ from typing import Any
 from streamlimit.bench.calls import Answer, Calls
 
 NO_STREAM = "bench"
-"""What a heartbeat names where the service has no streams of its own: there it is a word of the platform's."""
+"""The stream id of heartbeats to a service without streams, which accepts any."""
 
 PACE_OF_LIFETIME = 3
-"""A viewer asks at least so often while its seat is kept: rarer, and viewers of long segments would lose it."""
+"""The least number of requests in the lifetime of a seat: with fewer, viewers of long segments would lose it."""
 
 
 WORDS = {
@@ -21,12 +21,12 @@ WORDS = {
 
 
 class NotReady(Exception):
-    """There is nothing to measure; says why in words."""
+    """The service cannot be measured; the text says why."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """*lifetime*: seconds that a receipt keeps a seat (n·X); *pace*: from one segment to the next, at speed 1."""
+    """The stage. *lifetime*: seconds that a receipt keeps a seat (n·X); *pace*: seconds between segments at speed 1."""
 
     streams: tuple[str, ...]
     limit: int
@@ -35,12 +35,12 @@ class Stage:
 
     @property
     def has_segments(self) -> bool:
-        """It delivers streams; else it only keeps the ledger, and all is heartbeats."""
+        """Does the service deliver streams? Else all requests are heartbeats."""
         return bool(self.streams)
 
 
 async def find_stage(calls: Calls, user_id: str) -> Stage:
-    """Asks the service, as a user with one session, which is ended again. Raises `NotReady`."""
+    """Reads the stage from the service, as a user with one session, which is ended. Raises `NotReady`."""
     try:
         return await _find(calls, user_id)
     except (KeyError, TypeError, ValueError) as error:
@@ -63,7 +63,7 @@ async def _find(calls: Calls, user_id: str) -> Stage:
 
 
 def _checked(answer: Answer) -> Any:
-    """The answer's document. Raises `NotReady`."""
+    """The document of *answer*. Raises `NotReady`."""
     if answer.status == 0:
         raise NotReady(f"cannot be reached; is it running? ({answer.problem or answer.code})")
     if answer.status == 404:

@@ -1,4 +1,4 @@
-"""One user of the run: what its screens share, and the look from outside at who watches."""
+"""One user of a run: the state that its screens share, and the checks of its list of sessions."""
 
 import asyncio
 import random
@@ -11,24 +11,24 @@ from streamlimit.bench.proof import Proof
 from streamlimit.bench.stage import Stage
 
 LOOK_EVERY = 2.0
-"""Segments between two looks."""
+"""Segments between two checks of a user's list."""
 
 END_TRIES = 5
 
 
 @dataclass
 class Run:
-    """What all viewers share. *pace*: seconds from one segment to the next, speed included."""
+    """The state that all viewers share. *pace*: seconds between segments, with the speed."""
 
     stage: Stage
     figures: Figures
     pace: float
     over: asyncio.Event = field(default_factory=asyncio.Event)
     first_segments: dict[str, str] = field(default_factory=dict)
-    """The name of each stream's first segment: to watch it once more."""
+    """The name of each stream's first segment, for beginning again."""
 
     async def pause(self, seconds: float) -> bool:
-        """Waits; False: the run is over."""
+        """Waits for *seconds*. False: the run is over."""
         try:
             await asyncio.wait_for(self.over.wait(), max(seconds, 0))
         except TimeoutError:
@@ -36,7 +36,7 @@ class Run:
         return False
 
     async def until(self, moment: float) -> bool:
-        """Waits for that moment of the clock, and notes by how much it was missed; False: the run is over."""
+        """Waits until *moment* (monotonic seconds), and notes the delay. False: the run is over."""
         goes_on = await self.pause(moment - time.monotonic())
         if goes_on:
             self.figures.late.append(max(time.monotonic() - moment, 0))
@@ -45,7 +45,7 @@ class Run:
 
 @dataclass
 class ViewerGroup:
-    """One user. *screens*: how many players it has, which may be more than it has seats."""
+    """One user. *screens*: the number of players, which may be more than the seats."""
 
     user_id: str
     screens: int
@@ -56,11 +56,11 @@ class ViewerGroup:
 
     @property
     def path(self) -> str:
-        """Of its sessions."""
+        """The path of the user's sessions."""
         return f"/v1/users/{self.user_id}/sessions"
 
     async def look_on(self) -> None:
-        """Looks at who watches, again and again."""
+        """Checks the user's list of sessions periodically."""
         every = LOOK_EVERY * self.run.pace
         await self.run.pause(self.rng.uniform(0, every))
         while not self.run.over.is_set():
@@ -68,7 +68,7 @@ class ViewerGroup:
             await self.run.pause(self.rng.uniform(0.5, 1.5) * every)
 
     async def look(self) -> int | None:
-        """How many watch now; None: no telling."""
+        """Checks the user's list once: the number of live sessions; None: not known."""
         answer = await self.calls.ask("look", "GET", self.path)
         if answer.status != 200:
             return None
@@ -78,9 +78,9 @@ class ViewerGroup:
             return None
 
     async def end(self) -> int:
-        """Ends all of its sessions, and returns how many are left. What is on its way may need a moment."""
+        """Ends all sessions of the user, and returns how many are left after a moment for pending requests."""
         left: int | None = None
-        self.calls.figures = Figures()  # tidying up is no part of what was measured
+        self.calls.figures = Figures()  # cleaning up is not measured
         for attempt in range(END_TRIES):
             await asyncio.sleep(0.05 * attempt)
             await self.calls.ask("end", "DELETE", f"{self.path}?reason=bench")

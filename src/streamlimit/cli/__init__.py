@@ -1,7 +1,7 @@
 """The `streamlimit` command.
 
-`commands.py` lists the commands with their options, `flags.py` makes a flag of every setting. What a command does is a
-file of its own, imported when it is called: none waits for what only another one needs.
+`commands.py` lists the commands with their options, `flags.py` makes a flag of every setting. Each command has a module
+of its own, imported when it is called, so that no command loads another one's dependencies.
 """
 
 import sys
@@ -14,7 +14,7 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """The console script. Wrong settings: the name of each, what was wrong, exit code 2."""
+    """The entry point of the console script. Wrong settings are listed with reasons: exit code 2."""
     configure_logs()  # on standard error: what a command prints is for pipes
     try:
         app()

@@ -1,4 +1,4 @@
-"""`streamlimit callbacks`: what waits for its webhook, what failed for good, and sending that again."""
+"""`streamlimit callbacks`: waiting webhooks, dead letters, and sending these again."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ COLUMNS = ("pending", "retrying", "dead", "dropped", "replayed", "disabled", "pr
 
 
 class Shown(Struct):
-    """One endpoint as it is shown: its numbers by column, and its dead letters."""
+    """One endpoint for display: its numbers by column, and its dead letters."""
 
     endpoint: str
     numbers: dict[str, Any]
@@ -31,7 +31,7 @@ class Shown(Struct):
 
 
 def show_of_service(remote: Remote, as_json: bool) -> None:
-    """The endpoints as a running service tells of them: what waits, and what its workers sent."""
+    """Shows the endpoints of a running service: what waits, and what its workers sent."""
     found = remote.get("/v1/stats", None, "callbacks")["callbacks"]
     if as_json:
         print(json.dumps(found))
@@ -43,7 +43,7 @@ def show_of_service(remote: Remote, as_json: bool) -> None:
 
 
 def show(settings: Settings, replay: bool, as_json: bool) -> None:
-    """All endpoints; *replay*: after their dead letters were put back."""
+    """Shows all endpoints; *replay*: after putting their dead letters back."""
     engine_of(settings).require_made()
     found = asyncio.run(_look(settings, replay))
     if as_json:
@@ -57,7 +57,7 @@ def show(settings: Settings, replay: bool, as_json: bool) -> None:
 
 
 def try_all(settings: Settings) -> None:
-    """Sends each endpoint a test event, and prints what came back. Exit code 1: not all of them took it."""
+    """Sends each endpoint a test event, and prints the results. Exit code 1: not all of them accepted it."""
     outcomes = asyncio.run(_try_all(settings))
     if not outcomes:
         print("no webhooks are set")
@@ -79,7 +79,7 @@ async def _try_all(settings: Settings) -> list[tuple[str, Outcome]]:
 
 
 def _test_event(kind: str) -> Event:
-    """A test event, of a user who does not exist; the body says what it is."""
+    """A test event of a user who does not exist, marked as a test in the body."""
     now_ms = time.time_ns() // 1_000_000
     ids = "streamlimit-test", "streamlimit-test", "streamlimit-test"
     session = Session(*ids, State.ENDED, None, None, None, now_ms, None, now_ms, now_ms, 0)
@@ -110,7 +110,7 @@ async def _look(settings: Settings, replay: bool) -> list[Shown]:
 
 
 async def _replay(outbox: Outbox) -> dict[str, int]:
-    """How many dead letters of each endpoint wait again."""
+    """Puts dead letters back into the queues; returns how many by endpoint."""
     replayed = dict.fromkeys((backlog.endpoint for backlog in await resolved(outbox.backlog())), 0)
     for endpoint in replayed:
         while count := await resolved(outbox.replay(endpoint, 500)):  # in steps: viewers wait for each

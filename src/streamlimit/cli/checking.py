@@ -1,4 +1,4 @@
-"""`streamlimit check-config`: tries what the settings name, and tells all that is wrong with it at once."""
+"""`streamlimit check-config`: tries all that the settings name, and lists all errors at once."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ from streamlimit.web.checkup import check_provider
 
 
 def check(settings: Settings) -> None:
-    """Says what was found. Raises what is wrong."""
+    """Checks the settings, and prints notes. Raises the errors."""
     found, wrong = ["settings are fine"], list[StreamlimitError]()
     for attempt in ATTEMPTS:
         try:
@@ -65,7 +65,7 @@ def _traces(settings: Settings) -> list[str]:
 
 
 ATTEMPTS: tuple[Callable[[Settings], list[str]], ...] = (_endpoints, _traces, _store, _provider, _streams)
-"""Each says what it found, or raises what is wrong."""
+"""The checks; each returns notes, or raises an error."""
 
 
 def _note(text: str) -> None:

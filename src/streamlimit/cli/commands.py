@@ -1,4 +1,4 @@
-"""Every command, with its options and its words; what it does is imported when it is called."""
+"""All commands, with their options and help texts; the code of a command is imported when it is called."""
 
 from enum import StrEnum
 from pathlib import Path

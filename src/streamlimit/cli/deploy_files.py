@@ -7,7 +7,7 @@ from streamlimit.errors import StreamlimitError
 
 
 def folder() -> Path:
-    """In an installed package beside this code, in a checkout at the root of it."""
+    """The folder of the examples: beside this code in an installed package, at the root of a checkout."""
     package = Path(__file__).parent.parent
     places = [package / "deploy", package.parent.parent / "deploy"]
     found = next((place for place in places if (place / "streamlimit.toml").is_file()), None)
@@ -17,7 +17,7 @@ def folder() -> Path:
 
 
 def show(to: Path | None) -> None:
-    """Prints where each is; or copies all, and says where. A file that is there already is left as it is."""
+    """Prints the paths of the examples, or copies them to *to* and prints the copies. Existing files are kept."""
     source = folder()
     names = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
     if to is None:

@@ -1,4 +1,4 @@
-"""`streamlimit events`: what happens, as it happens, one line each, until it is interrupted."""
+"""`streamlimit events`: the feed, one line per event, until it is interrupted."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ from streamlimit.store.feed import Entry
 POLL_SECONDS = 0.5
 AGAIN_SECONDS = 2.0
 ENDS = ("unauthenticated", "forbidden")
-"""Why a service closes the stream where coming back is of no use."""
+"""Reasons of a closed stream after which reconnecting is of no use."""
 
 
 class Wanted(Struct, frozen=True):
@@ -34,7 +34,7 @@ class Wanted(Struct, frozen=True):
 
 
 def follow(where: Where, wanted: Wanted) -> None:
-    """Prints each. Ctrl-C ends it, and is no failure."""
+    """Prints events until Ctrl-C, which is no failure."""
     _check(wanted)
     try:
         if isinstance(where, Remote):
@@ -55,7 +55,7 @@ def _check(wanted: Wanted) -> None:
 
 
 def _from_service(remote: Remote, wanted: Wanted) -> Iterator[dict[str, Any]]:
-    """Comes back where the connection ends. Raises where there is none to begin with, or none any more."""
+    """The events of a service, across reconnections. Raises where the service cannot be reached."""
     query: Query = {"type": ",".join(wanted.types) or None, "user_id": wanted.user, "stream_id": wanted.stream}
     last_id, has_begun = None, False
     while True:
@@ -105,9 +105,9 @@ def _print(document: dict[str, Any], as_json: bool) -> None:
 
 
 def line(document: dict[str, Any]) -> str:
-    """One event in words; text that others chose moves no cursor."""
+    """One event in words, without control characters in text chosen by others."""
     data = document["data"]
-    if "session" not in data:  # the stream's own: a gap, an outage
+    if "session" not in data:  # an event of the stream itself: a gap, an outage
         return f"({document['type']}: {', '.join(map(str, data.values()))})"
     session = data["session"]
     ids = (f"{name}={session[f'{name}_id']}" for name in ("user", "session", "stream"))

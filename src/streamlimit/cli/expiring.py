@@ -14,7 +14,7 @@ from streamlimit.sweeper import expire_once
 
 
 def expire(where: Where, max_seconds: float | None) -> None:
-    """Within *max_seconds*, where it is given. Exit code 3: more is due."""
+    """Sweeps, within *max_seconds* if given. Exit code 3: more is due."""
     if max_seconds is not None and not 0 < max_seconds < math.inf:
         raise SettingsError("--max-seconds", "give a number of seconds above 0")
     done = where.sweep(max_seconds) if isinstance(where, Remote) else on_limiter(where, partial(_sweep, max_seconds))

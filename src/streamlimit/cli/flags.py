@@ -1,4 +1,4 @@
-"""One flag per setting, for every command that works with them, and those that name a running service."""
+"""Command-line flags: one per setting, and those that name a running service."""
 
 import inspect
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from streamlimit.settings import Settings, load_settings
 from streamlimit.settings.sources import json_or_text
 
 IN_JSON = {n for n, f in Settings.model_fields.items() if n == "jwt" or get_origin(f.annotation) in (list, dict)}
-"""Settings that a flag gives as JSON."""
+"""Settings whose flag is JSON."""
 
 Where: TypeAlias = Settings | Remote
-"""On what a command works: the store of the settings, or a running service."""
+"""The target of a command: the store of the settings, or a running service."""
 
 Url = Annotated[
     str | None, typer.Option(envvar="STREAMLIMIT_URL", help="ask this running service; else the settings' store")
@@ -65,7 +65,7 @@ def _flags_in(given: dict[str, Any]) -> dict[str, Any]:
 def _signed(
     run: Callable[..., None], command: Callable[..., None], instead: str, more: list[inspect.Parameter] | None = None
 ) -> Callable[..., None]:
-    """*run*, which looks to the framework like *command* with all flags in the place of one parameter."""
+    """*run* with the signature of *command*, in which all flags replace one parameter, for the framework."""
     own = [p for p in inspect.signature(command).parameters.values() if p.name != instead]
     flags = [_flag(name) for name in Settings.model_fields]
     run.__signature__ = inspect.Signature(own + (more or []) + flags)  # type: ignore[attr-defined]

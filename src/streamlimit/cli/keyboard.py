@@ -1,4 +1,4 @@
-"""Keys as they are pressed, without Enter; the terminal is afterwards as it was before."""
+"""Keys of the terminal, read without Enter; its mode is restored afterwards."""
 
 import os
 import select
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Keyboard:
-    """The terminal at standard input, within a `with` block; where that is none, no key is ever pressed."""
+    """The keys of the terminal at standard input, within a `with` block; without a terminal there are none."""
 
     def __enter__(self) -> Self:
         self._file = 0  # standard input, which may be closed
@@ -34,7 +34,7 @@ class Keyboard:
             termios.tcsetattr(self._file, termios.TCSAFLUSH, self._before)
 
     def wait(self, seconds: float) -> str:
-        """The keys that were pressed; nothing after so long, and at once where the window has another size."""
+        """The keys pressed within *seconds*; empty if none, or when the window's size changes."""
         files = [self._resized, *([] if self._before is None else [self._file])]
         ready, _, _ = select.select(files, (), (), seconds)
         if self._resized in ready:
@@ -48,4 +48,4 @@ class Keyboard:
 
 
 def _note(_signal: int, _frame: FrameType | None) -> None:
-    """Does nothing: that the signal has a handler is enough for a byte to come through the pipe."""
+    """The handler of the signal, which does nothing: having one makes a byte come through the pipe."""

@@ -1,4 +1,4 @@
-"""`streamlimit keys new`: a key for an operator or a back end."""
+"""`streamlimit keys`: new keys for operators and back ends, and the list of keys."""
 
 import json
 import secrets
@@ -8,11 +8,11 @@ from streamlimit.errors import SettingsError
 from streamlimit.settings import Settings, key_hash, wrong_with_name
 
 SETTINGS = {"operate": "operator_keys", "read": "operator_read_keys", "service": "service_keys"}
-"""The setting where a key without a name goes, by its role."""
+"""The setting for a key without a name, by its role."""
 
 
 def make(role: str, name: str | None) -> None:
-    """Shows it once, and the line for the settings."""
+    """Makes a key, and prints it once, with the line for the settings."""
     key = f"{role}-{secrets.token_urlsafe(32)}"
     line = f'{SETTINGS[role]} = ["{key_hash(key)}"]' if name is None else _named(role, name, key_hash(key))
     print(f"key (shown only now): {key}")
@@ -20,7 +20,7 @@ def make(role: str, name: str | None) -> None:
 
 
 def show(settings: Settings) -> None:
-    """All of them by role and name; of the keys only whether they are hashed."""
+    """Lists all keys by role and name, and whether they are hashed."""
     found: list[tuple[str, str, str]] = [
         (each.role, each.name, each.get_secret_value()) for each in settings.operator_keys
     ]
@@ -36,5 +36,5 @@ def _named(role: str, name: str, digest: str) -> str:
     wrong = wrong_with_name(name) or (None if 1 <= len(name) <= 60 else "a name has 1 to 60 characters")
     if wrong is not None:
         raise SettingsError("--name", wrong)
-    quoted = json.dumps(name, ensure_ascii=False)  # as TOML wants it: there are no control characters in it
+    quoted = json.dumps(name, ensure_ascii=False)  # also valid TOML, since it has no control characters
     return f'operator_keys = [{{name = {quoted}, role = "{role}", hash = "{digest}"}}]'

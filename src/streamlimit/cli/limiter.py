@@ -1,4 +1,4 @@
-"""Commands that work on the store that is there, as a library user would. None of them makes one."""
+"""Commands that work on an existing store, through a limiter. None of them makes a store."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""`streamlimit limit` and `limits`: a user's own limit, given, shown or removed; and all of them."""
+"""`streamlimit limit` and `limits`: shows, sets or removes a user's own limit; lists all own limits."""
 
 import re
 import time
@@ -34,7 +34,7 @@ class Wish(Struct, frozen=True):
 
 
 def change_or_show(where: Where, user: str, max_sessions: int | None, wish: Wish) -> None:
-    """Does what was asked for, and shows what holds then."""
+    """Makes the wished change, and shows the limit that holds then."""
     require_id("USER", user)
     if wish.removes and (max_sessions is not None or wish.until or wish.note):
         raise SettingsError("--remove", "takes no limit, no --until and no --note")
@@ -48,7 +48,7 @@ def change_or_show(where: Where, user: str, max_sessions: int | None, wish: Wish
 
 
 def show_all(where: Where, as_json: bool) -> None:
-    """Every user with a limit of their own."""
+    """Lists the users with a limit of their own."""
     found = list(where.pages("/v1/limits", "limits")) if isinstance(where, Remote) else on_limiter(where, _limits)
     if as_json:
         print_lines(found)
@@ -57,7 +57,7 @@ def show_all(where: Where, as_json: bool) -> None:
 
 
 def until(text: str, now: datetime) -> datetime:
-    """A time of RFC 3339, `tomorrow` (this time), or so many hours or days from *now*: `6h`, `3d`."""
+    """The time in *text*: RFC 3339, `tomorrow` (at this time), or hours or days from *now*, such as `6h`, `3d`."""
     span = _SPAN.fullmatch("1d" if text == "tomorrow" else text)
     if span is not None:
         count = int(span[1])

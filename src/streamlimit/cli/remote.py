@@ -1,4 +1,4 @@
-"""A running service, as commands ask it over HTTP. Whatever goes wrong is one line in words, without the key."""
+"""A running service, called over HTTP by commands. Errors are one line in words, without the key."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ Query = Mapping[str, str | None]
 
 
 class Remote:
-    """The service at *url*, asked with *key*. Proxies of the environment are not used: the key goes there alone."""
+    """The service at *url*, called with *key*. Proxies of the environment are not used, for they would see the key."""
 
     def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/")
@@ -31,7 +31,7 @@ class Remote:
         self._failures = httpx.HTTPError, httpx.InvalidURL
 
     def get(self, path: str, query: Query | None = None, *names: str) -> dict[str, Any]:
-        """The document that `GET` answers, which has to have these *names*."""
+        """The document of a `GET`, which has to have the members *names*."""
         return self._having(names, self.change("GET", path, query=query))
 
     def change(self, method: str, path: str, body: Any = None, query: Query | None = None) -> dict[str, Any]:
@@ -41,12 +41,12 @@ class Remote:
         return _read(answer)
 
     def sweep(self, max_seconds: float | None) -> dict[str, Any]:
-        """Endpoint 2."""
+        """Calls Endpoint 2, and returns its document."""
         body = {} if max_seconds is None else {"max_seconds": max_seconds}
         return self._having(("finished",), self.change("POST", "/v1/expirations", body))
 
     def has(self, path: str) -> bool:
-        """Is there such a thing?"""
+        """Does *path* exist?"""
         answer = self._answer("GET", path, None, None)
         if answer.status_code == 404 and _read(answer).get("code", "").startswith("unknown-"):
             return False
@@ -54,7 +54,7 @@ class Remote:
         return True
 
     def pages(self, path: str, name: str, query: Query | None = None) -> Iterator[dict[str, Any]]:
-        """All items of the list of that *name*, over all pages."""
+        """All items of the list *name*, over all pages."""
         cursor: str | None = ""
         while cursor is not None:
             asked = {**(query or {}), "limit": str(PAGE), "cursor": cursor or None}
@@ -63,7 +63,7 @@ class Remote:
             cursor = page["cursor"]
 
     def events(self, query: Query, last_id: str | None) -> Iterator[tuple[str | None, str, Any]]:
-        """Id, name and data of each event as it comes; ends with the connection."""
+        """Id, name and data of each event of the feed, until the connection ends."""
         asked = {**query, "last_event_id": last_id}
         try:
             with self._client.stream("GET", self.url + "/v1/events", params=_given(asked)) as answer:
@@ -88,7 +88,7 @@ class Remote:
             raise self._wrong(error) from error
 
     def _require(self, answer: "httpx.Response", kind: str = "application/json") -> None:
-        """Checks an answer. Raises what the service said, or that no service is there."""
+        """Checks an answer. Raises the service's problem, or that it is no streamlimit service."""
         status, found = answer.status_code, answer.headers.get("content-type", "")
         if status == 204 or (status == 200 and found.startswith(kind)):
             return
@@ -110,7 +110,7 @@ class Remote:
 
 
 def part(text: str) -> str:
-    """An id, as it goes into a path."""
+    """*text*, an id, as one part of a path."""
     return quote(text, safe="")
 
 
@@ -119,7 +119,7 @@ def _given(query: Query) -> dict[str, str]:
 
 
 def _read(answer: "httpx.Response") -> dict[str, Any]:
-    """The document of an answer; an empty one where it has none."""
+    """The document of an answer; empty where it has none."""
     try:
         document = answer.json()
     except ValueError:

@@ -1,4 +1,4 @@
-"""`streamlimit report`: how many users hit their limit, on which plans, at what hour, as one table."""
+"""`streamlimit report`: the users who hit their limit, by plan and hour, as a table."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ from streamlimit.store.reporting import Group, Period
 MOST_ROWS = 20_000
 COLUMNS = ("users refused", "users", "refusals", "admissions", "most at once", "hours at the limit")
 KEPT_LONGEST = 3_650
-"""Days: how long a remote service keeps reports is in its own settings alone."""
+"""Days that a report may cover: how long a remote service keeps reports is not known here."""
 
 Rows = list[dict[str, Any]]
 Fetch = Callable[[Period, Group, Span], Rows]
@@ -42,7 +42,7 @@ class Wish(Struct, frozen=True):
 
 
 def report(where: Where, wish: Wish) -> None:
-    """Prints it."""
+    """Prints the report."""
     group, period, whole = _division(wish)
     try:
         span = _span(wish, period, Now(wall_ms(), KEPT_LONGEST if isinstance(where, Remote) else where.report_days))
@@ -60,7 +60,7 @@ def report(where: Where, wish: Wish) -> None:
 
 
 def _division(wish: Wish) -> tuple[Group, Period, Period | None]:
-    """By which group and time, and of which time the totals are: distinct users of hours do not add up to a day's."""
+    """The group, the period, and the period of the totals: distinct users of hours do not add up to a day's."""
     groups, periods = [], []
     for word in filter(None, (each.strip() for each in wish.by.split(","))):
         if word in (Group.PLAN, Group.STREAM, Group.DEVICE_TYPE):
@@ -119,7 +119,7 @@ def _from_store(settings: Settings) -> Fetch:
 
 
 def _totals(fetch: Fetch, period: Period, whole: Period | None, group: Group, span: Span) -> Rows:
-    """Totals of all users, and of each value of the group, in the whole time, unless rows of the report are these."""
+    """The totals of all users, and of each value of the group, in the whole span, unless the rows are these."""
     if whole is None:
         return []
     everybody = [] if group is Group.ALL and period is whole else fetch(whole, Group.ALL, span)
@@ -135,14 +135,14 @@ def _table(rows: Iterable[dict[str, Any]], group: Group, period: Period | None =
 
 
 def _of_group(row: dict[str, Any], group: Group) -> list[str | Text]:
-    """A total has no value: it is everybody's."""
+    """The cells of a row's group; empty for a total."""
     if group is Group.ALL:
         return []
     return [shown(row[group] or "–") if group in row else "(all)"]
 
 
 def _when(row: dict[str, Any], period: Period | None) -> str:
-    """A row's time, as short as the buckets allow; a total is of the whole time."""
+    """The time of a row, as short as the buckets allow; for a total, that of the whole span."""
     if period is None:
         return "all"
     if period is Period.CLOCK:

@@ -1,4 +1,4 @@
-"""The line that tells the operator who may call."""
+"""The line about the service's access control, for the operator."""
 
 from pydantic import SecretStr
 

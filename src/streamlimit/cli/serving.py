@@ -1,4 +1,4 @@
-"""`streamlimit serve` and `demo`: what is printed before the server starts, and what stops it."""
+"""`streamlimit serve` and `demo`: checks before the start, the printed lines, and the server."""
 
 import asyncio
 import secrets
@@ -17,7 +17,7 @@ DEMO = {"segment_seconds": 2, "max_sessions": 3, "auth": "open"}
 
 
 def serve(settings: Settings, page: str = "") -> None:
-    """Until a signal says stop. *page*: what of it to open in a browser."""
+    """Serves until a signal says stop. *page*: the path of a page to be printed with the address."""
     listening = bind(settings.listen)  # before anything is made or announced: a port may be taken
     settings = _with_a_key(settings)
     for note in notes_on_variables():
@@ -29,13 +29,13 @@ def serve(settings: Settings, page: str = "") -> None:
 
 
 def demo(settings: Settings) -> None:
-    """As `serve`, with samples, and with a shorter X, where the settings say nothing else."""
+    """As `serve`, with sample streams and a shorter X, unless the settings name others."""
     samples = {"streams": str(files("streamlimit").joinpath("samples"))}
     serve(settings.made_for_this_run(DEMO | samples), "/watch")
 
 
 def _with_a_key(settings: Settings) -> Settings:
-    """On this machine the operator needs no key of their own: one is made for this run."""
+    """The settings with an operator key made for this run, where access is open on this machine and none is set."""
     if settings.operator_keys or not settings.is_loopback:
         return settings
     key = "op-" + secrets.token_urlsafe(18)

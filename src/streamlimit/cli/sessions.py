@@ -1,4 +1,4 @@
-"""`streamlimit sessions`: who is watching, and the end of one."""
+"""`streamlimit sessions`: lists live sessions, ends one, or forgives terminated ones."""
 
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ WHY = "ended from the command line"
 
 
 def show(where: Where, user: str | None, as_json: bool) -> None:
-    """The sessions of *user*, or of all."""
+    """Lists the sessions of *user*, or (None) of all users."""
     require_id("USER", user)
     if isinstance(where, Remote):
         found = list(where.pages("/v1/sessions", "sessions", {"user_id": user}))
@@ -34,7 +34,7 @@ def show(where: Where, user: str | None, as_json: bool) -> None:
 
 
 def end(where: Where, user: str | None, session: str) -> None:
-    """Terminates one."""
+    """Terminates the session."""
     if user is None:
         raise SettingsError("--end", "name the user whose session it is")
     require_id("USER", user)
@@ -62,7 +62,7 @@ def _end_here(settings: Settings, user: str, session: str) -> bool:
 
 
 def forgive(where: Where, user: str | None, session: str | None) -> None:
-    """Lets one that was terminated come back, or (None) all of the user's."""
+    """Lets a terminated session come back, or (None) all of the user's."""
     if user is None:
         raise SettingsError("--forgive", "name the user whose session it is")
     require_id("USER", user)
@@ -86,7 +86,7 @@ async def _sessions(limiter: Limiter, user: str | None) -> list[dict[str, Any]]:
 
 
 def row(session: dict[str, Any]) -> tuple[str | Text, ...]:
-    """The row of a session, as the service shows it, by `COLUMNS`."""
+    """The cells of a session's document, by `COLUMNS`."""
     device = session["device"]
     if isinstance(device, dict):
         device = device.get("id") or device.get("name") or device.get("type")

@@ -1,4 +1,4 @@
-"""`streamlimit streams`: what would be served, and what is wrong with others, or odd about these."""
+"""`streamlimit streams`: the streams that would be served, problems of others, and oddities."""
 
 import sys
 from typing import Any
@@ -19,7 +19,7 @@ COLUMNS = ("stream", "title", "segments", "seconds", "live", "entry")
 
 
 def show(where: Where) -> None:
-    """The streams as a table; troubles on standard error."""
+    """Lists the streams; problems go to standard error."""
     if isinstance(where, Remote):
         print_table(COLUMNS, [_row(stream) for stream in where.get("/v1/streams", None, "streams")["streams"]])
     else:
@@ -43,7 +43,7 @@ def _row(stream: dict[str, Any]) -> tuple[str | Text, ...]:
 
 
 def troubles(catalog: Catalog) -> list[str]:
-    """Why streams, or parts of them, cannot be served, and what was odd about the others."""
+    """The problems of streams that cannot be served, or in part only, and oddities of the others."""
     lines = [f"{stream_id}: {problem}" for stream_id, problem in catalog.problems.items()]
     lines += [f"{stream_id}: note: {note}" for stream_id, note in survey(catalog)]
     return [shown(line).plain for line in lines]

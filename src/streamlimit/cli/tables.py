@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 _MEANS_SOMETHING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters and those that change the direction of writing; not the joiners of Persian or wide spaces."""
+"""Control characters and those that change the direction of writing; not joiners (needed in Persian) or wide spaces."""
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> None:
@@ -29,5 +29,5 @@ def print_lines(documents: Iterable[Any]) -> None:
 
 
 def shown(text: str) -> Text:
-    """Text that others chose, as it may go to a terminal: no markup, nothing that moves the cursor or turns text."""
+    """Text chosen by others, for a terminal: without markup, control characters and changes of direction."""
     return Text(_MEANS_SOMETHING.sub("\N{REPLACEMENT CHARACTER}", text))

@@ -1,4 +1,4 @@
-"""`streamlimit top`: how many watch what, at this moment; on a terminal until a key ends it."""
+"""`streamlimit top`: the present numbers of sessions by stream, updated on a terminal until a key ends it."""
 
 import sys
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ STATES = ("active", "idle", "starting")
 
 
 def show(where: Where) -> None:
-    """Q or ctrl-C ends it, and is no failure. A pipe and a dumb terminal get one picture."""
+    """Shows the numbers until Q or Ctrl-C, which is no failure; once in a pipe or a dumb terminal."""
     try:
         why_once = _why_once()
         if why_once:
@@ -39,25 +39,25 @@ def show(where: Where) -> None:
 
 
 def _why_once() -> str:
-    """Why it is not shown again and again; nothing where it can be."""
+    """Why the numbers are shown only once; empty where they are updated."""
     if not sys.stdout.isatty():
         return "the output is no terminal"
     return "this terminal cannot be drawn on (TERM)" if Console().is_dumb_terminal else ""
 
 
 def _follow(where: Where) -> None:
-    numbers, wrong = _look(where), ""  # what is wrong from the beginning ends it
+    numbers, wrong = _look(where), ""  # an error at the beginning ends the command
     with Keyboard() as keyboard, Live(screen(numbers), screen=True, auto_refresh=False) as live:
         while QUIT.isdisjoint(keyboard.wait(REFRESH_SECONDS)):
             try:
                 numbers, wrong = _look(where), ""
-            except StreamlimitError as error:  # a restart, an unavailable store: it may be over soon
+            except StreamlimitError as error:  # a restart, or an unavailable store: it may be over soon
                 wrong = str(error)
             live.update(screen(numbers, wrong), refresh=True)
 
 
 def screen(numbers: dict[str, Any], wrong: str = "") -> Group:
-    """The numbers of `/v1/stats`, as far as there are any, for people; *wrong*: why they are old."""
+    """The screen with the numbers of `/v1/stats`; *wrong*: why they are old."""
     sessions = numbers.get("sessions")
     streams = Table("stream", "sessions", box=None)
     for name, count in list((numbers.get("streams") or {}).items())[:STREAMS]:
@@ -91,7 +91,7 @@ def _look(where: Where) -> dict[str, Any]:
 
 
 async def _counted(limiter: Limiter) -> dict[str, Any]:
-    """Numbers of the store alone: not what workers decided."""
+    """The numbers of the store alone, without those of workers' decisions."""
     census = await count_once(limiter.store)
     return {
         "sessions": dict(census.states),
