@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from streamlimit.delivery.naming import Place
 from streamlimit.delivery.stream import Stream
 from streamlimit.limiter import Limiter
-from streamlimit.model import Ask, Lease, Receipt
+from streamlimit.model import Ask, Lease, Purpose, Receipt
 from streamlimit.store.contract import resolved
 
 SESSIONS = 50_000
@@ -98,10 +98,15 @@ class Entrusted:
         return found
 
 
-def named(ask: Ask, place: Place) -> Ask:
-    """*ask* with a lease id derived from player and segment: the same at every worker and every retry."""
+def lease_for(ask: Ask, place: Place) -> Ask:
+    """*ask* as a request for a lease of the media at *place*.
+
+    The lease's id is derived from player and segment: it is the same at every worker and every retry.
+    """
     about = f"{ask.stream_id}\0{place.name}\0{ask.play:x}".encode(errors="surrogateescape")
-    return replace(ask, lease_id="edge-" + blake2b(about, digest_size=9).hexdigest())
+    lease_id = "edge-" + blake2b(about, digest_size=9).hexdigest()
+    at = {"kind": place.kind, "sequence": place.sequence, "part": place.part}
+    return replace(ask, purpose=Purpose.LEASE, lease_id=lease_id, **at)
 
 
 def receipt_of(lease: Lease, place: Place, age_ms: int = 0) -> Receipt:

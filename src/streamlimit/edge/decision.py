@@ -1,9 +1,8 @@
 """The decision for edges: may the session receive the file? The edge moves the bytes."""
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from streamlimit.delivery.entrusted import named
+from streamlimit.delivery.entrusted import lease_for
 from streamlimit.delivery.naming import Place, is_free, place_in, place_of
 from streamlimit.delivery.paths import is_safe, kind_by_suffix
 from streamlimit.delivery.stream import Stream
@@ -58,7 +57,7 @@ class Decider:
         return Yes(caller, original.stream_id, place, await self._reserved(ask, place, stream))
 
     async def _reserved(self, check: Ask, place: Place, stream: Stream | None) -> Admitted:
-        ask = named(lease_for(check, place), place)
+        ask = lease_for(check, place)
         await self._entrusted.confirm_before(ask, place, stream)
         admitted = await self._limiter.admitted(ask)
         if admitted.lease is not None:
@@ -84,12 +83,9 @@ class Decider:
 
         Raises `UnknownSegment` where our stream has no such file.
         """
-        if stream is None:
-            return None if is_free(path) else place_of(path)
-        if not self._is_media(stream, path):
+        if is_free(path) if stream is None else not self._is_media(stream, path):
             return None
-        segment = None if stream.is_single_file(path) else stream.find(path)
-        return Place(path, path, kind_by_suffix(path), None) if segment is None else place_in(segment)
+        return media_at(stream, path)
 
     def _is_media(self, stream: Stream, path: str) -> bool:
         """Does the file take a seat? By its content; at an origin, by playlists and name."""
@@ -100,6 +96,9 @@ class Decider:
         return Requested(PLAIN, stream, path, self._files.open(stream, path)).is_media
 
 
-def lease_for(check: Ask, place: Place) -> Ask:
-    """*check* as a request for a lease, for the media at *place*."""
-    return replace(check, purpose=Purpose.LEASE, kind=place.kind, sequence=place.sequence, part=place.part)
+def media_at(stream: Stream | None, path: str) -> Place:
+    """The place of the media file at *path*; in a stream of ours a file that is no segment has no number."""
+    if stream is None:
+        return place_of(path)
+    segment = None if stream.is_single_file(path) else stream.find(path)
+    return Place(path, path, kind_by_suffix(path), None) if segment is None else place_in(segment)

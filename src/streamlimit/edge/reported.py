@@ -12,14 +12,14 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from streamlimit.delivery.entrusted import named, receipt_of
-from streamlimit.delivery.naming import Place, is_free, place_in, place_of
+from streamlimit.delivery.entrusted import lease_for, receipt_of
+from streamlimit.delivery.naming import Place, is_free
 from streamlimit.delivery.stream import Stream
-from streamlimit.edge.decision import lease_for
+from streamlimit.edge.decision import media_at
 from streamlimit.edge.grants import in_query
 from streamlimit.edge.original import file_of, original_of
 from streamlimit.errors import CatalogError, OriginFailed, UnknownStream
-from streamlimit.model import Ask, Gone, Lease, Purpose, Receipt, Session, State, Verdict
+from streamlimit.model import Ask, Gone, Lease, Receipt, Session, State, Verdict
 from streamlimit.store.contract import Events, resolved
 from streamlimit.web.caller import Caller
 from streamlimit.web.problems import Problem
@@ -156,9 +156,7 @@ class Reported:
             return None
         if not path or path.endswith("/") or _is_free(stream, path):
             return None
-        segment = None if stream is None or stream.is_single_file(path) else stream.find(path)
-        found = place_of(path) if segment is None else place_in(segment)
-        return found if stream is None or segment is not None else Place(path, path, found.kind, None)
+        return media_at(stream, path)
 
     def _age_ms(self, report: Report) -> int:
         """The age of the report in ms; the future counts as now."""
@@ -170,7 +168,7 @@ class Reported:
         """Settles the report's lease, whichever worker gave it. Does the session hold no seat?"""
         ids = caller.user_id, caller.session_id, stream_id
         client = self._entrusted.client_of(caller.user_id, caller.session_id)
-        ask = named(lease_for(Ask(*ids, Purpose.CHECK, client=client, **caller.terms()), place), place)
+        ask = lease_for(Ask(*ids, client=client, **caller.terms()), place)
         held = self._entrusted.settle(ask) if report.is_received or report.is_lost else None
         if report.is_received:
             self._entrusted.forget_before(ask, place)

@@ -24,9 +24,9 @@ from streamlimit.web.blocking import MARK, origin_directives
 from streamlimit.web.caller import Caller
 from streamlimit.web.headers import counted, lines, named
 from streamlimit.web.leaving import while_there
-from streamlimit.web.origin_relay import OriginRelay, about_file
+from streamlimit.web.origin_relay import UNKNOWN, OriginRelay, about_file
 from streamlimit.web.playback import PlaybackFiles
-from streamlimit.web.requested import Conditions, PlayPath, Requested, conditions_of
+from streamlimit.web.requested import Conditions, PlayPath, Requested, begun, completed, conditions_of
 from streamlimit.web.responder import Responder
 from streamlimit.web.service import Service
 from streamlimit.web.wanted import Elsewhere
@@ -96,9 +96,9 @@ class OriginPlaybackFiles(PlaybackFiles):
             raise Elsewhere
         await self._streams.look_for(asked.stream_id, asked.path)
         stream, client = self._stream(asked.stream_id), digest_at(request.client)
-        begun = _begun(stream, asked.path, conditions)
-        kind = kind_by_suffix(asked.path) if begun is None else begun.kind
-        place = (None, 0) if begun is None else (begun.sequence, begun.part)
+        first = _begun(stream, asked.path, conditions)
+        kind = kind_by_suffix(asked.path) if first is None else first.kind
+        place = (None, 0) if first is None else (first.sequence, first.part)
         is_free = conditions.is_head or _is_of_headers(stream, asked.path, conditions)
         purpose = Purpose.CHECK if is_free else Purpose.LEASE
         ask = self._ask(caller, stream, purpose, client, kind, *place)
@@ -127,15 +127,16 @@ class OriginPlaybackFiles(PlaybackFiles):
         if asked.path in stream.hints:  # the playlist may list it by now
             await self._streams.look(asked.stream_id, fresh=True)
             stream = self._stream(asked.stream_id)
-        segments = _completed(stream, asked.path, source)
+        last = UNKNOWN if source.last is None else source.last
+        segments = completed(stream, asked.path, source.first, last, _is_to_the_end(source))
         head = lines(about_file(source, asked.path))
         names = b"".join([named(each.name, each.sequence) for each in segments[-1:]])
         await self._relay.hand_out(source, segments, source.status, head + names, holder, request, exchange)
         if segments or (stream.find(asked.path) is None and _is_to_the_end(source)):
             self._responder.partials.completed(holder.lease.ask.user_id, holder.lease.ask.session_id)
             return
-        ask, begun = holder.lease.ask, stream.at(asked.path, source.first) or stream.find(asked.path)
-        name = asked.path if begun is None else begun.name
+        ask, first = holder.lease.ask, stream.at(asked.path, source.first) or stream.find(asked.path)
+        name = asked.path if first is None else first.name
         if not self._responder.partials.counts(ask.user_id, ask.session_id, ask.stream_id, name):
             await holder.abandon()
 
@@ -144,13 +145,11 @@ class OriginPlaybackFiles(PlaybackFiles):
 
 
 def _begun(stream: Stream, path: str, conditions: Conditions) -> Segment | None:
-    """The segment that contains the first requested byte."""
-    if not stream.is_single_file(path):
-        return stream.find(path)
+    """The segment that the first byte asked for is of; None of a single file whose range does not say that byte."""
     found = _open_range(conditions.range or "")
-    if found is None:
-        return None if conditions.range else stream.at(path, 0)
-    return stream.at(path, int(found[1]))
+    if found is None and conditions.range and stream.is_single_file(path):
+        return None
+    return begun(stream, path, 0 if found is None else int(found[1]))
 
 
 def _is_of_headers(stream: Stream, path: str, conditions: Conditions) -> bool:
@@ -160,14 +159,6 @@ def _is_of_headers(stream: Stream, path: str, conditions: Conditions) -> bool:
         return False
     first, last = int(found[1]), int(found[2])
     return first <= last and not stream.is_beyond_headers(path, first, last)
-
-
-def _completed(stream: Stream, path: str, source: Source) -> tuple[Segment, ...]:
-    if stream.is_single_file(path):
-        last = (1 << 62) if source.last is None else source.last
-        return tuple(stream.segments_in(path, source.first, last))
-    segment = stream.find(path)
-    return (segment,) if segment is not None and _is_to_the_end(source) else ()
 
 
 def _is_to_the_end(source: Source) -> bool:

@@ -76,10 +76,10 @@ class Requested:
         self.is_playlist = what == "playlist"
         is_media = what == "media" or holds_media(what, path in stream.files, body)
         self.is_media = is_media and stream.is_beyond_headers(path, first, last)
-        completed = _completed(stream, path, first, last, body.size)
-        self.part = Part(body, first, last, completed, issued(completed[-1]) if completed else None)
+        done = completed(stream, path, first, last, last == body.size - 1)
+        self.part = Part(body, first, last, done, issued(done[-1]) if done else None)
         self.completes = bool(self.part.segments) or (stream.find(path) is None and last == body.size - 1)
-        started = self.part.segments[0] if self.part.segments else _begun(stream, path, first)
+        started = self.part.segments[0] if self.part.segments else begun(stream, path, first)
         self.kind = kind_by_suffix(path) if started is None else started.kind
         self.sequence = None if started is None else started.sequence
         self.number = 0 if started is None else started.part
@@ -133,14 +133,16 @@ def _is_known(if_none_match: str | None, etag: str) -> bool:
     return etag in known or "*" in known
 
 
-def _completed(stream: Stream, path: str, first: int, last: int, size: int) -> tuple[Segment, ...]:
+def completed(stream: Stream, path: str, first: int, last: int, is_end: bool) -> tuple[Segment, ...]:
+    """The segments that the bytes *first* to *last* of a file complete. *is_end*: they are the last ones."""
     if stream.is_single_file(path):
         return tuple(stream.segments_in(path, first, last))
     segment = stream.find(path)
-    return (segment,) if segment is not None and last == size - 1 else ()
+    return (segment,) if segment is not None and is_end else ()
 
 
-def _begun(stream: Stream, path: str, first: int) -> Segment | None:
+def begun(stream: Stream, path: str, first: int) -> Segment | None:
+    """The segment that byte *first* of a file is of."""
     return stream.at(path, first) if stream.is_single_file(path) else stream.find(path)
 
 
