@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from streamlimit.model import Device, Event, Session, State
+from streamlimit.model import Device, Event, OwnLimit, Session, State
 
 
 def rfc3339(ms: int) -> str:
@@ -63,6 +63,16 @@ def session_document(session: Session) -> SessionDocument:
 def session_json(session: Session) -> dict[str, Any]:
     """The document of *session* as a new dictionary."""
     return asdict(session_document(session))
+
+
+def limit_json(own: OwnLimit, wall_ms: int) -> dict[str, Any]:
+    """A user's own limit as callers see it at *wall_ms*."""
+    terms = own.terms
+    until_ms = terms.until_ms
+    if until_ms is None and terms.lasts_ms is not None:
+        until_ms = wall_ms + terms.lasts_ms
+    until = None if until_ms is None else rfc3339(until_ms)
+    return {"user_id": own.user_id, "max_sessions": own.max_sessions, "until": until, "note": terms.note}
 
 
 def event_json(event: Event) -> dict[str, Any]:

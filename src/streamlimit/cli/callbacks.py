@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +12,7 @@ from streamlimit.cli.remote import Remote
 from streamlimit.cli.tables import print_table, shown
 from streamlimit.document import rfc3339
 from streamlimit.model import Event, Session, State
+from streamlimit.reporting.reporter import wall_ms
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 from streamlimit.store.outbox import DeadLetter, Outbox
@@ -80,7 +80,7 @@ async def _try_all(settings: Settings) -> list[tuple[str, Outcome]]:
 
 def _test_event(kind: str) -> Event:
     """A test event of a user who does not exist, marked as a test in the body."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     ids = "streamlimit-test", "streamlimit-test", "streamlimit-test"
     session = Session(*ids, State.ENDED, None, None, None, now_ms, None, now_ms, now_ms, 0)
     return Event(kind, session, now_ms, "a test of the endpoint: nothing happened")

@@ -1,7 +1,6 @@
 """`streamlimit limit` and `limits`: shows, sets or removes a user's own limit; lists all own limits."""
 
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -13,10 +12,11 @@ from streamlimit.cli.flags import Where, require_id
 from streamlimit.cli.limiter import on_limiter, pages
 from streamlimit.cli.remote import Remote, part
 from streamlimit.cli.tables import print_lines, print_table, shown
-from streamlimit.document import rfc3339
+from streamlimit.document import limit_json, rfc3339
 from streamlimit.errors import SettingsError
 from streamlimit.limiter import Limiter
-from streamlimit.model import FOR_GOOD, OwnLimit, Terms
+from streamlimit.model import FOR_GOOD, Terms
+from streamlimit.reporting.reporter import wall_ms
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 from streamlimit.terms import BadTerms, terms_of
@@ -86,13 +86,13 @@ def _do(settings: Settings, user: str, max_sessions: int | None, terms: Terms, r
         if removes or max_sessions is not None:
             await resolved(limiter.set_limit(user, max_sessions, terms))
         own = await resolved(limiter.store.own_limit(user))
-        print(_in_words(user, None if own is None else _document(own), settings.max_sessions))
+        print(_in_words(user, None if own is None else limit_json(own, wall_ms()), settings.max_sessions))
 
     on_limiter(settings, work)
 
 
 def _terms(wish: Wish) -> Terms:
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     try:
         end = None if wish.until is None else until(wish.until, datetime.fromtimestamp(now_ms / 1_000, UTC))
         return terms_of(end, wish.note, now_ms)
@@ -100,15 +100,9 @@ def _terms(wish: Wish) -> Terms:
         raise SettingsError(f"--{error.field}", error.wrong) from error
 
 
-def _document(own: OwnLimit) -> dict[str, Any]:
-    end = own.terms.until_ms
-    document = {"user_id": own.user_id, "max_sessions": own.max_sessions}
-    return document | {"until": None if end is None else rfc3339(end), "note": own.terms.note}
-
-
 async def _limits(limiter: Limiter) -> list[dict[str, Any]]:
     listing = pages(lambda cursor: limiter.store.limits(cursor, 500))
-    return [_document(own) async for page in listing for own in page.limits]
+    return [limit_json(own, wall_ms()) async for page in listing for own in page.limits]
 
 
 def _row(own: dict[str, Any]) -> tuple[str | Text, ...]:

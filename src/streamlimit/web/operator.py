@@ -1,13 +1,13 @@
 """The operator's calls: Endpoint 2, live sessions, terminations, users' own limits."""
 
-import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from streamlimit.document import rfc3339, session_json
+from streamlimit.document import limit_json, session_json
 from streamlimit.logs import EventLog
 from streamlimit.model import OwnLimit, Session
+from streamlimit.reporting.reporter import wall_ms
 from streamlimit.store.contract import resolved
 from streamlimit.sweeper import expire_once
 from streamlimit.web.browsing import Filters, browse, browse_limits
@@ -73,7 +73,7 @@ async def all_sessions(
 async def put_limit(request: Request, user_id: IdInPath, service: ServiceDep, operator: CallerDep) -> Response:
     """Gives the user a limit of their own, for good or until then. Nobody who holds a seat is refused by it."""
     form = form_in(request, LimitForm)
-    await resolved(service.limiter.set_limit(user_id, form.max_sessions, form.terms(_wall_ms())))
+    await resolved(service.limiter.set_limit(user_id, form.max_sessions, form.terms(wall_ms())))
     document = await _limit_json(service, user_id)
     kept = {name: document[name] for name in ("max_sessions", "until", "note")}
     log.info("limit_set", user_id=user_id, by=operator.name, **kept)
@@ -126,14 +126,13 @@ async def all_limits(
     """All users with a limit of their own, page by page: follow `cursor` until it is null."""
     require_text(request.scope["query_string"])
     found, following = await browse_limits(service.store, cursor, limit)
-    return json_answer({"limits": [{"user_id": own.user_id, **_own_json(own)} for own in found], "cursor": following})
+    return json_answer({"limits": [limit_json(own, wall_ms()) for own in found], "cursor": following})
 
 
 async def _limit_json(service: Service, user_id: str) -> dict[str, Any]:
     own = await resolved(service.store.own_limit(user_id))
     return {
-        "user_id": user_id,
-        **_own_json(OwnLimit(user_id, service.policy.max_sessions) if own is None else own),
+        **limit_json(OwnLimit(user_id, service.policy.max_sessions) if own is None else own, wall_ms()),
         "own": own is not None,
         "source": "max_sessions" if own is None else "own",
         "plans": service.plans.by_name,
@@ -145,19 +144,6 @@ async def _forgive(service: Service, operator: Caller, user_id: str, session_id:
     if count:
         log.info("terminations_forgiven", user_id=user_id, session_id=session_id, sessions=count, by=operator.name)
     return Response(status_code=204)
-
-
-def _own_json(own: OwnLimit) -> dict[str, Any]:
-    terms = own.terms
-    until_ms = terms.until_ms
-    if until_ms is None and terms.lasts_ms is not None:
-        until_ms = _wall_ms() + terms.lasts_ms
-    until = None if until_ms is None else rfc3339(until_ms)
-    return {"max_sessions": own.max_sessions, "until": until, "note": terms.note}
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _shown(sessions: list[Session]) -> list[dict[str, Any]]:
