@@ -149,7 +149,7 @@ class Limiter:
         return swept
 
     def happened(self, events: Events) -> Events:
-        """Counts *events* of the store, and tells them; also those that no question of ours brought."""
+        """Counts and announces *events* of the store, also those without a call of this limiter."""
         for event in events:
             self.tally.events[event.type] += 1
             self._announce(event)

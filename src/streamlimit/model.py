@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 
 class State(StrEnum):
-    """Where a session is in its life (rule 6). The last four are gone for good."""
+    """The state of a session (rule 6). The last four are final."""
 
     STARTING = "starting"
     ACTIVE = "active"

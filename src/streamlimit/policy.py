@@ -33,7 +33,7 @@ class OverLimit(StrEnum):
 
 
 class Reclaim(StrEnum):
-    """When a new session of a device takes over that device's old seat (rule 12)."""
+    """The condition under which a new session of a device takes over the device's old seat (rule 12)."""
 
     SILENT = "silent"
     ALWAYS = "always"

@@ -16,7 +16,7 @@ P = TypeVar("P", Page, LimitPage)
 
 
 def on_limiter(settings: Settings, work: Callable[[Limiter], Awaitable[T]]) -> T:
-    """What *work* brings of a limiter that is opened for it, and closed.
+    """The result of *work* with a limiter that is opened for it, and closed.
 
     Raises `StreamlimitError` where there is no store.
     """

@@ -97,7 +97,7 @@ class _Reading:
         self._media, self._path, self._variables = media, path, variables
         self._ends, self._part_ends = dict[str, int | None](), dict[str, int | None]()
         self._described: dict[str, Line] = {}
-        """What describes the next segment, by tag."""
+        """The lines that describe the next segment, by tag."""
         self._can_block = False
         self._part, self._last_parts, self._hint = 0, 0, ""
         self.has_lost = False

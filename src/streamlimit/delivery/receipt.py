@@ -17,7 +17,7 @@ __all__ = ["DeliveryTracker", "Looks", "Wire"]
 
 _FIRST_DELAY_SECONDS = 0.004  # on a fast line the client's next request is there before, and settles it for less
 _LONGEST_DELAY_SECONDS = 0.02
-_EARLY_SECONDS = 0.0005  # the loops' timers tell milliseconds apart
+_EARLY_SECONDS = 0.0005  # the loops' timers have a resolution of a millisecond
 _TCP = Kind.TCP  # looking up a member takes long
 
 

@@ -16,7 +16,7 @@ from streamlimit.web.spelling import encoded
 
 
 class Accel:
-    """Answers requests for what `/play` does not hand out itself; errors are raised, not sent."""
+    """The handler of files of `/play` that nginx delivers; errors are raised, not sent."""
 
     def __init__(self, service: Service, decider: Decider) -> None:
         self._decider, self._prefix = decider, service.settings.accel_prefix

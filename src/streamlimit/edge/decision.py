@@ -41,7 +41,7 @@ class Decider:
         self._files = service.files
 
     async def decide(self, original: Original, method: str, request: Request) -> Yes:
-        """Yes, with a seat reserved for media, but for a look. Raises `Problem`, `Refused` and other errors of ours.
+        """The admission, with a seat reserved for media unless it is a look. Raises `Problem`, `Refused` and others.
 
         *request*: the edge's own; its client is the viewer.
         """

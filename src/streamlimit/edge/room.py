@@ -57,10 +57,10 @@ class Edge:
             "envoy": Envoy(service, decider),
             "cmcd": Cmcd(seating),
         }
-        """Those whose paths go on; each looks at the rest itself."""
+        """The edges whose paths have further parts, which they parse themselves."""
         self.names = self._calls.keys() | self._with_more.keys()
         self._asks: frozenset[str] = frozenset({"auth", "envoy"})
-        """Those whose `OPTIONS` is a viewer's request, handed on; elsewhere it is a browser's preflight."""
+        """The edges that forward a viewer's `OPTIONS`; at others it is a browser's preflight."""
         settings = service.settings
         self._cdn = settings.cdn if settings.deliver == "redirect" else None
         self._cookies = None if self._cdn is None or not self._cdn.by_cookies else Cookies(self._cdn)

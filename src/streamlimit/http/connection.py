@@ -1,9 +1,9 @@
 """One HTTP/1.1 connection: bytes in, one request at a time to the handler, its answer out.
 
-For `uvicorn.Config(http=partial(Connection, parts=…))`; uvicorn makes one for each client, tells it to `shutdown`,
-and waits until there is none. What a client sends while its answer is under way is kept as it came, and read when that
-is out. A client that half-closes after its request is still served. Costs a second descriptor from the first request
-on, by which receipts are read.
+For `uvicorn.Config(http=partial(Connection, parts=…))`; uvicorn makes one for each client, calls its `shutdown`, and
+waits until there is none. Bytes that a client sends while an answer is under way are held, and parsed after it. A
+client that half-closes after its request is still served. From the first request on a connection has a second
+descriptor, by which receipts are read.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""One request's answer on its way out: a head, parts of a body or bytes of a file, an end. Knows no URL, no session."""
+"""The exchange: one request's answer, as a head, parts of a body or bytes of a file, and an end. Knows no session."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

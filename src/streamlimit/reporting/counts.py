@@ -40,9 +40,9 @@ class Seats(Struct):
 
 
 class Hour(Struct):
-    """One hour's numbers, but for `seats`, which are added to them later: there are many, all of a few places.
+    """The numbers of one hour, and `seats`, which are added to them later: they are many, of a few places.
 
-    Of each user that was seen, or refused, the values of groups in which that was.
+    By user that was seen, or refused, the values of groups.
     """
 
     numbers: dict[Key, Count] = field(default_factory=dict)

@@ -28,7 +28,9 @@ class Deferred(Generic[T]):
 
     def __init__(self) -> None:
         self._context, self._answer = copy_context(), _NOTHING
-        self._steps: list[tuple[Step | None, Step | None]] = []  # of an answer, of an exception; None: it is handed on
+        self._steps: list[
+            tuple[Step | None, Step | None]
+        ] = []  # for an answer, for an exception; None: it is passed on
         self._is_inside = False  # a context cannot be entered twice
         self._callback: Callable[[Any], object] | None = None
 
@@ -99,7 +101,7 @@ class Deferred(Generic[T]):
     async def _await(self, coming: Awaitable[T]) -> None:
         try:
             answer: T | Exception = await coming
-        except Exception as error:  # goes to whoever asked
+        except Exception as error:  # the caller gets it
             answer = error
         self.come(answer)
 
@@ -124,7 +126,7 @@ def deferred(coming: Awaitable[T]) -> Deferred[T]:
 def then(
     answer: Answer[Any], step: Callable[[Any], Answer[T]], failed: Callable[[Exception], Answer[T]] | None = None
 ) -> Answer[T]:
-    """What *step* makes of the answer, now or when it comes; what *failed* makes of an exception that comes instead."""
+    """The answer after *step*, at once or when it comes; *failed* gets an exception in its place."""
     if isinstance(answer, Deferred):
         if answer._answer is not _NOTHING:
             return answer.then(step, failed)

@@ -154,7 +154,7 @@ class RuleStore(ABC):
     def _paged(
         self, cursor: str | None, at_most: int, found_in: Callable[[str, Ledger, int], tuple[T, ...]]
     ) -> tuple[tuple[T, ...], str | None]:
-        """What is found in the ledgers of the next users, all of the last one's with it, and where to go on."""
+        """Values found in the ledgers of the next users (all of the last one's included), and where to go on."""
         found, after = list[T](), cursor or ""
         users, now_ms = self._after(after, LOOKED_AT)
         for after, ledger in users:

@@ -168,7 +168,7 @@ class FrontDoor:
 
 
 def _hot_calls(service: Service, responder: Responder) -> tuple[Segments, PlaybackFiles]:
-    """The calls that hand out files. An origin's bring its HTTP client along, which takes a while to import."""
+    """The handlers of files. Those of an origin are imported only where there is one, with its HTTP client."""
     if service.origin is None:
         return Segments(service, responder), PlaybackFiles(service, responder)
     from streamlimit.web.origin_play import OriginPlaybackFiles

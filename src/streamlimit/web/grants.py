@@ -43,7 +43,7 @@ CLAIMS = {
 
 
 class Grant(Struct, frozen=True, omit_defaults=True, rename=CLAIMS):
-    """What a grant says. `expires_at` in seconds of the epoch, to the ms: it bounds starting, and who sits goes on.
+    """The content of a grant. `expires_at` in seconds of the epoch, to the ms: it bounds starting, not going on.
 
     `place`: a digest of the client's network. A field that is None restricts nothing.
     """

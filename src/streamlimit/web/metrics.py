@@ -89,7 +89,7 @@ STARTS_AT_ZERO = (("refusals", "session-limit"), ("problems", "internal"))
 
 
 class Metrics:
-    """One worker's metrics. `flush` brings them up to date; `text` is what Prometheus reads."""
+    """The metrics of one worker. `flush` updates them; `text` is the exposition for Prometheus."""
 
     def __init__(self, tally: Tally, store: CachingStore, workers: "Sequence[WebhookWorker]" = ()) -> None:
         self.tally, self.store, self._workers = tally, store, workers

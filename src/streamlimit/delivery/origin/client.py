@@ -72,7 +72,7 @@ class Reply:
             async for chunk in stream:
                 if left is not None:
                     left -= len(chunk)
-                    if left == 0:  # whoever reads need not come back for the end
+                    if left == 0:  # the reader need not ask again to see the end
                         self._is_whole = await anext(stream, None) is None
                 for piece in (chunk,) if inflate is None else _inflated(inflate, chunk):
                     yield piece

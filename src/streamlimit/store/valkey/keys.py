@@ -83,7 +83,7 @@ class Keys:
             raise ValueError("the prefix must not hold braces: they would become the hash tag")
         self._shards = shards = [f"{prefix}:{tag(shard)}:" for shard in range(SHARDS)]
         self.ledgers = [f"{shard}{FORMAT}:".encode() for shard in shards]
-        """By shard, what a ledger's key begins with; the user follows."""
+        """The prefix of ledgers' keys by shard; the user follows."""
         self.due = [f"{shard}due".encode() for shard in shards]
         self.limits = [f"{shard}limits".encode() for shard in shards]
         self.outbox = [f"{shard}outbox".encode() for shard in shards]
