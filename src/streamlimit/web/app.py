@@ -10,7 +10,7 @@ from streamlimit.http.exchange import Exchange, lines_of
 from streamlimit.http.request import Request
 from streamlimit.logs import EventLog, asking
 from streamlimit.refusal_limiter import CODE as HAMMERING
-from streamlimit.store.contract import Answer
+from streamlimit.store.contract import Answer, resolved
 from streamlimit.store.deferred import Deferred
 from streamlimit.web.control import Control
 from streamlimit.web.cors import Cors
@@ -108,9 +108,7 @@ class FrontDoor:
 
     async def _play_elsewhere(self, elsewhere: Call, request: Request, exchange: Exchange) -> None:
         try:
-            playing = self._play(request, exchange)
-            if playing is not None:
-                await playing
+            await resolved(self._play(request, exchange))
         except Elsewhere:
             await self._reply(elsewhere, request, exchange)
 

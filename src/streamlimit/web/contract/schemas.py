@@ -11,7 +11,6 @@ from streamlimit.web.contract.problem_shapes import EXTRAS
 from streamlimit.web.problems import PROBLEMS
 
 TEMPLATE = "#/components/schemas/{name}"
-COMMON = ("type", "title", "status", "detail", "code")
 
 
 def reference(name: str) -> dict[str, str]:
@@ -45,37 +44,25 @@ def _untitled(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _any_problem() -> dict[str, Any]:
-    text = {"type": "string"}
-    return {
-        "description": "What every error is (RFC 9457); some have members of their own.",
-        "type": "object",
-        "required": list(COMMON),
-        "properties": {
-            "type": text | {"description": "resolves: the page explains it"},
-            "title": text,
-            "status": {"type": "integer"},
-            "detail": text,
-            "code": text | {"enum": sorted(PROBLEMS)},
-        },
-    }
+    words = "What every error is (RFC 9457); some have members of their own."
+    return _document(words, {"description": "resolves: the page explains it"}, {}, {"enum": sorted(PROBLEMS)})
 
 
 def _problem(code: str, members: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     status, title = PROBLEMS[code]
+    found = _document(title, {"const": f"/problems/{code}"}, {"const": status}, {"const": code})
     own = members.get(code, {"properties": {}, "required": []})
-    return {
-        "description": title,
-        "type": "object",
-        "required": [*COMMON, *own.get("required", [])],
-        "properties": {
-            "type": {"type": "string", "const": f"/problems/{code}"},
-            "title": {"type": "string"},
-            "status": {"type": "integer", "const": status},
-            "detail": {"type": "string"},
-            "code": {"type": "string", "const": code},
-            **own["properties"],
-        },
-    }
+    found["required"] += own.get("required", [])
+    found["properties"] |= own["properties"]
+    return found
+
+
+def _document(words: str, kind: dict[str, Any], status: dict[str, Any], code: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a problem document, with what is more said of these members than their types."""
+    text = {"type": "string"}
+    members = {"type": text | kind, "title": text, "status": {"type": "integer"} | status, "detail": text}
+    members["code"] = text | code
+    return {"description": words, "type": "object", "required": list(members), "properties": members}
 
 
 def problem_answer(codes: list[str]) -> dict[str, Any]:
