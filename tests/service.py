@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests import launcher
 from tests.launcher import Process
 from tests.ports import free_port
@@ -131,6 +133,17 @@ def started(
         yield service
     finally:
         stop(service.process)
+
+
+def service_of_file(command: str = "serve", **settings: Any) -> Any:
+    """A fixture, for a module to give a name: a service that the module's tests share. As `started`."""
+
+    @pytest.fixture(scope="module")
+    def service() -> Iterator[Service]:
+        with temporary_folder() as folder, started(folder, command, **settings) as running:
+            yield running
+
+    return service
 
 
 def await_readiness(service: Service, seconds: float = 60, path: str = "/readyz") -> None:

@@ -20,15 +20,11 @@ from streamlimit.errors import SettingsError, StreamlimitError
 from tests import launcher
 from tests.answering import Quiet, serving
 from tests.ports import free_port
-from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder
+from tests.service import OPERATOR_KEY, SAMPLES, Service, service_of_file
 
 LOOK = ("sessions", "limits", "streams", "top", "events", "callbacks", "expire", "limit ada", "report")
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder, segment_seconds=60, sweep_seconds=0) as service:
-        yield service
+service = service_of_file(segment_seconds=60, sweep_seconds=0)
 
 
 def _environment(**variables: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from tests.answering import Quiet, serving
 from tests.e2e.browser import Tab, opened
-from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, Service, service_of_file, started, wait_until
 
 VENDOR = Path(__file__).parent / "vendor"
 X_SECONDS = 2
@@ -47,11 +47,7 @@ window.play = async ({ player = "hls", ...more }) => {
 };
 </script>"""
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder, segment_seconds=X_SECONDS) as running:
-        yield running
+service = service_of_file(segment_seconds=X_SECONDS)
 
 
 class Embedding:

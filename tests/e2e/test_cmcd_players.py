@@ -1,19 +1,12 @@
 """hls.js, Shaka and dash.js in a real Chromium keep their seats by CMCD alone, whoever moves the bytes."""
 
-from collections.abc import Iterator
-
-import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.browser import opened
 from tests.e2e.cmcd_players import PLAYERS, STREAM, start
-from tests.service import Service, started, temporary_folder, wait_until
+from tests.service import Service, service_of_file, wait_until
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder, segment_seconds=30, ledger_streams="any") as running:
-        yield running
+service = service_of_file(segment_seconds=30, ledger_streams="any")
 
 
 def _seen(service: Service, user: str) -> str | None:

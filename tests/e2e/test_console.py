@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from streamlimit.settings import key_hash
 from tests.e2e.accessibility import grave_findings
-from tests.service import Service, started, temporary_folder, wait_until
+from tests.service import Service, service_of_file, started, wait_until
 
 ANNA, READER = "the-key-of-anna", "the-key-of-a-reader"
 KEYS = [
@@ -23,11 +22,7 @@ KEYS = [
 ]
 ODD = "<img src=/nowhere onerror=window.broken=1>\"'&amp;\u202e desrever"
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder, "demo", operator_keys=KEYS, segment_seconds=20) as running:
-        yield running
+service = service_of_file("demo", operator_keys=KEYS, segment_seconds=20)
 
 
 @contextmanager

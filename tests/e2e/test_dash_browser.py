@@ -13,7 +13,7 @@ from tests.answering import Quiet, serving
 from tests.e2e.browser import Tab, opened
 from tests.e2e.publishing import DASH_LIVE, on_air
 from tests.needs import needs
-from tests.service import SAMPLES, Service, started, temporary_folder, wait_until
+from tests.service import SAMPLES, Service, service_of_file, started, wait_until
 
 VENDOR = Path(__file__).parent / "vendor"
 STREAMS = sorted(folder.name for folder in SAMPLES.iterdir() if (folder / "stream.json").exists())
@@ -60,10 +60,7 @@ def site() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder, segment_seconds=2, start_seconds=30) as running:
-        yield running
+service = service_of_file(segment_seconds=2, start_seconds=30)
 
 
 def manifest_of(service: Service, user: str, stream: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.needs import needs
-from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, SAMPLES, Service, service_of_file, started, wait_until
 
 STREAMS = sorted(folder.name for folder in SAMPLES.iterdir() if (folder / "stream.json").exists())
 BIN = Path(sys.executable).parent
@@ -62,13 +62,8 @@ PLAYERS: dict[str, tuple[Command, str]] = {
 }
 FIVE = PLAYERS | {"ffmpeg": (ffmpeg, "ffmpeg")}
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    """Reservations wait long: some of these programs take seconds to start."""
-    settings: dict[str, Any] = {"segment_seconds": 20, "start_seconds": 60}
-    with temporary_folder() as folder, started(folder, **settings) as running:
-        yield running
+service = service_of_file(segment_seconds=20, start_seconds=60)
+"""Reservations wait long: some of these programs take seconds to start."""
 
 
 @pytest.fixture

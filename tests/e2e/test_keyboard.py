@@ -1,26 +1,17 @@
 """Both pages by the keyboard alone: support's way through the console, and a viewer's through /watch."""
 
-from collections.abc import Iterator
-from typing import Any
-
-import pytest
 from playwright.sync_api import Browser, expect
 
 from streamlimit.settings import key_hash
 from tests.e2e.browser import opened
 from tests.e2e.keyboard import go_to
-from tests.service import Service, started, temporary_folder
+from tests.service import Service, service_of_file
 
 ANNA = "the-key-of-anna"
 NAMED = {"name": "support-anna", "role": "operate", "hash": key_hash(ANNA)}
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    """Seats of players that the tests do not have are held for two minutes."""
-    more: dict[str, Any] = {"segment_seconds": 8, "missed_segments": 15}
-    with temporary_folder() as folder, started(folder, "demo", operator_keys=[NAMED], **more) as running:
-        yield running
+service = service_of_file("demo", operator_keys=[NAMED], segment_seconds=8, missed_segments=15)
+"""Seats of players that the tests do not have are held for two minutes."""
 
 
 def seated(service: Service, user: str, *devices: str) -> None:

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser
 
 from streamlimit.settings import key_hash
 from tests.e2e.accessibility import grave_findings
 from tests.e2e.browser import Tab, another, kill, opened
-from tests.service import Service, started, temporary_folder, wait_until
+from tests.service import Service, service_of_file, started, wait_until
 from tests.web.provider import running_provider
 
 X_SECONDS = 2
@@ -20,11 +19,7 @@ ANNA = "the-key-of-anna"
 NAMED = {"name": "support-anna", "role": "operate", "hash": key_hash(ANNA)}
 MARKUP = "<img src=/nowhere onerror=window.broken=1>\"'&amp;\u202e desrever"
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder, "demo", operator_keys=[NAMED]) as running:
-        yield running
+service = service_of_file("demo", operator_keys=[NAMED])
 
 
 class Watch:

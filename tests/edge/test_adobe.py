@@ -8,7 +8,7 @@ import pytest
 
 from tests.edge.adobe_client import App, seconds_left
 from tests.edge.calls import some_user
-from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, Service, service_of_file, started, temporary_folder, wait_until
 
 X, INTERVAL = 0.2, 1
 EXPIRY, LIFE = 3 * X, 1.5 * INTERVAL
@@ -23,11 +23,8 @@ def service() -> Iterator[Service]:
             yield service
 
 
-@pytest.fixture(scope="module")
-def hosted() -> Iterator[Service]:
-    """With nothing set but any stream."""
-    with temporary_folder() as folder, started(folder, ledger_streams="any", segment_seconds=2) as service:
-        yield service
+hosted = service_of_file(ledger_streams="any", segment_seconds=2)
+"""With nothing set but any stream."""
 
 
 @pytest.fixture

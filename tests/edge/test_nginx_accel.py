@@ -8,7 +8,7 @@ import pytest
 
 from tests.edge.programs import Edge, nginx, problem
 from tests.needs import needs
-from tests.service import OPERATOR_KEY, SAMPLES, Service, started, temporary_folder
+from tests.service import OPERATOR_KEY, SAMPLES, Service, service_of_file, started, temporary_folder
 from tests.streams import BIG, make_stream
 
 ACCEL = {"deliver": "accel", "trusted_proxies": ["127.0.0.1"]}
@@ -90,10 +90,7 @@ def test_who_came_through_nginx_is_no_edge(edge: Edge, user: str) -> None:
 # Without nginx: what streamlimit itself says
 
 
-@pytest.fixture(scope="module")
-def alone() -> Iterator[Service]:
-    with temporary_folder() as name, started(name, **ACCEL, accel_prefix="/in/side/") as service:
-        yield service
+alone = service_of_file(**ACCEL, accel_prefix="/in/side/")
 
 
 def test_media_is_a_redirect_within_nginx_and_the_following_segment_confirms(alone: Service, user: str) -> None:

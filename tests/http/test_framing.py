@@ -1,23 +1,17 @@
 """Where a request begins and ends is never a matter of opinion: what RFC 9112 calls wrong or ambiguous is refused."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from streamlimit.http.framing import has_body, is_host
 from tests.http.raw import answers_in, connected, head, post, send, statuses, until_closed
-from tests.service import Service, started, temporary_folder
+from tests.service import Service, service_of_file
 
 BEAT = "/v1/users/{}/sessions/tv/heartbeat"
 BODY = b'{"stream_id": "orchard"}'
 SMUGGLED = head("DELETE /v1/users/victim/sessions HTTP/1.1", "Connection: close")
 UPGRADES = ["foo", "websocket", "TLS/1.0", "h2c", "H2C", "h2c, foo", "x-h2c"]
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder, segment_seconds=60) as service:
-        yield service
+service = service_of_file(segment_seconds=60)
 
 
 def upgrade(path: str, kind: str, body: bytes, *headers: str) -> tuple[bytes, bytes]:

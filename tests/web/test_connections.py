@@ -17,18 +17,13 @@ from streamlimit.http.limits import AT_ONCE, ROUNDS, Connections
 from streamlimit.http.reader import MAX_HEAD, MAX_HEADERS, MAX_URL
 from streamlimit.web.address import Proxies
 from tests.ports import free_port
-from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, Service, service_of_file, started, wait_until
 
 PATIENCE = 0.6
 LATE = 10.0
 """For a machine that is shared: nobody is kept without end, is what counts."""
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    settings: dict[str, Any] = {"request_seconds": PATIENCE, "segment_seconds": 60}
-    with temporary_folder() as folder, started(folder, **settings) as service:
-        yield service
+service = service_of_file(request_seconds=PATIENCE, segment_seconds=60)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from streamlimit.web.explained import EXPLAINED
 from streamlimit.web.openapi import with_hot_calls
 from streamlimit.web.plane import ROUTERS
 from streamlimit.web.problems import PROBLEMS
-from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
+from tests.service import OPERATOR_KEY, Answer, Service, service_of_file
 from tests.web.worker import worker
 
 HOW = (
@@ -163,10 +163,7 @@ def test_every_code_is_explained() -> None:
 # Against a running service
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder, trusted_proxies=["127.0.0.9/32"]) as service:
-        yield service
+service = service_of_file(trusted_proxies=["127.0.0.9/32"])
 
 
 class Checked:

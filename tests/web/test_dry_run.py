@@ -1,18 +1,11 @@
 """`enforce = false`: everything is decided, counted, shown and announced, and nobody is refused."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, Service, service_of_file, started, wait_until
 from tests.webhooks.receiver import SECRET, Receiver
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder, enforce=False, segment_seconds=60) as service:
-        yield service
+service = service_of_file(enforce=False, segment_seconds=60)
 
 
 def _fill(service: Service, user: str) -> None:

@@ -2,24 +2,18 @@
 
 import json
 import secrets
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, Answer, Service, service_of_file, started, wait_until
 
 X = 0.3
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    """Nothing sweeps here but Endpoint 2."""
-    settings: dict[str, Any] = {"segment_seconds": X, "sweep_seconds": 0}
-    with temporary_folder() as folder, started(folder, **settings) as service:
-        yield service
+service = service_of_file(segment_seconds=X, sweep_seconds=0)
+"""Nothing sweeps here but Endpoint 2."""
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from streamlimit.model import Device
 from streamlimit.policy import MARKS_KEPT
 from streamlimit.web.grants import BadGrant, Grant, Grants, streams_carried
-from tests.service import OPERATOR_KEY, Service, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, Service, service_of_file, started, temporary_folder, wait_until
 from tests.web.provider import Provider, running_provider
 
 OLD, NEW = "the-old-grant-key-0123456789", "the-new-grant-key-0123456789"
@@ -85,11 +85,7 @@ def test_a_grant_seen_before_costs_a_look_up() -> None:
 # What they are worth to a running service
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    settings: dict[str, Any] = {"grant_keys": [NEW], "segment_seconds": 60}
-    with temporary_folder() as folder, started(folder, **settings) as service:
-        yield service
+service = service_of_file(grant_keys=[NEW], segment_seconds=60)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import count, islice
 from typing import Any
 
@@ -20,13 +20,9 @@ from streamlimit.refusal_limiter import REFUSALS, RefusalLimiter
 from streamlimit.store.memory import MemoryStore
 from streamlimit.web.hammering import Hammering
 from tests.http import raw
-from tests.service import OPERATOR_KEY, Service, started, temporary_folder
+from tests.service import OPERATOR_KEY, Service, service_of_file
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder, segment_seconds=60) as service:
-        yield service
+service = service_of_file(segment_seconds=60)
 
 
 class Hammer:

@@ -1,22 +1,16 @@
 """HEAD is there wherever GET is (RFC 9110, 9.3.2), as load balancers probe: the same answer, without its body."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.e2e.clients import connected
-from tests.service import OPERATOR_KEY, Service, started, temporary_folder
+from tests.service import OPERATOR_KEY, Service, service_of_file
 
 FINE = ["/healthz", "/readyz", "/v1/streams", "/v1/users/ann/sessions", "/openapi.json", "/docs", "/favicon.ico"]
 REFUSED = {"/v1/users/ann/sessions/none": 404, "/v1/sessions": 401, "/v1/users/a%0Ab/sessions": 400, "/nowhere": 404}
 OWN = ("date", "x-request-id")
 """Headers of one answer alone."""
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder) as service:
-        yield service
+service = service_of_file()
 
 
 def _request(method: str, path: str, key: str = "") -> bytes:

@@ -9,25 +9,16 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder, wait_until
+from tests.service import OPERATOR_KEY, Answer, Service, service_of_file, started, temporary_folder, wait_until
 
 X = 0.4
 N = 3
 
+service = service_of_file(workers=2)
+"""Two workers, so that nothing below holds only within one."""
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    """Two workers, so that nothing below holds only within one."""
-    with temporary_folder() as folder, started(folder, workers=2) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def hasty() -> Iterator[Service]:
-    """One whose n·X passes while a test waits."""
-    settings: dict[str, Any] = {"segment_seconds": X, "missed_segments": N}
-    with temporary_folder() as folder, started(folder, **settings) as service:
-        yield service
+hasty = service_of_file(segment_seconds=X, missed_segments=N)
+"""One whose n·X passes while a test waits."""
 
 
 def _beat(service: Service, user: str, session: str, stream: str = "orchard") -> Answer:

@@ -8,16 +8,12 @@ import pytest
 import schemathesis
 
 from tests.e2e.browser import chromium, opened
-from tests.service import Service, started, temporary_folder
+from tests.service import Service, service_of_file
 
 PARAMETER = re.compile(r"\{(\w+)\}")
 
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    """Without streams: the page is there all the same."""
-    with temporary_folder() as folder, started(folder, streams=None) as service:
-        yield service
+service = service_of_file(streams=None)
+"""Without streams: the page is there all the same."""
 
 
 @pytest.fixture(scope="module")

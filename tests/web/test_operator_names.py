@@ -1,13 +1,12 @@
 """Operators with a name and a role: the name, never the key, is in logs, events and what viewers are told."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from streamlimit.settings import key_hash
-from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
+from tests.service import OPERATOR_KEY, Answer, Service, service_of_file
 
 ANNA, BORIS, READER = "the-key-of-anna", "the-key-of-boris", "the-key-of-a-reader"
 ODD = 'Boris <b>"bo"</b> ü'  # a person's own name may hold anything but control characters
@@ -19,10 +18,7 @@ KEYS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with temporary_folder() as folder, started(folder, operator_keys=KEYS, service_keys=["svc-key"]) as running:
-        yield running
+service = service_of_file(operator_keys=KEYS, service_keys=["svc-key"])
 
 
 def sent_away(service: Service, user: str, key: str, path: str = "/s?reason=called%20in") -> Answer:
