@@ -26,8 +26,8 @@ COMMANDS = [command.name or command.callback.__name__ for command in app.registe
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with temporary_folder() as name:
-        yield name
+    with temporary_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

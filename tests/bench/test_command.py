@@ -23,12 +23,12 @@ SERVICE_KEY = "service-key-of-the-tests"
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """X is half a second; access only with a key."""
-    with temporary_folder() as name:
-        secret = name / "secret"
+    with temporary_folder() as folder:
+        secret = folder / "secret"
         secret.write_text("s" * 32)
         jwt = {"secret_file": str(secret)}
         settings: dict[str, Any] = {"auth": "jwt", "jwt": jwt, "service_keys": [SERVICE_KEY]}
-        with started(name, segment_seconds=0.5, **settings) as service:
+        with started(folder, segment_seconds=0.5, **settings) as service:
             yield service
 
 

@@ -23,7 +23,7 @@ def test_after_a_kill_of_the_whole_service_nothing_confirmed_is_lost_and_no_seat
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """Three workers."""
-    with temporary_folder() as name, started(name, **make_films(name)) as running:
+    with temporary_folder() as folder, started(folder, **make_films(folder)) as running:
         yield running
 
 

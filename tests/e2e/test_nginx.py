@@ -41,8 +41,8 @@ class Front:
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
     needs("nginx")
-    with temporary_folder() as name:
-        folder, port = name, free_port()
+    with temporary_folder() as folder:
+        port = free_port()
         make_stream(folder / "streams", "film", 20)
         make_stream(folder / "streams", "short", 20, SMALL)
         settings = {"streams": str(folder / "streams"), "segment_seconds": X, "start_seconds": 30, "max_returns": 0}

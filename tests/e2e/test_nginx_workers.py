@@ -53,9 +53,9 @@ class Front:
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
     needs("nginx")
-    with temporary_folder() as name, ExitStack() as stack:
-        make_stream(name / "streams", "film", SEGMENTS, 1_000)
-        yield Front(stack, name)
+    with temporary_folder() as folder, ExitStack() as stack:
+        make_stream(folder / "streams", "film", SEGMENTS, 1_000)
+        yield Front(stack, folder)
 
 
 def get(path: str, extra: str = "") -> bytes:

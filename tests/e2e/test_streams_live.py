@@ -66,8 +66,8 @@ def open_house(folder: Path) -> Iterator[House]:
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
     needs("ffmpeg")
-    with temporary_folder() as name:
-        yield from open_house(name)
+    with temporary_folder() as folder:
+        yield from open_house(folder)
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,9 @@ SECONDS = 60
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with temporary_folder() as name:
+    with temporary_folder() as folder:
         settings = {"streams": None, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
-        with started(name, **settings, segment_seconds=60, edge_cache_seconds=3) as service:
+        with started(folder, **settings, segment_seconds=60, edge_cache_seconds=3) as service:
             yield service
 
 

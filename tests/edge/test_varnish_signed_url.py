@@ -26,8 +26,8 @@ def cdn() -> Iterator[Edge]:
     """streamlimit sends players to Varnish, which has the files from an origin."""
     needs("varnishd")
     needs_file("usr/lib/*/varnish/vmods/libvmod_digest.so", "varnish-vmod-digest")
-    with temporary_folder() as name, ExitStack() as stack:
-        folder, port = name, free_port()
+    with temporary_folder() as folder, ExitStack() as stack:
+        port = free_port()
         make_stream(folder / "streams", "film", 3)
         files = stack.enter_context(origin(folder / "streams"))
         (folder / "signed-url.vcl").write_text(TEXT.replace('"9000"', f'"{files}"'))

@@ -23,10 +23,10 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"
 @contextmanager
 def with_streams() -> Iterator[Service]:
     """A service with a `film` of small segments and one of `big` ones."""
-    with temporary_folder() as name:
-        make_stream(name / "streams", "film", 10, 2_000)
-        make_stream(name / "streams", "big", 2)
-        with started(name, streams=str(name / "streams"), segment_seconds=60) as service:
+    with temporary_folder() as folder:
+        make_stream(folder / "streams", "film", 10, 2_000)
+        make_stream(folder / "streams", "big", 2)
+        with started(folder, streams=str(folder / "streams"), segment_seconds=60) as service:
             yield service
 
 
