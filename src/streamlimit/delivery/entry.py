@@ -134,10 +134,8 @@ class Problems(dict[str, str]):
 
     def report(self, stream_id: str, problem: str | None) -> None:
         """Sets the stream's problem; None: there is none."""
-        known = self.get(stream_id)
-        if problem is None:
-            self.pop(stream_id, None)
-        else:
+        known = self.pop(stream_id, None)
+        if problem is not None:
             self[stream_id] = problem
         if self._on_change is not None and _without_numbers(problem) != _without_numbers(known):
             self._on_change(stream_id, problem)

@@ -90,11 +90,3 @@ class Streams:
         if segment is None:
             raise UnknownSegment("the stream has no segment of that name")
         return place_in(segment)
-
-    def entry(self, stream_id: str) -> str:
-        """The path of the stream's entry playlist, with which players begin; empty where its files are elsewhere.
-
-        Raises as `find`.
-        """
-        stream = self.find(stream_id)
-        return "" if stream is None else stream.entry

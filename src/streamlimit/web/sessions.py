@@ -44,7 +44,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
     caller.require_stream(form.stream_id)
     caller.require_replacement(form.replace)
     await service.streams.look(form.stream_id)
-    entry = service.streams.entry(form.stream_id)
+    stream = service.streams.find(form.stream_id)
     service.grants.require_keys()  # before a seat is taken
     ask = Ask(
         form.user_id,
@@ -59,7 +59,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
     grant = service.grants.write(_grant(service, caller, ask, admitted, request))
     document = {
         "session": None if admitted.session is None else session_json(admitted.session),
-        "playback_url": _playback_url(service, grant, form.stream_id, entry),
+        "playback_url": _playback_url(service, grant, form.stream_id, "" if stream is None else stream.entry),
         "grant": grant,
         "limit": admitted.limit,
         "live_sessions": admitted.live,
