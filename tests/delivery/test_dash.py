@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from streamlimit.delivery import dash
 from streamlimit.delivery.catalog import Catalog
+from streamlimit.delivery.dash import manifest
 from streamlimit.delivery.segment import LiveEdge
 from streamlimit.errors import CatalogError
 from tests.delivery.stream_folders import (
@@ -338,7 +338,7 @@ def test_an_index_that_is_named_twice_is_refused(folder: Folder) -> None:
 def test_of_all_representations_together_there_are_so_many_segments(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dash, "MAX_SEGMENTS", 6)
+    monkeypatch.setattr(manifest, "MAX_SEGMENTS", 6)
     inside = NUMBERS + 'duration="2"/>'  # five segments
     others = "".join(f'<Representation id="{n}">{inside}</Representation>' for n in range(2))
     assert len(names_of(folder, f"<Period>{video_set(inside)}</Period>")) == 5
@@ -349,7 +349,7 @@ def test_of_all_representations_together_there_are_so_many_segments(
 def test_of_all_periods_together_there_are_so_many_representations(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dash, "MAX_REPRESENTATIONS", 3)
+    monkeypatch.setattr(manifest, "MAX_REPRESENTATIONS", 3)
     inside, another = NUMBERS + 'duration="2"/>', '<Representation id="2"/>'
     period = f"<Period>{video_set(inside, extra=another)}</Period>"
     with pytest.raises(CatalogError, match="more than 3 representations"):

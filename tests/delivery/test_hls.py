@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from streamlimit.delivery.catalog import Catalog
-from streamlimit.delivery.growth import Growth, growth
+from streamlimit.delivery.hls.growth import Growth, growth
 from streamlimit.delivery.segment import LiveEdge
 from streamlimit.errors import CatalogError
 from tests.delivery.stream_folders import Clock, Folder, ffmpeg, needs_ffmpeg, playlist, read_stream

@@ -6,7 +6,7 @@ import pytest
 
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.entry import GRACE_SECONDS
-from streamlimit.delivery.hls_tags import attributes, number, whole
+from streamlimit.delivery.hls.tags import attributes, number, whole
 from streamlimit.errors import CatalogError
 from tests.delivery.stream_folders import Clock, Folder, playlist, read_stream
 

@@ -33,7 +33,7 @@ MUTANTS = [
     ),
     Mutant(
         "an index is read as often as it is named",
-        "streamlimit/delivery/sidx.py",
+        "streamlimit/delivery/dash/sidx.py",
         "if first + start in seen:",
         "if False:",
         ("tests/delivery/test_dash.py",),
@@ -68,21 +68,21 @@ MUTANTS = [
     ),
     Mutant(
         "variables make a text of any length",
-        "streamlimit/delivery/hls_tags.py",
+        "streamlimit/delivery/hls/tags.py",
         "if len(text) + sum(len(value(found)) for found in _REFERENCE.finditer(text)) > MOST_FILLED:",
         "if False:",
         ("tests/delivery/test_hls_lenient.py",),
     ),
     Mutant(
         "representations together have any number of segments",
-        "streamlimit/delivery/dash.py",
+        "streamlimit/delivery/dash/manifest.py",
         "+ len(listing.notes) > MAX_SEGMENTS:",
         "+ len(listing.notes) > 1_000 * MAX_SEGMENTS:",
         ("tests/delivery/test_dash.py",),
     ),
     Mutant(
         "a template has any number of variables",
-        "streamlimit/delivery/template.py",
+        "streamlimit/delivery/dash/template.py",
         "if variables > MAX_VARIABLES or",
         "if",
         ("tests/delivery/test_dash.py",),

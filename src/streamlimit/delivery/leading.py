@@ -8,7 +8,7 @@ paths, stay unchanged.
 import re
 from xml.sax.saxutils import escape
 
-from streamlimit.delivery.hls_tags import Unreadable, Variables
+from streamlimit.delivery.hls.tags import Unreadable, Variables
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _URI_TAGS = ("MEDIA", "I-FRAME-STREAM-INF", "IMAGE-STREAM-INF", "SESSION-KEY", "SESSION-DATA")

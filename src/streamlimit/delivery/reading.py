@@ -7,8 +7,9 @@ import json
 
 from msgspec import Struct
 
-from streamlimit.delivery import dash, hls
 from streamlimit.delivery.build import build
+from streamlimit.delivery.dash import manifest
+from streamlimit.delivery.hls import master
 from streamlimit.delivery.paths import suffix_of
 from streamlimit.delivery.reader import Reader, broken
 from streamlimit.delivery.segment import Listing
@@ -45,7 +46,7 @@ def read_all(reader: Reader, playlists: list[str]) -> Reading:
         if _named_by(name, listings):
             continue
         try:
-            listings.append((dash if suffix_of(name) == ".mpd" else hls).read(reader, name))
+            listings.append((manifest if suffix_of(name) == ".mpd" else master).read(reader, name))
         except CatalogError as problem:
             failures[name] = str(problem)
         except Exception as problem:  # a defect in one stream's files must not affect others

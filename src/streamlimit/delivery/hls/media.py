@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from msgspec import Struct, field, structs
 
-from streamlimit.delivery.growth import Growth, growth
-from streamlimit.delivery.hls_tags import (
+from streamlimit.delivery.hls.growth import Growth, growth
+from streamlimit.delivery.hls.tags import (
     NO_TEXT,
     Line,
     Unreadable,

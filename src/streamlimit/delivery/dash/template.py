@@ -4,11 +4,11 @@ import re
 
 from msgspec import Struct
 
-from streamlimit.delivery import timeline
-from streamlimit.delivery.mpd import Number
+from streamlimit.delivery.dash import timeline
+from streamlimit.delivery.dash.mpd import Number
+from streamlimit.delivery.dash.timeline import Rules, Slot, Span
 from streamlimit.delivery.paths import MAX_PATH, behind, one_slash, why_not_from
 from streamlimit.delivery.reader import Reader
-from streamlimit.delivery.timeline import Rules, Slot, Span
 
 MAX_SURPLUS = 2
 MAX_VARIABLES = 16

@@ -2,14 +2,14 @@
 
 from msgspec import Struct
 
-from streamlimit.delivery import timeline
-from streamlimit.delivery.mpd import Element, Number
+from streamlimit.delivery.dash import timeline
+from streamlimit.delivery.dash.mpd import Element, Number
+from streamlimit.delivery.dash.sidx import spans
+from streamlimit.delivery.dash.template import Piece, Template, piece_of
+from streamlimit.delivery.dash.timeline import Rules, Span
 from streamlimit.delivery.paths import behind, media_type
 from streamlimit.delivery.reader import Reader
 from streamlimit.delivery.segment import Listing, Track, segment_of
-from streamlimit.delivery.sidx import spans
-from streamlimit.delivery.template import Piece, Template, piece_of
-from streamlimit.delivery.timeline import Rules, Span
 
 WAYS = ("SegmentTemplate", "SegmentList", "SegmentBase")
 

@@ -6,7 +6,7 @@ period of s seconds ends at pto + s · timescale. Segments outside the period ar
 
 from msgspec import Struct
 
-from streamlimit.delivery.mpd import Element, Number
+from streamlimit.delivery.dash.mpd import Element, Number
 
 MAX_SEGMENTS = 500_000
 """Most segments of one representation in one period; a manifest with more is a mistake, or an attack."""

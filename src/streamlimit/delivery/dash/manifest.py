@@ -7,13 +7,13 @@ period to period; renditions are matched by their order.
 
 from collections.abc import Iterator
 
-from streamlimit.delivery import mpd
-from streamlimit.delivery.mpd import Element
+from streamlimit.delivery.dash import mpd
+from streamlimit.delivery.dash.mpd import Element
+from streamlimit.delivery.dash.representation import Place, add_segments
+from streamlimit.delivery.dash.timeline import Span
 from streamlimit.delivery.paths import join, why_not_from
 from streamlimit.delivery.reader import Reader, broken
-from streamlimit.delivery.representation import Place, add_segments
 from streamlimit.delivery.segment import Listing
-from streamlimit.delivery.timeline import Span
 from streamlimit.errors import CatalogError
 
 AUDIO_CODECS = ("mp4a", "ac-3", "ec-3", "opus", "flac", "vorb")

@@ -1,4 +1,4 @@
-"""The XML of a DASH manifest as a tree of the elements that an origin needs; dash.py interprets them.
+"""The XML of a DASH manifest as a tree of the elements that an origin needs; manifest.py interprets them.
 
 All other elements (events, DRM, other namespaces) are skipped, and attributes are parsed when they are needed, so
 irrelevant ones may have any form. No entity is expanded and no other file is opened: a document type is rejected.

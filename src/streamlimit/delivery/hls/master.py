@@ -8,8 +8,8 @@ from itertools import accumulate
 
 from msgspec import Struct, field, structs
 
-from streamlimit.delivery.hls_tags import Line, Unreadable, Variables, attributes, inside, key_of, lines_of, start_of
-from streamlimit.delivery.media_playlist import Media, grow, read_media
+from streamlimit.delivery.hls.media import Media, grow, read_media
+from streamlimit.delivery.hls.tags import Line, Unreadable, Variables, attributes, inside, key_of, lines_of, start_of
 from streamlimit.delivery.reader import Reader, broken
 from streamlimit.delivery.segment import Listing, Track
 from streamlimit.errors import CatalogError

@@ -1,0 +1,1 @@
+"""DASH manifests (ISO 23009-1), parsed into listings."""
