@@ -1,4 +1,4 @@
-"""Does a worker stay as quick and as small with a crowd? One worker on Valkey, three sessions a user, over HTTP.
+"""A worker's CPU time and memory by the number of sessions: one worker on Valkey, three sessions a user, over HTTP.
 
 Ids are of 36 characters. Memory: of the worker what it grew by (resident), of the store its `used_memory`, both per
 session more than at the size before. Heartbeats come from sessions at random.

@@ -1,4 +1,4 @@
-"""How many decisions a second on one core, and what does one cost, beside a constant answer and what people write?
+"""Decisions a second on one core, and the cost of one, beside a constant answer and common self-made services.
 
 Sitting: a heartbeat of one of 1,000 sessions that sit: validated, decided, confirmed. New: a heartbeat of a session
 never seen: a seat reserved and confirmed. Refused first: of a session never seen, where all seats are taken. Refused

@@ -1,4 +1,4 @@
-"""What does a viewer notice when a primary of the cluster dies, or hangs?
+"""What viewers notice when a primary of the cluster dies, or hangs.
 
 `python -m bench.failover [ROUNDS]`: 600 sitting viewers fetch every second through two workers, newcomers come 25 times
 a second; a primary gets SIGKILL, another SIGSTOP. The code is that of tests/e2e/test_failover.py.

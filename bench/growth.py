@@ -1,4 +1,4 @@
-"""Does it stay as quick and as small from a thousand sessions to a million? On one real server, through our own store.
+"""Time and memory of the store from a thousand sessions to a million, on one real server.
 
     python -m bench.growth [redis|valkey]
 

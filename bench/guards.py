@@ -1,4 +1,4 @@
-"""Do attackers hurt those who watch? A viewer's p99 in calm, under slow clients, idle connections and a refusal storm.
+"""A viewer's p99 without attackers, and under slow clients, idle connections and a storm of refusals.
 
 `python -m bench.guards` prints the latencies, their ratios to calm, and what the storm cost the store. Rounds are
 interleaved, and the viewer's turns are short, so that a busy machine disturbs all of them alike.

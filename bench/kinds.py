@@ -1,4 +1,4 @@
-"""What is asked: kinds of request, each as Lua for wrk and as bytes. Ours are heartbeats; peers have /beat alone."""
+"""Kinds of requests, each as Lua for wrk and as bytes. Streamlimit's are heartbeats; peers have only /beat."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What was measured, and on what: machine, versions, commit."""
+"""The facts of a measurement: machine, versions, commit."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""The rows that others are measured by, and which of them is whose. Pure: report.json alone is enough."""
+"""The names of the reference rows, and which row is compared with which. Pure: report.json alone is enough."""
 
 FLOOR = "uvicorn raw ASGI, JSON, no store"
 FLOORS = ("nginx answering 204", "uvloop and httptools alone, JSON, no store", FLOOR)

@@ -1,4 +1,4 @@
-"""When a run is not to be believed: rows that do the same work each time differed too much from round to round."""
+"""The check whether a run is too noisy: rows with constant work differed too much from round to round."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Does the console stay smooth? Ten thousand sessions to page through, and two hundred events a second to watch.
+"""The smoothness of the console with ten thousand sessions to page through, and two hundred events a second.
 
 `python -m bench.pages` writes results/pages.md. A real service on SQLite, a real Chromium. What is told of each page is
 what its main thread's longest task took of the processor (waiting for one does not count: the service and whatever

@@ -1,4 +1,4 @@
-"""Starts what is measured, each on the core it is given, and reads how much CPU time it used."""
+"""Starts the measured programs, each on its core, and reads their CPU time."""
 
 import json
 import os

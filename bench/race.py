@@ -1,4 +1,4 @@
-"""Is the limit kept when a user's players all come at once? Eight requests of eight sessions go out together."""
+"""The check that the limit is kept when a user's players come at once: eight requests of eight sessions together."""
 
 import socket
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Writes the Markdown of what has a command of its own (growth, failover, sweep); the main report is book.py's."""
+"""Writes the Markdown of parts with their own command (growth, failover, sweep); book.py writes the main report."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What decisions are measured on: each subject is a server on its store, with the kinds of request that it is asked.
+"""The subjects of the measurement of decisions: servers on their stores, with their kinds of requests.
 
 A row is a subject and a kind. Peers are in peers/, each with what it lacks; docs/compared.md says what that means.
 """

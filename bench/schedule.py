@@ -1,4 +1,4 @@
-"""Plays requests at their moments, to several servers, and tells how each was answered and how late.
+"""Sends scheduled requests to several servers, and reports the answer and the delay of each.
 
 As bench/paced.py, but each request is given with its moment and its server: `python -m bench.schedule FILE` plays what
 the file holds and writes the answers over it.

@@ -1,4 +1,4 @@
-"""How long until the first answer? From the start of `streamlimit serve` to a viewer's heartbeat, and to `/readyz`.
+"""The time from the start of `streamlimit serve` to the first answer of a heartbeat, and of `/readyz`.
 
 One start that is not counted fills the caches of the system; then the median of five on each store.
 """

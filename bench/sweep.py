@@ -1,4 +1,4 @@
-"""What does it take to sweep 100,000 sessions that are all due at once, by two callers, beside a bare delete?
+"""The cost of sweeping 100,000 sessions that are all due at once, by two callers, beside a bare delete.
 
     python -m bench.sweep [KIND …] [--sessions N] [--rounds N]     KIND: sqlite, valkey, redis
 

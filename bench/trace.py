@@ -1,4 +1,4 @@
-"""`make trace`: how many calls of our own code a warm request takes, through how many files, and how often back.
+"""`make trace`: the calls of streamlimit's code in a warm request, their files, and returns to earlier files.
 
     python -m bench.trace [--calls]
 

@@ -1,4 +1,4 @@
-"""What does our client cost, beside redis-benchmark and valkey-py? One confirmation's script, one server, one worker.
+"""The cost of the client of Valkey, beside redis-benchmark and valkey-py: a confirmation's script on one server.
 
     python -m bench.valkey_client [ROUNDS]
 

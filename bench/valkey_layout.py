@@ -1,4 +1,4 @@
-"""Which layout for a user's ledger? Three, with all fields, on a real server: bytes a session and microseconds a call.
+"""Three layouts of a user's ledger on a real server: bytes a session and microseconds a call.
 
     python -m bench.valkey_layout [redis|valkey] [SESSIONS]
 

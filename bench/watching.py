@@ -1,4 +1,4 @@
-"""How many streams can one account really watch? Tools against the rules, by a clock that only this script moves.
+"""How many streams one account can watch: tools against the rules, by a clock that only this script moves.
 
 `python -m bench.watching` writes results/watching.md: the same figures on every machine, for nothing here takes time.
 Each tool goes on for `WARM` segments, in which it spends its burst, and is then measured for `MEASURED`. Its line

@@ -1,4 +1,4 @@
-"""What runs beside the viewers goes on, whatever breaks it: nobody would notice that it stopped."""
+"""Background work goes on after any error, since nobody would notice that it stopped."""
 
 import asyncio
 from collections.abc import Callable, MutableMapping

@@ -1,4 +1,4 @@
-"""Python's collector does not stop viewers: what they leave is freed by itself, the rest by the clock."""
+"""The garbage collector does not delay viewers: young objects are collected as usual, old ones periodically."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""A worker that nobody asks anything sleeps."""
+"""An idle worker uses no CPU time."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""What may be an id, and how each that is none is told why."""
+"""Valid ids, and the reasons given for invalid ones."""
 
 import json
 

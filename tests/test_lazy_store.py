@@ -1,4 +1,4 @@
-"""A service that starts while its store is away serves what needs no store at once, and all of it when that comes."""
+"""A service that starts in an outage of its store serves what needs no store at once, and the rest after it."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""The memory of refusals: who hammers is answered without the store, who sits is never touched."""
+"""The limiter of repeated refusals: hammering clients are answered without the store, sessions with a seat never."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The sweep in parts: bounded, told once, viewers first. How sessions expire is the stores' contract."""
+"""The sweep in steps: bounded, each event once, viewers first. How sessions expire is in the stores' contract."""
 
 import asyncio
 

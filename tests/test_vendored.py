@@ -1,4 +1,4 @@
-"""What others wrote lies here as they wrote it, each file with its licence, as the VENDORED.md beside it says."""
+"""Vendored files are unchanged, each with its licence, as the VENDORED.md beside it lists."""
 
 import re
 from hashlib import sha256

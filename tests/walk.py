@@ -1,4 +1,4 @@
-"""`make walk`: the way of somebody who tries streamlimit, by real commands; prints what each step took and needed.
+"""`make walk`: a newcomer's first steps with streamlimit, by real commands; prints the time and needs of each.
 
     python -m tests.walk [STEP …]
 

@@ -1,4 +1,4 @@
-"""nginx as people write it themselves: Lua that asks one Redis script a request, on a connection that is kept."""
+"""A common self-made limit in nginx: Lua that calls one Redis script a request, on a kept connection."""
 
 from pathlib import Path
 

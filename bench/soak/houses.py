@@ -1,4 +1,4 @@
-"""What is tested: a service of three workers on one file, and three services on a cluster of six servers.
+"""The services of a soak: one of three workers on one file, and three on a cluster of six servers.
 
 Each house has its own ways to break, by kind. A fault takes some seconds and is over when its function returns.
 """

@@ -1,4 +1,4 @@
-"""What must hold, judged from outside: by what viewers were answered, and when. No I/O; times are arguments.
+"""The judge of a soak: checks from the answers of viewers, and their times, what must hold. No I/O.
 
 A seat counts as held for certain for n·X after a request that was answered with yes and followed by another yes, none
 of them degraded: then the store has that receipt, whatever broke since.

@@ -1,4 +1,4 @@
-"""A service that pretends to keep a limit and admits everyone: what `streamlimit bench` must see through."""
+"""A service that pretends to keep a limit and admits everyone, which `streamlimit bench` must detect."""
 
 import json
 import re

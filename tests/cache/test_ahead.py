@@ -1,4 +1,4 @@
-"""How far a worker goes ahead of the store: so many leases of a session are let out from memory until it answered."""
+"""The bound of leases that a worker gives from its cache before the store has answered."""
 
 from collections.abc import Iterator
 from itertools import count

@@ -1,4 +1,4 @@
-"""Rule 11 on one worker: who sits goes on while the store is away, and nothing that was received is lost.
+"""Rule 11 on one worker: sessions with a seat go on in an outage of the store, and no receipt is lost.
 
 The store is a real one on a file; `Moody` stands before it and can be told to be away, or to answer late.
 """
@@ -56,7 +56,7 @@ class Moody:
         return call
 
     def report(self, receipt: Receipt, heard: Callable[[Any], None]) -> None:
-        """`confirm`, told to *heard*."""
+        """`confirm`, with its answer passed to *heard*."""
         try:
             answer = self.confirm(receipt)
         except StoreUnavailable as error:

@@ -1,4 +1,4 @@
-"""A store that failed over may not know the last ends: the worker that told them tells them again when it is back."""
+"""Ends that a failover lost: the worker that sent them sends them again when the store has recovered."""
 
 import asyncio
 import sqlite3

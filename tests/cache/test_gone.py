@@ -1,4 +1,4 @@
-"""Who loses the seat to another session is refused at once by the worker that saw it, and soon by all (rule 12)."""
+"""A session that lost its seat to another is refused at once by the worker that saw it, and soon by all (rule 12)."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Once a worker knows that the store is away, each answer from its memory is marked and counted (rule 11)."""
+"""Answers from a worker's cache in an outage are marked and counted (rule 11)."""
 
 from collections.abc import Iterator
 from pathlib import Path

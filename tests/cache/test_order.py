@@ -1,4 +1,4 @@
-"""The position is that of the request admitted last, however long words to the store and back take (rule 3).
+"""The position is that of the request admitted last, whatever the delays between worker and store (rule 3).
 
 Workers with a real store on a file, each at the end of a line of its own; time is the event loop's, and jumps.
 """

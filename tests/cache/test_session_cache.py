@@ -1,4 +1,4 @@
-"""What a worker knows of sessions, and the receipts it keeps for a store that is away."""
+"""The session cache of a worker, and its queue of receipts in an outage."""
 
 import gc
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Rules 8 and 13 at one worker: what it may answer from memory, and what it spends while the store is away."""
+"""Rules 8 and 13 at one worker: what its cache may answer, and the visits that it spends in an outage."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Folders come and go, also on mounts that do not say so; and what is odd about them is said to their operator."""
+"""Added and removed folders are noticed, also on mounts without mtimes; oddities are reported to the operator."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What takes no seat is known; all else takes one, and a name alone opens no film."""
+"""Free files are of known kinds; every other file takes a seat, and a name alone opens no film."""
 
 import struct
 from pathlib import Path

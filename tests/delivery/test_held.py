@@ -1,4 +1,4 @@
-"""Held requests: when a playlist holds what was asked for, and that waiting costs one look a stream."""
+"""Held requests: when their condition is met, and that waiting costs one look a stream."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A line that nobody needs costs nothing; one that is needed costs what it speaks of; what cannot be read says why."""
+"""Lenient parsing of HLS: an irrelevant line is ignored, a wrong one affects only what it is about, with a reason."""
 
 from pathlib import Path
 

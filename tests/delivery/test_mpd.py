@@ -1,4 +1,4 @@
-"""What of a DASH manifest does not concern us may have any form; what does is read leniently, and safely."""
+"""Parsing of DASH manifests: irrelevant parts may have any form, relevant ones are read leniently, and safely."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a file is by its name alone, where nobody can look at it."""
+"""The interpretation of files by their names alone."""
 
 import pytest
 

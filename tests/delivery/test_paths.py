@@ -1,4 +1,4 @@
-"""What a URI in a playlist means, and how each that means nothing here is told why."""
+"""The paths that URIs in playlists name, and the reasons for those without one."""
 
 # ruff: noqa: E501  (lists of inputs read better with as many on a line as fit)
 

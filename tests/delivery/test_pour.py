@@ -1,4 +1,4 @@
-"""What goes from a file to the kernel past the server: the head first, all of it in order, and nobody waits for ever.
+"""Pouring: bytes go from a file to the kernel past the server, the head first, in order, and no pour waits for ever.
 
 What becomes of the receipts of such bodies is in test_receipt.py.
 """

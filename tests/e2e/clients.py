@@ -1,4 +1,4 @@
-"""HTTP clients that a test has by the throat: plain sockets that may read a part, stall, reset, pipeline."""
+"""HTTP clients under a test's control: plain sockets that may read a part, stall, reset, pipeline."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Somebody who has a keyboard and no mouse: goes from one control to the next, and sees where they are."""
+"""A user of the keyboard alone: goes from one control to the next, and checks that the focus is visible."""
 
 from playwright.sync_api import Page
 

@@ -1,4 +1,4 @@
-"""A line to a server on which words take their time: each there and each back the next of a list of delays."""
+"""A proxy to a server that delays each message, both ways, by the next of a list of delays."""
 
 import asyncio
 import threading

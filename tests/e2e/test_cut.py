@@ -1,4 +1,4 @@
-"""Who holds no seat any more is not served to the end: its downloads are cut, however many others end meanwhile."""
+"""Downloads of a session that lost its seat are cut, however many others end meanwhile."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A stop in the middle of everything: what was begun is finished, on the fast path, too; nothing is half answered."""
+"""A stop of the service under load: begun answers are finished, on the fast path, too."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Failover under load (rule 11): a primary dies, another hangs, and who sits does not notice."""
+"""Failover under load (rule 11): a primary dies, another hangs, and sessions with a seat do not notice."""
 
 import asyncio
 from pathlib import Path

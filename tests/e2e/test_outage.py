@@ -1,4 +1,4 @@
-"""The store goes away and comes back, over HTTP: what each setting promises, marks, counts, logs (rule 11)."""
+"""Outages of the store over HTTP: what each setting promises, and how it is marked, counted and logged (rule 11)."""
 
 import json
 import time

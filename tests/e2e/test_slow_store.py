@@ -1,4 +1,4 @@
-"""The position is right however long the store's words take, over HTTP and by both doors (rule 3)."""
+"""The position is right whatever the delays of the store, over HTTP, by `/v1/segments` and `/play` (rule 3)."""
 
 import time
 from collections.abc import Iterator

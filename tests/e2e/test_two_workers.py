@@ -1,4 +1,4 @@
-"""Two workers that share a Valkey server and nothing else: what is done on one bites on the other."""
+"""Two workers that share a Valkey server and nothing else: a change through one takes effect on the other."""
 
 import time
 from collections.abc import Iterator

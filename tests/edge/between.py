@@ -1,4 +1,4 @@
-"""What stands between an edge and streamlimit in tests: hands all on, and sees what edges ask and tell."""
+"""A proxy between an edge and streamlimit: forwards all, and records the edge's requests and reports."""
 
 import http.client
 from collections.abc import Callable, Iterator

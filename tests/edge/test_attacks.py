@@ -1,4 +1,4 @@
-"""Whatever is sent to `/edge/…` gets an answer of ours: no failure, and no seat that nobody may have."""
+"""Any request to `/edge/…` gets a proper answer: no failure, and no seat without a right to it."""
 
 import base64
 import http.client

@@ -1,4 +1,4 @@
-"""Lines of an access log that wait: which are due, in which order, and what one of them speaks for."""
+"""Waiting lines of an access log: which are due, in which order, and which lines one of them replaces."""
 
 import json
 import re

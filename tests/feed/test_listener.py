@@ -1,4 +1,4 @@
-"""A listener goes on from where it was, hears what is gone, and is sent away where it is too slow."""
+"""A listener goes on from its last event, is notified of gaps, and is closed where it is too slow."""
 
 from typing import Any
 

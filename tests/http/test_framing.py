@@ -1,4 +1,4 @@
-"""Where a request begins and ends is never a matter of opinion: what RFC 9112 calls wrong or ambiguous is refused."""
+"""The framing of requests is unambiguous: what RFC 9112 calls wrong or ambiguous is refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Servers as careful people run them: TLS with an authority of their own, users with passwords, sentinels."""
+"""Secured servers: TLS with a private authority, users with passwords, sentinels."""
 
 import datetime
 import ipaddress

@@ -1,4 +1,4 @@
-"""The cast of the contract tests: one user with a clock that only tests move, and races between stores.
+"""The driver of the contract tests: one user with a clock that only tests move, and races between stores.
 
 Knows no engine. Whoever runs the contract gives an `open_store`: each call is another process's view of
 the same data. Sweeps and browsing see every user, so no two tests may use one store at the same time.

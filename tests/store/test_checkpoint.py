@@ -1,4 +1,4 @@
-"""SQLite's log is carried over by a thread: no change waits for the disk, and the log does not grow without end."""
+"""Checkpoints of SQLite's log by a thread: no change waits for the disk, and the log does not grow without end."""
 
 import sqlite3
 import threading

@@ -1,4 +1,4 @@
-"""What `streamlimit check-config` says of a store, with real servers that are wrong in every way that we know."""
+"""The messages of `streamlimit check-config` about stores, on real servers that are wrong in every known way."""
 
 import asyncio
 import socket

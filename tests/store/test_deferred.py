@@ -1,4 +1,4 @@
-"""An answer that comes later: what hangs on it, who hears it, who waits for it."""
+"""Deferred answers: their steps, their callbacks, and awaiting them."""
 
 import asyncio
 from contextvars import ContextVar

@@ -1,4 +1,4 @@
-"""Another process holds the file: the event loop goes on, and what was asked is made in its order when it is let go."""
+"""Another process holds the file: the event loop goes on, and changes are made in their order when it is released."""
 
 import asyncio
 import sqlite3

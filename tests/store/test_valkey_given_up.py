@@ -1,4 +1,4 @@
-"""A command that a worker has given up is never carried out later, whatever kept it from the server meanwhile."""
+"""A command that a worker has given up is never run later, whatever delayed it on its way to the server."""
 
 import asyncio
 from typing import Any

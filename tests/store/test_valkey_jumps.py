@@ -1,4 +1,4 @@
-"""A jump of the store's clock is told once, be it the same server's or that of one which took over."""
+"""A jump of the store's clock is reported once, of the same server's clock or of one that took over."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a store's URL says, and what is said of one that says nothing sensible."""
+"""The parts of a store's URL, and the errors of wrong ones."""
 
 import ssl
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A server that goes away is noticed though nobody asks it anything; one that only closes a connection has not gone."""
+"""A server that becomes unavailable is noticed without a call to it; one that only closes a connection has not."""
 
 import asyncio
 from collections.abc import Callable

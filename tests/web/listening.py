@@ -13,7 +13,7 @@ from tests.service import OPERATOR_KEY
 SECONDS = 30
 
 
-class Told:
+class Received:
     """One event of the stream; `data` is None where it had none."""
 
     def __init__(self, block: bytes) -> None:
@@ -43,7 +43,7 @@ class Listening:
     def status(self) -> int:
         return int(self.head.split()[1])
 
-    def block(self) -> Told | None:
+    def block(self) -> Received | None:
         """The next one, comments and marks among them. None: the stream is over."""
         while b"\n\n" not in self._text:
             part = self._part()
@@ -51,18 +51,18 @@ class Listening:
                 return None
             self._text += part
         block, self._text = self._text.split(b"\n\n", 1)
-        told = Told(block)
+        told = Received(block)
         self.last_id = told.id or self.last_id
         return told
 
-    def event(self) -> Told:
+    def event(self) -> Received:
         """The next one with data."""
         while told := self.block():
             if told.data is not None:
                 return told
         raise AssertionError("the stream is over")
 
-    def events(self, count: int) -> list[Told]:
+    def events(self, count: int) -> list[Received]:
         """The next so many, by the time at which they happened: workers tell of theirs a little later each."""
         return sorted((self.event() for _ in range(count)), key=lambda told: str(told.data["timestamp"]))
 

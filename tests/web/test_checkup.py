@@ -1,4 +1,4 @@
-"""What `streamlimit check-config` says of the identity provider, with real ones that are wrong in every way we know."""
+"""The messages of `streamlimit check-config` about identity providers that are wrong in every known way."""
 
 import asyncio
 import json

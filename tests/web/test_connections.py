@@ -1,4 +1,4 @@
-"""Guards on connections: slow heads and bodies, idle ones, too many of one address, large heads, who never reads."""
+"""Limits on connections: slow heads and bodies, idle ones, too many of one address, large heads, unread answers."""
 
 import asyncio
 import resource

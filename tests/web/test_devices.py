@@ -1,4 +1,4 @@
-"""One seat a device (`reclaim_device = "always"`, rule 12), by HTTP: whoever plays next on it plays."""
+"""One seat a device (`reclaim_device = "always"`, rule 12), by HTTP: the next session on it replaces the last."""
 
 from collections.abc import Iterator
 from typing import Any

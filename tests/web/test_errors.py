@@ -1,4 +1,4 @@
-"""Whatever someone sends: the documented error, no seat taken, one line in the log, and it goes on."""
+"""Wrong requests of all kinds: the documented error, no seat taken, one line in the log, and the service goes on."""
 
 import asyncio
 import http.client

@@ -1,4 +1,4 @@
-"""What breaks in the middle of a hot request costs that request alone: one problem, said once."""
+"""A failure within a hot request affects that request alone: one problem, logged once."""
 
 import asyncio
 import json

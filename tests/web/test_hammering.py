@@ -1,4 +1,4 @@
-"""Players that hammer after a refusal, against the running service: 429 from memory, and nobody who sits notices."""
+"""Players that hammer after a refusal, against the running service: 429 from memory, without harm to others."""
 
 import http.client
 import json

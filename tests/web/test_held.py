@@ -1,4 +1,4 @@
-"""What comes while an answer is under way: each in its place, under its own name, and nobody is waited for in vain."""
+"""Requests that arrive while an answer is under way: answered in order, under their own ids, without needless waits."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Viewers' tokens: what counts, what does not, and what happens while the identity provider is away."""
+"""Viewers' tokens: valid and invalid ones, and outages of the identity provider."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""The operator's side of the limit: lowered, raised, removed while viewers sit; who sits, paged; sent away; numbers."""
+"""The operator's calls: limits changed while viewers watch, live sessions by page, terminations, numbers."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Numbers become metrics once, whoever counts them and however often they are looked at."""
+"""Metrics count each event once, over all workers and however often they are scraped."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Whose word counts for a client's address: a trusted proxy's, and only so far as the proxies reach."""
+"""Client addresses are taken from trusted proxies only, and only as far as the chain of proxies reaches."""
 
 from collections.abc import Iterator
 

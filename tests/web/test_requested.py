@@ -1,4 +1,4 @@
-"""What a playback URL asks for is found out once for a file of a finished stream, and again when that changes."""
+"""The answer to a playback URL is cached for files of finished streams, and made anew when these change."""
 
 from pathlib import Path
 
