@@ -1,8 +1,8 @@
 -- May this session be issued a segment? Existing before new, then the limit (rules 1, 2, 3, 8, 12; rules/admit.py).
 --
--- ARGV[2]  the ask: I6 place + 1 (codec.py) · I6 generation of the grant + 1 (0: no grant) · B session id · B lease id
---          B play · B purpose · B may start · I2 limit · I2 cap for this type of device · I4 client · B stream id
---          B kind · B replace · I2 device · B plan
+-- ARGV[2]  the ask: I6 place + 1 (codec.py) · I6 generation of the grant + 1 (0: no grant) · B purpose · B may start
+--          B session id · B lease id · B replace · B play · I4 client · I2 limit · I2 cap for this type of device
+--          B stream id · B kind · I2 device · B plan
 -- Returns  admitted: 1 new or 2 existing · B would refuse · I6 now · I2 limit · I2 live · seat · events · I6 spent, where paid
 --          admitted without a seat: 3 a check, 4 beyond what a dry run records · B would refuse · I6 now
 --          I2 limit · I2 live

@@ -2,9 +2,9 @@
 -- the ledger apart: a session with a seat on that stream, a new one where there is room, a refusal where no session
 -- gives way. In any other case nothing is changed, and the worker calls admit.lua and confirm.lua.
 --
--- ARGV[2]  the ask: I6 place + 1 (codec.py) · I6 generation of the grant + 1 (0: no grant) · B session id · B lease id
---          B play · B purpose · B may start · I2 limit · I2 cap for this type of device · I4 client · B stream id
---          B kind · B replace · I2 device · B plan
+-- ARGV[2]  the ask: I6 place + 1 (codec.py) · I6 generation of the grant + 1 (0: no grant) · B purpose · B may start
+--          B session id · B lease id · B replace · B play · I4 client · I2 limit · I2 cap for this type of device
+--          B stream id · B kind · I2 device · B plan
 -- Returns  new, all as asked: 1 · B 0 · I6 now · I2 limit · I2 live · I6 expires at · I6 spent (rules/visits.py)
 --          existing: 2 · B 0 · I6 now · I2 limit · I2 live · seat · events · I6 0
 --          refused: 5 limit · B 0 · I6 now · I2 0 · I2 0 · the ledger

@@ -1,8 +1,8 @@
 -- The client has the segment: the session lives on, moves, or is seated again (rules 3, 5, 6, 8; rules/confirm.py).
 --
 -- ARGV[2]  the receipt: I6 generation · I4 move · I6 generation of the grant + 1 (0: no grant) · B has or is given a grant
---          I6 admitted at · I4 age ms · B session id · B play · I6 place + 1 (codec.py) · I4 client · I4 play ms
---          I4 ends ms · I2 limit · I2 cap for this type of device · B stream id · B kind · I2 segment · I2 device · B plan
+--          I6 admitted at · I4 age ms · B session id · B play · I6 place + 1 (codec.py) · I4 play ms · I4 ends ms
+--          I2 segment · I4 client · I2 limit · I2 cap for this type of device · B stream id · B kind · I2 device · B plan
 -- Returns  confirmed: 1 · I6 now · I2 limit · I2 live · seat · events
 --          where the receipt says: 3 · I6 now · I2 limit · I2 live · I6 expires at · I6 last activity
 --          I3 generation − started at · I2 its limit · B plan · device
@@ -11,9 +11,8 @@
 
 -- include preamble
 
-local generation, move, granted, gives_grant, admitted, age_ms, id, play, point, client, play_ms, ends_ms, asked, type_cap,
-  stream, kind, segment, from =
-  unpack('<I6I4I6BI6I4Bc0Bc0I6I4I4I4I2I2Bc0Bc0I2c0', ARGV[2])
+local generation, move, granted, gives_grant, admitted, age_ms, id, play, point, play_ms, ends_ms, segment, client, asked,
+  type_cap, stream, kind, from = unpack('<I6I4I6BI6I4Bc0Bc0I6I4I4I2c0I4I2I2Bc0Bc0', ARGV[2])
 local sequence = (point + 63 - (point - 1) % 64) / 64 -- of the segment, + 1
 local value = call('GET', KEYS[1])
 

@@ -1,6 +1,6 @@
 """Messages to scripts, packed as their headers say (ARGV[2]).
 
-The messages of heartbeats and receipts end with a part that is the same for thousands of viewers, and cached.
+The messages of asks and receipts end with a part that is the same for thousands of viewers, and cached.
 """
 
 from functools import lru_cache
@@ -25,8 +25,8 @@ from streamlimit.store.valkey.codec import (
 
 _PURPOSES = {Purpose.LEASE: 1, Purpose.SEAT: 2, Purpose.CHECK: 3}
 _SEAT, _CHECK = Purpose.SEAT, Purpose.CHECK  # looked up once: a member takes long
-_ASK, _ASK_ALIKE = Struct("<IHIH").pack, Struct("<BBHHI").pack
-_RECEIPT, _RECEIPT_ALIKE = Struct("<IHIIHBIHI").pack, Struct("<IHIIIHH").pack
+_ASK, _RECEIPT, _ALIKE = Struct("<IHIHBB").pack, Struct("<IHIIHBIHI").pack, Struct("<IHH").pack
+_SEGMENT = Struct("<IHIIH").pack
 _U16 = Struct("<H").pack
 _PLAY = Struct("<II").pack
 _LOW = 0xFFFFFFFF
@@ -44,45 +44,35 @@ def ask_message(ask: Ask, type_cap: int | None) -> bytes:
         session = pack_rare_id(ask.session_id)
     if len(lease) >= LEAST_PACKED:
         lease = pack_rare_id(ask.lease_id)
-    return b"%b%c%b%c%b%b%b" % (
-        _ASK(place & _LOW, place >> 32, granted & _LOW, granted >> 32),
+    replace = pack_id(ask.replace) if ask.replace else b""
+    return b"%b%c%b%c%b%c%b%b%b" % (
+        _ASK(place & _LOW, place >> 32, granted & _LOW, granted >> 32, _PURPOSES[ask.purpose], ask.may_start),
         len(session),
         session,
         len(lease),
         lease,
+        len(replace),
+        replace,
         pack_play(ask.play) if ask.play else _NO_PLAY,
-        _asked_alike(
-            ask.purpose,
-            ask.may_start,
-            ask.limit,
-            type_cap,
-            ask.client,
-            ask.stream_id,
-            ask.kind,
-            ask.replace,
-            ask.device,
-            ask.plan,
-        ),
+        _alike(ask.client, ask.limit, type_cap, ask.stream_id, ask.kind, ask.device, ask.plan),
     )
 
 
 @lru_cache(REMEMBERED)
-def _asked_alike(
-    purpose: Purpose,
-    may_start: bool,
+def _alike(
+    client: str,
     limit: int | None,
     type_cap: int | None,
-    client: str,
     stream_id: str,
     kind: str,
-    replace: str | None,
     device: str | Device | None,
     plan: str | None,
 ) -> bytes:
-    """The end of an ask's message, cached, since it is the same for thousands of viewers."""
-    numbers = _ASK_ALIKE(_PURPOSES[purpose], may_start, pack_limit(limit), pack_limit(type_cap), pack_client(client))
-    strings = _short(pack_id(stream_id)), _short(pack_kind(kind)), _short(pack_id(replace or ""))
-    return b"".join((numbers, *strings, _long(pack_device(device)), pack_plan(plan)))
+    """The end of both messages, cached, since it is the same for thousands of viewers."""
+    numbers = _ALIKE(pack_client(client), pack_limit(limit), pack_limit(type_cap))
+    return b"".join(
+        (numbers, _short(pack_id(stream_id)), _short(pack_kind(kind)), _long(pack_device(device)), pack_plan(plan))
+    )
 
 
 def pack_play(play: int) -> bytes:
@@ -109,51 +99,21 @@ def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
         admitted_ms >> 32,
         min(receipt.age_ms, MAX_SPAN_MS),
     )
-    alike = _received_alike(
-        receipt.sequence,
-        receipt.part,
-        ask.client,
-        receipt.play_ms,
-        receipt.ends_ms,
-        ask.limit,
-        type_cap,
-        ask.stream_id,
-        receipt.kind,
-        receipt.segment,
-        ask.device,
-        ask.plan,
+    return b"%b%c%b%b%b%b" % (
+        numbers,
+        len(session),
+        session,
+        pack_play(ask.play) if ask.play else _NO_PLAY,
+        _received(receipt.sequence, receipt.part, receipt.play_ms, receipt.ends_ms, receipt.segment),
+        _alike(ask.client, ask.limit, type_cap, ask.stream_id, receipt.kind, ask.device, ask.plan),
     )
-    return b"%b%c%b%b%b" % (numbers, len(session), session, pack_play(ask.play) if ask.play else _NO_PLAY, alike)
 
 
 @lru_cache(REMEMBERED)
-def _received_alike(
-    sequence: int | None,
-    part: int,
-    client: str,
-    play_ms: int,
-    ends_ms: int,
-    limit: int | None,
-    type_cap: int | None,
-    stream_id: str,
-    kind: str,
-    segment: str | None,
-    device: str | Device | None,
-    plan: str | None,
-) -> bytes:
-    """The end of a receipt's message, cached, since it is the same for all viewers at the same place."""
-    place = 0 if sequence is None else pack_place(sequence, part)
-    numbers = _RECEIPT_ALIKE(
-        place & _LOW,
-        place >> 32,
-        pack_client(client),
-        min(play_ms, MAX_SPAN_MS),
-        min(ends_ms, MAX_SPAN_MS),
-        pack_limit(limit),
-        pack_limit(type_cap),
-    )
-    strings = _short(pack_id(stream_id)), _short(pack_kind(kind)), _long((segment or "").encode())
-    return b"".join((numbers, *strings, _long(pack_device(device)), pack_plan(plan)))
+def _received(sequence: int | None, part: int, play_ms: int, ends_ms: int, segment: str | None) -> bytes:
+    """The part of a receipt's message that describes its segment, cached likewise."""
+    place, name = 0 if sequence is None else pack_place(sequence, part), (segment or "").encode()
+    return _SEGMENT(place & _LOW, place >> 32, min(play_ms, MAX_SPAN_MS), min(ends_ms, MAX_SPAN_MS), len(name)) + name
 
 
 def lease_message(lease: Lease) -> bytes:

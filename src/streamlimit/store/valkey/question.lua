@@ -2,8 +2,8 @@
 -- them. Needs preamble.lua and visits.lua.
 
 local LEASE, CHECK = 1, 3
-local point, granted, id, lease, play, purpose, may_start, asked, type_cap, client, stream, kind, replace, device, plan =
-  unpack('<I6I6Bc0Bc0Bc0BBI2I2I4Bc0Bc0Bc0I2c0Bc0', ARGV[2])
+local point, granted, purpose, may_start, id, lease, replace, play, client, asked, type_cap, stream, kind, device, plan =
+  unpack('<I6I6BBBc0Bc0Bc0Bc0I4I2I2Bc0Bc0I2c0Bc0', ARGV[2])
 local value = call('GET', KEYS[1])
 
 -- Was none of the user's grants ended (grants.lua)?
