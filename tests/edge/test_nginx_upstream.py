@@ -56,3 +56,12 @@ def test_no_slash_that_is_encoded_twice_leads_to_another_stream(edge: Edge, user
     grant = edge.open(user, "s")["grant"]
     for path in ("other/x%252F..%252F..%252Ffilm%252F0.ts", "other/x%252F%252E%252E%252F%252E%252E%252Ffilm/0.ts"):
         assert edge.get(f"/play/{grant}/{path}").status == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "PROPFIND", "MKCOL", "X"])
+def test_no_method_that_changes_anything_reaches_the_upstream(edge: Edge, user: str, method: str) -> None:
+    grant = edge.open(user, "s")["grant"]
+    assert edge.get(f"/play/{grant}/film/0.ts").status == edge.get(f"/play/{grant}/film/1.ts").status == 200
+    edge.await_state(user, "s", "active")
+    for path in ("2.ts", "index.m3u8"):
+        assert edge.call(method, f"/play/{grant}/film/{path}").status in (403, 405), "501 would be the upstream's"
