@@ -22,7 +22,7 @@ def service() -> Iterator[Service]:
         streams = make_streams(folder / "streams")
         make_gaps(streams, folder / "nas")
         (folder / "run").mkdir()
-        with started(folder / "run", streams=str(streams), segment_seconds=6) as service:
+        with started(folder / "run", streams=str(streams), segment_seconds=6, start_seconds=60) as service:
             yield service
 
 
