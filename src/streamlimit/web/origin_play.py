@@ -140,9 +140,6 @@ class OriginPlaybackFiles(PlaybackFiles):
         if not self._responder.partials.counts(ask.user_id, ask.session_id, ask.stream_id, name):
             await holder.abandon()
 
-    def _stream(self, stream_id: str) -> Stream:
-        return self._origin.stream(stream_id)
-
 
 def _begun(stream: Stream, path: str, conditions: Conditions) -> Segment | None:
     """The segment that the first byte asked for is of; None of a single file whose range does not say that byte."""

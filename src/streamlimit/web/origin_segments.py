@@ -6,7 +6,6 @@ origin fails.
 
 from streamlimit.delivery.origin.source import Source
 from streamlimit.delivery.segment import LiveEdge, Segment
-from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Request
@@ -21,7 +20,7 @@ from streamlimit.web.origin_relay import OriginRelay
 from streamlimit.web.responder import Responder
 from streamlimit.web.segments import CALL, Segments, read_segment_form
 from streamlimit.web.service import Service
-from streamlimit.web.wanted import Issue, as_spelled, next_of, nothing
+from streamlimit.web.wanted import Issue, next_of, nothing
 
 
 class OriginSegments(Segments):
@@ -78,12 +77,3 @@ class OriginSegments(Segments):
             except UnknownSegment:
                 continue
         return behind_gap(stream, chosen)
-
-    def _stream(self, stream_id: str) -> Stream:
-        return self._origin.stream(stream_id)
-
-    def _segment(self, stream: Stream, name: str) -> Segment:
-        segment = stream.find(name) or as_spelled(stream, name)
-        if segment is None:
-            raise UnknownSegment("the stream has no segment of that name")
-        return segment

@@ -16,7 +16,7 @@ from streamlimit.web.plays import new_play
 from streamlimit.web.requested import Conditions, PlayPath, Requested, conditions_of, requested_of
 from streamlimit.web.responder import Responder
 from streamlimit.web.service import Service
-from streamlimit.web.wanted import Elsewhere, Playback, no_streams
+from streamlimit.web.wanted import Elsewhere, Playback, streams_here
 
 _LEASE, _CHECK = Purpose.LEASE, Purpose.CHECK  # looked up once
 
@@ -27,6 +27,7 @@ class PlaybackFiles:
     def __init__(self, service: Service, responder: Responder) -> None:
         self._limiter, self._authenticator, self._responder = service.limiter, service.authenticator, responder
         self._catalog, self._streams, self._files = service.catalog, service.streams, service.files
+        self._stream = streams_here(service)
         self._held = None if service.catalog is None else Held(service.catalog)
         self._hands_out = service.settings.deliver == "bytes"
 
@@ -95,9 +96,8 @@ class PlaybackFiles:
             caller.require_place(place_at(peer))
         if not self._hands_out and self._streams.find(asked.stream_id) is None:
             raise Elsewhere
-        if self._catalog is None or self._files is None:
-            raise no_streams()
-        stream = self._catalog.stream(asked.stream_id)
+        stream = self._stream(asked.stream_id)
+        assert self._files is not None  # there is a catalog then
         body, client = self._files.open(stream, asked.path), digest_of(peer[0]) if peer else ""
         begins = not caller.play and not is_reload and stream.files.get(asked.path) == "playlist"
         if begins and (entry := self._entry(asked, caller, stream, body, client)) is not None:
@@ -144,8 +144,3 @@ class PlaybackFiles:
         ids = caller.user_id, caller.session_id, stream.stream_id
         ask = Ask(*ids, Purpose.CHECK, client=client, **caller.terms() | {"play": play})
         return Entry(ask, content, body.media_type)
-
-    def _stream(self, stream_id: str) -> Stream:
-        if self._catalog is None:
-            raise no_streams()
-        return self._catalog.stream(stream_id)

@@ -20,7 +20,7 @@ from streamlimit.web.incoming import json_of, wrong_method
 from streamlimit.web.responder import Responder
 from streamlimit.web.rights import RIGHTS
 from streamlimit.web.service import Service
-from streamlimit.web.wanted import Issue, as_spelled, no_streams
+from streamlimit.web.wanted import Issue, as_spelled, streams_here
 
 CALL, JSON = "POST /v1/segments", b"application/json"
 
@@ -59,6 +59,7 @@ class Segments:
     def __init__(self, service: Service, responder: Responder) -> None:
         self._limiter, self._authenticator, self._plans = service.limiter, service.authenticator, service.plans
         self._catalog, self._streams, self._responder = service.catalog, service.streams, responder
+        self._stream = streams_here(service)
 
     def __call__(self, request: Request, exchange: Exchange, caller: Caller | None = None) -> Answer[None]:
         """Answers with the named segment, or the next one. *caller*: where it is identified already."""
@@ -87,8 +88,7 @@ class Segments:
         if caller.role in BOUND:
             caller.require_own(form.user_id, form.session_id, form.stream_id, form.replace)
             caller.require_place(place)
-        catalog, name = self._catalog, form.segment
-        stream = self._stream(form.stream_id) if catalog is None else catalog.stream(form.stream_id)
+        stream, name = self._stream(form.stream_id), form.segment
         named = None if name is None else stream.names.get(name) or self._segment(stream, name)
         plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
         may_start = caller.expires_at == math.inf or caller.may_start
@@ -113,15 +113,10 @@ class Segments:
         )
         return Issue(ask, stream, named)
 
-    def _stream(self, stream_id: str) -> Stream:
-        if self._catalog is None:
-            raise no_streams()
-        return self._catalog.stream(stream_id)
-
     def _segment(self, stream: Stream, name: str) -> Segment:
-        assert self._catalog is not None
         segment = stream.find(name) or as_spelled(stream, name)
-        if segment is None and stream.live:  # the playlist on disk may be newer than the known one
+        if segment is None and stream.live and self._catalog is not None:
+            # The playlist on disk may be newer than the known one.
             segment = self._catalog.stream(stream.stream_id, fresh=True).find(name)
         if segment is None:
             raise UnknownSegment("the stream has no segment of that name")

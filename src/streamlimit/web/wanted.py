@@ -1,6 +1,7 @@
 """Viewers' parsed requests as values: a segment of Endpoint 1, a file of `/play`."""
 
 import math
+from collections.abc import Callable
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from streamlimit.model import Ask
 from streamlimit.web.entries import Entry
 from streamlimit.web.headers import spelled
 from streamlimit.web.requested import Requested
+from streamlimit.web.service import Service
 
 
 class Elsewhere(Exception):
@@ -57,6 +59,12 @@ def nothing(edge: LiveEdge | None) -> dict[str, str]:
     return {"Retry-After": str(max(math.ceil(edge.wait_ms / 1_000), 1))}
 
 
-def no_streams() -> UnknownStream:
-    """The error for requests of files where no streams are configured."""
-    return UnknownStream("no streams are set here")
+def streams_here(service: Service) -> Callable[[str], Stream]:
+    """The look-up of the streams that are played here, which raises `UnknownStream`: always, where none are set."""
+    if service.catalog is not None:
+        return service.catalog.stream
+    return _nowhere if service.origin is None else service.origin.stream
+
+
+def _nowhere(_stream_id: str) -> Stream:
+    raise UnknownStream("no streams are set here")
