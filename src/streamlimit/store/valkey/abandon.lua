@@ -1,4 +1,4 @@
--- The segment did not arrive: a reservation without another open lease is given back (rule 3; rules/leave.py).
+-- Closes a lease whose segment did not arrive: a reservation without another one is given back (rule 3; rules/leave.py).
 --
 -- ARGV[2]  the lease: I6 generation · B session id · B lease id
 -- Returns  I6 now · events

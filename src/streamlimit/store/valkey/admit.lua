@@ -1,4 +1,4 @@
--- May this session be issued a segment? Existing before new, then the limit (rules 1, 2, 3, 8, 12; rules/admit.py).
+-- Admits a session: existing ones before new ones, then the limit (rules 1, 2, 3, 8, 12; rules/admit.py).
 --
 -- ARGV[2]  the ask: I6 place + 1 (codec.py) · I6 generation of the grant + 1 (0: no grant) · B purpose · B may start
 --          B session id · B lease id · B replace · B play · I4 client · I2 limit · I2 cap for this type of device
@@ -18,7 +18,7 @@ local SEAT = 2
 local NEW, EXISTING, NOT_PAID = 1, 2, ('\0'):rep(6)
 local gives_grant = (granted > 0 or purpose == SEAT) and 1 or 0
 
--- Under which plan and limit is a session with a seat admitted? A request that names neither leaves the plan as it was.
+-- The plan and limit under which a session with a seat is admitted; a request that names neither leaves them unchanged.
 local function terms(its_plan, its_limit)
   if plan ~= '' or asked ~= NO_LIMIT then return plan, seat_limit end
   return its_plan, its_plan ~= '' and own_limit == NO_LIMIT and its_limit < 32768 and its_limit or seat_limit
@@ -81,7 +81,7 @@ local REFUSE, REPLACE_OLDEST, LEASES_KEPT = 0, 2, 32
 local SILENT, ALWAYS = 1, 2
 local ledger = open_ledger(value)
 local has_changed, would_refuse, paid = false, 0, 0
--- A heartbeat that names no play is of whichever plays, and who asks for a playback URL has none yet (rules/plays.py).
+-- A heartbeat without a play is of the current one; a request for a playback URL has none yet (rules/plays.py).
 local named = play ~= '' or (lease ~= '' and purpose ~= SEAT)
 if not named then play = nil end
 
@@ -108,7 +108,7 @@ local function unseated(code)
   return pack('<BBI6I2I2', code, would_refuse, now, limit, live)
 end
 
--- The silence that it takes to be forgiven starts anew (admit.py says what the fiftieth of X on top is for).
+-- Restarts the silence after which a terminated session is forgiven (for the fiftieth of X on top see admit.py).
 local function prolong_mark(mark)
   if mark.till >= now + expiry_ms then return end
   mark.till = now + expiry_ms + (segment_ms - segment_ms % 50) / 50
@@ -124,7 +124,7 @@ local function is_shared(seat)
   return is_repeat(seat, kind, point, client)
 end
 
--- A further lease on a reservation: it lives longer, too.
+-- Adds a lease to a reservation, whose life is prolonged.
 local function open_lease(seat)
   for _, open in ipairs(seat.leases) do
     if open == lease then return end
@@ -158,7 +158,7 @@ local function silent_since(seat)
   return seat.last == 0 and seat.started or seat.last
 end
 
--- The live seats that stay and whose going makes room in every one of *full*.
+-- The live seats whose end makes room in every one of *full*.
 local function candidates(full)
   local chosen = {}
   for _, seat in ipairs(ledger.seats) do
@@ -193,7 +193,7 @@ local function of_its_device(among, reclaim, silent_ms)
   return chosen
 end
 
--- Who gives way: the one the viewer named, the device's own old session, else as `over_limit` says.
+-- The session to be replaced: the one the viewer named, the device's own old one, else as `over_limit` says.
 local function victim(among)
   for _, seat in ipairs(among) do
     if seat.id == replace then return seat end
@@ -240,7 +240,7 @@ local function seat_new(going)
   return seated(NEW, seat, #ledger.seats)
 end
 
--- Those whom the new session replaces though seats are free: one device, one seat.
+-- The sessions that the new one replaces though seats are free: one device, one seat.
 local function going_anyway()
   if reclaims_device ~= ALWAYS or device == '' then return {} end
   local among = {}
@@ -283,7 +283,7 @@ local function decide()
   return admit_sitting(seat)
 end
 
--- A dry run: whom the rules refuse gets a seat beyond them, and the answer says so.
+-- In a dry run a refused session gets a seat beyond the limit, and the answer says so.
 local function admit_anyway(code)
   local seat = find(ledger, id)
   would_refuse = code

@@ -1,4 +1,4 @@
--- Which refusals may go to the feed? Dates each, unless one of the same session went there a short while ago.
+-- Dates refusals for the feed, but those of sessions that had one a short while ago.
 --
 -- KEYS     of each, until when its session is announced no more
 -- ARGV[1]  how long it is quiet, in ms

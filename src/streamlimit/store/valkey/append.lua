@@ -1,4 +1,4 @@
--- Puts events behind all others of the feed.
+-- Appends events to the feed.
 --
 -- KEYS[1]  the feed, a stream
 -- ARGV[1]  how many entries it keeps, about

@@ -1,4 +1,4 @@
--- A heartbeat: admitted and received at once (rules 1, 2, 3 and 5; rules/beat.py). Only the shortcuts, without taking
+-- Admits and confirms a heartbeat (rules 1, 2, 3 and 5; rules/beat.py). Only the shortcuts, without taking
 -- the ledger apart: a session with a seat on that stream, a new one where there is room, a refusal where no session
 -- gives way. In any other case nothing is changed, and the worker calls admit.lua and confirm.lua.
 --

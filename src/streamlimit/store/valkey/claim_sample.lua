@@ -1,4 +1,4 @@
--- May this worker count live sessions now? One does, and not too often.
+-- Claims the count of live sessions for one worker, unless it was made lately.
 --
 -- KEYS[1]  when that was done
 -- ARGV[1]  the time in ms

@@ -1,4 +1,4 @@
--- The server's time in ms, and whether a caller still waits for this command. Comes first in all that
+-- The server's time in ms, and the check whether a caller still waits for this command. Comes first in all that
 -- changes something.
 --
 -- The last argument is the time from which on its worker has given it up (clock.py): a server that hung, or packets

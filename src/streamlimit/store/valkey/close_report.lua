@@ -1,4 +1,4 @@
--- Makes numbers of a bucket's sketches, for good: it takes no more users. Again: nothing is left to do.
+-- Closes a bucket: its sketches become numbers, and it counts no more users. The second time: nothing.
 --
 -- KEYS[1]  the bucket (report.lua); behind it the two sketches of each value
 -- ARGV[1]  the first value; behind it the others

@@ -1,4 +1,4 @@
--- The client has the segment: the session lives on, moves, or is seated again (rules 3, 5, 6, 8; rules/confirm.py).
+-- Confirms a receipt: prolongs the session, moves it, or seats it again (rules 3, 5, 6, 8; rules/confirm.py).
 --
 -- ARGV[2]  the receipt: I6 generation · I4 move · I6 generation of the grant + 1 (0: no grant) · B has or is given a grant
 --          I6 admitted at · I4 age ms · B session id · B play · I6 place + 1 (codec.py) · I4 play ms · I4 ends ms
@@ -115,13 +115,13 @@ local function with_one_more(moments)
   return kept
 end
 
--- One seek is one repeat: what else is fetched from that address is no other one.
+-- A seek counts as one repeat, whatever else is fetched from that address.
 local function note_repeat(seat)
   seat.repeats = with_one_more(seat.repeats)
   for _, position in ipairs(seat.positions) do position[3] = client end
 end
 
--- The play received. False: what an older one had asked for before it lost the session counts for nothing here.
+-- Makes the play that received the current one. False: it is an older one that had lost the session before.
 local function take_over(seat)
   if #seat.changes > 0 and seat.changes[#seat.changes] <= received - expiry_ms then seat.changes = {} end
   if not play or max_returns == 0 or (play == seat.play and has_begun(seat)) then return true end
@@ -139,7 +139,7 @@ local function take_over(seat)
   return true
 end
 
--- The last segment of the stream: was it watched to its end? Then its visit is given back, once (rules/visits.py).
+-- Gives the visit back, once, if the stream was watched to its end (rules/visits.py).
 local function give_back(seat)
   local paid, paid_at = seat.paid, seat.paid_at
   if paid == '' and seat.move == 0 and seat.revives == 0 then paid, paid_at = seat.stream, seat.started end -- by starting
@@ -160,7 +160,7 @@ local function note_left(seat)
   seat.left = kept
 end
 
--- The session is where its newest receipt is. Says whether that is another stream.
+-- Sets the session's position to that of its newest receipt. Is that another stream?
 local function follow(seat)
   local moved = stream ~= seat.stream
   if not take_over(seat) then return false end
@@ -179,7 +179,7 @@ local function follow(seat)
   return moved
 end
 
--- n·X from the receipt, or from when the received media will have played, `buffer_seconds` at most (rule 6).
+-- Sets the expiry: n·X from the receipt, or from the end of the buffered media, `buffer_seconds` at most (rule 6).
 local function prolong(seat)
   seat.ahead = buffer_ms > 0 and math.min(math.max(seat.ahead, received) + play_ms, received + buffer_ms) or 0
   seat.expires = math.max(seat.expires, math.max(seat.ahead, received) + expiry_ms)
@@ -235,8 +235,8 @@ local function has_room()
   return #full_scopes(ledger, limit, stream, type_cap, device) == 0
 end
 
--- The session expired while its segment was on the way: it is seated again if there is room (rule 3).
--- Received in time and reported late (rule 11), it held its seat all the while, unless another session took it.
+-- Seats a session again that expired while its segment was delivered, if there is room (rule 3).
+-- With a receipt in time but reported late (rule 11), it counts as having held its seat, unless another took it.
 local function seat_again(old)
   local why = gone(ledger, id, generation)
   if #why > 1 or age_ms >= expiry_ms or not has_room() then return is_gone() end

@@ -26,7 +26,7 @@ local function user_of(name)
   return name:match('^%Z*')
 end
 
--- May the holder of ticket ARGV[2] speak of the delivery ARGV[1]?
+-- Does the ticket ARGV[2] hold the delivery ARGV[1]?
 local function is_held()
   return redis.call('HGET', TICKETS, user_of(ARGV[1])) == ARGV[2] and redis.call('HEXISTS', DELIVERIES, ARGV[1]) == 1
 end
@@ -46,14 +46,14 @@ local function hand_out(user, ticket, lease)
   return { name, attempts, now - unpack('<I6', delivery), delivery:sub(7) }
 end
 
--- The delivery leaves; what failed before was about it.
+-- Removes the delivery, with its failed attempts.
 local function remove(name)
   redis.call('ZREM', ORDER, name)
   redis.call('HDEL', DELIVERIES, name)
   redis.call('HDEL', RETRIES, user_of(name))
 end
 
--- Nobody holds the user's deliveries any more; the next one is due at *time*.
+-- Releases the user's deliveries; the next one is due at *time*.
 local function let_go(user, time)
   redis.call('HDEL', TICKETS, user)
   redis.call('ZADD', QUEUES, time, user)

@@ -1,4 +1,4 @@
--- The viewer stops: the seat is free at once, with one event (rule 6; rules/leave.py).
+-- Ends a session for its viewer: the seat is free at once, with one event (rule 6; rules/leave.py).
 --
 -- ARGV[2]  what to end: B session id · B its grant dies, too · I6 generation · B state · tail (ledger.lua: by, reason)
 --          With a generation it has happened before, and was forgotten: to that very seat, also past its time.

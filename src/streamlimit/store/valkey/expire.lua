@@ -1,4 +1,4 @@
--- Takes out all of some users that is past its time, and files each of them anew (rule 7, the sweep; rules/leave.py).
+-- Removes all that is past its time of some users, and updates their due times (rule 7, the sweep; rules/leave.py).
 -- Of many callers one finds the seats there and gets the events; for the others there is nothing left to do.
 --
 -- Nearly every user has either nothing that is past its time (it was prolonged) or nothing else. Neither is taken

@@ -1,4 +1,4 @@
--- What stands in the feed behind a place.
+-- The entries of the feed behind a place.
 --
 -- KEYS[1]  the feed, a stream
 -- ARGV[1]  the place, as the stream's ids are; empty: only the newest one is asked for

@@ -1,4 +1,4 @@
--- Nothing of the user is kept; grants that were given before start nothing (rules/leave.py).
+-- Forgets a user; grants that were given before start nothing (rules/leave.py).
 --
 -- ARGV[2]  by whom and why: tail (ledger.lua)
 -- Returns  I6 now · events

@@ -1,4 +1,4 @@
--- A terminated session, or all of the user's, may come back at once (rule 12; rules/leave.py).
+-- Lets a terminated session, or all of the user's, come back at once (rule 12; rules/leave.py).
 --
 -- ARGV[2]  whom: B session id (empty: all)
 -- Returns  I6 now · I2 how many could not

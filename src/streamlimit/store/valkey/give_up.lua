@@ -1,4 +1,4 @@
--- It failed for the last time: it is a dead letter now, and the user's next one is due.
+-- Makes a delivery that failed for the last time a dead letter; the user's next one is due.
 --
 -- KEYS[6]  its dead letters
 -- KEYS[7]  its dropped

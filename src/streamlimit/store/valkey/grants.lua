@@ -29,7 +29,7 @@ local function save_grants(grants)
   call('SET', GRANTS, table.concat(parts), 'PX', math.max(last - now, 1))
 end
 
--- The generation of the youngest grant of the session that is dead; -1: none is.
+-- The generation of the session's youngest dead grant; -1: there is none.
 local function newest_dead(id)
   local grants = open_grants()
   local newest = grants.revoked_until > now and grants.revoked or -1

@@ -1,8 +1,8 @@
--- How one user's ledger is packed: reading, changing and writing it, and telling of it.
+-- One user's ledger: its packed form, reading, changing and writing it, and its events.
 --
 -- A script says `-- include ledger` where it needs this; scripts.py puts the text there. Redis has no other way
 -- to share code between scripts, and runs what stands here at every call (some microseconds), so a
--- script includes it only after its quick ways. Needs preamble.lua.
+-- script includes it only after its shortcuts. Needs preamble.lua.
 --
 --   ledger  I2 own limit (65535: none) · I6 filed: the user's score in the sweep index (0: not there)
 --           I2 number of seats · B number of marks (+ 128: spent, + 64: the own limit ends) · the seats, oldest first
@@ -100,7 +100,7 @@ local function open_ledger(value)
 end
 
 -- Writes the ledger. An index entry that is early enough stays: the sweep corrects it, not each receipt.
--- A blank ledger goes; its entry in the index is left to the sweep, too.
+-- A blank ledger is removed; its entry in the index is left to the sweep, too.
 local function save(ledger)
   local parts, earliest = { '' }, nil
   for _, seat in ipairs(ledger.seats) do
@@ -253,7 +253,7 @@ local function pack_seat(seat)
   return seat.packed
 end
 
--- Every seat past its time goes, with its event; each change of a ledger does this on the way (rule 7).
+-- Removes every seat past its time, with its event; each change of a ledger does so (rule 7).
 local function lapse_all(ledger)
   local kept = {}
   for _, seat in ipairs(ledger.seats) do

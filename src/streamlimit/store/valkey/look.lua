@@ -1,4 +1,4 @@
--- Is there anything for a claim to find? Looked at for each shard, each second: it changes nothing.
+-- Has the shard anything to claim? Called for each shard, each second; changes nothing.
 --
 -- KEYS[1]  the endpoint's queues in the shard (deliveries.lua)
 -- KEYS[2]  the shard's outbox

@@ -1,5 +1,5 @@
--- What every script needs first that changes a user's ledger: the time, and the numbers of the policy that the quick ways
--- use. The server's clock decides, one for all workers; only a test hands in another one. Each such script is called with
+-- The common beginning of scripts that change a user's ledger: the time, and the numbers of the policy that the shortcuts
+-- use. The server's clock decides, one for all workers; only a test passes another one. Each such script is called with
 --
 -- KEYS[1]  the user's ledger
 -- KEYS[2]  the shard's sweep index

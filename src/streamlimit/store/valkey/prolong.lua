@@ -1,4 +1,4 @@
--- Bytes of a lease still make progress: its session expires later (rule 6; rules/confirm.py).
+-- Prolongs the session of a lease whose bytes make progress (rule 6; rules/confirm.py).
 --
 -- ARGV[2]  the lease: I6 generation · B session id · B lease id · I4 move · B stream id · B play
 -- Returns  it holds its seat: 1 · I6 now

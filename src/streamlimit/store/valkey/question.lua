@@ -1,4 +1,4 @@
--- What admit.lua and beat.lua are asked (ARGV[2]), and the numbers of the user's ledger, which is not taken apart for
+-- The question to admit.lua and beat.lua (ARGV[2]), and the numbers of the user's ledger, which is not taken apart for
 -- them. Needs preamble.lua and visits.lua.
 
 local LEASE, CHECK = 1, 3

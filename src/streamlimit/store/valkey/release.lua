@@ -1,4 +1,4 @@
--- It was not tried: anyone may claim it now.
+-- Gives back a delivery that was not tried: it may be claimed now.
 --
 -- Returns  nothing
 

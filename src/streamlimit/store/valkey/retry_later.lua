@@ -1,4 +1,4 @@
--- It failed: it stays the user's next delivery, and is due later.
+-- Makes a failed delivery due later; it stays the user's next one.
 --
 -- ARGV[4]  in how many ms
 -- ARGV[5]  why

@@ -3,7 +3,7 @@
 local NO_TAIL = ('\0'):rep(6)
 local MARKS_KEPT, DRY_RUN_SEATS, NOBODYS = 16, 256, ''
 
--- The newest mark of that kind that still holds.
+-- The session's newest mark of that state that still holds.
 local function mark_of(ledger, id, state)
   for i = #ledger.marks, 1, -1 do
     local mark = ledger.marks[i]
@@ -20,7 +20,7 @@ local function device_parts(device)
   return length > 0 and device:sub(3, at - 1) or nil, kind
 end
 
--- What is full for a session that wants a seat: the user's seats, those for its stream, or for its type of device.
+-- The full scopes for a session without a seat: the user's seats, those for its stream, or for its type of device.
 -- Seats that go for the asking session do not count. Each with the number of seats counted, how many there may be, and which seats are counted (rules/scopes.py).
 local function full_scopes(ledger, limit, stream, type_cap, device)
   local scopes, full = { { limit = limit, counts = function() return true end } }, {}
@@ -79,7 +79,7 @@ local function remember(ledger, mark)
   ledger.marks = kept
 end
 
--- The session is ended or terminated: it leaves a mark and makes an event. *tail* says who and why.
+-- Removes an ended or terminated session: it leaves a mark and makes an event. *tail*: by whom and why.
 local function dismiss(ledger, place, state, tail)
   local seat = open_seat(table.remove(ledger.seats, place))
   remember(ledger, new_mark(seat.id, seat.generation, state, now, now + expiry_ms, tail))
@@ -127,17 +127,17 @@ local function is_change(seat, play, at)
   return seat.last > 0 and at - seat.last < 2 * segment_ms
 end
 
--- Is it one change too many? Who began later than the one that plays is not refused.
+-- Is the play one change too many? One that began later than the current one is not.
 local function is_locked_out(seat, play, at)
   return seat.locked and is_change(seat, play, at) and is_older(play, seat.play)
 end
 
--- Does a younger play take the session over though plays have changed too often?
+-- Does a newer play take the session over though plays have changed too often?
 local function breaks_lock(seat, play, at)
   return seat.locked and is_change(seat, play, at) and is_older(seat.play, play)
 end
 
--- Those of *moments* that are within the last n·X of *at*.
+-- The times in *moments* within the last n·X before *at*.
 local function recent(moments, at)
   local kept = {}
   for _, moment in ipairs(moments) do

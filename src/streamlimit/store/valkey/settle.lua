@@ -1,4 +1,4 @@
--- It arrived: the delivery is gone, and the user's next one is claimed by the same ticket.
+-- Removes a delivery that arrived; the user's next one is claimed by the same ticket.
 --
 -- ARGV[4]  the lease in ms
 -- Returns  the next delivery as in claim.lua, or nothing

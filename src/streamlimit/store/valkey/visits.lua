@@ -17,12 +17,12 @@ local function split_marks(value, marks)
   return marks, spent, stop, till
 end
 
--- How long it takes until a visit of a user of *limit* seats has come back by itself.
+-- The cost of a visit of a user with *limit* seats: the time in which it comes back.
 local function visit_cost(limit)
   return math.max(math.floor(2 * segment_ms / math.max(limit, 1)), 1)
 end
 
--- How long until the next visit can be paid; 0: now.
+-- The time until the next visit can be paid; 0: now.
 local function visit_wait(spent, limit)
   if burst_ms == 0 then return 0 end
   return math.max(math.max(spent - now, 0) + visit_cost(limit) - burst_ms, 0)
