@@ -14,7 +14,7 @@ from contextvars import Context
 from itertools import islice
 from struct import pack
 from time import monotonic
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from libvalkey import ProtocolError, Reader, ReplyError
 from msgspec import Struct
@@ -27,6 +27,8 @@ from streamlimit.store.valkey.scripts import Script
 
 Reply = Any
 Decode = Callable[[Reply], Any]
+OnError: TypeAlias = Callable[["Pipe", "Call", str], None]
+OnLost: TypeAlias = Callable[["Pipe", str], None]
 
 AHEAD = 8
 """Calls with a waiter that are written before the iteration is over, so that server and worker work at the same time.
@@ -102,13 +104,7 @@ class Call(Struct, eq=False):
 class Pipe(asyncio.Protocol):
     """An open connection. *on_error* gets each call that the server rejected, *on_lost* the end of the connection."""
 
-    def __init__(
-        self,
-        timeout: float,
-        on_error: Callable[["Pipe", Call, str], None],
-        on_lost: Callable[["Pipe", str], None],
-        address: Address = ("", 0),
-    ) -> None:
+    def __init__(self, timeout: float, on_error: OnError, on_lost: OnLost, address: Address = ("", 0)) -> None:
         self.address, self.clock = address, ServerClock()
         self._on_error, self._on_lost = on_error, on_lost
         self._loop = asyncio.get_running_loop()

@@ -13,7 +13,7 @@ from typing import Any
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.store.deferred import Deferred, all_of
-from streamlimit.store.valkey.connection import CLOSED, Call, Pipe, encode
+from streamlimit.store.valkey.connection import CLOSED, Call, OnError, OnLost, Pipe, encode
 from streamlimit.store.valkey.location import Address, shown
 
 OPENING_SECONDS = 1.0
@@ -38,12 +38,7 @@ class Opening:
     greeting: tuple[bytes, ...]
     runs_scripts: bool = False
 
-    async def open(
-        self,
-        address: Address,
-        on_error: Callable[[Pipe, Call, str], None],
-        on_lost: Callable[[Pipe, str], None],
-    ) -> Pipe:
+    async def open(self, address: Address, on_error: OnError, on_lost: OnLost) -> Pipe:
         """An open connection, logged in. Raises `OSError`, `TimeoutError`, `StoreUnavailable`."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(OPENING_SECONDS):
@@ -75,11 +70,7 @@ class Node:
     """
 
     def __init__(
-        self,
-        address: Address,
-        opening: Opening,
-        on_error: Callable[[Pipe, Call, str], None],
-        on_trouble: Callable[[str], None],
+        self, address: Address, opening: Opening, on_error: OnError, on_trouble: Callable[[str], None]
     ) -> None:
         self.address = address
         self.pipe: Pipe | None = None

@@ -113,10 +113,11 @@ class _Step:
 
     async def _due(self, shards: list[int]) -> list[Due]:
         """The users who are due by the index. expire.lua decides by the server's clock, and updates the index."""
-        times = [await self._time_of(shard) for shard in shards]
-        answers = await all_of(map(self._filed, shards, times))
-        if self._looks_far:
-            far = await all_of(map(self._filed_far, shards, times))
+        times = {shard: await self._time_of(shard) for shard in shards}
+        answers = await all_of(self._filed(shard, "-inf", now_ms) for shard, now_ms in times.items())
+        if self._looks_far:  # for users whose due time was written before the clock went back
+            far_ms = self._calls.far_ms
+            far = await all_of(self._filed(shard, f"({now_ms + far_ms}", "+inf") for shard, now_ms in times.items())
             self.must_look_far |= any(far)
             answers = [users + more for users, more in zip(answers, far, strict=True)]
         return [(shard, users) for shard, users in zip(shards, answers, strict=True) if users]
@@ -132,15 +133,10 @@ class _Step:
             return now_ms
         return self._clocks[server]
 
-    def _filed(self, shard: int, till_ms: int) -> Deferred[list[bytes]]:
+    def _filed(self, shard: int, first: str, last: int | str) -> Deferred[list[bytes]]:
+        """The first users of a shard whose due time in the index is between *first* and *last*."""
         key, at_most = self._calls.keys.due[shard], min(self._left, USERS_AT_ONCE)
-        return self._calls.ask(shard, "ZRANGEBYSCORE", key, "-inf", till_ms, "LIMIT", 0, at_most)
-
-    def _filed_far(self, shard: int, now_ms: int) -> Deferred[list[bytes]]:
-        """The users whose due time was written before the clock went back."""
-        key, at_most = self._calls.keys.due[shard], min(self._left, USERS_AT_ONCE)
-        far = f"({now_ms + self._calls.far_ms}"
-        return self._calls.ask(shard, "ZRANGEBYSCORE", key, far, "+inf", "LIMIT", 0, at_most)
+        return self._calls.ask(shard, "ZRANGEBYSCORE", key, first, last, "LIMIT", 0, at_most)
 
 
 async def browse(calls: Calls, cursor: str | None, at_most: int, stream_id: str | None, state: str | None) -> Page:
