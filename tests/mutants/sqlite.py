@@ -153,6 +153,13 @@ MUTANTS = [
         ("tests/store/test_sqlite.py", "-k", "TestFile"),
     ),
     Mutant(
+        "a log that filled the disk stays there for ever",
+        "streamlimit/store/sqlite/store.py",
+        "            self._checkpointer.make_soon()\n            raise",
+        "            raise",
+        ("tests/store/test_checkpoint.py", "-k", "filled"),
+    ),
+    Mutant(
         "two processes sweep one database at once",
         "streamlimit/store/sqlite/turns.py",
         "fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)",

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Receipt
 from streamlimit.policy import Policy
 from streamlimit.store.sqlite import SqliteStore, checkpoint
 from tests.service import wait_until
+from tests.tmpfs import mounted
 
 PAGE_BYTES = 4_096
 
@@ -137,6 +139,27 @@ def test_what_a_reader_keeps_from_being_carried_over_is_left_for_the_next_time(
     change(store, checkpoint.CHANGES)
     wait_until(lambda: told[-1].problem is None, 10, "the next time")
     store.close()
+
+
+@pytest.mark.parametrize("how", ["ping", "sweep"])
+def test_a_log_that_filled_the_disk_while_somebody_read_is_written_over_afterwards(tmp_path: Path, how: str) -> None:
+    def works() -> bool:
+        try:
+            return (store.expire(10).events if how == "sweep" else store.ping()) in ((), None)
+        except StoreUnavailable:
+            return False
+
+    with mounted(tmp_path / "disk", megabytes=2) as disk:
+        file = disk / "streamlimit.db"
+        store = SqliteStore(str(file), Policy())
+        change(store, 10)
+        checkpoint.checkpoint_once(str(file))  # the database has all the pages that it needs
+        with closing(reading(file)), pytest.raises(StoreUnavailable, match="full"):
+            change(store, checkpoint.CHANGES - 2)
+        assert not works(), "there is no room before a checkpoint"
+        wait_until(works, 10, "room for the log")
+        change(store, 10)
+        store.close()
 
 
 def test_a_file_that_cannot_be_opened_is_told_of(tmp_path: Path) -> None:

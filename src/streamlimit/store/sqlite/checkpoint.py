@@ -49,11 +49,17 @@ class Checkpointer:
     def changed(self, users: int = 1) -> None:
         """Counts committed changes of *users*; after `CHANGES` a checkpoint is made."""
         before, self._changes = self._changes, self._changes + users
-        if before // CHANGES < self._changes // CHANGES and not self._is_closed:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._forever, name="checkpoint", daemon=True)
-                self._thread.start()
-            self._due.set()
+        if before // CHANGES < self._changes // CHANGES:
+            self.make_soon()
+
+    def make_soon(self) -> None:
+        """Has a checkpoint made now, in the thread."""
+        if self._is_closed:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._forever, name="checkpoint", daemon=True)
+            self._thread.start()
+        self._due.set()
 
     def close(self) -> None:
         """Stops the thread and waits for it. Twice is once."""
