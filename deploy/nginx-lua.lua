@@ -1,23 +1,23 @@
--- streamlimit in nginx's own memory, for deploy/nginx-lua.conf: who was let in is let in without a call, and what was
--- delivered is told in batches. Debian's libnginx-mod-http-lua with lua-cjson, or OpenResty. docs/how-to/edges.md compares
--- it with the other recipes.
+-- streamlimit with admissions cached in nginx, for deploy/nginx-lua.conf: an admitted session needs no further call, and
+-- deliveries are reported in batches. Debian's libnginx-mod-http-lua with lua-cjson, or OpenResty. docs/how-to/edges.md
+-- compares it with the other recipes.
 
 local cjson = require "cjson.safe"
 local lrucache = require "resty.lrucache"
 
 local HOST, PORT = "127.0.0.1", 8080
-local SITTING_SECONDS = 60 -- how long who was let in goes on while streamlimit is down
+local SITTING_SECONDS = 60 -- how long an admitted session goes on while streamlimit is down
 local BATCH, MOST = 1000, 20000
 local EVERY_SECONDS, TIMEOUT_MS = 0.5, 2000
-local AGAIN_SECONDS = 3 -- how often a session that sits is told of at most; edge_cache_seconds where that is less
-local AHEAD_SECONDS = 1 -- how long before it goes stale a yes is asked for again; a third of its time where that is less
+local AGAIN_SECONDS = 3 -- the least time between two reports of a session; edge_cache_seconds where that is less
+local AHEAD_SECONDS = 1 -- how long before it expires an admission is renewed; a third of its time where that is less
 
--- Of all workers: who was let in, and until when; who goes on while streamlimit is down.
+-- Of all workers: admitted sessions, with the end of their time; those that go on while streamlimit is down.
 local known, sitting = ngx.shared.sl_known, ngx.shared.sl_sitting
--- Of this worker: the same, nearer; of which sessions streamlimit was told just now; what it is to be told.
-local near, told = lrucache.new(MOST), lrucache.new(MOST)
+-- Of this worker: the same, as a faster cache; sessions that were reported just now; reports that wait.
+local near, reported = lrucache.new(MOST), lrucache.new(MOST)
 local waiting, count = {}, 0
-local renditions = lrucache.new(MOST) -- of files, as they were worked out before
+local renditions = lrucache.new(MOST) -- a cache of the renditions of files
 
 local STATUS = {
     ["session-limit"] = 409, ["session-shared"] = 409, ["session-terminated"] = 410,
@@ -225,12 +225,12 @@ local function forget(gone, batch)
     end
 end
 
--- Takes from what waits what is to be told now: at most one batch. A newcomer's at once, and what did not arrive; who
--- sits is told of now and then, by its newest segment. All of it where the worker ends.
+-- Takes a batch of due reports from those that wait. New sessions and aborts are due at once; a session that plays is
+-- reported now and then, by its newest segment. All are due where the worker ends.
 local function due(ends)
     local batch, size = {}, 0
     for key, each in pairs(waiting) do
-        local later = each.complete and not ends and near:get(each.session) and told:get(each.session)
+        local later = each.complete and not ends and near:get(each.session) and reported:get(each.session)
         if size < BATCH and not later then
             batch[key], size = each, size + 1
         end
@@ -242,7 +242,7 @@ local function due(ends)
     return batch, size
 end
 
--- In the order in which it happened, which a table does not keep: the last one says where the session is.
+-- The batch as JSON, in the order of time, which a table does not keep: the last report is the session's position.
 local function text_of(batch)
     local reports = {}
     for _, each in pairs(batch) do
@@ -254,7 +254,7 @@ local function text_of(batch)
     return cjson.encode(reports)
 end
 
--- They are told again: `at` says how old they are by then. What came meanwhile speaks for them.
+-- Puts unsent reports back, with their times in `at`; newer ones of the same rendition replace them.
 local function put_back(batch)
     for key, each in pairs(batch) do
         if waiting[key] == nil and count < MOST and each.at > ngx.now() - SITTING_SECONDS then
@@ -275,14 +275,14 @@ local function report(ends)
     for _, each in pairs(batch) do
         local seconds = near:get(each.session)
         if seconds then
-            told:set(each.session, true, math.min(seconds, AGAIN_SECONDS))
+            reported:set(each.session, true, math.min(seconds, AGAIN_SECONDS))
         end
     end
     local found = status == 200 and cjson.decode(answer)
     forget(found and found.gone or {}, batch)
 end
 
--- Each worker has its own timer, for what went through it. Questions take their time: the next round leaves them to it.
+-- The timer of one worker, for its own deliveries. A round of renewals that takes long is not started again meanwhile.
 local asks = false
 local function tick(ends)
     if not asks and not ends then

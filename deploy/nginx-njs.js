@@ -1,5 +1,5 @@
 // streamlimit in nginx's own memory, for deploy/nginx-njs.conf: who was let in is let in without a call, and what was
-// delivered is told in batches. njs 0.9.9 or newer (js_access). docs/how-to/edges.md compares it with the other recipes.
+// delivered is reported in batches. njs 0.9.9 or newer (js_access). docs/how-to/edges.md compares it with the other recipes.
 //
 // State lives in shared dictionaries alone: a module's variables are made anew for every request.
 
@@ -7,7 +7,7 @@ const SERVICE = 'http://127.0.0.1:8080';
 // How long who was let in goes on while streamlimit is down.
 const SITTING_MS = 60000;
 const BATCH = 1000;
-// How often a session that sits is told of at most; edge_cache_seconds where that is less.
+// The least time between two reports of a session; edge_cache_seconds where that is less.
 const AGAIN_MS = 3000;
 // How long before it goes stale a yes is asked for again; a third of its time where that is less.
 const AHEAD_MS = 1000;
@@ -97,8 +97,8 @@ function delivered(r) {
         return '';
     }
     // `OK` alone is said of an upstream's short answer, too.
-    const sent = Number(v.body_bytes_sent), told = v.sent_http_content_length;
-    const complete = v.request_completion === 'OK' && (told === undefined || sent >= Number(told));
+    const sent = Number(v.body_bytes_sent), length = v.sent_http_content_length;
+    const complete = v.request_completion === 'OK' && (length === undefined || sent >= Number(length));
     // One of each rendition of a session: what was handed out last speaks for what was before it.
     const key = `${v.grant}/${v.stream}/${v.file.replace(/\d+(?=\D*(\.\w+)?$)/, '')}`;
     if (!complete && ngx.shared.sl_reports.has(key)) {
@@ -179,24 +179,24 @@ async function report() {
         body: `[${batch.map((item) => reportOf(item[1])).join(',')}]`,
     });
     if (answer === null || answer.status >= 500) {
-        return;  // they are told again: `at` says how old they are by then
+        return;  // they are reported later, with their times in `at`
     }
     const gone = answer.status === 200 ? (await answer.json()).gone : [];
-    batch.forEach((item) => told(item[0], item[1], gone));
+    batch.forEach((item) => noteReported(item[0], item[1], gone));
 }
 
-// A newcomer's at once, and what did not arrive; who sits is told of now and then, by its newest segment.
+// Is a report due? Those of new sessions and aborts are at once; a session that plays is reported now and then.
 function isDue(item) {
     const session = sessionOf(item[0]);
-    const isTold = ngx.shared.sl_told.has(session) && ngx.shared.sl_known.has(session);
-    return !isTold || isLost(item[1]);
+    const isReported = ngx.shared.sl_told.has(session) && ngx.shared.sl_known.has(session);
+    return !isReported || isLost(item[1]);
 }
 
 function isLost(value) {
     return value.includes('"complete":false');
 }
 
-function told(key, value, gone) {
+function noteReported(key, value, gone) {
     if (ngx.shared.sl_reports.get(key) === value) {
         ngx.shared.sl_reports.delete(key);
     }

@@ -6,7 +6,7 @@
 --   txn.sl_code, txn.sl_problem, txn.sl_retry   of a no
 --
 -- The httpclient of HAProxy 2.6 tries a request four times, whatever is configured: a stopped streamlimit costs a
--- request that has to ask about four times TIMEOUT_MS before it is told so.
+-- request that has to ask about four times TIMEOUT_MS before it gets that answer.
 
 local URL = "http://127.0.0.1:8080/edge/auth"
 local TIMEOUT_MS = 500
