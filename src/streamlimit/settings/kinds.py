@@ -4,7 +4,7 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -41,15 +41,21 @@ def is_origin(value: str) -> bool:
 
 
 def _is_origin(value: str) -> str:
-    found = urlsplit(value)
-    if found.scheme not in ("http", "https") or not found.hostname:
-        raise ValueError("give a folder, or the http:// or https:// URL that streams are below")
-    if found.query or found.fragment or found.username is not None or not _PRINTABLE.fullmatch(value):
-        raise ValueError("a URL of streams is a host and a path: without a user, a password, or a query")
+    found = _plain_url(value, "give a folder, or the http:// or https:// URL that streams are below")
     if ".." in found.path.split("/") or "\\" in value:
         raise ValueError("the path of streams goes down only")
-    require_port(value)
     return value
+
+
+def _plain_url(value: str, wanted: str) -> SplitResult:
+    """The parts of a URL of a host and a path. Raises `ValueError`; *wanted*: the words for what is no such URL."""
+    found = urlsplit(value)
+    if found.scheme not in ("http", "https") or not found.hostname:
+        raise ValueError(wanted)
+    if found.query or found.fragment or found.username is not None or not _PRINTABLE.fullmatch(value):
+        raise ValueError("it is a host and a path: without a user, a password, or a query")
+    require_port(value)
+    return found
 
 
 def _is_place_of_streams(value: str) -> str:
@@ -69,12 +75,7 @@ def require_port(url: str) -> None:
 
 
 def _is_public_url(value: str) -> str:
-    found = urlsplit(value)
-    if found.scheme not in ("http", "https") or not found.hostname:
-        raise ValueError("give http://host or https://host, with a path if an edge adds one")
-    if found.query or found.fragment or found.username is not None or not _PRINTABLE.fullmatch(value):
-        raise ValueError("a host and a path, and nothing else")
-    require_port(value)
+    _plain_url(value, "give http://host or https://host, with a path if an edge adds one")
     return value.rstrip("/")
 
 
