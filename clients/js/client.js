@@ -34,7 +34,7 @@ export class StreamSession extends EventTarget {
   #queue = Promise.resolve();
   #aborter = new AbortController();
   #listening = new AbortController();
-  #everyMs = 2000; // until the service has told
+  #everyMs = 2000; // until the service has set it
   #beatAt = 0;
 
   constructor(options) {
@@ -192,7 +192,7 @@ export class StreamSession extends EventTarget {
 
   // One by one: no heartbeat comes after the end and takes a seat again.
   #ask(request) {
-    return (this.#queue = this.#queue.then(() => told(request)));
+    return (this.#queue = this.#queue.then(() => sent(request)));
   }
 
   #address(call) {
@@ -215,7 +215,7 @@ function post(url, form, more) {
 }
 
 // Never throws: no answer is the problem "offline".
-async function told(request) {
+async function sent(request) {
   try {
     const answer = await request();
     if (!(answer instanceof Response)) return { ok: true, body: answer, url: location.href };

@@ -25,7 +25,7 @@ def expire(where: Where, max_seconds: float | None) -> None:
 
 
 async def _sweep(max_seconds: float | None, limiter: Limiter) -> dict[str, Any]:
-    """What Endpoint 2 answers."""
+    """The document of Endpoint 2's answer."""
     sweep = await expire_once(limiter, max_seconds)
     done = {"expired": sweep.expired, "abandoned": sweep.abandoned, "finished": sweep.finished}
     return done | {"callbacks_pending": await resolved(limiter.store.pending())}

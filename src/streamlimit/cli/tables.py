@@ -1,4 +1,4 @@
-"""What commands print: tables, and one JSON document a line."""
+"""The output of commands: tables, and one JSON document a line."""
 
 import re
 import sys

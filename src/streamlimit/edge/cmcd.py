@@ -44,7 +44,7 @@ class Cmcd:
             return Reply(410)
 
     async def _take(self, reports: list[Report], caller: Caller, address: str) -> Reply:
-        """Raises `Refused` and other errors of ours."""
+        """Counts the reports. Raises `Refused` and other problems."""
         headers: dict[str, str] = {}
         for report in reports:
             if report.says is Says.ENDS:

@@ -97,7 +97,7 @@ class Decider:
 
 
 def media_at(stream: Stream | None, path: str) -> Place:
-    """The place of the media file at *path*; in a stream of ours a file that is no segment has no number."""
+    """The place of the media file at *path*; a file of the catalog that is no segment has no number."""
     if stream is None:
         return place_of(path)
     segment = None if stream.is_single_file(path) else stream.find(path)

@@ -24,7 +24,7 @@ def require_hook(request: Request, proxies: Proxies) -> None:
 
 
 def read_hook(form: type[T], request: Request) -> T:
-    """The form in a hook's body; fields that are none of ours are passed over. Raises `malformed`, 413 and 415."""
+    """The form in a hook's body; unknown fields are ignored. Raises `malformed`, 413 and 415."""
     try:
         return msgspec.json.decode(json_of(request), type=form)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

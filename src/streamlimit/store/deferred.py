@@ -153,5 +153,5 @@ async def all_of(answers: Iterable[Deferred[T]]) -> list[T]:
 
 
 def _wake(waiter: "Future[None]", _: object) -> None:
-    if not waiter.done():  # who waited may have been cancelled
+    if not waiter.done():  # the waiting task may have been cancelled
         waiter.set_result(None)

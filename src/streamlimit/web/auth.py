@@ -70,7 +70,7 @@ class Authenticator:
         return known if known is not None and (known.role != "viewer" or known.may_start) else None
 
     async def identify(self, authorization: str | None) -> Caller:
-        """The caller with this `Authorization` header. Raises 401 for a credential that is none of ours."""
+        """The caller with this `Authorization` header. Raises 401 for an unknown credential."""
         known = self.recall(authorization)
         if known is not None or authorization is None:
             return known or self._uncredentialed

@@ -1,4 +1,4 @@
-"""What happens, for operators who look: `GET /v1/events` as it happens, and one user's history."""
+"""Events for operators: the stream `GET /v1/events`, and one user's history."""
 
 import asyncio
 from typing import Annotated, Any

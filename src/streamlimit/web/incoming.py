@@ -1,4 +1,4 @@
-"""What is read of a request beside its path: its method, its body, whose kind and size are checked, what it accepts."""
+"""Reading of requests beside their paths: method, body (with checks of type and size), accepted media types."""
 
 from streamlimit.http.reader import MAX_BODY
 from streamlimit.http.request import Request

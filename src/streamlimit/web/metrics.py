@@ -82,7 +82,7 @@ GAUGES = (
     Row("kept", "Confirmations that wait for the store", "store.kept", "livesum"),
     Row("known", "Sessions the workers know", "store.cache", "livesum"),
 )
-"""What has a length counts by it."""
+"""The values of counters: a collection counts by its length."""
 
 STARTS_AT_ZERO = (("refusals", "session-limit"), ("problems", "internal"))
 """Labels that are there from the start: of a counter that appears as 1, Prometheus sees no increase."""

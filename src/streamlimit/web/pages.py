@@ -42,7 +42,7 @@ ALWAYS = (
 """Prefixes of the files of `/docs`, `/problems` and `/console`, pages that exist without streams, too."""
 
 PAGE_HEADERS = {
-    # Scripts and styles only as files of ours; hls.js plays from blob: and runs its worker from one.
+    # Scripts and styles only as files of the package; hls.js plays from blob: and runs its worker from one.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; media-src 'self' blob:; worker-src blob:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'",

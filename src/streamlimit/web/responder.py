@@ -131,8 +131,8 @@ class Responder:
 
     def _play_entry(self, wanted: Entry, decision: Admitted, exchange: Exchange) -> None:
         """Sends an entry playlist. It takes no seat; a session without one was refused before."""
-        told = lines(wanted.headers() | reservations(decision)) + self._cookies(wanted.ask, decision)
-        exchange.whole(200, told, wanted.content)
+        headers = lines(wanted.headers() | reservations(decision)) + self._cookies(wanted.ask, decision)
+        exchange.whole(200, headers, wanted.content)
 
     def _cookies(self, ask: Ask, decision: Admitted) -> bytes:
         """The header lines of the CDN's cookies for the stream's media, for a session with a seat on it; else none."""

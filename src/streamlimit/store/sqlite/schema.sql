@@ -80,7 +80,7 @@ CREATE TABLE refusals (
 
 CREATE INDEX refusals_until ON refusals (until_ms);
 
--- The last events of all users, for whoever listens (feed.py).
+-- The feed: the last events of all users (feed.py).
 CREATE TABLE feed (
     number  INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: a listener goes on behind it
     user_id TEXT NOT NULL,
@@ -95,7 +95,7 @@ CREATE TABLE history (
     PRIMARY KEY (user_id, at_ms, body)
 ) WITHOUT ROWID;
 
--- Sessions whose refusal was told to the feed, until the next one may be.
+-- Sessions with a refusal in the feed, until the next one may be added.
 CREATE TABLE told (
     user_id    TEXT NOT NULL,
     session_id TEXT NOT NULL,

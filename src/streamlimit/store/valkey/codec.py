@@ -142,6 +142,6 @@ def pack_plan(plan: str | None) -> bytes:
 
 
 def pack_tail(by: str, reason: str) -> bytes:
-    """Who ended a session, and why: the tail of a mark and of an event (no other session, no device)."""
+    """The tail of a mark and of an event: by whom and why (without another session, and a device)."""
     who, why = by.encode()[:255], reason.encode()[:65_535]
     return bytes((len(who),)) + who + _U16.pack(len(why)) + why + b"\0\0\0"

@@ -34,7 +34,7 @@ _QUEUE = ("queues", "order", "letters", "tickets", "retries")
 """Parts of an endpoint in a shard that each script of deliveries.lua is called with."""
 
 _SORTED = ("queues", "order", "letters", "dropped")
-"""Those of each endpoint that claim.lua sorts events for."""
+"""The keys of each endpoint for which claim.lua sorts events."""
 
 _CLAIM, _REFUSAL, _U16 = Struct("<IHI"), Struct("<II"), Struct("<H")
 _AFTER_TIME = 6

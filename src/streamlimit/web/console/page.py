@@ -82,6 +82,6 @@ def is_at_home(request: Request) -> bool:
     return (
         headers.get("sec-fetch-site") == "same-origin"
         and host in LOOPBACK_NAMES
-        and request.scope.get("http_version") == "1.1"  # nginx asks by 1.0 unless told otherwise
+        and request.scope.get("http_version") == "1.1"  # nginx uses 1.0 unless it is configured otherwise
         and not any(name in headers for name in HANDED_ON)
     )

@@ -56,4 +56,4 @@ EXTRAS: dict[str, type[Extra]] = {
     "session-terminated": Terminated,
     "too-many-requests": Hammering,
 }
-"""What a problem of this code has beside the five members that all have."""
+"""The further members of problems, by code, beside the five that all have."""

@@ -111,7 +111,7 @@ export class Player {
     return hls;
   }
 
-  // The session hears by itself of a seat that is lost; this is about media that do not come, or are none.
+  // The session notices a lost seat by itself; this is about media that do not come, or are invalid.
   #broken({ type, response }) {
     const now = performance.now();
     if (type === Hls.ErrorTypes.MEDIA_ERROR && now - this.#recoveredAt > 5000) {
