@@ -33,7 +33,7 @@ from streamlimit.store.valkey.codec import pack_policy
 from streamlimit.store.valkey.connection import bulk
 from streamlimit.store.valkey.keys import Keys, shard_of
 from streamlimit.store.valkey.location import parse
-from streamlimit.store.valkey.messages import ask_message, receipt_message
+from streamlimit.store.valkey.messages import Messages
 from streamlimit.store.valkey.router import Router
 from streamlimit.store.valkey.scripts import SCRIPTS
 from tests import servers
@@ -210,7 +210,7 @@ def now_ms() -> int:
 
 
 def today(server: Server, cast: Cast, words: list[str]) -> dict[str, float]:
-    keys, policy = Keys("streamlimit"), pack_policy(POLICY, frozenset(), 1)
+    keys, policy, messages = Keys("streamlimit"), pack_policy(POLICY, frozenset(), 1), Messages(POLICY)
     shas = {name: server.client.script_load(SCRIPTS[name].body) for name in ("admit", "confirm", "beat")}
 
     def command(name: str, ask: Ask, message: bytes) -> tuple[object, ...]:
@@ -229,19 +229,19 @@ def today(server: Server, cast: Cast, words: list[str]) -> dict[str, float]:
     def receipt(ask: Ask, sequence: int | None) -> bytes:
         lease = Lease(ask, generations[ask.session_id], 0, now_ms())
         segment = None if sequence is None else f"video-180p/seg-{sequence:05}.m4s"
-        return receipt_message(Receipt(lease, segment, sequence), None)
+        return messages.receipt(Receipt(lease, segment, sequence))
 
     found: dict[str, float] = {}
-    found["new beat"], answers = server.cost_us(command("beat", ask, ask_message(ask, None)) for ask in cast.asks)
+    found["new beat"], answers = server.cost_us(command("beat", ask, messages.ask(ask)) for ask in cast.asks)
     generations = {a.session_id: int.from_bytes(r[2:8], "little") for a, r in zip(cast.asks, answers, strict=True)}  # type: ignore[index]
     server.cost_us(command("confirm", ask, receipt(ask, 7)) for ask in cast.asks)
     found["bytes"] = server.bytes()
     for word in words:
         found[word] = 0
-    found["beat"], _ = server.cost_us(command("beat", ask, ask_message(ask, None)) for ask in cast.some)
+    found["beat"], _ = server.cost_us(command("beat", ask, messages.ask(ask)) for ask in cast.some)
     found["confirm, beat"], _ = server.cost_us(command("confirm", ask, receipt(ask, None)) for ask in cast.some)
     found["confirm, segment"], _ = server.cost_us(command("confirm", ask, receipt(ask, 8)) for ask in cast.some)
-    found["admit"], _ = server.cost_us(command("admit", ask, ask_message(ask, None)) for ask in cast.some)
+    found["admit"], _ = server.cost_us(command("admit", ask, messages.ask(ask)) for ask in cast.some)
     return found
 
 

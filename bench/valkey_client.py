@@ -23,7 +23,7 @@ from streamlimit.policy import Policy
 from streamlimit.store.valkey import ValkeyStore
 from streamlimit.store.valkey.codec import pack_policy
 from streamlimit.store.valkey.keys import Keys, shard_of
-from streamlimit.store.valkey.messages import receipt_message
+from streamlimit.store.valkey.messages import Messages
 from streamlimit.store.valkey.scripts import SCRIPTS
 from streamlimit.store.valkey.servers import evalsha
 from tests import servers
@@ -47,7 +47,7 @@ class Ways:
         self.server, self.store, self.receipt = server, store, receipt
         self.shard, keys = shard_of(USER), Keys("streamlimit")
         self.keys = [keys.ledger(self.shard, USER.encode()), keys.due[self.shard]]
-        self.policy, self.message = pack_policy(POLICY, frozenset(), 1_000), receipt_message(receipt, None)
+        self.policy, self.message = pack_policy(POLICY, frozenset(), 1_000), Messages(POLICY).receipt(receipt)
         self.command = evalsha(CONFIRM, self.keys, self.policy, self.message)
         self.client = Valkey(port=server.port)
         self.arguments = (CONFIRM.sha.decode(), 2, *self.keys, self.policy, self.message, NO_DEADLINE)

@@ -19,7 +19,7 @@ from streamlimit.model import Ask, Lease, Receipt
 from streamlimit.policy import Policy
 from streamlimit.store.valkey.codec import pack_policy
 from streamlimit.store.valkey.keys import Keys, shard_of
-from streamlimit.store.valkey.messages import ask_message, receipt_message
+from streamlimit.store.valkey.messages import Messages
 from streamlimit.store.valkey.scripts import SCRIPTS
 from tests import servers
 
@@ -111,7 +111,7 @@ class Server:
 
 
 def packed(server: Server, cast: Cast) -> tuple[float, float]:
-    keys, policy = Keys("streamlimit"), pack_policy(POLICY, frozenset(), 1)
+    keys, policy, messages = Keys("streamlimit"), pack_policy(POLICY, frozenset(), 1), Messages(POLICY)
     shas = {name: server.client.script_load(SCRIPTS[name].body) for name in ("admit", "confirm")}
 
     def command(name: str, ask: Ask, message: bytes) -> tuple[object, ...]:
@@ -121,9 +121,9 @@ def packed(server: Server, cast: Cast) -> tuple[float, float]:
 
     def receipt(ask: Ask, sequence: int) -> bytes:
         lease = Lease(ask, generations[ask.session_id], 0)
-        return receipt_message(Receipt(lease, f"video-180p/seg-{sequence:05}.m4s", sequence), None)
+        return messages.receipt(Receipt(lease, f"video-180p/seg-{sequence:05}.m4s", sequence))
 
-    admit_us, answers = server.cost_us(command("admit", ask, ask_message(ask, None)) for ask in cast.asks)
+    admit_us, answers = server.cost_us(command("admit", ask, messages.ask(ask)) for ask in cast.asks)
     generations = {a.session_id: _generation(r) for a, r in zip(cast.asks, answers, strict=True)}
     server.cost_us(command("confirm", ask, receipt(ask, 7)) for ask in cast.asks)
     confirm_us, _ = server.cost_us(command("confirm", ask, receipt(ask, 8)) for ask in cast.some)

@@ -7,6 +7,8 @@ from functools import lru_cache
 from struct import Struct
 
 from streamlimit.model import FOR_GOOD, Ask, Device, Event, Lease, Purpose, Receipt, State, Terms
+from streamlimit.policy import Policy
+from streamlimit.rules.devices import device_type
 from streamlimit.store.valkey.codec import (
     LEAST_PACKED,
     REMEMBERED,
@@ -35,78 +37,72 @@ MAX_SPAN_MS = _LOW
 """The longest duration in a receipt: 49 days."""
 
 
-def ask_message(ask: Ask, type_cap: int | None) -> bytes:
-    """The message of *ask* to admit.lua and beat.lua. *type_cap*: the policy's cap for the device's type."""
-    place = 0 if ask.sequence is None else pack_place(ask.sequence, ask.part)
-    granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
-    session, lease = ask.session_id.encode(), ask.lease_id.encode()
-    if len(session) >= LEAST_PACKED:
-        session = pack_rare_id(ask.session_id)
-    if len(lease) >= LEAST_PACKED:
-        lease = pack_rare_id(ask.lease_id)
-    replace = pack_id(ask.replace) if ask.replace else b""
-    return b"%b%c%b%c%b%c%b%b%b" % (
-        _ASK(place & _LOW, place >> 32, granted & _LOW, granted >> 32, _PURPOSES[ask.purpose], ask.may_start),
-        len(session),
-        session,
-        len(lease),
-        lease,
-        len(replace),
-        replace,
-        pack_play(ask.play) if ask.play else _NO_PLAY,
-        _alike(ask.client, ask.limit, type_cap, ask.stream_id, ask.kind, ask.device, ask.plan),
-    )
+class Messages:
+    """The messages that depend on the policy, by its caps for types of devices."""
 
+    def __init__(self, policy: Policy) -> None:
+        self._type_caps = policy.max_per_device_type
+        self._alike = lru_cache(REMEMBERED)(self._pack_alike)
 
-@lru_cache(REMEMBERED)
-def _alike(
-    client: str,
-    limit: int | None,
-    type_cap: int | None,
-    stream_id: str,
-    kind: str,
-    device: str | Device | None,
-    plan: str | None,
-) -> bytes:
-    """The end of both messages, cached, since it is the same for thousands of viewers."""
-    numbers = _ALIKE(pack_client(client), pack_limit(limit), pack_limit(type_cap))
-    return b"".join(
-        (numbers, _short(pack_id(stream_id)), _short(pack_kind(kind)), _long(pack_device(device)), pack_plan(plan))
-    )
+    def ask(self, ask: Ask) -> bytes:
+        """The message of *ask* to admit.lua and beat.lua."""
+        place = 0 if ask.sequence is None else pack_place(ask.sequence, ask.part)
+        granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
+        session, lease = ask.session_id.encode(), ask.lease_id.encode()
+        if len(session) >= LEAST_PACKED:
+            session = pack_rare_id(ask.session_id)
+        if len(lease) >= LEAST_PACKED:
+            lease = pack_rare_id(ask.lease_id)
+        replace = pack_id(ask.replace) if ask.replace else b""
+        return b"%b%c%b%c%b%c%b%b%b" % (
+            _ASK(place & _LOW, place >> 32, granted & _LOW, granted >> 32, _PURPOSES[ask.purpose], ask.may_start),
+            len(session),
+            session,
+            len(lease),
+            lease,
+            len(replace),
+            replace,
+            pack_play(ask.play) if ask.play else _NO_PLAY,
+            self._alike(ask.client, ask.limit, ask.stream_id, ask.kind, ask.device, ask.plan),
+        )
 
+    def receipt(self, receipt: Receipt) -> bytes:
+        """The message of *receipt* to confirm.lua."""
+        lease, ask = receipt.lease, receipt.lease.ask
+        generation, admitted_ms = lease.generation, lease.admitted_ms
+        granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
+        session = ask.session_id.encode()
+        if len(session) >= LEAST_PACKED:
+            session = pack_rare_id(ask.session_id)
+        numbers = _RECEIPT(
+            generation & _LOW,
+            generation >> 32,
+            lease.move,
+            granted & _LOW,
+            granted >> 32,
+            (granted > 0 or ask.purpose is _SEAT) and ask.purpose is not _CHECK,  # rules/ledger.py, gives_grant
+            admitted_ms & _LOW,
+            admitted_ms >> 32,
+            min(receipt.age_ms, MAX_SPAN_MS),
+        )
+        return b"%b%c%b%b%b%b" % (
+            numbers,
+            len(session),
+            session,
+            pack_play(ask.play) if ask.play else _NO_PLAY,
+            _received(receipt.sequence, receipt.part, receipt.play_ms, receipt.ends_ms, receipt.segment),
+            self._alike(ask.client, ask.limit, ask.stream_id, receipt.kind, ask.device, ask.plan),
+        )
 
-def pack_play(play: int) -> bytes:
-    """A play with its length byte: empty for 0, else eight bytes, the low four first."""
-    return b"\x08" + _PLAY(play & _LOW, play >> 32) if play else _NO_PLAY
-
-
-def receipt_message(receipt: Receipt, type_cap: int | None) -> bytes:
-    """The message of *receipt* to confirm.lua; *type_cap* as in `ask_message`."""
-    lease, ask = receipt.lease, receipt.lease.ask
-    generation, admitted_ms = lease.generation, lease.admitted_ms
-    granted = 0 if ask.grant_generation is None else ask.grant_generation + 1
-    session = ask.session_id.encode()
-    if len(session) >= LEAST_PACKED:
-        session = pack_rare_id(ask.session_id)
-    numbers = _RECEIPT(
-        generation & _LOW,
-        generation >> 32,
-        lease.move,
-        granted & _LOW,
-        granted >> 32,
-        (granted > 0 or ask.purpose is _SEAT) and ask.purpose is not _CHECK,  # rules/ledger.py, gives_grant
-        admitted_ms & _LOW,
-        admitted_ms >> 32,
-        min(receipt.age_ms, MAX_SPAN_MS),
-    )
-    return b"%b%c%b%b%b%b" % (
-        numbers,
-        len(session),
-        session,
-        pack_play(ask.play) if ask.play else _NO_PLAY,
-        _received(receipt.sequence, receipt.part, receipt.play_ms, receipt.ends_ms, receipt.segment),
-        _alike(ask.client, ask.limit, type_cap, ask.stream_id, receipt.kind, ask.device, ask.plan),
-    )
+    def _pack_alike(
+        self, client: str, limit: int | None, stream_id: str, kind: str, device: str | Device | None, plan: str | None
+    ) -> bytes:
+        """The end of both messages, cached, since it is the same for thousands of viewers."""
+        type_cap = self._type_caps.get(device_type(device))
+        numbers = _ALIKE(pack_client(client), pack_limit(limit), pack_limit(type_cap))
+        return b"".join(
+            (numbers, _short(pack_id(stream_id)), _short(pack_kind(kind)), _long(pack_device(device)), pack_plan(plan))
+        )
 
 
 @lru_cache(REMEMBERED)
@@ -114,6 +110,11 @@ def _received(sequence: int | None, part: int, play_ms: int, ends_ms: int, segme
     """The part of a receipt's message that describes its segment, cached likewise."""
     place, name = 0 if sequence is None else pack_place(sequence, part), (segment or "").encode()
     return _SEGMENT(place & _LOW, place >> 32, min(play_ms, MAX_SPAN_MS), min(ends_ms, MAX_SPAN_MS), len(name)) + name
+
+
+def pack_play(play: int) -> bytes:
+    """A play with its length byte: empty for 0, else eight bytes, the low four first."""
+    return b"\x08" + _PLAY(play & _LOW, play >> 32) if play else _NO_PLAY
 
 
 def lease_message(lease: Lease) -> bytes:

@@ -29,7 +29,6 @@ from streamlimit.model import (
 )
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.rules.beat import beaten, unnamed
-from streamlimit.rules.devices import device_type
 from streamlimit.store.contract import Clock, Events, OnVerdict
 from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.rule_store import matching
@@ -37,14 +36,13 @@ from streamlimit.store.valkey import walks
 from streamlimit.store.valkey.calls import Calls
 from streamlimit.store.valkey.keys import shard_of
 from streamlimit.store.valkey.messages import (
+    Messages,
     again_message,
-    ask_message,
     end_message,
     forget_message,
     forgive_message,
     lease_message,
     limit_message,
-    receipt_message,
     terminate_message,
 )
 
@@ -73,7 +71,7 @@ class ValkeyStore:
         timeout: float = ANSWER_SECONDS,
         outbox_max_events: int = OUTBOX_MAX_EVENTS,
     ) -> None:
-        self._policy, self._has_type_caps = policy, bool(policy.max_per_device_type)
+        self._policy, self._messages = policy, Messages(policy)
         self._calls = Calls(url, policy, subscribed, clock, prefix, timeout, outbox_max_events)
         self._answers = self._calls.answers
         self._sweep = walks.Sweep(self._calls)
@@ -89,27 +87,22 @@ class ValkeyStore:
 
     def admit(self, ask: Ask) -> Deferred[Decision]:
         decode = partial(self._answers.decision, ask)
-        message = ask_message(ask, self._type_cap(ask) if self._has_type_caps else None)
-        return self._calls.change("admit", ask.user_id, message, decode)
+        return self._calls.change("admit", ask.user_id, self._messages.ask(ask), decode)
 
     def confirm(self, receipt: Receipt) -> Deferred[Verdict]:
         decode = partial(self._answers.verdict, receipt)
-        ask = receipt.lease.ask
-        message = receipt_message(receipt, self._type_cap(ask) if self._has_type_caps else None)
-        return self._calls.change("confirm", ask.user_id, message, decode)
+        return self._calls.change("confirm", receipt.lease.ask.user_id, self._messages.receipt(receipt), decode)
 
     def report(self, receipt: Receipt, callback: OnVerdict) -> None:
-        ask, decode = receipt.lease.ask, partial(self._answers.verdict, receipt)
-        message = receipt_message(receipt, self._type_cap(ask) if self._has_type_caps else None)
+        message, decode = self._messages.receipt(receipt), partial(self._answers.verdict, receipt)
         try:
-            self._calls.send("confirm", ask.user_id, message, decode, callback, copy_context())
+            self._calls.send("confirm", receipt.lease.ask.user_id, message, decode, callback, copy_context())
         except StoreUnavailable as error:
             callback(error)
 
     def beat(self, ask: Ask) -> Deferred[Decision]:
         answer: Deferred[Decision] = Deferred()
-        message = ask_message(ask, self._type_cap(ask) if self._has_type_caps else None)
-        decode = partial(self._answers.beaten, ask)
+        message, decode = self._messages.ask(ask), partial(self._answers.beaten, ask)
         self._calls.send("beat", ask.user_id, message, decode, partial(self._beaten, ask, answer))
         return answer
 
@@ -188,8 +181,3 @@ class ValkeyStore:
         if not isinstance(decision, Admitted) or decision.lease is None:
             return decision
         return beaten(decision, await self.confirm(Receipt(decision.lease)), ask)
-
-    def _type_cap(self, ask: Ask) -> int | None:
-        """The policy's cap for the device's type; None: there is none."""
-        caps = self._policy.max_per_device_type
-        return caps.get(device_type(ask.device))
