@@ -2,7 +2,6 @@
 
 import pytest
 
-from streamlimit.edge.callers import require_edge
 from streamlimit.edge.grants import grant_beside
 from streamlimit.edge.original import Original, file_of, original_of
 from streamlimit.web.address import Proxies
@@ -82,8 +81,8 @@ def test_only_an_edge_speaks_for_viewers(client: tuple[str, int] | None, trusted
     proxies, request = Proxies(trusted), made(headers=[(b"x-forwarded-for", b"198.51.100.7")], client=client)
     for _ in range(2):  # and so it is when the viewer's own address stands in its place
         if is_edge:
-            require_edge(proxies, request)
+            proxies.require(request)
         else:
             with pytest.raises(Problem, match="forbidden"):
-                require_edge(proxies, request)
+                proxies.require(request)
         proxies.reveal(request)

@@ -6,7 +6,7 @@ MUTANTS = [
     Mutant(
         "an edge's own address is the viewer's",
         "streamlimit/edge/decision.py",
-        'return "" if is_edge_itself(self._proxies, request) else digest_at(request.client)',
+        'return "" if self._proxies.ask_themselves(request) else digest_at(request.client)',
         "return digest_at(request.client)",
         ("tests/edge/test_auth.py",),
     ),
@@ -103,8 +103,8 @@ MUTANTS = [
     ),
     Mutant(
         "anybody speaks for viewers",
-        "streamlimit/edge/callers.py",
-        "if not proxies.spoke(request):",
+        "streamlimit/web/address.py",
+        "if not self.spoke(request):",
         "if False:",
         ("tests/edge/test_auth.py",),
     ),
@@ -139,7 +139,7 @@ MUTANTS = [
     Mutant(
         "anybody reports",
         "streamlimit/edge/reports.py",
-        "if not is_edge_itself(self._proxies, request):",
+        "if not self._proxies.ask_themselves(request):",
         "if False:",
         ("tests/edge/test_reports.py",),
     ),

@@ -5,7 +5,6 @@ recipes have the edge overwrite its own (docs/how-to/edges.md).
 """
 
 from streamlimit.edge.answer import noted, refused, yes_headers
-from streamlimit.edge.callers import require_edge
 from streamlimit.edge.decision import LOOKS, Decider
 from streamlimit.edge.original import original_of
 from streamlimit.http.request import Request
@@ -31,7 +30,7 @@ class Auth:
 
     async def __call__(self, request: Request) -> Reply:
         try:
-            require_edge(self._proxies, request)
+            self._proxies.require(request)
             original = original_of(self.uri_of(request), self._prefix)
             yes = await self._decider.decide(original, self.method_of(request), request)
         except Exception as error:

@@ -6,7 +6,6 @@ from streamlimit.delivery.entrusted import lease_for
 from streamlimit.delivery.naming import Place, is_free, place_in, place_of
 from streamlimit.delivery.paths import is_safe, kind_by_suffix
 from streamlimit.delivery.stream import Stream
-from streamlimit.edge.callers import is_edge_itself
 from streamlimit.edge.grants import grant_beside
 from streamlimit.edge.original import Original
 from streamlimit.errors import UnknownSegment
@@ -66,7 +65,7 @@ class Decider:
 
     def _client(self, request: Request) -> str:
         """The digest of the viewer's address; empty where the edge does not state it."""
-        return "" if is_edge_itself(self._proxies, request) else digest_at(request.client)
+        return "" if self._proxies.ask_themselves(request) else digest_at(request.client)
 
     def _caller(self, original: Original, request: Request) -> Caller:
         """The caller by the grant of a request. Raises 401 and 403."""

@@ -5,7 +5,6 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from streamlimit.edge.callers import require_edge
 from streamlimit.http.request import Request
 from streamlimit.web.address import Proxies
 from streamlimit.web.forms import malformed
@@ -20,7 +19,7 @@ HELD_SECONDS = 6 * 3600.0
 def require_hook(request: Request, proxies: Proxies) -> None:
     """Raises 405 and 403 for what is no server's hook."""
     require_method(request, "POST")
-    require_edge(proxies, request)
+    proxies.require(request)
 
 
 def read_hook(form: type[T], request: Request) -> T:

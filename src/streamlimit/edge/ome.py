@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 
 from streamlimit.edge.answer import noted
-from streamlimit.edge.callers import require_edge
 from streamlimit.edge.grants import in_query
 from streamlimit.edge.holding import Holding
 from streamlimit.edge.hooks import read_hook
@@ -69,7 +68,7 @@ class Ome:
     def _require_server(self, request: Request) -> None:
         """Raises 403 for a body that the server did not sign, or where it has no secret, did not send."""
         if self._secret is None:
-            require_edge(self._proxies, request)
+            self._proxies.require(request)
             return
         made = base64.urlsafe_b64encode(hmac.digest(self._secret, body_of(request), "sha1")).rstrip(b"=")
         stated = (request.header(b"x-ome-signature") or "").rstrip("=").encode("latin-1")

@@ -5,7 +5,6 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from streamlimit.edge.callers import is_edge_itself
 from streamlimit.edge.reported import Report, Reported, in_order, latest, milliseconds
 from streamlimit.http.request import Request
 from streamlimit.web.forms import malformed
@@ -42,7 +41,7 @@ class Reports:
 
     async def __call__(self, request: Request) -> Reply:
         require_method(request, "POST")
-        if not is_edge_itself(self._proxies, request):
+        if not self._proxies.ask_themselves(request):
             (await self._authenticator.identify(request.header(b"authorization"))).require(CALL)
         require_json(request)
         reports = read_reports(body_of(request, MAX_BYTES))

@@ -74,7 +74,7 @@ class Edge:
 
     @property
     def elsewhere(self) -> Call | None:
-        """The ASGI callable by which another server delivers files of `/play`; None: streamlimit delivers."""
+        """The call by which another server delivers files of `/play`; None: streamlimit delivers."""
         if self._cdn is not None:
             return Redirect(self._cdn, self._cookies, self._decider)
         return Accel(self._service, self._decider) if self._service.settings.deliver == "accel" else None

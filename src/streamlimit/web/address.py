@@ -6,6 +6,7 @@ from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from streamlimit.http.request import Peer, Request
+from streamlimit.web.problems import Problem
 
 UNIX = "unix"
 """The entry of trusted proxies for every client on a Unix socket."""
@@ -76,6 +77,15 @@ class Proxies:
         """Does the request come from a trusted proxy itself? Works before and after `reveal`."""
         client = request.client
         return request.is_revealed or (self.trusts(client[0]) if client else self._unix)
+
+    def require(self, request: Request) -> None:
+        """Raises 403 unless the request comes from a trusted proxy itself: only edges may speak for viewers."""
+        if not self.spoke(request):
+            raise Problem("forbidden", "only an edge that is one of trusted_proxies may ask this")
+
+    def ask_themselves(self, request: Request) -> bool:
+        """Does the request come from a trusted proxy on its own account, not forwarded for a viewer?"""
+        return self.spoke(request) and not request.is_revealed
 
     def _trusts(self, address: str) -> bool:
         parsed = _parsed(address)
