@@ -22,11 +22,11 @@ EXPLAINED: dict[str, Explained] = {
     "malformed": Explained(
         "The request is not JSON, has a wrong type, a missing or unknown field, or a bad id; `field` names it.",
         "",
-        "Mend the request: `detail` says what is wrong with it, and `/openapi.json` how it should look.",
+        "Correct the request: `detail` says what is wrong with it, and `/openapi.json` how it should look.",
     ),
     "unauthenticated": Explained(
-        "There is no credential, or one that is none of ours; or a grant that expired while its session held no seat, "
-        "or one that was ended with its session.",
+        "There is no credential, or one that is not valid here; or a grant that expired while its session held no "
+        "seat, or one that was ended with its session.",
         _LOGIN,
         "Get a credential, or open the session again (`POST /v1/sessions`): that gives a new playback URL.",
     ),
@@ -36,9 +36,9 @@ EXPLAINED: dict[str, Explained] = {
         "Use the right credential. The reference of calls says which role may do what.",
     ),
     "not-found": Explained(
-        "There is nothing at this address.",
+        "There is no page or call at this address.",
         "",
-        "Compare the path with `/openapi.json`. Pages and calls of a part that is not configured are not there either.",
+        "Compare the path with `/openapi.json`. Pages and calls of a part that is not configured do not exist either.",
     ),
     "unknown-stream": Explained(
         "There is no such stream, or it cannot be served at the moment (the log says why). It takes no seat.",
@@ -48,12 +48,12 @@ EXPLAINED: dict[str, Explained] = {
     "unknown-segment": Explained(
         "The stream has no segment or file of that name. It takes no seat.",
         "",
-        "Fetch the playlist or manifest again: at a live edge old segments go.",
+        "Fetch the playlist or manifest again: a live stream drops old segments.",
     ),
     "unknown-session": Explained(
         "The user has no such session, or it is gone: expired, ended, terminated or abandoned.",
         "",
-        "Open a session again. The user's history says what became of the old one.",
+        "Open a session again. The user's history shows how the old one ended.",
     ),
     "method-not-allowed": Explained(
         "The address exists, this method does not; `Allow` names those that do.",
@@ -86,18 +86,18 @@ EXPLAINED: dict[str, Explained] = {
     ),
     "too-large": Explained(
         "The body is larger than the call takes: 64 KiB, or 4 MiB of reports (of which a worker reads 16 at once from "
-        "clients that are none of `trusted_proxies`).",
+        "clients that are not in `trusted_proxies`).",
         "",
         "Send less, or reports in smaller batches.",
     ),
     "url-too-long": Explained("The URL is longer than 16 KiB.", "", "Send a shorter one."),
     "unsupported-media-type": Explained(
-        "The body says that it is of another kind than this call reads.",
+        "The body's content type is not one that this call reads.",
         "",
         "Send `Content-Type: application/json`, or what `/openapi.json` names for this call.",
     ),
     "range-not-satisfiable": Explained(
-        "The file has no such bytes; `Content-Range` tells its size.", "", "Ask for bytes that are there."
+        "The file has no such bytes; `Content-Range` states its size.", "", "Ask for bytes within the file."
     ),
     "too-many-requests": Explained(
         "The client hammers: it asks again and again right after a refusal.",
@@ -114,7 +114,7 @@ EXPLAINED: dict[str, Explained] = {
         "The head has more than 32 KiB or 100 headers.", "", "Send fewer, or shorter, headers."
     ),
     "internal": Explained(
-        "Something went wrong in the service itself; the log has the whole story under the request's id.",
+        "The service has failed by a defect; the log has the details under the request's id.",
         _BUSY,
         "Look up `X-Request-Id` in the log, and report it as a defect.",
     ),
@@ -147,6 +147,6 @@ EXPLAINED: dict[str, Explained] = {
         "Wait `Retry-After`; see that the service reaches the address in `[jwt]`.",
     ),
     "version-not-supported": Explained(
-        "The request line is of another major version than HTTP/1.", "", "Speak HTTP/1.1."
+        "The request line is of another major version than HTTP/1.", "", "Use HTTP/1.1."
     ),
 }

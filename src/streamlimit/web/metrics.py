@@ -82,7 +82,7 @@ GAUGES = (
     Row("kept", "Confirmations that wait for the store", "store.kept", "livesum"),
     Row("known", "Sessions the workers know", "store.cache", "livesum"),
 )
-"""The values of counters: a collection counts by its length."""
+"""The gauges; a value with a length counts by it."""
 
 STARTS_AT_ZERO = (("refusals", "session-limit"), ("problems", "internal"))
 """Labels that are there from the start: of a counter that appears as 1, Prometheus sees no increase."""
