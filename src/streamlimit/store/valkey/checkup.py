@@ -6,10 +6,9 @@ from typing import Any
 from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.store.diagnosis import in_words
 from streamlimit.store.valkey.connection import encode
-from streamlimit.store.valkey.discovery import NotFound, find
+from streamlimit.store.valkey.discovery import NotFound, asking_for_layout, find
 from streamlimit.store.valkey.location import Address, Layout, Location, parse, shown
-from streamlimit.store.valkey.nodes import Opening, ask_once
-from streamlimit.store.valkey.router import login_of
+from streamlimit.store.valkey.nodes import Opening, ask_once, login_of
 
 PATIENCE_SECONDS = 2.0
 OLDEST = (7, 0)
@@ -26,8 +25,8 @@ async def check(url: str) -> list[str]:
         info = await _info(address, opening)
         _must_be_alone(address, info)
         return judge(address, info)
-    notes = await _try_seeds(location, opening)
-    for address in sorted(await _primaries(location, opening)):
+    notes = await _try_seeds(location)
+    for address in sorted(await _primaries(location)):
         info = await _info(address, opening, f"{_name(location)} names {shown(address)}, but from here ")
         if location.layout is Layout.SENTINEL:
             _must_be_alone(address, info)
@@ -35,10 +34,10 @@ async def check(url: str) -> list[str]:
     return notes
 
 
-async def _try_seeds(location: Location, opening: Opening) -> list[str]:
+async def _try_seeds(location: Location) -> list[str]:
     """Notes on the servers of the URL that do not answer, as long as one does."""
-    plain = Opening(location.tls, PATIENCE_SECONDS, () if location.layout is Layout.SENTINEL else opening.greeting)
-    found = await asyncio.gather(*(_info(seed, plain) for seed in location.seeds), return_exceptions=True)
+    opening = asking_for_layout(location, PATIENCE_SECONDS)
+    found = await asyncio.gather(*(_info(seed, opening) for seed in location.seeds), return_exceptions=True)
     failures = [each for each in found if isinstance(each, BaseException)]
     if len(failures) == len(found):
         raise failures[0]
@@ -49,10 +48,9 @@ async def _try_seeds(location: Location, opening: Opening) -> list[str]:
     return [str(failure).removeprefix("store: ") for failure in failures]
 
 
-async def _primaries(location: Location, opening: Opening) -> set[Address]:
-    greeting = () if location.layout is Layout.SENTINEL else opening.greeting
+async def _primaries(location: Location) -> set[Address]:
     try:
-        plan = await find(location, Opening(location.tls, PATIENCE_SECONDS, greeting), {})
+        plan = await find(location, asking_for_layout(location, PATIENCE_SECONDS), {})
     except NotFound as error:
         raise StoreUnavailable(f"{_name(location)}: {in_words(str(error))} ({error})") from error
     if None in plan:

@@ -12,7 +12,7 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.store.valkey.connection import Pipe, encode
 from streamlimit.store.valkey.keys import SHARDS, SLOTS
 from streamlimit.store.valkey.location import Address, Layout, Location
-from streamlimit.store.valkey.nodes import Opening, ask, ask_once
+from streamlimit.store.valkey.nodes import Opening, ask, ask_once, login_of
 
 Plan = list[Address | None]
 """The address of each shard's server; None where no server has its slot."""
@@ -20,6 +20,12 @@ Plan = list[Address | None]
 
 class NotFound(Exception):
     """No node answered with a layout; the text is the last failure."""
+
+
+def asking_for_layout(location: Location, timeout: float) -> Opening:
+    """How a connection to a seed is opened: without a login to sentinels, for it is that of the store's servers."""
+    greeting = () if location.layout is Layout.SENTINEL else login_of(location)
+    return Opening(location.tls, timeout, greeting)
 
 
 async def find(location: Location, opening: Opening, known: dict[Address, Pipe | None]) -> Plan:

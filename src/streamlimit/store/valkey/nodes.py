@@ -14,7 +14,7 @@ from typing import Any
 from streamlimit.errors import StoreUnavailable
 from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.valkey.connection import CLOSED, Call, OnError, OnLost, Pipe, encode
-from streamlimit.store.valkey.location import Address, shown
+from streamlimit.store.valkey.location import Address, Location, shown
 
 OPENING_SECONDS = 1.0
 """How long connecting, TLS, login and loading the scripts may take together."""
@@ -54,6 +54,17 @@ class Opening:
                 pipe.close("the greeting failed")
                 raise
         return pipe
+
+
+def login_of(location: Location) -> tuple[bytes, ...]:
+    """The commands that log a new connection in."""
+    commands = []
+    if location.password is not None:
+        user = () if location.user is None else (location.user,)
+        commands.append(encode("AUTH", *user, location.password))
+    if location.db:
+        commands.append(encode("SELECT", location.db))
+    return tuple(commands)
 
 
 def ask(pipe: Pipe, command: bytes) -> Deferred[object]:

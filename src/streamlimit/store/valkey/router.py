@@ -14,10 +14,10 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey.clock import TOO_LATE
 from streamlimit.store.valkey.connection import Call, Decode, Pipe, encode
-from streamlimit.store.valkey.discovery import NotFound, Plan, Pointer, find, pointed_to
+from streamlimit.store.valkey.discovery import NotFound, Plan, Pointer, asking_for_layout, find, pointed_to
 from streamlimit.store.valkey.keys import SHARDS, SHARDS_OF
 from streamlimit.store.valkey.location import Address, Layout, Location, shown
-from streamlimit.store.valkey.nodes import ASKING, Node, Opening
+from streamlimit.store.valkey.nodes import ASKING, Node, Opening, login_of
 from streamlimit.store.valkey.scripts import SCRIPTS, Script
 
 TRIES = 32
@@ -40,10 +40,9 @@ class Router:
 
     def __init__(self, location: Location, timeout: float) -> None:
         self._location, self._timeout = location, timeout
-        login = login_of(location)
-        self._asking = Opening(location.tls, timeout, () if location.layout is Layout.SENTINEL else login)
+        self._asking = asking_for_layout(location, timeout)
         loads = tuple(encode("SCRIPT", "LOAD", script.body) for script in SCRIPTS.values())
-        self._opening = Opening(location.tls, timeout, login + loads, runs_scripts=True)
+        self._opening = Opening(location.tls, timeout, login_of(location) + loads, runs_scripts=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self.on_failure: Callable[[], None] = _nothing
@@ -240,14 +239,3 @@ class Router:
 
 def _nothing() -> None:
     """The default listener to failures, which does nothing."""
-
-
-def login_of(location: Location) -> tuple[bytes, ...]:
-    """The commands that log a new connection in."""
-    commands = []
-    if location.password is not None:
-        user = () if location.user is None else (location.user,)
-        commands.append(encode("AUTH", *user, location.password))
-    if location.db:
-        commands.append(encode("SELECT", location.db))
-    return tuple(commands)
