@@ -165,14 +165,14 @@ async def test_a_viewers_token_is_one_before_the_keys_of_grants_are_known() -> N
     grants = Grants([], 60)
     authenticator = Authenticator(grants, [Key(key_hash("an-operator-key"), "operator")])
     authenticator.verifier = Provider()  # type: ignore[assignment]  # as much of one as is called
-    assert (await authenticator.identify("Bearer a-viewers-token")).user_id == "ann"
-    assert (await authenticator.identify("Bearer an-operator-key")).role == "operator"
+    assert (await authenticator.identify(b"Bearer a-viewers-token")).user_id == "ann"
+    assert (await authenticator.identify(b"Bearer an-operator-key")).role == "operator"
     with pytest.raises(StoreUnavailable):
-        await authenticator.identify(f"Bearer {LOOSE_GRANT}")
+        await authenticator.identify(f"Bearer {LOOSE_GRANT}".encode())
     grants.learn(["the key at last"])
     with pytest.raises(Problem, match="unauthenticated"):
-        await authenticator.identify(f"Bearer {LOOSE_GRANT}")
-    assert (await authenticator.identify(f"Bearer {grants.sign('ann', 'tv')}")).session_id == "tv"
+        await authenticator.identify(f"Bearer {LOOSE_GRANT}".encode())
+    assert (await authenticator.identify(f"Bearer {grants.sign('ann', 'tv')}".encode())).session_id == "tv"
 
 
 # A file that is opened late

@@ -348,13 +348,13 @@ async def test_a_token_seen_before_is_not_verified_again_until_it_expires(monkey
     authenticator = _authenticator(desk)
     text = "Bearer " + token(RSA, exp=int(time.time()) + 1, streamlimit_plan="gold")
 
-    first = await authenticator.identify(text)
+    first = await authenticator.identify(text.encode())
     assert (first.role, first.user_id, first.limit) == ("viewer", "alice", 5)
-    assert await authenticator.identify(text) is first
+    assert await authenticator.identify(text.encode()) is first
     desk.wall += 60
     monkeypatch.setattr(time, "time", lambda: desk.wall)
     with pytest.raises(Problem) as refused:
-        await authenticator.identify(text)
+        await authenticator.identify(text.encode())
     assert refused.value.status == 401
 
 
@@ -362,11 +362,11 @@ async def test_a_key_that_is_taken_back_opens_nothing_from_the_next_fetch_on() -
     desk = Desk(RSA, EC)
     authenticator = _authenticator(desk)
     stolen = "Bearer " + token(EC, algorithm="ES256")
-    assert (await authenticator.identify(stolen)).user_id == "alice"
+    assert (await authenticator.identify(stolen.encode())).user_id == "alice"
     desk.keys = [RSA]
     await desk.ring.refresh()
     with pytest.raises(Problem) as refused:
-        await authenticator.identify(stolen)
+        await authenticator.identify(stolen.encode())
     assert refused.value.status == 401
 
 
@@ -375,10 +375,10 @@ async def test_keys_that_are_away_are_no_fault_of_the_viewers() -> None:
     desk.problem = OSError("away")
     authenticator = _authenticator(desk)
     with pytest.raises(Problem) as refused:
-        await authenticator.identify("Bearer " + token(RSA))
+        await authenticator.identify(f"Bearer {token(RSA)}".encode())
     assert (refused.value.code, refused.value.status) == ("identity-unavailable", 503)
     assert int(refused.value.headers["Retry-After"]) > 0
-    assert (await authenticator.identify("Bearer service-key")).role == "service", "needs no provider"
+    assert (await authenticator.identify(b"Bearer service-key")).role == "service", "needs no provider"
 
 
 def test_every_key_is_compared_in_constant_time_whichever_matches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,7 +389,7 @@ def test_every_key_is_compared_in_constant_time_whichever_matches(monkeypatch: p
     keys = [Key(key_hash(key), role) for key, role in held]
     for key, role in held:
         authenticator = Authenticator(Grants(["0123456789abcdef"], 60), keys)
-        assert asyncio.run(authenticator.identify(f"Bearer {key}")).role == role
+        assert asyncio.run(authenticator.identify(f"Bearer {key}".encode())).role == role
         assert len(compared) == 3
         compared.clear()
 

@@ -42,7 +42,7 @@ class Reports:
     async def __call__(self, request: Request) -> Reply:
         require_method(request, "POST")
         if not self._proxies.ask_themselves(request):
-            (await self._authenticator.identify(request.header(b"authorization"))).require(CALL)
+            (await self._authenticator.identify(request.fields.get(b"authorization"))).require(CALL)
         require_json(request)
         reports = read_reports(body_of(request, MAX_BYTES))
         gone = await in_order(latest(reports), self._reported.note)

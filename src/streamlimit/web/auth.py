@@ -46,7 +46,7 @@ class Authenticator:
     ) -> None:
         self._grants, self._plans, self.verifier = grants, plans or Plans({}), verifier
         self._uncredentialed = Caller(uncredentialed)
-        self._known: Recent[str, Caller] = Recent()
+        self._known: Recent[bytes, Caller] = Recent()
         self._granted: Recent[str, Caller] = Recent()
         self._to_forget = [self._known.clear, self._granted.clear]  # a withdrawn key must be refused at once
         self.adopt(keys)
@@ -62,19 +62,19 @@ class Authenticator:
         """Has *forget* called whenever credentials may have become invalid, or mean something else."""
         self._to_forget.append(forget)
 
-    def recall(self, authorization: str | None) -> Caller | None:
+    def recall(self, authorization: bytes | None) -> Caller | None:
         """The caller with this header, if it was identified before and is still remembered; else None."""
         if authorization is None:
             return self._uncredentialed
         known = self._known.get(authorization)
         return known if known is not None and (known.role != "viewer" or known.may_start) else None
 
-    async def identify(self, authorization: str | None) -> Caller:
+    async def identify(self, authorization: bytes | None) -> Caller:
         """The caller with this `Authorization` header. Raises 401 for an unknown credential."""
         known = self.recall(authorization)
         if known is not None or authorization is None:
             return known or self._uncredentialed
-        caller = await self._identify(authorization)
+        caller = await self._identify(authorization.decode("latin-1"))
         self._known.put(authorization, caller)
         return caller
 

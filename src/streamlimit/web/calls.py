@@ -58,7 +58,7 @@ async def caller_in_header(request: Request, service: ServiceDep) -> Caller:
 async def caller_of(request: Request, service: Service, grant: str | None = None) -> Caller:
     """The caller of *request*; *grant*: a credential in the body, which counts before the header."""
     if grant is None:
-        caller = await service.authenticator.identify(request.headers.get("authorization"))
+        caller = await service.authenticator.identify(asked(request).fields.get(b"authorization"))
     else:
         caller = service.authenticator.identify_grant(grant)
     caller.require(f"{request.method} {request.scope['route'].path}")

@@ -97,8 +97,7 @@ class Heartbeat:
             raise wrong_method("POST")
         plain = _plain_ids(request.target)
         ids = ids_in(request.raw_path) if plain is None else (plain[1].decode(), plain[2].decode())
-        given = request.fields.get(b"authorization")
-        caller = caller or self._authenticator.recall(None if given is None else given.decode("latin-1"))
+        caller = caller or self._authenticator.recall(request.fields.get(b"authorization"))
         if caller is None:
             return self._of_stranger(request, exchange)
         body, form = request.body or b"", None
@@ -122,7 +121,7 @@ class Heartbeat:
         return then(decision, partial(self._answer, ask, exchange))
 
     async def _of_stranger(self, request: Request, exchange: Exchange) -> None:
-        caller = await self._authenticator.identify(request.header(b"authorization"))
+        caller = await self._authenticator.identify(request.fields.get(b"authorization"))
         await resolved(self(request, exchange, caller))
 
     async def _beat_remote(self, ask: Ask, form: HeartbeatForm, exchange: Exchange) -> None:

@@ -35,7 +35,7 @@ class OriginSegments(Segments):
     async def __call__(self, request: Request, exchange: Exchange, _caller: Caller | None = None) -> None:
         if request.method != "POST":
             raise wrong_method("POST")
-        caller = await self._authenticator.identify(request.header(b"authorization"))
+        caller = await self._authenticator.identify(request.fields.get(b"authorization"))
         caller.require(CALL)
         form, client = read_segment_form(json_of(request)), request.client
         caller.require_own(form.user_id, form.session_id, form.stream_id, form.replace)

@@ -65,8 +65,7 @@ class Segments:
         """Answers with the named segment, or the next one. *caller*: where it is identified already."""
         if request.method != "POST":
             raise wrong_method("POST")
-        given = request.fields.get(b"authorization")
-        caller = caller or self._authenticator.recall(None if given is None else given.decode("latin-1"))
+        caller = caller or self._authenticator.recall(request.fields.get(b"authorization"))
         if caller is None:
             return self._of_stranger(request, exchange)
         if caller.role not in RIGHTS[CALL]:
@@ -80,7 +79,7 @@ class Segments:
         return self._responder.answer(wanted, exchange)
 
     async def _of_stranger(self, request: Request, exchange: Exchange) -> None:
-        caller = await self._authenticator.identify(request.header(b"authorization"))
+        caller = await self._authenticator.identify(request.fields.get(b"authorization"))
         await resolved(self(request, exchange, caller))
 
     def issue(self, form: SegmentForm, caller: Caller, client: str, place: str) -> Issue:
