@@ -85,7 +85,7 @@ def _members(line: str) -> dict[str, str]:
 
 
 def _report_of(said: dict[str, str]) -> Report | None:
-    """The report in the keys *said*; None: they do not tell whether the player plays."""
+    """The report in the keys *said*; None where they do not state whether the player plays."""
     if _whole(said, "v", 1) > NEWEST:
         return None
     _whole(said, "ts", 0)

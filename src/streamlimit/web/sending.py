@@ -176,7 +176,7 @@ async def _send_slices(part: Part, journey: Journey, exchange: Exchange) -> None
 
 
 def _pour(part: Part, journey: Journey, exchange: Exchange) -> Awaitable[None] | None:
-    """Sends *part* from the file to the kernel directly; the wire tells the tracker what the kernel took."""
+    """Sends *part* from the file to the kernel directly; the wire reports the bytes sent to the tracker."""
     length = part.last + 1 - part.first
     if len(part.segments) > 1 or length > SPAN:
         return _pour_pieces(part, journey, exchange)

@@ -115,8 +115,8 @@ class Keys:
             self._fetched_at = self._clock()
             if document != self._document:
                 self._document, self._public = document, keys
-                for tell in self.on_change:
-                    tell()
+                for callback in self.on_change:
+                    callback()
         finally:
             self._fetching = None
 

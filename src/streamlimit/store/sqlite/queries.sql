@@ -58,7 +58,7 @@ WHERE user_id > ? AND user_id <= ? AND (due_at_ms <= ? OR due_at_ms > ?) ORDER B
 SELECT user_id, body FROM ledgers WHERE user_id > ? ORDER BY user_id LIMIT ?;
 
 -- name: count_unsorted
--- Numbers have next to no gaps, so first and last tell how many there are.
+-- The rows are estimated from the first and the last number, which have next to no gaps between them.
 SELECT coalesce((SELECT max(number) FROM outbox) - (SELECT min(number) FROM outbox) + 1, 0);
 
 -- name: put_event

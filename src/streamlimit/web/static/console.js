@@ -15,7 +15,7 @@ const settings = JSON.parse(place("settings").textContent);
 let shown = null;
 
 async function open() {
-  for (const section of Object.values(SECTIONS)) section.furnish(settings, { tell, say });
+  for (const section of Object.values(SECTIONS)) section.furnish(settings, { showNotice, say });
   place("sign-in").querySelector("form").addEventListener("submit", signIn);
   place("sign-out").addEventListener("click", () => signOut(""));
   onRefused(() => signOut("This key is not valid here, or no longer. Sign in again."));
@@ -52,7 +52,7 @@ async function enter() {
   place("looks").hidden = role === "operator";
   for (const button of document.querySelectorAll("[data-acts]")) button.disabled = role !== "operator";
   showFrame(true);
-  tell("");
+  showNotice("");
   go();
 }
 
@@ -64,7 +64,7 @@ function signOut(why) {
 
 function showSignIn(why) {
   showFrame(false);
-  tell(why);
+  showNotice(why);
   say("");
   place("sign-in").hidden = false;
   place("sign-in").querySelector("input").focus();
@@ -106,7 +106,7 @@ function decoded(text) {
 }
 
 // What is wrong, until it is right again; what was done.
-function tell(text) {
+function showNotice(text) {
   place("notice").hidden = !text;
   setText(place("notice"), text);
 }

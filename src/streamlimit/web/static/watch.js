@@ -54,7 +54,7 @@ async function enter(own) {
 function askForToken(why) {
   document.getElementById("credential").hidden = false;
   for (const part of document.querySelectorAll("#who, .seats, #wall")) part.hidden = true;
-  tell(why);
+  showNotice(why);
   document.getElementById("credential").elements.token.focus();
 }
 
@@ -132,13 +132,13 @@ async function look() {
   const whose = user;
   const answer = await fetchRoster(whose);
   if (whose !== user) return;
-  tell(answer.ok ? standing : (answer.problem.title ?? "The service does not answer. The page goes on trying."));
+  showNotice(answer.ok ? standing : (answer.problem.title ?? "The service does not answer. The page goes on trying."));
   if (!answer.ok) return;
   showSeats(answer.body);
   players.forEach((player) => player.look(answer.body));
 }
 
-function tell(text) {
+function showNotice(text) {
   const notice = document.getElementById("notice");
   notice.hidden = !text;
   if (notice.textContent !== text) notice.textContent = text;

@@ -1,5 +1,5 @@
-// Charts of the last hour and day. Where the numbers come from stands beside them: GET /v1/stats/series tells what the
-// workers of one machine counted, /v1/reports (where there is one) what the store kept of all of them.
+// Charts of the last hour and day. Each chart names its source: GET /v1/stats/series, the counters of one machine's
+// workers, or /v1/reports (where there is one), the totals that the store keeps for all machines.
 
 import { call } from "./api.js";
 import { every, place, setText } from "../dom.js";
@@ -50,7 +50,7 @@ async function look() {
     call("GET", `/v1/stats/series?span=${span}`),
     span === "day" ? call("GET", "/v1/reports?by=hour") : { ok: false },
   ]);
-  page.tell(answer.ok ? "" : answer.problem.title);
+  page.showNotice(answer.ok ? "" : answer.problem.title);
   if (!answer.ok) return;
   const series = answer.body;
   const since = series.since ? `since ${onDay(series.since * 1000)}` : "from now on";

@@ -46,15 +46,15 @@ export function hide() {
 async function follow(signal) {
   const { types, user_id } = Object.fromEntries(new FormData(place("choice")));
   while (!signal.aborted) {
-    tell("Connecting …");
+    showNotice("Connecting …");
     try {
-      const onOpen = () => tell("Connected. Refusals and changes of state of all workers.");
+      const onOpen = () => showNotice("Connected. Refusals and changes of state of all workers.");
       await listen(`/v1/events${query({ type: types, user_id })}`, { signal, lastId, onOpen, onEvent: take });
-      if (!signal.aborted) tell("The connection ended; it is made again.");
+      if (!signal.aborted) showNotice("The connection ended; it is made again.");
     } catch (error) {
       if (signal.aborted) return;
-      if (error.status === 404) return tell("This service does not tell events.");
-      tell("The service does not answer. The page goes on trying.");
+      if (error.status === 404) return showNotice("This service does not tell events.");
+      showNotice("The service does not answer. The page goes on trying.");
     }
     await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
   }
@@ -62,9 +62,9 @@ async function follow(signal) {
 
 function take(name, data, id) {
   if (id) lastId = id;
-  if (name === "gap") tell("Some events before these are gone.");
-  if (name === "outage") tell("The store does not answer; events come when it does.");
-  if (name === "recovered") tell("Connected. The store answers again.");
+  if (name === "gap") showNotice("Some events before these are gone.");
+  if (name === "outage") showNotice("The store does not answer; events come when it does.");
+  if (name === "recovered") showNotice("Connected. The store answers again.");
   if (!name.startsWith("session.") || !data?.data) return;
   seen += 1;
   waiting.push(data);
@@ -92,6 +92,6 @@ function count() {
   seen = 0;
 }
 
-function tell(text) {
+function showNotice(text) {
   setText(place("connection"), text);
 }

@@ -17,7 +17,7 @@ export const hide = () => looking.stop();
 
 async function look() {
   const [stats, ready] = await Promise.all([call("GET", "/v1/stats"), call("GET", "/readyz")]);
-  page.tell(stats.ok ? "" : stats.problem.title);
+  page.showNotice(stats.ok ? "" : stats.problem.title);
   const parts = [service(stats), store(stats, ready), ...(stats.ok ? [workers(stats.body), webhooks(stats.body), crowd(stats.body)] : [])];
   keyed(place("parts"), parts, (part) => part.name, make, showPart);
 }

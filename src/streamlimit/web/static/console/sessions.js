@@ -35,7 +35,7 @@ async function look() {
   const asked = cursors;
   const answer = await call("GET", `/v1/sessions${query({ ...filters, limit: PAGE, cursor: cursors.at(-1) })}`);
   if (asked !== cursors) return;
-  page.tell(answer.ok ? "" : [answer.problem.title, answer.problem.detail].filter(Boolean).join(": "));
+  page.showNotice(answer.ok ? "" : [answer.problem.title, answer.problem.detail].filter(Boolean).join(": "));
   if (!answer.ok) return;
   following = answer.body.cursor;
   const keyOf = (session) => `${session.user_id}/${session.session_id}`;

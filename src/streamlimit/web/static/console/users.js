@@ -52,7 +52,7 @@ async function look() {
     call("GET", `${userPath(whose)}/history${query({ limit: 50 })}`),
   ]);
   if (whose !== user) return;
-  page.tell(roster.ok ? "" : [roster.problem.title, roster.problem.detail].filter(Boolean).join(": "));
+  page.showNotice(roster.ok ? "" : [roster.problem.title, roster.problem.detail].filter(Boolean).join(": "));
   if (!roster.ok && roster.problem.status === 400) looking.stop(); // what is no id will never be one
   if (!roster.ok) return;
   place("person").hidden = false;
@@ -150,7 +150,7 @@ async function backTo(before) {
 async function done(asked, words) {
   const answer = await asked;
   page.say(answer.ok ? words : "");
-  page.tell(answer.ok ? "" : [answer.problem.title, answer.problem.detail].filter(Boolean).join(": "));
+  page.showNotice(answer.ok ? "" : [answer.problem.title, answer.problem.detail].filter(Boolean).join(": "));
   await look();
   return answer.ok;
 }
