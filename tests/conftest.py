@@ -24,7 +24,7 @@ sys.dont_write_bytecode = False
 settings.register_profile("shared machine", deadline=None)  # how long an example takes is no promise
 settings.load_profile("shared machine")
 
-LONG = ("tests/e2e/", "tests/webhooks/", "tests/store/")
+LONG = ("tests/e2e/", "tests/webhooks/", "tests/store/", "tests/edge/test_recipes_outages.py")
 """Where the files are that take long. Of several workers' they begin, so that at the end no worker waits for another's
 last file; one process alone has them last, so that what is broken fails soon (mutmut's does, whose order is no order).
 """

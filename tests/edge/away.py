@@ -17,7 +17,7 @@ from tests.edge.programs import Edge
 from tests.edge.recipes import EDGES, Recipes
 from tests.service import SAMPLES, Answer, Service, await_readiness, temporary_folder, wait_until
 
-X, N, SECONDS_AWAY = 4, 3, 5
+X, N, SECONDS_AWAY = 6, 3, 5
 SECONDS = 90
 """How long a state may take to come on a busy machine."""
 NEWCOMERS = 5
@@ -32,7 +32,7 @@ class Viewer:
 
     def __init__(self, edge: Edge, stream: str) -> None:
         self._edge, self._user = edge, some_user()
-        grant = edge.open(self._user, "s", stream)["grant"]
+        grant = _opened(edge, self._user, "s", stream)
         self._player = _ffmpeg(f"http://127.0.0.1:{edge.port}/play/{grant}/{stream}/master.m3u8", "-re")
         self.seats = set[str]()
         """When it took its seat, as often as was looked; more than one: it had lost it."""
@@ -80,14 +80,14 @@ class Stage:
 
     def played(self, stream: str, names: Sequence[str], outages: Mapping[str, AbstractContextManager[None]]) -> Outcome:
         """Plays through those edges, to the end, while something is away, one after the other."""
+        newcomers = {outage: {name: self.newcomers(name, stream) for name in EDGES} for outage in outages}
         viewers = {name: Viewer(self.edges[name], stream) for name in names}
         _await_all(list(viewers.values()), [1] * len(names))
         asked = {}
         for outage, away in outages.items():
-            newcomers = {name: self.newcomers(name, stream) for name in EDGES}
             with away:
                 since = time.monotonic()
-                asked[outage] = {name: self.asked(name, stream, grants) for name, grants in newcomers.items()}
+                asked[outage] = {name: self.asked(name, stream, grants) for name, grants in newcomers[outage].items()}
                 time.sleep(max(0, SECONDS_AWAY - (time.monotonic() - since)))
             await_readiness(self.service)
             self._await_more(list(viewers.values()))
@@ -102,8 +102,9 @@ class Stage:
         edge, user = self.edges[name], some_user()
         grants = []
         for session in map(str, range(NEWCOMERS)):
-            grants.append(edge.open(user, session, stream)["grant"])
-            edge.service.post(f"/v1/users/{user}/sessions/{session}/end", {"grant": grants[-1], "keep_grant": True})
+            grants.append(_opened(edge, user, session, stream))
+            end, form = f"/v1/users/{user}/sessions/{session}/end", {"grant": grants[-1], "keep_grant": True}
+            wait_until(lambda end=end, form=form: edge.service.post(end, form).status == 204, SECONDS, "the end")
         return grants
 
     def asked(self, name: str, stream: str, grants: Sequence[str]) -> "list[Future[Answer]]":
@@ -114,7 +115,7 @@ class Stage:
     def seated(self, name: str, user: str, stream: str) -> str:
         """The grant of a session that holds a seat; an edge that keeps a yes has one of it."""
         edge = self.edges[name]
-        grant: str = edge.open(user, "s", stream)["grant"]
+        grant = _opened(edge, user, "s", stream)
         for number in (1, 2, 3, 4):  # the second tells of the first, where nothing else does
             assert edge.get(f"/play/{grant}/{stream}/video-180p/seg-0000{number}.m4s").status == 200
             if number == 2:
@@ -125,6 +126,13 @@ class Stage:
         """Each receives something, and streamlimit, when it is back, hears of it."""
         _await_all(viewers, [1] * len(viewers))
         _await_all(viewers, [viewer.place() + 1 for viewer in viewers])
+
+
+def _opened(edge: Edge, user: str, session: str, stream: str) -> str:
+    """A session's grant, as soon as the store gives one: on a busy machine it answers late at times."""
+    found: dict[str, Any] = {}
+    wait_until(lambda: found.update(edge.open(user, session, stream)) or "grant" in found, SECONDS, "a grant")
+    return str(found["grant"])
 
 
 def told(answers: "Sequence[Future[Answer]]") -> Told:
