@@ -101,6 +101,15 @@ class TestClock:
         machine.later(1)
         assert types(store.expire(10).events) == ["expired"]
 
+    def test_a_step_before_an_upgrade_of_the_file_moves_nothing(self, path: str, machine: Machine) -> None:
+        store = SqliteStore(path, QUICK)
+        watch(store)
+        before = store.sessions("user")
+        beside(path).execute("PRAGMA user_version = 4")
+        store.close()
+        machine.wall_ms += HOUR
+        assert SqliteStore(path, QUICK).sessions("user") == before
+
     def test_the_clock_goes_on_through_a_reboot(self, path: str, machine: Machine) -> None:
         watch(SqliteStore(path, QUICK))
         machine.reboot(after_ms=N * X - 1)
