@@ -332,6 +332,19 @@ def test_the_last_of_a_batch_says_where_the_session_is(service: Service, user: s
         assert _seen(viewer) == ("active", "elsewhere", f"{first + 5}.ts")
 
 
+def test_a_batch_moves_the_session_though_its_edge_asked_for_an_earlier_segment_alone(
+    service: Service, user: str
+) -> None:
+    """Only the last report of a rendition counts, and the edge kept the yes for the first."""
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    assert viewer.ask("2.ts").headers["cache-control"] == "max-age=3"
+    assert viewer.ask("3.ts", "other").status == 200
+    told = [("elsewhere", 2), ("elsewhere", 4), ("other", 3), ("other", 4), ("other", 5)]
+    gone(service, *({"path": viewer.uri(f"{number}.ts", stream), "complete": True} for stream, number in told))
+    assert _seen(viewer) == ("active", "other", "5.ts")
+
+
 def test_of_one_rendition_in_one_batch_the_last_received_one_speaks_for_all() -> None:
     def told(path: str, complete: bool = True) -> Report:
         return Report(f"/play/{path}", complete)

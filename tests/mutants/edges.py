@@ -118,8 +118,15 @@ MUTANTS = [
     Mutant(
         "what was asked for before a reported segment stays open",
         "streamlimit/edge/reported.py",
-        "self._entrusted.forget_before(ask, place)",
-        "pass",
+        "self._entrusted.settle_before(ask, place) if report.is_received else None",
+        "None",
+        ("tests/edge/test_reports.py",),
+    ),
+    Mutant(
+        "a session stays on the stream that it has left, where an edge kept the yes for the next one",
+        "streamlimit/edge/reported.py",
+        "if before is not None and session.stream_id != stream_id:",
+        "if False:",
         ("tests/edge/test_reports.py",),
     ),
     Mutant(

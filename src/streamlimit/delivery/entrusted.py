@@ -6,7 +6,7 @@ the same one.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -58,7 +58,7 @@ class Entrusted:
         implied = [each for each in earlier if self._any_later or _follows(stream, each.place, place)]
         for each in implied:
             del held[each.lease.ask.lease_id]
-        newest = max(implied, key=lambda each: (each.place.sequence or 0, each.place.part), default=None)
+        newest = _newest(implied)
         if newest is not None and self._clock() < newest.until:
             await resolved(self._limiter.confirm(receipt_of(newest.lease, newest.place)))
 
@@ -82,11 +82,13 @@ class Entrusted:
         """The client's digest of the session's last request, as far as known; reports carry none."""
         return self._clients.get((user_id, session_id), "")
 
-    def forget_before(self, ask: Ask, place: Place) -> None:
-        """Drops the open leases of the player of *ask* before *place*, which it has received."""
+    def settle_before(self, ask: Ask, place: Place) -> Open | None:
+        """Settles the leases before *place*, which the player of *ask* has: it speaks for them. The newest of them."""
         held = self._open.get((ask.user_id, ask.session_id), {})
-        for each in [each for each in held.values() if _is_same(each, ask) and place.is_after(each.place)]:
+        before = [each for each in held.values() if _is_same(each, ask) and place.is_after(each.place)]
+        for each in before:
             self.settle(each.lease.ask)
+        return _newest(before)
 
     def settle(self, ask: Ask) -> Open | None:
         """Removes and returns the open lease of *ask*, named by `named`; None: this worker has none."""
@@ -112,6 +114,10 @@ def lease_for(ask: Ask, place: Place) -> Ask:
 def receipt_of(lease: Lease, place: Place, age_ms: int = 0) -> Receipt:
     """The receipt of *lease* for *place*, received *age_ms* ago."""
     return Receipt(lease, place.name, place.sequence, place.kind, place.play_ms, age_ms, place.part, place.ends_ms)
+
+
+def _newest(leases: Sequence[Open]) -> Open | None:
+    return max(leases, key=lambda each: (each.place.sequence or 0, each.place.part), default=None)
 
 
 def _is_same(held: Open, ask: Ask) -> bool:

@@ -170,15 +170,17 @@ class Reported:
         client = self._entrusted.client_of(caller.user_id, caller.session_id)
         ask = lease_for(Ask(*ids, client=client, **caller.terms()), place)
         held = self._entrusted.settle(ask) if report.is_received or report.is_lost else None
-        if report.is_received:
-            self._entrusted.forget_before(ask, place)
+        before = self._entrusted.settle_before(ask, place) if report.is_received else None
         if held is not None:
             receipt = receipt_of(held.lease, held.place, age_ms)
         else:
             session = await self._seen(ask)
             if session is None or (report.at_ms is not None and report.at_ms < session.started_at_ms):
                 return session is None
-            receipt = _as_far_as_known(ask, place, session, age_ms)
+            if before is not None and session.stream_id != stream_id:  # its edge asked once, and kept the yes
+                receipt = receipt_of(before.lease, place, age_ms)
+            else:
+                receipt = _as_far_as_known(ask, place, session, age_ms)
         if report.is_received:
             verdict: Verdict = await resolved(self._limiter.confirm(receipt))
             return isinstance(verdict, Gone) and verdict.state is not State.ACTIVE
