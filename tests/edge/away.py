@@ -82,7 +82,9 @@ class Stage:
         """Plays through those edges, to the end, while something is away, one after the other."""
         newcomers = {outage: {name: self.newcomers(name, stream) for name in EDGES} for outage in outages}
         viewers = {name: Viewer(self.edges[name], stream) for name in names}
-        _await_all(list(viewers.values()), [1] * len(names))
+        _await_all(
+            list(viewers.values()), [3] * len(names)
+        )  # ffmpeg has read ahead at first, and wants nothing for 5 s
         asked = {}
         for outage, away in outages.items():
             with away:

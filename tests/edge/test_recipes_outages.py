@@ -41,7 +41,7 @@ REFUSED = Told({(503, "store-unavailable"): NEWCOMERS})
 def stage() -> Iterator[Stage]:
     needs("ffmpeg")
     with ExitStack() as stack:
-        yield Stage(stack, {"short": 10, "long": 18, STREAM: 20})
+        yield Stage(stack, {"short": 12, "long": 20, STREAM: 20})
 
 
 @pytest.fixture(scope="module")
