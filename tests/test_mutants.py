@@ -10,6 +10,7 @@ from tests.mutants.lua import mutants_of_text
 from tests.mutants.mutant import Mutant
 from tests.mutants.runner import is_right, unbroken
 from tests.mutants.survivors import ALIVE, judged, key
+from tests.service import wait_until
 
 ROOT = Path(__file__).parent.parent
 NEEDS_ADOPTION = pytest.mark.skipif(sys.platform != "linux", reason="processes are adopted on Linux alone")
@@ -20,6 +21,14 @@ from pathlib import Path
 from tests.mutants.alone import adopt_orphans, ran
 adopt_orphans()
 print(ran(["sh", "-c", sys.argv[1]], Path("/"), {"PATH": sys.argv[2]}, float(sys.argv[3]))[0])
+"""
+POOL = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from tests.mutants.alone import adopt_orphans, ran
+pool = ProcessPoolExecutor(1, initializer=adopt_orphans)
+pool.submit(ran, ["sh", "-c", sys.argv[1]], Path("/"), {"PATH": sys.argv[2]}, float(sys.argv[3])).result()
 """
 SERVER = "setsid sh -c 'echo $$ > $0; exec sleep 600' {file} & until [ -s {file} ]; do :; done; "
 
@@ -35,6 +44,17 @@ def test_a_server_in_a_session_of_its_own_ends_with_the_tests_that_left_it(tmp_p
     file = tmp_path / "pid"
     assert run(SERVER.format(file=file) + end, 5 if code == "None" else 60) == code
     assert not Path(f"/proc/{file.read_text().strip()}").exists()
+
+
+@NEEDS_ADOPTION
+def test_nothing_stays_of_a_run_that_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    command = [sys.executable, "-c", POOL, SERVER.format(file=file) + "exec sleep 600", "/usr/bin:/bin", "600"]
+    with subprocess.Popen(command, cwd=ROOT) as runner:
+        wait_until(lambda: file.exists() and file.read_text(), 60, "the server")
+        runner.kill()
+    server = Path(f"/proc/{file.read_text().strip()}")
+    wait_until(lambda: not server.exists(), 60, "the server's end")
 
 
 def difference(old: str, new: str) -> str:

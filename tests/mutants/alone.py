@@ -9,13 +9,21 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def adopt_orphans() -> None:
-    """From now on each descendant whose parent ended is a child of this process. On Linux; elsewhere nothing."""
+    """From now on each descendant whose parent ended is a child of this process, and all end where this process is
+    terminated or its own parent ends. On Linux; elsewhere nothing."""
     if sys.platform == "linux":
+        signal.signal(signal.SIGTERM, _end)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end(*_: object) -> None:
+    end_children()
+    os._exit(1)
 
 
 def ran(

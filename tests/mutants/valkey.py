@@ -22,7 +22,7 @@ MUTANTS = [
         "streamlimit/store/valkey/admit.lua",
         "  if seat.paid ~= stream or (breaks and seat.paid_play ~= play) then return true end\n",
         "",
-        ("tests/store/test_valkey.py", "-k", "TestBeside and (visits or shared)"),
+        ("tests/store/test_valkey.py", "-k", "TestOnValkey and not Cluster and moves_are_visits"),
     ),
     Mutant(
         "a heartbeat's shortcut does not know that a limit ended",
@@ -50,7 +50,7 @@ MUTANTS = [
         "streamlimit/store/valkey/confirm.lua",
         "  if seat.play ~= play then seat.play, seat.positions = play, {} end\n",
         "",
-        ("tests/store/test_valkey.py", "-k", "TestBeside and (visits or shared)"),
+        ("tests/store/test_valkey.py", "-k", "TestOnValkey and not Cluster and moves_are_visits"),
     ),
     Mutant(
         "a hearer that breaks costs the others theirs",

@@ -14,8 +14,8 @@ MUTANTS = [
     Mutant(
         "keys that change clear nothing",
         "streamlimit/web/auth.py",
-        "        self._to_forget.append(forget)\n",
-        "        pass\n",
+        "[self._known.clear, self._granted.clear]",
+        "list[Callable[[], None]]()",
         ("tests/web/test_repeated_beats.py", "-k", "taken_back"),
     ),
     Mutant(
