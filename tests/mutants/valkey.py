@@ -115,4 +115,12 @@ MUTANTS = [
         "            return",
         ("tests/store/test_valkey_pipe.py",),
     ),
+    Mutant(
+        "an endpoint is forgotten part by part, under the hands of a worker that still claims",
+        "streamlimit/store/valkey/outbox.py",
+        '            await self._of_all_shards("UNLINK", endpoint, *_QUEUE, "dead", "dropped")\n',
+        '            for part in (*_QUEUE, "dead", "dropped"):\n'
+        '                await self._of_all_shards("UNLINK", endpoint, part)\n',
+        ("tests/store/test_valkey_outbox.py", "-k", "still_claims"),
+    ),
 ]

@@ -3,16 +3,19 @@
 All of it on each of them: tests/soak/test_engines_soak.py.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from streamlimit.store.contract import resolved
 from streamlimit.store.valkey import ValkeyStore
 from streamlimit.store.valkey.keys import LEAST_ROOM, SHARDS, room_of_endpoint, room_of_outbox
 from streamlimit.store.valkey.outbox import ValkeyOutbox
 from tests import servers
-from tests.store.outbox_contract import Claims, Closing, OutboxContract
+from tests.store.outbox_contract import HOOK, LEASE, Claims, Closing, OutboxContract, OutboxDriver
+from tests.store.store_driver import ALL_TYPES, opened_with
 
 PATIENT = 5.0
 """Seconds an answer may take here: tests share the machine with other tests."""
@@ -72,6 +75,30 @@ class TestOnValkeyCluster(Claims, Closing):
     @pytest.fixture
     def open_outbox(self, valkey_cluster: servers.Cluster, prefix: str) -> Callable[..., ValkeyOutbox]:
         return outbox_opener(valkey_cluster.url, prefix)
+
+
+class TestForgetting:
+    """An endpoint that left the settings of one worker, while another one still sends to it."""
+
+    @pytest.fixture
+    def open_store(self, valkey_url: str, prefix: str) -> Callable[..., ValkeyStore]:
+        return store_opener(valkey_url, prefix)
+
+    @pytest.fixture
+    def open_outbox(self, valkey_url: str, prefix: str) -> Callable[..., ValkeyOutbox]:
+        return outbox_opener(valkey_url, prefix)
+
+    @opened_with({"hook": ALL_TYPES, "old": ALL_TYPES})
+    async def test_it_is_forgotten_while_another_worker_still_claims(self, driver: OutboxDriver) -> None:
+        newer = await driver.another(subscriptions=HOOK)
+        await driver.claim("old", users=["alice"])
+        forgetting = asyncio.ensure_future(resolved(newer.retain(100)))
+        while not forgetting.done():
+            await driver.live("alice")
+            await driver.claim("old", users=["alice"])
+        await driver.live("alice")
+        driver.later(LEASE)
+        assert await driver.drain("old")  # no half of a delivery stands in the way of those behind it
 
 
 class TestRoom:

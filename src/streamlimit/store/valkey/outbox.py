@@ -138,7 +138,7 @@ class ValkeyOutbox:
         return {endpoint: await self._dropped_of(endpoint) for endpoint in self._subscriptions}
 
     async def dead_letters(self, endpoint: str, at_most: int) -> tuple[DeadLetter, ...]:
-        kept = await self._of_all_shards("LRANGE", endpoint, "dead", -at_most, -1)
+        kept = await self._of_all_shards("LRANGE", endpoint, "dead", more=(-at_most, -1))
         found = [_read_dead(endpoint, data) for deliveries in kept for data in deliveries]
         found.sort(key=lambda delivery: delivery.at_ms)  # keeps the order within each shard
         return tuple(found[: -at_most - 1 : -1])
@@ -147,8 +147,8 @@ class ValkeyOutbox:
         """As `Outbox.retain`, one endpoint in a call: its keys are unlinked, in constant time."""
         known = {name.decode() for name in await self._ask(0, "SMEMBERS", self._keys.endpoints)}
         for endpoint in known - set(self._subscriptions):
-            for part in (*_QUEUE, "dead", "dropped"):
-                await self._of_all_shards("UNLINK", endpoint, part)
+            # All parts at once: a worker with older settings may still claim, and must not find half of a delivery.
+            await self._of_all_shards("UNLINK", endpoint, *_QUEUE, "dead", "dropped")
             await self._ask(0, "HDEL", self._keys.disabled, endpoint)
             await self._ask(0, "SREM", self._keys.endpoints, endpoint)
             return True
@@ -218,12 +218,12 @@ class ValkeyOutbox:
     async def _dropped_of(self, endpoint: str) -> int:
         return sum(int(count or 0) for count in await self._of_all_shards("GET", endpoint, "dropped"))
 
-    async def _of_all_shards(self, command: str, endpoint: str, part: str, *more: int) -> list[Any]:
-        """The replies of all shards, in their order, to a plain command on one part of the endpoint."""
+    async def _of_all_shards(self, command: str, endpoint: str, *parts: str, more: tuple[int, ...] = ()) -> list[Any]:
+        """The replies of all shards, in their order, to a plain command on parts of the endpoint: one step a shard."""
         replies: list[Any] = []
         for start in range(0, SHARDS, STEP):
             shards = range(start, start + STEP)
-            replies += await all_of(self._ask(s, command, *self._parts(s, endpoint, part), *more) for s in shards)
+            replies += await all_of(self._ask(s, command, *self._parts(s, endpoint, *parts), *more) for s in shards)
         return replies
 
     def _run(self, name: str, shard: int, keys: list[bytes], one: Value, two: Value, *more: Value) -> Deferred[Any]:
