@@ -12,6 +12,7 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Admitted, Ask, Receipt
 from streamlimit.policy import Policy
 from streamlimit.store.sqlite import SqliteStore, checkpoint
+from streamlimit.store.sqlite.checkpoint import Checkpoint, Checkpointer
 from tests.service import wait_until
 from tests.tmpfs import mounted
 
@@ -70,6 +71,23 @@ def test_a_closed_store_leaves_no_thread(tmp_path: Path) -> None:
     store.close()
     store.close()
     assert set(threading.enumerate()) <= before
+
+
+def test_a_process_that_goes_to_another_folder_carries_over_the_same_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, made = tmp_path / "elsewhere", list[Checkpoint]()
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    with (
+        closing(SqliteStore("streamlimit.db", Policy())),
+        closing(Checkpointer("streamlimit.db", made.append)) as other,
+    ):
+        monkeypatch.chdir(elsewhere)
+        other.make_soon()
+        wait_until(lambda: bool(made), 10, "the thread")
+    assert made[0].problem is None
+    assert list(elsewhere.iterdir()) == []
 
 
 def reading(file: Path) -> sqlite3.Connection:

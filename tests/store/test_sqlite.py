@@ -5,6 +5,7 @@ import dataclasses
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,33 @@ class TestFile:
         Path(f"{path}.moved").rename(path)
         store.ping()
         store.close()
+
+    def test_a_file_whose_folder_became_a_file_is_told(self, tmp_path: Path) -> None:
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        with closing(SqliteStore(str(folder / "streamlimit.db"), SLOW)) as store:
+            folder.rename(tmp_path / "moved")
+            folder.write_text("")
+            with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+                store.ping()
+
+    def test_a_file_that_may_not_be_looked_at_is_used_on(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "the folder was closed")
+
+        with closing(SqliteStore(path, SLOW)) as store:
+            monkeypatch.setattr("streamlimit.store.sqlite.opening._identity", refuse)
+            store.ping()
+
+    def test_a_process_that_goes_to_another_folder_keeps_its_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with closing(SqliteStore("streamlimit.db", SLOW)) as store:
+            (tmp_path / "elsewhere").mkdir()
+            monkeypatch.chdir(tmp_path / "elsewhere")
+            store.ping()
+            assert store.expire(10).events == ()
 
     def test_a_closed_store_is_unavailable(self, path: str) -> None:
         store = SqliteStore(path, QUICK)

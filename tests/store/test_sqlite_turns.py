@@ -1,5 +1,6 @@
 """Sweeps of one database take their steps in turns."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 from streamlimit.model import Admitted, Ask, Receipt
 from streamlimit.policy import Policy
 from streamlimit.store.sqlite import SqliteStore
-from streamlimit.store.sqlite.turns import TRIES
+from streamlimit.store.sqlite.turns import TRIES, Turns
 from tests.store.writers import start
 
 POLICY = Policy(segment_ms=1_000, missed_segments=2)
@@ -103,6 +104,29 @@ def test_a_step_that_fails_gives_its_turn_back(path: str, store: SqliteStore, mo
         store.expire(1_000)
     with turn_of_another(path):
         pass
+
+
+def test_where_a_folder_takes_no_locks_a_sweep_works_without_turns(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBADF, "as on NFS")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert swept_all(store) == USERS
+
+
+def test_where_a_folder_cannot_be_opened_a_sweep_works_without_turns(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr("streamlimit.store.sqlite.turns.os.open", refuse)
+    turns = Turns(path)
+    assert turns.take()
+    turns.give_back()
+    turns.close()
 
 
 def test_a_store_that_was_closed_twice_left_its_folder_once(path: str) -> None:

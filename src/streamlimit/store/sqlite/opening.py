@@ -48,7 +48,8 @@ class OpenedFile:
     """The identity of the file at *path* as it was when the database was opened."""
 
     def __init__(self, path: str) -> None:
-        self._path, self._identity = path, _identity(path)
+        self._path = os.path.abspath(path)  # as SQLite keeps it: the process may go to another folder
+        self._identity = _identity(self._path)
 
     def require(self) -> None:
         """Raises `StoreUnavailable` where the file was deleted or replaced since.
@@ -56,7 +57,11 @@ class OpenedFile:
         What is written goes on into the old file until then, and a process that starts opens the new one: each would
         count seats of its own (sqlite.org/howtocorrupt.html, 1.4 and 4).
         """
-        if _identity(self._path) != self._identity:
+        try:
+            is_there = _identity(self._path) == self._identity
+        except OSError:  # in doubt (a folder that was closed to this process) a write tells whether it can be used
+            return
+        if not is_there:
             raise StoreUnavailable(
                 f"sqlite: {self._path} was deleted or replaced while the service used it; stop all its workers, put"
                 " the right file in its place, start them"
@@ -66,7 +71,7 @@ class OpenedFile:
 def _identity(path: str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino
 

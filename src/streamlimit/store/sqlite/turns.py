@@ -21,7 +21,7 @@ class Turns:
 
     def __init__(self, path: str) -> None:
         self._folder: int | None = None
-        with suppress(PermissionError):  # a folder may be closed to readers: then there are no turns
+        with suppress(OSError):  # a folder may be closed to readers: then there are no turns
             self._folder = os.open(Path(path).absolute().parent, os.O_RDONLY)
         self._in_vain = 0
 
@@ -33,6 +33,8 @@ class Turns:
             except BlockingIOError:
                 self._in_vain += 1
                 return False
+            except OSError:  # a file system without such locks (NFS takes none on a folder): there are no turns
+                self.close()
         self._in_vain = 0
         return True
 
