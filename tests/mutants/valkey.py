@@ -123,4 +123,11 @@ MUTANTS = [
         '                await self._of_all_shards("UNLINK", endpoint, part)\n',
         ("tests/store/test_valkey_outbox.py", "-k", "still_claims"),
     ),
+    Mutant(
+        "nobody is told of a user who may run no scripts",
+        "streamlimit/bootstrap/store.py",
+        '            await resolved(store.admit(Ask("check-config", "check-config", "check-config", Purpose.CHECK)))\n',
+        "",
+        ("tests/store/test_checkup.py", "-k", "run_no_script"),
+    ),
 ]

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from streamlimit.bootstrap.store import check_store
 from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Receipt
 from streamlimit.policy import Policy
+from streamlimit.settings import Settings
 from streamlimit.store.diagnosis import MEANINGS, in_words
 from streamlimit.store.valkey import ValkeyStore, check
 from streamlimit.store.valkey.checkup import failure_of, judge
@@ -138,6 +140,13 @@ class TestUsers:
     def test_one_who_may_do_nothing_is_told_so(self, server: servers.Server) -> None:
         server.client.execute_command("ACL", "SETUSER", "guest", "on", ">secret", "~other:*", "-@all", "+ping")
         assert "may not do what is needed" in wrong(server.url.replace("://", "://guest:secret@"))
+
+    def test_one_who_may_run_no_script_is_told_so(self, server: servers.Server) -> None:
+        server.client.execute_command("ACL", "SETUSER", "reader", *ACL, "-evalsha")
+        store = server.url.replace("://", "://reader:secret@")
+        assert said(store) == []  # no info says so: only a script does
+        with pytest.raises(StoreUnavailable, match=r"NOPERM .*evalsha"):
+            asyncio.run(check_store(Settings(store=store)))
 
 
 class TestTls:

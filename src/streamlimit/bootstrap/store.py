@@ -6,7 +6,7 @@ from streamlimit.bootstrap.engine import engine_of
 from streamlimit.cache import CachingStore, OutagePolicy
 from streamlimit.limiter import Limiter
 from streamlimit.logs import announce, announce_outage
-from streamlimit.model import Event
+from streamlimit.model import Ask, Event, Purpose
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 from streamlimit.store.diagnosis import in_words
@@ -45,7 +45,9 @@ async def check_store(settings: Settings) -> list[str]:
         store = tried.store(settings.policy())
         try:
             await resolved(store.ping())
-            await resolved(store.sessions("check-config"))  # a step of its own kind: may this user run scripts?
+            await resolved(store.sessions("check-config"))
+            # A look, which changes nothing, but runs the script that decides: may this user run scripts?
+            await resolved(store.admit(Ask("check-config", "check-config", "check-config", Purpose.CHECK)))
         finally:
             await resolved(store.close())
     return notes
