@@ -223,6 +223,13 @@ MUTANTS = [
         ("tests/store/test_sqlite_turns.py",),
     ),
     Mutant(
+        "a sweep never gives a locked file up while others sweep, too",
+        "streamlimit/store/sqlite/store.py",
+        "        if swept is None:\n",
+        "        if swept is None:\n            self._sweep_patience.over()\n",
+        ("tests/store/test_sqlite_waiting.py", "-k", "turns_of_others"),
+    ),
+    Mutant(
         "a sweep acts on old news",
         "streamlimit/store/sqlite/sweep.py",
         "if seen != self._version():",

@@ -1,6 +1,8 @@
 """Another process holds the file: the event loop goes on, and changes are made in their order when it is released."""
 
 import asyncio
+import fcntl
+import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -190,6 +192,23 @@ async def test_a_reading_that_finds_the_file_held_by_a_repair_waits_as_a_change_
     assert again.existing
     assert isinstance(fresh, Admitted)
     assert not fresh.existing
+
+
+def test_the_turns_of_others_do_not_renew_the_patience_of_a_sweep(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamlimit.store.sqlite.patience.LOCK_WAIT_SECONDS", 0.02)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    now = [10_000_000]
+    with closing(SqliteStore(path, POLICY, clock=lambda: now[0], gathers=True)) as store:
+        store.admit(ask("ann"))
+        now[0] *= 2
+        with held(path):
+            assert store.expire(10).more
+            time.sleep(0.03)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            assert store.expire(10).more
+            os.close(folder)
+            with pytest.raises(StoreLocked):
+                store.expire(10)
 
 
 def test_patience_lasts_from_the_first_try_in_vain() -> None:

@@ -29,6 +29,7 @@ from streamlimit.store.sqlite.opening import OpenedFile
 from streamlimit.store.sqlite.patience import Patience, patiently
 from streamlimit.store.sqlite.rows import Rows
 from streamlimit.store.sqlite.sweep import Sweep
+from streamlimit.store.sqlite.turns import ELSEWHERE_SECONDS
 
 
 class SqliteStore(RuleStore):
@@ -97,6 +98,8 @@ class SqliteStore(RuleStore):
             if seconds is None:
                 raise
             return Swept((), True, seconds)
+        if swept is None:
+            return Swept((), True, ELSEWHERE_SECONDS)  # nothing was tried: the patience with a locked file goes on
         self._sweep_patience.over()
         return swept
 

@@ -12,7 +12,7 @@ from streamlimit.store.sqlite.connection import QUERIES, Connection, transaction
 from streamlimit.store.sqlite.pace import PAUSE_SECONDS, TRIES, Pace, Takings
 from streamlimit.store.sqlite.round import Round
 from streamlimit.store.sqlite.rows import Rows
-from streamlimit.store.sqlite.turns import ELSEWHERE_SECONDS, Turns
+from streamlimit.store.sqlite.turns import Turns
 
 REMOVE, SAVE, SEE = QUERIES["remove"], QUERIES["save"], QUERIES["see"]
 FORGET_GRANTS, FORGOTTEN = QUERIES["forget_grants"], 100
@@ -29,13 +29,14 @@ class Sweep:
         self._checkpointer, self._policy = checkpointer, policy
         self._pace, self._round, self._turns = Pace(), Round(), Turns(path)
 
-    def step(self, at_most: int) -> Swept:
+    def step(self, at_most: int) -> Swept | None:
         """Removes due sessions of one chunk: so many users that the write lock is held for about `HOLD_SECONDS`.
 
         The changes are decided without the lock; under the lock only where others wrote meanwhile at every try.
+        None: it is another process's turn.
         """
         if not self._turns.take():
-            return Swept((), True, ELSEWHERE_SECONDS)
+            return None
         try:
             return self._step(at_most)
         finally:
