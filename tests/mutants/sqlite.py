@@ -182,9 +182,16 @@ MUTANTS = [
     ),
     Mutant(
         "a log that filled the disk stays there for ever",
-        "streamlimit/store/sqlite/store.py",
-        "            self._checkpointer.make_soon()\n            raise",
-        "            raise",
+        "streamlimit/store/sqlite/changes.py",
+        "self._checkpointer.make_soon()",
+        "pass",
+        ("tests/store/test_checkpoint.py", "-k", "filled"),
+    ),
+    Mutant(
+        "a log that filled the disk stays there as long as receipts wait",
+        "streamlimit/store/sqlite/changes.py",
+        "        with self.writing:\n            outcome",
+        "        with Translated():\n            outcome",
         ("tests/store/test_checkpoint.py", "-k", "filled"),
     ),
     Mutant(

@@ -159,21 +159,29 @@ def test_what_a_reader_keeps_from_being_carried_over_is_left_for_the_next_time(
     store.close()
 
 
-@pytest.mark.parametrize("how", ["ping", "sweep"])
+@pytest.mark.parametrize("how", ["ping", "sweep", "receipt"])
 def test_a_log_that_filled_the_disk_while_somebody_read_is_written_over_afterwards(tmp_path: Path, how: str) -> None:
+    made: list[Checkpoint] = []
+
     def works() -> bool:
         try:
-            return (store.expire(10).events if how == "sweep" else store.ping()) in ((), None)
+            if how == "receipt":
+                change(store, 1)
+            else:
+                assert (store.expire(10).events if how == "sweep" else store.ping()) in ((), None)
         except StoreUnavailable:
             return False
+        return True
 
     with mounted(tmp_path / "disk", megabytes=2) as disk:
         file = disk / "streamlimit.db"
-        store = SqliteStore(str(file), Policy())
+        store = SqliteStore(str(file), Policy(), checkpointed=made.append)
         change(store, 10)
         checkpoint.checkpoint_once(str(file))  # the database has all the pages that it needs
-        with closing(reading(file)), pytest.raises(StoreUnavailable, match="full"):
-            change(store, checkpoint.CHANGES - 2)
+        with closing(reading(file)):
+            with pytest.raises(StoreUnavailable, match="full"):
+                change(store, checkpoint.CHANGES - 2)
+            wait_until(lambda: bool(made), 10, "the failed write's checkpoint, which makes no room yet")
         assert not works(), "there is no room before a checkpoint"
         wait_until(works, 10, "room for the log")
         change(store, 10)

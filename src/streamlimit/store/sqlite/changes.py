@@ -1,18 +1,38 @@
 """Changes of users' rows by rules, each atomic with its events, and committed before any listener gets these."""
 
+import sqlite3
 from collections.abc import Iterable
+from types import TracebackType
 from typing import Any, TypeVar
 
 from streamlimit.model import Event
 from streamlimit.rules.ledger import Ledger, Outcome
 from streamlimit.store.rule_store import Rule
 from streamlimit.store.sqlite.checkpoint import Checkpointer
-from streamlimit.store.sqlite.connection import Connection, transaction, translated
+from streamlimit.store.sqlite.connection import Connection, Translated, is_locked, transaction
 from streamlimit.store.sqlite.group_commit import Change
 from streamlimit.store.sqlite.intake import put
 from streamlimit.store.sqlite.rows import Rows
 
 T = TypeVar("T")
+
+
+class Writing(Translated):
+    """A block that writes: as `Translated`, and has a checkpoint made after a failed write.
+
+    A log that fills the disk is written over only after one.
+    """
+
+    def __init__(self, checkpointer: Checkpointer) -> None:
+        self._checkpointer = checkpointer
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            if isinstance(error, sqlite3.Error) and not is_locked(error):
+                self._checkpointer.make_soon()
+            super().__exit__(kind, error, trace)
 
 
 class Changes:
@@ -23,10 +43,11 @@ class Changes:
     ) -> None:
         self._db, self._rows, self._checkpointer = db, rows, checkpointer
         self._subscribed, self._most = subscribed, most
+        self.writing = Writing(checkpointer)
 
     def one(self, user_id: str, rule: Rule[T]) -> T:
         """The answer of *rule* to the user's ledger: by one statement where only the row changes."""
-        with translated:
+        with self.writing:
             outcome = self._rows.change(user_id, rule)
         if outcome is None:
             return self.by_transaction(user_id, rule)
@@ -41,7 +62,7 @@ class Changes:
         These are written if the row is still *body*; else, or where more than the row changes, the rule runs again.
         """
         if not any(event.type in self._subscribed for event in outcome.events):
-            with translated:
+            with self.writing:
                 is_done = self._rows.exchange(user_id, body, ledger, now_ms)
             if is_done:
                 self._checkpointer.changed()
@@ -56,7 +77,7 @@ class Changes:
     def all_of(self, changes: list[Change]) -> list[Any]:
         """The answers to *changes*, by one transaction: all rows are read, changed one after the other, and written."""
         answers, changed, events = [], {}, list[Event]()
-        with translated, transaction(self._db):
+        with self.writing, transaction(self._db):
             kept, now_ms = self._rows.load_all([user_id for user_id, _ in changes])
             ledgers = {user_id: kept.get(user_id) or Ledger() for user_id, _ in changes}
             for user_id, rule in changes:

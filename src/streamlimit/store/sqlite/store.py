@@ -3,12 +3,11 @@
 Any number of processes on one machine. Answers at once: a read takes some microseconds, a write some 20.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 from streamlimit import rules
-from streamlimit.errors import StoreLocked, StoreUnavailable
+from streamlimit.errors import StoreLocked
 from streamlimit.model import Ask, Decision, Swept
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.rules.ledger import Ledger, Outcome
@@ -91,8 +90,7 @@ class SqliteStore(RuleStore):
     def expire(self, at_most: int) -> Swept:
         self._file.require()
         try:
-            with self._making_room():
-                swept = self._sweep.step(at_most)
+            swept = self._sweep.step(at_most)
         except StoreLocked:
             seconds = self._sweep_patience.next_try() if self._gathers else None
             if seconds is None:
@@ -131,24 +129,10 @@ class SqliteStore(RuleStore):
     def _write(self) -> Answer[None]:
         """Writes the time that the clock has seen: a harmless write, to see whether the file takes one."""
         self._file.require()
-        with self._making_room(), translated:
+        with self._changes.writing:
             now_ms = self._rows.load("")[1]
             self._rows.find(QUERIES["see"], now_ms)
         return None
-
-    @contextmanager
-    def _making_room(self) -> Iterator[None]:
-        """Has a checkpoint made after a failed write: a log that fills the disk is written over only after one.
-
-        Both writes that are made in an outage pass here: the ping of each second, and the sweep.
-        """
-        try:
-            yield
-        except StoreLocked:
-            raise
-        except StoreUnavailable:
-            self._checkpointer.make_soon()
-            raise
 
     def close(self) -> None:
         self._checkpointer.close()

@@ -8,7 +8,7 @@ from streamlimit.policy import Policy
 from streamlimit.store.bodies import decode, encode
 from streamlimit.store.sqlite.changes import Changes
 from streamlimit.store.sqlite.checkpoint import Checkpointer
-from streamlimit.store.sqlite.connection import QUERIES, Connection, transaction, translated
+from streamlimit.store.sqlite.connection import QUERIES, Connection, transaction
 from streamlimit.store.sqlite.pace import PAUSE_SECONDS, TRIES, Pace, Takings
 from streamlimit.store.sqlite.round import Round
 from streamlimit.store.sqlite.rows import Rows
@@ -48,7 +48,7 @@ class Sweep:
 
     def _step(self, at_most: int) -> Swept:
         looked_at = min(at_most, self._pace.users)
-        with translated:
+        with self._changes.writing:
             tries = (self._swept(looked_at, is_last=number == TRIES) for number in range(1, TRIES + 1))
             takings = next(filter(None, tries))
         self._checkpointer.changed(takings.looked_at)
