@@ -195,6 +195,13 @@ MUTANTS = [
         ("tests/store/test_checkpoint.py", "-k", "filled"),
     ),
     Mutant(
+        "a checkpoint makes a database that was deleted anew, and empty",
+        "streamlimit/store/sqlite/checkpoint.py",
+        "?mode=rw",
+        "?mode=rwc",
+        ("tests/store/test_checkpoint.py", "-k", "made_anew"),
+    ),
+    Mutant(
         "two processes sweep one database at once",
         "streamlimit/store/sqlite/turns.py",
         "fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)",

@@ -188,6 +188,17 @@ def test_a_log_that_filled_the_disk_while_somebody_read_is_written_over_afterwar
         store.close()
 
 
+def test_a_file_that_was_deleted_is_not_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "stream limit?.db"
+    with closing(SqliteStore(str(file), Policy())) as store:
+        change(store, 1)
+        assert checkpoint.checkpoint_once(str(file)).problem is None
+        for each in tmp_path.iterdir():
+            each.unlink()
+        assert checkpoint.checkpoint_once(str(file)) == checkpoint.Checkpoint(0, "unable to open database file")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_that_cannot_be_opened_is_told_of(tmp_path: Path) -> None:
     assert checkpoint.checkpoint_once(str(tmp_path / "no" / "folder.db")) == checkpoint.Checkpoint(
         0, "unable to open database file"

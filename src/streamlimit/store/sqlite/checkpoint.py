@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -81,7 +82,8 @@ def checkpoint_once(path: str) -> Checkpoint:
     Pages that it leaves are copied by the next one.
     """
     try:
-        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as db:
+        url = f"file:{quote(os.path.abspath(path))}?mode=rw"  # one that was deleted is not made anew
+        with closing(sqlite3.connect(url, uri=True, timeout=0, isolation_level=None)) as db:
             problem = _carry_over(db)
     except sqlite3.Error as error:
         problem = str(error)
