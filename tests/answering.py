@@ -17,6 +17,12 @@ class Quiet(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except ConnectionResetError:  # an edge that was stopped, or keeps a connection no longer
+            self.close_connection = True
+
     def log_message(self, format: str, *args: object) -> None:
         """Nobody reads it."""
 

@@ -12,12 +12,14 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import streamlimit
 from tests.answering import Quiet, serving
 from tests.needs import needs
 from tests.ports import free_port
 from tests.service import Answer, Service, stop, wait_until
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = Path(streamlimit.__file__).parents[2] / "deploy"
+"""Beside the src that is tested, which may be a broken copy (tests/mutants)."""
 
 
 class Edge:

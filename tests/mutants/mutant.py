@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mutant:
-    """One breakage: in *file* (below src), *old* (found exactly once) becomes *new*.
+    """One breakage: in *file* (below src; `../deploy/…`: what is shipped), *old* (found exactly once) becomes *new*.
 
     *tests*, arguments of pytest, should notice.
     """

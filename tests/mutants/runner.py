@@ -1,4 +1,4 @@
-"""Breaks a copy of src, one breakage at a time (two side by side), and runs the tests that should notice."""
+"""Breaks a copy of src and deploy, one breakage at a time (two side by side), and runs the tests that should notice."""
 
 import importlib
 import os
@@ -43,7 +43,7 @@ def caught_by(mutant: Mutant, whole: Path) -> str | None:
     """The test that notices the breakage of *whole* (src as it was at the start), or None."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         src = Path(folder) / "src"
-        shutil.copytree(whole, src)
+        shutil.copytree(whole.parent, folder, dirs_exist_ok=True)
         (src / mutant.file).write_text(broken(mutant, whole))
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "--timeout=60", "-p", "no:cacheprovider"]
         command += [f"--basetemp={folder}/tmp", *mutant.tests]
@@ -80,6 +80,7 @@ def run(chosen: Sequence[Mutant]) -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         whole = Path(folder) / "src"
         shutil.copytree(SRC, whole, ignore=shutil.ignore_patterns("__pycache__", "samples"))
+        shutil.copytree(ROOT / "deploy", whole.parent / "deploy")
         for mutant in chosen:
             broken(mutant, whole)
         for mutant, said in verdicts([*unbroken(chosen), *chosen], whole):
