@@ -25,6 +25,20 @@ MUTANTS = [
         ("tests/origin/test_oversized.py",),
     ),
     Mutant(
+        "what an origin sends behind an answer is the next request's",
+        "streamlimit/delivery/origin/client.py",
+        " and not _has_surplus(transport, response):",
+        ":",
+        ("tests/origin/test_address.py", "-k", "nobody_asked_for"),
+    ),
+    Mutant(
+        "an answer that TLS still holds is the next request's",
+        "streamlimit/delivery/origin/client.py",
+        "            tls.read(1)\n",
+        "            return False\n",
+        ("tests/origin/test_address.py", "-k", "nobody_asked_for"),
+    ),
+    Mutant(
         "what an origin sends beyond a range is waited for",
         "streamlimit/delivery/origin/source.py",
         "            if left == 0:\n",

@@ -217,6 +217,11 @@ def surplus(handler: Handler, content: bytes) -> None:
     handler.answer(200, content + os.urandom(500), told=len(content))
 
 
+def answer_twice(handler: Handler, content: bytes) -> None:
+    """A whole answer, and right behind it another one, which nobody asked for."""
+    handler.answer(200, content + b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nanother", told=len(content))
+
+
 def two_lengths(handler: Handler, content: bytes) -> None:
     """In chunks, of which another length is said."""
     handler.send_response(200)

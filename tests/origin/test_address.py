@@ -1,8 +1,11 @@
 """URLs of an origin's files, what redirects may lead to, and playlists whose URIs are made relative."""
 
 import asyncio
+import ssl
+import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from streamlimit.delivery.origin.address import Address, localised
@@ -110,6 +113,42 @@ def test_an_origins_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(OriginFailed, match="certificate"):  # it is another's
             asyncio.run(fetched("127.0.0.1", running.port))
     assert NAME
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_answer_that_nobody_asked_for_answers_no_other_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """It has come when the one before it is read: over TLS as records that nobody has unpacked yet."""
+    public, private = certificate(tmp_path)
+    trusting = ssl.create_default_context(cafile=public)
+    trusting.check_hostname = False
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda: trusting)
+    for name in ("a.ts", "b.ts"):
+        (tmp_path / name).write_bytes(name.encode())
+    is_out = threading.Event()
+
+    def twice(handler: does.Handler, content: bytes) -> None:
+        handler.answer(200, content)
+        handler.answer(200, b"another")
+        is_out.set()
+
+    async def fetched(port: int) -> list[bytes]:
+        base = f"{scheme}://127.0.0.1:{port}/"
+        client = OriginClient(Address.parse(base), 5)
+        try:
+            reply = await client.open(base + "a.ts", {})
+            assert is_out.wait(20)
+            first = b"".join([chunk async for chunk in reply.chunks()])
+            await reply.close()
+            return [first, *[(await client.whole(base + "b.ts", {}, 100)).content for _ in range(2)]]
+        finally:
+            await client.close()
+
+    with origin(tmp_path, (str(public), str(private)) if scheme == "https" else None) as running:
+        running.misbehave("/a.ts", twice)
+        assert asyncio.run(fetched(running.port)) == [b"a.ts", b"b.ts", b"b.ts"]
+        assert running.connections == 2
 
 
 def test_a_connection_is_used_again_and_one_that_went_is_made_anew(tmp_path: Path) -> None:

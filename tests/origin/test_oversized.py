@@ -44,8 +44,11 @@ def test_the_same_connection_brings_one_segment_after_the_other(service: Service
     assert server.connections - before <= 2
 
 
-def test_what_follows_the_length_is_of_no_file(service: Service, server: Origin, user: str) -> None:
-    server.misbehave("/tiny/a.ts", does.surplus)
+@pytest.mark.parametrize("behave", [does.surplus, does.answer_twice])
+def test_what_follows_the_length_is_of_no_file(
+    service: Service, server: Origin, user: str, behave: does.Behaviour
+) -> None:
+    server.misbehave("/tiny/a.ts", behave)
     path = _playback(service, user)
     for _ in range(3):
         assert service.get(path + "a.ts").body == content("a.ts")

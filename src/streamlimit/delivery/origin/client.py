@@ -8,6 +8,7 @@ import asyncio
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
 
 import httpx
 from msgspec import Struct
@@ -128,11 +129,11 @@ class OriginClient:
                     await reply.close()
 
     async def done(self, transport: httpx.AsyncHTTPTransport, response: httpx.Response | None) -> None:
-        """Releases the connection of *response*; None: an unfinished request is dropped."""
+        """Releases the connection of *response*; None, or bytes behind its end: the connection is closed."""
         try:
             if response is not None:
                 await response.aclose()
-                if len(self._idle) < MAX_IDLE:
+                if len(self._idle) < MAX_IDLE and not _has_surplus(transport, response):
                     self._idle.append(transport)
                     return
             await transport.aclose()
@@ -205,6 +206,29 @@ def about(url: str, problem: OriginFailed) -> OriginFailed:
     named = type(problem)(f"{httpx.URL(url).path}: {problem}")
     named.__cause__ = problem.__cause__
     return named
+
+
+def _has_surplus(transport: httpx.AsyncHTTPTransport, response: httpx.Response) -> bool:
+    """Were bytes read behind the end of *response*? They would be taken for the answer to the next request.
+
+    What was not read yet the library sees itself. It keeps the rest to itself; where it cannot be asked, there may be
+    some.
+    """
+    pool: Any = transport._pool
+    try:
+        if any(each._connection._h11_state.trailing_data[0] for each in pool.connections):
+            return True
+    except AttributeError:
+        return True
+    tls: ssl.SSLObject | None = response.extensions["network_stream"].get_extra_info("ssl_object")
+    try:
+        if tls is not None:
+            tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except ssl.SSLError:
+        return True
+    return tls is not None
 
 
 async def _read(reply: Reply, most: int) -> bytes:
