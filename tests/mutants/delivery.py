@@ -39,6 +39,22 @@ MUTANTS = [
         ("tests/origin/test_address.py", "-k", "nobody_asked_for"),
     ),
     Mutant(
+        "a connection to the origin is kept where HTTP/1.0 cannot be told the end",
+        "streamlimit/web/origin_relay.py",
+        "        try:\n"
+        "            exchange.start(status, head + _framing(source.length, request) + counted(holder.admitted))\n",
+        "        head += _framing(source.length, request)\n        try:\n"
+        "            exchange.start(status, head + counted(holder.admitted))\n",
+        ("tests/origin/test_released.py",),
+    ),
+    Mutant(
+        "a connection to the origin is kept where the stream of a hinted part is gone",
+        "streamlimit/web/origin_play.py",
+        "        finally:\n            await source.reply.close()\n",
+        "        finally:\n            pass\n",
+        ("tests/origin/test_released.py",),
+    ),
+    Mutant(
         "what an origin sends beyond a range is waited for",
         "streamlimit/delivery/origin/source.py",
         "            if left == 0:\n",

@@ -113,12 +113,14 @@ class OriginPlaybackFiles(PlaybackFiles):
         self, holder: LeaseHolder, asked: PlayPath, stream: Stream, request: Request, exchange: Exchange
     ) -> None:
         source = await self._relay.play(asked, stream, request, exchange)
-        if source.status == 304:
+        try:
+            if source.status == 304:
+                exchange.start(304, lines(about_file(source, asked.path)) + counted(holder.admitted))
+                await holder.abandon()
+            else:
+                await self._play_source(source, holder, asked, stream, request, exchange)
+        finally:
             await source.reply.close()
-            exchange.start(304, lines(about_file(source, asked.path)) + counted(holder.admitted))
-            await holder.abandon()
-        else:
-            await self._play_source(source, holder, asked, stream, request, exchange)
 
     async def _play_source(
         self, source: Source, holder: LeaseHolder, asked: PlayPath, stream: Stream, request: Request,

@@ -56,15 +56,8 @@ class OriginRelay:
         request: Request, exchange: Exchange,
     ) -> None:  # fmt: skip
         """Sends *source* under a lease, to the end."""
-        length = source.length
-        if length is not None:
-            head += b"content-length: %d\r\n" % length
-        elif request.version == "1.0":
-            raise OriginFailed("the origin says no length, and the client's HTTP/1.0 has no other way")
-        else:
-            head += b"transfer-encoding: chunked\r\n"
         try:
-            exchange.start(status, head + counted(holder.admitted))
+            exchange.start(status, head + _framing(source.length, request) + counted(holder.admitted))
             await self._deliver(source, segments, holder, exchange)
         finally:
             await source.reply.close()
@@ -117,6 +110,15 @@ class OriginRelay:
         if not is_safe(path):
             raise UnknownSegment("it is no file of a stream")
         return self._client.address.url(stream.stream_id, path)
+
+
+def _framing(length: int | None, request: Request) -> bytes:
+    """The header that says where the body ends."""
+    if length is not None:
+        return b"content-length: %d\r\n" % length
+    if request.version == "1.0":
+        raise OriginFailed("the origin says no length, and the client's HTTP/1.0 has no other way")
+    return b"transfer-encoding: chunked\r\n"
 
 
 async def _pass_on(source: Source, journey: Journey, exchange: Exchange) -> None:
