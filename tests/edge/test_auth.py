@@ -361,6 +361,44 @@ def test_two_players_at_two_addresses_are_still_told_apart(tmp_path: Path, user:
         assert 403 in told
 
 
+def test_two_players_at_two_addresses_are_told_apart_where_an_edge_only_looks(tmp_path: Path, user: str) -> None:
+    """So nginx's scripts renew what they keep of a session that plays; their reports hold no address."""
+    with started(tmp_path, ledger_streams="any", trusted_proxies=["127.0.0.0/8"]) as service:
+        viewer = Viewer(service, user, "s")
+        viewer.ask("20.ts", X_Forwarded_For="198.51.100.0")
+        service.post("/edge/reports", [{"path": viewer.uri("20.ts"), "complete": True}])
+        told = []
+        for number in range(9, 0, -1):
+            own = {"X_Original_Method": "HEAD", "X_Forwarded_For": f"198.51.100.{number % 2}"}
+            told.append(viewer.ask(f"{number}.ts", **own).headers.get("streamlimit-code"))
+            service.post("/edge/reports", [{"path": viewer.uri(f"{number}.ts"), "complete": True}])
+        assert told[:2] == [None, None]
+        assert "session-shared" in told
+
+
+def test_the_next_request_says_nothing_of_what_was_only_looked_at(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    viewer.ask("2.ts")
+    viewer.ask("2.ts", method="HEAD")  # it was asked for before
+    viewer.ask("5.ts", method="HEAD")
+    viewer.ask("6.ts")
+    state = viewer.state()
+    assert state is not None
+    assert state["segment"] == "2.ts"
+
+
+def test_one_player_who_seeks_back_is_no_second_one_where_an_edge_only_looks(tmp_path: Path, user: str) -> None:
+    with started(tmp_path, ledger_streams="any", trusted_proxies=["127.0.0.0/8"]) as service:
+        viewer = Viewer(service, user, "s")
+        viewer.ask("20.ts", X_Forwarded_For="198.51.100.1")
+        service.post("/edge/reports", [{"path": viewer.uri("20.ts"), "complete": True}])
+        for number in range(9, 0, -1):
+            own = {"X_Original_Method": "HEAD", "X_Forwarded_For": "198.51.100.1"}
+            assert viewer.ask(f"{number}.ts", **own).status == 200
+            service.post("/edge/reports", [{"path": viewer.uri(f"{number}.ts"), "complete": True}])
+
+
 def _asked_from(service: Service, address: str, uri: str) -> int:
     """The answer to a question of the edge at that address."""
     line = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20, source_address=(address, 0))

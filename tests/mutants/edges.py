@@ -4,6 +4,34 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a report of what an edge looked at is of nobody's address",
+        "streamlimit/edge/decision.py",
+        "            self._entrusted.entrust(replace(lease, ask=lease_for(check, place)), place, is_look=True)\n",
+        "            pass\n",
+        ("tests/edge/test_auth.py",),
+    ),
+    Mutant(
+        "the next request confirms what was looked at",
+        "streamlimit/delivery/entrusted.py",
+        "return is_same and not held.is_look and",
+        "return is_same and",
+        ("tests/edge/test_auth.py",),
+    ),
+    Mutant(
+        "a look at what was asked for takes it back",
+        "streamlimit/delivery/entrusted.py",
+        "is_look = is_look and (before is None or before.is_look)",
+        "is_look = is_look",
+        ("tests/edge/test_auth.py",),
+    ),
+    Mutant(
+        "a look is at no place of the stream",
+        "streamlimit/edge/decision.py",
+        "self._limiter.admitted(ask_at(place, check))",
+        "self._limiter.admitted(check)",
+        ("tests/edge/test_auth.py",),
+    ),
+    Mutant(
         "an edge's own address is the viewer's",
         "streamlimit/edge/decision.py",
         'return "" if self._proxies.ask_themselves(request) else digest_at(request.client)',

@@ -25,11 +25,15 @@ LEASES = 32
 
 
 class Open(Struct, frozen=True, gc=False):
-    """An open lease and its place; `until`: a later receipt of it does not count."""
+    """An open lease and its place; `until`: a later receipt of it does not count.
+
+    `is_look`: no byte of the media was asked for, so that only a report confirms it.
+    """
 
     lease: Lease
     place: Place
     until: float
+    is_look: bool = False
 
 
 class Entrusted:
@@ -54,7 +58,7 @@ class Entrusted:
         held = self._open.get((ask.user_id, ask.session_id))
         if not held:
             return
-        earlier = [each for each in held.values() if _is_same(each, ask) and place.is_after(each.place)]
+        earlier = [each for each in held.values() if _is_before(each, ask, place)]
         implied = [each for each in earlier if self._any_later or _follows(stream, each.place, place)]
         for each in implied:
             del held[each.lease.ask.lease_id]
@@ -62,16 +66,17 @@ class Entrusted:
         if newest is not None and self._clock() < newest.until:
             await resolved(self._limiter.confirm(receipt_of(newest.lease, newest.place)))
 
-    def entrust(self, lease: Lease, place: Place) -> None:
-        """Adds *lease*, whose bytes an edge moves."""
+    def entrust(self, lease: Lease, place: Place, is_look: bool = False) -> None:
+        """Adds *lease*, whose bytes an edge moves. *is_look*: it was looked at, and counts if it is reported."""
         key = (lease.ask.user_id, lease.ask.session_id)
         held = self._open.pop(key, None) or {}
         self._clients.pop(key, None)
         self._clients[key] = lease.ask.client
         if len(self._clients) > SESSIONS:
             del self._clients[next(iter(self._clients))]
-        held.pop(lease.ask.lease_id, None)
-        held[lease.ask.lease_id] = Open(lease, place, self._clock() + self._keep)
+        before = held.pop(lease.ask.lease_id, None)
+        is_look = is_look and (before is None or before.is_look)
+        held[lease.ask.lease_id] = Open(lease, place, self._clock() + self._keep, is_look)
         self._open[key] = held  # the newest are last
         if len(held) > LEASES:
             del held[next(iter(held))]
@@ -85,7 +90,7 @@ class Entrusted:
     def settle_before(self, ask: Ask, place: Place) -> Open | None:
         """Settles the leases before *place*, which the player of *ask* has: it speaks for them. The newest of them."""
         held = self._open.get((ask.user_id, ask.session_id), {})
-        before = [each for each in held.values() if _is_same(each, ask) and place.is_after(each.place)]
+        before = [each for each in held.values() if _is_before(each, ask, place)]
         for each in before:
             self.settle(each.lease.ask)
         return _newest(before)
@@ -107,8 +112,12 @@ def lease_for(ask: Ask, place: Place) -> Ask:
     """
     about = f"{ask.stream_id}\0{place.name}\0{ask.play:x}".encode(errors="surrogateescape")
     lease_id = "edge-" + blake2b(about, digest_size=9).hexdigest()
-    at = {"kind": place.kind, "sequence": place.sequence, "part": place.part}
-    return replace(ask, purpose=Purpose.LEASE, lease_id=lease_id, **at)
+    return replace(ask_at(place, ask), purpose=Purpose.LEASE, lease_id=lease_id)
+
+
+def ask_at(place: Place, ask: Ask) -> Ask:
+    """*ask* as a question about the media at *place*."""
+    return replace(ask, kind=place.kind, sequence=place.sequence, part=place.part)
 
 
 def receipt_of(lease: Lease, place: Place, age_ms: int = 0) -> Receipt:
@@ -120,10 +129,11 @@ def _newest(leases: Sequence[Open]) -> Open | None:
     return max(leases, key=lambda each: (each.place.sequence or 0, each.place.part), default=None)
 
 
-def _is_same(held: Open, ask: Ask) -> bool:
-    """Did the same player ask?"""
+def _is_before(held: Open, ask: Ask, place: Place) -> bool:
+    """Did the same player ask for media before *place*?"""
     before = held.lease.ask
-    return (before.stream_id, before.client, before.play) == (ask.stream_id, ask.client, ask.play)
+    is_same = (before.stream_id, before.client, before.play) == (ask.stream_id, ask.client, ask.play)
+    return is_same and not held.is_look and place.is_after(held.place)
 
 
 def _follows(stream: Stream | None, earlier: Place, later: Place) -> bool:

@@ -1,8 +1,9 @@
 """The decision for edges: may the session receive the file? The edge moves the bytes."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from streamlimit.delivery.entrusted import lease_for
+from streamlimit.delivery.entrusted import ask_at, lease_for
 from streamlimit.delivery.naming import Place, is_free, place_in, place_of
 from streamlimit.delivery.paths import is_safe, kind_by_suffix
 from streamlimit.delivery.stream import Stream
@@ -10,7 +11,7 @@ from streamlimit.edge.grants import grant_beside
 from streamlimit.edge.original import Original
 from streamlimit.errors import UnknownSegment
 from streamlimit.http.request import Request
-from streamlimit.model import Admitted, Ask, Purpose
+from streamlimit.model import Admitted, Ask, Purpose, Session, State
 from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.caller import Caller
 from streamlimit.web.problems import CHALLENGE, Problem
@@ -51,9 +52,23 @@ class Decider:
         is_look = method.upper() in LOOKS
         ids = caller.user_id, caller.session_id, original.stream_id
         ask = Ask(*ids, Purpose.CHECK, client=self._client(request), **caller.terms())
-        if place is None or is_look:
-            return Yes(caller, original.stream_id, place, await self._limiter.admitted(ask), is_look)
+        if place is None:
+            return Yes(caller, original.stream_id, None, await self._limiter.admitted(ask), is_look)
+        if is_look:
+            return Yes(caller, original.stream_id, place, await self._looked(ask, place), is_look)
         return Yes(caller, original.stream_id, place, await self._reserved(ask, place, stream))
+
+    async def _looked(self, check: Ask, place: Place) -> Admitted:
+        """The admission of a look at the media at *place*, which neither seats nor confirms.
+
+        Edges renew cached admissions by looks and report without addresses: of a session that plays, a report of this
+        place is of this client, and so two players at two addresses are distinguished (rule 8).
+        """
+        admitted = await self._limiter.admitted(ask_at(place, check))
+        lease, session = admitted.lease, admitted.session
+        if lease is not None and session is not None and _plays(session, check.stream_id):
+            self._entrusted.entrust(replace(lease, ask=lease_for(check, place)), place, is_look=True)
+        return admitted
 
     async def _reserved(self, check: Ask, place: Place, stream: Stream | None) -> Admitted:
         ask = lease_for(check, place)
@@ -93,6 +108,10 @@ class Decider:
                 raise UnknownSegment("it is no file of a stream")
             return stream.classify(path) == "media" or (path not in stream.files and not is_free(path))
         return Requested(PLAIN, stream, path, self._files.open(stream, path)).is_media
+
+
+def _plays(session: Session, stream_id: str) -> bool:
+    return session.state is State.ACTIVE and session.stream_id == stream_id
 
 
 def media_at(stream: Stream | None, path: str) -> Place:
