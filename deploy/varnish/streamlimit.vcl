@@ -51,7 +51,8 @@ sub vcl_recv {
         # A kept yes is of the whole identity (grant with its play, stream), and of no segment.
         set req.http.X-Seat = regsub(req.url, "^/play/([^/]+/[^/]+)/.*$", "\1");
         unset req.http.X-Away;
-        set req.url = "/edge/auth";
+        # The question mark: no file is called so, since it is cut off below.
+        set req.url = "/edge/auth?";
         set req.backend_hint = streamlimit;
         # Asked each time, whatever is kept.
         set req.hash_always_miss = true;
@@ -89,7 +90,7 @@ sub vcl_recv {
 }
 
 sub vcl_hash {
-    if (req.url == "/edge/auth") {
+    if (req.url == "/edge/auth?") {
         hash_data(req.url);
         hash_data(req.http.X-Seat);
         return (lookup);
@@ -103,7 +104,7 @@ sub vcl_miss {
 }
 
 sub vcl_backend_response {
-    if (bereq.url == "/edge/auth") {
+    if (bereq.url == "/edge/auth?") {
         if (beresp.status >= 500) {
             return (abandon);
         }
@@ -112,6 +113,8 @@ sub vcl_backend_response {
         set beresp.ttl = 0s;
         set beresp.grace = 0s;
         set beresp.keep = 0s;
+        # The newest answer counts, whatever page asked (cors_origins): a viewer may say any.
+        unset beresp.http.Vary;
         if (beresp.http.Cache-Control ~ "max-age"
             || beresp.http.Streamlimit-Code ~ "^(session|too-many)-") {
             set beresp.ttl = 60s;
@@ -127,13 +130,13 @@ sub vcl_backend_response {
 }
 
 sub vcl_backend_error {
-    if (bereq.url == "/edge/auth") {
+    if (bereq.url == "/edge/auth?") {
         return (abandon);
     }
 }
 
 sub vcl_deliver {
-    if (req.url == "/edge/auth") {
+    if (req.url == "/edge/auth?") {
         if (resp.status == 200) {
             unset req.http.X-Away;
             return (restart);
@@ -158,7 +161,7 @@ sub vcl_deliver {
 
 sub vcl_synth {
     set resp.http.Access-Control-Allow-Origin = "*";
-    if (resp.status == 503 && req.url == "/edge/auth") {
+    if (resp.status == 503 && req.url == "/edge/auth?") {
         if (!req.http.X-Away) {
             set req.http.X-Away = "yes";
             return (restart);

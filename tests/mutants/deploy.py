@@ -38,6 +38,20 @@ MUTANTS = [
         outages("sent_away and varnish"),
     ),
     Mutant(
+        "Varnish keeps a yes of its own for each page's origin",
+        "../deploy/varnish/streamlimit.vcl",
+        "        unset beresp.http.Vary;\n",
+        "",
+        ("tests/edge/test_varnish_cache.py",),
+    ),
+    Mutant(
+        "Varnish takes a file for its question",
+        "../deploy/varnish/streamlimit.vcl",
+        'if (req.url == "/edge/auth?") {\n        if (resp.status',
+        'if (req.url ~ "^/edge/auth") {\n        if (resp.status',
+        ("tests/edge/test_varnish_cache.py",),
+    ),
+    Mutant(
         "Envoy asks for three viewers at a time",
         "../deploy/envoy/envoy.yaml",
         "max_retries: 16384",
