@@ -306,7 +306,7 @@ def test_on_this_machine_open_access_is_the_default(listen: str) -> None:
 @pytest.mark.parametrize("store", ["sqlite:///missing/folder/x.db", "sqlite:////proc/no/x.db", "sqlite:///."])
 def test_a_store_that_cannot_be_opened_stops_the_start(command: Command, store: str) -> None:
     for start in ("serve", "expire", "sessions", "check-config"):
-        code, _, err = command(start, "--store", store)
+        code, _, err = command(start, "--store", store, "--listen", "127.0.0.1:0")
         assert code == 2
         assert err.startswith("streamlimit: store: ")
 
