@@ -18,6 +18,7 @@ from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Device, Purpose, Receipt, Refusal, State
 from streamlimit.rules.ledger import Seat
 from streamlimit.store import bodies
+from streamlimit.store.diagnosis import in_words
 from streamlimit.store.sqlite import SqliteStore, clock, intake, round
 from streamlimit.store.sqlite.connection import Connection
 from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
@@ -180,8 +181,9 @@ class TestFile:
         if how == "replaced":
             Path(path).write_bytes(Path(f"{path}.moved").read_bytes())
         for use in (store.ping, lambda: store.expire(10)):
-            with pytest.raises(StoreUnavailable, match=r"deleted or replaced .* stop all its workers"):
+            with pytest.raises(StoreUnavailable, match=r"deleted or replaced .* stop all its workers") as caught:
                 use()
+            assert "was deleted or replaced" in in_words(str(caught.value)), "what /readyz says, without the path"
         Path(f"{path}.moved").rename(path)
         store.ping()
         store.close()

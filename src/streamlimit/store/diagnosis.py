@@ -49,6 +49,7 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ("Read-only file system", "the file may not be written"),
     ("malformed", "the file is damaged"),
     ("not a database", "the file is no database"),
+    ("deleted or replaced", "its file was deleted or replaced: stop all workers, put it in its place, start them"),
     ("cannot open", "the file cannot be opened"),
 )
 """Signs in the text of a failure, and what each means; the first that is found counts."""
