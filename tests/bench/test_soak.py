@@ -1,9 +1,11 @@
 """What judges a long run notices each thing that must not be, and excuses only what a rule allows."""
 
-import os
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -166,14 +168,29 @@ def test_descriptors_that_stay_open_when_all_have_gone_are_not_flat() -> None:
     assert gauge.verdict() == "yes"
 
 
+HOLDER = """
+import socket, sys
+held = [socket.create_server(("127.0.0.1", 0))]
+print(held[0].getsockname()[1], flush=True)
+for line in sys.stdin:
+    held.append(held[0].accept()[0] if line == "accept\\n" else open(line.strip(), "w"))
+    print("done", flush=True)
+"""
+"""A process that tells its port, and holds a connection or a file more for each line."""
+
+
 def test_connections_of_viewers_are_not_counted_as_descriptors(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
-        port = listener.getsockname()[1]
-        gauge = Gauge("a worker", os.getpid(), [port])
+    words = [sys.executable, "-c", HOLDER]
+    with ExitStack() as stack:
+        holder = stack.enter_context(subprocess.Popen(words, stdin=PIPE, stdout=PIPE, text=True, bufsize=1))
+        stack.callback(holder.kill)
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        port = int(holder.stdout.readline())
+        gauge = Gauge("a worker", holder.pid, [port])
         before = gauge.look().descriptors
-        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(3)]
-        for _ in clients:
-            stack.enter_context(listener.accept()[0])
-        assert gauge.look().descriptors == before + len(clients)  # these are in this process, too
-        stack.enter_context((tmp_path / "file").open("w"))
-        assert gauge.look().descriptors == before + len(clients) + 1
+        for line, more in (("accept", 0), ("accept", 0), (str(tmp_path / "file"), 1)):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            holder.stdin.write(f"{line}\n")
+            assert holder.stdout.readline() == "done\n"
+            assert gauge.look().descriptors == before + more
