@@ -260,7 +260,9 @@ class ClusterHouse(House):
 
     def _options(self, number: int) -> list[str]:
         home = ["--dir", str(self._disk)] if not number else []
-        return ["--appendonly", "yes", "--appendfsync", "everysec", "--appenddirname", LOG.format(number), *home]
+        log = ["--appendonly", "yes", "--appendfsync", "everysec", "--appenddirname", LOG.format(number)]
+        # Redis compacts a log of 64 MB: more than the disk of the first one holds.
+        return [*log, "--auto-aof-rewrite-min-size", "8mb", *home]
 
     @property
     def ports(self) -> list[int]:
