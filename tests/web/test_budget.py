@@ -101,7 +101,7 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
     ("request_of", "is_new", "calls", "files"),
     [
         (segment, False, 86, 26),
-        (segment, True, 150, 41),
+        (segment, True, 152, 41),
         (played, False, 93, 30),
         (heartbeat, False, 46, 19),
         (heartbeat, True, 74, 32),
