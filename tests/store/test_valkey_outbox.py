@@ -41,7 +41,7 @@ def _for_one_user(most: int) -> int:
     return most if most <= LEAST_ROOM else most * SHARDS
 
 
-class TestOnValkey(OutboxContract):
+class OnValkey:
     """Valkey 9, one server."""
 
     @pytest.fixture
@@ -51,6 +51,10 @@ class TestOnValkey(OutboxContract):
     @pytest.fixture
     def open_outbox(self, valkey_url: str, prefix: str) -> Callable[..., ValkeyOutbox]:
         return outbox_opener(valkey_url, prefix)
+
+
+class TestOnValkey(OnValkey, OutboxContract):
+    """All promises of an outbox."""
 
 
 class TestOnRedis(Claims):
@@ -77,16 +81,8 @@ class TestOnValkeyCluster(Claims, Closing):
         return outbox_opener(valkey_cluster.url, prefix)
 
 
-class TestForgetting:
+class TestForgetting(OnValkey):
     """An endpoint that left the settings of one worker, while another one still sends to it."""
-
-    @pytest.fixture
-    def open_store(self, valkey_url: str, prefix: str) -> Callable[..., ValkeyStore]:
-        return store_opener(valkey_url, prefix)
-
-    @pytest.fixture
-    def open_outbox(self, valkey_url: str, prefix: str) -> Callable[..., ValkeyOutbox]:
-        return outbox_opener(valkey_url, prefix)
 
     @opened_with({"hook": ALL_TYPES, "old": ALL_TYPES})
     async def test_it_is_forgotten_while_another_worker_still_claims(self, driver: OutboxDriver) -> None:
