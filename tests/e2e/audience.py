@@ -14,6 +14,9 @@ EVERY_SECONDS = 1.0
 NEWCOMER_EVERY = 0.04
 """Seconds between two newcomers: some come at each moment, to each of the cluster's shards."""
 
+START_SECONDS = 20.0
+"""Until everyone has a seat, before the first fault."""
+
 STREAM, SEGMENTS = "film", 400
 
 
@@ -106,8 +109,13 @@ class Audience:
         return self.ports[(number + seat) % len(self.ports)]
 
     async def _begin(self, user: str, session: str, line: Line) -> int:
-        head, _ = await line.ask(endpoint(user, session, STREAM, "0.ts"))
-        return head.status
+        """A first segment, asked for again while the store is unavailable: a new cluster on a busy machine may be."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            head, _ = await line.ask(endpoint(user, session, STREAM, "0.ts"))
+            if head.status != 503 or time.monotonic() > deadline:
+                return head.status
+            await asyncio.sleep(EVERY_SECONDS)
 
     async def _watch(self, user: str, session: str, line: Line) -> None:
         """Mostly heartbeats; every fifth is a segment, some by their name, some the one that comes next."""
