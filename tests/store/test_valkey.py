@@ -144,6 +144,10 @@ class Crowd(Halves):
         return [shard], []
 
 
+def sweep_of(servers: Halves) -> Sweep:
+    return Sweep(servers, servers.expire, far_ms=servers.far_ms)  # type: ignore[arg-type]
+
+
 class TestSweep:
     """What the sweep over all shards adds to the scripts."""
 
@@ -152,7 +156,7 @@ class TestSweep:
         """A step of 6 ends at one server while the other one has users left."""
 
         async def run() -> None:
-            sweep, told, steps = Sweep(Crowd()), list[Any](), 0  # type: ignore[arg-type]
+            sweep, told, steps = sweep_of(Crowd()), list[Any](), 0
             more = True
             while more:
                 swept = await sweep.once(at_most)
@@ -166,7 +170,7 @@ class TestSweep:
 
     def test_what_was_taken_out_is_told_though_another_server_is_away(self) -> None:
         async def run() -> None:
-            sweep = Sweep(Halves())  # type: ignore[arg-type]
+            sweep = sweep_of(Halves())
             swept = await sweep.once(100)
             assert (swept.events, swept.more) == (("the event of here",), True)
             with pytest.raises(StoreUnavailable):

@@ -65,6 +65,9 @@ class CachingStore:
         self._admissions = Admissions(*parts, self._receipts, clock)
         self._watch = Watch(store, self.cache, self._outage, self._tombstones, self._receipts, clock)
         self.kept, self.unanswered = self._receipts.kept, self._receipts.unanswered
+        # What one part does alone is that part's.
+        self.confirm, self.flush, self.failed = self._receipts.send, self._receipts.flush, self._outage.failed
+        self.watch_forever, self.watch_once, self.finish = self._watch.forever, self._watch.once, self._watch.finish
 
     @property
     def is_away(self) -> bool:
@@ -80,10 +83,6 @@ class CachingStore:
     def counts(self) -> Counts:
         """The counters of outages and calls, for the metrics."""
         return self._outage.counts
-
-    def failed(self, error: StoreUnavailable | None = None) -> None:
-        """Notes that the store is unavailable, without a call: the next call gets *error*."""
-        self._outage.failed(error)
 
     def admit(self, ask: Ask) -> Answer[Decision]:
         """As the store's `admit`; from the cache where that is enough, or the store is unavailable."""
@@ -112,10 +111,6 @@ class CachingStore:
         ):
             return self._receipts.beat(known, ask, now)
         return self._admissions.ask(ask, now, is_beat=True)
-
-    def confirm(self, receipt: Receipt) -> Answer[Verdict]:
-        """As the store's `confirm`; in an outage the receipt is kept. A cached session does not wait for the answer."""
-        return self._receipts.send(receipt, self._spares)
 
     def abandon(self, lease: Lease) -> Answer[Events]:
         """As the store's `abandon`. A reservation that cannot be given back in an outage expires by itself."""
@@ -161,22 +156,6 @@ class CachingStore:
         except StoreUnavailable as error:
             self._outage.failed(error)
             raise
-
-    async def flush(self) -> None:
-        """Sends all kept receipts, as long as the store answers. Raises nothing."""
-        await self._receipts.flush()
-
-    async def finish(self) -> None:
-        """Ends the background work before the worker stops: pending receipts are answered, kept ones are sent."""
-        await self._watch.finish()
-
-    async def watch_forever(self) -> None:
-        """The background work of `Watch`, until cancelled."""
-        await self._watch.forever()
-
-    async def watch_once(self) -> None:
-        """One round of `watch_forever`."""
-        await self._watch.once()
 
     def _noted(self, answer: Answer[Events], keep_grant: bool) -> Answer[Events]:
         """The answer, whose events of sessions that left are remembered: a store that fails over may lose them."""

@@ -47,6 +47,7 @@ class Outage:
         self, outage_policy: OutagePolicy, clock: Callable[[], float], on_change: Callable[[bool], None]
     ) -> None:
         self._outage_policy, self._clock, self._on_change = outage_policy, clock, on_change
+        self.spares = outage_policy.spares
         self.counts, self.is_away = Counts(), False
         self._failed_at = self.since = self._unread_at = float("-inf")
         self.cause = ""  # the text of the failure that began it
@@ -72,7 +73,7 @@ class Outage:
 
         The servers of a cluster are tried each time: the failure of one says nothing of the others.
         """
-        return self.is_away and not self._outage_policy.spares and self._clock() - self._failed_at < PROBE_SECONDS
+        return self.is_away and not self.spares and self._clock() - self._failed_at < PROBE_SECONDS
 
     def attempt(self, promise: Callable[..., Answer[T]], *args: object) -> Answer[T]:
         """Asks the store, unless it `rests`; raises `StoreUnavailable` where it does not answer, or rests."""
@@ -87,14 +88,14 @@ class Outage:
     @property
     def may_read(self) -> bool:
         """May the file be read, though it cannot be written? Not again at once where reading failed."""
-        return not self._outage_policy.spares and self._clock() - self._unread_at >= PROBE_SECONDS
+        return not self.spares and self._clock() - self._unread_at >= PROBE_SECONDS
 
     def unread(self) -> None:
         """Notes that the file could not be read."""
         self._unread_at = self._clock()
 
     def failed(self, error: StoreUnavailable | None = None) -> None:
-        """Notes that the store failed, with *error*."""
+        """Notes that the store failed, with *error*; None: no call met the failure."""
         self.counts.failures += 1
         self._failed_at = self._clock()
         if not self.is_away:

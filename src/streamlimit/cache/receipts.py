@@ -43,13 +43,10 @@ class Receipts:
         self.unanswered: dict[tuple[str, str], Receipt] = {}
         """The last receipt without an answer, by user and session: the store may be about to reject it."""
 
-    def send(self, receipt: Receipt, spares: bool) -> Answer[Verdict]:
-        """The store's verdict; where the session *spares* the wait, its last answer.
-
-        In an outage the receipt is kept.
-        """
+    def send(self, receipt: Receipt) -> Answer[Verdict]:
+        """As the store's `confirm`; in an outage the receipt is kept. A cached session does not wait for the answer."""
         now, ask = self._clock(), receipt.lease.ask
-        known = self._cache.recall(ask, now) if spares else None
+        known = self._cache.recall(ask, now) if self._outage.spares else None
         if known is None or known.entry is None:
             return self._ask(receipt, now)
         if known.session.last_activity_ms is None or ask.stream_id != known.session.stream_id:
@@ -77,16 +74,11 @@ class Receipts:
 
     def beat(self, known: CachedSession, ask: Ask, now: float) -> Admitted:
         """Admits the heartbeat of a *known* session and notifies the store; no request waits for its answer."""
-        # The time of admission orders positions; a beat has none.
-        receipt = Receipt(Lease(ask, known.session.generation, known.session.move))
-        counts, who = self._outage.counts, (ask.user_id, ask.session_id)
-        failures = counts.failures
-        self.unanswered[who] = receipt
-        self._store.report(receipt, partial(self._answered, receipt, who, now))
-        is_sent = failures == counts.failures
+        lease = Lease(ask, known.session.generation, known.session.move)  # without the time: a beat has no position
+        is_sent = self._report(Receipt(lease), now)
         if not is_sent:
-            counts.degraded += 1
-        return Admitted(known.session, receipt.lease, known.limit, known.live, existing=True, degraded=not is_sent)
+            self._outage.counts.degraded += 1
+        return Admitted(known.session, lease, known.limit, known.live, existing=True, degraded=not is_sent)
 
     def heed(self, events: Events) -> None:
         """Forgets the sessions that lost their seats by *events*, which came with the answer about another session."""
