@@ -59,10 +59,11 @@ class Connection(asyncio.Protocol):
 
     # What most connections never change.
     wire: Wire | None = None
-    is_stuck = is_draining = False
-    """`is_stuck`: the client does not read its answer. `is_draining`: the service stops."""
+    is_stuck = is_draining = is_refused = False
+    """`is_stuck`: the client does not read its answer. `is_draining`: the service stops. `is_refused`: the client sent
+    no valid request."""
     _exchange: Exchange | None = None
-    _is_refused = _is_reading = _got_eof = False
+    _is_reading = _got_eof = False
     _held = _came = b""
     """`_held`: bytes to be parsed later. `_came`: the bytes being parsed, if a request began with them."""
     _discarded = 0
@@ -80,12 +81,12 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         peer: Any = transport.get_extra_info("peername")
         client: Peer = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
-        if not self._parts.guard.enter(client[0] if client else ""):
+        self._host = client[0] if client else ""
+        if not self._parts.guard.enter(self._host):
             transport.abort()
             return
         self.patience = Patience(self, self._parts.guard, self._keep_alive_seconds)
-        self._client, self._reader = client, Reader(client, self._parts.larger)
-        self._host = client[0] if client else ""
+        self._reader = Reader(client, self._parts.larger)
         self._server.connections.add(self)
         self.patience.begin()
 
@@ -93,7 +94,7 @@ class Connection(asyncio.Protocol):
         if self not in self._server.connections:
             return  # it was refused when it connected
         self._server.connections.discard(self)
-        self._parts.guard.leave(self._client[0] if self._client else "")
+        self._parts.guard.leave(self._host)
         self.patience.end()
         self._reader.close()
         self._held = b""
@@ -106,7 +107,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.wire is not None and self.wire.watcher is not None:
             self.wire.nudge()  # with the client's bytes come its acknowledgements: what came before is settled first
-        if self._is_refused or (self._reader.is_over and self._exchange is None):
+        if self.is_refused or (self._reader.is_over and self._exchange is None):
             self._discard(len(data))
         elif self._exchange is None and not self.is_stuck and not self._held:
             if self._reader.stage:
@@ -122,7 +123,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Handles a FIN, which says only that no more requests come. True keeps the transport open."""
-        if self._is_sealed or not self._has_asked:
+        is_sealed = self.transport.get_extra_info("sslcontext") is not None
+        if is_sealed or not self._has_asked:
             return False  # TLS has no half-open connections
         if self.wire is not None:
             self.wire.nudge()
@@ -147,7 +149,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None:
             self._exchange.drain()
         elif self._reader.stage != "body" and not self._has_asked:
-            self._close()
+            self.close()
 
     # Calls of an exchange
 
@@ -162,11 +164,13 @@ class Connection(asyncio.Protocol):
         if exchange is None or exchange.is_gone:
             return
         if not exchange.keep_alive or self.is_draining:
-            self._close()
+            self.close()
         elif not self._is_reading and (self._held or self._reader.ready or self._got_eof):
             self.loop.call_soon(self._go_on)
         else:
-            self._rest()
+            self.patience.rests_since = self.loop.time()
+            if not self.patience.is_resting:
+                self.patience.rest()
 
     def again(self, again: Again, common: bytes) -> None:
         is_all = not self._reader.ready and not self._reader.stage  # of one request, and of nothing else
@@ -186,22 +190,18 @@ class Connection(asyncio.Protocol):
         return self.wire is not None and self.wire.watcher is not None
 
     @property
-    def is_refused(self) -> bool:
-        """Was the client refused because it sent no valid request?"""
-        return self._is_refused
-
-    @property
     def stage(self) -> str:
         """The part that an incomplete request lacks: its `head`, its `body`; empty between two requests."""
         return self._reader.stage
 
-    def rested(self) -> None:
-        """Closes the connection, which has been idle long enough."""
-        self._close()
+    def close(self) -> None:
+        """Closes the connection once all that was written is out."""
+        self.transport.close()
+        self.patience.closing()
 
     def hang_up(self) -> None:
         """Ends the connection: a client that sent half a request is answered, one that does not read is reset."""
-        if self._reader.stage and not self._is_refused and not self.transport.is_closing():
+        if self._reader.stage and not self.is_refused and not self.transport.is_closing():
             self._refuse(Fault("request-timeout", "the request did not arrive in time"))
         elif self.wire is not None and self.transport.get_write_buffer_size():
             self.wire.abort()  # resets: the kernel, too, drops what is not read
@@ -242,7 +242,7 @@ class Connection(asyncio.Protocol):
         self.transport.resume_reading()
         self._read(held)
         if self._got_eof and self._exchange is None and not self.is_stuck:
-            self._close()
+            self.close()
 
     def _begin(self, request: Request | Fault) -> None:
         if isinstance(request, Fault):
@@ -259,17 +259,17 @@ class Connection(asyncio.Protocol):
             work = self._handle(request, exchange)
         except Exception:  # a defect: it is logged, and costs this connection, not the worker's others
             log.exception("the handler of requests failed")
-            self._close()
+            self.close()
             return
         if isinstance(work, Deferred):
             work.add_callback(partial(self._over, exchange))
         elif work is not None:
-            self._server.tasks.add(task := self.loop.create_task(_awaited(work)))
+            self._server.tasks.add(task := asyncio.ensure_future(work, loop=self.loop))
             task.add_done_callback(partial(self._done, exchange))
         elif self._exchange is exchange:
-            self._close()  # the handler sent no answer
+            self.close()  # the handler sent no answer
 
-    def _done(self, exchange: Exchange, task: "asyncio.Task[None]") -> None:
+    def _done(self, exchange: Exchange, task: "asyncio.Future[None]") -> None:
         """Handles the end of a request's task."""
         self._server.tasks.discard(task)
         self._over(exchange, None if task.cancelled() else task.exception())
@@ -281,7 +281,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is exchange:
             self._exchange = None
             if not exchange.is_gone:
-                self._close()
+                self.close()
 
     def _tap(self) -> bool:
         try:
@@ -302,20 +302,16 @@ class Connection(asyncio.Protocol):
             self.patience.asked()
         self.transport.write(answer)
         self._server.total_requests += 1
-        self._rest()
-        return True
-
-    def _rest(self) -> None:
-        """Lets the client be idle: no request is under way."""
         self.patience.rests_since = self.loop.time()
         if not self.patience.is_resting:
             self.patience.rest()
+        return True
 
     # The end
 
     def _refuse(self, fault: Fault) -> None:
         """Answers an invalid request and ends the connection, which is still read from for a while."""
-        self._is_refused, self._held = True, b""
+        self.is_refused, self._held = True, b""
         self._parts.guard.tally.problems[fault.code] += 1
         status, lines, body = self._parts.refusal(fault)
         self.transport.write(STATUS_LINES[status] + lines + CLOSE + b"content-length: %d\r\n\r\n" % len(body) + body)
@@ -323,16 +319,12 @@ class Connection(asyncio.Protocol):
             self.transport.write_eof()
             self.patience.refused()
         else:
-            self._close()
+            self.close()
 
     def _discard(self, count: int) -> None:
         self._discarded += count
         if self._discarded > MAX_DISCARDED:
             self.transport.abort()
-
-    def _close(self) -> None:
-        self.transport.close()
-        self.patience.closing()
 
     def _close_unless_delivering(self) -> None:
         if not self.is_delivering:
@@ -346,17 +338,9 @@ class Connection(asyncio.Protocol):
     @property
     def _is_free(self) -> bool:
         """May the next request be handled?"""
-        return self._exchange is None and not self.is_stuck and not self._is_refused and not self.transport.is_closing()
+        return self._exchange is None and not self.is_stuck and not self.is_refused and not self.transport.is_closing()
 
     @property
     def _has_asked(self) -> bool:
         """Is a request under way, or still to be handled?"""
         return self._exchange is not None or bool(self._held) or bool(self._reader.ready)
-
-    @property
-    def _is_sealed(self) -> bool:
-        return self.transport.get_extra_info("sslcontext") is not None
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work

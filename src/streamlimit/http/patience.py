@@ -116,4 +116,4 @@ class Patience:
             self._timer = self.loop.call_later(left if left > 0 else self._rest_seconds, self._rested)
         else:
             self.is_resting = False
-            self._client.rested()
+            self._client.close()
