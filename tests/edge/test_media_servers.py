@@ -3,6 +3,8 @@
 import base64
 import hmac
 import json
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -207,6 +209,30 @@ def test_who_stops_is_gone_unless_they_went_on(service: Service, user: str, serv
     assert viewer.state() is None
     play(viewer.grant, "3")
     assert viewer.state() is not None
+
+
+def test_of_several_workers_any_may_be_told_of_an_end(tmp_path: Path, user: str) -> None:
+    """Each is told of some connections only: an old one's end ends no new one, and a seat is free at its own end."""
+    settings = {"store": f"sqlite:///{tmp_path}/one.db", "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
+    with ExitStack() as running:
+        folders = [running.enter_context(temporary_folder()) for _ in range(3)]
+        one, two, three = (running.enter_context(started(folder, **settings)) for folder in folders)
+        viewer = Viewer(one, user, "s", STREAM)
+
+        def told(worker: Service, action: str, client: str) -> None:
+            assert srs(worker, action, viewer.grant, client_id=client).status == 200
+
+        told(one, "on_play", "1")
+        told(two, "on_play", "2")
+        for worker in (one, two, three):
+            told(worker, "on_stop", "1")
+            assert viewer.state() is not None
+        told(one, "on_stop", "2")
+        assert viewer.state() is None
+        for client, worker in (("3", three), ("4", one), ("5", two)):
+            told(two, "on_play", client)
+            told(worker, "on_stop", client)
+            assert viewer.state() is None
 
 
 def test_an_end_of_srs_that_names_no_client_says_nothing(service: Service, user: str) -> None:

@@ -181,8 +181,15 @@ MUTANTS = [
     Mutant(
         "an old connection's end is the session's",
         "streamlimit/edge/seating.py",
-        " or last not in (None, player)",
+        " or not self._is_of(session, caller, player)",
         "",
+        ("tests/edge/test_media_servers.py",),
+    ),
+    Mutant(
+        "the worker that was told of its beginning alone knows whose a connection's end is",
+        "streamlimit/edge/seating.py",
+        "        if session.play:\n",
+        "        if False:\n",
         ("tests/edge/test_media_servers.py",),
     ),
     Mutant(

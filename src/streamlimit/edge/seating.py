@@ -1,6 +1,7 @@
 """Playing, pausing and stopping of sessions by foreign protocols, identified by a grant. Delivers no bytes."""
 
 import time
+from hashlib import blake2b
 
 from msgspec.structs import replace
 
@@ -10,10 +11,13 @@ from streamlimit.model import Admitted, Ask, Purpose, Session
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_of, place_of
 from streamlimit.web.caller import Caller
-from streamlimit.web.plays import new_play
+from streamlimit.web.plays import RANDOM_BITS, new_play
 from streamlimit.web.problems import CHALLENGE, Problem
 from streamlimit.web.recent import Recent
 from streamlimit.web.service import Service
+
+PLAYERS = 1 << RANDOM_BITS
+"""The number of digests of players: the random part of a play."""
 
 
 class Seating:
@@ -54,8 +58,11 @@ class Seating:
         await resolved(self._limiter.end(caller.user_id, caller.session_id, keep_grant=True))
 
     async def starts(self, caller: Caller, stream_id: str, address: str, player: str) -> Admitted:
-        """As `plays`, with a new play; *player* is the server's id of the connection."""
-        play = new_play()
+        """As `plays`, with a new play; *player* is the server's id of the connection.
+
+        The play holds a digest of *player*, so that every worker can tell whose it is.
+        """
+        play = new_play() // PLAYERS * PLAYERS + _digest_of(player)
         admitted = await self.plays(replace(caller, play=play), stream_id, address)
         self._players.put(_key(caller), player)
         self._plays.put(f"{_key(caller)}/{player}", play)
@@ -69,14 +76,19 @@ class Seating:
     async def stops(self, caller: Caller, stream_id: str, player: str) -> bool:
         """Ends the session of *player*, who has left, unless it has moved to another stream or connection.
 
-        Returns whether it ended.
+        Returns whether it ended. The store is asked, for another worker may have been told that it began.
         """
-        last = self._players.get(_key(caller))
-        session = await self.seated(caller)
-        if session is None or session.stream_id != stream_id or last not in (None, player):
+        session = (await resolved(self._store.sessions(caller.user_id))).find(caller.session_id)
+        if session is None or session.stream_id != stream_id or not self._is_of(session, caller, player):
             return False
         await self.ends(caller)
         return True
+
+    def _is_of(self, session: Session, caller: Caller, player: str) -> bool:
+        """Is *player* the session's present one? Its play says so, or else this worker's memory."""
+        if session.play:
+            return session.play % PLAYERS == _digest_of(player)
+        return self._players.get(_key(caller)) in (None, player)
 
     async def seated(self, caller: Caller) -> Session | None:
         """The caller's session with a seat, from the cache, else from the store; None: it has none."""
@@ -100,3 +112,7 @@ class Seating:
 
 def _key(caller: Caller) -> str:
     return f"{caller.user_id}/{caller.session_id}"  # no id has a slash
+
+
+def _digest_of(player: str) -> int:
+    return int.from_bytes(blake2b(player.encode(), digest_size=2).digest()) % PLAYERS
