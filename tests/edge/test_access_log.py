@@ -62,11 +62,26 @@ def test_complete_is_what_all_bytes_of_went_out(changed: dict[str, Any], is_rece
     "text",
     [
         b"", b"{", b"<190>no json", b"[1]", b'{"a":1}', b'{"request_uri":1}', b"\xff{}", b"{" * 9_000,
-        line(request_uri=""), line(request_method="HEAD"), line(request_method="POST"), line(request_uri="http://x/play/G/film/1.ts"),
+        line(request_uri=""), line(request_method="HEAD"), line(request_method="POST"), line(request_uri="http://x"),
+        line(request_uri="*"),
     ],
 )  # fmt: skip
 def test_what_says_nothing_is_passed_over(text: bytes) -> None:
     assert report_in(text) is None
+
+
+def test_a_whole_url_is_its_path() -> None:
+    """So HAProxy logs every request of HTTP/2."""
+    for origin in ("https://video.example.org", "http://[::1]:8443", "HTTP://x"):
+        found = report_in(line(request_uri=f"{origin}/play/G/film/1.ts?x"))
+        assert found is not None
+        assert (found.path, found.is_received, found.whose) == ("/play/G/film/1.ts?x", True, "G")
+
+
+def test_a_query_that_is_no_utf8_spoils_no_line() -> None:
+    found = report_in(line().replace(b"1.ts?x", b"1.ts?x=\xff\xc3"))
+    assert found is not None
+    assert (found.path.partition("?")[0], found.is_received) == ("/play/G/film/1.ts", True)
 
 
 @pytest.mark.parametrize("odd", ["nan", "1e999", "-1", [], True, None, "", "x" * 100])

@@ -4,7 +4,9 @@ import http.client
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -53,6 +55,17 @@ def test_a_yes_is_an_empty_200_that_says_whose_it_is(service: Service) -> None:
         "streamlimit-limit": "3",
     }
     assert answer.headers["cache-control"] == "no-store"  # nothing was received yet
+
+
+def test_a_name_may_end_with_any_letter(service: Service, user: str) -> None:
+    """The last byte of some is a space of Latin-1."""
+    viewer = Viewer(service, user, "s")
+    with closing(http.client.HTTPConnection("127.0.0.1", service.port, 30)) as edge:
+        for name in ("voil\xe0", "\xc5"):
+            edge.request("GET", "/edge/auth", headers={"X-Original-URI": viewer.uri(name).encode()})
+            answer = edge.getresponse()
+            answer.read()
+            assert (answer.status, answer.getheader("Streamlimit-Segment")) == (200, quote(name))
 
 
 def test_a_later_segment_tells_that_the_one_before_was_received(service: Service, user: str) -> None:

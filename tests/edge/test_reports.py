@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,39 @@ def test_when_it_was_is_what_counts(service: Service, user: str) -> None:
     assert after["last_activity_at"] == found["last_activity_at"]  # it never goes back
 
 
+def test_a_time_may_be_written_in_any_way_of_rfc_3339(service: Service, user: str) -> None:
+    moment = datetime.now(UTC)
+    ways = [moment.isoformat(), moment.isoformat(" "), f"{moment:%Y-%m-%dT%H:%M:%S.%f}123Z"]
+    ways += [f"{moment:%Y-%m-%dt%H:%M:%S}z", moment.astimezone(timezone(timedelta(hours=-3))).isoformat()]
+    for number, at in enumerate(ways):
+        viewer = Viewer(service, user, str(number))
+        viewer.ask("1.ts")
+        assert gone(service, {"path": viewer.uri("1.ts"), "complete": True, "at": at}) == []
+        assert _seen(viewer) == ("active", "elsewhere", "1.ts")
+        service.call("DELETE", f"/v1/users/{user}/sessions/{number}")
+
+
+def test_a_whole_url_is_a_whole_path(service: Service, user: str) -> None:
+    viewer = Viewer(service, user, "s")
+    viewer.ask("1.ts")
+    assert gone(service, {"path": f"https://video.example.org{viewer.uri('1.ts')}", "complete": True}) == []
+    assert _seen(viewer) == ("active", "elsewhere", "1.ts")
+
+
+def test_who_is_gone_is_the_session_of_the_path_whatever_grant_stands_beside_it(service: Service, user: str) -> None:
+    """A cookie of one session beside the URL of another would else end the wrong one at its edge."""
+    stays, leaves = Viewer(service, user, "stays"), Viewer(service, user, "leaves")
+    for viewer in (stays, leaves):
+        viewer.ask("1.ts")
+        gone(service, {"path": viewer.uri("1.ts"), "complete": True})
+    service.call("DELETE", f"/v1/users/{user}/sessions/leaves")
+    assert gone(service, {"grant": stays.grant, "path": leaves.uri("2.ts"), "complete": True}) == [leaves.grant]
+    assert gone(service, {"grant": leaves.grant, "path": stays.uri("2.ts"), "complete": True}) == []
+    play = f"{leaves.grant}~1"
+    told = {"grant": leaves.grant, "path": f"/play/{play}/elsewhere/2.ts", "complete": True}
+    assert gone(service, told) == [leaves.grant]
+
+
 def test_an_end_is_told(service: Service, user: str) -> None:
     viewer = Viewer(service, user, "s")
     viewer.ask("1.ts")
@@ -312,8 +346,6 @@ def test_a_report_may_reach_another_worker_than_the_question(tmp_path: Path, use
 
 
 def _seconds(text: str) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(text).timestamp()
 
 

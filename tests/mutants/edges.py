@@ -53,6 +53,20 @@ MUTANTS = [
         ("tests/edge/test_attacks.py",),
     ),
     Mutant(
+        "a whole URL in a log is nobody's",
+        "streamlimit/edge/original.py",
+        "return uri[origin.end() :] if origin else uri",
+        "return uri",
+        ("tests/edge/test_access_log.py",),
+    ),
+    Mutant(
+        "whoever's grant stands beside a path is gone with the path's session",
+        "streamlimit/edge/reported.py",
+        "named is not None and _session_in(named) == _session_in(token)",
+        "named is not None",
+        ("tests/edge/test_reports.py",),
+    ),
+    Mutant(
         "a short answer was complete",
         "streamlimit/edge/access_log.py",
         "return sent >= announced",

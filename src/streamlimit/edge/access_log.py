@@ -17,6 +17,7 @@ from streamlimit.edge.datagrams import Datagrams, bound
 from streamlimit.edge.followed_file import FollowedFile
 from streamlimit.edge.gathered import Gathered
 from streamlimit.edge.log_names import in_our_names
+from streamlimit.edge.original import without_origin
 from streamlimit.edge.reported import DELIVERED, Report, Reported, in_order, latest
 from streamlimit.errors import StreamlimitError
 from streamlimit.logs import EventLog
@@ -44,8 +45,9 @@ def report_in(line: bytes) -> Report | None:
     A `HEAD` sends no media, whatever else the line says.
     """
     fields = _fields(line)
-    path = fields.get("request_uri")
-    if not isinstance(path, str) or not path.startswith("/") or fields.get("request_method", "GET") != "GET":
+    uri = fields.get("request_uri")
+    path = without_origin(uri) if isinstance(uri, str) else ""
+    if not path.startswith("/") or fields.get("request_method", "GET") != "GET":
         return None
     status, sent = _whole(fields.get("status")), _whole(fields.get("body_bytes_sent"))
     at = _number(fields.get("msec"))
@@ -57,10 +59,18 @@ def report_in(line: bytes) -> Report | None:
 def _fields(line: bytes) -> dict[str, Any]:
     begin = line.find(b"{")
     try:
-        found = msgspec.json.decode(line[begin:]) if begin >= 0 else None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        found = _decoded(line[begin:]) if begin >= 0 else None
+    except (msgspec.MsgspecError, RecursionError):
         return {}
     return in_our_names(found) if isinstance(found, dict) else {}
+
+
+def _decoded(text: bytes) -> Any:
+    """The document in *text*. nginx writes bytes of a viewer's query as they are, UTF-8 or not."""
+    try:
+        return msgspec.json.decode(text)
+    except UnicodeDecodeError:
+        return msgspec.json.decode(text.decode(errors="replace"))
 
 
 def _is_complete(fields: dict[str, Any], status: int | None, sent: int | None) -> bool:

@@ -58,4 +58,4 @@ class Auth:
 
 
 def _values(request: Request, names: tuple[bytes, ...]) -> set[str]:
-    return {value.decode("latin-1").strip() for name, value in request.headers if name in names} - {""}
+    return {value.decode("latin-1").strip(" \t") for name, value in request.headers if name in names} - {""}

@@ -44,9 +44,7 @@ def original_of(uri: str, prefix: str = "") -> Original:
     """
     path, _, query = uri.partition("?")
     _require_plain(path, query)
-    origin = _origin(path)
-    path = path[origin.end() :] if origin else path
-    parts = path.removeprefix(prefix).split("/")
+    parts = without_origin(path).removeprefix(prefix).split("/")
     grant = None
     if parts[:2] == ["", PLAY]:
         if len(parts) < 5 or not parts[2]:
@@ -58,6 +56,12 @@ def original_of(uri: str, prefix: str = "") -> Original:
     if grant is None and stream_id == PLAY:  # encoded: a server that decodes it reads a grant behind it
         raise _malformed("it may be read in more than one way")
     return Original(grant, stream_id, file, query)
+
+
+def without_origin(uri: str) -> str:
+    """*uri* without scheme and host: edges name whole URLs where their clients do, as all do by HTTP/2."""
+    origin = _origin(uri)
+    return uri[origin.end() :] if origin else uri
 
 
 def file_of_play(request: Request) -> Original:

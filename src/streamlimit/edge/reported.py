@@ -22,6 +22,7 @@ from streamlimit.errors import CatalogError, OriginFailed, UnknownStream
 from streamlimit.model import Ask, Gone, Lease, Receipt, Session, State, Verdict
 from streamlimit.store.contract import Events, resolved
 from streamlimit.web.caller import Caller
+from streamlimit.web.plays import MARK
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
 
@@ -54,7 +55,7 @@ class Report(Struct, frozen=True):
     def whose(self) -> str:
         """A key that reports of one session share."""
         found = _grant_in(self.path)
-        return self.grant or (found[1] if found else in_query(self.path.partition("?")[2]) or "")
+        return found[1] if found else self.grant or in_query(self.path.partition("?")[2]) or ""
 
     @property
     def rendition(self) -> str:
@@ -94,7 +95,7 @@ async def in_order(reports: Sequence[Report], note: Callable[[Report], Awaitable
     """
     sessions: dict[str, list[int]] = {}
     for index, report in enumerate(reports):
-        sessions.setdefault(report.whose, []).append(index)
+        sessions.setdefault(_session_in(report.whose), []).append(index)
     found: dict[int, T] = {}
 
     async def note_all(indices: list[int]) -> None:
@@ -126,7 +127,8 @@ class Reported:
             return None  # not media: edges report all requests
         if token is None:
             return None
-        grant = report.grant or token
+        named = report.grant
+        grant = named if named is not None and _session_in(named) == _session_in(token) else token
         try:
             caller = self._authenticator.identify_grant(token)
         except Problem:
@@ -197,6 +199,11 @@ class Reported:
         return (await resolved(self._store.sessions(ask.user_id))).find(ask.session_id)
 
 
+def _session_in(grant: str) -> str:
+    """The grant without its play: all plays of a session are told in one order."""
+    return grant.partition(MARK)[0]
+
+
 def _is_free(stream: Stream | None, path: str) -> bool:
     return is_free(path) if stream is None else stream.classify(path) != "media"
 
@@ -217,7 +224,7 @@ def _as_far_as_known(ask: Ask, place: Place, session: Session, age_ms: int) -> R
 def milliseconds(at: str | float) -> float:
     """The ms of the epoch for a time of RFC 3339 or in seconds of the epoch. Raises `ValueError`."""
     if isinstance(at, str):
-        moment = datetime.fromisoformat(at)
+        moment = datetime.fromisoformat(at.upper())
         if moment.tzinfo is None:
             raise ValueError("a time needs its offset")
         return moment.timestamp() * 1_000

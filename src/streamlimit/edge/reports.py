@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from streamlimit.edge.original import without_origin
 from streamlimit.edge.reported import Report, Reported, in_order, latest, milliseconds
 from streamlimit.http.request import Request
 from streamlimit.web.forms import malformed
@@ -59,10 +60,11 @@ def read_reports(body: bytes) -> list[Report]:
 
 
 def _read(number: int, form: ReportForm) -> Report:
-    if form.grant is None and not form.path.startswith("/"):
+    path = without_origin(form.path)
+    if form.grant is None and not path.startswith("/"):
         raise wrong_field(f"[{number}].grant", "is missing, and the path is not the request's")
     try:
         at_ms = None if form.at is None else milliseconds(form.at)
     except (ValueError, OverflowError) as error:
         raise wrong_field(f"[{number}].at", "give RFC 3339 or seconds of the epoch") from error
-    return Report(form.path, form.complete, form.grant, at_ms, form.status, form.bytes)
+    return Report(path, form.complete, form.grant, at_ms, form.status, form.bytes)
