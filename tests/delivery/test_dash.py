@@ -147,6 +147,9 @@ def test_one_file_without_an_index_is_one_segment(folder: Folder) -> None:
     assert names_of(folder, f"<Period>{plain}</Period>") == ["v.webm"]
     cues = video_set('<BaseURL>v.webm</BaseURL><SegmentBase indexRange="10-29"/>')
     assert names_of(folder, f"<Period>{cues}</Period>") == ["v.webm@30-99"]
+    for nowhere in ("10-99", "500-600"):
+        wrong = video_set(f'<BaseURL>v.webm</BaseURL><SegmentBase indexRange="{nowhere}"/>')
+        assert names_of(folder, f"<Period>{wrong}</Period>") == ["v.webm"]
 
 
 def test_periods_go_on_counting(folder: Folder) -> None:
@@ -218,6 +221,25 @@ def test_a_live_timeline_slides(folder: Folder, media: str) -> None:
     assert seen == sorted(set(seen))
     again = Catalog(folder.path.parent, clock=clock).stream("movie")
     assert [s.sequence for s in again.main] == [s.sequence for s in stream.main]  # another worker agrees
+
+
+@pytest.mark.parametrize(("first", "counted"), [(1_764_500_000_000_007, 500_000_000_007), (-2, 999_999_999_998)])
+def test_of_a_number_that_no_store_keeps_exactly_the_last_digits_count(
+    folder: Folder, first: int, counted: int
+) -> None:
+    folder.write("manifest.mpd", live_timeline(first))
+    stream = read_stream(folder.path)
+    assert [segment.sequence for segment in stream.main] == list(range(counted, counted + 5))
+    assert stream.main[0].name == f"{first}.m4s"
+
+
+def test_a_live_template_without_a_number_is_one_file(folder: Folder) -> None:
+    folder.write("all.m4s", b"x")
+    for media, names in (("all.m4s", ["all.m4s"]), ("none.m4s", [])):
+        template = f'<SegmentTemplate media="{media}" duration="5"/>'
+        folder.write("manifest.mpd", mpd(f"<Period>{video_set(template)}</Period>", live=True))
+        stream = read_stream(folder.path)
+        assert [segment.name for segment in stream.main] == names
 
 
 def test_a_live_manifest_that_ends_keeps_its_numbers(folder: Folder) -> None:

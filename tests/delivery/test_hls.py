@@ -353,6 +353,25 @@ def test_a_long_window_that_slides_and_grows_is_read_as_if_anew(folder: Folder) 
     assert [s.sequence for s in stream.main][:2] == [1, 2]  # a viewer is somewhere in these numbers
 
 
+def test_of_a_number_that_no_store_keeps_exactly_the_last_digits_count(folder: Folder) -> None:
+    us, clock = 1_764_500_000_000_001, Clock()  # ffmpeg's -hls_start_number_source epoch_us
+    catalog = Catalog(folder.path.parent, clock=clock)
+    for slid in (0, 5):  # the first 5 slide out of a long window, which is read on from where it was
+        folder.write("index.m3u8", long_playlist(us + slid, 500, {}))
+        stream = catalog.stream("movie", fresh=True)
+        first = 500_000_000_001 + slid
+        assert [segment.sequence for segment in stream.main] == list(range(first, first + 500))
+        following = stream.after(stream.main[-2].sequence)
+        assert following == stream.main[-1]
+        clock.tick(10)
+    head = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES"
+    part = '#EXT-X-PART:DURATION=1,URI="p.ts"\n'
+    folder.write("index.m3u8", playlist(["1.ts"], first=us, over=False, head=head) + part)
+    stream = catalog.stream("movie", fresh=True)
+    assert [stream.names[name].sequence for name in ("1.ts", "p.ts")] == [500_000_000_001, 500_000_000_002]
+    assert stream.edges["index.m3u8"].sequence == us + 1  # players ask for it by the playlist's own number
+
+
 def test_what_is_new_of_a_long_playlist_is_found() -> None:
     old = long_playlist(0, 500, {})
     grown = growth(old, long_playlist(2, 500, {}))

@@ -4,6 +4,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a segment that ends behind its file is issued",
+        "streamlimit/delivery/local.py",
+        "if segment.last is not None and segment.last >= body.size:",
+        "if segment.last is not None and segment.last < 0:",
+        ("tests/web/test_segments.py", "-k", "ends_behind_its_file"),
+    ),
+    Mutant(
+        "numbers of segments are as large as playlists say",
+        "streamlimit/delivery/segment.py",
+        "return int(number % 10**NUMBER_DIGITS)",
+        "return number",
+        ("tests/delivery/test_hls.py", "-k", "last_digits_count"),
+    ),
+    Mutant(
         "of chunks a length beside them counts",
         "streamlimit/delivery/origin/client.py",
         ' or "chunked" in self.headers.get("transfer-encoding", "").lower():',

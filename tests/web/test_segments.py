@@ -21,6 +21,7 @@ def service() -> Iterator[Service]:
     with temporary_folder() as folder:
         streams = make_streams(folder / "streams")
         make_gaps(streams, folder / "nas")
+        make_torn(streams / "torn")
         (folder / "run").mkdir()
         with started(folder / "run", streams=str(streams), segment_seconds=6, start_seconds=60) as service:
             yield service
@@ -39,6 +40,14 @@ def make_gaps(streams: Path, elsewhere: Path) -> None:
                 (streams / name / names[n]).write_bytes(content(names[n]))
             elif name == "linked":
                 (streams / name / names[n]).symlink_to(elsewhere / "a.ts")
+
+
+def make_torn(folder: Path) -> None:
+    """Three segments of 1,000 bytes by its playlist, of a file that ends in the middle of the second one."""
+    folder.mkdir()
+    lines = "".join(f"#EXTINF:2.0,\n#EXT-X-BYTERANGE:1000@{n}000\nall.ts\n" for n in range(3))
+    (folder / "index.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{lines}#EXT-X-ENDLIST\n")
+    (folder / "all.ts").write_bytes(bytes(1_500))
 
 
 def missing(service: Service, stream_id: str) -> list[dict[str, Any]]:
@@ -131,6 +140,18 @@ def test_it_goes_on_behind_segments_that_are_not_there(service: Service, user: s
     told = missing(service, "gaps")
     found = sorted((line["file"], line["problem"]) for line in told)
     assert found == [(name, "is not there") for name in ("0.ts", "2.ts", "5.ts")]
+
+
+def test_of_a_segment_that_ends_behind_its_file_nothing_is_issued_and_so_nothing_received(
+    service: Service, user: str
+) -> None:
+    for name in ("all.ts@1000-1999", "all.ts@2000-2999"):
+        answer = service.segment(user, "s", "torn", segment=name)
+        assert (answer.status, answer.json["code"]) == (404, "unknown-segment")
+    assert service.watching(user)["sessions"] == []
+    assert service.segment(user, "s", "torn").body == bytes(1_000)
+    assert service.segment(user, "s", "torn").status == 204
+    assert service.watching(user)["sessions"][0]["segment"] == "all.ts@0-999"
 
 
 def test_it_goes_no_further_than_is_sensible(service: Service, user: str) -> None:

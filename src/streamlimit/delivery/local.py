@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streamlimit.delivery.body import Body, File
 from streamlimit.delivery.catalog import Catalog
+from streamlimit.delivery.segment import Segment
 from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment
 from streamlimit.logs import EventLog
@@ -123,6 +124,13 @@ class StreamFiles:
             if path in stream.files and path not in stream.hints:
                 self._tell(stream, path)
             raise
+
+    def open_segment(self, stream: Stream, segment: Segment) -> Body:
+        """The file of *segment*. Raises UnknownSegment, also where the file ends before the segment does."""
+        body = self.open(stream, segment.path)
+        if segment.last is not None and segment.last >= body.size:
+            raise UnknownSegment(f"{segment.path} has only {body.size} bytes")
+        return body
 
     def forget(self, stream: Stream, path: str) -> None:
         """Has the file checked when it is opened next: it is known to have changed."""

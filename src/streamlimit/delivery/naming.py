@@ -11,10 +11,7 @@ from msgspec import Struct
 
 from streamlimit.delivery.free import by_name
 from streamlimit.delivery.paths import kind_by_suffix, suffix_of
-from streamlimit.delivery.segment import Segment
-
-NUMBER_DIGITS = 12
-"""Digits of a number that count, the last ones: so numbers, with parts, are exact in every store."""
+from streamlimit.delivery.segment import NUMBER_DIGITS, Segment
 
 _LAST_DIGITS = re.compile(r"(?<![0-9])[0-9]+(?=[^0-9]*\Z)")  # tried once a run of digits, not at each digit
 _never_in_a_path = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff\\]").search

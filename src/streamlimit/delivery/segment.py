@@ -2,6 +2,14 @@
 
 from msgspec import Struct, field
 
+NUMBER_DIGITS = 12
+"""Digits of a number that count, the last ones: so numbers, with parts, are exact in every store."""
+
+
+def counted(number: int) -> int:
+    """The number that stands for the first *number* of a playlist: its last digits. Those after it count on."""
+    return int(number % 10**NUMBER_DIGITS)
+
 
 class Segment(Struct, frozen=True, gc=False):
     """One media segment, or one part of it (low latency), which has its parent's sequence.

@@ -1,4 +1,4 @@
-"""Listed segments whose files are missing: Endpoint 1 skips them."""
+"""Listed segments whose files are missing, or end before them: Endpoint 1 skips them."""
 
 from collections.abc import Iterator
 
@@ -43,7 +43,7 @@ def first_there(files: StreamFiles, stream: Stream, chosen: Chosen) -> tuple[Seg
     """The first of the `candidates` whose file is there, else as `behind_gap`."""
     for segment in candidates(stream, chosen):
         try:
-            return segment, files.open(stream, segment.path)
+            return segment, files.open_segment(stream, segment)
         except UnknownSegment:
             continue
     return behind_gap(stream, chosen)

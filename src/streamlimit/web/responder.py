@@ -106,7 +106,7 @@ class Responder:
         assert self._files is not None
         chosen: Segment | LiveEdge | None = wanted.named
         if isinstance(chosen, Segment):
-            body = self._files.open(wanted.stream, chosen.path)
+            body = self._files.open_segment(wanted.stream, chosen)
         else:
             found = first_there(self._files, wanted.stream, next_of(wanted.stream, holder))
             if not isinstance(found, tuple):

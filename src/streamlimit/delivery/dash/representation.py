@@ -9,7 +9,7 @@ from streamlimit.delivery.dash.template import Piece, Template, piece_of
 from streamlimit.delivery.dash.timeline import Rules, Span
 from streamlimit.delivery.paths import behind, media_type
 from streamlimit.delivery.reader import Reader
-from streamlimit.delivery.segment import Listing, Track, segment_of
+from streamlimit.delivery.segment import Listing, Track, counted, segment_of
 
 WAYS = ("SegmentTemplate", "SegmentList", "SegmentBase")
 
@@ -56,10 +56,10 @@ def add_segments(reader: Reader, listing: Listing, place: Place) -> None:
 
 
 def _first_number(place: Place, pieces: list[Piece], after: int) -> int:
-    """The offset of a live segment's number: 0, unless a new period counts from its start."""
+    """The offset of a live segment's number: 0, unless it is too large, or a new period counts from its start."""
     if not place.span.live or not pieces or pieces[0].number is None:
         return after
-    return 0 if pieces[0].number >= after else after - pieces[0].number
+    return max(counted(pieces[0].number), after) - pieces[0].number
 
 
 def _append(track: Track, listing: Listing, piece: Piece, sequence: int) -> None:
@@ -121,8 +121,11 @@ def _single(reader: Reader, listing: Listing, place: Place, rules: Rules) -> lis
     cut = spans(lambda first, last: reader.read(path, first, last), *index)
     if not cut:  # WebM has cues instead: all of it is one segment
         listing.notes.append(f"{path}: bytes {index[0]}-{index[1]} hold no sidx box; it is one segment")
+        size = reader.size(path)
+        if index[1] + 1 >= size:
+            return [Piece(path, None, length)]  # an index behind the end of the file is none
         listing.headers.setdefault(path, []).append((0, index[1]))
-        return [Piece(path, (index[1] + 1, reader.size(path) - 1), length)]
+        return [Piece(path, (index[1] + 1, size - 1), length)]
     listing.headers.setdefault(path, []).append((0, cut[0].first - 1))
     return [Piece(path, (span.first, span.last), span.seconds) for span in cut]
 

@@ -109,6 +109,8 @@ class Template(Struct, frozen=True):
             return []
         folder = example.rpartition("/")[0]
         pattern = re.compile(self._pattern(one_slash(media).rpartition("/")[2]))
+        if not pattern.groups:  # one file, without a number
+            return [Piece(example, None, ticks / self.rules.timescale)] if reader.has(example) else []
         numbers = {int(match["n"]): name for name in reader.names(folder) if (match := pattern.fullmatch(name))}
         prefix, seconds, by_time = f"{folder}/" if folder else "", ticks / self.rules.timescale, "$Time" in media
         return [

@@ -25,7 +25,7 @@ from streamlimit.delivery.hls.tags import (
     whole,
 )
 from streamlimit.delivery.paths import kind_by_suffix, media_type
-from streamlimit.delivery.segment import Edge, Segment, Track, segment_of
+from streamlimit.delivery.segment import Edge, Segment, Track, counted, segment_of
 from streamlimit.errors import CatalogError
 
 NOTES_KEPT = 100
@@ -34,7 +34,8 @@ NOTES_KEPT = 100
 class Media(Struct):
     """A media playlist. `inits` are whole files, `headers` ranges of files.
 
-    `following`: the number of the segment after the last one; `variables`: those defined for later lines.
+    `following`: the number of the segment after the last one, as the playlist counts; a segment's own number is less by
+    `base`, 0 unless it would be too large. `variables`: those defined for later lines.
     """
 
     track: Track
@@ -46,6 +47,7 @@ class Media(Struct):
     is_torn: bool = False
     text: str = ""
     following: int = 0
+    base: int = 0
     variables: Variables = field(default_factory=Variables)
 
 
@@ -73,9 +75,9 @@ def read_media(path: str, lines: list[Line], kind: str, text: str, variables: Va
 
 def _grow(path: str, before: Media, grown: Growth, text: str) -> Media:
     """The playlist *before*, without segments that slid out of its window, and with the new ones."""
-    old = before.track
-    segments = [segment for segment in old.segments if segment.sequence >= grown.oldest]
-    gaps_ms = {sequence: gap_ms for sequence, gap_ms in old.gaps_ms.items() if sequence >= grown.oldest}
+    old, oldest = before.track, grown.oldest - before.base
+    segments = [segment for segment in old.segments if segment.sequence >= oldest]
+    gaps_ms = {sequence: gap_ms for sequence, gap_ms in old.gaps_ms.items() if sequence >= oldest}
     track = structs.replace(old, segments=segments, gaps_ms=gaps_ms)
     media = structs.replace(before, track=track, text=text, is_torn=False)
     media.keys, media.inits, media.notes = [*before.keys], [*before.inits], [*before.notes]
@@ -118,6 +120,7 @@ class _Reading:
             elif line.tag == "#EXT-X-PLAYLIST-TYPE":
                 is_vod = line.value.upper() == "VOD"
         self._media.following = 0 if is_over and (is_vod or first <= 1) else first
+        self._media.base = self._media.following - counted(self._media.following)
 
     def take(self, lines: list[Line]) -> None:
         """Parses all *lines*."""
@@ -180,7 +183,7 @@ class _Reading:
         described, self._described = self._described, {}
         self._part, self._last_parts = 0, self._part
         self._part_ends.clear()
-        sequence = self._media.following
+        sequence = self._media.following - self._media.base
         self._media.following += 1
         milliseconds = self._milliseconds(described["#EXTINF"])
         track = self._media.track
@@ -230,7 +233,8 @@ class _Reading:
 
     def _add_part(self, path: str, span: tuple[int, int] | None, place: int, milliseconds: int) -> None:
         media = self._media
-        part = segment_of(media.track, path, span, media.following, milliseconds, media_type(path), place)
+        sequence = media.following - media.base
+        part = segment_of(media.track, path, span, sequence, milliseconds, media_type(path), place)
         media.parts.append(part)
 
     def _inside(self, uri: str) -> str:
