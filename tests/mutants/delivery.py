@@ -253,8 +253,8 @@ MUTANTS = [
     Mutant(
         "an unchanged file counts as received",
         "streamlimit/web/origin_play.py",
-        "counted(holder.admitted))\n            await holder.abandon()\n        else",
-        "counted(holder.admitted))\n        else",
+        "counted(holder.admitted))\n                await holder.abandon()\n            else",
+        "counted(holder.admitted))\n            else",
         ("tests/origin/test_origin.py", "-k", "brings_no_media"),
     ),
     Mutant(
