@@ -1,8 +1,10 @@
 """`/edge/adobe/v2/…` against a client written from Adobe's documentation."""
 
+import http.client
 import re
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -140,6 +142,19 @@ def test_a_code_of_nobody_takes_no_seat(app: App) -> None:
     assert len(app.running().json["runningStreams"]) == 3
 
 
+def test_codes_may_stand_in_headers_of_their_own(app: App, service: Service) -> None:
+    for _ in range(3):
+        app.plays()
+    code = app.running().json["runningStreams"][2]["terminationCode"]
+    with closing(http.client.HTTPConnection("127.0.0.1", service.port, 30)) as line:
+        line.putrequest("POST", f"/edge/adobe/v2/sessions/adobe/{app.subject}?channel=news")
+        line.putheader("Authorization", "Basic ZGVtby1hcHA6")
+        line.putheader("X-Terminate", "deadbeef")
+        line.putheader("X-Terminate", code)
+        line.endheaders()
+        assert line.getresponse().status == 202
+
+
 def test_an_operators_termination_is_a_remote_one_and_the_holding_worker_lets_go(app: App, service: Service) -> None:
     session = app.plays()
     path = f"/v1/users/adobe:{app.subject}/sessions/{session}?reason=shared"
@@ -207,7 +222,10 @@ def test_what_is_no_call_of_the_api_takes_no_seat(app: App, service: Service) ->
         ("GET", sessions, 405),
         ("POST", "metadata", 405),
         ("GET", "nothing", 404),
-        ("POST", "sessions//", 400),
+        ("POST", "sessions//", 404),
+        ("POST", "sessions/adobe/?channel=news", 404),
+        ("POST", f"sessions//{app.subject}?channel=news", 404),
+        ("GET", "runningStreams/adobe/", 404),
         ("POST", "sessions/adobe/%FF", 400),
         ("POST", f"sessions/adobe/{'x' * 200}", 400),
         ("POST", f"{sessions}?channel=%FF", 400),

@@ -78,6 +78,22 @@ def test_who_starts_again_in_the_same_batch_sits(service: Service, user: str) ->
     assert _state(viewer) == "active"
 
 
+def test_a_late_end_of_what_was_left_ends_nothing(service: Service, user: str) -> None:
+    """Reports of two contents overtake one another, and one that failed is sent again with the next."""
+    viewer = Viewer(service, user, "s")
+    zapped = [event("t", "p"), event("ps", "s", "film"), event("ps", "q")]
+    for batch in (zapped[:2], zapped[2:], zapped):
+        assert tell(service, viewer.grant, *batch).status == 204
+        found = viewer.state()
+        assert found is not None
+        assert found["stream_id"] == "film"
+    assert tell(service, viewer.grant, event("ps", "q", "film")).status == 204
+    assert viewer.state() is None
+    assert tell(service, viewer.grant, event("t", "p")).status == 204
+    assert tell(service, viewer.grant, event("t", "p", "film"), event("ps", "e", "film")).status == 204
+    assert viewer.state() is None  # it ended what it had just begun
+
+
 @pytest.mark.parametrize("state", ["k", "w"])
 def test_a_player_that_seeks_or_waits_keeps_its_seat_and_takes_none(service: Service, user: str, state: str) -> None:
     viewer = Viewer(service, user, "s")

@@ -39,7 +39,8 @@ def rtmp(service: Service, call: str, grant: str = "", more: str = "", client: s
     if call.startswith("update"):
         said |= {"time": "12", "timestamp": "12000"}
     body = urlencode(said) + (f"&grant={grant}" if grant else "") + more
-    return service.post("/edge/rtmp", body.encode(), headers={"Content-Type": "application/x-www-form-urlencoded"})
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    return service.post("/edge/rtmp", body.encode("latin-1"), headers=form)
 
 
 def srs(service: Service, action: str, grant: str = "", **fields: Any) -> Answer:
@@ -159,6 +160,14 @@ def test_an_update_of_nginx_keeps_the_seat_and_kicks_the_terminated(service: Ser
     assert rtmp(service, "play_done", viewer.grant).status == 200
     for call in ("update_publish", "publish", "publish_done", "done", "connect", "record_done"):
         assert rtmp(service, call).status == 200
+
+
+def test_what_players_append_besides_may_be_anything(service: Service, user: str) -> None:
+    """A publisher whose hook fails is cut, and so is a viewer."""
+    viewer = Viewer(service, user, "s", STREAM)
+    for more in ("&title=caf%e9", "&title=caf\xe9", "&grant=%ff", "&&=&%", "&addr"):
+        for call in ("play", "update_play", "publish", "update_publish"):
+            assert rtmp(service, call, viewer.grant, more).status == 200
 
 
 def test_of_repeated_parameters_the_first_counts(service: Service, user: str) -> None:
@@ -298,9 +307,10 @@ def test_what_names_no_stream_is_malformed(service: Service, user: str) -> None:
         "rtmp://[h/app/s",
         f"rtmp://h/app/?grant={grant}",
         f"rtmp://h/app/..?grant={grant}",
+        f"rtmp://h/app/%ff?grant={grant}",
     ):
         assert ome(service, "opening", grant, url=url).json["allowed"] is False
-    assert rtmp(service, "play", grant, more="&grant=%ff").status == 400
+    assert rtmp(service, "play", more="&grant=%ff").status == 400
     assert service.post("/edge/rtmp", b"call=play").status == 415
     for server in SERVERS:
         assert service.get(f"/edge/{server}").status == 405

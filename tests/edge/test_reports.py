@@ -88,6 +88,25 @@ def test_a_reported_abort_is_not_overridden_by_a_later_request(service: Service,
     assert _seen(other) == ("active", "elsewhere", "1.ts")
 
 
+def test_an_aborted_try_takes_no_seat_from_the_next_one(service: Service, user: str) -> None:
+    """A player drops its first connection and tries again at once, or wants another range of the file."""
+    viewer = Viewer(service, user, "s")
+    aborted = {"path": viewer.uri("1.ts"), "complete": False}
+    viewer.ask("1.ts")
+    viewer.ask("1.ts", method="HEAD")
+    viewer.ask("1.ts")
+    assert gone(service, aborted) == []
+    assert _seen(viewer) == ("starting", "elsewhere", None)
+    viewer.ask("1.ts")
+    assert gone(service, aborted) == []
+    assert gone(service, aborted) == [viewer.grant]
+    assert viewer.state() is None
+    viewer.ask("1.ts")
+    viewer.ask("1.ts")
+    assert gone(service, aborted, {"path": viewer.uri("1.ts"), "complete": True}) == []
+    assert _seen(viewer) == ("active", "elsewhere", "1.ts")
+
+
 def test_an_existing_session_loses_nothing_by_an_abort(service: Service, user: str) -> None:
     viewer = Viewer(service, user, "s")
     viewer.ask("1.ts")

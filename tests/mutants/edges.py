@@ -20,8 +20,8 @@ MUTANTS = [
     Mutant(
         "a look at what was asked for takes it back",
         "streamlimit/delivery/entrusted.py",
-        "is_look = is_look and (before is None or before.is_look)",
-        "is_look = is_look",
+        "is_look and not earlier",
+        "is_look",
         ("tests/edge/test_auth.py",),
     ),
     Mutant(
@@ -51,6 +51,13 @@ MUTANTS = [
         "(?<![0-9])[0-9]+",
         "[0-9]+",
         ("tests/edge/test_attacks.py",),
+    ),
+    Mutant(
+        "an aborted try gives the seat of the next one back",
+        "streamlimit/edge/reported.py",
+        "report.is_lost and self._entrusted.is_tried_again(ask)",
+        "False",
+        ("tests/edge/test_reports.py",),
     ),
     Mutant(
         "a whole URL in a log is nobody's",
@@ -219,6 +226,20 @@ MUTANTS = [
         "continue  # the store",
         "lost()  # the store",
         ("tests/edge/test_kicking.py",),
+    ),
+    Mutant(
+        "a late end of another content is the session's",
+        "streamlimit/edge/cmcd.py",
+        "None if report.is_last else report.cid",
+        "None",
+        ("tests/edge/test_cmcd.py",),
+    ),
+    Mutant(
+        "a batch's late end of what was left is its session's",
+        "streamlimit/edge/cmcd_report.py",
+        " and end.cid != before.cid",
+        " and False",
+        ("tests/edge/test_cmcd.py",),
     ),
     Mutant(
         "a player that seeks after its end takes a seat",

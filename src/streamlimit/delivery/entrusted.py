@@ -27,13 +27,15 @@ LEASES = 32
 class Open(Struct, frozen=True, gc=False):
     """An open lease and its place; `until`: a later receipt of it does not count.
 
-    `is_look`: no byte of the media was asked for, so that only a report confirms it.
+    `is_look`: no byte of the media was asked for, so that only a report confirms it. `requests`: those for the media
+    that were not reported as lost; players drop one and try again at once, or want another range of a file.
     """
 
     lease: Lease
     place: Place
     until: float
     is_look: bool = False
+    requests: int = 1
 
 
 class Entrusted:
@@ -75,8 +77,9 @@ class Entrusted:
         if len(self._clients) > SESSIONS:
             del self._clients[next(iter(self._clients))]
         before = held.pop(lease.ask.lease_id, None)
-        is_look = is_look and (before is None or before.is_look)
-        held[lease.ask.lease_id] = Open(lease, place, self._clock() + self._keep, is_look)
+        earlier = 0 if before is None or before.is_look else before.requests
+        requests = max(earlier + (not is_look), 1)
+        held[lease.ask.lease_id] = Open(lease, place, self._clock() + self._keep, is_look and not earlier, requests)
         self._open[key] = held  # the newest are last
         if len(held) > LEASES:
             del held[next(iter(held))]
@@ -86,6 +89,15 @@ class Entrusted:
     def client_of(self, user_id: str, session_id: str) -> str:
         """The client's digest of the session's last request, as far as known; reports carry none."""
         return self._clients.get((user_id, session_id), "")
+
+    def is_tried_again(self, ask: Ask) -> bool:
+        """Counts a request for the lease of *ask* as lost. Is another request for it under way?"""
+        held = self._open.get((ask.user_id, ask.session_id), {})
+        found = held.get(ask.lease_id)
+        if found is None or found.requests == 1:
+            return False
+        held[ask.lease_id] = replace(found, requests=found.requests - 1)
+        return True
 
     def settle_before(self, ask: Ask, place: Place) -> Open | None:
         """Settles the leases before *place*, which the player of *ask* has: it speaks for them. The newest of them."""

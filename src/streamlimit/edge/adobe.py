@@ -55,13 +55,13 @@ class Adobe:
             case ["metadata"]:
                 require_method(request, "GET")
                 return _answer(200, document=[self._settings.stream_attribute])
-            case ["runningStreams", idp, subject]:
+            case ["runningStreams", idp, subject] if idp and subject:
                 require_method(request, "GET")
                 return await self._running(words.user_of(idp, subject))
-            case ["sessions", idp, subject]:
+            case ["sessions", idp, subject] if idp and subject:
                 require_method(request, "POST")
                 return await self._create(words.user_of(idp, subject), request)
-            case ["sessions", idp, subject, session]:
+            case ["sessions", idp, subject, session] if idp and subject and session:
                 require_method(request, "POST", "DELETE")
                 user_id = words.user_of(idp, subject)
                 return await self._go_on(user_id, self._issued(user_id, session), request)
@@ -79,7 +79,7 @@ class Adobe:
         stream_id = words.stream_of(channel)
         await self._streams.look(stream_id)
         self._streams.require_beatable(stream_id)
-        codes = request.header(b"x-terminate")
+        codes = ",".join(value.decode("latin-1") for name, value in request.headers if name == b"x-terminate")
         replace = None if not codes else words.session_called(codes, await self._roster(user_id))
         ids, client = (user_id, self._new_id(user_id), stream_id), digest_at(request.client)
         ask = Ask(*ids, device=words.device_of(metadata), client=client, replace=replace)

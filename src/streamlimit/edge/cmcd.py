@@ -48,7 +48,7 @@ class Cmcd:
         headers: dict[str, str] = {}
         for report in reports:
             if report.says is Says.ENDS:
-                await self._seating.ends(caller)
+                await self._seating.ends(caller, None if report.is_last else report.cid)
                 continue
             if report.says is Says.WAITS and await self._seating.seated(caller) is None:
                 continue  # a report keeps a seat, but takes none

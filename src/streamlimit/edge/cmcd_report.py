@@ -7,6 +7,7 @@ import re
 from enum import Enum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from streamlimit.web.forms import require_id
 from streamlimit.web.problems import Problem
@@ -38,26 +39,37 @@ class Says(Enum):
 
 
 class Report(Struct, frozen=True):
-    """A report about a play. `cid`: the content id, if there is one."""
+    """A report about a play. `cid`: the content id, if there is one. `is_last`: of a batch that has others of it."""
 
     says: Says
     cid: str | None = None
+    is_last: bool = False
 
 
 def reports_in(body: bytes) -> list[Report]:
     """The effective reports of a batch, in order: its end alone, or playing, waiting, pausing, or playing then pausing.
 
-    Raises `malformed`: no report counts where one is wrong.
+    The end of a content that the player has left for another one, which a report before it names, is no end. Raises
+    `malformed`: no report counts where one is wrong.
     """
     reports: list[Report] = []
     for report in _reports_in(body):
         if report.says is Says.WAITS and reports:
             continue  # after an end or a pause it is neither's end
+        if report.says is Says.ENDS and reports:
+            if _is_of_another(report, reports[-1]):
+                continue
+            report = replace(report, is_last=True)
         if report.says is Says.PAUSES:
             reports = [each for each in reports if each.says is not Says.PAUSES] + [report]
         else:
             reports = [report]
     return reports[:1] if reports and reports[0].says is Says.ENDS else reports
+
+
+def _is_of_another(end: Report, before: Report) -> bool:
+    """Is *end* of another content than the one that plays by the report *before*?"""
+    return before.says is not Says.ENDS and None not in (end.cid, before.cid) and end.cid != before.cid
 
 
 def _reports_in(body: bytes) -> list[Report]:

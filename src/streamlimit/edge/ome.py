@@ -7,7 +7,7 @@ not cut the viewer by itself.
 import base64
 import hmac
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -19,11 +19,11 @@ from streamlimit.edge.seating import Seating
 from streamlimit.errors import StreamlimitError
 from streamlimit.http.request import Request
 from streamlimit.web.caller import Caller
-from streamlimit.web.forms import require_id
 from streamlimit.web.incoming import body_of, require_method
 from streamlimit.web.outgoing import Reply, json_reply
 from streamlimit.web.problems import Problem, wrong_field
 from streamlimit.web.service import Service
+from streamlimit.web.spelling import id_in_path
 
 ROUTE = "/edge/ome"
 
@@ -102,4 +102,4 @@ def _asked(url: str) -> tuple[str, str]:
         raise wrong_field("url", "is none") from error
     if len(parts) < 3:
         raise wrong_field("url", "names no stream")
-    return require_id("url", unquote(parts[2])), found.query
+    return id_in_path("url", parts[2]), found.query

@@ -171,6 +171,8 @@ class Reported:
         ids = caller.user_id, caller.session_id, stream_id
         client = self._entrusted.client_of(caller.user_id, caller.session_id)
         ask = lease_for(Ask(*ids, client=client, **caller.terms()), place)
+        if report.is_lost and self._entrusted.is_tried_again(ask):
+            return False
         held = self._entrusted.settle(ask) if report.is_received or report.is_lost else None
         before = self._entrusted.settle_before(ask, place) if report.is_received else None
         if held is not None:

@@ -3,7 +3,7 @@
 nginx appends the viewer's parameters behind its own, unchanged: the first of each name counts.
 """
 
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 
 from streamlimit.edge.hooks import require_hook
 from streamlimit.edge.seating import Seating
@@ -15,6 +15,8 @@ from streamlimit.web.outgoing import Reply
 from streamlimit.web.problems import Problem, wrong_field
 
 FORM = "application/x-www-form-urlencoded"
+FIELDS = frozenset({"call", "addr", "clientid", "name", "grant"})
+"""The parameters that count, nginx's own and the play URL's."""
 
 
 class Rtmp:
@@ -48,12 +50,17 @@ class Rtmp:
 
 
 def first_values(body: bytes) -> dict[str, str]:
-    """The first value of each field of a form. Raises 400."""
+    """The first value of each of `FIELDS`. Raises 400 for one that is not UTF-8.
+
+    What a viewer's or a publisher's player appended besides may be anything.
+    """
     found: dict[str, str] = {}
-    try:
-        for pair in body.decode("ascii").split("&"):
-            name, _, value = pair.partition("=")
-            found.setdefault(unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict"))
-    except UnicodeDecodeError as error:
-        raise Problem("malformed", "the form is not UTF-8, percent-encoded") from error
+    for pair in body.decode("latin-1").split("&"):
+        name, _, value = pair.partition("=")
+        if name not in FIELDS or name in found:
+            continue
+        try:
+            found[name] = unquote_to_bytes(value.replace("+", " ").encode("latin-1")).decode()
+        except UnicodeDecodeError as error:
+            raise wrong_field(name, "is not UTF-8, percent-encoded") from error
     return found

@@ -53,8 +53,13 @@ class Seating:
         await self._pauses.begin(ask, admitted.session)
         return admitted
 
-    async def ends(self, caller: Caller) -> None:
-        """Ends the session: the seat is free, and the grant stays valid."""
+    async def ends(self, caller: Caller, stream_id: str | None = None) -> None:
+        """Ends the session: the seat is free, and the grant stays valid.
+
+        With *stream_id* unless the session has moved to another stream: what is late ends nothing.
+        """
+        if stream_id is not None and (session := await self._present(caller)) and session.stream_id != stream_id:
+            return
         await resolved(self._limiter.end(caller.user_id, caller.session_id, keep_grant=True))
 
     async def starts(self, caller: Caller, stream_id: str, address: str, player: str) -> Admitted:
@@ -78,7 +83,7 @@ class Seating:
 
         Returns whether it ended. The store is asked, for another worker may have been told that it began.
         """
-        session = (await resolved(self._store.sessions(caller.user_id))).find(caller.session_id)
+        session = await self._present(caller)
         if session is None or session.stream_id != stream_id or not self._is_of(session, caller, player):
             return False
         await self.ends(caller)
@@ -96,6 +101,10 @@ class Seating:
         known = self._store.cache.recall(Ask(*ids, ""), time.monotonic())
         if known is not None:
             return known.session
+        return await self._present(caller)
+
+    async def _present(self, caller: Caller) -> Session | None:
+        """The caller's session with a seat, by the store, for another worker may know better than the cache."""
         return (await resolved(self._store.sessions(caller.user_id))).find(caller.session_id)
 
     async def holds_seat(self, user_id: str, session_id: str) -> bool:
