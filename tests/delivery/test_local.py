@@ -157,6 +157,23 @@ def test_one_in_use_stays_open_though_it_is_pushed_out(tmp_path: Path) -> None:
     assert b"".join(body.chunks()) == BIG
 
 
+def test_a_deleted_file_does_not_go_on_taking_its_space(files: LocalFiles, tmp_path: Path) -> None:
+    kept, deleted, replaced = (age(write(tmp_path / f"{n}.ts", BIG)) for n in range(3))
+    small = age(write(tmp_path / "small.ts", BIG[:SMALL]))
+    before, opened = open_descriptors(), files.open(kept)
+    reader = files.open(deleted).chunks()
+    for path in (small, deleted, replaced):
+        assert len(next(files.open(path).chunks())) > 0
+    deleted.unlink()
+    os.replace(write(tmp_path / "new", b"new"), replaced)
+    files.let_go()
+    assert open_descriptors() == before + 2  # and the one that somebody reads
+    assert b"".join(reader) == BIG
+    del reader
+    assert open_descriptors() == before + 1
+    assert files.open(kept) is opened
+
+
 def age(path: Path) -> Path:
     """As if nobody had written into it for an hour."""
     os.utime(path, ns=(0, path.stat().st_mtime_ns - 3_600 * 10**9))

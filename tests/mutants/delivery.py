@@ -4,6 +4,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a deleted file stays open",
+        "streamlimit/delivery/local.py",
+        "            self._files.let_go()\n",
+        "            pass\n",
+        ("tests/web/test_deleted_files.py",),
+    ),
+    Mutant(
+        "what was noted of a file keeps it open",
+        "streamlimit/delivery/local.py",
+        "        body.notes.clear()",
+        "        pass",
+        ("tests/web/test_deleted_files.py",),
+    ),
+    Mutant(
         "a segment that ends behind its file is issued",
         "streamlimit/delivery/local.py",
         "if segment.last is not None and segment.last >= body.size:",

@@ -35,6 +35,8 @@ def _work(service: Service) -> "list[Work]":
     work.append(service.reporter.tidy_forever)
     work.append(service.series.take_forever)
     work += [service.recorder.write_forever, service.hub.read_forever]
+    if service.files is not None:
+        work.append(service.files.let_go_forever)
     if not service.grants.are_known:
         work.append(partial(learn_key_forever, service.grants, service.store))
     if service.authenticator.verifier is not None:

@@ -50,6 +50,10 @@ class File:
         found = os.fstat(self.fd)
         return found.st_mtime_ns != self.modified_ns or found.st_size != self.size
 
+    def is_deleted(self) -> bool:
+        """Was the file deleted, or replaced by another one? Its space on the disk is free once it is closed."""
+        return self.fd >= 0 and os.fstat(self.fd).st_nlink == 0
+
     def close(self) -> None:
         fd, self.fd = self.fd, -1
         if fd >= 0:
@@ -93,6 +97,10 @@ class Body:
     def fileno(self) -> int:
         """The descriptor, open as long as this body is kept; -1 where it is in memory."""
         return self._file.fd
+
+    def is_deleted(self) -> bool:
+        """Was the file deleted, or replaced by another one, while its descriptor was kept?"""
+        return self._file.is_deleted()
 
     def keep(self, about: tuple[Any, ...], note: T) -> T:
         """Caches *note* under the key *about*, and returns it."""

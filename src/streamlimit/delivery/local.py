@@ -1,5 +1,6 @@
 """Files of streams, opened for delivery and cached: one opened a moment ago costs a dict look-up."""
 
+import asyncio
 import os
 import time
 from collections import OrderedDict
@@ -20,6 +21,9 @@ MAX_BYTES = 64 * 1024 * 1024
 
 TRUSTED_SECONDS = 0.1
 """How long an opened file is used without a stat; until then a replaced file is delivered as it was."""
+
+LET_GO_SECONDS = 2.0
+"""How often deleted files are looked for; it takes 0.2 ms where `MAX_OPEN` are kept."""
 
 SETTLED_NS = 2_000_000_000
 """A file changed more recently is checked each time: its writer may not be done."""
@@ -68,6 +72,12 @@ class LocalFiles:
         """Has the file checked when it is opened next: it is known to have changed."""
         self._trusted.pop(path, None)
 
+    def let_go(self) -> None:
+        """Drops files that were deleted: an open one goes on taking its space on the disk."""
+        for key, body in [each for each in self._large.items() if each[1].is_deleted()]:
+            del self._large[key]
+            self._release(key, body)
+
     def close(self) -> None:
         """Drops all files; those that no request is delivering are closed at once."""
         self._trusted.clear()
@@ -105,8 +115,12 @@ class LocalFiles:
     def _drop(self, kept: OrderedDict[Key, Body]) -> Body:
         """Evicts and returns the least recently used body."""
         key, body = kept.popitem(last=False)
-        self._trusted.pop(key[0], None)
+        self._release(key, body)
         return body
+
+    def _release(self, key: Key, body: Body) -> None:
+        self._trusted.pop(key[0], None)
+        body.notes.clear()  # they refer to it: without them its file is closed with its last request, at once
 
 
 class StreamFiles:
@@ -135,6 +149,12 @@ class StreamFiles:
     def forget(self, stream: Stream, path: str) -> None:
         """Has the file checked when it is opened next: it is known to have changed."""
         self._files.forget(self._catalog.resolve(stream, path))
+
+    async def let_go_forever(self) -> None:
+        """Drops deleted files every few seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(LET_GO_SECONDS)
+            self._files.let_go()
 
     def _tell(self, stream: Stream, path: str) -> None:
         about = (stream.stream_id, path)
