@@ -76,14 +76,16 @@ def program(
 def streamlimit(
     folder: Path, core: int | None = SERVER_CORE, source: Path | None = None, **settings: Any
 ) -> Iterator[Program]:
-    """Our own service with *settings*, of the checkout *source* where given.
+    """Our own service with *settings*; of the checkout *source* where given, with its packages where it has some.
 
     Segments are long, so that no active session expires meanwhile.
     """
     env = settings_of(folder, **settings)
+    python = Path(sys.executable)
     if source is not None:
         env["PYTHONPATH"] = str(source / "src")
-    with program([sys.executable, "-m", "streamlimit", "serve"], core, folder=folder, **env) as running:
+        python = source / ".venv/bin/python" if (source / ".venv").exists() else python
+    with program([str(python), "-m", "streamlimit", "serve"], core, folder=folder, **env) as running:
         yield running
 
 

@@ -1,12 +1,13 @@
 """`python -m bench.versus REVISION [ROW …]`: this checkout beside an earlier one, in turns, on one machine in one run.
 
-Both run with the packages installed here, and have loaded all that they load behind their start. Each row is a kind of
+Each runs with the packages of its own lock, and has loaded all that it loads behind its start. Each row is a kind of
 request on one store; what is printed are medians of the rounds: rate and CPU of the service a request, and their ratios
 to REVISION's.
 """
 
 import argparse
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from bench.load import Load, load
 from bench.programs import streamlimit, valkey
 from bench.race import answered
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT, LOCK = Path(__file__).resolve().parent.parent, "requirements.lock"
 REFUSED, HAMMERING = asked(HEARTBEAT, "refused first"), asked(HEARTBEAT, "refused from memory")
 ROWS = {
     "sitting on Valkey": ("valkey", SITTING),
@@ -38,10 +39,12 @@ ROWS = {
 
 @contextmanager
 def checkout(revision: str) -> Iterator[Path]:
-    """A checkout of *revision* of its own."""
+    """A checkout of *revision* of its own; with packages of its own where its lock is another."""
     with tempfile.TemporaryDirectory(prefix="versus-") as folder:
         subprocess.run(["git", "worktree", "add", "--quiet", "--detach", folder, revision], cwd=ROOT, check=True)
         try:
+            if (Path(folder) / LOCK).read_bytes() != (ROOT / LOCK).read_bytes():
+                subprocess.run(["make", "--silent", "setup", f"PYTHON={sys.executable}"], cwd=folder, check=True)
             yield Path(folder)
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", folder], cwd=ROOT, check=True)
