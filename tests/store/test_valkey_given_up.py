@@ -13,8 +13,7 @@ from streamlimit.policy import Policy
 from streamlimit.store.contract import resolved
 from streamlimit.store.deferred import Deferred
 from streamlimit.store.valkey import ValkeyOutbox, ValkeyStore
-from streamlimit.store.valkey.clock import ServerClock
-from streamlimit.store.valkey.connection import Pipe
+from streamlimit.store.valkey.connection import Pipe, ServerClock
 from streamlimit.store.valkey.outbox import SCRIPTS as OUTBOX_SCRIPTS
 from streamlimit.store.valkey.reporting import SCRIPTS as REPORT_SCRIPTS
 from streamlimit.store.valkey.scripts import SCRIPTS
@@ -223,7 +222,7 @@ def test_after_its_deadline_does_nothing(server: servers.Server, name: str) -> N
 def test_a_deadline_is_no_later_than_the_moment_it_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whenever the server read its clock between question and answer."""
     now = 5_000.25
-    monkeypatch.setattr("streamlimit.store.valkey.clock.monotonic", lambda: now)
+    monkeypatch.setattr("streamlimit.store.valkey.connection.monotonic", lambda: now)
     clock = ServerClock()
     clock.learn(1_790_000_000_000.9)
     for seconds in (0.0, 0.25, 0.2504, 1.0):

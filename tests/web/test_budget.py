@@ -100,9 +100,9 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
 @pytest.mark.parametrize(
     ("request_of", "is_new", "calls", "files"),
     [
-        (segment, False, 86, 26),
-        (segment, True, 152, 41),
-        (played, False, 93, 30),
+        (segment, False, 85, 25),
+        (segment, True, 151, 40),
+        (played, False, 90, 29),
         (heartbeat, False, 46, 19),
         (heartbeat, True, 74, 32),
     ],

@@ -10,22 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from streamlimit.document import session_json
-from streamlimit.model import Device, Session, State
-from streamlimit.web.heartbeat import shown
 from tests import servers
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 from tests.web.folders import make_streams
-
-STARTED = Session("s", "u", "news", State.STARTING, None, None, None, 1_750_000_000_001, None, 1_750_000_006_000, 7, 0)
-DEVICE = Device("tv", "Wohnzimmer", None)
-ACTIVE = Session("s", "u", "news", State.ACTIVE, DEVICE, "a/ř.m4s", 3, 1_750_000_000_001, 1_750_000_000_999, 1, 7, 2)
-
-
-@pytest.mark.parametrize("session", [STARTED, ACTIVE])
-def test_it_is_the_same_to_the_letter(session: Session) -> None:
-    times = {"heartbeat_seconds": 6, "silent_after_seconds": 1.5}
-    assert shown(session, 6, 1.5) == msgspec.json.encode(session_json(session) | times)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "redis"])

@@ -109,7 +109,11 @@ class CachingStore:
             and (ask.user_id, ask.session_id) not in self.unanswered
             and self._is_enough(known, ask, now)
         ):
-            return self._receipts.beat(known, ask, now)
+            lease = Lease(ask, known.session.generation, known.session.move)  # not dated: it has no position
+            is_sent = self._receipts.report(Receipt(lease), now)
+            if not is_sent:
+                self._outage.counts.degraded += 1
+            return Admitted(known.session, lease, known.limit, known.live, existing=True, degraded=not is_sent)
         return self._admissions.ask(ask, now, is_beat=True)
 
     def abandon(self, lease: Lease) -> Answer[Events]:

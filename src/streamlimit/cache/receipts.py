@@ -6,14 +6,13 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from streamlimit.cache.entry import CachedSession
 from streamlimit.cache.offline_admission import OfflineAdmission
 from streamlimit.cache.outage import Outage
 from streamlimit.cache.session_cache import SessionCache
 from streamlimit.cache.tombstones import Tombstones
 from streamlimit.cache.write_behind import QueuedReceipt, WriteBehindQueue
 from streamlimit.errors import StoreUnavailable
-from streamlimit.model import Admitted, Ask, Confirmed, Event, Gone, Lease, Receipt, State, Verdict
+from streamlimit.model import Confirmed, Event, Gone, Lease, Receipt, State, Verdict
 from streamlimit.store.contract import Answer, Events, Store, resolved
 from streamlimit.store.deferred import then
 
@@ -52,7 +51,7 @@ class Receipts:
         if known.session.last_activity_ms is None or ask.stream_id != known.session.stream_id:
             return self._ask(receipt, now)
         known.entry.foresee(receipt)
-        is_sent = self._report(receipt, now)
+        is_sent = self.report(receipt, now)
         return Confirmed(known.session, known.limit, known.live, degraded=not is_sent)
 
     def _ask(self, receipt: Receipt, now: float) -> Answer[Verdict]:
@@ -64,21 +63,13 @@ class Receipts:
             return self._learn(receipt, answer, now)
         return then(answer, partial(self._learn, receipt, at=now), partial(self._failed, receipt, now))
 
-    def _report(self, receipt: Receipt, now: float) -> bool:
+    def report(self, receipt: Receipt, now: float) -> bool:
         """Sends *receipt* without waiting for the answer. False: the store is unavailable, and the receipt is kept."""
         failures, ask = self._outage.counts.failures, receipt.lease.ask
         who = ask.user_id, ask.session_id
         self.unanswered[who] = receipt
         self._store.report(receipt, partial(self._answered, receipt, who, now))
         return failures == self._outage.counts.failures
-
-    def beat(self, known: CachedSession, ask: Ask, now: float) -> Admitted:
-        """Admits the heartbeat of a *known* session and notifies the store; no request waits for its answer."""
-        lease = Lease(ask, known.session.generation, known.session.move)  # without the time: a beat has no position
-        is_sent = self._report(Receipt(lease), now)
-        if not is_sent:
-            self._outage.counts.degraded += 1
-        return Admitted(known.session, lease, known.limit, known.live, existing=True, degraded=not is_sent)
 
     def heed(self, events: Events) -> None:
         """Forgets the sessions that lost their seats by *events*, which came with the answer about another session."""

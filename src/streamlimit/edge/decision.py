@@ -51,7 +51,7 @@ class Decider:
         place = None if original.is_folder else self._place(stream, original.path)
         is_look = method.upper() in LOOKS
         ids = caller.user_id, caller.session_id, original.stream_id
-        ask = Ask(*ids, Purpose.CHECK, client=self._client(request), **caller.terms())
+        ask = caller.ask(*ids, Purpose.CHECK, self._client(request))
         if place is None:
             return Yes(caller, original.stream_id, None, await self._limiter.admitted(ask), is_look)
         if is_look:

@@ -170,7 +170,7 @@ class Reported:
         """Settles the report's lease, whichever worker gave it. Does the session hold no seat?"""
         ids = caller.user_id, caller.session_id, stream_id
         client = self._entrusted.client_of(caller.user_id, caller.session_id)
-        ask = lease_for(Ask(*ids, client=client, **caller.terms()), place)
+        ask = lease_for(caller.ask(*ids, client=client), place)
         if report.is_lost and self._entrusted.is_tried_again(ask):
             return False
         held = self._entrusted.settle(ask) if report.is_received or report.is_lost else None

@@ -116,7 +116,7 @@ class Seating:
         await self._streams.look(stream_id)
         self._streams.require_beatable(stream_id)
         client = digest_of(address) if address else ""
-        return Ask(caller.user_id, caller.session_id, stream_id, purpose, client=client, **caller.terms())
+        return caller.ask(caller.user_id, caller.session_id, stream_id, purpose, client)
 
 
 def _key(caller: Caller) -> str:

@@ -2,14 +2,14 @@
 
 import math
 import time
-from typing import Any
 
 from msgspec import Struct
 
-from streamlimit.model import Device
+from streamlimit.model import Ask, Device, Purpose
 from streamlimit.web.problems import CHALLENGE, Problem
 from streamlimit.web.rights import RIGHTS, Role
 
+_LEASE = Purpose.LEASE  # looked up once
 NO_CREDENTIAL: frozenset[Role] = frozenset({"nobody", "anyone", "local"})
 BOUND: frozenset[Role] = frozenset({"grant", "viewer"})
 """Roles bound to some sessions, and perhaps to some streams or one network."""
@@ -85,17 +85,46 @@ class Caller(Struct, frozen=True):
         if self.role == "grant" and session_id not in (None, self.session_id):
             raise Problem("forbidden", "a grant ends no other session; ask with the user's own credential")
 
-    def terms(
-        self, device: str | Device | None = None, plan_limit: int | None = None, plan: str | None = None
-    ) -> dict[str, Any]:
-        """Fields of the `Ask`: what the credential says goes before what the request says."""
-        may_start = self.may_start
-        return {
-            "device": device if self.device is None else self.device,
-            "limit": plan_limit if self.limit is None else self.limit,
-            "may_start": may_start,
-            "granted": may_start and self.role == "grant",
-            "grant_generation": self.generation,
-            "plan": plan if self.plan is None else self.plan,
-            "play": self.play,
-        }
+    def ask(
+        self,
+        user_id: str,
+        session_id: str,
+        stream_id: str,
+        purpose: Purpose = _LEASE,
+        client: str = "",
+        lease_id: str = "",
+        *,
+        device: str | Device | None = None,
+        replace: str | None = None,
+        plan: str | None = None,
+        plan_limit: int | None = None,
+        kind: str = "video",
+        sequence: int | None = None,
+        part: int = 0,
+        wants_next: bool = False,
+    ) -> Ask:
+        """The question to the limiter: what the credential says goes before what the request says.
+
+        Checks no right. *plan_limit*: the limit of *plan*, which the request names. The rest as in `Ask`.
+        """
+        may_start = self.expires_at == math.inf or time.time() < self.expires_at
+        return Ask(  # in its order: names would take as long again
+            user_id,
+            session_id,
+            stream_id,
+            purpose,
+            lease_id,
+            device if self.device is None else self.device,
+            client,
+            kind,
+            sequence,
+            replace,
+            plan_limit if self.limit is None else self.limit,
+            may_start,
+            may_start and self.role == "grant",
+            wants_next,
+            self.generation,
+            part,
+            plan if self.plan is None else self.plan,
+            self.play,
+        )

@@ -1,6 +1,5 @@
 """`POST …/heartbeat`: a lease without bytes, where another party moves them. Admitted and confirmed, or refused."""
 
-import math
 import re
 from functools import lru_cache, partial
 
@@ -9,11 +8,11 @@ from msgspec.structs import replace
 
 from streamlimit.delivery.entrusted import receipt_of
 from streamlimit.delivery.naming import Place
-from streamlimit.document import MILLISECONDS, SessionDocument, to_the_second
+from streamlimit.document import session_document
 from streamlimit.errors import Refused, UnknownSession
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Peer, Request
-from streamlimit.model import Admitted, Ask, Confirmed, Decision, Lease, Refusal, Session, Verdict
+from streamlimit.model import Admitted, Ask, Confirmed, Decision, Lease, Purpose, Refusal, Session, Verdict
 from streamlimit.rules.beat import beaten
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.store.deferred import then
@@ -31,7 +30,7 @@ JSON, COMMON = b"application/json", 256
 """The content type of common bodies, and their most bytes: such bodies are much the same for all viewers of a stream.
 """
 
-MAY_BEAT, FOR_EVER = RIGHTS[CALL], math.inf
+MAY_BEAT, _LEASE = RIGHTS[CALL], Purpose.LEASE  # looked up once
 HEADERS = lines({"Content-Type": "application/json", "Cache-Control": "no-store"})
 
 
@@ -43,37 +42,7 @@ _plain_ids = re.compile(rb"/v1/users/%b/sessions/%b/heartbeat" % (_ID, _ID)).ful
 """Matches the path of a heartbeat with plain ids: of ASCII, without percent-encoding, as nearly all are."""
 
 
-class Shown(SessionDocument, frozen=True):
-    """A session as callers see it, with the interval of heartbeats and the silence that frees its seat (seconds)."""
-
-    heartbeat_seconds: float
-    silent_after_seconds: float
-
-
 _encode = msgspec.json.Encoder().encode
-
-
-def shown(session: Session, heartbeat_seconds: float, silent_after_seconds: float) -> bytes:
-    """The body of the answer."""
-    last_ms, started_ms, expires_ms = session.last_activity_ms, session.started_at_ms, session.expires_at_ms
-    return _encode(
-        Shown(
-            session.session_id,
-            session.user_id,
-            session.stream_id,
-            session.state,
-            session.device,
-            session.segment,
-            session.sequence,
-            to_the_second(started_ms // 1_000) + MILLISECONDS[started_ms % 1_000],
-            None if last_ms is None else to_the_second(last_ms // 1_000) + MILLISECONDS[last_ms % 1_000],
-            to_the_second(expires_ms // 1_000) + MILLISECONDS[expires_ms % 1_000],
-            session.plan,
-            session.limit,
-            heartbeat_seconds,
-            silent_after_seconds,
-        )
-    )
 
 
 @lru_cache(maxsize=4_096)
@@ -89,7 +58,9 @@ class Heartbeat:
         self._limiter, self._streams = service.limiter, service.streams
         self._authenticator, self._plans = service.authenticator, service.plans
         self._require_stream = service.streams.require_beatable
-        self._times = _seconds(service.policy.segment_ms), _seconds(service.policy.expiry_ms)
+        policy = service.policy
+        times = {"heartbeat_seconds": _seconds(policy.segment_ms), "silent_after_seconds": _seconds(policy.expiry_ms)}
+        self._times = b"," + _encode(times)[1:]  # the end of every answer, behind the session's fields
 
     def __call__(self, request: Request, exchange: Exchange, caller: Caller | None = None) -> Answer[None]:
         """Answers a heartbeat. *caller*: where it is identified already."""
@@ -161,20 +132,16 @@ class Heartbeat:
             if caller.place is not None:
                 caller.require_place(place_at(client))
         plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
-        may_start = caller.expires_at == FOR_EVER or caller.may_start
-        return Ask(
+        return caller.ask(
             user_id,
             session_id,
             form.stream_id,
-            client=digest_of(client[0]) if client else "",
-            device=form.device if caller.device is None else caller.device,
+            _LEASE,
+            digest_of(client[0]) if client else "",
+            device=form.device,
             replace=form.replace,
-            limit=plan_limit if caller.limit is None else caller.limit,
-            may_start=may_start,
-            granted=may_start and caller.role == "grant",
-            grant_generation=caller.generation,
-            plan=form.plan if caller.plan is None else caller.plan,
-            play=caller.play,
+            plan=form.plan,
+            plan_limit=plan_limit,
         )
 
     async def _beat_at(self, ask: Ask, place: Place) -> Decision:
@@ -199,7 +166,8 @@ class Heartbeat:
         if isinstance(decision, Refusal):
             raise Refused(decision, ask)
         said = lines(reservations(decision)) if decision.degraded or decision.would_refuse is not None else b""
-        exchange.whole(200, HEADERS + said, shown(decision.session or seated(decision), *self._times))
+        session = _encode(session_document(decision.session or seated(decision)))
+        exchange.whole(200, HEADERS + said, session[:-1] + self._times)
 
 
 def _seconds(ms: int) -> float:

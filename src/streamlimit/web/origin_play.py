@@ -98,10 +98,11 @@ class OriginPlaybackFiles(PlaybackFiles):
         stream, client = self._stream(asked.stream_id), digest_at(request.client)
         first = _begun(stream, asked.path, conditions)
         kind = kind_by_suffix(asked.path) if first is None else first.kind
-        place = (None, 0) if first is None else (first.sequence, first.part)
+        sequence, part = (None, 0) if first is None else (first.sequence, first.part)
         is_free = conditions.is_head or _is_of_headers(stream, asked.path, conditions)
         purpose = Purpose.CHECK if is_free else Purpose.LEASE
-        ask = self._ask(caller, stream, purpose, client, kind, *place)
+        ids = caller.user_id, caller.session_id, stream.stream_id
+        ask = caller.ask(*ids, purpose, client, kind=kind, sequence=sequence, part=part)
         if is_free:
             await self._relay.look_at(asked, stream, await self._limiter.admitted(ask), request, exchange)
             return

@@ -1,12 +1,14 @@
 """`GET /play/…`, any file of a stream: the caller, the bytes, and the rights. `responder.py` answers."""
 
+from msgspec.structs import replace
+
 from streamlimit.delivery.body import Body
 from streamlimit.delivery.held import Held
 from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Peer, Request
-from streamlimit.model import Ask, Purpose
+from streamlimit.model import Purpose
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import digest_of, place_at
 from streamlimit.web.blocking import MARK, until_listed, until_made
@@ -108,32 +110,18 @@ class PlaybackFiles:
         takes_seat = requested.takes_seat
         if takes_seat and not self._hands_out:
             raise Elsewhere
-        purpose = _LEASE if takes_seat else _CHECK
-        ask = self._ask(caller, stream, purpose, client, requested.kind, requested.sequence, requested.number)
-        return Playback(ask, requested)
-
-    def _ask(
-        self, caller: Caller, stream: Stream, purpose: Purpose, client: str, kind: str, sequence: int | None, part: int
-    ) -> Ask:
-        may_start = caller.may_start
-        return Ask(
+        ask = caller.ask(
             caller.user_id,
             caller.session_id,
             stream.stream_id,
-            purpose,
-            client=client,
-            kind=kind,
-            sequence=sequence,
-            part=part,
-            lease_id=next(self._limiter.lease_ids),
-            device=caller.device,
-            limit=caller.limit,
-            may_start=may_start,
-            granted=may_start,
-            grant_generation=caller.generation,
-            plan=caller.plan,
-            play=caller.play,
+            _LEASE if takes_seat else _CHECK,
+            client,
+            next(self._limiter.lease_ids),
+            kind=requested.kind,
+            sequence=requested.sequence,
+            part=requested.number,
         )
+        return Playback(ask, requested)
 
     def _entry(self, asked: PlayPath, caller: Caller, stream: Stream, body: Body, client: str) -> Entry | None:
         """The entry playlist that begins a new play (rule 8); None: the file is sent unchanged."""
@@ -141,6 +129,5 @@ class PlaybackFiles:
         content = led_content(self._files, stream, asked.path, body, asked.grant, play)
         if content is None:
             return None
-        ids = caller.user_id, caller.session_id, stream.stream_id
-        ask = Ask(*ids, Purpose.CHECK, client=client, **caller.terms() | {"play": play})
-        return Entry(ask, content, body.media_type)
+        ids, playing = (caller.user_id, caller.session_id, stream.stream_id), replace(caller, play=play)
+        return Entry(playing.ask(*ids, _CHECK, client), content, body.media_type)

@@ -1,6 +1,5 @@
 """Endpoint 1, `POST /v1/segments`: the caller, the segment, and the rights. `responder.py` answers."""
 
-import math
 import re
 
 import msgspec
@@ -11,7 +10,7 @@ from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Request
-from streamlimit.model import Ask, Device, Label
+from streamlimit.model import Device, Label, Purpose
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import digest_of, place_at
 from streamlimit.web.caller import BOUND, Caller
@@ -22,6 +21,7 @@ from streamlimit.web.rights import RIGHTS
 from streamlimit.web.service import Service
 from streamlimit.web.wanted import Issue, as_spelled, streams_here
 
+_LEASE = Purpose.LEASE  # looked up once
 CALL, JSON = "POST /v1/segments", b"application/json"
 
 
@@ -90,25 +90,21 @@ class Segments:
         stream, name = self._stream(form.stream_id), form.segment
         named = None if name is None else stream.names.get(name) or self._segment(stream, name)
         plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
-        may_start = caller.expires_at == math.inf or caller.may_start
-        ask = Ask(
+        ask = caller.ask(
             form.user_id,
             form.session_id,
             form.stream_id,
-            client=client,
+            _LEASE,
+            client,
+            next(self._limiter.lease_ids),
+            device=form.device,
+            replace=form.replace,
+            plan=form.plan,
+            plan_limit=plan_limit,
             kind="video" if named is None else named.kind,
             sequence=None if named is None else named.sequence,
             part=0 if named is None else named.part,
-            replace=form.replace,
             wants_next=named is None,
-            lease_id=next(self._limiter.lease_ids),
-            device=form.device if caller.device is None else caller.device,
-            limit=plan_limit if caller.limit is None else caller.limit,
-            may_start=may_start,
-            granted=may_start and caller.role == "grant",
-            grant_generation=caller.generation,
-            plan=form.plan if caller.plan is None else caller.plan,
-            play=caller.play,
         )
         return Issue(ask, stream, named)
 

@@ -46,14 +46,16 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
     await service.streams.look(form.stream_id)
     stream = service.streams.find(form.stream_id)
     service.grants.require_keys()  # before a seat is taken
-    ask = Ask(
+    ask = caller.ask(
         form.user_id,
         session_id,
         form.stream_id,
         Purpose.SEAT,
-        client=digest_at(asked(request).client),
+        digest_at(asked(request).client),
+        device=form.device,
         replace=form.replace,
-        **caller.terms(form.device, service.plans.limit_of(caller, form.plan), form.plan),
+        plan=form.plan,
+        plan_limit=service.plans.limit_of(caller, form.plan),
     )
     admitted = await service.limiter.admitted(ask)
     grant = service.grants.write(_grant(service, caller, ask, admitted, request))

@@ -2,8 +2,12 @@
 
 Knows the meaning of no command. A reply belongs to the oldest command without one, so a command is never removed from
 the queue: when the oldest waits too long the connection takes no more commands, and is closed when no call waits on it.
-A server that hangs may have received commands already; so each script is sent with a deadline (clock.py), until which
-its answer is waited for.
+
+A server that hangs may have received commands already, whose callers have been answered by then, and may have sent the
+next command. So each script is sent with a deadline by the server's clock, after which it does nothing (clock.lua). The
+worker learns that clock from the server's answers, and takes it for as late as it can be: a command is never run after
+it was given up. Where that is too strict (the server's clock was set) the script answers with the time, and is sent
+again.
 """
 
 import asyncio
@@ -13,7 +17,7 @@ from collections.abc import Callable
 from contextvars import Context
 from itertools import islice
 from struct import pack
-from time import monotonic
+from time import monotonic, time
 from typing import Any, TypeAlias, cast
 
 from libvalkey import ProtocolError, Reader, ReplyError
@@ -21,7 +25,6 @@ from msgspec import Struct
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.store.deferred import Deferred
-from streamlimit.store.valkey.clock import ServerClock
 from streamlimit.store.valkey.location import Address, shown
 from streamlimit.store.valkey.scripts import Script
 
@@ -40,6 +43,12 @@ TICKS = 8
 HANGS, CLOSED = "no answer in time", "closed"
 """Reasons why this side closes a connection."""
 
+TOO_LATE = "TOOLATE"
+"""The answer of a script past its deadline, which did nothing; the server's time in ms follows."""
+
+RENEWED_SECONDS = 1.0
+"""How long a reading of the server's clock is used on a connection in use: clocks drift, and are set."""
+
 FORGETS_WHAT_IS_UNSENT = pack("ii", 1, 0)
 """SO_LINGER of 0 s: after closing, no unacknowledged byte is sent again."""
 
@@ -56,6 +65,29 @@ def bulk(part: bytes) -> bytes:
 
 
 TIME = encode("TIME")
+
+
+class ServerClock:
+    """One server's clock. Until the server has stated its time, this machine's clock is taken for it."""
+
+    __slots__ = ("_ahead_ms", "_learnt_at")
+
+    def __init__(self) -> None:
+        self._learnt_at = monotonic()
+        self._ahead_ms = (time() - self._learnt_at) * 1_000
+
+    def learn(self, server_ms: float) -> None:
+        """Takes in the server's time *server_ms*, which it read at some moment before now."""
+        self._learnt_at = monotonic()
+        self._ahead_ms = server_ms - self._learnt_at * 1_000
+
+    def is_old(self) -> bool:
+        """Should the server be asked again?"""
+        return monotonic() - self._learnt_at >= RENEWED_SECONDS
+
+    def deadline(self, moment: float) -> bytes:
+        """*moment*, in seconds of this machine's monotonic clock, as the last argument of a script."""
+        return b"$13\r\n%013d\r\n" % (self._ahead_ms + moment * 1_000)
 
 
 class Call(Struct, eq=False):
@@ -97,7 +129,7 @@ class Call(Struct, eq=False):
 
     def fail(self, why: str) -> None:
         """Fails the call with `StoreUnavailable`: it is unknown whether the command was run."""
-        self.decode = _as_it_is
+        self.decode = as_it_is
         self.answer(StoreUnavailable(f"valkey: {why}"))
 
 
@@ -252,5 +284,6 @@ def _ignore(_: object) -> None:
     """The callback of an answer that is not needed."""
 
 
-def _as_it_is(reply: Reply) -> Any:
+def as_it_is(reply: Reply) -> Any:
+    """The reply, where nothing is made of it."""
     return reply

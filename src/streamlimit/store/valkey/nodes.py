@@ -13,7 +13,7 @@ from typing import Any
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.store.deferred import Deferred, all_of
-from streamlimit.store.valkey.connection import CLOSED, Call, OnError, OnLost, Pipe, encode
+from streamlimit.store.valkey.connection import CLOSED, Call, OnError, OnLost, Pipe, as_it_is, encode
 from streamlimit.store.valkey.location import Address, Location, shown
 
 OPENING_SECONDS = 1.0
@@ -70,7 +70,7 @@ def login_of(location: Location) -> tuple[bytes, ...]:
 def ask(pipe: Pipe, command: bytes) -> Deferred[object]:
     """The undecoded reply to one command on *pipe*, without routing."""
     answer: Deferred[object] = Deferred()
-    pipe.send(Call(command, answer.come, 0.0, lambda reply: reply), command)
+    pipe.send(Call(command, answer.come, 0.0, as_it_is), command)
     return answer
 
 

@@ -17,10 +17,11 @@ from streamlimit.store.contract import Clock
 from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.outbox import Backlog, DeadLetter, Delivery
 from streamlimit.store.valkey.codec import EVENT_TYPES
+from streamlimit.store.valkey.connection import as_it_is
 from streamlimit.store.valkey.decode import read_event
 from streamlimit.store.valkey.keys import SHARDS, room_of_endpoint, room_of_outbox, shard_of
 from streamlimit.store.valkey.scripts import Script
-from streamlimit.store.valkey.servers import ANSWER_SECONDS, Servers, Value, as_it_is, evalsha
+from streamlimit.store.valkey.servers import ANSWER_SECONDS, Servers, Value, evalsha
 
 NAMES = ("look", "claim", "settle", "retry_later", "release", "give_up", "replay", "refused")
 SCRIPTS = {name: Script(name) for name in NAMES}

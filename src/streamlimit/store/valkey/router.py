@@ -12,8 +12,7 @@ from typing import Any
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.store.deferred import Deferred
-from streamlimit.store.valkey.clock import TOO_LATE
-from streamlimit.store.valkey.connection import Call, Decode, Pipe, encode
+from streamlimit.store.valkey.connection import TOO_LATE, Call, Decode, Pipe, encode
 from streamlimit.store.valkey.discovery import NotFound, Plan, Pointer, asking_for_layout, find, pointed_to
 from streamlimit.store.valkey.keys import SHARDS, SHARDS_OF
 from streamlimit.store.valkey.location import Address, Layout, Location, shown

@@ -5,7 +5,7 @@ from typing import Any
 
 from streamlimit.store.contract import Clock
 from streamlimit.store.deferred import Deferred
-from streamlimit.store.valkey.connection import encode
+from streamlimit.store.valkey.connection import as_it_is, encode
 from streamlimit.store.valkey.keys import Keys
 from streamlimit.store.valkey.location import Address, Layout, parse
 from streamlimit.store.valkey.router import Router
@@ -55,8 +55,3 @@ def evalsha(script: Script, keys: Iterable[bytes], *values: Value) -> bytes:
     """The command that calls *script*; the deadline is still to come (connection.py)."""
     keys = list(keys)
     return encode("EVALSHA", script.sha, len(keys), *keys, *values, more=1)
-
-
-def as_it_is(reply: Any) -> Any:
-    """The reply, where nothing is made of it."""
-    return reply
