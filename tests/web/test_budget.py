@@ -100,8 +100,8 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
 @pytest.mark.parametrize(
     ("request_of", "is_new", "calls", "files"),
     [
-        (segment, False, 85, 25),
-        (segment, True, 151, 40),
+        (segment, False, 86, 25),
+        (segment, True, 152, 40),
         (played, False, 90, 29),
         (heartbeat, False, 46, 19),
         (heartbeat, True, 74, 32),
