@@ -80,14 +80,24 @@ def test_whatever_no_test_failed_for_is_a_survivor(verdict: str) -> None:
     assert not ALIVE.findall("    streamlimit.rules.leave.x_end__mutmut_1: caught by type check\n")
 
 
+def mutant(name: str, *tests: str) -> Mutant:
+    return Mutant(name, "a.py", "old", "new", tests)
+
+
 def test_tests_that_fail_anyway_notice_nothing() -> None:
-    mutants = [Mutant(name, "a.py", "old", "new", tests) for name, tests in (("a", ("x", "-k")), ("b", ("x", "-k")))]
+    mutants = [mutant("a", "x"), mutant("b", "x")]
     nothing, *others = unbroken(mutants)
     assert (others, nothing.old, nothing.new) == ([], "old", "old")
     assert is_right(nothing, None)
     assert not is_right(nothing, "test_that_fails")
     assert is_right(mutants[0], "test_that_fails")
     assert not is_right(mutants[0], None)
+
+
+def test_where_nothing_is_broken_the_chosen_tests_of_a_file_run_together() -> None:
+    some = [mutant("a", "x", "--slow", "-k", "one or two"), mutant("b", "y"), mutant("c", "x", "--slow", "-k", "three")]
+    assert [each.tests for each in unbroken(some)] == [("x", "--slow", "-k", "(one or two) or (three)"), ("y",)]
+    assert [each.tests for each in unbroken([*some, mutant("d", "x", "--slow")])] == [("x", "--slow"), ("y",)]
 
 
 def test_a_broken_line_of_a_script_is_known_by_its_function() -> None:

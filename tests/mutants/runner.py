@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -56,13 +56,31 @@ def caught_by(mutant: Mutant, whole: Path) -> str | None:
     failed = re.search(r"^(?:FAILED|ERROR) \S*?::?(\S+)", said, flags=re.MULTILINE)
     if code != 1 or failed is None:
         raise RuntimeError(f"{mutant.name}: the tests did not run\n{said[-3000:]}")
+    if mutant.name.startswith(NOTHING):
+        raise RuntimeError(f"{failed[1]} fails anyway\n{said[-3000:]}")
     return failed[1].split("::")[-1]
 
 
 def unbroken(chosen: Iterable[Mutant]) -> list[Mutant]:
-    """One for each selection of tests that breaks nothing: tests that fail without a breakage notice none."""
-    firsts = {tuple(mutant.tests): mutant for mutant in reversed(list(chosen))}
-    return [replace(first, name=f"{NOTHING}: {' '.join(tests)}", new=first.old) for tests, first in firsts.items()]
+    """Some that break nothing: tests that fail without a breakage notice none. Of one file all chosen tests run
+    together, once."""
+    words = dict[tuple[str, ...], dict[str, Mutant]]()
+    for mutant in chosen:
+        options, word = _parted(mutant.tests)
+        words.setdefault(options, {}).setdefault(word, mutant)
+    return [_of_nothing(options, each) for options, each in words.items()]
+
+
+def _parted(tests: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """A selection without its `-k`, and the expression of that; empty: all tests."""
+    at = tests.index("-k") if "-k" in tests else len(tests)
+    return (*tests[:at], *tests[at + 2 :]), " ".join(tests[at + 1 : at + 2])
+
+
+def _of_nothing(options: Sequence[str], words: Mapping[str, Mutant]) -> Mutant:
+    first = next(iter(words.values()))
+    tests = options if "" in words else (*options, "-k", " or ".join(f"({word})" for word in words))
+    return replace(first, name=f"{NOTHING}: {' '.join(tests)}", new=first.old, tests=tests)
 
 
 def is_right(mutant: Mutant, test: str | None) -> bool:
