@@ -9,7 +9,7 @@ import pytest
 
 from streamlimit.cache import SessionCache, sharded_dict
 from streamlimit.cache.clock_offset import date_ms, exchange_bounds, narrowed
-from streamlimit.cache.sharded_dict import DRAWERS, DRAWERS_A_LOOK, USERS_A_LOOK
+from streamlimit.cache.sharded_dict import SHARDS, SHARDS_A_LOOK, USERS_A_LOOK
 from streamlimit.cache.tombstones import DEPARTED_AT_MOST, FORGOTTEN_AT_MOST, Tombstones
 from streamlimit.cache.write_behind import WriteBehindQueue
 from streamlimit.model import Ask, Confirmed, Lease, Receipt, Session, State
@@ -59,20 +59,20 @@ def test_what_may_not_sit_any_more_is_forgotten() -> None:
 
 
 def test_one_look_is_short_and_a_round_finds_all() -> None:
-    users = 2 * DRAWERS
+    users = 2 * SHARDS
     cache = SessionCache(POLICY)
     for number in range(users):
         _teach(cache, f"user-{number}", "tv", "segment", 0)
     known = [users]
-    while known[-1] and len(known) < DRAWERS:
+    while known[-1] and len(known) < SHARDS:
         cache.forget_old(10.0)
         known.append(len(cache))
     assert known[-1] == 0
     assert max(before - after for before, after in pairwise(known)) == USERS_A_LOOK
 
 
-def test_a_drawer_that_holds_many_is_looked_through_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharded_dict, "DRAWERS", 1)
+def test_a_shard_that_holds_many_is_looked_through_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharded_dict, "SHARDS", 1)
     cache, users = SessionCache(POLICY), 3 * USERS_A_LOOK
     for number in range(users):
         _teach(cache, f"user-{number}", "tv", "segment", 0 if number == users - 1 else 100)
@@ -157,7 +157,7 @@ def test_a_known_session_takes_no_more_than_400_bytes(per_user: int) -> None:
 
 
 def _look_at_all(cache: SessionCache, now: float) -> None:
-    for _ in range(DRAWERS // DRAWERS_A_LOOK):
+    for _ in range(SHARDS // SHARDS_A_LOOK):
         cache.forget_old(now)
 
 

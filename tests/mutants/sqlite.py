@@ -120,7 +120,7 @@ MUTANTS = [
     Mutant(
         "a rule's error is lost in the middle of a statement",
         "streamlimit/store/sqlite/rows.py",
-        "if middle.error is not None:",
+        "if function.error is not None:",
         "if False:",
         ("tests/store/test_sqlite_waiting.py",),
     ),

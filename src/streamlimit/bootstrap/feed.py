@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from streamlimit.bootstrap.engine import engine_of
-from streamlimit.bootstrap.listeners import all_of
+from streamlimit.bootstrap.listeners import joined
 from streamlimit.feed.recorder import Recorder
 from streamlimit.limiter import Limiter
 from streamlimit.logs import EventLog, announce
@@ -21,7 +21,7 @@ def open_recorder(settings: Settings, serves: bool = False) -> Recorder:
 
 def recording_limiter(settings: Settings, recorder: Recorder) -> Limiter:
     """A limiter without a service, whose events go to the log and the feed."""
-    return Limiter(engine_of(settings).store(settings.policy()), all_of(announce, recorder))
+    return Limiter(engine_of(settings).store(settings.policy()), joined(announce, recorder))
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from streamlimit.bootstrap.listeners import all_of
+from streamlimit.bootstrap.listeners import joined
 from streamlimit.bootstrap.store import open_cached_store
 from streamlimit.cache import CachingStore
 from streamlimit.feed.recorder import Recorder
@@ -46,7 +46,7 @@ def open_limiter(
     on_refusal += _refusal_listeners(settings, dispatcher, recorder)
     if dispatcher is not None:
         on_event.append(dispatcher.wake)
-    limiter = Limiter(store, all_of(*on_event), tally, all_of(*on_refusal), _guard(settings, store), all_of(*on_seat))
+    limiter = Limiter(store, joined(*on_event), tally, joined(*on_refusal), _guard(settings, store), joined(*on_seat))
     return limiter, store
 
 
@@ -70,4 +70,4 @@ def _refusal_listeners(
     if dispatcher is None or "session.refused" not in settings.subscribed:
         return [recording]
     # Of the same event, which is recorded already.
-    return [recording, Refusals(dispatcher.outbox, quiet_ms, all_of(announce, dispatcher.wake))]
+    return [recording, Refusals(dispatcher.outbox, quiet_ms, joined(announce, dispatcher.wake))]

@@ -6,7 +6,7 @@ from typing import ParamSpec
 P = ParamSpec("P")
 
 
-def all_of(*listeners: Callable[P, None]) -> Callable[P, None]:
+def joined(*listeners: Callable[P, None]) -> Callable[P, None]:
     """The listener that calls all *listeners*, in their order."""
     if len(listeners) == 1:
         return listeners[0]

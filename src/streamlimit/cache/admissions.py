@@ -16,7 +16,7 @@ from streamlimit.model import Admitted, Ask, Confirmed, Decision, Receipt, Refus
 from streamlimit.store.contract import Answer, Store, is_coming, resolved
 from streamlimit.store.deferred import then
 
-SAY_NOTHING = frozenset({"session-shared", "too-many-visits"})
+KEEP_SEAT = frozenset({"session-shared", "too-many-visits"})
 """Refusals that do not concern the session's own seat: one with a seat keeps it."""
 
 
@@ -114,7 +114,7 @@ class Admissions:
             if not self._tombstones.since or self._tombstones.is_back(ask, asked_at, generation):
                 least_ms = self._cache.learn_admission(ask, decision, asked_at, answered_at, is_beat)
                 return _dated(decision, least_ms) if least_ms else decision
-        elif decision.code not in SAY_NOTHING:
+        elif decision.code not in KEEP_SEAT:
             self._cache.forget(ask.user_id, ask.session_id)
         return decision
 

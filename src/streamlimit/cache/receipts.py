@@ -20,7 +20,10 @@ SENT_TOGETHER = 256
 """Kept receipts that are sent in one batch; between two batches viewers are served."""
 
 SENT_AWAY = frozenset({"session.ended", "session.terminated"})
+"""Events of sessions that somebody ended: no receipt may bring them back."""
+
 LOST = frozenset({"session.expired", "session.abandoned"})
+"""Events of sessions that fell silent: a receipt may seat them again (rule 3)."""
 
 
 class Receipts:

@@ -20,7 +20,7 @@ class SessionCache:
     def __init__(self, policy: Policy, extra_seconds: float = 0.0) -> None:
         self._policy, self._extra, self._segment_seconds = policy, extra_seconds, policy.segment_ms / 1_000
         self._entries = ShardedDict()
-        self._find, self._drawers, self._count = self._entries.find, self._entries.drawers, len(self._entries.drawers)
+        self._find, self._shards, self._count = self._entries.find, self._entries.shards, len(self._entries.shards)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -28,7 +28,7 @@ class SessionCache:
     def recall(self, ask: Ask, now: float) -> CachedSession | None:
         """The cached session of *ask*, as long as it holds its seat by the store's last answer; else None."""
         user_id, session_id = ask.user_id, ask.session_id
-        entry = self._drawers[hash(user_id) % self._count].get(user_id)  # as `find`
+        entry = self._shards[hash(user_id) % self._count].get(user_id)  # as `find`
         while entry is not None and entry.session_id != session_id:
             entry = entry.other
         if entry is None:
@@ -72,7 +72,7 @@ class SessionCache:
             return 0
         store_ms = lease.admitted_ms
         at = asked_at - max(lease.admitted_ms - (session.last_activity_ms or session.started_at_ms), 0) / 1_000
-        entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
+        entry = self._shards[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
         while entry is not None and entry.session_id != ask.session_id:
             entry = entry.other
         if entry is None:
@@ -98,7 +98,7 @@ class SessionCache:
         *answered_at*: when the answer came, where it bounds the store's clock; None for a receipt sent long after *at*.
         """
         ask, session = receipt.lease.ask, confirmed.session
-        entry = self._drawers[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
+        entry = self._shards[hash(ask.user_id) % self._count].get(ask.user_id)  # as `find`
         while entry is not None and entry.session_id != ask.session_id:
             entry = entry.other
         if entry is None:

@@ -9,8 +9,8 @@ from itertools import islice
 
 from streamlimit.cache.entry import Entry
 
-DRAWERS = 1_024
-USERS_A_LOOK, DRAWERS_A_LOOK = 32, 16
+SHARDS = 1_024
+USERS_A_LOOK, SHARDS_A_LOOK = 32, 16
 """`forget_old` stops after so many users or shards: 0.1 ms, however many entries there are."""
 
 
@@ -18,32 +18,32 @@ class ShardedDict:
     """The cached entries of all users."""
 
     def __init__(self) -> None:
-        self.drawers: list[dict[str, Entry]] = [{} for _ in range(DRAWERS)]  # by user, the first of their entries
+        self.shards: list[dict[str, Entry]] = [{} for _ in range(SHARDS)]  # by user, the first of their entries
         self._size = 0
-        self._next = self._passed = 0  # the drawer that `forget_old` looks into, and how many it has seen there
+        self._next = self._passed = 0  # the shard that `forget_old` looks into, and how many it has seen there
 
     def __len__(self) -> int:
         return self._size
 
     def find(self, user_id: str, session_id: str) -> Entry | None:
         """The entry of the session; None: there is none."""
-        entry = self.drawers[hash(user_id) % DRAWERS].get(user_id)
+        entry = self.shards[hash(user_id) % SHARDS].get(user_id)
         while entry is not None and entry.session_id != session_id:
             entry = entry.other
         return entry
 
     def of(self, user_id: str) -> Iterator[Entry]:
         """All entries of the user."""
-        entry = self.drawers[hash(user_id) % DRAWERS].get(user_id)
+        entry = self.shards[hash(user_id) % SHARDS].get(user_id)
         while entry is not None:
             yield entry
             entry = entry.other
 
     def add(self, user_id: str, entry: Entry) -> None:
         """Adds the entry of a session that has none."""
-        drawer = self.drawers[hash(user_id) % DRAWERS]
-        entry.other = drawer.get(user_id)
-        drawer[user_id] = entry
+        shard = self.shards[hash(user_id) % SHARDS]
+        entry.other = shard.get(user_id)
+        shard[user_id] = entry
         self._size += 1
 
     def remove(self, user_id: str, session_id: str) -> None:
@@ -54,29 +54,29 @@ class ShardedDict:
     def forget_old(self, now: float) -> None:
         """Removes sessions that hold no seat any more, of some users at a time, round after round."""
         left = USERS_A_LOOK
-        for _ in range(DRAWERS_A_LOOK):
-            drawer = self.drawers[self._next]
-            some = list(islice(drawer.items(), self._passed, self._passed + left))
-            before = len(drawer)
+        for _ in range(SHARDS_A_LOOK):
+            shard = self.shards[self._next]
+            some = list(islice(shard.items(), self._passed, self._passed + left))
+            before = len(shard)
             for user_id, first in some:
                 if first.other is not None or now >= first.until:
                     entries = list(self.of(user_id))
                     self._chain(user_id, entries, [entry for entry in entries if now < entry.until])
             left -= len(some)
-            self._passed += len(some) - (before - len(drawer))
+            self._passed += len(some) - (before - len(shard))
             if not left:
                 return
-            self._next, self._passed = (self._next + 1) % DRAWERS, 0
+            self._next, self._passed = (self._next + 1) % SHARDS, 0
 
     def _chain(self, user_id: str, before: list[Entry], after: list[Entry]) -> None:
         """Replaces the user's list of entries *before* by *after*, a part of it."""
         if len(after) == len(before):
             return
         self._size -= len(before) - len(after)
-        drawer = self.drawers[hash(user_id) % DRAWERS]
+        shard = self.shards[hash(user_id) % SHARDS]
         if not after:
-            del drawer[user_id]
+            del shard[user_id]
             return
         for entry, other in zip(after, [*after[1:], None], strict=True):
             entry.other = other
-        drawer[user_id] = after[0]
+        shard[user_id] = after[0]

@@ -12,7 +12,7 @@ DEPARTED_AT_MOST = 10_000
 FORGOTTEN_AT_MOST = 100
 
 
-class Gone(Struct):
+class Tombstone(Struct):
     """One tombstone: since when, the store's event once it has answered, and whether the grant stays valid."""
 
     since: float
@@ -25,7 +25,7 @@ class Tombstones:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self.since: dict[tuple[str, str], Gone] = OrderedDict()
+        self.since: dict[tuple[str, str], Tombstone] = OrderedDict()
         """Tombstones by user and session; mostly empty."""
 
     def __len__(self) -> int:
@@ -38,7 +38,7 @@ class Tombstones:
     def add(self, user_id: str, session_id: str, now: float) -> None:
         """Adds a tombstone of the session."""
         self.since.pop((user_id, session_id), None)
-        self.since[user_id, session_id] = Gone(now)
+        self.since[user_id, session_id] = Tombstone(now)
         if len(self.since) > DEPARTED_AT_MOST:
             del self.since[next(iter(self.since))]
 

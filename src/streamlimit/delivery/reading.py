@@ -25,6 +25,7 @@ class Reading(Struct):
 
     @property
     def problem(self) -> str | None:
+        """Why playlists failed, in one text that is UTF-8; None: none did."""
         return "; ".join(self.failures.values()).encode(errors="backslashreplace").decode() or None
 
     @property

@@ -1,4 +1,4 @@
-"""Values of this package: segments, renditions, and the listing of one playlist. Made by hls.py and dash.py."""
+"""Values of this package: segments, renditions, and the listing of one playlist, which `hls` and `dash` make."""
 
 from msgspec import Struct, field
 

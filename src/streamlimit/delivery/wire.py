@@ -56,7 +56,7 @@ class Watcher(Protocol):
 class Wire:
     """One client connection, for the loop's own thread. Owns *fd*, a duplicate of the transport's, until `close`.
 
-    The duplicate holds the connection open: until it is closed (or `finish` was called) no FIN goes out.
+    The duplicate holds the connection open: until it is closed, or was shut down for writing, no FIN goes out.
     """
 
     __slots__ = (

@@ -72,9 +72,8 @@ class Hub:
         except StoreUnavailable:
             self._note(is_away=True, is_new=False)
             return False
-        if (
-            window is None or not page.is_whole
-        ):  # a listener that is behind has to begin anew, and learns of the gap then
+        if window is None or not page.is_whole:
+            # A listener that is behind has to begin anew, and learns of the gap then.
             self.window = Window(page.newest, self._most) if self._listeners else None
             self._note(is_away=False, is_new=True)
             return False

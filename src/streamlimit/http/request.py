@@ -42,5 +42,4 @@ class Request(Struct, gc=False):
 
 def unquoted(path: bytes) -> str:
     """*path*, percent-decoded."""
-    text = path.decode("latin-1")
-    return unquote(text) if "%" in text else text
+    return unquote(path.decode("latin-1"))

@@ -28,9 +28,8 @@ class Deferred(Generic[T]):
 
     def __init__(self) -> None:
         self._context, self._answer = copy_context(), _NOTHING
-        self._steps: list[
-            tuple[Step | None, Step | None]
-        ] = []  # for an answer, for an exception; None: it is passed on
+        # Each for an answer, and for an exception; None: it is passed on.
+        self._steps: list[tuple[Step | None, Step | None]] = []
         self._is_inside = False  # a context cannot be entered twice
         self._callback: Callable[[Any], object] | None = None
 

@@ -30,7 +30,9 @@ Alone = Callable[[str, Rule[Any]], Any]
 
 
 class GroupCommit:
-    """*alone* makes one change; so does *by_transaction*, faster where a rule mostly needs more than the user's row;
+    """The changes of one store that are made together.
+
+    *alone* makes one change; so does *by_transaction*, faster where a rule mostly needs more than the user's row;
     *all_of* makes several in one transaction, or raises and has made none.
     """
 

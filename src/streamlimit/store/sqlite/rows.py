@@ -32,9 +32,9 @@ class Rows:
 
     def __init__(self, db: Connection, clock: Clock | None, subscribed: frozenset[str]) -> None:
         self._db, self._cursor = db, db.cursor()  # one for all: a new one takes half a microsecond
-        self._middle = RuleFunction(clock, subscribed)
-        db.create_function("new_due_at_ms", 2, self._middle.new_due_at_ms)
-        db.create_function("new_body", 0, self._middle.new_body)
+        self._function = RuleFunction(clock, subscribed)
+        db.create_function("new_due_at_ms", 2, self._function.new_due_at_ms)
+        db.create_function("new_body", 0, self._function.new_body)
 
     def load(self, user_id: str) -> tuple[Ledger, int]:
         """The user's ledger and the store's time. No lock is taken."""
@@ -44,7 +44,7 @@ class Rows:
     def load_kept(self, user_id: str) -> tuple[bytes | None, Ledger, int]:
         """The user's stored body (None: there is none), its ledger, and the store's time in ms."""
         offset_ms, body = self.find(LOAD, user_id)[0]
-        return body, Ledger() if body is None else decode(body), self._middle.now_ms(offset_ms)
+        return body, Ledger() if body is None else decode(body), self._function.now_ms(offset_ms)
 
     def after(self, user_id: str, count: int) -> tuple[list[tuple[str, Ledger]], int]:
         """The next so many users, by name, and the store's time."""
@@ -64,7 +64,7 @@ class Rows:
         """The user's ledger, the user's ended grants, and the store's time in ms."""
         offset_ms, body, grants = self.find(LOAD_WITH_GRANTS, user_id)[0]
         ledger = Ledger() if body is None else decode(body)
-        return ledger, Grants() if grants is None else decode_grants(grants), self._middle.now_ms(offset_ms)
+        return ledger, Grants() if grants is None else decode_grants(grants), self._function.now_ms(offset_ms)
 
     def grants(self, user_id: str) -> Grants:
         """The user's ended grants; called within a transaction."""
@@ -78,7 +78,7 @@ class Rows:
         """The ledgers of those of *user_ids* who have one, and the store's time in ms."""
         found = self.find(_load_all(len(user_ids)), *user_ids)
         ledgers = {user_id: decode(body) for _, user_id, body in found if body is not None}
-        return ledgers, self._middle.now_ms(found[0][0])
+        return ledgers, self._function.now_ms(found[0][0])
 
     def save_all(self, ledgers: Mapping[str, Ledger], kept: Container[str], now_ms: int) -> None:
         """Writes changed *ledgers*; called within a transaction. *kept*: users who have a row already."""
@@ -102,12 +102,12 @@ class Rows:
 
         None, and nothing written: it changes more than a row. Raises what the rule raised; then nothing was written.
         """
-        middle = self._middle
-        middle.begin(rule)
+        function = self._function
+        function.begin(rule)
         written = self._run(CHANGE, (user_id,)).rowcount
-        if middle.error is not None:
-            raise middle.error
-        outcome = middle.outcome
+        if function.error is not None:
+            raise function.error
+        outcome = function.outcome
         return outcome if outcome is None or written == outcome.changed else None
 
     def _run(self, query: str, values: tuple[str | int | bytes | None, ...]) -> sqlite3.Cursor:
