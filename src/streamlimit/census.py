@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import Page
-from streamlimit.store.contract import Store, resolved
+from streamlimit.store.contract import Store, pages
 
 PAGE_SESSIONS = 500
 LEAST_REST_SECONDS = 5.0
@@ -38,22 +38,15 @@ class Census(Struct):
         return sum(self.states.values())
 
 
-async def pages(store: Store) -> AsyncIterator[Page]:
+def all_live(store: Store) -> AsyncIterator[Page]:
     """The pages of all live sessions; those of one user are on one page."""
-    cursor = None
-    while True:
-        page = await resolved(store.browse(cursor, PAGE_SESSIONS, None, None, None))
-        yield page
-        cursor = page.cursor
-        if cursor is None:
-            return
-        await asyncio.sleep(0)
+    return pages(lambda cursor: store.browse(cursor, PAGE_SESSIONS, None, None, None))
 
 
 async def count_once(store: Store, clock: Callable[[], float] = time.monotonic) -> Census:
     """Takes a census: walks all live sessions once."""
     census, last_user, taken = Census(clock()), None, 0
-    async for page in pages(store):
+    async for page in all_live(store):
         for session in page.sessions:
             census.states[session.state] += 1
             census.streams[session.stream_id] += 1

@@ -4,18 +4,12 @@ from collections.abc import Callable
 
 from streamlimit.bootstrap.engine import engine_of
 from streamlimit.cache import CachingStore, OutagePolicy
-from streamlimit.limiter import Limiter
-from streamlimit.logs import announce, announce_outage
+from streamlimit.logs import announce_outage
 from streamlimit.model import Ask, Event, Purpose
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 from streamlimit.store.diagnosis import in_words
 from streamlimit.tally import Tally
-
-
-def open_limiter(settings: Settings) -> Limiter:
-    """A limiter without HTTP, for commands and programs with a configuration."""
-    return Limiter(engine_of(settings).store(settings.policy()), announce)
 
 
 def open_cached_store(settings: Settings, notify: Callable[[Event], None], tally: Tally) -> CachingStore:

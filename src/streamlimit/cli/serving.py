@@ -6,7 +6,7 @@ import sys
 from importlib.resources import files
 
 from streamlimit import __version__
-from streamlimit.bootstrap.store import open_limiter
+from streamlimit.bootstrap.engine import engine_of
 from streamlimit.bootstrap.webhooks import open_endpoints
 from streamlimit.cli.security import security
 from streamlimit.server import bind, run
@@ -44,4 +44,4 @@ def _with_a_key(settings: Settings) -> Settings:
 
 
 async def _open(settings: Settings) -> None:
-    await resolved(open_limiter(settings).store.close())
+    await resolved(engine_of(settings).store(settings.policy()).close())

@@ -7,14 +7,14 @@ import msgspec
 from rich.text import Text
 
 from streamlimit.cli.flags import Where, require_id
-from streamlimit.cli.limiter import on_limiter, pages
+from streamlimit.cli.limiter import on_limiter
 from streamlimit.cli.remote import Remote, part
 from streamlimit.cli.tables import print_lines, print_table, shown
 from streamlimit.document import session_json
 from streamlimit.errors import SettingsError
 from streamlimit.limiter import Limiter
 from streamlimit.settings import Settings
-from streamlimit.store.contract import resolved
+from streamlimit.store.contract import pages, resolved
 
 COLUMNS = ("user", "session", "stream", "state", "device", "since", "last activity", "expires")
 WHY = "ended from the command line"

@@ -12,7 +12,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from streamlimit.census import pages
+from streamlimit.census import all_live
 from streamlimit.errors import StoreUnavailable
 from streamlimit.logs import EventLog
 from streamlimit.policy import Policy
@@ -93,7 +93,7 @@ class Reporter:
         if last_ms is None:
             return
         began, sample = time.monotonic(), Sample(self.counts, self._sources.policy, last_ms, now_ms)
-        async for page in pages(self._sources.store):
+        async for page in all_live(self._sources.store):
             sample.add(page.sessions)
             if self.counts.users >= FLUSHED_WHILE_SAMPLING:
                 await self.flush()

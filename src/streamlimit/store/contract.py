@@ -6,7 +6,8 @@ Every method raises `StoreUnavailable`, and nothing else, when the store does no
 whether the step happened, and doing it again is safe.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from typing_extensions import TypeIs
@@ -30,6 +31,7 @@ from streamlimit.model import (
 )
 
 T = TypeVar("T")
+P = TypeVar("P", Page, LimitPage)
 Answer: TypeAlias = T | Awaitable[T]
 Events: TypeAlias = tuple[Event, ...]
 
@@ -50,6 +52,18 @@ def is_coming(answer: object) -> TypeIs[Awaitable[Any]]:
     if found is None:
         found = _coming[kind] = hasattr(kind, "__await__")
     return found
+
+
+async def pages(fetch: Callable[[str | None], Answer[P]]) -> AsyncIterator[P]:
+    """All pages of a store's listing, which *fetch* brings by their cursors. Others are served between two of them."""
+    cursor: str | None = None
+    while True:
+        page: P = await resolved(fetch(cursor))
+        yield page
+        if page.cursor is None:
+            return
+        cursor = page.cursor
+        await asyncio.sleep(0)
 
 
 class Store(Protocol):

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from streamlimit.errors import Refused, StreamlimitError
 from streamlimit.http.asgi import Bridge, scope_of
-from streamlimit.http.exchange import Exchange, lines_of
+from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Request
 from streamlimit.logs import EventLog, asking
 from streamlimit.refusal_limiter import CODE as HAMMERING
@@ -18,7 +18,7 @@ from streamlimit.web.hammering import Hammering
 from streamlimit.web.headers import lines
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
 from streamlimit.web.leaving import ClientLeft
-from streamlimit.web.outgoing import Call, Reply, encode_headers
+from streamlimit.web.outgoing import Call, Reply
 from streamlimit.web.playback import PlaybackFiles
 from streamlimit.web.problems import FAILURE, SECURITY_HEADERS, Problem, headers_of, log_problem, problem_of
 from streamlimit.web.request_id import RequestId, id_header
@@ -81,7 +81,7 @@ class FrontDoor:
 
     def _headers(self, origin: str | None) -> bytes:
         """The headers of every answer, as lines."""
-        return lines_of(encode_headers(SECURITY_HEADERS | self._cors.headers(origin)))
+        return lines(SECURITY_HEADERS | self._cors.headers(origin))
 
     async def _see_through(self, work: Awaitable[None], request: Request, exchange: Exchange) -> None:
         try:

@@ -1,5 +1,6 @@
 """Values of the model as headers of answers."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from streamlimit.document import MILLISECONDS, rfc3339, to_the_second
@@ -44,9 +45,12 @@ def named(name: str, sequence: int) -> bytes:
     return b"streamlimit-segment: %b\r\nstreamlimit-sequence: %d\r\n" % (spelled(name).encode(), sequence)
 
 
-def lines(headers: dict[str, str]) -> bytes:
-    """*headers* as header lines, each with its CRLF."""
-    return "".join([f"{name.lower()}: {value}\r\n" for name, value in headers.items()]).encode("latin-1")
+def lines(headers: Mapping[str, str]) -> bytes:
+    """*headers* as header lines, each with its CRLF. Raises ValueError for one that would be more than a line."""
+    joined = "".join([f"{name.lower()}: {value}\r\n" for name, value in headers.items()])
+    if joined.count("\n") != len(headers) or joined.count("\r") != len(headers):
+        raise ValueError("a header is one line")
+    return joined.encode("latin-1")
 
 
 @lru_cache(maxsize=16_384)

@@ -139,7 +139,7 @@ class Responder:
         session = decision.session
         if self._cookies_of is None or session is None or session.stream_id != ask.stream_id:
             return b""
-        return b"".join(b"set-cookie: %b\r\n" % cookie.encode("latin-1") for cookie in self._cookies_of(ask.stream_id))
+        return b"".join([lines({"Set-Cookie": cookie}) for cookie in self._cookies_of(ask.stream_id)])
 
     def _play_other(self, wanted: Playback, decision: Admitted, exchange: Exchange) -> Answer[None]:
         """Sends a file that is no media: it takes no seat, but a session without one was refused already."""
