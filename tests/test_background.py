@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streamlimit.bootstrap import background, collector, worker
-from streamlimit.cache import CachingStore
+from streamlimit.cache.watch import Watch
 from streamlimit.census import Counted
 from streamlimit.settings import Settings
 from streamlimit.sweeper import expire_forever
@@ -51,7 +51,7 @@ def test_work_that_something_broke_gets_a_line_in_the_log_and_begins_anew(monkey
 
 
 BESIDE: dict[str, tuple[Any, str]] = {
-    "the watch over the store": (CachingStore, "watch_forever"),
+    "the watch over the store": (Watch, "forever"),
     "the count of sessions": (Counted, "count_forever"),
     "the sum of metrics": (Metrics, "flush_forever"),
     "the sweep": (background, expire_forever.__name__),
