@@ -13,9 +13,10 @@ from streamlimit.edge.datagrams import bound
 from streamlimit.edge.followed_file import FollowedFile
 from streamlimit.errors import SettingsError
 from streamlimit.settings import load_settings
+from tests import launcher
 from tests.edge.calls import Viewer, some_user
 from tests.ports import free_port
-from tests.service import started, wait_until
+from tests.service import environment, started, wait_until
 
 NGINX = {
     "request_method": "GET", "request_uri": "/play/G/film/1.ts?x", "status": "200", "request_completion": "OK",
@@ -227,3 +228,23 @@ WRONG_PLACES = [
 def test_where_is_a_socket_or_a_file(where: str) -> None:
     with pytest.raises(SettingsError, match="edge_log"):
         load_settings(edge_log=where)
+
+
+@pytest.mark.parametrize("where", ["unix:{}/none/edge.sock", "unix:{}", "file:{}", "udp://192.0.2.1:5140"])
+@pytest.mark.parametrize("command", ["serve", "check-config"])
+def test_a_place_where_nothing_can_be_listened_for_stops_the_start(where: str, command: str, tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    settings = {"listen": f"127.0.0.1:{free_port()}", "store": f"sqlite:///{tmp_path}/one.db"}
+    edge_log = where.format(folder)
+    code, _, said = launcher.run([command], tmp_path, environment(settings | {"edge_log": edge_log}))
+    assert code == 2
+    assert f"edge_log: {edge_log}: " in said
+    assert [*folder.parent.glob("logs*")] == [folder]
+
+
+def test_a_place_that_a_running_service_listens_at_is_fine(tmp_path: Path) -> None:
+    for edge_log in (f"udp://127.0.0.1:{free_port()}", f"unix:{tmp_path}/edge.sock"):
+        with started(tmp_path, edge_log=edge_log):
+            settings = {"store": f"sqlite:///{tmp_path}/one.db", "edge_log": edge_log}
+            assert launcher.run(["check-config"], tmp_path, environment(settings))[0] == 0

@@ -53,6 +53,13 @@ MUTANTS = [
         ("tests/edge/test_attacks.py",),
     ),
     Mutant(
+        "a service starts though it can listen for no line",
+        "streamlimit/cli/serving.py",
+        "    check_edge_log(settings)\n",
+        "",
+        ("tests/edge/test_access_log.py::test_a_place_where_nothing_can_be_listened_for_stops_the_start",),
+    ),
+    Mutant(
         "an aborted try gives the seat of the next one back",
         "streamlimit/edge/reported.py",
         "report.is_lost and self._entrusted.is_tried_again(ask)",

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 
+from streamlimit.bootstrap.edge_log import check_edge_log
 from streamlimit.bootstrap.store import check_store
 from streamlimit.bootstrap.streams import check_origin, open_catalog
 from streamlimit.bootstrap.traces import open_provider
@@ -58,13 +59,18 @@ def _streams(settings: Settings) -> list[str]:
     return [f"{count} streams"]
 
 
+def _edge_log(settings: Settings) -> list[str]:
+    check_edge_log(settings)
+    return []
+
+
 def _traces(settings: Settings) -> list[str]:
     if settings.traces is not None:
         open_provider(settings.traces).shutdown()
     return []
 
 
-ATTEMPTS: tuple[Callable[[Settings], list[str]], ...] = (_endpoints, _traces, _store, _provider, _streams)
+ATTEMPTS: tuple[Callable[[Settings], list[str]], ...] = (_endpoints, _edge_log, _traces, _store, _provider, _streams)
 """The checks; each returns notes, or raises an error."""
 
 

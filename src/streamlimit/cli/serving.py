@@ -6,6 +6,7 @@ import sys
 from importlib.resources import files
 
 from streamlimit import __version__
+from streamlimit.bootstrap.edge_log import check_edge_log
 from streamlimit.bootstrap.engine import engine_of
 from streamlimit.bootstrap.webhooks import open_endpoints
 from streamlimit.cli.security import security
@@ -22,6 +23,7 @@ def serve(settings: Settings, page: str = "") -> None:
     settings = _with_a_key(settings)
     for note in notes_on_variables():
         print(f"note: {note}", file=sys.stderr)
+    check_edge_log(settings)
     open_endpoints(settings)  # one that may not be called stops the start
     asyncio.run(_open(settings))  # a store that cannot be opened stops the start; an unavailable one does not
     print(security(settings))
