@@ -9,6 +9,9 @@ PATTERN = (
 )
 """The pattern of ids, without the limit of bytes, valid in Python and JSON Schema."""
 
+SLASHES_ENCODED = str.maketrans({"%": "%25", "/": "%2F", "\\": "%5C"})
+"""An injective encoding of slashes, for others' names that become ids: no two names become the same id."""
+
 _has_form = re.compile(PATTERN.replace("$", r"\Z")).fullmatch
 _bad_character = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff/\\]").search
 

@@ -16,8 +16,7 @@ class Tally:
     """Counts since the worker started: `events` by type; refusals, made or left out, and `problems` by code.
 
     `refused_users` by plan (`RefusedUsers`). `swept_at`: when a sweep last came to its end, in seconds of the epoch.
-
-    Of SQLite's log: its length, and failed checkpoints.
+    `log_bytes`, `checkpoints_failed`: of SQLite's log.
     `edge_lines_dropped`: reports of an edge's access log that could not be counted.
     Of connections: `turned_away`: too many of one address; `given_up`: time-outs, by what was waited for.
     """

@@ -37,7 +37,7 @@ LATER = frozenset({"too-many-requests", "too-many-visits"})
 
 
 class Adobe:
-    """Answers requests. What its apps read is answered their way; other errors are raised, not sent."""
+    """The handler of Concurrency Monitoring: errors that its apps read are answered their way, others are raised."""
 
     def __init__(self, service: Service) -> None:
         settings = service.settings

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from streamlimit.document import rfc3339
+from streamlimit.ids import SLASHES_ENCODED
 from streamlimit.model import Device, Mark, Refusal, Roster, Session
 from streamlimit.web.forms import require_id
 from streamlimit.web.problems import Problem, wrong_field
@@ -14,9 +15,8 @@ UNKNOWN = "Unknown"
 """The hosted product's value for metadata that the app did not send."""
 
 MAX_LABEL, MAX_PAIRS = 128, 200
-SLASHES = str.maketrans({"%": "%25", "/": "%2F", "\\": "%5C"})
-IDP = SLASHES | str.maketrans({":": "%3A"})
-"""An injective encoding: no two users become the same."""
+IDP = SLASHES_ENCODED | str.maketrans({":": "%3A"})
+"""The encoding of an identity provider, behind which a colon and the subject follow."""
 
 METADATA_WANTED = {
     "associatedAdvice": [],
@@ -26,7 +26,7 @@ METADATA_WANTED = {
 
 def user_of(idp: str, subject: str) -> str:
     """`idp:subject`, from their parts of the path as sent. Raises `malformed`."""
-    return require_id("subject", f"{_spelled(idp).translate(IDP)}:{_spelled(subject).translate(SLASHES)}")
+    return require_id("subject", f"{_spelled(idp).translate(IDP)}:{_spelled(subject).translate(SLASHES_ENCODED)}")
 
 
 def _spelled(part: str) -> str:
@@ -50,7 +50,7 @@ def metadata_of(query: bytes, body: bytes) -> dict[str, str]:
 
 def stream_of(channel: str) -> str:
     """The stream id for an app's *channel*. Raises `malformed`."""
-    return require_id("stream_id", channel.translate(SLASHES))
+    return require_id("stream_id", channel.translate(SLASHES_ENCODED))
 
 
 def device_of(metadata: dict[str, str]) -> Device | None:

@@ -44,7 +44,7 @@ def _may_keep(yes: Yes, cache_seconds: int) -> bool:
 
 
 def _is_active(yes: Yes) -> bool:
-    """A look pays no visit (rule 13): it says yes to no other stream than the session's own."""
+    """Is the session active? By a look only on its own stream: a look pays no visit (rule 13), so it opens no other."""
     session = yes.admitted.session
     if session is None or session.state is not State.ACTIVE:
         return False

@@ -18,8 +18,10 @@ ROUTE = "/edge/auth"
 
 
 class Auth:
-    """Answers an edge's question: exactly 200, with nothing in it, or a refusal; other edges than nginx take any other
-    status for a no. Reads no body, no `Range` and no condition, whatever of these the edge hands on.
+    """The handler of edges' questions. It answers exactly 200, with nothing in it, or a refusal.
+
+    Other edges than nginx take any other status for a no. No body, no `Range` and no condition is read, whatever of
+    these the edge hands on.
     """
 
     route = ROUTE

@@ -21,7 +21,7 @@ GONE = frozenset({"grant-ended", "grant-expired"})
 
 
 class Cmcd:
-    """Answers requests; errors are raised, not sent."""
+    """The handler of players' CMCD reports; errors are raised, not sent."""
 
     def __init__(self, seating: Seating) -> None:
         self._seating = seating

@@ -17,7 +17,7 @@ from streamlimit.store.contract import resolved
 Key = tuple[str, str]
 
 
-class Held(Struct):
+class HeldSeat(Struct):
     """One held seat. `until`: when it may expire (monotonic seconds); `lost`: called when the seat is lost earlier."""
 
     lease: Lease
@@ -36,14 +36,14 @@ class Holding:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limiter, self._expiry, self._life, self._clock = limiter, expiry_seconds, life_seconds, clock
-        self._held: dict[Key, Held] = {}
+        self._held: dict[Key, HeldSeat] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def hold(self, lease: Lease, lost: Callable[[], None] | None = None) -> None:
         """Holds the seat of *lease* for `life_seconds` from now: the client has called."""
         key, until = (lease.ask.user_id, lease.ask.session_id), self._clock() + self._life
         is_new = key not in self._held
-        self._held[key] = Held(lease, until, lost)
+        self._held[key] = HeldSeat(lease, until, lost)
         if is_new:
             task = asyncio.create_task(self._keep(key))
             self._tasks.add(task)

@@ -41,7 +41,7 @@ class Question(Struct, frozen=True):
 
 
 class MediaMtx:
-    """Answers requests; errors are raised, not sent."""
+    """The handler of MediaMTX's questions; errors are raised, not sent."""
 
     def __init__(self, seating: Seating, watching: Watching, kicker: Kicker | None, proxies: Proxies) -> None:
         self._seating, self._watching, self._kicker, self._proxies = seating, watching, kicker, proxies

@@ -51,7 +51,7 @@ class Hook(Struct, frozen=True):
 
 
 class Ome:
-    """Answers requests. What is no admission webhook is raised; a viewer's refusal is an answer."""
+    """The handler of the admission webhook. Errors are raised, but a viewer's refusal is an answer."""
 
     def __init__(self, service: Service, seating: Seating, holding: Holding) -> None:
         self._proxies, self._tally = service.proxies, service.tally

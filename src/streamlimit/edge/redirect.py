@@ -21,7 +21,7 @@ from streamlimit.web.problems import Problem
 
 
 class Redirect:
-    """Answers requests; errors are raised, not sent. *wall*: seconds of the epoch."""
+    """The handler of files of `/play` at a CDN; errors are raised, not sent. *wall*: seconds of the epoch."""
 
     def __init__(
         self, cdn: CdnSettings, cookies: Cookies | None, decider: Decider, wall: Callable[[], float] = time.time

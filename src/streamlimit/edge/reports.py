@@ -35,7 +35,7 @@ _decode = msgspec.json.Decoder(Annotated[list[ReportForm], Meta(max_length=MAX_R
 
 
 class Reports:
-    """Answers requests; errors are raised, not sent."""
+    """The handler of batches of delivery reports; errors are raised, not sent."""
 
     def __init__(self, service: Service, reported: Reported) -> None:
         self._proxies, self._authenticator, self._reported = service.proxies, service.authenticator, reported

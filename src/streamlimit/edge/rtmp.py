@@ -20,7 +20,7 @@ FIELDS = frozenset({"call", "addr", "clientid", "name", "grant"})
 
 
 class Rtmp:
-    """Answers requests; errors are raised, not sent."""
+    """The handler of nginx-rtmp's hooks; errors are raised, not sent."""
 
     def __init__(self, seating: Seating, proxies: Proxies) -> None:
         self._seating, self._proxies = seating, proxies

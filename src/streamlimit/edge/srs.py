@@ -31,7 +31,7 @@ class Hook(Struct, frozen=True):
 
 
 class Srs:
-    """Answers requests; errors are raised, not sent."""
+    """The handler of SRS's hooks; errors are raised, not sent."""
 
     def __init__(self, seating: Seating, holding: Holding, kicker: Kicker | None, proxies: Proxies) -> None:
         self._seating, self._holding, self._kicker, self._proxies = seating, holding, kicker, proxies

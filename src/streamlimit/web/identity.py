@@ -13,7 +13,7 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import Key
 from msgspec import Struct
 
-from streamlimit.ids import wrong_with_id
+from streamlimit.ids import SLASHES_ENCODED, wrong_with_id
 from streamlimit.settings import JwtSettings
 from streamlimit.web.token_keys import BadToken, Header, Keys
 
@@ -22,9 +22,6 @@ MAX_TOKEN = 8_192
 
 LONG_PAST_ANY_TIME = 1e12
 """The greatest time (s of the epoch) that is accepted: Python reads NaN and infinity in JSON."""
-
-SLASHES_ENCODED = str.maketrans({"%": "%25", "/": "%2F", "\\": "%5C"})
-"""An injective encoding of slashes: no two users become the same."""
 
 warnings.filterwarnings("ignore", category=SecurityWarning, message="EdDSA is deprecated")  # providers still say so
 
