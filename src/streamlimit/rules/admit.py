@@ -182,7 +182,7 @@ def _victim(live: list[Seat], ask: Ask, policy: Policy, now_ms: int) -> Seat | N
     named = [seat for seat in live if seat.session_id == ask.replace]
     if named:
         return named[0]
-    own = [seat for seat in live if _is_left_behind(seat, ask, policy, now_ms)]
+    own = [seat for seat in live if _is_silent_of_device(seat, ask, policy, now_ms)]
     if own:
         return min(own, key=_silent_since_ms)
     if not live or policy.over_limit is OverLimit.REFUSE:
@@ -206,7 +206,7 @@ def _goes_anyway(seat: Seat, ask: Ask, policy: Policy) -> bool:
     return policy.reclaim_device is Reclaim.ALWAYS and _is_of_device(seat, ask)
 
 
-def _is_left_behind(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
+def _is_silent_of_device(seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> bool:
     """Is *seat* an old session of the asking device, silent for X, as a crashed player leaves one?"""
     is_silent = now_ms - _silent_since_ms(seat) >= policy.segment_ms
     return policy.reclaim_device is Reclaim.SILENT and is_silent and _is_of_device(seat, ask)

@@ -1,5 +1,7 @@
 """The rule of receipts: the session's life is prolonged, it moves, or is seated again (rules 3, 5, 6, 8)."""
 
+from msgspec.structs import replace
+
 from streamlimit.model import Ask, Confirmed, Event, Gone, Lease, Receipt, State, Verdict
 from streamlimit.policy import DRY_RUN_SEATS, Policy
 from streamlimit.rules import plays, sharing, visits
@@ -139,7 +141,7 @@ def _seat_again(
     events = list(lapse_all(ask.user_id, ledger, now_ms))
     seat = _revive(ledger, lease, policy, now_ms)
     again = Lease(ask, seat.generation, seat.move, lease.admitted_ms)
-    events += _settle(ledger, seat, Receipt(again, *_what(receipt)), policy, now_ms)
+    events += _settle(ledger, seat, replace(receipt, lease=again), policy, now_ms)
     return _confirmed(ledger, seat, receipt, policy, now_ms, events)
 
 
@@ -168,11 +170,6 @@ def _revive(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Seat:
     )
     ledger.seats.append(seat)
     return seat
-
-
-def _what(receipt: Receipt) -> tuple[str | None, int | None, str, int, int, int, int]:
-    placed = receipt.segment, receipt.sequence, receipt.kind
-    return *placed, receipt.play_ms, receipt.age_ms, receipt.part, receipt.ends_ms
 
 
 def _gone(ledger: Ledger, lease: Lease, now_ms: int) -> Gone:

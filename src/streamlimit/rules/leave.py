@@ -4,7 +4,7 @@ from streamlimit.model import FOR_GOOD, Event, Lease, Mark, State
 from streamlimit.policy import Policy
 from streamlimit.rules.departure import dismiss, give_back, lapse_all, remember
 from streamlimit.rules.grants import Grants, kill, revoke
-from streamlimit.rules.ledger import NOBODYS, Ledger, Outcome, Seat, grants_wanted
+from streamlimit.rules.ledger import NOBODYS, Ledger, Outcome, grants_wanted
 
 Events = tuple[Event, ...]
 
@@ -127,10 +127,6 @@ def _send_away(
 ) -> Outcome[Events]:
     ledger.mend(policy, now_ms)
     events = lapse_all(user_id, ledger, now_ms)
-    for seat in _seats(ledger, session_ids):
+    for seat in [seat for seat in ledger.seats if seat.session_id in session_ids]:
         events += (dismiss(user_id, ledger, seat, policy, now_ms, state, by, reason),)
     return Outcome(events, bool(events), events)
-
-
-def _seats(ledger: Ledger, session_ids: list[str]) -> list[Seat]:
-    return [seat for seat in ledger.seats if seat.session_id in session_ids]
