@@ -1,10 +1,6 @@
 """A store's failure, explained for the operator who has to repair it. Names no host, so that anyone may read it."""
 
-MEANINGS: tuple[tuple[str, str], ...] = (
-    ("WRONGPASS", "it does not accept the user or the password"),
-    ("NOAUTH", "it wants a password: user:password@ in the URL"),
-    ("unauthenticated", "it wants a password: user:password@ in the URL"),  # to scripts that are longer than 16 KB
-    ("NOPERM", "its user may not do what is needed: allow all commands on the keys streamlimit:*"),
+NETWORK: tuple[tuple[str, str], ...] = (
     ("Name or service not known", "the name of its host is not known"),
     ("name resolution", "the name of its host cannot be looked up now"),
     ("No address associated", "the name of its host has no address"),
@@ -12,6 +8,15 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ("Connection refused", "nothing listens there: the connection is refused"),
     ("No route to host", "there is no way to its host"),
     ("unreachable", "there is no way to its host"),
+)
+"""Signs of a server that cannot be reached, in the text of a failure, and what each means."""
+
+MEANINGS: tuple[tuple[str, str], ...] = (
+    ("WRONGPASS", "it does not accept the user or the password"),
+    ("NOAUTH", "it wants a password: user:password@ in the URL"),
+    ("unauthenticated", "it wants a password: user:password@ in the URL"),  # to scripts that are longer than 16 KB
+    ("NOPERM", "its user may not do what is needed: allow all commands on the keys streamlimit:*"),
+    *NETWORK,
     ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted: name its authority with ?ca=/path/to/ca.pem"),
     ("Hostname mismatch", "its certificate is for another name"),
     ("CERTIFICATE_REQUIRED", "it wants a client's certificate: ?cert=…&key=… in the URL"),

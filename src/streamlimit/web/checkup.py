@@ -9,17 +9,13 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.settings import Settings
+from streamlimit.store.diagnosis import NETWORK
 from streamlimit.web.token_keys import fetch_jwks, public_keys
 
 NAME = "jwt.jwks_url"
 
 MEANINGS: tuple[tuple[str, str], ...] = (
-    ("Name or service not known", "the name of its host is not known"),
-    ("name resolution", "the name of its host cannot be looked up now"),
-    ("No address associated", "the name of its host has no address"),
-    ("Connect call failed", "nothing listens there: the connection is refused"),
-    ("No route to host", "there is no way to its host"),
-    ("unreachable", "there is no way to its host"),
+    *NETWORK,
     ("Hostname mismatch", "its certificate is for another name"),
     ("IP address mismatch", "its certificate is for another address"),
     ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted: name its authority in SSL_CERT_FILE"),
