@@ -4,6 +4,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a store that lost the key of grants is not given it again",
+        "streamlimit/bootstrap/access.py",
+        "        await asyncio.sleep(KEY_SECONDS if grants.are_known else STORE_RETRY_SECONDS)\n",
+        "        await asyncio.sleep(1_000 if grants.are_known else STORE_RETRY_SECONDS)\n",
+        ("tests/e2e/test_lost_key.py",),
+    ),
+    Mutant(
+        "another key in the store is passed over",
+        "streamlimit/bootstrap/access.py",
+        "        grants.learn([kept, *known][:KEYS_KEPT])\n",
+        "        grants.learn([kept])\n",
+        ("tests/e2e/test_lost_key.py",),
+    ),
+    Mutant(
         "top leaves the terminal as it needed it",
         "streamlimit/cli/keyboard.py",
         "termios.tcsetattr(self._file, termios.TCSAFLUSH, self._before)",

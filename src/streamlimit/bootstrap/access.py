@@ -19,32 +19,42 @@ STORE_RETRY_SECONDS = 0.5
 """How often an unavailable store is asked for the key: more often than the time without a failure that ends an outage.
 """
 
+KEY_SECONDS = 3.0
+"""How often the store is asked whether it still has the key: a worker that starts while it has none makes another."""
+KEYS_KEPT = 4
+"""Most keys of the store that a worker knows; the newest ones."""
+
 
 async def open_grants(settings: Settings, store: Store) -> Grants:
     """The grants, with the keys of the settings, else with the one in the store, shared by all workers.
 
-    Where the store is unavailable the key is added later (`learn_key_forever`).
+    Where the store is unavailable the key is added later (`share_key_forever`).
     """
     grants = Grants([key.get_secret_value() for key in settings.grant_keys], settings.grant_seconds)
-    await _learn_key(grants, store)
+    if not grants.are_known:
+        await share_key(grants, store)
     return grants
 
 
-async def learn_key_forever(grants: Grants, store: Store) -> None:
-    """Asks the store for the key until it has given it."""
-    while not grants.are_known:
-        await asyncio.sleep(STORE_RETRY_SECONDS)
-        await _learn_key(grants, store)
-    await asyncio.Event().wait()
+async def share_key_forever(grants: Grants, store: Store) -> None:
+    """Asks the store for the key until it has given it, and later whether it still has it, until cancelled."""
+    while True:
+        await asyncio.sleep(KEY_SECONDS if grants.are_known else STORE_RETRY_SECONDS)
+        await share_key(grants, store)
 
 
-async def _learn_key(grants: Grants, store: Store) -> None:
-    if grants.are_known:
-        return
+async def share_key(grants: Grants, store: Store) -> None:
+    """Learns the store's key. A store that lost it (it was emptied, or a replica had not got it) is given it again.
+
+    Where it has another one by then, made by a worker that started meanwhile, that one signs, and the older verify.
+    """
+    known = grants.texts
     try:
-        grants.learn([await resolved(store.secret("grant-key", secrets.token_urlsafe(32)))])
+        kept = await resolved(store.secret("grant-key", known[0] if known else secrets.token_urlsafe(32)))
     except StoreUnavailable:
         return  # the store's outage is logged already; it is asked again
+    if kept not in known[:1]:
+        grants.learn([kept, *known][:KEYS_KEPT])
 
 
 def open_authenticator(settings: Settings, grants: Grants, plans: Plans) -> Authenticator:

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from streamlimit.bootstrap.access import learn_key_forever
+from streamlimit.bootstrap.access import share_key_forever
 from streamlimit.bootstrap.collector import collect_forever
 from streamlimit.edge.access_log import AccessLog
 from streamlimit.edge.reported import Reported
@@ -37,8 +37,8 @@ def _work(service: Service) -> "list[Work]":
     work += [service.recorder.write_forever, service.hub.read_forever]
     if service.files is not None:
         work.append(service.files.let_go_forever)
-    if not service.grants.are_known:
-        work.append(partial(learn_key_forever, service.grants, service.store))
+    if not service.settings.grant_keys:
+        work.append(partial(share_key_forever, service.grants, service.store))
     if service.authenticator.verifier is not None:
         work.append(service.authenticator.verifier.keys.refresh_forever)
     if service.settings.edge_log is not None:

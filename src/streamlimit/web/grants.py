@@ -67,6 +67,8 @@ class Grants:
     """Signs grants with the first of *keys*, verifies them with all. Without keys neither is possible yet."""
 
     def __init__(self, keys: list[str], seconds: float) -> None:
+        self.texts: list[str] = []
+        """The keys, as they were learnt."""
         self._keys: dict[str, OctKey] = {}
         self._seals: list[bytes] = []
         self._seconds = seconds
@@ -80,6 +82,7 @@ class Grants:
 
     def learn(self, keys: list[str]) -> None:
         """Replaces the keys."""
+        self.texts = keys
         self._keys = {_key_id(key): OctKey.import_key(key) for key in keys}
         self._seals = [b"streamlimit seal " + key.encode() for key in keys]
         self._verified.clear()
