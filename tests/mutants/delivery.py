@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "an origin's validator is sent back whatever it is",
+        "streamlimit/delivery/origin/fetching.py",
+        " if value is not None and value.isascii()}",
+        " if value is not None}",
+        ("tests/origin/test_oversized.py", "-k", "odd_headers"),
+    ),
+    Mutant(
         "a deleted file stays open",
         "streamlimit/delivery/local.py",
         "            self._files.let_go()\n",

@@ -212,6 +212,11 @@ def huge(handler: Handler, _content: bytes) -> None:
     _flood(handler, b"#EXTINF:2.0,\na.ts\n" * 5_000)
 
 
+def odd_headers(handler: Handler, content: bytes) -> None:
+    """A validator that is no ASCII, and a size that is no number that anyone counts with."""
+    handler.answer(200, content, {"ETag": '"\u00e9"', "Content-Range": f"bytes 0-9/{'9' * 5_000}"})
+
+
 def surplus(handler: Handler, content: bytes) -> None:
     """More than the length that it says."""
     handler.answer(200, content + os.urandom(500), told=len(content))

@@ -44,6 +44,20 @@ def test_the_same_connection_brings_one_segment_after_the_other(service: Service
     assert server.connections - before <= 2
 
 
+def test_odd_headers_of_a_playlist_cost_no_stream(service: Service, server: Origin, user: str) -> None:
+    stream = server.folder / "marked"
+    stream.mkdir()
+    (stream / "a.ts").write_bytes(b"a")
+    (stream / "index.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na.ts\n")
+    server.misbehave("/marked/index.m3u8", does.odd_headers)
+
+    def is_asked_again() -> bool:
+        assert service.segment(user, "s", "marked").status in (200, 204)
+        return [path for _, path, _ in server.asked].count("/marked/index.m3u8") > 2
+
+    wait_until(is_asked_again, 20, "the playlist to be asked for again")
+
+
 @pytest.mark.parametrize("behave", [does.surplus, does.answer_twice])
 def test_what_follows_the_length_is_of_no_file(
     service: Service, server: Origin, user: str, behave: does.Behaviour

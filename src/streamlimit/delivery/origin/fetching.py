@@ -47,7 +47,7 @@ def _conditions(want: Want, kept: Kept, query: str) -> dict[str, str]:
     if kept.body is None or query:
         return {}
     known = {"if-none-match": kept.etag, "if-modified-since": None if kept.etag else kept.modified}
-    return {name: value for name, value in known.items() if value is not None}
+    return {name: value for name, value in known.items() if value is not None and value.isascii()}
 
 
 def _adopt(client: OriginClient, stream_id: str, want: Want, kept: Kept, answer: Whole) -> bool:
@@ -81,7 +81,7 @@ def _content(want: Want, answer: Whole) -> bytes:
 def _size(answer: Whole) -> int:
     """The size of the whole file, of which the reply may be a part."""
     total = answer.headers.get("content-range", "").rpartition("/")[2]
-    return int(total) if total.isdecimal() and total.isascii() else len(answer.content)
+    return int(total) if total.isdecimal() and total.isascii() and len(total) < 19 else len(answer.content)
 
 
 def _body(content: bytes, path: str, etag: str | None) -> Body:
