@@ -97,7 +97,7 @@ def run(chosen: Sequence[Mutant]) -> int:
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         whole = Path(folder) / "src"
-        shutil.copytree(SRC, whole, ignore=shutil.ignore_patterns("__pycache__", "samples"))
+        shutil.copytree(SRC, whole, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(ROOT / "deploy", whole.parent / "deploy")
         for mutant in chosen:
             broken(mutant, whole)

@@ -14,6 +14,9 @@ from streamlimit.store.deferred import Deferred
 from tests.http.raw import post
 from tests.web.worker import Line, Worker, worker
 
+MOST_SECONDS = 40
+"""A request that is never answered fails its test."""
+
 Story = Callable[[Worker, Line], Awaitable[None]]
 
 
@@ -45,7 +48,7 @@ def bringing_later(*_: object) -> Any:
 def told(story: Story, folder: Path) -> None:
     async def run() -> None:
         configure_logs()
-        async with worker(f"sqlite:///{folder}/x.db") as its, its.line() as line:
+        async with worker(f"sqlite:///{folder}/x.db") as its, its.line() as line, asyncio.timeout(MOST_SECONDS):
             await story(its, line)
 
     asyncio.run(run())
