@@ -412,6 +412,10 @@ def test_of_one_rendition_in_one_batch_the_last_received_one_speaks_for_all() ->
     assert latest([told('a/film/1.ts?CMCD=bl%3D1,sid="x"'), told("a/film/2.ts?CMCD=bl%3D2")]) == [
         told("a/film/2.ts?CMCD=bl%3D2")
     ]
+    named_play = [Report(f"film/play/hd/{n}.ts", True, grant) for n in (1, 2) for grant in ("a", "b")]
+    assert latest(named_play) == named_play[2:]
+    named_play = [Report(f"/film/play/hd/{n}.ts?grant={grant}", True) for n in (1, 2) for grant in ("a", "b")]
+    assert latest(named_play) == named_play[2:]
     by_query = [Report(f"/film/{n}.ts?CMCD=bl%3D{n}&grant={grant}", True) for n in (1, 2) for grant in ("a", "b")]
     assert latest(by_query) == by_query[2:]
 

@@ -54,8 +54,11 @@ class Report(Struct, frozen=True):
     @property
     def whose(self) -> str:
         """A key that reports of one session share."""
-        found = _grant_in(self.path)
-        return found[1] if found else self.grant or in_query(self.path.partition("?")[2]) or ""
+        path, _, query = self.path.partition("?")
+        found = _grant_in(path)
+        if found and not found.start():
+            return found[1]
+        return self.grant or in_query(query) or (found[1] if found else "")  # behind a prefix, or a folder's name
 
     @property
     def rendition(self) -> str:
