@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.edge.calls import Viewer, some_user
-from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
+from tests.servers import single
+from tests.service import OPERATOR_KEY, Answer, Service, await_readiness, started, temporary_folder, wait_until
 
 STREAM = "cam 1"
 
@@ -242,6 +243,27 @@ def test_of_several_workers_any_may_be_told_of_an_end(tmp_path: Path, user: str)
             told(two, "on_play", client)
             told(worker, "on_stop", client)
             assert viewer.state() is None
+
+
+@pytest.mark.parametrize("server", ["srs", "ome"])
+def test_who_leaves_while_the_store_is_away_keeps_no_seat(server: str, tmp_path: Path) -> None:
+    """The end is not repeated, and the seat was held as long as it did not come: it expires when nobody holds it."""
+    with single("redis") as redis:
+        settings = {"store": redis.url, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
+        with started(tmp_path, segment_seconds=0.3, **settings) as service:
+            viewer = Viewer(service, "u", "s", STREAM)
+            assert _asked(server, service, viewer.grant)
+            begun = viewer.state()
+            assert begun is not None
+            wait_until(lambda: (viewer.state() or {"expires_at": ""})["expires_at"] > begun["expires_at"], 10, "a hold")
+            redis.hang()
+            if server == "srs":
+                assert srs(service, "on_stop", viewer.grant).status == 503
+            else:
+                assert ome(service, "closing", viewer.grant).status == 200
+            redis.resume()
+            await_readiness(service)
+            wait_until(lambda: viewer.state() is None, 10, "the seat to be free")
 
 
 def test_an_end_of_srs_that_names_no_client_says_nothing(service: Service, user: str) -> None:

@@ -53,6 +53,13 @@ MUTANTS = [
         ("tests/edge/test_attacks.py",),
     ),
     Mutant(
+        "who leaves while the store is unavailable is held",
+        "streamlimit/edge/seating.py",
+        "if holding is not None and self._players",
+        "if False and self._players",
+        ("tests/edge/test_media_servers.py::test_who_leaves_while_the_store_is_away_keeps_no_seat",),
+    ),
+    Mutant(
         "a service starts though it can listen for no line",
         "streamlimit/cli/serving.py",
         "    check_edge_log(settings)\n",

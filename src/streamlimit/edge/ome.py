@@ -89,8 +89,8 @@ class Ome:
         caller: Caller = self._seating.identify(in_query(query), address)
         if wish.status != "closing":
             self._holding.hold_if_seated(await self._seating.starts(caller, stream_id, address, ""))
-        elif await self._seating.stops(caller, stream_id, ""):
-            self._holding.let_go(caller.user_id, caller.session_id)
+        else:
+            await self._seating.stops(caller, stream_id, "", self._holding)
 
 
 def _asked(url: str) -> tuple[str, str]:

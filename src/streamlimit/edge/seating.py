@@ -5,6 +5,7 @@ from hashlib import blake2b
 
 from msgspec.structs import replace
 
+from streamlimit.edge.holding import Holding
 from streamlimit.edge.pauses import Pauses
 from streamlimit.errors import admission
 from streamlimit.model import Admitted, Ask, Purpose, Session
@@ -60,6 +61,7 @@ class Seating:
         """
         if stream_id is not None and (session := await self._present(caller)) and session.stream_id != stream_id:
             return
+        self._pauses.end(caller.user_id, caller.session_id)
         await resolved(self._limiter.end(caller.user_id, caller.session_id, keep_grant=True))
 
     async def starts(self, caller: Caller, stream_id: str, address: str, player: str) -> Admitted:
@@ -78,16 +80,21 @@ class Seating:
         play = self._plays.get(f"{_key(caller)}/{player}")
         return await self.plays(caller if play is None else replace(caller, play=play), stream_id, address)
 
-    async def stops(self, caller: Caller, stream_id: str, player: str) -> bool:
+    async def stops(self, caller: Caller, stream_id: str, player: str, holding: Holding | None = None) -> None:
         """Ends the session of *player*, who has left, unless it has moved to another stream or connection.
 
-        Returns whether it ended. The store is asked, for another worker may have been told that it began.
+        The store is asked, for another worker may have been told that it began. A seat that *holding* keeps for
+        *player* is kept no longer, also where the store does not answer.
         """
+        ids = caller.user_id, caller.session_id
+        if holding is not None and self._players.get(_key(caller)) == player and holding.stream_of(*ids) == stream_id:
+            holding.let_go(*ids)
         session = await self._present(caller)
         if session is None or session.stream_id != stream_id or not self._is_of(session, caller, player):
-            return False
+            return
+        if holding is not None:
+            holding.let_go(*ids)
         await self.ends(caller)
-        return True
 
     def _is_of(self, session: Session, caller: Caller, player: str) -> bool:
         """Is *player* the session's present one? Its play says so, or else this worker's memory."""

@@ -50,8 +50,7 @@ class Srs:
             self._holding.hold_if_seated(admitted, self._cut_of(player))
         elif said.action == "on_stop" and grant and player:  # for HLS a second one comes, without a client
             caller = self._seating.identify(grant, said.ip)
-            if await self._seating.stops(caller, said.stream, player):
-                self._holding.let_go(caller.user_id, caller.session_id)
+            await self._seating.stops(caller, said.stream, player, self._holding)
 
     def _cut_of(self, player: str) -> Callable[[], None] | None:
         return None if self._kicker is None or not player else partial(self._kicker.kick, player)
