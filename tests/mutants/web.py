@@ -130,7 +130,7 @@ MUTANTS = [
     Mutant(
         "an entry is sent as it is",
         "streamlimit/web/playback.py",
-        "begins = not caller.play and not is_reload",
+        "begins = not caller.play and MARK not in request.query",
         "begins = False",
         ("tests/web/test_plays.py",),
     ),

@@ -102,7 +102,7 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
     [
         (segment, False, 86, 25),
         (segment, True, 152, 40),
-        (played, False, 90, 29),
+        (played, False, 90, 28),
         (heartbeat, False, 46, 19),
         (heartbeat, True, 74, 32),
     ],

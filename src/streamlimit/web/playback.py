@@ -7,7 +7,7 @@ from streamlimit.delivery.held import Held
 from streamlimit.delivery.stream import Stream
 from streamlimit.errors import UnknownSegment
 from streamlimit.http.exchange import Exchange
-from streamlimit.http.request import Peer, Request
+from streamlimit.http.request import Request
 from streamlimit.model import Purpose
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import digest_of, place_at
@@ -15,7 +15,7 @@ from streamlimit.web.blocking import MARK, until_listed, until_made
 from streamlimit.web.caller import Caller
 from streamlimit.web.entries import Entry, led_content
 from streamlimit.web.plays import new_play
-from streamlimit.web.requested import Conditions, PlayPath, Requested, conditions_of, requested_of
+from streamlimit.web.requested import PlayPath, Requested, conditions_of, requested_of
 from streamlimit.web.responder import Responder
 from streamlimit.web.service import Service
 from streamlimit.web.wanted import Elsewhere, Playback, streams_here
@@ -61,9 +61,6 @@ class PlaybackFiles:
             wanted = self._playback_of(request)
         await resolved(self._responder.answer(wanted, exchange))
 
-    def _playback_of(self, request: Request) -> Playback | Entry:
-        return self.playback(request.path, conditions_of(request), request.client, MARK in request.query)
-
     async def _is_made(self, request: Request, exchange: Exchange) -> bool:
         """Waits for a missing file that a playlist hints at. Did it come? The caller's rights are checked before."""
         asked = PlayPath(request.path)
@@ -85,12 +82,9 @@ class PlaybackFiles:
         self._files.forget(stream, path)
         return True
 
-    def playback(self, path: str, conditions: Conditions, peer: Peer, is_reload: bool = False) -> Playback | Entry:
-        """The file that a URL asks for, for the client at *peer*. Raises 401, 403, 404 and 416, and `Elsewhere`.
-
-        *is_reload*: the client states the version of a live playlist that it has, so its play has begun before.
-        """
-        asked = PlayPath(path)
+    def _playback_of(self, request: Request) -> Playback | Entry:
+        """The file that *request* is for. Raises 401, 403, 404, 405 and 416, and `Elsewhere`."""
+        conditions, asked, peer = conditions_of(request), PlayPath(request.path), request.client
         caller = self._authenticator.identify_grant(asked.grant)
         if caller.streams is not None:
             caller.require_stream(asked.stream_id)
@@ -101,7 +95,8 @@ class PlaybackFiles:
         stream = self._stream(asked.stream_id)
         assert self._files is not None  # there is a catalog then
         body, client = self._files.open(stream, asked.path), digest_of(peer[0]) if peer else ""
-        begins = not caller.play and not is_reload and stream.files.get(asked.path) == "playlist"
+        # A reload names the version of a live playlist that the client has: its play has begun before.
+        begins = not caller.play and MARK not in request.query and stream.files.get(asked.path) == "playlist"
         if begins and (entry := self._entry(asked, caller, stream, body, client)) is not None:
             return entry
         return self._file(requested_of(conditions, stream, asked.path, body), caller, stream, client)
