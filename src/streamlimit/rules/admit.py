@@ -50,9 +50,10 @@ def _decide(ledger: Ledger, ask: Ask, policy: Policy, now_ms: int, grants: Grant
         return _admit_new(ledger, ask, policy, now_ms, grants)
     if is_shared(seat, ask, policy, now_ms):
         return Outcome(refusal("session-shared", ledger, ask, policy, now_ms), changed=False)
-    if visits.is_visit(seat, ask, policy, now_ms) and _has_no_visit(ledger, ask, policy, now_ms):
+    is_visit = visits.is_visit(seat, ask, policy, now_ms)
+    if is_visit and _has_no_visit(ledger, ask, policy, now_ms):
         return Outcome(refuse_visit(ledger, ask, policy, now_ms), changed=False)
-    return _admit_sitting(ledger, seat, ask, policy, now_ms)
+    return _admit_sitting(ledger, seat, ask, policy, now_ms, is_visit)
 
 
 def _admit_anyway(
@@ -61,7 +62,7 @@ def _admit_anyway(
     """The outcome of a dry run: a refused session gets a seat beyond the limit, and the answer says so."""
     seat, live = ledger.find(ask.session_id), ledger.live(now_ms)
     if seat is not None and seat.expires_at_ms > now_ms:
-        outcome = _admit_sitting(ledger, seat, ask, policy, now_ms)
+        outcome = _admit_sitting(ledger, seat, ask, policy, now_ms, visits.is_visit(seat, ask, policy, now_ms))
     elif ask.purpose is Purpose.CHECK or len(live) >= DRY_RUN_SEATS:
         lease = None if ask.purpose is Purpose.CHECK else Lease(ask, 0, 0)
         answer = Admitted(None, lease, ledger.limit(ask.limit, policy), len(live), existing=False)
@@ -74,7 +75,9 @@ def _admit_anyway(
     return Outcome(replace(outcome.answer, would_refuse=code), outcome.changed, outcome.events)
 
 
-def _admit_sitting(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms: int) -> Outcome[Decision]:
+def _admit_sitting(
+    ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms: int, is_visit: bool
+) -> Outcome[Decision]:
     adds_lease = ask.purpose is Purpose.LEASE and seat.last_activity_ms is None and ask.lease_id not in seat.leases
     if adds_lease:
         _open_lease(seat, ask, policy, now_ms)
@@ -82,7 +85,7 @@ def _admit_sitting(ledger: Ledger, seat: Seat, ask: Ask, policy: Policy, now_ms:
     if is_given:
         seat.given = True
     limit, spent_ms = ledger.limit(ask.limit, policy), 0
-    if ask.purpose is not Purpose.CHECK and visits.is_visit(seat, ask, policy, now_ms):
+    if ask.purpose is not Purpose.CHECK and is_visit:
         spent_ms = visits.pay(ledger, limit, policy, now_ms)
         if spent_ms:
             seat.paid = Paid(ask.stream_id, now_ms, ask.play)
