@@ -61,10 +61,7 @@ class Admissions:
 
     def _failed(self, ask: Ask, is_beat: bool, error: Exception) -> Decision:
         """The decision where the store answered with *error*, which is raised if it is no outage."""
-        if not isinstance(error, StoreUnavailable):
-            raise error
-        self._outage.failed(error)
-        return self._decide_alone(ask, is_beat, error)
+        return self._decide_alone(ask, is_beat, self._outage.unanswered(error))
 
     def _decide_alone(self, ask: Ask, is_beat: bool, error: StoreUnavailable) -> Decision:
         """The cache's decision after the store failed with *error*, which is raised where the session may not go on.

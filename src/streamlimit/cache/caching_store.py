@@ -218,7 +218,5 @@ class CachingStore:
         return then(answer, note, partial(self._forgiven, otherwise))
 
     def _forgiven(self, otherwise: T, error: Exception) -> T:
-        if not isinstance(error, StoreUnavailable):
-            raise error
-        self._outage.failed(error)
+        self._outage.unanswered(error)
         return otherwise

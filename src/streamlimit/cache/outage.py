@@ -103,6 +103,13 @@ class Outage:
             self.counts.outages += 1
             self._on_change(True)
 
+    def unanswered(self, error: Exception) -> StoreUnavailable:
+        """As `failed`, and returns *error*, which is raised where it is no failure of the store."""
+        if not isinstance(error, StoreUnavailable):
+            raise error
+        self.failed(error)
+        return error
+
     def answered(self, is_anything_kept: bool) -> None:
         """Notes that the store answered. It has recovered once no kept receipt is left to be sent."""
         if self.is_away and not is_anything_kept and self._clock() - self._failed_at >= CALM_SECONDS:

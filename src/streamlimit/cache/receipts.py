@@ -108,9 +108,7 @@ class Receipts:
 
     def _failed(self, receipt: Receipt, sent_at: float, error: Exception) -> Verdict:
         """The verdict where the store failed with *error*: *receipt* is kept, or the error is raised."""
-        if not isinstance(error, StoreUnavailable):
-            raise error
-        self._outage.failed(error)
+        self._outage.unanswered(error)
         return self.keep(receipt, sent_at)
 
     def _answered(

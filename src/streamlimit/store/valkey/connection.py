@@ -64,6 +64,11 @@ def bulk(part: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(part), part)
 
 
+def as_it_is(reply: Reply) -> Any:
+    """The reply, where nothing is made of it."""
+    return reply
+
+
 TIME = encode("TIME")
 
 
@@ -172,11 +177,15 @@ class Pipe(asyncio.Protocol):
             if self._awaited == AHEAD:
                 self._write()
 
+    def ask(self, command: bytes, decode: Decode = as_it_is) -> Deferred[Any]:
+        """The reply to *command*, as *decode* makes it, without routing."""
+        answer: Deferred[Any] = Deferred()
+        self.send(Call(command, answer.come, 0.0, decode), command)
+        return answer
+
     def learn_time(self) -> Deferred[None]:
         """Asks the server for its time. The answer comes when `clock` knows it."""
-        answer: Deferred[None] = Deferred()
-        self.send(Call(TIME, answer.come, 0.0, self._learn_time), TIME)
-        return answer
+        return self.ask(TIME, self._learn_time)
 
     def close(self, why: str) -> None:
         """Ends the connection; what waits on it fails."""
@@ -282,8 +291,3 @@ class Pipe(asyncio.Protocol):
 
 def _ignore(_: object) -> None:
     """The callback of an answer that is not needed."""
-
-
-def as_it_is(reply: Reply) -> Any:
-    """The reply, where nothing is made of it."""
-    return reply

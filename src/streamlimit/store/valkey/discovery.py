@@ -12,7 +12,7 @@ from streamlimit.errors import StoreUnavailable
 from streamlimit.store.valkey.connection import Pipe, encode
 from streamlimit.store.valkey.keys import SHARDS, SLOTS
 from streamlimit.store.valkey.location import Address, Layout, Location
-from streamlimit.store.valkey.nodes import Opening, ask, ask_once, login_of
+from streamlimit.store.valkey.nodes import Opening, ask_once, login_of
 
 Plan = list[Address | None]
 """The address of each shard's server; None where no server has its slot."""
@@ -59,7 +59,7 @@ async def _question(location: Location, opening: Opening, address: Address, pipe
         command = encode("SENTINEL", "GET-MASTER-ADDR-BY-NAME", location.service)
         return _primary(await ask_once(address, opening, command), location)
     command = encode("CLUSTER", "SLOTS")
-    answer = await (ask(pipe, command) if pipe is not None else ask_once(address, opening, command))
+    answer = await (pipe.ask(command) if pipe is not None else ask_once(address, opening, command))
     return slots_of(answer, address)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.store.deferred import Deferred, all_of
-from streamlimit.store.valkey.connection import CLOSED, Call, OnError, OnLost, Pipe, as_it_is, encode
+from streamlimit.store.valkey.connection import CLOSED, Call, OnError, OnLost, Pipe, encode
 from streamlimit.store.valkey.location import Address, Location, shown
 
 OPENING_SECONDS = 1.0
@@ -46,7 +46,7 @@ class Opening:
                 lambda: Pipe(self.timeout, on_error, on_lost, address), *address, ssl=self.tls
             )
             try:
-                answers: list[Deferred[Any]] = [ask(pipe, command) for command in self.greeting]
+                answers: list[Deferred[Any]] = [pipe.ask(command) for command in self.greeting]
                 if self.runs_scripts:
                     answers.append(pipe.learn_time())
                 await all_of(answers)
@@ -65,13 +65,6 @@ def login_of(location: Location) -> tuple[bytes, ...]:
     if location.db:
         commands.append(encode("SELECT", location.db))
     return tuple(commands)
-
-
-def ask(pipe: Pipe, command: bytes) -> Deferred[object]:
-    """The undecoded reply to one command on *pipe*, without routing."""
-    answer: Deferred[object] = Deferred()
-    pipe.send(Call(command, answer.come, 0.0, as_it_is), command)
-    return answer
 
 
 class Node:
@@ -174,6 +167,7 @@ async def ask_once(address: Address, opening: Opening, command: bytes) -> object
     """The reply to one *command* on a connection opened for it."""
     pipe = await opening.open(address, lambda _, call, text: call.fail(text), lambda *_: None)
     try:
-        return await ask(pipe, command)
+        reply: object = await pipe.ask(command)
+        return reply
     finally:
         pipe.close("done")
