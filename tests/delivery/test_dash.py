@@ -6,7 +6,7 @@ import pytest
 
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.dash import manifest
-from streamlimit.delivery.segment import LiveEdge
+from streamlimit.delivery.segment import MOST_SEQUENCE, LiveEdge
 from streamlimit.errors import CatalogError
 from tests.delivery.stream_folders import (
     Clock,
@@ -231,6 +231,21 @@ def test_of_a_number_that_no_store_keeps_exactly_the_last_digits_count(
     stream = read_stream(folder.path)
     assert [segment.sequence for segment in stream.main] == list(range(counted, counted + 5))
     assert stream.main[0].name == f"{first}.m4s"
+
+
+def test_no_segment_plays_for_less_than_no_time(folder: Folder) -> None:
+    urls = '<SegmentList duration="-5"><SegmentURL media="a.m4s"/><SegmentURL media="b.m4s"/></SegmentList>'
+    folder.write("manifest.mpd", mpd(f"<Period>{video_set(urls)}</Period>"))
+    stream = read_stream(folder.path)
+    assert [(each.name, each.duration_ms, each.ends_ms) for each in stream.main] == [("a.m4s", 0, 0), ("b.m4s", 0, 1)]
+
+
+def test_no_number_of_a_segment_is_beyond_what_every_store_keeps(folder: Folder) -> None:
+    rows = '<S t="4398046511104" d="281474976710656" r="2"/><S t="0" d="6000"/>'
+    template = f'<SegmentTemplate media="$Time$.m4s"><SegmentTimeline>{rows}</SegmentTimeline></SegmentTemplate>'
+    folder.write("manifest.mpd", mpd(f"<Period>{video_set(template)}</Period>", live=True))
+    found = [each.sequence for each in read_stream(folder.path).main]
+    assert (min(found), max(found)) == (0, MOST_SEQUENCE)
 
 
 def test_a_live_template_without_a_number_is_one_file(folder: Folder) -> None:

@@ -224,6 +224,7 @@ def test_odd_parts_cost_themselves(folder: Folder) -> None:
 def test_skipped_segments_count(folder: Folder) -> None:
     text = f"{HEAD}#EXT-X-MEDIA-SEQUENCE:10\n#EXT-X-SKIP:SKIPPED-SEGMENTS=5\n#EXTINF:4,\na.ts\n"
     assert media(folder, text) == [("a.ts", 15, 4000)]
+    assert media(folder, text.replace("SEGMENTS=5", "SEGMENTS=9223372036854775807")) == [("a.ts", 10, 4000)]
 
 
 @pytest.mark.parametrize(

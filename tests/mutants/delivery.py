@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a segment may have any number",
+        "streamlimit/delivery/segment.py",
+        "    sequence = min(max(sequence, 0), MOST_SEQUENCE)",
+        "    pass",
+        ("tests/delivery/test_dash.py", "-k", "every_store_keeps"),
+    ),
+    Mutant(
         "an origin's validator is sent back whatever it is",
         "streamlimit/delivery/origin/fetching.py",
         " if value is not None and value.isascii()}",

@@ -5,6 +5,8 @@ from msgspec import Struct, field
 NUMBER_DIGITS = 12
 """Digits of a number that count, the last ones: so numbers, with parts, are exact in every store."""
 
+MOST_SEQUENCE = 4 * 10**NUMBER_DIGITS
+
 
 def counted(number: int) -> int:
     """The number that stands for the first *number* of a playlist: its last digits. Those after it count on."""
@@ -81,7 +83,8 @@ def segment_of(
     """A segment of *track*, or (low latency) a part of one: the file at *path*, or (*span*) those bytes of it."""
     first, last = span or (None, None)
     name, kind = f"{path}@{first}-{last}" if span else path, track.kind
-    is_main = kind == "video"
+    is_main, duration_ms = kind == "video", max(duration_ms, 0)
+    sequence = min(max(sequence, 0), MOST_SEQUENCE)  # beyond it are only playlists that no player understands
     return Segment(name, path, first, last, sequence, kind, duration_ms, is_main, media_type, track.rendition, part)
 
 

@@ -29,6 +29,7 @@ from streamlimit.delivery.segment import Edge, Segment, Track, counted, segment_
 from streamlimit.errors import CatalogError
 
 NOTES_KEPT = 100
+MOST_SKIPPED = 1_000_000
 
 
 class Media(Struct):
@@ -162,7 +163,10 @@ class _Reading:
         self._described[line.tag] = line
 
     def _skip(self, line: Line) -> None:
-        self._media.following += whole(attributes(line.value).get("SKIPPED-SEGMENTS", "")) or 0
+        skipped = whole(attributes(line.value).get("SKIPPED-SEGMENTS", "")) or 0
+        if skipped > MOST_SKIPPED:
+            raise Unreadable("skips more segments than any playlist lists")
+        self._media.following += skipped
 
     def _key(self, line: Line) -> None:
         self._media.keys += key_of(self._path, line, self._variables)
