@@ -82,6 +82,7 @@ def terminal(
 
     def sit_down() -> None:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored in what a shell runs in the background
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
     process = subprocess.Popen(
