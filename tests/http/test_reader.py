@@ -148,3 +148,4 @@ def test_of_several_headers_of_one_name_the_first_counts_and_trailers_say_nothin
     assert isinstance(request, Request)
     assert (request.header(b"x-a"), request.header(b"authorization")) == ("1", None)
     assert [value for name, value in request.headers if name == b"x-a"] == [b"1", b"2"]
+    assert b"authorization" not in dict(request.headers)

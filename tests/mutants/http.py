@@ -85,7 +85,7 @@ MUTANTS = [
         "streamlimit/http/reader.py",
         "headers, self._read = self._read, []",
         "headers = self._read",
-        ("tests/web/test_connections.py", "-k", "trailer"),
+        ("tests/http/test_reader.py",),
     ),
     Mutant(
         "a body is answered as the request that it looks like",
