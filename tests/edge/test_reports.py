@@ -332,8 +332,9 @@ def test_it_is_for_edges_and_for_keys(tmp_path: Path, user: str) -> None:
 def test_what_an_edge_forwards_is_no_report_of_its_own(service: Service, user: str) -> None:
     viewer = Viewer(service, user, "s")
     one = {"path": viewer.uri("1.ts"), "complete": True}
-    answer = report(service, one, headers={"X-Forwarded-For": "198.51.100.7"})
-    assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+    for client in ("198.51.100.7", "unknown", "unix:", "198.51.100.7, ", "127.0.0.1"):
+        answer = report(service, one, headers={"X-Forwarded-For": client})
+        assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
     assert _seen(viewer) == ("starting", "elsewhere", None)
 
 

@@ -209,8 +209,15 @@ MUTANTS = [
     Mutant(
         "anybody reports",
         "streamlimit/edge/reports.py",
-        "if not self._proxies.ask_themselves(request):",
-        "if False:",
+        " or not self._proxies.ask_themselves(request):",
+        ":",
+        ("tests/edge/test_reports.py",),
+    ),
+    Mutant(
+        "who comes through an edge from an address that it cannot tell reports",
+        "streamlimit/edge/reports.py",
+        'request.fields.get(b"x-forwarded-for") or ',
+        "",
         ("tests/edge/test_reports.py",),
     ),
     Mutant(

@@ -42,7 +42,8 @@ class Reports:
 
     async def __call__(self, request: Request) -> Reply:
         require_method(request, "POST")
-        if not self._proxies.ask_themselves(request):
+        # What is forwarded for a client, perhaps of an `unknown` address, is no report of the edge itself.
+        if request.fields.get(b"x-forwarded-for") or not self._proxies.ask_themselves(request):
             (await self._authenticator.identify(request.fields.get(b"authorization"))).require(CALL)
         require_json(request)
         reports = read_reports(body_of(request, MAX_BYTES))
