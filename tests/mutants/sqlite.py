@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a row that cannot be read stops the sweep",
+        "streamlimit/store/sqlite/bodies.py",
+        "    except (msgspec.MsgspecError, UnicodeDecodeError) as error:\n",
+        "    except ZeroDivisionError as error:\n",
+        ("tests/store/test_sqlite.py", "-k", "cannot_be_read"),
+    ),
+    Mutant(
         "a broken copy takes the place of a good one",
         "streamlimit/store/sqlite/backup.py",
         'if problem != "ok":',

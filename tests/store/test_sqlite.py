@@ -354,6 +354,23 @@ class TestFile:
         assert store.sessions("user") == before
         assert isinstance(store.confirm(receipt), Confirmed)
 
+    @pytest.mark.parametrize("body", [b"", b"\x00\xff", b"\x97\x91\xa1s\x90", b"\x91\x91\x91\xa1\xff"])
+    def test_a_row_that_cannot_be_read_is_nobody_elses_trouble(
+        self, body: bytes, path: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        clock = ManualClock()
+        store = SqliteStore(path, QUICK, clock=clock)
+        receipts = {user: watch(store, user=user) for user in ("ann", "ben", "eve")}
+        with closing(beside(path)) as db:
+            db.execute("UPDATE ledgers SET body = ? WHERE user_id != 'ann'", (body,))
+        assert [session.user_id for session in store.browse(None, 9, None, None, None).sessions] == ["ann"]
+        assert "ledger_unreadable" in caplog.text
+        assert isinstance(store.confirm(receipts["ben"]), Confirmed), "whoever still plays is seated again"
+        assert len(store.sessions("ben").sessions) == 1
+        clock.now_ms += N * X
+        assert sorted(event.session.user_id for event in _swept(store)) == ["ann", "ben"]
+        assert isinstance(store.admit(Ask("eve", "s", "film")), Admitted)
+
     def test_a_file_of_version_1_keeps_everybody(self, path: str) -> None:
         clock = ManualClock()
         store = SqliteStore(path, OLDEST_GOES, clock=clock)

@@ -1,9 +1,24 @@
-"""Rows of older files converted to today's form, which is in store/bodies.py."""
+"""The bodies of rows as ledgers (store/bodies.py has the format), and rows of older files in today's form."""
 
 import msgspec
 
+from streamlimit.logs import EventLog
 from streamlimit.rules.ledger import Ledger, Seat
 from streamlimit.store.bodies import decode, encode
+
+log = EventLog("streamlimit.store")
+
+
+def read(body: bytes) -> Ledger:
+    """The ledger in *body*. One that cannot be read is logged and counts as empty, so that the next change replaces it.
+
+    Otherwise nothing would expire any more, of any user: the sweep reads every row that is due.
+    """
+    try:
+        return decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        log.error("ledger_unreadable", problem=str(error), note="its user begins anew, without an own limit")
+        return Ledger()
 
 
 def from_version_1(body: bytes) -> tuple[int | None, bytes]:

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome
-from streamlimit.store.bodies import decode, decode_grants, encode
+from streamlimit.store.bodies import decode_grants, encode
 from streamlimit.store.contract import Clock
 from streamlimit.store.rule_store import Rule
+from streamlimit.store.sqlite.bodies import read
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import QUERIES, Connection, is_locked, when_unlocked
 
@@ -44,12 +45,12 @@ class Rows:
     def load_kept(self, user_id: str) -> tuple[bytes | None, Ledger, int]:
         """The user's stored body (None: there is none), its ledger, and the store's time in ms."""
         offset_ms, body = self.find(LOAD, user_id)[0]
-        return body, Ledger() if body is None else decode(body), self._function.now_ms(offset_ms)
+        return body, Ledger() if body is None else read(body), self._function.now_ms(offset_ms)
 
     def after(self, user_id: str, count: int) -> tuple[list[tuple[str, Ledger]], int]:
         """The next so many users, by name, and the store's time."""
         now_ms = self.load("")[1]
-        return [(name, decode(body)) for name, body in self.find(BROWSE, user_id, count)], now_ms
+        return [(name, read(body)) for name, body in self.find(BROWSE, user_id, count)], now_ms
 
     def exchange(self, user_id: str, body: bytes | None, ledger: Ledger, now_ms: int) -> bool:
         """Writes *ledger* if the user's row is still the *body* that was read. False: it has changed.
@@ -63,7 +64,7 @@ class Rows:
     def load_with_grants(self, user_id: str) -> tuple[Ledger, Grants, int]:
         """The user's ledger, the user's ended grants, and the store's time in ms."""
         offset_ms, body, grants = self.find(LOAD_WITH_GRANTS, user_id)[0]
-        ledger = Ledger() if body is None else decode(body)
+        ledger = Ledger() if body is None else read(body)
         return ledger, Grants() if grants is None else decode_grants(grants), self._function.now_ms(offset_ms)
 
     def grants(self, user_id: str) -> Grants:
@@ -77,7 +78,7 @@ class Rows:
     def load_all(self, user_ids: list[str]) -> tuple[dict[str, Ledger], int]:
         """The ledgers of those of *user_ids* who have one, and the store's time in ms."""
         found = self.find(_load_all(len(user_ids)), *user_ids)
-        ledgers = {user_id: decode(body) for _, user_id, body in found if body is not None}
+        ledgers = {user_id: read(body) for _, user_id, body in found if body is not None}
         return ledgers, self._function.now_ms(found[0][0])
 
     def save_all(self, ledgers: Mapping[str, Ledger], kept: Container[str], now_ms: int) -> None:
@@ -146,7 +147,7 @@ class RuleFunction:
     def new_due_at_ms(self, body: bytes | None, offset_ms: int) -> int | None:
         """Runs the rule on the row's *body*. Returns the user's due time in ms."""
         try:
-            return self._decide(Ledger() if body is None else decode(body), self.now_ms(offset_ms))
+            return self._decide(Ledger() if body is None else read(body), self.now_ms(offset_ms))
         except Exception as error:
             self.error = error  # SQLite passes no exception on
             return None  # nothing is written then, since a row must have a body

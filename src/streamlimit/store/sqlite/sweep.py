@@ -5,7 +5,8 @@ from time import thread_time
 from streamlimit import rules
 from streamlimit.model import Swept
 from streamlimit.policy import Policy
-from streamlimit.store.bodies import decode, encode
+from streamlimit.store.bodies import encode
+from streamlimit.store.sqlite.bodies import read
 from streamlimit.store.sqlite.changes import Changes
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.connection import QUERIES, Connection, transaction
@@ -61,7 +62,7 @@ class Sweep:
         due = self._round.due(self._rows.find, now_ms, now_ms + self._policy.spent_far_ms, at_most)
         takings = Takings(now_ms, len(due), due[-1][0] if len(due) == at_most else None)
         for user_id, body in due:
-            ledger = decode(body)
+            ledger = read(body)
             takings.events += rules.expire(ledger, user_id, self._policy, now_ms).events
             if ledger.is_blank():
                 takings.gone.append((user_id,))
