@@ -279,6 +279,25 @@ def test_a_wrong_file_stops_the_start(command: Command, text: str, name: str, re
     assert reason in err
 
 
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("max_sessions = true\n", "max_sessions: true is no value of it"),
+        ("buffer_seconds = false\n", "buffer_seconds: false is no value of it"),
+        ("plans = {basic = true}\n", "plans.basic: true is no value of it"),
+        ("segment_seconds = 86_400\nmissed_segments = 46\n", "missed_segments: .* at most 45 days"),
+        ("segment_seconds = 1_500_000\n", "missed_segments: .* at most 45 days"),
+        ("start_seconds = 3_888_001\n", "start_seconds: .* 3888000"),
+    ],
+)
+def test_no_number_is_a_boolean_and_no_seat_lasts_for_ever(text: str, wrong: str) -> None:
+    _toml(text)
+    with pytest.raises(SettingsError, match=wrong):
+        load_settings()
+    _toml("segment_seconds = 86_400\nmissed_segments = 45\nenforce = false\nreclaim_device = true\n")
+    assert load_settings().policy().expiry_ms == 45 * 86_400_000
+
+
 def test_a_file_that_was_named_and_is_not_there_stops_the_start(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

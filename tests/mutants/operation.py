@@ -73,4 +73,25 @@ MUTANTS = [
         "                pass",
         ("tests/test_reload.py", "-k", "every_worker"),
     ),
+    Mutant(
+        "a seat may last longer than four bytes can say",
+        "streamlimit/settings/kinds.py",
+        "LONGEST_SECONDS = 45 * 86_400",
+        "LONGEST_SECONDS = 60 * 86_400",
+        ("tests/web/test_longest.py",),
+    ),
+    Mutant(
+        "n·X may be anything",
+        "streamlimit/settings/table.py",
+        'others.data.get("segment_seconds", 0) > LONGEST_SECONDS',
+        'others.data.get("segment_seconds", 0) > float("inf")',
+        ("tests/test_settings.py", "-k", "no_number_is"),
+    ),
+    Mutant(
+        "true is a number",
+        "streamlimit/settings/table.py",
+        "value if kind in (bool, Reclaim) else require_no_boolean(value)",
+        "value",
+        ("tests/test_settings.py", "-k", "no_number_is"),
+    ),
 ]

@@ -155,4 +155,25 @@ MUTANTS = [
         "announce(event)",
         ("tests/web/test_kept_receipts.py",),
     ),
+    Mutant(
+        "what is wrong in a device is not said to be there",
+        "streamlimit/web/forms.py",
+        '".".join(places)',
+        "places[-1]",
+        ("tests/web/test_errors.py", "-k", "malformed_is_named"),
+    ),
+    Mutant(
+        "half a surrogate pair is broken JSON, without a field",
+        "streamlimit/web/forms.py",
+        "malformed(str(error)) if halved is None else halved",
+        "malformed(str(error))",
+        ("tests/web/test_errors.py", "-k", "malformed_is_named"),
+    ),
+    Mutant(
+        "a cursor shows another user's sessions than are asked for",
+        "streamlimit/web/browsing.py",
+        " or filters.user_id not in (None, at.user_id)",
+        "",
+        ("tests/web/test_limits.py", "-k", "cursor_between"),
+    ),
 ]

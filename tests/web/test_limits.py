@@ -307,6 +307,15 @@ def test_filters(crowd: Service, query: str, count: int, limit: int) -> None:
     assert all(session[name] == value for session in sessions for name, value in wanted.items())
 
 
+def test_a_cursor_between_two_sessions_of_a_user_shows_them_to_no_question_for_another(crowd: Service) -> None:
+    page = crowd.get("/v1/sessions?limit=2", key=OPERATOR_KEY).json  # behind the only session of `late`
+    assert [session["session_id"] for session in page["sessions"]] == ["r", "a"]
+    rest = f"/v1/sessions?cursor={page['cursor']}"
+    assert crowd.get(rest, key=OPERATOR_KEY).json["sessions"][0]["user_id"] == "u0"
+    found = crowd.get(f"{rest}&user_id=u7", key=OPERATOR_KEY).json["sessions"]
+    assert {session["user_id"] for session in found} == {"u7"}
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [

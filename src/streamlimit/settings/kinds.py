@@ -12,6 +12,9 @@ from streamlimit.policy import Reclaim
 
 LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[?::1\]?")
 MAX_SOCKET_PATH = 107
+LONGEST_SECONDS = 45 * 86_400
+"""The longest that a seat may last without a receipt, and a reservation: with what is added to it (`buffer_seconds`,
+`paused_seconds`), its milliseconds are four bytes in the cache and in Valkey."""
 _PRINTABLE = re.compile(r"[!-~]+")
 STORE_URL = re.compile(r"sqlite:///.|(valkeys?|rediss?)(\+cluster|\+sentinel)?://.")
 
@@ -114,6 +117,13 @@ def _is_takeover(value: object) -> object:
     return Reclaim.NEVER if word in ("false", "0", "no", "off") else value
 
 
+def require_no_boolean(value: object) -> object:
+    """*value*, if it is no boolean: `true` would count as the number 1. Raises `ValueError`."""
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is no value of it")
+    return value
+
+
 Address = Annotated[str, AfterValidator(_is_address)]
 StoreUrl = Annotated[str, AfterValidator(_is_store)]
 AccelPrefix = Annotated[str, AfterValidator(_is_accel_prefix)]
@@ -123,5 +133,6 @@ StreamsPlace = Annotated[str, AfterValidator(_is_place_of_streams)]
 Proxy = Annotated[str, AfterValidator(_is_proxy)]
 Outage = Literal["keep-known", "admit-all", "refuse-all"]
 Takeover = Annotated[Reclaim, BeforeValidator(_is_takeover)]
-Seats = Annotated[int, Field(ge=1, le=64)]
+Seats = Annotated[int, Field(ge=1, le=64), BeforeValidator(require_no_boolean)]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 365)]
+Lasting = Annotated[float, Field(gt=0, le=LONGEST_SECONDS)]

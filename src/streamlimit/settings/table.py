@@ -15,9 +15,11 @@ from streamlimit.settings.cdn import CdnSettings
 from streamlimit.settings.jwt import JwtSettings
 from streamlimit.settings.keys import GrantKeys, Keys, OperatorKey, OperatorKeys, hashes
 from streamlimit.settings.kinds import (
+    LONGEST_SECONDS,
     AccelPrefix,
     Address,
     EdgeLog,
+    Lasting,
     Outage,
     Proxy,
     PublicUrl,
@@ -28,6 +30,7 @@ from streamlimit.settings.kinds import (
     Takeover,
     is_loopback,
     is_origin,
+    require_no_boolean,
 )
 from streamlimit.settings.sources import PREFIX, File, Variables
 
@@ -55,9 +58,9 @@ class Settings(BaseSettings):
     max_per_stream: Seats | None = Field(None, description="sessions of one user on the same stream")
     max_per_device_type: dict[str, Seats] = Field({}, description="sessions of one user by type of device")
     enforce: bool = Field(True, description="false: a dry run, which decides and counts and refuses no request")
-    segment_seconds: Seconds = Field(6, description="X: how long one segment plays")
+    segment_seconds: Lasting = Field(6, description="X: how long one segment plays")
     missed_segments: int = Field(3, ge=1, le=1_000, description="n: a session silent for n·X expires")
-    start_seconds: Seconds | None = Field(None, description="life of a reservation (default X)")
+    start_seconds: Lasting | None = Field(None, description="life of a reservation (default X)")
     buffer_seconds: float = Field(0, ge=0, le=86_400, description="buffered media added to the expiry, at most")
     paused_seconds: float = Field(
         0, ge=0, le=86_400, description="how long a session that says it is paused may sit beyond n·X"
@@ -177,8 +180,21 @@ class Settings(BaseSettings):
         """The order of sources: flags (keywords), then the environment, then the file."""
         return init_settings, Variables(settings_cls), File(settings_cls)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _only_switches_are_on_or_off(cls, value: Any, about: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(about.field_name)].annotation
+        return value if kind in (bool, Reclaim) else require_no_boolean(value)
+
     # A check of several settings stands at the last of them, as they are listed: it sees those before that are right,
     # so that all that is wrong is reported at once, and nothing that only follows from it.
+
+    @field_validator("missed_segments")
+    @classmethod
+    def _a_seat_lasts_no_longer(cls, value: int, others: ValidationInfo) -> int:
+        if value * others.data.get("segment_seconds", 0) > LONGEST_SECONDS:
+            raise ValueError(f"n·X, with segment_seconds, is at most {LONGEST_SECONDS // 86_400} days")
+        return value
 
     @field_validator("auth")
     @classmethod

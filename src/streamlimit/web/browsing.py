@@ -84,8 +84,8 @@ async def browse_limits(store: Store, cursor: str | None, limit: int) -> tuple[l
 
 
 async def _rest_of_user(store: Store, at: Cursor, filters: Filters) -> list[Session]:
-    """The sessions of a user that the page before had no room for."""
-    if at.user_id is None or at.after is None:
+    """The sessions of a user that the page before had no room for; none where another user's are asked for now."""
+    if at.user_id is None or at.after is None or filters.user_id not in (None, at.user_id):
         return []
     page = await resolved(store.browse(None, 1, at.user_id, filters.stream_id, filters.state))
     return [session for session in page.sessions if _rank(session) > tuple(at.after) and filters.fits(session)]

@@ -1,6 +1,8 @@
 """The JSON that viewers send, as typed forms; an error names the field (`malformed`)."""
 
+import json
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -24,7 +26,10 @@ T = TypeVar("T", bound=Struct)
 
 _SHOWN = 200
 
-_FIELD = re.compile(r"`\$\.?([^`]*)`$|field `([^`]*)`")
+_FIELD, _PLACE = re.compile(r"field `([^`]*)`"), re.compile(r"at `\$\.?([^`]*)`$")
+"""Where a decoder's error is: the field that is unknown or missing, and the member that it is in, or that is wrong."""
+
+_half_a_pair = re.compile("[\ud800-\udfff]").search
 
 
 class SessionForm(Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,7 +98,8 @@ class Reader:
         try:
             found: T = decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise malformed(str(error)) from error
+            halved = _with_half_a_pair(body, (field.name for field in msgspec.structs.fields(form)))
+            raise (malformed(str(error)) if halved is None else halved) from error
         for name in ids:
             value = getattr(found, name)
             if value is not None:
@@ -121,10 +127,22 @@ def require_id(name: str, value: str) -> str:
     return value
 
 
+def _with_half_a_pair(body: bytes, names: Iterable[str]) -> Problem | None:
+    """The problem of a text with half a surrogate pair, which the decoder takes for broken JSON."""
+    try:
+        found = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        return None
+    for name in names if isinstance(found, dict) else ():
+        if isinstance(found.get(name), str) and _half_a_pair(found[name]):
+            return wrong_field(name, "holds half a surrogate pair, which is no character")
+    return None
+
+
 def malformed(text: str) -> Problem:
     """The problem for a decoder's error *text*."""
-    match = _FIELD.search(text)
-    field = (match[1] or match[2]) if match else None
-    if field is None:
+    places = [match[1] for match in (_PLACE.search(text), _FIELD.search(text)) if match]
+    if not places:
         return Problem("malformed", text[:_SHOWN])
+    field = ".".join(places)
     return Problem("malformed", text[:_SHOWN], {"field": field[:_SHOWN]})  # a caller's own word, of any length
