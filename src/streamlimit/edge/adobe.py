@@ -6,6 +6,7 @@ import secrets
 import time
 from base64 import b64decode
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from streamlimit.edge.answer import noted
 from streamlimit.edge.holding import Holding
 from streamlimit.edge.throttle import Throttle
 from streamlimit.errors import Refused
+from streamlimit.http.exchange import dated
 from streamlimit.http.request import Request
 from streamlimit.model import Ask, Decision, Refusal, Roster
 from streamlimit.store.contract import resolved
@@ -104,7 +106,8 @@ class Adobe:
         if isinstance(decision, Refusal):
             return await self._refused(decision, ask)
         self._holding.hold_if_seated(decision)
-        return _answer(202, {"Expires": _after(self._settings.interval_seconds), **(headers or {})})
+        next_call = words.http_date(_date() + math.ceil(self._settings.interval_seconds))
+        return _answer(202, {"Expires": next_call, **(headers or {})})
 
     async def _refused(self, refusal: Refusal, ask: Ask) -> Reply:
         problem = noted(problem_of(Refused(refusal, ask)), self._tally, "POST", ROUTE)
@@ -167,6 +170,12 @@ def _user_name(authorization: str | None) -> str:
         return b64decode(token.strip(), validate=True).decode().partition(":")[0]
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return ""
+
+
+def _date() -> float:
+    """The `Date` of answers, from which apps count to `Expires`: it may be a second old."""
+    date = dict(dated.headers).get(b"date")
+    return time.time() if date is None else parsedate_to_datetime(date.decode()).timestamp()
 
 
 def _after(seconds: float) -> str:
