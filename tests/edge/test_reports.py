@@ -421,6 +421,29 @@ def test_of_one_rendition_in_one_batch_the_last_received_one_speaks_for_all() ->
     assert latest(by_query) == by_query[2:]
 
 
+def test_a_late_report_in_a_batch_takes_nothing_from_a_newer_one(service: Service, user: str) -> None:
+    viewer, now = Viewer(service, user, "s"), time.time()
+    viewer.ask("1.ts")
+    gone(service, {"path": viewer.uri("1.ts"), "complete": True})
+    batch = [("9.ts", now + 2), ("3.ts", now + 1), ("2.ts", now)]
+    assert gone(service, *({"path": viewer.uri(name), "complete": True, "at": at} for name, at in batch)) == []
+    assert _seen(viewer) == ("active", "elsewhere", "9.ts")
+
+
+def test_of_one_rendition_in_one_batch_the_newest_received_one_speaks_for_all_before_it() -> None:
+    def told(number: int, at_ms: float | None, complete: bool = True) -> Report:
+        return Report(f"/play/a/film/{number}.ts", complete, at_ms=at_ms)
+
+    new, late, later = told(9, 9_000), told(3, 3_000), told(2, 2_000)
+    assert latest([new, late, later]) == [new, late, later]
+    assert latest([later, late, new]) == [new]
+    assert latest([late, new, later]) == [new, later]
+    now = told(4, None)
+    assert latest([now, late]) == [now, late]
+    assert latest([new, now]) == [now]
+    assert latest([told(9, 9_000, complete=False), now]) == [now]
+
+
 def test_a_viewer_who_seeks_back_again_and_again_is_one_player(service: Service, user: str) -> None:
     """The edge asks now and then only, and what it tells of holds no address: that is no second one."""
     viewer = Viewer(service, user, "s")

@@ -53,6 +53,13 @@ MUTANTS = [
         ("tests/edge/test_attacks.py",),
     ),
     Mutant(
+        "the last report of a batch speaks for newer ones",
+        "streamlimit/edge/reported.py",
+        "if at_ms > until_ms:",
+        "if about not in spoken_for:",
+        ("tests/edge/test_reports.py",),
+    ),
+    Mutant(
         "who leaves while the store is unavailable is held",
         "streamlimit/edge/seating.py",
         "if holding is not None and self._players",

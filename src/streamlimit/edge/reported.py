@@ -78,14 +78,18 @@ class Report(Struct, frozen=True):
 
 
 def latest(reports: Sequence[Report]) -> list[Report]:
-    """The effective reports: in one rendition of a session, received ones before a later received one are left out."""
-    kept, spoken_for = list[Report](), set[tuple[str, str]]()
+    """The effective reports: in one rendition of a session, received ones before a later received one are left out.
+
+    One that was received after it by its time, and so is reported late, speaks for itself.
+    """
+    kept, spoken_for = list[Report](), dict[tuple[str, str], float]()
     for report in reversed(reports):
-        about = report.whose, report.rendition
-        if about not in spoken_for:
+        about, at_ms = (report.whose, report.rendition), math.inf if report.at_ms is None else report.at_ms
+        until_ms = spoken_for.get(about, -math.inf)
+        if at_ms > until_ms:
             kept.append(report)
         if report.is_received:
-            spoken_for.add(about)
+            spoken_for[about] = max(at_ms, until_ms)
     kept.reverse()
     return kept
 
