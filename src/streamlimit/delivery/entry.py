@@ -112,6 +112,7 @@ def playlists_in(folder: str) -> list[str]:
 
 
 def playlist_rank(name: str) -> tuple[bool, int, str]:
+    """The order in which a stream's playlists are tried as its entry: HLS first, then the usual names."""
     stem, suffix = os.path.splitext(name.lower())
     rank = ENTRY_NAMES.index(stem) if stem in ENTRY_NAMES else len(ENTRY_NAMES)
     return suffix == ".mpd", rank, name

@@ -15,7 +15,7 @@ from streamlimit.store.contract import resolved
 from streamlimit.store.feed import Feed
 
 GATHER_SECONDS = 0.05
-RETRY_SECONDS = 1.0
+RETRY_SECONDS, FINISH_SECONDS = 1.0, 1.0
 AT_ONCE = 200
 MOST = 10_000
 """Most events that wait for the store; beyond that the oldest are dropped."""
@@ -99,10 +99,10 @@ class Recorder:
         await self.flush()
         await resolved(self.feed.forget(user_id))
 
-    async def finish(self, grace_seconds: float = 1.0) -> None:
-        """Writes what waits before the worker stops, for *grace_seconds* at most."""
+    async def finish(self) -> None:
+        """Writes what waits before the worker stops, for FINISH_SECONDS at most."""
         try:
-            await asyncio.wait_for(self.flush(), grace_seconds)
+            await asyncio.wait_for(self.flush(), FINISH_SECONDS)
         except TimeoutError:
             pass  # the store hangs; its outage is logged elsewhere
         await resolved(self.feed.close())

@@ -30,9 +30,9 @@ class Reply(Struct, frozen=True):
 Call = Callable[[Request], Awaitable[Reply]]
 
 
-def json_reply(document: Any, status: int = 200) -> Reply:
-    """*document* as an answer."""
-    return Reply(status, {"Content-Type": "application/json"}, msgspec.json.encode(document))
+def json_reply(document: Any) -> Reply:
+    """The answer 200 with *document*."""
+    return Reply(200, {"Content-Type": "application/json"}, msgspec.json.encode(document))
 
 
 def fault_answer(fault: Fault) -> tuple[int, bytes, bytes]:
