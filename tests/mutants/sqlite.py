@@ -78,8 +78,15 @@ MUTANTS = [
     Mutant(
         "who waits for the file is overtaken",
         "streamlimit/store/sqlite/group_commit.py",
-        "self._changes[:0], self._answers[:0] = changes[first:], answers[first:]",
-        "self._changes += changes[first:][::-1]; self._answers += answers[first:][::-1]",
+        "self._changes.append((user_id, rule))\n        self._answers.append(answer)",
+        "self._changes.insert(0, (user_id, rule))\n        self._answers.insert(0, answer)",
+        ("tests/store/test_sqlite_waiting.py",),
+    ),
+    Mutant(
+        "who comes when the file is free again overtakes who waited for it",
+        "streamlimit/store/sqlite/group_commit.py",
+        "        if not self._is_waiting:\n            try:",
+        "        if True:\n            try:",
         ("tests/store/test_sqlite_waiting.py",),
     ),
     Mutant(

@@ -118,6 +118,16 @@ def test_who_leaves_while_a_beat_waits_has_left(path: str) -> None:
     assert store.sessions("ann").live == 0
 
 
+async def test_who_asks_once_the_file_is_free_comes_after_who_waited_for_it(path: str) -> None:
+    store = SqliteStore(path, POLICY, gathers=True)
+    with held(path):
+        beaten = store.beat(ask("ann"))
+    left = store.end("ann", "tv")  # in the same iteration: the next try is still to come
+    await resolved(beaten)
+    assert types(await resolved(left)) == ["ended"]
+    assert store.sessions("ann").live == 0
+
+
 def test_who_sits_is_admitted_meanwhile_for_that_takes_no_lock(path: str) -> None:
     store = SqliteStore(path, POLICY, gathers=True)
     sit(SqliteStore(path, POLICY))
