@@ -6,7 +6,7 @@ MUTANTS = [
     Mutant(
         "a row that cannot be read stops the sweep",
         "streamlimit/store/sqlite/bodies.py",
-        "    except (msgspec.MsgspecError, UnicodeDecodeError) as error:\n",
+        "    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:\n",
         "    except ZeroDivisionError as error:\n",
         ("tests/store/test_sqlite.py", "-k", "cannot_be_read"),
     ),

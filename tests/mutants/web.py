@@ -3,6 +3,13 @@
 from tests.mutants.mutant import Mutant
 
 MUTANTS = [
+    Mutant(
+        "a token's header may be as deep as a stranger likes",
+        "streamlimit/web/identity.py",
+        "    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError) as error:",
+        "    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:",
+        ("tests/web/test_identity.py", "-k", "is_no_token"),
+    ),
     Mutant("two dots are an id", "streamlimit/ids.py", "(?!\\.{1,2}$)", "(?!\\.$)", ("tests/test_ids.py",)),
     Mutant(
         "what breaks later, without a task, is never told",

@@ -7,6 +7,7 @@ The meaning of the commonest ones is tested in test_errors.py; this is the long 
 
 import json
 import socket
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from streamlimit.web.problems import PROBLEMS
 from tests.service import OPERATOR_KEY, Service, started, temporary_folder
 
 GRANT_KEY = "the-grant-key-of-the-bad-input"
+DEEP = "device=tv&cursor=" + urlsafe_b64encode(b"[null,null,null," + b"[" * 1_100).decode().rstrip("=")
 GRANT = Grants([GRANT_KEY], 3_600).sign("mallory", "m")
 SETTINGS: dict[str, Any] = {"segment_seconds": 60, "grant_keys": [GRANT_KEY], "request_seconds": 1}
 JSON = "Content-Type: application/json"
@@ -135,7 +137,7 @@ def _paths() -> Iterator[Case]:
         yield _case("id", "GET", f"/v1/sessions?user_id={text}", None, OPERATOR)
     for query in ("limit=0", "limit=-1", "limit=1001", "limit=x", "limit=1e3", "limit=", "state=gone", "state=",
                   "cursor=%00", "cursor=!!", "cursor=e30", "cursor=W10", "cursor=bnVsbA", "cursor=WzEsMiwzXQ",
-                  "cursor=" + "A" * 3_000, "stream_id=a%2fb", "limit=99999999999999999999", "limit=" + "9" * 5_000, "limit=%EF%BC%91", "limit=NaN", "limit=%00", "state=active&state=x"):  # fmt: skip
+                  "cursor=" + "A" * 3_000, DEEP, "stream_id=a%2fb", "limit=99999999999999999999", "limit=" + "9" * 5_000, "limit=%EF%BC%91", "limit=NaN", "limit=%00", "state=active&state=x"):  # fmt: skip
         yield _case("query", "GET", f"/v1/sessions?{query}", None, OPERATOR)
     for path in ("/nowhere", "/v1", "/v1/", "/v2/segments", "/v1/segments/", "/v1/sessions/x", "/v1/users", "/v1/users//sessions",
                  "/v1/users/mallory", "//v1/streams", "/v1/../v1/x", "/%2e%2e/x", "/v1/streams/", "/static/", "/static/../watch.html",

@@ -208,6 +208,7 @@ BAD: dict[str, Callable[[], str]] = {
     "a header that is no JSON": lambda: _b64(b"{") + ".e30.e30",
     "a header that is a list": lambda: _b64(b"[]") + ".e30.e30",
     "deep JSON": lambda: _b64(b"[" * 3_000) + ".e30.e30",
+    "a header with deep JSON": lambda: _b64(b'{"alg":"RS256","deep":' + b"[" * 3_000) + ".e30.e30",
     "ten kilobytes": lambda: token(RSA, filler="x" * 10_000),
     "truncated": lambda: token(RSA)[:-10],
     "one character changed": lambda: token(RSA)[:-1] + ("A" if token(RSA)[-1] != "A" else "B"),

@@ -72,7 +72,7 @@ def _header(token: str) -> Header:
     text = token.partition(".")[0]
     try:
         return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Header)
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise BadToken("this credential is not valid here") from error
 
 

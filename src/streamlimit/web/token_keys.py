@@ -108,7 +108,7 @@ class Keys:
             keys = public_keys(document)
             if not keys:
                 raise ValueError("no key in it can be used")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, TimeoutError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, TimeoutError, RecursionError) as error:
             problem = f"{type(error).__name__}: {error}"
             log.warning("jwks_unavailable", problem=problem, keys_at_hand=len(self._public))
         else:

@@ -16,7 +16,7 @@ def read(body: bytes) -> Ledger:
     """
     try:
         return decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         log.error("ledger_unreadable", problem=str(error), note="its user begins anew, without an own limit")
         return Ledger()
 
