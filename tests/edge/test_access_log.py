@@ -191,7 +191,8 @@ def test_of_a_burst_the_newest_is_counted_even_where_the_worker_ends_before_its_
         out.connect(f"{tmp_path}/edge.sock")
 
         def told(number: int) -> None:
-            out.send(line(request_uri=viewer.uri(f"{number}.ts"), msec=f"{time.time():.3f}", separators=(",", ":")))
+            at = time.time() + 0.01  # rounded, it might else be before the admission, which took a millisecond
+            out.send(line(request_uri=viewer.uri(f"{number}.ts"), msec=f"{at:.3f}", separators=(",", ":")))
 
         told(1)
         wait_until(lambda: (viewer.state() or {}).get("state") == "active", 10, "the receipt")
