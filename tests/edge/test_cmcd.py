@@ -1,6 +1,8 @@
 """`POST /edge/cmcd/<grant>`: what players report of themselves keeps, pauses and frees a seat."""
 
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +107,24 @@ def test_a_player_that_seeks_or_waits_keeps_its_seat_and_takes_none(service: Ser
     assert viewer.state() is None
     assert tell(service, viewer.grant, event("ps", "p")).status == 204
     assert _state(viewer) == "active"
+
+
+def test_of_several_workers_on_one_file_each_knows_who_sits_and_where(tmp_path: Path, user: str) -> None:
+    """A player's reports go to any of them: what one of them saw last says nothing of what another was told since."""
+    with ExitStack() as running:
+        settings = {"store": f"sqlite:///{tmp_path}/one.db", "ledger_streams": "any", "streams": None}
+        folders = [running.enter_context(temporary_folder()) for _ in range(2)]
+        one, two = (running.enter_context(started(folder, **settings)) for folder in folders)
+        viewer = Viewer(one, user, "s")
+        assert tell(one, viewer.grant, HLS).status == tell(one, viewer.grant, HLS).status == 204
+        assert tell(two, viewer.grant, event("t", "p", "film")).status == 204
+        assert tell(one, viewer.grant, event("t", "p", None)).status == 204
+        found = viewer.state()
+        assert found is not None
+        assert found["stream_id"] == "film"
+        assert tell(two, viewer.grant, event("ps", "e", "film")).status == 204
+        assert tell(one, viewer.grant, event("ps", "k", "film")).status == 204
+        assert viewer.state() is None
 
 
 def test_a_pause_is_no_activity(service: Service, user: str) -> None:

@@ -53,6 +53,13 @@ MUTANTS = [
         ("tests/edge/test_attacks.py",),
     ),
     Mutant(
+        "what a worker saw last of a session is believed beside a file that others write",
+        "streamlimit/edge/seating.py",
+        "if known is not None and self._store.spares:",
+        "if known is not None:",
+        ("tests/edge/test_cmcd.py",),
+    ),
+    Mutant(
         "the last report of a batch speaks for newer ones",
         "streamlimit/edge/reported.py",
         "if at_ms > until_ms:",

@@ -34,6 +34,7 @@ class CachingStore:
 
     *announce* gets events of confirmations that no request waited for; *on_change* is called once when an outage begins
     (True) and once when it is back (False). *clock*: monotonic seconds; *wall_ms*: for provisional sessions.
+    `spares`: cached sessions are admitted without the store's word, which corrects it.
     `kept`: receipts that wait for an outage to end; `unanswered`: receipts sent to the store that it has not answered.
     """
 
@@ -53,7 +54,7 @@ class CachingStore:
         self.sessions, self.browse, self.pending = store.sessions, store.browse, store.pending
         self.own_limit, self.set_limit, self.limits = store.own_limit, store.set_limit, store.limits
         self.ping, self.close = store.ping, store.close
-        self._spares, self._clock = outage_policy.spares, clock
+        self.spares, self._clock = outage_policy.spares, clock
         self._knows_plays = policy.max_returns > 0
         self._fresh = (policy.missed_segments - 1) * policy.segment_ms / 1_000
         self.cache = SessionCache(policy, outage_policy.outage_seconds)
@@ -87,7 +88,7 @@ class CachingStore:
     def admit(self, ask: Ask) -> Answer[Decision]:
         """As the store's `admit`; from the cache where that is enough, or the store is unavailable."""
         now = self._clock()
-        known = self.cache.recall(ask, now) if self._spares else None
+        known = self.cache.recall(ask, now) if self.spares else None
         if (
             known is not None
             and known.entry is not None
@@ -103,7 +104,7 @@ class CachingStore:
         if self._outage.is_away:
             return self._beat_in_two(ask)
         now = self._clock()
-        known = self.cache.recall(ask, now) if self._spares else None
+        known = self.cache.recall(ask, now) if self.spares else None
         if (
             known is not None
             and (ask.user_id, ask.session_id) not in self.unanswered
@@ -120,7 +121,7 @@ class CachingStore:
         """As the store's `abandon`. A reservation that cannot be given back in an outage expires by itself."""
         self.cache.settle(lease)
         known = self.cache.recall(lease.ask, self._clock())
-        if known is not None and known.is_active and self._spares:
+        if known is not None and known.is_active and self.spares:
             return ()  # an active session: nothing to give back
         if known is not None and not known.is_active and known.session.segment is None:
             self.cache.forget(lease.ask.user_id, lease.ask.session_id)

@@ -3,6 +3,8 @@
 `sid` is the player's own name for a play, and not the session id: the grant names the session.
 """
 
+from msgspec.structs import replace
+
 from streamlimit.edge.cmcd_report import Report, Says, reports_in
 from streamlimit.edge.seating import Seating
 from streamlimit.errors import Refused
@@ -55,12 +57,18 @@ class Cmcd:
             stream_id = report.cid or await self._stream_of(caller)
             if stream_id is None:
                 return Reply(410)
-            headers = reservations(await self._note(report, caller, stream_id, address))
+            try:
+                headers = reservations(await self._note(report, caller, stream_id, address))
+            except Refused as error:
+                if report.says is not Says.WAITS or error.refusal.code != "grant-expired":
+                    raise  # else the session has just lost its seat
         return Reply(204, headers)
 
     async def _note(self, report: Report, caller: Caller, stream_id: str, address: str) -> Admitted:
         if report.says is Says.PAUSES:
             return await self._seating.pauses(caller, stream_id, address)
+        if report.says is Says.WAITS:
+            caller = replace(caller, expires_at=0.0)  # which starts nothing
         return await self._seating.plays(caller, stream_id, address)
 
     async def _stream_of(self, caller: Caller) -> str | None:

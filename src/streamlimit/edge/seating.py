@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from streamlimit.edge.holding import Holding
 from streamlimit.edge.pauses import Pauses
-from streamlimit.errors import admission
+from streamlimit.errors import StoreUnavailable, admission
 from streamlimit.model import Admitted, Ask, Purpose, Session
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_of, place_of
@@ -103,12 +103,19 @@ class Seating:
         return self._players.get(_key(caller)) in (None, player)
 
     async def seated(self, caller: Caller) -> Session | None:
-        """The caller's session with a seat, from the cache, else from the store; None: it has none."""
-        ids = caller.user_id, caller.session_id
-        known = self._store.cache.recall(Ask(*ids, ""), time.monotonic())
-        if known is not None:
+        """The caller's session with a seat; None: it has none.
+
+        From the cache, where the store's verdict on its next heartbeat corrects it, or where the store does not answer.
+        """
+        known = self._store.cache.recall(Ask(caller.user_id, caller.session_id, ""), time.monotonic())
+        if known is not None and self._store.spares:
             return known.session
-        return await self._present(caller)
+        try:
+            return await self._present(caller)
+        except StoreUnavailable:
+            if known is None:
+                raise
+            return known.session
 
     async def _present(self, caller: Caller) -> Session | None:
         """The caller's session with a seat, by the store, for another worker may know better than the cache."""
