@@ -147,3 +147,15 @@ def test_bash_completes_commands_options_and_values(tmp_path: Path) -> None:
     )
     assert ended.stdout.splitlines() == list(asked.values()), ended.stderr
     assert "_streamlimit_completion streamlimit" in ended.stderr, "it is taught to bash, not only printed"
+
+
+def test_a_command_prints_ids_of_any_script_where_the_terminal_knows_only_ascii(
+    service: Service, tmp_path: Path
+) -> None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIMIT_")}
+    ascii_only = own | {"PYTHONIOENCODING": "ascii", "STREAMLIMIT_URL": service.url, "STREAMLIMIT_KEY": OPERATOR_KEY}
+    command = [sys.executable, "-m", "streamlimit.cli"]
+    for arguments in (["limit", "\N{CLAPPER BOARD}", "2"], ["limits"]):
+        done = subprocess.run([*command, *arguments], cwd=tmp_path, env=ascii_only, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "\\U0001f3ac" in done.stdout

@@ -94,4 +94,11 @@ MUTANTS = [
         "value",
         ("tests/test_settings.py", "-k", "no_number_is"),
     ),
+    Mutant(
+        "an id that the terminal cannot show ends the command",
+        "streamlimit/cli/__init__.py",
+        'errors="backslashreplace"',
+        'errors="strict"',
+        ("tests/test_cli_exit_codes.py", "-k", "any_script"),
+    ),
 ]

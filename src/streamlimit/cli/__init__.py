@@ -4,6 +4,7 @@
 of its own, imported when it is called, so that no command loads another one's dependencies.
 """
 
+import io
 import sys
 
 from streamlimit.cli.commands import app
@@ -16,6 +17,8 @@ __all__ = ["app", "main"]
 def main() -> None:
     """The entry point of the console script. Wrong settings are listed with reasons: exit code 2."""
     configure_logs()  # on standard error: what a command prints is for pipes
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # ids may be in any script, the terminal's encoding not
     try:
         app()
     except StreamlimitError as error:
