@@ -166,7 +166,7 @@ MUTANTS = [
     ),
     Mutant(
         "a device that tells no type is of none",
-        "streamlimit/rules/devices.py",
+        "streamlimit/rules/scopes.py",
         'isinstance(device, Device) else ""',
         'isinstance(device, Device) else "?"',
         ("tests/store/test_memory.py", "-k", "no_type"),

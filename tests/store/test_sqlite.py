@@ -21,7 +21,8 @@ from streamlimit.store import bodies
 from streamlimit.store.diagnosis import in_words
 from streamlimit.store.sqlite import SqliteStore, clock, intake, round
 from streamlimit.store.sqlite.connection import Connection
-from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
+from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace
+from streamlimit.store.sqlite.sweep import Takings
 from tests.processes import FORKED
 from tests.store import differential, writers
 from tests.store.connections import Opened, beside

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from streamlimit.bootstrap.access import open_authenticator, open_grants
+from streamlimit.bootstrap.engine import engine_of
 from streamlimit.bootstrap.feed import open_recorder
 from streamlimit.bootstrap.limiter import open_limiter
-from streamlimit.bootstrap.reporting import open_reporter
 from streamlimit.bootstrap.streams import open_catalog, open_origin
 from streamlimit.cache import CachingStore
 from streamlimit.census import Counted
@@ -15,7 +15,7 @@ from streamlimit.delivery.local import LocalFiles, StreamFiles
 from streamlimit.feed.hub import Hub
 from streamlimit.limiter import Limiter
 from streamlimit.reporting.counts import Counts
-from streamlimit.reporting.reporter import wall_ms
+from streamlimit.reporting.reporter import Reporter, Sources, wall_ms
 from streamlimit.settings import Settings
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies
@@ -48,7 +48,7 @@ async def build_service(
         limiter=limiter,
         store=store,
         counted=counted,
-        reporter=open_reporter(settings, store, tally, counts),
+        reporter=_reporter(settings, store, tally, counts),
         metrics=metrics,
         series=Series(metrics, counted),
         readiness=Readiness(store),
@@ -77,6 +77,13 @@ async def _open_access(settings: Settings, store: CachingStore, plans: Plans, hu
     authenticator = open_authenticator(settings, grants, plans)
     authenticator.on_change(hub.wake)
     return grants, authenticator
+
+
+def _reporter(settings: Settings, store: CachingStore, tally: Tally, counts: Counts) -> Reporter:
+    """The reporter, which brings the worker's *counts* to the reports."""
+    reports, at_once = engine_of(settings).reports(serves=True)
+    sources = Sources(store, settings.policy(), lambda: tally.admissions + tally.confirmations)
+    return Reporter(counts, reports, sources, settings.report_days, at_once)
 
 
 def _entrusted(settings: Settings, limiter: Limiter) -> Entrusted:

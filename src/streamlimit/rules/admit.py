@@ -6,7 +6,6 @@ from streamlimit.model import Admitted, Ask, Decision, Event, Lease, Mark, Purpo
 from streamlimit.policy import DRY_RUN_SEATS, LEASES_KEPT, MARK_WRITES, OverLimit, Policy, Reclaim
 from streamlimit.rules import visits
 from streamlimit.rules.departure import dismiss, lapse_all
-from streamlimit.rules.devices import device_id
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import (
     NOBODYS,
@@ -20,7 +19,7 @@ from streamlimit.rules.ledger import (
     show,
     show_live,
 )
-from streamlimit.rules.scopes import Scope, full_scopes
+from streamlimit.rules.scopes import Scope, device_id, full_scopes
 from streamlimit.rules.sharing import is_shared
 
 BAD_GRANTS = frozenset({"grant-expired", "grant-ended"})

@@ -1,10 +1,12 @@
-"""Scopes that may be full for a new session: the user's seats, or those of its stream or type of device."""
+"""Scopes that may be full for a new session: the user's seats, or those of its stream or type of device.
+
+A device given as a bare string has that id and no type.
+"""
 
 from msgspec import Struct
 
-from streamlimit.model import Ask
+from streamlimit.model import Ask, Device
 from streamlimit.policy import Policy
-from streamlimit.rules.devices import device_type
 from streamlimit.rules.ledger import Seat
 
 
@@ -14,6 +16,16 @@ class Scope(Struct, frozen=True):
     name: str
     seats: list[Seat]
     limit: int
+
+
+def device_id(device: str | Device | None) -> str | None:
+    """The id of *device*: sessions with equal ids share a device; a session with None shares none."""
+    return device.id if isinstance(device, Device) else device
+
+
+def device_type(device: str | Device | None) -> str:
+    """The type of *device*, by which the caps per type count; the empty string where none was given."""
+    return (device.type or "") if isinstance(device, Device) else ""
 
 
 def full_scopes(live: list[Seat], limit: int, ask: Ask, policy: Policy) -> list[Scope]:

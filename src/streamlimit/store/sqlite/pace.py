@@ -1,9 +1,5 @@
 """The size of the sweep's steps: how many users one looks at, so that its transaction is short."""
 
-from msgspec import Struct
-
-from streamlimit.model import Event
-
 HOLD_SECONDS = 0.000_25
 """How long a step holds the write lock: as long as a dozen decisions, so that a waiting viewer hardly notices."""
 
@@ -15,20 +11,6 @@ TRIES = 4
 """How often a step is decided without the lock before it is decided under the lock."""
 
 FEWEST, FIRST, MOST = 8, 32, 128
-
-
-class Takings(Struct):
-    """The changes of one step, decided at `now_ms`: rows to remove, rows to write, events.
-
-    `looked_at`: how many users it looked at. `last_user`: the user to go on behind; None: the chunk is done.
-    """
-
-    now_ms: int
-    looked_at: int
-    last_user: str | None
-    gone: list[tuple[str]] = []
-    kept: list[tuple[str, int | None, bytes]] = []
-    events: list[Event] = []
 
 
 class Pace:

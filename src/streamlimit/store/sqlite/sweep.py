@@ -2,15 +2,17 @@
 
 from time import thread_time
 
+from msgspec import Struct
+
 from streamlimit import rules
-from streamlimit.model import Swept
+from streamlimit.model import Event, Swept
 from streamlimit.policy import Policy
 from streamlimit.store.bodies import encode
 from streamlimit.store.sqlite.bodies import read
 from streamlimit.store.sqlite.changes import Changes
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.connection import QUERIES, Connection, transaction
-from streamlimit.store.sqlite.pace import PAUSE_SECONDS, TRIES, Pace, Takings
+from streamlimit.store.sqlite.pace import PAUSE_SECONDS, TRIES, Pace
 from streamlimit.store.sqlite.round import Round
 from streamlimit.store.sqlite.rows import Rows
 from streamlimit.store.sqlite.turns import Turns
@@ -18,6 +20,20 @@ from streamlimit.store.sqlite.turns import Turns
 REMOVE, SAVE, SEE = QUERIES["remove"], QUERIES["save"], QUERIES["see"]
 FORGET_GRANTS, FORGOTTEN = QUERIES["forget_grants"], 100
 """The query that removes expired grants, and its users at a time, so that no other step waits long."""
+
+
+class Takings(Struct):
+    """The changes of one step, decided at `now_ms`: rows to remove, rows to write, events.
+
+    `looked_at`: how many users it looked at. `last_user`: the user to go on behind; None: the chunk is done.
+    """
+
+    now_ms: int
+    looked_at: int
+    last_user: str | None
+    gone: list[tuple[str]] = []
+    kept: list[tuple[str, int | None, bytes]] = []
+    events: list[Event] = []
 
 
 class Sweep:

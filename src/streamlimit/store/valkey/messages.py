@@ -8,7 +8,7 @@ from struct import Struct
 
 from streamlimit.model import FOR_GOOD, Ask, Device, Event, Lease, Purpose, Receipt, State, Terms
 from streamlimit.policy import Policy
-from streamlimit.rules.devices import device_type
+from streamlimit.rules.scopes import device_type
 from streamlimit.store.valkey.codec import (
     LEAST_PACKED,
     REMEMBERED,
