@@ -57,6 +57,10 @@ class Session(Struct, frozen=True, gc=False):
     play: int = 0
 
 
+NO_MOVE = 0xFFFF_FFFF
+"""The move number of a lease that is of no move of its session: its receipt is activity, and sets no position."""
+
+
 class Purpose(StrEnum):
     """The purpose of a question: to be issued a segment, to hold a seat for one, or to read a playlist."""
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from streamlimit.edge.reported import Report, latest
-from tests.edge.calls import Viewer
+from tests.edge.calls import Viewer, auth
+from tests.servers import single
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 from tests.web.streams import make_long
 
@@ -363,6 +365,40 @@ def test_a_report_may_reach_another_worker_than_the_question(tmp_path: Path, use
             assert gone(told, *reports) == [two.grant]
             assert _seen(one) == ("active", "elsewhere", "1.ts")
             assert two.state() is None
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_worker_that_was_not_asked_counts_what_another_one_let_out(kind: str, tmp_path: Path, user: str) -> None:
+    """Another stream is activity there; a new life of the session is that, though the worker knew the old one."""
+    with ExitStack() as running:
+        store = f"sqlite:///{tmp_path}/one.db" if kind == "sqlite" else running.enter_context(single("redis")).url
+        settings = {"store": store, "streams": None, "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
+        folders = [running.enter_context(temporary_folder()) for _ in range(2)]
+        asked, told = (running.enter_context(started(folder, **settings)) for folder in folders)
+        viewer = Viewer(asked, user, "s")
+        viewer.ask("1.ts")
+        one, other = ({"path": viewer.uri("1.ts", stream), "complete": True} for stream in ("elsewhere", "news"))
+        assert gone(told, one) == []
+        viewer.ask("1.ts", "news")
+        assert gone(told, other) == gone(told, other | {"complete": False}) == []
+        assert _seen(viewer) == ("active", "elsewhere", "1.ts")
+        viewer.ask("2.ts", "news")
+        assert _seen(viewer) == ("active", "news", "1.ts")
+
+
+def test_a_new_life_of_a_session_is_no_old_one(tmp_path: Path, user: str) -> None:
+    """By a file that another worker writes, too."""
+    settings = {"store": f"sqlite:///{tmp_path}/one.db", "ledger_streams": "any", "trusted_proxies": ["127.0.0.1"]}
+    with temporary_folder() as other, started(tmp_path, **settings) as one, started(other, **settings) as two:
+        viewer = Viewer(one, user, "s")
+        viewer.ask("1.ts")
+        complete = {"path": viewer.uri("1.ts"), "complete": True}
+        assert gone(one, complete) == []
+        assert two.post(f"/v1/users/{user}/sessions/s/end", {"keep_grant": True}).status == 204
+        assert auth(two, viewer.uri("1.ts")).status == 200
+        assert _seen(viewer) == ("starting", "elsewhere", None)
+        assert gone(one, complete) == []
+        assert _seen(viewer) == ("active", "elsewhere", "1.ts")
 
 
 def _seconds(text: str) -> float:

@@ -53,6 +53,20 @@ MUTANTS = [
         ("tests/edge/test_attacks.py",),
     ),
     Mutant(
+        "a report of another stream is of the move before the first",
+        "streamlimit/edge/reported.py",
+        "session.move if is_here else NO_MOVE",
+        "session.move if is_here else session.move - 1",
+        ("tests/edge/test_reports.py",),
+    ),
+    Mutant(
+        "a session's old life is believed beside a file that others write",
+        "streamlimit/edge/reported.py",
+        "if session is not None and self._store.spares:",
+        "if session is not None:",
+        ("tests/edge/test_reports.py",),
+    ),
+    Mutant(
         "what a worker saw last of a session is believed beside a file that others write",
         "streamlimit/edge/seating.py",
         "if known is not None and self._store.spares:",

@@ -18,8 +18,8 @@ from streamlimit.delivery.stream import Stream
 from streamlimit.edge.decision import media_at
 from streamlimit.edge.grants import in_query
 from streamlimit.edge.original import file_of, original_of
-from streamlimit.errors import CatalogError, OriginFailed, UnknownStream
-from streamlimit.model import Ask, Gone, Lease, Receipt, Session, State, Verdict
+from streamlimit.errors import CatalogError, OriginFailed, StoreUnavailable, UnknownStream
+from streamlimit.model import NO_MOVE, Ask, Gone, Lease, Receipt, Session, State, Verdict
 from streamlimit.store.contract import Events, resolved
 from streamlimit.web.caller import Caller
 from streamlimit.web.plays import MARK
@@ -201,11 +201,17 @@ class Reported:
         return any(event.session.session_id == ask.session_id for event in events)
 
     async def _seen(self, ask: Ask) -> Session | None:
-        """The session from the cache, else from the store."""
+        """The session from the cache, where the store corrects it or does not answer; else from the store."""
         known = self._store.cache.recall(ask, time.monotonic())
-        if known is not None and known.session.generation:
-            return known.session
-        return (await resolved(self._store.sessions(ask.user_id))).find(ask.session_id)
+        session = known.session if known is not None and known.session.generation else None
+        if session is not None and self._store.spares:
+            return session
+        try:
+            return (await resolved(self._store.sessions(ask.user_id))).find(ask.session_id)
+        except StoreUnavailable:
+            if session is None:
+                raise
+            return session
 
 
 def _session_in(grant: str) -> str:
@@ -223,7 +229,7 @@ def _as_far_as_known(ask: Ask, place: Place, session: Session, age_ms: int) -> R
     It does not move the session to another stream, and its place counts only if it is ahead: the client is not known.
     """
     is_here = session.stream_id == ask.stream_id
-    lease = Lease(ask, session.generation, session.move if is_here else session.move - 1, session.last_activity_ms or 0)
+    lease = Lease(ask, session.generation, session.move if is_here else NO_MOVE, session.last_activity_ms or 0)
     is_ahead = place.sequence is not None and (session.sequence is None or place.sequence > session.sequence)
     if is_here and is_ahead:
         return receipt_of(lease, place, age_ms)
