@@ -72,7 +72,8 @@ class Impostor:
 def pretending(lies: bool) -> Iterator[str]:
     """The URL of one that runs in a thread."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(Impostor(lies), port=port, log_level="warning", lifespan="off"))
+    config = uvicorn.Config(Impostor(lies), port=port, log_config=None, lifespan="off")  # without its loggers
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -26,7 +26,7 @@ from tests.web.provider import SERVICE_KEY, Provider, new_key
 
 ORIGIN = "https://player.example.org"
 PROXY, ELSEWHERE = "127.0.0.9", "127.0.1.1"
-PATIENCE = 0.6
+PATIENCE = 2.0
 BIG = 2_000_000
 OFTEN = 40
 

@@ -22,7 +22,7 @@ from tests.web.test_repeated_beats import counted, granted, in_pieces, lines, st
 
 SERVICE_KEY, ORIGIN = "service-key-of-the-tests", "https://player.example.org"
 PROXY, ELSEWHERE, NEIGHBOUR = "127.0.0.9", "127.0.1.1", "127.0.0.200"
-PATIENCE = 0.6
+PATIENCE = 2.0
 FIRST = "audio/seg-00001.m4s"
 
 
