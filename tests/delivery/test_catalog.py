@@ -1,5 +1,6 @@
 """The catalog: what is a stream, what changes are noticed when, and no path leaves a stream's folder."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from streamlimit.delivery import reader
-from streamlimit.delivery.catalog import Catalog
+from streamlimit.delivery.catalog import LOOKED_AT, Catalog
 from streamlimit.delivery.entry import GRACE_SECONDS
+from streamlimit.delivery.known import Streams
 from streamlimit.errors import CatalogError, UnknownSegment, UnknownStream
 from tests.delivery.stream_folders import LONG_AGO_NS, Clock, Folder, mpd, playlist, video_set
 
@@ -366,3 +368,39 @@ def test_a_reason_does_not_tell_where_the_folder_is(house: House, monkeypatch: p
     with pytest.raises(CatalogError, match=r"index\.m3u8 cannot be read: Permission denied$") as told:
         house.catalog.stream("movie")
     assert str(house.root) not in str(told.value)
+
+
+def test_a_stream_that_goes_while_all_are_looked_at_is_not_told_of_again(house: House) -> None:
+    names = [f"s{number:02}" for number in range(2 * LOOKED_AT)]
+    for name in names:
+        house.folder(name, index_m3u8="#EXTM3U\n")
+    looking = house.catalog.look_over()
+    next(looking)
+    shutil.rmtree(house.root / names[-1])
+    house.clock.tick(2)
+    assert names[-1] not in house.ids()
+    told = list(house.told)
+    assert list(looking) == [None]
+    assert house.told == told
+
+
+def test_while_all_streams_are_listed_others_have_their_turn(house: House) -> None:
+    for number in range(5 * LOOKED_AT):
+        house.folder(f"s{number:02}", index_m3u8=VOD)
+
+    async def turns() -> int:
+        count = 0
+
+        async def take() -> None:
+            nonlocal count
+            while True:
+                await asyncio.sleep(0)
+                count += 1
+
+        other = asyncio.create_task(take())
+        found = await Streams(house.catalog, any_stream=False).all()
+        other.cancel()
+        assert [stream.stream_id for stream in found] == house.ids()
+        return count
+
+    assert asyncio.run(turns()) >= 4

@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a list of all streams keeps everybody waiting",
+        "streamlimit/delivery/known.py",
+        "            await asyncio.sleep(0)\n",
+        "            pass\n",
+        ("tests/delivery/test_catalog.py", "-k", "have_their_turn"),
+    ),
+    Mutant(
         "a segment may have any number",
         "streamlimit/delivery/segment.py",
         "    sequence = min(max(sequence, 0), MOST_SEQUENCE)",

@@ -10,7 +10,7 @@ May be used from several threads: the worst that can happen is that two of them 
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from streamlimit.delivery.entry import FolderEntry, Problems, playlists_in, streams_of
@@ -26,6 +26,8 @@ LIVE_SECONDS = 0.25
 VOD_SECONDS = 1.0
 RESOLVED_SECONDS = 1.0
 RESOLVED_KEPT = 20_000
+LOOKED_AT = 8
+"""Streams in one step of `look_over`: to read so many takes some milliseconds."""
 
 
 class Catalog:
@@ -47,10 +49,21 @@ class Catalog:
 
     def streams(self) -> list[Stream]:
         """All streams that can be served, by id. Reads those never asked for, so it is not for a hot path."""
-        now = self._clock()
-        self._scan(now)
-        for entry in list(self._entries.values()):
-            self._check(entry, now)
+        for _ in self.look_over():
+            pass
+        return self.known()
+
+    def look_over(self) -> Iterator[None]:
+        """Looks at all streams as `streams` does, some at a time: between two steps others may have their turn."""
+        self._scan(self._clock())
+        for number, entry in enumerate(list(self._entries.values()), start=1):
+            if self._entries.get(entry.stream_id) is entry:  # else it was removed meanwhile
+                self._check(entry, self._clock())
+            if number % LOOKED_AT == 0:
+                yield
+
+    def known(self) -> list[Stream]:
+        """All streams that can be served, by id, as they were seen last."""
         return streams_of(self._entries.values())
 
     def stream(self, stream_id: str, fresh: bool = False) -> Stream:

@@ -1,5 +1,6 @@
 """The known streams: those of the catalog and, with `ledger_streams = "any"`, all others."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import unquote
@@ -29,6 +30,8 @@ class Streams:
         self._catalog, self._any = catalog, any_stream
         self._origin = None if catalog is None or isinstance(catalog, Catalog) else catalog
         self.is_remote = self._origin is not None
+        self.listing = asyncio.Lock()
+        """Held by a caller that lists all streams, which may be thousands: viewers wait for a step of one list only."""
         self.require_beatable: Callable[[str], object] = self._require_beatable
         """Checks the stream of a heartbeat, raising as `find`; without a catalog any stream is allowed."""
         if catalog is not None and not any_stream:
@@ -51,9 +54,13 @@ class Streams:
         if stream.live and stream.find(name) is None:
             await self._origin.look(stream_id, fresh=True)
 
-    def all(self) -> list[Stream]:
-        """All streams that can be served; of an origin those known at the moment."""
-        return [] if self._catalog is None else self._catalog.streams()
+    async def all(self) -> list[Stream]:
+        """All streams that can be served; of an origin those known at the moment. Others have their turn meanwhile."""
+        if not isinstance(self._catalog, Catalog):
+            return [] if self._catalog is None else self._catalog.streams()
+        for _ in self._catalog.look_over():
+            await asyncio.sleep(0)
+        return self._catalog.known()
 
     def find(self, stream_id: str) -> Stream | None:
         """The catalog's stream; None: one whose files are elsewhere. Raises `UnknownStream`, `CatalogError`."""

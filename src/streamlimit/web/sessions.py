@@ -1,8 +1,10 @@
 """The viewer's control calls: open a session, see who is watching, keep alive, end."""
 
+import asyncio
 import secrets
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from msgspec.structs import replace
 
@@ -24,15 +26,23 @@ from streamlimit.web.spelling import encoded
 router = APIRouter(tags=["viewer"])
 
 STREAM = ("stream_id", "title", "entry", "segments", "segment_seconds", "live")
+LISTED = 100
+"""Streams of a list that are written at once; it takes 0.4 ms."""
 Reason = Annotated[str, Query(max_length=200)]
 
 
 @router.get("/v1/streams")
 async def streams(service: ServiceDep, caller: CallerDep) -> Response:
     """The streams that can be played here, by the caller."""
-    found = service.streams.all()
-    allowed = [each for each in found if caller.streams is None or each.stream_id in caller.streams]
-    return json_answer({"streams": [_stream_json(stream) for stream in allowed]})
+    async with service.streams.listing:
+        found = await service.streams.all()
+        allowed = [each for each in found if caller.streams is None or each.stream_id in caller.streams]
+        parts = []
+        for number, stream in enumerate(allowed, start=1):
+            parts.append(msgspec.json.encode(_stream_json(stream)))
+            if number % LISTED == 0:
+                await asyncio.sleep(0)  # others have their turn
+    return json_answer({"streams": msgspec.Raw(b"[" + b",".join(parts) + b"]")})
 
 
 @router.post("/v1/sessions", status_code=201, openapi_extra=described(SessionForm))
