@@ -320,4 +320,18 @@ MUTANTS = [
         "            raise failure",
         ("tests/web/test_segments.py", "-k", "links_out"),
     ),
+    Mutant(
+        "a small origin is asked for all names of a stream at once",
+        "streamlimit/delivery/origin/catalog.py",
+        "ABREAST = 4",
+        "ABREAST = 14",
+        ("tests/origin/test_origin.py", "-k", "few_requests"),
+    ),
+    Mutant(
+        "an origin that says nothing is asked for one name after the other",
+        "streamlimit/delivery/origin/catalog.py",
+        " and not any(_timed_out(entry.kept[Want(name)]) for name in asked)",
+        "",
+        ("tests/origin/test_origin.py", "-k", "every_name"),
+    ),
 ]

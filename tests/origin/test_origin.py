@@ -1,6 +1,7 @@
 """Streams of an HTTP origin: found, played, passed through; and an origin that fails keeps nobody's seat."""
 
 import http.client
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -261,6 +262,36 @@ def test_an_unknown_stream_is_looked_for_once_in_a_while(service: Service, serve
     assert live(service, user) == 0
 
 
+def _misbehave_for_every_name(server: Origin, stream: str, behave: does.Behaviour) -> None:
+    for stem in ("master", "index", "main", "playlist", "manifest", "stream", stream):
+        for suffix in (".m3u8", ".mpd"):
+            server.misbehave(f"/{stream}/{stem}{suffix}", behave)
+
+
+def test_a_name_is_looked_for_by_few_requests_at_once(service: Service, server: Origin, user: str) -> None:
+    inside, most, changed = 0, 0, threading.Condition()
+
+    def wait_for_more(handler: does.Handler, _content: bytes) -> None:
+        nonlocal inside, most
+        with changed:
+            inside, most = inside + 1, max(most, inside + 1)
+            changed.notify_all()
+            changed.wait_for(lambda: most > 4, timeout=0.2)
+            inside -= 1
+        handler.answer(404, b"not here")
+
+    _misbehave_for_every_name(server, "no-" + user, wait_for_more)
+    assert code(service.segment(user, "s", "no-" + user)) == (404, "unknown-stream")
+    assert 1 <= most <= 4
+
+
+def test_an_origin_that_says_nothing_is_not_asked_for_every_name(service: Service, server: Origin, user: str) -> None:
+    name = "mute-" + user
+    _misbehave_for_every_name(server, name, does.hang)
+    assert code(service.segment(user, "s", name)) == (504, "origin-timeout")
+    assert sum(target.startswith(f"/{name}/") for target in server.targets()) <= 4
+
+
 def test_a_stream_is_found_by_its_own_name_and_by_dash(service: Service, server: Origin, user: str) -> None:
     name = "own-" + user
     (server.folder / name).mkdir()
@@ -312,9 +343,7 @@ def test_ids_of_no_stream_are_kept_from_growing_the_origins_load_when_it_fails(
     service: Service, server: Origin, user: str
 ) -> None:
     name = "dead-" + user
-    for stem in ("master", "index", "main", "playlist", "manifest", "stream", name):
-        for suffix in (".m3u8", ".mpd"):
-            server.misbehave(f"/{name}/{stem}{suffix}", does.status(500))
+    _misbehave_for_every_name(server, name, does.status(500))
     assert code(service.segment(user, "s", name)) == (502, "origin-failed")
     assert code(service.segment(user, "s", name)) == (502, "origin-failed")
     assert server.targets().count(f"/{name}/index.m3u8") == 1

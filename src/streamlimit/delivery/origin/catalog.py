@@ -20,7 +20,7 @@ from streamlimit.delivery.origin.reader import Kept, OriginReader, Want
 from streamlimit.delivery.paths import is_safe
 from streamlimit.delivery.reading import Reading, build_from, read_all
 from streamlimit.delivery.stream import Stream
-from streamlimit.errors import StreamlimitError, UnknownSegment, UnknownStream
+from streamlimit.errors import OriginTimeout, StreamlimitError, UnknownSegment, UnknownStream
 from streamlimit.ids import wrong_with_id
 
 MAX_STREAMS = 2_000
@@ -29,6 +29,9 @@ MAX_UNKNOWN = 10_000
 """Most names that are remembered as unknown."""
 MAX_LOOKS = 16
 """Names that are looked up at the same time; others wait."""
+ABREAST = 4
+"""Names of one look that are asked for at the same time: a small origin accepts few connections at once, and the others
+would wait for a second, or for a time-out."""
 MAX_ROUNDS = 6
 """Most rounds of fetching for one stream: a playlist names others, these an index …"""
 MAX_WANTED = 500
@@ -141,11 +144,14 @@ class OriginCatalog:
 
     async def _find(self, entry: OriginEntry) -> None:
         """Finds the stream's entry playlists, by the usual names."""
-        names = candidates(entry.stream_id)
-        await asyncio.gather(*(self._fetched(entry, Want(name)) for name in names))
-        found = [name for name in names if entry.kept[Want(name)].body is not None]
+        names, asked = candidates(entry.stream_id), list[str]()
+        while len(asked) < len(names) and not any(_timed_out(entry.kept[Want(name)]) for name in asked):
+            few = names[len(asked) : len(asked) + ABREAST]
+            await asyncio.gather(*(self._fetched(entry, Want(name)) for name in few))
+            asked += few
+        found = [name for name in asked if entry.kept[Want(name)].body is not None]
         # Object stores answer 403 for missing files, too.
-        failed = [kept.failure for kept in map(entry.kept.__getitem__, map(Want, names)) if kept.status != 403]
+        failed = [kept.failure for kept in map(entry.kept.__getitem__, map(Want, asked)) if kept.status != 403]
         entry.playlists = sorted(found, key=playlist_rank)
         entry.failure = None if found else next((each for each in failed if each is not None), None)
         entry.kept = {want: kept for want, kept in entry.kept.items() if want.path in found}
@@ -251,6 +257,10 @@ async def _read(reader: OriginReader, entry: OriginEntry) -> Reading:
     if size < LARGE:
         return read_all(reader, entry.playlists)
     return await asyncio.to_thread(read_all, reader, entry.playlists)
+
+
+def _timed_out(kept: Kept) -> bool:
+    return isinstance(kept.failure, OriginTimeout)
 
 
 def _body(kept: Kept) -> Body:
