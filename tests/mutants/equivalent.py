@@ -7,6 +7,7 @@ it); each excuses one mutant of `rules/`, or those of a line of a script.
 SLOWER = "the two steps one by one come to the same"
 AT_ONCE = "at that very moment both come to the same"
 COSTS_MORE = "a visit costs far more than a millisecond or two"
+NO_EMPTY = "no device has an empty id, whose length would be one"
 NONE_OLDER = "no other lease of the new seat is older than it"
 OTHER_ORDER = "the two kinds come in the other order"
 SAME_PLAY = "`is_change` says no to the play that goes on"
@@ -39,5 +40,12 @@ PYTHON: dict[str, str] = {
 }
 """Of `rules/`, as survivors.py compares them with what `mutmut run` left alive."""
 
-LUA: dict[str, str] = {}
+LUA: dict[str, str] = {
+    "admit.lua: local has_seat = value and id_length > 1 and "
+    "value:find(device:sub(1, id_length + 1), 12, true)": NO_EMPTY,
+    "beat.lua: local has_seat = value and id_length > 1 and "
+    "value:find(device:sub(1, id_length + 1), 12, true)": NO_EMPTY,
+    "ledger.lua pack_seat: if seat.revives + #seat.left + #seat.returns + #seat.leases >= 0 "
+    "then extras, has = pack_extras(seat), 1 end": SLOWER,
+}
 """Of the scripts, as lua.py breaks them."""

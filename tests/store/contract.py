@@ -1773,6 +1773,15 @@ class Replacements:
         await home.watch("new", device=Device(type="tv"))
         assert await home.sitting() == ["none", "typed", "new"]
 
+    @opened_with(ONE_A_DEVICE)
+    @pytest.mark.parametrize("other", ["tv-2", "mv-1", "tv-11", "tv-"])
+    async def test_with_a_seat_a_device_one_of_a_name_that_is_nearly_the_same_stays(
+        self, home: StoreDriver, other: str
+    ) -> None:
+        await home.watch("old", device="tv-1")
+        await home.watch("new", device=other)
+        assert await home.sitting() == ["old", "new"]
+
     def test_of_many_who_name_the_same_victim_one_gets_its_seat(self, open_store: OpenStore) -> None:
         users, clock = [new_user() for _ in range(20)], ManualClock()
 
