@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "the OpenAPI document is made anew for each who asks",
+        "streamlimit/web/openapi.py",
+        "        if not made:\n            made.append(",
+        "        made.clear()\n        if not made:\n            made.append(",
+        ("tests/web/test_openapi.py", "-k", "made_once"),
+    ),
+    Mutant(
         "a token's header may be as deep as a stranger likes",
         "streamlimit/web/identity.py",
         "    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError) as error:",

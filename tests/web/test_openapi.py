@@ -1,12 +1,16 @@
 """`/openapi.json` is valid and tells of every call; `/docs` shows it, and asks no other host."""
 
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import schemathesis
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
+from streamlimit.web.openapi import shown
 from tests.e2e.browser import chromium, opened
 from tests.service import Service, service_of_file
 
@@ -22,6 +26,25 @@ def document(service: Service) -> dict[str, Any]:
     assert answer.status == 200
     found: dict[str, Any] = answer.json
     return found
+
+
+def test_the_document_is_made_once_however_many_ask_and_beside_the_loop() -> None:
+    app, threads = FastAPI(openapi_url=None), list[int]()
+
+    def document() -> dict[str, Any]:
+        threads.append(threading.get_ident())
+        return {"openapi": "3.1.0"}
+
+    app.openapi = document  # type: ignore[method-assign]
+
+    @app.get("/thread", include_in_schema=False)
+    async def thread() -> int:
+        return threading.get_ident()
+
+    with TestClient(shown(app)) as client:
+        assert [client.get("/openapi.json").json() for _ in range(3)] == [{"openapi": "3.1.0"}] * 3
+        assert len(threads) == 1
+        assert threads[0] != client.get("/thread").json()
 
 
 def _calls(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

@@ -1,11 +1,13 @@
 """The OpenAPI document: parameters and bodies of the control plane from FastAPI, all else from `contract`."""
 
+import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI
+import msgspec
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
 from streamlimit.web.contract import OPERATIONS, Body, Operation, Says
@@ -33,6 +35,19 @@ def with_hot_calls(app: FastAPI) -> FastAPI:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # as FastAPI's documentation says
+    return app
+
+
+def shown(app: FastAPI) -> FastAPI:
+    """Adds `/openapi.json` to *app*. Anyone may ask for it, so it is made once, in a thread: viewers do not wait."""
+    made: list[asyncio.Task[bytes]] = []
+
+    async def show(_request: Request) -> Response:
+        if not made:
+            made.append(asyncio.create_task(asyncio.to_thread(lambda: msgspec.json.encode(app.openapi()))))
+        return Response(await asyncio.shield(made[0]), media_type="application/json")
+
+    app.add_route("/openapi.json", show, include_in_schema=False)
     return app
 
 

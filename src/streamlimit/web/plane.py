@@ -11,7 +11,7 @@ from streamlimit import errors
 from streamlimit.web import events, numbers, operator, pages, problem_pages, reports, sessions
 from streamlimit.web.calls import asked
 from streamlimit.web.console import page as console
-from streamlimit.web.openapi import with_hot_calls
+from streamlimit.web.openapi import shown, with_hot_calls
 from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of, wrong_field
 from streamlimit.web.request_id import id_header
 from streamlimit.web.service import Service
@@ -26,8 +26,9 @@ _STATUS_CODES = {404: "not-found", 405: "method-not-allowed"}
 def make_plane(service: Service) -> FastAPI:
     """The control plane of one worker."""
     # The version is the API's: only operators need to see which release runs.
-    # FastAPI's own documentation pages load scripts of another host; pages.py has one that does not.
-    app = FastAPI(title="streamlimit", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
+    # FastAPI's own documentation pages load scripts of another host; pages.py has one that does not. Its own
+    # `/openapi.json` writes the document anew for everyone who asks.
+    app = FastAPI(title="streamlimit", version="1", openapi_url=None, redirect_slashes=False)
     app.state.service = service
     for router in ROUTERS:
         app.include_router(router)
@@ -36,7 +37,7 @@ def make_plane(service: Service) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_failure)
-    return with_hot_calls(app)
+    return shown(with_hot_calls(app))
 
 
 def answer(request: Request, problem: Problem) -> Response:
