@@ -1,11 +1,13 @@
 """Debian's HAProxy with deploy/haproxy/, as it is shipped: asked by Lua, its yes kept in a table, told by its log."""
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from tests.edge.programs import Edge, problem
 from tests.edge.recipes import opened
+from tests.needs import needs
 from tests.service import OPERATOR_KEY, wait_until
 from tests.streams import BIG
 
@@ -32,6 +34,26 @@ def test_what_arrived_is_confirmed_and_an_aborted_segment_is_not(edge: Edge, use
     grant = edge.open(user, "t")["grant"]
     edge.hang_up(f"/play/{grant}/film/0.ts")
     edge.await_state(user, "t", None)
+
+
+def test_what_arrives_by_http_2_is_confirmed(edge: Edge, user: str) -> None:
+    """Its log names whole URLs then."""
+    needs("curl")
+    grant = edge.open(user, "s")["grant"]
+    url = f"http://127.0.0.1:{edge.port}/play/{grant}/film/0.ts"
+    command = [
+        "curl",
+        "-s",
+        "--http2-prior-knowledge",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_version} %{size_download}",
+        url,
+    ]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    assert said == f"2 {BIG}"
+    edge.await_state(user, "s", "active")
 
 
 def test_the_fourth_is_refused_and_told_why(edge: Edge, user: str) -> None:
