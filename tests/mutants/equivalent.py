@@ -10,6 +10,7 @@ COSTS_MORE = "a visit costs far more than a millisecond or two"
 NO_EMPTY = "no device has an empty id, whose length would be one"
 NONE_OLDER = "no other lease of the new seat is older than it"
 OTHER_ORDER = "the two kinds come in the other order"
+SAME_BYTE = "a byte holds the same 128 less as 128 more"
 SAME_PLAY = "`is_change` says no to the play that goes on"
 
 PYTHON: dict[str, str] = {
@@ -45,6 +46,10 @@ LUA: dict[str, str] = {
     "value:find(device:sub(1, id_length + 1), 12, true)": NO_EMPTY,
     "beat.lua: local has_seat = value and id_length > 1 and "
     "value:find(device:sub(1, id_length + 1), 12, true)": NO_EMPTY,
+    "beat.lua: local its_play = has % 4 >= 2 and value:sub(found + size - 8, found + size - 2) or ''": SLOWER,
+    "confirm.lua: elseif is_first and its_stream == stream and positions ~= 0 and sequence > 0 "
+    "and expires >= filed and has < 2": SLOWER,
+    "ledger.lua save: local marks = #ledger.marks - (has_spent and SPENT or 0) + (ends and ENDS or 0)": SAME_BYTE,
     "ledger.lua pack_seat: if seat.revives + #seat.left + #seat.returns + #seat.leases >= 0 "
     "then extras, has = pack_extras(seat), 1 end": SLOWER,
 }
