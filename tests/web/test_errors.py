@@ -429,7 +429,7 @@ async def test_what_is_our_own_fault_is_a_problem_too(
     def broken(*_: object) -> None:
         raise RuntimeError("a bug of ours")
 
-    monkeypatch.setattr(Catalog, "streams", broken)
+    monkeypatch.setattr(Catalog, "look_over", broken)
     monkeypatch.setattr(Catalog, "stream", broken)
 
     settings = load_settings(store=f"sqlite:///{tmp_path}/x.db", streams=str(SAMPLES), grant_keys=[GRANT_KEY])
