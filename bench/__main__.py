@@ -5,7 +5,7 @@
 
 Without a PART all but the million, which takes minutes of its own. `table` measures nothing and writes all anew from
 report.json. A part that fails is named in the report, the others are measured nevertheless, and the exit code is 1; so
-it is where the machine was too noisy to believe, three times (see noise.py).
+it is where the machine was too noisy to believe, also in one round more (see noise.py).
 
 A ROW is a word in the names of rows of decisions, as "on Valkey, sitting" or "nginx and Lua": these alone are measured,
 with those that they are compared to, and printed. Nothing is written.

@@ -109,8 +109,9 @@ def noisy(data: dict[str, Any]) -> list[str]:
         return []
     word = f"**{noise.WORD[0].upper()}{noise.WORD[1:]}:**" if noise.is_too_noisy(min(made)) else "Noise:"
     spreads = f"the rates of the floors differed by {min(made):.0%} from round to round ({noise.MOST:.0%} at most)"
-    runs = f", in the quietest of {len(made)} runs" if len(made) > 1 else ""
-    return [f"{word} {spreads}{runs}."]
+    asked = data["rounds"]
+    more = f", in the {asked} that agree best of {asked + len(made) - 1}" if len(made) > 1 else ""
+    return [f"{word} {spreads}{more}."]
 
 
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {

@@ -18,36 +18,48 @@ from typing import Any
 from bench.kinds import Asked, seats_taken
 from bench.load import load
 from bench.names import FLOORS
-from bench.noise import TRIES, quietest
+from bench.noise import SPARE, Rows, agreeing
 from bench.paced import paced
 from bench.programs import Program, Store, is_here, valkey, valkey_cluster
 from bench.race import answered, users_over
 from bench.rows import Subject, chosen
 from bench.surviving import attempt
 
-Rows = dict[str, dict[str, Any]]
-
 
 def measure(rounds: int = 3, seconds: int = 2, only: Sequence[str] = ()) -> dict[str, Any]:
-    """All rows, again where the machine was too noisy; or some by their names, once."""
-    return quietest(partial(_rounds, chosen(only), rounds, seconds), FLOORS, 1 if only else TRIES)
-
-
-def _rounds(subjects: Sequence[Subject], rounds: int, seconds: int) -> dict[str, Any]:
-    """Each row *rounds* times, interleaved, so that a slow moment hits all alike."""
+    """All rows in *rounds* rounds, and more where the machine was too noisy; or some by their names, without more."""
+    subjects = chosen(only)
     missing = {subject.name: _missing(subject) for subject in subjects}
     here = [subject for subject in subjects if not missing[subject.name]]
-    rows: Rows = {subject.row(kind): {"loads": [], "half": []} for subject in here for kind in subject.asks}
-    for number in range(rounds):
-        with _stores() as stores:
-            for subject in here:
-                print(f"round {number + 1}: {subject.name}", file=sys.stderr, flush=True)
-                problem = attempt(partial(_once, subject, rows, stores, seconds))
-                if problem is not None:  # one broken subject does not spoil the others; it is named in the report
-                    for kind in subject.asks:
-                        rows[subject.row(kind)]["problem"] = problem
+    kept, noise = agreeing(partial(_round, here, seconds), FLOORS, rounds, 0 if only else SPARE)
     left_out = {name: f"no {', '.join(needed)} here" for name, needed in missing.items() if needed}
-    return {"rounds": rounds, "seconds": seconds, "rows": rows, "left out": left_out}
+    return {"rounds": rounds, "seconds": seconds, "rows": joined(kept), "left out": left_out, "noise": noise}
+
+
+def _round(subjects: Sequence[Subject], seconds: int, number: int) -> Rows:
+    """Each row once, one after the other, so that a slow moment hits all alike."""
+    rows: Rows = {subject.row(kind): {"loads": [], "half": []} for subject in subjects for kind in subject.asks}
+    with _stores() as stores:
+        for subject in subjects:
+            print(f"round {number}: {subject.name}", file=sys.stderr, flush=True)
+            problem = attempt(partial(_once, subject, rows, stores, seconds))
+            if problem is not None:  # one broken subject does not spoil the others; it is named in the report
+                for kind in subject.asks:
+                    rows[subject.row(kind)]["problem"] = problem
+    return rows
+
+
+def joined(rounds: Sequence[Rows]) -> Rows:
+    """The rounds as one: of each row all loads, and the worst race."""
+    rows: Rows = {}
+    for each in rounds:
+        for name, found in each.items():
+            row = rows.setdefault(name, {"loads": [], "half": []})
+            over = [some["over"] for some in (row, found) if "over" in some]
+            row |= found | {what: row[what] + found[what] for what in ("loads", "half")}
+            if over:
+                row["over"] = max(over)
+    return rows
 
 
 def _missing(subject: Subject) -> list[str]:
@@ -97,7 +109,7 @@ def _once(subject: Subject, rows: Rows, stores: Stores, seconds: int) -> None:
             if kind in subject.at_half:
                 row["half"].append(_at_half(asked, server, measured.per_second, seconds))
         first = rows[subject.row(next(iter(subject.asks)))]
-        if subject.call is not None and "over" not in first:
+        if subject.call is not None:
             first["over"] = users_over(server.port, subject.call.raw)
 
 

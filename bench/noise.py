@@ -1,15 +1,20 @@
 """The check whether a run is too noisy: rows with constant work differed too much from round to round."""
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any
 
 MOST = 0.15
 """Of the spread of each floor's rate: greatest less least round, of the median."""
 
-TRIES = 3
+SPARE = 1
+"""Rounds that are made beyond those asked for while no so many of them agree: one, so that all takes a quarter of an
+hour at most."""
+
 WORD = "too noisy to believe"
 
-Data = dict[str, Any]
+Rows = dict[str, dict[str, Any]]
+"""What one round found, by row: `loads` and `half`, each of one element or none, and what else there is."""
 
 
 def spread(rates: Sequence[float]) -> float:
@@ -20,20 +25,29 @@ def spread(rates: Sequence[float]) -> float:
     return (ordered[-1] - ordered[0]) / ordered[len(ordered) // 2]
 
 
-def noise(data: Data, floors: Sequence[str]) -> float:
-    """The greatest spread of the floors that were measured."""
-    rows = [data["rows"].get(name, {}).get("loads", []) for name in floors]
-    return max((spread([load["per_second"] for load in loads]) for loads in rows), default=0.0)
+def noise(rounds: Sequence[Rows], floors: Sequence[str]) -> float:
+    """The greatest spread of the floors that were measured in *rounds*."""
+    rows = [[load["per_second"] for each in rounds for load in each.get(name, {}).get("loads", [])] for name in floors]
+    return max(map(spread, rows), default=0.0)
 
 
 def is_too_noisy(value: float) -> bool:
     return value > MOST
 
 
-def quietest(measure: Callable[[], Data], floors: Sequence[str], tries: int = TRIES) -> Data:
-    """The first run that can be believed, else the quietest of *tries*; `noise` of it lists all that were made."""
-    made: list[tuple[float, Data]] = []
-    while len(made) < tries and (not made or is_too_noisy(made[-1][0])):
-        data = measure()
-        made.append((noise(data, floors), data))
-    return min(made, key=lambda each: each[0])[1] | {"noise": [value for value, _ in made]}
+def agreeing(
+    measure: Callable[[int], Rows], floors: Sequence[str], rounds: int, spare: int = SPARE
+) -> tuple[list[Rows], list[float]]:
+    """The *rounds* rounds whose floors differ least, and how much they do: of those asked for, then with each more.
+
+    *measure* makes the round of that number, from 1 on. Only floors choose: whoever is measured has no say in it.
+    """
+    made: list[Rows] = []
+    kept: list[Rows] = []
+    found: list[float] = []
+    while not found or (is_too_noisy(found[-1]) and len(made) < rounds + spare):
+        made.append(measure(len(made) + 1))
+        if len(made) >= rounds:
+            kept = list(min(combinations(made, rounds), key=lambda some: noise(some, floors)))
+            found.append(noise(kept, floors))
+    return kept, found
