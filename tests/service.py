@@ -9,13 +9,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests import launcher
+from tests import launcher, servers
 from tests.launcher import Process
 from tests.ports import free_port
 
@@ -133,6 +133,15 @@ def started(
         yield service
     finally:
         stop(service.process)
+
+
+@contextmanager
+def started_on(store: str, folder: Path, **settings: Any) -> Iterator[Service]:
+    """As `started`, on *store*: `sqlite`, or a `redis` or `valkey` server of its own."""
+    with ExitStack() as stack:
+        if store != "sqlite":
+            settings["store"] = stack.enter_context(servers.single(store)).url
+        yield stack.enter_context(started(folder, **settings))
 
 
 def service_of_file(command: str = "serve", **settings: Any) -> Any:

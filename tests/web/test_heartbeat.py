@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests import servers
-from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
+from tests.service import OPERATOR_KEY, Answer, Service, started_on, temporary_folder
 from tests.web.folders import make_streams
 
 
@@ -19,12 +18,8 @@ from tests.web.folders import make_streams
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
     with temporary_folder() as folder:
         settings: dict[str, Any] = {"streams": str(make_streams(folder / "streams")), "ledger_streams": "any"}
-        if request.param == "sqlite":
-            with started(folder, **settings) as service:
-                yield service
-        else:
-            with servers.single("redis") as server, started(folder, store=server.url, **settings) as service:
-                yield service
+        with started_on(request.param, folder, **settings) as service:
+            yield service
 
 
 def _beat(service: Service, user: str, session: str = "tv", stream: str = "tiny", **more: Any) -> Answer:

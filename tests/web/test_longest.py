@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from streamlimit.settings.kinds import LONGEST_SECONDS
-from tests import servers
-from tests.service import Service, started, temporary_folder
+from tests.service import Service, started_on, temporary_folder
 
 DAY = 86_400
 LONGEST: dict[str, Any] = {
@@ -18,13 +17,8 @@ LONGEST: dict[str, Any] = {
 
 @pytest.fixture(params=["sqlite", "redis"])
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    with temporary_folder() as folder:
-        if request.param == "sqlite":
-            with started(folder, **LONGEST) as service:
-                yield service
-        else:
-            with servers.single("redis") as server, started(folder, store=server.url, **LONGEST) as service:
-                yield service
+    with temporary_folder() as folder, started_on(request.param, folder, **LONGEST) as service:
+        yield service
 
 
 def test_the_longest_seat_is_given_and_kept(service: Service, user: str) -> None:

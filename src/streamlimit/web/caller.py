@@ -107,7 +107,7 @@ class Caller(Struct, frozen=True):
 
         Checks no right. *plan_limit*: the limit of *plan*, which the request names. The rest as in `Ask`.
         """
-        may_start = self.expires_at == math.inf or time.time() < self.expires_at
+        may_start = self.expires_at == math.inf or time.time() < self.expires_at  # as the property, without its call
         return Ask(  # in its order: names would take as long again
             user_id,
             session_id,
