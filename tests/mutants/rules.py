@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a receipt may be older than its lease",
+        "streamlimit/rules/confirm.py",
+        "    return max(now_ms - receipt.age_ms, min(receipt.lease.admitted_ms, now_ms))\n",
+        "    return now_ms - receipt.age_ms\n",
+        ("tests/store/test_memory.py", "-k", "older_than_its_lease"),
+    ),
+    Mutant(
         "new before existing",
         "streamlimit/rules/admit.py",
         "if seat is None or seat.expires_at_ms <= now_ms:",

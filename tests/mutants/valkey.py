@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "in Lua a receipt may be older than its lease",
+        "streamlimit/store/valkey/confirm.lua",
+        "math.max(now - age_ms, math.min(admitted, now))",
+        "now - age_ms",
+        ("tests/store/test_valkey.py", "-k", "TestOnValkey and not Cluster and older_than_its_lease"),
+    ),
+    Mutant(
         "the quick way takes over an address that nobody knows",
         "streamlimit/store/valkey/confirm.lua",
         "if client == 0 then whose = its_client end",

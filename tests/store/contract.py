@@ -1996,6 +1996,24 @@ class OldNews:
         seen = await home.session("tv")
         assert (seen.last_activity_ms, seen.expires_at_ms) == (before.last_activity_ms, before.expires_at_ms)
 
+    async def test_a_receipt_is_no_older_than_its_lease_whatever_an_edges_clock_says(self, home: StoreDriver) -> None:
+        await home.watch("tv")
+        home.later(X)
+        lease = await home.lease("tv", sequence=8)
+        await self._told(home, lease, X // 2)
+        seen = await home.session("tv")
+        assert (seen.last_activity_ms, seen.expires_at_ms) == (home.now, home.now + N * X)
+        unheld = replace(lease, admitted_ms=home.now)  # nobody holds it: it is dated by the last activity
+        verdict = await resolved(home.store.confirm(Receipt(unheld, "video-10.m4s", 10, age_ms=X // 2)))
+        assert isinstance(verdict, Confirmed)
+        assert (await home.session("tv")).sequence == 10
+
+    async def test_a_receipt_is_not_in_the_future_though_the_clock_went_back(self, home: StoreDriver) -> None:
+        lease = await home.lease("tv")
+        home.later(-2)
+        await self._told(home, lease, 1)
+        assert (await home.session("tv")).last_activity_ms == home.now
+
     async def test_who_received_in_time_sat_all_the_while(self, home: StoreDriver) -> None:
         lease = await home.watch("tv")
         home.later(N * X + X)

@@ -60,11 +60,19 @@ def _is_of(lease: Lease, seat: Seat) -> bool:
     return lease.generation in (seat.generation, seat.revives)
 
 
+def _received_ms(receipt: Receipt, now_ms: int) -> int:
+    """When the receipt happened: not before its lease was admitted, whatever the clock says of an edge that reports it.
+
+    Otherwise a later lease, dated by this activity, would look older than the position that this one set.
+    """
+    return max(now_ms - receipt.age_ms, min(receipt.lease.admitted_ms, now_ms))
+
+
 def _settle(ledger: Ledger, seat: Seat, receipt: Receipt, policy: Policy, now_ms: int) -> list[Event]:
     """Writes the receipt into the seat; a stale lease (an older move or seat) counts as activity alone."""
     lease, user_id = receipt.lease, receipt.lease.ask.user_id
     is_first, moved = seat.last_activity_ms is None, False
-    received_ms = now_ms - receipt.age_ms
+    received_ms = _received_ms(receipt, now_ms)
     if lease.generation == seat.generation and lease.move == seat.move:
         moved = _follow(seat, receipt, policy, received_ms)
         if receipt.ends_ms and lease.ask.stream_id == seat.stream_id:
@@ -131,7 +139,7 @@ def _seat_again(
     if gone.mark is not None or is_too_old or not _has_room(ledger, ask, policy, now_ms):
         return Outcome(gone, changed=False)
     seat = ledger.find(ask.session_id)
-    if seat is not None and _is_of(lease, seat) and now_ms - receipt.age_ms < seat.expires_at_ms:
+    if seat is not None and _is_of(lease, seat) and _received_ms(receipt, now_ms) < seat.expires_at_ms:
         return _confirmed(ledger, seat, receipt, policy, now_ms, _settle(ledger, seat, receipt, policy, now_ms))
     if ask.grant_generation is not None:
         if grants is None:

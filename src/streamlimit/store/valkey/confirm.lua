@@ -93,7 +93,7 @@ end
 local STREAMS_REMEMBERED, FORGIVEN_SEGMENTS = 2, 3
 local device, plan = unpack('<I2c0Bc0', ARGV[2], from)
 local ledger = open_ledger(value)
-local received = now - age_ms
+local received = math.max(now - age_ms, math.min(admitted, now)) -- not before the lease, whatever an edge's clock says
 if play == NO_PLAY and segment == '' and sequence == 0 then play = nil end -- of a heartbeat that names none
 
 local function note_position(seat)
