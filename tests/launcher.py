@@ -25,7 +25,7 @@ from typing import IO, Any, Protocol
 ROOT = Path(__file__).parent.parent
 PRELOADED = [
     "streamlimit.cli.serving",
-    "streamlimit.web.plane",
+    "streamlimit.web.control_plane",
     "streamlimit.store.sqlite",
     "streamlimit.store.valkey",
     "streamlimit.webhooks.dispatcher",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streamlimit.bootstrap import background, collector, worker
+from streamlimit.bootstrap import background, garbage_collector, worker
 from streamlimit.cache.watch import Watch
 from streamlimit.census import Counted
 from streamlimit.settings import Settings
@@ -72,7 +72,7 @@ def test_a_workers_work_that_breaks_is_logged_and_goes_on(
     monkeypatch.setattr(background, "log", log)
     monkeypatch.setattr(background, "BROKEN_SECONDS", 0.0)
     monkeypatch.setattr(worker, "configure_logs", lambda: None)
-    monkeypatch.setattr(collector, "calm", lambda: None)
+    monkeypatch.setattr(garbage_collector, "calm", lambda: None)
     asyncio.run(_live(worker.WorkerFactory(Settings(store=f"sqlite:///{tmp_path}/db"))(), lambda: len(rounds) >= 3))
     assert log.said[:2] == [("background_broken", f"{which}, round {n}", True) for n in (1, 2)]
 

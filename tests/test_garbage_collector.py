@@ -9,7 +9,7 @@ import pytest
 import uvloop
 from uvicorn.server import ServerState
 
-from streamlimit.bootstrap import collector
+from streamlimit.bootstrap import garbage_collector
 from streamlimit.http.connection import Connection
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Request
@@ -33,7 +33,7 @@ class Knot:
 
 @pytest.mark.usefixtures("as_it_was")
 def test_what_came_and_stayed_is_not_walked_through_again_and_again() -> None:
-    collector.calm()
+    garbage_collector.calm()
     walked: list[int] = []
 
     def note(phase: str, info: dict[str, int]) -> None:
@@ -42,10 +42,10 @@ def test_what_came_and_stayed_is_not_walked_through_again_and_again() -> None:
 
     gc.callbacks.append(note)
     try:
-        stayed = [[number] for number in range(50 * collector.YOUNG)]
+        stayed = [[number] for number in range(50 * garbage_collector.YOUNG)]
     finally:
         gc.callbacks.remove(note)
-    assert len(stayed) == 50 * collector.YOUNG
+    assert len(stayed) == 50 * garbage_collector.YOUNG
     assert len(walked) >= 40
     assert set(walked) == {0}
 
@@ -53,9 +53,9 @@ def test_what_came_and_stayed_is_not_walked_through_again_and_again() -> None:
 @pytest.mark.usefixtures("as_it_was")
 @pytest.mark.parametrize(("looks_survived", "rounds"), [(0, 60), (1, 1)])
 def test_a_knot_that_stayed_is_found_in_time(monkeypatch: pytest.MonkeyPatch, looks_survived: int, rounds: int) -> None:
-    collector.calm()
-    monkeypatch.setattr(collector, "ROUND_SECONDS", 0.001)
-    monkeypatch.setattr(collector, "ROUNDS", rounds)
+    garbage_collector.calm()
+    monkeypatch.setattr(garbage_collector, "ROUND_SECONDS", 0.001)
+    monkeypatch.setattr(garbage_collector, "ROUNDS", rounds)
     knot = Knot()
     found = weakref.ref(knot)
     gc.collect(looks_survived)
@@ -64,7 +64,7 @@ def test_a_knot_that_stayed_is_found_in_time(monkeypatch: pytest.MonkeyPatch, lo
     assert found() is not None  # it lies where that does not look
 
     async def wait() -> None:
-        task = asyncio.create_task(collector.collect_forever())
+        task = asyncio.create_task(garbage_collector.collect_forever())
         while found() is not None:
             assert not task.done()
             await asyncio.sleep(0.001)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from streamlimit.log_lines import PIPE_BYTES, LogLines
-from streamlimit.logs import EventLog, asking, configure_logs
+from streamlimit.logs import PIPE_BYTES, EventLog, LogLines, asking, configure_logs
 
 LINES = [b'{"n":%d,"name":"\xc3\xa9"}\n' % number for number in range(400)]
 
@@ -86,7 +85,7 @@ def test_each_turn_and_each_loop_writes_its_own(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_process_that_ends_without_another_turn_has_written_all() -> None:
     script = (
-        "import asyncio; from streamlimit.log_lines import log_lines; loop = asyncio.new_event_loop();"
+        "import asyncio; from streamlimit.logs import log_lines; loop = asyncio.new_event_loop();"
         "loop.call_soon(log_lines.add, b'the last words\\n'); loop.call_soon(loop.stop); loop.run_forever()"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30, env=os.environ, check=True)

@@ -25,9 +25,9 @@ from streamlimit.census import Census
 from streamlimit.settings import AdobeSettings, Callback, CdnSettings, JwtSettings, Settings
 from streamlimit.tally import Tally
 from streamlimit.web import metrics
+from streamlimit.web.control_plane import ROUTERS
 from streamlimit.web.explained import EXPLAINED
 from streamlimit.web.openapi import with_hot_calls
-from streamlimit.web.plane import ROUTERS
 from streamlimit.web.problems import PROBLEMS
 from streamlimit.web.rights import RIGHTS
 

@@ -6,7 +6,7 @@ A walk through a million sessions takes seconds, so no request waits for one, an
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from msgspec import Struct, field
 
@@ -43,9 +43,9 @@ def all_live(store: Store) -> AsyncIterator[Page]:
     return pages(lambda cursor: store.browse(cursor, PAGE_SESSIONS, None, None, None))
 
 
-async def count_once(store: Store, clock: Callable[[], float] = time.monotonic) -> Census:
+async def count_once(store: Store) -> Census:
     """Takes a census: walks all live sessions once."""
-    census, last_user, taken = Census(clock()), None, 0
+    census, last_user, taken = Census(time.monotonic()), None, 0
     async for page in all_live(store):
         for session in page.sessions:
             census.states[session.state] += 1
@@ -60,8 +60,8 @@ async def count_once(store: Store, clock: Callable[[], float] = time.monotonic) 
 class Counted:
     """The newest census, taken again while anyone asks for it."""
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._wanted, self._taken = asyncio.Event(), asyncio.Event()
         self.newest: Census | None = None
 
@@ -73,7 +73,7 @@ class Counted:
     async def recent(self) -> Census | None:
         """As `look`, but waits a moment for the next one where there is none or only a stale one."""
         census = self.look()
-        if census is None or self._clock() - census.taken_at > STALE_SECONDS:
+        if census is None or time.monotonic() - census.taken_at > STALE_SECONDS:
             self._taken.clear()
             try:
                 await asyncio.wait_for(self._taken.wait(), PATIENCE_SECONDS)
@@ -86,10 +86,10 @@ class Counted:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            began = self._clock()
+            began = time.monotonic()
             try:
-                self.newest = await count_once(self._store, self._clock)
+                self.newest = await count_once(self._store)
                 self._taken.set()
             except StoreUnavailable:
                 pass  # the old one stays, and shows its age
-            await asyncio.sleep(max(REST_FACTOR * (self._clock() - began), LEAST_REST_SECONDS))
+            await asyncio.sleep(max(REST_FACTOR * (time.monotonic() - began), LEAST_REST_SECONDS))

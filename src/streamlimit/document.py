@@ -1,5 +1,6 @@
 """The JSON of sessions and events, in answers, feed and webhooks; web/contract/shapes.py has its schema."""
 
+import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -8,6 +9,11 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from streamlimit.model import Device, Event, OwnLimit, Session, State
+
+
+def wall_ms() -> int:
+    """The wall clock in ms, which dates documents, log lines and reports."""
+    return time.time_ns() // 1_000_000
 
 
 def rfc3339(ms: int) -> str:

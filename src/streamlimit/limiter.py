@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import count
 from types import TracebackType
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from msgspec.structs import replace
 
@@ -35,6 +35,7 @@ from streamlimit.store.deferred import then
 from streamlimit.tally import Tally
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Announce = Callable[[Event], None]
 OnRefusal = Callable[[Ask, Refusal], None]
 OnSeat = Callable[[Ask, Admitted], None]
@@ -282,3 +283,15 @@ class LeaseHolder:
         if not self._settled:
             self._settled = True
             await resolved(self._limiter.abandon(self.lease))
+
+
+def joined(*listeners: Callable[P, None]) -> Callable[P, None]:
+    """The listener that calls all *listeners*, in their order."""
+    if len(listeners) == 1:
+        return listeners[0]
+
+    def notify(*args: P.args, **kwargs: P.kwargs) -> None:
+        for listener in listeners:
+            listener(*args, **kwargs)
+
+    return notify

@@ -23,7 +23,7 @@ from streamlimit.delivery.wire import Wire
 from streamlimit.edge.reports import MAX_BYTES, ROUTE
 from streamlimit.errors import SettingsError, StreamlimitError
 from streamlimit.http.connection import Connection, Parts
-from streamlimit.http.large import LargeBodies
+from streamlimit.http.large_bodies import LargeBodies
 from streamlimit.http.limits import Connections, raise_descriptors
 from streamlimit.http.repeats import Repeats
 from streamlimit.settings import Settings

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from streamlimit.cache import SessionCache, sharded_dict
-from streamlimit.cache.clock_offset import date_ms, exchange_bounds, narrowed
-from streamlimit.cache.sharded_dict import SHARDS, SHARDS_A_LOOK, USERS_A_LOOK
+from streamlimit.cache import SessionCache, entry
+from streamlimit.cache.entry import SHARDS, SHARDS_A_LOOK, USERS_A_LOOK
+from streamlimit.cache.session_cache import date_ms, exchange_bounds, narrowed
 from streamlimit.cache.tombstones import DEPARTED_AT_MOST, FORGOTTEN_AT_MOST, Tombstones
 from streamlimit.cache.write_behind import WriteBehindQueue
 from streamlimit.model import Ask, Confirmed, Lease, Receipt, Session, State
@@ -72,7 +72,7 @@ def test_one_look_is_short_and_a_round_finds_all() -> None:
 
 
 def test_a_shard_that_holds_many_is_looked_through_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharded_dict, "SHARDS", 1)
+    monkeypatch.setattr(entry, "SHARDS", 1)
     cache, users = SessionCache(POLICY), 3 * USERS_A_LOOK
     for number in range(users):
         _teach(cache, f"user-{number}", "tv", "segment", 0 if number == users - 1 else 100)

@@ -5,14 +5,16 @@ import os
 import shutil
 import socket
 import timeit
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streamlimit.delivery import reader
 from streamlimit.delivery.catalog import LOOKED_AT, Catalog
-from streamlimit.delivery.entry import GRACE_SECONDS
-from streamlimit.delivery.known import Streams
+from streamlimit.delivery.entry import GRACE_SECONDS, FolderEntry
+from streamlimit.delivery.streams import Streams
 from streamlimit.errors import CatalogError, UnknownSegment, UnknownStream
 from tests.delivery.stream_folders import LONG_AGO_NS, Clock, Folder, mpd, playlist, video_set
 
@@ -46,6 +48,23 @@ def house(tmp_path: Path) -> House:
 
 
 VOD = playlist(["1.ts", "2.ts"], vod=True)
+
+
+def test_a_stream_that_another_thread_is_about_to_adopt_is_not_unknown(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.folder("movie", index_m3u8=VOD)
+    adopt, seen = FolderEntry.adopt, list[str]()
+
+    def adopt_while_another_looks(*adopted: Any) -> bool:
+        monkeypatch.undo()
+        with ThreadPoolExecutor(1) as pool:
+            seen.append(pool.submit(house.catalog.stream, "movie").result().stream_id)
+        return adopt(*adopted)
+
+    monkeypatch.setattr(FolderEntry, "adopt", adopt_while_another_looks)
+    assert house.names() == ["1.ts", "2.ts"]
+    assert seen == ["movie"]
 
 
 def test_each_folder_with_a_playlist_is_a_stream(house: House) -> None:

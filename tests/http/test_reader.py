@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 
 from streamlimit.http.framing import Fault
-from streamlimit.http.large import AT_ONCE, LargeBodies
+from streamlimit.http.large_bodies import AT_ONCE, LargeBodies
 from streamlimit.http.reader import MAX_BODY, MAX_DISCARDED, SLICE, Reader
 from streamlimit.http.request import Peer, Request
 from tests.http.raw import head

@@ -54,14 +54,14 @@ MUTANTS = [
     ),
     Mutant(
         "a lease is dated before an earlier one where the guess goes back",
-        "streamlimit/cache/clock_offset.py",
+        "streamlimit/cache/session_cache.py",
         "        least_ms = max(least_ms, int(before + answered_ms))\n",
         "        pass\n",
         ("tests/cache/test_order.py",),
     ),
     Mutant(
         "two exchanges that exclude each other are both believed",
-        "streamlimit/cache/clock_offset.py",
+        "streamlimit/cache/session_cache.py",
         "    if low > high:\n        low, high, _ = bounds\n",
         "",
         ("tests/cache/test_order.py",),

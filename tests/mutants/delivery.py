@@ -4,8 +4,15 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a stream counts as read before it is adopted",
+        "streamlimit/delivery/catalog.py",
+        "        is_adopted = entry.adopt(stream, reading, now)\n",
+        "        entry.stamps = reader.stamps\n        is_adopted = entry.adopt(stream, reading, now)\n",
+        ("tests/delivery/test_catalog.py", "-k", "about_to_adopt"),
+    ),
+    Mutant(
         "a list of all streams keeps everybody waiting",
-        "streamlimit/delivery/known.py",
+        "streamlimit/delivery/streams.py",
         "            await asyncio.sleep(0)\n",
         "            pass\n",
         ("tests/delivery/test_catalog.py", "-k", "have_their_turn"),
@@ -189,7 +196,7 @@ MUTANTS = [
     ),
     Mutant(
         "any stream hides the catalog's",
-        "streamlimit/delivery/known.py",
+        "streamlimit/delivery/streams.py",
         "if self._catalog is not None:\n            try",
         "if self._catalog is not None and not self._any:\n            try",
         ("tests/web/test_any_stream.py",),

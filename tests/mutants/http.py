@@ -5,7 +5,7 @@ from tests.mutants.mutant import Mutant
 MUTANTS = [
     Mutant(
         "strangers have any number of large bodies kept",
-        "streamlimit/http/large.py",
+        "streamlimit/http/large_bodies.py",
         "if self._kept >= AT_ONCE:",
         "if False:",
         ("tests/http/test_reader.py",),

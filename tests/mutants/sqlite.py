@@ -5,7 +5,7 @@ from tests.mutants.mutant import Mutant
 MUTANTS = [
     Mutant(
         "a row that cannot be read stops the sweep",
-        "streamlimit/store/sqlite/bodies.py",
+        "streamlimit/store/sqlite/rows.py",
         "    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:\n",
         "    except ZeroDivisionError as error:\n",
         ("tests/store/test_sqlite.py", "-k", "cannot_be_read"),

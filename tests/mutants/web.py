@@ -6,9 +6,16 @@ MUTANTS = [
     Mutant(
         "the OpenAPI document is made anew for each who asks",
         "streamlimit/web/openapi.py",
-        "        if not made:\n            made.append(",
-        "        made.clear()\n        if not made:\n            made.append(",
+        "        if making is None or _has_failed(making):\n",
+        "        if True:\n",
         ("tests/web/test_openapi.py", "-k", "made_once"),
+    ),
+    Mutant(
+        "an OpenAPI document that could not be made is never made",
+        "streamlimit/web/openapi.py",
+        "        if making is None or _has_failed(making):\n",
+        "        if making is None:\n",
+        ("tests/web/test_openapi.py", "-k", "next_question"),
     ),
     Mutant(
         "a token's header may be as deep as a stranger likes",

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from streamlimit.document import wall_ms
 from streamlimit.errors import StoreUnavailable
 from streamlimit.limiter import Limiter
 from streamlimit.model import Admitted, Ask, Purpose, Receipt
 from streamlimit.policy import Policy
 from streamlimit.reporting.counts import ALL, Counts
-from streamlimit.reporting.reporter import Reporter, Sources, wall_ms
+from streamlimit.reporting.reporter import Reporter, Sources
 from streamlimit.store.contract import Store, resolved
 from streamlimit.store.reporting import Batch, Count, Group, Period, Row
 from streamlimit.store.sqlite import SqliteReports, SqliteStore

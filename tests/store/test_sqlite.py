@@ -17,12 +17,11 @@ from msgspec import structs
 from streamlimit.errors import SettingsError, StoreUnavailable
 from streamlimit.model import Admitted, Ask, Confirmed, Device, Purpose, Receipt, Refusal, State
 from streamlimit.rules.ledger import Seat
-from streamlimit.store import bodies
+from streamlimit.store import rule_store
 from streamlimit.store.diagnosis import in_words
-from streamlimit.store.sqlite import SqliteStore, clock, intake, round
+from streamlimit.store.sqlite import SqliteStore, clock, intake, sweep
 from streamlimit.store.sqlite.connection import Connection
-from streamlimit.store.sqlite.pace import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace
-from streamlimit.store.sqlite.sweep import Takings
+from streamlimit.store.sqlite.sweep import FEWEST, FIRST, HOLD_SECONDS, MOST, TRIES, Pace, Takings
 from tests.processes import FORKED
 from tests.store import differential, writers
 from tests.store.connections import Opened, beside
@@ -325,7 +324,7 @@ class TestFile:
         assert last.pause_seconds == 0
 
     def test_a_sweep_passes_everyone_in_stretches(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(round, "CHUNK", 3)
+        monkeypatch.setattr(sweep, "CHUNK", 3)
         clock = ManualClock()
         store = SqliteStore(path, QUICK, clock=clock)
         for number in range(10, 20):
@@ -585,7 +584,7 @@ def _make_version_1(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE ledgers (user_id TEXT PRIMARY KEY, body BLOB NOT NULL, due_at_ms INTEGER) WITHOUT ROWID")
     db.execute("CREATE INDEX ledgers_due ON ledgers (due_at_ms) WHERE due_at_ms IS NOT NULL")
     for user_id, due_at_ms, body in rows:
-        ledger = bodies.decode(body)
+        ledger = rule_store.decode(body)
         old = {"seats": [_as_object(seat) for seat in ledger.seats], "marks": ledger.marks}
         old |= {"max_sessions": ledger.max_sessions} if ledger.max_sessions else {}
         db.execute("INSERT INTO ledgers VALUES (?, ?, ?)", (user_id, msgspec.json.encode(old), due_at_ms))

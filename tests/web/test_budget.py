@@ -100,11 +100,11 @@ async def least(store: str, request_of: Any, is_new: bool) -> Cost:
 @pytest.mark.parametrize(
     ("request_of", "is_new", "calls", "files"),
     [
-        (segment, False, 86, 25),
-        (segment, True, 152, 40),
-        (played, False, 90, 28),
-        (heartbeat, False, 46, 19),
-        (heartbeat, True, 74, 32),
+        (segment, False, 86, 24),
+        (segment, True, 152, 35),
+        (played, False, 90, 27),
+        (heartbeat, False, 46, 18),
+        (heartbeat, True, 74, 26),
     ],
     ids=["segment, sitting", "segment, new", "GET /play, sitting", "heartbeat, sitting", "heartbeat, new"],
 )

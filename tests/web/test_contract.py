@@ -14,13 +14,13 @@ from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator, FormatChecker
 from typer.testing import CliRunner
 
-from streamlimit.edge.room import Edge
+from streamlimit.edge.protocols import Edge
 from streamlimit.web.contract import OPERATIONS
 from streamlimit.web.contract.examples import PROBLEM_EXTRAS
 from streamlimit.web.contract.problem_shapes import EXTRAS
+from streamlimit.web.control_plane import ROUTERS
 from streamlimit.web.explained import EXPLAINED
 from streamlimit.web.openapi import with_hot_calls
-from streamlimit.web.plane import ROUTERS
 from streamlimit.web.problems import PROBLEMS
 from tests.service import OPERATOR_KEY, Answer, Service, service_of_file
 from tests.web.worker import worker

@@ -14,6 +14,7 @@ import pytest
 
 from streamlimit.bootstrap.service import build_service
 from streamlimit.delivery.catalog import Catalog
+from streamlimit.edge.protocols import Edge
 from streamlimit.settings import load_settings
 from streamlimit.web.app import FrontDoor
 from streamlimit.web.grants import Grants
@@ -434,7 +435,7 @@ async def test_what_is_our_own_fault_is_a_problem_too(
 
     settings = load_settings(store=f"sqlite:///{tmp_path}/x.db", streams=str(SAMPLES), grant_keys=[GRANT_KEY])
     service = await build_service(settings)
-    answer = await _ask_in_process(FrontDoor(service), path.replace("GRANT", GRANT))
+    answer = await _ask_in_process(FrontDoor(service, Edge(service)), path.replace("GRANT", GRANT))
 
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert answer.json()["code"] == "internal"

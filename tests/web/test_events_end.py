@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streamlimit.feed.window import MOST
+from streamlimit.feed.hub import MOST
 from streamlimit.settings import key_hash
 from tests import servers
 from tests.service import OPERATOR_KEY, Service, started, wait_until

@@ -47,6 +47,21 @@ def test_the_document_is_made_once_however_many_ask_and_beside_the_loop() -> Non
         assert threads[0] != client.get("/thread").json()
 
 
+def test_a_document_that_could_not_be_made_is_made_at_the_next_question() -> None:
+    app, made = FastAPI(openapi_url=None), list[dict[str, Any]]()
+
+    def document() -> dict[str, Any]:
+        made.append({"openapi": "3.1.0"})
+        if len(made) == 1:
+            raise OSError("too many open files")
+        return made[-1]
+
+    app.openapi = document  # type: ignore[method-assign]
+    with TestClient(shown(app), raise_server_exceptions=False) as client:
+        assert [client.get("/openapi.json").status_code for _ in range(3)] == [500, 200, 200]
+    assert len(made) == 2
+
+
 def _calls(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     return [(method, path, call) for path, item in document["paths"].items() for method, call in item.items()]
 

@@ -10,7 +10,7 @@ import pytest
 from starlette.routing import Route
 
 from streamlimit.web import rights
-from streamlimit.web.plane import ROUTERS
+from streamlimit.web.control_plane import ROUTERS
 from tests.service import OPERATOR_KEY, Answer, Service, started, temporary_folder
 from tests.web.provider import Provider, new_key, token
 

@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 import streamlimit
 from streamlimit.bootstrap.service import build_service
 from streamlimit.delivery.wire import Wire
+from streamlimit.edge.protocols import Edge
 from streamlimit.http.connection import Connection, Parts
 from streamlimit.http.limits import Connections
 from streamlimit.http.repeats import Repeats
@@ -72,7 +73,7 @@ class Line:
 async def worker(store: str) -> AsyncIterator[Worker]:
     """One on *store*, with the streams that come with us."""
     service = await build_service(load_settings(store=store, streams=str(SAMPLES), segment_seconds=60.0))
-    config: Any = SimpleNamespace(loaded_app=FrontDoor(service), timeout_keep_alive=60.0)
+    config: Any = SimpleNamespace(loaded_app=FrontDoor(service, Edge(service)), timeout_keep_alive=60.0)
     parts, state = Parts(Connections(0, 60.0), Wire.tap, fault_answer, Repeats()), ServerState()
     make = partial(Connection, config, state, {}, parts=parts)
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)

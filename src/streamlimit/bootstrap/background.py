@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from streamlimit.bootstrap.access import share_key_forever
-from streamlimit.bootstrap.collector import collect_forever
+from streamlimit.bootstrap.garbage_collector import collect_forever
 from streamlimit.edge.access_log import AccessLog
 from streamlimit.edge.reported import Reported
 from streamlimit.logs import EventLog

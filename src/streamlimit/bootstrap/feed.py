@@ -1,9 +1,8 @@
 """The recorder of the feed and the histories, for a service or a command."""
 
 from streamlimit.bootstrap.engine import engine_of
-from streamlimit.bootstrap.listeners import joined
 from streamlimit.feed.recorder import Recorder
-from streamlimit.limiter import Limiter
+from streamlimit.limiter import Limiter, joined
 from streamlimit.logs import EventLog, announce
 from streamlimit.settings import Settings
 

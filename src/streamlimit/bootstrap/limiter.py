@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from streamlimit.bootstrap.listeners import joined
 from streamlimit.bootstrap.store import open_cached_store
 from streamlimit.cache import CachingStore
 from streamlimit.feed.recorder import Recorder
-from streamlimit.limiter import Limiter, OnRefusal, OnSeat
+from streamlimit.limiter import Limiter, OnRefusal, OnSeat, joined
 from streamlimit.logs import announce
 from streamlimit.model import Event
 from streamlimit.policy import MARK_WRITES

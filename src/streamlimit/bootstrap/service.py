@@ -10,12 +10,13 @@ from streamlimit.bootstrap.streams import open_catalog, open_origin
 from streamlimit.cache import CachingStore
 from streamlimit.census import Counted
 from streamlimit.delivery.entrusted import Entrusted
-from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import LocalFiles, StreamFiles
+from streamlimit.delivery.streams import Streams
+from streamlimit.document import wall_ms
 from streamlimit.feed.hub import Hub
 from streamlimit.limiter import Limiter
 from streamlimit.reporting.counts import Counts
-from streamlimit.reporting.reporter import Reporter, Sources, wall_ms
+from streamlimit.reporting.reporter import Reporter, Sources
 from streamlimit.settings import Settings
 from streamlimit.tally import Tally
 from streamlimit.web.address import Proxies

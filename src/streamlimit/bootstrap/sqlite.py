@@ -1,5 +1,6 @@
 """The engine of SQLite: one file on this machine."""
 
+import asyncio
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from streamlimit.bootstrap.checkpoints import checkpoints
 from streamlimit.errors import SettingsError, StoreHindered, StoreLocked, StoreUnavailable, StreamlimitError
+from streamlimit.logs import EventLog
 from streamlimit.policy import Policy
 from streamlimit.settings import Settings
 from streamlimit.store.contract import Store
@@ -24,10 +25,13 @@ from streamlimit.store.sqlite import (
     opened,
     patient,
 )
+from streamlimit.store.sqlite.checkpoint import Checkpoint
 from streamlimit.store.sqlite.reporting import USERS_AT_ONCE
 from streamlimit.tally import Tally
 
 T = TypeVar("T")
+
+log = EventLog("streamlimit")
 
 
 class SqliteEngine:
@@ -100,3 +104,37 @@ def _is_made(path: str) -> bool:
         return False
     except OSError:
         return True
+
+
+def checkpoints(tally: Tally | None) -> Callable[[Checkpoint], None]:
+    """The listener that a store calls after each checkpoint, in a thread.
+
+    Without a *tally* (a command's own store) it does nothing.
+    """
+    if tally is None:
+        return lambda checkpoint: None
+    loop, counted = asyncio.get_running_loop(), Checkpoints(tally)
+
+    def notify(checkpoint: Checkpoint) -> None:
+        if not loop.is_closed():  # a worker that stops waits for the thread
+            loop.call_soon_threadsafe(counted.count, checkpoint)
+
+    return notify
+
+
+class Checkpoints:
+    """The checkpoints of one worker, counted in *tally*."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally, self._fails = tally, False
+
+    def count(self, checkpoint: Checkpoint) -> None:
+        """Counts a checkpoint, made or failed."""
+        self._tally.log_bytes = checkpoint.log_bytes
+        fails = checkpoint.problem is not None
+        self._tally.checkpoints_failed += fails
+        if fails and not self._fails:
+            log.warning("checkpoint_failed", problem=checkpoint.problem, log_bytes=checkpoint.log_bytes)
+        elif self._fails and not fails:
+            log.info("checkpoint_mended", log_bytes=checkpoint.log_bytes)
+        self._fails = fails

@@ -1,22 +1,26 @@
 """The application of one worker process, from the start of the server to its stop."""
 
 import asyncio
+import os
+import signal
+from multiprocessing import parent_process
 
-from streamlimit.bootstrap import background, collector
-from streamlimit.bootstrap.orphan import end_with_parent
+from streamlimit.bootstrap import background, garbage_collector
 from streamlimit.bootstrap.reload import Reloading, read_again
 from streamlimit.bootstrap.service import build_service
 from streamlimit.bootstrap.traces import traced
 from streamlimit.bootstrap.webhooks import open_dispatcher
-from streamlimit.edge.room import Edge
+from streamlimit.edge.protocols import Edge
 from streamlimit.http.asgi import Receive, Scope, Send
 from streamlimit.http.connection import Handler
-from streamlimit.logs import configure_logs
+from streamlimit.logs import EventLog, configure_logs
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 from streamlimit.tally import Tally
 from streamlimit.web.app import FrontDoor
-from streamlimit.web.control import import_plane
+from streamlimit.web.lazy_plane import import_plane
+
+log = EventLog("streamlimit")
 
 
 class Worker:
@@ -47,7 +51,7 @@ class Worker:
         Reloading(self._settings, service, dispatcher).begin()
         await send({"type": "lifespan.startup.complete"})
         await import_plane()
-        collector.calm()
+        garbage_collector.calm()
         await receive()
         for task in beside:
             task.cancel()
@@ -79,3 +83,20 @@ class WorkerFactory:
 
     def __call__(self) -> Worker:
         return Worker(self._settings, self._tally)
+
+
+def end_with_parent() -> None:
+    """Has this process stop when its parent dies, for no supervisor would replace it, and it would keep the port.
+
+    Running segments still get `drain_seconds`. It is noticed by the pipe from the parent, which is closed however that
+    dies. A process that was not started by a supervisor is left alone.
+    """
+    parent = parent_process()
+    if parent is not None:
+        asyncio.get_running_loop().add_reader(parent.sentinel, _end, parent.sentinel)
+
+
+def _end(sentinel: int) -> None:
+    asyncio.get_running_loop().remove_reader(sentinel)
+    log.error("parent_gone", note="this worker stops; its parent was killed")
+    os.kill(os.getpid(), signal.SIGTERM)

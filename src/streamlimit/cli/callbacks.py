@@ -10,9 +10,8 @@ from streamlimit.bootstrap.engine import engine_of
 from streamlimit.bootstrap.webhooks import open_endpoints, open_outbox
 from streamlimit.cli.remote import Remote
 from streamlimit.cli.tables import print_table, shown
-from streamlimit.document import rfc3339
+from streamlimit.document import rfc3339, wall_ms
 from streamlimit.model import Event, Session, State
-from streamlimit.reporting.reporter import wall_ms
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved
 from streamlimit.store.outbox import DeadLetter, Outbox

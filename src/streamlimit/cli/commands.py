@@ -1,5 +1,6 @@
 """All commands, with their options and help texts; the code of a command is imported when it is called."""
 
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -201,9 +202,11 @@ def backup(
     file: Annotated[Path, typer.Argument(help="the copy; one that is there is replaced when the new one is whole")],
 ) -> None:
     """Copy the store, where that is SQLite's file, while it is in use: no viewer waits for that."""
-    from streamlimit.cli import backing_up
+    from streamlimit.bootstrap.engine import engine_of
 
-    backing_up.back_up_to(settings, file)
+    began = time.monotonic()
+    size = engine_of(settings).back_up(file)
+    print(f"backed up to {file}: {size} bytes in {time.monotonic() - began:.1f} s")
 
 
 @app.command(name="check-config")

@@ -12,11 +12,10 @@ from streamlimit.cli.flags import Where, require_id
 from streamlimit.cli.limiter import on_limiter
 from streamlimit.cli.remote import Remote, part
 from streamlimit.cli.tables import print_lines, print_table, shown
-from streamlimit.document import limit_json, rfc3339
+from streamlimit.document import limit_json, rfc3339, wall_ms
 from streamlimit.errors import SettingsError
 from streamlimit.limiter import Limiter
 from streamlimit.model import FOR_GOOD, Terms
-from streamlimit.reporting.reporter import wall_ms
 from streamlimit.settings import Settings
 from streamlimit.store.contract import pages, resolved
 from streamlimit.terms import BadTerms, terms_of

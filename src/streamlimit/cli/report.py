@@ -11,10 +11,9 @@ from streamlimit.bootstrap.engine import engine_of
 from streamlimit.cli.flags import Where
 from streamlimit.cli.remote import Remote
 from streamlimit.cli.tables import print_lines, print_table, shown
-from streamlimit.document import rfc3339
+from streamlimit.document import rfc3339, wall_ms
 from streamlimit.errors import SettingsError
 from streamlimit.reporting.document import NUMBERS, as_csv, columns_of, row_json
-from streamlimit.reporting.reporter import wall_ms
 from streamlimit.reporting.span import BadSpan, Now, Span, kept, month_of, span_of
 from streamlimit.settings import Settings
 from streamlimit.store.contract import resolved

@@ -158,8 +158,10 @@ class Catalog:
         reader = Reader(self._root, entry.folder, entry.cache)
         reading = read_all(reader, entry.playlists)
         stream = build_from(reader, entry.stream_id, reading.listings, entry.stream)
+        is_adopted = entry.adopt(stream, reading, now)
+        # Only now: by its stamps another thread takes the entry for read, and serves what it has.
         entry.stamps, entry.lists_folders, entry.loaded_at = reader.stamps, reader.lists_folders, now
-        if entry.adopt(stream, reading, now):
+        if is_adopted:
             reader.forget_unused()
             self._settle(entry)
 

@@ -6,7 +6,7 @@ the same one.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -42,13 +42,11 @@ class Entrusted:
     """The open leases of one worker whose bytes an edge moves.
 
     *any_later*: a request for any later segment confirms an earlier one, for edges may cache admissions.
-    *keep_seconds*: n·X. *clock*: monotonic seconds.
+    *keep_seconds*: n·X.
     """
 
-    def __init__(
-        self, limiter: Limiter, keep_seconds: float, any_later: bool, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._limiter, self._keep, self._any_later, self._clock = limiter, keep_seconds, any_later, clock
+    def __init__(self, limiter: Limiter, keep_seconds: float, any_later: bool) -> None:
+        self._limiter, self._keep, self._any_later = limiter, keep_seconds, any_later
         self._open: dict[tuple[str, str], dict[str, Open]] = OrderedDict()
         self._clients: dict[tuple[str, str], str] = OrderedDict()
 
@@ -65,7 +63,7 @@ class Entrusted:
         for each in implied:
             del held[each.lease.ask.lease_id]
         newest = _newest(implied)
-        if newest is not None and self._clock() < newest.until:
+        if newest is not None and time.monotonic() < newest.until:
             await resolved(self._limiter.confirm(receipt_of(newest.lease, newest.place)))
 
     def entrust(self, lease: Lease, place: Place, is_look: bool = False) -> None:
@@ -79,7 +77,7 @@ class Entrusted:
         before = held.pop(lease.ask.lease_id, None)
         earlier = 0 if before is None or before.is_look else before.requests
         requests = max(earlier + (not is_look), 1)
-        held[lease.ask.lease_id] = Open(lease, place, self._clock() + self._keep, is_look and not earlier, requests)
+        held[lease.ask.lease_id] = Open(lease, place, time.monotonic() + self._keep, is_look and not earlier, requests)
         self._open[key] = held  # the newest are last
         if len(held) > LEASES:
             del held[next(iter(held))]

@@ -108,8 +108,9 @@ class Reader:
 
     def forget_unused(self) -> None:
         """Drops cached results that this reading did not use."""
-        for key in [key for key in self._cache if key not in self._used]:
-            del self._cache[key]
+        for key in list(self._cache):  # in one step: another thread may read the same stream
+            if key not in self._used:
+                self._cache.pop(key, None)
 
     def _note(self, path: str) -> Stamp:
         full = f"{self.folder}/{path}"

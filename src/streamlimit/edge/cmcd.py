@@ -10,7 +10,7 @@ from streamlimit.edge.seating import Seating
 from streamlimit.errors import Refused
 from streamlimit.http.request import Request
 from streamlimit.model import Admitted
-from streamlimit.web.caller import Caller
+from streamlimit.web.auth import Caller
 from streamlimit.web.headers import reservations
 from streamlimit.web.incoming import bare_kind, body_of, require_method
 from streamlimit.web.outgoing import Reply

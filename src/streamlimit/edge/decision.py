@@ -13,7 +13,7 @@ from streamlimit.errors import UnknownSegment
 from streamlimit.http.request import Request
 from streamlimit.model import Admitted, Ask, Purpose, Session, State
 from streamlimit.web.address import digest_at, place_at
-from streamlimit.web.caller import Caller
+from streamlimit.web.auth import Caller
 from streamlimit.web.problems import CHALLENGE, Problem
 from streamlimit.web.requested import PLAIN, Requested
 from streamlimit.web.service import Service

@@ -33,15 +33,14 @@ class Holding:
         limiter: Limiter,
         expiry_seconds: float,
         life_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limiter, self._expiry, self._life, self._clock = limiter, expiry_seconds, life_seconds, clock
+        self._limiter, self._expiry, self._life = limiter, expiry_seconds, life_seconds
         self._held: dict[Key, HeldSeat] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def hold(self, lease: Lease, lost: Callable[[], None] | None = None) -> None:
         """Holds the seat of *lease* for `life_seconds` from now: the client has called."""
-        key, until = (lease.ask.user_id, lease.ask.session_id), self._clock() + self._life
+        key, until = (lease.ask.user_id, lease.ask.session_id), time.monotonic() + self._life
         is_new = key not in self._held
         self._held[key] = HeldSeat(lease, until, lost)
         if is_new:
@@ -67,7 +66,7 @@ class Holding:
 
     async def _keep(self, key: Key) -> None:
         try:
-            while (left := self._held[key].until - self._expiry - self._clock()) > 0:
+            while (left := self._held[key].until - self._expiry - time.monotonic()) > 0:
                 await asyncio.sleep(min(left, self._expiry / 2))
                 held = self._held[key]
                 if held.until and await resolved(self._limiter.prolong(held.lease)) is not None:

@@ -18,7 +18,7 @@ from streamlimit.edge.hooks import read_hook
 from streamlimit.edge.seating import Seating
 from streamlimit.errors import StreamlimitError
 from streamlimit.http.request import Request
-from streamlimit.web.caller import Caller
+from streamlimit.web.auth import Caller
 from streamlimit.web.incoming import body_of, require_method
 from streamlimit.web.outgoing import Reply, json_reply
 from streamlimit.web.problems import Problem, wrong_field

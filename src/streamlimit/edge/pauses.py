@@ -3,9 +3,6 @@
 The time counts from the first report of a pause: repeated reports do not extend it; playing again resets it.
 """
 
-import time
-from collections.abc import Callable
-
 from streamlimit.edge.holding import Holding
 from streamlimit.limiter import Limiter
 from streamlimit.model import Ask, Lease, Session
@@ -24,10 +21,9 @@ class Pauses:
         limiter: Limiter,
         expiry_seconds: float,
         paused_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limiter, self._are_held = limiter, paused_seconds > 0
-        self._holding = Holding(limiter, expiry_seconds, expiry_seconds + paused_seconds, clock)
+        self._holding = Holding(limiter, expiry_seconds, expiry_seconds + paused_seconds)
         self._reported: Recent[str, int] = Recent()
 
     async def begin(self, ask: Ask, session: Session | None) -> None:

@@ -5,7 +5,6 @@ streamlimit, but not of a stream whose files are at another server: players woul
 """
 
 import time
-from collections.abc import Callable
 
 from streamlimit.delivery.paths import PLAYLIST_SUFFIXES, suffix_of
 from streamlimit.edge.decision import Decider, Yes
@@ -21,12 +20,10 @@ from streamlimit.web.problems import Problem
 
 
 class Redirect:
-    """The handler of files of `/play` at a CDN; errors are raised, not sent. *wall*: seconds of the epoch."""
+    """The handler of files of `/play` at a CDN; errors are raised, not sent."""
 
-    def __init__(
-        self, cdn: CdnSettings, cookies: Cookies | None, decider: Decider, wall: Callable[[], float] = time.time
-    ) -> None:
-        self._cdn, self._cookies, self._decider, self._wall = cdn, cookies, decider, wall
+    def __init__(self, cdn: CdnSettings, cookies: Cookies | None, decider: Decider) -> None:
+        self._cdn, self._cookies, self._decider = cdn, cookies, decider
         self._sign = signer(cdn) if cookies is None else None
 
     async def __call__(self, request: Request) -> Reply:
@@ -48,4 +45,4 @@ class Redirect:
     def _url(self, original: Original) -> str:
         if self._sign is None:
             return self._cdn.url + plain_file(original.stream_id, original.path)
-        return signed_url(self._cdn, self._sign, original.stream_id, original.path, self._wall())
+        return signed_url(self._cdn, self._sign, original.stream_id, original.path, time.time())

@@ -21,7 +21,7 @@ from streamlimit.edge.original import file_of, original_of
 from streamlimit.errors import CatalogError, OriginFailed, StoreUnavailable, UnknownStream
 from streamlimit.model import NO_MOVE, Ask, Gone, Lease, Receipt, Session, State, Verdict
 from streamlimit.store.contract import Events, resolved
-from streamlimit.web.caller import Caller
+from streamlimit.web.auth import Caller
 from streamlimit.web.plays import MARK
 from streamlimit.web.problems import Problem
 from streamlimit.web.service import Service
@@ -116,11 +116,11 @@ async def in_order(reports: Sequence[Report], note: Callable[[Report], Awaitable
 
 
 class Reported:
-    """Takes the reports of edges for one worker. *wall*: seconds of the epoch, for `at_ms`."""
+    """Takes the reports of edges for one worker."""
 
-    def __init__(self, service: Service, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, service: Service) -> None:
         self._limiter, self._authenticator, self._store = service.limiter, service.authenticator, service.store
-        self._streams, self._entrusted, self._wall = service.streams, service.entrusted, wall
+        self._streams, self._entrusted = service.streams, service.entrusted
         self._expiry_ms, self._prefix = service.policy.expiry_ms, service.settings.public_path
 
     async def note(self, report: Report) -> str | None:
@@ -171,7 +171,7 @@ class Reported:
         """The age of the report in ms; the future counts as now."""
         if report.at_ms is None:
             return 0
-        return math.floor(min(max(self._wall() * 1_000 - report.at_ms, 0), LONG_AGO_MS))
+        return math.floor(min(max(time.time() * 1_000 - report.at_ms, 0), LONG_AGO_MS))
 
     async def _is_gone(self, report: Report, caller: Caller, stream_id: str, place: Place, age_ms: int) -> bool:
         """Settles the report's lease, whichever worker gave it. Does the session hold no seat?"""

@@ -11,7 +11,7 @@ from streamlimit.errors import StoreUnavailable, admission
 from streamlimit.model import Admitted, Ask, Purpose, Session
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_of, place_of
-from streamlimit.web.caller import Caller
+from streamlimit.web.auth import Caller
 from streamlimit.web.plays import RANDOM_BITS, new_play
 from streamlimit.web.problems import CHALLENGE, Problem
 from streamlimit.web.recent import Recent

@@ -13,16 +13,15 @@ Key = tuple[str, str]
 
 
 class Watching:
-    """Asks *holds_seat* of each session every *every_seconds*, for *life_seconds* at most, by a monotonic *clock*."""
+    """Asks *holds_seat* of each session every *every_seconds*, for *life_seconds* at most."""
 
     def __init__(
         self,
         holds_seat: Callable[[str, str], Awaitable[bool]],
         every_seconds: float,
         life_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._holds_seat, self._every, self._life, self._clock = holds_seat, every_seconds, life_seconds, clock
+        self._holds_seat, self._every, self._life = holds_seat, every_seconds, life_seconds
         self._tasks: dict[Key, asyncio.Task[None]] = {}
 
     def watch(self, key: Key, lost: Callable[[], None]) -> None:
@@ -39,8 +38,8 @@ class Watching:
             del self._tasks[key]
 
     async def _watch(self, key: Key, lost: Callable[[], None]) -> None:
-        until = self._clock() + self._life
-        while self._clock() < until:
+        until = time.monotonic() + self._life
+        while time.monotonic() < until:
             await asyncio.sleep(self._every)
             try:
                 if not await self._holds_seat(*key):

@@ -1,17 +1,47 @@
 """The hub of a worker's listeners: one reader of the feed, which polls a few times a second while there are any."""
 
 import asyncio
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 
 from streamlimit.errors import StoreUnavailable
-from streamlimit.feed.frames import frame
-from streamlimit.feed.window import MOST, Window
+from streamlimit.feed.frames import Frame, frame
 from streamlimit.store.contract import resolved
-from streamlimit.store.feed import Feed
+from streamlimit.store.feed import Feed, Place
 
 POLL_SECONDS = 0.25
 PAGE = 500
+MOST = 2_000
+"""Most events in the window: a listener that is further behind is closed."""
+
+
+class Window:
+    """The last events that were read of the feed: all behind `start` up to `end`, at most *most* of them."""
+
+    def __init__(self, place: Place, most: int) -> None:
+        self.start = self.end = place
+        self._most = most
+        self._frames: list[Frame] = []
+
+    def covers(self, place: Place) -> bool:
+        """Does the window contain every event behind *place*?"""
+        return self.start <= place <= self.end
+
+    def add(self, frames: Iterable[Frame]) -> None:
+        """Appends the next events."""
+        self._frames += frames
+        too_many = len(self._frames) - self._most
+        if too_many > 0:
+            self.start = self._frames[too_many - 1].place
+            del self._frames[:too_many]
+        if self._frames:
+            self.end = self._frames[-1].place
+
+    def after(self, place: Place) -> list[Frame]:
+        """The events behind *place*, which the window covers."""
+        return self._frames[bisect_right(self._frames, place, key=attrgetter("place")) :]
 
 
 class Hub:

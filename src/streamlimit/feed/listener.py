@@ -11,8 +11,7 @@ Makes the text to be sent; the caller sends it. The events by name:
 
 from streamlimit.errors import StoreUnavailable
 from streamlimit.feed.frames import Filters, frame, id_line, mark, remark, write_place
-from streamlimit.feed.hub import Hub
-from streamlimit.feed.window import Window
+from streamlimit.feed.hub import Hub, Window
 from streamlimit.store.contract import resolved
 from streamlimit.store.feed import Place
 

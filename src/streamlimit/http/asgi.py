@@ -17,13 +17,10 @@ REQUEST = "streamlimit.request"
 DRAINING = "streamlimit.draining"
 """Key of a scope's extensions: awaited for the stop of the service by answers without an end of their own."""
 
-WIRE = "streamlimit.wire"
-"""Key of a scope's extensions: the connection's wire."""
-
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
-def scope_of(request: Request, exchange: Exchange | None = None) -> Scope:
+def scope_of(request: Request, exchange: Exchange) -> Scope:
     """The *request*, which is answered by *exchange*, as ASGI's scope."""
     return {
         "type": "http",
@@ -39,14 +36,9 @@ def scope_of(request: Request, exchange: Exchange | None = None) -> Scope:
         "server": None,
         "client": request.client,
         "state": {},
-        "extensions": {} if exchange is None else _extensions(exchange),
+        "extensions": {DRAINING: exchange.until_draining},
         REQUEST: request,
     }
-
-
-def _extensions(exchange: Exchange) -> dict[str, Any]:
-    wire = exchange.wire
-    return {DRAINING: exchange.until_draining} if wire is None else {DRAINING: exchange.until_draining, WIRE: wire}
 
 
 class Bridge:

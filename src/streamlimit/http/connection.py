@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from streamlimit.http.exchange import CLOSE, STATUS_LINES, Exchange, dated, lines_of
 from streamlimit.http.framing import Fault
-from streamlimit.http.large import LargeBodies
+from streamlimit.http.large_bodies import LargeBodies
 from streamlimit.http.limits import Connections
 from streamlimit.http.patience import Patience
 from streamlimit.http.reader import SLICE, Reader

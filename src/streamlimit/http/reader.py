@@ -10,7 +10,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, par
 from httptools.parser.errors import HttpParserInvalidURLError
 
 from streamlimit.http.framing import MALFORMED, Fault, fault_of, framing_of, has_body, is_host, unknown_version
-from streamlimit.http.large import LargeBodies
+from streamlimit.http.large_bodies import LargeBodies
 from streamlimit.http.request import Headers, Peer, Request, unquoted
 
 MAX_HEAD = 32 * 1024

@@ -13,6 +13,7 @@ from functools import partial
 from msgspec import Struct
 
 from streamlimit.census import all_live
+from streamlimit.document import wall_ms
 from streamlimit.errors import StoreUnavailable
 from streamlimit.logs import EventLog
 from streamlimit.policy import Policy
@@ -172,8 +173,3 @@ class Reporter:
     def _batch(self, part: Part) -> Batch:
         self._number += 1
         return Batch(self._name, self._number, part)
-
-
-def wall_ms() -> int:
-    """The wall clock in ms, which dates reports."""
-    return time.time_ns() // 1_000_000

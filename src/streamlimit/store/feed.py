@@ -5,13 +5,13 @@ events (docs/adr/0011-events-for-people.md); events that must not be lost go int
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from streamlimit.model import Device, Event, Session, State
+from streamlimit.model import Event, Session
 from streamlimit.store.contract import Answer
 
 FEED_KEPT = 10_000
@@ -97,43 +97,25 @@ class Feed(Protocol):
         ...
 
 
-class _Row(Struct, array_like=True, gc=False):
-    """A stored event, an array that begins with the order among events of one millisecond."""
-
-    code: int
-    at_ms: int
-    reason: str
-    by: str | None
-    live_sessions: int | None
-    session_id: str
-    user_id: str
-    stream_id: str
-    state: State
-    device: str | Device | None
-    segment: str | None
-    sequence: int | None
-    started_at_ms: int
-    last_activity_ms: int | None
-    expires_at_ms: int
-    generation: int
-    move: int
-    plan: str | None = None
-    limit: int | None = None
-    play: int = 0
+class _Shown(Session, frozen=True, array_like=True, gc=False):
+    """A session that is stored as an array."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Row).decode
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 def pack(event: Event) -> bytes:
-    """The event as MessagePack, a `_Row` of about 150 bytes: the same bytes for the same event."""
+    """The event as a MessagePack array of about 150 bytes: the same bytes for the same event.
+
+    It begins with the order among events of one millisecond.
+    """
     code, its = _CODES[event.type], astuple(event.session)
     return _encode((code, event.at_ms, event.reason, event.by, event.live_sessions, *its))
 
 
 def unpack(packed: bytes) -> Event:
     """The event that `pack` made these bytes of."""
-    row = _decode(packed)
-    session = Session(*astuple(row)[5:])
-    return Event(_NAMES[row.code], session, row.at_ms, row.reason, row.by, row.live_sessions)
+    code, at_ms, reason, by, live_sessions, *its = _decode(packed)
+    session = Session(*astuple(msgspec.convert(its, _Shown)))
+    return Event(_NAMES[code], session, at_ms, reason, by, live_sessions)

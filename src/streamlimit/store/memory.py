@@ -15,9 +15,8 @@ from streamlimit.model import Event, Swept
 from streamlimit.policy import OUTBOX_MAX_EVENTS, Policy
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome
-from streamlimit.store.bodies import decode, decode_grants, encode
 from streamlimit.store.contract import Clock, Events
-from streamlimit.store.rule_store import Rule, RuleStore
+from streamlimit.store.rule_store import Rule, RuleStore, decode, decode_grants, encode
 
 T = TypeVar("T")
 

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
+import msgspec
+
 from streamlimit import rules
 from streamlimit.errors import StoreUnavailable
 from streamlimit.model import (
@@ -34,6 +36,12 @@ from streamlimit.store.deferred import Deferred
 T = TypeVar("T")
 Rule: TypeAlias = Callable[..., Outcome[T]]
 """Called with a ledger and the time; called again with the ended grants where its outcome wants them."""
+
+decode = msgspec.msgpack.Decoder(Ledger).decode
+decode_grants = msgspec.msgpack.Decoder(Grants).decode
+encode = msgspec.msgpack.Encoder().encode
+"""A ledger as bytes; seats are arrays, half as long as with field names. A decoded one is shared with no other caller.
+"""
 
 LOOKED_AT = 500
 """Users that one page of `browse` looks at: some milliseconds, in which the process does nothing else."""

@@ -12,11 +12,11 @@ from streamlimit.logs import EventLog, asking
 from streamlimit.refusal_limiter import CODE as HAMMERING
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.store.deferred import Deferred
-from streamlimit.web.control import Control
 from streamlimit.web.cors import Cors
 from streamlimit.web.hammering import Hammering
 from streamlimit.web.headers import lines
 from streamlimit.web.heartbeat import Heartbeat, is_heartbeat
+from streamlimit.web.lazy_plane import LazyPlane
 from streamlimit.web.leaving import ClientLeft
 from streamlimit.web.outgoing import Call, Reply
 from streamlimit.web.playback import PlaybackFiles
@@ -34,8 +34,8 @@ log = EventLog("streamlimit.web")
 EDGE, SEGMENTS = "/edge/", "/v1/segments"
 
 
-class Room(Protocol):
-    """The edges' protocols: a request in, a reply out; its errors are raised.
+class Edges(Protocol):
+    """What edges ask, each in its protocol: a request in, a reply out; errors are raised.
 
     `elsewhere`: a call that has files of `/play/` delivered by another server; None: streamlimit delivers.
     `cookies_of`: the cookies that playlists of a stream carry then, for a session with a seat on it.
@@ -51,18 +51,18 @@ class Room(Protocol):
 
 
 class FrontDoor:
-    """Handles all requests of one worker. *edge* answers what is below `/edge/`."""
+    """Handles all requests of one worker. *edges* answer what is below `/edge/`."""
 
-    def __init__(self, service: Service, edge: Room | None = None) -> None:
-        self._edge = edge
+    def __init__(self, service: Service, edges: Edges) -> None:
+        self._edges = edges
         self._cors, self._proxies = Cors(service.settings.cors_origins), service.proxies
         self._same_for_all = self._headers(None) if self._cors.is_for_all else b""
-        responder = Responder(service, None if edge is None else edge.cookies_of)
+        responder = Responder(service, edges.cookies_of)
         self._segments, self._play = _hot_calls(service, responder)
         self._heartbeat = Heartbeat(service)
         self._limiter, self._tally = service.limiter, service.tally
-        self._control = Control(service)
-        self._elsewhere = None if edge is None else edge.elsewhere
+        self._control = LazyPlane(service)
+        self._elsewhere = edges.elsewhere
 
     def handle(self, request: Request, exchange: Exchange) -> Awaitable[None] | None:
         """Answers *request*, at once or by the returned awaitable."""
@@ -102,8 +102,8 @@ class FrontDoor:
             return self._play_elsewhere(self._elsewhere, request, exchange)
         if is_heartbeat(path):
             return self._heartbeat(request, exchange)
-        if self._edge is not None and path.startswith(EDGE):
-            return self._reply(self._edge, request, exchange)
+        if path.startswith(EDGE):
+            return self._reply(self._edges, request, exchange)
         return self._bridge(request, exchange)
 
     async def _play_elsewhere(self, elsewhere: Call, request: Request, exchange: Exchange) -> None:
@@ -128,7 +128,7 @@ class FrontDoor:
 
     def _is_edges_own(self, path: str) -> bool:
         """Is an `OPTIONS` on *path* a viewer's request, forwarded by an edge?"""
-        return self._edge is not None and path.startswith(EDGE) and self._edge.takes_options(path)
+        return path.startswith(EDGE) and self._edges.takes_options(path)
 
     def _route_of(self, path: str) -> str | None:
         """The name of a call that is not the control plane's, for the log: a path may hold a grant, or anything."""
@@ -136,8 +136,8 @@ class FrontDoor:
             return "/play"
         if is_heartbeat(path):
             return "/v1/users/{user_id}/sessions/{session_id}/heartbeat"
-        if self._edge is not None and path.startswith(EDGE):
-            return self._edge.route_of(path)
+        if path.startswith(EDGE):
+            return self._edges.route_of(path)
         return path if path == SEGMENTS else None
 
     def _fail(self, request: Request, exchange: Exchange, error: Exception, route: str | None = None) -> None:

@@ -11,7 +11,7 @@ from streamlimit.http.asgi import REQUEST
 from streamlimit.http.request import Request as Asked
 from streamlimit.ids import wrong_with_id
 from streamlimit.web.address import place_at
-from streamlimit.web.caller import Caller
+from streamlimit.web.auth import Caller
 from streamlimit.web.contract.schemas import schema_of_form
 from streamlimit.web.forms import ID_SCHEMA, read_form
 from streamlimit.web.incoming import body_of, json_of

@@ -17,7 +17,7 @@ from streamlimit.rules.beat import beaten
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.store.deferred import then
 from streamlimit.web.address import digest_of, place_at
-from streamlimit.web.caller import BOUND, Caller
+from streamlimit.web.auth import BOUND, Caller
 from streamlimit.web.forms import HeartbeatForm, read_form
 from streamlimit.web.headers import lines, reservations
 from streamlimit.web.incoming import bare_kind, body_of, not_json, require_kind, wrong_method
@@ -131,7 +131,7 @@ class Heartbeat:
             caller.require_own(user_id, session_id, form.stream_id, form.replace)
             if caller.place is not None:
                 caller.require_place(place_at(client))
-        plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
+        plan_limit = None if form.plan is None else self._plans.limit_of(caller.role, form.plan)
         return caller.ask(
             user_id,
             session_id,

@@ -40,15 +40,20 @@ def with_hot_calls(app: FastAPI) -> FastAPI:
 
 def shown(app: FastAPI) -> FastAPI:
     """Adds `/openapi.json` to *app*. Anyone may ask for it, so it is made once, in a thread: viewers do not wait."""
-    made: list[asyncio.Task[bytes]] = []
+    making: asyncio.Task[bytes] | None = None
 
     async def show(_request: Request) -> Response:
-        if not made:
-            made.append(asyncio.create_task(asyncio.to_thread(lambda: msgspec.json.encode(app.openapi()))))
-        return Response(await asyncio.shield(made[0]), media_type="application/json")
+        nonlocal making
+        if making is None or _has_failed(making):
+            making = asyncio.create_task(asyncio.to_thread(lambda: msgspec.json.encode(app.openapi())))
+        return Response(await asyncio.shield(making), media_type="application/json")
 
     app.add_route("/openapi.json", show, include_in_schema=False)
     return app
+
+
+def _has_failed(task: asyncio.Task[bytes]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -4,14 +4,13 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from streamlimit.document import limit_json, session_json
+from streamlimit.document import limit_json, session_json, wall_ms
 from streamlimit.logs import EventLog
 from streamlimit.model import OwnLimit, Session
-from streamlimit.reporting.reporter import wall_ms
 from streamlimit.store.contract import resolved
 from streamlimit.sweeper import expire_once
+from streamlimit.web.auth import Caller
 from streamlimit.web.browsing import Filters, browse, browse_limits
-from streamlimit.web.caller import Caller
 from streamlimit.web.calls import (
     CallerDep,
     Cursor,

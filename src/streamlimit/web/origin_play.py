@@ -20,8 +20,8 @@ from streamlimit.limiter import LeaseHolder
 from streamlimit.model import Purpose
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_at, place_at
+from streamlimit.web.auth import Caller
 from streamlimit.web.blocking import MARK, origin_directives
-from streamlimit.web.caller import Caller
 from streamlimit.web.headers import counted, lines, named
 from streamlimit.web.leaving import while_there
 from streamlimit.web.origin_relay import UNKNOWN, OriginRelay, about_file

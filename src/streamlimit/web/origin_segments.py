@@ -11,7 +11,7 @@ from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Request
 from streamlimit.limiter import LeaseHolder
 from streamlimit.web.address import digest_at, place_at
-from streamlimit.web.caller import Caller
+from streamlimit.web.auth import Caller
 from streamlimit.web.gaps import behind_gap, candidates
 from streamlimit.web.headers import counts, lines, named
 from streamlimit.web.incoming import json_of, wrong_method

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from streamlimit.logs import EventLog
-from streamlimit.web.caller import Caller
 from streamlimit.web.problems import Problem, wrong_field
+from streamlimit.web.rights import Role
 
 log = EventLog("streamlimit.auth")
 
@@ -36,14 +36,14 @@ class Plans:
             log.warning("unknown_plan", plan=plan[:128], note="max_sessions holds for its users")
         return found
 
-    def limit_of(self, caller: Caller, plan: str | None) -> int | None:
-        """The limit of the plan that a request names.
+    def limit_of(self, role: Role, plan: str | None) -> int | None:
+        """The limit of the plan that a request names, of a caller of that *role*.
 
         Raises 403 for viewers, who do not choose their plan, and `malformed` for an unknown plan.
         """
         if plan is None:
             return None
-        if caller.role in ("grant", "viewer"):
+        if role in ("grant", "viewer"):
             raise Problem("forbidden", "the plan is named by the token, or by a back end of the platform")
         if plan not in self._plans:
             raise wrong_field("plan", "there is no such plan in the settings")

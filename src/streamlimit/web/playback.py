@@ -11,8 +11,8 @@ from streamlimit.http.request import Request
 from streamlimit.model import Purpose
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import digest_of, place_at
+from streamlimit.web.auth import Caller
 from streamlimit.web.blocking import MARK, until_listed, until_made
-from streamlimit.web.caller import Caller
 from streamlimit.web.entries import Entry, led_content
 from streamlimit.web.plays import new_play
 from streamlimit.web.requested import PlayPath, Requested, conditions_of, requested_of

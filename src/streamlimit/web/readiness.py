@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from streamlimit.cache import CachingStore
 from streamlimit.errors import StoreUnavailable
@@ -15,14 +14,14 @@ FRESH_SECONDS = 1.0
 class Readiness:
     """The readiness of one worker, by its *store*."""
 
-    def __init__(self, store: CachingStore, clock: Callable[[], float] = time.monotonic) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: CachingStore) -> None:
+        self._store = store
         self._tried_at, self._problem = float("-inf"), ""
         self._trying: asyncio.Task[None] | None = None
 
     async def problem(self) -> str:
         """The store's problem in words; empty where there is none."""
-        is_fresh = self._clock() - self._tried_at < FRESH_SECONDS
+        is_fresh = time.monotonic() - self._tried_at < FRESH_SECONDS
         if not is_fresh or bool(self._problem) != self._store.is_away:
             if self._trying is None or self._trying.done():
                 self._trying = asyncio.create_task(self._try())
@@ -35,4 +34,4 @@ class Readiness:
             self._problem = ""
         except StoreUnavailable as error:
             self._problem = str(error) or "no answer"
-        self._tried_at = self._clock()
+        self._tried_at = time.monotonic()

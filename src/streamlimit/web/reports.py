@@ -4,9 +4,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from streamlimit.document import rfc3339
+from streamlimit.document import rfc3339, wall_ms
 from streamlimit.reporting.document import as_csv, columns_of, row_json
-from streamlimit.reporting.reporter import wall_ms
 from streamlimit.reporting.span import BadSpan, Now, span_of
 from streamlimit.store.reporting import Group, Period
 from streamlimit.web.calls import CallerDep, ServiceDep, json_answer

@@ -27,7 +27,7 @@ _CHECK = Purpose.CHECK  # looked up once
 class Responder:
     """Delivers wanted files. Problems are raised, not sent."""
 
-    def __init__(self, service: Service, cookies_of: Callable[[str], list[str]] | None = None) -> None:
+    def __init__(self, service: Service, cookies_of: Callable[[str], list[str]] | None) -> None:
         self._limiter, self._files, self._cookies_of = service.limiter, service.files, cookies_of
         self.deliverer, self.partials = Deliverer(service.policy), Partials()
 

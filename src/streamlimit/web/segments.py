@@ -13,7 +13,7 @@ from streamlimit.http.request import Request
 from streamlimit.model import Device, Label, Purpose
 from streamlimit.store.contract import Answer, resolved
 from streamlimit.web.address import digest_of, place_at
-from streamlimit.web.caller import BOUND, Caller
+from streamlimit.web.auth import BOUND, Caller
 from streamlimit.web.forms import Id, SegmentName, read_form
 from streamlimit.web.incoming import json_of, wrong_method
 from streamlimit.web.responder import Responder
@@ -89,7 +89,7 @@ class Segments:
             caller.require_place(place)
         stream, name = self._stream(form.stream_id), form.segment
         named = None if name is None else stream.names.get(name) or self._segment(stream, name)
-        plan_limit = None if form.plan is None else self._plans.limit_of(caller, form.plan)
+        plan_limit = None if form.plan is None else self._plans.limit_of(caller.role, form.plan)
         ask = caller.ask(
             form.user_id,
             form.session_id,

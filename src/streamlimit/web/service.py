@@ -7,8 +7,8 @@ from streamlimit.cache import CachingStore
 from streamlimit.census import Counted
 from streamlimit.delivery.catalog import Catalog
 from streamlimit.delivery.entrusted import Entrusted
-from streamlimit.delivery.known import Streams
 from streamlimit.delivery.local import StreamFiles
+from streamlimit.delivery.streams import Streams
 from streamlimit.feed.hub import Hub
 from streamlimit.feed.recorder import Recorder
 from streamlimit.limiter import Limiter

@@ -13,7 +13,7 @@ from streamlimit.document import session_json
 from streamlimit.model import Admitted, Ask, Purpose, Roster
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_at, place_at
-from streamlimit.web.caller import Caller
+from streamlimit.web.auth import Caller
 from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, asked, caller_of, described, form_in, json_answer
 from streamlimit.web.forms import SessionForm, read_end_form
 from streamlimit.web.grants import Grant, streams_carried
@@ -65,7 +65,7 @@ async def open_session(request: Request, service: ServiceDep, caller: CallerDep)
         device=form.device,
         replace=form.replace,
         plan=form.plan,
-        plan_limit=service.plans.limit_of(caller, form.plan),
+        plan_limit=service.plans.limit_of(caller.role, form.plan),
     )
     admitted = await service.limiter.admitted(ask)
     grant = service.grants.write(_grant(service, caller, ask, admitted, request))

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -51,17 +50,10 @@ class Sender:
     """Delivers to one *endpoint* over connections that are kept open, as many as attempts are made at once.
 
     Redirects are not followed, and no proxy of the environment is used: both lead to unchecked addresses.
-    *wall*: seconds of the epoch.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        addresses: Addresses,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
-        self._addresses, self._wall = addresses, wall
+    def __init__(self, endpoint: Endpoint, addresses: Addresses, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._addresses = addresses
         self._timeout = timeout_seconds
         self._idle: list[httpx.AsyncClient] = []
         self.adopt(endpoint)
@@ -75,7 +67,7 @@ class Sender:
     async def send(self, event: Event) -> Outcome:
         """Makes one attempt. Every error becomes `Failed`."""
         body = payload(event)
-        headers = self.endpoint.headers(event, body, self._wall())
+        headers = self.endpoint.headers(event, body, time.time())
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._send_somewhere(body, headers)
@@ -118,7 +110,7 @@ class Sender:
             response = await client.send(request, stream=True)
             try:
                 await _read(response)
-                return _judged(response, self._wall())
+                return _judged(response, time.time())
             finally:
                 await response.aclose()
         finally:

@@ -43,16 +43,15 @@ LARGE = 256 * 1024
 
 
 class OriginCatalog:
-    """The streams of the origin of *client*. *keep_seconds*: X/2. *on_problem*, *clock*: as in `Catalog`."""
+    """The streams of the origin of *client*. *keep_seconds*: X/2. *on_problem*: as in `Catalog`."""
 
     def __init__(
         self,
         client: OriginClient,
         keep_seconds: float,
-        on_problem: Callable[[str, str | None], None] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        on_problem: Callable[[str, str | None], None] | None,
     ) -> None:
-        self.client, self._keep, self._clock = client, keep_seconds, clock
+        self.client, self._keep = client, keep_seconds
         self.problems = Problems(on_problem)
         self._entries: OrderedDict[str, OriginEntry] = OrderedDict()
         self._unknown: dict[str, float] = {}
@@ -76,7 +75,7 @@ class OriginCatalog:
 
     async def look(self, stream_id: str, fresh: bool = False) -> None:
         """Asks the origin for due playlists of the stream; *fresh*: for all of them, not only those in use."""
-        now, entry = self._clock(), self._entries.get(stream_id)
+        now, entry = time.monotonic(), self._entries.get(stream_id)
         if entry is not None and not (now >= entry.due or (fresh and entry.due_playlists(now, True))):
             return
         if entry is None and (wrong_with_id(stream_id) is not None or self._unknown.get(stream_id, 0) > now):
@@ -92,12 +91,12 @@ class OriginCatalog:
         entry, want = self._known(stream_id), Want(path)
         if not is_safe(path):
             raise UnknownSegment("it is no file of a stream")
-        if query or entry.is_due(path, self._clock()):
+        if query or entry.is_due(path, time.monotonic()):
             await self._fetched(entry, want, query, patience)
             self._take_in(entry, path)
             await self._build(entry)
         kept = entry.kept[want]
-        kept.asked_at = self._clock()
+        kept.asked_at = time.monotonic()
         return _body(kept)
 
     async def small(self, stream_id: str, path: str, most: int) -> Body | None:
@@ -109,7 +108,8 @@ class OriginCatalog:
             raise UnknownSegment("it is no file of a stream")
         key = (stream_id, path)
         kept = self._small.get(key)
-        if kept is None or self._clock() - kept.checked_at >= (self._keep if kept.failure is None else AGAIN_SECONDS):
+        seconds = self._keep if kept is None or kept.failure is None else AGAIN_SECONDS
+        if kept is None or time.monotonic() - kept.checked_at >= seconds:
             await self._once(("small", *key), lambda: self._fetch_small(stream_id, path))
             kept = self._small[key]
         if isinstance(kept.failure, TooLarge):
@@ -135,12 +135,12 @@ class OriginCatalog:
             return
         self._remember(entry)
         if not entry.playlists:
-            entry.due = self._clock() + AGAIN_SECONDS
+            entry.due = time.monotonic() + AGAIN_SECONDS
             return
-        due = entry.due_playlists(self._clock(), fresh)
+        due = entry.due_playlists(time.monotonic(), fresh)
         await asyncio.gather(*(self._fetched(entry, Want(path)) for path in due))
         await self._build(entry)
-        entry.due = self._clock() + (AGAIN_SECONDS if entry.stream is None else entry.period)
+        entry.due = time.monotonic() + (AGAIN_SECONDS if entry.stream is None else entry.period)
 
     async def _find(self, entry: OriginEntry) -> None:
         """Finds the stream's entry playlists, by the usual names."""
@@ -164,7 +164,7 @@ class OriginCatalog:
         kept = entry.kept.get(want) or Kept()
         waits = self.client.seconds if patience is None else patience
         changed = await fetch(self.client, entry.stream_id, want, kept, query, waits)
-        kept.checked_at = self._clock()
+        kept.checked_at = time.monotonic()
         entry.is_stale = entry.is_stale or changed or want not in entry.kept
         entry.kept[want] = kept
         if query and kept.failure is not None:
@@ -174,7 +174,7 @@ class OriginCatalog:
     async def _fetch_small(self, stream_id: str, path: str) -> None:
         kept = self._small.pop((stream_id, path), None) or Kept()
         await fetch(self.client, stream_id, Want(path), kept, "", self.client.seconds)
-        kept.checked_at = self._clock()
+        kept.checked_at = time.monotonic()
         self._small[stream_id, path] = kept
         while sum(each.size for each in self._small.values()) > MAX_SMALL_BYTES or len(self._small) > MAX_UNKNOWN:
             self._small.popitem(last=False)
@@ -190,7 +190,7 @@ class OriginCatalog:
     async def _build(self, entry: OriginEntry) -> None:
         """Reads changed playlists; missing files that they name are fetched, and they are read again."""
         async with self._building.setdefault(entry.stream_id, asyncio.Lock()):
-            now = self._clock()
+            now = time.monotonic()
             if not entry.is_stale and entry.bad_since is None:
                 return
             entry.is_stale = False
@@ -231,7 +231,7 @@ class OriginCatalog:
         self._drop(stream_id)
         if len(self._unknown) >= MAX_UNKNOWN:
             self._unknown.clear()
-        self._unknown[stream_id] = self._clock() + self._keep
+        self._unknown[stream_id] = time.monotonic() + self._keep
 
     def _drop(self, stream_id: str) -> None:
         self._entries.pop(stream_id, None)

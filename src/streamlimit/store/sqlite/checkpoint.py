@@ -40,7 +40,7 @@ class Checkpoint(Struct, frozen=True):
 class Checkpointer:
     """Makes checkpoints of the database at *path* in a thread of its own, and passes each to *on_checkpoint*."""
 
-    def __init__(self, path: str, on_checkpoint: Callable[[Checkpoint], None] = lambda checkpoint: None) -> None:
+    def __init__(self, path: str, on_checkpoint: Callable[[Checkpoint], None]) -> None:
         self._path, self._on_checkpoint = os.path.abspath(path), on_checkpoint  # the process may go to another folder
         self._changes = 0
         self._due = threading.Event()

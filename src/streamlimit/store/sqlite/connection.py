@@ -10,8 +10,12 @@ from importlib.resources import files
 from types import TracebackType
 from typing import TypeVar
 
+import msgspec
+
 from streamlimit.errors import SettingsError, StoreLocked, StoreUnavailable
-from streamlimit.store.sqlite import bodies, clock
+from streamlimit.rules.ledger import Ledger, Seat
+from streamlimit.store.rule_store import decode, encode
+from streamlimit.store.sqlite import clock
 from streamlimit.store.sqlite.opening import cannot_open, make_private
 
 T = TypeVar("T")
@@ -166,11 +170,14 @@ def _migrate(db: Connection) -> None:
 
 
 def _from_version_1(db: Connection) -> None:
-    """Migrates from schema 1, where each user's row was JSON, with an index by time."""
+    """Migrates from schema 1, where each user's row was JSON with the names of all fields, with an index by time."""
     db.execute("ALTER TABLE ledgers RENAME TO old_ledgers")
     db.execute(_table("ledgers"))
     for user_id, body in db.execute("SELECT user_id, body FROM old_ledgers"):
-        db.run("save", user_id, *bodies.from_version_1(body))
+        old = msgspec.json.decode(body)
+        seats = [Seat(**seat) for seat in old.get("seats", ())]
+        ledger = decode(encode(Ledger(seats, old.get("marks", []), old.get("max_sessions"))))
+        db.run("save", user_id, ledger.due_at_ms(0), encode(ledger))
     db.execute("DROP TABLE old_ledgers")
 
 

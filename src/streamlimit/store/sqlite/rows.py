@@ -10,14 +10,17 @@ from collections.abc import Container, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
+import msgspec
+
+from streamlimit.logs import EventLog
 from streamlimit.rules.grants import Grants
 from streamlimit.rules.ledger import Ledger, Outcome
-from streamlimit.store.bodies import decode_grants, encode
 from streamlimit.store.contract import Clock
-from streamlimit.store.rule_store import Rule
-from streamlimit.store.sqlite.bodies import read
+from streamlimit.store.rule_store import Rule, decode, decode_grants, encode
 from streamlimit.store.sqlite.clock import uptime_ms
 from streamlimit.store.sqlite.connection import QUERIES, Connection, is_locked, when_unlocked
+
+log = EventLog("streamlimit.store")
 
 T = TypeVar("T")
 Row = tuple[str, int | None, bytes]
@@ -26,6 +29,18 @@ LOAD, CHANGE = QUERIES["load"], QUERIES["change"]
 LOAD_WITH_GRANTS, SAVE_GRANTS = QUERIES["load_with_grants"], QUERIES["save_grants"]
 ADD_NEW, EXCHANGE = QUERIES["add_new"], QUERIES["exchange"]
 BROWSE, ADD, REPLACE, REMOVE = QUERIES["browse"], QUERIES["add"], QUERIES["replace"], QUERIES["remove"]
+
+
+def read(body: bytes) -> Ledger:
+    """The ledger in *body*. One that cannot be read is logged and counts as empty, so that the next change replaces it.
+
+    Otherwise nothing would expire any more, of any user: the sweep reads every row that is due.
+    """
+    try:
+        return decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        log.error("ledger_unreadable", problem=str(error), note="its user begins anew, without an own limit")
+        return Ledger()
 
 
 class Rows:

@@ -1,21 +1,49 @@
-"""The sweep on SQLite: removes expired sessions step by step (Endpoint 2), holding the write lock for a moment."""
+"""The sweep on SQLite: removes expired sessions step by step (Endpoint 2), holding the write lock for a moment.
 
+A round goes through all users, in the order of their ids, in chunks, so that no viewer waits for it: reading a chunk
+takes some hundred microseconds, and no lock. Users who become due behind it are left to the next round. So after a
+round in which a user was due, or which began long ago, there is one more.
+"""
+
+from collections.abc import Callable
 from time import thread_time
+from typing import Any
 
 from msgspec import Struct
 
 from streamlimit import rules
 from streamlimit.model import Event, Swept
 from streamlimit.policy import Policy
-from streamlimit.store.bodies import encode
-from streamlimit.store.sqlite.bodies import read
+from streamlimit.store.rule_store import encode
 from streamlimit.store.sqlite.changes import Changes
 from streamlimit.store.sqlite.checkpoint import Checkpointer
 from streamlimit.store.sqlite.connection import QUERIES, Connection, transaction
-from streamlimit.store.sqlite.pace import PAUSE_SECONDS, TRIES, Pace
-from streamlimit.store.sqlite.round import Round
-from streamlimit.store.sqlite.rows import Rows
+from streamlimit.store.sqlite.rows import Rows, read
 from streamlimit.store.sqlite.turns import Turns
+
+HOLD_SECONDS = 0.000_25
+"""How long a step holds the write lock: as long as a dozen decisions, so that a waiting viewer hardly notices."""
+
+PAUSE_SECONDS = 0.001
+"""The pause after a step, in which others take the lock: longer than the step, and the shortest timer of event loops.
+"""
+
+TRIES = 4
+"""How often a step is decided without the lock before it is decided under the lock."""
+
+FEWEST, FIRST, MOST = 8, 32, 128
+
+CHUNK = 2_000
+"""Users that one step looks at, nearly all of them by their due time only."""
+
+LONG_MS = 2_000
+"""A round that takes longer was interrupted: one through a million users takes half of it."""
+
+END = b""
+"""A key behind every user: in SQLite's order a blob comes after every text."""
+
+END_OF_CHUNK, DUE = QUERIES["end_of_chunk"], QUERIES["due"]
+Find = Callable[..., list[tuple[Any, ...]]]
 
 REMOVE, SAVE, SEE = QUERIES["remove"], QUERIES["save"], QUERIES["see"]
 FORGET_GRANTS, FORGOTTEN = QUERIES["forget_grants"], 100
@@ -113,3 +141,58 @@ class Sweep:
         """A number that changes when another connection writes."""
         version: int = self._rows.find("PRAGMA data_version")[0][0]
         return version
+
+
+class Pace:
+    """The size of steps, adapted by the time of each. `users`: how many the next one may look at."""
+
+    def __init__(self) -> None:
+        self.users = FIRST
+
+    def took(self, users: int, seconds: float) -> None:
+        """Adapts the size to a step of *users* that took *seconds*; after a delayed one it soon grows again."""
+        if users:
+            fitting = int(users * HOLD_SECONDS / max(seconds, 1e-6))
+            self.users = min(max(fitting, FEWEST), 2 * self.users, MOST)
+
+
+class Round:
+    """The position of a sweep: behind one user, and up to another."""
+
+    def __init__(self) -> None:
+        self._after = ""
+        self._until: str | bytes | None = None
+        self._began_ms: int | None = None
+        self._has_found = False
+
+    def due(self, find: Find, now_ms: int, far_ms: int, at_most: int) -> list[tuple[str, bytes]]:
+        """Up to *at_most* users of the chunk who are due, with their bodies; the same ones until `go_on`.
+
+        *far_ms*: a due time later than that counts as passed.
+        """
+        if self._began_ms is None:
+            self._began_ms = now_ms
+        if self._until is None:
+            last = find(END_OF_CHUNK, self._after, CHUNK - 1)
+            self._until = last[0][0] if last else END
+        return find(DUE, self._after, self._until, now_ms, far_ms, at_most)
+
+    @property
+    def ends_here(self) -> bool:
+        """Is this the last chunk?"""
+        return self._until == END
+
+    def go_on(self, last_user: str | None, has_found: bool, now_ms: int) -> bool:
+        """Goes on behind *last_user*, or (None) to the next chunk. *has_found*: a user was due. False: none is left."""
+        self._has_found = self._has_found or has_found
+        is_over = last_user is None and self.ends_here
+        if last_user is not None:
+            self._after = last_user
+        else:
+            self._after = self._until if isinstance(self._until, str) else ""
+            self._until = None
+        if not is_over:
+            return True
+        is_new = self._began_ms is not None and now_ms - self._began_ms < LONG_MS
+        more, self._began_ms, self._has_found = self._has_found or not is_new, None, False
+        return more

@@ -145,18 +145,6 @@ class SessionPage(Struct):
     cursor: str | None
 
 
-class UserLimit(Struct):
-    """A user's limit. `source`: `own`, or the service's `max_sessions`."""
-
-    user_id: str
-    max_sessions: Seats
-    until: datetime | None
-    note: str
-    own: bool
-    source: Literal["own", "max_sessions"]
-    plans: dict[str, int]
-
-
 class OwnLimit(Struct):
     """One user with a limit of their own."""
 
@@ -164,6 +152,14 @@ class OwnLimit(Struct):
     max_sessions: Seats
     until: datetime | None
     note: str
+
+
+class UserLimit(OwnLimit):
+    """A user's limit. `source`: `own`, or the service's `max_sessions`."""
+
+    own: bool
+    source: Literal["own", "max_sessions"]
+    plans: dict[str, int]
 
 
 class LimitPage(Struct):

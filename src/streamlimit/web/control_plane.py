@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from streamlimit import errors
-from streamlimit.web import events, numbers, operator, pages, problem_pages, reports, sessions
+from streamlimit.web import events, monitoring, operator, pages, problem_pages, reports, sessions
 from streamlimit.web.calls import asked
 from streamlimit.web.console import page as console
 from streamlimit.web.openapi import shown, with_hot_calls
@@ -16,7 +16,7 @@ from streamlimit.web.problems import FAILURE, Problem, log_problem, problem_of, 
 from streamlimit.web.request_id import id_header
 from streamlimit.web.service import Service
 
-_OPERATORS = (operator.router, numbers.router, events.router, reports.router, numbers.health, console.router)
+_OPERATORS = (operator.router, monitoring.router, events.router, reports.router, monitoring.health, console.router)
 _PAGES = (problem_pages.router, console.pages, pages.shared, pages.router)
 ROUTERS = (sessions.router, *_OPERATORS, *_PAGES)
 

@@ -1,4 +1,4 @@
-"""The control plane (plane.py), imported late.
+"""The control plane (control_plane.py), imported late.
 
 FastAPI takes a third of a start and no viewer needs it, so it is imported in a thread while the first viewers are
 answered.
@@ -15,7 +15,7 @@ TURN_SECONDS = 0.000_5
 """The interpreter's switch interval during the import: Python's 5 ms would delay viewers noticeably."""
 
 
-class Control:
+class LazyPlane:
     """The control plane of one worker, as an ASGI application. Requests wait until it is imported."""
 
     def __init__(self, service: Service) -> None:
@@ -27,7 +27,7 @@ class Control:
             require_ids_in_path(scope[REQUEST].raw_path)
         if self._plane is None:
             await import_plane()
-            from streamlimit.web.plane import make_plane
+            from streamlimit.web.control_plane import make_plane
 
             self._plane = make_plane(self._service)  # two requests that waited may each make one: they are equal
         if scope["method"] == "HEAD":
@@ -45,6 +45,6 @@ def _import_plane() -> None:
     before = sys.getswitchinterval()
     sys.setswitchinterval(TURN_SECONDS)
     try:
-        import streamlimit.web.plane  # noqa: F401
+        import streamlimit.web.control_plane  # noqa: F401
     finally:
         sys.setswitchinterval(before)
