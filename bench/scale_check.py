@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import NamedTuple
 
 from valkey import Valkey
@@ -30,6 +30,7 @@ from bench.simulation import (
     Audience,
     Handled,
     Outcome,
+    Process,
     Request,
     Service,
     Stages,
@@ -53,6 +54,12 @@ ALONE_SHARE, ALONE_SECONDS, AT_RATE_SECONDS = 0.25, 4.0, 3.0
 PREPARED_A_SECOND = 1_500.0
 WORKERS, OTHERS = "workers", "store and driver"
 """The two cores."""
+
+PROCESSES = {"worker 0": Process(WORKERS), "worker 1": Process(WORKERS), "store": Process(OTHERS)}
+PROCESSES |= {"driver": Process(OTHERS, has_loop=False, yields=True)}
+
+KNOWN = 3_000
+"""Users who are asked for in turns, of the kinds that a worker knows: more than a processor's caches hold."""
 
 WITHIN = 0.2
 NOISY = 1.15
@@ -115,7 +122,8 @@ def check(viewers: int, seed: int = 1) -> Path:
         once = round(rate * (AT_RATE_SECONDS + ALONE_SHARE * ALONE_SECONDS))
         kinds = _kinds(once)
         costs = {name: _measured(house, requests, rate) for name, requests in kinds.items()}
-        predicted = simulate(workload(audience, seconds, seed), Service(audience), _stages(costs), seed, since=WARM_UP)
+        asked = workload(audience, seconds, seed)
+        predicted = simulate(asked, Service(audience), _stages(costs), PROCESSES, seed, since=WARM_UP)
         house.client.flushall()
         real = _run(house, list(workload(audience, seconds, seed)))
         again = _measured(house, kinds[FIRST], rate)
@@ -138,7 +146,7 @@ def _open(stack: ExitStack, folder: Path) -> House:
 def _kinds(count: int) -> dict[str, tuple[list[Request], list[Request]]]:
     """Of each kind: what is asked before, and what is measured, in turns; *count*: of what can be asked only once."""
 
-    def of(what: str, prefix: int, session: str = "tv", users: int = 500) -> list[Request]:
+    def of(what: str, prefix: int, session: str = "tv", users: int = KNOWN) -> list[Request]:
         return [Request(0, n % 2, prefix + n, session, what, 0, n) for n in range(users)]
 
     found: dict[str, tuple[list[Request], list[Request]]] = {}
@@ -178,18 +186,23 @@ def _noise(first: Cost, again: Cost) -> str:
 
 
 def _stages(costs: dict[str, Cost]) -> Stages:
-    """Work at both cores, and the time that nothing explains: what such a request took alone, less its work."""
+    """Work of the processes, and the time that nothing explains: what such a request took alone, less its work.
+
+    Work varies as the time alone did: caches miss, tables grow, garbage is collected.
+    """
+    means = {kind: fmean(cost.alone) for kind, cost in costs.items()}
 
     def stages(handled: Handled, request: Request, dice: random.Random) -> Sequence[Work]:
-        cost = costs[handled.kind]
+        cost, worker = costs[handled.kind], f"worker {request.worker}"
         alone = dice.choice(cost.alone)
-        rest = max(alone - cost.workers - cost.store - cost.driver, 0.0)
+        longer = alone / means[handled.kind]
+        rest = max(alone - (cost.workers + cost.store + cost.driver) * longer, 0.0)
+        half = Work("driver", cost.driver / 2 * longer)
+        store, delay = Work("store", cost.store * longer), Work("", rest)
         if not handled.waits:
-            path = [Work(WORKERS, cost.workers), Work("", rest)]
-            return [Work(OTHERS, cost.driver / 2), *path, Work(OTHERS, cost.store + cost.driver / 2)]
-        half = Work(WORKERS, cost.workers / 2)
-        path = [half, Work(OTHERS, cost.store), half, Work("", rest)]
-        return [Work(OTHERS, cost.driver / 2), *path, Work(OTHERS, cost.driver / 2)]
+            return [half, Work(worker, cost.workers * longer), delay, store, half]
+        work = Work(worker, cost.workers / 2 * longer)
+        return [half, work, store, work, delay, half]
 
     return stages
 

@@ -1,15 +1,16 @@
 """A service in small, as a simulation of discrete events: what viewers ask, whom it refuses, how long they wait.
 
 Players of a seeded workload ask once a segment; workers remember whom they confirmed lately, and ask the store for
-everybody else; users have seats. Machines are stations at which work queues in the order in which it comes. What a
-piece of work costs is given; everything else follows. No clock, no I/O: moments are numbers, in seconds.
+everybody else; users have seats. Processes share cores; the work of each queues in the order in which it comes. What
+a piece of work costs is given; everything else follows. No clock, no I/O: moments are numbers, in seconds.
 """
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import count
 from typing import NamedTuple
 
 BEAT, SEGMENT, END = "heartbeat", "segment", "end"
@@ -165,17 +166,31 @@ class Service:
 
 
 class Work(NamedTuple):
-    """A piece of a request: so long at that station. At none it is a mere delay."""
+    """A piece of a request: so long in that process. In none it is a mere delay."""
 
-    station: str
+    process: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class Process:
+    """What works on a core, one process at a time.
+
+    *has_loop*: it takes all that has come as one batch and hands it on at the batch's end, as an event loop does that
+    writes at the end of an iteration (uvloop, and Valkey's). Without, it hands on piece by piece. *yields*: it works
+    only when no other process of its core has anything to do.
+    """
+
+    core: str
+    has_loop: bool = True
+    yields: bool = False
 
 
 Stages = Callable[[Handled, Request, random.Random], Sequence[Work]]
 
 
 class Outcome(NamedTuple):
-    """What came of a workload; `waits` by moment of asking."""
+    """What came of a workload; `waits` by moment of answering, `busy` by core."""
 
     kinds: Counter[str]
     refused: int
@@ -192,33 +207,86 @@ class Outcome(NamedTuple):
         return sorted(self.waits)[int(len(self.waits) * share)]
 
 
-def simulate(requests: Iterator[Request], service: Service, stages: Stages, seed: int, since: float = 0.0) -> Outcome:
-    """Each request goes through its stages; stations do what comes first. *since*: only what is asked later counts."""
-    dice = random.Random(seed)
-    free: dict[str, float] = {}
-    busy: dict[str, float] = {}
-    kinds, waits, refused, calls, number = Counter[str](), list[float](), 0, 0, 0
-    under_way: list[tuple[float, int, float, tuple[Work, ...]]] = []
+class _Job(NamedTuple):
+    """What is left of a request's work."""
 
-    def advance(until: float) -> None:
-        while under_way and under_way[0][0] <= until:
-            at, order, asked, (work, *rest) = heappop(under_way)
-            done = at + work.seconds
-            if work.station:
-                done = max(at, free.get(work.station, 0.0)) + work.seconds
-                free[work.station] = done
-                busy[work.station] = busy.get(work.station, 0.0) + work.seconds
-            if rest:
-                heappush(under_way, (done, order, asked, tuple(rest)))
-            elif asked >= since:
-                waits.append(done - asked)
+    asked: float
+    stages: Sequence[Work]
 
+
+class _Cores:
+    """Jobs on their way through the processes of some cores; *since*: only waits of what is asked later are kept."""
+
+    def __init__(self, processes: Mapping[str, Process], since: float) -> None:
+        self._processes, self._since = processes, since
+        self._inboxes: dict[str, deque[tuple[float, _Job]]] = {name: deque() for name in processes}
+        self._of: dict[str, list[str]] = {}
+        for name, process in processes.items():
+            self._of.setdefault(process.core, []).append(name)
+        self._running: set[str] = set()
+        self._events: list[tuple[float, int, str, list[_Job]]] = []
+        self._numbers = count()
+        self.busy = dict.fromkeys(self._of, 0.0)
+        self.waits: list[float] = []
+
+    def enter(self, at: float, job: _Job) -> None:
+        """The next piece of the *job* is there to be done."""
+        if not job.stages:
+            if job.asked >= self._since:
+                self.waits.append(at - job.asked)
+            return
+        work = job.stages[0]
+        if not work.process:
+            self._later(at + work.seconds, "", [job])
+            return
+        self._inboxes[work.process].append((at, job))
+        self._begin(self._processes[work.process].core, at)
+
+    def advance(self, until: float) -> None:
+        """All that happens up to then."""
+        while self._events and self._events[0][0] <= until:
+            at, _, process, jobs = heappop(self._events)
+            core = self._processes[process].core if process else ""
+            self._running.discard(core)
+            for job in jobs:
+                self.enter(at, _Job(job.asked, job.stages[1:]))
+            if core:
+                self._begin(core, at)
+
+    def _begin(self, core: str, at: float) -> None:
+        """An idle core takes the process that has waited longest, of those that do not yield to another."""
+        waiting = [name for name in self._of[core] if self._inboxes[name]]
+        if core in self._running or not waiting:
+            return
+        process = min(waiting, key=lambda name: (self._processes[name].yields, self._inboxes[name][0][0]))
+        inbox = self._inboxes[process]
+        batch = [inbox.popleft()[1] for _ in range(len(inbox) if self._processes[process].has_loop else 1)]
+        seconds = sum(job.stages[0].seconds for job in batch)
+        self.busy[core] += seconds
+        self._running.add(core)
+        self._later(at + seconds, process, batch)
+
+    def _later(self, at: float, process: str, jobs: list[_Job]) -> None:
+        heappush(self._events, (at, next(self._numbers), process, jobs))
+
+
+def simulate(
+    requests: Iterator[Request],
+    service: Service,
+    stages: Stages,
+    processes: Mapping[str, Process],
+    seed: int,
+    since: float = 0.0,
+) -> Outcome:
+    """Each request goes through its stages in the *processes*. *since*: only what is asked later counts."""
+    dice, cores = random.Random(seed), _Cores(processes, since)
+    kinds, refused, calls = Counter[str](), 0, 0
     for request in requests:
-        advance(request.at)
-        handled, number = service.handle(request), number + 1
-        heappush(under_way, (request.at, number, request.at, tuple(stages(handled, request, dice))))
+        cores.advance(request.at)
+        handled = service.handle(request)
+        cores.enter(request.at, _Job(request.at, stages(handled, request, dice)))
         if request.at >= since:
             kinds[handled.kind] += 1
             refused, calls = refused + handled.refused, calls + handled.calls
-    advance(float("inf"))
-    return Outcome(kinds, refused, calls, waits, busy)
+    cores.advance(float("inf"))
+    return Outcome(kinds, refused, calls, cores.waits, cores.busy)

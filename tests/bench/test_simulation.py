@@ -7,7 +7,19 @@ from itertools import pairwise
 
 import pytest
 
-from bench.simulation import BEAT, SEGMENT, Audience, Handled, Outcome, Request, Service, Work, simulate, workload
+from bench.simulation import (
+    BEAT,
+    SEGMENT,
+    Audience,
+    Handled,
+    Outcome,
+    Process,
+    Request,
+    Service,
+    Work,
+    simulate,
+    workload,
+)
 
 FOREVER = float("inf")
 ENDLESS = Audience(
@@ -15,11 +27,14 @@ ENDLESS = Audience(
 )
 """Nobody leaves or zaps; all are segments."""
 
+APART = {"a": Process("core a", has_loop=False), "b": Process("core b", has_loop=False)}
+"""Each has a core, and hands on piece by piece."""
+
 
 def counted(audience: Audience, seconds: float = 300, since: float = 60) -> Outcome:
     """What there is to count; nothing takes any time."""
     requests = workload(audience, seconds, 1)
-    return simulate(requests, Service(audience), lambda *_: [Work("", 0.0)], 1, since)
+    return simulate(requests, Service(audience), lambda *_: [Work("", 0.0)], {}, 1, since)
 
 
 def arrivals(rate: float, count: int, seed: int) -> Iterator[Request]:
@@ -33,26 +48,44 @@ def arrivals(rate: float, count: int, seed: int) -> Iterator[Request]:
 @pytest.mark.parametrize("load", [0.2, 0.5, 0.8])
 def test_a_queue_of_constant_work_waits_as_pollaczek_and_khinchin_say(load: float) -> None:
     cost = 1.0
-    stages = lambda *_: [Work("worker", cost)]  # noqa: E731
-    outcome = simulate(arrivals(load / cost, 40_000, 7), Service(ENDLESS), stages, 1)
+    stages = lambda *_: [Work("a", cost)]  # noqa: E731
+    outcome = simulate(arrivals(load / cost, 40_000, 7), Service(ENDLESS), stages, APART, 1)
     mean_wait = sum(outcome.waits) / len(outcome.waits) - cost
     assert mean_wait == pytest.approx(load * cost / (2 * (1 - load)), rel=0.1)
 
 
 def test_a_queue_of_work_by_chance_waits_as_an_m_m_1() -> None:
     def stages(handled: Handled, request: Request, dice: random.Random) -> Sequence[Work]:
-        return [Work("worker", dice.expovariate(1.0))]
+        return [Work("a", dice.expovariate(1.0))]
 
-    outcome = simulate(arrivals(0.5, 40_000, 7), Service(ENDLESS), stages, 1)
+    outcome = simulate(arrivals(0.5, 40_000, 7), Service(ENDLESS), stages, APART, 1)
     assert sum(outcome.waits) / len(outcome.waits) == pytest.approx(1 / (1 - 0.5), rel=0.1)
 
 
 def test_what_passes_two_stations_waits_at_both_and_a_delay_keeps_nobody() -> None:
     stages = lambda *_: [Work("a", 1.0), Work("", 5.0), Work("b", 2.0)]  # noqa: E731
     three = [Request(0.0, 0, user, "tv", BEAT, 0, 0) for user in range(3)]
-    outcome = simulate(iter(three), Service(ENDLESS), stages, 1)
+    outcome = simulate(iter(three), Service(ENDLESS), stages, APART, 1)
     assert outcome.waits == [8.0, 10.0, 12.0]
-    assert outcome.busy == {"a": 3.0, "b": 6.0}
+    assert outcome.busy == {"core a": 3.0, "core b": 6.0}
+
+
+def test_a_loop_hands_on_all_that_has_come_at_once() -> None:
+    loops = {"a": Process("core")}
+    asked = [Request(at, 0, user, "tv", BEAT, 0, 0) for user, at in enumerate((0.0, 0.1, 0.2))]
+    outcome = simulate(iter(asked), Service(ENDLESS), lambda *_: [Work("a", 1.0)], loops, 1)
+    assert outcome.waits == pytest.approx([1.0, 2.9, 2.8])  # the second is ready at 2.0, and is kept for the third
+
+
+@pytest.mark.parametrize(("yields", "waits"), [(False, [1.0, 1.9, 2.8]), (True, [1.0, 1.8, 2.9])])
+def test_processes_of_a_core_work_by_turns_and_one_may_yield(yields: bool, waits: list[float]) -> None:
+    shared = {"a": Process("core"), "b": Process("core", yields=yields)}
+    asked = [Request(at, 0, user, "tv", BEAT, 0, 0) for user, at in enumerate((0.0, 0.1, 0.2))]
+    outcome = simulate(
+        iter(asked), Service(ENDLESS), lambda _, asked, __: [Work("b" if asked.user == 1 else "a", 1.0)], shared, 1
+    )
+    assert outcome.waits == pytest.approx(waits)
+    assert outcome.busy == {"core": pytest.approx(3.0)}
 
 
 @pytest.mark.parametrize("fourth", [0.0, 0.25, 1.0])
