@@ -1,9 +1,10 @@
 """The simulation beside a real run of the same requests: `python -m bench.scale --check` writes results/scale.md.
 
-First single kinds of requests are measured, one after the other: what one costs the workers, the store and the
-driver (CPU time), and how long it takes when it is almost alone. From that, and from nothing else of the run, the
-simulation predicts how often the store is called, who is refused, and how long all wait. Then the real service, two
-workers on a Valkey server, is asked the very same.
+Single kinds of requests are measured, one after the other: what one costs the workers, the store and the driver (CPU
+time), and how long it takes when it is almost alone. From that, and from nothing else of the run, the simulation
+predicts how often the store is called, who is refused, and how long all wait. The real service, two workers on a
+Valkey server, is asked the very same. Kinds are measured before that run and after it, because machines that others
+use as well become slower and faster by the minute; the report says by how much this one did.
 """
 
 import json
@@ -119,15 +120,21 @@ def check(viewers: int, seed: int = 1) -> Path:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
         house = _open(stack, Path(folder))
         rate = audience.players / X
-        once = round(rate * (AT_RATE_SECONDS + ALONE_SHARE * ALONE_SECONDS))
-        kinds = _kinds(once)
-        costs = {name: _measured(house, requests, rate) for name, requests in kinds.items()}
-        asked = workload(audience, seconds, seed)
-        predicted = simulate(asked, Service(audience), _stages(costs), PROCESSES, seed, since=WARM_UP)
+        kinds = _kinds(round(rate * (AT_RATE_SECONDS + ALONE_SHARE * ALONE_SECONDS)))
+        before = {name: _measured(house, requests, rate) for name, requests in kinds.items()}
         house.client.flushall()
         real = _run(house, list(workload(audience, seconds, seed)))
-        again = _measured(house, kinds[FIRST], rate)
-    return _write(audience, costs, predicted, real, _noise(costs[FIRST], again))
+        after = {name: _measured(house, requests, rate) for name, requests in kinds.items()}
+    costs = {name: _both(before[name], after[name]) for name in kinds}
+    asked = workload(audience, seconds, seed)
+    predicted = simulate(asked, Service(audience), _stages(costs), PROCESSES, seed, since=WARM_UP)
+    return _write(audience, costs, predicted, real, _noise(before, after))
+
+
+def _both(before: Cost, after: Cost) -> Cost:
+    """The mean of two measurements, and the waits of both."""
+    means = [(one + other) / 2 for one, other in zip(before[:3], after[:3], strict=True)]
+    return Cost(*means, before.alone + after.alone)
 
 
 def _open(stack: ExitStack, folder: Path) -> House:
@@ -178,10 +185,12 @@ def _cpu(house: House) -> tuple[float, float]:
     return sum(worker.cpu_seconds() for worker in house.workers), house.store.cpu_seconds()
 
 
-def _noise(first: Cost, again: Cost) -> str:
-    """Whether the machine was the same at the end as at the beginning."""
-    spread = max(median(first.alone), median(again.alone)) / min(median(first.alone), median(again.alone))
-    words = f"Noise: measured again at the end, the first kind's waits differed by {spread - 1:.0%}"
+def _noise(before: dict[str, Cost], after: dict[str, Cost]) -> str:
+    """How different the machine was after the run, by the work of all kinds and by the most usual one's waits."""
+    work = [sum(sum(cost[:3]) for cost in costs.values()) for costs in (before, after)]
+    waits = [median(costs[FIRST].alone) for costs in (before, after)]
+    spread = max(max(each) / min(each) for each in (work, waits))
+    words = f"Noise: measured before the run and after it, kinds of requests differed by {spread - 1:.0%}"
     return words + (". **Too noisy to believe the waits.**" if spread > NOISY else ".")
 
 
