@@ -4,6 +4,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "which grants were ended is forgotten where it cannot be read",
+        "streamlimit/store/sqlite/rows.py",
+        "grants = Grants([], now_ms, until_ms)",
+        "grants = Grants()",
+        ("tests/store/test_sqlite.py", "-k", "told_apart"),
+    ),
+    Mutant(
+        "unreadable grants stay, so that new ones are dead, too",
+        "streamlimit/store/sqlite/rows.py",
+        "            self._run(SAVE_GRANTS, (user_id, until_ms, encode(grants)))\n",
+        "",
+        ("tests/store/test_sqlite.py", "-k", "told_apart"),
+    ),
+    Mutant(
         "a row that cannot be read stops the sweep",
         "streamlimit/store/sqlite/rows.py",
         "    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:\n",

@@ -4,6 +4,55 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a ledger that cannot be read stays",
+        "streamlimit/store/valkey/router.py",
+        "elif code in BROKEN and",
+        "elif False and",
+        ("tests/store/test_valkey_unreadable.py", "-k", "single and goes_on or single and go_on"),
+    ),
+    Mutant(
+        "of a sweep only the first ledger is looked at",
+        "streamlimit/store/valkey/mend.lua",
+        "(i == 1 or i > 3)",
+        "i == 1",
+        ("tests/store/test_valkey_unreadable.py", "-k", "single and many_are_broken"),
+    ),
+    Mutant(
+        "a sweep changes some before it has read all",
+        "streamlimit/store/valkey/expire.lua",
+        "for _, i in ipairs(mixed) do ledgers[i] = open_ledger(values[i]) end",
+        "setmetatable(ledgers, { __index = function(_, i) return open_ledger(values[i]) end })",
+        ("tests/store/test_valkey_unreadable.py", "-k", "single and many_are_broken"),
+    ),
+    Mutant(
+        "who begins anew loses the limit of their own",
+        "streamlimit/store/valkey/mend.lua",
+        "  if kept and #kept >= 8 then ledger.own_limit, ledger.limit_till = unpack('<I2I6', kept) end\n",
+        "",
+        ("tests/store/test_valkey_unreadable.py", "-k", "single and begins_anew"),
+    ),
+    Mutant(
+        "ended grants that cannot be read are forgotten",
+        "streamlimit/store/valkey/mend.lua",
+        "save_grants({ revoked = now, revoked_until = now + grant_ms, dead = {} })",
+        "call('DEL', GRANTS)",
+        ("tests/store/test_valkey_unreadable.py", "-k", "single and told_apart"),
+    ),
+    Mutant(
+        "a listing does not go on beside a ledger that cannot be read",
+        "streamlimit/store/valkey/decode.py",
+        "    except UNREADABLE:\n        return Ledger()",
+        "    except UNREADABLE:\n        raise",
+        ("tests/store/test_valkey_unreadable.py", "-k", "single and go_on"),
+    ),
+    Mutant(
+        "events that cannot be read cost the others' of that sweep",
+        "streamlimit/store/valkey/answers.py",
+        'log.error("events_unreadable", user_id=user_id, problem=str(error))\n    return ()',
+        "raise error",
+        ("tests/store/test_valkey_unreadable.py", "-k", "single and python_does_not"),
+    ),
+    Mutant(
         "in Lua a receipt may be older than its lease",
         "streamlimit/store/valkey/confirm.lua",
         "math.max(now - age_ms, math.min(admitted, now))",

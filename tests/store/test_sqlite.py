@@ -354,9 +354,9 @@ class TestFile:
         assert store.sessions("user") == before
         assert isinstance(store.confirm(receipt), Confirmed)
 
-    @pytest.mark.parametrize("body", [b"", b"\x00\xff", b"\x97\x91\xa1s\x90", b"\x91\x91\x91\xa1\xff"])
+    @pytest.mark.parametrize("body", [b"", b"\x00\xff", b"\x97\x91\xa1s\x90", b"\x91\x91\x91\xa1\xff", "by hand", 7])
     def test_a_row_that_cannot_be_read_is_nobody_elses_trouble(
-        self, body: bytes, path: str, caplog: pytest.LogCaptureFixture
+        self, body: bytes | str | int, path: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         clock = ManualClock()
         store = SqliteStore(path, QUICK, clock=clock)
@@ -370,6 +370,34 @@ class TestFile:
         clock.now_ms += N * X
         assert sorted(event.session.user_id for event in _swept(store)) == ["ann", "ben"]
         assert isinstance(store.admit(Ask("eve", "s", "film")), Admitted)
+
+    @pytest.mark.parametrize("body", [b"", b"\x00\xff", b"\x91\x91\x91\xa1\xff", "by hand"])
+    def test_of_grants_that_cannot_be_told_apart_none_starts_a_session(
+        self, body: bytes | str, path: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Some of them were ended. Who holds a seat keeps it, and a new grant works."""
+        clock = ManualClock()
+        store = SqliteStore(path, QUICK, clock=clock)
+        opened = [store.admit(Ask("ben", session, "news", purpose=Purpose.SEAT)) for session in ("tv", "pad")]
+        grant = clock.now_ms
+        assert all(isinstance(each, Admitted) for each in opened)
+        store.end("ben", "pad")
+        with closing(beside(path)) as db:
+            assert db.execute("UPDATE grants SET body = ?", (body,)).rowcount == 1
+        clock.now_ms += 1
+        assert isinstance(store.admit(Ask("ben", "tv", "news", grant_generation=grant)), Admitted)
+        for session in ("phone", "pad"):
+            refused = store.admit(Ask("ben", session, "news", grant_generation=grant))
+            assert isinstance(refused, Refusal)
+            assert refused.code == "grant-ended"
+        new = store.admit(Ask("ben", "phone", "news", purpose=Purpose.SEAT))
+        assert isinstance(new, Admitted)
+        assert new.lease is not None
+        clock.now_ms += 1
+        store.end("ben", "phone", keep_grant=True)
+        again = store.admit(Ask("ben", "phone", "news", grant_generation=new.lease.generation))
+        assert isinstance(again, Admitted)
+        assert caplog.text.count("grants_unreadable") == 1
 
     def test_a_file_of_version_1_keeps_everybody(self, path: str) -> None:
         clock = ManualClock()

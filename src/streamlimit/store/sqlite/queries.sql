@@ -2,7 +2,7 @@
 SELECT clock.offset_ms, ledgers.body FROM clock LEFT JOIN ledgers ON ledgers.user_id = ?;
 
 -- name: load_with_grants
-SELECT clock.offset_ms, ledgers.body, grants.body FROM clock
+SELECT clock.offset_ms, ledgers.body, grants.body, grants.until_ms FROM clock
 LEFT JOIN ledgers ON ledgers.user_id = ?1 LEFT JOIN grants ON grants.user_id = ?1;
 
 -- name: save_grants

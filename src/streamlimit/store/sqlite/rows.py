@@ -31,6 +31,10 @@ ADD_NEW, EXCHANGE = QUERIES["add_new"], QUERIES["exchange"]
 BROWSE, ADD, REPLACE, REMOVE = QUERIES["browse"], QUERIES["add"], QUERIES["replace"], QUERIES["remove"]
 
 
+UNREADABLE = msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError
+"""What is raised of bytes that are nothing of ours."""
+
+
 def read(body: bytes) -> Ledger:
     """The ledger in *body*. One that cannot be read is logged and counts as empty, so that the next change replaces it.
 
@@ -38,7 +42,7 @@ def read(body: bytes) -> Ledger:
     """
     try:
         return decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         log.error("ledger_unreadable", problem=str(error), note="its user begins anew, without an own limit")
         return Ledger()
 
@@ -78,9 +82,19 @@ class Rows:
 
     def load_with_grants(self, user_id: str) -> tuple[Ledger, Grants, int]:
         """The user's ledger, the user's ended grants, and the store's time in ms."""
-        offset_ms, body, grants = self.find(LOAD_WITH_GRANTS, user_id)[0]
-        ledger = Ledger() if body is None else read(body)
-        return ledger, Grants() if grants is None else decode_grants(grants), self._function.now_ms(offset_ms)
+        offset_ms, body, grants, until_ms = self.find(LOAD_WITH_GRANTS, user_id)[0]
+        ledger, now_ms = Ledger() if body is None else read(body), self._function.now_ms(offset_ms)
+        return ledger, Grants() if grants is None else self._read_grants(user_id, grants, until_ms, now_ms), now_ms
+
+    def _read_grants(self, user_id: str, body: bytes, until_ms: int, now_ms: int) -> Grants:
+        """The ended grants in *body*. Where it cannot be read, all given so far are dead until *until_ms*."""
+        try:
+            return decode_grants(body)
+        except UNREADABLE as error:
+            log.error("grants_unreadable", problem=str(error), note="none given so far starts anything")
+            grants = Grants([], now_ms, until_ms)
+            self._run(SAVE_GRANTS, (user_id, until_ms, encode(grants)))
+            return grants
 
     def grants(self, user_id: str) -> Grants:
         """The user's ended grants; called within a transaction."""

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from struct import Struct
 
+from streamlimit.logs import EventLog
 from streamlimit.model import (
     Admitted,
     Ask,
@@ -25,6 +26,7 @@ from streamlimit.rules.scopes import full_scopes
 from streamlimit.store.contract import Events
 from streamlimit.store.valkey.codec import EVENT_TYPES, MAX_SEAT_LIMIT, REMEMBERED
 from streamlimit.store.valkey.decode import (
+    UNREADABLE,
     read_events,
     read_ledger,
     read_mark,
@@ -32,6 +34,8 @@ from streamlimit.store.valkey.decode import (
     read_seat,
     unpack_device,
 )
+
+log = EventLog("streamlimit.store")
 
 Expired = tuple[list[Event], list[bytes]]
 
@@ -118,8 +122,15 @@ class Answers:
             if isinstance(answer, list):
                 events += self._events(answer[0], 0, user.decode())
             elif answer:
-                events += expire(read_ledger(answer), user.decode(), self._policy, now_ms).events
+                events += self._all_expired(answer, user.decode(), now_ms)
         return events, following
+
+    def _all_expired(self, packed: bytes, user_id: str, now_ms: int) -> Events:
+        """The events of a user all of whose seats expired; none where the *packed* ledger cannot be read."""
+        try:
+            return expire(read_ledger(packed), user_id, self._policy, now_ms).events
+        except UNREADABLE as error:
+            return _untold(user_id, error)
 
     def live(self, user_id: str, ledger: Ledger, now_ms: int) -> tuple[Session, ...]:
         """All live sessions, oldest first."""
@@ -179,10 +190,13 @@ class Answers:
         return Confirmed(session, limit, live)
 
     def _events(self, reply: bytes, at: int, user_id: str, seat: Seat | None = None, seat_at: int = 0) -> Events:
-        """The events in *reply* from *at* on; *seat* was read from *seat_at* up to there."""
+        """The events in *reply* from *at* on, none if unreadable; *seat* was read from *seat_at* up to there."""
         if reply[at] == reply[at + 1] == 0:
             return ()
-        return read_events(reply, at, user_id, seat, reply[seat_at:at])
+        try:
+            return read_events(reply, at, user_id, seat, reply[seat_at:at])
+        except UNREADABLE as error:
+            return _untold(user_id, error)
 
     def _refusal(self, code: str, ask: Ask, now_ms: int, reply: bytes) -> Decision:
         """The refusal, made by the Python rules from the ledger that the script returned."""
@@ -201,6 +215,12 @@ class Answers:
     def _gone(self, reply: bytes, at: int) -> Gone:
         state = EVENT_TYPES[reply[at] - 1][1]
         return Gone(state, read_mark(reply, at + 1) if len(reply) > at + 1 else None)
+
+
+def _untold(user_id: str, error: Exception) -> Events:
+    """No events: those of a ledger that somebody or a disk has broken cannot be told. The answer itself holds."""
+    log.error("events_unreadable", user_id=user_id, problem=str(error))
+    return ()
 
 
 @lru_cache(REMEMBERED)

@@ -99,7 +99,8 @@ class Call(Struct, eq=False):
     """One command on its way to an answer, over any number of redirections.
 
     *callback* is called once with the answer as *decode* makes it of the reply, or with `StoreUnavailable`; in
-    *context*, where that matters to it. *is_awaited*: a caller waits for it.
+    *context*, where that matters to it. *is_awaited*: a caller waits for it. *is_mended*: it failed, and what its
+    script reads was mended.
     """
 
     command: bytes
@@ -113,6 +114,7 @@ class Call(Struct, eq=False):
     is_done: bool = False
     tries: int = 0
     asking: bool = False
+    is_mended: bool = False
 
     def answer(self, reply: Reply) -> None:
         """Passes the decoded reply to the caller; one that cannot be decoded fails the call."""

@@ -1,7 +1,7 @@
 """Unpacking of the scripts' answers: seats, marks, events and limits as values. `codec.py` packs the other way."""
 
 from functools import lru_cache
-from struct import Struct
+from struct import Struct, error
 
 from streamlimit.model import Device, Event, Mark
 from streamlimit.rules.ledger import Ledger, Seat, show
@@ -12,11 +12,15 @@ from streamlimit.store.valkey.long_ids import lengthen
 REASONS = {0: "", 2: "idle", 3: "reservation ran out", 4: "nothing was received"}
 IN_TAIL = 1
 
+UNREADABLE = ValueError, LookupError, error
+"""What is raised of bytes that are no ledger, or no events."""
+
 _HEADER = Struct("<HIHHB")
 _SEAT = Struct("<IHIHIHIHIHIIHHBBBHB")
 _MARK = Struct("<IHIHBIH")
 _EVENT = Struct("<BBIHH")
 _PLAY = Struct("<Q")
+_OWN_LIMIT_SIZE = 14
 _U16 = Struct("<H")
 
 HAS_PLAY = 2
@@ -74,6 +78,14 @@ def read_ledger(data: bytes) -> Ledger:
     if marks >= HAS_SPENT:
         ledger.spent_until_ms = int.from_bytes(data[at : at + 6], "little")
     return ledger
+
+
+def readable_ledger(data: bytes) -> Ledger:
+    """As `read_ledger`; one that cannot be read counts as empty, as it will be (mend.lua)."""
+    try:
+        return read_ledger(data)
+    except UNREADABLE:
+        return Ledger()
 
 
 def read_mark(data: bytes, at: int) -> Mark:
@@ -140,9 +152,12 @@ def read_event(data: bytes, at: int, user_id: str, seat: Seat | None = None, pac
 
 
 def read_own_limit(data: bytes) -> Ledger:
-    """The limit that `pack_own_limit` packed, as a ledger with nothing else."""
+    """The limit that `pack_own_limit` packed, as a ledger with nothing else; empty where it cannot be read."""
+    if len(data) < _OWN_LIMIT_SIZE:
+        return Ledger()
     limit, until_ms, said_ms = (int.from_bytes(part, "little") for part in (data[:2], data[2:8], data[8:14]))
-    return Ledger(max_sessions=limit, limit_until_ms=until_ms, limit_said_ms=said_ms, limit_note=data[14:].decode())
+    note = data[_OWN_LIMIT_SIZE:].decode(errors="replace")
+    return Ledger(max_sessions=limit, limit_until_ms=until_ms, limit_said_ms=said_ms, limit_note=note)
 
 
 def unpack_id(packed: bytes) -> str:

@@ -85,9 +85,13 @@ if #mixed == 0 then return file_all() end
 
 -- include ledger
 
+-- All of them are read before the first is changed: where one cannot be read nothing has happened yet (mend.lua).
+local ledgers = {}
+for _, i in ipairs(mixed) do ledgers[i] = open_ledger(values[i]) end
+
 -- Some of it is past its time, or the events are wanted.
-local function take_apart(value)
-  local ledger, marks = open_ledger(value), {}
+local function take_apart(ledger)
+  local marks = {}
   events = {}
   for _, mark in ipairs(ledger.marks) do
     if mark.till > now then marks[#marks + 1] = mark end
@@ -101,6 +105,6 @@ end
 
 for _, i in ipairs(mixed) do
   LEDGER = users[i]
-  answers[i] = take_apart(values[i])
+  answers[i] = take_apart(ledgers[i])
 end
 return file_all()

@@ -8,16 +8,20 @@ or had its clock set (TOOLATE), is sent again within the time that an answer may
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from typing import Any
 
 from streamlimit.errors import StoreUnavailable
+from streamlimit.logs import EventLog
 from streamlimit.store.deferred import Deferred
-from streamlimit.store.valkey.connection import TOO_LATE, Call, Decode, Pipe, encode
+from streamlimit.store.valkey.connection import TOO_LATE, Call, Decode, Pipe, as_it_is, encode
 from streamlimit.store.valkey.discovery import NotFound, Plan, Pointer, asking_for_layout, find, pointed_to
 from streamlimit.store.valkey.keys import SHARDS, SHARDS_OF
 from streamlimit.store.valkey.location import Address, Layout, Location, shown
 from streamlimit.store.valkey.nodes import ASKING, Node, Opening, login_of
 from streamlimit.store.valkey.scripts import SCRIPTS, Script
+
+log = EventLog("streamlimit.store")
 
 TRIES = 32
 PAUSE = 0.01
@@ -28,6 +32,13 @@ FIRST_REFRESH, LONGEST_REFRESH = 0.02, 0.25
 
 STALE = frozenset({"CLUSTERDOWN", "READONLY", "MASTERDOWN", "LOADING"})
 """Errors after which another server may be the right one."""
+
+BROKEN = frozenset({"ERR", "WRONGTYPE"})
+"""Errors of a script that could not read what it found."""
+
+MEND = SCRIPTS["mend"]
+MENDED = frozenset(SCRIPTS.values()) - {MEND}
+"""Scripts that read ledgers."""
 
 
 class Router:
@@ -147,6 +158,8 @@ class Router:
             self._redirect(pipe, call, where, asking=code == "ASK")
         elif code == "TRYAGAIN":
             self._again_soon(call)
+        elif code in BROKEN and call.script in MENDED and not call.is_mended:
+            self._mend(pipe, call, refusal)
         else:
             if code in STALE:
                 self._wanted.set()
@@ -159,6 +172,28 @@ class Router:
         for command in (*before, *((ASKING,) if call.asking else ())):
             pipe.send(None, command)
         pipe.send(call, call.command)
+
+    def _mend(self, pipe: Pipe, call: Call, refusal: str) -> None:
+        """Has mend.lua replace what the call's script could not read, and sends the call again, once."""
+        assert call.script is not None
+        call.is_mended = True
+        command, mended = call.command.replace(call.script.sha, MEND.sha, 1), partial(self._mended, call, refusal)
+        mend = Call(command, mended, call.deadline, as_it_is, MEND, call.shard, asking=call.asking)
+        self._again(pipe, mend)
+
+    def _mended(self, call: Call, refusal: str, answer: list[list[bytes]] | StoreUnavailable) -> None:
+        if isinstance(answer, StoreUnavailable):
+            call.fail(refusal)
+            return
+        ledgers, ended = answer
+        for user in ledgers:
+            log.error("ledger_unreadable", user_id=user.decode(), problem=refusal, note="its user begins anew")
+        for user in ended:
+            log.error(
+                "grants_unreadable", user_id=user.decode(), problem=refusal, note="none given so far starts anything"
+            )
+        if not self._is_over(call):
+            self._resend(call)
 
     def _redirect(self, pipe: Pipe, call: Call, where: Pointer, asking: bool) -> None:
         node = self._node(where.address)

@@ -22,6 +22,7 @@ NAMES: Final = (
     "set_limit",
     "forgive",
     "forget",
+    "mend",
 )
 
 _INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)

@@ -13,7 +13,7 @@ from streamlimit.rules.ledger import Ledger
 from streamlimit.store.deferred import Deferred, all_of
 from streamlimit.store.rule_store import matching
 from streamlimit.store.valkey.answers import Answers, Expired
-from streamlimit.store.valkey.decode import read_ledger, read_own_limit
+from streamlimit.store.valkey.decode import read_own_limit, readable_ledger
 from streamlimit.store.valkey.jumps import Jumps
 from streamlimit.store.valkey.keys import SHARDS, shard_of
 from streamlimit.store.valkey.location import Address
@@ -151,7 +151,7 @@ async def ledgers(servers: Servers, shard: int, users: list[bytes]) -> tuple[int
     """The time in ms and the ledgers of *users*, all of them of *shard*."""
     values = servers.ask(shard, "MGET", *(servers.keys.ledger(shard, user) for user in users))
     now_ms = await servers.now_ms(shard)
-    return now_ms, [read_ledger(value or b"") for value in await values]
+    return now_ms, [readable_ledger(value or b"") for value in await values]
 
 
 async def browse(
