@@ -55,16 +55,13 @@ def test_where_a_client_of_http_1_0_cannot_be_told_the_end(tmp_path: Path) -> No
 
 def test_where_the_stream_is_gone_when_its_hinted_part_comes(tmp_path: Path) -> None:
     async def use(_client: OriginClient, source: Source) -> None:
-        async def play(*_: object) -> Source:
-            return source
-
         async def look(*_: object, fresh: bool) -> None:
             raise UnknownStream("no stream tiny")
 
         files: Any = OriginPlaybackFiles.__new__(OriginPlaybackFiles)
-        files._relay, files._streams = SimpleNamespace(play=play), SimpleNamespace(look=look)
+        files._streams = SimpleNamespace(look=look)
         asked, stream = SimpleNamespace(stream_id="tiny", path="a.ts"), SimpleNamespace(hints={"a.ts"})
         with pytest.raises(UnknownStream):
-            await files._play_under(ANY, asked, stream, ANY, ANY)
+            await files._play_source(source, ANY, asked, stream, ANY, ANY)
 
     assert _again(tmp_path, lambda handler, content: handler.answer(200, content), use) == b"media"

@@ -1,10 +1,13 @@
 """`GET /play/…` where the files are at an HTTP origin: they are relayed.
 
 Playlists, inits, keys and texts are small, and cached for a moment; media is streamed through. The seat is reserved
-before the origin is asked, so that refused requests cost it nothing, and given back where the origin fails.
+before the origin is asked, so that refused requests cost it nothing, and given back where the origin fails; where it
+may send no media, the session is only checked before.
 """
 
 import re
+
+from msgspec.structs import replace
 
 from streamlimit.delivery.body import Body
 from streamlimit.delivery.free import MAX_FREE, MAX_INIT, MAX_KEY
@@ -17,14 +20,14 @@ from streamlimit.errors import UnknownSegment
 from streamlimit.http.exchange import Exchange
 from streamlimit.http.request import Request
 from streamlimit.limiter import LeaseHolder
-from streamlimit.model import Purpose
+from streamlimit.model import Ask, Purpose
 from streamlimit.store.contract import resolved
 from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.auth import Caller
 from streamlimit.web.blocking import MARK, origin_directives
-from streamlimit.web.headers import counted, lines, named
+from streamlimit.web.headers import lines, named
 from streamlimit.web.leaving import while_there
-from streamlimit.web.origin_relay import UNKNOWN, OriginRelay, about_file
+from streamlimit.web.origin_relay import UNKNOWN, OriginRelay, about_file, has_validator
 from streamlimit.web.playback import PlaybackFiles
 from streamlimit.web.requested import Conditions, PlayPath, Requested, begun, completed, conditions_of
 from streamlimit.web.responder import Responder
@@ -99,27 +102,28 @@ class OriginPlaybackFiles(PlaybackFiles):
         first = _begun(stream, asked.path, conditions)
         kind = kind_by_suffix(asked.path) if first is None else first.kind
         sequence, part = (None, 0) if first is None else (first.sequence, first.part)
-        is_free = conditions.is_head or _is_of_headers(stream, asked.path, conditions)
-        purpose = Purpose.CHECK if is_free else Purpose.LEASE
         ids = caller.user_id, caller.session_id, stream.stream_id
-        ask = caller.ask(*ids, purpose, client, kind=kind, sequence=sequence, part=part)
-        if is_free:
-            await self._relay.look_at(asked, stream, await self._limiter.admitted(ask), request, exchange)
-            return
-        async with self._limiter.lease(ask) as holder:
-            await self._play_under(holder, asked, stream, request, exchange)
+        ask = caller.ask(*ids, Purpose.LEASE, client, kind=kind, sequence=sequence, part=part)
+        if conditions.is_head or has_validator(request) or _is_of_headers(stream, asked.path, conditions):
+            await self._play_what_comes(ask, asked, stream, request, exchange)
+        else:
+            async with self._limiter.lease(ask) as holder:
+                source = await self._relay.play(asked, stream, request, exchange)
+                await self._play_source(source, holder, asked, stream, request, exchange)
         exchange.end()
 
-    async def _play_under(
-        self, holder: LeaseHolder, asked: PlayPath, stream: Stream, request: Request, exchange: Exchange
+    async def _play_what_comes(
+        self, ask: Ask, asked: PlayPath, stream: Stream, request: Request, exchange: Exchange
     ) -> None:
+        """Answers where the origin may send no media (HEAD, 304, an index): a seat is taken once it does."""
+        admitted = await self._limiter.admitted(replace(ask, purpose=Purpose.CHECK))
         source = await self._relay.play(asked, stream, request, exchange)
         try:
-            if source.status == 304:
-                exchange.start(304, lines(about_file(source, asked.path)) + counted(holder.admitted))
-                await holder.abandon()
+            if exchange.is_head or source.status == 304 or _is_headers(source, stream, asked.path):
+                await self._relay.show(source, asked, admitted, exchange)
             else:
-                await self._play_source(source, holder, asked, stream, request, exchange)
+                async with self._limiter.lease(ask) as holder:
+                    await self._play_source(source, holder, asked, stream, request, exchange)
         finally:
             await source.reply.close()
 
@@ -127,14 +131,17 @@ class OriginPlaybackFiles(PlaybackFiles):
         self, source: Source, holder: LeaseHolder, asked: PlayPath, stream: Stream, request: Request,
         exchange: Exchange,
     ) -> None:  # fmt: skip
-        if asked.path in stream.hints:  # the playlist may list it by now
-            await self._streams.look(asked.stream_id, fresh=True)
-            stream = self._stream(asked.stream_id)
-        last = UNKNOWN if source.last is None else source.last
-        segments = completed(stream, asked.path, source.first, last, _is_to_the_end(source))
-        head = lines(about_file(source, asked.path))
-        names = b"".join([named(each.name, each.sequence) for each in segments[-1:]])
-        await self._relay.hand_out(source, segments, source.status, head + names, holder, request, exchange)
+        try:
+            if asked.path in stream.hints:  # the playlist may list it by now
+                await self._streams.look(asked.stream_id, fresh=True)
+                stream = self._stream(asked.stream_id)
+            last = UNKNOWN if source.last is None else source.last
+            segments = completed(stream, asked.path, source.first, last, _is_to_the_end(source))
+            head = lines(about_file(source, asked.path))
+            names = b"".join([named(each.name, each.sequence) for each in segments[-1:]])
+            await self._relay.hand_out(source, segments, source.status, head + names, holder, request, exchange)
+        finally:
+            await source.reply.close()
         if segments or (stream.find(asked.path) is None and _is_to_the_end(source)):
             self._responder.partials.completed(holder.lease.ask.user_id, holder.lease.ask.session_id)
             return
@@ -153,12 +160,17 @@ def _begun(stream: Stream, path: str, conditions: Conditions) -> Segment | None:
 
 
 def _is_of_headers(stream: Stream, path: str, conditions: Conditions) -> bool:
-    """Are only bytes of an init or an index asked for? Not with a condition on the range: the whole file may come."""
+    """Are only bytes of an init or an index asked for?"""
     found = _closed_range(conditions.range or "")
-    if found is None or conditions.if_range is not None:
+    if found is None:
         return False
     first, last = int(found[1]), int(found[2])
     return first <= last and not stream.is_beyond_headers(path, first, last)
+
+
+def _is_headers(source: Source, stream: Stream, path: str) -> bool:
+    """Are only bytes of an init or an index coming? An origin may send more than it was asked for."""
+    return source.last is not None and not stream.is_beyond_headers(path, source.first, source.last)
 
 
 def _is_to_the_end(source: Source) -> bool:

@@ -22,6 +22,7 @@ from streamlimit.web.sending import Journey, NotReceived, Pace, issued, wire_of
 UNKNOWN = 1 << 62
 """Stands for the length of a body that the origin does not state."""
 
+_VALIDATORS = frozenset({"if-none-match", "if-modified-since"})
 LAST_CHUNK = b"0\r\n\r\n"
 _is_one_range = re.compile(r"bytes=(?:\d{1,18}-\d{0,18}|-\d{1,18})").fullmatch
 
@@ -62,25 +63,17 @@ class OriginRelay:
         finally:
             await source.reply.close()
 
-    async def look_at(
-        self, asked: PlayPath, stream: Stream, admitted: Admitted, request: Request, exchange: Exchange
-    ) -> None:
-        """Answers HEAD, and ranges of an init or an index: no seat is taken."""
-        source = await self.play(asked, stream, request, exchange)
-        try:
-            length = source.size if exchange.is_head else source.length
-            head = about_file(source, asked.path) | reservations(admitted)
-            if length is not None:
-                head["Content-Length"] = str(length)
-            elif not exchange.is_head and source.status != 304:
-                raise OriginFailed("the origin's answer to a range has no length")
-            exchange.start(source.status, lines(head))
-            if not exchange.is_head and source.status != 304:
-                async with while_there(exchange):
-                    await _send(source, exchange)
-        finally:
-            await source.reply.close()
-        exchange.end()
+    async def show(self, source: Source, asked: PlayPath, admitted: Admitted, exchange: Exchange) -> None:
+        """Sends what takes no seat: the answer to HEAD, 304, and ranges of an init or an index."""
+        has_body = not exchange.is_head and source.status != 304
+        length = source.length if has_body else source.size
+        head = about_file(source, asked.path) | reservations(admitted)
+        if length is not None and source.status != 304:
+            head["Content-Length"] = str(length)
+        exchange.start(source.status, lines(head))
+        if has_body:
+            async with while_there(exchange):
+                await _send(source, exchange)
 
     async def _deliver(
         self, source: Source, segments: tuple[Segment, ...], holder: LeaseHolder, exchange: Exchange
@@ -154,9 +147,14 @@ async def _send(source: Source, exchange: Exchange) -> None:
             await sending
 
 
+def has_validator(request: Request) -> bool:
+    """May the origin answer that the file is unchanged?"""
+    return not _VALIDATORS.isdisjoint(_conditional(request))
+
+
 def _conditional(request: Request) -> dict[str, str]:
     """The headers of the viewer's request that are forwarded to the origin: validators, and one range."""
-    names = ("if-none-match", "if-modified-since", "range", "if-range")
+    names = (*_VALIDATORS, "range", "if-range")
     found = {name: request.header(name.encode()) for name in names}
     passed = {name: value for name, value in found.items() if value is not None and value.isascii()}
     if request.method == "HEAD" or not _is_one_range(passed.get("range", "").replace(" ", "")):
