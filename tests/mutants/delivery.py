@@ -342,10 +342,31 @@ MUTANTS = [
         ("tests/origin/test_origin.py", "-k", "few_requests"),
     ),
     Mutant(
+        "a small origin is asked for all playlists of a stream at once",
+        "streamlimit/delivery/origin/catalog.py",
+        "                await self._fetch_all(entry, wanted)",
+        "                await asyncio.gather(*(self._fetched(entry, want) for want in wanted))",
+        ("tests/origin/test_renditions.py", "-k", "few_requests"),
+    ),
+    Mutant(
+        "a small origin is asked for all due playlists of a stream at once",
+        "streamlimit/delivery/origin/catalog.py",
+        "        await self._fetch_all(entry, map(Want, due))",
+        "        await asyncio.gather(*(self._fetched(entry, Want(path)) for path in due))",
+        ("tests/origin/test_renditions.py", "-k", "few_requests"),
+    ),
+    Mutant(
+        "playlists that an origin was not asked for are asked for again and again",
+        "streamlimit/delivery/origin/catalog.py",
+        "            entry.kept.setdefault(want, Kept(failure=mute, checked_at=time.monotonic()))",
+        "            del mute",
+        ("tests/origin/test_renditions.py", "-k", "says_nothing"),
+    ),
+    Mutant(
         "an origin that says nothing is asked for one name after the other",
         "streamlimit/delivery/origin/catalog.py",
-        " and not any(_timed_out(entry.kept[Want(name)]) for name in asked)",
-        "",
+        "            while waiting and is_answering:",
+        "            while waiting:",
         ("tests/origin/test_origin.py", "-k", "every_name"),
     ),
 ]

@@ -6,8 +6,8 @@ known since, without a request.
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Hashable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Any
 
 from streamlimit.delivery.body import Body
@@ -30,8 +30,8 @@ MAX_UNKNOWN = 10_000
 MAX_LOOKS = 16
 """Names that are looked up at the same time; others wait."""
 ABREAST = 4
-"""Names of one look that are asked for at the same time: a small origin accepts few connections at once, and the others
-would wait for a second, or for a time-out."""
+"""Files of one stream that a look asks for at the same time: a small origin accepts few connections at once, and the
+others would wait for a second, or for a time-out. What a viewer asks for waits for no other file."""
 MAX_ROUNDS = 6
 """Most rounds of fetching for one stream: a playlist names others, these an index …"""
 MAX_WANTED = 500
@@ -138,24 +138,37 @@ class OriginCatalog:
             entry.due = time.monotonic() + AGAIN_SECONDS
             return
         due = entry.due_playlists(time.monotonic(), fresh)
-        await asyncio.gather(*(self._fetched(entry, Want(path)) for path in due))
+        await self._fetch_all(entry, map(Want, due))
         await self._build(entry)
         entry.due = time.monotonic() + (AGAIN_SECONDS if entry.stream is None else entry.period)
 
     async def _find(self, entry: OriginEntry) -> None:
         """Finds the stream's entry playlists, by the usual names."""
-        names, asked = candidates(entry.stream_id), list[str]()
-        while len(asked) < len(names) and not any(_timed_out(entry.kept[Want(name)]) for name in asked):
-            few = names[len(asked) : len(asked) + ABREAST]
-            await asyncio.gather(*(self._fetched(entry, Want(name)) for name in few))
-            asked += few
-        found = [name for name in asked if entry.kept[Want(name)].body is not None]
+        names = candidates(entry.stream_id)
+        await self._fetch_all(entry, map(Want, names))
+        found = [name for name in names if entry.kept[Want(name)].body is not None]
         # Object stores answer 403 for missing files, too.
-        failed = [kept.failure for kept in map(entry.kept.__getitem__, map(Want, asked)) if kept.status != 403]
+        failed = [kept.failure for kept in map(entry.kept.__getitem__, map(Want, names)) if kept.status != 403]
         entry.playlists = sorted(found, key=playlist_rank)
         entry.failure = None if found else next((each for each in failed if each is not None), None)
         entry.kept = {want: kept for want, kept in entry.kept.items() if want.path in found}
         entry.is_stale = True
+
+    async def _fetch_all(self, entry: OriginEntry, wants: Iterable[Want]) -> None:
+        """Fetches files, a few at a time. An origin that says nothing is not asked for the rest, which fails, too."""
+        waiting = deque(wants)
+
+        async def go_on() -> None:
+            is_answering = True
+            while waiting and is_answering:
+                want = waiting.popleft()
+                await self._fetched(entry, want)
+                is_answering = not isinstance(entry.kept[want].failure, OriginTimeout)
+
+        await asyncio.gather(*(go_on() for _ in range(ABREAST)))
+        for want in waiting:
+            mute = OriginTimeout("the origin did not answer in time")
+            entry.kept.setdefault(want, Kept(failure=mute, checked_at=time.monotonic()))
 
     async def _fetched(self, entry: OriginEntry, want: Want, query: str = "", patience: float | None = None) -> None:
         await self._once((entry.stream_id, want, query), lambda: self._fetch(entry, want, query, patience))
@@ -201,7 +214,7 @@ class OriginCatalog:
                 if not reader.wanted:
                     break
                 wanted = sorted(reader.wanted, key=lambda want: want.path)[:MAX_WANTED]
-                await asyncio.gather(*(self._fetched(entry, want) for want in wanted))
+                await self._fetch_all(entry, wanted)
             entry.is_stale = False
             self._adopt(entry, reader, reading, stream, now)
 
@@ -257,10 +270,6 @@ async def _read(reader: OriginReader, entry: OriginEntry) -> Reading:
     if size < LARGE:
         return read_all(reader, entry.playlists)
     return await asyncio.to_thread(read_all, reader, entry.playlists)
-
-
-def _timed_out(kept: Kept) -> bool:
-    return isinstance(kept.failure, OriginTimeout)
 
 
 def _body(kept: Kept) -> Body:
