@@ -10,7 +10,7 @@ LAST_MS = 253_402_300_799_999
 """The end of the year 9999 (ms of the epoch), the last that RFC 3339 can express."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_has_bad_character = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff]").search
+has_control_character = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff]").search
 
 
 class BadTerms(ValueError):
@@ -25,7 +25,7 @@ def terms_of(until: datetime | None, note: str, wall_ms: int) -> Terms:
     """The terms at *wall_ms* by the wall clock. *until* has a time zone. Raises `BadTerms`."""
     if len(note) > NOTE_CHARACTERS:
         raise BadTerms("note", f"has more than {NOTE_CHARACTERS} characters")
-    if _has_bad_character(note):
+    if has_control_character(note):
         raise BadTerms("note", "holds a control character")
     if until is None:
         return Terms(note=note)

@@ -162,6 +162,20 @@ def test_a_grant_beside_the_path_will_do(service: Service, user: str) -> None:
     assert service.get(f"/edge/auth?grant={viewer.grant}", headers=asked).status == 401  # our own query is no viewer's
 
 
+def test_a_token_for_another_server_hides_no_grant(service: Service, user: str) -> None:
+    viewer, other = Viewer(service, user, "s"), Viewer(service, user, "other")
+    theirs = {"Authorization": "Bearer of-our-api", "Cookie": f"streamlimit={viewer.grant}"}
+    assert auth(service, "/elsewhere/1.ts", **theirs).headers["streamlimit-session"] == "s"
+    both = theirs | {"Authorization": f"Bearer {other.grant}"}
+    assert auth(service, "/elsewhere/1.ts", **both).headers["streamlimit-session"] == "other"
+    for uri, headers in (
+        ("/elsewhere/1.ts", {"Authorization": "Bearer of-our-api", "Cookie": "streamlimit=x"}),
+        ("/elsewhere/1.ts?grant=x", theirs),
+        ("/play/x/elsewhere/1.ts", theirs),
+    ):
+        assert auth(service, uri, **headers).status == 401
+
+
 def test_a_play_behind_the_grant_is_a_player_of_its_own(service: Service, user: str) -> None:
     viewer = Viewer(service, user, "s")
     assert auth(service, f"/play/{viewer.grant}~1f/elsewhere/1.ts").status == 200

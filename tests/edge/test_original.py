@@ -2,7 +2,7 @@
 
 import pytest
 
-from streamlimit.edge.grants import grant_beside
+from streamlimit.edge.grants import grants_beside
 from streamlimit.edge.original import Original, file_of, original_of
 from streamlimit.web.address import Proxies
 from streamlimit.web.problems import Problem
@@ -54,20 +54,20 @@ def test_without_play_the_grant_is_elsewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "headers", "grant"),
+    ("query", "headers", "grants"),
     [
-        ("grant=A", {"authorization": "Bearer B", "cookie": "streamlimit=C"}, "A"),
-        ("a=1&grant=A&grant=Z", {}, "A"),
-        ("grant=A%2E~1", {}, "A.~1"),
-        ("xgrant=A&grant=", {"authorization": "bearer B", "cookie": "streamlimit=C"}, "B"),
-        ("", {"authorization": "Basic B", "cookie": 'a=b; streamlimit="C"; streamlimit=D'}, "C"),
-        ("", {"cookie": "xstreamlimit=C"}, None),
-        ("", {}, None),
+        ("grant=A", {"authorization": "Bearer B", "cookie": "streamlimit=C"}, ["A"]),
+        ("a=1&grant=A&grant=Z", {}, ["A"]),
+        ("grant=A%2E~1", {}, ["A.~1"]),
+        ("xgrant=A&grant=", {"authorization": "bearer B", "cookie": "streamlimit=C"}, ["B", "C"]),
+        ("", {"authorization": "Basic B", "cookie": 'a=b; streamlimit="C"; streamlimit=D'}, ["C"]),
+        ("", {"cookie": "xstreamlimit=C"}, []),
+        ("", {}, []),
     ],
 )
-def test_a_grant_beside_the_path_is_found(query: str, headers: dict[str, str], grant: str | None) -> None:
+def test_grants_beside_the_path_are_found(query: str, headers: dict[str, str], grants: list[str]) -> None:
     request = made(headers=[(name.encode(), value.encode()) for name, value in headers.items()])
-    assert grant_beside(query, request) == grant
+    assert grants_beside(query, request) == grants
 
 
 @pytest.mark.parametrize(("client", "trusted", "is_edge"), [

@@ -4,7 +4,7 @@ import pytest
 
 from streamlimit.http.framing import has_body, is_host
 from tests.http.raw import answers_in, connected, head, post, send, statuses, until_closed
-from tests.service import Service, service_of_file
+from tests.service import OPERATOR_KEY, Service, service_of_file
 
 BEAT = "/v1/users/{}/sessions/tv/heartbeat"
 BODY = b'{"stream_id": "orchard"}'
@@ -12,6 +12,15 @@ SMUGGLED = head("DELETE /v1/users/victim/sessions HTTP/1.1", "Connection: close"
 UPGRADES = ["foo", "websocket", "TLS/1.0", "h2c", "H2C", "h2c, foo", "x-h2c"]
 
 service = service_of_file(segment_seconds=60)
+
+
+@pytest.mark.parametrize("call", ["GET /v1/sessions", "GET /v1/stats", "POST /v1/segments", f"POST {BEAT.format('a')}"])
+@pytest.mark.parametrize("credentials", [("key", "other"), ("other", "key"), ("key", "key"), ("Basic x", "key")])
+def test_two_credentials_are_none(service: Service, call: str, credentials: tuple[str, str]) -> None:
+    """A proxy in front may have looked at either of them."""
+    known = {"key": f"Bearer {OPERATOR_KEY}", "other": "Bearer other"}
+    lines = [f"Authorization: {known.get(each, each)}" for each in credentials]
+    assert statuses(service.port, [head(f"{call} HTTP/1.1", *lines, "Connection: close")]) == [401]
 
 
 def upgrade(path: str, kind: str, body: bytes, *headers: str) -> tuple[bytes, bytes]:

@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a token for another server hides the cookie",
+        "streamlimit/edge/decision.py",
+        "                wrong = wrong or problem\n",
+        "                raise problem\n",
+        ("tests/edge/test_auth.py", "-k", "hides_no_grant"),
+    ),
+    Mutant(
         "a report of what an edge looked at is of nobody's address",
         "streamlimit/edge/decision.py",
         "            self._entrusted.entrust(replace(lease, ask=lease_for(check, place)), place, is_look=True)\n",

@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "of two credentials the first counts",
+        "streamlimit/http/reader.py",
+        "            join_credentials(headers, fields)\n",
+        "",
+        ("tests/http/test_framing.py", "-k", "two_credentials"),
+    ),
+    Mutant(
         "strangers have any number of large bodies kept",
         "streamlimit/http/large_bodies.py",
         "if self._kept >= AT_ONCE:",

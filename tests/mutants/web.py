@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a termination's reason may have several lines",
+        "streamlimit/web/sessions.py",
+        "    if has_control_character(text):\n",
+        "    if False:\n",
+        ("tests/web/test_sessions.py", "-k", "reason_is_one_line"),
+    ),
+    Mutant(
         "the OpenAPI document is made anew for each who asks",
         "streamlimit/web/openapi.py",
         "        if making is None or _has_failed(making):\n",

@@ -254,6 +254,16 @@ def test_a_reason_is_short(service: Service, user: str) -> None:
     assert service.call("DELETE", path + "r" * 200, key=OPERATOR_KEY).status == 204
 
 
+@pytest.mark.parametrize("character", ["%0A", "%0d%0a", "%00", "%1b", "%7f", "%C2%85", "%E2%80%A8"])
+@pytest.mark.parametrize("session", ["", "/a"])
+def test_a_reason_is_one_line(service: Service, user: str, character: str, session: str) -> None:
+    service.segment(user, "a", "tiny")
+    path = f"/v1/users/{user}/sessions{session}?reason=moved{character}out"
+    refused = service.call("DELETE", path, key=OPERATOR_KEY)
+    assert (refused.status, refused.json["code"], refused.json["field"]) == (400, "malformed", "reason")
+    assert _ids(service, user) == {"a"}
+
+
 # Heartbeats
 
 

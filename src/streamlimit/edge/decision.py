@@ -7,7 +7,7 @@ from streamlimit.delivery.entrusted import ask_at, lease_for
 from streamlimit.delivery.naming import Place, is_free, place_in, place_of
 from streamlimit.delivery.paths import is_safe, kind_by_suffix
 from streamlimit.delivery.stream import Stream
-from streamlimit.edge.grants import grant_beside
+from streamlimit.edge.grants import grants_beside
 from streamlimit.edge.original import Original
 from streamlimit.errors import UnknownSegment
 from streamlimit.http.request import Request
@@ -84,13 +84,21 @@ class Decider:
 
     def _caller(self, original: Original, request: Request) -> Caller:
         """The caller by the grant of a request. Raises 401 and 403."""
-        token = original.grant or grant_beside(original.query, request)
-        if token is None:
-            raise Problem("unauthenticated", "the request carries no grant", headers=CHALLENGE)
-        caller = self._authenticator.identify_grant(token)
+        tokens = [original.grant] if original.grant else grants_beside(original.query, request)
+        caller = self._first_of(tokens)
         caller.require_stream(original.stream_id)
         caller.require_place(place_at(request.client))
         return caller
+
+    def _first_of(self, tokens: list[str]) -> Caller:
+        """The caller by the first text that is a grant. Raises 401, of the first one."""
+        wrong: Problem | None = None
+        for token in tokens:
+            try:
+                return self._authenticator.identify_grant(token)
+            except Problem as problem:
+                wrong = wrong or problem
+        raise wrong or Problem("unauthenticated", "the request carries no grant", headers=CHALLENGE)
 
     def _place(self, stream: Stream | None, path: str) -> Place | None:
         """The place of the file's segment; None: the file is free.

@@ -7,9 +7,14 @@ from streamlimit.http.request import Request
 NAME, COOKIE = "grant", "streamlimit"
 
 
-def grant_beside(query: str, request: Request) -> str | None:
-    """The first grant found, perhaps with a play behind it. *query*: of the viewer's URI, not of the edge's request."""
-    return in_query(query) or in_bearer(request.header(b"authorization")) or in_cookies(request.header(b"cookie"))
+def grants_beside(query: str, request: Request) -> list[str]:
+    """The texts that may be the grant, perhaps with a play behind it. *query*: of the viewer's URI, not of the edge's.
+
+    A bearer token may be for another server, and the cookie be the grant; what a query calls a grant is none or is it.
+    """
+    named = in_query(query)
+    found = in_bearer(request.header(b"authorization")), in_cookies(request.header(b"cookie"))
+    return [text for text in found if text is not None] if named is None else [named]
 
 
 def in_query(query: str) -> str | None:

@@ -57,6 +57,16 @@ def _fault_of_coding(version: str, headers: Headers, fields: dict[bytes, bytes])
     return None
 
 
+def join_credentials(headers: Headers, fields: dict[bytes, bytes]) -> None:
+    """Joins several `Authorization` lines by commas (RFC 9110, 5.3): the first alone may not be what a proxy checked.
+
+    The joined value is no credential.
+    """
+    several = [value for name, value in headers if name == b"authorization"]
+    if len(several) > 1:
+        fields[b"authorization"] = b", ".join(several)
+
+
 def _is_twice(name: bytes, headers: Headers) -> bool:
     return [each for each, _ in headers].count(name) > 1
 

@@ -9,7 +9,16 @@ from collections import deque
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from httptools.parser.errors import HttpParserInvalidURLError
 
-from streamlimit.http.framing import MALFORMED, Fault, fault_of, framing_of, has_body, is_host, unknown_version
+from streamlimit.http.framing import (
+    MALFORMED,
+    Fault,
+    fault_of,
+    framing_of,
+    has_body,
+    is_host,
+    join_credentials,
+    unknown_version,
+)
 from streamlimit.http.large_bodies import LargeBodies
 from streamlimit.http.request import Headers, Peer, Request, unquoted
 
@@ -116,6 +125,7 @@ class Reader:
         is_plain = is_plain and len(fields) == len(headers) and b"transfer-encoding" not in fields
         if not (is_plain and is_host(fields.get(b"host", b""))):  # few heads are worth a closer look
             self._fault = self._fault or fault_of(self._method, url, self._version, headers, fields, offers)
+            join_credentials(headers, fields)
         if self._fault is not None:
             raise Stop
         self.stage, self._body, self._size, self._is_too_large = "body", b"", 0, False

@@ -13,7 +13,8 @@ class Request(Struct, gc=False):
     """One complete request.
 
     `target`: as in the request line; `path`: its path, percent-decoded. `headers`: in their order, names in lower case;
-    `fields`: the first of each name. `body`: None where it was too large to be kept.
+    `fields`: the first of each name; several of `authorization` are joined, which is no credential. `body`: None where
+    it was too large to be kept.
     `client`: the client's address, which a trusted proxy may have stated (`is_revealed`).
     """
 

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from msgspec.structs import replace
+from pydantic import AfterValidator
 
 from streamlimit.delivery.stream import Stream
 from streamlimit.document import session_json
 from streamlimit.model import Admitted, Ask, Purpose, Roster
 from streamlimit.store.contract import resolved
+from streamlimit.terms import has_control_character
 from streamlimit.web.address import digest_at, place_at
 from streamlimit.web.auth import Caller
 from streamlimit.web.calls import CallerDep, IdInPath, ServiceDep, asked, caller_of, described, form_in, json_answer
@@ -28,7 +30,16 @@ router = APIRouter(tags=["viewer"])
 STREAM = ("stream_id", "title", "entry", "segments", "segment_seconds", "live")
 LISTED = 100
 """Streams of a list that are written at once; it takes 0.4 ms."""
-Reason = Annotated[str, Query(max_length=200)]
+
+
+def _on_one_line(text: str) -> str:
+    if has_control_character(text):
+        raise ValueError("holds a control character")
+    return text
+
+
+Reason = Annotated[str, AfterValidator(_on_one_line), Query(max_length=200)]
+"""Why a session is terminated: its viewer reads it, and so does the log."""
 
 
 @router.get("/v1/streams")
