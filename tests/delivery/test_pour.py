@@ -255,3 +255,20 @@ async def test_nothing_is_poured_past_what_waits_in_the_servers_buffer(loop_fact
         assert not one.wire.can_pour
         one.transport.waiting, one.transport.is_aborted = 0, True
         assert not one.wire.can_pour
+
+
+async def test_of_what_comes_from_elsewhere_the_kernel_keeps_little_for_a_client_that_does_not_read() -> None:
+    async with line() as one:
+        one.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+        one.wire.keep_few()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                one.transport.connection.send(BIG[:65_536])
+        assert 0 < one.wire.queued() <= 1 << 20
+
+
+async def test_a_wire_that_is_closed_keeps_nothing() -> None:
+    async with line() as one:
+        one.wire.close()
+        one.wire.keep_few()
+        assert one.wire.queued() == 0

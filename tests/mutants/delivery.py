@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "the kernel keeps megabytes of an origin for each viewer who does not read",
+        "streamlimit/delivery/wire.py",
+        "            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)\n",
+        "            pass\n",
+        ("tests/delivery/test_pour.py", "-k", "keeps_little"),
+    ),
+    Mutant(
         "a stream counts as read before it is adopted",
         "streamlimit/delivery/catalog.py",
         "        is_adopted = entry.adopt(stream, reading, now)\n",

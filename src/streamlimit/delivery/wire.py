@@ -20,6 +20,7 @@ _TCP_INFO_BYTES = 128
 _TCP_INFO = struct.Struct("=B119xQ")  # tcpi_state at offset 0, tcpi_bytes_acked at 120 (Linux 4.1)
 _TCP_CLOSE = 7
 _STEADY_TRIES = 4
+_MOST_UNSENT = 256 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 s
 
 
@@ -118,6 +119,11 @@ class Wire:
     def can_pour(self) -> bool:
         """Can bytes bypass the transport? Not its TLS, nor bytes that wait in its buffer."""
         return self.kind is _TCP and self.transport.get_write_buffer_size() == 0 and not self.is_closing
+
+    def keep_few(self) -> None:
+        """Bounds the bytes that the kernel takes beyond those on their way: nobody else keeps an origin's."""
+        if self.kind is not Kind.LOCAL and self._fd >= 0:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
 
     def pour(self, head: bytes, file: int, first: int, left: int) -> Awaitable[None] | None:
         """Gives the kernel *head*, and *left* bytes of *file* from *first* on, without copying them to memory.

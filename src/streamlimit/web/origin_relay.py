@@ -83,6 +83,7 @@ class OriginRelay:
         The origin is read as fast as the client reads, and its connection is released when the client leaves.
         """
         wire, length = wire_of(exchange), source.length
+        wire.keep_few()
         # Chunked bytes are not bytes of the file: there the receipt of the last segment stands for all.
         watched = segments[-1:] if length is None else segments
         journey = Journey(holder, wire, self._pace, source.first, UNKNOWN if length is None else length, watched)
