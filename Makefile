@@ -4,9 +4,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# The first that runs; `make PYTHON=/path/to/python3.12 …` picks another.
-PYTHON ?= $(shell for python in python3.11 python3; do \
-	$$python -c '' 2>/dev/null && { command -v $$python; break; }; done)
+# The first that can make a virtual environment, or else that runs; `make PYTHON=/path/to/python3.12 …` picks another.
+# Debian's own goes first: one that was built without profile-guided optimization, as pyenv does, is a fifth slower here.
+PYTHON ?= $(shell for needed in 'import ensurepip' ''; do for python in /usr/bin/python3.11 python3.11 python3; do \
+	$$python -c "$$needed" 2>/dev/null && { command -v $$python; exit; }; done; done)
 BIN := .venv/bin
 UV ?= $(shell test -x $(BIN)/uv && echo $(BIN)/uv || echo uv)
 PYTEST_ARGS ?=
