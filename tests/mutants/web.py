@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a device with a long name has no type in its playback URL",
+        "streamlimit/web/grants.py",
+        "grant = replace(grant, device=_shortened(grant.device))",
+        "grant = replace(grant, device=None)",
+        ("tests/web/test_plans.py", "-k", "long_name"),
+    ),
+    Mutant(
         "a termination's reason may have several lines",
         "streamlimit/web/sessions.py",
         "    if has_control_character(text):\n",

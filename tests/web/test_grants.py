@@ -33,7 +33,11 @@ def test_a_plain_grant_is_short() -> None:
 def test_a_long_description_of_a_device_and_many_streams_do_not_make_a_long_url() -> None:
     grants = Grants([NEW], 60)
     long = Device("d" * 128, "\N{CLAPPER BOARD}" * 128, "t" * 128)
-    assert grants.verify(grants.sign("u", "s", device=long)).device is None
+    assert grants.verify(grants.sign("u", "s", device=long)).device == Device("d" * 128, None, "t" * 128)
+    longest = Device("\N{CLAPPER BOARD}" * 128, "n", "\N{TELEVISION}" * 128)
+    assert grants.verify(grants.sign("u", "s", device=longest)).device == Device(type="\N{TELEVISION}" * 128)
+    assert grants.verify(grants.sign("u", "s", device="\N{CLAPPER BOARD}" * 200)).device is None
+    assert len(grants.sign("u", "s", device=longest)) < 1_200
     many = frozenset(f"stream-{n}" for n in range(500))
     assert streams_carried(many, "stream-7") == {"stream-7"}
     assert streams_carried(frozenset({"a"}), "a") == {"a"}

@@ -158,6 +158,19 @@ def test_caps_by_stream_and_by_type_of_device(tmp_path: Path) -> None:
         assert ask("b", "harbour", "mobile").status == 200
 
 
+def test_a_device_with_a_long_name_counts_by_its_type_also_when_its_url_seats_it_again(tmp_path: Path) -> None:
+    named = {"name": "\N{TELEVISION}" * 128, "type": "tv"}
+    with started(tmp_path, segment_seconds=60, max_per_device_type={"tv": 1}) as service:
+        one = {"user_id": "u", "session_id": "one", "stream_id": "orchard", "device": named | {"id": "1" * 64}}
+        grant = service.post("/v1/sessions", one).json["grant"]
+        assert service.post("/v1/users/u/sessions/one/end", {"keep_grant": True}).status == 204
+        other = one | {"session_id": "other", "device": named | {"id": "2" * 64}}
+        assert service.post("/v1/sessions", other).status == 201
+        full = service.get(f"/play/{grant}/orchard/video-180p/seg-00002.m4s")
+        assert full.status == 409
+        assert (full.json["scope"], full.json["scope_limit"]) == ("device-type", 1)
+
+
 def test_a_plan_is_from_1_to_64(tmp_path: Path) -> None:
     from streamlimit.errors import SettingsError
     from streamlimit.settings import load_settings

@@ -25,7 +25,7 @@ MAX_GRANT = 8_192
 
 STREAMS_CARRIED = 16
 DEVICE_CARRIED = 600
-"""Bytes; a longer device description is left out, for the grant is part of every URL."""
+"""Bytes; of a longer device description parts are left out, for the grant is part of every URL."""
 
 
 CLAIMS = {
@@ -104,7 +104,7 @@ class Grants:
         """The grant as a signed token. Raises `StoreUnavailable` without keys."""
         self.require_keys()
         if len(msgspec.json.encode(grant.device)) > DEVICE_CARRIED:
-            grant = replace(grant, device=None)
+            grant = replace(grant, device=_shortened(grant.device))
         claims = msgspec.to_builtins(grant, order="deterministic")
         signer, key = next(iter(self._keys.items()))
         return jwt.encode({"alg": "HS256", "kid": signer}, claims, key, default_type=None)
@@ -149,6 +149,14 @@ class Grants:
 def streams_carried(streams: frozenset[str] | None, asked: str) -> frozenset[str] | None:
     """The streams that a grant names: all allowed ones or, where these are too many, the *asked* one."""
     return streams if streams is None or len(streams) <= STREAMS_CARRIED else frozenset({asked})
+
+
+def _shortened(device: str | Device | None) -> Device | None:
+    """As much of a too long *device* as a grant carries: id and type, by which rules count it, else its type alone."""
+    if not isinstance(device, Device):
+        return None
+    shorter = replace(device, name=None), Device(type=device.type)
+    return next((each for each in shorter if len(msgspec.json.encode(each)) <= DEVICE_CARRIED), None)
 
 
 def _sealed(key: bytes, text: str) -> str:
