@@ -124,6 +124,30 @@ def test_three_players_play_and_the_fourth_says_who_sits_until_one_stops(browser
         assert strange == []
 
 
+def test_at_a_limit_within_the_user_it_says_which_and_asks_no_sooner_than_the_refusal_says(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with (
+        started(tmp_path, "demo", segment_seconds=60, max_per_stream=1) as capped,
+        watch(browser, capped, "capped", "&players=2") as page,
+    ):
+        page.choose(1, "aurora")
+        page.press(0, "start")
+        page.plays_on(0)
+        page.press(1, "start")
+        page.reaches(1, "waiting")
+        assert "1 of 1 seats for this stream are taken" in page.text(1)
+        requests, asks, looks = (
+            page.page.requests,
+            f"{capped.url}/v1/sessions",
+            f"{capped.url}/v1/users/capped/sessions",
+        )
+        asked, enough = requests.count(asks), requests.count(looks) + 3
+        while requests.count(looks) < enough:
+            page.page.page.wait_for_timeout(50)
+        assert requests.count(asks) == asked
+
+
 def test_a_running_player_changes_its_stream_on_the_same_seat(browser: Browser, service: Service) -> None:
     with watch(browser, service, "mover", "&players=1&autostart=1") as page:
         page.plays_on(0)

@@ -121,6 +121,13 @@ MUTANTS = [
         ("tests/e2e/test_client.py::test_a_terminated_session_stops_the_player_and_says_who_did_it",),
     ),
     Mutant(
+        "at a limit within the user the page asks as often as it looks",
+        "streamlimit/web/static/watch/player.js",
+        "roster.live_sessions < roster.limit && !this.#problem.scope",
+        "roster.live_sessions < roster.limit",
+        ("tests/e2e/test_watch.py", "-k", "limit_within"),
+    ),
+    Mutant(
         "a device's name is markup",
         "streamlimit/web/static/dom.js",
         "cell.textContent = text;",

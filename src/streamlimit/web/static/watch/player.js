@@ -53,10 +53,11 @@ export class Player {
     this.#show("stopped");
   }
 
-  // Who sits now. A waiting player shows it, and asks at once when there is room.
+  // Who sits now. A waiting player shows it, and asks at once when there is room, unless a limit within the user's
+  // is full (`scope`), of which the number of free seats says nothing.
   look(roster) {
     if (this.state !== "waiting" || this.#problem?.code !== "session-limit") return;
-    if (roster.live_sessions < roster.limit) this.start();
+    if (roster.live_sessions < roster.limit && !this.#problem.scope) this.start();
     else this.#showHolders(roster.sessions);
   }
 

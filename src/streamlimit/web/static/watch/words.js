@@ -60,13 +60,20 @@ export function describe(session, titles, now) {
   };
 }
 
+const SCOPES = { stream: "for this stream", "device-type": "for devices of this type" };
+
+// Which seats are taken: all of the user's, or those of a limit within.
+function taken({ live_sessions, limit, scope, scope_limit }) {
+  return scope ? `${scope_limit} of ${scope_limit} seats ${SCOPES[scope]}` : `${live_sessions} of ${limit} seats`;
+}
+
 // A refusal or an error in words: { headline, detail }. *every*: seconds between two tries.
 export function explain(problem, every) {
   const again = `Asks again every ${seconds(every)} and starts by itself.`;
   switch (problem.code) {
     case "session-limit":
       return {
-        headline: `${problem.live_sessions} of ${problem.limit} seats are taken`,
+        headline: `${taken(problem)} are taken`,
         detail: `The next may come free in ${seconds(problem.retry_after_seconds)}. ${again}`,
       };
     case "session-shared":
