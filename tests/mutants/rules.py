@@ -4,6 +4,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a reservation of before the clock went back is given back as it was",
+        "streamlimit/rules/leave.py",
+        "    ledger.mend(policy, now_ms)\n    seat = ledger.find(lease.ask.session_id)\n",
+        "    seat = ledger.find(lease.ask.session_id)\n",
+        ("tests/store/test_memory.py", "-k", "reservation_of_before"),
+    ),
+    Mutant(
+        "a limit leaves seats of before the clock went back",
+        "streamlimit/store/rule_store.py",
+        "            ledger.mend(self._policy, now_ms)\n            ledger.set_limit",
+        "            ledger.set_limit",
+        ("tests/store/test_memory.py", "-k", "seat_of_before"),
+    ),
+    Mutant(
         "a receipt may be older than its lease",
         "streamlimit/rules/confirm.py",
         "    return max(now_ms - receipt.age_ms, min(receipt.lease.admitted_ms, now_ms))\n",

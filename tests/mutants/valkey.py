@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "in Lua a device's next session is not let in while the clock is behind the last one's",
+        "streamlimit/store/valkey/admit.lua",
+        "of_its_device(among, ALWAYS, -math.huge)",
+        "of_its_device(among, ALWAYS, 0)",
+        ("tests/store/test_valkey.py", "-k", "TestOnValkey and not Cluster and a_seat_a_device"),
+    ),
+    Mutant(
         "a ledger that cannot be read stays",
         "streamlimit/store/valkey/router.py",
         "elif code in BROKEN and",

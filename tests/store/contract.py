@@ -1742,6 +1742,18 @@ class Replacements:
         assert await home.sitting() == ["episode-2"]
 
     @opened_with(ONE_A_DEVICE)
+    @pytest.mark.parametrize("way", ["watch", "beaten"])
+    async def test_with_a_seat_a_device_the_next_session_is_let_in_though_the_clock_went_back(
+        self, home: StoreDriver, way: str
+    ) -> None:
+        """As where a replica takes over, on a machine whose clock is a little behind."""
+        await home.watch_all("a", "b")
+        await home.watch("episode-1", device="tv-1")
+        home.later(-X // 2)
+        await getattr(home, way)("episode-2", device="tv-1")
+        assert await home.sitting() == ["a", "b", "episode-2"]
+
+    @opened_with(ONE_A_DEVICE)
     async def test_of_two_tabs_of_a_device_the_newer_plays_and_the_older_is_told_by_whom(
         self, home: StoreDriver
     ) -> None:
@@ -2361,6 +2373,19 @@ class ClocksThatGoBack:
         await home.watch_all("d", "e", "f")
         assert (await home.refused("g")).live == 3
         assert await home.sitting() == ["d", "e", "f"]
+
+    async def test_a_reservation_of_before_is_given_back_as_one_that_ran_out(self, home: StoreDriver) -> None:
+        lease = await home.lease("tv")
+        home.later(-HOUR)
+        (event,) = await home.abandon(lease)
+        assert (event.type, event.session.expires_at_ms) == ("session.abandoned", home.now)
+
+    async def test_a_seat_of_before_stays_gone_though_only_a_limit_was_set(self, home: StoreDriver) -> None:
+        await home.watch("tv")
+        home.later(-HOUR)
+        await home.limit_to(5)
+        home.later(HOUR)
+        assert await home.sitting() == []
 
     @pytest.mark.parametrize("way", ["watch", "beaten"])
     async def test_who_sat_is_seated_anew_and_expires_in_time(self, home: StoreDriver, way: str) -> None:

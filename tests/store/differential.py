@@ -189,6 +189,12 @@ class Walk:
                 self.clock.now_ms += 20 * X  # everyone forgotten, now and then
 
 
+class Unsteady(Walk):
+    """The same by clocks that are set back, by a little and by much more than anything lasts."""
+
+    jumps = (*JUMPS, *JUMPS, *JUMPS, -1, -7, -X, -3 * X, -10 * X, -3_000 * X)
+
+
 class Twins(Walk):
     """The same store twice: the first one beats, the second one admits and confirms. Most of those who beat sit."""
 
@@ -220,13 +226,14 @@ async def walk(
     open_valkey: Callable[..., Store],
     subscribed: Any,
     steps: int = STEPS,
+    kind: type[Walk] = Walk,
 ) -> None:
     """One walk under *policy*; raises where an answer differs."""
     clock = ManualClock()
     sqlite = SqliteStore(str(path / "beside.db"), policy, subscribed, clock)
     valkey = open_valkey(policy=policy, subscribed=subscribed, clock=clock)
     try:
-        await Walk(seed, clock, [sqlite, valkey]).run(steps)  # type: ignore[list-item]
+        await kind(seed, clock, [sqlite, valkey]).run(steps)  # type: ignore[list-item]
     finally:
         sqlite.close()
         await resolved(valkey.close())

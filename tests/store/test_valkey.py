@@ -6,6 +6,7 @@ All of it on each of them: tests/soak/test_engines_soak.py.
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,16 @@ class TestBeside:
     ) -> None:
         policy, seed = differential.POLICIES[name], len(name)
         asyncio.run(differential.walk(seed, policy, tmp_path, open_store, subscribed))
+
+    @pytest.mark.parametrize("name", ["one-a-device", "replace-idle", "caps"])
+    @pytest.mark.parametrize("subscribed", [frozenset(), ALL_TYPES], ids=["untold", "told"])
+    def test_lua_and_python_give_the_same_answers_though_the_clock_goes_back(
+        self, name: str, subscribed: frozenset[str], tmp_path: Path, open_store: Callable[..., ValkeyStore]
+    ) -> None:
+        """When a spent budget of visits is forgotten is each store's own."""
+        policy = replace(differential.POLICIES[name], visit_burst=0)
+        walk = differential.walk(len(name), policy, tmp_path, open_store, subscribed, 300, differential.Unsteady)
+        asyncio.run(walk)
 
     @walks
     def test_a_beat_is_an_admission_and_its_receipt(

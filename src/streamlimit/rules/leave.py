@@ -11,6 +11,7 @@ Events = tuple[Event, ...]
 
 def abandon(ledger: Ledger, lease: Lease, policy: Policy, now_ms: int) -> Outcome[Events]:
     """Closes *lease*, whose segment did not arrive; a reservation without another open lease is given back."""
+    ledger.mend(policy, now_ms)
     seat = ledger.find(lease.ask.session_id)
     if seat is None or seat.generation != lease.generation or lease.ask.lease_id not in seat.leases:
         return Outcome((), changed=False)

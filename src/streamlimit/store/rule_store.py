@@ -121,6 +121,7 @@ class RuleStore(ABC):
 
     def set_limit(self, user_id: str, max_sessions: int | None, terms: Terms = FOR_GOOD) -> Answer[None]:
         def rule(ledger: Ledger, now_ms: int) -> Outcome[None]:
+            ledger.mend(self._policy, now_ms)
             ledger.set_limit(max_sessions, terms, now_ms)
             return Outcome(None, changed=True)
 

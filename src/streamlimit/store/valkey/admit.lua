@@ -247,7 +247,7 @@ local function going_anyway()
   for _, seat in ipairs(ledger.seats) do
     if seat.expires > now then among[#among + 1] = open_seat(seat) end
   end
-  local going = of_its_device(among, ALWAYS, 0)
+  local going = of_its_device(among, ALWAYS, -math.huge)
   for _, seat in ipairs(going) do seat.goes = true end
   return going
 end
