@@ -56,7 +56,7 @@ class Reader:
     expects = False
     """Does the client wait for `100 Continue` before it sends the body?"""
 
-    _received = _size = _body_bytes = 0
+    _received = _size = 0
     _is_unread = _is_replayed = _is_too_large = _is_large = False
     _fault: Fault | None = None
     _url = _method = b""
