@@ -40,13 +40,13 @@ class Frame(Struct, frozen=True, gc=False):
 def frame(entry: Entry) -> Frame:
     """The frame of an entry of the feed, with its place as the event's id."""
     event, session = entry.event, entry.event.session
-    text = _block(event.type, event_json(event), id_line(entry.place))
+    text = id_line(entry.place) + remark(event.type, event_json(event))
     return Frame(entry.place, event.type, session.user_id, session.stream_id, text)
 
 
 def remark(name: str, data: dict[str, Any]) -> bytes:
     """A frame about the stream itself (a gap, an outage, its end), without an id."""
-    return _block(name, data)
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), _encode(data))
 
 
 def mark(place: Place | None) -> bytes:
@@ -71,7 +71,3 @@ def read_place(text: str) -> Place:
     if not all(number.isascii() and number.isdigit() and len(number) <= 20 for number in numbers):
         raise ValueError("give the id of an event of this stream")
     return int(first), int(second or 0)
-
-
-def _block(name: str, data: dict[str, Any], first: bytes = b"") -> bytes:
-    return b"%bevent: %b\ndata: %b\n\n" % (first, name.encode(), _encode(data))
