@@ -246,11 +246,9 @@ class LeaseHolder:
         if not self._confirmed:
             await self.abandon()
 
-    def issue(
-        self, segment: str | None, sequence: int | None, kind: str, play_ms: int, part: int = 0, ends_ms: int = 0
-    ) -> None:
+    def issue(self, segment: str | None, sequence: int | None, kind: str, play_ms: int) -> None:
         """Sets what leaving the block normally confirms. *play_ms*: the segment's duration; others as in `Receipt`."""
-        self.issued = (segment, sequence, kind, play_ms, part, ends_ms)
+        self.issued = (segment, sequence, kind, play_ms, 0, 0)
 
     async def confirm(
         self,
