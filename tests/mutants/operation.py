@@ -13,9 +13,23 @@ MUTANTS = [
     Mutant(
         "another key in the store is passed over",
         "streamlimit/bootstrap/access.py",
-        "        grants.learn([kept, *known][:KEYS_KEPT])\n",
-        "        grants.learn([kept])\n",
-        ("tests/e2e/test_lost_key.py",),
+        "[*found[:1], *known, *found]",
+        "[*known, *found]",
+        ("tests/e2e/test_lost_key.py", "tests/test_shared_key.py"),
+    ),
+    Mutant(
+        "a key beside the one that signs is not put into the store",
+        "streamlimit/bootstrap/access.py",
+        "missing = next((key for key in known if key not in found), made)",
+        "missing = made if number else next((key for key in known if key not in found), made)",
+        ("tests/test_shared_key.py",),
+    ),
+    Mutant(
+        "a key that was made for nothing is put beside the one that signs",
+        "streamlimit/bootstrap/access.py",
+        'made = "" if number or known else',
+        'made = "" if known else',
+        ("tests/test_shared_key.py",),
     ),
     Mutant(
         "top leaves the terminal as it needed it",

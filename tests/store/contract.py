@@ -2266,8 +2266,10 @@ class Sundries:
 
     async def test_the_first_secret_of_a_name_stays_for_ever(self, home: StoreDriver) -> None:
         name = f"secret-{home.user}"
+        assert await resolved(home.store.secret(name, "")) == ""
         assert await resolved(home.store.secret(name, "first")) == "first"
         assert await resolved(home.store.secret(name, "second")) == "first"
+        assert await resolved(home.store.secret(name, "")) == "first"
         other = await home.another_store()
         assert await resolved(other.secret(name, "third")) == "first"
         assert await resolved(home.store.secret(f"{name}-2", "other")) == "other"

@@ -21,8 +21,8 @@ STORE_RETRY_SECONDS = 0.5
 
 KEY_SECONDS = 3.0
 """How often the store is asked whether it still has the key: a worker that starts while it has none makes another."""
-KEYS_KEPT = 4
-"""Most keys of the store that a worker knows; the newest ones."""
+KEYS_KEPT, KEYS_KNOWN = 4, 8
+"""Most keys that are in the store, and that a worker knows."""
 
 
 async def open_grants(settings: Settings, store: Store) -> Grants:
@@ -44,17 +44,35 @@ async def share_key_forever(grants: Grants, store: Store) -> None:
 
 
 async def share_key(grants: Grants, store: Store) -> None:
-    """Learns the store's key. A store that lost it (it was emptied, or a replica had not got it) is given it again.
+    """Learns the store's keys. A store that lost them (it was emptied, or a replica had not got them) gets them again.
 
-    Where it has another one by then, made by a worker that started meanwhile, that one signs, and the older verify.
+    Where it has another one by then, made by a worker that started meanwhile, that one signs. The older ones are put
+    beside it, so that this worker, too, verifies what they signed.
     """
     known = grants.texts
     try:
-        kept = await resolved(store.secret("grant-key", known[0] if known else secrets.token_urlsafe(32)))
+        found = await _shared(store, known)
     except StoreUnavailable:
         return  # the store's outage is logged already; it is asked again
-    if kept not in known[:1]:
-        grants.learn([kept, *known][:KEYS_KEPT])
+    keys = list(dict.fromkeys([*found[:1], *known, *found]))[:KEYS_KNOWN]
+    if keys != known:
+        grants.learn(keys)
+
+
+async def _shared(store: Store, known: list[str]) -> list[str]:
+    """The keys in the store, the one that signs first. The missing ones of *known* were put behind them.
+
+    Each has a name of its own, under which the first one stays: so all workers find the same.
+    """
+    found: list[str] = []
+    for number in range(KEYS_KEPT):
+        made = "" if number or known else secrets.token_urlsafe(32)
+        missing = next((key for key in known if key not in found), made)
+        kept = await resolved(store.secret(f"grant-key-{number}" if number else "grant-key", missing))
+        if not kept:
+            break
+        found.append(kept)
+    return found
 
 
 def open_authenticator(settings: Settings, grants: Grants, plans: Plans) -> Authenticator:

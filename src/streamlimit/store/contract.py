@@ -179,7 +179,10 @@ class Store(Protocol):
         ...
 
     def secret(self, name: str, made: str) -> Answer[str]:
-        """The secret kept under *name*; the first caller's *made* becomes it, for everyone and for ever."""
+        """The secret kept under *name*; the first caller's *made* becomes it, for everyone and for ever.
+
+        Who makes none (an empty text) is answered an empty one where there is none yet.
+        """
         ...
 
     def pending(self) -> Answer[int]:

@@ -98,7 +98,7 @@ class MemoryStore(RuleStore):
     def secret(self, name: str, made: str) -> str:
         memory = self._opened()
         with memory.lock:
-            return memory.secrets.setdefault(name, made)
+            return memory.secrets.setdefault(name, made) if made else memory.secrets.get(name, "")
 
     def pending(self) -> int:
         return len(self._opened().events)

@@ -109,11 +109,11 @@ class SqliteStore(RuleStore):
     def _secret(self, name: str, made: str) -> str:
         with translated:
             found = self._rows.find(QUERIES["get_secret"], name)
-            if not found:  # else no other process need have the lock first
+            if not found and made:  # else no other process need have the lock first
                 with transaction(self._db):
                     self._db.execute(QUERIES["put_secret"], (name, made))
                     found = self._db.execute(QUERIES["get_secret"], (name,)).fetchall()
-        kept: str = found[0][0]
+        kept: str = found[0][0] if found else ""
         return kept
 
     def pending(self) -> int:

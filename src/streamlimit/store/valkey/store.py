@@ -169,7 +169,9 @@ class ValkeyStore:
 
     async def secret(self, name: str, made: str) -> str:
         """As `Store.secret`, by one command; all secrets are in the first shard."""
-        kept = await self._servers.ask(0, "SET", self._servers.keys.of(0, "secret", name), made, "NX", "GET")
+        key = self._servers.keys.of(0, "secret", name)
+        command = ("SET", key, made, "NX", "GET") if made else ("GET", key)
+        kept = await self._servers.ask(0, *command)
         return made if kept is None else kept.decode()
 
     async def pending(self) -> int:
