@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a heartbeat's shortcut knows only the user's own limit",
+        "streamlimit/rules/beat.py",
+        " and policy.max_per_stream is None and not policy.max_per_device_type",
+        "",
+        ("tests/store/test_memory.py", "-k", "caps_hold_for_beats"),
+    ),
+    Mutant(
         "a reservation of before the clock went back is given back as it was",
         "streamlimit/rules/leave.py",
         "    ledger.mend(policy, now_ms)\n    seat = ledger.find(lease.ask.session_id)\n",

@@ -4,6 +4,20 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "a heartbeat's shortcut in Lua knows only the user's own limit",
+        "streamlimit/store/valkey/beat.lua",
+        "type_cap ~= NO_LIMIT or stream_cap ~= NO_LIMIT or ",
+        "",
+        ("tests/store/test_valkey.py", "-k", "caps_hold_for_beats"),
+    ),
+    Mutant(
+        "a newcomer's shortcut in Lua knows only the user's own limit",
+        "streamlimit/store/valkey/admit.lua",
+        "type_cap == NO_LIMIT\n  and stream_cap == NO_LIMIT and ",
+        "",
+        ("tests/store/test_valkey.py", "-k", "same_answers and caps and not clock"),
+    ),
+    Mutant(
         "in Lua a device's next session is not let in while the clock is behind the last one's",
         "streamlimit/store/valkey/admit.lua",
         "of_its_device(among, ALWAYS, -math.huge)",
