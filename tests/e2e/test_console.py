@@ -179,6 +179,17 @@ def test_what_happened_is_told_in_words_with_who_did_it(browser: Browser, servic
         assert grave_findings(page) == []
 
 
+def test_a_refusal_by_a_limit_within_the_user_does_not_say_that_all_seats_were_taken(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with started(tmp_path, "demo", operator_keys=KEYS, max_per_stream=1) as capped:
+        seated(capped, "hal", "TV")
+        assert capped.segment("hal", "Pad", "clock").status == 409
+        with console(browser, capped, "#users/hal") as page:
+            refused = page.locator("#history tr").filter(has_text="refused")
+            expect(refused).to_contain_text("its stream or type of device had no more seats (1 of 3 taken)")
+
+
 def test_in_the_morning_it_is_said_that_it_was_last_night(browser: Browser, service: Service) -> None:
     message = "You called at midnight, and asked us to stop the television in the living room for you"
     seated(service, "mia", "TV", "Phone")

@@ -128,6 +128,13 @@ MUTANTS = [
         ("tests/e2e/test_watch.py", "-k", "limit_within"),
     ),
     Mutant(
+        "the console calls every limit that of all seats",
+        "streamlimit/web/static/console/words.js",
+        "why = live < limit ?",
+        "why = false ?",
+        ("tests/e2e/test_console.py", "-k", "limit_within"),
+    ),
+    Mutant(
         "a device's name is markup",
         "streamlimit/web/static/dom.js",
         "cell.textContent = text;",

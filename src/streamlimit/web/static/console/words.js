@@ -54,6 +54,8 @@ const REFUSALS = {
   "store-unavailable": "the store did not answer",
 };
 
+const WITHIN = "its stream or type of device had no more seats";
+
 export const refusal = (code) => REFUSALS[code] ?? code;
 
 // One event as the cells of a table: when, what, device, stream, why.
@@ -63,6 +65,7 @@ export function ofEvent(event) {
   const who = event.type === "session.terminated" && by ? ` by ${by === "viewer" ? "another device" : by}` : "";
   let why = event.type === "session.refused" ? refusal(reason) : reason;
   if (["idle", "ended"].includes(reason)) why = "";
-  if (live != null && limit != null && reason === "session-limit") why += ` (${live} of ${limit})`;
+  if (live != null && limit != null && reason === "session-limit")
+    why = live < limit ? `${WITHIN} (${live} of ${limit} taken)` : `${why} (${live} of ${limit})`;
   return { what: what + who, device: deviceName(session.device), stream: session.stream_id, why: why ?? "" };
 }
