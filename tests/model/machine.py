@@ -53,6 +53,8 @@ class Question:
     task: "asyncio.Task[Any]"
     sat_for: bool
     """Did its session sit, by this worker's own knowledge, when it asked?"""
+    left: int | None
+    """How many ends and terminations there had been when it asked; None: one was still on its way."""
 
 
 class NetworkMachine(RuleBasedStateMachine):
@@ -92,7 +94,8 @@ class NetworkMachine(RuleBasedStateMachine):
         """A player asks for a segment."""
         ask = Ask(USER, name, stream, lease_id=f"l{next(self.numbers)}")
         task = self._begin(lambda: self.workers[worker].admit(ask))
-        self.questions.append(Question(worker, ask, task, self._sits(worker, name)))
+        left = len(self.leaves) if self._all_left() else None
+        self.questions.append(Question(worker, ask, task, self._sits(worker, name), left))
         self.pump()
 
     @rule(worker=WORKERS, name=SESSIONS, times=st.integers(1, 3))
@@ -316,7 +319,7 @@ class NetworkMachine(RuleBasedStateMachine):
     def _is_entitled(self, question: Question, decision: Admitted) -> None:
         """Rules 2 and 11: who is fed holds a seat, unless it was just sent away and this worker cannot know yet."""
         name = question.ask.session_id
-        if not decision.existing and self._all_left():
+        if not decision.existing and question.left == len(self.leaves):
             self.sent_away.pop(name, None)  # it is back
         if self.primary.failed_over or name in self.sent_away:
             return
