@@ -100,6 +100,11 @@ trace: setup ## how many calls and files of ours a warm request takes (ARGS=--ca
 docs: setup ## build the pages of docs/ into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
 
+.PHONY: dist
+dist: setup ## build a release, the wheel and the archive of the sources, into dist/
+	rm -rf dist
+	$(BIN)/uv build --quiet --offline --no-build-isolation --python $(BIN)/python --out-dir dist
+
 .PHONY: samples
 samples: setup ## make the sample streams again (needs ffmpeg)
 	$(BIN)/python tools/make_samples.py

@@ -35,6 +35,7 @@ NOT_RUN = {
     "for node in valkey-0": "machines of that name; tests/store/test_backup.py restores",
     "helm upgrade": "a cluster; tests/test_kubernetes.py renders the chart",
     "podman build": "an engine and a base image; tests/image (make image) builds and runs it",
+    "version=$(.venv/bin/streamlimit version)": "a registry; tests/test_wheel.py installs the wheel and runs its demo",
     "python3 -m venv /opt": "root and a registry; tests/test_wheel.py installs the wheel",
 }
 KINDS = {

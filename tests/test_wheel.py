@@ -1,9 +1,10 @@
-"""The wheel is all that a machine needs: installed without a network it serves, and finds its deploy files."""
+"""A release: the wheel, installed without a network, serves and finds its deploy files; the archive is complete."""
 
 import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -50,6 +51,24 @@ def test_the_wheel_holds_all_that_is_no_code(wheel: Path) -> None:
     assert {f"streamlimit/{name}" for name in wanted} - names == set()
     deploy = {path.relative_to(ROOT).as_posix() for path in (ROOT / "deploy").rglob("*") if path.is_file()}
     assert {f"streamlimit/{name}" for name in deploy} - names == set()
+
+
+def test_no_file_of_the_package_is_missing_from_the_wheel(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    files = {path for path in (ROOT / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert {path.relative_to(ROOT / "src").as_posix() for path in files} - names == set()
+
+
+def test_the_archive_of_the_sources_holds_what_make_and_the_pages_need(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    (made,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(made) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames()}
+    wanted = {"Makefile", "SECURITY.md", "mkdocs.yml", "requirements.lock", "requirements-sam.lock", ".ci/run"}
+    wanted |= {"tools/make_samples.py", "tools/docs_links.py", "bench/__main__.py", "bench/results/report.md"}
+    assert wanted - names == set()
 
 
 def test_the_deploy_files_are_found_and_copied(program: Path, tmp_path: Path) -> None:
