@@ -40,3 +40,14 @@ def test_every_rule_has_its_tests_and_where_something_is_measured_its_report() -
     rules = re.findall(r"^## (\d+)\. .*\n((?:(?!^## ).*\n)*)", PAGE, re.MULTILINE)
     assert [int(number) for number, _ in rules] == list(range(1, 14))
     assert all("- Tests: " in text for _, text in rules)
+
+
+def test_what_the_page_says_of_the_reports_of_faults_stands_in_them() -> None:
+    """In the last column of `faults.md` is the code as it is; each row of `failover.md` tells of those who sit."""
+    faults = (ROOT / "bench/results/faults.md").read_text()
+    counted = [row.split("|")[-2].strip() for row in re.findall(r"^\| of them no 200 .*", faults, re.MULTILINE)]
+    assert counted == ["0 (0 %)"] * 5
+    assert "in the five faults that count them" in entries("Measured")
+    failover = (ROOT / "bench/results/failover.md").read_text()
+    rows = [row.split("|") for row in re.findall(r"^\| (?:redis|valkey) \| .*", failover, re.MULTILINE)]
+    assert {row[4].strip() for row in rows if row[2].strip().startswith(("kill", "SIGSTOP"))} == {"0"}
