@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import streamlimit
 from tests.needs import needs
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
+DEPLOY = Path(streamlimit.__file__).parents[2] / "deploy"  # which mutants break a copy of
 
 
 def test_nginx_takes_its_example(tmp_path: Path) -> None:
@@ -55,6 +56,16 @@ def test_the_unit_tries_a_full_disk_again_without_an_end_and_a_wrong_setting_not
     assert "\nStartLimitIntervalSec=0\n" in unit
     assert "\nRestart=on-failure\n" in service
     assert "\nRestartPreventExitStatus=2\n" in service
+
+
+def test_the_unit_makes_the_folder_of_the_socket_that_recipes_write_to() -> None:
+    """Else the service ends with code 2 there: it may write nowhere else, and makes no folder itself."""
+    recipes = [path.read_text() for path in DEPLOY.rglob("*") if path.suffix in {".conf", ".cfg"}]
+    folders = {Path(found).parent for text in recipes for found in re.findall(r'edge_log = "unix:([^"]+)"', text)}
+    unit = (DEPLOY / "streamlimit.service").read_text()
+    made = re.findall(r"^RuntimeDirectory=(\S+)$", unit, re.MULTILINE)
+    assert folders == {Path("/run") / name for name in made}
+    assert "RuntimeDirectoryMode=0755" in unit.splitlines()  # edges are other users
 
 
 @pytest.mark.parametrize("name", ["streamlimit.service", "Containerfile"])

@@ -73,6 +73,13 @@ MUTANTS = [
         outages("started_anew and caddy"),
     ),
     Mutant(
+        "nobody makes the folder of the edges' socket",
+        "../deploy/streamlimit.service",
+        "RuntimeDirectory=streamlimit\n",
+        "",
+        ("tests/test_deploy_examples.py", "-k", "socket"),
+    ),
+    Mutant(
         "Traefik asks once",
         "../deploy/traefik/streamlimit.yml",
         "attempts: 25",
