@@ -23,18 +23,18 @@ class Costs:
     """X: each viewer is confirmed so often."""
     visits_an_hour: float = 4.0
     """Starts and moves of one viewer; the store is asked for each."""
-    worker_us: float = 25.0
-    """CPU of a worker a heartbeat or report (bench/results/report.md: 22–35)."""
+    worker_us: float = 45.0
+    """CPU of a worker a heartbeat or report, as many as it can do (bench/results/report.md: 39–46)."""
     bytes_us: float = 140.0
-    """CPU of a worker a 100 KB segment that it delivers itself (the same: 139)."""
-    store_us: float = 9.0
-    """CPU of a Valkey server a confirmation (bench/results/growth-valkey.md: 7–9)."""
-    new_us: float = 12.0
-    """The same of a new session (9–12)."""
-    session_bytes: float = 223.0
-    """Memory of a server a session (growth-valkey.md)."""
-    known_bytes: float = 296.0
-    """Memory of a worker a session that it knows (report.md)."""
+    """CPU of a worker a 100 KB segment that it delivers itself (the same: 138)."""
+    store_us: float = 12.5
+    """CPU of a Valkey server a confirmation (the same: 12.5; of its script alone, growth-valkey.md: 7–9)."""
+    new_us: float = 28.0
+    """The same of a new session (28; 9–12)."""
+    session_bytes: float = 653.0
+    """Memory of a server a session with its history (report.md, a million; without, growth-valkey.md: 223)."""
+    known_bytes: float = 345.0
+    """Memory of a worker a session that it knows (report.md, a million)."""
     store_share: float = 0.45
     """How much of a server's core is planned with: it has one, and a failover doubles nothing."""
     worker_share: float = 0.4

@@ -141,6 +141,12 @@ def test_a_whole_url_is_read_as_its_path() -> None:
     assert told(reader) == [("GET", b"/a?b", b"", True), ("OPTIONS", b"*", b"", True)]
 
 
+def test_blanks_around_a_value_are_not_part_of_it() -> None:
+    (request,) = read(head("GET /a HTTP/1.1", "Range: \t bytes=0-9 \t")).ready
+    assert isinstance(request, Request)
+    assert request.header(b"range") == "bytes=0-9"
+
+
 def test_of_several_headers_of_one_name_the_first_counts_and_trailers_say_nothing() -> None:
     chunks = b"0\r\nAuthorization: none\r\n\r\n"
     reader = read(head("POST /a HTTP/1.1", "X-A: 1", "x-a: 2", "Transfer-Encoding: chunked") + chunks)

@@ -4,6 +4,13 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = [
     Mutant(
+        "blanks behind a value are part of it",
+        "streamlimit/http/request.py",
+        'value.strip(b" \\t").decode',
+        "value.decode",
+        ("tests/http/test_reader.py", "-k", "blanks_around"),
+    ),
+    Mutant(
         "of two credentials the first counts",
         "streamlimit/http/reader.py",
         "            join_credentials(headers, fields)\n",

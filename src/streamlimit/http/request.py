@@ -36,9 +36,9 @@ class Request(Struct, gc=False):
         return self.target.partition(b"?")[0].decode("latin-1")
 
     def header(self, name: bytes) -> str | None:
-        """The first header of that (lower case) name."""
+        """The first header of that (lower case) name, without the blanks around its value (RFC 9110, 5.5)."""
         value = self.fields.get(name)
-        return None if value is None else value.decode("latin-1")
+        return None if value is None else value.strip(b" \t").decode("latin-1")
 
 
 def unquoted(path: bytes) -> str:
