@@ -104,7 +104,10 @@ def test_three_play_to_the_end_by_their_reports_and_a_fourth_is_refused_and_told
         last_fetched = {player: _moment(tab.evaluate(LAST_FETCHED)) for player, tab in tabs.items()}
         wait_until(lambda: not home.seats(), SECONDS, "the seats of who is at the end to be free")
     # Shaka tells no states: its end is that it is unloaded, and reports no more.
-    assert home.departures() == {"hlsjs": ["session.ended"], "dashjs": ["session.ended"], "shaka": ["session.expired"]}
+    left = home.departures()
+    # On a busy machine dash.js stops short of its end, and may say so again whenever play is pressed.
+    assert set(left.pop("dashjs")) == {"session.ended"}
+    assert left == {"hlsjs": ["session.ended"], "shaka": ["session.expired"]}
     assert home.seen[FOURTH] == []
     for player, fetched in last_fetched.items():
         beats = [_moment(session["last_activity_at"]) for session in home.seen[player]]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.origin.server import Origin, origin
-from tests.service import Service, temporary_folder
+from tests.service import Service, started, temporary_folder
 from tests.web.folders import make_streams
 
 
@@ -14,6 +14,13 @@ def server() -> Iterator[Origin]:
     """An origin with streams."""
     with temporary_folder() as folder, origin(make_streams(folder / "streams")) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def running(server: Origin, request: pytest.FixtureRequest) -> Iterator[Service]:
+    """A service with that origin's streams, and the module's SETTINGS."""
+    with temporary_folder() as folder, started(folder, streams=server.url, **request.module.SETTINGS) as service:
+        yield service
 
 
 @pytest.fixture

@@ -1,24 +1,19 @@
 """An origin's answers without media (304, an index) neither take a seat nor give one back; with media they take one."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from tests.origin import server as does
 from tests.origin.server import Handler, Origin
-from tests.service import Service, started, temporary_folder
+from tests.service import Service
 from tests.web.folders import INIT_BYTES, content, packed_range
 
 UNCHANGED = {"If-None-Match": '"known"'}
 
 
-@pytest.fixture(scope="module")
-def running(server: Origin) -> Iterator[Service]:
-    with temporary_folder() as folder:
-        settings = {"segment_seconds": 60, "origin_seconds": 20}
-        with started(folder, streams=server.url, **settings) as service:
-            yield service
+SETTINGS = {"segment_seconds": 60, "origin_seconds": 20}
+"""Of the service `running` (conftest.py)."""
 
 
 def _reserved(service: Service, user: str, stream: str = "tiny", session: str = "s") -> str:

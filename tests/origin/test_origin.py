@@ -2,7 +2,6 @@
 
 import http.client
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,13 +11,8 @@ from tests.origin.server import Origin
 from tests.service import Answer, Service, started, temporary_folder, wait_until
 from tests.web.folders import content, packed_range
 
-
-@pytest.fixture(scope="module")
-def running(server: Origin) -> Iterator[Service]:
-    with temporary_folder() as folder:
-        settings = {"segment_seconds": 6, "origin_seconds": 2, "start_seconds": 60}
-        with started(folder, streams=server.url, **settings) as service:
-            yield service
+SETTINGS = {"segment_seconds": 6, "origin_seconds": 2, "start_seconds": 60}
+"""Of the service `running` (conftest.py)."""
 
 
 def playback(service: Service, user: str, stream: str, session: str = "s") -> str:

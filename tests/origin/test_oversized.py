@@ -3,24 +3,19 @@
 import http.client
 import socket
 import struct
-from collections.abc import Iterator
 
 import pytest
 
 from tests.origin import server as does
 from tests.origin.server import Origin
-from tests.service import Service, started, temporary_folder, wait_until
+from tests.service import Service, wait_until
 from tests.web.folders import content
 
 MUCH = 3_000_000
 
 
-@pytest.fixture(scope="module")
-def running(server: Origin) -> Iterator[Service]:
-    with temporary_folder() as folder:
-        settings = {"segment_seconds": 60, "origin_seconds": 20}
-        with started(folder, streams=server.url, **settings) as service:
-            yield service
+SETTINGS = {"segment_seconds": 60, "origin_seconds": 20}
+"""Of the service `running` (conftest.py)."""
 
 
 def _playback(service: Service, user: str) -> str:

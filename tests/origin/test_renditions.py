@@ -1,13 +1,10 @@
 """A stream of many renditions at an origin: a few playlists are fetched at a time, and none is waited for in vain."""
 
 import threading
-from collections.abc import Iterator
-
-import pytest
 
 from tests.origin import server as does
 from tests.origin.server import Handler, Origin
-from tests.service import Service, started, temporary_folder
+from tests.service import Service
 from tests.web.folders import content
 
 RENDITIONS = 20
@@ -16,12 +13,8 @@ AT_ONCE = 4
 FIFTH_SECONDS = 0.02
 
 
-@pytest.fixture(scope="module")
-def running(server: Origin) -> Iterator[Service]:
-    with temporary_folder() as folder:
-        settings = {"segment_seconds": 6, "origin_seconds": 4, "start_seconds": 60}
-        with started(folder, streams=server.url, **settings) as service:
-            yield service
+SETTINGS = {"segment_seconds": 6, "origin_seconds": 4, "start_seconds": 60}
+"""Of the service `running` (conftest.py)."""
 
 
 class Crowd:
